@@ -1,0 +1,90 @@
+"""The only place that asks torch.distributed anything."""
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from .. import _check
+from ..types import Indices, Scores
+
+_BLOCK = 2**22  # samples whose scores travel in one exchange: at most 48 MiB a rank
+
+
+def _running() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def world_size(group: dist.ProcessGroup | None = None) -> int:
+    """Return how many ranks train together: 1 if torch.distributed was not initialised."""
+    return dist.get_world_size(group) if _running() else 1
+
+
+def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, int]:
+    """Return (rank, num_replicas): those given, else of torch.distributed, else (0, 1)."""
+    if num_replicas is None:
+        num_replicas = world_size()
+    if rank is None:
+        rank = dist.get_rank() if _running() and num_replicas > 1 else 0
+    num_replicas = _check.integer("num_replicas", num_replicas, 1)
+    return _check.integer("rank", rank, 0, num_replicas), num_replicas
+
+
+def all_reduce_sum(value: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
+    """Return the sum of `value` over the ranks, detached; on one rank the value itself."""
+    value = value.detach()
+    if world_size(group) > 1:
+        value = value.clone()
+        dist.all_reduce(value, group=group)
+    return value
+
+
+def gather_rows(
+    array: NDArray[np.generic], group: dist.ProcessGroup | None
+) -> list[NDArray[np.generic]]:
+    """Return every rank's array, in rank order; the arrays may differ in length.
+
+    array : (n,) of any dtype that torch knows -> one (n_r,) for each rank r
+    """
+    device = _device(group)
+    ranks = world_size(group)
+    length = torch.tensor([array.size], dtype=torch.int64, device=device)
+    lengths = [torch.zeros_like(length) for _ in range(ranks)]
+    dist.all_gather(lengths, length, group=group)
+    counts = [int(each) for each in lengths]
+    padded = torch.zeros(max(counts), dtype=torch.from_numpy(array[:0]).dtype, device=device)
+    padded[: array.size] = torch.from_numpy(array).to(device)
+    parts = [torch.zeros_like(padded) for _ in range(ranks)]
+    dist.all_gather(parts, padded, group=group)
+    return [part[:n].cpu().numpy() for part, n in zip(parts, counts, strict=True)]
+
+
+def merge_means(
+    scores: Scores, touched: NDArray[np.bool_], group: dist.ProcessGroup | None
+) -> None:
+    """Give every rank the scores that any rank wrote; one written by several becomes their mean.
+
+    scores  : float32 (N,)  equal on all ranks except where `touched`; changed in place
+    touched : bool (N,)     written by this rank since the last merge; cleared
+
+    Collective. Index and value travel as two arrays: packed in one float tensor, indices above
+    2**24 would come out changed. Every rank computes the same means from the same arrays, so the
+    scores end bit-equal. Memory: one block of 4 million samples at a time.
+    """
+    for start in range(0, scores.size, _BLOCK):
+        block = scores[start : start + _BLOCK]
+        rows: Indices = np.flatnonzero(touched[start : start + _BLOCK])
+        indices = np.concatenate(gather_rows(rows, group))
+        values = np.concatenate(gather_rows(block[rows], group)).astype(np.float64)
+        sums = np.bincount(indices, weights=values, minlength=block.size)
+        counts = np.bincount(indices, minlength=block.size)
+        written = counts > 0
+        block[written] = (sums[written] / counts[written]).astype(np.float32)
+    touched[:] = False
+
+
+def _device(group: dist.ProcessGroup | None) -> torch.device:
+    """Return where tensors must lie to travel: NCCL moves those of the GPU only."""
+    if dist.get_backend(group) == "nccl":
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")

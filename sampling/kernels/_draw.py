@@ -1,0 +1,164 @@
+"""Kernels that turn weights into sample indices.
+
+Callers: samplers/_tables.py, samplers/_weighted.py.
+
+Contract, the same for every kernel in this file
+    Checked   Weights are finite, >= 0, with a sum > 0; 0 <= slot < size. A kernel checks nothing.
+    Sizes     N = samples in the dataset, m = draws asked for, G = cells of the guide table.
+    Types     Weights float64: a float32 running sum of ones stops growing at 2**24.
+    Random    Keys are arguments; a draw's randomness is a hash of (key, slot) or (key, position).
+    Memory    The caller allocates `out`. Nothing of size N is allocated here.
+    Threads   Serial. These run in the process that later forks DataLoader workers.
+
+kernel        reads                                 writes       time      oracle (tests/oracles.py)
+build_guide   cumulative (N,)                       guide (G+1,) O(N + G)  guide_by_bisection
+find          cumulative (N,), guide (G+1,), point  -            O(1)*     find_by_bisection
+stratified    cumulative, guide, key, slots (m,)    out (m,)     O(m)*     stratified_by_bisection
+independent   cumulative, guide, key, slots (m,)    out (m,)     O(m)*     independent_by_bisection
+systematic    weights (N,), scale, key, offset      out (M,)     O(N)      systematic_by_loop
+
+* expected, for any weights whose large values do not crowd one cell; O(log N) a draw at worst
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numba import kernel
+from .._rng import unit, value
+from ..types import Packed
+from ._permute import BLOCK, permute
+
+
+@kernel
+def build_guide(cumulative: NDArray[np.float64], guide: Packed) -> None:
+    """Note for each of G equal cells of the total weight the sample in which it begins.
+
+    cumulative : float64 (N,)          running sum of the weights; its last entry is the total W
+    guide      : int32 or int64 (G+1,) guide[g] = first i with cumulative[i] > g * W / G; the last
+                                       entry is the last sample of positive weight
+    """
+    cells = guide.size - 1
+    last = cumulative.size - 1
+    while last > 0 and cumulative[last - 1] == cumulative[last]:
+        last -= 1
+    step = cumulative[last] / cells
+    i = 0
+    for g in range(cells):
+        while i < last and cumulative[i] <= g * step:
+            i += 1
+        guide[g] = i
+    guide[cells] = last
+
+
+@kernel
+def find(cumulative: NDArray[np.float64], guide: Packed, point: float) -> int:
+    """Return the first i with cumulative[i] > point: the sample under a point of the total weight.
+
+    A sample of weight 0 is under no point. Points at W or above belong to the last sample.
+    """
+    cells = guide.size - 1
+    last = np.int64(guide[cells])
+    cell = min(np.int64(point * (cells / cumulative[last])), cells - 1)
+    low, high = np.int64(guide[cell]), np.int64(guide[cell + 1])
+    while low < high:
+        middle = (low + high) >> 1
+        if cumulative[middle] <= point:
+            low = middle + 1
+        else:
+            high = middle
+    while low > 0 and cumulative[low - 1] > point:  # the cell was rounded up
+        low -= 1
+    while low < last and cumulative[low] <= point:  # or down
+        low += 1
+    return low
+
+
+@kernel
+def stratified(
+    cumulative: NDArray[np.float64],
+    guide: Packed,
+    key: np.uint64,
+    size: int,
+    slots: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None:
+    """Draw under one jittered point in each of `size` equal slices of the total weight.
+
+    slots : int64 (m,)  which slices, each in [0, size)
+    out   : int64 (m,)  may be `slots` itself
+    """
+    step = cumulative[guide[guide.size - 1]] / size
+    for j in range(slots.size):
+        jitter = unit(value(key, np.uint64(slots[j])))
+        out[j] = find(cumulative, guide, (np.float64(slots[j]) + jitter) * step)
+
+
+@kernel
+def independent(
+    cumulative: NDArray[np.float64],
+    guide: Packed,
+    key: np.uint64,
+    slots: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None:
+    """Draw under points that know nothing of one another.
+
+    slots : int64 (m,)  names of the draws
+    out   : int64 (m,)  may be `slots` itself
+    """
+    total = cumulative[guide[guide.size - 1]]
+    for j in range(slots.size):
+        out[j] = find(cumulative, guide, unit(value(key, np.uint64(slots[j]))) * total)
+
+
+@kernel
+def systematic(
+    weights: NDArray[np.float64],
+    scale: float,
+    key: np.uint64,
+    offset: float,
+    out: Packed,
+) -> None:
+    """Choose out.size samples, sample i with probability min(1, scale * weights[i]) exactly.
+
+    weights : float64 (N,)
+    scale   : float64        such that the probabilities sum to out.size
+    key     : uint64         names the random order in which the samples are passed
+    offset  : float64        in [0, 1): the one number that decides, given the order
+    out     : int (M,)       the chosen samples, in the order passed
+
+    Systematic sampling (Madow 1949): lay the probabilities end to end and choose the sample under
+    each of offset, offset + 1, ... A fresh random order in every epoch keeps any two samples from
+    excluding each other always. Samples of probability 1 are chosen outright, so that rounding of
+    the running sum can neither miss one nor take it twice.
+    """
+    n = weights.size
+    passed = np.empty(BLOCK, np.int64)
+    probabilities = np.empty(BLOCK, np.float64)
+    reached, chosen, crossed, spare = 0.0, 0, 0, np.int64(-1)
+    start = 0
+    while start < n:
+        size = min(BLOCK, n - start)
+        block = passed[:size]
+        for j in range(size):
+            block[j] = start + j
+        permute(key, n, block, block)
+        for j in range(size):  # apart from the sum, so that the cache misses overlap
+            probabilities[j] = scale * weights[block[j]]
+        for j in range(size):
+            probability = probabilities[j]
+            if probability >= 1.0:
+                take = True
+            else:
+                reached += probability
+                take = reached > crossed + offset
+                if take:
+                    crossed += 1
+                elif probability > 0.0:
+                    spare = block[j]
+            if take and chosen < out.size:
+                out[chosen] = block[j]
+                chosen += 1
+        start += size
+    if chosen < out.size:  # the sum ended a rounding error below the last point
+        out[chosen] = spare

@@ -1,0 +1,194 @@
+"""Kernels for samples in groups (classes, clusters, domains): group, deal, schedule.
+
+Callers: samplers/_groups.py, samplers/_cluster_clip.py.
+
+Contract, the same for every kernel in this file
+    Checked   Codes are in [0, C), or -1 for "in no group"; no group is empty; quotas are >= 0.
+    Sizes     N = samples, C = groups, n = samples of one group, M = draws of the epoch.
+    Types     Codes, members and `out` may be int32 or int64; counters are int64.
+    Random    Keys are arguments; group c deals by the key value(key, c).
+    Memory    Scratch of up to 65,536 ints for one group; `out` comes from the caller.
+    Threads   Serial.
+
+kernel           reads                              writes       time      oracle (tests/oracles.py)
+encode           labels (N,)                        counts,codes O(N)      codes_by_unique
+collect_members  codes (N,), starts (C+1,)          out (N,)     O(N)      members_by_sorting
+deal_windows     members, starts, used, quotas, key out (M,)     O(M + n)  deal_by_walking
+clip_schedule    order, caps (C,), level, key       out (M,)     O(M + C)  schedule_by_walking
+interleave       schedule (M,), quotas, dealt (M,)  out (M,)     O(M)      interleave_by_queues
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numba import kernel
+from .._rng import below, value
+from ..types import Packed
+from ._permute import BLOCK, permute, shuffle
+
+# Up to here a shuffle is made outright and is exactly uniform; above, it is computed by position.
+EXACT = 65_536
+
+
+@kernel
+def encode(labels: Packed, counts: NDArray[np.int64], codes: NDArray[np.int32]) -> None:
+    """Give the labels that occur numbers, by rising label, and count them.
+
+    labels : int (N,)              each in [-1, counts.size - 1)
+    counts : int64 (largest + 2,)  zeros; filled with how often each label - 1 occurs
+    codes  : int32 (N,)            filled; -1 stays -1
+    """
+    for i in range(labels.size):
+        counts[labels[i] + 1] += 1
+    number = np.full(counts.size, -1, np.int32)
+    found = np.int32(0)
+    for label in range(1, counts.size):
+        if counts[label] > 0:
+            number[label] = found
+            found += np.int32(1)
+    for i in range(labels.size):
+        codes[i] = number[labels[i] + 1]
+
+
+@kernel
+def collect_members(codes: Packed, starts: NDArray[np.int64], out: Packed) -> None:
+    """List the samples of each group, in index order, group after group (a counting sort).
+
+    codes  : int (N,)      the group of each sample, -1 for none
+    starts : int64 (C+1,)  where each group begins in `out`
+    out    : int           filled; its size is the number of samples in a group
+    """
+    cursor = starts[:-1].copy()
+    for i in range(codes.size):
+        code = codes[i]
+        if code >= 0:
+            out[cursor[code]] = i
+            cursor[code] += 1
+
+
+@kernel
+def deal_pass(
+    members: Packed,
+    key: np.uint64,
+    first: int,
+    scratch: NDArray[np.int64],
+    out: Packed,
+) -> None:
+    """Write places first, first + 1, ... of one shuffle of `members` to `out`.
+
+    scratch : int64, of at least min(members.size, EXACT) entries
+    """
+    n = members.size
+    if n <= EXACT:
+        order = scratch[:n]
+        shuffle(key, order)
+        for j in range(out.size):
+            out[j] = members[order[first + j]]
+        return
+    start = 0
+    while start < out.size:
+        order = scratch[: min(BLOCK, out.size - start)]
+        for j in range(order.size):
+            order[j] = first + start + j
+        permute(key, n, order, order)
+        for j in range(order.size):
+            out[start + j] = members[order[j]]
+        start += order.size
+
+
+@kernel
+def deal_windows(
+    members: Packed,
+    starts: NDArray[np.int64],
+    used: NDArray[np.int64],
+    quotas: NDArray[np.int64],
+    key: np.uint64,
+    out: Packed,
+) -> None:
+    """Deal each group's quota from an endless run of shuffles of its members.
+
+    members : int (sum n,)   samples, group after group
+    starts  : int64 (C+1,)   where each group begins in `members`
+    used    : int64 (C,)     how many draws of each run earlier epochs took
+    quotas  : int64 (C,)     how many this epoch takes
+    out     : int (M,)       filled group after group
+
+    Draws 0..n-1 of a run are one shuffle of the group, n..2n-1 another: every sample is used
+    before any is repeated, and this epoch goes on where the last one stopped.
+    """
+    largest = 1
+    for c in range(quotas.size):
+        largest = max(largest, starts[c + 1] - starts[c])
+    scratch = np.empty(max(min(largest, EXACT), BLOCK), np.int64)
+    filled = 0
+    for c in range(quotas.size):
+        group = members[starts[c] : starts[c + 1]]
+        group_key = value(key, np.uint64(c))
+        draw, left = used[c], quotas[c]
+        while left > 0:
+            shuffles = draw // group.size
+            first = draw - shuffles * group.size
+            size = min(left, group.size - first)
+            pass_key = value(group_key, np.uint64(shuffles))
+            deal_pass(group, pass_key, first, scratch, out[filled : filled + size])
+            draw, left, filled = draw + size, left - size, filled + size
+
+
+@kernel
+def clip_schedule(
+    order: NDArray[np.int64],
+    caps: NDArray[np.int64],
+    level: int,
+    key: np.uint64,
+    out: Packed,
+) -> None:
+    """Write which group each draw comes from: one from every active group per level.
+
+    order : int64 (C,)  groups by rising cap
+    caps  : int64 (C,)  draws after which a group is knocked out, indexed by group
+    level : int64       the level of the first draw; a group is active while level < its cap
+    out   : int (M,)    filled with groups
+
+    Each level passes the active groups in a fresh random order, so any stretch of draws holds the
+    active groups as evenly as its length allows.
+    """
+    groups = order.size
+    scratch = np.empty(groups, np.int64)
+    filled, first_active = 0, 0
+    while filled < out.size:
+        while caps[order[first_active]] <= level:
+            first_active += 1
+        active = groups - first_active
+        turn = scratch[:active]
+        turn[:] = order[first_active:]
+        level_key = value(key, np.uint64(level))
+        for i in range(active - 1, 0, -1):
+            j = np.int64(below(value(level_key, np.uint64(i)), np.uint64(i + 1)))
+            turn[i], turn[j] = turn[j], turn[i]
+        size = min(active, out.size - filled)
+        out[filled : filled + size] = turn[:size]
+        filled += size
+        level += 1
+
+
+@kernel
+def interleave(
+    schedule: NDArray[np.int64],
+    quotas: NDArray[np.int64],
+    dealt: Packed,
+    out: Packed,
+) -> None:
+    """Put draws that were dealt group after group in the order of a schedule.
+
+    schedule : int64 (M,)  the group of each draw
+    quotas   : int64 (C,)  how often each group occurs in it
+    dealt    : int (M,)    the draws of group 0, then of group 1, ...
+    out      : int (M,)    filled
+    """
+    cursor = np.zeros(quotas.size, np.int64)
+    for c in range(1, quotas.size):
+        cursor[c] = cursor[c - 1] + quotas[c - 1]
+    for j in range(schedule.size):
+        c = schedule[j]
+        out[j] = dealt[cursor[c]]
+        cursor[c] += 1

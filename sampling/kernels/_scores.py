@@ -1,0 +1,65 @@
+"""Kernels of the score table.
+
+Callers: scores/_table.py.
+
+Contract, the same for every kernel in this file
+    Checked   `update` relies on `first_outside` having returned -1 for the same indices.
+    Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64.
+    Threads   Serial.
+
+kernel         reads                         writes           time   oracle
+first_outside  indices (B,), n               -                O(B)   outside_by_numpy
+update         indices (B,), losses (B,)     scores, touched  O(B)   update_by_loop
+fill_uniform   key                           out (N,)         O(N)   uniform_in_integers
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numba import kernel
+from .._rng import value
+
+
+@kernel
+def first_outside(indices: NDArray[np.int64], n: int) -> int:
+    """Return the first position whose index is not in [0, n), or -1."""
+    for j in range(indices.size):
+        if indices[j] < 0 or indices[j] >= n:
+            return j
+    return -1
+
+
+@kernel
+def update(
+    scores: NDArray[np.float32],
+    touched: NDArray[np.bool_],
+    indices: NDArray[np.int64],
+    losses: NDArray[np.float32],
+    ema: float,
+) -> int:
+    """Move the score of each index towards its loss; return how many losses were not finite.
+
+    scores  : float32 (N,)    score <- ema * loss + (1 - ema) * score; a first loss is taken whole
+    touched : bool (N,) or (0,)  marked where a score was written; empty when nobody merges
+    """
+    skipped = 0
+    for j in range(indices.size):
+        loss = np.float32(losses[j])
+        if not np.isfinite(loss):
+            skipped += 1
+            continue
+        i = indices[j]
+        if ema == 1.0 or np.isnan(scores[i]):
+            scores[i] = loss
+        else:
+            scores[i] = np.float32(ema * loss + (1.0 - ema) * scores[i])
+        if touched.size > 0:
+            touched[i] = True
+    return skipped
+
+
+@kernel
+def fill_uniform(key: np.uint64, out: NDArray[np.float32]) -> None:
+    """Fill `out` with numbers in [0, 1), multiples of 2**-24, each a hash of (key, position)."""
+    for i in range(out.size):
+        out[i] = np.float32(value(key, np.uint64(i)) >> np.uint64(40)) * np.float32(2.0**-24)

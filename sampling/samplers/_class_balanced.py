@@ -1,0 +1,181 @@
+"""Balance by class, exactly and by quota. Several labels a sample: `RepeatFactorSampler`."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Floats
+from ._base import EpochSampler
+from ._groups import Dealer, Groups
+from ._options import EpochOptions
+from ._tables import Table
+
+Target = Mapping[Any, float] | ArrayLike
+
+
+class ClassBalancedSampler(EpochSampler):
+    """Draw the classes in chosen shares, and each class's samples evenly.
+
+    Use it on a long tail: `power=0.0` draws all classes alike, `power=0.5` is the square root that
+    often does better, `progressive_epochs` goes from natural to balanced over the run. Against
+    `WeightedRandomSampler` with class weights: shares are exact to one draw in each epoch, a sample
+    comes again only after all of its class came, across epochs too, and it has ranks and resume.
+    Balance helps the tail and hurts the head; a balanced classifier on features trained with
+    natural sampling is often the better use.
+
+    Parameters
+    ----------
+    labels : int or str array-like of shape (N,)
+        Class of each sample; ids need not be contiguous. -1 = unlabelled: never drawn.
+    num_samples : int, default the number of labelled samples
+        M: draws in one epoch, all ranks together.
+    power : float, default 0.0
+        Share of class c in proportion to n_c ** power: 1 natural, 1/2 square root, 0 balanced.
+    beta : float in [0, 1) or "inverse", optional
+        Instead: share in proportion to n_c / E_c with the effective number
+        E_c = (1 - beta**n_c) / (1 - beta); "inverse" is its limit at 1, balanced. Above
+        1 / (1 - beta) samples classes are treated alike.
+    target : mapping or array-like, optional
+        Instead: the share of each class, by id (an array: by position). Need not sum to 1. Every
+        class that occurs must be named, and every class with a positive share must occur.
+    progressive_epochs : int, optional
+        T: share (1 - t) * n_c / N + t * share_c with t = e / (T - 1), at most 1.
+    **options
+        Those of every sampler: see `EpochSampler`.
+
+    Attributes
+    ----------
+    classes : array of shape (C,)
+        Class ids that occur, sorted.
+    class_counts : int64 array of shape (C,)
+    num_unlabeled : int
+
+    Raises
+    ------
+    ValueError
+        If no sample is labelled; if more than one of `power`, `beta`, `target` is given; if
+        `target` names a class without samples, or misses one; if objective="original" and a share
+        is 0.
+
+    Notes
+    -----
+    Order       Class c gets M * share_c draws, rounded up or down at random in each epoch so that
+                the sum is M. They go on, in an endless run of shuffles of the class, where the last
+                epoch stopped. An epoch far ahead costs O(C) for each one before it.
+    Cost        8 N + 4 M bytes; O(N) once and O(M + N) an epoch.
+    Gradients   objective="sampled" (default): `reduce` gives the gradient of the mean over classes
+                in their shares. "original" restores that of the mean over the labelled samples.
+    Source      Kang et al., ICLR 2020 (power, progressive); Cui et al., CVPR 2019 (beta).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    >>> np.bincount(labels[list(ClassBalancedSampler(labels, seed=0))])
+    array([4, 4])
+    """
+
+    def __init__(
+        self,
+        labels: ArrayLike,
+        num_samples: int | None = None,
+        *,
+        power: float = 0.0,
+        beta: float | Literal["inverse"] | None = None,
+        target: Target | None = None,
+        progressive_epochs: int | None = None,
+        **options: Unpack[EpochOptions],
+    ) -> None:
+        self._groups = Groups("labels", labels)
+        draws = self._groups.num_labeled
+        if num_samples is not None:
+            draws = _check.integer("num_samples", num_samples, 1)
+        self._shares = class_shares(
+            self._groups.names, self._groups.sizes, power=power, beta=beta, target=target
+        )
+        self.progressive_epochs = progressive_epochs
+        if progressive_epochs is not None:
+            self.progressive_epochs = _check.integer("progressive_epochs", progressive_epochs, 1)
+        seed = _check.seed(options.get("seed", 0))
+        self._dealer = Dealer(self._groups, draws, self.shares, seed)
+        super().__init__(self._groups.codes.size, draws, **options)
+
+    @property
+    def classes(self) -> NDArray[np.generic]:
+        """Class ids that occur, sorted: (C,)."""
+        return self._groups.names
+
+    @property
+    def class_counts(self) -> NDArray[np.int64]:
+        """Samples of each class: int64 (C,)."""
+        return self._groups.sizes
+
+    @property
+    def num_unlabeled(self) -> int:
+        """Samples without a label, which are never drawn."""
+        return self._groups.num_unlabeled
+
+    def shares(self, epoch: int) -> Floats:
+        """Return the share of each class among the draws of an epoch: float64 (C,), sum 1."""
+        if self.progressive_epochs is None:
+            return self._shares
+        last = self.progressive_epochs - 1
+        t = min(1.0, epoch / last) if last else 0.0
+        natural = self._groups.sizes / self._groups.num_labeled
+        shares: Floats = (1.0 - t) * natural + t * self._shares
+        return shares
+
+    def _table(self, epoch: int) -> Table:
+        return self._dealer.table(epoch)
+
+    def _refusal(self, epoch: int) -> str:
+        absent = self.classes[self.shares(epoch) == 0]
+        return f"class {absent[0]} has share 0 and is never drawn" if absent.size else ""
+
+    def _identity(self) -> tuple[object, ...]:
+        return (self._groups.codes, self._shares, self.progressive_epochs)
+
+
+def class_shares(
+    names: NDArray[np.generic],
+    counts: NDArray[np.int64],
+    *,
+    power: float = 0.0,
+    beta: float | Literal["inverse"] | None = None,
+    target: Target | None = None,
+) -> Floats:
+    """Return the share of each class: float64 (C,), sum 1; see `ClassBalancedSampler`."""
+    given = [name for name, value in (("beta", beta), ("target", target)) if value is not None]
+    power = _check.number("power", power)
+    if power != 0.0:
+        given.append("power")
+    if len(given) > 1:
+        raise ValueError(f"only one of power, beta and target may be given, got {given}")
+    if target is not None:
+        mass = _target_shares(names, target)
+    elif beta is None or beta == "inverse":
+        mass = np.exp(power * np.log(counts / counts.max()))  # no overflow at any power
+    else:
+        beta = _check.number("beta", beta, "[0, 1)")
+        # 1 - beta**n without cancellation; beta = 0 gives an effective number of 1.
+        effective = -np.expm1(counts * np.log(beta)) if beta > 0 else np.ones(counts.size)
+        mass = counts / effective
+    shares: Floats = mass / mass.sum()
+    return shares
+
+
+def _target_shares(names: NDArray[np.generic], target: Target) -> Floats:
+    if not isinstance(target, Mapping):
+        target = dict(enumerate(_check.weights("target", target).tolist()))
+    ids = names.tolist()
+    missing = [each for each in ids if each not in target]
+    if missing:
+        raise ValueError(f"target must name every class of labels, missing {missing[:5]}")
+    empty = [each for each, share in target.items() if share and each not in set(ids)]
+    if empty:
+        raise ValueError(f"target must be 0 for classes without samples, got them for {empty[:5]}")
+    return _check.weights("target", np.array([target[each] for each in ids], np.float64))

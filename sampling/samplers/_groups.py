@@ -1,0 +1,128 @@
+"""Samples in groups (classes or clusters), dealt by quota: every sample before any is repeated."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check, _rng
+from ..kernels import _groups
+from ..types import Floats, Indices, Packed
+from ._tables import Listed
+
+Shares = Callable[[int], Floats]  # epoch -> share of each group (C,), summing to 1
+
+
+class Groups:
+    """Which samples each class or cluster holds.
+
+    Attributes
+    ----------
+    names : array of shape (C,)
+        The caller's class ids, sorted. Only groups with samples are here.
+    sizes : int64 array of shape (C,)
+    codes : int32 array of shape (N,)
+        Position in `names` of each sample's group; -1 for unlabelled.
+    """
+
+    def __init__(self, name: str, labels: ArrayLike) -> None:
+        array = _check.labels(name, labels)
+        self.names, self.codes, self.sizes = _encode(array)
+        if self.names.size == 0:
+            raise ValueError(f"{name} must label at least one sample, got -1 in all {array.size}")
+        self.num_labeled = int(self.sizes.sum())
+        self.num_unlabeled = array.size - self.num_labeled
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
+        dtype = np.int32 if array.size < 2**31 else np.int64
+        self.members = np.empty(self.num_labeled, dtype)
+        _groups.collect_members(self.codes, self.starts, self.members)
+
+    def __len__(self) -> int:
+        return self.names.size
+
+    def of(self, code: int) -> Packed:
+        """Return the samples of one group, in index order."""
+        return self.members[self.starts[code] : self.starts[code + 1]]
+
+    def spread(self, per_group: Floats, rows: Indices) -> Floats:
+        """Return each sample's part of what its group gets, evenly shared; 0 if in no group."""
+        codes = self.codes[rows]
+        return np.where(codes >= 0, (per_group / self.sizes)[codes], 0.0)
+
+
+class Dealer:
+    """Deals quotas from endless runs of shuffles, one run a group, on from epoch to epoch.
+
+    A quota M * share is rarely whole. In each epoch it is rounded up or down at random, all groups
+    together so that the sum stays M; how far each run has come is the sum of the quotas before.
+
+    Parameters
+    ----------
+    groups : Groups
+    num_samples : int
+        M.
+    shares : callable
+        Epoch -> share of each group, float64 (C,), summing to 1.
+    seed : int
+    """
+
+    def __init__(self, groups: Groups, num_samples: int, shares: Shares, seed: int) -> None:
+        self._groups = groups
+        self._num_samples = num_samples
+        self._shares = shares
+        self._seed = seed
+        self._epoch = 0
+        self._used = np.zeros(len(groups), np.int64)
+
+    def quotas(self, epoch: int) -> NDArray[np.int64]:
+        """Return how many draws each group gets in an epoch: int64 (C,), summing to M."""
+        edges = np.cumsum(self._shares(epoch)) * self._num_samples
+        edges[-1] = self._num_samples
+        offset = _rng.uniform(_rng.key(self._seed, epoch, "quota"))
+        steps = np.floor(np.minimum(edges, self._num_samples) + offset).astype(np.int64)
+        steps[-1] = self._num_samples
+        return np.diff(steps, prepend=0)
+
+    def deal(self, epoch: int) -> Packed:
+        """Return the samples of an epoch, group after group: (M,)."""
+        groups = self._groups
+        out = np.empty(self._num_samples, groups.members.dtype)
+        key = _rng.key(self._seed, 0, "deal")
+        used, quotas = self._used_before(epoch), self.quotas(epoch)
+        _groups.deal_windows(groups.members, groups.starts, used, quotas, key, out)
+        return out
+
+    def table(self, epoch: int) -> Listed:
+        """Return the draw table of an epoch."""
+        per_group = self._shares(epoch) * self._num_samples
+        return Listed(
+            self.deal(epoch),
+            self._groups.num_labeled,
+            lambda rows: self._groups.spread(per_group, rows),
+        )
+
+    def _used_before(self, epoch: int) -> NDArray[np.int64]:
+        """Return the draws of each run before an epoch: O(C) for each epoch passed on the way."""
+        if epoch < self._epoch:
+            self._epoch, self._used = 0, np.zeros_like(self._used)
+        while self._epoch < epoch:
+            self._used = self._used + self.quotas(self._epoch)
+            self._epoch += 1
+        return self._used
+
+
+def _encode(
+    labels: NDArray[np.generic],
+) -> tuple[NDArray[np.generic], NDArray[np.int32], NDArray[np.int64]]:
+    """Return (names (C,), codes (N,), sizes (C,)): ids in [0, 4 N) by counting, others by sort."""
+    if labels.dtype.kind in "iu" and int(labels.max()) < 4 * labels.size + 65_536:
+        counts = np.zeros(int(labels.max()) + 2, np.int64)
+        codes = np.empty(labels.size, np.int32)
+        _groups.encode(labels, counts, codes)
+        names = np.flatnonzero(counts[1:])
+        return names, codes, counts[1:][names]
+    names, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    codes = codes.astype(np.int32)
+    if labels.dtype.kind in "iu" and names[0] == -1:
+        return names[1:], codes - 1, counts[1:]
+    return names, codes, counts

@@ -1,0 +1,269 @@
+"""What a draw counts: weights, recording, and the loss that reaches `backward`."""
+
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from ..kernels._scores import first_outside
+from ..scores import ScoreTable
+from ..scores._table import host_losses, host_rows
+from ..types import Indices, Scores
+from ._device import DeviceWeights
+from ._options import Checked
+from ._reduce import Reduction, check_losses, reduce_losses
+
+if TYPE_CHECKING:
+    from ._plan import Plan
+    from ._tables import Table
+
+
+class Objective:
+    """The half of `EpochSampler` that says what a draw's loss is multiplied by."""
+
+    size: int
+    epoch: int
+    _options: Checked
+    _plans: "dict[int, Plan]"
+    _scores: ScoreTable | None
+    _nonfinite: "int | torch.Tensor" = 0
+
+    # ------------------------------------------------------------------ what a method may provide
+
+    def _make_scores(self) -> ScoreTable | None:
+        """Return the table that `record` writes to; None if recorded losses are only counted."""
+        return None
+
+    def _refusal(self, epoch: int) -> str:
+        """Return why an epoch has no importance weights; empty if it has them."""
+        return ""
+
+    def _original_weights(self, table: "Table", rows: Indices) -> NDArray[np.float64]:
+        """Return the weights of objective="original"; by default 1/(N p)."""
+        return table.size / (table.population * table.expected(rows))
+
+    def _plan(self, epoch: int) -> "Plan":
+        raise TypeError("EpochSampler plans epochs")
+
+    # ------------------------------------------------------------------ weights
+
+    @property
+    def objective(self) -> str:
+        """Which mean training minimises: "sampled" (over the draws) or "original" (the data)."""
+        return self._options.objective
+
+    @property
+    def num_nonfinite(self) -> int:
+        """Losses recorded so far that were NaN or infinite. Waits for losses on a device."""
+        if self._scores is not None:
+            self._scores.flush()
+            return self._scores.num_nonfinite
+        return int(self._nonfinite)
+
+    @overload
+    def weights_for(self, indices: torch.Tensor) -> torch.Tensor: ...
+    @overload
+    def weights_for(self, indices: ArrayLike) -> Scores: ...
+    def weights_for(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
+        """Return what `reduce` multiplies the losses of these samples by, in the current epoch.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Samples that this epoch deals.
+
+        Returns
+        -------
+        float32 of shape (B,)
+            A tensor on the same device if `indices` is one, else an array.
+        """
+        if isinstance(indices, torch.Tensor) and indices.device.type != "cpu":
+            return self._device_weights(indices)
+        rows = self._rows(indices)
+        weights = self._host_weights(rows)
+        weights = np.ones(rows.size, np.float32) if weights is None else weights
+        return torch.from_numpy(weights) if isinstance(indices, torch.Tensor) else weights
+
+    @overload
+    def importance_weights(self, indices: torch.Tensor) -> torch.Tensor: ...
+    @overload
+    def importance_weights(self, indices: ArrayLike) -> Scores: ...
+    def importance_weights(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
+        """Return 1/(N p) of samples of this epoch, whatever the objective.
+
+        p is the sample's part of the expected draws, so a draw's expected weight is 1, and the
+        weighted mean over draws estimates the mean over the data.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+
+        Returns
+        -------
+        float32 of shape (B,)
+            A tensor on the same device if `indices` is one, else an array.
+
+        Raises
+        ------
+        ValueError
+            If some sample is never drawn, or p is unknown: no weight can then restore the mean.
+        """
+        self._raise_if_refused(self.epoch)
+        table = self._plan(self.epoch).table
+        rows = self._rows(indices.cpu() if isinstance(indices, torch.Tensor) else indices)
+        weights = (table.size / (table.population * table.expected(rows))).astype(np.float32)
+        if isinstance(indices, torch.Tensor):
+            return torch.from_numpy(weights).to(indices.device)
+        return weights
+
+    # ------------------------------------------------------------------ the training step
+
+    def record(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
+        """Take note of the losses of a batch; what a dynamic sampler learns from.
+
+        For loops that compute their loss otherwise; `reduce` does it by itself. Never waits for a
+        device. Static samplers check the batch and count losses that are not finite.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Which samples, as the loader gave them. May be on the losses' device.
+        losses : float array or tensor of shape (B,)
+            One loss per sample, unweighted. Detached and copied.
+        """
+        if not isinstance(losses, torch.Tensor):
+            losses = torch.from_numpy(host_losses(losses))
+        losses = check_losses(losses, len(indices))  # type: ignore[arg-type]
+        if isinstance(indices, torch.Tensor) and indices.device.type != "cpu":
+            self._device_weights(indices)  # counts bad indices
+            self._store(indices, losses.detach())
+        else:
+            self._store(self._rows(indices), losses.detach())
+
+    def reduce(
+        self,
+        losses: torch.Tensor,
+        indices: ArrayLike | torch.Tensor,
+        reduction: Reduction = "batch_mean",
+        denominator: float | torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Record the losses of a batch and return their weighted mean, to call `backward` on.
+
+        It stands where `losses.mean()` stood.
+
+        Parameters
+        ----------
+        losses : floating tensor of shape (B,)
+            One loss per sample: `reduction="none"`.
+        indices : int array or tensor of shape (B,)
+            Which samples, as the loader gave them.
+        reduction : {"batch_mean", "weighted_mean"}, default "batch_mean"
+            "batch_mean" divides sum(w * l) by this rank's B. "weighted_mean" divides by the sum of
+            the weights over all ranks of `process_group`, times their number, which undoes the
+            averaging of DistributedDataParallel.
+        denominator : float or scalar tensor, optional
+            Global count of one optimizer step (accumulated samples, tokens); replaces both: the
+            result is W * sum(w * l) / denominator.
+
+        Returns
+        -------
+        scalar tensor
+            With all weights 1 and one rank exactly `losses.mean()`.
+
+        Raises
+        ------
+        ValueError
+            If the losses are a scalar, or not as many as the indices, or an index is out of range
+            or was never dealt in this epoch. Nothing is recorded then.
+        """
+        losses = check_losses(losses, len(indices))  # type: ignore[arg-type]
+        if isinstance(indices, torch.Tensor) and indices.device.type != "cpu":
+            rows: Indices | torch.Tensor = indices
+            weights: torch.Tensor | None = self._device_weights(indices)
+        else:
+            rows = self._rows(indices)
+            array = self._host_weights(rows)
+            weights = None if array is None else torch.from_numpy(array)
+        self._store(rows, losses.detach())
+        if weights is not None and weights.device != losses.device:
+            weights = weights.to(losses.device, non_blocking=True)
+        return reduce_losses(
+            losses,
+            weights,
+            reduction=reduction,
+            denominator=denominator,
+            drop_nonfinite=self._options.nonfinite == "drop",
+            group=self._options.process_group,
+        )
+
+    # ------------------------------------------------------------------ behind them
+
+    def _raise_if_refused(self, epoch: int) -> None:
+        reason = self._refusal(epoch)
+        if reason:
+            raise ValueError(f"{type(self).__name__} has no importance weights: {reason}")
+
+    def _rows(self, indices: ArrayLike | torch.Tensor) -> Indices:
+        """Return indices of this epoch on the host, or say which is out of range or not dealt."""
+        rows = host_rows(indices)
+        if rows.ndim != 1:
+            raise ValueError(f"indices must have shape (B,), got {rows.shape}")
+        bad = first_outside(rows, self.size)
+        if bad >= 0:
+            raise ValueError(
+                f"indices must be in [0, {self.size}), got {rows[bad]} in row {bad}: are they of "
+                "the dataset that the sampler was made for? (Indexed must be the outermost wrapper)"
+            )
+        table = self._plan(self.epoch).table
+        if not table.even:
+            absent = table.expected(rows) <= 0
+            if absent.any():
+                row = int(np.flatnonzero(absent)[0])
+                raise ValueError(
+                    f"indices must have been dealt in epoch {self.epoch}, got {rows[row]} in row "
+                    f"{row}, which is not among its draws"
+                )
+        return rows
+
+    def _host_weights(self, rows: Indices) -> Scores | None:
+        """Return the weights of checked indices, float32 (B,); None if all are 1."""
+        if self._options.objective == "sampled":
+            return None
+        self._raise_if_refused(self.epoch)
+        table = self._plan(self.epoch).table
+        if table.even:
+            return None
+        return self._original_weights(table, rows).astype(np.float32)
+
+    def _device_weights(self, indices: torch.Tensor) -> torch.Tensor:
+        plan = self._plan(self.epoch)
+        if indices.device not in plan.devices:
+            rows = np.arange(self.size, dtype=np.int64)
+            dealt = plan.table.expected(rows) > 0
+            weights = np.zeros(self.size, np.float32)
+            known = self._host_weights(rows[dealt])
+            weights[dealt] = 1.0 if known is None else known
+            plan.devices[indices.device] = DeviceWeights(weights, indices.device)
+        return plan.devices[indices.device](indices)
+
+    def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
+        """Record checked losses."""
+        if self._scores is not None:
+            self._scores.update(rows, losses)
+        elif losses.device.type == "cpu":
+            self._nonfinite += losses.numel() - int(torch.isfinite(losses).sum())
+        else:
+            self._nonfinite = self._nonfinite + (~torch.isfinite(losses)).sum()
+
+    def _report_device_indices(self) -> None:
+        """Raise for the bad indices that batches on devices held in this epoch."""
+        plan = self._plans.get(self.epoch)
+        for device, weights in plan.devices.items() if plan is not None else ():
+            bad = weights.num_bad()
+            if bad:
+                plan.devices.clear()  # type: ignore[union-attr]
+                raise ValueError(
+                    f"indices must be draws of epoch {self.epoch}, got {bad} on {device} that are "
+                    "out of range or were never dealt"
+                )

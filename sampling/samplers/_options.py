@@ -1,0 +1,58 @@
+"""The keywords that every sampler takes, said once."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypedDict
+
+import torch.distributed as dist
+
+from .. import _check
+from ..distributed import rank_and_replicas, world_size
+
+Purpose = Literal["sampled", "original"]
+
+
+class EpochOptions(TypedDict, total=False):
+    """Keywords of every sampler; `EpochSampler` documents them."""
+
+    seed: int
+    num_replicas: int | None
+    rank: int | None
+    drop_last: bool
+    pad: bool
+    process_group: "dist.ProcessGroup | None"
+    objective: Purpose
+    nonfinite: Literal["propagate", "drop"]
+    auto_epoch: bool
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The same keywords after their checks, with ranks resolved."""
+
+    seed: int = 0
+    num_replicas: int | None = None
+    rank: int | None = None
+    drop_last: bool = False
+    pad: bool = True
+    process_group: "dist.ProcessGroup | None" = None
+    objective: Purpose = "sampled"
+    nonfinite: Literal["propagate", "drop"] = "propagate"
+    auto_epoch: bool = False
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "seed", _check.seed(self.seed))
+        rank, replicas = rank_and_replicas(self.rank, self.num_replicas)
+        set_(self, "rank", rank)
+        set_(self, "num_replicas", replicas)
+        _check.choice("objective", self.objective, ("sampled", "original"))
+        _check.choice("nonfinite", self.nonfinite, ("propagate", "drop"))
+        if self.auto_epoch and (replicas > 1 or world_size(self.process_group) > 1):
+            raise ValueError(
+                "auto_epoch must be False with several ranks, got True: they could part ways; "
+                "call set_epoch on every rank"
+            )
+
+    def without_group(self) -> "Checked":
+        """Return the options without what another process could not use."""
+        return replace(self, process_group=None)

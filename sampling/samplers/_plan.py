@@ -1,0 +1,43 @@
+"""One epoch, fixed: its draw table and the order in which the slots are dealt."""
+
+import hashlib
+
+import numpy as np
+import torch
+
+from ..types import Indices
+from ._device import DeviceWeights
+from ._order import Permutation
+from ._tables import Table
+
+CHUNK = 8192  # draws computed at a time: enough to make numpy's overhead vanish, 64 KiB of memory
+
+
+class Plan:
+    """What `set_epoch` decides; nothing changes it while the epoch runs."""
+
+    def __init__(self, epoch: int, table: Table, key: np.uint64) -> None:
+        self.epoch = epoch
+        self.table = table
+        self.finished = False
+        self.devices: dict[torch.device, DeviceWeights] = {}
+        self._order = None if table.ordered else Permutation(table.size, key)
+        self._digest = ""
+
+    def draws(self, positions: Indices) -> Indices:
+        """Return the sample at each position of the epoch: int64 (m,) -> int64 (m,)."""
+        return self.table.take(positions if self._order is None else self._order(positions))
+
+    def digest(self) -> str:
+        """Return 16 hex digits that tell this plan's draws from another's; computed once, O(M)."""
+        if not self._digest:
+            digest = hashlib.blake2b(digest_size=8)
+            for start in range(0, self.table.size, 2**20):
+                slots = np.arange(start, min(start + 2**20, self.table.size), dtype=np.int64)
+                digest.update(self.table.take(slots).tobytes())
+            self._digest = digest.hexdigest()
+        return self._digest
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the copies on devices: they are made again where they are needed."""
+        return {**self.__dict__, "devices": {}}

@@ -1,0 +1,192 @@
+"""The pruning engine: score snapshot -> groups -> keep probability -> kept samples and weights.
+
+A method says, for each epoch, by which thresholds the scores part into groups and which share of
+each group is kept. What is left out, what a kept sample weighs, when pruning starts and stops, and
+what a run costs, follow here for all of them.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sized
+from typing import Any
+
+import numpy as np
+from typing_extensions import Self, Unpack
+
+from .. import _check, _rng
+from ..kernels import _prune
+from ..scores import ScoreTable
+from ..types import Floats, Indices, Scores
+from ._base import EpochSampler
+from ._options import EpochOptions
+from ._tables import Kept, Shuffled, Table
+
+MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of the easy samples
+
+
+class PruningSampler(EpochSampler):
+    """Leave a share of each score group out of an epoch, at random, and weight what stays.
+
+    Subclasses document the parameters. Epoch 0 deals everything (there are no scores), and so do
+    the last ones (annealing), which let the weights settle on the whole data.
+    """
+
+    dynamic = True
+
+    def __init__(
+        self,
+        data_source: int | Sized,
+        num_epochs: int,
+        *,
+        anneal_fraction: float = 0.125,
+        score_ema: float = 1.0,
+        **options: Unpack[EpochOptions],
+    ) -> None:
+        size = _check.size("data_source", data_source)
+        self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
+        self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")
+        self._process_group = options.get("process_group")
+        self._dealt: dict[int, int] = {}
+        self._below: float | None = None
+        super().__init__(size, size, **options)
+        self._plan(0)
+
+    # ------------------------------------------------------------------ what a method says
+
+    @abstractmethod
+    def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
+        """Return rising thresholds (G - 1,) and the share of each group to keep (G,)."""
+
+    @property
+    @abstractmethod
+    def _most_dropped(self) -> float:
+        """Share of the samples below the (first) threshold that a pruning epoch leaves out."""
+
+    # ------------------------------------------------------------------ the plan
+
+    @property
+    def pruning_epochs(self) -> range:
+        """The epochs in which samples are left out."""
+        stop = math.floor(self.num_epochs * (1.0 - self.anneal_fraction) + 1e-9)
+        return range(1, max(1, stop))
+
+    def _make_scores(self) -> ScoreTable | None:
+        return ScoreTable(self.size, ema=self.score_ema, process_group=self._process_group)
+
+    def _snapshot(self, epoch: int) -> Scores:
+        return self._score_table.values
+
+    @property
+    def _score_table(self) -> ScoreTable:
+        if self._scores is None:
+            raise TypeError(f"{type(self).__name__} has no scores")
+        return self._scores
+
+    @property
+    def scores(self) -> Scores:
+        """The last score of each sample, float32 (N,), read-only; NaN = never seen."""
+        return self._score_table.values
+
+    def _table(self, epoch: int) -> Table:
+        kept = self._thinned(epoch) if epoch in self.pruning_epochs else None
+        self._dealt[epoch] = self.size if kept is None else kept.size
+        if kept is not None:
+            return kept
+        key = _rng.key(self.seed, epoch, "shuffle")
+        return Shuffled(self.size, self.size, lambda number: _rng.subkey(key, number))
+
+    def _thinned(self, epoch: int) -> Kept | None:
+        scores = self._snapshot(epoch)
+        thresholds, keep = self._groups(epoch, scores)
+        codes = np.empty(self.size, np.uint8)
+        counts = np.zeros(keep.size, np.int64)
+        _prune.assign(scores, thresholds, codes, counts)
+        quotas = np.floor(keep * counts + 1e-9).astype(np.int64)
+        quotas = np.maximum(quotas, np.minimum(counts, 1))  # a group never vanishes
+        if counts.sum():
+            self._below = float(counts[0] / counts.sum())
+        if (quotas == counts).all():
+            return None
+        _prune.thin(codes, counts, quotas, _rng.key(self.seed, epoch, "prune"))
+        shares = np.ones(_prune.FIRST_GROUP + keep.size)
+        shares[_prune.LEFT_OUT] = 0.0
+        shares[_prune.FIRST_GROUP :] = quotas / np.maximum(counts, 1)
+        return Kept(codes, shares)
+
+    def _original_weights(self, table: Table, rows: Indices) -> Floats:
+        # 1 for what is dealt for certain, |D|/|K| in a thinned group: unbiased for the sum over
+        # the epoch. `importance_weights` are these times M/N, unbiased for the mean.
+        weights: Floats = 1.0 / table.expected(rows)
+        return weights
+
+    # ------------------------------------------------------------------ what a run costs
+
+    def expected_samples(self, num_epochs: int | None = None, below_mean: float = 0.7) -> int:
+        """Return how many draws a run takes, all ranks together.
+
+        Parameters
+        ----------
+        num_epochs : int, default that of the constructor
+            Count epochs 0 to num_epochs - 1.
+        below_mean : float in [0, 1], default 0.7
+            Part of the samples assumed to lie below the threshold. Epochs already planned count
+            as they were, and once a share was measured it stands for the rest.
+        """
+        epochs = self.num_epochs if num_epochs is None else num_epochs
+        epochs = _check.integer("num_epochs", epochs, 0)
+        below = _check.number("below_mean", below_mean, "[0, 1]")
+        below = below if self._below is None else self._below
+        pruned = self.size - round(self.size * below * self._most_dropped)
+        future = {epoch: pruned for epoch in self.pruning_epochs if epoch < epochs}
+        known = {epoch: dealt for epoch, dealt in self._dealt.items() if epoch < epochs}
+        changed = {**future, **known}
+        return sum(changed.values()) + (epochs - len(changed)) * self.size
+
+    @classmethod
+    def for_target(
+        cls,
+        data_source: int | Sized,
+        num_epochs: int,
+        samples_fraction: float,
+        *,
+        below_mean: float = 0.7,
+        **arguments: Any,  # noqa: ANN401  # the constructor's
+    ) -> Self:
+        """Return the sampler whose run takes a given fraction of `num_epochs` full epochs.
+
+        Parameters
+        ----------
+        data_source, num_epochs
+            See the constructor.
+        samples_fraction : float in (0, 1]
+            Draws of the run / (N * num_epochs).
+        below_mean : float in (0, 1], default 0.7
+            Part of the samples expected below the threshold: 0.6 to 0.8 on most losses.
+        **arguments
+            The constructor's, but for `drop_prob`, which this finds, in [0, 0.9].
+
+        Raises
+        ------
+        ValueError
+            "unreachable", with the least fraction that can be reached, if even dropping 90 % of
+            the samples below the threshold in every pruning epoch takes more.
+        """
+        target = _check.number("samples_fraction", samples_fraction, "(0, 1]")
+        below = _check.number("below_mean", below_mean, "(0, 1]")
+        probe = cls(1, num_epochs, **{**arguments, "drop_prob": 0.0})
+        saved_at_most = len(probe.pruning_epochs) / probe.num_epochs * below
+        needed = (1.0 - target) / saved_at_most if saved_at_most else math.inf
+        if target == 1.0:
+            needed = 0.0
+        if needed > MOST_PRUNED + 1e-9:
+            least = 1.0 - MOST_PRUNED * saved_at_most
+            raise ValueError(
+                f"samples_fraction is unreachable: must be >= {least:.3f} for {num_epochs} epochs "
+                f"with anneal_fraction={probe.anneal_fraction:g} and below_mean={below:g}, "
+                f"got {target:g}"
+            )
+        return cls(data_source, num_epochs, **{**arguments, "drop_prob": min(needed, MOST_PRUNED)})
+
+    def _identity(self) -> tuple[object, ...]:
+        return (self.num_epochs, self.anneal_fraction, self.score_ema)

@@ -1,0 +1,72 @@
+"""From the losses of a batch to the scalar that `backward` starts from."""
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from .. import _check
+from ..distributed import all_reduce_sum, world_size
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+Reduction = Literal["batch_mean", "weighted_mean"]
+
+
+def check_losses(losses: object, length: int) -> torch.Tensor:
+    """Return losses as a floating tensor of shape (B,) with B = length >= 1."""
+    if not isinstance(losses, torch.Tensor):
+        raise TypeError(f"losses must be a tensor, got {type(losses).__name__}")
+    if losses.ndim == 0:
+        raise ValueError(
+            "losses must have shape (B,), got a scalar: compute the loss with reduction='none'"
+        )
+    if losses.ndim != 1:
+        raise ValueError(
+            f"losses must have shape (B,), got {tuple(losses.shape)}: "
+            "reduce each sample to one loss first, e.g. losses.flatten(1).mean(1)"
+        )
+    if not losses.is_floating_point():
+        raise TypeError(f"losses must be floating, got {losses.dtype}")
+    if losses.numel() != length or length == 0:
+        raise ValueError(
+            f"losses must be as many as indices and at least 1, got {losses.numel()} losses "
+            f"for {length} indices"
+        )
+    return losses
+
+
+def reduce_losses(
+    losses: torch.Tensor,
+    weights: torch.Tensor | None,
+    *,
+    reduction: Reduction,
+    denominator: float | torch.Tensor | None,
+    drop_nonfinite: bool,
+    group: "dist.ProcessGroup | None",
+) -> torch.Tensor:
+    """Return the weighted mean of a batch; `EpochSampler.reduce` documents the choices.
+
+    losses  : floating (B,)
+    weights : float32 (B,) on the same device, or None if all are 1
+    """
+    _check.choice("reduction", reduction, ("batch_mean", "weighted_mean"))
+    if denominator is not None and not isinstance(denominator, torch.Tensor):
+        denominator = _check.number("denominator", denominator, "(0, inf)")
+    if drop_nonfinite:
+        finite = torch.isfinite(losses.detach())
+        losses = torch.where(finite, losses, 0.0)
+        weights = finite.float() if weights is None else weights * finite
+        count: float | torch.Tensor = finite.sum().clamp(min=1)
+    else:
+        count = losses.numel()
+    if weights is None and denominator is None and world_size(group) == 1:
+        return losses.mean()  # either reduction, to the last bit what the user had before
+    total = losses.sum() if weights is None else (losses * weights).sum()
+    if denominator is not None:
+        return total * (world_size(group) / denominator)
+    if reduction == "batch_mean":
+        return total / count
+    mass = losses.new_tensor(losses.numel()) if weights is None else weights.sum()
+    mass = all_reduce_sum(mass.float(), group).clamp(min=torch.finfo(torch.float32).tiny)
+    return total * (world_size(group) / mass)

@@ -1,0 +1,243 @@
+"""RS2: a fresh random subset in every round. A fixed subset: `SubsetSampler`."""
+
+from collections.abc import Sized
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check, _rng
+from ..types import Floats, Indices
+from ._base import EpochSampler
+from ._groups import Groups
+from ._options import EpochOptions
+from ._order import Permutation
+from ._tables import Listed, Shuffled, Table
+
+
+class RepeatedSubsetSampler(EpochSampler):
+    """Train each round on another random subset of the same size: the baseline to beat.
+
+    Without replacement (across rounds), rounds are windows of one long run of shuffles, so every
+    sample is used before any is used again. The round in which a shuffle ends takes what is left of
+    it and fills up from the next one, passing over the samples it already has; those come right
+    after. So every round has exactly m samples and none twice. With replacement each round is drawn
+    on its own (still without repeats inside the round).
+
+    Parameters
+    ----------
+    data_source : int or sized
+        N, or anything with a length.
+    keep_fraction : float in (0, 1]
+        Each round deals m = round(keep_fraction * N) samples, at least 1.
+    replacement : bool, default False
+        Whether rounds are independent of one another.
+    labels : array-like of shape (N,), optional
+        Stratify: class c gives round(keep_fraction * n_c) samples to each round, at least 1.
+        Unlabelled (-1) samples are left out.
+    **options
+        Those of every sampler: see `EpochSampler`.
+
+    Raises
+    ------
+    ValueError
+        If `keep_fraction` is outside (0, 1], or `labels` is not of length N.
+
+    Notes
+    -----
+    Order       A pure function of (N, keep_fraction, seed, epoch): any round is reached without
+                walking there, but for the few that a wrap ties together when m > N / 2.
+    Cost        O(1) memory for most rounds. After a wrap up to 16 m bytes; to plan it O(N) bytes.
+                Stratified: O(m) an epoch.
+    Gradients   Every sample is drawn equally often; all weights are 1. Stratified rounding makes
+                small classes a little more frequent, which objective="original" undoes.
+    Source      Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of
+                Learning", ICLR 2024. Without replacement it is ordinary training for
+                keep_fraction times as many epochs under a compressed schedule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sampler = RepeatedSubsetSampler(10, keep_fraction=0.4, seed=0)
+    >>> rounds = [sampler.indices(epoch) for epoch in range(5)]
+    >>> [len(np.unique(each)) for each in rounds]
+    [4, 4, 4, 4, 4]
+    >>> np.bincount(np.concatenate(rounds))
+    array([2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
+    """
+
+    def __init__(
+        self,
+        data_source: int | Sized,
+        keep_fraction: float,
+        *,
+        replacement: bool = False,
+        labels: ArrayLike | None = None,
+        **options: Unpack[EpochOptions],
+    ) -> None:
+        size = _check.size("data_source", data_source)
+        self.keep_fraction = _check.number("keep_fraction", keep_fraction, "(0, 1]")
+        self.replacement = bool(replacement)
+        self._groups: Groups | None = None
+        strata = np.array([size])
+        if labels is not None:
+            self._groups = Groups("labels", labels)
+            _check.same_length("labels", self._groups.codes, "data_source", size)
+            strata = self._groups.sizes
+        self._windows = np.maximum(1, np.floor(self.keep_fraction * strata + 0.5)).astype(np.int64)
+        seed = _check.seed(options.get("seed", 0))
+        self._runs = [
+            Run(int(n), int(m), seed, f"rs2 {stratum}")
+            for stratum, (n, m) in enumerate(zip(strata, self._windows, strict=True))
+        ]
+        super().__init__(size, int(self._windows.sum()), **options)
+
+    def _table(self, epoch: int) -> Table:
+        tables = [self._round(run, epoch) for run in self._runs]
+        if self._groups is None:
+            return tables[0]
+        groups = self._groups
+        samples = np.concatenate(
+            [groups.of(c)[each.take(np.arange(each.size))] for c, each in enumerate(tables)]
+        )
+        per_group = self._windows.astype(np.float64)
+        return Listed(samples, groups.num_labeled, lambda rows: groups.spread(per_group, rows))
+
+    def _round(self, run: "Run", epoch: int) -> Table:
+        if self.replacement:
+            key = _rng.key(self.seed, epoch, run.purpose)
+            return Shuffled(run.size, run.window, lambda number: _rng.subkey(key, number))
+        return Window(run, epoch)
+
+    def _identity(self) -> tuple[object, ...]:
+        codes = None if self._groups is None else self._groups.codes
+        return (self.replacement, self._windows, codes)
+
+
+@dataclass
+class Pass:
+    """One shuffle of the run; its first places may be rearranged to keep a round free of repeats.
+
+    Parameters
+    ----------
+    shuffle : Permutation
+    front : int64 array of shape (L,)
+        What lies at places 0..L-1 instead of the shuffle's own: the same samples, reordered.
+    """
+
+    shuffle: Permutation
+    front: Indices
+
+    def take(self, places: Indices) -> Indices:
+        """Return the sample at each place: int64 (m,) in [0, N) -> int64 (m,)."""
+        out = self.shuffle(places)
+        moved = places < self.front.size
+        if moved.any():
+            out[moved] = self.front[places[moved]]
+        return out
+
+
+class Run:
+    """An endless run of shuffles of range(size), cut into windows of which none has a repeat."""
+
+    def __init__(self, size: int, window: int, seed: int, purpose: str) -> None:
+        self.size = size
+        self.window = window
+        self.purpose = purpose
+        self._seed = seed
+        self._recent: dict[int, Pass] = {}
+
+    def at(self, number: int) -> Pass:
+        """Return a pass.
+
+        It depends on the end of the one before, and so on back to one whose rearranged front
+        cannot reach its end; at m <= N / 2 that is the very one before.
+        """
+        first = number
+        while first not in self._recent and self._tail(first - 1) and not self._settled(first):
+            first -= 1
+        for each in range(first, number + 1):
+            if each not in self._recent:
+                self._recent[each] = self._make(each)
+        for old in [each for each in self._recent if each < number - 1 or each > number + 1]:
+            del self._recent[old]
+        return self._recent[number]
+
+    def _tail(self, number: int) -> int:
+        """Return how many samples of a pass the round has in which it ends; 0 if both end."""
+        return (number + 1) * self.size % self.window if number >= 0 else 0
+
+    def _settled(self, number: int) -> bool:
+        """Tell whether a pass can be made from the raw end of the one before."""
+        # The front of pass number - 1 is at most one window long.
+        return self._tail(number - 2) == 0 or self.window + self._tail(number - 1) <= self.size
+
+    def _raw(self, number: int) -> Permutation:
+        key = _rng.subkey(_rng.key(self._seed, 0, self.purpose), number)
+        return Permutation(self.size, key)
+
+    def _make(self, number: int) -> Pass:
+        shuffle = self._raw(number)
+        tail = self._tail(number - 1)
+        if tail == 0:
+            return Pass(shuffle, np.empty(0, np.int64))
+        before = self._recent.get(number - 1)
+        if before is None:
+            before = Pass(self._raw(number - 1), np.empty(0, np.int64))
+        ends = before.take(np.arange(self.size - tail, self.size))
+        return Pass(shuffle, self._front(shuffle, ends))
+
+    def _front(self, shuffle: Permutation, ends: Indices) -> Indices:
+        """Return the first places of a pass, so that the round it completes repeats none of `ends`.
+
+        First the samples that fill the round, then those passed over, in the shuffle's order.
+        """
+        wanted = self.window - ends.size
+        present = np.zeros(self.size, np.bool_)
+        present[ends] = True
+        fill: list[Indices] = []
+        deferred: list[Indices] = []
+        place = 0
+        while wanted > 0:
+            places = np.arange(place, min(place + max(wanted, 64), self.size))
+            samples = shuffle(places)
+            repeats = present[samples]
+            fresh = np.flatnonzero(~repeats)[:wanted]
+            seen = samples.size if fresh.size < wanted else int(fresh[-1]) + 1
+            fill.append(samples[fresh])
+            deferred.append(samples[:seen][repeats[:seen]])
+            wanted -= fresh.size
+            place += seen
+        return np.concatenate(fill + deferred)
+
+
+class Window(Table):
+    """One round of a run: m draws in a row, from one pass or from the end of one and the next."""
+
+    even = True
+    ordered = True
+
+    def __init__(self, run: Run, epoch: int) -> None:
+        self.size = run.window
+        self.population = run.size
+        self._first = epoch * run.window % run.size
+        number = epoch * run.window // run.size
+        self._passes = [run.at(number)]
+        if self._first + run.window > run.size:
+            self._passes.append(run.at(number + 1))
+
+    def take(self, slots: Indices) -> Indices:
+        """See `Table`."""
+        places = slots + self._first
+        if len(self._passes) == 1:
+            return self._passes[0].take(places)
+        out = np.empty_like(places)
+        later = places >= self.population
+        out[~later] = self._passes[0].take(places[~later])
+        out[later] = self._passes[1].take(places[later] - self.population)
+        return out
+
+    def expected(self, indices: Indices) -> Floats:
+        """See `Table`: m / N for each."""
+        return np.full(indices.size, self.size / self.population)

@@ -1,0 +1,268 @@
+"""Importance sampling by a bound on the loss, from one loss per cluster."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Self, Unpack
+
+from .. import _check, _rng
+from ..kernels._scores import fill_uniform
+from ..types import Floats, Indices
+from ._base import EpochSampler
+from ._options import EpochOptions
+from ._tables import Cumulative, Table, Weighted
+
+CenterLoss = Callable[[Indices], ArrayLike]
+QUANTILE = 0.9  # of the pilot's slopes; too small a constant is the dangerous side
+
+
+@dataclass(frozen=True)
+class HolderFit:
+    """How the Hölder constant was estimated.
+
+    Attributes
+    ----------
+    constant : float
+        The 0.9 quantile of |loss - loss at the center| / distance ** z over the pilot.
+    pilot_size : int
+        Samples of the pilot with a positive distance.
+    covered : float
+        Part of the pilot within constant * distance ** z of its center's loss.
+    correlation : float
+        Of |loss - loss at the center| with distance ** z; near 0 the distances say nothing about
+        the losses, and uniform sampling would do as well. NaN if one of them is constant.
+    evaluations : int
+        Losses that were computed in all, at the centers and in the pilot.
+    """
+
+    constant: float
+    pilot_size: int
+    covered: float
+    correlation: float
+    evaluations: int
+
+
+class SensitivitySampler(EpochSampler):
+    """Draw samples by a bound on their loss, known from the losses at cluster centers.
+
+    If losses change slowly over the embedding space, |l(x) - l(c)| <= lambda * ||x - c||**z, then
+    l(c) + lambda * ||x - c||**z bounds the loss of x, and sampling in proportion to it estimates
+    the mean loss of all data with little variance, at the cost of one loss per cluster. Where the
+    losses are not smooth in the embeddings, uniform sampling is better: look at `fit.correlation`.
+
+    Parameters
+    ----------
+    distances : float array-like of shape (N,)
+        Euclidean distance of each sample to its center, not squared.
+    clusters : int array-like of shape (N,)
+        Cluster of each sample, in [0, K).
+    center_losses : float array-like of shape (K,)
+        Loss of the sample nearest to each center. If the least is negative, all are shifted by it.
+    num_samples : int
+        M: draws in one epoch, all ranks together, with replacement.
+    holder_constant : float >= 0
+        lambda. `from_embeddings` estimates it. Rather too large than too small: 0 ignores how far
+        a sample is from its center, can be worse than uniform sampling, and warns.
+    z : float > 0, default 2
+        Exponent of the distance: 2 for k-means, 1 for k-median.
+    **options
+        Those of every sampler: see `EpochSampler`. `objective` is "original" by default.
+
+    Attributes
+    ----------
+    scores : float64 array of shape (N,)
+        l(c) + lambda * distance ** z of the epochs from the next `set_epoch` on; a score of 0 is
+        raised to the least positive one, so that every sample can be drawn.
+    fit : HolderFit or None
+        From `from_embeddings`.
+    center_indices : int64 array of shape (K,) or None
+        The samples nearest to the centers, from `from_embeddings`: what `refresh` wants losses of.
+
+    Raises
+    ------
+    ValueError
+        If an array is not finite, distances are negative, a cluster is not in [0, K), or lengths
+        differ.
+
+    Notes
+    -----
+    Order       Stratified draws by score (see `WeightedSampler`), in a shuffled order. After a
+                `refresh` only the planned epoch is known, as for any dynamic sampler.
+    Cost        34 N bytes; O(N) once and at each refresh, O(1) a draw.
+    Gradients   objective="original" (default) multiplies by 1 / (N p): the weighted mean over the
+                draws estimates the mean over the data without bias, at fixed parameters, whatever
+                the constant. "sampled" trains on the drawn distribution.
+    Source      Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling:
+                Foundation Models and Beyond", ICML 2024.
+
+    Examples
+    --------
+    >>> sampler = SensitivitySampler(
+    ...     [0, 1, 0, 1], [0, 0, 1, 1], [1.0, 3.0], num_samples=4, holder_constant=2.0
+    ... )
+    >>> sampler.scores
+    array([1., 3., 3., 5.])
+    >>> sampler.importance_weights([0, 3])
+    array([3. , 0.6], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        distances: ArrayLike,
+        clusters: ArrayLike,
+        center_losses: ArrayLike,
+        num_samples: int,
+        *,
+        holder_constant: float,
+        z: float = 2.0,
+        **options: Unpack[EpochOptions],
+    ) -> None:
+        powers = _check.floats("distances", distances, "finite and >= 0")
+        self._clusters = _check.labels("clusters", clusters)
+        _check.same_length("clusters", self._clusters, "distances", powers.size)
+        losses = _check.floats("center_losses", center_losses)
+        _check.codes("clusters", self._clusters, losses.size)
+        self.holder_constant = _check.number("holder_constant", holder_constant, "[0, inf)")
+        self.z = _check.number("z", z, "(0, inf)")
+        if self.holder_constant == 0.0:
+            warnings.warn(
+                "holder_constant should be > 0, got 0: the distances are ignored, and the sample "
+                "can be worse than a uniform one",
+                stacklevel=2,
+            )
+        self._spread = self.holder_constant * powers**self.z
+        self._num_clusters = losses.size
+        self.scores = self._score(losses)
+        self._cumulative = Cumulative(self.scores)
+        self._stale = False
+        self.fit: HolderFit | None = None
+        self.center_indices: Indices | None = None
+        options.setdefault("objective", "original")
+        draws = _check.integer("num_samples", num_samples, 1)
+        super().__init__(powers.size, draws, **options)
+
+    @classmethod
+    def from_embeddings(
+        cls,
+        embeddings: ArrayLike,
+        center_loss: CenterLoss,
+        n_clusters: int,
+        *,
+        num_samples: int | None = None,
+        labels: ArrayLike | None = None,
+        z: float = 2.0,
+        **options: Unpack[EpochOptions],
+    ) -> Self:
+        """Cluster embeddings, ask for the losses at the centers, and estimate the constant.
+
+        Parameters
+        ----------
+        embeddings : float array-like of shape (N, D)
+        center_loss : callable
+            Int64 sample indices (m,) -> their losses (m,). Called once for the K centers and once
+            for a pilot of ceil(log10(100 K)) random samples a cluster.
+        n_clusters : int
+            K, over all classes together.
+        num_samples : int, default N
+            Draws in one epoch.
+        labels : array-like of shape (N,), optional
+            Cluster within classes: losses jump between classes, whatever the distance.
+        z : float > 0, default 2
+        **options
+            Those of the constructor.
+
+        Returns
+        -------
+        SensitivitySampler
+            With `fit` and `center_indices` set.
+        """
+        from ..clustering import kmeans
+
+        seed = _check.seed(options.get("seed", 0))
+        found = kmeans(embeddings, n_clusters, seed=seed, groups=labels)
+        at_centers = _losses_of(center_loss, found.nearest)
+        pilot = _pilot(found.labels, found.nearest, seed)
+        gaps = np.abs(_losses_of(center_loss, pilot) - at_centers[found.labels[pilot]])
+        powers = found.distances[pilot].astype(np.float64) ** z
+        fit = _fit_holder(gaps, powers, at_centers, at_centers.size + pilot.size)
+        sampler = cls(
+            found.distances,
+            found.labels,
+            at_centers,
+            found.labels.size if num_samples is None else num_samples,
+            holder_constant=fit.constant,
+            z=z,
+            **options,
+        )
+        sampler.fit, sampler.center_indices = fit, found.nearest
+        return sampler
+
+    def refresh(self, center_losses: ArrayLike) -> None:
+        """Take new losses at the centers; they count from the next `set_epoch` on.
+
+        Parameters
+        ----------
+        center_losses : float array-like of shape (K,)
+            On every rank the same.
+        """
+        losses = _check.floats("center_losses", center_losses)
+        _check.same_length("center_losses", losses, "the first center_losses", self._num_clusters)
+        self.scores, self._stale = self._score(losses), True
+
+    def _before_plan(self, epoch: int) -> None:
+        if self._stale:
+            self._cumulative = Cumulative(self.scores)
+            self._stale, self.dynamic = False, True
+
+    def _score(self, losses: Floats) -> Floats:
+        losses = losses - min(0.0, float(losses.min()))
+        scores: Floats = losses[self._clusters] + self._spread
+        if not scores.any():
+            return np.ones_like(scores)
+        if not scores.all():
+            scores[scores == 0] = scores[scores > 0].min()
+        return scores
+
+    def _table(self, epoch: int) -> Table:
+        key = _rng.key(self.seed, epoch, "sensitivity")
+        return Weighted(self._cumulative, self.num_samples, key, independent=False)
+
+    def _identity(self) -> tuple[object, ...]:
+        return (self._spread, self._clusters)
+
+
+def _losses_of(center_loss: CenterLoss, indices: Indices) -> Floats:
+    losses = _check.floats("losses of center_loss", center_loss(indices))
+    _check.same_length("losses of center_loss", losses, "the indices it was given", indices.size)
+    return losses
+
+
+def _pilot(labels: Indices, nearest: Indices, seed: int) -> Indices:
+    """Return up to ceil(log10(100 K)) random samples of each cluster, its center left out."""
+    per_cluster = int(np.ceil(np.log10(100 * nearest.size) - 1e-9))
+    order = np.empty(labels.size, np.float32)
+    fill_uniform(_rng.key(seed, 0, "pilot"), order)
+    order[nearest] = 2.0  # last in its cluster
+    by_cluster = np.lexsort((order, labels))
+    sizes = np.bincount(labels, minlength=nearest.size)
+    place = np.arange(labels.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    wanted = np.minimum(per_cluster, np.maximum(sizes - 1, 0))
+    return by_cluster[place < np.repeat(wanted, sizes)]
+
+
+def _fit_holder(gaps: Floats, powers: Floats, losses: Floats, evaluations: int) -> HolderFit:
+    """Estimate lambda from |loss - center's loss| and distance ** z of the pilot."""
+    apart = powers > 0
+    gaps, powers = gaps[apart], powers[apart]
+    if gaps.size == 0:  # every cluster is one point: distances are 0, and the constant is idle
+        return HolderFit(1.0, 0, 1.0, float("nan"), evaluations)
+    constant = float(np.quantile(gaps / powers, QUANTILE))
+    # Losses equal over the pilot would give 0, the one value that is never safe.
+    constant = max(constant, 1e-6 * max(float(np.abs(losses).mean()), 1e-6) / float(powers.mean()))
+    varied = np.ptp(gaps) > 0 and np.ptp(powers) > 0
+    correlation = float(np.corrcoef(gaps, powers)[0, 1]) if varied else float("nan")
+    covered = float((gaps <= constant * powers).mean())
+    return HolderFit(constant, gaps.size, covered, correlation, evaluations)

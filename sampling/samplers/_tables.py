@@ -1,0 +1,202 @@
+"""Draw tables: which sample each slot of an epoch holds. A method adds one of these, no more.
+
+| table       | holds                                  | used by                               |
+|-------------|----------------------------------------|---------------------------------------|
+| `Shuffled`  | nothing                                | shuffle, RS2 with replacement         |
+| `Listed`    | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
+| `Weighted`  | a running sum and a guide, 10 N bytes  | weighted, sensitivity                 |
+| `Kept`      | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import _draw, _prune
+from ..types import Floats, Indices, Packed
+from ._order import Permutation
+
+
+class Table(ABC):
+    """The draws of one epoch.
+
+    Attributes
+    ----------
+    size : int
+        M, the number of draws, all ranks together.
+    population : int
+        N of the weights 1/(N p): the samples over which the objective is averaged.
+    ordered : bool
+        True if the slots are already in the order in which they are to be dealt; otherwise the
+        base class shuffles them.
+    even : bool
+        True if every sample of the population is expected equally often, so that every weight is 1.
+    """
+
+    size: int
+    population: int
+    ordered: bool = False
+    even: bool = False
+
+    @abstractmethod
+    def take(self, slots: Indices) -> Indices:
+        """Return the sample that each slot holds: int64 (m,) in [0, size) -> int64 (m,)."""
+
+    @abstractmethod
+    def expected(self, indices: Indices) -> Floats:
+        """Return how often each sample is expected this epoch; 0 where it is never dealt."""
+
+
+class Shuffled(Table):
+    """The first M values of a run of shuffles of range(N)."""
+
+    ordered = True
+    even = True
+
+    def __init__(self, population: int, size: int, key_of_pass: Callable[[int], np.uint64]) -> None:
+        self.population = population
+        self.size = size
+        self._key_of_pass = key_of_pass
+        self._shuffles: dict[int, Permutation] = {}
+
+    def take(self, slots: Indices) -> Indices:
+        """See `Table`; slots past N run on into the next shuffle."""
+        passes = slots // self.population
+        first, last = int(passes.min(initial=0)), int(passes.max(initial=0))
+        if first == last:
+            return self._shuffle(first)(slots - first * self.population)
+        out = np.empty_like(slots)
+        for number in np.unique(passes):
+            here = passes == number
+            out[here] = self._shuffle(int(number))(slots[here] - number * self.population)
+        return out
+
+    def expected(self, indices: Indices) -> Floats:
+        """See `Table`: M / N for each."""
+        return np.full(indices.size, self.size / self.population)
+
+    def _shuffle(self, number: int) -> Permutation:
+        if number not in self._shuffles:
+            if len(self._shuffles) >= 16:  # small N, large M: keep memory bounded
+                self._shuffles.clear()
+            self._shuffles[number] = Permutation(self.population, self._key_of_pass(number))
+        return self._shuffles[number]
+
+
+class Listed(Table):
+    """A list of samples, one per slot.
+
+    Parameters
+    ----------
+    samples : int array of shape (M,)
+    population : int
+    expected : callable
+        Int64 indices -> how often each is expected in the epoch.
+    ordered, even
+        See `Table`.
+    """
+
+    def __init__(
+        self,
+        samples: Packed,
+        population: int,
+        expected: Callable[[Indices], Floats],
+        *,
+        ordered: bool = False,
+        even: bool = False,
+    ) -> None:
+        self.samples = samples
+        self.size = samples.size
+        self.population = population
+        self.ordered, self.even = ordered, even
+        self._expected = expected
+
+    def take(self, slots: Indices) -> Indices:
+        """See `Table`."""
+        return self.samples[slots].astype(np.int64, copy=False)
+
+    def expected(self, indices: Indices) -> Floats:
+        """See `Table`."""
+        return self._expected(indices)
+
+
+class Cumulative:
+    """A running sum of weights with a guide to it: the sample under any point, at once.
+
+    Holds 8 N bytes of running sum and 2 N of guide (4 N past 2**31 samples).
+    """
+
+    def __init__(self, weights: Floats) -> None:
+        self.sums = np.cumsum(weights)
+        small = weights.size < 2**31
+        self.guide = np.empty(max(weights.size // 2, 1) + 1, np.int32 if small else np.int64)
+        _draw.build_guide(self.sums, self.guide)
+
+    def share(self, indices: Indices) -> Floats:
+        """Return each sample's part of the total weight, as the draws see it."""
+        before = np.where(indices > 0, self.sums[indices - 1], 0.0)
+        shares: Floats = (self.sums[indices] - before) / self.sums[-1]
+        return shares
+
+
+class Weighted(Table):
+    """Draws in proportion to weights: one jittered point per equal slice, or independent ones."""
+
+    def __init__(
+        self, cumulative: Cumulative, size: int, key: np.uint64, *, independent: bool
+    ) -> None:
+        self.size = size
+        self.population = cumulative.sums.size
+        self.ordered = independent  # independent draws are in random order as they come
+        self._cumulative = cumulative
+        self._key = key
+
+    def take(self, slots: Indices) -> Indices:
+        """See `Table`."""
+        sums, guide = self._cumulative.sums, self._cumulative.guide
+        out = np.empty(slots.size, np.int64)
+        if self.ordered:
+            _draw.independent(sums, guide, self._key, slots, out)
+        else:
+            _draw.stratified(sums, guide, self._key, self.size, slots, out)
+        return out
+
+    def expected(self, indices: Indices) -> Floats:
+        """See `Table`: M times the sample's part of the total weight."""
+        return self.size * self._cumulative.share(indices)
+
+
+class Kept(Table):
+    """The samples that a pruning plan left in, found through one code a sample.
+
+    Parameters
+    ----------
+    codes : uint8 array of shape (N,)
+        See `kernels/_prune.py`; 0 = left out, else the entry of `kept_share` that applies.
+    kept_share : float64 array
+        Part of each code's samples that was kept: 1 for never seen, |K|/|D| for a group. 0 for
+        code 0.
+    """
+
+    def __init__(self, codes: NDArray[np.uint8], kept_share: Floats) -> None:
+        self.codes = codes
+        self.kept_share = kept_share
+        self.population = codes.size
+        blocks = -(-codes.size // _prune.BLOCK)
+        self._sums = np.empty(blocks, np.float64)
+        _prune.count_kept(codes, self._sums)
+        self._guide = np.empty(blocks + 1, np.int32 if blocks < 2**31 else np.int64)
+        _draw.build_guide(self._sums, self._guide)
+        self.size = int(self._sums[-1])
+
+    def take(self, slots: Indices) -> Indices:
+        """See `Table`."""
+        out = np.empty(slots.size, np.int64)
+        _prune.take_kept(self.codes, self._sums, self._guide, slots, out)
+        return out
+
+    def expected(self, indices: Indices) -> Floats:
+        """See `Table`: the share of its group that was kept, 0 for a sample left out."""
+        return self.kept_share[self.codes[indices]]

@@ -1,0 +1,185 @@
+"""The score table: what the last look at each sample said, by dataset index."""
+
+from collections.abc import Sized
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..distributed import merge_means, world_size
+from ..kernels import _scores
+from ..types import Indices, Scores
+from ._buffer import DeviceBuffer
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+
+class ScoreTable:
+    """One float32 score for each sample of a dataset, written from the training loop.
+
+    A score is the last loss of a sample, or a moving average of its losses. It is NaN until the
+    sample is first seen: a constant could not be told from a score. Losses on a GPU are collected
+    there and come home in chunks, so that `update` never waits for the device.
+
+    Parameters
+    ----------
+    data_source : int or sized
+        N, or anything with a length.
+    ema : float in (0, 1], default 1
+        Part of the new loss in a score: score <- ema * loss + (1 - ema) * score.
+    process_group : torch.distributed.ProcessGroup, optional
+        The ranks whose scores `merge` brings together; all of them by default.
+
+    Attributes
+    ----------
+    num_nonfinite : int
+        Losses that were NaN or infinite, hence counted and not stored; of losses on a device,
+        those that have come home.
+
+    Raises
+    ------
+    ValueError
+        If an index is outside [0, N), or losses and indices differ in length. Nothing is stored
+        then. For indices on a device the next `flush` raises, since looking would mean waiting.
+
+    Notes
+    -----
+    Order       Within a batch the last of two equal indices wins.
+    Cost        4 N bytes; N more with several ranks. `update` is O(B), and 12 bytes of device
+                memory for each of 65,536 losses where losses live on a device.
+    Gradients   None: losses are detached and copied.
+
+    Examples
+    --------
+    >>> table = ScoreTable(4)
+    >>> table.update([2, 0], torch.tensor([0.5, 3.0]))
+    >>> table.values
+    array([3. , nan, 0.5, nan], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        data_source: int | Sized,
+        *,
+        ema: float = 1.0,
+        process_group: "dist.ProcessGroup | None" = None,
+    ) -> None:
+        size = _check.size("data_source", data_source)
+        self.ema = _check.number("ema", ema, "(0, 1]")
+        self.num_nonfinite = 0
+        self._scores: Scores = np.full(size, np.nan, np.float32)
+        self._touched: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._group = process_group
+        self._buffers: dict[torch.device, DeviceBuffer] = {}
+        self._outside = ""
+
+    def __len__(self) -> int:
+        return self._scores.size
+
+    @property
+    def values(self) -> Scores:
+        """The scores, float32 (N,), read-only; NaN = never seen. Waits for losses on a device."""
+        self.flush()
+        view = self._scores.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def num_seen(self) -> int:
+        """Samples that have a score."""
+        return int(np.count_nonzero(~np.isnan(self.values)))
+
+    def update(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
+        """Store the losses of a batch.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Dataset indices, on the host or on the losses' device.
+        losses : float array or tensor of shape (B,)
+        """
+        if isinstance(losses, torch.Tensor) and losses.device.type != "cpu":
+            self._collect(torch.as_tensor(indices), losses.detach())
+            return
+        rows = host_rows(indices)
+        values = host_losses(losses)
+        if values.ndim != 1 or rows.shape != values.shape:
+            raise ValueError(
+                f"losses must have the shape of indices, {rows.shape}, got {values.shape}"
+            )
+        bad = _scores.first_outside(rows, self._scores.size)
+        if bad >= 0:
+            raise ValueError(f"indices must be in [0, {len(self)}), got {rows[bad]} in row {bad}")
+        self._write(rows, values)
+
+    def flush(self) -> None:
+        """Wait for the losses that are still on a device, and store them."""
+        for buffer in self._buffers.values():
+            buffer.drain()
+        if self._outside:
+            message, self._outside = self._outside, ""
+            raise ValueError(message)
+
+    def merge(self) -> None:
+        """Bring the scores of all ranks together; every rank must call it.
+
+        The same sample scored on two ranks since the last merge gets the mean of the two.
+        """
+        self.flush()
+        if world_size(self._group) > 1:
+            merge_means(self._scores, self._touched_by_us(), self._group)
+
+    def _collect(self, indices: torch.Tensor, losses: torch.Tensor) -> None:
+        if losses.ndim != 1 or indices.shape != losses.shape:
+            raise ValueError(
+                f"losses must have the shape of indices, {tuple(indices.shape)}, "
+                f"got {tuple(losses.shape)}"
+            )
+        if losses.device not in self._buffers:
+            self._buffers[losses.device] = DeviceBuffer(losses.device, self._write_checked)
+        self._buffers[losses.device].append(indices, losses)
+
+    def _write(self, rows: Indices, losses: NDArray[np.float32]) -> None:
+        touched = self._touched_by_us() if world_size(self._group) > 1 else self._touched
+        self.num_nonfinite += _scores.update(self._scores, touched, rows, losses, self.ema)
+
+    def _write_checked(self, rows: Indices, losses: NDArray[np.float32]) -> None:
+        inside = (rows >= 0) & (rows < self._scores.size)
+        if not inside.all():
+            worst = rows[~inside][0]
+            self._outside = f"indices must be in [0, {len(self)}), got {worst} from a device"
+            rows, losses = rows[inside], losses[inside]
+        self._write(rows, losses)
+
+    def _touched_by_us(self) -> NDArray[np.bool_]:
+        if self._touched.size == 0:
+            self._touched = np.zeros(self._scores.size, np.bool_)
+        return self._touched
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what belongs to this process: its group and its device buffers."""
+        self.flush()
+        return {**self.__dict__, "_group": None, "_buffers": {}}
+
+
+def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
+    """Return indices as a contiguous int64 array on the host, without a copy where they are one."""
+    array = indices.numpy() if isinstance(indices, torch.Tensor) else np.asarray(indices)
+    if array.dtype != np.int64:
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
+        array = array.astype(np.int64)
+    return np.ascontiguousarray(array)
+
+
+def host_losses(losses: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
+    """Return losses as a contiguous float32 array on the host, detached."""
+    if isinstance(losses, torch.Tensor):
+        losses = losses.detach()
+        if losses.dtype != torch.float32:
+            losses = losses.float()
+        return np.ascontiguousarray(losses.numpy())
+    return np.ascontiguousarray(losses, dtype=np.float32)

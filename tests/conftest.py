@@ -1,0 +1,15 @@
+"""Settings of the whole suite."""
+
+import numpy as np
+import pytest
+from numba import config
+
+
+@pytest.fixture(autouse=True)
+def _wrapping_integers():
+    """Let unsigned integers wrap silently when kernels run as plain Python (NUMBA_DISABLE_JIT=1).
+
+    Compiled kernels wrap without a word; numpy's scalars warn, and warnings are errors here.
+    """
+    with np.errstate(over="ignore" if config.DISABLE_JIT else "warn"):
+        yield
