@@ -4,26 +4,27 @@ Callers: samplers/_pruning.py, samplers/_tables.py.
 
 Contract, the same for every kernel in this file
     Checked   Scores are finite or NaN (never seen). A kernel checks nothing.
-    Codes     uint8 (N,): 0 = left out, 1 = never seen, 2 + g = in group g. After `thin` a code
-              other than 0 means "dealt in this epoch", and tells the weight.
+    Codes     uint8 (N,), below 128: 0 = left out, 1 = never seen, 2 + g = in group g. After `thin`
+              a code other than 0 means "dealt in this epoch", and tells the weight.
     Types     Counters int64, sums float64.
     Random    Keys are arguments; the decision on sample i is a hash of (key, i).
     Memory    Everything of size N comes from the caller.
     Threads   Serial.
 
-kernel      reads                                  writes             time   oracle
-summarise   scores (N,)                            -                  O(N)   summary_by_numpy
-assign      scores, thresholds (G-1,)              codes, counts      O(N)   groups_by_numpy
-thin        codes, counts, quotas (G,), key        codes              O(N)   thin_by_sequence
-count_kept  codes                                  cumulative (N/64)  O(N)   kept_by_numpy
-take_kept   codes, cumulative, guide, slots (m,)   out (m,)           O(m)   kept_by_numpy
+kernel          reads                                     writes            time    oracle
+summarise       scores (N,)                               -                 O(N)    summary_by_numpy
+assign          scores, thresholds (G-1,)                 codes, counts     O(N G)  groups_by_numpy
+thin            codes, counts, quotas (G,), key           codes             O(N)    thin_by_sequence
+count_kept      codes as words                            cumulative (N/64) O(N)    kept_by_numpy
+take_kept       codes as words, cumulative, guide, slots  out (m,)          O(m)    kept_by_numpy
+first_left_out  codes, indices (B,)                       -                 O(B)    kept_by_numpy
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._numba import kernel
-from .._rng import unit, value
+from .._rng import value
 from ..types import Packed
 from ._draw import find
 
@@ -31,6 +32,13 @@ LEFT_OUT = 0
 UNSEEN = 1
 FIRST_GROUP = 2
 BLOCK = 64  # codes that one entry of the directory stands for: a cache line
+
+_ONES = np.uint64(0x0101010101010101)
+_SEVENS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_EIGHTS = np.uint64(0x8080808080808080)
+_SEVEN = np.uint64(7)
+_TWELVE = np.uint64(12)
+_TOP = np.uint64(56)
 
 
 @kernel
@@ -59,17 +67,23 @@ def assign(
     codes      : uint8 (N,)      filled
     counts     : int64 (G,)      filled; samples never seen are in none
     """
-    counts[:] = 0
+    # One pass a threshold without branches: 15 ms for 10^7 samples and two groups, against 86 with
+    # a search for each sample.
+    found = 0
     for i in range(scores.size):
-        score = np.float64(scores[i])
-        if score != score:  # noqa: PLR0124
-            codes[i] = UNSEEN
-            continue
-        group = 0
-        while group < thresholds.size and score >= thresholds[group]:
-            group += 1
-        counts[group] += 1
-        codes[i] = FIRST_GROUP + group
+        known = scores[i] == scores[i]  # noqa: PLR0124  # false for NaN only
+        codes[i] = UNSEEN + known
+        found += known
+    for g in range(thresholds.size):
+        counts[g] = found
+        found = 0
+        threshold = thresholds[g]
+        for i in range(scores.size):
+            above = np.float64(scores[i]) >= threshold
+            codes[i] += above
+            found += above
+        counts[g] -= found
+    counts[thresholds.size] = found
 
 
 @kernel
@@ -88,33 +102,50 @@ def thin(
     Selection sampling (Fan, Muller, Rezucha 1962): keep the next with probability
     (still wanted) / (still to come), which ends at the exact count in one pass without a list.
     """
-    wanted, coming = quotas.copy(), counts.copy()
-    for i in range(codes.size):
-        if codes[i] < FIRST_GROUP:
-            continue
-        group = codes[i] - FIRST_GROUP
-        if wanted[group] < coming[group]:
-            jitter = unit(value(key, np.uint64(i)))
-            if jitter * np.float64(coming[group]) < np.float64(wanted[group]):
-                wanted[group] -= 1
-            else:
-                codes[i] = LEFT_OUT
-            coming[group] -= 1
+    # Counts as floats and no branch on the outcome, which nothing could predict: 60 ms for 10^7
+    # samples against 160. A jitter of 52 bits times `coming` never rounds up to `coming`, so a
+    # group whose quota is its size keeps everything.
+    wanted, coming = quotas.astype(np.float64), counts.astype(np.float64)
+    jitter = np.empty(512, np.float64)
+    start = 0
+    while start < codes.size:
+        size = min(jitter.size, codes.size - start)
+        for j in range(size):
+            jitter[j] = np.float64(value(key, np.uint64(start + j)) >> _TWELVE) * 2.0**-52
+        for j in range(size):
+            code = codes[start + j]
+            if code >= FIRST_GROUP:
+                group = code - FIRST_GROUP
+                keep = jitter[j] * coming[group] < wanted[group]
+                wanted[group] -= keep
+                coming[group] -= 1.0
+                codes[start + j] = code * keep
+        start += size
 
 
 @kernel
-def count_kept(codes: NDArray[np.uint8], cumulative: NDArray[np.float64]) -> None:
-    """Fill the directory: how many samples are dealt up to the end of each block of 64."""
+def kept_bytes(word: np.uint64) -> np.uint64:
+    """Return a 1 in each byte of eight codes that is not 0; codes are below 128."""
+    return ((word + _SEVENS) >> _SEVEN) & _ONES
+
+
+@kernel
+def count_kept(words: NDArray[np.uint64], cumulative: NDArray[np.float64]) -> None:
+    """Fill the directory: how many samples are dealt up to the end of each block of 64.
+
+    words      : uint64 (8 blocks,)  the codes, eight to a word, padded with 0 to whole blocks
+    cumulative : float64 (blocks,)   filled
+    """
     kept = 0
     for block in range(cumulative.size):
-        for i in range(block * BLOCK, min((block + 1) * BLOCK, codes.size)):
-            kept += codes[i] != LEFT_OUT
+        for word in words[block * 8 : block * 8 + 8]:
+            kept += np.int64((kept_bytes(word) * _ONES) >> _TOP)
         cumulative[block] = kept
 
 
 @kernel
 def take_kept(
-    codes: NDArray[np.uint8],
+    words: NDArray[np.uint64],
     cumulative: NDArray[np.float64],
     guide: Packed,
     slots: NDArray[np.int64],
@@ -122,17 +153,28 @@ def take_kept(
 ) -> None:
     """Return the sample number `slot` among those dealt, for each slot.
 
-    The directory finds the block, a walk along one cache line the sample: 5 bytes a sample in all,
+    The directory finds the block, and one cache line of codes the sample: 5 bytes a sample in all,
     where a list of the kept ones would add four.
     """
     for j in range(slots.size):
         block = find(cumulative, guide, np.float64(slots[j]))
         left = slots[j] - (np.int64(cumulative[block - 1]) if block > 0 else 0)
-        i = block * BLOCK
-        while True:
-            if codes[i] != LEFT_OUT:
-                if left == 0:
-                    break
-                left -= 1
+        i = block * 8
+        running = kept_bytes(words[i]) * _ONES  # byte b: how many of the codes 0..b are kept
+        while np.int64(running >> _TOP) <= left:
+            left -= np.int64(running >> _TOP)
             i += 1
-        out[j] = i
+            running = kept_bytes(words[i]) * _ONES
+        # A byte of `reached` is 1 where at most `left` codes are kept up to there: those before it.
+        reached = (((np.uint64(left) * _ONES) | _EIGHTS) - running) >> _SEVEN & _ONES
+        out[j] = i * 8 + np.int64((reached * _ONES) >> _TOP)
+
+
+@kernel
+def first_left_out(codes: NDArray[np.uint8], indices: NDArray[np.int64]) -> int:
+    """Return the first position whose index is outside the codes, or left out; -1 if none is."""
+    for j in range(indices.size):
+        i = indices[j]
+        if i < 0 or i >= codes.size or codes[i] == LEFT_OUT:
+            return j
+    return -1

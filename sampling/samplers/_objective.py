@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..kernels._scores import first_outside
 from ..scores import ScoreTable
-from ..scores._table import host_losses, host_rows
+from ..scores._table import host_losses, host_rows, on_device
 from ..types import Indices, Scores
 from ._device import DeviceWeights
 from ._options import Checked
@@ -78,7 +78,7 @@ class Objective:
         float32 of shape (B,)
             A tensor on the same device if `indices` is one, else an array.
         """
-        if isinstance(indices, torch.Tensor) and indices.device.type != "cpu":
+        if isinstance(indices, torch.Tensor) and not indices.is_cpu:
             return self._device_weights(indices)
         rows = self._rows(indices)
         weights = self._host_weights(rows)
@@ -134,12 +134,11 @@ class Objective:
         """
         if not isinstance(losses, torch.Tensor):
             losses = torch.from_numpy(host_losses(losses))
-        losses = check_losses(losses, len(indices))  # type: ignore[arg-type]
-        if isinstance(indices, torch.Tensor) and indices.device.type != "cpu":
-            self._device_weights(indices)  # counts bad indices
-            self._store(indices, losses.detach())
-        else:
-            self._store(self._rows(indices), losses.detach())
+        rows = self._located(indices)
+        check_losses(losses, rows)
+        if isinstance(rows, torch.Tensor):
+            self._device_weights(rows)  # counts bad indices
+        self._store(rows, losses)
 
     def reduce(
         self,
@@ -177,15 +176,14 @@ class Objective:
             If the losses are a scalar, or not as many as the indices, or an index is out of range
             or was never dealt in this epoch. Nothing is recorded then.
         """
-        losses = check_losses(losses, len(indices))  # type: ignore[arg-type]
-        if isinstance(indices, torch.Tensor) and indices.device.type != "cpu":
-            rows: Indices | torch.Tensor = indices
-            weights: torch.Tensor | None = self._device_weights(indices)
+        rows = self._located(indices)
+        check_losses(losses, rows)
+        if isinstance(rows, torch.Tensor):
+            weights: torch.Tensor | None = self._device_weights(rows)
         else:
-            rows = self._rows(indices)
             array = self._host_weights(rows)
             weights = None if array is None else torch.from_numpy(array)
-        self._store(rows, losses.detach())
+        self._store(rows, losses)
         if weights is not None and weights.device != losses.device:
             weights = weights.to(losses.device, non_blocking=True)
         return reduce_losses(
@@ -204,26 +202,26 @@ class Objective:
         if reason:
             raise ValueError(f"{type(self).__name__} has no importance weights: {reason}")
 
+    def _located(self, indices: ArrayLike | torch.Tensor) -> Indices | torch.Tensor:
+        """Return checked indices on the host, or indices on a device as they are."""
+        if on_device(indices) is not None:
+            return indices  # type: ignore[return-value]
+        return self._rows(indices)
+
     def _rows(self, indices: ArrayLike | torch.Tensor) -> Indices:
         """Return indices of this epoch on the host, or say which is out of range or not dealt."""
         rows = host_rows(indices)
         if rows.ndim != 1:
             raise ValueError(f"indices must have shape (B,), got {rows.shape}")
-        bad = first_outside(rows, self.size)
-        if bad >= 0:
-            raise ValueError(
-                f"indices must be in [0, {self.size}), got {rows[bad]} in row {bad}: are they of "
-                "the dataset that the sampler was made for? (Indexed must be the outermost wrapper)"
-            )
         table = self._plan(self.epoch).table
-        if not table.even:
-            absent = table.expected(rows) <= 0
-            if absent.any():
-                row = int(np.flatnonzero(absent)[0])
-                raise ValueError(
-                    f"indices must have been dealt in epoch {self.epoch}, got {rows[row]} in row "
-                    f"{row}, which is not among its draws"
-                )
+        bad = first_outside(rows, self.size) if table.even else table.first_absent(rows, self.size)
+        if bad >= 0:
+            inside = 0 <= rows[bad] < self.size
+            rule = f"draws of epoch {self.epoch}" if inside else f"in [0, {self.size})"
+            raise ValueError(
+                f"indices must be {rule}, got {rows[bad]} in row {bad}: are they of the dataset "
+                "that the sampler was made for? (Indexed must be the outermost wrapper)"
+            )
         return rows
 
     def _host_weights(self, rows: Indices) -> Scores | None:
@@ -243,14 +241,15 @@ class Objective:
             dealt = plan.table.expected(rows) > 0
             weights = np.zeros(self.size, np.float32)
             known = self._host_weights(rows[dealt])
-            weights[dealt] = 1.0 if known is None else known
+            weights[dealt] = 1.0 if known is None else known  # 0 marks what is never dealt
             plan.devices[indices.device] = DeviceWeights(weights, indices.device)
         return plan.devices[indices.device](indices)
 
     def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
-        """Record checked losses."""
+        """Record the losses of checked indices."""
+        losses = losses.detach()
         if self._scores is not None:
-            self._scores.update(rows, losses)
+            self._scores.write(rows, losses)
         elif losses.device.type == "cpu":
             self._nonfinite += losses.numel() - int(torch.isfinite(losses).sum())
         else:

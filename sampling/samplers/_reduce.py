@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .. import _check
 from ..distributed import all_reduce_sum, world_size
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
 Reduction = Literal["batch_mean", "weighted_mean"]
 
 
-def check_losses(losses: object, length: int) -> torch.Tensor:
-    """Return losses as a floating tensor of shape (B,) with B = length >= 1."""
+def check_losses(losses: object, rows: NDArray[np.int64] | torch.Tensor) -> None:
+    """Refuse losses that are not a floating tensor of shape (B,), one for each row, B >= 1."""
     if not isinstance(losses, torch.Tensor):
         raise TypeError(f"losses must be a tensor, got {type(losses).__name__}")
+    length = rows.numel() if isinstance(rows, torch.Tensor) else rows.size
     if losses.ndim == 0:
         raise ValueError(
             "losses must have shape (B,), got a scalar: compute the loss with reduction='none'"
@@ -33,7 +36,6 @@ def check_losses(losses: object, length: int) -> torch.Tensor:
             f"losses must be as many as indices and at least 1, got {losses.numel()} losses "
             f"for {length} indices"
         )
-    return losses
 
 
 def reduce_losses(

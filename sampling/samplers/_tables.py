@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import _draw, _prune
+from ..kernels._scores import first_outside
 from ..types import Floats, Indices, Packed
 from ._order import Permutation
 
@@ -47,6 +48,14 @@ class Table(ABC):
     @abstractmethod
     def expected(self, indices: Indices) -> Floats:
         """Return how often each sample is expected this epoch; 0 where it is never dealt."""
+
+    def first_absent(self, indices: Indices, size: int) -> int:
+        """Return the first position whose index is not in [0, size) or never dealt, or -1."""
+        bad = first_outside(indices, size)
+        if bad >= 0:
+            return bad
+        absent = self.expected(indices) <= 0
+        return int(absent.argmax()) if absent.any() else -1
 
 
 class Shuffled(Table):
@@ -181,12 +190,14 @@ class Kept(Table):
     """
 
     def __init__(self, codes: NDArray[np.uint8], kept_share: Floats) -> None:
-        self.codes = codes
         self.kept_share = kept_share
         self.population = codes.size
         blocks = -(-codes.size // _prune.BLOCK)
+        self._words = np.zeros(8 * blocks, "<u8")
+        self._words.view(np.uint8)[: codes.size] = codes
+        self.codes = self._words.view(np.uint8)[: codes.size]
         self._sums = np.empty(blocks, np.float64)
-        _prune.count_kept(codes, self._sums)
+        _prune.count_kept(self._words, self._sums)
         self._guide = np.empty(blocks + 1, np.int32 if blocks < 2**31 else np.int64)
         _draw.build_guide(self._sums, self._guide)
         self.size = int(self._sums[-1])
@@ -194,9 +205,13 @@ class Kept(Table):
     def take(self, slots: Indices) -> Indices:
         """See `Table`."""
         out = np.empty(slots.size, np.int64)
-        _prune.take_kept(self.codes, self._sums, self._guide, slots, out)
+        _prune.take_kept(self._words, self._sums, self._guide, slots, out)
         return out
 
     def expected(self, indices: Indices) -> Floats:
         """See `Table`: the share of its group that was kept, 0 for a sample left out."""
         return self.kept_share[self.codes[indices]]
+
+    def first_absent(self, indices: Indices, size: int) -> int:
+        """See `Table`: whose code is 0."""
+        return _prune.first_left_out(self.codes, indices)

@@ -1,7 +1,7 @@
 """The score table: what the last look at each sample said, by dataset index."""
 
 from collections.abc import Sized
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -73,6 +73,7 @@ class ScoreTable:
         self._scores: Scores = np.full(size, np.nan, np.float32)
         self._touched: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._group = process_group
+        self._ranks = world_size(process_group)
         self._buffers: dict[torch.device, DeviceBuffer] = {}
         self._outside = ""
 
@@ -101,19 +102,32 @@ class ScoreTable:
             Dataset indices, on the host or on the losses' device.
         losses : float array or tensor of shape (B,)
         """
-        if isinstance(losses, torch.Tensor) and losses.device.type != "cpu":
-            self._collect(torch.as_tensor(indices), losses.detach())
-            return
-        rows = host_rows(indices)
-        values = host_losses(losses)
-        if values.ndim != 1 or rows.shape != values.shape:
+        rows: Any = indices if on_device(indices) else host_rows(indices)
+        values: Any = losses if on_device(losses) else host_losses(losses)
+        if values.ndim != 1 or tuple(rows.shape) != tuple(values.shape):
             raise ValueError(
-                f"losses must have the shape of indices, {rows.shape}, got {values.shape}"
+                f"losses must have the shape of indices, {tuple(rows.shape)}, "
+                f"got {tuple(values.shape)}"
             )
-        bad = _scores.first_outside(rows, self._scores.size)
-        if bad >= 0:
-            raise ValueError(f"indices must be in [0, {len(self)}), got {rows[bad]} in row {bad}")
-        self._write(rows, values)
+        if isinstance(rows, np.ndarray):
+            bad = _scores.first_outside(rows, self._scores.size)
+            if bad >= 0:
+                raise ValueError(
+                    f"indices must be in [0, {len(self)}), got {rows[bad]} in row {bad}"
+                )
+        self.write(rows, values)
+
+    def write(
+        self, rows: Indices | torch.Tensor, losses: NDArray[np.float32] | torch.Tensor
+    ) -> None:
+        """Do what `update` does, for a caller that has checked the batch."""
+        device = on_device(losses) or on_device(rows)
+        if device is None:
+            self._land(rows, host_losses(losses))  # type: ignore[arg-type]
+            return
+        if device not in self._buffers:
+            self._buffers[device] = DeviceBuffer(device, self._land_checked)
+        self._buffers[device].append(torch.as_tensor(rows), torch.as_tensor(losses).detach())
 
     def flush(self) -> None:
         """Wait for the losses that are still on a device, and store them."""
@@ -129,30 +143,20 @@ class ScoreTable:
         The same sample scored on two ranks since the last merge gets the mean of the two.
         """
         self.flush()
-        if world_size(self._group) > 1:
+        if self._ranks > 1:
             merge_means(self._scores, self._touched_by_us(), self._group)
 
-    def _collect(self, indices: torch.Tensor, losses: torch.Tensor) -> None:
-        if losses.ndim != 1 or indices.shape != losses.shape:
-            raise ValueError(
-                f"losses must have the shape of indices, {tuple(indices.shape)}, "
-                f"got {tuple(losses.shape)}"
-            )
-        if losses.device not in self._buffers:
-            self._buffers[losses.device] = DeviceBuffer(losses.device, self._write_checked)
-        self._buffers[losses.device].append(indices, losses)
-
-    def _write(self, rows: Indices, losses: NDArray[np.float32]) -> None:
-        touched = self._touched_by_us() if world_size(self._group) > 1 else self._touched
+    def _land(self, rows: Indices, losses: NDArray[np.float32]) -> None:
+        touched = self._touched_by_us() if self._ranks > 1 else self._touched
         self.num_nonfinite += _scores.update(self._scores, touched, rows, losses, self.ema)
 
-    def _write_checked(self, rows: Indices, losses: NDArray[np.float32]) -> None:
+    def _land_checked(self, rows: Indices, losses: NDArray[np.float32]) -> None:
         inside = (rows >= 0) & (rows < self._scores.size)
         if not inside.all():
             worst = rows[~inside][0]
             self._outside = f"indices must be in [0, {len(self)}), got {worst} from a device"
             rows, losses = rows[inside], losses[inside]
-        self._write(rows, losses)
+        self._land(rows, losses)
 
     def _touched_by_us(self) -> NDArray[np.bool_]:
         if self._touched.size == 0:
@@ -165,14 +169,19 @@ class ScoreTable:
         return {**self.__dict__, "_group": None, "_buffers": {}}
 
 
+def on_device(array: object) -> torch.device | None:
+    """Return where a tensor lives if that is not the host; None for everything on the host."""
+    if isinstance(array, torch.Tensor) and not array.is_cpu:
+        return array.device
+    return None
+
+
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
     """Return indices as a contiguous int64 array on the host, without a copy where they are one."""
     array = indices.numpy() if isinstance(indices, torch.Tensor) else np.asarray(indices)
-    if array.dtype != np.int64:
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
-        array = array.astype(np.int64)
-    return np.ascontiguousarray(array)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def host_losses(losses: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
