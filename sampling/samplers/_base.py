@@ -342,6 +342,7 @@ class EpochSampler(Objective, Sampler[int]):
         return self._fingerprint
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process: its group and what it keeps on devices."""
+        """Leave out what belongs to this process, and plans that can be made again."""
         self._report_device_indices()
-        return {**self.__dict__, "_options": self._options.without_group()}
+        plans = self._plans if self.dynamic else {}
+        return {**self.__dict__, "_options": self._options.without_group(), "_plans": plans}

@@ -12,7 +12,7 @@ from ..kernels import _groups
 from ..types import Floats
 from ._base import EpochSampler
 from ._class_balanced import class_shares
-from ._groups import Dealer, Groups
+from ._groups import Dealer, Fixed, Groups
 from ._options import EpochOptions
 from ._tables import Listed, Table
 
@@ -103,11 +103,11 @@ class ClusterClipSampler(EpochSampler):
             if temperature != math.inf:
                 temperature = _check.number("temperature", temperature, "[1, inf)")
             shares = class_shares(groups.names, groups.sizes, power=1.0 / temperature)
-            self._dealer = Dealer(groups, draws, lambda epoch: shares, seed)
+            self._dealer = Dealer(groups, draws, Fixed(shares), seed)
         elif self.schedule == "epoch" and self.max_repeats is not None:
             level = WaterLevel(groups.sizes * self.max_repeats)
             filled = level.drawn(draws * self.num_epochs) / (draws * self.num_epochs)
-            self._dealer = Dealer(groups, draws, lambda epoch: filled, seed)
+            self._dealer = Dealer(groups, draws, Fixed(filled), seed)
         self.temperature = temperature
         self._level = WaterLevel(groups.sizes * (self.max_repeats or 1))
         super().__init__(groups.codes.size, draws, **options)

@@ -50,6 +50,17 @@ class Groups:
         return np.where(codes >= 0, (per_group / self.sizes)[codes], 0.0)
 
 
+class Fixed:
+    """The same shares in every epoch."""
+
+    def __init__(self, shares: Floats) -> None:
+        self._shares = shares
+
+    def __call__(self, epoch: int) -> Floats:
+        """Return the share of each group."""
+        return self._shares
+
+
 class Dealer:
     """Deals quotas from endless runs of shuffles, one run a group, on from epoch to epoch.
 

@@ -93,8 +93,7 @@ class PruningSampler(EpochSampler):
         self._dealt[epoch] = self.size if kept is None else kept.size
         if kept is not None:
             return kept
-        key = _rng.key(self.seed, epoch, "shuffle")
-        return Shuffled(self.size, self.size, lambda number: _rng.subkey(key, number))
+        return Shuffled(self.size, self.size, _rng.key(self.seed, epoch, "shuffle"))
 
     def _thinned(self, epoch: int) -> Kept | None:
         scores = self._snapshot(epoch)

@@ -1,10 +1,9 @@
 """Repeating images with rare categories (several labels a sample). One label: the balanced one."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from typing_extensions import Unpack
 
 from .. import _check, _rng
@@ -13,6 +12,9 @@ from ..types import Floats
 from ._base import EpochSampler
 from ._options import EpochOptions
 from ._tables import Listed, Table
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class RepeatFactorSampler(EpochSampler):
@@ -66,7 +68,7 @@ class RepeatFactorSampler(EpochSampler):
 
     def __init__(
         self,
-        labels: ArrayLike | sparse.sparray | sparse.spmatrix,
+        labels: "ArrayLike | sparse.sparray | sparse.spmatrix",
         threshold: float,
         *,
         sqrt: bool = True,
@@ -107,8 +109,10 @@ class RepeatFactorSampler(EpochSampler):
         return (self.repeat_factors,)
 
 
-def _binary_csr(labels: Any) -> sparse.csr_array:  # noqa: ANN401  # any matrix
+def _binary_csr(labels: Any) -> "sparse.csr_array":  # noqa: ANN401  # any matrix
     """Return a 0/1 matrix (N, C) as CSR with only its ones stored."""
+    from scipy import sparse  # 0.1 s that only this sampler needs
+
     matrix = labels if sparse.issparse(labels) else np.asarray(_check._host(labels))
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(f"labels must have shape (N, C) with N, C >= 1, got {matrix.shape}")

@@ -106,8 +106,7 @@ class RepeatedSubsetSampler(EpochSampler):
 
     def _round(self, run: "Run", epoch: int) -> Table:
         if self.replacement:
-            key = _rng.key(self.seed, epoch, run.purpose)
-            return Shuffled(run.size, run.window, lambda number: _rng.subkey(key, number))
+            return Shuffled(run.size, run.window, _rng.key(self.seed, epoch, run.purpose))
         return Window(run, epoch)
 
     def _identity(self) -> tuple[object, ...]:

@@ -59,5 +59,4 @@ class ShuffleSampler(EpochSampler):
         super().__init__(size, draws, **options)
 
     def _table(self, epoch: int) -> Table:
-        key = _rng.key(self.seed, epoch, "shuffle")
-        return Shuffled(self.size, self.num_samples, lambda number: _rng.subkey(key, number))
+        return Shuffled(self.size, self.num_samples, _rng.key(self.seed, epoch, "shuffle"))

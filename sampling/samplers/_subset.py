@@ -63,7 +63,7 @@ class SubsetSampler(EpochSampler):
         super().__init__(int(self._sorted[-1]) + 1, self._samples.size, **options)
 
     def _table(self, epoch: int) -> Table:
-        even = self._sorted.size == self.size
+        even = self._weights is None and self._sorted.size == self.size
         return Listed(self._samples, self._samples.size, self._dealt, even=even)
 
     def _dealt(self, rows: Indices) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _rng
 from ..kernels import _draw, _prune
 from ..kernels._scores import first_outside
 from ..types import Floats, Indices, Packed
@@ -64,10 +65,10 @@ class Shuffled(Table):
     ordered = True
     even = True
 
-    def __init__(self, population: int, size: int, key_of_pass: Callable[[int], np.uint64]) -> None:
+    def __init__(self, population: int, size: int, key: np.uint64) -> None:
         self.population = population
         self.size = size
-        self._key_of_pass = key_of_pass
+        self._key = key
         self._shuffles: dict[int, Permutation] = {}
 
     def take(self, slots: Indices) -> Indices:
@@ -90,7 +91,7 @@ class Shuffled(Table):
         if number not in self._shuffles:
             if len(self._shuffles) >= 16:  # small N, large M: keep memory bounded
                 self._shuffles.clear()
-            self._shuffles[number] = Permutation(self.population, self._key_of_pass(number))
+            self._shuffles[number] = Permutation(self.population, _rng.subkey(self._key, number))
         return self._shuffles[number]
 
 

@@ -1,0 +1,144 @@
+"""Two real processes over gloo: scores merge in `set_epoch`, `reduce` normalises over both."""
+
+import socket
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from sampling.distributed import gather_rows, merge_means
+from sampling.samplers import InfoBatchSampler, ShuffleSampler, SubsetSampler
+from sampling.types import Selection
+
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+N = 101
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _child(rank, work, port, queue):
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    try:
+        queue.put((rank, work(rank)))
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+
+
+def on_two_ranks(work):
+    """Return what `work(rank)` gives on each of two processes."""
+    queue = mp.get_context("spawn").SimpleQueue()
+    context = mp.spawn(_child, args=(work, _free_port(), queue), nprocs=2, join=False)
+    results = dict(queue.get() for _ in range(2))
+    while not context.join():
+        pass
+    return results[0], results[1]
+
+
+def loss_of(indices, epoch):
+    return (1.0 + np.sin(indices * 7.0 + epoch)).astype(np.float32)
+
+
+def infobatch(rank):
+    sampler = InfoBatchSampler(N, 8, seed=3)
+    orders = []
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        drawn = np.array(list(sampler))
+        orders.append((sampler.rank, sampler.num_replicas, drawn.tolist(), len(sampler)))
+        for batch in np.array_split(drawn, 5):
+            sampler.record(batch, loss_of(batch, epoch))
+    sampler.set_epoch(4)
+    return orders, sampler.scores.copy(), sampler.indices(4), sampler.state_dict()["plan"]
+
+
+def sharded_by_a_trainer(rank):
+    """num_replicas=1, as trainers want that shard for us: scores still merge over both ranks."""
+    sampler = InfoBatchSampler(N, 8, num_replicas=1, rank=0, seed=3)
+    mine = np.array(list(sampler))[rank::2]
+    sampler.record(mine, loss_of(mine, 0))
+    sampler.set_epoch(1)
+    return len(sampler), int(np.isnan(sampler.scores).sum()), sampler.indices(1)
+
+
+def reductions(rank):
+    weights = np.arange(1.0, 11.0)
+    sampler = SubsetSampler(Selection(np.arange(10), weights=weights))
+    rows = np.array([0, 1, 2]) if rank == 0 else np.array([7, 8, 9])
+    losses = torch.tensor([1.0, 2.0, 4.0], requires_grad=True)
+    mean = sampler.reduce(losses, rows, reduction="weighted_mean")
+    mean.backward()
+    counted = sampler.reduce(losses, rows, denominator=6)
+    plain = ShuffleSampler(10).reduce(losses, rows, reduction="weighted_mean")
+    return mean.item(), losses.grad.tolist(), counted.item(), plain.item()
+
+
+def same_index_on_both(rank):
+    scores = np.full(6, np.nan, np.float32)
+    touched = np.zeros(6, bool)
+    mine = [0, 3] if rank == 0 else [3, 5]
+    scores[mine], touched[mine] = [1.0 + rank, 5.0 + rank], True
+    merge_means(scores, touched, None)
+    ragged = gather_rows(np.arange(rank * 3, dtype=np.int64), None)
+    return scores, bool(touched.any()), [part.tolist() for part in ragged]
+
+
+def test_r4_ranks_plan_alike_from_each_others_losses():
+    (one, scores_1, next_1, plan_1), (two, scores_2, next_2, plan_2) = on_two_ranks(infobatch)
+    assert np.array_equal(scores_1, scores_2, equal_nan=True)
+    assert np.array_equal(next_1, next_2)
+    assert plan_1 == plan_2
+
+    alone = InfoBatchSampler(N, 8, seed=3)
+    for epoch, ((rank_1, world, drawn_1, length), (rank_2, _, drawn_2, _)) in enumerate(
+        zip(one, two, strict=True)
+    ):
+        assert (rank_1, rank_2, world) == (0, 1, 2)
+        alone.set_epoch(epoch)
+        whole = alone.indices(epoch).tolist()
+        count = -(-len(whole) // 2)
+        both = [whole[i % len(whole)] for i in range(2 * count)]
+        assert drawn_1 == both[0::2]
+        assert drawn_2 == both[1::2]
+        assert length == count
+        alone.record(np.array(whole), loss_of(np.array(whole), epoch))
+    alone.set_epoch(4)
+    assert np.array_equal(alone.scores, scores_1, equal_nan=True)
+    assert np.array_equal(alone.indices(4), next_1)
+
+
+def test_scores_merge_although_a_trainer_shards():
+    (length, unseen, one), (_, _, two) = on_two_ranks(sharded_by_a_trainer)
+    assert unseen == 0
+    assert length < N
+    assert np.array_equal(one, two)
+
+
+def test_reductions_undo_the_averaging_of_ddp():
+    (mean_1, grad_1, counted_1, plain_1), (mean_2, grad_2, counted_2, plain_2) = on_two_ranks(
+        reductions
+    )
+    w = np.arange(1.0, 11.0) / 5.5
+    w1, w2, losses = w[:3], w[7:], np.array([1.0, 2.0, 4.0])
+    total = w1.sum() + w2.sum()
+    # DDP averages the two ranks; what comes out is the weighted mean over both batches.
+    assert (mean_1 + mean_2) / 2 == pytest.approx(((w1 + w2) @ losses) / total, rel=1e-5)
+    assert np.array(grad_1) / 2 == pytest.approx(w1 / total, rel=1e-5)
+    assert np.array(grad_2) / 2 == pytest.approx(w2 / total, rel=1e-5)
+    assert (counted_1 + counted_2) / 2 == pytest.approx(((w1 + w2) @ losses) / 6, rel=1e-5)
+    assert plain_1 == plain_2 == pytest.approx(7 / 3)
+
+
+def test_the_same_sample_on_two_ranks_gets_the_mean():
+    (scores_1, touched, ragged), (scores_2, _, _) = on_two_ranks(same_index_on_both)
+    expected = np.array([1.0, np.nan, np.nan, (5.0 + 2.0) / 2, np.nan, 6.0], np.float32)
+    assert np.array_equal(scores_1, expected, equal_nan=True)
+    assert np.array_equal(scores_2, expected, equal_nan=True)
+    assert not touched
+    assert ragged == [[], [0, 1, 2]]
