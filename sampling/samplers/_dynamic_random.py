@@ -66,7 +66,6 @@ class DynamicRandomSampler(PruningSampler):
         self.drop_prob = _check.number("drop_prob", drop_prob, "[0, 1)")
         self.share = _check.number("share", share, "(0, 1]")
         super().__init__(data_source, num_epochs, anneal_fraction=anneal_fraction, **options)
-        self._below = self.share
 
     def _make_scores(self) -> ScoreTable | None:
         return None
@@ -80,9 +79,8 @@ class DynamicRandomSampler(PruningSampler):
         # A uniform score is never 1, so with share=1 the second group stays empty.
         return np.array([self.share]), np.array([1.0 - self.drop_prob, 1.0])
 
-    @property
-    def _most_dropped(self) -> float:
-        return self.drop_prob
+    def _pruned_share(self, below_mean: float) -> float:
+        return self.share * self.drop_prob
 
     def _identity(self) -> tuple[object, ...]:
         return (*super()._identity(), self.drop_prob, self.share)

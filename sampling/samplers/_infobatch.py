@@ -1,9 +1,10 @@
 """Pruning by the last loss, without bias. Its control without the loss: `DynamicRandomSampler`."""
 
 from collections.abc import Sequence, Sized
+from typing import Any
 
 import numpy as np
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from .. import _check
 from ..kernels import _prune
@@ -114,9 +115,30 @@ class InfoBatchSampler(PruningSampler):
         mean = min(total / seen_count, largest) if seen_count else 0.0
         return np.array([mean]), self._keep
 
-    @property
-    def _most_dropped(self) -> float:
-        return float(1.0 - self._keep[0])
+    def _pruned_share(self, below_mean: float) -> float:
+        if self._quantiles is None:
+            return below_mean * self.drop_prob
+        return float(np.diff(self._quantiles, prepend=0.0) @ (1.0 - self._keep[:-1]))
+
+    @classmethod
+    def for_target(
+        cls,
+        data_source: int | Sized,
+        num_epochs: int,
+        samples_fraction: float,
+        *,
+        below_mean: float = 0.7,
+        **arguments: Any,  # noqa: ANN401
+    ) -> Self:
+        """Return the sampler for a share of the draws; see `PruningSampler.for_target`."""
+        if arguments.get("buckets") is not None:
+            raise ValueError(
+                "buckets must not be given with for_target, which looks for drop_prob, got "
+                f"{arguments['buckets']!r}"
+            )
+        return super().for_target(
+            data_source, num_epochs, samples_fraction, below_mean=below_mean, **arguments
+        )
 
     def _identity(self) -> tuple[object, ...]:
         quantiles = None if self._quantiles is None else self._quantiles.tolist()

@@ -79,7 +79,8 @@ class Objective:
             A tensor on the same device if `indices` is one, else an array.
         """
         if isinstance(indices, torch.Tensor) and not indices.is_cpu:
-            return self._device_weights(indices)
+            found = self._device_weights(indices)
+            return torch.ones(indices.shape, device=indices.device) if found is None else found
         rows = self._rows(indices)
         weights = self._host_weights(rows)
         weights = np.ones(rows.size, np.float32) if weights is None else weights
@@ -234,15 +235,17 @@ class Objective:
             return None
         return self._original_weights(table, rows).astype(np.float32)
 
-    def _device_weights(self, indices: torch.Tensor) -> torch.Tensor:
+    def _device_weights(self, indices: torch.Tensor) -> torch.Tensor | None:
+        """Return the weights of indices on a device, None if all are 1; bad ones are counted."""
         plan = self._plan(self.epoch)
         if indices.device not in plan.devices:
-            rows = np.arange(self.size, dtype=np.int64)
-            dealt = plan.table.expected(rows) > 0
-            weights = np.zeros(self.size, np.float32)
-            known = self._host_weights(rows[dealt])
-            weights[dealt] = 1.0 if known is None else known  # 0 marks what is never dealt
-            plan.devices[indices.device] = DeviceWeights(weights, indices.device)
+            weights: Scores | None = None
+            if self._host_weights(np.empty(0, np.int64)) is not None:
+                rows = np.arange(self.size, dtype=np.int64)
+                dealt = rows[plan.table.expected(rows) > 0]
+                weights = np.zeros(self.size, np.float32)  # 0 marks what is never dealt
+                weights[dealt] = self._host_weights(dealt)
+            plan.devices[indices.device] = DeviceWeights(self.size, weights, indices.device)
         return plan.devices[indices.device](indices)
 
     def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:

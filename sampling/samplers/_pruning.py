@@ -47,8 +47,7 @@ class PruningSampler(EpochSampler):
         self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
         self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")
         self._process_group = options.get("process_group")
-        self._dealt: dict[int, int] = {}
-        self._below: float | None = None
+        self._dealt: dict[int, int] = {}  # draws of the epochs planned so far
         super().__init__(size, size, **options)
         self._plan(0)
 
@@ -58,10 +57,9 @@ class PruningSampler(EpochSampler):
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         """Return rising thresholds (G - 1,) and the share of each group to keep (G,)."""
 
-    @property
     @abstractmethod
-    def _most_dropped(self) -> float:
-        """Share of the samples below the (first) threshold that a pruning epoch leaves out."""
+    def _pruned_share(self, below_mean: float) -> float:
+        """Return the part of all samples that a pruning epoch is expected to leave out."""
 
     # ------------------------------------------------------------------ the plan
 
@@ -103,8 +101,6 @@ class PruningSampler(EpochSampler):
         _prune.assign(scores, thresholds, codes, counts)
         quotas = np.floor(keep * counts + 1e-9).astype(np.int64)
         quotas = np.maximum(quotas, np.minimum(counts, 1))  # a group never vanishes
-        if counts.sum():
-            self._below = float(counts[0] / counts.sum())
         if (quotas == counts).all():
             return None
         _prune.thin(codes, counts, quotas, _rng.key(self.seed, epoch, "prune"))
@@ -129,14 +125,16 @@ class PruningSampler(EpochSampler):
         num_epochs : int, default that of the constructor
             Count epochs 0 to num_epochs - 1.
         below_mean : float in [0, 1], default 0.7
-            Part of the samples assumed to lie below the threshold. Epochs already planned count
-            as they were, and once a share was measured it stands for the rest.
+            Part of the samples assumed to lie below the threshold, until one pruning epoch was
+            planned: epochs planned so far count as they are, and the last stands for the rest.
         """
         epochs = self.num_epochs if num_epochs is None else num_epochs
         epochs = _check.integer("num_epochs", epochs, 0)
         below = _check.number("below_mean", below_mean, "[0, 1]")
-        below = below if self._below is None else self._below
-        pruned = self.size - round(self.size * below * self._most_dropped)
+        pruned = self.size - round(self.size * self._pruned_share(below))
+        measured = [epoch for epoch in self._dealt if epoch in self.pruning_epochs]
+        if measured:
+            pruned = self._dealt[max(measured)]
         future = {epoch: pruned for epoch in self.pruning_epochs if epoch < epochs}
         known = {epoch: dealt for epoch, dealt in self._dealt.items() if epoch < epochs}
         changed = {**future, **known}
@@ -161,7 +159,8 @@ class PruningSampler(EpochSampler):
         samples_fraction : float in (0, 1]
             Draws of the run / (N * num_epochs).
         below_mean : float in (0, 1], default 0.7
-            Part of the samples expected below the threshold: 0.6 to 0.8 on most losses.
+            Part of the samples expected below the mean: 0.6 to 0.8 on most losses. Ignored where
+            the sampler itself says which part it calls easy.
         **arguments
             The constructor's, but for `drop_prob`, which this finds, in [0, 0.9].
 
@@ -173,19 +172,18 @@ class PruningSampler(EpochSampler):
         """
         target = _check.number("samples_fraction", samples_fraction, "(0, 1]")
         below = _check.number("below_mean", below_mean, "(0, 1]")
-        probe = cls(1, num_epochs, **{**arguments, "drop_prob": 0.0})
-        saved_at_most = len(probe.pruning_epochs) / probe.num_epochs * below
-        needed = (1.0 - target) / saved_at_most if saved_at_most else math.inf
-        if target == 1.0:
-            needed = 0.0
-        if needed > MOST_PRUNED + 1e-9:
-            least = 1.0 - MOST_PRUNED * saved_at_most
+        probe = cls(1, num_epochs, **{**arguments, "drop_prob": MOST_PRUNED})
+        most = len(probe.pruning_epochs) / probe.num_epochs * probe._pruned_share(below)
+        if 1.0 - target > most + 1e-9:
             raise ValueError(
-                f"samples_fraction is unreachable: must be >= {least:.3f} for {num_epochs} epochs "
-                f"with anneal_fraction={probe.anneal_fraction:g} and below_mean={below:g}, "
+                f"samples_fraction is unreachable: must be >= {1.0 - most:.3f} for {num_epochs} "
+                f"epochs with anneal_fraction={probe.anneal_fraction:g} and below_mean={below:g}, "
                 f"got {target:g}"
             )
-        return cls(data_source, num_epochs, **{**arguments, "drop_prob": min(needed, MOST_PRUNED)})
+        drop_prob = MOST_PRUNED * (1.0 - target) / most if most else 0.0
+        return cls(
+            data_source, num_epochs, **{**arguments, "drop_prob": min(drop_prob, MOST_PRUNED)}
+        )
 
     def _identity(self) -> tuple[object, ...]:
         return (self.num_epochs, self.anneal_fraction, self.score_ema)
