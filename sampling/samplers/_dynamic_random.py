@@ -76,8 +76,9 @@ class DynamicRandomSampler(PruningSampler):
         return scores
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
-        # A uniform score is never 1, so with share=1 the second group stays empty.
-        return np.array([self.share]), np.array([1.0 - self.drop_prob, 1.0])
+        easy = round(self.share * self.size)
+        level = np.partition(scores, easy)[easy] if easy < self.size else 1.0  # a score is below 1
+        return np.array([level], np.float64), np.array([1.0 - self.drop_prob, 1.0])
 
     def _pruned_share(self, below_mean: float) -> float:
         return self.share * self.drop_prob

@@ -1,0 +1,266 @@
+"""What the runs say: a table, and plots of accuracy against what it really cost."""
+
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from .._optional import require
+from ._methods import METHODS
+from ._store import Results, write_whole
+from ._train import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PRUNING_PLOT = "pruning.png"
+BALANCE_PLOT = "balance.png"
+# Okabe and Ito's colours, which the colour-blind tell apart; a marker each, so that print does too.
+_LOOKS = [
+    ("#0072B2", "o"),
+    ("#E69F00", "s"),
+    ("#009E73", "^"),
+    ("#CC79A7", "v"),
+    ("#D55E00", "D"),
+    ("#000000", "*"),
+    ("#56B4E9", "P"),
+    ("#8C6D31", "X"),
+]
+_SPREAD = 0.018
+
+
+@dataclass(frozen=True)
+class Row:
+    """All runs of one method at one target.
+
+    Parameters
+    ----------
+    method : str
+        Its name.
+    target : float
+        The keep fraction asked for.
+    done : list of Run
+        The runs with a result.
+    reasons : list of str
+        Why the others have none.
+    """
+
+    method: str
+    target: float
+    done: list[Run]
+    reasons: list[str]
+
+    def mean(self, name: str) -> float:
+        """Return the mean of a field of the runs that are done."""
+        return statistics.fmean(getattr(run, name) for run in self.done)
+
+    def deviation(self, name: str) -> float:
+        """Return the standard deviation of a field (n - 1); NaN for a single run."""
+        values = [float(getattr(run, name)) for run in self.done]
+        return statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def rows(results: Results) -> list[Row]:
+    """Group the runs: the full cost first, then falling targets, methods in their order."""
+    names = list(METHODS)
+    groups: dict[tuple[float, str], list[Run]] = {}
+    for run in sorted(results.runs, key=lambda run: (-run.target, names.index(run.method))):
+        groups.setdefault((run.target, run.method), []).append(run)
+    return [
+        Row(
+            method,
+            target,
+            [run for run in runs if run.done],
+            [run.reason for run in runs if not run.done],
+        )
+        for (target, method), runs in groups.items()
+    ]
+
+
+def table(results: Results) -> Group:
+    """Return what the terminal shows: the table, why rows are empty, and the notes.
+
+    Parameters
+    ----------
+    results : Results
+        Finished or not.
+
+    Returns
+    -------
+    rich.console.Group
+        For the `print` of a rich console.
+    """
+    identity = results.identity
+    tail = f", long tail 1:{identity['imbalance']:g}" if identity["imbalance"] else ""
+    grid = Table(
+        title=f"{identity['dataset']}{tail}, {identity['epochs']} epochs, "
+        f"batches of {identity['batch_size']}",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    metric = f"test {results.metric} (%)"
+    for heading in ("keep", "method", metric, "cost", "samples", "seconds", "runs"):
+        grid.add_column(
+            heading, justify="left" if heading == "method" else "right", no_wrap=heading != metric
+        )
+    last, reasons = math.nan, []
+    for row in rows(results):
+        if row.target != last and not math.isnan(last):
+            grid.add_section()
+        last = row.target
+        grid.add_row(*_cells(row))
+        if row.reasons:
+            reasons.append(f"{row.method} at keep {row.target:g}: {row.reasons[0]}")
+    # As `Text`, so that brackets in a message are not taken for markup.
+    return Group(grid, *map(Text, [*reasons, *results.notes]))
+
+
+def _cells(row: Row) -> list[str]:
+    head = [f"{row.target:g}", row.method]
+    if not row.done:
+        return [*head, "unreachable", "-", "-", "-", f"0/{len(row.reasons)}"]
+    runs = f"{len(row.done)}/{len(row.done) + len(row.reasons)}"
+    accuracy, deviation = 100 * row.mean("test"), 100 * row.deviation("test")
+    return [
+        *head,
+        f"{accuracy:.2f}" if math.isnan(deviation) else f"{accuracy:.2f} ± {deviation:.2f}",
+        f"{row.mean('cost'):.3f}",
+        f"{row.mean('draws'):,.0f}",
+        f"{row.mean('seconds'):.1f}",
+        runs,
+    ]
+
+
+def write_report(results: Results, folder: Path) -> list[Path]:
+    """Draw what there is to draw into a folder.
+
+    `pruning.png` shows the methods that run at several keep fractions, `balance.png` those for a
+    long tail. Neither is written without a finished run to show.
+
+    Parameters
+    ----------
+    results : Results
+        Finished or not.
+    folder : Path
+        Where to.
+
+    Returns
+    -------
+    list of Path
+        The files written, each whole.
+    """
+    found = [row for row in rows(results) if row.done]
+    swept = [row for row in found if METHODS[row.method].swept]
+    tail = [row for row in found if METHODS[row.method].long_tail]
+    written = []
+    if swept:
+        full = next((row for row in found if not METHODS[row.method].swept), None)
+        figure = _new_figure()
+        _draw_pruning(figure.add_subplot(), results, swept, full)
+        written.append(_write_figure(figure, folder / PRUNING_PLOT))
+    if tail:
+        figure = _new_figure()
+        _draw_balance(figure.add_subplot(), results, tail)
+        written.append(_write_figure(figure, folder / BALANCE_PLOT))
+    return written
+
+
+def _new_figure() -> "Figure":
+    # A figure without pyplot: no backend is chosen and no global state is touched.
+    module = require("matplotlib.figure", "bench", "the plot of `sampling bench`")
+    figure: Figure = module.Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    return figure
+
+
+def _write_figure(figure: "Figure", path: Path) -> Path:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_whole(path, buffer.getvalue())
+    return path
+
+
+def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | None) -> None:
+    if full is not None:
+        mean, deviation = 100 * full.mean("test"), 100 * full.deviation("test")
+        band = "" if math.isnan(deviation) else " ± deviation"
+        label = f"{full.method} (cost 1){band}"
+        axes.axhline(mean, color="0.35", linewidth=1, linestyle="--", label=label, zorder=1)
+        if not math.isnan(deviation):
+            axes.axhspan(mean - deviation, mean + deviation, color="0.88", zorder=0)
+    methods = [name for name in METHODS if any(row.method == name for row in swept)]
+    swept_names = [name for name, method in METHODS.items() if method.swept]
+    for place, name in enumerate(methods):
+        series = sorted((row for row in swept if row.method == name), key=lambda row: row.target)
+        shift = _SPREAD * (2 * place / max(len(methods) - 1, 1) - 1) if len(methods) > 1 else 0.0
+        color, marker = _LOOKS[swept_names.index(name) % len(_LOOKS)]
+        axes.errorbar(
+            [row.mean("cost") + shift for row in series],
+            [100 * row.mean("test") for row in series],
+            yerr=_bars(series),
+            color=color,
+            marker=marker,
+            linewidth=1,
+            markersize=6,
+            capsize=2,
+            label=name + _absent(results, name),
+        )
+    axes.set_xlabel(
+        "cost: realised samples / (N x epochs)\n"
+        f"(points are moved sideways by up to {_SPREAD:g}, to be told apart)"
+    )
+    _label(axes, results, swept, "y")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _absent(results: Results, method: str) -> str:
+    targets = {run.target for run in results.runs if run.method == method and not run.done}
+    return f" (not at {', '.join(f'{t:g}' for t in sorted(targets))})" if targets else ""
+
+
+def _draw_balance(axes: "Axes", results: Results, tail: list[Row]) -> None:
+    names = [row.method for row in tail]
+    for place, row in enumerate(tail):
+        axes.errorbar(
+            [100 * row.mean("test")],
+            [place],
+            xerr=_bars([row]),
+            color=_LOOKS[place % len(_LOOKS)][0],
+            marker="o",
+            capsize=3,
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    _label(axes, results, tail, "x")
+
+
+def _bars(series: Sequence[Row]) -> list[float] | None:
+    """Return deviations in percent; None where any method ran once only, so no bar looks like 0."""
+    bars = [100 * row.deviation("test") for row in series]
+    return None if any(map(math.isnan, bars)) else bars
+
+
+def _label(axes: "Axes", results: Results, shown: list[Row], direction: str) -> None:
+    identity = results.identity
+    counts = sorted({len(row.done) for row in shown})
+    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    bars = "one run each" if counts == [1] else f"mean ± deviation over {seeds} seeds"
+    text = f"test {results.metric} (%), axis not from 0"
+    axes.set(**{f"{direction}label": text})
+    tail = f", long tail 1:{identity['imbalance']:g}" if identity["imbalance"] else ""
+    axes.set_title(
+        f"{identity['dataset']}{tail}: {identity['epochs']} epochs at full cost, {bars}",
+        fontsize=10,
+    )
+    axes.grid(axis="both", color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

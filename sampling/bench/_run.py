@@ -1,0 +1,300 @@
+"""The benchmark: which runs there are, in which order, matched to what, and done only once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from .. import _check
+from .._optional import require
+from ._data import DATASETS, Data, load
+from ._methods import METHODS
+from ._models import RECIPES, torch_threads
+from ._store import Results, describe_call, open_results
+from ._train import Job, Run, train
+
+_WARM_UP_PER_CLASS = 20
+_WARM_UP_EPOCHS = 4
+_COST_NOTE = (
+    "Cost is realised samples / (N x epochs). Seconds count selection, clustering, extra forward "
+    "passes and training; evaluation and one-off compilation are left out."
+)
+_MATCH_NOTE = (
+    "Where infobatch reached its target, the other methods of the same target and seed are matched "
+    "to the cost that it realised."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to run; every field is an option of `sampling bench`.
+
+    Parameters
+    ----------
+    dataset : {"digits", "fashion-mnist"}
+        Which data.
+    keep : tuple of float in (0, 1)
+        Keep fractions at which the pruning methods run.
+    methods : tuple of str, optional
+        Names of methods; by default all pruning methods, or all for a long tail with `imbalance`.
+    seeds : int
+        How many runs of each method and target, with seeds 0, 1, ...
+    epochs, batch_size : int, optional
+        By default what the data set's model was tuned with.
+    out : Path, optional
+        Folder of the results, default runs/<dataset>, with "-imbalance-<ratio>" after a long tail.
+    device : str
+        "auto" (CUDA if there is any), or a name that torch knows.
+    imbalance : float, optional
+        Ratio of the largest to the smallest class of a long-tailed training part, > 1.
+    data_dir : Path, optional
+        Where the files of fashion-mnist are.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a field is out of range; the message names field, rule and value.
+    """
+
+    dataset: str = "digits"
+    keep: tuple[float, ...] = (0.3, 0.5, 0.7)
+    methods: tuple[str, ...] | None = None
+    seeds: int = 3
+    epochs: int | None = None
+    batch_size: int | None = None
+    out: Path | None = None
+    device: str = "auto"
+    imbalance: float | None = None
+    data_dir: Path | None = None
+
+    def checked(self) -> "Settings":
+        """Return the settings with defaults filled in and every field checked."""
+        _check.choice("dataset", self.dataset, DATASETS)
+        recipe = RECIPES[self.dataset]
+        if not self.keep:
+            raise ValueError("keep must name at least one fraction, got none")
+        keep = sorted({_check.number("keep", fraction, "(0, 1)") for fraction in self.keep})
+        epochs = recipe.epochs if self.epochs is None else self.epochs
+        batch_size = recipe.batch_size if self.batch_size is None else self.batch_size
+        if self.imbalance is not None:
+            _check.number("imbalance", self.imbalance, "(1, inf)")
+        return replace(
+            self,
+            keep=tuple(keep),
+            methods=_checked_methods(self.methods, self.imbalance is not None),
+            seeds=_check.integer("seeds", self.seeds, 1),
+            epochs=_check.integer("epochs", epochs, 1),
+            batch_size=_check.integer("batch_size", batch_size, 1),
+            out=self._default_folder() if self.out is None else self.out,
+            device=str(_checked_device(self.device)),
+        )
+
+    def _default_folder(self) -> Path:
+        tail = "" if self.imbalance is None else f"-imbalance-{self.imbalance:g}"
+        return Path("runs", self.dataset + tail)
+
+
+def _checked_methods(names: tuple[str, ...] | None, long_tail: bool) -> tuple[str, ...]:
+    if names is None:
+        return tuple(name for name, method in METHODS.items() if method.long_tail == long_tail)
+    if not names:
+        raise ValueError("methods must name at least one method, got none")
+    for name in names:
+        _check.choice("methods", name, METHODS)
+        if METHODS[name].long_tail and not long_tail:
+            raise ValueError(f"methods must suit balanced data, got {name!r} without imbalance")
+    return tuple(name for name in METHODS if name in names)
+
+
+def _checked_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device must be one that torch can use here, got {name!r}: {reason}"
+        ) from error
+    return device
+
+
+@dataclass
+class Benchmark:
+    """Settings, data and results, ready to run; made by `prepare`.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to run, checked.
+    data : Data
+        On what.
+    results : Results
+        What is finished, from earlier calls too.
+    folder : Path
+        Where the results are written.
+    interrupted : bool, default False
+        True after a `run` that was stopped by Ctrl-C.
+    pending : int, default 0
+        Runs that the last `run` left undone.
+    """
+
+    settings: Settings
+    data: Data
+    results: Results
+    folder: Path
+    interrupted: bool = False
+    pending: int = 0
+
+    def run(self, *, progress: bool | None = None) -> Results:
+        """Do every run that is not finished yet; after each, the results file holds it.
+
+        Ctrl-C ends it early: what is finished stays, and `interrupted` is set.
+
+        Parameters
+        ----------
+        progress : bool, optional
+            Whether to show a progress bar; by default if standard error is a terminal.
+
+        Returns
+        -------
+        Results
+            All that is finished, from earlier calls too.
+        """
+        wanted = list(self._wanted())
+        disable = None if progress is None else not progress
+        self.pending = len(wanted)
+        try:
+            with (
+                torch_threads(RECIPES[self.settings.dataset].threads),
+                tqdm(total=len(wanted), disable=disable, unit="run") as bar,
+            ):
+                self._run_all(wanted, bar)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            if self.results.runs:  # the key may have come between a run's end and its writing
+                self.results.save(self.folder)
+        return self.results
+
+    def _run_all(self, wanted: list[tuple[str, float, int]], bar: "tqdm[Any]") -> None:
+        """Do the runs that are wanted, in order: one may be matched to one before it."""
+        call: int | None = None
+        data, data_seed = self.data, -1
+        for number, (method, target, seed) in enumerate(wanted):
+            job = self._job(method, target, seed)
+            finished = self.results.find(method, target, seed)
+            if finished is None or finished.budget != job.budget:
+                if call is None:
+                    bar.set_description("warming up")
+                    call = self._begin_call(wanted)
+                if self.settings.imbalance is not None and seed != data_seed:
+                    data, data_seed = self.data.long_tailed(self.settings.imbalance, seed), seed
+                bar.set_description(f"{method} keep {target:g} seed {seed}")
+                run = self._train(job, data, partial(_move, bar, number))
+                self.results.add(replace(run, call=call))
+                self.results.save(self.folder)
+            self.pending -= 1
+            _move(bar, number, 1.0)
+
+    def _wanted(self) -> Iterator[tuple[str, float, int]]:
+        """Yield (method, target, seed), a whole seed at a time and pilots before the matched."""
+        methods = sorted(self.settings.methods or (), key=lambda name: not METHODS[name].pilot)
+        for seed in range(self.settings.seeds):
+            for name in methods:
+                if not METHODS[name].swept:
+                    yield name, 1.0, seed
+            for target in self.settings.keep:
+                for name in methods:
+                    if METHODS[name].swept:
+                        yield name, target, seed
+
+    def _job(self, method: str, target: float, seed: int) -> Job:
+        """Match a run to what the pilot of its target and seed realised, if it did."""
+        if METHODS[method].swept and not METHODS[method].pilot:
+            for name in (name for name in METHODS if METHODS[name].pilot):
+                pilot = self.results.find(name, target, seed)
+                if pilot is not None and pilot.done:
+                    return Job(method, target, seed, pilot.cost, pilot.setting)
+        return Job(method, target, seed, target)
+
+    def _train(self, job: Job, data: Data, after_epoch: Callable[[float], None]) -> Run:
+        return train(
+            job,
+            data,
+            epochs=self.settings.epochs or 1,
+            batch_size=self.settings.batch_size or 1,
+            device=torch.device(self.settings.device),
+            after_epoch=after_epoch,
+        )
+
+    def _begin_call(self, wanted: list[tuple[str, float, int]]) -> int:
+        """Note the call, and compile what its methods use: seconds must not depend on the order."""
+        few = self.data.few(_WARM_UP_PER_CLASS)
+        for method in dict.fromkeys(name for name, _, _ in wanted):
+            target = 0.7 if METHODS[method].swept else 1.0
+            train(
+                Job(method, target, 0, target),
+                few,
+                epochs=_WARM_UP_EPOCHS,
+                batch_size=self.settings.batch_size or 1,
+                device=torch.device(self.settings.device),
+                after_epoch=lambda part: None,
+            )
+        arguments = {name: _plain(value) for name, value in asdict(self.settings).items()}
+        device = torch.device(self.settings.device)
+        self.results.calls.append(describe_call(arguments, device))
+        return len(self.results.calls) - 1
+
+
+def prepare(settings: Settings) -> Benchmark:
+    """Check the settings, load the data and open the results: all that can fail before a run.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to run.
+
+    Returns
+    -------
+    Benchmark
+        Ready for `run`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting, a data file or the folder of the results cannot be used.
+    FileNotFoundError
+        If the data are not there.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    settings = settings.checked()
+    require("matplotlib", "bench", "the plot of `sampling bench`")
+    data = load(settings.dataset, settings.data_dir)
+    identity = {
+        "dataset": settings.dataset,
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "imbalance": settings.imbalance,
+        "data": data.digest,
+    }
+    metric = "accuracy" if settings.imbalance is None else "balanced accuracy"
+    folder = settings.out or settings._default_folder()
+    results = open_results(folder, identity, metric)
+    notes = [DATASETS[settings.dataset].note, _COST_NOTE, _MATCH_NOTE]
+    results.notes = [note for note in notes if note]
+    return Benchmark(settings, data, results, folder)
+
+
+def _move(bar: "tqdm[Any]", finished: int, part: float) -> None:
+    bar.n = round(finished + part, 2)
+    bar.refresh()
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value

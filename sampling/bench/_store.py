@@ -1,0 +1,175 @@
+"""The results file: what was run on what, whole on disk at any moment, and continued later."""
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import sampling
+
+from ._train import Run
+
+FILE = "results.json"
+_FORMAT = 1
+
+
+@dataclass
+class Results:
+    """All runs of one folder.
+
+    Parameters
+    ----------
+    identity : dict
+        Dataset, epochs, batch size, imbalance and hash of the data: what all runs share.
+    metric : str
+        What `test` and `val_curve` of the runs measure.
+    calls : list of dict
+        Arguments, versions, machine and commit of each call that ran something.
+    runs : list of Run
+        At most one for each method, target and seed.
+    notes : list of str
+        What a reader must know about the numbers.
+    """
+
+    identity: dict[str, Any]
+    metric: str
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def find(self, method: str, target: float, seed: int) -> Run | None:
+        """Return the run of a method at a target and seed, if there is one."""
+        for run in self.runs:
+            if (run.method, run.target, run.seed) == (method, target, seed):
+                return run
+        return None
+
+    def add(self, run: Run) -> None:
+        """Add a run, in the place of an earlier one of the same method, target and seed."""
+        earlier = self.find(run.method, run.target, run.seed)
+        self.runs = [kept for kept in self.runs if kept is not earlier] + [run]
+
+    def save(self, folder: Path) -> None:
+        """Write the results file."""
+        content = {
+            "format": _FORMAT,
+            "identity": self.identity,
+            "metric": self.metric,
+            "notes": self.notes,
+            "calls": self.calls,
+            "runs": [run.as_json() for run in self.runs],
+        }
+        write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results:
+    """Return what a folder holds already, or nothing yet; the folder is made.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds results of another dataset or of other arguments, or a file that is not
+        a results file; the message names what differs.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"out must be a folder, got the file {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    if not path.exists():
+        return Results(identity, metric)
+    try:
+        content = json.loads(path.read_text())
+        version, found = content["format"], content["identity"]
+        runs = [Run(**run) for run in content["runs"]] if version == _FORMAT else []
+        calls = list(content["calls"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"out must hold results of this program, got {path}: {error}") from error
+    if version != _FORMAT:
+        raise ValueError(f"out must hold results of format {_FORMAT}, got {version} in {path}")
+    for name in identity:
+        if found.get(name) != identity[name]:
+            raise ValueError(
+                f"out must hold results of {name} {identity[name]}, got {found.get(name)} in "
+                f"{path}: give another folder"
+            )
+    return Results(identity, metric, calls, runs)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is the old one or the new one, never a part of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp lets nobody else read
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def describe_call(arguments: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return arguments, versions, machine and commit, as JSON values."""
+    return {
+        "arguments": arguments,
+        "versions": {
+            "sampling": sampling.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "hardware": {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+            "system": platform.platform(),
+        },
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _commit() -> str | None:
+    """Return the commit of a git checkout of the package, marked if edited; None elsewhere."""
+    root = Path(sampling.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    head = _git(root, ["rev-parse", "HEAD"])
+    if not head:
+        return None
+    return head + ("-dirty" if _git(root, ["status", "--porcelain", "--", "sampling"]) else "")
+
+
+def _git(root: Path, arguments: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,287 @@
+"""One run: train a model with a method, and measure what it cost and what it reached.
+
+Seconds count everything that a method makes a user wait for: clustering, scoring and extra forward
+passes, planning, and the training itself. Evaluating on validation and test does not count.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import BatchSampler
+
+from .._rng import key
+from ._data import Data, Part
+from ._methods import METHODS, Context, Plan, Unreachable
+from ._models import RECIPES, Recipe, schedule
+
+_EVAL_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be done.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    target : float in (0, 1]
+        The keep fraction asked for; 1 for methods that always cost the full.
+    seed : int
+        Of the run: initial weights, sampler, clustering, long tail.
+    budget : float in (0, 1]
+        The cost to match.
+    pilot : dict of str to float
+        InfoBatch's setting at the same target and seed, if it ran.
+    """
+
+    method: str
+    target: float
+    seed: int
+    budget: float
+    pilot: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run gave.
+
+    Parameters
+    ----------
+    method : str
+        Of the job, like the next three.
+    target : float
+        The keep fraction asked for.
+    seed : int
+        Of the run.
+    budget : float
+        The cost to match.
+    reason : str, default ""
+        Why the cost cannot be reached; empty for a run that was done.
+    draws : int
+        Draws trained on, over the whole run.
+    cost : float
+        Draws / (N * epochs).
+    epochs : int
+        Epochs trained.
+    seconds : float
+        Selection and training, without evaluation.
+    scored : int
+        Samples sent through extra forward passes.
+    val_curve : list of float
+        Validation metric after each epoch.
+    test : float
+        Test metric at the last checkpoint; the one look at the test part.
+    setting : dict of str to float
+        What the method chose by itself.
+    call : int
+        Which call of the benchmark did it: row of `calls` in the results.
+    """
+
+    method: str
+    target: float
+    seed: int
+    budget: float
+    reason: str = ""
+    draws: int = 0
+    cost: float = 0.0
+    epochs: int = 0
+    seconds: float = 0.0
+    scored: int = 0
+    val_curve: list[float] = field(default_factory=list)
+    test: float = 0.0
+    setting: dict[str, float] = field(default_factory=dict)
+    call: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a result, rather than a reason for its absence."""
+        return not self.reason
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the run as JSON values."""
+        return asdict(self)
+
+
+class Clock:
+    """Seconds spent inside `with clock:`, device work included."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds = 0.0
+        self._cuda = device.type == "cuda"
+        self._since = 0.0
+
+    def _now(self) -> float:
+        if self._cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def __enter__(self) -> None:
+        self._since = self._now()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.seconds += self._now() - self._since
+
+
+class Scorer:
+    """The current model's losses at given training samples, and how many were asked for."""
+
+    def __init__(self, model: nn.Module, part: Part) -> None:
+        self.count = 0
+        self._model = model
+        self._part = part
+
+    def __call__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return losses in evaluation mode: int64 (m,) -> float32 (m,)."""
+        self.count += indices.size
+        rows = torch.tensor(indices).to(self._part.y.device)
+        self._model.eval()
+        with torch.no_grad():
+            losses = [
+                F.cross_entropy(self._model(self._part.x[b]), self._part.y[b], reduction="none")
+                for b in torch.split(rows, _EVAL_BATCH)
+            ]
+        found: NDArray[np.float32] = torch.cat(losses).cpu().numpy()
+        return found
+
+
+def train(
+    job: Job,
+    data: Data,
+    *,
+    epochs: int,
+    batch_size: int,
+    device: torch.device,
+    after_epoch: Callable[[float], None],
+) -> Run:
+    """Do one run.
+
+    Parameters
+    ----------
+    job : Job
+        What to run.
+    data : Data
+        On what.
+    epochs, batch_size : int
+        E of a run on all the data, and B.
+    device : torch.device
+        Where the model and the data live.
+    after_epoch : callable
+        Called with the part of the run that is done, after every epoch.
+
+    Returns
+    -------
+    Run
+        With `reason` set, and nothing trained, if the method cannot have the job's budget.
+    """
+    recipe = RECIPES[data.name]
+    part, val, test = data.train.to(device), data.val.to(device), data.test.to(device)
+    model = recipe.model(data.n_classes, int(key(job.seed, 0, "bench model"))).to(device)
+    scorer, clock = Scorer(model, part), Clock(device)
+    loop = _Loop(model, recipe, part, batch_size)
+    try:
+        with clock:
+            plan = METHODS[job.method].build(_context(job, data, epochs, scorer))
+    except Unreachable as error:
+        return Run(job.method, job.target, job.seed, job.budget, reason=str(error))
+    draws, curve = 0, []
+    for epoch in range(plan.epochs):
+        with clock:
+            draws += loop.epoch(plan, epoch)
+        curve.append(measure(model, val, data))
+        after_epoch((epoch + 1) / plan.epochs)
+    return Run(
+        job.method,
+        job.target,
+        job.seed,
+        job.budget,
+        draws=draws,
+        cost=draws / (len(part) * epochs),
+        epochs=plan.epochs,
+        seconds=clock.seconds,
+        scored=scorer.count,
+        val_curve=curve,
+        test=measure(model, test, data),
+        setting=plan.setting,
+    )
+
+
+def _context(job: Job, data: Data, epochs: int, losses: Scorer) -> Context:
+    return Context(
+        labels=data.labels(),
+        pixels=data.pixels,
+        losses=losses,
+        target=job.target,
+        budget=job.budget,
+        pilot=job.pilot,
+        epochs=epochs,
+        seed=int(key(job.seed, 0, "bench sampler")),
+    )
+
+
+class _Loop:
+    """The ordinary training loop, with whichever sampler the plan names.
+
+    Batches of indices come from the sampler through torch's `BatchSampler`, as in a `DataLoader`,
+    and index tensors in memory: collating 60,000 single images would take longer than the model.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, part: Part, batch_size: int) -> None:
+        self._model = model
+        self._optimizer = recipe.optimizer(model)
+        self._peak = recipe.learning_rate
+        self._part = part
+        self._batch_size = batch_size
+
+    def epoch(self, plan: Plan, epoch: int) -> int:
+        """Train one epoch and return its number of draws."""
+        sampler = plan.sampler(epoch)
+        sampler.set_epoch(epoch)
+        self._model.train()
+        device, consumed = self._part.y.device, 0
+        class_weights = None if plan.class_weights is None else plan.class_weights.to(device)
+        for batch in BatchSampler(sampler, self._batch_size, drop_last=False):
+            rate = self._peak * schedule(sampler.progress(epoch, consumed, plan.epochs))
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
+            indices = torch.tensor(batch).to(device)
+            y = self._part.y[indices]
+            losses = F.cross_entropy(self._model(self._part.x[indices]), y, reduction="none")
+            if class_weights is not None:  # sum(w l) / sum(w), as `cross_entropy(weight=)` does
+                losses = losses * (class_weights[y] / class_weights[y].mean())
+            loss = sampler.reduce(losses, indices)
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            consumed += len(batch)
+        return consumed
+
+
+def measure(model: nn.Module, part: Part, data: Data) -> float:
+    """Return accuracy, or balanced accuracy (the mean over classes of the share got right)."""
+    right = _predictions(model, part) == part.y
+    if data.metric == "accuracy":
+        return float(right.float().mean())
+    counts = torch.bincount(part.y, minlength=data.n_classes)
+    hits = torch.bincount(part.y[right], minlength=data.n_classes)
+    present = counts > 0
+    return float((hits[present] / counts[present]).mean())
+
+
+def _predictions(model: nn.Module, part: Part) -> torch.Tensor:
+    model.eval()
+    with torch.no_grad():
+        return torch.cat([model(x).argmax(1) for x in torch.split(part.x, _EVAL_BATCH)])

@@ -1,0 +1,117 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import sampling
+from sampling.bench import Benchmark
+from sampling.cli import app
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def test_version():
+    result = call("--version")
+    assert result.exit_code == 0
+    assert result.output == f"sampling {sampling.__version__}\n"
+
+
+@pytest.mark.parametrize("option", ["--keep", "--methods", "--out", "--data-dir", "--imbalance"])
+def test_help_names_the_options(option):
+    assert option in call("bench", "--help").output
+
+
+WRONG = {
+    "dataset": (["cifar"], "error: dataset must be one of 'digits', 'fashion-mnist', got 'cifar'"),
+    "keep": (["--keep", "1.5"], "error: --keep must be in (0, 1), got 1.5"),
+    "keep text": (["--keep", "0.5,x"], "error: --keep must be a number, got 'x'"),
+    "seeds text": (["--seeds", "many"], "error: --seeds must be an int, got 'many'"),
+    "epochs float": (["--epochs", "1.5"], "error: --epochs must be an int, got '1.5'"),
+    "imbalance text": (["--imbalance", "x"], "error: --imbalance must be a number, got 'x'"),
+    "keep empty": (["--keep", ","], "error: --keep must name at least one fraction, got none"),
+    "methods": (["--methods", "full,magic"], "got 'magic'"),
+    "seeds": (["--seeds", "0"], "error: --seeds must be >= 1, got 0"),
+    "batch size": (["--batch-size", "0"], "error: --batch-size must be >= 1, got 0"),
+    "device": (["--device", "abacus"], "error: --device must be one that torch can use here"),
+    "imbalance": (["--imbalance", "0.5"], "error: --imbalance must be in (1, inf), got 0.5"),
+    "no data": (["fashion-mnist", "--data-dir", "."], "apt-get install dataset-fashion-mnist"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG.keys())
+def test_a_bad_option_is_one_line_and_code_2(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = call("bench", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+TINY = [
+    "bench",
+    "digits",
+    "--epochs",
+    "3",
+    "--seeds",
+    "1",
+    "--keep",
+    "0.7",
+    "--batch-size",
+    "256",
+    "--device",
+    "cpu",
+]
+
+
+def test_a_tiny_run_and_its_continuation(tmp_path):
+    first = call(*TINY, "--methods", "full,rs2", "--out", tmp_path)
+    assert first.exit_code == 0
+    assert "smoke test" in first.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "pruning.png"}
+    before = json.loads((tmp_path / "results.json").read_text())
+    second = call(*TINY, "--methods", "full,rs2,random", "--out", tmp_path)
+    assert second.exit_code == 0
+    after = json.loads((tmp_path / "results.json").read_text())
+    assert after["runs"][:2] == before["runs"]
+    assert [run["method"] for run in after["runs"]] == ["full", "rs2", "random"]
+    other = call(*TINY, "--epochs", "4", "--out", tmp_path)
+    assert other.exit_code == 2
+    assert "error: --out must hold results of epochs 4, got 3" in other.stderr
+
+
+def test_interrupted_it_prints_what_it_has(tmp_path, monkeypatch):
+    job = Benchmark._job
+
+    def interrupt(self, method, target, seed):
+        if method == "random":
+            raise KeyboardInterrupt
+        return job(self, method, target, seed)
+
+    monkeypatch.setattr(Benchmark, "_job", interrupt)
+    result = call(*TINY, "--methods", "full,random,rs2", "--out", tmp_path)
+    assert result.exit_code == 130
+    assert "full" in result.stdout
+    assert "interrupted: 2 runs are left" in result.stdout
+    assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 1
+
+
+def test_python_m_sampling():
+    done = subprocess.run(
+        [sys.executable, "-m", "sampling", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"sampling {sampling.__version__}\n"
+
+
+def test_the_command_line_loads_nothing_heavy():
+    code = (
+        "import sys, sampling.cli; heavy = {'torch', 'faiss', 'numba', 'sklearn', 'matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,129 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sampling.bench import _data
+from sampling.bench._data import load
+
+from .conftest import idx_bytes
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def test_digits_split_is_fixed_and_stratified(digits):
+    again = load("digits")
+    sizes = [len(part) for part in (digits.train, digits.val, digits.test)]
+    assert sum(sizes) == 1797
+    assert digits.digest == again.digest
+    for name in ("train", "val", "test"):
+        mine, other = getattr(digits, name), getattr(again, name)
+        assert torch.equal(mine.x, other.x)
+        counts = torch.bincount(mine.y, minlength=10)
+        assert int(counts.max() - counts.min()) <= 0.1 * len(mine)
+
+
+def test_parts_do_not_overlap_and_scale_by_train():
+    ids = np.arange(300, dtype=np.float32)
+    x = np.broadcast_to(ids[:, None, None], (300, 2, 2))
+    labels = np.arange(300) % 3
+    data = _data._assemble(
+        "digits", (x[:200], labels[:200]), (x[200:], labels[200:]), val_share=0.1
+    )
+    mean = data.train.x.mean()
+    assert float(mean) == pytest.approx(0, abs=1e-5)
+    assert float(data.train.x.std(correction=0)) == pytest.approx(1, abs=1e-5)
+    values = [set(part.x[:, 0, 0, 0].tolist()) for part in (data.train, data.val, data.test)]
+    assert [len(v) for v in values] == [179, 21, 100]  # 7 of 66 or 67 in each class
+    assert len(set.union(*values)) == 300
+    assert torch.bincount(data.val.y).tolist() == [7, 7, 7]
+
+
+def test_long_tail(digits):
+    tail = digits.long_tailed(100.0, seed=0)
+    counts = torch.bincount(tail.train.y).tolist()
+    most = int(torch.bincount(digits.train.y).max())
+    have = torch.bincount(digits.train.y).tolist()
+    wanted = [round(most * 100 ** (-c / 9)) for c in range(10)]
+    assert counts == [min(a, b) for a, b in zip(wanted, have, strict=True)]
+    assert counts[-1] == 1
+    assert tail.metric == "balanced accuracy"
+    assert torch.equal(tail.val.y, digits.val.y)
+    assert torch.equal(tail.test.y, digits.test.y)
+    assert torch.equal(tail.train.x, digits.long_tailed(100.0, seed=0).train.x)
+    assert not torch.equal(tail.train.x, digits.long_tailed(100.0, seed=1).train.x)
+    assert min(torch.bincount(digits.long_tailed(1e9, seed=0).train.y)) == 1
+
+
+def test_few(digits):
+    assert torch.bincount(digits.few(3).train.y).tolist() == [3] * 10
+
+
+def test_pixels_are_rows(digits):
+    assert digits.pixels().shape == (len(digits.train), 64)
+    assert digits.pixels().dtype == np.float32
+    assert digits.labels().dtype == np.int64
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("inner", [".", "FashionMNIST/raw"])
+def test_fashion_in_either_layout(tmp_path, write_fashion, compress, inner):
+    write_fashion(tmp_path / inner, compress=compress)
+    data = load("fashion-mnist", tmp_path)
+    assert [len(part) for part in (data.train, data.val, data.test)] == [280, 20, 40]
+    assert data.train.x.shape == (280, 1, 28, 28)
+
+
+def test_fashion_in_the_working_folder(tmp_path, write_fashion, monkeypatch):
+    monkeypatch.setattr(_data, "_DEBIAN_FOLDER", tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+    write_fashion(Path("data", "FashionMNIST", "raw"))
+    assert len(load("fashion-mnist").test) == 40
+
+
+def test_absent_fashion_says_how_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="apt-get install dataset-fashion-mnist") as caught:
+        load("fashion-mnist", tmp_path)
+    assert "train-images-idx3-ubyte" in str(caught.value)
+    assert "--data-dir" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_incomplete_fashion_names_the_file(tmp_path, write_fashion):
+    (write_fashion(tmp_path) / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(FileNotFoundError, match="lacks t10k-labels-idx1-ubyte"):
+        load("fashion-mnist", tmp_path)
+
+
+WRONG = {
+    "fewer labels": ("train-labels-idx1-ubyte", np.zeros(9), "one label per image, 300, got 9"),
+    "class 10": (
+        "t10k-labels-idx1-ubyte",
+        np.r_[np.arange(39) % 10, 10],
+        r"\[0, 10\), got 10 in row 39",
+    ),
+    "no class 3": ("t10k-labels-idx1-ubyte", np.zeros(40), "every class twice, got 0 of 1"),
+    "other images": ("t10k-images-idx3-ubyte", np.zeros((40, 28, 27)), "28 x 28, got 28 x 27"),
+}
+
+
+@pytest.mark.parametrize(("file", "array", "message"), WRONG.values(), ids=WRONG.keys())
+def test_files_that_do_not_fit(tmp_path, write_fashion, file, array, message):
+    (write_fashion(tmp_path) / file).write_bytes(idx_bytes(array))
+    with pytest.raises(ValueError, match=message):
+        load("fashion-mnist", tmp_path)
+
+
+def test_damaged_fashion_names_the_file(tmp_path, write_fashion):
+    path = write_fashion(tmp_path, compress=True) / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match="train-images-idx3-ubyte.gz must be a whole gzip file"):
+        load("fashion-mnist", tmp_path)
+    path.write_bytes(gzip.compress(b"no"))
+    with pytest.raises(ValueError, match="train-images-idx3-ubyte.gz must start with"):
+        load("fashion-mnist", tmp_path)

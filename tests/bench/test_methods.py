@@ -1,0 +1,241 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sampling.bench import _train
+from sampling.bench._data import load
+from sampling.bench._methods import METHODS, Context, Unreachable
+from sampling.bench._models import RECIPES, schedule
+from sampling.bench._train import Clock, Job, Scorer, measure, train
+
+EPOCHS = 8
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load("digits").few(12)
+
+
+def run(data, method, target=1.0, seed=0, **job):
+    return train(
+        Job(method, target, seed, job.pop("budget", target), **job),
+        data,
+        epochs=EPOCHS,
+        batch_size=16,
+        device=CPU,
+        after_epoch=lambda part: None,
+    )
+
+
+def context(labels, **changes):
+    fields = {
+        "labels": np.asarray(labels),
+        "pixels": lambda: np.eye(len(labels), dtype=np.float32),
+        "losses": lambda indices: np.ones(len(indices), np.float32),
+        "target": 0.7,
+        "budget": 0.7,
+        "pilot": {},
+        "epochs": EPOCHS,
+        "seed": 0,
+    }
+    return Context(**{**fields, **changes})
+
+
+SWEPT = [name for name, method in METHODS.items() if method.swept and not method.pilot]
+FIXED = [name for name, method in METHODS.items() if not method.swept]
+
+
+def test_every_method_says_what_it_is_in_one_line():
+    for name, method in METHODS.items():
+        assert method.help
+        assert "\n" not in method.help
+        assert name == name.lower()
+    assert [name for name, method in METHODS.items() if method.pilot] == ["infobatch"]
+
+
+@pytest.mark.parametrize("method", SWEPT)
+def test_a_control_costs_what_infobatch_realised(data, method):
+    pilot = run(data, "infobatch", 0.7)
+    assert pilot.done
+    assert pilot.cost != pytest.approx(0.7, abs=1e-3)  # or the test below would show nothing
+    done = run(data, method, 0.7, budget=pilot.cost, pilot=pilot.setting)
+    # Whole draws per epoch: half a sample of N at most. The share of "easy" samples is itself
+    # random where InfoBatch's weights are put on random samples.
+    near = 0.02 if method == "dynamic-random-weighted" else 1 / len(data.train)
+    assert done.cost == pytest.approx(pilot.cost, abs=near)
+    assert done.draws == pytest.approx(done.cost * len(data.train) * EPOCHS)
+    assert len(done.val_curve) == done.epochs
+
+
+@pytest.mark.parametrize("method", SWEPT)
+def test_without_a_pilot_a_control_costs_the_target(data, method):
+    done = run(data, method, 0.7)
+    near = 0.02 if method == "dynamic-random-weighted" else 1 / len(data.train)
+    assert done.cost == pytest.approx(0.7, abs=near)
+
+
+@pytest.mark.parametrize("method", FIXED)
+def test_methods_at_full_cost(data, method):
+    assert run(data, method).cost == pytest.approx(1.0, abs=0.01)
+
+
+def test_full_fewer_keeps_the_draws_and_drops_epochs(data):
+    done = run(data, "full-fewer", 0.5, budget=0.4)
+    assert done.epochs == 4
+    assert done.draws == 4 * round(0.4 * len(data.train) * EPOCHS / 4)
+    assert run(data, "full-fewer", 0.01).epochs == 1
+
+
+@pytest.mark.parametrize("method", ["infobatch", "dynamic-random", "dynamic-random-weighted"])
+def test_a_cost_that_annealing_forbids_is_unreachable(data, method):
+    done = run(data, method, 0.1)
+    assert not done.done
+    assert "unreachable" in done.reason
+    assert done.draws == 0
+    assert done.val_curve == []
+
+
+@pytest.mark.parametrize("method", ["random", "rs2", "full-fewer", "sensitivity", "cluster-clip"])
+def test_less_than_one_draw_is_unreachable(method):
+    with pytest.raises(Unreachable, match="unreachable: .* draws an epoch are less than one"):
+        METHODS[method].build(context([0, 1, 2], target=0.01, budget=0.01))
+
+
+def test_random_is_one_subset_and_rs2_is_not():
+    for name, distinct in (("random", 35), ("rs2", 50)):
+        sampler = METHODS[name].build(context(np.arange(50) % 5)).sampler(0)
+        dealt = np.concatenate([sampler.indices(epoch) for epoch in range(3)])
+        assert len(np.unique(dealt)) == distinct
+
+
+def test_class_weights_are_inverse_frequencies_of_mean_one():
+    plan = METHODS["class-weighted"].build(context([0] * 6 + [1] * 3 + [2] * 2))
+    weights = plan.class_weights
+    assert weights is not None
+    torch.testing.assert_close(weights * torch.tensor([6.0, 3, 2]), weights[:1] * 6 * torch.ones(3))
+    assert float(weights.mean()) == pytest.approx(1)
+
+
+def test_class_weighted_loss_is_that_of_torch(data, monkeypatch):
+    seen = []
+
+    def spy(self, losses, indices, **_):
+        seen.append((losses.detach(), indices))
+        return losses.mean()
+
+    monkeypatch.setattr("sampling.samplers.ShuffleSampler.reduce", spy)
+    monkeypatch.setattr(_train, "schedule", lambda progress: 0.0)  # the model stays as it began
+    run(data, "class-weighted")
+    model = RECIPES["digits"].model(10, int(_train.key(0, 0, "bench model")))
+    counts = torch.bincount(data.train.y)
+    weights = (1 / counts) / (1 / counts).mean()
+    losses, rows = seen[0]
+    wanted = F.cross_entropy(model(data.train.x[rows]), data.train.y[rows], weight=weights)
+    torch.testing.assert_close(losses.mean(), wanted)
+
+
+def test_sensitivity_begins_uniform_and_counts_its_forwards(data):
+    done = run(data, "sensitivity", 0.5)
+    centers = int(done.setting["n_clusters"])
+    assert done.scored > (EPOCHS - 1) * centers * 0.5
+    assert run(data, "rs2", 0.5).scored == 0
+
+
+def test_the_same_seed_gives_the_same_run(data):
+    first, again, other = (run(data, "infobatch", 0.7, seed=seed) for seed in (0, 0, 1))
+    assert (first.val_curve, first.test, first.draws) == (again.val_curve, again.test, again.draws)
+    assert (first.val_curve, first.draws) != (other.val_curve, other.draws)
+
+
+def test_one_seed_one_initial_model_whatever_the_method(data, monkeypatch):
+    made = []
+    build = type(RECIPES["digits"]).model
+
+    def spy(self, n_classes, seed):
+        made.append(build(self, n_classes, seed))
+        return made[-1]
+
+    monkeypatch.setattr(type(RECIPES["digits"]), "model", spy)
+    monkeypatch.setattr(_train, "schedule", lambda progress: 0.0)
+    run(data, "full")
+    run(data, "infobatch", 0.7)
+    run(data, "full", seed=1)
+    weights = [next(model.parameters()) for model in made]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_no_global_random_state_moves(data):
+    before = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())  # noqa: NPY002
+    run(data, "sensitivity", 0.5)
+    run(data, "infobatch", 0.7)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert before[2] == random.getstate()
+
+
+def test_the_test_part_is_looked_at_once(data, monkeypatch):
+    looks = []
+
+    def spy(model, part, whole):
+        looks.append(part)
+        return measure(model, part, whole)
+
+    monkeypatch.setattr(_train, "measure", spy)
+    done = run(data, "rs2", 0.5)
+    at_test = [torch.equal(part.x, data.test.x) for part in looks if len(part) == len(data.test)]
+    assert sum(at_test) == 1
+    assert torch.equal(looks[-1].x, data.test.x)
+    assert len(looks) == done.epochs + 1
+
+
+def test_balanced_accuracy_is_the_mean_of_recalls(data):
+    class Constant(torch.nn.Module):
+        def forward(self, x):
+            return F.one_hot(torch.zeros(len(x), dtype=torch.long), 3).float()
+
+    part = type(data.train)(torch.zeros(6, 1), torch.tensor([0, 0, 0, 0, 1, 2]))
+    few = load("digits").few(1)
+    assert measure(Constant(), part, few) == pytest.approx(4 / 6)
+    assert measure(Constant(), part, few.long_tailed(2.0, 0)) == pytest.approx(1 / 3)
+
+
+def test_scorer_gives_losses_in_evaluation_mode(data):
+    model = RECIPES["digits"].model(10, 0)
+    scorer = Scorer(model, data.train)
+    rows = np.array([5, 0])
+    with torch.no_grad():
+        wanted = F.cross_entropy(
+            model(data.train.x[rows]), data.train.y[rows], reduction="none"
+        ).numpy()
+    np.testing.assert_allclose(scorer(rows), wanted, rtol=1e-6)
+    assert scorer.count == 2
+    assert not model.training
+
+
+def test_clock_adds_up_what_is_inside():
+    clock = Clock(CPU)
+    assert clock.seconds == 0.0
+    with clock:
+        pass
+    first = clock.seconds
+    with clock:
+        sum(range(1000))
+    assert clock.seconds > first > 0.0
+
+
+def test_schedule_rises_then_falls_to_zero():
+    rates = [schedule(p) for p in np.linspace(0, 1, 101)]
+    top = int(np.argmax(rates))
+    assert rates[top] == pytest.approx(1)
+    assert np.all(np.diff(rates[: top + 1]) > 0)
+    assert np.all(np.diff(rates[top:]) < 0)
+    assert rates[-1] == pytest.approx(0)
+
+
+def test_the_cnn_takes_its_images():
+    assert RECIPES["fashion-mnist"].model(10, 0)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)

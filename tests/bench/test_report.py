@@ -1,0 +1,107 @@
+import math
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from rich.console import Console
+
+from sampling.bench import table, write_report
+from sampling.bench._report import rows
+from sampling.bench._store import Results
+from sampling.bench._train import Run
+
+
+def identity(imbalance=None):
+    return {"dataset": "digits", "epochs": 4, "batch_size": 64, "imbalance": imbalance, "data": ""}
+
+
+@pytest.fixture
+def results():
+    runs = [
+        Run("rs2", 0.5, seed, 0.5, draws=100, cost=0.5, seconds=1.0, test=0.8 + 0.1 * seed)
+        for seed in range(2)
+    ]
+    runs += [Run("full", 1.0, 0, 1.0, draws=200, cost=1.0, seconds=2.0, test=0.9)]
+    runs += [Run("infobatch", 0.5, 0, 0.5, reason="unreachable: never below 0.6")]
+    return Results(identity(), "accuracy", runs=runs, notes=["A note."])
+
+
+def text(results, width=80):
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table(results))
+    return capture.get()
+
+
+def test_rows_are_grouped_and_ordered(results):
+    found = rows(results)
+    assert [(row.target, row.method) for row in found] == [
+        (1.0, "full"),
+        (0.5, "rs2"),
+        (0.5, "infobatch"),
+    ]
+    assert found[1].mean("test") == pytest.approx(0.85)
+    assert found[1].deviation("test") == pytest.approx(math.sqrt(0.005))
+    assert math.isnan(found[0].deviation("test"))
+
+
+def test_table_shows_deviations_only_where_there_are_any(results):
+    lines = {
+        line.split()[1]: line.split()
+        for line in text(results).splitlines()
+        if "0/" in line or "1/" in line or "2/" in line
+    }
+    assert lines["full"] == ["1", "full", "90.00", "1.000", "200", "2.0", "1/1"]
+    assert lines["rs2"] == ["0.5", "rs2", "85.00", "±", "7.07", "0.500", "100", "1.0", "2/2"]
+    assert lines["infobatch"] == ["0.5", "infobatch", "unreachable", "-", "-", "-", "0/1"]
+
+
+def test_table_says_why_a_row_is_empty_and_ends_in_notes(results):
+    shown = text(results)
+    assert "infobatch at keep 0.5: unreachable: never below 0.6" in shown
+    assert shown.rstrip().endswith("A note.")
+
+
+def test_the_longest_name_fits_a_terminal_of_80(results):
+    results.add(
+        Run(
+            "dynamic-random-weighted",
+            0.5,
+            0,
+            0.5,
+            draws=1_650_000,
+            cost=0.5,
+            test=0.9,
+            seconds=1234.5,
+        )
+    )
+    assert "dynamic-random-weighted" in text(results)
+    assert "1,650,000" in text(results)
+
+
+def test_plot_of_several_and_of_single_seeds(results, tmp_path):
+    assert write_report(results, tmp_path) == [tmp_path / "pruning.png"]
+    image = imread(tmp_path / "pruning.png")
+    assert image.shape[0] > 400
+    assert np.ptp(image) == 1.0
+    only = Results(identity(), "accuracy", runs=results.runs[:1])
+    assert write_report(only, tmp_path) == [tmp_path / "pruning.png"]
+
+
+def test_plot_of_a_long_tail(tmp_path):
+    runs = [
+        Run(name, 1.0, seed, 1.0, cost=1.0, test=0.5 + 0.1 * seed)
+        for name in ("uniform", "class-balanced")
+        for seed in range(2)
+    ]
+    results = Results(identity(100.0), "balanced accuracy", runs=runs)
+    assert write_report(results, tmp_path) == [tmp_path / "balance.png"]
+    assert "long tail 1:100" in text(results)
+    assert "balanced" in text(results)
+
+
+@pytest.mark.parametrize("runs", [[], [Run("infobatch", 0.3, 0, 0.3, reason="unreachable")]])
+def test_nothing_finished_draws_nothing_and_still_has_a_table(runs, tmp_path):
+    results = Results(identity(), "accuracy", runs=runs)
+    assert write_report(results, tmp_path) == []
+    assert "digits" in text(results)
