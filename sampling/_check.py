@@ -73,7 +73,7 @@ def size(name: str, source: int | Sized) -> int:
 
 def one_dimensional(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as a non-empty one-dimensional array, without a copy where it is one."""
-    array = np.asarray(_host(values))
+    array = host(values)
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (N,), got {array.shape}")
     if array.size == 0:
@@ -114,13 +114,13 @@ def same_length(name: str, array: Sized, other: str, length: int) -> None:
 
 def embeddings(name: str, values: ArrayLike) -> NDArray[np.float32]:
     """Return `values` as a C-contiguous float32 matrix (N, D) without NaN or infinity."""
-    array = np.asarray(_host(values))
+    array = host(values)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    array = np.ascontiguousarray(array, dtype=np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):  # what overflows is refused below
+        array = np.ascontiguousarray(array, dtype=np.float32)
         suspect = not math.isfinite(float(np.abs(array).max()))
     if suspect:
         bad = ~np.isfinite(array).all(axis=1)
@@ -176,11 +176,14 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
     return array
 
 
-def _host(values: Any) -> Any:  # noqa: ANN401  # any array-like, told apart by what it offers
-    """Return a tensor's array, wherever the tensor lives; anything else as it is."""
+def host(values: Any) -> NDArray[Any]:  # noqa: ANN401  # array-likes and tensors
+    """Return array-likes and tensors as numpy has them, without a copy where it can."""
     if hasattr(values, "detach"):
-        return values.detach().cpu().numpy()
-    return values
+        values = values.detach().cpu()
+        if str(values.dtype) == "torch.bfloat16":  # which numpy has not
+            values = values.float()
+        values = values.numpy()
+    return np.asarray(values)
 
 
 def _raise_for_rows(name: str, rule: str, array: NDArray[Any], bad: NDArray[np.bool_]) -> None:

@@ -1,0 +1,161 @@
+"""What the README prints runs: its block, its table of ordinary scripts, its generated table."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+
+from sampling import Indexed
+from sampling.samplers import ClassBalancedSampler, InfoBatchSampler, ShuffleSampler
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def task():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(64, 5, generator=generator)
+    model = torch.nn.Linear(5, 2)
+    return TensorDataset(x, (x[:, 0] > 0).long()), model, torch.optim.SGD(model.parameters(), 0.1)
+
+
+def losses_of(model, x, y):
+    return F.cross_entropy(model(x), y, reduction="none")
+
+
+def test_the_first_block_begins_before_line_20_and_runs():
+    lines = TEXT.splitlines()
+    assert lines.index("```python") < 20
+    for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL):
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_speed_table_is_the_generated_one():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import harness
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+    results = json.loads(harness.RESULTS.read_text())
+    printed = TEXT.split(harness.BEGIN)[1].split(harness.END)[0]
+    assert printed.strip() == harness.table(results).strip()
+
+
+def test_every_sampler_is_in_the_table():
+    import sampling.samplers
+
+    for name in sampling.samplers.__all__:
+        if name.endswith("Sampler") and name != "EpochSampler":
+            assert f"| `{name}` |" in TEXT
+
+
+def test_amp(task):
+    dataset, model, optimizer = task
+    sampler = ShuffleSampler(dataset)
+    scaler = torch.amp.GradScaler("cpu")
+    for indices, (x, y) in DataLoader(Indexed(dataset), batch_size=16, sampler=sampler):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses = losses_of(model, x, y)
+        scaler.scale(sampler.reduce(losses, indices)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+
+def test_gradient_accumulation(task):
+    dataset, model, _ = task
+    sampler = ShuffleSampler(dataset)
+    for indices, (x, y) in DataLoader(Indexed(dataset), batch_size=16, sampler=sampler):
+        sampler.reduce(losses_of(model, x, y), indices, denominator=64).backward()
+    accumulated = model.weight.grad.clone()
+    model.zero_grad()
+    losses_of(model, *dataset.tensors).mean().backward()
+    torch.testing.assert_close(accumulated, model.weight.grad)
+
+
+def test_scheduler(task):
+    dataset, _, _ = task
+    sampler = InfoBatchSampler(dataset, num_epochs=4)
+    assert sampler.progress(0) == 0
+    sampler.set_epoch(3)
+    assert sampler.progress(3, consumed=32) == 0.875
+
+
+def test_mixup(task):
+    dataset, model, _ = task
+    sampler = InfoBatchSampler(dataset, num_epochs=4)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        for indices, (x, y) in DataLoader(Indexed(dataset), batch_size=16, sampler=sampler):
+            own = losses_of(model, x, y)
+            sampler.record(indices, own)
+            partner = torch.arange(len(indices)).flip(0)
+            weights = sampler.weights_for(indices) * sampler.weights_for(indices[partner])
+            mixed = model(0.5 * x + 0.5 * x[partner])
+            pair = 0.5 * F.cross_entropy(mixed, y, reduction="none") + 0.5 * F.cross_entropy(
+                mixed, y[partner], reduction="none"
+            )
+            (weights * pair).mean().backward()
+    assert sampler._score_table.num_seen == len(dataset)
+
+
+def test_a_trainer_that_shards(task):
+    dataset, _, _ = task
+    assert len(ShuffleSampler(dataset, num_replicas=1, rank=0)) == len(dataset)
+
+
+class Dicts(Dataset):
+    def __getitem__(self, row):
+        return {"x": torch.full((3,), float(row))}
+
+    def __len__(self):
+        return 20
+
+
+def test_dict_batches():
+    train = Indexed(Dicts(), key="index")
+    sampler = ShuffleSampler(train)
+    for batch in DataLoader(train, batch_size=5, sampler=sampler):
+        sampler.reduce(batch["x"].sum(1), batch["index"])
+        assert batch["x"][:, 0].tolist() == batch["index"].tolist()
+
+
+def stack(samples):
+    return torch.stack([x for x, _ in samples])
+
+
+def test_own_collate_fn(task):
+    dataset, _, _ = task
+    loader = DataLoader(Indexed(dataset), batch_size=8, collate_fn=Indexed.collate(stack))
+    indices, x = next(iter(loader))
+    assert indices.tolist() == list(range(8))
+    assert x.shape == (8, 5)
+
+
+def test_a_subset(task):
+    dataset, model, _ = task
+    part = Indexed(Subset(dataset, range(10, 30)))
+    sampler = ShuffleSampler(part)
+    for indices, (x, y) in DataLoader(part, batch_size=4, sampler=sampler):
+        sampler.reduce(losses_of(model, x, y), indices)
+    sampler.set_epoch(1)
+    wrong = Subset(Indexed(dataset), range(10, 30))
+    with pytest.raises(ValueError, match="Indexed must be the outermost wrapper"):
+        for indices, (x, y) in DataLoader(wrong, batch_size=4, sampler=sampler):
+            sampler.reduce(losses_of(model, x, y), indices)
+
+
+def test_a_restart_in_mid_epoch(task):
+    dataset, _, _ = task
+    sampler = ClassBalancedSampler(dataset.tensors[1])
+    sampler.set_epoch(3)
+    whole = list(sampler)
+    state = json.loads(json.dumps(sampler.state_dict(consumed=24)))
+    again = ClassBalancedSampler(dataset.tensors[1])
+    again.load_state_dict(state)
+    assert list(again) == whole[24:]
