@@ -1,5 +1,6 @@
 """Balance by class, exactly and by quota. Several labels a sample: `RepeatFactorSampler`."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -34,7 +35,8 @@ class ClassBalancedSampler(EpochSampler):
     num_samples : int, default the number of labelled samples
         M: draws in one epoch, all ranks together.
     power : float, default 0.0
-        Share of class c in proportion to n_c ** power: 1 natural, 1/2 square root, 0 balanced.
+        Share of class c in proportion to n_c ** power: 1 natural, 1/2 square root, 0 balanced;
+        below 0, which warns, the tail is favoured beyond balance.
     beta : float in [0, 1) or "inverse", optional
         Instead: share in proportion to n_c / E_c with the effective number
         E_c = (1 - beta**n_c) / (1 - beta); "inverse" is its limit at 1, balanced. Above
@@ -153,6 +155,12 @@ def class_shares(
     power = _check.number("power", power)
     if power != 0.0:
         given.append("power")
+    if power < 0.0:
+        warnings.warn(
+            f"power should be >= 0, got {power:g}: small classes are drawn more often than large "
+            "ones",
+            stacklevel=3,
+        )
     if len(given) > 1:
         raise ValueError(f"only one of power, beta and target may be given, got {given}")
     if target is not None:

@@ -96,7 +96,8 @@ class PruningSampler(EpochSampler):
     def _thinned(self, epoch: int) -> Kept | None:
         scores = self._snapshot(epoch)
         thresholds, keep = self._groups(epoch, scores)
-        codes = np.empty(self.size, np.uint8)
+        words = Kept.blank(self.size)
+        codes = Kept.codes_of(words, self.size)
         counts = np.zeros(keep.size, np.int64)
         _prune.assign(scores, thresholds, codes, counts)
         quotas = np.floor(keep * counts + 1e-9).astype(np.int64)
@@ -107,7 +108,7 @@ class PruningSampler(EpochSampler):
         shares = np.ones(_prune.FIRST_GROUP + keep.size)
         shares[_prune.LEFT_OUT] = 0.0
         shares[_prune.FIRST_GROUP :] = quotas / np.maximum(counts, 1)
-        return Kept(codes, shares)
+        return Kept(words, self.size, shares)
 
     def _original_weights(self, table: Table, rows: Indices) -> Floats:
         # 1 for what is dealt for certain, |D|/|K| in a thinned group: unbiased for the sum over

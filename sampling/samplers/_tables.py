@@ -183,25 +183,37 @@ class Kept(Table):
 
     Parameters
     ----------
-    codes : uint8 array of shape (N,)
-        See `kernels/_prune.py`; 0 = left out, else the entry of `kept_share` that applies.
+    words : uint64 array of shape (8 ceil(N / 64),)
+        From `blank`; its bytes are the codes of `kernels/_prune.py`: 0 = left out, else the entry
+        of `kept_share` that applies.
+    size : int
+        N.
     kept_share : float64 array
         Part of each code's samples that was kept: 1 for never seen, |K|/|D| for a group. 0 for
         code 0.
     """
 
-    def __init__(self, codes: NDArray[np.uint8], kept_share: Floats) -> None:
+    def __init__(self, words: NDArray[np.uint64], size: int, kept_share: Floats) -> None:
         self.kept_share = kept_share
-        self.population = codes.size
-        blocks = -(-codes.size // _prune.BLOCK)
-        self._words = np.zeros(8 * blocks, "<u8")
-        self._words.view(np.uint8)[: codes.size] = codes
-        self.codes = self._words.view(np.uint8)[: codes.size]
+        self.population = size
+        self.codes = self.codes_of(words, size)
+        self._words = words
+        blocks = words.size // 8
         self._sums = np.empty(blocks, np.float64)
         _prune.count_kept(self._words, self._sums)
         self._guide = np.empty(blocks + 1, np.int32 if blocks < 2**31 else np.int64)
         _draw.build_guide(self._sums, self._guide)
         self.size = int(self._sums[-1])
+
+    @staticmethod
+    def blank(size: int) -> NDArray[np.uint64]:
+        """Return room for the codes of N samples, all 0, in whole blocks."""
+        return np.zeros(8 * -(-size // _prune.BLOCK), np.dtype("<u8"))
+
+    @staticmethod
+    def codes_of(words: NDArray[np.uint64], size: int) -> NDArray[np.uint8]:
+        """Return the codes as bytes, to write to: uint8 (N,)."""
+        return words.view(np.uint8)[:size]
 
     def take(self, slots: Indices) -> Indices:
         """See `Table`."""
