@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAX_SIZE = 2**62
+_SMALL = 2.0**-900
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -34,7 +35,10 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     """Return `value` as a finite float inside `interval`, written as in the message: "(0, 1]"."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = result > low or (interval[0] == "[" and result == low)
     under = result < high or (interval[-1] == "]" and result == high)
@@ -103,6 +107,8 @@ def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
         total = array.sum()
     if not math.isfinite(total):
         raise ValueError(f"{name} must have a finite sum, got {total}")
+    if total < _SMALL:  # 1 / total would overflow; a power of two changes no ratio
+        array = np.ldexp(array, 1 - int(np.frexp(total)[1]))
     return array
 
 
@@ -139,6 +145,8 @@ def labels(name: str, values: ArrayLike) -> NDArray[Any]:
         whole = np.isfinite(array) & (array == np.floor(array))
         if not whole.all():
             _raise_for_rows(name, "class ids", array, ~whole)
+        if float(np.abs(array).max()) >= 2.0**63:
+            _raise_for_rows(name, "< 2**63", array, np.abs(array) >= 2.0**63)
         array = array.astype(np.int64)
     if array.dtype.kind in "iu" and int(array.min()) < -1:
         _raise_for_rows(name, ">= 0, or -1 for unlabelled", array, array < -1)
@@ -163,11 +171,13 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
     array = one_dimensional(name, indices)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")
+    if high is not None and ((array < 0) | (array >= high)).any():
+        _raise_for_rows(name, f"in [0, {high})", array, (array < 0) | (array >= high))
+    if (array < 0).any():
+        _raise_for_rows(name, ">= 0", array, array < 0)
+    if (array >= MAX_SIZE).any():
+        _raise_for_rows(name, "< 2**62", array, array >= MAX_SIZE)
     array = array.astype(np.int64, copy=False)
-    limit = MAX_SIZE if high is None else high
-    bad = (array < 0) | (array >= limit)
-    if bad.any():
-        _raise_for_rows(name, f"in [0, {limit})" if high else ">= 0", array, bad)
     order = np.argsort(array, kind="stable")
     twice = array[order][1:] == array[order][:-1]
     if twice.any():

@@ -39,7 +39,7 @@ def encode(labels: Packed, counts: NDArray[np.int64], codes: NDArray[np.int32]) 
     codes  : int32 (N,)            filled; -1 stays -1
     """
     for i in range(labels.size):
-        counts[labels[i] + 1] += 1
+        counts[np.int64(labels[i]) + 1] += 1
     number = np.full(counts.size, -1, np.int32)
     found = np.int32(0)
     for label in range(1, counts.size):
@@ -47,7 +47,7 @@ def encode(labels: Packed, counts: NDArray[np.int64], codes: NDArray[np.int32]) 
             number[label] = found
             found += np.int32(1)
     for i in range(labels.size):
-        codes[i] = number[labels[i] + 1]
+        codes[i] = number[np.int64(labels[i]) + 1]
 
 
 @kernel

@@ -27,7 +27,9 @@ from .._rng import GOLDEN, below, mix, value
 
 # Half-rounds. Small n would need many more (at n = 5 the 120 orders are still uneven after 16, and
 # for some n no number of rounds reaches the odd orders), which is why `samplers/_order.py` shuffles
-# up to 65,536 outright. Above, tests/test_order.py sees nothing at 6; 8 leave a margin.
+# up to 65,536 outright. Above, tests/test_order.py rejects 4 with one key and 6 with about seventy
+# (pairs with equal right halves keep the distance of their left ones too often), and sees nothing
+# at 7 or 8.
 ROUNDS = 8
 BLOCK = 512
 
@@ -69,13 +71,10 @@ def add_hash(
 
 
 @kernel
-def permute(key: np.uint64, n: int, positions: NDArray[np.int64], out: NDArray[np.int64]) -> None:
-    """Send each position to its place in the permutation of range(n) named by `key`.
-
-    positions : int64 (m,)  each in [0, n)
-    out       : int64 (m,)  may be `positions` itself
-    """
-    a, b = halves(n)
+def pass_through(
+    key: np.uint64, a: int, b: int, positions: NDArray[np.int64], out: NDArray[np.int64]
+) -> None:
+    """Send numbers below a * b through the network once."""
     divisor = np.uint64(b)
     left_block = np.empty(BLOCK, np.uint32)
     right_block = np.empty(BLOCK, np.uint32)
@@ -93,9 +92,22 @@ def permute(key: np.uint64, n: int, positions: NDArray[np.int64], out: NDArray[n
         for j in range(size):
             out[start + j] = np.int64(left[j]) * b + np.int64(right[j])
         start += size
+
+
+@kernel
+def permute(key: np.uint64, n: int, positions: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+    """Send each position to its place in the permutation of range(n) named by `key`.
+
+    positions : int64 (m,)  each in [0, n)
+    out       : int64 (m,)  may be `positions` itself
+    """
+    # The rare walk is a loop: a kernel that calls itself crashes once it is compiled for a second
+    # kind of array and read from the cache (numba 0.68).
+    a, b = halves(n)
+    pass_through(key, a, b, positions, out)
     for j in range(positions.size):
-        if out[j] >= n:
-            permute(key, n, out[j : j + 1], out[j : j + 1])
+        while out[j] >= n:
+            pass_through(key, a, b, out[j : j + 1], out[j : j + 1])
 
 
 @kernel

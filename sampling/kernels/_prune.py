@@ -1,6 +1,6 @@
 """Kernels of the pruning plan: group samples by score, thin the groups, find the kept ones.
 
-Callers: samplers/_pruning.py, samplers/_tables.py.
+Callers: samplers/_pruning.py, samplers/_infobatch.py, samplers/_tables.py.
 
 Contract, the same for every kernel in this file
     Checked   Scores are finite or NaN (never seen). A kernel checks nothing.

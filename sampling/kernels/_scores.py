@@ -1,6 +1,7 @@
 """Kernels of the score table.
 
-Callers: scores/_table.py.
+Callers: scores/_table.py, samplers/_objective.py, samplers/_tables.py,
+samplers/_dynamic_random.py, samplers/_repeat_factor.py, samplers/_sensitivity.py.
 
 Contract, the same for every kernel in this file
     Checked   `update` relies on `first_outside` having returned -1 for the same indices.
@@ -42,6 +43,7 @@ def update(
     scores  : float32 (N,)    score <- ema * loss + (1 - ema) * score; a first loss is taken whole
     touched : bool (N,) or (0,)  marked where a score was written; empty when nobody merges
     """
+    ema = np.float64(ema)
     skipped = 0
     for j in range(indices.size):
         loss = np.float32(losses[j])

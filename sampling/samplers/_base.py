@@ -84,6 +84,7 @@ class EpochSampler(Objective, Sampler[int]):
         self._scores = self._make_scores()
         self.epoch = 0
         self._start = 0
+        self._pending = False  # something was given that counts from the next `set_epoch` on
         self._warned = False
         self._fingerprint = ""
         self._plans: dict[int, Plan] = {}
@@ -120,9 +121,11 @@ class EpochSampler(Objective, Sampler[int]):
         epoch : int in [0, 2**64)
         """
         epoch = _check.epoch(epoch)
-        if epoch == self.epoch and (not self.dynamic or epoch in self._plans):
-            if not self.dynamic and epoch in self._plans:
+        if epoch == self.epoch and epoch in self._plans:
+            if not self.dynamic:
                 self._plans[epoch].finished = False  # asked for again, in so many words
+            return
+        if epoch == self.epoch and not (self.dynamic or self._pending):
             return
         self._report_device_indices()
         if self._scores is not None:

@@ -41,9 +41,10 @@ class ClassBalancedSampler(EpochSampler):
         Instead: share in proportion to n_c / E_c with the effective number
         E_c = (1 - beta**n_c) / (1 - beta); "inverse" is its limit at 1, balanced. Above
         1 / (1 - beta) samples classes are treated alike.
-    target : mapping or array-like, optional
-        Instead: the share of each class, by id (an array: by position). Need not sum to 1. Every
-        class that occurs must be named, and every class with a positive share must occur.
+    target : mapping, or array-like of shape (C,), optional
+        Instead: the share of each class, by id; of an array, entry c is the share of class c. Need
+        not sum to 1. Every class that occurs must be named, and every class with a positive share
+        must occur.
     progressive_epochs : int, optional
         T: share (1 - t) * n_c / N + t * share_c with t = e / (T - 1), at most 1.
     **options
@@ -166,7 +167,8 @@ def class_shares(
     if target is not None:
         mass = _target_shares(names, target)
     elif beta is None or beta == "inverse":
-        mass = np.exp(power * np.log(counts / counts.max()))  # no overflow at any power
+        logarithm = power * np.log(counts)
+        mass = np.exp(logarithm - logarithm.max())  # no overflow at any power
     else:
         beta = _check.number("beta", beta, "[0, 1)")
         # 1 - beta**n without cancellation; beta = 0 gives an effective number of 1.

@@ -105,9 +105,9 @@ class ClusterClipSampler(EpochSampler):
             shares = class_shares(groups.names, groups.sizes, power=1.0 / temperature)
             self._dealer = Dealer(groups, draws, Fixed(shares), seed)
         elif self.schedule == "epoch" and self.max_repeats is not None:
-            level = WaterLevel(groups.sizes * self.max_repeats)
-            filled = level.drawn(draws * self.num_epochs) / (draws * self.num_epochs)
-            self._dealer = Dealer(groups, draws, Fixed(filled), seed)
+            caps = groups.sizes * self.max_repeats
+            filled = WaterLevel(caps).drawn(draws * self.num_epochs) / (draws * self.num_epochs)
+            self._dealer = Dealer(groups, draws, Fixed(filled), seed, caps)
         self.temperature = temperature
         self._level = WaterLevel(groups.sizes * (self.max_repeats or 1))
         super().__init__(groups.codes.size, draws, **options)
@@ -120,13 +120,13 @@ class ClusterClipSampler(EpochSampler):
         return out
 
     def _before_plan(self, epoch: int) -> None:
-        if self._dealer is None:
+        if self.max_repeats is not None:
             _check.integer("epoch", epoch, 0, self.num_epochs)
 
     def _table(self, epoch: int) -> Table:
+        self._before_plan(epoch)
         if self._dealer is not None:
             return self._dealer.table(epoch)
-        self._before_plan(epoch)
         groups, caps = self._groups, self._level.caps
         level, skip = self._level.at(epoch * self.num_samples)
         schedule = np.empty(skip + self.num_samples, np.int64)

@@ -1,6 +1,8 @@
 """Checks and weights for batches whose indices live on a device."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..types import Scores
 
@@ -12,26 +14,34 @@ class DeviceWeights:
     ----------
     size : int
         N: indices must lie in [0, N).
+    dealt : bool array of shape (N,) or None
+        Which samples can be dealt in this epoch; None if all.
     weights : float32 array of shape (N,) or None
-        0 for a sample that is never dealt in this epoch. None if all weights are 1.
+        None if all are 1.
     device : torch.device
-        Where a copy is kept: 4 N bytes, or nothing.
+        Where copies are kept: N bytes for `dealt`, 4 N for `weights`.
     """
 
-    def __init__(self, size: int, weights: Scores | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        size: int,
+        dealt: NDArray[np.bool_] | None,
+        weights: Scores | None,
+        device: torch.device,
+    ) -> None:
         self._size = size
+        self._dealt = None if dealt is None else torch.from_numpy(dealt).to(device)
         self._weights = None if weights is None else torch.from_numpy(weights).to(device)
         self._bad = torch.zeros((), dtype=torch.int64, device=device)
 
     def __call__(self, indices: torch.Tensor) -> torch.Tensor | None:
         """Return the weights, float32 (B,), or None; bad indices are counted, and weigh 0."""
-        outside = (indices < 0) | (indices >= self._size)
-        if self._weights is None:
-            self._bad += outside.sum()
-            return None
-        weights = self._weights[torch.where(outside, 0, indices)].masked_fill(outside, 0.0)
-        self._bad += (weights == 0).sum()
-        return weights
+        bad = (indices < 0) | (indices >= self._size)
+        inside = torch.where(bad, 0, indices)
+        if self._dealt is not None:
+            bad = bad | ~self._dealt[inside]
+        self._bad += bad.sum()
+        return None if self._weights is None else self._weights[inside].masked_fill(bad, 0.0)
 
     def num_bad(self) -> int:
         """Return how many indices were outside or never dealt; waits for the device."""

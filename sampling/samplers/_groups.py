@@ -75,31 +75,43 @@ class Dealer:
     shares : callable
         Epoch -> share of each group, float64 (C,), summing to 1.
     seed : int
+    caps : int64 array of shape (C,), optional
+        Draws of a run after which a group is out; the others take its part. They must suffice.
     """
 
-    def __init__(self, groups: Groups, num_samples: int, shares: Shares, seed: int) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        num_samples: int,
+        shares: Shares,
+        seed: int,
+        caps: NDArray[np.int64] | None = None,
+    ) -> None:
         self._groups = groups
         self._num_samples = num_samples
         self._shares = shares
         self._seed = seed
+        self._caps = caps
         self._epoch = 0
         self._used = np.zeros(len(groups), np.int64)
 
-    def quotas(self, epoch: int) -> NDArray[np.int64]:
+    def _quotas(self, epoch: int, used: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many draws each group gets in an epoch: int64 (C,), summing to M."""
         edges = np.cumsum(self._shares(epoch)) * self._num_samples
         edges[-1] = self._num_samples
         offset = _rng.uniform(_rng.key(self._seed, epoch, "quota"))
         steps = np.floor(np.minimum(edges, self._num_samples) + offset).astype(np.int64)
         steps[-1] = self._num_samples
-        return np.diff(steps, prepend=0)
+        quotas = np.diff(steps, prepend=0)
+        return quotas if self._caps is None else _within_room(quotas, self._caps - used)
 
     def deal(self, epoch: int) -> Packed:
         """Return the samples of an epoch, group after group: (M,)."""
         groups = self._groups
         out = np.empty(self._num_samples, groups.members.dtype)
         key = _rng.key(self._seed, 0, "deal")
-        used, quotas = self._used_before(epoch), self.quotas(epoch)
+        used = self._used_before(epoch)
+        quotas = self._quotas(epoch, used)
         _groups.deal_windows(groups.members, groups.starts, used, quotas, key, out)
         return out
 
@@ -117,9 +129,20 @@ class Dealer:
         if epoch < self._epoch:
             self._epoch, self._used = 0, np.zeros_like(self._used)
         while self._epoch < epoch:
-            self._used = self._used + self.quotas(self._epoch)
+            self._used = self._used + self._quotas(self._epoch, self._used)
             self._epoch += 1
         return self._used
+
+
+def _within_room(quotas: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut quotas (C,) to the room that is left (C,), and give the rest to who has most of it."""
+    wanted = int(quotas.sum())
+    quotas = np.minimum(quotas, room)
+    while (left := wanted - int(quotas.sum())) > 0:
+        free = room - quotas
+        takers = np.argsort(-free, kind="stable")[:left]
+        quotas[takers] += free[takers] > 0
+    return quotas
 
 
 def _encode(

@@ -12,7 +12,7 @@ from ..scores._table import host_losses, host_rows, on_device
 from ..types import Indices, Scores
 from ._device import DeviceWeights
 from ._options import Checked
-from ._reduce import Reduction, check_losses, reduce_losses
+from ._reduce import Reduction, check_losses, check_reduction, reduce_losses
 
 if TYPE_CHECKING:
     from ._plan import Plan
@@ -177,6 +177,7 @@ class Objective:
             If the losses are a scalar, or not as many as the indices, or an index is out of range
             or was never dealt in this epoch. Nothing is recorded then.
         """
+        denominator = check_reduction(reduction, denominator)
         rows = self._located(indices)
         check_losses(losses, rows)
         if isinstance(rows, torch.Tensor):
@@ -239,13 +240,16 @@ class Objective:
         """Return the weights of indices on a device, None if all are 1; bad ones are counted."""
         plan = self._plan(self.epoch)
         if indices.device not in plan.devices:
+            dealt: NDArray[np.bool_] | None = None
             weights: Scores | None = None
-            if self._host_weights(np.empty(0, np.int64)) is not None:
+            if not plan.table.even:
                 rows = np.arange(self.size, dtype=np.int64)
-                dealt = rows[plan.table.expected(rows) > 0]
-                weights = np.zeros(self.size, np.float32)  # 0 marks what is never dealt
-                weights[dealt] = self._host_weights(dealt)
-            plan.devices[indices.device] = DeviceWeights(self.size, weights, indices.device)
+                dealt = plan.table.expected(rows) > 0
+                known = self._host_weights(rows[dealt])
+                if known is not None:
+                    weights = np.zeros(self.size, np.float32)
+                    weights[dealt] = known
+            plan.devices[indices.device] = DeviceWeights(self.size, dealt, weights, indices.device)
         return plan.devices[indices.device](indices)
 
     def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:

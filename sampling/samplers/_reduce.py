@@ -38,6 +38,16 @@ def check_losses(losses: object, rows: NDArray[np.int64] | torch.Tensor) -> None
         )
 
 
+def check_reduction(
+    reduction: str, denominator: float | torch.Tensor | None
+) -> float | torch.Tensor | None:
+    """Refuse what `reduce` does not know, and return the denominator."""
+    _check.choice("reduction", reduction, ("batch_mean", "weighted_mean"))
+    if denominator is None or isinstance(denominator, torch.Tensor):
+        return denominator
+    return _check.number("denominator", denominator, "(0, inf)")
+
+
 def reduce_losses(
     losses: torch.Tensor,
     weights: torch.Tensor | None,
@@ -52,9 +62,6 @@ def reduce_losses(
     losses  : floating (B,)
     weights : float32 (B,) on the same device, or None if all are 1
     """
-    _check.choice("reduction", reduction, ("batch_mean", "weighted_mean"))
-    if denominator is not None and not isinstance(denominator, torch.Tensor):
-        denominator = _check.number("denominator", denominator, "(0, inf)")
     if drop_nonfinite:
         finite = torch.isfinite(losses.detach())
         losses = torch.where(finite, losses, 0.0)

@@ -116,7 +116,7 @@ def _binary_csr(labels: Any) -> "sparse.csr_array":  # noqa: ANN401  # any matri
     matrix = labels if sparse.issparse(labels) else _check.host(labels)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(f"labels must have shape (N, C) with N, C >= 1, got {matrix.shape}")
-    csr = sparse.csr_array(matrix)
+    csr = sparse.csr_array(matrix, copy=True)
     csr.sum_duplicates()
     bad = np.flatnonzero(~np.isin(csr.data, (0, 1)))
     if bad.size:

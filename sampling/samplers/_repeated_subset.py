@@ -46,8 +46,8 @@ class RepeatedSubsetSampler(EpochSampler):
 
     Notes
     -----
-    Order       A pure function of (N, keep_fraction, seed, epoch): any round is reached without
-                walking there, but for the few that a wrap ties together when m > N / 2.
+    Order       A pure function of (N, keep_fraction, seed, epoch). Any round is reached without
+                walking there; at m > N / 2 after going back up to m / (N - m) shuffles, of O(N).
     Cost        O(1) memory for most rounds. After a wrap up to 16 m bytes; to plan it O(N) bytes.
                 Stratified: O(m) an epoch.
     Gradients   Every sample is drawn equally often; all weights are 1. Stratified rounding makes

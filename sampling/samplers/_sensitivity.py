@@ -137,7 +137,6 @@ class SensitivitySampler(EpochSampler):
         self._num_clusters = losses.size
         self.scores = self._score(losses)
         self._cumulative = Cumulative(self.scores)
-        self._stale = False
         self.fit: HolderFit | None = None
         self.center_indices: Indices | None = None
         options.setdefault("objective", "original")
@@ -185,7 +184,8 @@ class SensitivitySampler(EpochSampler):
         found = kmeans(embeddings, n_clusters, seed=seed, groups=labels)
         at_centers = _losses_of(center_loss, found.nearest)
         pilot = _pilot(found.labels, found.nearest, seed)
-        gaps = np.abs(_losses_of(center_loss, pilot) - at_centers[found.labels[pilot]])
+        at_pilot = _losses_of(center_loss, pilot) if pilot.size else np.empty(0)
+        gaps = np.abs(at_pilot - at_centers[found.labels[pilot]])
         powers = found.distances[pilot].astype(np.float64) ** z
         fit = _fit_holder(gaps, powers, at_centers, at_centers.size + pilot.size)
         sampler = cls(
@@ -210,12 +210,12 @@ class SensitivitySampler(EpochSampler):
         """
         losses = _check.floats("center_losses", center_losses)
         _check.same_length("center_losses", losses, "the first center_losses", self._num_clusters)
-        self.scores, self._stale = self._score(losses), True
+        self.scores, self._pending = self._score(losses), True
 
     def _before_plan(self, epoch: int) -> None:
-        if self._stale:
+        if self._pending:
             self._cumulative = Cumulative(self.scores)
-            self._stale, self.dynamic = False, True
+            self._pending, self.dynamic = False, True
 
     def _score(self, losses: Floats) -> Floats:
         losses = losses - min(0.0, float(losses.min()))

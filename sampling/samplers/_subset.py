@@ -52,7 +52,7 @@ class SubsetSampler(EpochSampler):
         indices: ArrayLike = selection  # type: ignore[assignment]
         if isinstance(selection, Selection):
             indices, weights = selection.indices, selection.weights
-        self._samples = _check.unique_rows("indices", indices)
+        self._samples = _check.unique_rows("indices", indices).copy()
         self._sorted = np.sort(self._samples)
         self._weights: NDArray[np.float64] | None = None
         if weights is not None:

@@ -88,8 +88,7 @@ class WeightedSampler(EpochSampler):
         if self.replacement:
             self._cumulative = Cumulative(checked)
         else:
-            checked = checked.copy() if checked is weights else checked
-            self._weights, self._scale = _certain_or_scaled(checked, draws)
+            self._weights, self._scale = _certain_or_scaled(checked.copy(), draws)
         super().__init__(checked.size, draws, **options)
 
     def _table(self, epoch: int) -> Table:

@@ -181,7 +181,7 @@ def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
     array = indices.numpy() if isinstance(indices, torch.Tensor) else np.asarray(indices)
     if array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return np.asarray(array, dtype=np.int64, order="C")
 
 
 def host_losses(losses: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
@@ -190,5 +190,5 @@ def host_losses(losses: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
         losses = losses.detach()
         if losses.dtype != torch.float32:
             losses = losses.float()
-        return np.ascontiguousarray(losses.numpy())
-    return np.ascontiguousarray(losses, dtype=np.float32)
+        return np.asarray(losses.numpy(), order="C")
+    return np.asarray(losses, dtype=np.float32, order="C")

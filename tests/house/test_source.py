@@ -1,0 +1,143 @@
+"""Rules that hold for every file of the package."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import sampling
+
+PACKAGE = Path(sampling.__file__).parent
+ROOT = PACKAGE.parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "setup.cfg", "pyproject.toml")),
+    ROOT / "constraints.txt",
+    *sorted((ROOT / ".ci").glob("*")),
+    *FILES,
+    *BENCHMARKS,
+]
+MAX_LINES = 400
+
+PRINTS = {"cli.py"}  # a command line answers on standard output
+SEEDS_TORCH = {  # file -> why a global generator may be seeded there
+    "bench/_models.py": "initial weights: inside torch.random.fork_rng, which puts it back",
+}
+
+
+def name_of(path):
+    return str(path.relative_to(PACKAGE if PACKAGE in path.parents else ROOT))
+
+
+every_file = pytest.mark.parametrize("path", FILES, ids=name_of)
+
+
+def nodes(path, *kinds):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def calls(path):
+    """(line, function as written, call) of each call."""
+    return [(node.lineno, ast.unparse(node.func), node) for node in nodes(path, ast.Call)]
+
+
+@pytest.mark.parametrize("path", [*FILES, *BENCHMARKS], ids=name_of)
+def test_files_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@every_file
+def test_files_begin_by_saying_what_they_are(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert docstring
+    assert docstring.splitlines()[0].endswith((".", ":"))
+
+
+@every_file
+def test_nothing_is_asserted(path):
+    """`assert` disappears under `python -O`."""
+    assert [node.lineno for node in nodes(path, ast.Assert)] == []
+
+
+@every_file
+def test_nothing_is_printed(path):
+    if name_of(path) not in PRINTS:
+        assert [line for line, function, _ in calls(path) if function == "print"] == []
+
+
+@every_file
+def test_no_global_generator_is_used(path):
+    names = r"(np|numpy)\.random\.|random\.(?!fork_rng)|torch\.(manual_seed|seed|rand(?!om\.))"
+    names += r"|torch\.(bernoulli|normal|multinomial|cuda\.manual_seed)|torch\.random\.(?!fork_rng)"
+    used = [(line, f) for line, f, _ in calls(path) if re.match(names, f)]
+    if name_of(path) in SEEDS_TORCH:
+        assert "torch.random.fork_rng" in path.read_text(encoding="utf-8")
+        used = [each for each in used if each[1] != "torch.manual_seed"]
+    assert used == []
+
+
+@every_file
+def test_nothing_is_pickled_or_unpickled(path):
+    for line, function, call in calls(path):
+        keywords = {each.arg: each.value for each in call.keywords}
+        assert function not in {"torch.load", "torch.save", "joblib.load", "eval", "exec"}, line
+        assert not function.startswith(("pickle.", "marshal.", "shelve.", "dill.")), line
+        if function in {"np.load", "numpy.load", "np.save"}:
+            allowed = keywords.get("allow_pickle")
+            assert not (isinstance(allowed, ast.Constant) and allowed.value), line
+
+
+@every_file
+def test_no_exception_is_swallowed(path):
+    for handler in nodes(path, ast.ExceptHandler):
+        caught = ast.unparse(handler.type) if handler.type else ""
+        goes_on = isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None
+        assert goes_on or caught not in {"", "Exception", "BaseException"}, handler.lineno
+        assert not all(isinstance(each, ast.Pass) for each in handler.body), handler.lineno
+
+
+@every_file
+def test_no_default_is_mutable(path):
+    for node in nodes(path, ast.FunctionDef):
+        for default in [*node.args.defaults, *node.args.kw_defaults]:
+            assert not isinstance(default, ast.List | ast.Dict | ast.Set), (node.name, node.lineno)
+
+
+def test_exceptions_are_few():
+    """`TypeError`, `ValueError`, our two, and what Python's own protocols ask for."""
+    raised = {
+        ast.unparse(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+        for path in FILES
+        for node in nodes(path, ast.Raise)
+        if node.exc is not None
+    }
+    ours = {"StateError", "MissingExtraError"}
+    ours |= {"Unreachable"}  # never leaves bench: it becomes a row of the table
+    protocols = {"AttributeError", "IndexError", "KeyError", "RuntimeError", "NotImplementedError"}
+    protocols |= {"FileNotFoundError", "KeyboardInterrupt", "typer.Exit", "SystemExit"}
+    assert raised - ours - protocols - {"TypeError", "ValueError"} == set()
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_texts_speak_of_the_project_alone(path):
+    """No path of a machine on which it was written, and no place that it was installed from."""
+    if not path.is_file():
+        pytest.skip("not written yet")
+    text = path.read_text(encoding="utf-8")
+    for pattern in (
+        r"(?<![\w.])/(work|home|root|mnt|Users)/",
+        r"--(extra-)?index-url",
+        r"localhost",
+    ):
+        assert not re.search(pattern, text), pattern
+    assert not re.search(r"\b\d{1,3}(\.\d{1,3}){3}\b", text)  # an address
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_no_work_is_left_behind_in_comments(path):
+    if not path.is_file():
+        pytest.skip("not written yet")
+    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text(encoding="utf-8"))

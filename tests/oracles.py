@@ -1,0 +1,290 @@
+"""The slow, obvious twin of every kernel, for tests only.
+
+Each is written the other way round where that can be done (search instead of walk, one group after
+another instead of one sample after another, Python's unbounded integers instead of 64-bit words),
+so that a kernel and its twin cannot share a mistake. The headers of `sampling/kernels/*.py` name
+them, and `tests/house/test_kernels.py` reads those names.
+"""
+
+import math
+from collections import Counter, deque
+
+import numpy as np
+
+WORD = 2**64 - 1
+HALF_WORD = 2**32 - 1
+
+# ---------------------------------------------------------------------- sampling/_rng.py
+
+
+def mix_in_integers(word):
+    """SplitMix64's finaliser, with the constants of D. Stafford's variant 13."""
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EB % 2**64
+    return word ^ (word >> 31)
+
+
+def value_in_integers(key, counter):
+    """SplitMix64 started at `key`: its output after `counter + 1` steps of the golden ratio."""
+    return mix_in_integers((int(key) + (int(counter) + 1) * 0x9E3779B97F4A7C15) % 2**64)
+
+
+def unit_in_integers(word):
+    """The upper 53 bits as a fraction of 2**53, by a true division (which is exact here)."""
+    return (word >> 11) / 2**53
+
+
+def below_in_integers(word, n):
+    """floor(word * n / 2**64), with the 96-bit product that the kernel cannot hold."""
+    return word * n // 2**64
+
+
+# ---------------------------------------------------------------------- kernels/_permute.py
+
+
+def halves_by_roots(n):
+    """(a, b) with a = ceil(sqrt(n)) and b = ceil(n / a)."""
+    a = math.isqrt(n - 1) + 1
+    return a, -(-n // a)
+
+
+def _round_hash(source, round_, key, modulus):
+    """MurmurHash3's finaliser with the two halves of the round key in it, scaled to `modulus`."""
+    round_key = mix_in_integers((int(key) + round_ * 0x9E3779B97F4A7C15) % 2**64)
+    word = ((source ^ (round_key & HALF_WORD)) * 0x85EBCA6B) & HALF_WORD
+    word = ((word ^ (word >> 15) ^ (round_key >> 32)) * 0xC2B2AE35) & HALF_WORD
+    return ((word ^ (word >> 16)) * modulus) >> 32
+
+
+def permute_in_integers(key, n, positions, rounds=8):
+    """Where each position goes: a Feistel network on Z_a x Z_b, walked until it lands below n."""
+    a, b = halves_by_roots(n)
+    out = []
+    for position in positions:
+        place = int(position)
+        while True:
+            left, right = divmod(place, b)
+            for round_ in range(rounds):
+                if round_ % 2 == 0:
+                    left = (left + _round_hash(right, round_, key, a)) % a
+                else:
+                    right = (right + _round_hash(left, round_, key, b)) % b
+            place = left * b + right
+            if place < n:
+                break
+        out.append(place)
+    return np.array(out, np.int64)
+
+
+def unpermute_in_integers(key, n, places, rounds=8):
+    """Which position goes to each place: the same network backwards. Its existence is the proof
+    that two positions never meet.
+    """
+    a, b = halves_by_roots(n)
+    out = []
+    for place in places:
+        position = int(place)
+        while True:
+            left, right = divmod(position, b)
+            for round_ in reversed(range(rounds)):
+                if round_ % 2 == 0:
+                    left = (left - _round_hash(right, round_, key, a)) % a
+                else:
+                    right = (right - _round_hash(left, round_, key, b)) % b
+            position = left * b + right
+            if position < n:
+                break
+        out.append(position)
+    return np.array(out, np.int64)
+
+
+def shuffle_in_integers(key, n):
+    """Fisher-Yates read backwards: each place asks through which swaps its number came. O(n^2)."""
+    partner = [below_in_integers(value_in_integers(key, i), i + 1) for i in range(n)]
+    out = []
+    for place in range(n):
+        at = place
+        for i in range(1, n):  # the last swap first
+            if at == i:
+                at = partner[i]
+            elif at == partner[i]:
+                at = i
+        out.append(at)
+    return np.array(out, np.int64)
+
+
+# ---------------------------------------------------------------------- kernels/_draw.py
+
+
+def find_by_bisection(cumulative, points):
+    """The first sample whose running sum exceeds each point; at most the last that adds to it."""
+    last = np.searchsorted(cumulative, cumulative[-1], side="left")
+    return np.minimum(np.searchsorted(cumulative, points, side="right"), last)
+
+
+def guide_by_bisection(cumulative, cells):
+    """The sample under the left edge of each cell, then the last sample of positive weight."""
+    edges = np.arange(cells) * (cumulative[-1] / cells)
+    last = np.searchsorted(cumulative, cumulative[-1], side="left")
+    return np.append(find_by_bisection(cumulative, edges), last)
+
+
+def _jitters(key, slots):
+    return np.array([unit_in_integers(value_in_integers(key, slot)) for slot in slots], np.float64)
+
+
+def stratified_by_bisection(cumulative, key, size, slots):
+    """The sample under one jittered point in each slice named by `slots`."""
+    points = (np.asarray(slots, np.float64) + _jitters(key, slots)) * (cumulative[-1] / size)
+    return find_by_bisection(cumulative, points)
+
+
+def independent_by_bisection(cumulative, key, slots):
+    """The sample under a point of its own for each slot."""
+    return find_by_bisection(cumulative, _jitters(key, slots) * cumulative[-1])
+
+
+def systematic_by_loop(weights, scale, key, offset, m):
+    """Lay the probabilities end to end in the order of the key; look each point up."""
+    order = permute_in_integers(key, len(weights), range(len(weights)))
+    probabilities = scale * np.asarray(weights, np.float64)[order]
+    certain = probabilities >= 1.0
+    ends = np.cumsum(np.where(certain, 0.0, probabilities))
+    taken = certain.copy()
+    for k in range(m):
+        under = np.searchsorted(ends, k + offset, side="right")
+        if under < ends.size:
+            taken[under] = True
+    chosen = list(order[taken][:m])
+    if len(chosen) < m:  # rounding left the last point beyond the end
+        chosen.append(order[np.flatnonzero(~taken & (probabilities > 0))[-1]])
+    return np.array(chosen, np.int64)
+
+
+# ---------------------------------------------------------------------- kernels/_groups.py
+
+
+def codes_by_unique(labels):
+    """(codes (N,), counts (largest + 2,)): ranks of the labels that occur, and label histogram."""
+    labels = np.asarray(labels, np.int64)
+    names = np.unique(labels[labels >= 0])
+    codes = np.where(labels >= 0, np.searchsorted(names, labels), -1)
+    return codes, np.bincount(labels + 1)
+
+
+def members_by_sorting(codes):
+    """Samples ordered by (group, index), those in no group left out."""
+    codes = np.asarray(codes)
+    order = np.argsort(codes, kind="stable")
+    return order[codes[order] >= 0]
+
+
+def deal_by_walking(members, starts, used, quotas, key):
+    """One draw at a time: in which shuffle of its group it lies, and at which place of it."""
+    out = []
+    for c, quota in enumerate(quotas):
+        group = members[starts[c] : starts[c + 1]]
+        group_key = value_in_integers(key, c)
+        orders = {}
+        for draw in range(int(used[c]), int(used[c] + quota)):
+            number, place = divmod(draw, len(group))
+            pass_key = value_in_integers(group_key, number)
+            if len(group) > 65_536:
+                out.append(group[permute_in_integers(pass_key, len(group), [place])[0]])
+                continue
+            if number not in orders:
+                orders = {number: shuffle_in_integers(pass_key, len(group))}
+            out.append(group[orders[number][place]])
+    return np.array(out, np.int64)
+
+
+def schedule_by_walking(order, caps, level, key, m):
+    """Level after level: the groups still below their cap, shuffled."""
+    out = []
+    while len(out) < m:
+        active = [c for c in order if caps[c] > level]
+        turn = shuffle_in_integers(value_in_integers(key, level), len(active))
+        out.extend(active[i] for i in turn)
+        level += 1
+    return np.array(out[:m], np.int64)
+
+
+def interleave_by_queues(schedule, quotas, dealt):
+    """A queue of draws for each group, served in the order of the schedule."""
+    ends = np.cumsum(quotas)
+    queues = [
+        deque(dealt[end - quota : end].tolist()) for end, quota in zip(ends, quotas, strict=True)
+    ]
+    return np.array([queues[c].popleft() for c in schedule], np.int64)
+
+
+# ---------------------------------------------------------------------- kernels/_prune.py
+
+
+def summary_by_numpy(scores):
+    """(how many are not NaN, their sum without any rounding but the last, the largest)."""
+    seen = np.asarray(scores, np.float64)
+    seen = seen[~np.isnan(seen)]
+    return seen.size, math.fsum(seen), seen.max(initial=-np.inf)
+
+
+def groups_by_numpy(scores, thresholds):
+    """(codes (N,), counts (G,)): a score equal to a threshold belongs above it; NaN has code 1."""
+    scores = np.asarray(scores, np.float64)
+    groups = np.searchsorted(thresholds, scores, side="right")
+    unseen = np.isnan(scores)
+    counts = Counter(groups[~unseen].tolist())
+    return np.where(unseen, 1, groups + 2), [counts[g] for g in range(len(thresholds) + 1)]
+
+
+def thin_by_sequence(codes, quotas, key):
+    """Group after group: keep the next with probability (still wanted) / (still to come)."""
+    thinned = np.array(codes)
+    for group, quota in enumerate(quotas):
+        members = np.flatnonzero(thinned == group + 2)
+        wanted = int(quota)
+        for passed, i in enumerate(members):
+            coming = len(members) - passed
+            jitter = value_in_integers(key, i) >> 12  # of 2**52
+            if jitter * coming < wanted * 2**52:
+                wanted -= 1
+            else:
+                thinned[i] = 0
+    return thinned
+
+
+def kept_by_numpy(codes):
+    """The samples that are dealt, in index order."""
+    return np.flatnonzero(np.asarray(codes) != 0)
+
+
+# ---------------------------------------------------------------------- kernels/_scores.py
+
+
+def outside_by_numpy(indices, n):
+    """The first position whose index is not in [0, n), or -1."""
+    outside = np.flatnonzero((indices < 0) | (indices >= n))
+    return int(outside[0]) if outside.size else -1
+
+
+def update_by_loop(scores, indices, losses, ema):
+    """(scores, indices written, losses skipped), in Python's float64, rounded at the end."""
+    table = dict(enumerate(scores.tolist()))
+    written, skipped = set(), 0
+    with np.errstate(over="ignore"):  # float64 losses beyond float32 count as infinite
+        losses = losses.astype(np.float32).tolist()
+    for i, loss in zip(indices.tolist(), losses, strict=True):
+        if not math.isfinite(loss):
+            skipped += 1
+            continue
+        written.add(i)
+        if math.isnan(table[i]) or ema == 1.0:
+            table[i] = loss
+        else:
+            table[i] = float(np.float32(ema * loss + (1.0 - ema) * table[i]))
+    return np.array(list(table.values()), np.float32), written, skipped
+
+
+def uniform_in_integers(key, n):
+    """The upper 24 bits of each value, as a fraction of 2**24."""
+    return np.array([(value_in_integers(key, i) >> 40) / 2**24 for i in range(n)], np.float32)

@@ -1,0 +1,430 @@
+"""Every check of an argument: what it accepts, in which form it returns it, and each message."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from sampling import _check
+
+
+def message(text):
+    """The whole message, as a pattern for `match`."""
+    return f"^{re.escape(text)}$"
+
+
+class Sized:
+    def __len__(self):
+        return 3
+
+
+# ---------------------------------------------------------------------- integer, seed, epoch, size
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_integer_returns_a_python_int(value):
+    result = _check.integer("rank", value, 0, 8)
+    assert type(result) is int
+    assert result == 3
+
+
+def test_integer_ranges_are_half_open():
+    assert _check.integer("rank", 0, 0, 8) == 0
+    assert _check.integer("rank", 7, 0, 8) == 7
+    assert _check.integer("n", 10**30, 0) == 10**30
+    assert _check.integer("n", -5, -5) == -5
+    with pytest.raises(ValueError, match=message("rank must be in [0, 8), got 8")):
+        _check.integer("rank", 8, 0, 8)
+    with pytest.raises(ValueError, match=message("rank must be in [0, 8), got -1")):
+        _check.integer("rank", -1, 0, 8)
+    with pytest.raises(ValueError, match=message("num_epochs must be >= 1, got 0")):
+        _check.integer("num_epochs", np.int32(0), 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.0, "1.0"),
+        ("1", "'1'"),
+        (None, "None"),
+        (True, "True"),
+        (np.bool_(True), "np.True_"),
+        ([1], "[1]"),
+    ],
+)
+def test_integer_refuses_other_types(value, shown):
+    with pytest.raises(TypeError, match=message(f"epoch must be an int, got {shown}")):
+        _check.integer("epoch", value, 0)
+
+
+@pytest.mark.parametrize("check", [_check.seed, _check.epoch])
+def test_seed_and_epoch_take_64_bits(check):
+    name = check.__name__
+    assert check(0) == 0
+    assert check(2**64 - 1) == 2**64 - 1
+    assert check(np.uint64(2**64 - 1)) == 2**64 - 1
+    rule = f"{name} must be in [0, 18446744073709551616), got "
+    with pytest.raises(ValueError, match=message(f"{rule}-1")):
+        check(-1)
+    with pytest.raises(ValueError, match=message(f"{rule}18446744073709551616")):
+        check(2**64)
+    with pytest.raises(TypeError, match=message(f"{name} must be an int, got None")):
+        check(None)
+
+
+@pytest.mark.parametrize("source", [3, np.int16(3), [1, 2, 3], np.zeros((3, 5)), Sized(), "abc"])
+def test_size_of_an_int_or_of_anything_with_a_length(source):
+    assert _check.size("data_source", source) == 3
+    assert type(_check.size("data_source", source)) is int
+
+
+def test_size_refuses_nothing_and_too_much():
+    assert _check.size("data_source", 2**62) == 2**62
+    with pytest.raises(ValueError, match=message("data_source must not be empty, got length 0")):
+        _check.size("data_source", [])
+    for bad in (0, -4, 2**62 + 1):
+        rule = f"data_source must be in [1, 4611686018427387905), got {bad}"
+        with pytest.raises(ValueError, match=message(rule)):
+            _check.size("data_source", bad)
+    with pytest.raises(TypeError, match=message("data_source must be an int, got 2.5")):
+        _check.size("data_source", 2.5)
+    with pytest.raises(TypeError, match=message("data_source must be an int, got None")):
+        _check.size("data_source", None)
+
+
+# ---------------------------------------------------------------------- number, choice
+
+
+@pytest.mark.parametrize("value", [1, 1.0, np.float32(1), np.int64(1), np.float64(1)])
+def test_number_returns_a_python_float(value):
+    result = _check.number("power", value)
+    assert type(result) is float
+    assert result == 1.0
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside"),
+    [
+        ("(0, 1]", [1e-300, 1.0], [0.0, 1.0000001, -1.0]),
+        ("[0, 1)", [0.0, 1 - 1e-16], [1.0, -1e-300]),
+        ("[0, 1]", [0.0, 1.0], [-0.1, 1.1]),
+        ("(0, 1)", [0.5], [0.0, 1.0]),
+        ("[1, inf)", [1.0, 1e300], [0.999, np.inf]),
+        ("(-inf, 2]", [-1e300, 2.0], [2.1, -np.inf]),
+    ],
+)
+def test_number_keeps_to_its_interval(interval, inside, outside):
+    for value in inside:
+        assert _check.number("x", value, interval) == value
+    for value in [*outside, np.nan, np.inf, -np.inf]:
+        with pytest.raises(ValueError, match=message(f"x must be in {interval}, got {value!r}")):
+            _check.number("x", value, interval)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_number_without_an_interval_is_finite(value):
+    assert _check.number("x", -1e300) == -1e300
+    with pytest.raises(ValueError, match=message(f"x must be finite, got {value!r}")):
+        _check.number("x", value)
+
+
+@pytest.mark.parametrize("value", ["1", None, True, [1.0], np.bool_(False), 1j])
+def test_number_refuses_other_types(value):
+    with pytest.raises(TypeError, match=message(f"x must be a number, got {value!r}")):
+        _check.number("x", value)
+
+
+def test_number_refuses_an_int_beyond_the_floats_by_name():
+    with pytest.raises(ValueError, match="^x must be finite, got 1000"):
+        _check.number("x", 10**400)
+
+
+def test_choice():
+    assert _check.choice("objective", "sampled", ("sampled", "original")) == "sampled"
+    assert _check.choice("objective", "b", iter(["a", "b"])) == "b"
+    rule = "objective must be one of 'sampled', 'original', got 'both'"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.choice("objective", "both", ("sampled", "original"))
+    with pytest.raises(ValueError, match=message("objective must be one of 'a', 'b', got None")):
+        _check.choice("objective", None, ("a", "b"))
+
+
+# ---------------------------------------------------------------------- arrays of numbers
+
+
+def test_host_returns_what_numpy_has():
+    array = np.arange(3.0)
+    assert _check.host(array) is array
+    assert _check.host([1, 2]).tolist() == [1, 2]
+    tensor = torch.arange(3.0, requires_grad=True)
+    assert np.shares_memory(_check.host(tensor), tensor.detach().numpy())
+    half = _check.host(torch.tensor([0.5, 2.0], dtype=torch.bfloat16))
+    assert half.dtype == np.float32
+    assert half.tolist() == [0.5, 2.0]
+
+
+def test_one_dimensional_does_not_copy():
+    array = np.arange(3.0)
+    assert _check.one_dimensional("weights", array) is array
+    tensor = torch.arange(3.0)
+    assert np.shares_memory(_check.one_dimensional("weights", tensor), tensor.numpy())
+    assert _check.one_dimensional("weights", [1, 2]).tolist() == [1, 2]
+
+
+def test_one_dimensional_takes_a_tensor_that_wants_gradients():
+    tensor = torch.ones(2, requires_grad=True)
+    assert _check.one_dimensional("weights", tensor * 2).tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "shape"), [([[1, 2]], (1, 2)), (5, ()), (np.ones((2, 0)), (2, 0))]
+)
+def test_one_dimensional_names_the_shape(values, shape):
+    with pytest.raises(ValueError, match=message(f"weights must have shape (N,), got {shape}")):
+        _check.one_dimensional("weights", values)
+
+
+def test_one_dimensional_refuses_nothing():
+    with pytest.raises(ValueError, match=message("weights must not be empty, got length 0")):
+        _check.one_dimensional("weights", [])
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float64, np.float32, np.float16, np.int64, np.uint8, np.bool_]
+)
+def test_floats_returns_contiguous_float64(dtype):
+    array = np.array([1, 9, 0, 9, 1, 9], dtype)[::2]
+    result = _check.floats("distances", array)
+    assert result.dtype == np.float64
+    assert result.flags.c_contiguous
+    assert result.tolist() == [1, 0, 1]
+
+
+def test_floats_keeps_negative_numbers_unless_told():
+    assert _check.floats("x", [-1.0, 2.0]).tolist() == [-1.0, 2.0]
+    rule = message("x must be finite and >= 0, got -1.0 in row 0")
+    with pytest.raises(ValueError, match=rule):
+        _check.floats("x", [-1.0, 2.0], "finite and >= 0")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.0, np.nan], "got nan in row 1"),
+        ([np.inf, 1.0], "got inf in row 0"),
+        ([1.0, -np.inf, np.nan], "got -inf in row 1 (2 such rows)"),
+    ],
+)
+def test_floats_names_the_first_row(values, text):
+    with pytest.raises(ValueError, match=message(f"x must be finite, {text}")):
+        _check.floats("x", values)
+    with pytest.raises(ValueError, match=message(f"x must be finite and >= 0, {text}")):
+        _check.floats("x", values, "finite and >= 0")
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"), [(["a"], "<U1"), ([None], "object"), ([1j], "complex128")]
+)
+def test_floats_refuses_what_is_no_number(values, dtype):
+    with pytest.raises(TypeError, match=message(f"x must hold numbers, got dtype {dtype}")):
+        _check.floats("x", values)
+
+
+def test_weights():
+    assert _check.weights("weights", [0, 1, 2]).tolist() == [0.0, 1.0, 2.0]
+    array = np.array([0.5, 0.5])
+    assert _check.weights("weights", array) is array
+    rule = "weights must be finite and >= 0, got -0.5 in row 2 (2 such rows)"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.weights("weights", [1.0, 0.0, -0.5, np.nan])
+    with pytest.raises(ValueError, match=message("weights must not all be 0, got 2 zeros")):
+        _check.weights("weights", [0.0, -0.0])
+    with pytest.raises(ValueError, match=message("weights must have a finite sum, got inf")):
+        _check.weights("weights", [1.5e308, 1.5e308])
+    with pytest.raises(ValueError, match=message("weights must not be empty, got length 0")):
+        _check.weights("weights", [])
+
+
+def test_same_length():
+    _check.same_length("clusters", [1, 2], "distances", 2)
+    rule = "clusters must have the length of distances, 3, got 2"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.same_length("clusters", [1, 2], "distances", 3)
+
+
+# ---------------------------------------------------------------------- embeddings
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.bool_])
+def test_embeddings_returns_contiguous_float32(dtype):
+    array = np.ones((4, 3), dtype)[::2]
+    result = _check.embeddings("embeddings", array)
+    assert result.dtype == np.float32
+    assert result.flags.c_contiguous
+    assert result.shape == (2, 3)
+
+
+def test_embeddings_does_not_copy_what_is_right():
+    array = np.ones((2, 3), np.float32)
+    assert _check.embeddings("embeddings", array) is array
+    tensor = torch.ones(2, 3)
+    assert np.shares_memory(_check.embeddings("embeddings", tensor), tensor.numpy())
+
+
+def test_embeddings_takes_bfloat16_tensors():
+    tensor = torch.tensor([[0.5, 2.0]], dtype=torch.bfloat16)
+    np.testing.assert_array_equal(_check.embeddings("embeddings", tensor), [[0.5, 2.0]])
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 3), (3, 0), (2, 2, 2), ()])
+def test_embeddings_names_the_shape(shape):
+    rule = f"embeddings must have shape (N, D) with N, D >= 1, got {shape}"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.embeddings("embeddings", np.ones(shape))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_embeddings_names_the_first_row(value):
+    array = np.ones((4, 2))
+    array[2, 1] = value
+    rule = f"embeddings must be finite, got {value} in row 2 (1 bad rows)"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.embeddings("embeddings", array)
+    array[3, 0] = np.nan
+    with pytest.raises(ValueError, match=re.escape(f"got {value} in row 2 (2 bad rows)")):
+        _check.embeddings("embeddings", array)
+
+
+def test_embeddings_beyond_float32_are_refused_by_row():
+    with pytest.raises(ValueError, match=r"^embeddings must be finite, got .* in row 1 \(1 bad"):
+        _check.embeddings("embeddings", [[1.0], [1e300]])
+
+
+def test_embeddings_refuses_what_is_no_number():
+    with pytest.raises(TypeError, match=message("embeddings must hold numbers, got dtype <U1")):
+        _check.embeddings("embeddings", [["a"]])
+
+
+# ---------------------------------------------------------------------- labels, codes, indices
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([-1, 0, 5], np.int8),
+        np.array([0, 255], np.uint8),
+        np.array(["cat", "dog"]),
+        np.array([b"cat"]),
+        np.array([True, False]),
+        np.array([2**63 - 1], np.uint64),
+    ],
+)
+def test_labels_returns_class_ids_as_they_are(values):
+    assert _check.labels("labels", values) is values
+
+
+def test_labels_takes_whole_floats():
+    result = _check.labels("labels", [0.0, 2.0, -1.0])
+    assert result.dtype == np.int64
+    assert result.tolist() == [0, 2, -1]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0, -2, -3], "labels must be >= 0, or -1 for unlabelled, got -2 in row 1 (2 such rows)"),
+        ([0.0, 0.5], "labels must be class ids, got 0.5 in row 1"),
+        ([np.nan, 1.0], "labels must be class ids, got nan in row 0"),
+        ([1.0, np.inf], "labels must be class ids, got inf in row 1"),
+        (np.array([2**63], np.uint64), f"labels must be < 2**63, got {2**63} in row 0"),
+        ([[1, 2]], "labels must have shape (N,), got (1, 2)"),
+        ([], "labels must not be empty, got length 0"),
+    ],
+)
+def test_labels_names_the_first_row(values, text):
+    with pytest.raises(ValueError, match=message(text)):
+        _check.labels("labels", values)
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 2.0**63])
+def test_labels_refuses_floats_beyond_the_integers_by_value(value):
+    with pytest.raises(ValueError, match=re.escape(f"got {value} in row 1")):
+        _check.labels("labels", [0.0, value])
+
+
+@pytest.mark.parametrize(("values", "dtype"), [([None], "object"), ([1j], "complex128")])
+def test_labels_refuses_other_types(values, dtype):
+    with pytest.raises(TypeError, match=message(f"labels must hold class ids, got dtype {dtype}")):
+        _check.labels("labels", values)
+
+
+def test_codes():
+    assert _check.codes("clusters", np.array([0, 2]), 3) is None
+    rule = "clusters must be in [0, 3), got 3 in row 1"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.codes("clusters", np.array([0, 3]), 3)
+    rule = "clusters must be in [0, 3), got -1 in row 0 (2 such rows)"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.codes("clusters", np.array([-1, 0, 9]), 3)
+    with pytest.raises(TypeError, match=message("clusters must hold ints, got dtype float64")):
+        _check.codes("clusters", np.array([0.0]), 3)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.uint64])
+def test_unique_rows_returns_int64(dtype):
+    result = _check.unique_rows("indices", np.array([4, 0, 2], dtype))
+    assert result.dtype == np.int64
+    assert result.tolist() == [4, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "high", "text"),
+    [
+        ([0, 5], 5, "must be in [0, 5), got 5 in row 1"),
+        ([-1, 5], 5, "must be in [0, 5), got -1 in row 0 (2 such rows)"),
+        ([3, -1], None, "must be >= 0, got -1 in row 1"),
+        ([3, 1, 2, 1, 3], 5, "must hold no index twice, got 1 again in row 3"),
+        ([7, 7], None, "must hold no index twice, got 7 again in row 1"),
+        ([], 5, "must not be empty, got length 0"),
+        ([[1]], 5, "must have shape (N,), got (1, 1)"),
+    ],
+)
+def test_unique_rows_names_the_first_row(values, high, text):
+    with pytest.raises(ValueError, match=message(f"indices {text}")):
+        _check.unique_rows("indices", values, high)
+
+
+@pytest.mark.parametrize("value", [2**62, 2**63 - 1, 2**63 + 5])
+def test_unique_rows_states_a_rule_that_a_huge_index_breaks(value):
+    """Not ">= 0", which it keeps, nor with a value that it does not have."""
+    values = np.array([1, value], np.uint64)
+    with pytest.raises(ValueError, match=f"got {value} in row 1$") as error:
+        _check.unique_rows("indices", values)
+    assert "must be >= 0," not in str(error.value)
+
+
+def test_unique_rows_refuses_floats():
+    with pytest.raises(TypeError, match=message("indices must hold ints, got dtype float64")):
+        _check.unique_rows("indices", [0.0, 1.0])
+
+
+# ---------------------------------------------------------------------- nothing is changed
+
+
+def test_checks_leave_their_input_alone():
+    array = np.array([3.0, 1.0, 2.0])
+    for check in (_check.floats, _check.weights, _check.labels, _check.one_dimensional):
+        check("x", array)
+    _check.unique_rows("x", array.astype(np.int64))
+    assert array.tolist() == [3.0, 1.0, 2.0]
+
+
+def test_every_function_of_the_module_is_tested_here():
+    import inspect
+    from pathlib import Path
+
+    text = Path(__file__).read_text(encoding="utf-8")
+    for name, function in inspect.getmembers(_check, inspect.isfunction):
+        if function.__module__ == _check.__name__ and not name.startswith("_"):
+            assert f"_check.{name}" in text, name
