@@ -254,10 +254,11 @@ class Objective:
 
     def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
         """Record the losses of checked indices."""
-        losses = losses.detach()
         if self._scores is not None:
             self._scores.write(rows, losses)
-        elif losses.device.type == "cpu":
+            return
+        losses = losses.detach()
+        if losses.device.type == "cpu":
             self._nonfinite += losses.numel() - int(torch.isfinite(losses).sum())
         else:
             self._nonfinite = self._nonfinite + (~torch.isfinite(losses)).sum()
