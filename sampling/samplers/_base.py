@@ -8,7 +8,6 @@ its slots holds. Everything else follows from
 so any rank reads any stretch of any epoch without walking there.
 """
 
-import itertools
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from typing_extensions import Unpack
 from .. import _check, _rng
 from ..errors import StateError
 from ..types import Indices
+from ._iterate import Chunks, EpochIterator
 from ._objective import Objective
 from ._options import Checked, EpochOptions
 from ._plan import CHUNK, Plan
@@ -153,23 +153,15 @@ class EpochSampler(Objective, Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Deal this rank's draws of the epoch, as Python ints, from the position of a resume on."""
+        return EpochIterator.over(self, self._pass())
+
+    def _pass(self) -> Chunks:
+        """Return the draws of a pass that begins now."""
         plan = self._plan(self.epoch)
         if plan.finished:
             plan = self._after_the_end(plan)
-        # A generator of chunks flattened in C: 10^7 ints in 0.12 s, against 0.44 s for a Python
-        # `__next__`. Epoch and position are read here, at the call, not at the first `next`.
-        return itertools.chain.from_iterable(self._chunks(plan, self._start))
-
-    def _chunks(self, plan: Plan, start: int) -> Iterator[list[int]]:
-        size, world = plan.table.size, self.num_replicas
-        count = self._share(size - start)
-        for done in range(0, count, CHUNK):
-            steps = np.arange(done, min(done + CHUNK, count), dtype=np.int64)
-            positions = start + self.rank + steps * world
-            if positions[-1] >= size:
-                positions[positions >= size] %= size  # padding comes from the front of the epoch
-            yield plan.draws(positions).tolist()
-        plan.finished = True
+        count = self._share(plan.table.size - self._start)
+        return Chunks(plan, self._start, self.rank, self.num_replicas, count)
 
     def _after_the_end(self, plan: Plan) -> Plan:
         if self._options.auto_epoch:
@@ -185,7 +177,7 @@ class EpochSampler(Objective, Sampler[int]):
             warnings.warn(
                 f"epoch {plan.epoch} is dealt a second time, in the same order: call "
                 "set_epoch(epoch) before each pass, or construct with auto_epoch=True",
-                stacklevel=3,
+                stacklevel=4,
             )
         return plan
 
@@ -295,15 +287,18 @@ class EpochSampler(Objective, Sampler[int]):
             min(M, k * B * W). What a loader prefetched does not count.
         """
         consumed = _check.integer("consumed", consumed, 0, self._draws(self.epoch) + 1)
+        return self._state(self.epoch, consumed, self._plan(self.epoch) if self.dynamic else None)
+
+    def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]:
         return {
             "version": 1,
             "sampler": type(self).__name__,
             "size": self.size,
             "seed": self.seed,
-            "epoch": self.epoch,
+            "epoch": epoch,
             "consumed": consumed,
             "fingerprint": self._own_fingerprint(),
-            "plan": self._plan(self.epoch).digest() if self.dynamic else None,
+            "plan": plan.digest() if self.dynamic and plan is not None else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -238,3 +238,49 @@ def test_the_training_loop_is_the_same_for_every_sampler(factory, num_workers):
             seen += len(indices)
         assert seen == len(sampler)
     assert torch.isfinite(scale.grad)
+
+
+@every
+def test_an_iterator_knows_what_it_handed_out(factory):
+    sampler = run_to(factory(num_replicas=2, rank=1), 2)
+    expected, whole = order(sampler), sampler.indices(2).size
+    live = iter(sampler)
+    trained = [next(live) for _ in range(7)]
+    state = live.state_dict()
+    assert (state["epoch"], state["consumed"]) == (2, 14)
+
+    other = iter(sampler)
+    other.load_state_dict(state)
+    assert trained + list(other) == expected
+    sampler.load_state_dict({**state, "consumed": 0})
+    done = iter(sampler)
+    list(done)
+    assert (done.state_dict()["epoch"], done.state_dict()["consumed"]) == (3, 0)
+    assert sampler.indices(2).size == whole
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+@pytest.mark.parametrize("name", ["shuffle", "weighted", "class balanced", "rs2 large"])
+@workers
+def test_stateful_dataloader_resumes_twice_in_an_epoch(name, num_workers):
+    torchdata = pytest.importorskip("torchdata.stateful_dataloader", reason="needs torchdata")
+
+    def make():
+        sampler = FACTORIES[name]()
+        options = {"multiprocessing_context": "fork"} if num_workers else {}
+        return sampler, torchdata.StatefulDataLoader(
+            range(N), batch_size=4, sampler=sampler, num_workers=num_workers, **options
+        )
+
+    sampler, loading = make()
+    expected = run_to(FACTORIES[name](), 2).indices(2).tolist()
+    sampler.set_epoch(2)
+    drawn = []
+    for _ in range(2):
+        batches = iter(loading)
+        drawn += [int(i) for _ in range(3) for i in next(batches)]
+        state = loading.state_dict()
+        sampler, loading = make()
+        loading.load_state_dict(state)  # the state carries the epoch
+    assert drawn + [int(i) for batch in loading for i in batch] == expected
+    assert sampler.epoch == 2
