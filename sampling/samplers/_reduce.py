@@ -76,6 +76,9 @@ def reduce_losses(
         return total * (world_size(group) / denominator)
     if reduction == "batch_mean":
         return total / count
-    mass = losses.new_tensor(losses.numel()) if weights is None else weights.sum()
+    if weights is None:  # `new_tensor` would copy from the host, and wait
+        mass = torch.full((), float(losses.numel()), device=losses.device)
+    else:
+        mass = weights.sum()
     mass = all_reduce_sum(mass.float(), group).clamp(min=torch.finfo(torch.float32).tiny)
     return total * (world_size(group) / mass)
