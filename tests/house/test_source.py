@@ -116,7 +116,7 @@ def test_exceptions_are_few():
     }
     ours = {"StateError", "MissingExtraError"}
     ours |= {"Unreachable"}  # never leaves bench: it becomes a row of the table
-    protocols = {"AttributeError", "IndexError", "KeyError", "RuntimeError", "NotImplementedError"}
+    protocols = {"AttributeError", "IndexError", "KeyError", "RuntimeError", "StopIteration"}
     protocols |= {"FileNotFoundError", "KeyboardInterrupt", "typer.Exit", "SystemExit"}
     assert raised - ours - protocols - {"TypeError", "ValueError"} == set()
 
