@@ -1,11 +1,23 @@
 """Ranks of a training run: who am I, and what do we hold together."""
 
+from ._counts import sum_counts
+from ._meet import meet
 from ._ranks import (
     all_reduce_sum,
     gather_rows,
     merge_means,
     rank_and_replicas,
+    this_rank,
     world_size,
 )
 
-__all__ = ["all_reduce_sum", "gather_rows", "merge_means", "rank_and_replicas", "world_size"]
+__all__ = [
+    "all_reduce_sum",
+    "gather_rows",
+    "meet",
+    "merge_means",
+    "rank_and_replicas",
+    "sum_counts",
+    "this_rank",
+    "world_size",
+]

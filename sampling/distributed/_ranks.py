@@ -20,6 +20,11 @@ def world_size(group: dist.ProcessGroup | None = None) -> int:
     return dist.get_world_size(group) if _running() else 1
 
 
+def this_rank(group: dist.ProcessGroup | None = None) -> int:
+    """Return the rank of this process among those that train together, 0 if there are no others."""
+    return dist.get_rank(group) if _running() else 0
+
+
 def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, int]:
     """Return (rank, num_replicas): those given, else of torch.distributed, else (0, 1)."""
     if num_replicas is None:

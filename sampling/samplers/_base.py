@@ -9,7 +9,7 @@ so any rank reads any stretch of any epoch without walking there.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,17 @@ from torch.utils.data import Sampler
 from typing_extensions import Unpack
 
 from .. import _check, _rng
-from ..errors import StateError
+from ..distributed import meet, world_size
 from ..types import Indices
-from ._iterate import Chunks, EpochIterator
+from ._iterate import Draws, EpochIterator
 from ._objective import Objective
 from ._options import Checked, EpochOptions
 from ._plan import CHUNK, Plan
-from ._state import check_state, fingerprint
+from ._state import Resumable, fingerprint
 from ._tables import Table
 
 
-class EpochSampler(Objective, Sampler[int]):
+class EpochSampler(Resumable, Objective, Sampler[int]):
     """What every sampler of the package can do; give it a draw table and it is a sampler.
 
     Parameters
@@ -57,6 +57,8 @@ class EpochSampler(Objective, Sampler[int]):
         or leave the sample out of the value and the count of the mean. Dropping mends the value of
         the loss, not a gradient that multiplies 0 by infinity on its way back. Both count it, and
         never store it.
+    exposure : ExposureCounter, optional
+        Told of every sample that `reduce` and `record` see.
     auto_epoch : bool, default False
         Go on to the next epoch when a finished one is iterated again. One process only.
 
@@ -74,6 +76,7 @@ class EpochSampler(Objective, Sampler[int]):
     """
 
     dynamic = False
+    blocked = False  # True if the draws come in batches of the method's making
 
     def __init__(self, size: int, num_samples: int, **options: Unpack[EpochOptions]) -> None:
         # A subclass sets its own fields first and calls this last. torch's `Sampler` has no
@@ -86,6 +89,7 @@ class EpochSampler(Objective, Sampler[int]):
         self._start = 0
         self._pending = False  # something was given that counts from the next `set_epoch` on
         self._warned = False
+        self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._fingerprint = ""
         self._plans: dict[int, Plan] = {}
         if self.objective == "original":
@@ -104,10 +108,6 @@ class EpochSampler(Objective, Sampler[int]):
     def _before_plan(self, epoch: int) -> None:
         """Take up, on the way to another epoch, what was given since the last one."""
 
-    def _identity(self) -> tuple[object, ...]:
-        """Return what decides the draws beside class, N and seed: arrays and JSON values."""
-        return ()
-
     # ------------------------------------------------------------------ order
 
     def set_epoch(self, epoch: int) -> None:
@@ -121,6 +121,8 @@ class EpochSampler(Objective, Sampler[int]):
         epoch : int in [0, 2**64)
         """
         epoch = _check.epoch(epoch)
+        if not self._met:
+            self._meet(f"set_epoch({epoch})")
         if epoch == self.epoch and epoch in self._plans:
             if not self.dynamic:
                 self._plans[epoch].finished = False  # asked for again, in so many words
@@ -128,11 +130,39 @@ class EpochSampler(Objective, Sampler[int]):
         if epoch == self.epoch and not (self.dynamic or self._pending):
             return
         self._report_device_indices()
-        if self._scores is not None:
-            self._scores.merge()
+        if self.dynamic or self._pending or self._options.exposure is not None:
+            self._exchange(f"set_epoch({epoch})")
         self._before_plan(epoch)
         plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
         self.epoch, self._plans, self._start = epoch, plans, 0
+
+    def _meet(self, call: str, **facts: int) -> dict[str, Any]:
+        """Wait for all ranks at a call of this sampler, and compare what they hold."""
+        group = self._options.process_group
+        if world_size(group) > 1:
+            own = fingerprint(type(self).__name__, self.seed, self._own_fingerprint())
+            facts["fingerprint"] = int(own, 16)
+        found = meet(f"{type(self).__name__}.{call}", facts, group)
+        self._met = True
+        return found
+
+    def _exchange(self, call: str) -> None:
+        """Bring together what the ranks recorded; called where every rank must come."""
+        if world_size(self._options.process_group) > 1:
+            plan = int(self._plan(self.epoch).digest(), 16) if self.dynamic else 0
+            recorded = -1  # nothing to record
+            if self._scores is not None and len(self) > 0:
+                recorded = self._scores.num_unmerged
+            found = self._meet(call, plan=plan, own_recorded=recorded)["own_recorded"]
+            if (found > 0).any() and (found == 0).any():
+                raise RuntimeError(
+                    f"every rank must record losses in epoch {self.epoch}, got none on rank "
+                    f"{int(np.flatnonzero(found == 0)[0])} and {int(found.max())} on another: call "
+                    "reduce or record there too"
+                )
+        for table in (self._scores, self._options.exposure):
+            if table is not None:
+                table.merge()
 
     def _plan(self, epoch: int) -> Plan:
         """Return the plan of an epoch; a static sampler keeps the current one and one more."""
@@ -149,21 +179,26 @@ class EpochSampler(Objective, Sampler[int]):
         return plan
 
     def _make_plan(self, epoch: int) -> Plan:
-        return Plan(epoch, self._table(epoch), _rng.key(self.seed, epoch, "order"))
+        return self._as_plan(epoch, self._table(epoch))
+
+    def _as_plan(self, epoch: int, table: Table) -> Plan:
+        return Plan(epoch, table, _rng.key(self.seed, epoch, "order"))
 
     def __iter__(self) -> Iterator[int]:
         """Deal this rank's draws of the epoch, as Python ints, from the position of a resume on."""
         return EpochIterator.over(self, self._pass())
 
-    def _pass(self) -> Chunks:
+    def _pass(self) -> Draws:
         """Return the draws of a pass that begins now."""
-        plan = self._plan(self.epoch)
-        if plan.finished:
-            plan = self._after_the_end(plan)
+        plan = self._begin()
         count = self._share(plan.table.size - self._start)
-        return Chunks(plan, self._start, self.rank, self.num_replicas, count)
+        return Draws(plan, self._start, self.rank, self.num_replicas, count)
 
-    def _after_the_end(self, plan: Plan) -> Plan:
+    def _begin(self) -> Plan:
+        """Return the plan of a pass that begins now; a finished one is not dealt in silence."""
+        plan = self._plan(self.epoch)
+        if not plan.finished:
+            return plan
         if self._options.auto_epoch:
             self.set_epoch(plan.epoch + 1)
             return self._plan(plan.epoch + 1)
@@ -177,7 +212,7 @@ class EpochSampler(Objective, Sampler[int]):
             warnings.warn(
                 f"epoch {plan.epoch} is dealt a second time, in the same order: call "
                 "set_epoch(epoch) before each pass, or construct with auto_epoch=True",
-                stacklevel=4,
+                stacklevel=5,
             )
         return plan
 
@@ -245,6 +280,27 @@ class EpochSampler(Objective, Sampler[int]):
         """Draws of this rank from the position of a resume to the end of the epoch."""
         return self._share(self._draws(self.epoch) - self._start)
 
+    def consumed_after(self, num_batches: int, batch_size: int) -> int:
+        """Return the draws trained on once this pass gave `num_batches` batches to each rank.
+
+        Parameters
+        ----------
+        num_batches : int
+            Batches that the training loop took from the loader since the pass began, from the
+            start of the epoch or from the position of a resume.
+        batch_size : int
+            Of the loader; each rank has batches of this size.
+
+        Returns
+        -------
+        int
+            For `state_dict(consumed=...)`: all ranks together, since the epoch began.
+        """
+        num_batches = _check.integer("num_batches", num_batches, 0)
+        batch_size = _check.integer("batch_size", batch_size, 1)
+        taken = num_batches * batch_size * self.num_replicas
+        return min(self._start + taken, self._draws(self.epoch))
+
     def expected_samples(self, num_epochs: int) -> int:
         """Return how many draws `num_epochs` epochs take, all ranks together."""
         num_epochs = _check.integer("num_epochs", num_epochs, 0)
@@ -274,70 +330,7 @@ class EpochSampler(Objective, Sampler[int]):
             part = _check.integer("consumed", consumed, 0, draws + 1) / draws
         return min(1.0, (epoch + part) / run)
 
-    # ------------------------------------------------------------------ state
-
-    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
-        """Return where the run stands: a fresh dictionary of JSON values, under 1 KiB.
-
-        Parameters
-        ----------
-        consumed : int, default 0
-            Draws of this epoch that were trained on, by all ranks together, from the epoch's
-            beginning, also across an earlier resume. After k whole batches of B on each of W ranks:
-            min(M, k * B * W). What a loader prefetched does not count.
-        """
-        consumed = _check.integer("consumed", consumed, 0, self._draws(self.epoch) + 1)
-        return self._state(self.epoch, consumed, self._plan(self.epoch) if self.dynamic else None)
-
-    def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]:
-        return {
-            "version": 1,
-            "sampler": type(self).__name__,
-            "size": self.size,
-            "seed": self.seed,
-            "epoch": epoch,
-            "consumed": consumed,
-            "fingerprint": self._own_fingerprint(),
-            "plan": plan.digest() if self.dynamic and plan is not None else None,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved run stood: the next `iter` deals what it had not yet trained on.
-
-        The state of one rank serves all, and ranks, workers and a plain batch size may have
-        changed since. A dynamic sampler takes a state of the plan that it holds; the scores behind
-        another plan are not part of this state.
-
-        Raises
-        ------
-        StateError
-            If the state is of another class, N, seed, other arguments or another plan. The sampler
-            stays as it was.
-        """
-        check_state(state, type(self).__name__, self.size, self.seed, self._own_fingerprint())
-        epoch, consumed = _check.epoch(state["epoch"]), state["consumed"]
-        if self.dynamic:
-            self._check_plan(epoch, state["plan"])
-        _check.integer("consumed", consumed, 0, self._draws(epoch) + 1)
-        if epoch != self.epoch:
-            self._plans = {}
-        self.epoch, self._start = epoch, consumed
-        if epoch in self._plans:
-            self._plans[epoch].finished = False
-
-    def _check_plan(self, epoch: int, digest: str) -> None:
-        held = self._plan(self.epoch).digest()
-        if (epoch, digest) != (self.epoch, held):
-            raise StateError(
-                f"plan must be {held} of epoch {self.epoch}, the one that this "
-                f"{type(self).__name__} holds, got {digest} of epoch {epoch}: it was made from "
-                "scores that a state_dict does not carry"
-            )
-
-    def _own_fingerprint(self) -> str:
-        if not self._fingerprint:
-            self._fingerprint = fingerprint(self.size, self.num_samples, *self._identity())
-        return self._fingerprint
+    # ------------------------------------------------------------------ copies
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process, and plans that can be made again."""

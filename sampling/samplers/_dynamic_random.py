@@ -37,8 +37,9 @@ class DynamicRandomSampler(PruningSampler):
 
     Notes
     -----
-    Order       Like `InfoBatchSampler`, from random numbers in place of scores.
-    Cost        1.2 N bytes, and 4 N more while planning.
+    Order       Like `InfoBatchSampler`, from random numbers in place of scores: a pure function of
+                (arguments, seed, epoch), so any epoch is known in advance.
+    Cost        1.2 N bytes, and 4 N more while planning; the length of another epoch is a plan.
     Gradients   Every sample is left out equally often over the run, so nothing is biased.
                 objective="original" multiplies the kept easy samples by |easy|/|easy kept|, as
                 InfoBatch does.
@@ -52,6 +53,8 @@ class DynamicRandomSampler(PruningSampler):
     >>> len(sampler), sampler.expected_samples()
     (70, 790)
     """
+
+    dynamic = False  # no epoch depends on what was recorded
 
     def __init__(
         self,
@@ -69,6 +72,9 @@ class DynamicRandomSampler(PruningSampler):
 
     def _make_scores(self) -> ScoreTable | None:
         return None
+
+    def _draws(self, epoch: int) -> int:
+        return self._plan(epoch).table.size
 
     def _snapshot(self, epoch: int) -> Scores:
         scores = np.empty(self.size, np.float32)

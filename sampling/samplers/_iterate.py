@@ -1,9 +1,10 @@
 """One pass over an epoch: Python ints at the speed of C, and where the pass stands."""
 
 import itertools
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from typing_extensions import Self
@@ -11,48 +12,125 @@ from typing_extensions import Self
 from ._plan import CHUNK, Plan
 
 if TYPE_CHECKING:
-    from ._base import EpochSampler
+    from ._cuts import Cuts
+
+Item = TypeVar("Item")  # a draw, or a batch of them
 
 
-class Chunks:
-    """Draws of one rank in an epoch, from a position on, as iterators over lists."""
+class Pass(ABC, Generic[Item]):
+    """What one rank is dealt in an epoch, from a position on, as iterators over lists.
 
-    def __init__(self, plan: Plan, start: int, rank: int, world: int, count: int) -> None:
+    Attributes
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.start = start
-        self.count = count
-        self._rank, self._world = rank, world
         self._made = 0
-        self._current: Iterator[int] = iter(())
+        self._current: Iterator[Item] = iter(())
 
-    def __iter__(self) -> Iterator[Iterator[int]]:
+    @abstractmethod
+    def _deal(self) -> list[Item]:
+        """Return this rank's next few items, after `_made`; at least one."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Draws or batches of this rank in the whole pass."""
+
+    @property
+    @abstractmethod
+    def consumed(self) -> int:
+        """Global position: draws that all ranks together have handed out, if they keep step."""
+
+    def __iter__(self) -> Iterator[Iterator[Item]]:
         return self
 
-    def __next__(self) -> Iterator[int]:
+    def __next__(self) -> Iterator[Item]:
         if self._made >= self.count:
             self.plan.finished = True
             raise StopIteration
-        size = self.plan.table.size
-        steps = np.arange(self._made, min(self._made + CHUNK, self.count), dtype=np.int64)
-        positions = self.start + self._rank + steps * self._world
-        if positions[-1] >= size:
-            positions[positions >= size] %= size  # padding comes from the front of the epoch
-        self._made += steps.size
-        self._current = iter(self.plan.draws(positions).tolist())
+        items = self._deal()
+        self._made += len(items)
+        self._current = iter(items)
         return self._current
 
     @property
     def taken(self) -> int:
-        """Draws of this rank handed out so far."""
+        """Items of this rank handed out so far."""
         return self._made - length_hint(self._current)
+
+
+class Draws(Pass[int]):
+    """Single draws: rank r of W takes positions start + r, start + r + W, ..."""
+
+    def __init__(self, plan: Plan, start: int, rank: int, world: int, count: int) -> None:
+        super().__init__(plan)
+        self._count = count
+        self._start, self._rank, self._world = start, rank, world
+
+    @property
+    def count(self) -> int:
+        """See `Pass`."""
+        return self._count
+
+    def _deal(self) -> list[int]:
+        size = self.plan.table.size
+        steps = np.arange(self._made, min(self._made + CHUNK, self.count), dtype=np.int64)
+        positions = self._start + self._rank + steps * self._world
+        if positions[-1] >= size:
+            positions[positions >= size] %= size  # padding comes from the front of the epoch
+        dealt: list[int] = self.plan.draws(positions).tolist()
+        return dealt
 
     @property
     def consumed(self) -> int:
-        """Global position: draws that all ranks together have handed out, if they keep step."""
-        return min(self.start + self.taken * self._world, self.plan.table.size)
+        """See `Pass`."""
+        return min(self._start + self.taken * self._world, self.plan.table.size)
 
 
-class EpochIterator(itertools.chain[int]):
+class Batches(Pass[list[int]]):
+    """Whole batches: rank r of W takes batches r, r + W, ... of those that `cuts` makes."""
+
+    def __init__(self, plan: Plan, cuts: "Cuts", rank: int, world: int, count: int) -> None:
+        super().__init__(plan)
+        self._count = count
+        self._cuts, self._rank, self._world = cuts, rank, world
+        self._at_a_time = max(1, CHUNK // max(1, cuts.typical))
+
+    @property
+    def count(self) -> int:
+        """See `Pass`."""
+        return self._count
+
+    def _deal(self) -> list[list[int]]:
+        stop = min(self._made + self._at_a_time, self.count)
+        numbers = self._rank + np.arange(self._made, stop, dtype=np.int64) * self._world
+        starts, stops = self._cuts(numbers)
+        ends = np.cumsum(stops - starts)
+        before = np.concatenate([[0], ends[:-1]])
+        positions = np.arange(ends[-1]) + np.repeat(starts - before, stops - starts)
+        flat = self.plan.draws(positions).tolist()
+        return [flat[a:b] for a, b in zip(before.tolist(), ends.tolist(), strict=True)]
+
+    @property
+    def consumed(self) -> int:
+        """See `Pass`."""
+        return self._cuts.position(self.taken * self._world)
+
+
+class Dealer(Protocol):
+    """What an iterator asks of the sampler that it belongs to."""
+
+    def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]: ...
+
+    def _pass(self) -> Pass[Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class EpochIterator(itertools.chain[Item]):
     """What `iter(sampler)` returns.
 
     `itertools.chain` over chunk lists hands out 10^7 ints in 0.12 s, where a Python `__next__`
@@ -62,25 +140,25 @@ class EpochIterator(itertools.chain[int]):
     position is what was handed out, and after the last draw it is the beginning of the next epoch.
     """
 
-    _sampler: "EpochSampler"
-    _chunks: Chunks
+    _sampler: Dealer
+    _pass: Pass[Item]
 
     @classmethod
-    def over(cls, sampler: "EpochSampler", chunks: Chunks) -> Self:
-        """Return an iterator over the chunks of a sampler's pass."""
-        made = cast(Self, cls.from_iterable(chunks))
-        made._sampler, made._chunks = sampler, chunks
+    def over(cls, sampler: Dealer, dealt: Pass[Item]) -> Self:
+        """Return an iterator over a sampler's pass."""
+        made = cast(Self, cls.from_iterable(dealt))
+        made._sampler, made._pass = sampler, dealt
         return made
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this pass stands, in the form of the sampler's `state_dict`."""
-        chunks, plan = self._chunks, self._chunks.plan
-        if chunks.taken >= chunks.count:
+        dealt, plan = self._pass, self._pass.plan
+        if dealt.taken >= dealt.count:
             return self._sampler._state(plan.epoch + 1, 0, None)
-        return self._sampler._state(plan.epoch, chunks.consumed, plan)
+        return self._sampler._state(plan.epoch, dealt.consumed, plan)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where another pass stood; only before the first `next`."""
         self._sampler.load_state_dict(state)
         # In place: the chain has begun no chunk yet, and asks these for its first.
-        self._chunks.__dict__.update(self._sampler._pass().__dict__)
+        self._pass.__dict__.update(self._sampler._pass().__dict__)

@@ -254,6 +254,8 @@ class Objective:
 
     def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
         """Record the losses of checked indices."""
+        if self._options.exposure is not None:
+            self._options.exposure.update(rows)
         if self._scores is not None:
             self._scores.write(rows, losses)
             return

@@ -1,12 +1,15 @@
 """The keywords that every sampler takes, said once."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import torch.distributed as dist
 
 from .. import _check
 from ..distributed import rank_and_replicas, world_size
+
+if TYPE_CHECKING:
+    from ..scores import ExposureCounter
 
 Purpose = Literal["sampled", "original"]
 
@@ -22,6 +25,7 @@ class EpochOptions(TypedDict, total=False):
     process_group: "dist.ProcessGroup | None"
     objective: Purpose
     nonfinite: Literal["propagate", "drop"]
+    exposure: "ExposureCounter | None"
     auto_epoch: bool
 
 
@@ -37,6 +41,7 @@ class Checked:
     process_group: "dist.ProcessGroup | None" = None
     objective: Purpose = "sampled"
     nonfinite: Literal["propagate", "drop"] = "propagate"
+    exposure: "ExposureCounter | None" = None
     auto_epoch: bool = False
 
     def __post_init__(self) -> None:

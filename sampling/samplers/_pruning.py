@@ -7,18 +7,21 @@ what a run costs, follow here for all of them.
 
 import math
 from abc import abstractmethod
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self, Unpack
 
 from .. import _check, _rng
+from ..errors import StateError
 from ..kernels import _prune
 from ..scores import ScoreTable
 from ..types import Floats, Indices, Scores
 from ._base import EpochSampler
 from ._options import EpochOptions
+from ._state import Arrays, check_array
 from ._tables import Kept, Shuffled, Table
 
 MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of the easy samples
@@ -185,6 +188,37 @@ class PruningSampler(EpochSampler):
         return cls(
             data_source, num_epochs, **{**arguments, "drop_prob": min(drop_prob, MOST_PRUNED)}
         )
+
+    # ------------------------------------------------------------------ what outlives the process
+
+    def _arrays(self) -> Arrays:
+        arrays: Arrays = {} if self._scores is None else {"scores": self._scores.values}
+        table = self._plan(self.epoch).table
+        if isinstance(table, Kept):
+            arrays |= {"codes": table.codes, "kept_share": table.kept_share}
+        return arrays
+
+    def _notes(self) -> dict[str, Any]:
+        lost = 0 if self._scores is None else self._scores.num_nonfinite
+        return {"dealt": list(self._dealt.items()), "num_nonfinite": lost}
+
+    def _table_from(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Table:
+        if self._scores is not None:
+            check_array(arrays, "scores", np.float32, self.size)
+        if "codes" not in arrays:
+            return Shuffled(self.size, self.size, _rng.key(self.seed, epoch, "shuffle"))
+        codes = check_array(arrays, "codes", np.uint8, self.size)
+        shares = check_array(arrays, "kept_share", np.float64)
+        if int(codes.max()) >= shares.size:
+            raise StateError(f"codes must be in [0, {shares.size}), got {int(codes.max())}")
+        words = Kept.blank(self.size)
+        Kept.codes_of(words, self.size)[:] = codes
+        return Kept(words, self.size, shares.copy())
+
+    def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
+        self._dealt = {int(epoch): int(draws) for epoch, draws in notes["dealt"]}
+        if self._scores is not None:
+            self._scores.restore(arrays["scores"], int(notes["num_nonfinite"]))
 
     def _identity(self) -> tuple[object, ...]:
         return (self.num_epochs, self.anneal_fraction, self.score_ema)

@@ -1,11 +1,12 @@
 """Importance sampling by a bound on the loss, from one loss per cluster."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
 from .. import _check, _rng
@@ -13,6 +14,7 @@ from ..kernels._scores import fill_uniform
 from ..types import Floats, Indices
 from ._base import EpochSampler
 from ._options import EpochOptions
+from ._state import Arrays, check_array
 from ._tables import Cumulative, Table, Weighted
 
 CenterLoss = Callable[[Indices], ArrayLike]
@@ -134,7 +136,7 @@ class SensitivitySampler(EpochSampler):
                 stacklevel=2,
             )
         self._spread = self.holder_constant * powers**self.z
-        self._num_clusters = losses.size
+        self._planned = self._latest = losses  # (K,): behind the running plan, and the next one
         self.scores = self._score(losses)
         self._cumulative = Cumulative(self.scores)
         self.fit: HolderFit | None = None
@@ -209,13 +211,31 @@ class SensitivitySampler(EpochSampler):
             On every rank the same.
         """
         losses = _check.floats("center_losses", center_losses)
-        _check.same_length("center_losses", losses, "the first center_losses", self._num_clusters)
-        self.scores, self._pending = self._score(losses), True
+        _check.same_length("center_losses", losses, "the first center_losses", self._latest.size)
+        self.scores, self._latest, self._pending = self._score(losses), losses.copy(), True
+        self.dynamic = True
 
     def _before_plan(self, epoch: int) -> None:
         if self._pending:
             self._cumulative = Cumulative(self.scores)
-            self._pending, self.dynamic = False, True
+            self._planned, self._pending = self._latest, False
+
+    def _arrays(self) -> Arrays:
+        return {"planned": self._planned, "latest": self._latest} if self.dynamic else {}
+
+    def _table_from(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Table:
+        for name in ("planned", "latest"):
+            check_array(arrays, name, np.float64, self._latest.size)
+        key = _rng.key(self.seed, epoch, "sensitivity")
+        cumulative = Cumulative(self._score(arrays["planned"]))
+        return Weighted(cumulative, self.num_samples, key, independent=False)
+
+    def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
+        self._planned, self._latest = arrays["planned"].copy(), arrays["latest"].copy()
+        self._cumulative = Cumulative(self._score(self._planned))
+        self.scores = self._score(self._latest)
+        self._pending = not np.array_equal(self._planned, self._latest)
+        self.dynamic = True
 
     def _score(self, losses: Floats) -> Floats:
         losses = losses - min(0.0, float(losses.min()))

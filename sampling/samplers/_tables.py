@@ -35,12 +35,20 @@ class Table(ABC):
         base class shuffles them.
     even : bool
         True if every sample of the population is expected equally often, so that every weight is 1.
+    cuts : int64 array of shape (batches + 1,)
+        Where batches begin and end among the draws, from 0 to M; empty unless the table is made of
+        batches.
     """
 
     size: int
     population: int
     ordered: bool = False
     even: bool = False
+    cuts: Indices = np.empty(0, np.int64)
+
+    def parts(self) -> tuple[object, ...]:
+        """Return what decides the slots: arrays and JSON values, for the name of a plan."""
+        return (self.take(np.arange(self.size, dtype=np.int64)),)
 
     @abstractmethod
     def take(self, slots: Indices) -> Indices:
@@ -70,6 +78,10 @@ class Shuffled(Table):
         self.size = size
         self._key = key
         self._shuffles: dict[int, Permutation] = {}
+
+    def parts(self) -> tuple[object, ...]:
+        """See `Table`."""
+        return (self.population, int(self._key))
 
     def take(self, slots: Indices) -> Indices:
         """See `Table`; slots past N run on into the next shuffle."""
@@ -104,7 +116,7 @@ class Listed(Table):
     population : int
     expected : callable
         Int64 indices -> how often each is expected in the epoch.
-    ordered, even
+    ordered, even, cuts
         See `Table`.
     """
 
@@ -116,12 +128,15 @@ class Listed(Table):
         *,
         ordered: bool = False,
         even: bool = False,
+        cuts: Indices | None = None,
     ) -> None:
         self.samples = samples
         self.size = samples.size
         self.population = population
         self.ordered, self.even = ordered, even
         self._expected = expected
+        if cuts is not None:
+            self.cuts = cuts
 
     def take(self, slots: Indices) -> Indices:
         """See `Table`."""
@@ -162,6 +177,10 @@ class Weighted(Table):
         self.ordered = independent  # independent draws are in random order as they come
         self._cumulative = cumulative
         self._key = key
+
+    def parts(self) -> tuple[object, ...]:
+        """See `Table`."""
+        return (self._cumulative.sums, int(self._key))
 
     def take(self, slots: Indices) -> Indices:
         """See `Table`."""
@@ -204,6 +223,10 @@ class Kept(Table):
         self._guide = np.empty(blocks + 1, np.int32 if blocks < 2**31 else np.int64)
         _draw.build_guide(self._sums, self._guide)
         self.size = int(self._sums[-1])
+
+    def parts(self) -> tuple[object, ...]:
+        """See `Table`."""
+        return (self._words, self.kept_share)
 
     @staticmethod
     def blank(size: int) -> NDArray[np.uint64]:

@@ -93,6 +93,12 @@ class ScoreTable:
         """Samples that have a score."""
         return int(np.count_nonzero(~np.isnan(self.values)))
 
+    @property
+    def num_unmerged(self) -> int:
+        """Samples that this rank recorded since the last `merge`; 0 on one rank."""
+        self.flush()
+        return int(np.count_nonzero(self._touched))
+
     def update(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
         """Store the losses of a batch.
 
@@ -145,6 +151,21 @@ class ScoreTable:
         self.flush()
         if self._ranks > 1:
             merge_means(self._scores, self._touched_by_us(), self._group)
+
+    def restore(self, values: Scores, num_nonfinite: int) -> None:
+        """Take over saved scores, float32 (N,), in place of all that was recorded.
+
+        Parameters
+        ----------
+        values : float32 array of shape (N,)
+            Copied.
+        num_nonfinite : int
+        """
+        for buffer in self._buffers.values():
+            buffer.drain()
+        self._scores[:] = values
+        self._touched[:] = False
+        self.num_nonfinite, self._outside = num_nonfinite, ""
 
     def _land(self, rows: Indices, losses: NDArray[np.float32]) -> None:
         touched = self._touched_by_us() if self._ranks > 1 else self._touched

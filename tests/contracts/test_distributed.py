@@ -1,12 +1,9 @@
 """Two real processes over gloo: scores merge in `set_epoch`, `reduce` normalises over both."""
 
-import socket
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_ranks import on_two_ranks
 
 from sampling.distributed import gather_rows, merge_means
 from sampling.samplers import InfoBatchSampler, ShuffleSampler, SubsetSampler
@@ -14,31 +11,6 @@ from sampling.types import Selection
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 N = 101
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _child(rank, work, port, queue):
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    try:
-        queue.put((rank, work(rank)))
-        dist.barrier()
-    finally:
-        dist.destroy_process_group()
-
-
-def on_two_ranks(work):
-    """Return what `work(rank)` gives on each of two processes."""
-    queue = mp.get_context("spawn").SimpleQueue()
-    context = mp.spawn(_child, args=(work, _free_port(), queue), nprocs=2, join=False)
-    results = dict(queue.get() for _ in range(2))
-    while not context.join():
-        pass
-    return results[0], results[1]
 
 
 def loss_of(indices, epoch):

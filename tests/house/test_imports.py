@@ -25,8 +25,9 @@ BELOW = {  # what the files of each part may import from the package, beside the
 }
 BELOW["samplers"] = BELOW["selection"] | BELOW["weighting"] | {"selection"}
 _ALL_BELOW = BELOW["samplers"] | {"samplers", "weighting", "__init__"}
-for _part in ("integrations", "testing", "bench"):
-    BELOW[_part] = _ALL_BELOW
+BELOW["integrations"] = _ALL_BELOW
+BELOW["testing"] = _ALL_BELOW | {"integrations"}
+BELOW["bench"] = _ALL_BELOW
 BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = BELOW["cli"]
@@ -39,6 +40,9 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "ray": {"engine"},
     "numba": {"_numba"},
     "sklearn": {"bench", "clustering", "selection", "scores"},
+    "lightning": {"integrations"},
+    "transformers": {"integrations"},
+    "accelerate": {"integrations"},
     "matplotlib": {"bench"},
     "typer": {"cli"},
     "pandas": set(),
@@ -153,8 +157,9 @@ def test_torch_distributed_is_asked_in_one_place():
 def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     """An import that setup.cfg does not promise would fail at the user's."""
     promised = {"numpy", "numba", "torch", "faiss", "sklearn", "scipy", "tqdm", "typer", "rich"}
-    promised |= {"typing_extensions"}  # torch depends on it
+    promised |= {"typing_extensions", "safetensors"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
+    extras |= {"torchdata", "pytest", "pytorch_metric_learning"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):

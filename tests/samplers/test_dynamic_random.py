@@ -119,11 +119,13 @@ def test_one_sample():
         assert dealt(sampler, epoch).tolist() == [0]
 
 
-def test_the_end_of_an_epoch_asks_for_set_epoch():
-    sampler = DynamicRandomSampler(6, 4)
-    assert len(list(sampler)) == 6
-    with pytest.raises(RuntimeError, match=r"epoch 0 is over: call set_epoch\(1\)"):
-        iter(sampler)
+def test_any_epoch_is_known_in_advance_and_a_light_state_is_enough():
+    sampler = DynamicRandomSampler(60, 8, drop_prob=0.3)
+    assert [sampler.length(epoch) for epoch in (0, 3, 7)] == [60, 42, 60]
+    sampler.set_epoch(5)
+    resumed = DynamicRandomSampler(60, 8, drop_prob=0.3)
+    resumed.load_state_dict(sampler.state_dict(consumed=10))
+    assert list(resumed) == sampler.indices(5)[10:].tolist()
 
 
 @pytest.mark.parametrize(

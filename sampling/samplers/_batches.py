@@ -1,0 +1,173 @@
+"""Batch samplers: an epoch's draws, cut into batches that ranks are dealt whole.
+
+The draws are a sampler's; a batch sampler adds where they are cut, and nothing else. So order,
+resume, scores, weights and `reduce` stay in one place, the sampler inside.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch.utils.data import Sampler
+
+from .. import _check
+from ._base import EpochSampler
+from ._cuts import Cuts, EqualCuts, GivenCuts
+from ._iterate import Batches, EpochIterator, Pass
+from ._plan import Plan
+
+
+class EpochBatchSampler(Sampler[list[int]]):
+    """Cut a sampler's epoch into batches: for `DataLoader(batch_sampler=...)`.
+
+    Use it instead of `torch.utils.data.BatchSampler(sampler, ...)`, which hides the sampler's state
+    from the loader, and yields at half the speed. `DataLoader(sampler=..., batch_size=...)` is as
+    good on one rank; on several, this deals each rank whole batches of the one global order.
+
+    Everything that is not said here is the sampler's: `epoch`, `reduce`, `record`, `weights_for`,
+    `indices`, `seed`, `rank`, `num_replicas`, `expected_samples`, `progress`, ...
+
+    Parameters
+    ----------
+    sampler : EpochSampler
+        Any sampler of this package, with its seed and its ranks. Its own `drop_last`, which is
+        about single draws, plays no part; its `pad` says whether the front batches of the epoch
+        are repeated until every rank has the same number (the default), or ranks stay uneven.
+    batch_size : int
+        B, draws in a batch of one rank.
+    drop_last : bool, default False
+        Leave out the last batch if it is short.
+
+    Attributes
+    ----------
+    sampler : EpochSampler
+        `set_epoch` there and here are the same.
+    batch_size : int or None
+        None where sizes vary: accelerate loses data if it finds a number then.
+
+    Raises
+    ------
+    TypeError
+        If `sampler` is not of this package.
+
+    Notes
+    -----
+    Order       Batch b holds draws b B to (b + 1) B of the epoch. Rank r of W takes batches r,
+                r + W, ...; a resumed epoch is cut afresh from its position, so that batch size and
+                ranks may have changed.
+    Cost        Nothing held; a batch costs what its draws cost.
+    Gradients   The sampler's.
+    Source      The contract of `torch.utils.data.BatchSampler`.
+
+    Examples
+    --------
+    >>> from sampling.samplers import ShuffleSampler
+    >>> batches = EpochBatchSampler(ShuffleSampler(10, seed=0), batch_size=4)
+    >>> [len(batch) for batch in batches], len(batches)
+    ([4, 4, 2], 3)
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, drop_last: bool = False) -> None:
+        if not isinstance(sampler, EpochSampler):
+            raise TypeError(
+                f"sampler must be an EpochSampler, got {type(sampler).__name__}: for another "
+                "sampler use torch.utils.data.BatchSampler"
+            )
+        self.sampler = sampler
+        self.batch_size: int | None = _check.integer("batch_size", batch_size, 1)
+        self.drop_last = bool(drop_last)
+
+    # ------------------------------------------------------------------ what a method may change
+
+    def _cuts(self, epoch: int, start: int = 0) -> Cuts:
+        """Return the batches of an epoch from a position on."""
+        draws = self.sampler._draws(epoch)
+        return EqualCuts(draws, int(self.batch_size or 1), start, drop_last=self.drop_last)
+
+    # ------------------------------------------------------------------ order
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Deal this rank's batches, lists of Python ints, from the position of a resume on."""
+        return EpochIterator.over(self, self._pass())
+
+    def _pass(self) -> Pass[list[int]]:
+        sampler = self.sampler
+        plan = sampler._begin()
+        cuts = self._cuts(plan.epoch, sampler._start)
+        count = self._share(cuts.count if cuts.whole else 0)
+        return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count)
+
+    # ------------------------------------------------------------------ length
+
+    def _share(self, batches: int) -> int:
+        """Return how many of the batches still to come are this rank's."""
+        rank, world = self.sampler.rank, self.sampler.num_replicas
+        if self.sampler._options.pad:
+            return -(-batches // world)
+        return max(0, -(-(batches - rank) // world))
+
+    def length(self, epoch: int) -> int:
+        """Return this rank's batches in an epoch; of a dynamic sampler, the planned one."""
+        return self._share(self._cuts(_check.epoch(epoch)).whole)
+
+    def __len__(self) -> int:
+        """Return this rank's batches in the whole current epoch, resumed or not."""
+        return self.length(self.sampler.epoch)
+
+    @property
+    def remaining(self) -> int:
+        """Batches of this rank from the position of a resume to the end of the epoch."""
+        return self._share(self._cuts(self.sampler.epoch, self.sampler._start).count)
+
+    def consumed_after(self, num_batches: int) -> int:
+        """Return the draws trained on once this pass gave `num_batches` batches to each rank.
+
+        Parameters
+        ----------
+        num_batches : int
+            Batches that the training loop took since the pass began.
+
+        Returns
+        -------
+        int
+            For `state_dict(consumed=...)`: all ranks together, since the epoch began.
+        """
+        num_batches = _check.integer("num_batches", num_batches, 0)
+        cuts = self._cuts(self.sampler.epoch, self.sampler._start)
+        return cuts.position(num_batches * self.sampler.num_replicas)
+
+    # ------------------------------------------------------------------ state
+
+    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
+        """Return where the run stands: the state of the sampler; see `EpochSampler.state_dict`."""
+        return self.sampler.state_dict(consumed)
+
+    def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]:
+        return self.sampler._state(epoch, consumed, plan)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to where a saved run stood; see `EpochSampler.load_state_dict`."""
+        self.sampler.load_state_dict(state)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the sampler has
+        # Only reached for what is not found here. While unpickling there is no `sampler` yet.
+        if name.startswith("_") or "sampler" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.sampler, name)
+
+
+class BlockBatchSampler(EpochBatchSampler):
+    """The base of batch samplers whose draws come in batches of the method's own making.
+
+    Parameters
+    ----------
+    sampler : EpochSampler
+        Its draw tables bring their cuts.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int | None) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = False
+
+    def _cuts(self, epoch: int, start: int = 0) -> Cuts:
+        return GivenCuts(self.sampler._plan(epoch).table.cuts, start)

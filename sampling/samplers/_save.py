@@ -1,0 +1,212 @@
+"""The full state of a sampler: one file, written whole or not at all, that resumes any of them.
+
+The light state (`state_dict`) says where a run stands. A dynamic sampler needs more: the plan of
+the running epoch and the scores that the next one will be made from.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..distributed import this_rank
+from ..errors import StateError
+from ._base import EpochSampler
+from ._batches import EpochBatchSampler
+from ._plan import Plan
+from ._state import fingerprint
+
+AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
+
+_HEADER = "sampling"
+
+
+def full_state(sampler: AnySampler, consumed: int = 0) -> dict[str, Any]:
+    """Return all that a run needs to go on in another process.
+
+    Every rank must call it: the ranks bring their scores together first. The running epoch is not
+    touched.
+
+    Parameters
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+    consumed : int, default 0
+        See `EpochSampler.state_dict`.
+
+    Returns
+    -------
+    dict
+        "state", what `state_dict(consumed)` returns; "notes", a few more JSON values; and "arrays",
+        a dictionary of numpy arrays, empty for static samplers. The arrays are views: write or copy
+        them before the next `record`.
+
+    Examples
+    --------
+    >>> from sampling.samplers import InfoBatchSampler
+    >>> full = full_state(InfoBatchSampler(8, num_epochs=4))
+    >>> sorted(full), sorted(full["arrays"])
+    (['arrays', 'notes', 'state'], ['scores'])
+    """
+    state = sampler.state_dict(consumed)  # refuses before any rank waits for another
+    inner = _inner(sampler)
+    inner._report_device_indices()
+    exposure = inner._options.exposure
+    if inner.dynamic or inner._pending or exposure is not None:
+        inner._exchange(f"save_state at {state['consumed']} of epoch {state['epoch']}")
+    arrays = dict(inner._arrays())
+    if exposure is not None:
+        arrays["exposure"] = exposure.counts
+    return {"state": state, "notes": inner._notes(), "arrays": arrays}
+
+
+def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
+    """Go to where `full_state` was taken; the next `iter` deals what was not yet trained on.
+
+    Every rank loads the same full state. Loading twice is loading once, and a loader or a callback
+    may load the light state on top.
+
+    Parameters
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+        Made with the same data and arguments; ranks, workers and a plain batch size may differ.
+    full : mapping
+        What `full_state` returned.
+
+    Raises
+    ------
+    StateError
+        If the state is of another class, data, seed or other arguments, or its arrays do not make
+        the plan that it names. The sampler stays as it was.
+    """
+    missing = {"state", "notes", "arrays"} - set(full)
+    if missing:
+        raise StateError(f"full must have the keys of full_state(), missing {sorted(missing)}")
+    state, arrays, inner = full["state"], full["arrays"], _inner(sampler)
+    inner._check_own(state)
+    exposure = inner._options.exposure
+    if exposure is not None:
+        exposure.check(arrays.get("exposure"))
+    if state["plan"] is not None:
+        epoch = state["epoch"]
+        plan = inner._as_plan(epoch, inner._table_from(epoch, arrays))
+        _check_made(plan, state)
+        inner._adopt(arrays, full["notes"])
+        inner.epoch, inner._plans = epoch, {epoch: plan}
+    sampler.load_state_dict(state)
+    if exposure is not None:
+        exposure.restore(arrays["exposure"])
+
+
+def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None:
+    """Write the full state of a sampler to one file.
+
+    Every rank must call it, with the same `consumed`; rank 0 writes, and no rank returns before the
+    file is there. It is written beside its place and moved there whole: an interruption leaves the
+    old one.
+
+    Parameters
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+    path : str or pathlib.Path
+        Its folder must exist. The format is safetensors, with the light state as JSON in the
+        header, and a checksum.
+    consumed : int, default 0
+        Draws of this epoch that were trained on, by all ranks together; see
+        `EpochSampler.consumed_after`.
+
+    Notes
+    -----
+    Cost        5 N bytes of file for a loss-based pruner, 1 to 2 s for 10^8 samples on a local
+                disk; static samplers write less than 2 KiB. No copy of the arrays is made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sampling.samplers import ShuffleSampler
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "sampler.safetensors")
+    ...     save_state(ShuffleSampler(10, seed=1), path, consumed=4)
+    ...     sampler = ShuffleSampler(10, seed=1)
+    ...     load_state(sampler, path)
+    >>> sampler.remaining
+    6
+    """
+    full, inner = full_state(sampler, consumed), _inner(sampler)
+    written = False
+    try:
+        if this_rank(inner._options.process_group) == 0:
+            _write(full, Path(path))
+        written = True
+    finally:  # also where the disk is full: nobody waits for a file that will not come
+        found = inner._meet(f"save_state to {Path(path).name}", own_written=int(written))
+    if not found["own_written"].all():
+        raise RuntimeError(f"rank 0 could not write {path}: see its error")
+
+
+def _write(full: Mapping[str, Any], path: Path) -> None:
+    """Write a full state beside its place, and move it there."""
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in full["arrays"].items()}
+    text = json.dumps({"state": full["state"], "notes": full["notes"]}, sort_keys=True)
+    header = {_HEADER: text, "checksum": _checksum(text, arrays)}
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(arrays, beside, metadata=header)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_state(sampler: AnySampler, path: str | Path) -> None:
+    """Read a file of `save_state` and go to where it was written; see `load_full_state`.
+
+    Parameters
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+    path : str or pathlib.Path
+
+    Raises
+    ------
+    StateError
+        If the file is cut short, damaged or of something else. The sampler stays as it was.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise StateError(f"{path} must be a whole file of save_state, got: {error}") from error
+    text = header.get(_HEADER)
+    if text is None:
+        raise StateError(f"{path} must be a file of save_state, got a header of {sorted(header)}")
+    if _checksum(text, arrays) != header.get("checksum"):
+        raise StateError(f"{path} must have the checksum in its header, got another: it is damaged")
+    load_full_state(sampler, {**json.loads(text), "arrays": arrays})
+
+
+def _inner(sampler: AnySampler) -> "EpochSampler":
+    """Return the sampler of draws, which has the plan and the scores."""
+    return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
+
+
+def _check_made(plan: Plan, state: Mapping[str, Any]) -> None:
+    if plan.digest() != state["plan"]:
+        raise StateError(
+            f"the arrays must make plan {state['plan']}, got {plan.digest()}: they are not those "
+            "that belong to this state"
+        )
+
+
+def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    parts = [part for name in sorted(arrays) for part in (name, arrays[name])]
+    return fingerprint(text, *parts)
