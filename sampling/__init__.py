@@ -1,8 +1,10 @@
 """Which samples to use, how often, in what order and with what weight, for PyTorch.
 
 sampling.samplers      what to draw next: samplers for `DataLoader`
-sampling.scores        how hard each sample is: the score table
+sampling.scores        how hard each sample is: the score table; how often each was trained on
 sampling.clustering    k-means on faiss, seeded and checked
+sampling.integrations  Lightning, Hugging Face, accelerate, torchdata: nothing replaced or lost
+sampling.testing       what a sampler must survive, as checks for anybody's
 sampling.bench         which sampler, at which cost, keeps how much accuracy
 sampling.Indexed       a dataset that yields (index, sample)
 sampling.Selection     chosen samples with their weights
@@ -15,13 +17,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bench, clustering, distributed, samplers, scores
+    from . import bench, clustering, distributed, integrations, samplers, scores, testing
     from .samplers._indexed import Indexed
     from .types import Selection
 
 __version__ = "0.1.0"
 _CLASSES = {"Indexed": ".samplers._indexed", "Selection": ".types"}
-__all__ = ["Indexed", "Selection", "bench", "clustering", "distributed", "samplers", "scores"]
+__all__ = [
+    "Indexed",
+    "Selection",
+    "bench",
+    "clustering",
+    "distributed",
+    "integrations",
+    "samplers",
+    "scores",
+    "testing",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # modules and a class

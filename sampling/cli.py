@@ -105,6 +105,50 @@ def bench(  # noqa: PLR0913  # one parameter for each option
         raise typer.Exit(_INTERRUPTED)
 
 
+@app.command()
+def contracts(
+    samplers: Annotated[
+        str | None, typer.Option(help="Names, with commas; all of the package by default.")
+    ] = None,
+    loaders: Annotated[
+        str | None,
+        typer.Option(
+            help="Of DataLoader, StatefulDataLoader, Lightning, accelerate, HF Trainer; all."
+        ),
+    ] = None,
+    workers: Annotated[str, typer.Option(help="Numbers of loader workers, with commas.")] = "0,2",
+    ranks: Annotated[str, typer.Option(help="Numbers of processes: 1, 2 or both.")] = "1,2",
+    out: Annotated[Path | None, typer.Option(help="File for the cells, as JSON.")] = None,
+) -> None:
+    """Stop and resume every sampler in every loader, and compare with unbroken runs.
+
+    Needs the extras stateful, lightning and hf. Exit code 1 if a cell fails.
+    """
+    from tqdm import tqdm
+
+    from . import testing
+    from .errors import MissingExtraError
+
+    try:
+        cells = testing.cells(
+            *(None if names is None else _words(names) for names in (samplers, loaders)),
+            workers=[_parse(int, "workers", word) for word in _words(workers)],
+            ranks=[_parse(int, "ranks", word) for word in _words(ranks)],
+        )
+        with tqdm(total=len(cells), disable=None, unit=" runs") as bar:
+            found = testing.run_cells(cells, bar.update)
+    except (ValueError, MissingExtraError) as error:
+        _refuse(str(error))
+    print(testing.matrix_table(found))
+    if out is not None:
+        testing.write_matrix(found, out)
+    failed = {case: text for case, text in found.items() if text}
+    for case, text in failed.items():
+        print(f"{case}: {text}")
+    if failed:
+        raise typer.Exit(1)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 

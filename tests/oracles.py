@@ -6,6 +6,7 @@ so that a kernel and its twin cannot share a mistake. The headers of `sampling/k
 them, and `tests/house/test_kernels.py` reads those names.
 """
 
+import heapq
 import math
 from collections import Counter, deque
 
@@ -285,6 +286,123 @@ def update_by_loop(scores, indices, losses, ema):
     return np.array(list(table.values()), np.float32), written, skipped
 
 
+def counts_by_counter(counts, indices):
+    """Counts that were 0 to 255, and how often each index came since; at most 255."""
+    came = Counter(indices.tolist())
+    return np.array([min(255, c + came[i]) for i, c in enumerate(counts.tolist())], np.uint8)
+
+
 def uniform_in_integers(key, n):
     """The upper 24 bits of each value, as a fraction of 2**24."""
     return np.array([(value_in_integers(key, i) >> 40) / 2**24 for i in range(n)], np.float32)
+
+
+# ---------------------------------------------------------------------- kernels/_digest.py
+
+
+def checksum_by_words(words, key):
+    """The sum, in Python's integers, of each word hashed with its place."""
+    places = ((key + number * 0x9E3779B97F4A7C15) % 2**64 for number in range(len(words)))
+    mixed = (mix_in_integers(int(word) ^ place) for word, place in zip(words, places, strict=True))
+    return (key + sum(mixed)) % 2**64
+
+
+# ---------------------------------------------------------------------- kernels/_blocks.py
+
+
+def trade_by_sets(one, other, key):
+    """(one, other) after a trade: whose classes only one batch has are dealt out as from a hat."""
+    kept = set(one) & set(other)
+    hat = [c for c in one if c not in kept] + [c for c in other if c not in kept]
+    half = len(hat) // 2
+    for i in range(half):
+        j = i + below_in_integers(value_in_integers(key, i), len(hat) - i)
+        hat[i], hat[j] = hat[j], hat[i]
+    mine, theirs = iter(hat[:half]), iter(hat[half:])
+    return (
+        [c if c in kept else next(mine) for c in one],
+        [c if c in kept else next(theirs) for c in other],
+    )
+
+
+def mix_by_sets(batches, sweeps, key):
+    """The table after all sweeps: batches in random order, the 1st with the 2nd, 3rd with 4th."""
+    table = [list(batch) for batch in np.asarray(batches).tolist()]
+    for sweep in range(sweeps):
+        sweep_key = value_in_integers(key, sweep)
+        order = shuffle_in_integers(sweep_key, len(table)).tolist()
+        for pair, (i, j) in enumerate(zip(order[0::2], order[1::2], strict=False)):
+            pair_key = value_in_integers(sweep_key, len(table) + pair)
+            table[i], table[j] = trade_by_sets(table[i], table[j], pair_key)
+    return np.array(table)
+
+
+def pass_by_swapping(order, begun, block, key):
+    """A shuffle in which the samples begun with leave the head for the first free places behind."""
+    n = len(order)
+    if n <= 65_536:
+        after = shuffle_in_integers(key, n).tolist()
+    else:
+        after = permute_in_integers(key, n, range(n)).tolist()
+    if begun == 0:
+        return np.array(after, np.int64)
+    taken = set(order[-begun:])
+    head = block - begun
+    leave = [i for i in range(head) if after[i] in taken]
+    free = [i for i in range(head, n) if after[i] not in taken]
+    for i, j in zip(leave, free, strict=False):
+        after[i], after[j] = after[j], after[i]
+    return np.array(after, np.int64)
+
+
+def blocks_by_walking(members, starts, draws, block, key):
+    """Class after class, shuffle after shuffle; a seam inside a block is mended."""
+    out = []
+    for c, wanted in enumerate(draws):
+        group = members[starts[c] : starts[c + 1]]
+        class_key = value_in_integers(key, c)
+        order, run, number = np.arange(len(group)), [], 0
+        while len(run) < wanted:
+            begun = len(run) % block if len(group) >= block else 0
+            pass_key = value_in_integers(class_key, number)
+            order = pass_by_swapping(order.tolist(), begun, block, pass_key)
+            run.extend(group[order].tolist())
+            number += 1
+        out.extend(run[:wanted])
+    return np.array(out, np.int64)
+
+
+def bands_by_bisection(lengths, ratio):
+    """Where each band begins, and N: the next one is at the first sample that is too short."""
+    starts, at = [], 0
+    while at < len(lengths):
+        starts.append(at)
+        at = int(np.searchsorted(-(lengths * ratio), -lengths[at], side="right"))
+    return np.array([*starts, len(lengths)])
+
+
+def pack_by_counting(starts, sizes):
+    """Where each batch begins, and N: a table says for each place how far a batch from it goes."""
+    reach = np.repeat(sizes, np.diff(starts))
+    cuts = [0]
+    while cuts[-1] < len(reach):
+        cuts.append(min(cuts[-1] + int(reach[cuts[-1]]), len(reach)))
+    return np.array(cuts)
+
+
+def loads_by_queue(lengths, most, count):
+    """(loads, batch of each sample) with a priority queue of (load, batch)."""
+    queue = [(0.0, batch) for batch in range(count)]
+    out, loads = [], [0.0] * count
+    for length in lengths.tolist():
+        load, batch = heapq.heappop(queue)
+        out.append(batch)
+        loads[batch] = load + length
+        if out.count(batch) < most:
+            heapq.heappush(queue, (loads[batch], batch))
+    return np.array(loads), np.array(out)
+
+
+def groups_by_concatenating(members, starts, order):
+    """The groups named by `order`, each whole."""
+    return np.concatenate([members[starts[g] : starts[g + 1]] for g in order])

@@ -1,6 +1,7 @@
 """Kernels for samples in groups (classes, clusters, domains): group, deal, schedule.
 
-Callers: samplers/_groups.py, samplers/_cluster_clip.py.
+Callers: samplers/_groups.py, samplers/_cluster_clip.py, samplers/_class_blocks.py,
+samplers/_token_budget.py, samplers/_two_streams.py.
 
 Contract, the same for every kernel in this file
     Checked   Codes are in [0, C), or -1 for "in no group"; no group is empty; quotas are >= 0.

@@ -6,7 +6,8 @@ the other, modulo that half's own size. The pairs overshoot n by less than a, so
 the rare result >= n costs next to nothing, just above a power of two as anywhere.
 Source: Black and Rogaway (CT-RSA 2002), generalised Feistel and cycle walking.
 
-Callers: samplers/_order.py, kernels/_groups.py, kernels/_draw.py, clustering/_kmeans.py.
+Callers: samplers/_order.py, kernels/_groups.py, kernels/_draw.py, kernels/_blocks.py,
+clustering/_kmeans.py.
 
 Contract, the same for every kernel in this file
     Checked   0 <= position < n <= 2**62. A kernel checks nothing and raises nothing.

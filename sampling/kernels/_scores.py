@@ -1,16 +1,17 @@
 """Kernels of the score table.
 
-Callers: scores/_table.py, samplers/_objective.py, samplers/_tables.py,
+Callers: scores/_table.py, scores/_exposure.py, samplers/_objective.py, samplers/_tables.py,
 samplers/_dynamic_random.py, samplers/_repeat_factor.py, samplers/_sensitivity.py.
 
 Contract, the same for every kernel in this file
-    Checked   `update` relies on `first_outside` having returned -1 for the same indices.
-    Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64.
+    Checked   `update` and `count_up` rely on `first_outside` having returned -1 for the indices.
+    Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64. Counts uint8 (N,).
     Threads   Serial.
 
 kernel         reads                         writes           time   oracle
 first_outside  indices (B,), n               -                O(B)   outside_by_numpy
 update         indices (B,), losses (B,)     scores, touched  O(B)   update_by_loop
+count_up       indices (B,)                  counts, own      O(B)   counts_by_counter
 fill_uniform   key                           out (N,)         O(N)   uniform_in_integers
 """
 
@@ -58,6 +59,21 @@ def update(
         if touched.size > 0:
             touched[i] = True
     return skipped
+
+
+@kernel
+def count_up(counts: NDArray[np.uint8], own: NDArray[np.uint8], indices: NDArray[np.int64]) -> None:
+    """Add 1 to the count of each index, once for each time that it occurs; 255 stays 255.
+
+    counts : uint8 (N,)
+    own    : uint8 (N,) or (0,)  counted in the same way; empty when nobody merges
+    """
+    for j in range(indices.size):
+        i = indices[j]
+        if counts[i] < 255:
+            counts[i] += 1
+        if own.size > 0 and own[i] < 255:
+            own[i] += 1
 
 
 @kernel

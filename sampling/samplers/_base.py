@@ -89,6 +89,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._start = 0
         self._pending = False  # something was given that counts from the next `set_epoch` on
         self._warned = False
+        self._last: tuple[int, str] | None = None  # epoch and plan before the running one
         self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._fingerprint = ""
         self._plans: dict[int, Plan] = {}
@@ -133,6 +134,8 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         if self.dynamic or self._pending or self._options.exposure is not None:
             self._exchange(f"set_epoch({epoch})")
         self._before_plan(epoch)
+        running = self._plans.get(self.epoch)
+        self._last = None if running is None else (self.epoch, running.name)
         plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
         self.epoch, self._plans, self._start = epoch, plans, 0
 

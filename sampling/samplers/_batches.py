@@ -7,12 +7,13 @@ resume, scores, weights and `reduce` stay in one place, the sampler inside.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Sampler
 
 from .. import _check
 from ._base import EpochSampler
 from ._cuts import Cuts, EqualCuts, GivenCuts
-from ._iterate import Batches, EpochIterator, Pass
+from ._iterate import Batches, EpochIterator, Pass, cut
 from ._plan import Plan
 
 
@@ -95,6 +96,26 @@ class EpochBatchSampler(Sampler[list[int]]):
         cuts = self._cuts(plan.epoch, sampler._start)
         count = self._share(cuts.count if cuts.whole else 0)
         return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count)
+
+    def batches(self, epoch: int, start: int = 0, stop: int | None = None) -> list[list[int]]:
+        """Return batches `start` to `stop` of an epoch's global order, whatever the rank.
+
+        Parameters
+        ----------
+        epoch : int
+            Any epoch of a static sampler; of a dynamic one only the epoch that is planned.
+        start, stop : int, default 0 and the number of batches
+            0 <= start <= stop <= number of batches, all ranks together.
+
+        Returns
+        -------
+        list of list of int
+        """
+        epoch = _check.epoch(epoch)
+        cuts = self._cuts(epoch)
+        stop = cuts.whole if stop is None else _check.integer("stop", stop, 0, cuts.whole + 1)
+        start = _check.integer("start", start, 0, stop + 1)
+        return cut(self.sampler._plan(epoch), cuts, np.arange(start, stop, dtype=np.int64))
 
     # ------------------------------------------------------------------ length
 

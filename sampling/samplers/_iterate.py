@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 import numpy as np
 from typing_extensions import Self
 
+from ..types import Indices
 from ._plan import CHUNK, Plan
 
 if TYPE_CHECKING:
@@ -107,17 +108,24 @@ class Batches(Pass[list[int]]):
     def _deal(self) -> list[list[int]]:
         stop = min(self._made + self._at_a_time, self.count)
         numbers = self._rank + np.arange(self._made, stop, dtype=np.int64) * self._world
-        starts, stops = self._cuts(numbers)
-        ends = np.cumsum(stops - starts)
-        before = np.concatenate([[0], ends[:-1]])
-        positions = np.arange(ends[-1]) + np.repeat(starts - before, stops - starts)
-        flat = self.plan.draws(positions).tolist()
-        return [flat[a:b] for a, b in zip(before.tolist(), ends.tolist(), strict=True)]
+        return cut(self.plan, self._cuts, numbers)
 
     @property
     def consumed(self) -> int:
         """See `Pass`."""
         return self._cuts.position(self.taken * self._world)
+
+
+def cut(plan: Plan, cuts: "Cuts", numbers: Indices) -> list[list[int]]:
+    """Return the batches of these numbers: int64 (m,) -> m lists of Python ints."""
+    if numbers.size == 0:
+        return []
+    starts, stops = cuts(numbers)
+    ends = np.cumsum(stops - starts)
+    before = np.concatenate([[0], ends[:-1]])
+    positions = np.arange(ends[-1]) + np.repeat(starts - before, stops - starts)
+    flat = plan.draws(positions).tolist()
+    return [flat[a:b] for a, b in zip(before.tolist(), ends.tolist(), strict=True)]
 
 
 class Dealer(Protocol):

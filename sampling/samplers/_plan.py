@@ -21,7 +21,7 @@ class Plan:
         self.finished = False
         self.devices: dict[torch.device, DeviceWeights] = {}
         self._order = None if table.ordered else Permutation(table.size, key)
-        self._digest = ""
+        self.name = ""  # what `digest` returned, if it was asked
 
     def draws(self, positions: Indices) -> Indices:
         """Return the sample at each position of the epoch: int64 (m,) -> int64 (m,)."""
@@ -29,9 +29,9 @@ class Plan:
 
     def digest(self) -> str:
         """Return 16 hex digits that tell this plan's draws from another's; computed once."""
-        if not self._digest:
-            self._digest = fingerprint(self.table.size, *self.table.parts())
-        return self._digest
+        if not self.name:
+            self.name = fingerprint(self.table.size, *self.table.parts())
+        return self.name
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the copies on devices: they are made again where they are needed."""

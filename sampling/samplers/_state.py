@@ -32,6 +32,7 @@ class Resumable:
     num_samples: int
     epoch: int
     _start: int
+    _last: "tuple[int, str] | None"
     _fingerprint: str
     _plans: "dict[int, Plan]"
 
@@ -100,6 +101,8 @@ class Resumable:
         epoch, consumed, digest = _check.epoch(state["epoch"]), state["consumed"], state["plan"]
         if self.dynamic and digest is None:
             return self._wait_for(epoch, consumed)
+        if self.dynamic and consumed == 0 and (epoch, digest) == self._last:
+            return None  # a loader at the end of an epoch says so, besides saying that it is over
         self._check_plan(epoch, digest)
         self._check_consumed(epoch, consumed)
         self._plans = {each: plan for each, plan in self._plans.items() if each == epoch}

@@ -58,7 +58,7 @@ def plans_part_ways(rank):
     sampler.set_epoch(1)
     if rank == 1:  # as a cosmic ray would
         sampler._plans[1].table.codes[:8] = 1
-        sampler._plans[1]._digest = ""
+        sampler._plans[1].name = ""
     sampler.record(np.unique(sampler.indices(1)), np.ones(np.unique(sampler.indices(1)).size))
     return message_of(lambda: sampler.set_epoch(2))
 

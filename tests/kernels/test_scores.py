@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sampling.kernels._scores import fill_uniform, first_outside, update
+from sampling.kernels._scores import count_up, fill_uniform, first_outside, update
 
 keys = st.integers(0, 2**64 - 1)
 some = settings(deadline=None, derandomize=True, max_examples=100)
@@ -78,6 +78,39 @@ def test_float64_losses_are_rounded_to_float32():
 def test_with_ema_1_a_score_of_any_size_is_replaced():
     after = check_update([3e38, np.nan], [(0, 1.0), (1, 3e38)], 1.0)
     np.testing.assert_array_equal(after, np.array([1.0, 3e38], np.float32))
+
+
+# ---------------------------------------------------------------------- count_up
+
+
+def check_counts(before, indices):
+    before, indices = np.array(before, np.uint8), np.array(indices, np.int64)
+    expected = oracles.counts_by_counter(before, indices)
+    for own in (np.zeros(before.size, np.uint8), np.full(before.size, 254, np.uint8)):
+        counts, owned = before.copy(), oracles.counts_by_counter(own, indices)
+        count_up(counts, own, indices)
+        np.testing.assert_array_equal(counts, expected)
+        np.testing.assert_array_equal(own, owned)
+        assert own.dtype == counts.dtype == np.uint8
+    counts = before.copy()
+    count_up(counts, np.zeros(0, np.uint8), indices)
+    np.testing.assert_array_equal(counts, expected)
+
+
+@some
+@given(
+    st.lists(st.sampled_from([0, 1, 7, 253, 254, 255]), min_size=8, max_size=8),
+    st.lists(st.integers(0, 7), max_size=20),
+)
+@example([0] * 8, [])
+@example([0] * 8, [3, 3, 3, 0])  # the same sample again and again
+@example([253] * 8, [5, 5, 5, 5])
+def test_counts_equal_a_counter(before, indices):
+    check_counts(before, indices)
+
+
+def test_a_count_stops_at_255():
+    check_counts([0, 0], [1] * 1000)
 
 
 # ---------------------------------------------------------------------- fill_uniform

@@ -155,3 +155,15 @@ def test_large_batches_and_chunks_meet_without_a_seam():
     assert list(EpochBatchSampler(ShuffleSampler(9000), 1))[8999] == [
         int(ShuffleSampler(9000).indices(0)[8999])
     ]
+
+
+@every
+def test_batches_are_there_without_walking(factory):
+    sampler = run_to(factory(num_replicas=2, rank=1), 2)
+    batches = EpochBatchSampler(sampler, 7)
+    whole = cut(sampler.indices(2).tolist(), 7)
+    assert batches.batches(2) == whole
+    assert batches.batches(2, 1, 3) == whole[1:3]
+    assert batches.batches(2, 1, 1) == []
+    with pytest.raises(ValueError, match="stop must be in"):
+        batches.batches(2, 0, len(whole) + 1)

@@ -1,0 +1,236 @@
+"""Hugging Face accelerate: each batch is dealt to one process, once.
+
+accelerate takes what a loader's sampler yields for the global order and deals it to the processes
+itself. That suits samplers made with num_replicas=1. A sampler that deals to the ranks already must
+be left alone, and batches of several sizes must not carry a `batch_size`.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import BatchSampler
+
+from .. import _optional
+from ..samplers import EpochBatchSampler
+from ._chain import AnySampler, find_chain
+
+_data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.integrations")
+
+
+def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # accelerate's classes
+    """Prepare a loader as `accelerator.prepare` does, and deal each batch to one process, once.
+
+    With a sampler of ours made with num_replicas=1 (the global order) this is
+    `accelerator.prepare(loader)`: accelerate deals batch i to process i % W. With one that deals to
+    the ranks itself (num_replicas = the number of processes, the default once torch.distributed
+    runs) accelerate's dealing is turned off; `prepare` alone would shard it twice. The last round
+    is completed from the front of the epoch, also in an epoch that was resumed. Batch samplers of
+    any origin are watched: a `batch_size` that does not hold for all batches is refused.
+
+    Parameters
+    ----------
+    accelerator : accelerate.Accelerator
+    loader : torch.utils.data.DataLoader
+        With our sampler as `sampler=` or `batch_sampler=`; may be prepared already.
+
+    Returns
+    -------
+    torch.utils.data.DataLoader
+        The prepared loader. Call `set_epoch(epoch)` on it before each pass, also where it goes on
+        from `skip_first_batches`: `iter` hands the sampler the loader's own epoch count.
+
+    Raises
+    ------
+    ValueError
+        If the sampler deals to another number of ranks than there are processes, or as another
+        rank; if it deals to ranks and accelerate is told to dispatch or to split batches. From
+        `iter`, if a batch has another size than `batch_size` and is not the last: accelerate would
+        leave out samples without a word.
+
+    Notes
+    -----
+    Order       Scores still merge over all processes with num_replicas=1: `set_epoch` exchanges
+                them over the process group, whoever deals the batches. To resume, restore the
+                sampler and call `loader.set_epoch(its epoch)`; nothing has to be skipped.
+    Cost        A Python step per batch.
+
+    Examples
+    --------
+    >>> from accelerate import Accelerator
+    >>> from torch.utils.data import DataLoader
+    >>> from sampling.samplers import ShuffleSampler
+    >>> sampler = ShuffleSampler(6, seed=0, num_replicas=1)
+    >>> loader = DataLoader(range(6), batch_size=2, sampler=sampler)
+    >>> loader = prepare_loader(Accelerator(cpu=True), loader)
+    >>> loader.set_epoch(3)
+    >>> sampler.epoch, sorted(index for batch in loader for index in batch.tolist())
+    (3, [0, 1, 2, 3, 4, 5])
+    """
+    chain = find_chain(loader)
+    processes = accelerator.num_processes
+    dealing = chain is not None and chain.sampler.num_replicas > 1
+    if chain is not None and dealing:
+        _check_rank(chain.sampler, processes, accelerator.process_index)
+        for option in ("dispatch_batches", "split_batches"):
+            if getattr(accelerator, option):
+                raise ValueError(
+                    f"{option} must be False for a sampler that deals to ranks itself, got True: "
+                    "or make the sampler with num_replicas=1"
+                )
+    prepared = accelerator.prepare(loader)
+    shard = _shard(prepared)
+    if shard is not None and dealing:
+        # One process and no batch size: then the wrapper passes every batch on as it is. With a
+        # batch size it would fill up the last batch from the front of the epoch.
+        shard.num_processes, shard.process_index, shard.batch_size = 1, 0, None
+    elif shard is not None and shard.batch_size is not None and _is_foreign(shard.batch_sampler):
+        shard.batch_sampler = EqualBatches(shard.batch_sampler)
+    complete_rounds(prepared)
+    return prepared
+
+
+def check_prepared(loader: Any) -> None:  # noqa: ANN401  # any loader
+    """Refuse a prepared loader whose sampler deals to ranks that accelerate deals to again.
+
+    Parameters
+    ----------
+    loader : torch.utils.data.DataLoader
+        What `accelerator.prepare` returned, or the training loader of a `Trainer`.
+
+    Raises
+    ------
+    ValueError
+        If each process would see only 1 / W of its own share.
+    """
+    chain = find_chain(loader)
+    if chain is None or chain.sampler.num_replicas == 1 or chain.processes == 1:
+        return
+    raise ValueError(
+        f"num_replicas must be 1 where accelerate deals the batches, got "
+        f"{chain.sampler.num_replicas}: {type(chain.sampler).__name__} deals to ranks and each of "
+        f"{chain.processes} processes would see a part of its own part. Make the sampler with "
+        "num_replicas=1 (scores still merge over all ranks), or prepare the loader with "
+        "sampling.integrations.prepare_loader"
+    )
+
+
+class Around:
+    """A batch sampler around another; what is not said here is the other's.
+
+    Parameters
+    ----------
+    batch_sampler : iterable of lists
+    """
+
+    def __init__(self, batch_sampler: Any) -> None:  # noqa: ANN401  # anything that yields batches
+        self.batch_sampler = batch_sampler
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        if name.startswith("__") or "batch_sampler" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.batch_sampler, name)
+
+
+class EqualBatches(Around):
+    """Pass batches on, and refuse those that accelerate would lose.
+
+    Of a batch sampler with a `batch_size` it keeps the batches of that size, and takes the first
+    one of another size for the last of the epoch.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        size, short = self.batch_size, False
+        for number, batch in enumerate(self.batch_sampler):
+            if short or len(batch) > size:
+                raise ValueError(
+                    f"batches must have {size} samples, the batch_size of "
+                    f"{type(self.batch_sampler).__name__}, all but the last, got another size in "
+                    f"batch {number - short}: accelerate would leave out samples; set batch_size "
+                    "to None where sizes vary"
+                )
+            short = len(batch) < size
+            yield batch
+
+
+class FullRounds(Around):
+    """Complete the last round of batches, one for each process, from the front of the epoch.
+
+    accelerate does that too, but from the front of the pass, which in a resumed epoch is somewhere
+    in its middle. `len` leaves out what is added, for accelerate rounds it up itself.
+
+    Parameters
+    ----------
+    batch_sampler : EpochBatchSampler, or BatchSampler around an EpochSampler
+    processes : int
+        Batches in a round.
+    """
+
+    def __init__(self, batch_sampler: Any, processes: int) -> None:  # noqa: ANN401
+        super().__init__(batch_sampler)
+        self.processes = processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # All that depends on the epoch is read now, not at the first `next`.
+        size = self.batch_size
+        if size is None:
+            own = self.batch_sampler
+            whole = len(own)  # the global order: one rank
+            front = own.batches(own.epoch, 0, min(whole, self.processes))
+            return self._with_batches(iter(own), front)
+        sampler = self.sampler
+        draws = sampler.consumed_after(2**62, 1)
+        padding = sampler.indices(sampler.epoch, 0, min(draws, size * self.processes)).tolist()
+        return self._with_draws(iter(self.batch_sampler), size, itertools.cycle(padding))
+
+    def _with_draws(
+        self, batches: Iterator[list[int]], size: int, padding: Iterator[int]
+    ) -> Iterator[list[int]]:
+        count = 0
+        for count, batch in enumerate(batches, 1):  # noqa: B007  # counted to the end
+            short = size - len(batch)
+            yield [*batch, *itertools.islice(padding, short)] if short else batch
+        for _ in range(-count % self.processes):
+            yield list(itertools.islice(padding, size))
+
+    def _with_batches(
+        self, batches: Iterator[list[int]], front: list[list[int]]
+    ) -> Iterator[list[int]]:
+        count = 0
+        for count, batch in enumerate(batches, 1):  # noqa: B007
+            yield batch
+        yield from itertools.islice(itertools.cycle(front), -count % self.processes)
+
+
+def complete_rounds(loader: Any) -> None:  # noqa: ANN401  # a prepared loader
+    """Let the last round of a pass over our sampler be completed from the front of the epoch."""
+    shard, chain = _shard(loader), find_chain(loader)
+    if shard is None or chain is None or isinstance(shard.batch_sampler, Around):
+        return
+    if chain.processes > 1 and chain.even and not chain.drop_last:
+        shard.batch_sampler = FullRounds(shard.batch_sampler, 1 if chain.split else chain.processes)
+
+
+def _is_foreign(batch_sampler: object) -> bool:
+    """Return whether a batch sampler is neither ours nor torch's, whose sizes are known."""
+    known = isinstance(batch_sampler, EpochBatchSampler | Around)
+    return not known and type(batch_sampler) is not BatchSampler
+
+
+def _shard(loader: Any) -> Any:  # noqa: ANN401  # accelerate's BatchSamplerShard, or None
+    """Return accelerate's wrapper that deals batches to processes, if the loader has one."""
+    for node in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
+        if isinstance(node, _data_loader.BatchSamplerShard):
+            return node
+    return None
+
+
+def _check_rank(sampler: AnySampler, processes: int, index: int) -> None:
+    if (sampler.num_replicas, sampler.rank) != (processes, index):
+        raise ValueError(
+            f"num_replicas and rank must be 1 and 0, or {processes} and {index} as accelerate has "
+            f"them, got {sampler.num_replicas} and {sampler.rank}"
+        )

@@ -1,0 +1,321 @@
+"""What a framework made of a loader: whether its sampler is still there, and does its work.
+
+Lightning and accelerate rebuild loaders, and say nothing where that undoes a sampler. This walks
+from the loader to its innermost sampler and compares. It imports no framework: their classes are
+told by name.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import DataLoader, DistributedSampler
+
+from ..distributed import world_size
+from ..samplers import EpochBatchSampler, EpochSampler
+from ._loader_chain import core_of, is_a, is_stock, path_to_indexed, ranks_of, walk
+
+_LIGHTNING = "construct Trainer(use_distributed_sampler=False)"
+_ACCELERATE = (
+    "make the sampler with num_replicas=1 (scores still merge over all ranks), or prepare the "
+    "loader with sampling.integrations.prepare_loader"
+)
+
+
+@dataclass(frozen=True)
+class LoaderProblem:
+    """One thing in a loader that keeps its sampler from doing its work.
+
+    Attributes
+    ----------
+    problem : str
+        One of "replaced", "reshuffled", "sharded twice", "not sharded", "batch size lost", "epoch
+        not delivered", "state hidden", "not outermost", "out of order".
+    where : str
+        The place, as an expression: `loader.batch_sampler.sampler`.
+    found : str
+        What is there, and what comes of it.
+    advice : str
+        What to do.
+    """
+
+    problem: str
+    where: str
+    found: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}, at {self.where}: {self.found}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class LoaderReport:
+    """What `check_loader` found; true if that is anything.
+
+    Attributes
+    ----------
+    chain : str
+        The classes from the loader to its innermost sampler.
+    problems : tuple of LoaderProblem
+    """
+
+    chain: str
+    problems: tuple[LoaderProblem, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.problems)
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    def __iter__(self) -> Iterator[LoaderProblem]:
+        return iter(self.problems)
+
+    def __str__(self) -> str:
+        head = f"{len(self.problems) or 'no'} problem{'s' * (len(self) != 1)} in {self.chain}"
+        return "\n".join([head, *(f"  {each}" for each in self.problems)])
+
+    def raise_for_problems(self, *but: str) -> None:
+        """Raise if anything was found.
+
+        Parameters
+        ----------
+        *but : str
+            Problems that are known and let pass, such as "not sharded".
+
+        Raises
+        ------
+        ValueError
+            With the report as its message.
+        """
+        rest = tuple(each for each in self.problems if each.problem not in but)
+        if rest:
+            raise ValueError(str(LoaderReport(self.chain, rest)))
+
+
+def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN401  # any framework's
+    """Say what a framework, or the way it was built, did to a loader's sampler.
+
+    Call it on the loader that training really uses: after `accelerator.prepare(loader)`, on
+    `trainer.train_dataloader` inside a Lightning hook, on `trainer.get_train_dataloader()`.
+
+    Parameters
+    ----------
+    loader : torch.utils.data.DataLoader
+        Or what a framework made of one.
+    sampler : sampler or batch sampler, optional
+        The one that was given to the loader, ours or any other. Without it, "replaced" is reported
+        only where nothing but samplers of torch and the frameworks is left.
+
+    Returns
+    -------
+    LoaderReport
+        True if there are problems; prints as a list of them.
+
+    Raises
+    ------
+    TypeError
+        If `loader` has neither a sampler nor a batch sampler.
+
+    Notes
+    -----
+    Order       Nothing is iterated and nothing changed.
+    Cost        Microseconds.
+
+    Examples
+    --------
+    >>> from sampling.samplers import ShuffleSampler
+    >>> sampler = ShuffleSampler(6)
+    >>> print(check_loader(DataLoader(range(6), sampler=sampler)))
+    no problems in DataLoader > BatchSampler > ShuffleSampler
+    >>> report = check_loader(DataLoader(range(6), shuffle=True), sampler)
+    >>> [each.problem for each in report], bool(report)
+    (['replaced'], True)
+    """
+    look = _Look(loader, sampler)
+    checks: tuple[Callable[[], Iterator[LoaderProblem]], ...] = (
+        look.replaced,
+        look.batch_size_lost,
+        look.reshuffled,
+        look.sharded,
+        look.epoch_not_delivered,
+        look.state_hidden,
+        look.not_outermost,
+        look.out_of_order,
+    )
+    chain = " > ".join(type(node).__name__ for _, node in look.chain)
+    return LoaderReport(chain, tuple(problem for check in checks for problem in check()))
+
+
+class _Look:
+    """The chain from a loader to its innermost sampler, and the questions put to it."""
+
+    def __init__(self, loader: Any, sampler: Any) -> None:  # noqa: ANN401
+        while not isinstance(loader, DataLoader) and hasattr(loader, "_dataloader"):
+            loader = loader._dataloader  # Lightning Fabric's
+        if not (hasattr(loader, "sampler") or hasattr(loader, "batch_sampler")):
+            raise TypeError(
+                f"loader must be a DataLoader or what a framework made of one, got "
+                f"{type(loader).__name__}"
+            )
+        self.loader, self.given = loader, sampler
+        self.chain: list[tuple[str, Any]] = [("loader", loader), *walk(loader)]
+        self.end_path, self.end = self.chain[-1]
+        self.samplers = [node for _, node in self.chain[1:]]
+        self.shards = [
+            (path, node)
+            for path, node in self.chain
+            if is_a(node, "accelerate.BatchSamplerShard", "accelerate.DataLoaderDispatcher")
+        ]
+
+    @property
+    def ours(self) -> EpochSampler | None:
+        """The sampler of draws of this package, if it is in the chain."""
+        return self.end if isinstance(self.end, EpochSampler) else None
+
+    # ------------------------------------------------------------------ the questions
+
+    def replaced(self) -> Iterator[LoaderProblem]:
+        """Look for a sampler that is gone."""
+        if not self._is_replaced():
+            return
+        stands = type(self.end).__name__
+        found = f"a {stands} without a sampler in it; if the loader was given one, it is gone"
+        if self.given is not None:
+            found = f"{type(self.given).__name__} is gone and a {stands} stands in its place"
+        advice = "give the sampler to the loader as sampler= or batch_sampler="
+        if isinstance(self.end, DistributedSampler):
+            advice = f"Lightning does that to samplers in DDP: {_LIGHTNING}"
+        elif is_a(self.end, "accelerate.SeedableRandomSampler"):
+            advice = (
+                "accelerate does that to subclasses of torch's RandomSampler: derive from Sampler, "
+                "or set DataLoaderConfiguration(use_seedable_sampler=False)"
+            )
+        yield LoaderProblem("replaced", self.end_path, found, advice)
+
+    def batch_size_lost(self) -> Iterator[LoaderProblem]:
+        """Look for batches of a size that nobody asked for, or that are left out for their size."""
+        if self._is_replaced():
+            size = getattr(self.samplers[0], "batch_size", None)
+            wanted = getattr(self.given, "batch_size", None)
+            single = self.loader.batch_sampler is None and isinstance(self.end, DistributedSampler)
+            if single or (wanted is not None and size != wanted):
+                now = "single samples" if single else f"batches of {size}"
+                asked = "" if wanted is None else f" instead of {wanted}"
+                found = f"the loader hands out {now}{asked}, since its batch sampler is gone"
+                yield LoaderProblem("batch size lost", "loader", found, _LIGHTNING)
+        for path, node in self.shards:
+            cut = getattr(node, "batch_sampler", None)
+            if is_a(node, "accelerate.BatchSamplerShard") and node.batch_size is not None:
+                yield from _sizes_left_out(path, node.batch_size, cut, self.loader)
+
+    def reshuffled(self) -> Iterator[LoaderProblem]:
+        """Look for somebody who shuffles what the sampler had put in order."""
+        for (path, node), inside in zip(self.chain, self.samplers, strict=False):
+            if isinstance(node, DistributedSampler) and node.shuffle:
+                found = f"{type(node).__name__} shuffles what {type(inside).__name__} dealt, so "
+                found += "that its order, curriculum or batches are lost"
+                yield LoaderProblem("reshuffled", path, found, f"{_LIGHTNING}, or shuffle=False")
+
+    def sharded(self) -> Iterator[LoaderProblem]:
+        """Look for several who deal to ranks one after another, or for nobody who does."""
+        dealers = [(path, node, ranks_of(node)) for path, node in self.chain if ranks_of(node) > 1]
+        if len(dealers) > 1:
+            (path, outer, ranks), (_, inner, own) = dealers[0], dealers[-1]
+            found = (
+                f"{type(outer).__name__} deals to {ranks} processes what {type(inner).__name__} "
+                f"dealt to {own} ranks already: each sees a part of its part"
+            )
+            advice = _LIGHTNING if isinstance(outer, DistributedSampler) else _ACCELERATE
+            if advice == _ACCELERATE and not isinstance(inner, EpochSampler):
+                advice = f"let accelerate alone deal to ranks, without the {type(inner).__name__}"
+            yield LoaderProblem("sharded twice", path, found, advice)
+        if self.ours is not None and not dealers:
+            ranks = world_size(self.ours._options.process_group)
+            if ranks > 1:
+                found = f"num_replicas=1 on {ranks} ranks, so that each trains on the whole epoch"
+                advice = (
+                    "construct it after init_process_group or with num_replicas= and rank=, or let "
+                    "accelerate deal; ranks that shall see the same data take a process_group="
+                )
+                yield LoaderProblem("not sharded", self.end_path, found, advice)
+
+    def epoch_not_delivered(self) -> Iterator[LoaderProblem]:
+        """Look for a `set_epoch` of the loader that misses the sampler."""
+        target = core_of(self.end if self.given is None else self.given)
+        if not (hasattr(self.loader, "set_epoch") and hasattr(target, "set_epoch")):
+            return
+        # Where accelerate's loaders look: one, two and three deep.
+        outer = self.loader.batch_sampler
+        inner = getattr(outer, "batch_sampler", None)
+        reached = (outer, getattr(outer, "sampler", None), getattr(inner, "sampler", None))
+        if any(core_of(each) is target for each in reached):
+            return
+        if any(core_of(each) is target for each in self.samplers):
+            found = f"accelerate's set_epoch does not look as deep as the {type(target).__name__}"
+            advice = "call sampler.set_epoch(epoch) before each pass, or train with our callback"
+            yield LoaderProblem("epoch not delivered", self.end_path, found, advice)
+
+    def state_hidden(self) -> Iterator[LoaderProblem]:
+        """Look for a stateful loader that saves nothing of our sampler."""
+        base = getattr(self.loader, "base_dataloader", self.loader)
+        if self.ours is None or not is_a(base, "torchdata.StatefulDataLoader"):
+            return
+        outer = self.samplers[0]
+        wrapped = outer.sampler if is_a(outer, "torchdata.BatchSampler") else outer
+        if not isinstance(wrapped, EpochSampler | EpochBatchSampler):
+            found = f"{type(outer).__name__} has no state_dict, so that the loader's state lacks "
+            found += f"the epoch and the position of {type(self.ours).__name__}"
+            advice = "use sampler=sampler, or batch_sampler=EpochBatchSampler(sampler, ...)"
+            if type(outer).__module__.startswith("accelerate"):
+                advice = "save the sampler itself, with sampling.samplers.save_state"
+            yield LoaderProblem("state hidden", "loader.batch_sampler", found, advice)
+
+    def not_outermost(self) -> Iterator[LoaderProblem]:
+        """Look for a dataset that tells its index inside another one, which has its own."""
+        outer = getattr(self.loader, "dataset", None)
+        path = path_to_indexed("loader.dataset", outer)
+        if path not in {"", "loader.dataset"}:
+            found = f"Indexed inside {type(outer).__name__} tells indices of the inner dataset"
+            advice = "wrap last, as in Indexed(Subset(dataset, ...)), and make the sampler for that"
+            yield LoaderProblem("not outermost", path, found, advice)
+
+    def out_of_order(self) -> Iterator[LoaderProblem]:
+        """Look for workers that may overtake each other."""
+        if not getattr(self.loader, "in_order", True):
+            found = "with in_order=False batches come as workers finish them, so that neither "
+            found += "order nor position is what the sampler dealt"
+            advice = "leave in_order=True; it costs speed only where loading times vary widely"
+            yield LoaderProblem("out of order", "loader.in_order", found, advice)
+
+    # ------------------------------------------------------------------ behind them
+
+    def _is_replaced(self) -> bool:
+        if self.given is None:
+            return all(is_stock(node) for node in self.samplers)
+        inner = getattr(self.given, "sampler", None)
+        kept = inner is not None and any(node is inner for node in self.samplers)
+        return not any(
+            # Lightning makes batch samplers anew, around the same sampler if all went well.
+            node is self.given or (kept and type(node) is type(self.given))
+            for node in self.samplers
+        )
+
+
+def _sizes_left_out(path: str, size: int, cut: Any, loader: Any) -> Iterator[LoaderProblem]:  # noqa: ANN401
+    """Report a batch sampler whose batches cannot all have the size that accelerate counts on."""
+    name, now = type(cut).__name__, getattr(cut, "batch_size", None)
+    if is_stock(cut) and now == size:
+        return
+    found = ""
+    if now != size:
+        found = f"accelerate counts on batches of {size}, and {name} now says {now}"
+    elif not is_a(cut, "sampling.EpochBatchSampler", "sampling.EqualBatches"):  # sizes are known
+        source: Any = getattr(cut, "sampler", None)
+        draws = len(source if hasattr(source, "__len__") else loader.dataset)
+        if len(cut) not in {draws // size, -(-draws // size)}:
+            found = f"{name} has batch_size={size} but cuts {draws} samples into {len(cut)} batches"
+    if found:
+        found += ": accelerate leaves out batches of another size"
+        advice = "set batch_size=None on the batch sampler before prepare"
+        yield LoaderProblem("batch size lost", path, found, advice)

@@ -1,0 +1,391 @@
+"""Lightning: the sampler's position goes into the checkpoint, and back before the first batch.
+
+Lightning keeps the epoch and the number of batches, but builds the first iterator before it hands
+the epoch to the sampler, never skips what a plain `DataLoader` already dealt, and reads an epoch's
+length once. The callback does these three things, and refuses settings that would undo them.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ..errors import StateError
+from ..samplers import AdaptiveBatchSampler, full_state, load_full_state
+from ._lightning_loader import (
+    NO_SHARDING,
+    AnySampler,
+    Cut,
+    Lengths,
+    checked,
+    cut_of,
+    inner_of,
+    is_ours,
+    loader_of,
+    not_found,
+    refuse_hidden,
+)
+
+
+class LightningSamplerCallback(Callback):
+    """Let a Lightning run that was stopped go on with the very next sample.
+
+    Give it to `Trainer(callbacks=[...])` and the sampler to a `DataLoader` or torchdata's
+    `StatefulDataLoader`, as `sampler=` or `batch_sampler=`. Lightning's checkpoints then hold the
+    sampler's state with its scores, and `ckpt_path=` restores it. A `StatefulDataLoader` may
+    restore its own state as well; nothing is skipped twice.
+
+    Parameters
+    ----------
+    sampler : EpochSampler, EpochBatchSampler or callable
+        The sampler in the training loader. With several ranks it must be made after they were
+        started, in the `setup` of the data module or of the module; give a function then, that
+        takes the trainer and returns the sampler: `lambda trainer: trainer.datamodule.sampler`.
+    name : str, default "train"
+        Under which the checkpoint keeps the state. Two callbacks need two names.
+    restore_loader : bool, default True
+        Let a `StatefulDataLoader` restore its own state too, which may hold that of a dataset.
+        False if the loader is another one now, or has another number of workers, which it refuses.
+
+    Attributes
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+    name, restore_loader
+        As given.
+    consumed : int
+        Draws of this epoch trained on, by all ranks together, from the beginning of the epoch.
+    progress : float
+        The part of the run that is done, in [0, 1].
+
+    Raises
+    ------
+    TypeError
+        If the sampler is not of this package.
+    ValueError
+        When `fit` begins: if the training loader has another sampler, if Lightning would replace or
+        shard it (`use_distributed_sampler`), or if it deals to other ranks than the trainer's.
+    RuntimeError
+        If the batch size changes within an epoch, whose batches Lightning has counted.
+    StateError
+        If a checkpoint does not fit the sampler.
+
+    Notes
+    -----
+    Order       A resumed run deals what the unbroken one would have, from a checkpoint written
+                anywhere in an epoch, with accumulated gradients, or with another number of workers,
+                ranks or samples in a batch. (Lightning warns that a plain `DataLoader` is not
+                resumable; with this callback it is.) An epoch that `max_steps` or `should_stop`
+                ends is over once its `on_train_epoch_end` has run.
+    Cost        A checkpoint grows by 1 KiB; for dynamic samplers by their scores, 5 bytes a sample.
+                Ranks merge these when it is written, so every rank must be there, as Lightning asks
+                for anyway. One that a single rank of several writes because of an exception cannot
+                resume a dynamic sampler.
+    Gradients   Not touched. `Trainer.estimated_stepping_batches` takes every epoch to be as long as
+                the first; where lengths vary, let a schedule follow `progress`.
+
+    Lightning reads the number of batches when it builds its loaders. Shorter epochs are announced
+    to it, or their validation would be skipped. Before a longer one, which it would cut, its
+    `reload_dataloaders_every_n_epochs` is 1 until it has read the new length; then, and where you
+    set that flag, `LightningModule.on_train_epoch_end` finds the sampler at the next epoch.
+
+    A callback of `lightning.pytorch`; `pytorch_lightning`, its old name, calls it as well.
+
+    Examples
+    --------
+    >>> from sampling.samplers import ShuffleSampler
+    >>> callback = LightningSamplerCallback(ShuffleSampler(10, seed=0))
+    >>> callback.state_key
+    "LightningSamplerCallback{'name': 'train'}"
+    >>> callback.state_dict()["state"]["epoch"], callback.consumed, callback.name
+    (0, 0, 'train')
+    """
+
+    def __init__(
+        self,
+        sampler: AnySampler | Callable[[Trainer], AnySampler],
+        name: str = "train",
+        restore_loader: bool = True,
+    ) -> None:
+        super().__init__()
+        ours = is_ours(sampler)
+        self._sampler = checked(sampler) if ours or not callable(sampler) else None
+        self._find = None if ours else cast(Callable[[Trainer], AnySampler], sampler)
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, got {type(name).__name__}")
+        self.name = name
+        self.restore_loader = bool(restore_loader)
+        self._trainer: Trainer | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Take the next pass to begin now, at the position of the sampler."""
+        self._restored = False  # by a checkpoint, in this fit
+        self._begun = False  # a batch of the present pass was handed to the trainer
+        self._between = False  # one epoch is over and the next has not begun
+        self._before = 0  # batches that Lightning counts in this epoch from before the pass
+        self._cut: Cut = 1
+        self._batch_size = 0  # of adaptive batches, in this epoch
+        self._lengths = Lengths()
+        self._alone = False  # an exception is being handled: other ranks may not answer
+
+    # ------------------------------------------------------------------ what users read
+
+    @property
+    def sampler(self) -> AnySampler:
+        """The sampler; where a function was given, from the beginning of `fit` on."""
+        if self._sampler is None:
+            raise RuntimeError("sampler is known when fit has begun: a function will return it")
+        return self._sampler
+
+    @property
+    def consumed(self) -> int:
+        """Draws of the sampler's epoch trained on, by all ranks, since the epoch began."""
+        batches = self._counted().current.processed - self._before if self._begun else 0
+        if isinstance(self._cut, int):
+            return int(inner_of(self.sampler).consumed_after(batches, self._cut))
+        return self._cut.consumed_after(batches)
+
+    @property
+    def progress(self) -> float:
+        """The part of the run that is done, in [0, 1], whatever the lengths of its epochs.
+
+        The run has the sampler's `num_epochs`, else the trainer's `max_epochs`. As in
+        `LambdaLR(optimizer, lambda step: 1 - callback.progress)`, stepped with every batch.
+        """
+        sampler = inner_of(self.sampler)
+        epochs = getattr(sampler, "num_epochs", None)
+        if epochs is None and self._trainer is not None:
+            epochs = None if self._trainer.max_epochs == -1 else self._trainer.max_epochs
+        if self._is_over():
+            return float(sampler.progress(sampler.epoch + 1, 0, epochs))
+        return float(sampler.progress(sampler.epoch, self.consumed, epochs))
+
+    # ------------------------------------------------------------------ the checkpoint
+
+    @property
+    def state_key(self) -> str:
+        """Under which Lightning keeps the state: it has the name in it."""
+        return cast(str, self._generate_state_key(name=self.name))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the checkpoint keeps: JSON values and tensors. Every rank must call it.
+
+        Returns
+        -------
+        dict
+            What `full_state` returns, its arrays as tensors; "dealt", whether the epoch has no
+            batch left, and "over", whether Lightning will go on with the next one.
+        """
+        if self._sampler is None or not self._in_use():
+            return {}
+        last = self._begun and bool(self._counted().is_last_batch)
+        flags = {"over": self._is_over(), "dealt": self._between or last}
+        if self._alone:
+            return {**flags, "state": self.sampler.state_dict(self.consumed)}
+        full = full_state(self.sampler, self.consumed)
+        # Copied: a plugin may write the checkpoint while training goes on.
+        tensors = {name: torch.tensor(array) for name, array in full["arrays"].items()}
+        return {**flags, **full, "arrays": tensors}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to where the checkpoint was written. Every rank must call it.
+
+        Parameters
+        ----------
+        state_dict : dict
+            What the method of the same name without "load" returned.
+        """
+        state, sampler = state_dict["state"], self.sampler
+        if "arrays" in state_dict:
+            arrays = {name: tensor.numpy() for name, tensor in state_dict["arrays"].items()}
+            load_full_state(sampler, {**state_dict, "arrays": arrays})
+        elif sampler.dynamic:
+            raise StateError(
+                f"the checkpoint must hold the scores of the {state['sampler']}, got none: it was "
+                "written while an exception ended the run, by one of several ranks; use the one "
+                "before it"
+            )
+        else:
+            sampler.load_state_dict(state)
+        if state_dict["over"]:
+            sampler.set_epoch(state["epoch"] + 1)
+        self._forget()
+        self._restored = True
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Apply the state before the fit loop builds its first iterator."""
+        # Taken out, for Lightning deep-copies what it finds here, arrays and all; and for
+        # validation and prediction, which load the same checkpoints, there is nothing to do.
+        state = checkpoint["callbacks"].pop(self.state_key, None)
+        if trainer.state.fn != "fit":
+            return
+        self._resolve(trainer)
+        if state:
+            self.load_state_dict(state)
+            if state["dealt"] or not self.restore_loader:
+                # A stateful loader that had dealt its epoch would go back to the end of it.
+                checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
+        elif trainer.is_global_zero:
+            warnings.warn(
+                f"the checkpoint holds no state of {self.state_key}: the sampler begins an epoch "
+                "where Lightning goes on, and the first one may be dealt in another order",
+                stacklevel=1,
+            )
+
+    # ------------------------------------------------------------------ hooks
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse settings under which Lightning would replace or shard the sampler."""
+        if stage != "fit":
+            return
+        self._trainer = trainer
+        self._forget()
+        if trainer.world_size > 1:
+            # Not public, but the earliest that this can be known; `on_train_start` looks again.
+            connector = getattr(trainer, "_accelerator_connector", None)
+            if getattr(connector, "use_distributed_sampler", False):
+                raise ValueError(
+                    f"use_distributed_sampler must be False on {trainer.world_size} ranks, got "
+                    f"True: Lightning would reshuffle or replace the sampler; {NO_SHARDING}"
+                )
+        if self._find is None:  # `configure_optimizers` may already build the loaders
+            self._resolve(trainer)
+            self.sampler.set_epoch(trainer.current_epoch)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Choose the epoch with which Lightning begins, unless a checkpoint did."""
+        self._resolve(trainer)
+        if not self._restored:
+            self.sampler.set_epoch(trainer.current_epoch)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the loader that Lightning made of ours, and its count of batches."""
+        if not self._in_use():
+            return
+        loader = self._take()
+        refuse_hidden(loader, inner_of(self.sampler))
+        self._lengths.note(trainer, loader, inner_of(self.sampler))
+        if self._restored:
+            self._before = self._lengths.agree(trainer, loader, inner_of(self.sampler))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Choose the epoch, before its iterator is made, and tell its length."""
+        if not self._in_use():
+            return
+        self.sampler.set_epoch(trainer.fit_loop.epoch_progress.current.processed)
+        self._begun = self._between = False
+        self._before = 0
+        self._lengths.tell(trainer, self._take(), inner_of(self.sampler))
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Note that the pass has begun."""
+        self._begun, self._between = True, False
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Refuse another batch size within an epoch, whose batches Lightning has counted."""
+        if isinstance(self._cut, AdaptiveBatchSampler):
+            size = self._cut.current_batch_size
+            if size != self._batch_size:
+                raise RuntimeError(
+                    f"the batch size must stay {self._batch_size} within an epoch, got {size}: "
+                    "Lightning has counted its batches; call set_batch_size in "
+                    "on_train_epoch_end, and take shorter epochs"
+                )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the epoch is over; choose the next if Lightning reads its length before it."""
+        if not self._in_use():
+            return
+        self._between = True
+        following = trainer.fit_loop.epoch_progress.current.processed
+        stop = trainer.max_epochs
+        if stop not in {-1, None} and following >= stop:
+            return
+        if self._lengths.prepare(trainer, self._loader(), inner_of(self.sampler), following):
+            self._begun = False
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the trainer as it was."""
+        self._lengths.give_back(trainer)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Keep a checkpoint that is written now from waiting for ranks that do not come."""
+        self._alone = trainer.world_size > 1
+        self._lengths.give_back(trainer)
+
+    # ------------------------------------------------------------------ the sampler and its loader
+
+    def _resolve(self, trainer: Trainer) -> None:
+        """Find the sampler, and refuse one that deals to other ranks than the trainer has."""
+        if self._find is not None:
+            self._sampler = checked(self._find(trainer))
+        inner = inner_of(self.sampler)
+        ranks = trainer.distributed_sampler_kwargs or {"num_replicas": 1, "rank": 0}
+        here, there = (inner.rank, inner.num_replicas), (ranks["rank"], ranks["num_replicas"])
+        if here != there:
+            raise ValueError(
+                f"sampler must deal to rank {there[0]} of {there[1]} of this trainer, got one for "
+                f"rank {here[0]} of {here[1]}: make it once the ranks are started, in "
+                "LightningDataModule.setup, and give LightningSamplerCallback a function that "
+                "returns it"
+            )
+
+    def _in_use(self) -> bool:
+        """Whether Lightning trains with the sampler: `overfit_batches` puts another in place."""
+        if self._trainer is None or not self._trainer.overfit_batches:
+            return True
+        return self._loader() is not None
+
+    def _loader(self) -> Any | None:  # noqa: ANN401  # a DataLoader
+        """Return the training loader that has the sampler; None before it is built."""
+        return loader_of(cast(Trainer, self._trainer), self.sampler)
+
+    def _take(self) -> Any:  # noqa: ANN401
+        """Return the training loader, and note how it cuts this epoch into batches."""
+        loader = self._loader()
+        if loader is None:
+            raise ValueError(not_found(cast(Trainer, self._trainer), self.sampler))
+        self._cut = cut_of(loader)
+        if isinstance(self._cut, AdaptiveBatchSampler):
+            self._batch_size = self._cut.current_batch_size
+        return loader
+
+    # ------------------------------------------------------------------ what Lightning counts
+
+    def _counted(self) -> Any:  # noqa: ANN401
+        """Return Lightning's count of batches."""
+        return cast(Trainer, self._trainer).fit_loop.epoch_loop.batch_progress
+
+    def _is_over(self) -> bool:
+        """Whether Lightning goes on with the next epoch, if it resumes from here.
+
+        It does from the hooks at an epoch's end, and from `on_train_batch_end` of the last batch;
+        from what comes between them, validation, it comes back to the end of the old epoch.
+        """
+        trainer = self._trainer
+        if trainer is None:
+            return False
+        if trainer.fit_loop.epoch_progress.current.processed > self.sampler.epoch:
+            return True
+        counted = self._counted()
+        late = counted.current.completed < counted.current.processed
+        return bool(self._begun and counted.is_last_batch and late)

@@ -1,0 +1,75 @@
+"""From a loader to its innermost sampler, through whatever frameworks put between."""
+
+from collections.abc import Iterator
+from inspect import getattr_static
+from typing import Any
+
+from torch.utils.data import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler
+
+from .. import Indexed
+from ..samplers import EpochBatchSampler, EpochSampler
+
+_INNER = ("_batch_sampler", "wrapped", "batch_sampler", "sampler", "_sampler")
+
+
+def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Go from a loader's batch sampler inwards, with the expression that leads there."""
+    name = "batch_sampler" if getattr(loader, "batch_sampler", None) is not None else "sampler"
+    path, node = f"loader.{name}", getattr(loader, name)
+    seen: list[Any] = []
+    while node is not None and not any(node is each for each in seen):
+        yield path, node
+        seen.append(node)
+        if isinstance(node, EpochSampler):
+            return
+        if "Sampler" in type(getattr(node, "dataset", None)).__name__:
+            path, node = f"{path}.dataset", node.dataset  # a sampler passed off as a dataset
+        for attribute in _INNER:
+            inner = getattr(node, attribute, None)
+            if inner is not None and inner is not seen[-1]:
+                path, node = f"{path}.{attribute}", inner
+                break
+        else:
+            return
+
+
+def core_of(sampler: object) -> object:
+    """Return the sampler of draws inside a batch sampler of ours; any other as it is."""
+    return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
+
+
+def path_to_indexed(path: str, dataset: object) -> str:
+    """Return the expression for the first `Indexed` in a dataset; empty if there is none."""
+    if dataset is None or isinstance(dataset, Indexed):
+        return path if dataset is not None else ""
+    inside = [(f"{path}.dataset", getattr_static(dataset, "dataset", None))]
+    several = getattr_static(dataset, "datasets", None)
+    if isinstance(several, list | tuple):
+        inside += [(f"{path}.datasets[{i}]", each) for i, each in enumerate(several)]
+    return next(filter(None, (path_to_indexed(*each) for each in inside)), "")
+
+
+def is_a(node: object, *names: str) -> bool:
+    """Whether a class of such a name, "package.Class", is among those of an object."""
+    own = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(node).__mro__}
+    return not own.isdisjoint(names)
+
+
+def is_stock(node: object) -> bool:
+    """Whether a (batch) sampler is one that torch and the frameworks put by themselves."""
+    stock = (BatchSampler, RandomSampler, SequentialSampler, DistributedSampler)
+    owner = type(node).__module__.partition(".")[0]
+    return isinstance(node, stock) and owner in {"torch", "torchdata", "accelerate"}
+
+
+def ranks_of(node: object) -> int:
+    """Return among how many ranks an object deals by itself; what it passes on does not count."""
+    if is_a(node, "accelerate.BatchSamplerShard"):
+        return int(node.num_processes)  # type: ignore[attr-defined]
+    if is_a(node, "accelerate.DataLoaderDispatcher"):
+        return int(node.state.num_processes)  # type: ignore[attr-defined]
+    for name in ("num_replicas", "world_size"):
+        if getattr_static(node, name, None) is not None:
+            ranks = getattr(node, name)
+            return ranks if isinstance(ranks, int) else 1
+    return 1

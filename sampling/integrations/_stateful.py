@@ -1,0 +1,175 @@
+"""torchdata's `StatefulDataLoader`: its state for a loader with another number of workers.
+
+torchdata keeps the state under private keys, in one layout for `num_workers=0` and in another for
+workers, and loads a layout only where it came from. Inside both lies the state of the sampler.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from ..errors import StateError
+from ..samplers import EpochBatchSampler, EpochSampler
+
+_OURS = {"version", "sampler", "epoch", "consumed", "fingerprint"}
+
+
+def load_loader_state(
+    loader: "DataLoader[Any]", state: Mapping[str, Any], *, ignore_dataset_state: bool = False
+) -> None:
+    """Load a `StatefulDataLoader`'s state, also where `num_workers` is another than it was.
+
+    `loader.load_state_dict(state)` refuses then. This calls it where it can; otherwise it finds
+    the state of our sampler inside, and puts the sampler where the training loop stood: after what
+    was handed out, not after what was prefetched. Call it before the next `iter(loader)`.
+
+    Parameters
+    ----------
+    loader : torch.utils.data.DataLoader
+        With our sampler as `sampler=` or `batch_sampler=`, and any number of workers. A plain
+        DataLoader will do, since the sampler carries the position. Ranks may have changed, and
+        batch size too, unless the run was saved with `snapshot_every_n_steps` above 1.
+    state : mapping
+        What `state_dict()` of a `StatefulDataLoader` returned.
+    ignore_dataset_state : bool, default False
+        Go on without the state of the dataset, which belongs to each worker, where it cannot be
+        loaded.
+
+    Raises
+    ------
+    StateError
+        If `num_workers` has changed, and the state has none of our sampler (torch's `BatchSampler`
+        hides it), or has one of the dataset; if the sampler's state is of other data or arguments.
+    TypeError
+        If `num_workers` has changed, and the loader has no sampler of ours.
+
+    Notes
+    -----
+    Order       Continues at the next draw. The next `state_dict()` of the loader is complete.
+    Cost        O(1) in the position: nothing is replayed but the up to `snapshot_every_n_steps` - 1
+                batches since the last snapshot.
+
+    Examples
+    --------
+    >>> from sampling.samplers import ShuffleSampler
+    >>> inside = {**ShuffleSampler(6).state_dict(), "consumed": 4}
+    >>> state = {
+    ...     "_sampler_iter_state": {"samples_yielded": 4, "sampler_iter_state": inside},
+    ...     "_sampler_iter_yielded": 2,
+    ...     "_iterator_finished": False,
+    ... }
+    >>> loader = DataLoader(range(6), batch_size=2, sampler=ShuffleSampler(6))
+    >>> load_loader_state(loader, state)
+    >>> loader.sampler.remaining
+    2
+    """
+    if not state:  # of a loader that was never used
+        return
+    saved = _Saved(state)
+    native = hasattr(loader, "load_state_dict") and saved.num_workers == loader.num_workers
+    # At the end of an epoch with drop_last and workers, torchdata's own would begin the next pass
+    # behind the last whole batch, not at the beginning of the next epoch.
+    if native and not (saved.finished and saved.light and not saved.has_dataset):
+        loader.load_state_dict(state)  # type: ignore[attr-defined]
+        return
+    if saved.light is None:
+        raise StateError(saved.why_not(loader.num_workers))
+    if saved.has_dataset and not ignore_dataset_state:
+        raise StateError(
+            f"num_workers must be {saved.num_workers} to load a state that holds one of the "
+            f"dataset for each worker, got {loader.num_workers}; ignore_dataset_state=True goes on "
+            "without it"
+        )
+    sampler = _sampler_of(loader)
+    sampler.load_state_dict(saved.light)
+    saved.advance(sampler, loader)
+    if hasattr(loader, "load_state_dict"):
+        loader.load_state_dict({})  # forgets a pass that `state_dict()` may have begun
+
+
+class _Saved:
+    """The parts of a loader's state that a sampler needs, from either layout."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        snapshot = state.get("_snapshot")
+        main = state if snapshot is None else snapshot.get("_main_snapshot", {})
+        if not {"_sampler_iter_state", "_sampler_iter_yielded"} <= set(main):
+            raise StateError(
+                "state must be what StatefulDataLoader.state_dict() returned, got the keys "
+                f"{sorted(map(str, state))}"
+            )
+        self.num_workers = 0 if snapshot is None else int(main["_num_workers"])
+        self.finished = bool(state.get("_iterator_finished"))
+        self.behind = int(state.get("_steps_since_snapshot", 0))  # batches since the snapshot
+        self._batches = int(main["_sampler_iter_yielded"])
+        own = main["_sampler_iter_state"] or {}
+        self._draws = own.get("samples_yielded")  # None: the loader does not cut batches itself
+        self._epoch_state = own.get("sampler_state") or main.get("_index_sampler_state")
+        self._foreign = (
+            self._epoch_state
+            or own.get("sampler_iter_state")
+            or (own if self._draws is None else None)
+        )
+        found = [each for each in (own, own.get("sampler_iter_state")) if _is_ours(each)]
+        self.light: Mapping[str, Any] | None = found[0] if found else None
+        workers = [] if snapshot is None else snapshot.get("_worker_snapshots", {}).values()
+        datasets = [state.get("dataset_state"), *(each.get("dataset_state") for each in workers)]
+        self.has_dataset = any(each is not None for each in datasets)
+
+    def why_not(self, num_workers: int) -> str:
+        """Say why this state is of no use to a loader with another number of workers."""
+        found = f"only that {self._batches} batches were handed out"
+        if _is_ours(self._epoch_state):
+            found = "its epoch but not its position, since its iterator has no state_dict"
+        elif self._foreign:
+            found = "that of another sampler"
+        return (
+            f"num_workers must be {self.num_workers}, as in the saved run, got {num_workers}: "
+            f"instead of the state of a sampler of this package, the loader's holds {found}. Give "
+            "it sampler=sampler, or batch_sampler=EpochBatchSampler(sampler, ...) instead of "
+            "torch's BatchSampler, which hides the sampler's state"
+        )
+
+    def advance(self, sampler: EpochSampler | EpochBatchSampler, loader: "DataLoader[Any]") -> None:
+        """Move a sampler, which stands at the snapshot, to where the training loop stood."""
+        items = self.behind
+        if self._draws is not None:
+            sampler = getattr(sampler, "sampler", sampler)
+            items *= self._batch_size(loader)
+        elif items and isinstance(sampler, EpochSampler) and loader.batch_size is not None:
+            raise StateError(
+                "state must be of a loader that is built alike, sampler= or batch_sampler=, where "
+                f"snapshot_every_n_steps > 1, got one of another kind, {self.behind} batches "
+                "behind"
+            )
+        over = self.finished and self.light is not None and self.light["consumed"] > 0
+        if not (items or over):
+            return
+        rest: Any = iter(sampler)
+        # What is left of a pass that had ended is less than a batch, which the loader dropped.
+        deque(rest if over else islice(rest, items), maxlen=0)
+        sampler.load_state_dict(rest.state_dict())
+
+    def _batch_size(self, loader: "DataLoader[Any]") -> int:
+        """Return the B of the saved run; before its first snapshot, that of the loader."""
+        if self._draws and self._batches:
+            return -(-int(self._draws) // self._batches)
+        return int(loader.batch_size or 1)
+
+
+def _is_ours(state: object) -> bool:
+    return isinstance(state, Mapping) and _OURS <= set(state)
+
+
+def _sampler_of(loader: "DataLoader[Any]") -> EpochSampler | EpochBatchSampler:
+    batches = getattr(loader, "batch_sampler", None)
+    for each in (batches, getattr(batches, "sampler", None), loader.sampler):
+        if isinstance(each, EpochSampler | EpochBatchSampler):
+            return each
+    raise TypeError(
+        "loader must have a sampler of this package to take a state from another number of "
+        f"workers, got {type(batches or loader.sampler).__name__}"
+    )

@@ -1,0 +1,318 @@
+"""Hugging Face Trainer: our sampler in it, with its losses, its lengths and its place on resume.
+
+The Trainer reads an epoch's length once, resumes by replaying batches, forgets the sampler's state,
+and gives a loss for the batch. The mixin says how long each epoch is, places the sampler, saves it,
+and takes a loss for each sample through `reduce`.
+"""
+
+from collections.abc import Callable, Sized
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from .. import Indexed, _optional
+from ..samplers import EpochBatchSampler, EpochSampler
+from ._accelerate import prepare_loader
+from ._chain import AnySampler
+from ._trainer_callback import SamplerTrainerCallback
+from ._trainer_loss import IndexCollator, count_step, label_losses, logits_of, reduce_items
+from ._trainer_steps import TrainerSteps
+
+_utils: Any = _optional.require("transformers.trainer_utils", "hf", "sampling.integrations")
+
+_LOADER_OPTIONS = (
+    "num_workers",
+    "pin_memory",
+    "persistent_workers",
+    "multiprocessing_context",
+    "prefetch_factor",
+    "in_order",
+)
+
+
+class SamplerTrainerMixin(TrainerSteps):
+    """Train with one of our samplers in a Hugging Face `Trainer`.
+
+    Put it before the `Trainer`: `class MyTrainer(SamplerTrainerMixin, Trainer)`. The training
+    dataset is wrapped so that each batch knows which samples it holds; the model never sees the
+    index, and no collator can drop it. The loss of each sample goes through the sampler's `reduce`,
+    which records and weights it. The sampler's state goes into each checkpoint.
+
+    Parameters
+    ----------
+    *args
+        Those of the `Trainer`.
+    train_sampler : EpochSampler or EpochBatchSampler
+        Made for `train_dataset`. Either in the global order (num_replicas=1; accelerate deals its
+        batches to the processes) or dealing to the ranks itself (num_replicas = the number of
+        processes; accelerate's dealing is then turned off). A batch sampler replaces
+        `per_device_train_batch_size` and `dataloader_drop_last`.
+    index_key : str, default "sample_index"
+        Under which a batch holds its indices on the way; must be no name of the batch.
+    **kwargs
+        Those of the `Trainer`.
+
+    Attributes
+    ----------
+    train_sampler : EpochSampler or EpochBatchSampler
+    index_key : str
+
+    Raises
+    ------
+    TypeError
+        If the sampler is not of this package, or the dataset is iterable-style.
+    ValueError
+        If `compute_loss_func` is given (override `per_sample_loss`); if the sampler was made for
+        another number of samples or of ranks; for `DataParallel` and model-parallel splits of a
+        batch. From `train`: if accelerate is to leave the ranks with unequal numbers of batches;
+        if an `AdaptiveBatchSampler` changes its size within an epoch.
+    RuntimeError
+        If transformers is older than 5.20, which cannot say how a loss is scaled.
+    StateError
+        From `train`: if the checkpoint's sampler state is missing or of other data or arguments.
+
+    Notes
+    -----
+    Order       A resumed run deals exactly what the unbroken one would have dealt, replays nothing,
+                and takes no notice of `ignore_data_skip`. Processes and batch size may have
+                changed; with as many samples per step as before the schedule goes on as it was.
+                `max_steps` and the schedule follow the lengths of all epochs. Where these depend on
+                losses, the number of steps is estimated, made exact again when each epoch begins,
+                and the schedule runs on epochs done instead of steps: it ends with the last step
+                of the last epoch, however many steps that took. A given `args.max_steps` holds.
+    Cost        One exchange of two numbers per optimizer step on several processes, where the
+                Trainer does not count the items by itself. The model's own loss is computed and not
+                used if it is given labels.
+    Gradients   Those of the weighted sum of losses over all samples of an optimizer step, on all
+                processes, over the number of samples; where labels are tokens, over the number of
+                label tokens (`num_items_in_batch`). With weights 1 this is what the Trainer does
+                for models that take `num_items_in_batch`. For others it averages the means of
+                micro-batches, which differs where these are not equally large. With
+                `average_tokens_across_devices=False` it is the mean of the processes' means.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from transformers import Trainer, TrainingArguments
+    >>> from sampling.samplers import InfoBatchSampler
+    >>> class PrunedTrainer(SamplerTrainerMixin, Trainer):
+    ...     pass
+    >>> class Net(torch.nn.Linear):
+    ...     def forward(self, x, labels):
+    ...         return {"logits": super().forward(x)}
+    >>> samples = [{"x": torch.ones(2) * i, "labels": i % 2} for i in range(20)]
+    >>> trainer = PrunedTrainer(
+    ...     Net(2, 2),
+    ...     TrainingArguments(tempfile.mkdtemp(), num_train_epochs=4, use_cpu=True, report_to=[]),
+    ...     train_dataset=samples,
+    ...     train_sampler=InfoBatchSampler(samples, num_epochs=4),
+    ... )
+    >>> trainer.train_sampler.expected_samples()
+    66
+    """
+
+    loss_is_scaled_for_ga = True  # by the count of the whole optimizer step
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401  # the Trainer's
+        train_sampler: AnySampler,
+        index_key: str = "sample_index",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        self.train_sampler = train_sampler
+        self.index_key = index_key
+        self._bridge = SamplerTrainerCallback(train_sampler)
+        self._bridge._driven = True
+        self._step_batches = []
+        self._step_counts = None
+        super().__init__(*args, **kwargs)
+        self._refuse()
+        # First, so that the others find the epoch planned and counted.
+        self.callback_handler.callbacks.insert(0, self._bridge)
+
+    def _refuse(self) -> None:
+        """Say what cannot work before training does."""
+        if not hasattr(super(), "loss_is_scaled_for_ga"):
+            raise RuntimeError("SamplerTrainerMixin needs transformers 5.20 or newer")
+        if self.compute_loss_func is not None:
+            raise ValueError(
+                "compute_loss_func must not be given, as it returns the loss of a batch: override "
+                "per_sample_loss"
+            )
+        data, size = self.train_dataset, self.train_sampler.size
+        if data is not None and not isinstance(data, Sized):
+            raise TypeError(
+                f"train_dataset must be map-style, with a length, got {type(data).__name__}"
+            )
+        if data is not None and len(data) != size:
+            raise ValueError(
+                f"train_sampler must be made for the {len(data)} samples of train_dataset, got one "
+                f"for {size}"
+            )
+        if self.accelerator.dispatch_batches:
+            raise ValueError(
+                "dispatch_batches must be False, got True: the other processes would not know "
+                "where a resumed run stands"
+            )
+        sizes = {f"{name}_size": getattr(self, f"get_{name}_size")() for name in ("tp", "cp", "sp")}
+        for name, size in {"n_gpu": self.args.n_gpu, **sizes}.items():
+            if size > 1:
+                raise ValueError(
+                    f"{name} must be 1, one process for each part of a batch, got {size}: launch "
+                    "with torchrun or accelerate, one process per device"
+                )
+
+    # ------------------------------------------------------------------ the loader
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> AnySampler:  # noqa: ANN401
+        return self.train_sampler
+
+    def get_train_dataloader(self) -> Any:  # noqa: ANN401  # accelerate's loader
+        """Return the training loader; its batches hold their indices under `index_key`.
+
+        Returns
+        -------
+        torch.utils.data.DataLoader
+        """
+        if self.train_dataset is None:
+            return super().get_train_dataloader()  # which says so
+        marked = self.train_dataset
+        marked = marked if isinstance(marked, Indexed) else Indexed(marked)
+        data = marked.dataset
+        if hasattr(data, "remove_columns"):  # of the datasets library
+            data = self._remove_unused_columns(data, description="Training")
+        data, sampler = Indexed(data), self.train_sampler
+        if isinstance(sampler, EpochSampler) and sampler.num_replicas == 1:
+            return self._get_dataloader(
+                dataset=data,
+                description="Training",
+                batch_size=self._train_batch_size,
+                sampler_fn=self._get_train_sampler,
+                is_training=True,
+            )
+        return self._own_dataloader(data)
+
+    def _own_dataloader(self, data: Indexed) -> Any:  # noqa: ANN401
+        """Return the loader of a sampler that the Trainer would wrap or shard again."""
+        args = self.args
+        options: dict[str, Any] = {
+            name: getattr(args, f"dataloader_{name}")
+            for name in _LOADER_OPTIONS
+            if hasattr(args, f"dataloader_{name}")
+        }
+        if isinstance(self.train_sampler, EpochBatchSampler):
+            options["batch_sampler"] = self.train_sampler
+        else:
+            options["sampler"] = self.train_sampler
+            options["batch_size"] = self._train_batch_size
+            options["drop_last"] = args.dataloader_drop_last
+        seed_worker = partial(
+            _utils.seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index
+        )
+        collate = self._get_collator_with_removed_columns(
+            self.data_collator, description="Training"
+        )
+        loader = DataLoader(data, collate_fn=collate, worker_init_fn=seed_worker, **options)
+        return prepare_loader(self.accelerator, loader)
+
+    def _get_collator_with_removed_columns(
+        self, data_collator: Callable[[list[Any]], Any], description: str | None = None
+    ) -> Any:  # noqa: ANN401
+        collate = super()._get_collator_with_removed_columns(data_collator, description)
+        return IndexCollator(collate, self.index_key) if description == "Training" else collate
+
+    # ------------------------------------------------------------------ the loss
+
+    def per_sample_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        outputs: Any,  # noqa: ANN401  # the model's
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor | None]:
+        """Return one loss for each sample of a batch; override it for other losses.
+
+        By default the cross-entropy of `outputs["logits"]` and `inputs["labels"]`, with the
+        Trainer's label smoothing. Labels of shape (B,) are classes of samples. Labels of shape
+        (B, T) are classes of tokens: a sample's loss is the mean over its own tokens, and it
+        counts as many times as it has tokens. Label -100 counts for nothing. A causal language
+        model predicts the next token, and then the labels are shifted.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+        inputs : dict
+            What the model was given: no index.
+        outputs : transformers.utils.ModelOutput, dict, tuple or tensor
+
+        Returns
+        -------
+        tensor of shape (B,), or a pair of tensors of shape (B,)
+            Losses, which are recorded as the samples' scores; and how many label tokens each is
+            the mean of. Without the second, or with None, each sample counts once.
+        """
+        labels = inputs.get("labels")
+        if labels is None:
+            raise ValueError(
+                "inputs must have labels, or per_sample_loss be overridden, got "
+                f"{', '.join(inputs)}"
+            )
+        smoothing = self.args.label_smoothing_factor
+        return label_losses(logits_of(outputs), labels, shift=self._shifts, smoothing=smoothing)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Return the loss of a training batch through the sampler; of another, the Trainer's.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+        inputs : dict
+        return_outputs : bool, default False
+        num_items_in_batch : int or tensor, optional
+            Items of the whole optimizer step.
+
+        Returns
+        -------
+        tensor, or tensor and the model's outputs
+        """
+        if self.index_key not in inputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        step = self._step_batches or [inputs]
+        indices = inputs[self.index_key]
+        inputs = {name: each for name, each in inputs.items() if name != self.index_key}
+        outputs = model(**inputs)
+        found = self.per_sample_loss(model, inputs, outputs)
+        losses, items = found if isinstance(found, tuple) else (found, None)
+        labels = inputs.get("labels")
+        alike = isinstance(labels, torch.Tensor) and labels.numel() == losses.numel()
+        if num_items_in_batch is None or (items is None and not alike):
+            denominator = self._count(step, 0 if items is None else 1)
+        elif self.args.average_tokens_across_devices:
+            denominator = num_items_in_batch
+        else:  # this process's: the mean of the processes' means
+            denominator = num_items_in_batch * self.accelerator.num_processes
+        loss = reduce_items(self.train_sampler, losses, indices, items, denominator)
+        return (loss, outputs) if return_outputs else loss
+
+    @property
+    def _shifts(self) -> bool:
+        return bool(getattr(self, "_loss_shifts_labels", False))
+
+    def _count(self, batches: list[Any], which: int) -> torch.Tensor:
+        """Return the samples (0) or labels (1) of the optimizer step, on all processes."""
+        if self._step_counts is None:
+            counts = count_step(
+                batches, self.index_key, shift=self._shifts, device=self.args.device
+            )
+            if self.accelerator.num_processes > 1:
+                counts = self.accelerator.gather(counts).view(-1, 2).sum(0)
+            self._step_counts = counts
+        return self._step_counts[which]

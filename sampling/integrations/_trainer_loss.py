@@ -1,0 +1,135 @@
+"""The index that goes through the collator, and losses of single samples from model outputs."""
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ._chain import AnySampler
+
+IGNORED = -100  # the label that counts for nothing, here as everywhere in transformers
+
+
+def logits_of(outputs: Any) -> torch.Tensor:  # noqa: ANN401  # a ModelOutput, mapping, tuple or tensor
+    """Return the logits: a mapping's "logits", else the tensor, else the first one of a tuple.
+
+    A tuple that begins with a scalar begins with the loss, as models of transformers return it.
+    """
+    if isinstance(outputs, Mapping):
+        outputs = outputs.get("logits")
+    elif isinstance(outputs, tuple | list):
+        tensors = [each for each in outputs if isinstance(each, torch.Tensor) and each.ndim > 1]
+        outputs = tensors[0] if tensors else None
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(
+            "the model must return logits, or per_sample_loss be overridden, got "
+            f"{type(outputs).__name__}"
+        )
+    return outputs
+
+
+def label_losses(
+    logits: torch.Tensor, labels: torch.Tensor, *, shift: bool, smoothing: float
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return cross-entropies (B,), and how many tokens each is the mean of, None for one each.
+
+    logits : floating (B, C), or (B, T, C) for labels of tokens
+    labels : int (B,) or (B, T); -100 counts for nothing
+    shift  : position t predicts label t + 1
+    """
+    if labels.is_floating_point() or logits.ndim not in {2, 3}:
+        raise ValueError(
+            "labels must be class numbers of samples or tokens, or per_sample_loss be overridden, "
+            f"got {labels.dtype} of shape {tuple(labels.shape)} for logits of shape "
+            f"{tuple(logits.shape)}"
+        )
+    if logits.ndim == 2:
+        labels = labels.reshape(-1)
+    elif shift:
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            "labels must be one for each row of logits, or per_sample_loss be overridden, got "
+            f"{tuple(labels.shape)} for logits of shape {tuple(logits.shape)}"
+        )
+    losses = nn.functional.cross_entropy(
+        logits.float().movedim(-1, 1),
+        labels,
+        reduction="none",
+        ignore_index=IGNORED,
+        label_smoothing=smoothing,
+    )
+    if logits.ndim == 2:
+        return losses, None
+    items = labels.ne(IGNORED).sum(1)
+    return losses.sum(1) / items.clamp(min=1), items
+
+
+def reduce_items(
+    sampler: AnySampler,
+    losses: torch.Tensor,
+    indices: torch.Tensor,
+    items: torch.Tensor | None,
+    denominator: float | torch.Tensor,
+) -> torch.Tensor:
+    """Return the sampler's weighted sum of losses over a denominator; records the losses.
+
+    items : number (B,), how many times each loss counts beside its weight; None for once
+    """
+    if items is None:
+        return sampler.reduce(losses, indices, denominator=denominator)
+    # The losses are what is recorded, so they go through `reduce` as they are; its gradient is what
+    # it multiplies each of them by: the weight, the number of processes, 0 if it is dropped.
+    probe = losses.detach().requires_grad_()
+    with torch.enable_grad():
+        (factors,) = torch.autograd.grad(sampler.reduce(probe, indices, denominator=1.0), probe)
+    counted = torch.where(factors == 0, 0.0, losses)
+    return (factors * items * counted).sum() / denominator
+
+
+def count_step(
+    batches: Sequence[Mapping[str, Any]], index_key: str, *, shift: bool, device: torch.device
+) -> torch.Tensor:
+    """Return how many samples and how many labels the batches of a step hold: int64 (2,)."""
+    counts = torch.zeros(2, dtype=torch.int64, device=device)
+    for batch in batches:
+        counts[0] += batch[index_key].numel()
+        labels = batch.get("labels")
+        if isinstance(labels, torch.Tensor):
+            labels = labels[..., 1:] if shift and labels.ndim > 1 else labels
+            counts[1] += labels.ne(IGNORED).sum().to(device)
+    return counts
+
+
+class IndexCollator:
+    """A `collate_fn` for (index, sample) pairs that puts the indices into the batch.
+
+    It stands outside the user's collator, which sees the samples alone: nothing can drop the
+    indices, or pad them.
+
+    Parameters
+    ----------
+    collate : callable
+        From a list of samples to a mapping.
+    key : str
+        Under which the batch holds the indices.
+    """
+
+    def __init__(self, collate: Callable[[list[Any]], Any], key: str) -> None:
+        self.collate = collate
+        self.key = key
+
+    def __call__(self, pairs: Sequence[tuple[int, Any]]) -> Any:  # noqa: ANN401
+        """Collate a batch."""
+        batch = self.collate([sample for _, sample in pairs])
+        if not isinstance(batch, MutableMapping):
+            raise TypeError(
+                f"data_collator must return a mapping to keep the index, got {type(batch).__name__}"
+            )
+        if self.key in batch:
+            raise ValueError(
+                f"index_key must be a name that batches do not have, got {self.key!r}: pass another"
+            )
+        batch[self.key] = torch.tensor([index for index, _ in pairs], dtype=torch.int64)
+        return batch

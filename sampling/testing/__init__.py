@@ -1,0 +1,33 @@
+"""The conformance kit: what a sampler must survive, as checks anybody can run.
+
+>>> from sampling.samplers import ShuffleSampler
+>>> from sampling.testing import check_sampler
+>>> def shuffle(size=103, **options):
+...     return ShuffleSampler(size, **options)
+>>> report = check_sampler(shuffle, only=["C5", "C8", "R1"])
+>>> print(report)
+shuffle: 3 pass
+
+In pytest `parametrize_with_checks` makes one test of each sampler and line.
+"""
+
+from . import _any_loader, _batches, _dataloader, _ranks, _stateful  # noqa: F401  # enter their lines
+from ._matrix import Cell, cells, matrix_table, run_cells, write_matrix
+from ._pytest import parametrize_with_checks
+from ._registry import Check, ContractError
+from ._report import Report, Result, check_batch_sampler, check_sampler
+
+__all__ = [
+    "Cell",
+    "Check",
+    "ContractError",
+    "Report",
+    "Result",
+    "cells",
+    "check_batch_sampler",
+    "check_sampler",
+    "matrix_table",
+    "parametrize_with_checks",
+    "run_cells",
+    "write_matrix",
+]

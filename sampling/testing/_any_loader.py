@@ -1,0 +1,312 @@
+"""C lines: what a sampler keeps whatever loader it meets."""
+
+import tracemalloc
+import warnings
+from copy import deepcopy
+from itertools import product
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import numpy as np
+from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
+
+from ._global_state import scramble, states
+from ._registry import does_not_apply, equal, expect, line, same
+from ._subject import (
+    Subject,
+    drain,
+    flat,
+    has,
+    has_epochs,
+    is_dynamic,
+    keeps_position,
+    losses,
+    set_epoch,
+    take,
+)
+
+MANY = 10**6  # samples of a large epoch
+FAR = 2**32 + 1  # an epoch that 32 bits would take for epoch 1
+ALLOWED = 10 * MANY  # bytes to its first index: one integer array is 8, a list 40
+
+
+@line(
+    "C1",
+    "is constructed without an argument to torch's Sampler.__init__",
+    why="`torch.utils.data.Sampler` has no `__init__` since torch 2.13: code that passes it "
+    "`data_source` fails there with a TypeError before the first batch.",
+    fix="Call `super().__init__()` with nothing, or not at all.",
+)
+def constructs(subject: Subject) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        subject.make()
+    for each in caught:
+        expect("data_source" not in str(each.message), f"construction warns: {each.message}")
+
+
+@line(
+    "C2",
+    "is of no class that frameworks replace",
+    why="accelerate and the Hugging Face Trainer replace every RandomSampler by a seeded shuffle "
+    "of the dataset, Lightning replaces RandomSampler and SequentialSampler under DDP, and "
+    "rebuilds a BatchSampler from (sampler, batch_size, drop_last): the order is lost in silence.",
+    fix="Derive from `torch.utils.data.Sampler`. A subclass of BatchSampler must take exactly "
+    "those three arguments and cut whatever sampler it is given.",
+)
+def is_not_replaced(subject: Subject) -> None:
+    sampler = subject.make()
+    for bad in (RandomSampler, SequentialSampler):
+        expect(not isinstance(sampler, bad), f"{type(sampler).__name__} is a {bad.__name__}")
+    if isinstance(sampler, BatchSampler):
+        again = type(sampler)(sampler=SequentialSampler(range(6)), batch_size=4, drop_last=False)
+        same([*again], [[0, 1, 2, 3], [4, 5]], f"{type(sampler).__name__} rebuilt by Lightning")
+
+
+@line(
+    "C3",
+    "yields Python ints in [0, N), in lists if they are batches",
+    why="The type reaches `dataset[index]` unchanged: a numpy integer breaks `json`, database and "
+    "Arrow look-ups, a tensor is no dictionary key, and a batch that is no list is taken for "
+    "one sample by `__getitems__` and by collators.",
+    fix="Yield from `array.tolist()`, which makes Python ints at the speed of C.",
+)
+def yields_python_ints(subject: Subject) -> None:
+    size = subject.size
+    for epoch in (0, 1):
+        items = subject.order(epoch)
+        for item in items if subject.batches else ():
+            expect(type(item) is list, f"a batch is a {type(item).__name__}: {item!r}")
+        for index in flat(items):
+            expect(type(index) is int, f"an index is a {type(index).__name__}: {index!r}")
+            expect(index >= 0, f"an index is negative: {index}")
+            expect(size is None or index < size, f"an index is not in [0, {size}): {index}")
+
+
+@line(
+    "C4",
+    "knows its length before the epoch runs",
+    why="Trainers read `len` once, before the pass: the Hugging Face Trainer fixes its steps by "
+    "it, Lightning cuts the epoch there, a schedule ends there, and ranks that count differently "
+    "hang in the last all-reduce.",
+    fix="`__len__` returns what this rank will be dealt in the epoch of the last `set_epoch`, "
+    "resumed or not; what is left after a resume is `remaining`.",
+)
+def knows_its_length(subject: Subject) -> None:
+    options: dict[str, list[Any]] = {"world": [1], "drop_last": [False]}
+    if subject.takes("num_replicas", "rank"):
+        options["world"] = [1, 3, 8]
+    if subject.takes("drop_last"):
+        options["drop_last"] = [False, True]
+    for world, drop_last in product(*options.values()):
+        for rank in range(world):
+            chosen = {"num_replicas": world, "rank": rank, "drop_last": drop_last}
+            _lengths_are_true(subject, chosen)
+    sampler = subject.at(1)
+    if keeps_position(sampler) and hasattr(sampler, "remaining"):
+        sampler.load_state_dict(sampler.state_dict(consumed=len(flat(take(2, iter(sampler))))))
+        left = sampler.remaining
+        found = len(drain(sampler))
+        expect(left == found, f"after a resume `remaining` is {left}, but {found} items come")
+
+
+def _lengths_are_true(subject: Subject, options: dict[str, Any]) -> None:
+    sampler = subject.make(**options)
+    expect(has(sampler, "__len__"), "has no __len__")
+    for epoch in range(4):
+        if epoch and has_epochs(sampler):
+            set_epoch(sampler, epoch)
+        expected = len(sampler)
+        items = drain(sampler)
+        what = ", ".join(f"{name}={value}" for name, value in options.items())
+        expect(
+            len(items) == expected,
+            f"len is {expected}, but {len(items)} items come, in epoch {epoch} with {what}",
+        )
+        if is_dynamic(sampler):
+            dealt = np.unique(flat(items))
+            sampler.record(dealt, losses(dealt, epoch))
+
+
+@line(
+    "C5",
+    "deals the same epoch again until it is told another",
+    why="Loaders call `iter` more often than a program passes over the data: StatefulDataLoader "
+    "twice after a load, Lightning in its sanity check and its length check. An epoch that "
+    "`__iter__` counts for itself is then a wrong one, and differs between ranks; a sampler that "
+    "is its own iterator gives two loaders halves of one pass.",
+    fix="Read the epoch in `__iter__`, advance it only in `set_epoch`, and return a new iterator.",
+)
+def deals_the_same_again(subject: Subject) -> None:
+    sampler = subject.make()
+    first, second = iter(sampler), iter(sampler)
+    pairs = drain(zip(first, second, strict=False))
+    same([b for _, b in pairs], [a for a, _ in pairs], "second of two live iterators")
+    left = len([*take(10, first), *take(10, second)])
+    expect(not left, "one of two live iterators ends before the other")
+    try:
+        again = drain(sampler)
+    except RuntimeError:  # says that set_epoch is missing: what was recorded must plan the next
+        return
+    same(again, [a for a, _ in pairs], "second pass without set_epoch")
+
+
+@line(
+    "C6",
+    "reads epoch and position when `iter` is called",
+    why="A generator function runs none of its lines before the first `next`. Loaders call `iter` "
+    "early and draw late (Lightning, StatefulDataLoader), so a `set_epoch` in between changes a "
+    "pass that has begun, and a resumed epoch can come out empty.",
+    fix="Make `__iter__` an ordinary function that computes the order, or captures epoch and "
+    "position, and returns an iterator.",
+)
+def reads_its_epoch_at_iter(subject: Subject) -> None:
+    subject.needs_epochs()
+    expected = subject.order(0)
+    sampler = subject.at(0)
+    live = iter(sampler)
+    set_epoch(sampler, 1)
+    same(drain(live), expected, "a pass begun before set_epoch(1)")
+
+
+@line(
+    "C7",
+    "heeds no global random state and leaves it alone",
+    why="A model that draws one random number more, another worker count or a resumed process "
+    "then changes the order of the data; ranks whose states differ deal overlapping parts; and a "
+    "sampler that seeds the global state repeats everybody's augmentations.",
+    fix="Own the generator: derive it from (seed, epoch) in `__iter__`.",
+)
+def heeds_no_global_state(subject: Subject) -> None:
+    orders = []
+    for seed in (1, 2):
+        scramble(seed)
+        before = states()
+        orders.append(subject.order(1))
+        after = states()
+        for name in before:
+            expect(before[name] == after[name], f"a pass changes the global state of {name}")
+    same(orders[1], orders[0], "with other global random states")
+
+
+@line(
+    "C8",
+    "mixes seed and epoch into every order",
+    why="Without both, a run cannot be repeated, resumed or varied. With `seed + epoch`, seed 0 "
+    "in epoch 1 is seed 1 in epoch 0: runs meant to differ see the same data one epoch later.",
+    fix="Take `seed` and `set_epoch(epoch)`; hash the pair, each to its full 64 bits.",
+)
+def mixes_seed_and_epoch(subject: Subject) -> None:
+    if _draws_nothing_at_random(subject):
+        does_not_apply("takes no seed and needs none: one fixed order")
+    expect(subject.takes("seed"), "takes no seed")
+    expect(has_epochs(subject.make()), "has no set_epoch")
+
+    def drawn(seed: int, epoch: int) -> list[Any]:
+        return subject.order(epoch, seed=seed)
+
+    reference = drawn(0, 1)
+    same(drawn(0, 1), reference, "the same (seed, epoch) once more")
+    others = {pair: drawn(*pair) for pair in ((1, 0), (0, 2), (0, 0), (1, 1))}
+    others |= {(seed, 1): drawn(seed, 1) for seed in (2**32, 2**64 - 1)}
+    if not is_dynamic(subject.make()):
+        others[0, FAR] = _unless_too_far(subject)
+    for (seed, epoch), order in others.items():
+        short = min(len(order), len(reference))  # epochs may differ in length
+        expect(
+            not equal(order[:short], reference[:short]),
+            f"seed {seed} in epoch {epoch} deals the order of seed 0 in epoch 1",
+        )
+
+
+def _unless_too_far(subject: Subject) -> list[Any]:
+    try:
+        return subject.order(FAR, seed=0)
+    except ValueError:  # a schedule that ends says so
+        return [None]
+
+
+def _draws_nothing_at_random(subject: Subject) -> bool:
+    if subject.takes("seed"):
+        return False
+    orders = []
+    for seed in (1, 2):
+        scramble(seed)
+        orders.append(subject.order(seed))
+    short = min(map(len, orders))
+    return equal(orders[0][:short], orders[1][:short])
+
+
+@line(
+    "C9",
+    "can be pickled and copied in mid-epoch",
+    why="Spawned workers and trainers that start processes (Lightning's ddp_spawn, accelerate's "
+    "launchers, macOS and Windows always) pickle what they are given.",
+    fix="Keep no lambda, generator, lock or open file in the sampler; leave what belongs to the "
+    "process out in `__getstate__`.",
+)
+def can_be_copied(subject: Subject) -> None:
+    sampler = subject.at(1)
+    live = iter(sampler)
+    take(5, live)
+    pickled = ForkingPickler.loads(ForkingPickler.dumps(sampler))
+    copies = {"unpickled": pickled, "deep-copied": deepcopy(sampler)}
+    scramble(3)
+    expected = drain(sampler)
+    for how, copy in copies.items():
+        scramble(3)  # a sampler of global randomness is a matter of C7
+        same(drain(copy), expected, f"pass of the {how} sampler")
+
+
+@line(
+    "C10",
+    "survives tiny data",
+    why="Debug runs, `overfit_batches`, the last shard and small validation sets have fewer "
+    "samples than ranks or batches. A loop that pads until it fits never ends, and a rank "
+    "without a batch hangs the others.",
+    fix="Repeat the front as often as needed; refuse N = 0 with a ValueError, or deal nothing.",
+)
+def survives_tiny_data(subject: Subject) -> None:
+    ranked = subject.takes("num_replicas", "rank") and not subject.batches  # of batches: R3
+    if not (subject.takes("size") or ranked):
+        does_not_apply("takes no size" if subject.batches else "takes neither size nor ranks")
+    for size in (0, 1, 2) if subject.takes("size") else ():
+        _is_refused_or_right(subject, size)
+    sizes: list[dict[str, Any]] = [{}, {"size": 2}] if subject.takes("size") else [{}]
+    for size, drop_last in product(sizes, (False, True)) if ranked else ():
+        world = len(subject.order(0, **size)) + 6
+        chosen = {"num_replicas": world, "drop_last": drop_last, **size}
+        counts = {len(subject.order(0, rank=rank, **chosen)) for rank in (0, 1, world - 1)}
+        expect(len(counts) == 1, f"{world} ranks are dealt different counts: {sorted(counts)}")
+
+
+def _is_refused_or_right(subject: Subject, size: int) -> None:
+    try:
+        items = subject.order(0, size=size)
+    except ValueError as refused:
+        expect(size == 0, f"size {size} is refused: {refused}")
+        expect(str(refused), "size 0 is refused without a word")
+        return
+    expect(size or not items, f"of 0 samples it deals {items[:5]}")
+
+
+@line(
+    "C11",
+    "deals a large epoch without a list of it",
+    why="A Python list of 10 million indices takes 380 MiB and a second before the first batch, "
+    "on every rank, and slows each run of the garbage collector afterwards.",
+    fix="Compute a few thousand indices at a time, or keep one integer array.",
+)
+def deals_large_epochs(subject: Subject) -> None:
+    subject.needs("size")
+    take(100, iter(subject.make(size=MANY // 2)))  # what is imported or compiled does not count
+    tracemalloc.start()
+    try:
+        take(100, iter(subject.make(size=MANY)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    expect(
+        peak < ALLOWED,
+        f"the first 100 items of {MANY} samples take {peak / MANY:.0f} bytes a sample",
+    )

@@ -1,0 +1,42 @@
+"""The three global random states: read, set and put back, so that a check may look at them.
+
+The one place of the package that touches them; whatever a check did, they are put back.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def states() -> dict[str, Any]:
+    """Return the states of `random`, `numpy.random` and `torch`, as values that compare."""
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return {
+        "random": random.getstate(),
+        "numpy.random": (kind, tuple(keys), *rest),
+        "torch": tuple(torch.get_rng_state().tolist()),
+    }
+
+
+def scramble(seed: int) -> None:
+    """Seed all three, as a restart or another program would."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)  # not the devices: no sampler draws there
+
+
+@contextmanager
+def put_back() -> Iterator[None]:
+    """Seed all three, and put them back at the end as they were."""
+    python, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        scramble(0)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy_state)  # noqa: NPY002

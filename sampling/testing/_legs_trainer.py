@@ -1,0 +1,104 @@
+"""A leg of the matrix under the Hugging Face Trainer."""
+
+import warnings
+from typing import Any
+
+import torch
+import transformers
+
+from ..integrations import SamplerTrainerMixin
+from ._legs import Rows, Trip
+from ._ours import BATCH, EPOCHS
+
+
+class Mappings(Rows):
+    """The same samples as mappings, which the Trainer asks for."""
+
+    def __getitem__(self, index: int) -> Any:  # noqa: ANN401
+        return {"x": float(index)}
+
+
+class Number(torch.nn.Module):
+    """A model of one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return something to take a loss of."""
+        return {"logits": self.scale * x}
+
+
+class Stop(transformers.TrainerCallback):
+    """Asks for a checkpoint where the first leg stops, and stops."""
+
+    def __init__(self, trip: Trip) -> None:
+        self.trip = trip
+        self.number = 0
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+        """Note the epoch's order."""
+        self.number = 0
+        self.trip.begin()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+        """Stop in the middle of an epoch."""
+        self.number += 1
+        self._save(control, self.number)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+        """Stop at the end of an epoch."""
+        self._save(control, None)
+
+    def _save(self, control: Any, number: int | None) -> None:  # noqa: ANN401
+        if self.trip.stops(number):
+            control.should_save = control.should_training_stop = True
+
+
+class TripTrainer(SamplerTrainerMixin, transformers.Trainer):
+    """Notes what it trains on, and takes the trip's losses."""
+
+    trip: Trip
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:  # noqa: ANN401
+        """Note a batch and train on it."""
+        indices = inputs[self.index_key]
+        self.trip.dealt.append((self.trip.sampler.epoch, indices.tolist()))
+        return super().training_step(model, inputs, num_items_in_batch)
+
+    def per_sample_loss(self, model: Any, inputs: Any, outputs: Any) -> torch.Tensor:  # noqa: ANN401
+        """Return the same losses as under the other frameworks."""
+        values = 1.0 + torch.sin(inputs["x"] * 7.0 + self.trip.sampler.epoch)
+        losses: torch.Tensor = values + 0.0 * outputs["logits"]
+        return losses
+
+
+def train(trip: Trip) -> None:
+    """Run a leg."""
+    transformers.logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings = transformers.TrainingArguments(
+            output_dir=str(trip.folder / "trainer"),
+            per_device_train_batch_size=BATCH,
+            num_train_epochs=EPOCHS,
+            save_strategy="no",
+            use_cpu=True,
+            dataloader_num_workers=trip.num_workers,
+            report_to=[],
+            disable_tqdm=True,
+            logging_strategy="no",
+        )
+        trainer = TripTrainer(
+            model=Number(),
+            args=settings,
+            train_dataset=Mappings(),
+            train_sampler=trip.sampler,
+            callbacks=[Stop(trip)],
+        )
+        trainer.trip = trip
+        trainer.remove_callback(transformers.PrinterCallback)
+        found = sorted((trip.folder / "trainer").glob("checkpoint-*"))
+        last = str(found[-1]) if trip.leg == "second" else None
+        trainer.train(resume_from_checkpoint=last)

@@ -1,0 +1,235 @@
+"""The contract matrix: every sampler in every loader, stopped, resumed, on one rank and on two."""
+
+import itertools
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing import get_context
+from torch.multiprocessing.spawn import spawn
+
+from ._legs import LOADERS, WHERE, Leg, Trip
+from ._ours import SAMPLERS, AnySampler
+
+_VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "transformers")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One case of the matrix.
+
+    Attributes
+    ----------
+    sampler, loader : str
+    num_workers : int
+    where : str
+        Where the run is stopped: "epoch end" or "mid-epoch".
+    num_replicas : int
+    """
+
+    sampler: str
+    loader: str
+    num_workers: int
+    where: str
+    num_replicas: int
+
+
+def cells(
+    samplers: Sequence[str] | None = None,
+    loaders: Sequence[str] | None = None,
+    *,
+    workers: Sequence[int] = (0, 2),
+    ranks: Sequence[int] = (1, 2),
+) -> list[Cell]:
+    """Return the cells of the matrix, those of one rank first.
+
+    Parameters
+    ----------
+    samplers, loaders : sequence of str, optional
+        Names; all by default.
+    workers : sequence of int, default (0, 2)
+        Of each loader.
+    ranks : sequence of int, default (1, 2)
+        Processes that train together: 1 or 2.
+
+    Returns
+    -------
+    list of Cell
+
+    Examples
+    --------
+    >>> len(cells(["ShuffleSampler"], ["Lightning"]))
+    8
+    """
+    samplers = list(SAMPLERS) if samplers is None else samplers
+    loaders = list(LOADERS) if loaders is None else loaders
+    asked: list[tuple[str, list[object], Sequence[object]]] = [
+        ("samplers", list(SAMPLERS), samplers),
+        ("loaders", list(LOADERS), loaders),
+        ("ranks", [1, 2], ranks),
+    ]
+    for name, known, given in asked:
+        unknown = [each for each in given if each not in known]
+        if unknown:
+            raise ValueError(f"{name} must be of {known}, got {unknown}")
+    if min(workers, default=0) < 0:
+        raise ValueError(f"workers must be >= 0, got {min(workers)}")
+    product = itertools.product(ranks, samplers, loaders, workers, WHERE)
+    return [Cell(s, loader, w, where, r) for r, s, loader, w, where in product]
+
+
+def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) -> dict[Cell, str]:
+    """Run the cells; two processes are started for those of two ranks.
+
+    Parameters
+    ----------
+    cases : sequence of Cell
+    done : callable
+        Called after each cell.
+
+    Returns
+    -------
+    dict of Cell to str
+        "" if an interrupted run dealt exactly what the unbroken one did, and both all that the
+        sampler has; else what was wrong.
+    """
+    found: dict[Cell, str] = {}
+    for case in cases:
+        if case.num_replicas == 1:
+            with tempfile.TemporaryDirectory() as folder:
+                found[case] = _verdict([_guarded(case, Path(folder))])
+            done()
+    several = [case for case in cases if case.num_replicas > 1]
+    if several:
+        found |= _on_two_ranks(several, done)
+    return found
+
+
+def _on_two_ranks(cases: list[Cell], done: Callable[[], object]) -> dict[Cell, str]:
+    queue = get_context("spawn").SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (cases, folder, _free_port(), queue)
+        context: Any = spawn(_rank, arguments, nprocs=2, join=False)  # type: ignore[no-untyped-call]
+        parts: dict[int, dict[int, Any]] = {number: {} for number in range(len(cases))}
+        ended = False
+        while not ended:
+            ended = context.join(timeout=0.1)
+            while not queue.empty():
+                number, rank, result = queue.get()
+                parts[number][rank] = result
+                if len(parts[number]) == 2:
+                    done()
+    return {case: _verdict([parts[n][r] for r in range(2)]) for n, case in enumerate(cases)}
+
+
+def _rank(rank: int, cases: list[Cell], folder: str, port: int, queue: Any) -> None:  # noqa: ANN401
+    torch.set_num_threads(1)
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE="2", RANK=str(rank)
+    )
+    os.environ.update(LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE="2", NODE_RANK="0")
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    try:
+        for number, case in enumerate(cases):
+            own = Path(folder, str(number))
+            own.mkdir(exist_ok=True)
+            queue.put((number, rank, _guarded(case, own)))
+            dist.barrier()
+    finally:
+        dist.destroy_process_group()
+
+
+def _guarded(case: Cell, folder: Path) -> Any:  # noqa: ANN401
+    """Return the three legs of a cell, or the text of what went wrong in one."""
+    try:
+        kept: dict[str, Any] = {}
+        return [_leg(case, folder, leg, kept) for leg in ("whole", "first", "second")]
+    except (RuntimeError, ValueError, TypeError, AttributeError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _leg(case: Cell, folder: Path, leg: Leg, kept: dict[str, Any]) -> dict[str, Any]:
+    run, deals = LOADERS[case.loader]
+    sampler: AnySampler = (
+        SAMPLERS[case.sampler](num_replicas=1, rank=0) if deals else SAMPLERS[case.sampler]()
+    )
+    trip = Trip(sampler, case.num_workers, case.where, leg, folder, case.num_replicas, kept)
+    run(trip)
+    return {"dealt": trip.dealt, "orders": trip.orders}
+
+
+def _verdict(ranks: list[Any]) -> str:
+    """Say what is wrong with a cell, from the three legs of each rank."""
+    for rank, legs in enumerate(ranks):
+        if isinstance(legs, str):
+            return f"rank {rank}: {legs}"
+        whole, first, second = (leg["dealt"] for leg in legs)
+        if not first or not second:
+            return f"rank {rank}: the run did not stop and go on"
+        if first + second != whole:
+            same = sum(one == two for one, two in zip(first + second, whole, strict=False))
+            return (
+                f"rank {rank}: resumed it dealt {len(first + second)} batches, unbroken "
+                f"{len(whole)}; the first that differs is number {same}"
+            )
+    for epoch, order in ranks[0][0]["orders"].items():
+        batches = [[b for e, b in legs[0]["dealt"] if e == epoch] for legs in ranks]
+        if len({len(each) for each in batches}) > 1:
+            return f"epoch {epoch}: the ranks had {[len(each) for each in batches]} batches"
+        drawn = [index for each in batches for batch in each for index in batch]
+        if set(drawn) != set(order):
+            return f"epoch {epoch}: {len(set(order) ^ set(drawn))} samples lost or not dealt"
+        if len(ranks) == 1 and drawn != order:
+            return f"epoch {epoch}: dealt in another order than the sampler's"
+    return ""
+
+
+def matrix_table(found: dict[Cell, str]) -> str:
+    """Return the matrix as a Markdown table: cells that passed of cells, by sampler and loader.
+
+    Parameters
+    ----------
+    found : dict of Cell to str
+        From `run_cells`.
+    """
+    loaders = list(dict.fromkeys(case.loader for case in found))
+    lines = ["| sampler | " + " | ".join(loaders) + " |", "|---|" + "---|" * len(loaders)]
+    for sampler in dict.fromkeys(case.sampler for case in found):
+        row = []
+        for loader in loaders:
+            own = [text for c, text in found.items() if (c.sampler, c.loader) == (sampler, loader)]
+            row.append(f"{sum(not text for text in own)}/{len(own)}")
+        lines.append(f"| {sampler} | " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
+    """Write the matrix to a JSON file: versions, and one entry for each cell.
+
+    Parameters
+    ----------
+    found : dict of Cell to str
+        From `run_cells`.
+    path : str or pathlib.Path
+    """
+    path = Path(path)
+    rows = [{**asdict(case), "problem": text} for case, text in found.items()]
+    versions = {name: version(name) for name in _VERSIONS}
+    text = json.dumps({"versions": versions, "cells": rows}, indent=1)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

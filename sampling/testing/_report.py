@@ -1,0 +1,267 @@
+"""Run the checks over one sampler, and say in one message what came out."""
+
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ._global_state import put_back
+from ._registry import BATCHES, CHECKS, LETTERS, SAMPLER, Check, ContractError, NotApplicable
+from ._subject import Factory, Subject
+from ._watch import Watch
+
+Status = Literal["pass", "fail", "not applicable", "expected failure", "unexpected pass"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of one check.
+
+    Attributes
+    ----------
+    check : Check
+    num_workers : int
+        Worker processes of the loaders in it.
+    status : {"pass", "fail", "not applicable", "expected failure", "unexpected pass"}
+    seen : str
+        What was seen where it failed, the reason where it does not apply or was expected to fail.
+    """
+
+    check: Check
+    num_workers: int
+    status: Status
+    seen: str = ""
+
+    @property
+    def id(self) -> str:
+        """The line, and the number of workers unless 0: "T1", "T1-workers2"."""
+        return case_id(self.check, self.num_workers)
+
+    @property
+    def message(self) -> str:
+        """What was seen, why it matters and how it is mended."""
+        lines = [f"{self.id}  A sampler {self.check.title}.", f"  Seen: {self.seen}"]
+        if self.status == "fail":
+            lines += [f"  Why it matters: {self.check.why}", f"  To mend it: {self.check.fix}"]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out of all checks over one sampler.
+
+    Attributes
+    ----------
+    name : str
+    results : tuple of Result
+    """
+
+    name: str
+    results: tuple[Result, ...]
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        """The checks that failed, and those that passed although they were expected to fail."""
+        return tuple(r for r in self.results if r.status in {"fail", "unexpected pass"})
+
+    def __str__(self) -> str:
+        counts: dict[str, int] = {}
+        for result in self.results:
+            counts[result.status] = counts.get(result.status, 0) + 1
+        summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return "\n\n".join([f"{self.name}: {summary}", *(r.message for r in self.failures)])
+
+
+def case_id(check: Check, num_workers: int) -> str:
+    """Return the name of one check with a number of workers."""
+    return f"{check.id}-workers{num_workers}" if num_workers else check.id
+
+
+def cases(
+    kind: str, workers: Sequence[int], distributed: bool, only: Collection[str] | None = None
+) -> list[tuple[Check, int]]:
+    """Return the checks for a kind of sampler, those with loaders once for each worker count."""
+    unknown = set(only or ()) - set(CHECKS)
+    if unknown:
+        raise ValueError(f"only must name checks of {sorted(CHECKS)}, got {sorted(unknown)}")
+    return [
+        (check, count)
+        for check in sorted(CHECKS.values(), key=_place)
+        if kind in check.kinds and (only is None or check.id in only)
+        and (distributed or not check.processes)
+        for count in (workers if check.workers else (0,))
+    ]  # fmt: skip
+
+
+def _place(check: Check) -> tuple[int, int]:
+    return LETTERS.index(check.id[0]), int(check.id[1:])
+
+
+def run(check: Check, subject: Subject, expected_failures: Mapping[str, str]) -> Result:
+    """Run one check. The global random states are put back; warnings are not shown."""
+    with put_back(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Watch() as watch:
+            if check.id != "C1":
+                _must_exist(subject)
+            check.function(subject)
+    case = case_id(check, subject.num_workers)
+    reason = expected_failures.get(case, expected_failures.get(check.id))
+    status, seen = _read(watch)
+    if reason is not None and status == "fail":
+        return Result(check, subject.num_workers, "expected failure", reason)
+    if reason is not None and status == "pass":
+        seen = f"it passes, though it was expected to fail: {reason}"
+        return Result(check, subject.num_workers, "unexpected pass", seen)
+    return Result(check, subject.num_workers, status, seen)
+
+
+def _must_exist(subject: Subject) -> None:
+    with Watch() as watch:
+        subject.make()
+    if watch.error is not None:
+        raise NotApplicable("cannot be constructed (see C1)")
+
+
+def _read(watch: Watch) -> tuple[Status, str]:
+    error = watch.error
+    if error is None:
+        return "pass", ""
+    if isinstance(error, NotApplicable):
+        return "not applicable", str(error)
+    if isinstance(error, ContractError):
+        return "fail", str(error)
+    return "fail", f"{type(error).__name__}: {error} ({watch.where})"
+
+
+def report_on(
+    name: str,
+    factory: Factory,
+    kind: str,
+    *,
+    size: int | None = None,
+    workers: Sequence[int] = (0,),
+    distributed: bool = False,
+    only: Collection[str] | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+) -> Report:
+    """Run the checks of a kind over one sampler."""
+    expected = dict(expected_failures or {})
+    chosen = cases(kind, workers, distributed, only)
+    unknown = {key.partition("-")[0] for key in expected} - set(CHECKS)
+    if unknown:
+        raise ValueError(f"expected_failures must name checks, got {sorted(unknown)}")
+    results = [run(check, Subject(factory, kind, size, count), expected) for check, count in chosen]
+    return Report(name, tuple(results))
+
+
+def check_sampler(
+    factory: Factory,
+    *,
+    size: int | None = None,
+    workers: Sequence[int] = (0,),
+    distributed: bool = False,
+    only: Collection[str] | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+) -> Report:
+    """Hold a sampler to the contract: run every check, and raise if it breaks a line.
+
+    Parameters
+    ----------
+    factory : callable
+        Makes a new sampler of about 100 draws an epoch. It is called with those of the keywords
+        `seed`, `num_replicas`, `rank`, `drop_last`, `pad` and `size` (N) that its signature names;
+        `**options` stands for the first four.
+    size : int, optional
+        N; by default the sampler's `size`, or the length of its `data_source` or `dataset`.
+    workers : sequence of int, default (0,)
+        Numbers of worker processes with which the checks of loaders are run.
+    distributed : bool, default False
+        Run R4 too, which starts two processes.
+    only : collection of str, optional
+        Ids of the checks to run; all by default.
+    expected_failures : mapping of str to str, optional
+        Check id -> reason. "T1" means it with any number of workers, "T1-workers2" with 2 only.
+        An expected failure that passes is an error, so that the list stays true.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ContractError
+        With every line that is broken: what was seen, why it matters, how to mend it.
+
+    Notes
+    -----
+    A line that asks for what the sampler does not have is *not applicable*, and one line says
+    that it is missing: no `seed` or `set_epoch` breaks C8, no `__len__` C4, no
+    `state_dict(consumed=...)` D3, no state at all T4. A sampler without rank arguments is a global
+    view, and the R lines ask nothing of it.
+
+    Examples
+    --------
+    >>> from sampling.samplers import ShuffleSampler
+    >>> def shuffle(size=103, **options):
+    ...     return ShuffleSampler(size, **options)
+    >>> print(check_sampler(shuffle, only=["C3", "C4", "R1"]))
+    shuffle: 3 pass
+    """
+    report = report_on(
+        _name(factory), factory, SAMPLER, size=size, workers=workers, distributed=distributed,
+        only=only, expected_failures=expected_failures,
+    )  # fmt: skip
+    return _kept(report)
+
+
+def check_batch_sampler(
+    factory: Factory,
+    *,
+    size: int | None = None,
+    workers: Sequence[int] = (0,),
+    distributed: bool = False,
+    only: Collection[str] | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+) -> Report:
+    """Hold a batch sampler to the contract; as `check_sampler`.
+
+    Parameters
+    ----------
+    factory : callable
+        Makes a new batch sampler of about 25 batches an epoch; `drop_last` means its short batch.
+    size : int, optional
+        N.
+    workers : sequence of int, default (0,)
+        Numbers of worker processes with which the checks of loaders are run.
+    distributed : bool, default False
+        Run R4 too, which starts two processes.
+    only : collection of str, optional
+        Ids of the checks to run.
+    expected_failures : mapping of str to str, optional
+        Check id -> reason.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ContractError
+        With every line that is broken.
+    """
+    report = report_on(
+        _name(factory), factory, BATCHES, size=size, workers=workers, distributed=distributed,
+        only=only, expected_failures=expected_failures,
+    )  # fmt: skip
+    return _kept(report)
+
+
+def _kept(report: Report) -> Report:
+    if report.failures:
+        raise ContractError(str(report))
+    return report
+
+
+def _name(factory: Factory) -> str:
+    return getattr(factory, "__name__", type(factory).__name__)

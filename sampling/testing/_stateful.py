@@ -1,0 +1,326 @@
+"""T lines: a sampler inside torchdata's `StatefulDataLoader`, saved and restored with it."""
+
+import json
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+from ._registry import broken, does_not_apply, equal, expect, line, same
+from ._subject import (
+    BATCH,
+    AnySampler,
+    Loader,
+    State,
+    Subject,
+    drain,
+    flat,
+    has,
+    has_epochs,
+    is_dynamic,
+    keeps_position,
+    set_epoch,
+    take,
+    torchdata,
+)
+
+TRAINED = 4  # batches before a save
+BYTES = 1024  # of a state in JSON
+WORKING = 64 * 1024  # bytes that making a state may take
+LARGE = 10**6  # samples with which a state may not grow
+
+
+def _begun(subject: Subject, sampler: AnySampler, trained: int = TRAINED) -> tuple[State, Loader]:
+    """Return (state of a loader after a few batches, its iterator), the state as if from a file."""
+    loader = subject.stateful_loader(sampler)
+    batches = iter(loader)
+    take(trained, batches)
+    return deepcopy(loader.state_dict()), batches
+
+
+def _resumed(subject: Subject, sampler: AnySampler, state: State, **options: object) -> Loader:
+    """Return a loader of a restarted program, its state loaded."""
+    loader = subject.stateful_loader(sampler, **options)
+    loader.load_state_dict(state)
+    return loader
+
+
+@line(
+    "T1",
+    "continues exactly from the state of the loader",
+    why="StatefulDataLoader saves what the sampler or its iterator says; if they say nothing it "
+    "draws again as many items as were used, from whatever order a new sampler has: another "
+    "permutation, with samples twice and never.",
+    fix="Give the iterator `state_dict` and `load_state_dict` with epoch and position (or the "
+    "sampler, and read them in `__iter__`). The epoch belongs to the state: nobody calls "
+    "`set_epoch` after a load.",
+    workers=True,
+)
+def continues_exactly(subject: Subject) -> None:
+    subject.needs_batches(2 * TRAINED - 1)
+    for epoch in (0, 2):
+        state, rest = _begun(subject, subject.at(epoch))
+        expected = drain(rest)
+        second = _resumed(subject, subject.reborn(epoch), state)
+        batches = iter(second)
+        dealt = take(3, batches)
+        state = deepcopy(second.state_dict())
+        again = drain(_resumed(subject, subject.reborn(epoch), state))
+        what = f"epoch {epoch}, saved after {TRAINED} batches and again after 3 more"
+        same([*dealt, *again], expected, what)
+
+        sampler = subject.reborn(epoch)
+        if has_epochs(sampler) and not subject.num_workers:  # as a loop does that goes on
+            loader = _resumed(subject, sampler, state)
+            set_epoch(sampler, epoch)
+            same(drain(loader), expected[3:], f"{what}, with set_epoch({epoch}) after the load")
+
+
+@line(
+    "T2",
+    "keeps a restored position through set_epoch of the same epoch, and drops it for another",
+    why="The loop of a resumed run calls `set_epoch` with the epoch it stands in, before the "
+    "pass: a position lost there trains the first half twice. One that survives the change to "
+    "another epoch leaves out that epoch's first half.",
+    fix="In `set_epoch`: return if the epoch is the current one, else set the position to 0.",
+)
+def keeps_a_restored_position(subject: Subject) -> None:
+    subject.needs_batches(TRAINED + 1)
+    subject.needs_epochs()
+    original = subject.at(2)
+    state, left = _position(original, len(subject.order(2)))
+    resumed = subject.at(2)
+    resumed.load_state_dict(state)
+    set_epoch(resumed, 2)
+    dealt = drain(resumed)
+    same(dealt, subject.order(2)[-left:], "the rest of epoch 2 after load and set_epoch(2)")
+
+    resumed = subject.at(2)
+    resumed.load_state_dict(state)
+    for sampler in (resumed, original):
+        set_epoch(sampler, 3)
+    same(drain(resumed), drain(original), "epoch 3 after a load in epoch 2 and set_epoch(3)")
+
+
+def _position(sampler: AnySampler, total: int) -> tuple[State, int]:
+    """Return a state in mid-epoch that the sampler itself loads, and how many items are left."""
+    if not has(sampler, "state_dict", "load_state_dict"):
+        does_not_apply("has no state_dict and load_state_dict of its own (see D3)")
+    live = iter(sampler)
+    dealt = take(TRAINED, live)
+    given = {"consumed": len(flat(dealt))} if keeps_position(sampler) else {}
+    state = deepcopy(sampler.state_dict(**given))
+    drain(live)
+    return state, total - len(dealt)
+
+
+@line(
+    "T3",
+    "goes on with the next epoch from a state saved at an epoch's end",
+    why="Trainers save between epochs. Restored from there, a sampler that stays in its epoch "
+    "repeats it, one at its end deals nothing: an epoch is lost.",
+    fix="When its last item was taken, an iterator's state is the beginning of the next epoch. A "
+    "sampler whose next epoch depends on losses refuses to iterate until `set_epoch`.",
+    workers=True,
+)
+def goes_on_with_the_next_epoch(subject: Subject) -> None:
+    for epoch in (0, 2):
+        original = subject.at(epoch)
+        loader = subject.stateful_loader(original)
+        drain(loader)
+        state = deepcopy(loader.state_dict())
+        if has_epochs(original):
+            set_epoch(original, epoch + 1)
+        expected = drain(loader)
+        what = f"the pass after a load at the end of epoch {epoch}"
+
+        sampler = subject.reborn(epoch)
+        loader = _resumed(subject, sampler, state)
+        if is_dynamic(sampler):
+            ahead = _unless_refused(partial(drain, loader), what)
+            expect(ahead is None, f"{what}, without set_epoch: it is dealt before it is planned")
+        else:
+            same(drain(loader), expected, what)
+        sampler = subject.reborn(epoch)
+        if has_epochs(sampler) and (is_dynamic(sampler) or not subject.num_workers):
+            loader = _resumed(subject, sampler, state)
+            set_epoch(sampler, epoch + 1)
+            same(drain(loader), expected, f"{what}, with set_epoch({epoch + 1})")
+
+
+@line(
+    "T4",
+    "carries its state through every way of handing it to the loader",
+    why="As `sampler=` torchdata wraps it in its own batch sampler; as `batch_sampler=` or with "
+    "`batch_size=None` the loader asks it directly, draw by draw. What keeps no state of its own "
+    "is replayed from the start of a pass, and torch's BatchSampler hides the state of the "
+    "sampler inside.",
+    fix="Give the iterator its state after each single item. Hand over a stateful batch sampler, "
+    "not torch's BatchSampler around a stateful sampler.",
+    workers=True,
+)
+def carries_its_state(subject: Subject) -> None:
+    subject.needs_batches(TRAINED + 1)
+    stateful = torchdata("torchdata.stateful_dataloader.sampler")
+    sampler = subject.at(1)
+    protocol = ("state_dict", "load_state_dict")
+    expect(
+        has(sampler, *protocol) or has(iter(sampler), *protocol),
+        "neither it nor its iterator has state_dict and load_state_dict",
+    )
+    ways: dict[str, Callable[[Any], dict[str, Any]]] = {
+        "batch_size=None": lambda _: {"batch_size": None}
+    }
+    if not subject.batches:
+        ways["batch_sampler=torchdata's BatchSampler"] = lambda sampler: {
+            "batch_sampler": stateful.BatchSampler(sampler, BATCH - 1, False),
+        }
+    for way, options in ways.items():
+        sampler = subject.at(1)
+        loader = subject.stateful_loader(sampler, **options(sampler))
+        batches = iter(loader)
+        take(TRAINED + 3, batches)
+        state = deepcopy(loader.state_dict())
+        fresh = subject.at(1)
+        resumed = _resumed(subject, fresh, state, **options(fresh))
+        same(drain(resumed), drain(batches), f"epoch 1 resumed as {way}")
+
+
+@line(
+    "T5",
+    "has a state that is small, plain and its own",
+    why="With workers StatefulDataLoader asks for the state at every batch and keeps several in a "
+    "queue: a state of N entries takes gigabytes and seconds, one that goes on changing restores "
+    "the wrong place, and one that is no JSON ties a checkpoint to a library's version.",
+    fix="Return a new dictionary of a few integers and strings: epoch, position, and what they "
+    "are checked against.",
+)
+def has_a_small_state(subject: Subject) -> None:
+    states = _states(subject.at(1))
+    if not states:
+        does_not_apply("keeps no state (see D3 and T4)")
+    for what, (take_state, move_on) in states.items():
+        state = take_state()
+        text = _as_json(state, what)
+        expect(len(text) < BYTES, f"{what} takes {len(text)} bytes")
+        move_on()
+        take_state()
+        expect(_as_json(state, what) == text, f"{what} changes after it was returned")
+        fresh = take_state()
+        text = _as_json(fresh, what)
+        fresh.clear()
+        expect(_as_json(take_state(), what) == text, f"{what} is the sampler's own dictionary")
+    if subject.takes("size"):
+        for what, (take_state, _) in _states(subject.make(size=LARGE)).items():
+            take_state()
+            peak = _peak(take_state)
+            expect(peak < WORKING, f"{what} of {LARGE} samples takes {peak >> 10} KiB to make")
+            size = len(_as_json(take_state(), what))
+            expect(size < BYTES, f"{what} of {LARGE} samples takes {size} bytes")
+
+
+def _states(sampler: AnySampler) -> dict[str, tuple[Callable[[], State], Callable[[], object]]]:
+    """Return the states there are: name -> (how to take one, what moves the pass on)."""
+    live = iter(sampler)
+    take(TRAINED, live)
+    found: dict[str, tuple[Callable[[], State], Callable[[], object]]] = {}
+    if has(sampler, "state_dict"):
+        found["the sampler's state"] = (sampler.state_dict, lambda: take(1, live))
+    if has(live, "state_dict"):
+        found["the iterator's state"] = (live.state_dict, lambda: take(1, live))
+    return found
+
+
+def _as_json(state: State, what: str) -> str:
+    try:
+        text = json.dumps(state)
+    except (TypeError, ValueError) as error:
+        broken(f"{what} is no JSON: {error}")
+    expect(json.loads(text) == state, f"{what} does not come back from JSON as it was")
+    return text
+
+
+def _peak(function: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@line(
+    "T6",
+    "loads its state on other ranks and batch sizes, and refuses another run's",
+    why="Runs come back with fewer GPUs or another batch size; a position that counts one rank's "
+    "batches then points elsewhere. And a state loaded into another data set, or under another "
+    "seed, resumes in the middle of an order that was never trained on.",
+    fix="Store the global position in draws, and N and seed beside it; compare them in "
+    "`load_state_dict` and raise a ValueError that names the difference.",
+)
+def loads_elsewhere_and_refuses(subject: Subject) -> None:
+    subject.needs_batches(TRAINED + 1)
+    ranked = subject.takes("num_replicas", "rank")
+    others = {name: 1 for name in ("seed",) if subject.takes(name)}
+    if subject.takes("size") and subject.size is not None:
+        others["size"] = subject.size + 1
+    if subject.batches and not (ranked or others):
+        does_not_apply("takes neither ranks nor seed nor size")
+    state, rest = _begun(subject, subject.at(1))
+    expected = flat(drain(rest))
+    if not subject.batches:
+        loader = _resumed(subject, subject.at(1), state, batch_size=BATCH + 1)
+        same(flat(drain(loader)), expected, f"resumed with batches of {BATCH + 1}, not {BATCH}")
+    if ranked:
+        two, _ = _begun(subject, subject.at(1, num_replicas=2, rank=0), TRAINED // 2)
+        alone = _resumed(subject, subject.at(1, num_replicas=1, rank=0), two)
+        done = TRAINED * (1 if subject.batches else BATCH)
+        same(flat(drain(alone)), flat(subject.order(1)[done:]), "from two ranks to one")
+    for name, value in others.items():
+        loader = _resumed(subject, subject.at(1, **{name: value}), state)
+        drawn = _unless_refused(partial(drain, loader), f"a state of another {name}")
+        # One that brings the whole order with it is harmless.
+        accepted = drawn is None or equal(flat(drawn), expected)
+        expect(accepted, f"a state of another {name} is accepted, and another order comes")
+
+
+def _unless_refused(action: Callable[[], list[Any]], what: str) -> list[Any] | None:
+    """Return what the action does, or None if it is refused with a reason."""
+    with _unheard():
+        try:
+            return action()
+        except (ValueError, RuntimeError) as error:
+            expect(str(error), f"{what} is refused without a word")
+            return None
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let torchdata throw away a loader that a refusal left half made, without its complaint."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+
+
+@line(
+    "T7",
+    "restores every rank from the state of rank 0",
+    why="Lightning and most trainers write the state of rank 0 only, and load it on every rank.",
+    fix="Keep nothing of the rank in the state: the position counts the draws of all ranks.",
+)
+def restores_every_rank(subject: Subject) -> None:
+    subject.needs_ranks()
+    subject.needs_batches(TRAINED + 1)
+    ranks = [subject.at(1, num_replicas=2, rank=rank) for rank in (0, 1)]
+    began = [_begun(subject, sampler, TRAINED // 2) for sampler in ranks]
+    state = began[0][0]
+    for rank, (_, rest) in enumerate(began):
+        fresh = subject.at(1, num_replicas=2, rank=rank)
+        loader = _resumed(subject, fresh, state)
+        same(drain(loader), drain(rest), f"rank {rank} of 2, restored from the state of rank 0")

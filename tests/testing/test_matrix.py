@@ -1,0 +1,94 @@
+"""The contract matrix finds what it is there to find, and its cells pass."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sampling.cli import app
+from sampling.testing import cells, run_cells
+from sampling.testing._matrix import _verdict
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def leg(dealt, order):
+    return {"dealt": [(0, batch) for batch in dealt], "orders": {0: order}}
+
+
+WHOLE = [[3, 1], [0, 2]]
+ORDER = [3, 1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "message"),
+    [
+        ([[WHOLE, WHOLE[:1], WHOLE[1:]]], ""),
+        ([[WHOLE, WHOLE[:1], WHOLE[:1]]], "the first that differs is number 1"),
+        ([[WHOLE, WHOLE[:1], [*WHOLE[1:], [3, 1]]]], "resumed it dealt 3 batches, unbroken 2"),
+        ([[WHOLE, WHOLE, []]], "did not stop and go on"),
+        ([[WHOLE[:1], WHOLE[:1], WHOLE[:1]]], "resumed it dealt 2 batches"),
+        ([[[[3, 1], [2, 0]], [[3, 1]], [[2, 0]]]], "dealt in another order than the sampler's"),
+        ([[[[3, 1], [0, 0]], [[3, 1]], [[0, 0]]]], "1 samples lost or not dealt"),
+        ([[[[3], [1]], [[3]], [[1]]], [[[0], [2]], [[0]], [[2]]]], ""),
+        ([[[[3], [1]], [[3]], [[1]]], [[[3], [1]], [[3]], [[1]]]], "2 samples lost"),
+        (
+            [[[[3], [1], [0]], [[3]], [[1], [0]]], [[[0], [2]], [[0]], [[2]]]],
+            r"the ranks had \[3, 2\]",
+        ),
+        (["ValueError: no"], "rank 0: ValueError: no"),
+    ],
+)
+def test_verdicts(ranks, message):
+    legs = [
+        each if isinstance(each, str) else [leg(part, ORDER) for part in each] for each in ranks
+    ]
+    found = _verdict(legs)
+    assert bool(found) == bool(message)
+    import re
+
+    assert re.search(message, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["WeightedSampler", "EpochBatchSampler of InfoBatch"])
+def test_one_process_in_every_loader(sampler):
+    found = run_cells(cells([sampler], workers=[0], ranks=[1]))
+    assert {case: text for case, text in found.items() if text} == {}
+    assert len(found) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_two_processes_in_every_loader():
+    found = run_cells(cells(["InfoBatchSampler", "ClassesPerBatchSampler"], workers=[0], ranks=[2]))
+    assert {case: text for case, text in found.items() if text} == {}
+    assert len(found) == 20
+
+
+def test_the_command_prints_a_table_and_keeps_the_cells(tmp_path):
+    arguments = ["--samplers", "ShuffleSampler", "--loaders", "DataLoader", "--workers", "0"]
+    out = tmp_path / "matrix.json"
+    result = CliRunner().invoke(app, ["contracts", *arguments, "--ranks", "1", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "| ShuffleSampler | 2/2 |" in result.output
+    kept = json.loads(out.read_text())
+    assert [cell["problem"] for cell in kept["cells"]] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "message"),
+    [
+        ("--samplers", "Nope", "samplers must be of"),
+        ("--loaders", "Nope", "loaders must be of"),
+        ("--ranks", "3", r"ranks must be of \[1, 2\], got \[3\]"),
+        ("--workers", "-1", "workers must be >= 0, got -1"),
+        ("--workers", "x", "workers must be an int, got 'x'"),
+    ],
+)
+def test_what_the_command_does_not_know_is_refused(option, word, message):
+    import re
+
+    result = CliRunner().invoke(app, ["contracts", option, word])
+    assert result.exit_code == 2
+    assert re.search(message, result.output)
