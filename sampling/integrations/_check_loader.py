@@ -120,7 +120,7 @@ def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN
     Notes
     -----
     Order       Nothing is iterated and nothing changed.
-    Cost        Microseconds.
+    Cost        Less than a millisecond.
 
     Examples
     --------

@@ -26,7 +26,7 @@ def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
             path, node = f"{path}.dataset", node.dataset  # a sampler passed off as a dataset
         for attribute in _INNER:
             inner = getattr(node, attribute, None)
-            if inner is not None and inner is not seen[-1]:
+            if inner is not None:
                 path, node = f"{path}.{attribute}", inner
                 break
         else:

@@ -182,7 +182,7 @@ class BlockBatchSampler(EpochBatchSampler):
     Parameters
     ----------
     sampler : EpochSampler
-        Its draw tables bring their cuts.
+        Its draw tables bring their cuts, and it has `num_batches`, the same in every epoch.
     """
 
     def __init__(self, sampler: EpochSampler, batch_size: int | None) -> None:
@@ -192,3 +192,8 @@ class BlockBatchSampler(EpochBatchSampler):
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
         return GivenCuts(self.sampler._plan(epoch).table.cuts, start)
+
+    def length(self, epoch: int) -> int:
+        """Return this rank's batches in an epoch, which is the same for every epoch."""
+        _check.epoch(epoch)
+        return self._share(self.num_batches)

@@ -92,11 +92,6 @@ class ClassesPerBatchSampler(BlockBatchSampler):
         self.samples_per_class = blocks.samples_per_class
         super().__init__(blocks, self.classes_per_batch * self.samples_per_class)
 
-    def length(self, epoch: int) -> int:
-        """Return this rank's batches in an epoch, which is the same for every epoch."""
-        _check.epoch(epoch)
-        return self._share(self.num_batches)
-
 
 class ClassBlocks(EpochSampler):
     """The draws of `ClassesPerBatchSampler`, batch after batch."""
@@ -163,13 +158,13 @@ class ClassBlocks(EpochSampler):
         draws = blocks * block
         _blocks.deal_blocks(groups.members, groups.starts, draws, block, key, dealt)
         samples = np.take(dealt.reshape(-1, block), rows, axis=0).reshape(-1)
-        cuts = np.arange(self.num_batches + 1) * (self.classes_per_batch * block)
+        drawn = draws.astype(np.float64)
         return Listed(
             samples,
             groups.num_labeled,
-            lambda which: groups.spread(draws.astype(np.float64), which),
+            lambda which: groups.spread(drawn, which),
             ordered=True,
-            cuts=cuts,
+            cuts=np.arange(self.num_batches + 1) * (self.classes_per_batch * block),
         )
 
     def _identity(self) -> tuple[object, ...]:

@@ -71,7 +71,7 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
                 the batches within a round. A number of batches that `round_size` does not divide
                 leaves one short round, of random lengths, which is dealt last.
     Cost        O(N log N) once, O(N) an epoch. Holds 4 N bytes (8 N if not padded), 4 N in an
-                epoch, 8 N more while it is planned and 40 N at construction.
+                epoch, 8 N more while it is planned and up to 45 N at construction.
     Gradients   Those of plain training on batches of unlike sizes: with `losses.mean()` a sample of
                 a small batch, a long one, counts more; `reduce(..., denominator=d)` with one d for
                 all batches undoes that. All weights are 1.
@@ -107,11 +107,6 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
             **options,
         )
         super().__init__(blocks, None)
-
-    def length(self, epoch: int) -> int:
-        """Return this rank's batches in an epoch, which is the same for every epoch."""
-        _check.epoch(epoch)
-        return self._share(self.num_batches)
 
 
 class TokenBlocks(EpochSampler):
@@ -172,7 +167,7 @@ class TokenBlocks(EpochSampler):
 
     def _packed(self, longest: Floats, most: int) -> Indices:
         """Return the cuts of batches that pad to the longest of their first band."""
-        with np.errstate(divide="ignore"):  # a length of 0 costs nothing
+        with np.errstate(divide="ignore", over="ignore"):  # a length of 0 costs nothing
             sizes = np.minimum(self.max_tokens / longest, most).astype(np.int64)
         sizes -= sizes * longest > self.max_tokens  # a quotient that was rounded up
         multiple = self.batch_size_multiple

@@ -18,9 +18,8 @@ class TwoStreamBatchSampler(BlockBatchSampler):
 
     For semi-supervised training: each batch holds `secondary_batch_size` labelled samples and fills
     up with unlabelled ones. An epoch is one pass over `primary`, however often `secondary` comes
-    round meanwhile. In every batch, the short last one too, the secondary samples are the last:
-
-        losses[-k:] and logits[:-k], with k = secondary_batch_size
+    round meanwhile. In every batch, the short last one too, the secondary samples are the last
+    `secondary_batch_size` ones: `losses[-k:]` is their part of the losses, `losses[:-k]` the other.
 
     Parameters
     ----------
@@ -83,11 +82,6 @@ class TwoStreamBatchSampler(BlockBatchSampler):
         short = streams.num_samples % streams.batch_size
         super().__init__(streams, None if short else streams.batch_size)
         self.drop_last = streams.drop_last
-
-    def length(self, epoch: int) -> int:
-        """Return this rank's batches in an epoch, which is the same for every epoch."""
-        _check.epoch(epoch)
-        return self._share(self.num_batches)
 
 
 class TwoStreams(EpochSampler):

@@ -70,11 +70,6 @@ class GroupBatchSampler(BlockBatchSampler):
         super().__init__(whole, None)
         self.drop_last = whole.drop_last
 
-    def length(self, epoch: int) -> int:
-        """Return this rank's batches in an epoch, which is the same for every epoch."""
-        _check.epoch(epoch)
-        return self._share(self.num_batches)
-
 
 class WholeGroups(EpochSampler):
     """The draws of `GroupBatchSampler`, group after group."""

@@ -116,7 +116,7 @@ def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) 
 def _on_two_ranks(cases: list[Cell], done: Callable[[], object]) -> dict[Cell, str]:
     queue = get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (cases, folder, _free_port(), queue)
+        arguments = (cases, folder, queue)
         context: Any = spawn(_rank, arguments, nprocs=2, join=False)  # type: ignore[no-untyped-call]
         parts: dict[int, dict[int, Any]] = {number: {} for number in range(len(cases))}
         ended = False
@@ -130,13 +130,14 @@ def _on_two_ranks(cases: list[Cell], done: Callable[[], object]) -> dict[Cell, s
     return {case: _verdict([parts[n][r] for r in range(2)]) for n, case in enumerate(cases)}
 
 
-def _rank(rank: int, cases: list[Cell], folder: str, port: int, queue: Any) -> None:  # noqa: ANN401
+def _rank(rank: int, cases: list[Cell], folder: str, queue: Any) -> None:  # noqa: ANN401
     torch.set_num_threads(1)
     os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE="2", RANK=str(rank)
+        WORLD_SIZE="2", RANK=str(rank), MASTER_ADDR=socket.gethostname(), MASTER_PORT="0"
     )
     os.environ.update(LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE="2", NODE_RANK="0")
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     try:
         for number, case in enumerate(cases):
             own = Path(folder, str(number))
@@ -227,9 +228,3 @@ def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text + "\n", encoding="utf-8")
     beside.replace(path)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -145,7 +145,12 @@ class Subject:
         A dynamic one has its scores and its plan from elsewhere; a static one knows nothing.
         """
         fresh = self.make(**options)
-        return self.at(epoch, **options) if is_dynamic(fresh) else fresh
+        if not is_dynamic(fresh):
+            return fresh
+        trained = self.at(epoch, **options)
+        if has(trained, "state_dict"):
+            trained.state_dict()  # one that came from a file has said which plan it holds
+        return trained
 
     # ------------------------------------------------------------------ loaders
 

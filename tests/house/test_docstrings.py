@@ -12,7 +12,15 @@ import pytest
 from sampling.samplers import EpochSampler
 from sampling.samplers._options import EpochOptions
 
-PACKAGES = ["samplers", "scores", "clustering", "distributed", "bench"]
+PACKAGES = [
+    "samplers",
+    "scores",
+    "clustering",
+    "distributed",
+    "bench",
+    "integrations",
+    "testing",
+]
 SECTIONS = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "Examples"]
 NOTES = ["Order", "Cost", "Gradients", "Source"]
 

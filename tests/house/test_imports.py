@@ -46,7 +46,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "matplotlib": {"bench"},
     "typer": {"cli"},
     "pandas": set(),
-    "random": set(),
+    "random": {"testing"},
     "pickle": set(),
 }
 

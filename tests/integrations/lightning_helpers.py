@@ -164,7 +164,8 @@ class Data(LightningDataModule):
         self.kind, self.loader = kind, loader
 
     def setup(self, stage):
-        self.sampler = make_sampler(self.kind)
+        if not hasattr(self, "sampler"):
+            self.sampler = make_sampler(self.kind)
 
     def train_dataloader(self):
         return make_loader(self.sampler, self.loader)

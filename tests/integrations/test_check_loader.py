@@ -264,6 +264,7 @@ def with_accelerate(rank):
         "a RandomSampler": str(
             check_loader(prepare({"use_seedable_sampler": True}, sampler=own), own)
         ),
+        "size changed": str(check_loader(prepared_changed)),
         "torch's": str(check_loader(prepare(sampler=distributed, batch_size=4), distributed)),
     }
     return cases, texts
@@ -307,6 +308,7 @@ def test_what_accelerate_makes_of_loaders():
             "loader with sampling.integrations.prepare_loader",
         ]
         assert "Variable has batch_size=4 but cuts 103 samples into 42 batches" in texts["variable"]
+        assert "counts on batches of 4, and MyBatches now says 6" in texts["size changed"]
         assert "Own is gone and a SeedableRandomSampler stands" in texts["a RandomSampler"]
         assert "let accelerate alone deal to ranks, without the Distributed" in texts["torch's"]
 

@@ -73,15 +73,17 @@ def indices_in(log):
 @loaders
 @pytest.mark.parametrize("kind", ["shuffle", "batch", "pruned"])
 def test_l4_resumed_runs_deal_what_the_unbroken_one_does(kind, loader, workers, tmp_path):
-    """In mid-epoch and at an epoch's end; then resumed once more, in the middle of the next."""
+    """In mid-epoch and at an epoch's end; then resumed once more, in the same and the next."""
     save = Save(tmp_path, "batch3", "epoch1")
     whole = run(kind, loader, workers, save)
     for place, (path, done) in save.written.items():
-        again = Save(tmp_path, "batch8")
+        second = 5 if place == "batch3" else 8
+        again = Save(tmp_path, f"batch{second}")
         rest = run(kind, loader, workers, again, resume=path)
         assert rest == whole[done:], place
-        assert again.written["batch8"][1] + done == 8
-        assert run(kind, loader, workers, resume=again.written["batch8"][0]) == whole[8:]
+        ((path, more),) = again.written.values()
+        assert done + more == second
+        assert run(kind, loader, workers, resume=path) == whole[second:]
 
 
 @loaders
@@ -130,11 +132,11 @@ def test_a_checkpoint_is_read_without_pickle_and_small_if_static(tmp_path):
 
 
 def test_model_checkpoint_of_lightning(tmp_path):
-    """The callback that users have: every other step, the last, and one for an exception."""
+    """The callback that users have: every third step, the last, and one for an exception."""
 
     class Break(pl.Callback):
         def on_train_batch_start(self, trainer, model, batch, batch_idx):
-            if trainer.fit_loop.total_batch_idx == 8:
+            if trainer.fit_loop.total_batch_idx == 8:  # the ninth batch, which is not trained on
                 raise KeyError("stop")
 
     def saver():
@@ -143,7 +145,7 @@ def test_model_checkpoint_of_lightning(tmp_path):
             "{step}",
             save_last=True,
             save_top_k=-1,
-            every_n_train_steps=2,
+            every_n_train_steps=3,
             save_on_exception=True,
         )
 
@@ -152,7 +154,7 @@ def test_model_checkpoint_of_lightning(tmp_path):
     options = {"enable_checkpointing": True}
     with pytest.raises(KeyError, match="stop"):
         fit(sampler, make_loader(sampler), Break(), saver(), **options)
-    for name, done in (("step=4", 4), ("step=6", 6), ("step=8", 8), ("last", 8)):
+    for name, done in (("step=3", 3), ("step=6", 6), ("step=8", 8), ("last", 8)):
         assert run("pruned", resume=tmp_path / f"{name}.ckpt") == whole[done:], name
 
 
@@ -167,13 +169,25 @@ def test_a_run_that_max_steps_ended_may_go_on(tmp_path):
     assert indices_in(after)[:6] == batches_of(make_sampler("shuffle"), 2)
 
 
-@loaders
+class Early(Model):
+    """Builds its loaders before Lightning restores its counters, and before `on_fit_start`."""
+
+    def configure_optimizers(self):
+        if self.sampler is not None:
+            assert self.trainer.estimated_stepping_batches > 0
+        return super().configure_optimizers()
+
+
 @pytest.mark.parametrize("kind", ["shuffle", "pruned"])
-def test_fit_called_twice_goes_on(kind, loader):
+@pytest.mark.parametrize("model", [Model, Early])
+def test_fit_called_twice_goes_on(kind, model):
     sampler = make_sampler(kind)
-    model, trainer = fit(sampler, make_loader(sampler, loader, 0), max_epochs=1)
+    callbacks = [LightningSamplerCallback(sampler)]
+    trainer = pl.Trainer(callbacks=callbacks, enable_checkpointing=False, max_epochs=1, **QUIET)
+    model = model(sampler)
+    trainer.fit(model, make_loader(sampler))
     trainer.fit_loop.max_epochs = EPOCHS
-    trainer.fit(model, make_loader(sampler, loader, 0))
+    trainer.fit(model, make_loader(sampler))
     assert model.log_ == run(kind)
 
 
@@ -241,8 +255,11 @@ def test_a_function_finds_the_sampler_of_a_data_module(tmp_path):
                 module.sampler = find.sampler
 
         used = [*callbacks, find, Give()]
-        options = {"enable_checkpointing": False, "max_epochs": EPOCHS, **QUIET}
-        pl.Trainer(callbacks=used, **options).fit(model, datamodule=data, ckpt_path=resume)
+        options = {"enable_checkpointing": False, "max_epochs": EPOCHS - 1, **QUIET}
+        trainer = pl.Trainer(callbacks=used, **options)
+        trainer.fit(model, datamodule=data, ckpt_path=resume)
+        trainer.fit_loop.max_epochs = EPOCHS
+        trainer.fit(model, datamodule=data)
         return model.log_
 
     save = Save(tmp_path, "batch3", "epoch1")
@@ -253,12 +270,6 @@ def test_a_function_finds_the_sampler_of_a_data_module(tmp_path):
 
 
 def test_loaders_that_are_built_early_resume_too(tmp_path):
-    """`estimated_stepping_batches` builds them before Lightning restores its own counters."""
-
-    class Early(Model):
-        def configure_optimizers(self):
-            assert self.trainer.estimated_stepping_batches > 0
-            return super().configure_optimizers()
 
     def logged(loader, *callbacks, resume=None):
         sampler = make_sampler("pruned")

@@ -1,6 +1,7 @@
-"""Train digits with Lightning: autocast, a scaler, accumulation, a scheduler; killed, it goes on."""
+"""Train digits with Lightning: autocast, scaler, accumulation, schedule; killed, it goes on."""
 
 import logging
+import os
 
 import torch
 from common import (
@@ -81,7 +82,7 @@ def train(options):
         save_top_k=-1,
         save_on_train_epoch_end=False,
     )
-    world = int(__import__("os").environ.get("WORLD_SIZE", "1"))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
     trainer = Trainer(
         accelerator="cpu",
         devices=world,

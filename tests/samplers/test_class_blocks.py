@@ -1,4 +1,3 @@
-import time
 from itertools import combinations, product
 
 import numpy as np
@@ -6,9 +5,8 @@ import pytest
 import torch
 from batch_helpers import check_fingerprints, check_loader, each_check, of_epoch
 from helpers import assert_hits, assert_mean
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch.utils.data import BatchSampler
 
 from sampling.samplers import ClassesPerBatchSampler
 
@@ -16,12 +14,7 @@ N = 103
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.permutation(np.arange(N) ** 2 % 7)
 TAIL = RANDOM.permutation(np.repeat(np.arange(6), [40, 20, 20, 13, 7, 3]))
-some = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=80,
-    suppress_health_check=[HealthCheck.too_slow],  # of a busy machine, not of the examples
-)
+some = settings(deadline=None, derandomize=True, max_examples=80)
 
 FACTORIES = {
     "two": lambda **o: ClassesPerBatchSampler(LABELS, 2, 4, **o),
@@ -260,26 +253,12 @@ def test_attributes():
     assert not batches.dynamic
 
 
-# ---- speed ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_twenty_times_as_fast_as_the_popular_one_and_all_samples_are_seen():
+def test_all_samples_are_seen_where_the_popular_one_leaves_a_third_out():
     samplers = pytest.importorskip("pytorch_metric_learning.samplers")
     labels = RANDOM.permutation(np.arange(200_000) % 1000)
     ours = ClassesPerBatchSampler(labels, 32, 4)
+    assert np.unique(list(ours)).size == labels.size
     theirs = samplers.MPerClassSampler(labels, 4, 128, labels.size)
-    list(ours)  # compiled
-    ours_took = []
-    for epoch in (1, 2, 3):
-        start = time.perf_counter()
-        ours.set_epoch(epoch)
-        drawn = list(ours)
-        ours_took.append(time.perf_counter() - start)
-        assert np.unique(drawn).size == labels.size
-    start = time.perf_counter()
-    drawn = list(BatchSampler(theirs, 128, drop_last=False))
-    theirs_took = time.perf_counter() - start
-    assert np.unique(np.concatenate(drawn)).size < 0.66 * labels.size
-    assert theirs_took > 20 * min(ours_took)
+    assert np.unique(list(theirs)).size < 0.66 * labels.size

@@ -3,7 +3,7 @@ import pytest
 import torch
 from batch_helpers import check_fingerprints, check_loader, each_check, of_epoch
 from helpers import assert_hits, assert_mean
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sampling.samplers import TwoStreamBatchSampler
@@ -12,12 +12,7 @@ N = 103
 RANDOM = np.random.default_rng(0)
 SECONDARY = RANDOM.choice(N, 17, replace=False)
 PRIMARY = np.setdiff1d(np.arange(N), SECONDARY)
-some = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.too_slow],  # of a busy machine, not of the examples
-)
+some = settings(deadline=None, derandomize=True, max_examples=60)
 
 FACTORIES = {
     "disjoint": lambda **o: TwoStreamBatchSampler(PRIMARY, SECONDARY, 10, 3, **o),

@@ -3,7 +3,7 @@ import pytest
 import torch
 from batch_helpers import check_fingerprints, check_loader, each_check, of_epoch
 from helpers import assert_hits
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sampling.samplers import GroupBatchSampler
@@ -11,12 +11,7 @@ from sampling.samplers import GroupBatchSampler
 N = 103
 RANDOM = np.random.default_rng(0)
 GROUPS = RANDOM.integers(0, 23, N)
-some = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.too_slow],  # of a busy machine, not of the examples
-)
+some = settings(deadline=None, derandomize=True, max_examples=60)
 
 FACTORIES = {
     "one": lambda **o: GroupBatchSampler(GROUPS, **o),

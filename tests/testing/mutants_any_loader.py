@@ -161,10 +161,10 @@ class ShortSeed(Good):
         return hashed(self.seed % 2**32, epoch)
 
 
-@fault("keeps 32 bits of the epoch", "C8")
+@fault("set_epoch takes 32 bits", "C8")
 class ShortEpoch(Good):
-    def key(self, epoch):
-        return hashed(self.seed, epoch % 2**32)
+    def set_epoch(self, epoch):
+        super().set_epoch(int(np.int32(epoch)))
 
 
 @fault("ignores set_epoch in its order", "C8")

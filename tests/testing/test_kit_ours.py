@@ -12,30 +12,13 @@ SLOW = {
 }
 
 
-STALE = {
-    "T3": "at an epoch's end the loader has also kept the sampler's own state, of the epoch "
-    "before, which a sampler that has since planned the next refuses"
-}
-
-
-@parametrize_with_checks(
-    SAMPLERS,
-    workers=(0, 2),
-    distributed=True,
-    marks=SLOW,
-    expected_failures={"infobatch": STALE, "infobatch buckets": STALE},
-)
+@parametrize_with_checks(SAMPLERS, workers=(0, 2), distributed=True, marks=SLOW)
 def test_sampler(factory, check):
     check(factory)
 
 
 @parametrize_with_checks(
-    BATCH_SAMPLERS,
-    kind="batch sampler",
-    workers=(0, 2),
-    distributed=True,
-    marks=SLOW,
-    expected_failures={"batches of infobatch": STALE, "adaptive infobatch": STALE},
+    BATCH_SAMPLERS, kind="batch sampler", workers=(0, 2), distributed=True, marks=SLOW
 )
 def test_batch_sampler(factory, check):
     check(factory)
