@@ -13,7 +13,7 @@ from torch.utils.data import BatchSampler
 
 from .. import _optional
 from ..samplers import EpochBatchSampler
-from ._chain import AnySampler, find_chain
+from ._accelerate_chain import AnySampler, find_chain
 
 _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.integrations")
 

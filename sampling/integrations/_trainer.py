@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from .. import Indexed, _optional
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._accelerate import prepare_loader
-from ._chain import AnySampler
+from ._accelerate_chain import AnySampler
 from ._trainer_callback import SamplerTrainerCallback
 from ._trainer_loss import IndexCollator, count_step, label_losses, logits_of, reduce_items
 from ._trainer_steps import TrainerSteps

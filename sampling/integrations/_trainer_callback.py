@@ -8,7 +8,7 @@ from .. import _optional
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler, load_state, save_state
 from ._accelerate import check_prepared, complete_rounds
-from ._chain import AnySampler, Chain, find_chain
+from ._accelerate_chain import AnySampler, Chain, find_chain
 
 _transformers: Any = _optional.require("transformers", "hf", "sampling.integrations")
 

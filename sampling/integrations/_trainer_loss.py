@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._chain import AnySampler
+from ._accelerate_chain import AnySampler
 
 IGNORED = -100  # the label that counts for nothing, here as everywhere in transformers
 

@@ -10,7 +10,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from .. import _optional
-from ._chain import AnySampler, Chain
+from ._accelerate_chain import AnySampler, Chain
 from ._trainer_callback import SamplerTrainerCallback, num_steps
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""D lines: every sampler inside `torch.utils.data.DataLoader`."""
+"""D lines of our own, beside those of the conformance kit: each sampler inside `DataLoader`."""
 
 import itertools
 import pickle
@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 from sampling import Indexed
 from sampling.errors import StateError
 from sampling.samplers import (
-    InfoBatchSampler,
     SensitivitySampler,
     ShuffleSampler,
     SubsetSampler,
@@ -87,26 +86,6 @@ def test_d1_handed_out_runs_ahead_and_the_position_is_what_was_trained_on(
 
 
 @every
-@workers
-def test_d2_set_epoch_before_iter_counts_and_after_it_waits(factory, num_workers):
-    sampler, reference = factory(), factory()
-    loading = loader(sampler, num_workers, persistent_workers=num_workers > 0)
-    for epoch in range(2):
-        run_to(sampler, epoch)
-        run_to(reference, epoch)
-        expected = order(reference)
-        if sampler.dynamic:
-            for each in (sampler, reference):
-                each.record(np.unique(expected), np.cos(np.unique(expected)))
-        batches = iter(loading)
-        first = next(batches)
-        if epoch == 1:
-            sampler.set_epoch(2)
-        drawn = flat([first, *batches])
-        assert drawn == expected
-
-
-@every
 @pytest.mark.parametrize("drop_last", [False, True])
 @workers
 def test_d3_resume_without_torchdata(factory, drop_last, num_workers):
@@ -166,19 +145,6 @@ def test_other_data_has_another_fingerprint():
         other.load_state_dict(one.state_dict())
     with pytest.raises(StateError, match="same data and arguments"):
         SubsetSampler([0, 2, 3]).load_state_dict(SubsetSampler([0, 1, 3]).state_dict())
-
-
-def test_d4_losses_in_mid_epoch_leave_it_unchanged():
-    sampler = InfoBatchSampler(N, 8)
-    run_to(sampler, 1)
-    expected, weights = sampler.indices(1).tolist(), sampler.weights_for(sampler.indices(1))
-    batches = iter(loader(sampler))
-    drawn = []
-    for indices, x in batches:
-        sampler.record(indices, x)
-        drawn += indices.tolist()
-    assert drawn == expected
-    assert np.array_equal(sampler.weights_for(np.array(expected)), weights)
 
 
 def test_d4_new_center_losses_wait_for_the_next_epoch():
@@ -257,30 +223,3 @@ def test_an_iterator_knows_what_it_handed_out(factory):
     list(done)
     assert (done.state_dict()["epoch"], done.state_dict()["consumed"]) == (3, 0)
     assert sampler.indices(2).size == whole
-
-
-@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
-@pytest.mark.parametrize("name", ["shuffle", "weighted", "class balanced", "rs2 large"])
-@workers
-def test_stateful_dataloader_resumes_twice_in_an_epoch(name, num_workers):
-    torchdata = pytest.importorskip("torchdata.stateful_dataloader", reason="needs torchdata")
-
-    def make():
-        sampler = FACTORIES[name]()
-        options = {"multiprocessing_context": "fork"} if num_workers else {}
-        return sampler, torchdata.StatefulDataLoader(
-            range(N), batch_size=4, sampler=sampler, num_workers=num_workers, **options
-        )
-
-    sampler, loading = make()
-    expected = run_to(FACTORIES[name](), 2).indices(2).tolist()
-    sampler.set_epoch(2)
-    drawn = []
-    for _ in range(2):
-        batches = iter(loading)
-        drawn += [int(i) for _ in range(3) for i in next(batches)]
-        state = loading.state_dict()
-        sampler, loading = make()
-        loading.load_state_dict(state)  # the state carries the epoch
-    assert drawn + [int(i) for batch in loading for i in batch] == expected
-    assert sampler.epoch == 2

@@ -10,7 +10,7 @@ from accelerate.data_loader import SeedableRandomSampler, prepare_data_loader
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from sampling.integrations._accelerate import check_prepared, complete_rounds, prepare_loader
-from sampling.integrations._chain import find_chain
+from sampling.integrations._accelerate_chain import find_chain
 from sampling.integrations._check_loader import check_loader
 from sampling.samplers import (
     AdaptiveBatchSampler,
