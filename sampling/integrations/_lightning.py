@@ -123,7 +123,6 @@ class LightningSamplerCallback(Callback):
         """Take the next pass to begin now, at the position of the sampler."""
         self._restored = False  # by a checkpoint, in this fit
         self._begun = False  # a batch of the present pass was handed to the trainer
-        self._between = False  # one epoch is over and the next has not begun
         self._before = 0  # batches that Lightning counts in this epoch from before the pass
         self._cut: Cut = 1
         self._batch_size = 0  # of adaptive batches, in this epoch
@@ -181,7 +180,7 @@ class LightningSamplerCallback(Callback):
         if self._sampler is None or not self._in_use():
             return {}
         last = self._begun and bool(self._counted().is_last_batch)
-        flags = {"over": self._is_over(), "dealt": self._between or last}
+        flags = {"over": self._is_over(), "dealt": last}
         if self._alone:
             return {**flags, "state": self.sampler.state_dict(self.consumed)}
         full = full_state(self.sampler, self.consumed)
@@ -277,7 +276,7 @@ class LightningSamplerCallback(Callback):
         if not self._in_use():
             return
         self.sampler.set_epoch(trainer.fit_loop.epoch_progress.current.processed)
-        self._begun = self._between = False
+        self._begun = False
         self._before = 0
         self._lengths.tell(trainer, self._take(), inner_of(self.sampler))
 
@@ -289,7 +288,7 @@ class LightningSamplerCallback(Callback):
         batch_idx: int,
     ) -> None:
         """Note that the pass has begun."""
-        self._begun, self._between = True, False
+        self._begun = True
 
     def on_train_batch_end(
         self,
@@ -310,10 +309,9 @@ class LightningSamplerCallback(Callback):
                 )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that the epoch is over; choose the next if Lightning reads its length before it."""
+        """Choose the next epoch if Lightning reads its length before it chooses."""
         if not self._in_use():
             return
-        self._between = True
         following = trainer.fit_loop.epoch_progress.current.processed
         stop = trainer.max_epochs
         if stop not in {-1, None} and following >= stop:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,44 +80,55 @@ def together(batches):
     return {place: sorted(sum(parts.values(), [])) for place, parts in batches.items()}
 
 
+scripts = pytest.mark.parametrize(
+    "script", ["plain.py", "with_lightning.py", "with_trainer.py"], ids=lambda name: name[:-3]
+)
+pytestmark = pytest.mark.slow
+
+
 def weights(folder):
     with np.load(folder / "final.npz") as file:
         return {name: file[name] for name in file.files}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.distributed)])
-@pytest.mark.parametrize("script", ["plain.py", "with_lightning.py", "with_trainer.py"])
-def test_killed_and_resumed_it_is_the_same_run(script, ranks, tmp_path):
-    finish(start(script, tmp_path / "whole", ranks))
-    seed = int.from_bytes(os.urandom(4), "little")  # another step each time; said on failure
-    batch = 2 + seed % BATCHES
-    killed = tmp_path / "killed"
-    kill_at(start(script, killed, ranks, "--pause", "0.02", "--workers", "2"), killed, batch)
-    assert not (killed / "final.npz").exists(), f"killed too late, at batch {batch}"
-    finish(start(script, killed, ranks))
-    assert trained(killed, ranks) == trained(tmp_path / "whole", ranks), f"at batch {batch}"
+def killed_somewhere(script, folder, ranks, *options):
+    """Kill a run at a random batch; returns which."""
+    batch = 2 + int.from_bytes(os.urandom(4), "little") % BATCHES  # said where it fails
+    kill_at(start(script, folder, ranks, "--pause", "0.02", *options), folder, batch)
+    assert not (folder / "final.npz").exists(), f"killed too late, at batch {batch}"
+    return batch
+
+
+@scripts
+def test_killed_and_resumed_it_is_the_same_run(script, tmp_path):
+    unbroken = start(script, tmp_path / "whole", 1)
+    batch = killed_somewhere(script, tmp_path / "killed", 1, "--workers", "2")
+    finish(unbroken)
+    finish(start(script, tmp_path / "killed", 1))
+    assert trained(tmp_path / "killed", 1) == trained(tmp_path / "whole", 1), f"at batch {batch}"
     expected = weights(tmp_path / "whole")
-    for name, found in weights(killed).items():
+    for name, found in weights(tmp_path / "killed").items():
         assert np.array_equal(found, expected[name]), f"{name}, at batch {batch}"
 
 
-@pytest.mark.slow
+@scripts
 @pytest.mark.distributed
-@pytest.mark.parametrize("script", ["plain.py", "with_lightning.py", "with_trainer.py"])
-def test_two_ranks_killed_one_goes_on(script, tmp_path):
-    finish(start(script, tmp_path / "whole", 2, "--float32"))
-    killed = tmp_path / "killed"
-    kill_at(start(script, killed, 2, "--pause", "0.02", "--float32"), killed, 25)
-    finish(start(script, killed, 1, "--float32"))
-    whole = together(trained(tmp_path / "whole", 2))
-    alone = together(trained(killed, 1))  # what rank 0 did again, it did for both
-    for place, samples in whole.items():
-        if len(alone[place]) == len(samples):
-            assert alone[place] == samples
-    both = together(trained(killed, 2))
-    assert all(set(whole[place]) <= set(both[place]) for place in whole)
-    assert sum(len(alone[place]) == len(whole[place]) for place in whole) > 10
-    expected = weights(tmp_path / "whole")
-    for name, found in weights(killed).items():
-        assert np.allclose(found, expected[name], atol=1e-5), name
+def test_two_processes_killed_go_on_as_two_and_as_one(script, tmp_path):
+    whole, two, one = (tmp_path / name for name in ("whole", "two", "one"))
+    finish(start(script, whole, 2, "--float32"))
+    batch = killed_somewhere(script, two, 2, "--float32")
+    shutil.copytree(two, one)
+    finish(start(script, two, 2, "--float32"))
+    finish(start(script, one, 1, "--float32"))
+
+    assert trained(two, 2) == trained(whole, 2), f"at batch {batch}"
+    expected = weights(whole)
+    for name, found in weights(two).items():
+        assert np.array_equal(found, expected[name]), f"{name}, at batch {batch}"
+
+    by_both, alone = together(trained(whole, 2)), together(trained(one, 1))
+    later = {place for place, samples in alone.items() if len(samples) == len(by_both[place])}
+    assert len(later) >= len(by_both) - batch  # what rank 0 did after the kill, it did for both
+    assert all(alone[place] == by_both[place] for place in later), f"at batch {batch}"
+    for name, found in weights(one).items():
+        assert np.allclose(found, expected[name], atol=1e-4), f"{name}, at batch {batch}"

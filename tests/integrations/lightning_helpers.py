@@ -159,16 +159,16 @@ def trained(log):
 class Data(LightningDataModule):
     """Makes the sampler where Lightning has started its ranks."""
 
-    def __init__(self, kind, loader="plain"):
+    def __init__(self, kind, workers=0):
         super().__init__()
-        self.kind, self.loader = kind, loader
+        self.kind, self.workers = kind, workers
 
     def setup(self, stage):
         if not hasattr(self, "sampler"):
             self.sampler = make_sampler(self.kind)
 
     def train_dataloader(self):
-        return make_loader(self.sampler, self.loader)
+        return make_loader(self.sampler, workers=self.workers)
 
 
 def sampler_of(trainer):

@@ -51,6 +51,7 @@ SETTINGS = {
     "accumulate": {"accumulate_grad_batches": 2},
     "steps": {"max_epochs": -1, "max_steps": 15},
     "steps, validation": {"max_epochs": -1, "max_steps": 15, "validate": True},
+    "steps, reload": {"max_epochs": -1, "max_steps": 15, "reload_dataloaders_every_n_epochs": 1},
     "limit": {"limit_train_batches": 3},
 }
 PLACES = ["batch2", "batch6", "val6", "epoch1"]
@@ -178,32 +179,36 @@ class Early(Model):
         return super().configure_optimizers()
 
 
-@pytest.mark.parametrize("kind", ["shuffle", "pruned"])
+@pytest.mark.parametrize(("kind", "workers"), [("shuffle", 0), ("pruned", 1)])
 @pytest.mark.parametrize("model", [Model, Early])
-def test_fit_called_twice_goes_on(kind, model):
+def test_fit_called_twice_goes_on(kind, workers, model):
+    """The first iterator of the second fit is made before Lightning hands over the epoch."""
     sampler = make_sampler(kind)
     callbacks = [LightningSamplerCallback(sampler)]
     trainer = pl.Trainer(callbacks=callbacks, enable_checkpointing=False, max_epochs=1, **QUIET)
     model = model(sampler)
-    trainer.fit(model, make_loader(sampler))
+    trainer.fit(model, make_loader(sampler, workers=workers))
     trainer.fit_loop.max_epochs = EPOCHS
-    trainer.fit(model, make_loader(sampler))
+    trainer.fit(model, make_loader(sampler, workers=workers))
     assert model.log_ == run(kind)
 
 
-@pytest.mark.parametrize("kind", ["shuffle", "pruned"])
 @pytest.mark.parametrize("size", [2, 3, 8])
-def test_another_batch_size_goes_on_where_the_first_stopped(kind, size, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "drop_last"), [("shuffle", False), ("shuffle", True), ("pruned", False)]
+)
+def test_another_batch_size_goes_on_where_the_first_stopped(kind, drop_last, size, tmp_path):
     """Lightning counts batches of the old size: it would end the epoch too early or too late."""
     save = Save(tmp_path, "batch9")
     whole = [index for indices in indices_in(run(kind, save=save)) for index in indices]
-    path, done = save.written["batch9"]
-    assert done == 9
     sampler = make_sampler(kind)
-    loader = make_loader(sampler, batch_size=size)
-    model, _ = fit(sampler, loader, resume=path, validate=True)
-    rest = indices_in(model.log_)
-    assert [index for indices in rest for index in indices] == whole[N + 3 * BATCH :]
+    loader = make_loader(sampler, batch_size=size, drop_last=drop_last)
+    model, _ = fit(sampler, loader, resume=save.written["batch9"][0], validate=True)
+    rest = [index for indices in indices_in(model.log_) for index in indices]
+    if drop_last:
+        assert len(rest) == sum(n // size * size for n in (N - 3 * BATCH, N))
+    else:
+        assert rest == whole[N + 3 * BATCH :]
     assert model.log_.count("val") == 2  # after each epoch, the resumed one too
     assert model.log_[-1] == "val"
 
@@ -245,7 +250,7 @@ def test_loaders_that_cut_batches_otherwise(batch_size, tmp_path):
 def test_a_function_finds_the_sampler_of_a_data_module(tmp_path):
     def logged(*callbacks, resume=None):
         model = Model(None)
-        data = Data("pruned")
+        data = Data("pruned", workers=1)
         find = LightningSamplerCallback(sampler_of)
         with pytest.raises(RuntimeError, match="sampler is known when fit has begun"):
             find.sampler  # noqa: B018
@@ -417,6 +422,12 @@ def test_progress_reaches_1_whatever_the_lengths(tmp_path):
     trainer = pl.Trainer(callbacks=[callback], **options)
     trainer.fit(Model(sampler), make_loader(sampler))
     assert callback.progress == 2 / 8
+    # What is left out of an epoch counts as done when it is over.
+    sampler = make_sampler("shuffle")
+    callback = LightningSamplerCallback(sampler)
+    trainer = pl.Trainer(callbacks=[callback], limit_train_batches=2, **options)
+    trainer.fit(Model(sampler), make_loader(sampler))
+    assert (callback.progress, callback.consumed) == (1, 2 * BATCH)
 
 
 def test_adaptive_batches_change_between_epochs_only():
