@@ -29,7 +29,8 @@ def losses_of(model, x, y):
     return F.cross_entropy(model(x), y, reduction="none")
 
 
-def test_the_first_block_begins_before_line_20_and_runs():
+def test_the_first_block_begins_before_line_20_and_all_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     lines = TEXT.splitlines()
     assert lines.index("```python") < 20
     for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL):
