@@ -187,6 +187,12 @@ def trainer(trip: Trip) -> None:
 
 
 Run: TypeAlias = Callable[[Trip], None]
+EXTRAS = {  # loader -> framework that it needs, extra that brings it
+    "StatefulDataLoader": ("torchdata", "stateful"),
+    "Lightning": ("lightning", "lightning"),
+    "accelerate": ("accelerate", "hf"),
+    "HF Trainer": ("transformers", "hf"),
+}
 LOADERS: dict[str, tuple[Run, bool]] = {  # name -> run, and whether the framework deals to ranks
     "DataLoader": (plain, False),
     "StatefulDataLoader": (stateful, False),

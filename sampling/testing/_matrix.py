@@ -16,7 +16,8 @@ import torch.distributed as dist
 from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import spawn
 
-from ._legs import LOADERS, WHERE, Leg, Trip
+from .._optional import require
+from ._legs import EXTRAS, LOADERS, WHERE, Leg, Trip
 from ._ours import SAMPLERS, AnySampler
 
 _VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "transformers")
@@ -101,6 +102,8 @@ def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) 
         "" if an interrupted run dealt exactly what the unbroken one did, and both all that the
         sampler has; else what was wrong.
     """
+    for loader in {case.loader for case in cases} & set(EXTRAS):
+        require(*EXTRAS[loader], f"the matrix of {loader}")  # before any work is done
     found: dict[Cell, str] = {}
     for case in cases:
         if case.num_replicas == 1:
