@@ -81,7 +81,7 @@ class AdaptiveBatchSampler(EpochBatchSampler):
         return self._cut(self.sampler._draws(epoch), start)
 
     def _cut(self, draws: int, start: int) -> EqualCuts:
-        return EqualCuts(draws, self.current_batch_size, start, drop_last=self.drop_last)
+        return EqualCuts(draws, self.current_batch_size, start, drop_last=self._drop_last)
 
     def _pass(self) -> Pass[list[int]]:
         plan = self.sampler._begin()

@@ -75,14 +75,16 @@ class EpochBatchSampler(Sampler[list[int]]):
             )
         self.sampler = sampler
         self.batch_size: int | None = _check.integer("batch_size", batch_size, 1)
-        self.drop_last = bool(drop_last)
+        # Not `drop_last`: Lightning makes whatever shows it next to `batch_size` anew to predict,
+        # around a SequentialSampler.
+        self._drop_last = bool(drop_last)
 
     # ------------------------------------------------------------------ what a method may change
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
         """Return the batches of an epoch from a position on."""
         draws = self.sampler._draws(epoch)
-        return EqualCuts(draws, int(self.batch_size or 1), start, drop_last=self.drop_last)
+        return EqualCuts(draws, int(self.batch_size or 1), start, drop_last=self._drop_last)
 
     # ------------------------------------------------------------------ order
 
@@ -188,7 +190,6 @@ class BlockBatchSampler(EpochBatchSampler):
     def __init__(self, sampler: EpochSampler, batch_size: int | None) -> None:
         self.sampler = sampler
         self.batch_size = batch_size
-        self.drop_last = False
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
         return GivenCuts(self.sampler._plan(epoch).table.cuts, start)

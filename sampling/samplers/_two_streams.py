@@ -42,7 +42,6 @@ class TwoStreamBatchSampler(BlockBatchSampler):
         None if the last batch is short: accelerate would fill it up with samples of other batches,
         and the secondary ones would not be the last.
     secondary_batch_size : int
-    drop_last : bool
 
     Raises
     ------
@@ -81,7 +80,6 @@ class TwoStreamBatchSampler(BlockBatchSampler):
         self.secondary_batch_size = streams.secondary_batch_size
         short = streams.num_samples % streams.batch_size
         super().__init__(streams, None if short else streams.batch_size)
-        self.drop_last = streams.drop_last
 
 
 class TwoStreams(EpochSampler):
@@ -102,10 +100,10 @@ class TwoStreams(EpochSampler):
         self.batch_size = _check.integer("batch_size", batch_size, 2)
         low = _check.integer("secondary_batch_size", secondary_batch_size, 1, self.batch_size)
         self.secondary_batch_size = low
-        self.drop_last = bool(options.get("drop_last", False))
+        self._drop_last = bool(options.get("drop_last", False))
         each = self.batch_size - low
         size = self._primary.samples.size
-        self.num_batches = size // each if self.drop_last else -(-size // each)
+        self.num_batches = size // each if self._drop_last else -(-size // each)
         if self.num_batches == 0:
             raise ValueError(
                 f"primary must fill a batch with drop_last=True, {each} samples, got {size}"
@@ -141,7 +139,7 @@ class TwoStreams(EpochSampler):
 
     def _identity(self) -> tuple[object, ...]:
         arrays = (self._primary.samples, self._secondary.samples)
-        return (*arrays, self.batch_size, self.secondary_batch_size, self.drop_last)
+        return (*arrays, self.batch_size, self.secondary_batch_size, self._drop_last)
 
 
 class _Stream:

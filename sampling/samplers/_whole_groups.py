@@ -37,7 +37,6 @@ class GroupBatchSampler(BlockBatchSampler):
     groups_per_batch : int
     batch_size : None
         Sizes vary.
-    drop_last : bool
 
     Raises
     ------
@@ -68,7 +67,6 @@ class GroupBatchSampler(BlockBatchSampler):
         whole = WholeGroups(groups, groups_per_batch, **options)
         self.groups_per_batch = whole.groups_per_batch
         super().__init__(whole, None)
-        self.drop_last = whole.drop_last
 
 
 class WholeGroups(EpochSampler):
@@ -82,13 +80,13 @@ class WholeGroups(EpochSampler):
         self._groups = Groups("groups", groups)
         count = len(self._groups)
         self.groups_per_batch = _check.integer("groups_per_batch", groups_per_batch, 1)
-        self.drop_last = bool(options.get("drop_last", False))
-        if self.drop_last and self.groups_per_batch > count:
+        self._drop_last = bool(options.get("drop_last", False))
+        if self._drop_last and self.groups_per_batch > count:
             raise ValueError(
                 f"groups_per_batch must be at most {count}, the number of groups, with "
                 f"drop_last=True, got {self.groups_per_batch}: no batch would be left"
             )
-        over = count % self.groups_per_batch if self.drop_last else 0
+        over = count % self.groups_per_batch if self._drop_last else 0
         self._dealt = count - over
         self.num_batches = -(-self._dealt // self.groups_per_batch)
         super().__init__(self._groups.codes.size, self._groups.num_labeled, **options)
@@ -120,4 +118,4 @@ class WholeGroups(EpochSampler):
         )
 
     def _identity(self) -> tuple[object, ...]:
-        return (self._groups.codes, self.groups_per_batch, self.drop_last)
+        return (self._groups.codes, self.groups_per_batch, self._drop_last)

@@ -143,7 +143,8 @@ def test_consumed_counts_the_draws_of_all_processes(kind):
     found = []
     for taken, _ in enumerate(loader, 1):
         found.append(chain.consumed(taken))
-    assert found == ([8, 23] if "drop_last" in kind else [8, 16, 23])  # over is over
+    # Over is over. Only a loader's own `drop_last` lets accelerate leave out the last round.
+    assert found == ([8, 23] if kind == "sampler, drop_last" else [8, 16, 23])
     assert chain.draws == N
 
 

@@ -546,12 +546,15 @@ def test_l6_prediction_with_the_sampler():
     assert found == batches_of(sampler, 1)
 
 
-def test_l6_prediction_with_a_batch_sampler_is_refused_not_changed():
-    """Lightning makes it anew around a SequentialSampler, to note the indices."""
-    batches = make_sampler("batch")
+@pytest.mark.filterwarnings("ignore:You are using a custom batch sampler")
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_l6_prediction_leaves_a_batch_sampler_as_it_is(drop_last):
+    """Lightning makes anew what shows `drop_last`, around a SequentialSampler; ours does not."""
+    batches = EpochBatchSampler(ShuffleSampler(N, seed=3), 5, drop_last)
+    expected = batches.batches(0)
     trainer = pl.Trainer(enable_checkpointing=False, **QUIET)
-    with pytest.raises(TypeError, match="sampler must be an EpochSampler, got SequentialSampler"):
-        trainer.predict(Model(batches), make_loader(batches))
+    found = trainer.predict(Model(batches), make_loader(batches))
+    assert [each.tolist() for each in found] == expected
 
 
 def test_validation_of_a_checkpoint_leaves_the_sampler_alone(tmp_path):

@@ -202,7 +202,7 @@ def test_the_arrays_are_copied():
 
 def test_attributes():
     batches = FACTORIES["whole batches only"](seed=5)
-    assert (batches.batch_size, batches.secondary_batch_size, batches.drop_last) == (10, 3, True)
+    assert (batches.batch_size, batches.secondary_batch_size) == (10, 3)
     assert batches.seed == 5
     assert TwoStreamBatchSampler(range(8), [8], 5, 1).batch_size == 5
     assert TwoStreamBatchSampler(range(9), [9], 5, 1).batch_size is None  # the last one is short
