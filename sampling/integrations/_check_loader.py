@@ -231,7 +231,7 @@ class _Look:
                 advice = f"let accelerate alone deal to ranks, without the {type(inner).__name__}"
             yield LoaderProblem("sharded twice", path, found, advice)
         if self.ours is not None and not dealers:
-            ranks = world_size(self.ours._options.process_group)
+            ranks = world_size(self.ours.process_group)
             if ranks > 1:
                 found = f"num_replicas=1 on {ranks} ranks, so that each trains on the whole epoch"
                 advice = (

@@ -131,7 +131,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         if epoch == self.epoch and not (self.dynamic or self._pending):
             return
         self._report_device_indices()
-        if self.dynamic or self._pending or self._options.exposure is not None:
+        if self.dynamic or self._pending or self.exposure is not None:
             self._exchange(f"set_epoch({epoch})")
         self._before_plan(epoch)
         running = self._plans.get(self.epoch)
@@ -141,7 +141,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     def _meet(self, call: str, **facts: int) -> dict[str, Any]:
         """Wait for all ranks at a call of this sampler, and compare what they hold."""
-        group = self._options.process_group
+        group = self.process_group
         if world_size(group) > 1:
             own = fingerprint(type(self).__name__, self.seed, self._own_fingerprint())
             facts["fingerprint"] = int(own, 16)
@@ -151,7 +151,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     def _exchange(self, call: str) -> None:
         """Bring together what the ranks recorded; called where every rank must come."""
-        if world_size(self._options.process_group) > 1:
+        if world_size(self.process_group) > 1:
             plan = int(self._plan(self.epoch).digest(), 16) if self.dynamic else 0
             recorded = -1  # nothing to record
             if self._scores is not None and len(self) > 0:
@@ -163,7 +163,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
                     f"{int(np.flatnonzero(found == 0)[0])} and {int(found.max())} on another: call "
                     "reduce or record there too"
                 )
-        for table in (self._scores, self._options.exposure):
+        for table in (self._scores, self.exposure):
             if table is not None:
                 table.merge()
 

@@ -15,6 +15,9 @@ from ._options import Checked
 from ._reduce import Reduction, check_losses, check_reduction, reduce_losses
 
 if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+    from ..scores import ExposureCounter
     from ._plan import Plan
     from ._tables import Table
 
@@ -52,6 +55,16 @@ class Objective:
     def objective(self) -> str:
         """Which mean training minimises: "sampled" (over the draws) or "original" (the data)."""
         return self._options.objective
+
+    @property
+    def process_group(self) -> "ProcessGroup | None":
+        """The ranks that train together; None = all of them."""
+        return self._options.process_group
+
+    @property
+    def exposure(self) -> "ExposureCounter | None":
+        """The counter that is told of every sample trained on."""
+        return self._options.exposure
 
     @property
     def num_nonfinite(self) -> int:
@@ -194,7 +207,7 @@ class Objective:
             reduction=reduction,
             denominator=denominator,
             drop_nonfinite=self._options.nonfinite == "drop",
-            group=self._options.process_group,
+            group=self.process_group,
         )
 
     # ------------------------------------------------------------------ behind them
@@ -254,8 +267,8 @@ class Objective:
 
     def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
         """Record the losses of checked indices."""
-        if self._options.exposure is not None:
-            self._options.exposure.update(rows)
+        if self.exposure is not None:
+            self.exposure.update(rows)
         if self._scores is not None:
             self._scores.write(rows, losses)
             return

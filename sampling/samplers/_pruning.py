@@ -49,7 +49,6 @@ class PruningSampler(EpochSampler):
         self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
         self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")
-        self._process_group = options.get("process_group")
         self._dealt: dict[int, int] = {}  # draws of the epochs planned so far
         super().__init__(size, size, **options)
         self._plan(0)
@@ -73,7 +72,7 @@ class PruningSampler(EpochSampler):
         return range(1, max(1, stop))
 
     def _make_scores(self) -> ScoreTable | None:
-        return ScoreTable(self.size, ema=self.score_ema, process_group=self._process_group)
+        return ScoreTable(self.size, ema=self.score_ema, process_group=self.process_group)
 
     def _snapshot(self, epoch: int) -> Scores:
         return self._score_table.values

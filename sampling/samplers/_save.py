@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _check
 from ..distributed import this_rank
 from ..errors import StateError
 from ._base import EpochSampler
@@ -54,7 +55,7 @@ def full_state(sampler: AnySampler, consumed: int = 0) -> dict[str, Any]:
     state = sampler.state_dict(consumed)  # refuses before any rank waits for another
     inner = _inner(sampler)
     inner._report_device_indices()
-    exposure = inner._options.exposure
+    exposure = inner.exposure
     if inner.dynamic or inner._pending or exposure is not None:
         inner._exchange(f"save_state at {state['consumed']} of epoch {state['epoch']}")
     arrays = dict(inner._arrays())
@@ -87,13 +88,14 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
         raise StateError(f"full must have the keys of full_state(), missing {sorted(missing)}")
     state, arrays, inner = full["state"], full["arrays"], _inner(sampler)
     inner._check_own(state)
-    exposure = inner._options.exposure
+    exposure = inner.exposure
     if exposure is not None:
         exposure.check(arrays.get("exposure"))
     if state["plan"] is not None:
         epoch = state["epoch"]
         plan = inner._as_plan(epoch, inner._table_from(epoch, arrays))
         _check_made(plan, state)
+        _check.integer("consumed", state["consumed"], 0, plan.table.size + 1)
         inner._adopt(arrays, full["notes"])
         inner.epoch, inner._plans = epoch, {epoch: plan}
     sampler.load_state_dict(state)
@@ -138,7 +140,7 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None
     full, inner = full_state(sampler, consumed), _inner(sampler)
     written = False
     try:
-        if this_rank(inner._options.process_group) == 0:
+        if this_rank(inner.process_group) == 0:
             _write(full, Path(path))
         written = True
     finally:  # also where the disk is full: nobody waits for a file that will not come

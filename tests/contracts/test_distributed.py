@@ -1,12 +1,23 @@
 """Two real processes over gloo: scores merge in `set_epoch`, `reduce` normalises over both."""
 
+import pickle
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from two_ranks import on_two_ranks
 
 from sampling.distributed import gather_rows, merge_means
-from sampling.samplers import InfoBatchSampler, ShuffleSampler, SubsetSampler
+from sampling.samplers import (
+    InfoBatchSampler,
+    ShuffleSampler,
+    SubsetSampler,
+    load_state,
+    save_state,
+)
 from sampling.types import Selection
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
@@ -59,6 +70,23 @@ def same_index_on_both(rank):
     merge_means(scores, touched, None)
     ragged = gather_rows(np.arange(rank * 3, dtype=np.int64), None)
     return scores, bool(touched.any()), [part.tolist() for part in ragged]
+
+
+def groups_of_one(rank):
+    """Each rank is a run of its own: what `process_group=` says although two processes are up."""
+    own = [dist.new_group([each]) for each in range(2)][rank]
+    sampler = InfoBatchSampler(N, 8, num_replicas=1, rank=0, seed=rank, process_group=own)
+    drawn = np.array(list(sampler))[: 50 + rank]
+    sampler.record(drawn, loss_of(drawn, rank))
+    sampler.set_epoch(1)  # with other seeds and other losses: they do not meet
+    with tempfile.TemporaryDirectory() as folder:  # rank 0 of its group, so each writes
+        save_state(sampler, Path(folder, "state"))
+        copied = pickle.loads(pickle.dumps(sampler))
+        load_state(copied, Path(folder, "state"))
+    assert copied.process_group is None
+    alone = InfoBatchSampler(N, 8, num_replicas=1, rank=0, seed=rank)
+    alone.record(drawn, loss_of(drawn, rank))
+    return sampler.scores, alone.scores, list(sampler) == list(copied)
 
 
 def test_r4_ranks_plan_alike_from_each_others_losses():
@@ -114,3 +142,10 @@ def test_the_same_sample_on_two_ranks_gets_the_mean():
     assert np.array_equal(scores_2, expected, equal_nan=True)
     assert not touched
     assert ragged == [[], [0, 1, 2]]
+
+
+def test_a_process_group_is_a_run_of_its_own():
+    for rank, (scores, alone, same) in enumerate(on_two_ranks(groups_of_one)):
+        assert np.array_equal(scores, alone, equal_nan=True)
+        assert np.isfinite(scores).sum() == 50 + rank
+        assert same

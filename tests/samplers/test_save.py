@@ -237,6 +237,8 @@ def test_arrays_that_do_not_belong_to_the_state_are_refused():
     for message, arrays in wrong.items():
         with pytest.raises(StateError, match=message):
             load_full_state(fresh, {**full, "arrays": arrays})
+    with pytest.raises(ValueError, match="consumed must be"):
+        load_full_state(fresh, {**full, "state": {**full["state"], "consumed": 1000}})
     with pytest.raises(StateError, match="keys of full_state"):
         load_full_state(fresh, {"state": full["state"]})
     assert fresh.state_dict() == before
