@@ -3,7 +3,9 @@
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
+
+from typing_extensions import Unpack
 
 from ._global_state import put_back
 from ._registry import BATCHES, CHECKS, LETTERS, SAMPLER, Check, ContractError, NotApplicable
@@ -134,6 +136,16 @@ def _read(watch: Watch) -> tuple[Status, str]:
     return "fail", f"{type(error).__name__}: {error} ({watch.where})"
 
 
+class CheckOptions(TypedDict, total=False):
+    """Keywords of `check_sampler` and `check_batch_sampler`; the former documents them."""
+
+    size: int | None
+    workers: Sequence[int]
+    distributed: bool
+    only: Collection[str] | None
+    expected_failures: Mapping[str, str] | None
+
+
 def report_on(
     name: str,
     factory: Factory,
@@ -155,15 +167,7 @@ def report_on(
     return Report(name, tuple(results))
 
 
-def check_sampler(
-    factory: Factory,
-    *,
-    size: int | None = None,
-    workers: Sequence[int] = (0,),
-    distributed: bool = False,
-    only: Collection[str] | None = None,
-    expected_failures: Mapping[str, str] | None = None,
-) -> Report:
+def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     """Hold a sampler to the contract: run every check, and raise if it breaks a line.
 
     Parameters
@@ -208,38 +212,18 @@ def check_sampler(
     >>> print(check_sampler(shuffle, only=["C3", "C4", "R1"]))
     shuffle: 3 pass
     """
-    report = report_on(
-        _name(factory), factory, SAMPLER, size=size, workers=workers, distributed=distributed,
-        only=only, expected_failures=expected_failures,
-    )  # fmt: skip
-    return _kept(report)
+    return _kept(report_on(_name(factory), factory, SAMPLER, **options))
 
 
-def check_batch_sampler(
-    factory: Factory,
-    *,
-    size: int | None = None,
-    workers: Sequence[int] = (0,),
-    distributed: bool = False,
-    only: Collection[str] | None = None,
-    expected_failures: Mapping[str, str] | None = None,
-) -> Report:
+def check_batch_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     """Hold a batch sampler to the contract; as `check_sampler`.
 
     Parameters
     ----------
     factory : callable
         Makes a new batch sampler of about 25 batches an epoch; `drop_last` means its short batch.
-    size : int, optional
-        N.
-    workers : sequence of int, default (0,)
-        Numbers of worker processes with which the checks of loaders are run.
-    distributed : bool, default False
-        Run R4 too, which starts two processes.
-    only : collection of str, optional
-        Ids of the checks to run.
-    expected_failures : mapping of str to str, optional
-        Check id -> reason.
+    **options
+        Those of `check_sampler`.
 
     Returns
     -------
@@ -250,11 +234,7 @@ def check_batch_sampler(
     ContractError
         With every line that is broken.
     """
-    report = report_on(
-        _name(factory), factory, BATCHES, size=size, workers=workers, distributed=distributed,
-        only=only, expected_failures=expected_failures,
-    )  # fmt: skip
-    return _kept(report)
+    return _kept(report_on(_name(factory), factory, BATCHES, **options))
 
 
 def _kept(report: Report) -> Report:

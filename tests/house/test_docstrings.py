@@ -6,11 +6,11 @@ import importlib
 import inspect
 import re
 import textwrap
+import typing
 
 import pytest
 
 from sampling.samplers import EpochSampler
-from sampling.samplers._options import EpochOptions
 
 PACKAGES = [
     "samplers",
@@ -96,6 +96,13 @@ def arguments_of(thing):
     return [stars.get(p.kind, "") + p.name for p in parameters if p.name not in {"self", "cls"}]
 
 
+def keywords_of(thing):
+    """The names that `**options: Unpack[Keywords]` stands for."""
+    function = thing.__init__ if inspect.isclass(thing) else thing
+    (keywords,) = typing.get_args(typing.get_type_hints(function)["options"])
+    return list(keywords.__annotations__)
+
+
 @each(PUBLIC)
 def test_everything_public_has_a_docstring(thing):
     assert "__doc__" in vars(thing) or not inspect.isclass(thing)
@@ -118,7 +125,7 @@ def test_documented_parameters_are_those_of_the_signature(thing):
     names, arguments = entries_of(documented), arguments_of(thing)
     if "**options" in arguments and "**options" not in names:  # then each of them is documented
         at = arguments.index("**options")
-        arguments[at : at + 1] = list(EpochOptions.__annotations__)
+        arguments[at : at + 1] = keywords_of(thing)
     # `num_replicas, rank` may be one entry in torch's order; otherwise the signature's order holds
     assert names == arguments
 
