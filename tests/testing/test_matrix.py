@@ -1,12 +1,15 @@
 """The contract matrix finds what it is there to find, and its cells pass."""
 
 import json
+import re
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from sampling.cli import app
 from sampling.testing import cells, run_cells
+from sampling.testing._legs import EXTRAS
 from sampling.testing._matrix import _verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -45,8 +48,6 @@ def test_verdicts(ranks, message):
     ]
     found = _verdict(legs)
     assert bool(found) == bool(message)
-    import re
-
     assert re.search(message, found)
 
 
@@ -87,8 +88,16 @@ def test_the_command_prints_a_table_and_keeps_the_cells(tmp_path):
     ],
 )
 def test_what_the_command_does_not_know_is_refused(option, word, message):
-    import re
-
     result = CliRunner().invoke(app, ["contracts", option, word])
     assert result.exit_code == 2
     assert re.search(message, result.output)
+
+
+@pytest.mark.parametrize("loader", EXTRAS)
+def test_a_loader_whose_framework_is_missing_names_its_extra(monkeypatch, loader):
+    package, extra = EXTRAS[loader]
+    monkeypatch.setitem(sys.modules, package, None)
+    result = CliRunner().invoke(app, ["contracts", "--loaders", f"DataLoader,{loader}"])
+    assert result.exit_code == 2
+    assert f"the matrix of {loader} needs {package}" in " ".join(result.output.split())
+    assert f"pip install 'sampling[{extra}]'" in " ".join(result.output.split())
