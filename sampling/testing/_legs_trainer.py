@@ -86,6 +86,7 @@ def train(trip: Trip) -> None:
             save_strategy="no",
             use_cpu=True,
             dataloader_num_workers=trip.num_workers,
+            dataloader_multiprocessing_context="fork" if trip.num_workers else None,
             report_to=[],
             disable_tqdm=True,
             logging_strategy="no",
