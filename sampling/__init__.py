@@ -3,6 +3,8 @@
 sampling.samplers      what to draw next: samplers for `DataLoader`
 sampling.scores        how hard each sample is: the score table; how often each was trained on
 sampling.clustering    k-means on faiss, seeded and checked
+sampling.selection     which samples to keep: coresets and pruning, one signature for all
+sampling.io            files: selections, written whole or not at all
 sampling.integrations  Lightning, Hugging Face, accelerate, torchdata: nothing replaced or lost
 sampling.testing       what a sampler must survive, as checks for anybody's
 sampling.bench         which sampler, at which cost, keeps how much accuracy
@@ -17,7 +19,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bench, clustering, distributed, integrations, samplers, scores, testing
+    from . import (
+        bench,
+        clustering,
+        distributed,
+        integrations,
+        io,
+        samplers,
+        scores,
+        selection,
+        testing,
+    )
     from .samplers._indexed import Indexed
     from .types import Selection
 
@@ -30,8 +42,10 @@ __all__ = [
     "clustering",
     "distributed",
     "integrations",
+    "io",
     "samplers",
     "scores",
+    "selection",
     "testing",
 ]
 

@@ -1,17 +1,101 @@
-"""Array aliases and the one record that selectors return."""
+"""Array aliases, and the two records that go through selection: scores in, a selection out."""
 
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Selection"]
+__all__ = ["Explanation", "Score", "Selection"]
 
 Indices: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = NDArray[np.float32]
 Packed: TypeAlias = NDArray[Any]  # indices as int32 where N < 2**31, else int64
+Direction: TypeAlias = Literal["harder", "easier", "keep", "drop"]
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A number for each sample, and what a high one means.
+
+    Half of the defects in released selection code are signs. A selector that asks for hard samples
+    turns a score that is higher for easy ones round by itself.
+
+    Parameters
+    ----------
+    values : float array of shape (N,)
+    higher_is : {"harder", "easier", "keep", "drop"}
+        "keep" and "drop" are for scores of worth, such as quality, where hard means nothing.
+    name : str, default ""
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> margins = Score(np.array([2.0, -1.0]), "easier", "aum")
+    >>> margins.as_higher("harder")
+    array([-2.,  1.])
+    """
+
+    values: NDArray[np.floating[Any]]
+    higher_is: Direction
+    name: str = ""
+
+    def as_higher(self, meaning: Direction) -> NDArray[np.floating[Any]]:
+        """Return the values such that a high one means `meaning`.
+
+        Parameters
+        ----------
+        meaning : {"harder", "easier", "keep", "drop"}
+
+        Returns
+        -------
+        float array of shape (N,)
+
+        Raises
+        ------
+        ValueError
+            If the score says nothing about it: hard is not the same as worth keeping.
+        """
+        if meaning == self.higher_is:
+            return self.values
+        if {meaning, self.higher_is} in ({"harder", "easier"}, {"keep", "drop"}):
+            return -self.values
+        raise ValueError(
+            f"higher_is must be {meaning!r} or its opposite, got {self.higher_is!r} of the score "
+            f"{self.name!r}"
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a row was kept or dropped.
+
+    Attributes
+    ----------
+    row : int
+    kept : bool
+    rank : int or None
+        Of a kept row, its place in the selection; of a dropped one, how many dropped rows come
+        before it by the order that decided; None where no order did.
+    score : float or None
+    rule : str
+        What decided: "kept", "beyond the budget", "near copy of a kept row", ...
+    nearest : int or None
+        The kept row nearest to it, where that is known or embeddings were given.
+    """
+
+    row: int
+    kept: bool
+    rank: int | None
+    score: float | None
+    rule: str
+    nearest: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +116,16 @@ class Selection:
         Name of the selector.
     arguments : dict, optional
         Its arguments, as JSON values.
+    size : int, optional
+        N, rows of the input.
+    ranked : bool, default False
+        The first m picks are what the method would have picked for a budget of m.
+    verdicts : uint8 array of shape (N,), optional
+        Which of `rules` decided over each row.
+    rules : tuple of str, default ()
+        The first is that of the kept rows.
+    info : dict, optional
+        What was found on the way, as JSON values: the path taken, time, memory, shortfalls.
 
     Examples
     --------
@@ -46,3 +140,229 @@ class Selection:
     ids: NDArray[Any] | None = None
     method: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
+    size: int | None = None
+    ranked: bool = False
+    verdicts: NDArray[np.uint8] | None = None
+    rules: tuple[str, ...] = ()
+    info: dict[str, Any] = field(default_factory=dict)
+    # The selection for a smaller budget, where that is not its first rows.
+    shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def head(self, budget: int) -> "Selection":
+        """Return the selection for a smaller budget, without selecting again.
+
+        Parameters
+        ----------
+        budget : int in [0, M]
+
+        Returns
+        -------
+        Selection
+            Without weights, unless the selector can say what they would be.
+
+        Raises
+        ------
+        ValueError
+            If the picks are not ranked: then the first m of them are no selection.
+        """
+        if not 0 <= budget <= len(self):
+            raise ValueError(f"budget must be in [0, {len(self)}], got {budget}")
+        if budget == len(self):
+            return self
+        if self.shorten is not None:
+            return self.shorten(budget)
+        if not self.ranked:
+            raise ValueError(
+                f"head needs ranked picks, got those of {self.method or 'a selection'}, which "
+                "depend on the budget: select again with the smaller one"
+            )
+        verdicts, rules = self.verdicts, self.rules
+        if verdicts is not None:
+            beyond = "beyond the budget"
+            rules = rules if beyond in rules else (*rules, beyond)
+            verdicts = verdicts.copy()
+            verdicts[self.indices[budget:]] = rules.index(beyond)
+        return replace(
+            self,
+            indices=self.indices[:budget],
+            weights=None,
+            ids=None if self.ids is None else self.ids[:budget],
+            arguments={**self.arguments, "budget": budget},
+            verdicts=verdicts,
+            rules=rules,
+        )
+
+    def mask(self, size: int | None = None) -> NDArray[np.bool_]:
+        """Return which rows are kept: bool (N,).
+
+        Parameters
+        ----------
+        size : int, optional
+            N; by default the one of the input.
+        """
+        found = np.zeros(self._size(size), np.bool_)
+        found[self.indices] = True
+        return found
+
+    def _size(self, size: int | None) -> int:
+        size = self.size if size is None else size
+        if size is None:
+            raise ValueError("size must be given: this selection does not know its N")
+        if len(self) and int(self.indices.max()) >= size:
+            raise ValueError(f"size must be > {int(self.indices.max())}, got {size}")
+        return size
+
+    # ------------------------------------------------------------------ sets
+
+    def _combine(self, other: "Selection", sign: str, kept: NDArray[np.bool_]) -> "Selection":
+        if None not in {self.size, other.size} and self.size != other.size:
+            raise ValueError(
+                f"selections must be of the same input, got {self.size} and {other.size} rows"
+            )
+        return Selection(
+            self.indices[kept],
+            ids=None if self.ids is None else self.ids[kept],
+            method=f"{self.method} {sign} {other.method}",
+            arguments={"left": self.arguments, "right": other.arguments},
+            size=self.size if self.size is not None else other.size,
+        )
+
+    def __and__(self, other: "Selection") -> "Selection":
+        """Keep what both keep, in the order of the first; weights are left out."""
+        return self._combine(other, "&", np.isin(self.indices, other.indices))
+
+    def __sub__(self, other: "Selection") -> "Selection":
+        """Keep what only the first keeps, in its order; weights are left out."""
+        return self._combine(other, "-", ~np.isin(self.indices, other.indices))
+
+    def __or__(self, other: "Selection") -> "Selection":
+        """Keep what either keeps, the first's before the second's; weights are left out."""
+        new = other - self
+        whole = self._combine(other, "|", np.ones(len(self), np.bool_))
+        both_named = whole.ids is not None and new.ids is not None
+        return replace(
+            whole,
+            indices=np.concatenate([whole.indices, new.indices]),
+            ids=np.concatenate([whole.ids, new.ids]) if both_named else None,  # type: ignore[list-item]
+        )
+
+    # ------------------------------------------------------------------ what was decided
+
+    def explain(self, row: int, embeddings: ArrayLike | None = None) -> Explanation:
+        """Say why a row was kept or dropped.
+
+        Parameters
+        ----------
+        row : int in [0, N)
+        embeddings : array of shape (N, D), optional
+            To name the kept row nearest to it; O(M D).
+
+        Returns
+        -------
+        Explanation
+        """
+        size = self._size(None)
+        if not 0 <= row < size:
+            raise ValueError(f"row must be in [0, {size}), got {row}")
+        place = np.flatnonzero(self.indices == row)
+        kept = place.size > 0
+        rank = int(place[0]) if kept else None
+        rule = "kept" if kept else "dropped"
+        if self.verdicts is not None and not kept:
+            rule = self.rules[int(self.verdicts[row])]
+        score = None if self.scores is None else float(self.scores[row])
+        nearest = None
+        if embeddings is not None and len(self) > kept:
+            points = np.asarray(embeddings)
+            others = self.indices[self.indices != row]
+            gaps = np.asarray(points[others], np.float64) - np.asarray(points[row], np.float64)
+            nearest = int(others[np.square(gaps).sum(axis=1).argmin()])
+        return Explanation(int(row), kept, rank, score, rule, nearest)
+
+    def summary(self, groups: ArrayLike | None = None) -> dict[str, Any]:
+        """Return counts: kept, effective sample size, what each rule decided, groups.
+
+        Parameters
+        ----------
+        groups : array of shape (N,), optional
+            Class or cluster of each row of the input.
+
+        Returns
+        -------
+        dict
+            "kept", "size", "effective" (Kish: sum(w)^2 / sum(w^2)), "rules" (rows by rule), and
+            with groups "groups": kept and all rows of each.
+        """
+        found: dict[str, Any] = {
+            "kept": len(self),
+            "size": self.size,
+            "effective": float(len(self)),
+        }
+        if self.weights is not None and len(self):
+            total, squares = self.weights.sum(), np.square(self.weights).sum()
+            found["effective"] = float(total**2 / squares) if squares > 0 else 0.0
+        if self.verdicts is not None:
+            counts = np.bincount(self.verdicts, minlength=len(self.rules))
+            found["rules"] = {rule: int(n) for rule, n in zip(self.rules, counts, strict=False)}
+        if groups is not None:
+            names, codes = np.unique(np.asarray(groups), return_inverse=True)
+            kept = np.bincount(codes[self.indices], minlength=len(names))
+            every = np.bincount(codes, minlength=len(names))
+            found["groups"] = {
+                name.item(): (int(k), int(n)) for name, k, n in zip(names, kept, every, strict=True)
+            }
+        return found
+
+    # ------------------------------------------------------------------ what to do with it
+
+    def to_hf(self, dataset: Any) -> Any:  # noqa: ANN401  # datasets.Dataset
+        """Return the chosen rows of a Hugging Face dataset, in the order of the picks.
+
+        Parameters
+        ----------
+        dataset : datasets.Dataset
+        """
+        self._size(len(dataset))
+        return dataset.select(self.indices)
+
+    def torch_subset(self, dataset: Any) -> Any:  # noqa: ANN401  # torch.utils.data.Subset
+        """Return the chosen samples of a dataset as a `torch.utils.data.Subset`.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+        """
+        from torch.utils.data import Subset
+
+        self._size(len(dataset))
+        return Subset(dataset, self.indices.tolist())
+
+    def save(self, path: str | Path) -> None:
+        """Write the selection to a Parquet file, whole or not at all; see `sampling.io`.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+        """
+        from .io import save_selection
+
+        save_selection(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Selection":
+        """Read a file of `save`.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+
+        Returns
+        -------
+        Selection
+        """
+        from .io import load_selection
+
+        return load_selection(path)

@@ -406,3 +406,86 @@ def loads_by_queue(lengths, most, count):
 def groups_by_concatenating(members, starts, order):
     """The groups named by `order`, each whole."""
     return np.concatenate([members[starts[g] : starts[g + 1]] for g in order])
+
+
+# ---------------------------------------------------------------------- selection
+
+
+def keys_of_ids_by_integers(ids, key):
+    """Twin of `_keys.keys_of_ids`."""
+    return [value_in_integers(key, int(each) % 2**64) for each in ids]
+
+
+def keys_of_words_by_integers(words, key):
+    """Twin of `_keys.keys_of_words`."""
+    found = []
+    for row in words:
+        state = int(key)
+        for word in row:
+            state = mix_in_integers(state ^ int(word))
+        found.append(value_in_integers(state, len(row)))
+    return found
+
+
+def pivotal_by_duels(pi, order, key):
+    """Twin of `_pivotal.pivotal_walk`: a list of the undecided, the first two of which fight."""
+    drawn = {int(row): pi[row] > 0.5 for row in order if not 1e-9 < pi[row] < 1 - 1e-9}
+    waiting = [(int(row), float(pi[row])) for row in order if int(row) not in drawn]
+    duels = 0
+    while len(waiting) > 1:
+        (one, a), (two, b) = waiting[:2]
+        point = unit_in_integers(value_in_integers(key, duels))
+        duels += 1
+        if a + b <= 1:
+            winner, loser = (one, two) if point * (a + b) < a else (two, one)
+            drawn[loser], left = False, a + b
+        else:
+            winner, loser = (one, two) if point * (2 - (a + b)) < 1 - a else (two, one)
+            drawn[loser], left = True, a + b - 1
+        waiting[:2] = [(winner, left)]
+        if not 1e-9 < left < 1 - 1e-9:
+            drawn[winner] = left > 0.5
+            waiting.pop(0)
+    for row, left in waiting:
+        whole = min(left, 1 - left) <= 1e-6
+        point = unit_in_integers(value_in_integers(key, duels))
+        drawn[row] = left > 0.5 if whole else point < left
+    return [drawn[row] for row in range(len(pi))]
+
+
+def take_by_walking(order, costs, codes, room, total, taken):
+    """Twin of `_fill.take_fitting`."""
+    room, taken = list(room), list(taken)
+    for row in order:
+        group, cost = codes[row], costs[row]
+        if taken[row] or cost > total or cost > room[group]:
+            continue
+        taken[row] = True
+        total, room[group] = total - cost, room[group] - cost
+    return total, room, taken
+
+
+def water_fill_by_units(capacities, total):
+    """Twin of `selection.water_fill`: one unit at a time to the lowest level that has room."""
+    given = [0] * len(capacities)
+    for _ in range(min(total, sum(capacities))):
+        room = [g for g in range(len(given)) if given[g] < capacities[g]]
+        level = min(given[g] for g in room)
+        lowest = [g for g in room if given[g] == level]
+        given[max(lowest, key=lambda g: (capacities[g], -g))] += 1
+    return given
+
+
+def inclusion_by_bisection(scores, budget):
+    """Twin of `selection.inclusion_probabilities`."""
+    low = 0.0
+    high = 1.0
+    while sum(min(1.0, high * s) for s in scores) < budget and high < 1e200:
+        high *= 2
+    for _ in range(400):
+        middle = (low + high) / 2
+        if sum(min(1.0, middle * s) for s in scores) < budget:
+            low = middle
+        else:
+            high = middle
+    return [min(1.0, high * s) for s in scores]

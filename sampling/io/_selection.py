@@ -1,0 +1,174 @@
+"""Selections on disk: a Parquet file that pandas, polars, duckdb and datasets read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..types import Selection
+from ._atomic import written_whole
+
+__all__ = ["load_selection", "save_selection"]
+
+_KEY = b"sampling"
+_VERSION = 1
+
+
+def save_selection(selection: Selection, path: str | Path, *, dropped: bool = False) -> None:
+    """Write a selection to a Parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    selection : Selection
+    path : str or pathlib.Path
+        One row for each kept row, in the order of the picks: `index` (int64), and where the
+        selection has them `id`, `weight` (float64) and `score`. The method, its arguments, N and
+        what was found on the way are JSON under the key "sampling" of the file's metadata.
+    dropped : bool, default False
+        Write the other rows too, with `score` and `rule`, to a second file beside it, whose name
+        ends in ".dropped.parquet": what `Selection.explain` needs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sampling.selection import top
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_selection(top([0.1, 0.9, 0.5], 2), Path(folder, "subset.parquet"))
+    ...     load_selection(Path(folder, "subset.parquet")).indices
+    array([1, 2])
+    """
+    path, kept = Path(path), selection.indices
+    columns: dict[str, Any] = {"index": kept.astype(np.int64)}
+    if selection.ids is not None:
+        columns["id"] = selection.ids
+    if selection.weights is not None:
+        columns["weight"] = selection.weights
+    if selection.scores is not None:
+        columns["score"] = selection.scores[kept]
+    manifest = {
+        "version": _VERSION,
+        "method": selection.method,
+        "arguments": selection.arguments,
+        "size": selection.size,
+        "ranked": selection.ranked and selection.shorten is None,
+        "rules": list(selection.rules),
+        "info": selection.info,
+    }
+    others = _other(path)
+    if dropped:
+        _write(others, _rest(selection), manifest)
+    _write(path, columns, manifest)
+    if not dropped:
+        others.unlink(missing_ok=True)  # of another selection, by now
+
+
+def _rest(selection: Selection) -> dict[str, Any]:
+    rows = np.flatnonzero(~selection.mask())
+    columns: dict[str, Any] = {"index": rows}
+    if selection.scores is not None:
+        columns["score"] = selection.scores[rows]
+    if selection.verdicts is not None:
+        codes = pa.array(selection.verdicts[rows].astype(np.int32))
+        columns["rule"] = pa.DictionaryArray.from_arrays(codes, list(selection.rules))
+    return columns
+
+
+def _other(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.dropped.parquet")
+
+
+def _write(path: Path, columns: dict[str, Any], manifest: dict[str, Any]) -> None:
+    table = pa.table(columns)
+    text = json.dumps(manifest, sort_keys=True).encode()
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: text})
+    with written_whole(path) as beside:
+        pq.write_table(table, beside, compression="zstd")
+
+
+def load_selection(path: str | Path) -> Selection:
+    """Read a file of `save_selection`, and the one with the dropped rows if it is there.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+
+    Returns
+    -------
+    Selection
+        `scores` (N,) are there if the dropped rows are; NaN for none.
+
+    Raises
+    ------
+    ValueError
+        If the file is cut short or of something else, or its rows do not fit its N.
+    """
+    path = Path(path)
+    table, manifest = _read(path)
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    if "index" not in columns:
+        raise ValueError(f"{path} must have a column 'index', got {table.column_names}")
+    indices, size = columns["index"].astype(np.int64), manifest["size"]
+    if indices.size and (indices.min() < 0 or (size is not None and indices.max() >= size)):
+        raise ValueError(f"index must be in [0, {size}), got {indices.min()} to {indices.max()}")
+    scores, verdicts = None, None
+    if size is not None and _other(path).is_file():
+        scores, verdicts = _all_rows(_other(path), indices, columns.get("score"), manifest)
+    return Selection(
+        indices,
+        columns.get("weight"),
+        scores,
+        _names(columns.get("id")),
+        manifest["method"],
+        manifest["arguments"],
+        size,
+        manifest["ranked"],
+        verdicts,
+        tuple(manifest["rules"]),
+        manifest["info"],
+    )
+
+
+def _names(ids: NDArray[Any] | None) -> NDArray[Any] | None:
+    return ids.astype(str) if ids is not None and ids.dtype == object else ids
+
+
+def _read(path: Path) -> tuple[Any, dict[str, Any]]:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
+    text = (table.schema.metadata or {}).get(_KEY)
+    if text is None:
+        raise ValueError(f"{path} must be a file of save_selection, got one without its manifest")
+    manifest: dict[str, Any] = json.loads(text)
+    if manifest.get("version") != _VERSION:
+        raise ValueError(f"{path} must have version {_VERSION}, got {manifest.get('version')!r}")
+    return table, manifest
+
+
+def _all_rows(
+    path: Path,
+    indices: NDArray[np.int64],
+    kept: NDArray[Any] | None,
+    manifest: dict[str, Any],
+) -> tuple[NDArray[Any] | None, NDArray[np.uint8] | None]:
+    """Return scores and verdicts of all rows, from both files."""
+    table, other = _read(path)
+    if (other["method"], other["arguments"]) != (manifest["method"], manifest["arguments"]):
+        raise ValueError(f"{path} must be of the same selection, got one of {other['method']!r}")
+    rows = table["index"].to_numpy()
+    scores, verdicts = None, None
+    if kept is not None and "score" in table.column_names:
+        scores = np.empty(manifest["size"], kept.dtype)
+        scores[rows], scores[indices] = table["score"].to_numpy(), kept
+    if "rule" in table.column_names:
+        verdicts = np.zeros(manifest["size"], np.uint8)
+        codes = table["rule"].combine_chunks().indices.to_numpy()
+        verdicts[rows] = codes
+    return scores, verdicts

@@ -1,0 +1,83 @@
+"""Kernels that draw a fixed number of rows with given inclusion probabilities.
+
+Callers: selection/_inclusion.py.
+
+Contract, the same for every kernel in this file
+    Checked   Probabilities are in [0, 1] and finite; order is a permutation of 0..n-1.
+    Sizes     n = rows.
+    Types     Probabilities float64, places int64.
+    Random    Value number i of a key decides duel i.
+    Memory    The caller allocates `out`.
+    Threads   Serial: each duel needs the one before it.
+
+kernel        reads                               writes      time    oracle (tests/oracles.py)
+pivotal_walk  pi (n,), order (n,), key ()         out (n,)    O(n)    pivotal_by_duels
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numba import kernel
+from .._rng import unit, value
+
+_SNAP = 1e-9  # nearer than this to 0 or 1 is there
+_ROUNDED = 1e-6  # what rounding may leave of a whole number at the end
+
+
+@kernel
+def pivotal_walk(
+    pi: NDArray[np.float64],
+    order: NDArray[np.int64],
+    key: np.uint64,
+    out: NDArray[np.bool_],
+) -> None:
+    """Let neighbours in an order fight for their probabilities until all are decided.
+
+    pi    : float64 (n,)
+    order : int64 (n,)
+    key   : uint64 ()
+    out   : bool (n,), whether each row is drawn
+
+    Two undecided rows with a and b: if a + b <= 1 one of them is out and the other goes on with
+    a + b; else one is in and the other goes on with a + b - 1. Marginals are kept exactly, and the
+    last one left is a coin of what remains, 0 or 1 but for rounding where pi adds up to a whole
+    number.
+    """
+    active = -1
+    weight = 0.0
+    duels = np.uint64(0)
+    for i in range(order.size):
+        row = order[i]
+        chance = pi[row]
+        if chance <= _SNAP or chance >= 1.0 - _SNAP:
+            out[row] = chance > 0.5
+            continue
+        if active < 0:
+            active = row
+            weight = chance
+            continue
+        point = unit(value(key, duels))
+        duels += np.uint64(1)
+        total = weight + chance
+        if total <= 1.0:
+            if point * total < weight:  # the active one goes on
+                out[row] = False
+            else:
+                out[active] = False
+                active = row
+            weight = total
+        else:
+            if point * (2.0 - total) < 1.0 - weight:  # the newcomer is in
+                out[row] = True
+            else:
+                out[active] = True
+                active = row
+            weight = total - 1.0
+        if weight <= _SNAP or weight >= 1.0 - _SNAP:
+            out[active] = weight > 0.5
+            active = -1
+    if active >= 0:
+        if weight <= _ROUNDED or weight >= 1.0 - _ROUNDED:
+            out[active] = weight > 0.5
+        else:
+            out[active] = unit(value(key, duels)) < weight

@@ -1,0 +1,50 @@
+"""Which samples to keep: one function for each method, one signature for all.
+
+    picked = ccs(scores, budget=0.3, seed=0)      # a Selection: indices, weights, why
+    picked.save("subset.parquet")
+
+`METHODS` lists them with what they need and cost; `Options` are the keywords that all of them take.
+"""
+
+from ._beta import beta
+from ._budget import count_of, share_out, water_fill
+from ._gumbel import gumbel
+from ._inclusion import inclusion_probabilities, pivotal, poisson, systematic
+from ._moderate import moderate
+from ._perplexity import perplexity
+from ._preference_gap import preference_gap
+from ._quota import quota
+from ._rank import bottom, top, window
+from ._registry import METHODS, Method, method
+from ._strata import ccs, stratified
+from ._surrogate import surrogate
+from ._task import Options, Picks, Task, select
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "Options",
+    "Picks",
+    "Task",
+    "beta",
+    "bottom",
+    "ccs",
+    "count_of",
+    "gumbel",
+    "inclusion_probabilities",
+    "method",
+    "moderate",
+    "perplexity",
+    "pivotal",
+    "poisson",
+    "preference_gap",
+    "quota",
+    "select",
+    "share_out",
+    "stratified",
+    "surrogate",
+    "systematic",
+    "top",
+    "water_fill",
+    "window",
+]

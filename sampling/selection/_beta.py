@@ -1,0 +1,104 @@
+"""Beta sampling of DUAL: the rows that a Beta density of their confidence asks for, by score.
+
+The density moves from hard to easy rows as more is pruned, which is what keeps score-based pruning
+from collapsing at high rates; `ccs` gets there by a cut.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import beta as beta_distribution
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Selection
+from ._gumbel import noise
+from ._inputs import AnyScores, best, scores_of
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["beta"]
+_LEAST = 1e-300  # stands for a weight of 0: such rows come last
+
+
+@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="57 N bytes")
+def beta(
+    scores: AnyScores,
+    budget: float,
+    *,
+    confidence: ArrayLike,
+    exponent: float = 4.0,
+    concentration: float = 16.0,
+    **options: Unpack[Options],
+) -> Selection:
+    """Draw rows in proportion to score times a Beta density of their mean confidence.
+
+    Parameters
+    ----------
+    scores : Score, or float array of shape (N,)
+        Finite and >= 0, higher for harder rows: DUAL in the paper.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    confidence : float array of shape (N,)
+        Mean probability of the right class over the epochs, in [0, 1].
+    exponent : float > 0, default 4.0
+        How late the density moves towards easy rows; the paper has 4 for CIFAR-10.
+    concentration : float > 0, default 16.0
+        Sum of the two parameters of the density.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        In the order of the draws, without weights. `info` has the parameters `a` and `b`.
+
+    Raises
+    ------
+    ValueError
+        If a score is negative or not finite, or a confidence outside [0, 1]: the message names the
+        row.
+
+    Notes
+    -----
+    Order       Draws without replacement, noise hashed from (seed, id).
+    Cost        O(N log N) time, 57 N bytes.
+    Gradients   No weights.
+    Source      Cho, Shin, Kang, Yun, "Lightweight Dataset Pruning without Full Training via Example
+                Difficulty and Prediction Uncertainty", ICML 2025. At a prune rate r:
+                b = (concentration - 1) (1 - mu) (1 - r^exponent), a = concentration - b, mu the
+                mean confidence of the 10 rows with the highest scores.
+
+    Examples
+    --------
+    >>> picked = beta([3.0, 2.0, 1.0, 0.0], 2, confidence=[0.4, 0.5, 0.9, 1.0])
+    >>> sorted(picked.info)[:2]
+    ['a', 'b']
+    """
+    power = _check.number("exponent", exponent, "(0, inf)")
+    total = _check.number("concentration", concentration, "(1, inf)")
+    values, bad = scores_of("scores", scores, options, "harder")
+    sure, worse = scores_of("confidence", confidence, options)
+    _check.same_length("confidence", sure, "scores", values.size)
+    bad = worse if bad is None else bad if worse is None else bad | worse
+    for name, array, high in (("scores", values, np.inf), ("confidence", sure, 1.0)):
+        outside = np.flatnonzero((array < 0) | (array > high))
+        if outside.size:
+            row = outside[0]
+            raise ValueError(f"{name} must be in [0, {high}], got {array[row]} in row {row}")
+
+    def core(task: Task) -> Picks:
+        own, chance = task.of(values), task.of(sure)
+        hardest = best(own, min(10, own.size), task.keys)
+        rate = 1.0 - task.budget / own.size
+        b = (total - 1.0) * (1.0 - float(chance[hardest].mean())) * (1.0 - rate**power)
+        b = max(b, 1e-6)  # the ten are all sure, or nothing is left: the density piles up at 1
+        a = total - b
+        log_density = beta_distribution.logpdf(np.clip(chance, 1e-9, 1.0 - 1e-9), a, b)
+        log_weights = np.log(np.maximum(own, _LEAST)) + log_density
+        drawn = best(log_weights + noise(task.keys ^ task.key), task.budget, task.keys)
+        return Picks(drawn, info={"a": a, "b": b})
+
+    return select(
+        "beta", values.size, budget, options, core, bad=bad, scores=values,
+        arguments={"confidence": confidence, "exponent": power, "concentration": total},
+    )  # fmt: skip

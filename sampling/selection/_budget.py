@@ -1,0 +1,137 @@
+"""How many to keep: budgets, and how they are shared out over groups, exactly.
+
+`share_out` rounds by largest remainder, `water_fill` raises one level for all; both return whole
+numbers whose sum is the budget.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..types import Floats, Indices
+
+__all__ = ["count_of", "share_out", "water_fill"]
+
+
+def count_of(budget: float, size: int, name: str = "budget") -> int:
+    """Return how many rows a budget means: an int is a count, a float in (0, 1] a part of `size`.
+
+    Half a row is rounded up, and a part of at least one row gives one.
+    """
+    if isinstance(budget, bool | np.bool_):
+        raise TypeError(f"{name} must be a count or a fraction, got {budget!r}")
+    if isinstance(budget, float | np.floating):
+        part = _check.number(name, budget, "(0, 1]")
+        return max(1, min(size, math.floor(part * size + 0.5)))
+    return _check.integer(name, budget, 1, size + 1)
+
+
+def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> Indices:
+    """Share `total` out in proportion to weights, in whole numbers, none above its cap.
+
+    Parameters
+    ----------
+    weights : array of shape (G,)
+        Finite and >= 0, not all 0.
+    total : int
+    caps : int array of shape (G,), optional
+        What is over goes to the others, in proportion to their weights.
+
+    Returns
+    -------
+    int64 array of shape (G,)
+        Its sum is `total`, or the sum of the caps of what has weight if that is less. Remainders
+        are rounded up from the largest down; on a tie the earlier group gets it.
+
+    Examples
+    --------
+    >>> share_out([3.0, 1.0, 1.0], 8)
+    array([5, 2, 1])
+    >>> share_out([3.0, 1.0, 1.0], 8, caps=[3, 9, 9])
+    array([3, 3, 2])
+    """
+    shares = _check.weights("weights", weights)
+    limits = np.full(shares.size, total)
+    if caps is not None:
+        limits = np.asarray(caps, np.int64).copy()
+    limits[shares == 0] = 0
+    if limits.sum() <= total:
+        return limits
+    wanted = _capped(shares, float(total), limits.astype(np.float64))
+    given = np.floor(wanted + 1e-9).astype(np.int64)
+    rest = np.where(given < limits, wanted - given, -1.0)
+    for group in np.argsort(-rest, kind="stable")[: total - int(given.sum())]:
+        given[group] += 1
+    return given
+
+
+def _capped(shares: Floats, total: float, limits: Floats) -> Floats:
+    """Return total * shares / sum, but at most the limits, what is over going to the others."""
+    given = np.zeros(shares.size)
+    open_ = shares > 0
+    while open_.any():
+        left = total - given[~open_].sum()
+        part = left * shares / shares[open_].sum()
+        full = open_ & (part >= limits)
+        if not full.any():
+            given[open_] = part[open_]
+            break
+        given[full] = limits[full]
+        open_ &= ~full
+    return given
+
+
+def water_fill(capacities: ArrayLike, total: int) -> Indices:
+    """Share `total` out evenly, none above its capacity: min(capacity, level) each.
+
+    Parameters
+    ----------
+    capacities : int array of shape (G,)
+    total : int
+
+    Returns
+    -------
+    int64 array of shape (G,)
+        Its sum is `total`, or that of the capacities if it is less. What the level leaves over goes
+        one each to the largest that have room, the earlier on a tie.
+
+    Examples
+    --------
+    >>> water_fill([1, 5, 9, 0], 8)
+    array([1, 3, 4, 0])
+    """
+    limits = np.asarray(capacities, np.int64)
+    if limits.sum() <= total:
+        return limits.copy()
+    order = np.argsort(limits, kind="stable")
+    below = np.concatenate([[0], np.cumsum(limits[order])[:-1]])
+    levels = (total - below) // np.arange(limits.size, 0, -1)
+    first = int(np.flatnonzero(levels < limits[order])[0])  # the first that the level does not fill
+    level = int(levels[first])
+    given = np.minimum(limits, level)
+    over = total - int(given.sum())
+    room = np.flatnonzero(limits > level)
+    given[room[np.argsort(-limits[room], kind="stable")[:over]]] += 1
+    return given
+
+
+def per_group(
+    name: str, value: float | Mapping[Any, float] | None, names: NDArray[Any], default: float
+) -> Floats:
+    """Return a limit for each group, given as one number or as a mapping from group names."""
+    if value is None:
+        return np.full(names.size, default)
+    if not isinstance(value, Mapping):
+        return np.full(names.size, _check.number(name, value, "[0, inf)"))
+    known = {each.item(): place for place, each in enumerate(names)}
+    unknown = set(value) - set(known)
+    if unknown:
+        raise ValueError(f"{name} must name groups of {sorted(known)[:10]}, got {sorted(unknown)}")
+    limits = np.full(names.size, default)
+    for group, limit in value.items():
+        limits[known[group]] = _check.number(f"{name}[{group!r}]", limit, "[0, inf)")
+    return limits

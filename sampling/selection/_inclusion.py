@@ -1,0 +1,271 @@
+"""Draw by inclusion probability: each row with the chance it is given, and the number exact.
+
+`pivotal` is the one to use: exact size, exact chances, and neighbours in its order keep each other
+out, so the draw is spread. `systematic` is as exact and cheaper, but many pairs of rows can never
+be drawn together, so it has no variance estimate. `poisson` draws each row for itself: its number
+varies. torch's `WeightedRandomSampler(replacement=False)` honours no inclusion probabilities.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check, _rng
+from ..kernels._draw import systematic as systematic_kernel
+from ..kernels._pivotal import pivotal_walk
+from ..types import Floats, Indices, Selection
+from ._inputs import AnyScores, embeddings_of, scores_of, shuffled
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["inclusion_probabilities", "pivotal", "poisson", "systematic"]
+
+
+def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
+    """Return min(1, c s_i) with c such that they add up to the budget.
+
+    Parameters
+    ----------
+    scores : array of shape (n,)
+        Finite and >= 0.
+    budget : int
+        At most the number of scores above 0.
+
+    Returns
+    -------
+    float64 array of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If fewer scores than the budget are above 0.
+
+    Notes
+    -----
+    Cost        O(n log n) time, exact: what is cut off at 1 is shared out again.
+
+    Examples
+    --------
+    >>> inclusion_probabilities([6.0, 1.0, 1.0, 0.0], 2)
+    array([1. , 0.5, 0.5, 0. ])
+    """
+    values = _check.weights("scores", scores)
+    positive = int(np.count_nonzero(values))
+    budget = _check.integer("budget", budget, 1, values.size + 1)
+    if budget > positive:
+        raise ValueError(f"budget must be at most {positive}, the scores above 0, got {budget}")
+    falling = -np.sort(-values)
+    tails = np.cumsum(falling[::-1])[::-1]  # sum of the j-th and all lower ones
+    left = budget - np.arange(budget)
+    scale = left / tails[:budget]
+    certain = int(np.argmax(scale * falling[:budget] <= 1.0 + 1e-12))
+    pi = np.minimum(values * scale[certain], 1.0)
+    pi[np.argsort(-values, kind="stable")[:certain]] = 1.0
+    return pi
+
+
+def draw_fixed(pi: Floats, order: Indices, key: np.uint64, budget: int) -> Indices:
+    """Return `budget` places drawn with chances pi, spread along an order; rising."""
+    out = np.zeros(pi.size, np.bool_)
+    pivotal_walk(pi, order, key, out)
+    found = np.flatnonzero(out)
+    if found.size != budget:  # pi adds up to the budget but for rounding
+        raise RuntimeError(f"drew {found.size} rows of {budget}: the probabilities do not add up")
+    return found
+
+
+@method(
+    needs="probabilities", label="recommended", ranked=False, weights="1 / inclusion probability",
+    time="N log N", memory="50 N bytes",
+)  # fmt: skip
+def pivotal(
+    pi: AnyScores,
+    budget: float,
+    *,
+    order: ArrayLike | None = None,
+    embeddings: ArrayLike | None = None,
+    **options: Unpack[Options],
+) -> Selection:
+    """Draw exactly M rows, each with a probability in proportion to its score, spread out.
+
+    Rows that are neighbours in an order keep each other out, so that with embeddings the draw is
+    spread over the space, and estimates from it vary less than from independent draws.
+
+    Parameters
+    ----------
+    pi : Score, or float array of shape (N,)
+        Finite and >= 0; row i is drawn with probability min(1, c pi_i), c such that they add up
+        to M.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N; at most the number of scores above 0.
+    order : int array of shape (N,), optional
+        All rows, neighbours beside each other; by default that of `embeddings`, else a random one.
+    embeddings : array of shape (N, D), optional
+        The rows are ordered by their first principal component.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising row. Weights 1 / inclusion probability: their sum over kept rows, of any numbers
+        x_i, estimates sum(x) without bias.
+
+    Raises
+    ------
+    ValueError
+        If a score is negative or not finite; if fewer than M are above 0; if `order` is not all
+        rows once.
+
+    Notes
+    -----
+    Order       Random decisions by (seed, id), or by (seed, place) where an order is given.
+    Cost        O(N log N) time, 50 N bytes; with embeddings O(N D^2) more.
+    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source      Deville and Tille, "Unequal probability sampling without replacement through a
+                splitting method", Biometrika 1998; spread along an order for active learning by
+                Shimizu et al., ICLR 2024.
+
+    Examples
+    --------
+    >>> picked = pivotal([5.0, 1.0, 1.0, 1.0, 0.0], 2)
+    >>> len(picked), 0 in picked.indices, 4 in picked.indices
+    (2, True, False)
+    """
+    values, bad = scores_of("pi", pi, options)
+    _refuse_negative("pi", values)
+    given = None if order is None else _check.unique_rows("order", order, values.size)
+    if given is not None:
+        _check.same_length("order", given, "pi", values.size)
+    elif embeddings is not None:
+        rows, _ = embeddings_of("embeddings", embeddings, options)
+        _check.same_length("embeddings", rows, "pi", values.size)
+        given = principal_order(rows)
+
+    def core(task: Task) -> Picks:
+        chances = inclusion_probabilities(task.of(values), task.budget)
+        if given is None:
+            along = shuffled(task.keys, task.key)
+        else:
+            rank = np.empty(task.size, np.int64)
+            rank[given] = np.arange(task.size)
+            along = np.argsort(rank[task.rows], kind="stable")
+        places = draw_fixed(chances, along, _rng.subkey(task.key, 1), task.budget)
+        return Picks(places, 1.0 / chances[places], info={"inclusion": "pivotal"})
+
+    arguments = {"order": order, "embeddings": embeddings}
+    return select(
+        "pivotal", values.size, budget, options, core, arguments=arguments, bad=bad, scores=values
+    )
+
+
+@method(
+    needs="probabilities", label="baseline", ranked=False, weights="1 / inclusion probability",
+    time="N log N", memory="50 N bytes",
+)  # fmt: skip
+def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
+    """Draw exactly M rows by steps of equal length along a random order; see `pivotal`.
+
+    Parameters
+    ----------
+    pi : Score, or float array of shape (N,)
+        Finite and >= 0.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising row. Weights 1 / inclusion probability.
+
+    Notes
+    -----
+    Order       Random decisions by (seed, id).
+    Cost        O(N log N) time, 50 N bytes.
+    Source      Madow, "On the theory of systematic sampling, II", Annals of Mathematical
+                Statistics 1949.
+
+    Examples
+    --------
+    >>> len(systematic([5.0, 1.0, 1.0, 1.0, 0.0], 2))
+    2
+    """
+    values, bad = scores_of("pi", pi, options)
+    _refuse_negative("pi", values)
+
+    def core(task: Task) -> Picks:
+        chances = inclusion_probabilities(task.of(values), task.budget)
+        along = shuffled(task.keys, task.key)
+        out = np.empty(task.budget, np.int64)
+        start = _rng.uniform(_rng.subkey(task.key, 1))
+        systematic_kernel(np.ascontiguousarray(chances[along]), 1.0, task.key, start, out)
+        places = np.sort(along[out])
+        return Picks(places, 1.0 / chances[places], info={"inclusion": "systematic"})
+
+    return select(
+        "systematic", values.size, budget, options, core, arguments={}, bad=bad, scores=values
+    )
+
+
+@method(
+    needs="probabilities", label="baseline", ranked=False, weights="1 / inclusion probability",
+    time="N log N", memory="50 N bytes",
+)  # fmt: skip
+def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
+    """Draw each row for itself with its inclusion probability: about M rows; see `pivotal`.
+
+    Parameters
+    ----------
+    pi : Score, or float array of shape (N,)
+        Finite and >= 0.
+    budget : int or float
+        The expected number of rows, as a count or as a fraction in (0, 1] of N.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising row; as many as the draw gave. Weights 1 / inclusion probability.
+
+    Notes
+    -----
+    Order       Row i is in if a hash of (seed, id) is below its probability: a larger budget keeps
+                all rows of a smaller one.
+    Cost        O(N log N) time, 50 N bytes.
+    Source      Hajek, "Asymptotic theory of rejective sampling", Annals of Mathematical Statistics
+                1964.
+
+    Examples
+    --------
+    >>> poisson([1.0, 1.0, 0.0], 2).indices
+    array([0, 1])
+    """
+    values, bad = scores_of("pi", pi, options)
+    _refuse_negative("pi", values)
+
+    def core(task: Task) -> Picks:
+        chances = inclusion_probabilities(task.of(values), task.budget)
+        points = (task.keys >> np.uint64(11)) * 2.0**-53
+        places = np.flatnonzero(points < chances)
+        return Picks(places, 1.0 / chances[places], info={"inclusion": "poisson"})
+
+    return select(
+        "poisson", values.size, budget, options, core, arguments={}, bad=bad, scores=values
+    )
+
+
+def principal_order(embeddings: Indices) -> Indices:
+    """Return the rows ordered by their first principal component: (N, D) -> (N,)."""
+    rows = np.asarray(embeddings, np.float64)
+    centered = rows - rows.mean(axis=0)
+    _, vectors = np.linalg.eigh(centered.T @ centered)
+    return np.argsort(centered @ vectors[:, -1], kind="stable")
+
+
+def _refuse_negative(name: str, values: Floats) -> None:
+    if (values < 0).any():
+        row = int(np.flatnonzero(values < 0)[0])
+        raise ValueError(f"{name} must be >= 0, got {values[row]} in row {row}")

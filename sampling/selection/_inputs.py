@@ -1,0 +1,91 @@
+"""What selectors are given, checked: scores with a direction, embeddings, and their bad rows."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..types import Direction, Floats, Indices, Score
+from ._task import Keys, Options
+
+BLOCK = 2**22  # numbers looked at together
+AnyScores = ArrayLike | Score
+
+
+def on_bad(options: Options) -> bool:
+    """Return whether bad rows are to be dropped instead of raised for."""
+    return _check.choice("on_bad", options.get("on_bad", "raise"), ("raise", "drop")) == "drop"
+
+
+def scores_of(
+    name: str, scores: AnyScores, options: Options, meaning: Direction | None = None
+) -> tuple[Floats, NDArray[np.bool_] | None]:
+    """Return scores as float64 (N,), and which rows are bad; None where none is.
+
+    meaning : what a high one shall mean; a plain array is taken to mean that already
+    """
+    if isinstance(scores, Score):
+        scores = scores.values if meaning is None else scores.as_higher(meaning)
+    if not on_bad(options):
+        return _check.floats(name, scores), None
+    array = _check.one_dimensional(name, scores)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    array = np.array(array, np.float64)
+    bad = ~np.isfinite(array)
+    array[bad] = 0.0
+    return array, bad if bad.any() else None
+
+
+def embeddings_of(
+    name: str, values: ArrayLike, options: Options, *, cosine: bool = False
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return embeddings (N, D) as they are stored, and which rows are bad; None where none is.
+
+    A memory-mapped array is looked at in blocks, and not copied. Under cosine a row of zeros has
+    no direction, and is bad too.
+    """
+    array = _check.host(values)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    bad = np.zeros(len(array), np.bool_)
+    step = max(1, BLOCK // array.shape[1])
+    for start in range(0, len(array), step):
+        block = np.asarray(array[start : start + step], np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
+        bad[start : start + step] = ~np.isfinite(squares) | (cosine & (squares < 1e-24))
+    if not bad.any():
+        return array, None
+    if not on_bad(options):
+        row = int(np.flatnonzero(bad)[0])
+        found = np.asarray(array[row], np.float64)
+        wrong = found[~np.isfinite(found)]
+        rule, got = ("finite", wrong[0]) if wrong.size else ("longer than 1e-12", "a zero vector")
+        raise ValueError(f"{name} must be {rule}, got {got} in row {row} ({bad.sum()} such rows)")
+    return array, bad
+
+
+def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
+    """Return the places of the `count` highest values, the highest first, ties by the lower key.
+
+    (n,) -> (count,); O(n + count log count)
+    """
+    if count >= values.size:
+        return np.lexsort((keys, -values))
+    threshold = np.partition(values, values.size - count)[values.size - count]
+    above = np.flatnonzero(values > threshold)
+    at = np.flatnonzero(values == threshold)
+    need = count - above.size
+    if need < at.size:
+        at = at[np.argpartition(keys[at], need - 1)[:need]]
+    found = np.concatenate([above, at])
+    return found[np.lexsort((keys[found], -values[found]))]
+
+
+def shuffled(keys: Keys, key: np.uint64) -> Indices:
+    """Return the places in a random order that hangs on the rows' ids and not on their order."""
+    return np.argsort(keys ^ key, kind="stable")

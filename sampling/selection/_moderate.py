@@ -1,0 +1,101 @@
+"""Moderate: the rows in the middle of the distances to their class, neither typical nor odd."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Floats, Selection
+from ._inputs import embeddings_of
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["moderate"]
+
+
+@method(
+    needs="embeddings", label="baseline", ranked=False, time="N D + N log N", memory="33 N + block"
+)
+def moderate(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    labels: ArrayLike | None = None,
+    per_class: bool = False,
+    **options: Unpack[Options],
+) -> Selection:
+    """Keep the rows whose distance to the middle of their class is nearest to the median.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        Features of the last hidden layer, in the paper. A memory-mapped array is read class by
+        class.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    labels : int or str array of shape (N,), optional
+        Class of each row; all rows are one class by default.
+    per_class : bool, default False
+        Take the middle of each class, in proportion to its size; by default the middle of all
+        distances together, as the paper does, which skews the classes.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising distance, without weights. `scores` are the distances.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, the message names it.
+
+    Notes
+    -----
+    Order       By distance, ties by a hash of (seed, id).
+    Cost        O(N D + N log N) time; 33 N bytes and one class of rows as float64.
+    Gradients   No weights.
+    Source      Xia, Liu, Yu, Shen, Han, Liu, "Moderate Coreset", ICLR 2023. The middle is the
+                coordinate-wise median, of a class of one row that row. A widely used copy keeps the
+                two tails instead.
+
+    Examples
+    --------
+    >>> moderate([[0.0], [1.0], [2.0], [3.0], [9.0]], 2).indices
+    array([1, 3])
+    """
+    rows, bad = embeddings_of("embeddings", embeddings, options)
+    names = np.zeros(len(rows), np.int64) if labels is None else _check.labels("labels", labels)
+    _check.same_length("labels", names, "embeddings", len(rows))
+    distances = _distances(rows, names, bad)
+    if per_class:
+        if options.get("groups") is not None:
+            raise ValueError("per_class must be False where groups are given, got True")
+        options["groups"] = names
+
+    def core(task: Task) -> Picks:
+        order = np.lexsort((task.keys, task.of(distances)))
+        start = (order.size - task.budget) // 2
+        near, far = order[:start], order[start + task.budget :]
+        ruled = [(near, "nearer than the middle"), (far, "farther than the middle")]
+        return Picks(order[start : start + task.budget], ruled=ruled)
+
+    return select(
+        "moderate", len(rows), budget, options, core, bad=bad, scores=distances,
+        arguments={"labels": labels, "per_class": bool(per_class)},
+    )  # fmt: skip
+
+
+def _distances(
+    rows: NDArray[np.floating], names: NDArray[np.generic], bad: NDArray[np.bool_] | None
+) -> Floats:
+    """Return the distance of each row to the median of its class; 0 for bad rows."""
+    found = np.zeros(len(rows))
+    open_ = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)
+    _, codes = np.unique(names[open_], return_inverse=True)
+    order = open_[np.argsort(codes, kind="stable")]
+    for own in np.split(order, np.cumsum(np.bincount(codes))[:-1]):
+        members = np.asarray(rows[own], np.float64)
+        found[own] = np.linalg.norm(members - np.median(members, axis=0), axis=1)
+    return found

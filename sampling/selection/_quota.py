@@ -1,0 +1,134 @@
+"""The best rows of each group, in exact numbers, or within a budget of tokens or bytes."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check
+from ..kernels._fill import take_fitting
+from ..types import Floats, Indices, Selection
+from ._budget import per_group
+from ._inputs import AnyScores, best, scores_of
+from ._registry import describe, method
+from ._task import Options, Picks, Task, group_counts, select
+
+__all__ = ["quota"]
+
+
+@method(needs="scores", label="recommended", ranked=True, time="N log N", memory="50 N bytes")
+def quota(
+    scores: AnyScores,
+    budget: float,
+    *,
+    costs: ArrayLike | None = None,
+    **options: Unpack[Options],
+) -> Selection:
+    """Keep the highest scores of each group: exact numbers by floors, caps and shares.
+
+    Parameters
+    ----------
+    scores : Score, or float array of shape (N,)
+        Finite: quality, or anything of which more is better. Of a `Score` the values that mean
+        "keep", where it says so.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N. With `costs` it is in their units: a whole
+        number, or a fraction of their sum.
+    costs : int array of shape (N,), optional
+        Tokens or bytes of each row, >= 0. Floors, caps and group budgets are in these units too.
+    **options
+        Those of every selector: see `Options`. `groups`, `group_budgets`, `floor`, `cap` and
+        `shortfall` say how the budget is shared out.
+
+    Returns
+    -------
+    Selection
+        Without weights. Group after group, ranked within each. `info["group_counts"]` has the rows
+        of each group; with costs `info["cost"]` is what was spent, at most the budget.
+
+    Raises
+    ------
+    ValueError
+        If a group has fewer rows than it is to give (`shortfall="raise"`), the message names it; if
+        floors are above caps or add up to more than the budget.
+
+    Notes
+    -----
+    Order       By score, ties by a hash of (seed, id). With costs, a row that does not fit into
+                what is left of its group is passed over, and what the groups leave goes to the best
+                rows of all that still fit under the caps.
+    Cost        O(N log N) time, 50 N bytes.
+    Gradients   No weights.
+    Source      Largest-remainder apportionment.
+
+    Examples
+    --------
+    >>> picked = quota([5, 4, 3, 2, 1], 3, groups=["a", "a", "a", "b", "b"], group_budgets="equal")
+    >>> picked.indices
+    array([0, 1, 3])
+    >>> quota([5, 4, 3], 10, costs=[8, 9, 2]).indices
+    array([0, 2])
+    """
+    worth = getattr(scores, "higher_is", "") in {"keep", "drop"}
+    values, bad = scores_of("scores", scores, options, "keep" if worth else None)
+
+    def core(task: Task) -> Picks:
+        return Picks(best(task.of(values), task.budget, task.keys))
+
+    if costs is None:
+        return select(
+            "quota", values.size, budget, options, core, arguments={}, bad=bad, scores=values
+        )
+    amounts = _amounts(costs, values.size)
+    limit = _limit(budget, int(amounts.sum()))
+    names, codes = np.zeros(1, np.int64), np.zeros(values.size, np.int64)
+    if options.get("groups") is not None:
+        labels = _check.labels("groups", options["groups"])  # type: ignore[arg-type]
+        _check.same_length("groups", labels, "scores", values.size)
+        names, codes = np.unique(labels, return_inverse=True)
+    plain: Options = {k: v for k, v in options.items() if k not in _OF_GROUPS}  # type: ignore[assignment]
+
+    def within(task: Task) -> Picks:
+        order = task.rows[np.lexsort((task.keys, -task.of(values)))]
+        sums = np.bincount(codes[order], amounts[order], names.size).astype(np.int64)
+        shares = group_counts(min(limit, int(sums.sum())), names, sums, options)
+        taken = np.zeros(task.size, np.bool_)
+        rooms = shares.copy()
+        left = take_fitting(order, amounts, codes, rooms, limit, taken)
+        caps = _caps(names, sums, options) - (shares - rooms)
+        left = take_fitting(order, amounts, codes, caps, left, taken)
+        places = np.flatnonzero(taken[task.rows])
+        rank = np.lexsort((task.keys[places], -task.of(values)[places]))
+        info = {"cost": limit - int(left), "unspent": int(left)}
+        return Picks(places[rank], info=info)
+
+    found = select(
+        "quota", values.size, 1, plain, within, bad=bad, scores=values,
+        arguments={"costs": costs, **{k: v for k, v in options.items() if k in _OF_GROUPS}},
+    )  # fmt: skip
+    return replace(found, ranked=False, arguments={**found.arguments, "budget": describe(budget)})
+
+
+_OF_GROUPS = {"groups", "group_budgets", "floor", "cap", "shortfall"}
+
+
+def _amounts(costs: ArrayLike, size: int) -> Indices:
+    array: Floats = _check.floats("costs", costs, "finite and >= 0")
+    _check.same_length("costs", array, "scores", size)
+    if (array != np.floor(array)).any():
+        row = int(np.flatnonzero(array != np.floor(array))[0])
+        raise ValueError(f"costs must be whole numbers, got {array[row]} in row {row}")
+    return array.astype(np.int64)
+
+
+def _limit(budget: float, total: int) -> int:
+    if isinstance(budget, float | np.floating):
+        return int(_check.number("budget", budget, "(0, 1]") * total)
+    return _check.integer("budget", budget, 1)
+
+
+def _caps(names: Indices, sums: Indices, options: Options) -> Indices:
+    """Return the most of each group, in the units of the costs."""
+    caps = per_group("cap", options.get("cap"), names, float(sums.sum()))
+    return np.minimum(np.floor(caps).astype(np.int64), sums)

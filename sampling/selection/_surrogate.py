@@ -1,0 +1,103 @@
+"""Select by a surrogate model's uncertainty: how strongly, and with or without weights."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check, _rng
+from ..types import Selection
+from ._inclusion import draw_fixed, inclusion_probabilities
+from ._inputs import shuffled
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["surrogate"]
+_LEAST = 1e-6  # of an uncertainty: a negative exponent would explode for sure rows
+
+
+@method(
+    needs="probabilities", label="baseline", ranked=False, time="N C + N log N",
+    memory="50 N bytes", weights="1 / inclusion probability, or none",
+)  # fmt: skip
+def surrogate(
+    probabilities: ArrayLike,
+    budget: float,
+    *,
+    exponent: float = 0.5,
+    reweight: bool = False,
+    uniform: float = 0.05,
+    **options: Unpack[Options],
+) -> Selection:
+    """Draw M rows with chances that grow with a power of a surrogate's uncertainty.
+
+    Parameters
+    ----------
+    probabilities : float array of shape (N,) or (N, C)
+        What a surrogate model, trained elsewhere, thinks: of the positive class, or of each class.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    exponent : float, default 0.5
+        Above 0 prefers uncertain rows, below 0 sure ones, 0 draws evenly. Neither sign is always
+        better: it depends on M / N and on the surrogate.
+    reweight : bool, default False
+        Weights 1 / inclusion probability, for estimates without bias. Not for accuracy: the authors
+        find that it can be much worse than training without weights.
+    uniform : float in [0, 1], default 0.05
+        Part of every chance that is the same for all rows, so that none is never drawn.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising row. `scores` are the uncertainties: q (1 - q), or 1 - sum q_k^2 over classes.
+
+    Raises
+    ------
+    ValueError
+        If a probability is outside [0, 1], or those of a row do not add up to 1: the message names
+        the row.
+
+    Notes
+    -----
+    Order       Random decisions by (seed, id); exactly M rows.
+    Cost        O(N C + N log N) time, 50 N bytes.
+    Gradients   Biased on purpose unless `reweight`.
+    Source      Kolossov, Montanari, Tandon, "Towards a statistical theory of data selection under
+                weak supervision", ICLR 2024; the form for several classes is ours.
+
+    Examples
+    --------
+    >>> picked = surrogate([0.5, 0.5, 0.99, 0.01], 2, exponent=4.0, uniform=0.0)
+    >>> picked.indices
+    array([0, 1])
+    """
+    power = _check.number("exponent", exponent)
+    even = _check.number("uniform", uniform, "[0, 1]")
+    chances = np.asarray(_check.host(probabilities), np.float64)
+    if chances.ndim not in {1, 2} or 0 in chances.shape:
+        raise ValueError(f"probabilities must have shape (N,) or (N, C), got {chances.shape}")
+    rows = chances.reshape(len(chances), -1)
+    wrong = ~((rows >= 0) & (rows <= 1)).all(axis=1)
+    if chances.ndim == 2:
+        wrong |= ~(np.abs(rows.sum(axis=1) - 1.0) <= 1e-3)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"probabilities must be in [0, 1] and add up to 1 over classes, got {rows[row]} in "
+            f"row {row}"
+        )
+    doubt = chances * (1.0 - chances) if chances.ndim == 1 else 1.0 - np.square(rows).sum(axis=1)
+
+    def core(task: Task) -> Picks:
+        own = np.maximum(task.of(doubt), _LEAST)
+        pi = inclusion_probabilities((own / own.max()) ** power, task.budget)
+        pi = (1.0 - even) * pi + even * task.budget / own.size
+        key = _rng.subkey(task.key, 1)
+        places = draw_fixed(pi, shuffled(task.keys, task.key), key, task.budget)
+        return Picks(places, 1.0 / pi[places] if reweight else None)
+
+    return select(
+        "surrogate", len(doubt), budget, options, core, scores=doubt,
+        arguments={"exponent": power, "reweight": bool(reweight), "uniform": even},
+    )  # fmt: skip

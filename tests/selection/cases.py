@@ -1,0 +1,63 @@
+"""One call of each selector, over the same N = 211 rows (a prime: nothing divides it)."""
+
+import numpy as np
+
+from sampling.selection import METHODS
+
+N, D = 211, 5
+_RANDOM = np.random.default_rng(7)
+LABELS = np.arange(N) ** 2 % 7
+
+
+class Data:
+    """The inputs of all selectors; `at(rows)` has those of some rows, in that order."""
+
+    def __init__(self, **arrays):
+        self.__dict__.update(arrays)
+
+    def at(self, rows):
+        return Data(**{name: array[rows] for name, array in vars(self).items()})
+
+    def __len__(self):
+        return len(self.scores)
+
+
+DATA = Data(
+    scores=np.round(_RANDOM.gamma(2.0, size=N), 1),  # rounded: ties
+    embeddings=(_RANDOM.normal(size=(N, D)) + LABELS[:, None] % 3 * 3).astype(np.float32),
+    confidence=_RANDOM.beta(4, 2, size=N),
+    probabilities=_RANDOM.uniform(size=N),
+    perplexities=np.exp(_RANDOM.normal(6, 1, size=N)),
+    rejected=np.round(_RANDOM.gamma(2.0, size=N), 1),
+    labels=LABELS,
+    ids=1000 + _RANDOM.permutation(N),
+)
+
+CALLS = {
+    "beta": lambda d, m, **o: METHODS["beta"].function(d.scores, m, confidence=d.confidence, **o),
+    "bottom": lambda d, m, **o: METHODS["bottom"].function(d.scores, m, **o),
+    "ccs": lambda d, m, **o: METHODS["ccs"].function(d.scores, m, **o),
+    "gumbel": lambda d, m, **o: METHODS["gumbel"].function(d.scores, m, **o),
+    "moderate": lambda d, m, **o: METHODS["moderate"].function(
+        d.embeddings, m, labels=d.labels, **o
+    ),
+    "perplexity": lambda d, m, **o: METHODS["perplexity"].function(d.perplexities, m, **o),
+    "pivotal": lambda d, m, **o: METHODS["pivotal"].function(d.scores + 0.1, m, **o),
+    "poisson": lambda d, m, **o: METHODS["poisson"].function(d.scores + 0.1, m, **o),
+    "preference_gap": lambda d, m, **o: METHODS["preference_gap"].function(
+        d.scores, m, rejected=d.rejected, **o
+    ),
+    "quota": lambda d, m, **o: METHODS["quota"].function(d.scores, m, **o),
+    "stratified": lambda d, m, **o: METHODS["stratified"].function(d.scores, m, **o),
+    "surrogate": lambda d, m, **o: METHODS["surrogate"].function(d.probabilities, m, **o),
+    "systematic": lambda d, m, **o: METHODS["systematic"].function(d.scores + 0.1, m, **o),
+    "top": lambda d, m, **o: METHODS["top"].function(d.scores, m, **o),
+    "window": lambda d, m, **o: METHODS["window"].function(d.scores, m, **o),
+}
+
+VARIES = {"poisson": "the number of rows is random by design"}
+SEEDLESS = {
+    "ccs": "only its strata are random", "window": "decided by scores alone",
+    "top": "decided by scores alone", "bottom": "decided by scores alone",
+    "moderate": "decided by distances alone", "preference_gap": "decided by scores alone",
+}  # fmt: skip
