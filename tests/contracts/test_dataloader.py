@@ -168,7 +168,7 @@ def test_d4_new_center_losses_wait_for_the_next_epoch():
 @pytest.mark.parametrize(
     "options",
     [
-        {"generator": torch.Generator()},
+        pytest.param({"generator": torch.Generator()}, id="generator"),
         {"batch_size": None},
         {"drop_last": True},
         pytest.param({"num_workers": 2, "in_order": False}, marks=pytest.mark.slow),
