@@ -126,6 +126,8 @@ class Selection:
         The first is that of the kept rows.
     info : dict, optional
         What was found on the way, as JSON values: the path taken, time, memory, shortfalls.
+    shorten : callable, optional
+        From a smaller budget to its selection, where that is not the first rows.
 
     Examples
     --------
@@ -145,7 +147,6 @@ class Selection:
     verdicts: NDArray[np.uint8] | None = None
     rules: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
-    # The selection for a smaller budget, where that is not its first rows.
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -246,7 +247,7 @@ class Selection:
         return replace(
             whole,
             indices=np.concatenate([whole.indices, new.indices]),
-            ids=np.concatenate([whole.ids, new.ids]) if both_named else None,  # type: ignore[list-item]
+            ids=np.concatenate([whole.ids, new.ids]) if both_named else None,
         )
 
     # ------------------------------------------------------------------ what was decided
@@ -309,10 +310,10 @@ class Selection:
             found["rules"] = {rule: int(n) for rule, n in zip(self.rules, counts, strict=False)}
         if groups is not None:
             names, codes = np.unique(np.asarray(groups), return_inverse=True)
-            kept = np.bincount(codes[self.indices], minlength=len(names))
+            own = np.bincount(codes[self.indices], minlength=len(names))
             every = np.bincount(codes, minlength=len(names))
             found["groups"] = {
-                name.item(): (int(k), int(n)) for name, k, n in zip(names, kept, every, strict=True)
+                name.item(): (int(k), int(n)) for name, k, n in zip(names, own, every, strict=True)
             }
         return found
 

@@ -19,9 +19,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     path : str or pathlib.Path
         Its folder must exist.
 
-    Yields
-    ------
-    pathlib.Path
+    Returns
+    -------
+    context manager of pathlib.Path
     """
     path = Path(path)
     if not path.parent.is_dir():

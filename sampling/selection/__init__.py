@@ -3,7 +3,7 @@
     picked = ccs(scores, budget=0.3, seed=0)      # a Selection: indices, weights, why
     picked.save("subset.parquet")
 
-`METHODS` lists them with what they need and cost; `Options` are the keywords that all of them take.
+`methods()` lists them with what they need and cost. `Options` are the keywords that all take.
 """
 
 from ._beta import beta
@@ -15,15 +15,15 @@ from ._perplexity import perplexity
 from ._preference_gap import preference_gap
 from ._quota import quota
 from ._rank import bottom, top, window
-from ._registry import METHODS, Method, method
+from ._registry import METHODS as METHODS
+from ._registry import Method, method, methods
 from ._strata import ccs, stratified
 from ._surrogate import surrogate
-from ._task import Options, Picks, Task, select
+from ._task import Options as Options
+from ._task import Picks, Task, select
 
 __all__ = [
-    "METHODS",
     "Method",
-    "Options",
     "Picks",
     "Task",
     "beta",
@@ -33,6 +33,7 @@ __all__ = [
     "gumbel",
     "inclusion_probabilities",
     "method",
+    "methods",
     "moderate",
     "perplexity",
     "pivotal",

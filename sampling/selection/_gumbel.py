@@ -71,4 +71,5 @@ def gumbel(
 def noise(keys: Keys) -> Floats:
     """Return standard Gumbel noise, one number for each key."""
     points = ((keys >> np.uint64(11)) + 0.5) * 2.0**-53  # in (0, 1)
-    return -np.log(-np.log(points))
+    drawn: Floats = -np.log(-np.log(points))
+    return drawn

@@ -57,9 +57,10 @@ def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
     falling = -np.sort(-values)
     tails = np.cumsum(falling[::-1])[::-1]  # sum of the j-th and all lower ones
     left = budget - np.arange(budget)
-    scale = left / tails[:budget]
-    certain = int(np.argmax(scale * falling[:budget] <= 1.0 + 1e-12))
-    pi = np.minimum(values * scale[certain], 1.0)
+    highest = left * (falling[:budget] / tails[:budget])  # c s of the j-th if those above get 1
+    certain = int(np.argmax(highest <= 1.0 + 1e-12))
+    with np.errstate(over="ignore"):  # of those above, where the rest is tiny
+        pi: Floats = np.minimum(left[certain] * (values / tails[certain]), 1.0)
     pi[np.argsort(-values, kind="stable")[:certain]] = 1.0
     return pi
 

@@ -14,8 +14,9 @@ __all__ = ["moderate"]
 
 
 @method(
-    needs="embeddings", label="baseline", ranked=False, time="N D + N log N", memory="33 N + block"
-)
+    needs="embeddings", label="baseline", ranked=False, time="N D + N log N",
+    memory="33 N bytes and one class of rows",
+)  # fmt: skip
 def moderate(
     embeddings: ArrayLike,
     budget: float,
@@ -63,7 +64,7 @@ def moderate(
     Examples
     --------
     >>> moderate([[0.0], [1.0], [2.0], [3.0], [9.0]], 2).indices
-    array([1, 3])
+    array([3, 1])
     """
     rows, bad = embeddings_of("embeddings", embeddings, options)
     names = np.zeros(len(rows), np.int64) if labels is None else _check.labels("labels", labels)

@@ -112,10 +112,12 @@ def _chances(values: Floats, marks: Floats, rule: str, width: float) -> Floats:
     """Return relative chances (n,), the highest 1."""
     if rule == "gaussian":
         # Far out exp underflows; a floor keeps every row drawable and the budget reachable.
-        return np.maximum(np.exp(-np.square(values / marks[1] - 1.0) / width), 1e-12)
+        bell: Floats = np.maximum(np.exp(-np.square(values / marks[1] - 1.0) / width), 1e-12)
+        return bell
     ranges = np.array([marks[0], *np.maximum(np.diff(marks), 1e-12 * marks[0]), 10.0 * marks[2]])
-    chances = 1.0 / ranges[np.searchsorted(marks, values, side="right")]
-    return chances / chances.max()
+    chances: Floats = 1.0 / ranges[np.searchsorted(marks, values, side="right")]
+    chances /= chances.max()
+    return chances
 
 
 def _solve(relative: Floats, budget: int) -> tuple[Floats, float]:

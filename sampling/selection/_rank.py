@@ -1,7 +1,7 @@
 """Keep the highest, the lowest, or a window of the ranking: the rule behind most pruning papers.
 
 `top` by a score of difficulty wins while little is pruned and loses to random selection, badly,
-once most is (from about 70 % on); `window` leaves out the very hardest, which are often mislabelled.
+once most is (from about 70 % on). `window` leaves out the very hardest, often mislabelled.
 """
 
 import numpy as np

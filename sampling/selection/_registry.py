@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from ..types import Selection
 
-__all__ = ["METHODS", "Method", "method"]
+__all__ = ["METHODS", "Method", "method", "methods"]
 
 Label = Literal["recommended", "baseline", "for replication"]
 F = TypeVar("F", bound=Callable[..., Selection])
@@ -65,6 +65,17 @@ def method(  # noqa: PLR0913  # the columns of the list
         return function
 
     return listed
+
+
+def methods() -> dict[str, Method]:
+    """Return every selector by name.
+
+    Examples
+    --------
+    >>> methods()["top"].label
+    'baseline'
+    """
+    return dict(sorted(METHODS.items()))
 
 
 def describe(value: Any) -> Any:  # noqa: ANN401  # any argument

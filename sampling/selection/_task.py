@@ -354,8 +354,7 @@ def _asked(word: str, budget: int, sizes: Indices, low: Indices, high: Indices) 
     if int(low.sum()) > budget:
         raise ValueError(f"floors must add up to at most the budget, {budget}, got {low.sum()}")
     if word == "equal":
-        level = np.maximum(low, _level(low, high, budget))
-        return level
+        return np.maximum(low, _level(low, high, budget))
     weights = sizes.astype(np.float64) if word == "proportional" else np.sqrt(sizes)
     fixed = np.zeros(sizes.size, np.bool_)
     asked = low.copy()
@@ -382,7 +381,7 @@ def _level(low: Indices, high: Indices, budget: int) -> Indices:
             down = middle
         else:
             up = middle - 1
-    given = np.clip(down, low, high)
+    given: Indices = np.clip(down, low, high)
     room = np.flatnonzero((given < high) & (given >= down))
     given[room[: budget - int(given.sum())]] += 1
     return given

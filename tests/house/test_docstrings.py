@@ -13,6 +13,8 @@ import pytest
 from sampling.samplers import EpochSampler
 
 PACKAGES = [
+    "io",
+    "selection",
     "samplers",
     "scores",
     "clustering",

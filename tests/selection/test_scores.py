@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampling.selection import (
@@ -53,6 +53,7 @@ def test_window_leaves_out_the_hardest():
     assert sorted(window(easy, 20, offset=0.1).indices) == list(range(10, 30))
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=60),
     st.data(),
@@ -113,7 +114,7 @@ def test_beta_has_the_parameters_of_the_card():
 
 
 def test_gumbel_draws_in_proportion():
-    """First picks of 4,000 seeds against exp(score): chi-square with 3 degrees, p = 10^-6 at 30.7"""
+    """First picks of 4,000 seeds against exp(score): chi-square, 3 degrees, p = 10^-6 at 30.7."""
     weights = np.array([1.0, 2.0, 3.0, 4.0])
     first = [int(gumbel(np.log(weights), 1, seed=seed).indices[0]) for seed in range(4000)]
     expected = 400 * weights
@@ -196,16 +197,14 @@ def test_quota_rules():
 
 def test_quota_shortfalls():
     scores, asked = np.arange(100.0), {"a": 10, "b": 10, "c": 30}
-    with pytest.raises(
-        ValueError, match="'raise' and 10 rows in group .*'c'.*, which is to give 30"
-    ):
+    with pytest.raises(ValueError, match="'raise' and 10 rows in group 'c', which is to give 30"):
         quota(scores, 50, groups=GROUPS, group_budgets=asked)
     more = quota(scores, 50, groups=GROUPS, group_budgets=asked, shortfall="redistribute")
     assert len(more) == 50
     assert counts(more)["c"] == 10
     less = quota(scores, 50, groups=GROUPS, group_budgets=asked, shortfall="accept")
     assert counts(less) == {"a": 10, "b": 10, "c": 10}
-    with pytest.raises(ValueError, match="floor must be <= cap, got 5 > 2 in group .*'b'"):
+    with pytest.raises(ValueError, match="floor must be <= cap, got 5 > 2 in group 'b'"):
         quota(scores, 50, groups=GROUPS, floor=5, cap={"b": 2})
     with pytest.raises(ValueError, match="floors must add up to at most the budget, 10, got 15"):
         quota(scores, 10, groups=GROUPS, floor=5)
