@@ -1,0 +1,232 @@
+"""Kernels of training dynamics: look at a batch of logits once, and move the histories of its rows.
+
+Callers: scores/_aum.py, scores/_dynamics.py, scores/_dynamics_tables.py, scores/_logits.py.
+
+Contract, the same for every kernel in this file
+    Checked   The others rely on `first_bad` having returned -1. C >= 2. Logits may hold NaN and
+              infinities: `observe` leaves those rows out. Everything behind it is finite.
+    Sizes     N samples, B presentations in a batch, C classes, J presentations in a window.
+    Types     Logits float32 or float64; all arithmetic and sums float64. Counts int32, since no
+              sample is presented 2**31 times.
+    Order     A sample that a batch holds twice is presented twice, in the order of the batch.
+    Memory    The caller allocates everything.
+    Threads   Serial.
+
+kernel     reads                                  writes                    time    oracle
+first_bad  indices, labels (B,), N, C             -                         O(B)    bad_by_sets
+observe    logits (B, C), labels (B,)             observed (6, B)           O(B C)  observed_by_softmax
+number     rows (B,)                              presentations, numbers    O(B)    numbers_by_counting
+add        rows, values (B,)                      sums (N,)                 O(B)    sums_by_bincount
+average    rows, values (B,), weight ()           averages (N,)             O(B)    averages_by_powers
+history    rows, numbers, margins (B,)            events, streaks, reached  O(B)    history_by_text
+spread     rows, numbers, probabilities, margins  means, squares, correct   O(B)    spread_by_lists
+slide      rows, numbers, probabilities (B,)      ring (N, J), stds, duals  O(B J)  windows_by_slices
+hash_rows  key ()                                 out (N,)                  O(N)    hashes_in_integers
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numba import kernel
+from .._rng import value
+
+EL2N, MARGIN, PROBABILITY, LOSS, ENTROPY, PROBABILITY_MARGIN = range(6)
+COLUMNS = 6
+
+
+@kernel
+def first_bad(indices: NDArray[np.int64], labels: NDArray[np.int64], n: int, classes: int) -> int:
+    """Return the first position whose index is not in [0, n) or label not in [0, classes), or -1."""
+    for j in range(indices.size):
+        if indices[j] < 0 or indices[j] >= n or labels[j] < 0 or labels[j] >= classes:
+            return j
+    return -1
+
+
+@kernel
+def observe(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], observed: NDArray[np.float64]
+) -> int:
+    """Write what the logits of each row say about its label; return how many rows are not finite.
+
+    logits   : float32 or float64 (B, C)
+    labels   : int64 (B,)      y
+    observed : float64 (6, B)  |softmax - onehot|; z_y - max of the others; p_y; -log p_y; entropy;
+                               p_y - max of the others. A row that is not finite gets NaN.
+
+    The others are summed apart from the label's own: 1 - p_y would lose what is left of it where
+    p_y is near 1, which is where most samples end.
+    """
+    skipped = 0
+    for j in range(labels.size):
+        y = labels[j]
+        finite, rival, lowest = True, -np.inf, np.inf
+        for k in range(logits.shape[1]):
+            z = np.float64(logits[j, k])
+            if not np.isfinite(z):
+                finite = False
+                break
+            lowest = min(lowest, z)
+            if k != y:
+                rival = max(rival, z)
+        own = np.float64(logits[j, y])
+        top = max(own, rival)
+        if not finite or not np.isfinite(top - lowest):
+            skipped += 1
+            observed[:, j] = np.nan
+            continue
+        others, squares, weighted = 0.0, 0.0, 0.0
+        for k in range(logits.shape[1]):
+            if k != y:
+                below = np.float64(logits[j, k]) - top
+                part = np.exp(below)
+                others += part
+                squares += part * part
+                weighted += part * below
+        own_part = np.exp(own - top)
+        total = own_part + others
+        log_total = np.log1p(others) if own == top else np.log(total)
+        observed[EL2N, j] = np.sqrt(others * others + squares) / total
+        observed[MARGIN, j] = own - rival
+        observed[PROBABILITY, j] = own_part / total
+        observed[LOSS, j] = log_total - (own - top)
+        observed[ENTROPY, j] = log_total - (weighted + own_part * (own - top)) / total
+        observed[PROBABILITY_MARGIN, j] = (own_part - np.exp(rival - top)) / total
+    return skipped
+
+
+@kernel
+def number(
+    rows: NDArray[np.int64], presentations: NDArray[np.int32], numbers: NDArray[np.int64]
+) -> None:
+    """Count each presentation, and say which of its sample it is: 1 for the first.
+
+    presentations : int32 (N,)
+    numbers       : int64 (B,)
+    """
+    for j in range(rows.size):
+        presentations[rows[j]] += 1
+        numbers[j] = presentations[rows[j]]
+
+
+@kernel
+def add(rows: NDArray[np.int64], values: NDArray[np.float64], sums: NDArray[np.float64]) -> None:
+    """Add each value to the sum of its row: float64 (N,)."""
+    for j in range(rows.size):
+        sums[rows[j]] += values[j]
+
+
+@kernel
+def average(
+    rows: NDArray[np.int64],
+    values: NDArray[np.float64],
+    weight: float,
+    averages: NDArray[np.float64],
+) -> None:
+    """Move the average of each row towards its value; at weight 1 it is the last value.
+
+    averages : float64 (N,)  average <- weight * value + (1 - weight) * average; NaN takes it whole
+    """
+    for j in range(rows.size):
+        i = rows[j]
+        if weight == 1.0 or np.isnan(averages[i]):
+            averages[i] = values[j]
+        else:
+            averages[i] = weight * values[j] + (1.0 - weight) * averages[i]
+
+
+@kernel
+def history(
+    rows: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    margins: NDArray[np.float64],
+    events: NDArray[np.int32],
+    streaks: NDArray[np.int32],
+    reached: NDArray[np.int32],
+) -> None:
+    """Follow when each row was learned and forgotten; it is answered right if its margin is > 0.
+
+    events  : int32 (N,)    times that a right answer was followed by a wrong one
+    streaks : int32 (N,)    right answers since the last wrong one; > 0 is the previous-answer bit
+    reached : int32 (N, K)  in column k, the presentation at which k + 1 right answers in a row were
+                            first there; 0 = not yet
+    """
+    for j in range(rows.size):
+        i = rows[j]
+        if margins[j] > 0.0:
+            streak = streaks[i]
+            if streak < reached.shape[1] and reached[i, streak] == 0:
+                reached[i, streak] = numbers[j]
+            streaks[i] += 1
+        else:
+            if streaks[i] > 0:
+                events[i] += 1
+            streaks[i] = 0
+
+
+@kernel
+def spread(
+    rows: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    means: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    correct: NDArray[np.int32],
+) -> None:
+    """Move mean and squared deviations of each row's probability, and count its right answers.
+
+    means   : float64 (N,)
+    squares : float64 (N,)  sum of (p - mean)^2; a sum of p^2 would cancel where p stays near 1
+    correct : int32 (N,)
+    Source: Welford (1962), Technometrics 4(3), 419-420.
+    """
+    for j in range(rows.size):
+        i = rows[j]
+        gap = probabilities[j] - means[i]
+        means[i] += gap / numbers[j]
+        squares[i] += gap * (probabilities[j] - means[i])
+        if margins[j] > 0.0:
+            correct[i] += 1
+
+
+@kernel
+def slide(
+    rows: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    ring: NDArray[np.float32],
+    stds: NDArray[np.float64],
+    duals: NDArray[np.float64],
+) -> None:
+    """Put each probability into its row's window, and add up what each full window says.
+
+    ring  : float32 (N, J)         the last J probabilities; presentation n is in column (n-1) % J
+    stds  : float64 (N,) or (0,)   sum over windows of std, with J - 1 in the denominator
+    duals : float64 (N,) or (0,)   sum over windows of std * (1 - mean)
+    """
+    width = ring.shape[1]
+    for j in range(rows.size):
+        i = rows[j]
+        ring[i, (numbers[j] - 1) % width] = probabilities[j]
+        if numbers[j] < width:
+            continue
+        mean = 0.0
+        for k in range(width):
+            mean += np.float64(ring[i, k])
+        mean /= width
+        squares = 0.0
+        for k in range(width):
+            squares += (np.float64(ring[i, k]) - mean) ** 2
+        std = np.sqrt(squares / (width - 1))
+        if stds.size > 0:
+            stds[i] += std
+        if duals.size > 0:
+            duals[i] += std * (1.0 - mean)
+
+
+@kernel
+def hash_rows(key: np.uint64, out: NDArray[np.uint64]) -> None:
+    """Write value number i of `key` at place i: sorted, they put the rows in a random order."""
+    for i in range(out.size):
+        out[i] = value(key, np.uint64(i))

@@ -1,0 +1,372 @@
+"""Training dynamics: what the whole run said about each sample, from one look at each batch."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..distributed import meet, this_rank, world_size
+from ..errors import StateError
+from ..kernels import _dynamics
+from ..types import Floats, Indices
+from ._dynamics_reports import Reports
+from ._dynamics_tables import FIELDS, Journal, Tables
+from ._dynamics_travel import Travelling, check_shapes, host_labels, host_logits, tensors
+from ._table import host_rows, on_device
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+_VERSION = 1
+_HEADER = "training dynamics"
+
+
+class TrainingDynamics(Reports):
+    """Record how a model answered each sample during training, and score the samples by it.
+
+    Call `update` in the ordinary training loop with the logits that the loss is made from; nothing
+    is computed twice. At the end, or at any epoch, each method gives a `Score` that says what a
+    high one means. To rank by the last loss only, `ScoreTable` is cheaper.
+
+    Parameters
+    ----------
+    data_source : int or sized
+        N, or anything with a length.
+    num_classes : int
+        C, at least 2.
+    fields : sequence of str, default ("el2n", "forgetting", "aum", "cartography")
+        What to record; also "dyn_unc", "dual", "ema_loss", "entropy" and "margin". "forgetting"
+        is needed for `first_learned`, "cartography" for `confidence`, `variability` and
+        `correctness`.
+    window : int, default 10
+        J, presentations in a window of `dyn_unc` and `dual`; at least 2.
+    max_streak : int, default 1
+        K, the longest run of right answers that `first_learned` may ask for.
+    ema : float in (0, 1], default 0.1
+        Part of the new loss in `ema_loss`; a first loss is taken whole.
+    process_group : torch.distributed.ProcessGroup, optional
+        The ranks that train together; all of them by default.
+
+    Attributes
+    ----------
+    num_nonfinite : int
+        Presentations on this rank whose logits held NaN or infinities, hence counted here and not
+        recorded.
+
+    Raises
+    ------
+    TypeError
+        If labels or indices are no ints: class names have to be numbered first.
+    ValueError
+        If the arrays do not belong together, or an index or a label is out of range: the message
+        names the row, and nothing of the batch is recorded. For a batch on a device the next
+        `flush` raises, since looking would mean waiting; the whole batch is left out.
+
+    Notes
+    -----
+    Order       A presentation is one row of one `update`; averages are over presentations, so a
+                sample that is seen twice in an epoch counts twice. A tie for the largest logit is
+                no right answer: torch's argmax would give it to the lower class.
+                With several ranks, `update` writes to a journal, and `merge` (once an epoch, on
+                every rank, beside `set_epoch`) plays the journals of all ranks into the tables of
+                each. A sample's history is whole whichever rank sees it, and equal on all ranks
+                to the last bit. A sample that several ranks saw since the last merge, such as one
+                that pads the epoch, is recorded once for each, lower ranks first.
+    Cost        `update` is O(B C) and never waits for a CUDA device. Bytes a sample: 4; 8 for each
+                of el2n, aum, ema_loss, entropy and margin; 8 + 4 K for forgetting; 20 for
+                cartography; 4 J + 8 for dyn_unc, 8 more for dual. With several ranks also 8 + 8 F
+                for each presentation of this rank since the last merge, F <= 6, and twice that
+                while merging.
+    Gradients   None: logits are detached and copied.
+    Source      Each method names its own. They score the logits as trained: augmented, and with
+                the model in training mode. Call `update` from an evaluation pass for the other.
+
+    Examples
+    --------
+    >>> dynamics = TrainingDynamics(3, num_classes=2)
+    >>> for margin in (-1.0, 2.0, -1.0):
+    ...     dynamics.update([0, 1], [[margin, 0.0], [0.0, 3.0]], [0, 1])
+    >>> dynamics.aum(missing="nan").values
+    array([ 0.,  3., nan])
+    >>> dynamics.forgetting(missing="nan").values
+    array([ 1.,  0., nan])
+    """
+
+    def __init__(
+        self,
+        data_source: int | Sized,
+        num_classes: int,
+        *,
+        fields: Sequence[str] = ("el2n", "forgetting", "aum", "cartography"),
+        window: int = 10,
+        max_streak: int = 1,
+        ema: float = 0.1,
+        process_group: "dist.ProcessGroup | None" = None,
+    ) -> None:
+        self._size = _check.size("data_source", data_source)
+        self.num_classes = _check.integer("num_classes", num_classes, 2)
+        if isinstance(fields, str) or not fields:
+            raise ValueError(f"fields must be a sequence of names, at least one, got {fields!r}")
+        asked = {_check.choice("fields", each, FIELDS) for each in fields}
+        self.fields = tuple(field for field in FIELDS if field in asked)
+        self.window = _check.integer("window", window, 2)
+        self.max_streak = _check.integer("max_streak", max_streak, 1)
+        self.ema = _check.number("ema", ema, "(0, 1]")
+        self.num_nonfinite = 0
+        self._tables = Tables(self._size, self.fields, self.window, self.max_streak, self.ema)
+        self._journal = Journal(self._tables.columns)
+        self._group = process_group
+        self._ranks = world_size(process_group)
+        self._travelling = Travelling(self._land_late)
+        self._wrong = ""
+
+    def __len__(self) -> int:
+        return self._size
+
+    # ------------------------------------------------------------------ recording
+
+    def update(
+        self,
+        indices: ArrayLike | torch.Tensor,
+        logits: ArrayLike | torch.Tensor,
+        labels: ArrayLike | torch.Tensor,
+    ) -> None:
+        """Record a batch.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Dataset indices.
+        logits : float array or tensor of shape (B, C)
+            Before the softmax; float16 and bfloat16 too.
+        labels : int array or tensor of shape (B,)
+            In [0, C).
+        """
+        if on_device(logits) or on_device(indices) or on_device(labels):
+            batch = tensors(indices, logits, labels)
+            check_shapes(*batch, self.num_classes)
+            self._travelling.send(*batch)
+            return
+        if self._travelling:  # what came first is recorded first
+            self._travelling.drain()
+        rows, values, classes = host_rows(indices), host_logits(logits), host_labels(labels)
+        check_shapes(rows, values, classes, self.num_classes)
+        wrong = self._first_wrong(rows, classes)
+        if wrong:
+            raise ValueError(wrong)
+        self._land(rows, values, classes)
+
+    def flush(self) -> None:
+        """Wait for the batches that are still on a device, and record them."""
+        self._travelling.drain()
+        if self._wrong:
+            message, self._wrong = self._wrong, ""
+            raise ValueError(message)
+
+    def merge(self) -> None:
+        """Give every rank what all ranks recorded; every rank must call it, once an epoch."""
+        self.flush()
+        if self._ranks > 1:
+            facts = {"size": self._size, "num_classes": self.num_classes, "window": self.window}
+            facts |= {field: int(field in self.fields) for field in FIELDS}
+            facts |= {"max_streak": self.max_streak}
+            meet("TrainingDynamics.merge", facts, self._group)
+            self._journal.replay(self._tables.record, self._size, self._group)
+
+    @property
+    def num_unmerged(self) -> int:
+        """Presentations that this rank recorded since the last `merge`; 0 on one rank."""
+        self.flush()
+        return len(self._journal)
+
+    def _first_wrong(self, rows: Indices, labels: Indices) -> str:
+        """Return what is wrong with the first bad row of a batch, or an empty text."""
+        bad = _dynamics.first_bad(rows, labels, self._size, self.num_classes)
+        if bad < 0:
+            return ""
+        if 0 <= rows[bad] < self._size:
+            return f"labels must be in [0, {self.num_classes}), got {labels[bad]} in row {bad}"
+        return f"indices must be in [0, {self._size}), got {rows[bad]} in row {bad}"
+
+    def _land(self, rows: Indices, logits: NDArray[Any], labels: Indices) -> None:
+        observed: Floats = np.empty((_dynamics.COLUMNS, rows.size))
+        skipped = _dynamics.observe(logits, labels, observed)
+        if skipped:
+            self.num_nonfinite += skipped
+            finite = ~np.isnan(observed[_dynamics.LOSS])
+            rows, observed = rows[finite], np.ascontiguousarray(observed[:, finite])
+        if self._ranks > 1:
+            self._journal.append(rows, observed)
+        else:
+            self._tables.record(rows, observed)
+
+    def _land_late(self, rows: Indices, logits: NDArray[Any], labels: Indices) -> None:
+        wrong = self._first_wrong(rows, labels)
+        if wrong:
+            self._wrong = f"{wrong} of a batch from a device, which was left out"
+        else:
+            self._land(rows, logits, labels)
+
+    def _settled(self) -> dict[str, NDArray[Any]]:
+        self.flush()
+        if len(self._journal):
+            raise RuntimeError(
+                f"the dynamics must be merged first, got {len(self._journal)} presentations that "
+                "only this rank knows: call merge() on every rank"
+            )
+        return self._tables.arrays
+
+    # ------------------------------------------------------------------ saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything recorded; with several ranks after a `merge`.
+
+        Returns
+        -------
+        dict
+            "arguments", JSON values that `load_state_dict` compares; "num_nonfinite", int; and
+            "arrays", numpy arrays by name. They are views: copy or write them before the next
+            `update`.
+        """
+        arrays = dict(self._settled())
+        return {"arguments": self._arguments(), "num_nonfinite": self.num_nonfinite,
+                "arrays": arrays}  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what another run recorded, in place of all that was recorded here.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` returned, of one of the same data and arguments. The same on every
+            rank; their number may differ. Copied.
+
+        Raises
+        ------
+        StateError
+            If arguments or arrays differ, named. Nothing is taken over then.
+        """
+        missing = {"arguments", "num_nonfinite", "arrays"} - set(state)
+        if missing:
+            raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
+        saved, own = state["arguments"], self._arguments()
+        for name in own:
+            if saved.get(name) != own[name]:
+                raise StateError(f"{name} must be {own[name]!r}, got {saved.get(name)!r}")
+        arrays, mine = state["arrays"], self._tables.arrays
+        if set(arrays) != set(mine):
+            raise StateError(f"arrays must be {sorted(mine)}, got {sorted(arrays)}")
+        for name, array in mine.items():
+            if arrays[name].dtype != array.dtype or arrays[name].shape != array.shape:
+                raise StateError(
+                    f"{name} must be {array.dtype} of shape {array.shape}, "
+                    f"got {arrays[name].dtype} of shape {arrays[name].shape}"
+                )
+        self._travelling.drain()
+        self._journal.clear()
+        self._wrong, self.num_nonfinite = "", int(state["num_nonfinite"])
+        for name, array in mine.items():
+            array[:] = arrays[name]
+
+    def save(self, path: str | Path) -> None:
+        """Write everything recorded to one file, whole or not at all.
+
+        Every rank must call it, after a `merge`; rank 0 writes, and no rank returns before the
+        file is there.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Its folder must exist. The format is safetensors, with a checksum.
+        """
+        state, written = self.state_dict(), False
+        try:
+            if this_rank(self._group) == 0:
+                _write(state, Path(path))
+            written = True
+        finally:  # also where the disk is full: nobody waits for a file that will not come
+            call = f"TrainingDynamics.save to {Path(path).name}"
+            found = meet(call, {"own_written": int(written)}, self._group)
+        if not found["own_written"].all():
+            raise RuntimeError(f"rank 0 could not write {path}: see its error")
+
+    def load(self, path: str | Path) -> None:
+        """Read a file of `save` and take it over; see `load_state_dict`.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+
+        Raises
+        ------
+        StateError
+            If the file is cut short, damaged or of something else. Nothing is taken over then.
+        """
+        self.load_state_dict(_read(Path(path)))
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "version": _VERSION,
+            "size": self._size,
+            "num_classes": self.num_classes,
+            "fields": list(self.fields),
+            "window": self.window,
+            "max_streak": self.max_streak,
+            "ema": self.ema,
+        }
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what belongs to this process: its group and what is on a device."""
+        self.flush()
+        return {**self.__dict__, "_group": None, "_travelling": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._travelling = Travelling(self._land_late)
+
+
+def _write(state: Mapping[str, Any], path: Path) -> None:
+    """Write a state beside its place, and move it there."""
+    from safetensors.numpy import save_file
+
+    text = json.dumps({key: state[key] for key in ("arguments", "num_nonfinite")}, sort_keys=True)
+    header = {_HEADER: text, "checksum": _checksum(text, state["arrays"])}
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(dict(state["arrays"]), beside, metadata=header)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise StateError(f"{path} must be a whole file of save, got: {error}") from error
+    if _HEADER not in header:
+        raise StateError(f"{path} must be a file of save, got a header of {sorted(header)}")
+    if _checksum(header[_HEADER], arrays) != header.get("checksum"):
+        raise StateError(f"{path} must have the checksum in its header, got another: it is damaged")
+    return {**json.loads(header[_HEADER]), "arrays": arrays}
+
+
+def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=8)
+    for name in sorted(arrays):
+        digest.update(f"{name}{arrays[name].dtype.str}{arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,156 @@
+"""The histories behind `TrainingDynamics`: a few numbers a sample, and what ranks owe each other."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..distributed import gather_rows
+from ..kernels import _dynamics
+from ..types import Floats, Indices
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+FIELDS: dict[str, tuple[int, ...]] = {  # field -> what of an observed batch it reads
+    "el2n": (_dynamics.EL2N,),
+    "forgetting": (_dynamics.MARGIN,),
+    "aum": (_dynamics.MARGIN,),
+    "cartography": (_dynamics.PROBABILITY, _dynamics.MARGIN),
+    "dyn_unc": (_dynamics.PROBABILITY,),
+    "dual": (_dynamics.PROBABILITY,),
+    "ema_loss": (_dynamics.LOSS,),
+    "entropy": (_dynamics.ENTROPY,),
+    "margin": (_dynamics.PROBABILITY_MARGIN,),
+}
+_LAST = {"entropy": _dynamics.ENTROPY, "margin": _dynamics.PROBABILITY_MARGIN}
+_BLOCK = 2**20  # rows whose presentations travel in one exchange
+
+
+class Tables:
+    """Running statistics of each sample, in arrays of N rows.
+
+    Parameters
+    ----------
+    size : int
+        N.
+    fields : tuple of str
+        Keys of `FIELDS`; arguments are checked.
+    window, max_streak : int
+    ema : float
+    """
+
+    def __init__(
+        self, size: int, fields: tuple[str, ...], window: int, max_streak: int, ema: float
+    ) -> None:
+        self.fields = frozenset(fields)
+        self.columns = sorted({column for field in fields for column in FIELDS[field]})
+        self.ema = ema
+        self.arrays: dict[str, NDArray[Any]] = {"presentations": np.zeros(size, np.int32)}
+        made: dict[str, dict[str, tuple[tuple[int, ...], type]]] = {
+            "el2n": {"el2n": ((size,), np.float64)},
+            "forgetting": {
+                "events": ((size,), np.int32),
+                "streaks": ((size,), np.int32),
+                "reached": ((size, max_streak), np.int32),
+            },
+            "aum": {"aum": ((size,), np.float64)},
+            "cartography": {
+                "means": ((size,), np.float64),
+                "squares": ((size,), np.float64),
+                "correct": ((size,), np.int32),
+            },
+            "dyn_unc": {"ring": ((size, window), np.float32), "stds": ((size,), np.float64)},
+            "dual": {"ring": ((size, window), np.float32), "duals": ((size,), np.float64)},
+        }
+        for field in fields:
+            if field in made:
+                self.arrays |= {name: np.zeros(*shape) for name, shape in made[field].items()}
+            else:
+                self.arrays[field] = np.full(size, np.nan)
+
+    def record(self, rows: Indices, observed: Floats) -> None:
+        """Move the histories of the rows of a batch.
+
+        rows     : int64 (B,)
+        observed : float64 (6, B)  as `_dynamics.observe` wrote it, all finite; columns that no
+                                   field reads may hold anything
+        """
+        arrays, fields = self.arrays, self.fields
+        numbers = np.empty(rows.size, np.int64)
+        _dynamics.number(rows, arrays["presentations"], numbers)
+        margins, probabilities = observed[_dynamics.MARGIN], observed[_dynamics.PROBABILITY]
+        if "el2n" in fields:
+            _dynamics.add(rows, observed[_dynamics.EL2N], arrays["el2n"])
+        if "aum" in fields:
+            _dynamics.add(rows, margins, arrays["aum"])
+        if "forgetting" in fields:
+            events, streaks, reached = (arrays[each] for each in ("events", "streaks", "reached"))
+            _dynamics.history(rows, numbers, margins, events, streaks, reached)
+        if "cartography" in fields:
+            means, squares, correct = (arrays[each] for each in ("means", "squares", "correct"))
+            _dynamics.spread(rows, numbers, probabilities, margins, means, squares, correct)
+        if "ring" in arrays:
+            none: Floats = np.empty(0)
+            stds, duals = arrays.get("stds", none), arrays.get("duals", none)
+            _dynamics.slide(rows, numbers, probabilities, arrays["ring"], stds, duals)
+        if "ema_loss" in fields:
+            _dynamics.average(rows, observed[_dynamics.LOSS], self.ema, arrays["ema_loss"])
+        for field, column in _LAST.items():
+            if field in fields:
+                _dynamics.average(rows, observed[column], 1.0, arrays[field])
+
+
+class Journal:
+    """What this rank observed since the last merge, to be played into every rank's tables.
+
+    Sums could travel as differences, but events, streaks and windows depend on the order: so the
+    presentations themselves travel, and every rank plays all of them in one order. The tables then
+    are bit-equal on all ranks, and those of one process that saw the same.
+
+    Parameters
+    ----------
+    columns : list of int
+        What of an observed batch is kept.
+    """
+
+    def __init__(self, columns: list[int]) -> None:
+        self._columns = columns
+        self.clear()
+
+    def __len__(self) -> int:
+        return sum(rows.size for rows in self._rows)
+
+    def append(self, rows: Indices, observed: Floats) -> None:
+        """Keep a batch: copied."""
+        self._rows.append(rows.copy())
+        self._observed.append(observed[self._columns])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._rows: list[Indices] = [np.empty(0, np.int64)]
+        self._observed: list[Floats] = [np.empty((len(self._columns), 0))]
+
+    def replay(
+        self,
+        record: Callable[[Indices, Floats], None],
+        size: int,
+        group: "dist.ProcessGroup | None",
+    ) -> None:
+        """Give `record` what all ranks observed, lower ranks first; collective.
+
+        record : takes rows int64 (m,) and observed float64 (6, m)
+        size   : int  N
+
+        Memory: the journal twice, and one block of rows of all ranks at a time.
+        """
+        rows, observed = np.concatenate(self._rows), np.concatenate(self._observed, axis=1)
+        self.clear()
+        for start in range(0, size, _BLOCK):
+            here = np.flatnonzero((rows >= start) & (rows < start + _BLOCK))
+            every: Indices = np.concatenate(gather_rows(rows[here], group)).astype(np.int64)
+            block = np.full((_dynamics.COLUMNS, every.size), np.nan)
+            for column, values in zip(self._columns, observed, strict=True):
+                block[column] = np.concatenate(gather_rows(values[here], group))
+            record(every, block)

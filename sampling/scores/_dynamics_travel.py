@@ -1,0 +1,113 @@
+"""Batches of logits on their way from a device to the host, without waiting for the device."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from ..types import Indices
+
+Batch = tuple[Indices, NDArray[Any], Indices]
+
+
+class Travelling:
+    """Copies of batches, from the device that made them to pinned memory.
+
+    A batch is given to `land` by a later call that finds its copy done, or by `drain`; nothing
+    here makes the host wait before `drain`. Accelerators other than CUDA wait for every batch.
+
+    Parameters
+    ----------
+    land : callable
+        Takes rows int64 (B,), logits (B, C) and labels int64 (B,), all on the host.
+    """
+
+    def __init__(self, land: Callable[..., None]) -> None:
+        self._land = land
+        self._waiting: deque[tuple[list[torch.Tensor], list[Any]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def send(self, *batch: torch.Tensor) -> None:
+        """Copy a batch: the caller may change its tensors afterwards."""
+        homes, events = [], []
+        for tensor in batch:
+            if tensor.is_cuda:
+                home = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+                home.copy_(tensor, non_blocking=True)
+                event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                event.record(torch.cuda.current_stream(tensor.device))
+                events.append(event)
+            else:
+                home = tensor.cpu().clone()
+            homes.append(home)
+        self._waiting.append((homes, events))
+        while self._waiting and all(event.query() for event in self._waiting[0][1]):
+            self._next()
+
+    def drain(self) -> None:
+        """Land everything that was sent; waits for the device."""
+        while self._waiting:
+            for event in self._waiting[0][1]:
+                event.synchronize()
+            self._next()
+
+    def _next(self) -> None:
+        homes, _ = self._waiting.popleft()
+        self._land(*(home.numpy() for home in homes))
+
+
+def tensors(
+    indices: ArrayLike | torch.Tensor, logits: ArrayLike | torch.Tensor, labels: ArrayLike
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return a batch of which something lives on a device as tensors that the host can read."""
+    found: list[torch.Tensor] = []
+    for name, each in (("indices", indices), ("labels", labels)):
+        tensor = torch.as_tensor(each)
+        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+            raise TypeError(f"{name} must hold ints, got dtype {tensor.dtype}")
+        found.append(tensor.long())
+    values = torch.as_tensor(logits).detach()
+    if values.dtype not in {torch.float32, torch.float64}:
+        values = values.float()
+    return found[0], values.contiguous(), found[1]
+
+
+def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
+    """Return logits as a contiguous float32 array, detached; float64 ones stay as they are."""
+    if isinstance(logits, torch.Tensor):
+        logits = logits.detach()
+        if logits.dtype not in {torch.float32, torch.float64}:
+            logits = logits.float()
+        array: NDArray[Any] = logits.numpy()
+    else:
+        array = np.asarray(logits)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"logits must hold numbers, got dtype {array.dtype}")
+    return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+
+
+def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
+    """Return class ids as a contiguous int64 array on the host."""
+    array = labels.numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        found = "" if array.ndim == 0 or array.size == 0 else f", {array.flat[0]!r} in row 0"
+        raise TypeError(f"labels must hold class ids in [0, C), got dtype {array.dtype}{found}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def check_shapes(rows: Any, logits: Any, labels: Any, classes: int | None) -> None:  # noqa: ANN401
+    """Refuse a batch whose arrays or tensors do not belong together."""
+    if logits.ndim != 2 or (classes is not None and logits.shape[1] != classes):
+        wanted = "C" if classes is None else classes
+        raise ValueError(f"logits must have shape (B, {wanted}), got {tuple(logits.shape)}")
+    for name, array in (("indices", rows), ("labels", labels)):
+        if tuple(array.shape) != (logits.shape[0],):
+            raise ValueError(
+                f"{name} must have shape ({logits.shape[0]},), one for each row of logits, "
+                f"got {tuple(array.shape)}"
+            )
