@@ -489,3 +489,37 @@ def inclusion_by_bisection(scores, budget):
         else:
             high = middle
     return [min(1.0, high * s) for s in scores]
+
+
+def keep_by_comparing(starts, earlier, similar, threshold):
+    """Twin of `_dedup.keep_greedily`."""
+    kept = []
+    for row in range(len(starts) - 1):
+        pairs = range(starts[row], starts[row + 1])
+        kept.append(not any(similar[i] > threshold and kept[earlier[i]] for i in pairs))
+    return kept
+
+
+def semdedup_by_pairs(rows, order, threshold, rule):
+    """Which rows semdedup keeps in one cluster, from all pairs: a set of row numbers."""
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = units @ units.T
+    kept, seen = [], []
+    component = {row: row for row in order}
+    for row in order:
+        close = [other for other in seen if cosines[row, other] > threshold]
+        if rule == "greedy":
+            close = [other for other in close if other in kept]
+        if not close:
+            kept.append(row)
+        elif rule == "components":
+            for other in close:
+                old, new = component[other], component[row]
+                component = {r: new if c == old else c for r, c in component.items()}
+        seen.append(row)
+    if rule == "components":
+        first = {}
+        for row in order:
+            first.setdefault(component[row], row)
+        return set(first.values())
+    return set(kept)

@@ -10,13 +10,16 @@ from ._beta import beta
 from ._budget import count_of, share_out, water_fill
 from ._gumbel import gumbel
 from ._inclusion import inclusion_probabilities, pivotal, poisson, systematic
+from ._leverage import leverage, leverage_scores
 from ._moderate import moderate
+from ._order import spatial_order
 from ._perplexity import perplexity
 from ._preference_gap import preference_gap
 from ._quota import quota
 from ._rank import bottom, top, window
 from ._registry import METHODS as METHODS
 from ._registry import Method, method, methods
+from ._semdedup import semdedup
 from ._strata import ccs, stratified
 from ._surrogate import surrogate
 from ._task import Options as Options
@@ -32,6 +35,8 @@ __all__ = [
     "count_of",
     "gumbel",
     "inclusion_probabilities",
+    "leverage",
+    "leverage_scores",
     "method",
     "methods",
     "moderate",
@@ -41,7 +46,9 @@ __all__ = [
     "preference_gap",
     "quota",
     "select",
+    "semdedup",
     "share_out",
+    "spatial_order",
     "stratified",
     "surrogate",
     "systematic",

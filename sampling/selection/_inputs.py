@@ -74,6 +74,8 @@ def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
 
     (n,) -> (count,); O(n + count log count)
     """
+    if count == 0:
+        return np.zeros(0, np.int64)
     if count >= values.size:
         return np.lexsort((keys, -values))
     threshold = np.partition(values, values.size - count)[values.size - count]

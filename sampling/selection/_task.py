@@ -5,7 +5,6 @@ picked, how many, by which tie-breaking keys) that returns `Picks`. `select` doe
 the core once for each group where the budget is shared out over groups.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict, TypeVar
@@ -119,24 +118,25 @@ class Picks:
 def select(  # noqa: PLR0913  # what a selector knows
     name: str,
     size: int,
-    budget: float,
+    budget: float | None,
     options: Options,
     core: Callable[[Task], Picks],
     *,
+    count: int | None = None,
     arguments: Mapping[str, Any],
     bad: NDArray[np.bool_] | None = None,
     scores: NDArray[np.floating[Any]] | None = None,
 ) -> Selection:
     """Run the core of a selector; see `Options` for what is done around it.
 
-    bad : bool (N,), rows that may not be picked; None for none
+    count : M where a threshold decides it, and not the budget; may be 0
+    bad   : bool (N,), rows that may not be picked; None for none
     """
-    began = time.perf_counter()
     unknown = set(options) - set(Options.__annotations__)
     if unknown:
         raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
     seed = _check.seed(options.get("seed", 0))
-    wanted = count_of(budget, size)
+    wanted = count_of(budget, size) if budget is not None else int(count or 0)
     kept_anyway = options.get("already_selected")
     already = np.zeros(0, np.int64)
     if kept_anyway is not None and np.size(kept_anyway):
@@ -144,8 +144,7 @@ def select(  # noqa: PLR0913  # what a selector knows
     open_ = np.ones(size, np.bool_) if bad is None else ~bad
     open_[already] = False
     rows = np.flatnonzero(open_)
-    keys = _keys(options.get("ids"), size, _rng.key(seed, 0, "ties"))
-    ids = options.get("ids")
+    keys, ids = keys_for(options, size), options.get("ids")
     task = Task(rows, wanted, keys[rows], already, seed, _rng.key(seed, 0, name), size)
     groups = options.get("groups")
     if groups is None:
@@ -169,7 +168,7 @@ def select(  # noqa: PLR0913  # what a selector knows
         ranked=METHODS[name].ranked and groups is None,
         verdicts=verdicts,
         rules=rules,
-        info={"seconds": time.perf_counter() - began, **picks.info},
+        info=picks.info,
     )
     found = replace(found, arguments={**found.arguments, **_given(options), "seed": seed})
     if picks.shorten is None or not METHODS[name].ranked:
@@ -221,9 +220,10 @@ def _verdicts(
     return verdicts, tuple(rules)
 
 
-def _keys(ids: ArrayLike | None, size: int, key: np.uint64) -> Keys:
-    """Return the tie-breaking key of each row, hashed from its id."""
-    keys = np.empty(size, np.uint64)
+def keys_for(options: Options, size: int) -> Keys:
+    """Return the tie-breaking key of each row, hashed from (seed, id): (N,)."""
+    key = _rng.key(_check.seed(options.get("seed", 0)), 0, "ties")
+    ids, keys = options.get("ids"), np.empty(size, np.uint64)
     if ids is None:
         keys_of_ids(np.arange(size), key, keys)
         return keys

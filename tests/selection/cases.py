@@ -48,6 +48,9 @@ CALLS = {
         d.scores, m, rejected=d.rejected, **o
     ),
     "quota": lambda d, m, **o: METHODS["quota"].function(d.scores, m, **o),
+    "semdedup": lambda d, m, **o: METHODS["semdedup"].function(
+        d.embeddings, m, quality=d.scores, clusters=1, **o
+    ),
     "stratified": lambda d, m, **o: METHODS["stratified"].function(d.scores, m, **o),
     "surrogate": lambda d, m, **o: METHODS["surrogate"].function(d.probabilities, m, **o),
     "systematic": lambda d, m, **o: METHODS["systematic"].function(d.scores + 0.1, m, **o),

@@ -1,0 +1,287 @@
+"""Semantic deduplication: of rows that are near copies of each other, keep one.
+
+Pairs are looked for inside clusters only, which is what makes it cheap, and what makes it miss
+copies on two sides of a border; `num_assignments=2` looks in the second nearest cluster as well.
+"""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
+
+from .. import _check
+from ..clustering import Clustering, kmeans
+from ..types import Floats, Indices, Selection
+from ._budget import count_of
+from ._copies import Copies, find_copies, unit
+from ._inputs import AnyScores, best, embeddings_of, scores_of
+from ._registry import method
+from ._task import Options, Picks, Task, keys_for, select
+
+__all__ = ["semdedup"]
+
+Rule = Literal["any_earlier", "greedy", "components"]
+Keep = Literal["hard", "easy", "random", "quality"]
+_COPY = "near copy of a row before it"
+_PER_CLUSTER = 1000  # rows of a cluster, about, where the number is ours to choose
+
+
+@method(
+    needs="embeddings", label="recommended", ranked=True, time="N K D + N^2 D / K",
+    memory="4 N D + 80 N bytes",
+)  # fmt: skip
+def semdedup(  # noqa: PLR0913  # what the method can be asked
+    embeddings: ArrayLike,
+    budget: float | None = None,
+    *,
+    threshold: float | None = None,
+    keep: Keep = "hard",
+    quality: AnyScores | None = None,
+    rule: Rule = "any_earlier",
+    labels: ArrayLike | None = None,
+    clusters: "Clustering | int | None" = None,
+    num_assignments: int = 1,
+    **options: Unpack[Options],
+) -> Selection:
+    """Drop the rows whose cosine similarity to an earlier row of their cluster is too high.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        Rows are scaled to length 1; a row of zeros is like nothing, and kept.
+    budget : int or float, optional
+        M as a count, or as a fraction in (0, 1] of N: the threshold is found.
+    threshold : float in [-1, 1], optional
+        Similarity above which a row is a copy: 1 - eps in the paper. Either this or `budget`.
+    keep : {"hard", "easy", "random", "quality"}, default "hard"
+        Which rows come earlier: those farthest from their center, nearest to it, in random order,
+        or, if `quality` is given, the best.
+    quality : Score, or float array of shape (N,), optional
+        Higher is better. Implies keep="quality".
+    rule : {"any_earlier", "greedy", "components"}, default "any_earlier"
+        Drop a row if any earlier row is close, even one that was dropped itself, as the authors'
+        code does; if an earlier *kept* row is close; or all rows but the first of each connected
+        component. On chains of similar rows these differ widely.
+    labels : int or str array of shape (N,), optional
+        Rows of different classes are no copies of each other.
+    clusters : Clustering or int, optional
+        Of spherical k-means over these rows, or their number; about N / 1,000 by default.
+    num_assignments : {1, 2}, default 1
+        Compare a row with those of its cluster, or of the two nearest. Not with `labels`.
+    **options
+        Those of every selector: see `Options`. `groups` are for quotas, and no bar to copies. Rows
+        that are already selected come before all others.
+
+    Returns
+    -------
+    Selection
+        By rising similarity to the earlier row that is most like it, which `scores` are (-1 for
+        none); without weights. `info["threshold"]`, `info["copies"]`; with
+        rule="any_earlier" `head` is the selection for a smaller budget.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of `budget` and `threshold` is given; if a row is not finite, the message
+        names it.
+
+    Notes
+    -----
+    Order       Ties by a hash of (seed, id).
+    Cost        k-means, and N^2 D / K for evenly filled clusters, in blocks; 4 N D + 80 N bytes,
+                and 20 bytes for each pair above the threshold if the rule is not "any_earlier".
+    Gradients   No weights: what was repeated counts once.
+    Source      Abbas, Tirumala, Simig, Ganguli, Morcos, "SemDeDup", 2023.
+
+    Examples
+    --------
+    >>> rows = [[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]]
+    >>> semdedup(rows, threshold=0.99, quality=[1.0, 2.0, 3.0]).indices
+    array([1, 2])
+    """
+    limit = _checked(budget, threshold, rule, keep, quality, labels, num_assignments)
+    rows, bad = embeddings_of("embeddings", embeddings, options)
+    order: Keep | Floats = keep
+    if quality is not None:
+        order, worse = scores_of("quality", quality, options, "keep")
+        _check.same_length("quality", order, "embeddings", len(rows))
+        bad = worse if bad is None else bad if worse is None else bad | worse
+    good = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)
+    where = _clusters(rows[good] if bad is not None else rows, clusters, labels, good, options)
+    rank = _rank(where, good, len(rows), order, options)
+    members = _members(rows, where, good, rank, num_assignments)
+    copies, limit, count = _found(rows, members, rank, rule, budget, limit, options)
+
+    def core(task: Task) -> Picks:
+        own = copies.similarity[task.rows].astype(np.float64)
+        at = limit
+        if at is None:  # the threshold that the budget asks for
+            at = float(np.partition(own, task.budget - 1)[task.budget - 1])
+        kept = copies.kept(rule, at)[task.rows]
+        places = best(np.where(kept, 4.0, 0.0) - own, task.budget, task.keys)
+        info = {"threshold": at, "copies": int((~kept).sum()), "clusters": len(members)}
+        return Picks(places, ruled=[(~kept, _COPY)], info=info)
+
+    found = select(
+        "semdedup", len(rows), budget, options, core, bad=bad, scores=copies.similarity,
+        count=count,
+        arguments={"threshold": threshold, "keep": keep if quality is None else "quality",
+                   "rule": rule, "clusters": clusters, "num_assignments": num_assignments,
+                   "labels": labels, "quality": quality},
+    )  # fmt: skip
+    return replace(found, ranked=rule == "any_earlier" and options.get("groups") is None)
+
+
+def _checked(  # noqa: PLR0913  # arguments of the method
+    budget: float | None,
+    threshold: float | None,
+    rule: str,
+    keep: str,
+    quality: object,
+    labels: object,
+    num_assignments: int,
+) -> float | None:
+    """Check what can be checked before the data; return the threshold."""
+    if (budget is None) == (threshold is None):
+        raise ValueError(f"give budget or threshold, got {budget!r} and {threshold!r}")
+    _check.choice("rule", rule, ("any_earlier", "greedy", "components"))
+    _check.choice("keep", keep, ("hard", "easy", "random", "quality"))
+    if keep == "quality" and quality is None:
+        raise ValueError("quality must be given for keep='quality', got None")
+    if _check.integer("num_assignments", num_assignments, 1, 3) == 2 and labels is not None:
+        raise ValueError("num_assignments must be 1 with labels, got 2")
+    return None if threshold is None else _check.number("threshold", threshold, "[-1, 1]")
+
+
+def _found(  # noqa: PLR0913
+    rows: NDArray[Any],
+    members: list[Indices],
+    rank: Indices,
+    rule: Rule,
+    budget: float | None,
+    limit: float | None,
+    options: Options,
+) -> tuple[Copies, float | None, int | None]:
+    """Return the copies, the threshold if it is known by now, and M if the budget does not say."""
+    already = np.asarray(options.get("already_selected", ()), np.int64)
+    if budget is not None and rule != "any_earlier":
+        wanted = count_of(budget, len(rows))
+        copies, limit = _search(rows, members, rank, rule, wanted, already)
+        return copies, limit, None
+    copies = find_copies(rows, members, rank, None if rule == "any_earlier" else limit)
+    if limit is None:
+        return copies, None, None
+    kept = copies.kept(rule, limit)
+    kept[already] = False
+    return copies, limit, int(kept.sum())
+
+
+def _clusters(
+    rows: NDArray[Any],
+    given: "Clustering | int | None",
+    labels: ArrayLike | None,
+    good: Indices,
+    options: Options,
+) -> Clustering:
+    """Return the clusters of the good rows."""
+    if isinstance(given, Clustering):
+        if len(given.labels) < int(good[-1]) + 1:
+            raise ValueError(
+                f"clusters must be of all {int(good[-1]) + 1} rows, got {len(given.labels)} labels"
+            )
+        picked = given.labels[good]
+        return replace(given, labels=picked, distances=given.distances[good])
+    count = max(1, len(rows) // _PER_CLUSTER) if given is None else given
+    classes = None
+    if labels is not None:
+        classes = _check.labels("labels", labels)[good]
+        count = max(int(count), np.unique(classes).size)
+    count = min(_check.integer("clusters", count, 1), len(rows))
+    return kmeans(
+        rows, count, spherical=True, n_iter=10, seed=options.get("seed", 0), groups=classes
+    )
+
+
+def _rank(
+    where: Clustering, good: Indices, size: int, keep: "Keep | Floats", options: Options
+) -> Indices:
+    """Return which rows come earlier: (N,), N for bad rows."""
+    keys = keys_for(options, size)[good]
+    if isinstance(keep, np.ndarray):
+        late = -keep[good]
+    elif keep == "random":
+        late = np.zeros(good.size)
+    else:
+        late = where.distances.astype(np.float64) * (-1.0 if keep == "hard" else 1.0)
+    already = np.asarray(options.get("already_selected", ()), np.int64)
+    first = np.isin(good, already)
+    order = np.lexsort((keys, late, ~first))
+    rank = np.full(size, size, np.int64)
+    rank[good[order]] = np.arange(good.size)
+    return rank
+
+
+def _members(
+    rows: NDArray[Any], where: Clustering, good: Indices, rank: Indices, num_assignments: int
+) -> list[Indices]:
+    """Return the rows of each cluster by rising rank; twice where two assignments are asked for."""
+    codes, own = where.labels, good
+    if num_assignments == 2 and len(where.centers) > 1:
+        second = second_nearest(rows, good, where)
+        codes, own = np.concatenate([codes, second]), np.concatenate([good, good])
+    order = np.lexsort((rank[own], codes))
+    counts = np.bincount(codes, minlength=len(where.centers))
+    return np.split(own[order], np.cumsum(counts)[:-1])
+
+
+def second_nearest(rows: NDArray[Any], good: Indices, where: Clustering) -> Indices:
+    """Return the second nearest center of each row, by cosine: (n,)."""
+    centers = unit(where.centers)
+    found = np.empty(good.size, np.int64)
+    step = max(1, 2**22 // len(centers))
+    for start in range(0, good.size, step):
+        part = slice(start, start + step)
+        cosines = unit(rows[good[part]]) @ centers.T
+        cosines[np.arange(len(cosines)), where.labels[part]] = -2.0
+        found[part] = cosines.argmax(axis=1)
+    return found
+
+
+def _search(
+    rows: NDArray[Any],
+    members: list[Indices],
+    rank: Indices,
+    rule: Rule,
+    count: int,
+    already: Indices,
+) -> tuple[Copies, float]:
+    """Return copies and the highest threshold at which a rule keeps at most `count` rows.
+
+    "any_earlier" drops most, "components" more still of a chain: so the floor below which no pair
+    is needed is not known, and is lowered until enough rows are dropped.
+    """
+    plain = find_copies(rows, members, rank, None)
+    own = np.sort(plain.similarity[rank < rank.size])
+    floor = float(own[min(count, own.size) - 1])
+
+    def kept(copies: Copies, threshold: float) -> int:
+        mask = copies.kept(rule, threshold)
+        mask[already] = False
+        return int(mask.sum())
+
+    while True:
+        copies = find_copies(rows, members, rank, floor)
+        if kept(copies, floor) <= count or floor <= -1.0:
+            break
+        floor = max(-1.0, floor - 0.1)
+    steps = np.unique(copies.pairs)
+    low, high = -1, steps.size - 1  # at steps[high] all are kept; at the floor few enough
+    while low < high:
+        middle = (low + high + 1) // 2
+        if kept(copies, float(steps[middle])) <= count:
+            low = middle
+        else:
+            high = middle - 1
+    return copies, float(steps[low]) if low >= 0 else floor
