@@ -440,7 +440,7 @@ def pivotal_by_duels(pi, order, key):
             winner, loser = (one, two) if point * (a + b) < a else (two, one)
             drawn[loser], left = False, a + b
         else:
-            winner, loser = (one, two) if point * (2 - (a + b)) < 1 - a else (two, one)
+            winner, loser = (two, one) if point * (2 - (a + b)) < 1 - b else (one, two)
             drawn[loser], left = True, a + b - 1
         waiting[:2] = [(winner, left)]
         if not 1e-9 < left < 1 - 1e-9:

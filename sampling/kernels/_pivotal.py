@@ -41,7 +41,8 @@ def pivotal_walk(
     Two undecided rows with a and b: if a + b <= 1 one of them is out and the other goes on with
     a + b; else one is in and the other goes on with a + b - 1. Marginals are kept exactly, and the
     last one left is a coin of what remains, 0 or 1 but for rounding where pi adds up to a whole
-    number.
+    number. The same point lets the same row win on both sides of a + b = 1, where rounding decides
+    which side it is.
     """
     active = -1
     weight = 0.0
@@ -67,11 +68,11 @@ def pivotal_walk(
                 active = row
             weight = total
         else:
-            if point * (2.0 - total) < 1.0 - weight:  # the newcomer is in
-                out[row] = True
-            else:
+            if point * (2.0 - total) < 1.0 - chance:  # the active one is in
                 out[active] = True
                 active = row
+            else:
+                out[row] = True
             weight = total - 1.0
         if weight <= _SNAP or weight >= 1.0 - _SNAP:
             out[active] = weight > 0.5

@@ -8,17 +8,21 @@
 
 from ._beta import beta
 from ._budget import count_of, share_out, water_fill
+from ._from_table import select_from
 from ._gumbel import gumbel
 from ._inclusion import inclusion_probabilities, pivotal, poisson, systematic
 from ._leverage import leverage, leverage_scores
+from ._lewis import lewis, lewis_weights, root_leverage, sensitivity_lp
 from ._moderate import moderate
 from ._order import spatial_order
 from ._perplexity import perplexity
 from ._preference_gap import preference_gap
+from ._propagate import propagate
 from ._quota import quota
 from ._rank import bottom, top, window
 from ._registry import METHODS as METHODS
 from ._registry import Method, method, methods
+from ._repeats import UniMax, repeat_counts, unimax
 from ._semdedup import semdedup
 from ._strata import ccs, stratified
 from ._surrogate import surrogate
@@ -29,6 +33,7 @@ __all__ = [
     "Method",
     "Picks",
     "Task",
+    "UniMax",
     "beta",
     "bottom",
     "ccs",
@@ -37,6 +42,8 @@ __all__ = [
     "inclusion_probabilities",
     "leverage",
     "leverage_scores",
+    "lewis",
+    "lewis_weights",
     "method",
     "methods",
     "moderate",
@@ -44,15 +51,21 @@ __all__ = [
     "pivotal",
     "poisson",
     "preference_gap",
+    "propagate",
     "quota",
+    "repeat_counts",
+    "root_leverage",
     "select",
+    "select_from",
     "semdedup",
+    "sensitivity_lp",
     "share_out",
     "spatial_order",
     "stratified",
     "surrogate",
     "systematic",
     "top",
+    "unimax",
     "water_fill",
     "window",
 ]

@@ -6,6 +6,8 @@ be drawn together, so it has no variance estimate. `poisson` draws each row for 
 varies. torch's `WeightedRandomSampler(replacement=False)` honours no inclusion probabilities.
 """
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack
@@ -14,11 +16,14 @@ from .. import _check, _rng
 from ..kernels._draw import systematic as systematic_kernel
 from ..kernels._pivotal import pivotal_walk
 from ..types import Floats, Indices, Selection
-from ._inputs import AnyScores, embeddings_of, scores_of, shuffled
+from ._inputs import AnyScores, best, embeddings_of, scores_of, shuffled
+from ._order import KINDS, axes_of, halved
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
 __all__ = ["inclusion_probabilities", "pivotal", "poisson", "systematic"]
+
+DRAWS = ("pivotal", "systematic", "poisson", "top")
 
 
 def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
@@ -75,6 +80,30 @@ def draw_fixed(pi: Floats, order: Indices, key: np.uint64, budget: int) -> Indic
     return found
 
 
+def draw_rows(task: Task, scores: Floats, draw: str, along: Indices | None = None) -> Picks:
+    """Draw rows of a task in proportion to their scores, with weights 1 / pi; "top" has none.
+
+    scores : float64 (n,), of the task's rows
+    along : int64 (n,), their places in the order along which "pivotal" spreads; random by default
+    """
+    if draw == "top":
+        return Picks(best(scores, task.budget, task.keys))
+    chances = inclusion_probabilities(scores, task.budget)
+    if draw == "poisson":
+        points = (task.keys >> np.uint64(11)) * 2.0**-53
+        places = np.flatnonzero(points < chances)
+    elif draw == "systematic":
+        along = shuffled(task.keys, task.key)
+        out = np.empty(task.budget, np.int64)
+        start = _rng.uniform(_rng.subkey(task.key, 1))
+        systematic_kernel(np.ascontiguousarray(chances[along]), 1.0, task.key, start, out)
+        places = np.sort(along[out])
+    else:
+        along = shuffled(task.keys, task.key) if along is None else along
+        places = draw_fixed(chances, along, _rng.subkey(task.key, 1), task.budget)
+    return Picks(places, 1.0 / chances[places], info={"inclusion": draw})
+
+
 @method(
     needs="probabilities", label="recommended", ranked=False, weights="1 / inclusion probability",
     time="N log N", memory="50 N bytes",
@@ -85,6 +114,7 @@ def pivotal(
     *,
     order: ArrayLike | None = None,
     embeddings: ArrayLike | None = None,
+    spread: Literal["kd", "pca"] = "kd",
     **options: Unpack[Options],
 ) -> Selection:
     """Draw exactly M rows, each with a probability in proportion to its score, spread out.
@@ -102,7 +132,9 @@ def pivotal(
     order : int array of shape (N,), optional
         All rows, neighbours beside each other; by default that of `embeddings`, else a random one.
     embeddings : array of shape (N, D), optional
-        The rows are ordered by their first principal component.
+        The rows are put in an order that keeps neighbours together.
+    spread : {"kd", "pca"}, default "kd"
+        How, see `spatial_order`; "pca" looks at one direction only.
     **options
         Those of every selector: see `Options`.
 
@@ -121,7 +153,7 @@ def pivotal(
     Notes
     -----
     Order       Random decisions by (seed, id), or by (seed, place) where an order is given.
-    Cost        O(N log N) time, 50 N bytes; with embeddings O(N D^2) more.
+    Cost        O(N log N) time, 50 N bytes; with embeddings those of `spatial_order` more.
     Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
     Source      Deville and Tille, "Unequal probability sampling without replacement through a
                 splitting method", Biometrika 1998; spread along an order for active learning by
@@ -135,26 +167,29 @@ def pivotal(
     """
     values, bad = scores_of("pi", pi, options)
     _refuse_negative("pi", values)
-    given = None if order is None else _check.unique_rows("order", order, values.size)
-    if given is not None:
+    _check.choice("spread", spread, KINDS)
+    rank, axes = None, None
+    if order is not None:
+        given = _check.unique_rows("order", order, values.size)
         _check.same_length("order", given, "pi", values.size)
+        rank = np.empty(values.size, np.int64)
+        rank[given] = np.arange(values.size)
     elif embeddings is not None:
-        rows, _ = embeddings_of("embeddings", embeddings, options)
+        rows, bad_rows = embeddings_of("embeddings", embeddings, options)
         _check.same_length("embeddings", rows, "pi", values.size)
-        given = principal_order(rows)
+        axes = axes_of(rows, spread, bad_rows)
+        if bad_rows is not None:
+            bad = bad_rows if bad is None else bad | bad_rows
 
     def core(task: Task) -> Picks:
-        chances = inclusion_probabilities(task.of(values), task.budget)
-        if given is None:
-            along = shuffled(task.keys, task.key)
-        else:
-            rank = np.empty(task.size, np.int64)
-            rank[given] = np.arange(task.size)
+        along = None
+        if rank is not None:
             along = np.argsort(rank[task.rows], kind="stable")
-        places = draw_fixed(chances, along, _rng.subkey(task.key, 1), task.budget)
-        return Picks(places, 1.0 / chances[places], info={"inclusion": "pivotal"})
+        elif axes is not None:
+            along = halved(task.of(axes), task.keys)
+        return draw_rows(task, task.of(values), "pivotal", along)
 
-    arguments = {"order": order, "embeddings": embeddings}
+    arguments = {"order": order, "embeddings": embeddings, "spread": spread}
     return select(
         "pivotal", values.size, budget, options, core, arguments=arguments, bad=bad, scores=values
     )
@@ -197,13 +232,7 @@ def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     _refuse_negative("pi", values)
 
     def core(task: Task) -> Picks:
-        chances = inclusion_probabilities(task.of(values), task.budget)
-        along = shuffled(task.keys, task.key)
-        out = np.empty(task.budget, np.int64)
-        start = _rng.uniform(_rng.subkey(task.key, 1))
-        systematic_kernel(np.ascontiguousarray(chances[along]), 1.0, task.key, start, out)
-        places = np.sort(along[out])
-        return Picks(places, 1.0 / chances[places], info={"inclusion": "systematic"})
+        return draw_rows(task, task.of(values), "systematic")
 
     return select(
         "systematic", values.size, budget, options, core, arguments={}, bad=bad, scores=values
@@ -248,22 +277,11 @@ def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
     _refuse_negative("pi", values)
 
     def core(task: Task) -> Picks:
-        chances = inclusion_probabilities(task.of(values), task.budget)
-        points = (task.keys >> np.uint64(11)) * 2.0**-53
-        places = np.flatnonzero(points < chances)
-        return Picks(places, 1.0 / chances[places], info={"inclusion": "poisson"})
+        return draw_rows(task, task.of(values), "poisson")
 
     return select(
         "poisson", values.size, budget, options, core, arguments={}, bad=bad, scores=values
     )
-
-
-def principal_order(embeddings: Indices) -> Indices:
-    """Return the rows ordered by their first principal component: (N, D) -> (N,)."""
-    rows = np.asarray(embeddings, np.float64)
-    centered = rows - rows.mean(axis=0)
-    _, vectors = np.linalg.eigh(centered.T @ centered)
-    return np.argsort(centered @ vectors[:, -1], kind="stable")
 
 
 def _refuse_negative(name: str, values: Floats) -> None:

@@ -38,6 +38,8 @@ CALLS = {
     "bottom": lambda d, m, **o: METHODS["bottom"].function(d.scores, m, **o),
     "ccs": lambda d, m, **o: METHODS["ccs"].function(d.scores, m, **o),
     "gumbel": lambda d, m, **o: METHODS["gumbel"].function(d.scores, m, **o),
+    "leverage": lambda d, m, **o: METHODS["leverage"].function(d.embeddings, m, **o),
+    "lewis": lambda d, m, **o: METHODS["lewis"].function(d.embeddings, m, **o),
     "moderate": lambda d, m, **o: METHODS["moderate"].function(
         d.embeddings, m, labels=d.labels, **o
     ),
@@ -50,6 +52,10 @@ CALLS = {
     "quota": lambda d, m, **o: METHODS["quota"].function(d.scores, m, **o),
     "semdedup": lambda d, m, **o: METHODS["semdedup"].function(
         d.embeddings, m, quality=d.scores, clusters=1, **o
+    ),
+    "root_leverage": lambda d, m, **o: METHODS["root_leverage"].function(d.embeddings, m, **o),
+    "sensitivity_lp": lambda d, m, **o: METHODS["sensitivity_lp"].function(
+        d.embeddings, m, p=3.0, **o
     ),
     "stratified": lambda d, m, **o: METHODS["stratified"].function(d.scores, m, **o),
     "surrogate": lambda d, m, **o: METHODS["surrogate"].function(d.probabilities, m, **o),

@@ -1,0 +1,383 @@
+"""Row weights for losses |a_i x - b_i|^p: Lewis weights, and cheaper bounds of the sensitivity.
+
+`lewis` needs the fewest rows, and some tens of passes; `root_leverage` comes near it for p < 2 in
+three cheap rounds; `sensitivity_lp` draws by an upper bound of what a row can be of the loss, in
+one. For p = 2 all three are `leverage`.
+
+Weights are 1 / pi, and multiply |.|^p: to solve a reweighted problem scale a row by pi^(-1/p).
+"""
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check, _rng
+from ..types import Floats, Selection
+from ._inclusion import draw_rows
+from ._inputs import embeddings_of
+from ._leverage import Draw, Spread, drawing, scores_of_rows, spreading
+from ._registry import method
+from ._task import Options, Picks, Task, select
+from ._whiten import (
+    Bad,
+    Rows,
+    by_cholesky,
+    by_eigh,
+    rows_of,
+    squared_lengths,
+    weighted_gram,
+    whitening,
+)  # fmt: skip
+
+__all__ = ["lewis", "lewis_weights", "root_leverage", "sensitivity_lp"]
+
+PLAIN_BELOW = 3.0  # from there on the damped iteration needs fewer steps
+DIVERGES_FROM = 4.0
+Iteration = Literal["auto", "plain", "damped"]
+
+
+def lewis_weights(
+    rows: ArrayLike,
+    p: float,
+    *,
+    iteration: Iteration = "auto",
+    tolerance: float = 1e-3,
+    max_iter: int = 50,
+) -> Floats:
+    """Return the weights w with w_i = the leverage of row i of W^(1/2 - 1/p) A.
+
+    Parameters
+    ----------
+    rows : array of shape (N, D)
+        A, finite, of any float type. A memory-mapped array is read in blocks.
+    p : float >= 1
+        Exponent of the loss.
+    iteration : {"auto", "plain", "damped"}, default "auto"
+        "plain": w = (a_i^T (A^T W^(1 - 2/p) A)^+ a_i)^(p/2), for p < 4. "damped": w = the leverage
+        of row i of W^(1/2 - 1/p) A, for p >= 2. "auto": plain for p < 3, else damped.
+    tolerance : float > 0, default 1e-3
+        Largest relative change of a weight at which it stops; for drawing rows, weights within a
+        constant factor would do.
+    max_iter : int >= 1, default 50
+
+    Returns
+    -------
+    float64 array of shape (N,)
+        They add up to the rank of A, within the tolerance; 0 for a row of zeros.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, the message names it; if the iteration diverges for this p.
+    RuntimeError
+        If the weights have not settled after `max_iter` steps; the message has their change.
+
+    Notes
+    -----
+    Cost        O(N D^2) time and two passes a step, and two to find a basis; O(D^2 + N) memory. A
+                step shrinks the error by |1 - p/2| (plain) or 1 - 2/p (damped), so that the plain
+                one diverges from p = 4 on.
+    Source      Cohen, Peng, "Lp row sampling by Lewis weights", STOC 2015.
+
+    Examples
+    --------
+    >>> lewis_weights([[1.0], [1.0], [2.0]], 1.0).round(2)
+    array([0.25, 0.25, 0.5 ])
+    """
+    array = rows_of("rows", rows)
+    _check_power(p, 1.0)
+    return _iterated("rows", array, None, p, iteration, tolerance, max_iter)[0]
+
+
+def _check_power(p: float, low: float, high: float = math.inf) -> None:
+    _check.number("p", p, f"[{low:g}, {high:g})")
+
+
+def _iterated(
+    name: str, rows: Rows, bad: Bad, p: float, iteration: str, tolerance: float, max_iter: int
+) -> tuple[Floats, int]:
+    """Return the Lewis weights (N,), and how many steps they took."""
+    _check.choice("iteration", iteration, ("auto", "plain", "damped"))
+    tolerance = _check.number("tolerance", tolerance, "(0, inf)")
+    max_iter = _check.integer("max_iter", max_iter, 1)
+    plain = iteration == "plain" or (iteration == "auto" and p < PLAIN_BELOW)
+    if plain and p >= DIVERGES_FROM:
+        raise ValueError(
+            f"p must be below 4 with the plain iteration, which multiplies its error by |1 - p/2| "
+            f"a step and diverges, got {p}: use the damped one"
+        )
+    if not plain and p < 2.0:
+        raise ValueError(f"p must be at least 2 with the damped iteration, got {p}")
+    basis, _ = whitening(name, rows, bad, 0.0, "auto")
+    counted = squared_lengths(rows, basis, bad) > 0
+    weights = np.where(counted, basis.shape[1] / len(rows), 0.0)
+    for step in range(1, max_iter + 1):
+        inverse = np.zeros(len(rows))  # w^(1 - 2/p); a row of zeros counts for nothing
+        inverse[counted] = weights[counted] ** (1.0 - 2.0 / p)
+        squares = weighted_gram(rows, basis, inverse, bad)
+        inner = by_cholesky(squares, 0.0)
+        if inner is None:
+            inner = by_eigh(squares, 0.0, len(rows))
+        found = squared_lengths(rows, basis @ inner, bad)
+        found = found ** (p / 2.0) if plain else inverse * found
+        found[counted] = np.maximum(found[counted], np.finfo(np.float64).tiny)
+        change = float(np.abs(found[counted] / weights[counted] - 1.0).max(initial=0.0))
+        weights = found
+        if change <= tolerance:
+            return weights, step
+    raise RuntimeError(
+        f"the Lewis weights of p = {p} still change by {change:.3g} after {max_iter} steps, "
+        f"more than the tolerance of {tolerance:.3g}: allow more steps, or a larger change"
+    )
+
+
+@method(
+    needs="embeddings", label="recommended", ranked=False, weights="1 / inclusion probability",
+    time="N D^2 a step, 10 to 50 steps", memory="D^2 + 120 N bytes",
+)  # fmt: skip
+def lewis(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    p: float = 1.0,
+    tolerance: float = 1e-3,
+    max_iter: int = 50,
+    draw: Draw = "pivotal",
+    spread: Spread | None = "kd",
+    **options: Unpack[Options],
+) -> Selection:
+    """Draw rows in proportion to their Lewis weights, for losses |a_i x - b_i|^p.
+
+    p = 1 is for absolute errors and hinges; p = 2 is `leverage`, at more passes.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        A; append a column of ones if the model has an intercept.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
+    p : float >= 1, default 1.0
+        Exponent of the loss.
+    tolerance, max_iter : float > 0 and int >= 1, default 1e-3 and 50
+        See `lewis_weights`.
+    draw : {"pivotal", "systematic", "poisson", "top"}, default "pivotal"
+        How to draw; "top" keeps the highest and gives no weights.
+    spread : {"kd", "pca"} or None, default "kd"
+        The order along which "pivotal" spreads: see `spatial_order`; None for a random one.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising row. Weights 1 / inclusion probability, of |.|^p: scale rows by their p-th root.
+        `scores` are the Lewis weights, `info["steps"]` says how many steps they took.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As `lewis_weights`; if fewer rows than the budget can be drawn.
+
+    Notes
+    -----
+    Order       Random decisions by (seed, id) along the order.
+    Cost        As `lewis_weights`, and O(N log^2 N) time and 120 N bytes for the order and draw.
+    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source      Cohen, Peng, STOC 2015.
+
+    Examples
+    --------
+    >>> picked = lewis([[1.0, 0.0], [1.0, 0.0], [0.0, 5.0], [0.0, 0.0]], 2)
+    >>> 2 in picked.indices, 3 in picked.indices
+    (True, False)
+    """
+    _check_power(p, 1.0)
+    rows, bad = embeddings_of("embeddings", embeddings, options)
+    scores, steps = _iterated("embeddings", rows, bad, p, "auto", tolerance, max_iter)
+    drawn = drawing(rows, bad, scores, draw, spread)
+
+    def core(task: Task) -> Picks:
+        picks = drawn(task)
+        return replace(picks, info={**picks.info, "steps": steps})
+
+    return select(
+        "lewis", len(rows), budget, options, core, bad=bad, scores=scores,
+        arguments={
+            "p": p, "tolerance": tolerance, "max_iter": max_iter, "draw": draw, "spread": spread,
+        },
+    )  # fmt: skip
+
+
+@method(
+    needs="embeddings", label="baseline", ranked=False,
+    weights="1 / inclusion probability, multiplied over the rounds",
+    time="N D^2 + N log^2 N", memory="D^2 + 120 N + 8 D sqrt(N M) bytes",
+)  # fmt: skip
+def root_leverage(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    p: float = 1.0,
+    rounds: int = 3,
+    draw: Draw = "pivotal",
+    spread: Spread | None = "kd",
+    **options: Unpack[Options],
+) -> Selection:
+    """Draw rows in proportion to leverage^(p/2), some first and fewer of those, for p < 2.
+
+    Cheaper than `lewis`, and nearly as few rows: each round weighs the rows that the last one left
+    by 1 / pi and looks at their leverage anew.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        A; append a column of ones if the model has an intercept.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
+    p : float in [1, 2), default 1.0
+        Exponent of the loss.
+    rounds : int >= 1, default 3
+        At most; none keeps more than half of its rows but the last.
+    draw : {"pivotal", "systematic", "poisson", "top"}, default "pivotal"
+        How to draw in the last round; "top" keeps the highest and gives no weights.
+    spread : {"kd", "pca"} or None, default "kd"
+        The order along which "pivotal" spreads there; None for a random one.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising row. Weights 1 / inclusion probability given the rounds before, multiplied: their
+        sums are unbiased. `scores` are leverage^(p/2), of all rows together.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, the message names it; if p is not in [1, 2); if fewer rows than the
+        budget can be drawn.
+
+    Notes
+    -----
+    Order       Random decisions by (seed, id).
+    Cost        O(N D^2 + N log^2 N) time, two passes; the later rounds see a geometric row of
+                counts from N down to M, in memory.
+    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source      Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
+
+    Examples
+    --------
+    >>> picked = root_leverage([[1.0, 0.0], [1.0, 0.0], [0.0, 5.0], [0.0, 0.0]], 2)
+    >>> len(picked), 3 in picked.indices
+    (2, False)
+    """
+    _check_power(p, 1.0, 2.0)
+    rounds = _check.integer("rounds", rounds, 1)
+    rows, bad = embeddings_of("embeddings", embeddings, options)
+    along = spreading(rows, bad, draw, spread)
+    scores = scores_of_rows("embeddings", rows, bad) ** (p / 2.0)
+
+    def core(task: Task) -> Picks:
+        now, factor, own = task, np.ones(task.rows.size), task.of(scores)
+        sizes = _sizes(int(np.count_nonzero(own)), task.budget, rounds)
+        for number, size in enumerate(sizes[:-1]):
+            key = _rng.subkey(task.key, 2 + number)
+            picks = draw_rows(replace(now, budget=size, key=key), own, "pivotal")
+            now = replace(now, rows=now.rows[picks.places], keys=now.keys[picks.places])
+            factor = factor[picks.places] * (1.0 if picks.weights is None else picks.weights)
+            weighed = np.asarray(rows[now.rows], np.float64) * factor[:, None] ** (1.0 / p)
+            own = scores_of_rows("embeddings", weighed, None) ** (p / 2.0)
+        picks = draw_rows(now, own, draw, along(now))
+        weights = None if picks.weights is None else picks.weights * factor[picks.places]
+        places = np.searchsorted(task.rows, now.rows[picks.places])
+        return Picks(places, weights, info={**picks.info, "rounds": [int(n) for n in sizes]})
+
+    return select(
+        "root_leverage", len(rows), budget, options, core, bad=bad, scores=scores,
+        arguments={"p": p, "rounds": rounds, "draw": draw, "spread": spread},
+    )  # fmt: skip
+
+
+def _sizes(rows: int, budget: int, rounds: int) -> list[int]:
+    """Return how many rows each round keeps: a geometric row of counts that ends in the budget."""
+    if rows <= 2 * budget:
+        return [budget]
+    rounds = min(rounds, math.ceil(math.log2(rows / budget)))
+    counts = [math.ceil(rows * (budget / rows) ** (r / rounds)) for r in range(1, rounds)]
+    return [*(max(budget, count) for count in counts), budget]
+
+
+@method(
+    needs="embeddings", label="baseline", ranked=False, weights="1 / inclusion probability",
+    time="N D^2 + N log^2 N", memory="D^2 + 120 N bytes",
+)  # fmt: skip
+def sensitivity_lp(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    p: float,
+    mixture: bool = False,
+    draw: Draw = "pivotal",
+    spread: Spread | None = "kd",
+    **options: Unpack[Options],
+) -> Selection:
+    """Draw rows by an upper bound of the largest part of the loss they can be, for |a_i x|^p.
+
+    The bound comes from the leverage t: t^(p/2) for p <= 2, and min(1, N^(p/2 - 1) t^(p/2)) above.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        A; append a column of ones if the model has an intercept.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
+    p : float >= 1
+        Exponent of the loss.
+    mixture : bool, default False
+        Draw by leverage + bound, which needs fewer rows for p > 2.
+    draw : {"pivotal", "systematic", "poisson", "top"}, default "pivotal"
+        How to draw; "top" keeps the highest and gives no weights.
+    spread : {"kd", "pca"} or None, default "kd"
+        The order along which "pivotal" spreads: see `spatial_order`; None for a random one.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        By rising row. Weights 1 / inclusion probability, of |.|^p: scale rows by their p-th root.
+        `scores` are the bounds, or with `mixture` the sums.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, the message names it; if fewer rows than the budget can be drawn.
+
+    Notes
+    -----
+    Order       Random decisions by (seed, id) along the order.
+    Cost        As `leverage`.
+    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source      Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
+
+    Examples
+    --------
+    >>> sensitivity_lp([[3.0], [1.0], [0.0], [1.0]], 1, p=4.0).scores.round(3)
+    array([1.   , 0.033, 0.   , 0.033])
+    """
+    _check_power(p, 1.0)
+    rows, bad = embeddings_of("embeddings", embeddings, options)
+    levels = scores_of_rows("embeddings", rows, bad)
+    size = len(rows) if bad is None else int(np.count_nonzero(~bad))
+    scores = np.minimum(1.0, max(1.0, size ** (p / 2.0 - 1.0)) * levels ** (p / 2.0))
+    if mixture:
+        scores = scores + levels
+    core = drawing(rows, bad, scores, draw, spread)
+    return select(
+        "sensitivity_lp", len(rows), budget, options, core, bad=bad, scores=scores,
+        arguments={"p": p, "mixture": bool(mixture), "draw": draw, "spread": spread},
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""How often to repeat each row or source, when what is wanted is more than there is.
+
+`repeat_counts` turns weights of rows into whole numbers of repeats under a cap; `unimax` shares a
+budget out over sources as evenly as a cap on epochs lets it. Both raise one level of water under
+ceilings: amount_i = min(ceiling_i, level * weight_i).
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import _check, _rng
+from ..types import Floats, Indices
+from ._budget import share_out
+
+__all__ = ["UniMax", "repeat_counts", "unimax"]
+
+_SNAP = 1e-9  # nearer than this to a whole number is one
+
+
+class UniMax(NamedTuple):
+    """How much of each source to use.
+
+    Attributes
+    ----------
+    amounts : float64 array of shape (K,)
+        In the unit of the sizes, not rounded.
+    probabilities : float64 array of shape (K,)
+        Amounts, over their sum.
+    epochs : float64 array of shape (K,)
+        Passes over each source: amounts over sizes, 0 for an empty one.
+    shortfall : float
+        What of the total is not used as all sources are at their cap.
+    """
+
+    amounts: Floats
+    probabilities: Floats
+    epochs: Floats
+    shortfall: float
+
+
+def unimax(sizes: ArrayLike, total: float, *, max_epochs: float = 1.0) -> UniMax:
+    """Share a total out over sources evenly, with at most so many passes over each.
+
+    Parameters
+    ----------
+    sizes : array of shape (K,)
+        Finite and >= 0, not all 0: rows, tokens or characters of each source.
+    total : float > 0
+        In the same unit.
+    max_epochs : float > 0, default 1.0
+
+    Returns
+    -------
+    UniMax
+        Amounts, probabilities, epochs and shortfall: `shortfall` is above 0 where the total is more
+        than `max_epochs` passes over everything. An empty source gets nothing.
+
+    Raises
+    ------
+    ValueError
+        If a size is negative or not finite, the message names it.
+
+    Notes
+    -----
+    Order       A pure function of its arguments.
+    Cost        O(K log K).
+    Gradients   Drawing by the probabilities honours the cap on average; to honour it exactly, stop
+                a source at its amount.
+    Source      Chung et al., "UniMax: Fairer and More Effective Language Sampling for Large-Scale
+                Multilingual Pretraining", ICLR 2023.
+
+    Examples
+    --------
+    >>> unimax([10, 100, 1000], 600, max_epochs=4).amounts
+    array([ 40., 280., 280.])
+    >>> unimax([10, 100, 1000], 6000, max_epochs=4).shortfall
+    1560.0
+    """
+    found = _check.floats("sizes", sizes, "finite and >= 0")
+    if not found.any():
+        raise ValueError(f"sizes must not all be 0, got {found.size} zeros")
+    total = _check.number("total", total, "(0, inf)")
+    ceilings = found * _check.number("max_epochs", max_epochs, "(0, inf)")
+    amounts = _filled(np.ones(found.size), ceilings, total)
+    epochs = np.divide(amounts, found, out=np.zeros(found.size), where=found > 0)
+    shortfall = max(0.0, total - float(ceilings.sum()))
+    return UniMax(amounts, amounts / amounts.sum(), epochs, shortfall)
+
+
+def repeat_counts(
+    weights: ArrayLike,
+    total: int,
+    *,
+    max_repeats: int,
+    rounding: Literal["systematic", "largest"] = "systematic",
+    seed: int = 0,
+) -> Indices:
+    """Return how often to use each row, in proportion to weights and at most `max_repeats` times.
+
+    Parameters
+    ----------
+    weights : array of shape (N,)
+        Finite and >= 0, not all 0.
+    total : int >= 1
+        Uses of all rows together.
+    max_repeats : int >= 1
+        What a row would get beyond it goes to the others, in proportion to their weights.
+    rounding : {"systematic", "largest"}, default "systematic"
+        "systematic": the count of each row is one of the two whole numbers beside its exact share,
+        at random, and its mean is that share. "largest": the largest remainders are rounded up,
+        the earlier row on a tie, and small weights may all get 0.
+    seed : int in [0, 2**64), default 0
+
+    Returns
+    -------
+    int64 array of shape (N,)
+        Their sum is `total`.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, the message names it; if the total is more than
+        `max_repeats` times the rows with a weight above 0.
+
+    Notes
+    -----
+    Order       "systematic" by (seed, row); "largest" has nothing random.
+    Cost        O(N log N) time, 50 N bytes.
+    Gradients   Repeating a row k times weighs its loss by k.
+    Source      Madow, Annals of Mathematical Statistics 1949, of the shares' fractions.
+
+    Examples
+    --------
+    >>> repeat_counts([8.0, 2.0, 1.0, 1.0, 0.0], 8, max_repeats=4)
+    array([4, 2, 1, 1, 0])
+    """
+    shares = _check.weights("weights", weights)
+    total = _check.integer("total", total, 1)
+    cap = _check.integer("max_repeats", max_repeats, 1)
+    _check.choice("rounding", rounding, ("systematic", "largest"))
+    most = cap * int(np.count_nonzero(shares))
+    if total > most:
+        raise ValueError(
+            f"total must be at most {most}, {cap} times the weights above 0, got {total}"
+        )
+    if rounding == "largest":
+        return share_out(shares, total, np.full(shares.size, cap))
+    exact = _filled(shares, np.where(shares > 0, float(cap), 0.0), float(total))
+    counts = np.floor(exact + _SNAP).astype(np.int64)
+    left = total - int(counts.sum())
+    parts = np.maximum(exact - counts, 0.0)
+    parts[parts < _SNAP] = 0.0
+    if left > 0:
+        key = _rng.key(_check.seed(seed), 0, "repeat_counts")
+        counts[_stepped(parts, left, key)] += 1
+    return counts
+
+
+def _stepped(parts: Floats, count: int, key: np.uint64) -> Indices:
+    """Draw `count` rows, each with a probability of its part in [0, 1): none twice."""
+    from ._whiten import hashed
+
+    order = np.argsort(hashed(parts.size, key), kind="stable")
+    order = order[parts[order] > 0]
+    edges = np.cumsum(parts[order])
+    edges *= count / edges[-1]
+    points = np.arange(count) + _rng.uniform(_rng.subkey(key, parts.size))
+    return order[np.minimum(np.searchsorted(edges, points, side="right"), order.size - 1)]
+
+
+def _filled(weights: Floats, ceilings: Floats, total: float) -> Floats:
+    """Return min(ceiling, level * weight) with the level at which they add up to the total.
+
+    All ceilings where these add up to less.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reached = np.where(weights > 0, ceilings / weights, 0.0)  # the level that fills each
+    order = np.argsort(reached, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(ceilings[order])[:-1]])  # full before the j-th is
+    open_ = np.cumsum(weights[order][::-1])[::-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        levels = (total - below) / open_
+    first = np.flatnonzero((open_ > 0) & (levels < reached[order]))
+    if not first.size:
+        return ceilings.copy()
+    level = float(levels[first[0]])
+    filled: Floats = np.minimum(ceilings, level * weights)
+    return filled
