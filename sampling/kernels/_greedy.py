@@ -1,0 +1,332 @@
+"""Kernels of greedy selection: the farthest row, the row with the most messages, the largest gain.
+
+Callers: selection/_k_center.py, selection/_facility_location.py, selection/_d2.py.
+
+Contract, the same for every kernel in this file
+    Checked   Rows are finite; places are in range; heaps are ordered by falling value, then by
+              rising place, and hold no place twice.
+    Sizes     n = rows, D = dimensions, T = candidates, P = centers, k = neighbours, m = picks,
+              b = rows of a block, w = columns of a block, L = pairs.
+    Types     Rows float32; squares, gains and messages float64; places int64, those of pairs int32.
+    Random    None: ties go to the lower key or, where there are none, to the lower place.
+    Memory    The caller allocates; heaps, gains and pairs are used up.
+    Threads   Serial: what is large is done by BLAS beforehand.
+
+kernel        reads                                  writes             oracle (tests/oracle_geometry.py)
+farthest      distances (n,), keys (n,)              out (T,)           farthest_by_sorting
+look_ahead    rows (T, D), distances, keys (T,)      out (m,)           look_ahead_by_definition
+come_nearer   rows (b, D), dots, centers (P, D)      distances (b,)     nearest_by_definition
+pick_messages neighbours, pull (n, k), before        values, out (m,)   messages_by_scanning
+change_gains  values (b, w), old, new (b,)           gains (w,)         gains_by_definition
+to_distances  rows (b, D), columns (w, D)            values (b, w)      minus_distances_by_definition
+gather_pairs  values (b, n), current (n,)            pairs, lengths     pairs_by_scanning
+pick_gains    pairs (L,), gains (n,)                 current, out (m,)  greedy_on_pairs
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numba import kernel
+
+Array32 = NDArray[np.float32]
+Array64 = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+SAME = 2.0**-22  # similarities of numbers about 1 that differ by less are those of copies
+CANCELS = 0.05  # below this part of |x|^2 + |y|^2 a float32 square is computed again
+
+
+@kernel
+def farthest(distances: Array64, keys: NDArray[np.uint64], out: Places) -> None:
+    """Find the T largest distances, the largest first, ties by the lower key. O(n + T^2 log n).
+
+    distances : float64 (n,)
+    keys      : uint64 (n,)
+    out       : int64 (T,)  T <= n
+    """
+    size = 0
+    for i in range(distances.size):
+        if size == out.size:
+            last = out[size - 1]
+            if distances[i] < distances[last] or (
+                distances[i] == distances[last] and keys[i] > keys[last]
+            ):
+                continue
+            size -= 1
+        at = size
+        while at > 0:
+            other = out[at - 1]
+            if distances[other] > distances[i] or (
+                distances[other] == distances[i] and keys[other] < keys[i]
+            ):
+                break
+            out[at] = other
+            at -= 1
+        out[at] = i
+        size += 1
+
+
+@kernel
+def look_ahead(
+    rows: Array64, distances: Array64, keys: NDArray[np.uint64], out: Places
+) -> int:
+    """Pick, among the farthest rows, as long as no other row can be the farthest.
+
+    rows      : float64 (T, D)  the T farthest, the farthest first
+    distances : float64 (T,)    squares to the nearest center; lowered
+    keys      : uint64 (T,)
+    out       : int64 (m,)      places among the T, in the order of the picks
+    returns     how many were picked, at least 1 if the first distance is > 0
+
+    The rows that are no candidates are no farther than the last candidate was, and only get nearer.
+    """
+    limit, limit_key = distances[-1], keys[-1]
+    for count in range(out.size):
+        best = 0
+        for i in range(1, distances.size):
+            if distances[i] > distances[best] or (
+                distances[i] == distances[best] and keys[i] < keys[best]
+            ):
+                best = i
+        beaten = distances[best] < limit or (distances[best] == limit and keys[best] > limit_key)
+        if distances[best] <= 0.0 or beaten:
+            return count
+        out[count] = best
+        distances[best] = -1.0
+        for i in range(distances.size):
+            square = 0.0
+            for d in range(rows.shape[1]):
+                gap = rows[i, d] - rows[best, d]
+                square += gap * gap
+            distances[i] = min(distances[i], square)
+    return out.size
+
+
+@kernel
+def come_nearer(
+    rows: Array32,
+    factors: Array64,
+    dots: Array32,
+    low: Array64,
+    centers: Array64,
+    offsets: Array32,
+    distances: Array64,
+) -> None:
+    """Lower the squared distance of each row to its nearest center by P new centers.
+
+    rows      : float32 (b, D)
+    factors   : float64 (b,)    what a row is multiplied by
+    dots      : float32 (b, P)  of rows as they are and centers, less an offset or not
+    low       : float64 (b,)    half the square of a shifted row, less the error of all this
+    centers   : float64 (P, D)  multiplied by their factor already
+    offsets   : float32 (P,)    half the square of a shifted center, less the error
+    distances : float64 (b,)    lowered
+
+    A center that float32 shows to be farther than the nearest one is passed over; the square of the
+    others is computed from differences in float64.
+    """
+    for i in range(rows.shape[0]):
+        floor = np.float32(low[i] - 0.5 * distances[i])
+        factor = np.float32(factors[i])
+        hits = 0
+        for p in range(offsets.size):
+            hits += dots[i, p] * factor - offsets[p] > floor
+        if hits == 0:
+            continue
+        for p in range(offsets.size):
+            if dots[i, p] * factor - offsets[p] > floor:
+                square = 0.0
+                for d in range(rows.shape[1]):
+                    gap = rows[i, d] * factors[i] - centers[p, d]
+                    square += gap * gap
+                distances[i] = min(distances[i], square)
+
+
+@kernel
+def sift(values: Array64, heap: Places, size: int) -> None:
+    """Let the first place of a heap sink to where it belongs.
+
+    values : float64 (n,)
+    heap   : int64 (size or more,)  the largest value first, the lower place on a tie
+    """
+    place = heap[0]
+    value = values[place]
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        if child + 1 < size:
+            one, two = heap[child], heap[child + 1]
+            if values[two] > values[one] or (values[two] == values[one] and two < one):
+                child += 1
+        other = heap[child]
+        if values[other] < value or (values[other] == value and other > place):
+            break
+        heap[at] = other
+        at = child
+    heap[at] = place
+
+
+@kernel
+def pick_messages(
+    neighbours: Places,
+    pull: Array64,
+    before: Places,
+    values: Array64,
+    bounds: Array64,
+    heap: Places,
+    out: Places,
+) -> None:
+    """Pick the highest value again and again; each pick lowers its neighbours.
+
+    neighbours : int64 (n, k)    -1 for none
+    pull       : float64 (n, k)  part of a pick's value that its neighbour loses
+    before     : int64 (a,)      places that are picked beforehand, in this order
+    values     : float64 (n,)    lowered
+    bounds     : float64 (n,)    the values to start with; lowered later
+    heap       : int64 (c,)      places that may be picked, by their bounds
+    out        : int64 (m,)      m <= c
+
+    Values only fall, so a heap of old values is enough: its first is picked if it is up to date.
+    """
+    size = heap.size
+    for t in range(before.size + out.size):
+        if t < before.size:
+            pick = before[t]
+        else:
+            while values[heap[0]] < bounds[heap[0]]:
+                bounds[heap[0]] = values[heap[0]]
+                sift(bounds, heap, size)
+            pick = heap[0]
+            out[t - before.size] = pick
+            size -= 1
+            heap[0] = heap[size]
+            sift(bounds, heap, size)
+        sent = max(values[pick], 0.0)  # a negative one would raise its neighbours
+        for column in range(neighbours.shape[1]):
+            if neighbours[pick, column] >= 0:
+                values[neighbours[pick, column]] -= pull[pick, column] * sent
+
+
+@kernel
+def change_gains(values: Array32, old: Array32, new: Array32, gains: Array64) -> None:
+    """Add max(0, value - new) - max(0, value - old) to the gain of each column.
+
+    values : float32 (b, w)  similarity of rows to columns
+    old    : float32 (b,)    of each row to its pick, or infinity where it had not been counted
+    new    : float32 (b,)    >= old, or anything where that is infinite
+    gains  : float64 (w,)
+    """
+    zero = np.float32(0.0)
+    for i in range(values.shape[0]):
+        before, after = old[i], new[i]
+        for j in range(gains.size):
+            gains[j] += max(values[i, j] - after, zero) - max(values[i, j] - before, zero)
+
+
+@kernel
+def to_distances(
+    values: Array32,
+    rows: Array32,
+    columns: Array32,
+    row_squares: Array32,
+    column_squares: Array32,
+) -> None:
+    """Turn products into minus the distance, from differences where float32 would cancel.
+
+    values         : float32 (b, w)  products; replaced
+    rows           : float32 (b, D)
+    columns        : float32 (w, D)
+    row_squares    : float32 (b,)
+    column_squares : float32 (w,)
+    """
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            both = row_squares[i] + column_squares[j]
+            square = np.float64(both - np.float32(2.0) * values[i, j])
+            if square < CANCELS * both:
+                square = 0.0
+                for d in range(rows.shape[1]):
+                    gap = np.float64(rows[i, d]) - np.float64(columns[j, d])
+                    square += gap * gap
+            values[i, j] = -np.sqrt(square)
+
+
+@kernel
+def gather_pairs(  # noqa: PLR0917  # positional as all kernels
+    values: Array32,
+    current: Array32,
+    begin: int,
+    rows: NDArray[np.int32],
+    similarities: Array32,
+    lengths: Places,
+) -> int:
+    """Append the pairs that can still gain: those more similar than a row is to its pick.
+
+    values       : float32 (b, n)  similarity of b candidates to all rows
+    current      : float32 (n,)
+    begin        : int ()          pairs there are already
+    rows         : int32 (L,)      filled from `begin` on
+    similarities : float32 (L,)    the same
+    lengths      : int64 (b,)      pairs of each candidate
+    returns        pairs there are now; -1 if there is no room
+    """
+    at = begin
+    for j in range(values.shape[0]):
+        first = at
+        if at + values.shape[1] > rows.size:
+            return -1
+        for i in range(values.shape[1]):
+            rows[at] = i
+            similarities[at] = values[j, i]
+            at += values[j, i] - current[i] > SAME
+        lengths[j] = at - first
+    return at
+
+
+@kernel
+def pick_gains(
+    starts: Places,
+    lengths: Places,
+    rows: NDArray[np.int32],
+    similarities: Array32,
+    current: Array32,
+    gains: Array64,
+    heap: Places,
+    out: Places,
+) -> None:
+    """Pick the candidate with the largest gain again and again: lazy greedy.
+
+    starts, lengths    : int64 (n,)  where a candidate's pairs are; lengths shrink
+    rows, similarities : (L,)        the pairs; those that cannot gain any more are thrown out
+    current            : float32 (n,)  similarity of each row to its pick; raised
+    gains              : float64 (n,)  at least the gain of each; those of picks are exact afterwards
+    heap               : int64 (c,)  places that may be picked, by their gains
+    out                : int64 (m,)  m <= c
+
+    Gains only fall: if the first of the heap stays there with its gain of now, no other is larger.
+    """
+    size = heap.size
+    for t in range(out.size):
+        while True:
+            pick = heap[0]
+            gain = 0.0
+            first, kept = starts[pick], starts[pick]
+            for at in range(first, first + lengths[pick]):
+                more = similarities[at] - current[rows[at]]
+                if more > SAME:
+                    gain += more
+                    rows[kept], similarities[kept] = rows[at], similarities[at]
+                    kept += 1
+            lengths[pick] = kept - first
+            gains[pick] = gain
+            sift(gains, heap, size)
+            if heap[0] == pick:
+                break
+        out[t] = pick
+        for at in range(starts[pick], starts[pick] + lengths[pick]):
+            current[rows[at]] = similarities[at]
+        size -= 1
+        heap[0] = heap[size]
+        sift(gains, heap, size)

@@ -1,0 +1,154 @@
+"""D2: difficulty and diversity on a neighbour graph; a pick makes its neighbours less urgent."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
+
+from .. import _check
+from ..clustering import neighbours
+from ..kernels._greedy import pick_messages
+from ..types import Direction, Floats, Indices, Selection
+from ._geometry import by_key, kept_before, work_rows
+from ._inputs import AnyScores, embeddings_of, scores_of
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["d2"]
+
+
+@method(
+    needs="scores and embeddings",
+    label="recommended",
+    ranked=True,
+    time="N^2 D + M k log N",
+    memory="4 N D + 32 N k",
+)
+def d2(
+    scores: AnyScores,
+    budget: float,
+    *,
+    embeddings: ArrayLike,
+    num_neighbours: int = 10,
+    gamma: float = 1.0,
+    **options: Unpack[Options],
+) -> Selection:
+    """Keep hard rows in hard neighbourhoods, but not many of one neighbourhood.
+
+    Each row begins with its own difficulty and that of its neighbours, the nearer the more. Each
+    pick then takes from its neighbours in proportion to its own value.
+
+    Parameters
+    ----------
+    scores : Score, or float array of shape (N,)
+        Finite, of any sign. A `Score` is turned so that high is hard, or worth keeping; an array is
+        taken to be so. Scaled to [0, 1]; equal scores are all 1.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    embeddings : array of shape (N, D)
+        Taken as float32; distances are Euclidean, in units of their median over the graph.
+    num_neighbours : int, default 10
+        k. With as many copies of a row as that, only some of them are held down by a pick.
+    gamma : float, default 1.0
+        A pick takes exp(-gamma d) of its value from a neighbour at distance d: 0 spreads the picks
+        most, a large one leaves the order of the beginning.
+    **options
+        Those of every selector: see `Options`. Rows already selected (with groups, of the same
+        group) send their messages first.
+
+    Returns
+    -------
+    Selection
+        Ranked, without weights. `scores` are those given, as high is hard.
+
+    Raises
+    ------
+    ValueError
+        If a score or a row is not finite, the message names it (or drop it: `on_bad="drop"`).
+
+    Notes
+    -----
+    Order       As picked; ties by a hash of (seed, id).
+    Cost        O(N^2 D) time for the graph, O((N + M k) log N) for the picks; 4 N D + 32 N k bytes.
+    Gradients   No weights: training sees the kept rows as they are.
+    Source      Maharana, Yadav, Bansal, "D2 Pruning", ICLR 2024. Unlike the released code: scores
+                are made >= 0 with hard rows high (negative ones turned diversity into its
+                opposite), distances do not hang on the scale of the features, a row is left out of
+                its neighbours by its number, and no value below 0 is passed on.
+
+    Examples
+    --------
+    >>> scores, embeddings = [1.0, 1.0, 0.9, 0.2], [[0.0], [0.0], [5.0], [6.0]]
+    >>> d2(scores, 2, embeddings=embeddings, num_neighbours=1, gamma=0.5).indices.tolist()[1]
+    2
+    """
+    num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
+    gamma = _check.number("gamma", gamma, "[0, inf)")
+    values, bad_score = scores_of("scores", scores, options, _meaning(scores))
+    rows, bad_row = embeddings_of("embeddings", embeddings, options)
+    _check.same_length("embeddings", rows, "scores", values.size)
+    bad = _either(bad_score, bad_row)
+
+    def core(task: Task) -> Picks:
+        order = by_key(task)
+        before = kept_before(task, bad, options.get("groups"))
+        nodes = np.concatenate([task.rows[order], before])
+        start, near, pull = _graph(rows, _unit(values[nodes]), nodes, num_neighbours, gamma)
+        bounds = start.copy()
+        heap = np.argsort(-start[: order.size], kind="stable")
+        picks = np.empty(task.budget, np.int64)
+        ahead = np.arange(order.size, nodes.size)
+        pick_messages(near, pull, ahead, start, bounds, heap, picks)
+        return Picks(order[picks])
+
+    arguments = {"embeddings": rows, "num_neighbours": num_neighbours, "gamma": gamma}
+    return select(
+        "d2", values.size, budget, options, core, arguments=arguments, bad=bad, scores=values
+    )
+
+
+def _graph(
+    rows: NDArray[np.generic], own: Floats, nodes: Indices, count: int, gamma: float
+) -> tuple[Floats, Indices, Floats]:
+    """Return the values (n,) after the first messages, the neighbours (n, k), and their pulls."""
+    work, _ = work_rows(rows, nodes, cosine=False)
+    graph = neighbours(work, count)
+    there = graph.indices >= 0
+    gaps = graph.distances.astype(np.float64)
+    unit = _middle(gaps[there])
+    gaps[there] /= unit
+    messages = np.where(there, np.exp(-gaps) * own[graph.indices], 0.0)
+    pull = np.where(there, np.exp(-gamma * np.where(there, gaps, 0.0)), 0.0)
+    return own + messages.sum(axis=1), graph.indices, pull
+
+
+def _middle(gaps: Floats) -> float:
+    """Return the median distance; of those above 0 where more than half are copies."""
+    for some in (gaps, gaps[gaps > 0]):
+        middle = float(np.median(some)) if some.size else 0.0
+        if middle > 0.0:
+            return middle
+    return 1.0
+
+
+def _unit(values: Floats) -> Floats:
+    """Return scores in [0, 1]; all 1 where they are equal."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return np.ones_like(values)
+    return (values / 2 - low / 2) / (high / 2 - low / 2)  # halves: no overflow
+
+
+def _meaning(scores: AnyScores) -> Direction | None:
+    """Return what a high score shall mean, of those that the score can be turned to."""
+    direction = getattr(scores, "higher_is", None)
+    if direction is None:
+        return None
+    return "harder" if direction in {"harder", "easier"} else "keep"
+
+
+def _either(
+    one: NDArray[np.bool_] | None, two: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    if one is None or two is None:
+        return two if one is None else one
+    return one | two

@@ -1,0 +1,87 @@
+"""Rows as the methods by geometry see them: float32, about 1 in size, in an order of their own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..types import Indices, Scores
+from ._task import Task
+
+__all__ = ["by_key", "is_cosine", "kept_before", "power", "rounding", "tiles", "work_rows"]
+
+_BLOCK = 2**18  # numbers of a block: 1 MiB of float32, which a core's cache holds
+
+
+def is_cosine(metric: str) -> bool:
+    """Check `metric`; return whether it is "cosine"."""
+    return _check.choice("metric", metric, ("euclidean", "cosine")) == "cosine"
+
+
+def by_key(task: Task) -> Indices:
+    """Return the places of the rows by rising key.
+
+    Whoever works in this order breaks ties by the key when it breaks them by the place, and adds
+    up in the same order whatever the order of the input: not a bit depends on that.
+    """
+    return np.argsort(task.keys, kind="stable")
+
+
+def kept_before(
+    task: Task, bad: NDArray[np.bool_] | None, groups: ArrayLike | None = None
+) -> Indices:
+    """Return the rows kept anyway that can be computed with; with groups those of the task's own."""
+    rows = task.already
+    if bad is not None:
+        rows = rows[~bad[rows]]
+    if groups is None or rows.size == 0:
+        return rows
+    labels = np.asarray(groups)
+    return rows[labels[rows] == labels[task.rows[0]]]
+
+
+def tiles(size: int, dimensions: int) -> Iterator[slice]:
+    """Cut rows into blocks of about 1 MiB of float32."""
+    step = max(1, _BLOCK // dimensions)
+    for start in range(0, size, step):
+        yield slice(start, min(start + step, size))
+
+
+def work_rows(array: NDArray[Any], rows: Indices, *, cosine: bool) -> tuple[Scores, float]:
+    """Return some rows as float32 (n, D), and by what power of two distances were multiplied.
+
+    Under cosine they have length 1; else their mean is 0, so that an offset costs no digits.
+    """
+    out = np.empty((rows.size, array.shape[1]), np.float32)
+    shift = np.zeros(array.shape[1])
+    scale = 1.0
+    parts = list(tiles(rows.size, array.shape[1]))
+    if not cosine:
+        high, low = np.full(array.shape[1], -np.inf), np.full(array.shape[1], np.inf)
+        for part in parts:
+            block = np.asarray(array[rows[part]], np.float32)
+            shift += block.sum(axis=0, dtype=np.float64)
+            high, low = np.maximum(high, block.max(axis=0)), np.minimum(low, block.min(axis=0))
+        shift /= rows.size
+        scale = power(float(max((high - shift).max(), (shift - low).max())))
+    for part in parts:
+        block = np.asarray(array[rows[part]], np.float32).astype(np.float64)
+        if cosine:
+            block /= np.sqrt(np.square(block).sum(axis=1))[:, None]
+        out[part] = (block - shift) * scale
+    return out, scale
+
+
+def power(high: float) -> float:
+    """Return the power of two that makes a number about 1."""
+    return float(np.ldexp(1.0, -int(np.frexp(high)[1])))
+
+
+def rounding(dimensions: int) -> float:
+    """Return e: a float32 square |x - y|^2 from products is off by at most e (|x|^2 + |y|^2).
+
+    Covers rounded inputs and a float32 sum in 8 or more lanes; about 20 times what random data show.
+    """
+    return float(2 * (16 + 4 * dimensions**0.5) * 2.0**-24)

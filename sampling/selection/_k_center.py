@@ -1,0 +1,242 @@
+"""k-center: cover the data with balls as small as can be, by always taking the farthest row."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
+
+from .. import _check
+from ..kernels._greedy import come_nearer, farthest, look_ahead
+from ..types import Floats, Indices, Scores, Selection
+from ._geometry import is_cosine, kept_before, power, rounding, tiles
+from ._inputs import embeddings_of
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["k_center"]
+
+_WIDE = 64  # candidates that are looked at together
+_OFFSET = 16.0  # a mean whose square is this many times the variance is subtracted
+
+
+@method(
+    needs="embeddings", label="recommended", ranked=True, time="N M D", memory="29 N + blocks"
+)
+def k_center(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    metric: str = "euclidean",
+    start: str | int = "medoid",
+    **options: Unpack[Options],
+) -> Selection:
+    """Keep rows such that every row is near a kept one: the farthest row, again and again.
+
+    For covering the data, the rare corners first, and for thinning out copies. At small budgets it
+    picks outliers, and trains worse than random rows.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        Taken as float32. A memory-mapped array is read in blocks, once for every 16 to 128 picks.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    metric : {"euclidean", "cosine"}, default "euclidean"
+        "cosine" is the Euclidean distance of rows scaled to length 1.
+    start : {"medoid", "random"} or int, default "medoid"
+        The first pick: the row nearest to the mean, a random one, or the row of this number. The
+        first two are left out where rows are already selected: those are the first centers.
+    **options
+        Those of every selector: see `Options`.
+
+    Returns
+    -------
+    Selection
+        Ranked, without weights. `info["radius"]` is the largest distance of a row to the nearest
+        kept one, `info["duplicates"]` how many picks are copies of others because nothing else was
+        left.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, or is a zero vector under cosine, the message names it (or drop it:
+        `on_bad="drop"`); if `start` cannot be picked.
+
+    Notes
+    -----
+    Order       As picked; ties by a hash of (seed, id). Every distance that decides is computed
+                from differences in float64, so that the picks are those of the definition.
+                The radius is at most twice the smallest that M rows can have.
+    Cost        O(N M D) time, most of it in matrix products of many candidates at a time; 29 N
+                bytes and blocks of a few MiB. Where all distances are small beside the distance to
+                the mean, float32 cannot rule rows out, and it takes about 10 times as long.
+    Gradients   No weights: training sees the kept rows as they are.
+    Source      Gonzalez, Theor. Comput. Sci. 38, 1985, 293-306; for selection Sener, Savarese,
+                "Active Learning for CNNs: A Core-Set Approach", ICLR 2018.
+
+    Examples
+    --------
+    >>> found = k_center([[0.0], [1.0], [2.0], [6.0], [10.0]], 3, start=0)
+    >>> found.indices, found.info["radius"]
+    (array([0, 4, 3]), 2.0)
+    """
+    rows, bad = embeddings_of("embeddings", embeddings, options, cosine=is_cosine(metric))
+    if isinstance(start, str):
+        _check.choice("start", start, ("medoid", "random"))
+    else:
+        start = _check.integer("start", start, 0, len(rows))
+    info = {"radius": 0.0, "duplicates": 0}
+
+    def core(task: Task) -> Picks:
+        cover = _Cover(rows, task, metric == "cosine")
+        before = kept_before(task, bad)
+        for at in range(0, before.size, _WIDE):
+            cover.add(cover.read(before[at : at + _WIDE]))
+        places, copies = _pick(cover, _first(cover, start, before.size > 0, options))
+        info["radius"] = max(info["radius"], cover.radius())
+        info["duplicates"] += copies
+        return Picks(places, info=dict(info))
+
+    arguments = {"metric": metric, "start": start}
+    return select("k_center", len(rows), budget, options, core, arguments=arguments, bad=bad)
+
+
+@dataclass
+class _Cover:
+    """The squared distance of each row to its nearest center, exact at any time.
+
+    Squares are in units in which rows are about 1; picked rows have -1.
+    """
+
+    array: NDArray[Any]
+    task: Task
+    cosine: bool
+    shift: Scores | None = None  # subtracting is slower than a product: done where it must be
+    scale: float = 1.0
+    factors: Floats = field(init=False)  # what each row is multiplied by
+    low: Floats = field(init=False)  # half its squared distance to the mean, less the error
+    distances: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        n, dimensions = self.task.rows.size, self.array.shape[1]
+        self.parts = list(tiles(n, dimensions))
+        self.dots = np.empty(self.parts[0].stop * _WIDE, np.float32)  # made once: pages are slow
+        self.distances = np.full(n, np.inf)
+        self.factors, self.low = np.ones(n), np.empty(n)
+        total, squares, high = np.zeros(dimensions), 0.0, 0.0
+        for part in self.parts:
+            block = self.block(part).astype(np.float64)
+            if self.cosine:
+                self.factors[part] = 1.0 / np.sqrt(np.square(block).sum(axis=1))
+                block *= self.factors[part, None]
+            total += block.sum(axis=0)
+            squares += float(np.square(block).sum())
+            high = max(high, float(np.abs(block).max()))
+        self.mean = total / n
+        if not self.cosine:
+            self.scale = power(high)
+            self.factors *= self.scale
+            offset = float(np.square(self.mean).sum())
+            if offset > _OFFSET * (squares / n - offset):
+                self.shift = self.mean.astype(np.float32)
+        for part in self.parts:
+            self.low[part] = self.half(self.work(self.block(part)), self.factors[part])
+
+    def half(self, work: Scores, factors: Floats) -> Floats:
+        """Return half the squares of work rows, less the error of a product with another."""
+        squares: Floats = np.einsum("nd,nd->n", work, work, dtype=np.float64)
+        return squares * (0.5 * (1.0 - rounding(work.shape[1])) * np.square(factors))
+
+    def read(self, rows: Indices) -> Scores:
+        """Return rows of the input as float32."""
+        return np.ascontiguousarray(self.array[rows], np.float32)
+
+    def block(self, part: slice) -> Scores:
+        """Return a block of the rows that can be picked; no copy of float32 that is in memory."""
+        if self.task.rows.size == self.task.size:
+            return np.ascontiguousarray(self.array[part], np.float32)
+        return self.read(self.task.rows[part])
+
+    def work(self, raw: Scores) -> Scores:
+        """Return rows without the offset that would cost digits of a product."""
+        return raw if self.shift is None else raw - self.shift
+
+    def add(self, centers: Scores) -> None:
+        """Add centers (P, D), rows of the input."""
+        wide = centers.astype(np.float64)
+        lengths = np.sqrt(np.square(wide).sum(axis=1)) if self.cosine else np.ones(len(wide))
+        factors = self.scale / lengths
+        work = self.work(centers)
+        offsets = self.half(work, factors).astype(np.float32)
+        turned = np.ascontiguousarray((work * factors[:, None].astype(np.float32)).T)
+        exact = wide * factors[:, None]
+        for part in self.parts:
+            raw = self.block(part)
+            dots = self.dots[: len(raw) * len(wide)].reshape(len(raw), len(wide))
+            np.matmul(self.work(raw), turned, out=dots)
+            come_nearer(
+                raw, self.factors[part], dots, self.low[part], exact, offsets, self.distances[part]
+            )
+
+    def take(self, places: Indices) -> None:
+        """Make picks of places."""
+        self.distances[places] = -1.0
+        self.add(self.read(self.task.rows[places]))
+
+    def radius(self) -> float:
+        """Return the largest distance to a center."""
+        return float(np.sqrt(max(0.0, self.distances.max()))) / self.scale
+
+
+def _first(cover: _Cover, start: str | int, begun: bool, options: Options) -> int | None:
+    """Return the place of the first pick; None where centers are there already."""
+    task = cover.task
+    if not isinstance(start, str):
+        place = int(np.searchsorted(task.rows, start))
+        if place < task.rows.size and task.rows[place] == start:
+            return place
+        if options.get("groups") is None:
+            raise ValueError(f"start must be a row that can be picked, got {start}")
+        # of another group: this one begins at its own middle
+    if begun:
+        return None
+    if start == "random":
+        return int(np.argmin(task.keys ^ task.key))
+    squares = np.empty(task.rows.size)
+    for part in cover.parts:
+        block = cover.block(part).astype(np.float64)
+        if cover.cosine:
+            block *= cover.factors[part, None]
+        squares[part] = np.square((block - cover.mean) * cover.scale).sum(axis=1)
+    # The mean's last digits hang on the order of the rows: equally near up to those is a tie.
+    near = np.flatnonzero(squares <= squares.min() * (1 + 1e-9) + 1e-18)
+    return int(near[np.argmin(task.keys[near])])
+
+
+def _pick(cover: _Cover, first: int | None) -> tuple[Indices, int]:
+    """Return the places of the picks (M,), and how many of them are copies of centers."""
+    task, distances = cover.task, cover.distances
+    places = np.empty(task.budget, np.int64)
+    count = 0
+    if first is not None:
+        places[0], count = first, 1
+        cover.take(places[:1])
+    while count < task.budget:
+        top = np.empty(min(_WIDE, distances.size), np.int64)
+        farthest(distances, task.keys, top)
+        if distances[top[0]] <= 0.0:
+            break
+        rows = cover.read(task.rows[top]).astype(np.float64) * cover.factors[top, None]
+        out = np.empty(min(top.size, task.budget - count), np.int64)
+        found = look_ahead(rows, distances[top], task.keys[top], out)
+        new = top[out[:found]]
+        places[count : count + found] = new
+        count += found
+        cover.take(new)
+    copies = task.budget - count
+    if copies:
+        left = np.flatnonzero(distances >= 0.0)
+        places[count:] = left[np.argsort(task.keys[left], kind="stable")[:copies]]
+    return places, copies
