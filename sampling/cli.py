@@ -1,7 +1,9 @@
 """The command line: parse, call, print. Packages are loaded by the command that needs them."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -149,6 +151,134 @@ def contracts(
         raise typer.Exit(1)
 
 
+@app.command()
+def select(  # noqa: PLR0913  # one parameter for each option
+    method: Annotated[str, typer.Argument(help="One of `sampling methods`.")],
+    table: Annotated[
+        Path, typer.Argument(help=".npy, .parquet or .safetensors, or a folder of Parquet shards.")
+    ],
+    budget: Annotated[
+        str | None, typer.Option(help="How many to keep: a count, or a fraction such as 0.1.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=COLUMN", help="A column for an argument; repeat."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Another argument; repeat."),
+    ] = None,
+    embeddings: Annotated[
+        str | None, typer.Option(help="Column or tensor with the embeddings.")
+    ] = None,
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="Parquet with more columns of the rows; repeat.")
+    ] = None,
+    seed: Annotated[str, typer.Option(metavar="INT", help="Of every random decision.")] = "0",
+    dropped: Annotated[
+        bool, typer.Option("--dropped", help="Write the dropped rows too, for inspect --explain.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Choose rows of a table, and write them to a Parquet file.
+
+    sampling select top corpus.parquet --budget 0.1 --with scores=quality --with ids=url
+
+    sampling select semdedup rows.npy --set threshold=0.95 --beside corpus.parquet --with
+    quality=score
+    """
+    from . import io, selection
+
+    try:
+        given = {name: _value(text) for name, text in _pairs("--set", settings)}
+        found = selection.select_from(
+            io.open_table(table, embeddings=embeddings, beside=beside or ()),
+            method,
+            None if budget is None else _budget(budget),
+            columns=dict(_pairs("--with", columns)),
+            settings={**given, "seed": _parse(int, "seed", seed)},
+        )
+        io.save_selection(found, out, dropped=dropped)
+    except (ValueError, TypeError, OSError) as error:
+        if debug:
+            raise
+        _refuse(str(error))
+    if as_json:
+        print(json.dumps({**found.summary(), "arguments": found.arguments, "info": found.info}))
+        return
+    print(f"{method} kept {len(found):,} of {found.size:,} rows in {found.info['seconds']:.1f} s")
+    for rule, count in found.summary()["rules"].items():
+        print(f"{count:>12,}  {rule}")
+    print("written:", out)
+
+
+@app.command()
+def methods() -> None:
+    """List the selectors: what each needs, whether to use it, what it costs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from . import selection
+
+    grid = Table("method", "needs", "label", "head", "time", "memory", "weights", box=None)
+    for entry in selection.methods().values():
+        ranked = "yes" if entry.ranked else ""
+        grid.add_row(
+            entry.name, entry.needs, entry.label, ranked, entry.time, entry.memory, entry.weights
+        )
+    Console(width=140).print(grid)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A subset file.")],
+    explain: Annotated[
+        str | None, typer.Option(metavar="ROW", help="Why this row was kept or dropped.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Say what a subset file holds, and why."""
+    from . import io
+
+    try:
+        found = io.load_selection(path)
+        if explain is not None:
+            why = found.explain(_parse(int, "explain", explain))
+            print(json.dumps(asdict(why)))
+            return
+    except (ValueError, OSError) as error:
+        if debug:
+            raise
+        _refuse(str(error))
+    print(json.dumps({"method": found.method, **found.summary(), "arguments": found.arguments}))
+
+
+def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:
+    """Read NAME=VALUE pairs."""
+    pairs = [word.partition("=") for word in words or []]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise ValueError(f"{option} must be NAME=VALUE, got {name + equals + value!r}")
+    return [(name, value) for name, _, value in pairs]
+
+
+def _value(text: str) -> Any:  # noqa: ANN401  # any JSON value
+    """Read a value as JSON; what is none is a word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _budget(text: str) -> float:
+    """Read a count, or a fraction where there is a point."""
+    if any(each in text for each in ".e"):
+        return _parse(float, "budget", text)
+    return _parse(int, "budget", text)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -166,6 +296,7 @@ def _refuse(message: str) -> NoReturn:
     """Say on one line what is wrong, with the argument's name spelt as the option, and stop."""
     name, _, rest = message.partition(" ")
     options = {"keep", "methods", "seeds", "epochs", "batch_size", "out", "device", "imbalance"}
+    options |= {"budget", "seed", "embeddings", "beside", "explain"}
     if name in options:
         message = f"--{name.replace('_', '-')} {rest}"
     typer.echo(f"error: {message}", err=True)

@@ -81,8 +81,7 @@ class Explanation:
     row : int
     kept : bool
     rank : int or None
-        Of a kept row, its place in the selection; of a dropped one, how many dropped rows come
-        before it by the order that decided; None where no order did.
+        Of a kept row, its place in the selection; None of a dropped one.
     score : float or None
     rule : str
         What decided: "kept", "beyond the budget", "near copy of a kept row", ...

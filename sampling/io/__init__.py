@@ -1,6 +1,7 @@
-"""Files: selections, written whole or not at all."""
+"""Files: tables of embeddings and columns, and selections, written whole or not at all."""
 
 from ._atomic import written_whole
 from ._selection import load_selection, save_selection
+from ._table import Table, open_table
 
-__all__ = ["load_selection", "save_selection", "written_whole"]
+__all__ = ["Table", "load_selection", "open_table", "save_selection", "written_whole"]

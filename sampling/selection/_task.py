@@ -136,7 +136,9 @@ def select(  # noqa: PLR0913  # what a selector knows
     if unknown:
         raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
     seed = _check.seed(options.get("seed", 0))
-    wanted = count_of(budget, size) if budget is not None else int(count or 0)
+    if budget is None and count is None:
+        raise ValueError("budget must be given, a count or a fraction, got None")
+    wanted = int(count or 0) if budget is None else count_of(budget, size)
     kept_anyway = options.get("already_selected")
     already = np.zeros(0, np.int64)
     if kept_anyway is not None and np.size(kept_anyway):

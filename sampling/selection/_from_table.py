@@ -1,0 +1,87 @@
+"""A selector run over a table on disk: what the command line calls."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ..io import Table
+from ..types import Selection
+from ._registry import METHODS
+from ._task import Options
+
+__all__ = ["select_from"]
+
+
+def select_from(
+    table: Table,
+    method: str,
+    budget: float | None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Selection:
+    """Run a selector over a table.
+
+    Parameters
+    ----------
+    table : Table
+        From `sampling.io.open_table`.
+    method : str
+        One of `methods()`.
+    budget : int or float, optional
+    columns : mapping of str to str, optional
+        Argument of the method -> column of the table: what it reads first unless that is the
+        embeddings, and `ids`, `groups`, `labels`, `quality`, ... An argument and a column of one
+        name need no mention if the method cannot do without.
+    settings : mapping, optional
+        Other arguments of the method.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ValueError
+        If there is no such method or column, or the method needs what is not given.
+    TypeError
+        If the method has no such argument.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow, pyarrow.parquet
+    >>> from pathlib import Path
+    >>> from sampling.io import open_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "rows.parquet")
+    ...     pyarrow.parquet.write_table(pyarrow.table({"loss": [0.1, 0.9, 0.5]}), path)
+    ...     select_from(open_table(path), "top", 2, columns={"scores": "loss"}).indices
+    array([1, 2])
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}")
+    entry, chosen = METHODS[method], dict(columns or {})
+    known = inspect.signature(entry.function).parameters
+    first = next(iter(known))
+    allowed = [name for name in (*known, *Options.__annotations__) if name not in {"options"}]
+    for name in (*chosen, *(settings or {})):
+        if name not in allowed or name == "budget":
+            raise TypeError(f"{method} has no argument {name!r}, only {', '.join(allowed)}")
+    arguments: dict[str, Any] = {**(settings or {})}
+    for name, parameter in known.items():
+        needed = parameter.default is inspect.Parameter.empty
+        if name in table.names and needed and name not in arguments:
+            chosen.setdefault(name, name)
+    for name, column in chosen.items():
+        arguments[name] = table.column(column)
+    for name in ("embeddings",):
+        if name in known and name not in arguments and table.embeddings is not None:
+            arguments[name] = table.embeddings
+    if first not in arguments:
+        raise ValueError(
+            f"{method} needs {first}: name a column, {first}=COLUMN, one of {list(table.names)}"
+            if first != "embeddings"
+            else f"{method} needs embeddings, got none in {table.paths[0]}"
+        )
+    data = arguments.pop(first)
+    return entry.function(data, budget, **arguments)

@@ -1,0 +1,130 @@
+"""Tables: one file or shards, and what is refused."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save_file
+
+from sampling.io import open_table
+
+ROWS = np.random.default_rng(0).normal(size=(20, 3))
+
+
+def lists(rows, dtype=np.float32, fixed=True):
+    flat = pa.array(rows.astype(dtype).ravel())
+    if fixed:
+        return pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
+    return pa.ListArray.from_arrays(np.arange(len(rows) + 1) * rows.shape[1], flat)
+
+
+def write(path, rows, **columns):
+    pq.write_table(pa.table({"embedding": lists(rows), **columns}), path)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_npy_is_memory_mapped(tmp_path, dtype):
+    np.save(tmp_path / "rows.npy", ROWS.astype(dtype))
+    table = open_table(tmp_path / "rows.npy")
+    assert isinstance(table.embeddings, np.memmap)
+    assert np.array_equal(table.embeddings, ROWS.astype(dtype))
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_shards_are_numbered_by_name(tmp_path, fixed):
+    for name, part in (("b", ROWS[12:]), ("a", ROWS[:12])):
+        columns = {
+            "embedding": lists(part, fixed=fixed),
+            "name": [f"{name}{i}" for i in range(len(part))],
+        }
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    table = open_table(tmp_path)
+    assert np.array_equal(table.embeddings, ROWS.astype(np.float32))
+    assert table.size == 20
+    assert table.names == ("name",)
+    assert table.column("name")[[0, 12]].tolist() == ["a0", "b0"]
+
+
+def test_safetensors(tmp_path):
+    save_file({"x": ROWS, "y": ROWS[:2]}, tmp_path / "rows.safetensors")
+    assert open_table(tmp_path / "rows.safetensors", embeddings="y").size == 2
+    with pytest.raises(ValueError, match=r"embeddings must name one of the tensors \['x', 'y'\]"):
+        open_table(tmp_path / "rows.safetensors")
+
+
+def test_columns_beside(tmp_path):
+    np.save(tmp_path / "rows.npy", ROWS)
+    pq.write_table(pa.table({"quality": np.arange(20.0)}), tmp_path / "more.parquet")
+    table = open_table(tmp_path / "rows.npy", beside=[tmp_path / "more.parquet"])
+    assert table.column("quality").tolist() == list(range(20))
+    pq.write_table(pa.table({"quality": np.arange(19.0)}), tmp_path / "more.parquet")
+    with pytest.raises(ValueError, match="must have 20 rows, got 19"):
+        open_table(tmp_path / "rows.npy", beside=[tmp_path / "more.parquet"])
+
+
+def test_objects_are_never_unpickled(tmp_path):
+    np.save(tmp_path / "rows.npy", np.array([{}, []], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"must be a whole \.npy file of numbers"):
+        open_table(tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet", "safetensors"])
+def test_files_cut_short_are_refused(tmp_path, suffix):
+    path = tmp_path / f"rows.{suffix}"
+    if suffix == "npy":
+        np.save(path, ROWS)
+    elif suffix == "parquet":
+        write(path, ROWS)
+    else:
+        save_file({"x": ROWS}, path)
+    whole = path.read_bytes()
+    for size in (0, 1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="must be a whole"):
+            open_table(path)
+
+
+def test_uneven_shards_are_refused(tmp_path):
+    write(tmp_path / "a.parquet", ROWS[:5])
+    write(tmp_path / "b.parquet", ROWS[:5, :2])
+    with pytest.raises(ValueError, match="embedding must hold lists of 3 numbers, got others in"):
+        open_table(tmp_path)
+    pq.write_table(pa.table({"embedding": lists(ROWS, np.float64)}), tmp_path / "b.parquet")
+    with pytest.raises(ValueError, match="embedding must be float32 in all files, got float64"):
+        open_table(tmp_path)
+    write(tmp_path / "b.parquet", ROWS, more=np.arange(20))
+    with pytest.raises(ValueError, match="b.parquet must have the columns of a.parquet"):
+        open_table(tmp_path)
+    ragged = pa.array([[1.0, 2.0], [1.0, 2.0], [3.0]])
+    pq.write_table(pa.table({"embedding": ragged}), tmp_path / "c.parquet")
+    with pytest.raises(ValueError, match="lists of .* numbers, got others in .*, row 2"):
+        open_table(tmp_path / "c.parquet")
+
+
+def test_empty_shards_count_nothing(tmp_path):
+    write(tmp_path / "a.parquet", ROWS)
+    write(tmp_path / "b.parquet", ROWS[:0])
+    assert open_table(tmp_path).size == 20
+    write(tmp_path / "a.parquet", ROWS[:0])
+    with pytest.raises(ValueError, match="embedding must not be empty"):
+        open_table(tmp_path)
+
+
+def test_missing_values_are_named(tmp_path):
+    pq.write_table(pa.table({"quality": [1.0, None, 3.0]}), tmp_path / "rows.parquet")
+    table = open_table(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="quality must have no missing values, got none in row 1"):
+        table.column("quality")
+    with pytest.raises(ValueError, match=r"column must be one of \['quality'\], got 'x'"):
+        table.column("x")
+
+
+def test_other_paths(tmp_path):
+    with pytest.raises(FileNotFoundError, match="must exist"):
+        open_table(tmp_path / "absent.npy")
+    (tmp_path / "rows.csv").write_text("1")
+    with pytest.raises(ValueError, match=r"must end in one of \.npy, \.parquet, \.safetensors"):
+        open_table(tmp_path / "rows.csv")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="must hold Parquet files, got none"):
+        open_table(tmp_path / "empty")
