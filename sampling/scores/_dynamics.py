@@ -15,9 +15,9 @@ from .. import _check
 from ..distributed import meet, this_rank, world_size
 from ..errors import StateError
 from ..kernels import _dynamics
-from ..types import Floats, Indices
+from ..types import Indices
 from ._dynamics_reports import Reports
-from ._dynamics_tables import FIELDS, Journal, Tables
+from ._dynamics_tables import FIELDS, Journal, Tables, look
 from ._dynamics_travel import Travelling, check_shapes, host_labels, host_logits, tensors
 from ._table import host_rows, on_device
 
@@ -196,11 +196,10 @@ class TrainingDynamics(Reports):
         return f"indices must be in [0, {self._size}), got {rows[bad]} in row {bad}"
 
     def _land(self, rows: Indices, logits: NDArray[Any], labels: Indices) -> None:
-        observed: Floats = np.empty((_dynamics.COLUMNS, rows.size))
-        skipped = _dynamics.observe(logits, labels, observed)
+        observed, skipped = look(logits, labels)
         if skipped:
             self.num_nonfinite += skipped
-            finite = ~np.isnan(observed[_dynamics.LOSS])
+            finite = ~np.isnan(observed[_dynamics.MARGIN])
             rows, observed = rows[finite], np.ascontiguousarray(observed[:, finite])
         if self._ranks > 1:
             self._journal.append(rows, observed)

@@ -44,7 +44,8 @@ class Reports:
     def never_learned(self) -> NDArray[np.bool_]:
         """Which samples were recorded and never answered right, bool (N,)."""
         reached = self._of("forgetting", "never_learned")["reached"][:, 0]
-        return (reached == 0) & (self.presentations > 0)
+        never: NDArray[np.bool_] = (reached == 0) & (self.presentations > 0)
+        return never
 
     # ------------------------------------------------------------------ means over the run
 
@@ -157,9 +158,8 @@ class Reports:
 
     def _of(self, field: str, asked: str) -> dict[str, NDArray[Any]]:
         if field not in self.fields:
-            raise ValueError(
-                f"fields must include {field!r} for {asked}, got {', '.join(map(repr, self.fields))}"
-            )
+            given = ", ".join(map(repr, self.fields))
+            raise ValueError(f"fields must include {field!r} for {asked}, got {given}")
         return self._settled()
 
     def _mean(

@@ -1,4 +1,4 @@
-"""The histories behind `TrainingDynamics`: a few numbers a sample, and what ranks owe each other."""
+"""The histories behind `TrainingDynamics`: a few numbers a sample, and what ranks exchange."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,19 @@ FIELDS: dict[str, tuple[int, ...]] = {  # field -> what of an observed batch it 
 }
 _LAST = {"entropy": _dynamics.ENTROPY, "margin": _dynamics.PROBABILITY_MARGIN}
 _BLOCK = 2**20  # rows whose presentations travel in one exchange
+
+
+def look(logits: NDArray[Any], labels: Indices) -> tuple[Floats, int]:
+    """Return what a batch of logits says about its labels, and how many rows are not finite.
+
+    logits : float32 or float64 (B, C), labels : int64 (B,) in [0, C) -> float64 (6, B), whose rows
+    are named in `kernels._dynamics`; the margin of a row that is not finite is NaN
+    """
+    below: Floats = np.empty(logits.shape)
+    observed: Floats = np.empty((_dynamics.COLUMNS, labels.size))
+    skipped = _dynamics.lower(logits, labels, below, observed[_dynamics.MARGIN])
+    _dynamics.observe(below, np.exp(below), labels, observed)
+    return observed, skipped
 
 
 class Tables:

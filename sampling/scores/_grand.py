@@ -140,8 +140,8 @@ def _last_layer_squares(
     def loss_of(output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         return loss_fn(output.unsqueeze(0), label.unsqueeze(0))
 
-    by_output = torch.func.vmap(torch.func.grad(loss_of))(outputs, labels)
-    inward = seen[0][0].double().square().sum(1)
+    by_output: torch.Tensor = torch.func.vmap(torch.func.grad(loss_of))(outputs, labels)
+    inward: torch.Tensor = seen[0][0].double().square().sum(1)
     if layer.bias is not None:
         inward = inward + 1.0
     return by_output.double().square().sum(1) * inward

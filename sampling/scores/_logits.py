@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _check
-from ..kernels import _dynamics
+from ..kernels._dynamics import EL2N, ENTROPY, MARGIN, PROBABILITY, PROBABILITY_MARGIN
 from ..types import Floats, Score
+from ._dynamics_tables import look
 from ._dynamics_travel import check_shapes, host_labels, host_logits
 
-_BLOCK = 2**16  # rows observed in one go: 3 MiB of what is thrown away
+_BLOCK = 2**16  # rows looked at in one go: 16 C + 48 bytes each
 
 
 def el2n(logits: ArrayLike, labels: ArrayLike) -> Score:
@@ -37,7 +38,7 @@ def el2n(logits: ArrayLike, labels: ArrayLike) -> Score:
     >>> el2n([[0.0, 0.0], [50.0, 0.0]], [0, 0]).values.round(3)
     array([0.707, 0.   ])
     """
-    return Score(_observed(logits, labels, _dynamics.EL2N), "harder", "el2n")
+    return Score(_observed(logits, labels, EL2N), "harder", "el2n")
 
 
 def entropy(logits: ArrayLike) -> Score:
@@ -60,7 +61,7 @@ def entropy(logits: ArrayLike) -> Score:
     >>> entropy([[3.0, 3.0], [99.0, 0.0]]).values.round(3)
     array([0.693, 0.   ])
     """
-    return Score(_observed(logits, None, _dynamics.ENTROPY), "harder", "entropy")
+    return Score(_observed(logits, None, ENTROPY), "harder", "entropy")
 
 
 def margin(
@@ -95,7 +96,7 @@ def margin(
     array([2.])
     """
     _check.choice("of", of, ("probabilities", "logits"))
-    column = _dynamics.MARGIN if of == "logits" else _dynamics.PROBABILITY_MARGIN
+    column = MARGIN if of == "logits" else PROBABILITY_MARGIN
     return Score(_observed(logits, labels, column), "easier", f"margin of {of}")
 
 
@@ -122,7 +123,7 @@ def confidence(logits: ArrayLike, labels: ArrayLike | None = None) -> Score:
     >>> confidence([[0.0, 0.0], [9.0, 0.0]], [1, 1]).values.round(3)
     array([0.5, 0. ])
     """
-    return Score(_observed(logits, labels, _dynamics.PROBABILITY), "easier", "confidence")
+    return Score(_observed(logits, labels, PROBABILITY), "easier", "confidence")
 
 
 def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
@@ -168,7 +169,7 @@ def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
 
 
 def _observed(logits: ArrayLike, labels: ArrayLike | None, column: int) -> Floats:
-    """Return one column of what `_dynamics.observe` says of each row: float64 (N,)."""
+    """Return one column of what `look` says of each row: float64 (N,)."""
     values = host_logits(_check.host(logits))
     if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] < 2:
         raise ValueError(f"logits must have shape (N, C) with N >= 1, C >= 2, got {values.shape}")
@@ -179,9 +180,9 @@ def _observed(logits: ArrayLike, labels: ArrayLike | None, column: int) -> Float
     found: Floats = np.empty(len(values))
     for start in range(0, len(values), _BLOCK):
         here = slice(start, start + _BLOCK)
-        block: Floats = np.empty((_dynamics.COLUMNS, len(values[here])))
-        if _dynamics.observe(values[here], known[here], block):
-            row = start + int(np.flatnonzero(np.isnan(block[column]))[0])
+        block, skipped = look(values[here], known[here])
+        if skipped:
+            row = start + int(np.flatnonzero(np.isnan(block[MARGIN]))[0])
             bad = values[row][~np.isfinite(values[row])]
             what = bad[0] if bad.size else "a range beyond float64"
             raise ValueError(f"logits must be finite, got {what} in row {row}")
