@@ -17,6 +17,7 @@ from ._inclusion import DRAWS, draw_rows
 from ._inputs import embeddings_of
 from ._order import KINDS, axes_of, halved
 from ._registry import method as listed
+from ._repeats import filled
 from ._task import Options, Picks, Task, select
 from ._whiten import Bad, Rows, rows_of, squared_lengths, whitening
 
@@ -93,8 +94,9 @@ def scores_of_rows(
     if total is None:
         return np.minimum(found, 1.0, out=found)
     if found.any():
-        found *= total / found.sum()
-        found[found > 0] = np.clip(found[found > 0], _LEAST, 1.0)
+        counted = found > 0
+        found = filled(found, counted.astype(np.float64), total)
+        found[counted] = np.maximum(found[counted], _LEAST)
     return found
 
 

@@ -83,7 +83,7 @@ def unimax(sizes: ArrayLike, total: float, *, max_epochs: float = 1.0) -> UniMax
         raise ValueError(f"sizes must not all be 0, got {found.size} zeros")
     total = _check.number("total", total, "(0, inf)")
     ceilings = found * _check.number("max_epochs", max_epochs, "(0, inf)")
-    amounts = _filled(np.ones(found.size), ceilings, total)
+    amounts = filled(np.ones(found.size), ceilings, total)
     epochs = np.divide(amounts, found, out=np.zeros(found.size), where=found > 0)
     shortfall = max(0.0, total - float(ceilings.sum()))
     return UniMax(amounts, amounts / amounts.sum(), epochs, shortfall)
@@ -147,7 +147,7 @@ def repeat_counts(
         )
     if rounding == "largest":
         return share_out(shares, total, np.full(shares.size, cap))
-    exact = _filled(shares, np.where(shares > 0, float(cap), 0.0), float(total))
+    exact = filled(shares, np.where(shares > 0, float(cap), 0.0), float(total))
     counts = np.floor(exact + _SNAP).astype(np.int64)
     left = total - int(counts.sum())
     parts = np.maximum(exact - counts, 0.0)
@@ -170,7 +170,7 @@ def _stepped(parts: Floats, count: int, key: np.uint64) -> Indices:
     return order[np.minimum(np.searchsorted(edges, points, side="right"), order.size - 1)]
 
 
-def _filled(weights: Floats, ceilings: Floats, total: float) -> Floats:
+def filled(weights: Floats, ceilings: Floats, total: float) -> Floats:
     """Return min(ceiling, level * weight) with the level at which they add up to the total.
 
     All ceilings where these add up to less.

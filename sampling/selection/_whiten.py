@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check, _rng
 from ..kernels._keys import keys_of_ids
 from ..types import Floats, Indices
-from ._inputs import embeddings_of
 
 BLOCK = 2**19  # numbers in a block: 4 MiB of float64, which stay in the cache
 WELL = 1e9  # condition of the Gram matrix up to which its leverages are right to 1e-6
@@ -96,9 +95,18 @@ def whitening(
 
 
 def _finite(name: str, rows: Rows, good: bool | np.bool_) -> None:
-    if not good:
-        embeddings_of(name, rows, {})  # names the row
-        raise ValueError(f"{name} must have a finite sum of squares")
+    """Refuse rows whose squares do not add up to a number; the message has the first such row."""
+    if good:
+        return
+    for at, block in blocks(rows):
+        with np.errstate(over="ignore", invalid="ignore"):
+            wrong = ~np.isfinite(np.einsum("nd,nd->n", block, block))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            odd = block[row][~np.isfinite(block[row])]
+            rule, got = ("finite", odd[0]) if odd.size else ("of finite length", "more")
+            raise ValueError(f"{name} must be {rule}, got {got} in row {at.start + row}")
+    raise ValueError(f"{name} must have a finite sum of squares")
 
 
 def _scales(squares: Floats, ridge: float) -> tuple[Indices, Floats]:
