@@ -108,7 +108,9 @@ def _ranked(
     squares = np.square(others - own[:, None]).sum(axis=2)
     if space.spherical:
         squares /= 2.0
-        squares[~others.any(axis=2) | ~own.any(axis=1)[:, None]] = 1.0
+        lost: NDArray[np.bool_] = ~others.any(axis=2)
+        lost |= ~own.any(axis=1)[:, None]
+        squares[lost] = 1.0
     else:
         squares = np.sqrt(squares)
     squares[near == rows[:, None]] = np.inf

@@ -1,6 +1,6 @@
 """Kernels of greedy selection: the farthest row, the row with the most messages, the largest gain.
 
-Callers: selection/_k_center.py, selection/_facility_location.py, selection/_d2.py.
+Callers: selection/_k_center.py, selection/_coverage.py, selection/_d2.py.
 
 Contract, the same for every kernel in this file
     Checked   Rows are finite; places are in range; heaps are ordered by falling value, then by
@@ -12,15 +12,15 @@ Contract, the same for every kernel in this file
     Memory    The caller allocates; heaps, gains and pairs are used up.
     Threads   Serial: what is large is done by BLAS beforehand.
 
-kernel        reads                                  writes             oracle (tests/oracle_geometry.py)
-farthest      distances (n,), keys (n,)              out (T,)           farthest_by_sorting
-look_ahead    rows (T, D), distances, keys (T,)      out (m,)           look_ahead_by_definition
-come_nearer   rows (b, D), dots, centers (P, D)      distances (b,)     nearest_by_definition
-pick_messages neighbours, pull (n, k), before        values, out (m,)   messages_by_scanning
-change_gains  values (b, w), old, new (b,)           gains (w,)         gains_by_definition
-to_distances  rows (b, D), columns (w, D)            values (b, w)      minus_distances_by_definition
-gather_pairs  values (b, n), current (n,)            pairs, lengths     pairs_by_scanning
-pick_gains    pairs (L,), gains (n,)                 current, out (m,)  greedy_on_pairs
+kernel        reads                             writes            oracle (tests/oracle_geometry.py)
+farthest      distances (n,), keys (n,)         out (T,)          farthest_by_sorting
+look_ahead    rows (T, D), distances, keys (T,) out (m,)          look_ahead_by_definition
+come_nearer   rows (b, D), dots, centers (P, D) distances (b,)    nearest_by_definition
+pick_messages neighbours, pull (n, k), before   values, out (m,)  messages_by_scanning
+change_gains  values (b, w), old, new (b,)      gains (w,)        gains_by_definition
+to_distances  rows (b, D), columns (w, D)       values (b, w)     minus_distances
+gather_pairs  values (b, n), current (n,)       pairs, lengths    pairs_by_scanning
+pick_gains    pairs (L,), gains (n,)            current, out (m,) greedy_on_pairs
 """
 
 import numpy as np
@@ -67,9 +67,7 @@ def farthest(distances: Array64, keys: NDArray[np.uint64], out: Places) -> None:
 
 
 @kernel
-def look_ahead(
-    rows: Array64, distances: Array64, keys: NDArray[np.uint64], out: Places
-) -> int:
+def look_ahead(rows: Array64, distances: Array64, keys: NDArray[np.uint64], out: Places) -> int:
     """Pick, among the farthest rows, as long as no other row can be the farthest.
 
     rows      : float64 (T, D)  the T farthest, the farthest first
@@ -301,7 +299,7 @@ def pick_gains(
     starts, lengths    : int64 (n,)  where a candidate's pairs are; lengths shrink
     rows, similarities : (L,)        the pairs; those that cannot gain any more are thrown out
     current            : float32 (n,)  similarity of each row to its pick; raised
-    gains              : float64 (n,)  at least the gain of each; those of picks are exact afterwards
+    gains              : float64 (n,)  at least the gain of each; those of picks become exact
     heap               : int64 (c,)  places that may be picked, by their gains
     out                : int64 (m,)  m <= c
 

@@ -32,14 +32,15 @@ def by_key(task: Task) -> Indices:
 def kept_before(
     task: Task, bad: NDArray[np.bool_] | None, groups: ArrayLike | None = None
 ) -> Indices:
-    """Return the rows kept anyway that can be computed with; with groups those of the task's own."""
+    """Return the rows kept anyway, but bad ones; with groups, those of the task's own."""
     rows = task.already
     if bad is not None:
         rows = rows[~bad[rows]]
     if groups is None or rows.size == 0:
         return rows
     labels = np.asarray(groups)
-    return rows[labels[rows] == labels[task.rows[0]]]
+    own: Indices = rows[labels[rows] == labels[task.rows[0]]]
+    return own
 
 
 def tiles(size: int, dimensions: int) -> Iterator[slice]:
@@ -82,6 +83,6 @@ def power(high: float) -> float:
 def rounding(dimensions: int) -> float:
     """Return e: a float32 square |x - y|^2 from products is off by at most e (|x|^2 + |y|^2).
 
-    Covers rounded inputs and a float32 sum in 8 or more lanes; about 20 times what random data show.
+    Covers rounded inputs and a float32 sum in 8 or more lanes: 20 times what random data show.
     """
     return float(2 * (16 + 4 * dimensions**0.5) * 2.0**-24)

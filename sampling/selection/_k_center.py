@@ -21,9 +21,7 @@ _WIDE = 64  # candidates that are looked at together
 _OFFSET = 16.0  # a mean whose square is this many times the variance is subtracted
 
 
-@method(
-    needs="embeddings", label="recommended", ranked=True, time="N M D", memory="29 N + blocks"
-)
+@method(needs="embeddings", label="recommended", ranked=True, time="N M D", memory="29 N + blocks")
 def k_center(
     embeddings: ArrayLike,
     budget: float,

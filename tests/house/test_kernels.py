@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import oracle_dynamics
+import oracle_geometry
 import oracles
 import pytest
 
@@ -14,7 +15,10 @@ FOLDER = Path(sampling.kernels.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("_*.py") if path.name != "__init__.py")
 TESTS = Path(__file__).parent.parent / "kernels"
 MAX_ARGUMENTS = 8
-ORACLES = {"_dynamics": oracle_dynamics}  # kernel file -> where its oracles are, if elsewhere
+ORACLES = {  # kernel file -> where its oracles are, if elsewhere
+    "_dynamics": oracle_dynamics,
+    "_greedy": oracle_geometry,
+}
 
 # Kernels that only other kernels of the package call, and what they are tested by.
 WITHOUT_A_ROW = {
@@ -22,6 +26,7 @@ WITHOUT_A_ROW = {
     ("_permute", "add_hash"): "one half-round; part of permute_in_integers",
     ("_permute", "pass_through"): "the network without its walk; part of permute_in_integers",
     ("_groups", "deal_pass"): "a window of one shuffle; part of deal_by_walking",
+    ("_greedy", "sift"): "one step of a heap; part of messages_by_scanning, greedy_on_pairs",
     ("_prune", "kept_bytes"): "eight codes of a word; part of kept_by_numpy",
 }
 CONTRACT = ("Callers:", "Contract, the same for every kernel in this file", "Threads")

@@ -1,0 +1,239 @@
+"""Greedy facility location: on all pairs in blocks, on the pairs that can still gain, on a graph.
+
+A gain sums max(0, similarity - current), where current is a row's similarity to its pick. It only
+grows, and a pair below it never counts again. So after a few picks, which take products of all
+pairs in blocks, the pairs that still count are few enough to be kept, and the rest is done on them.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _rng
+from ..clustering import neighbours
+from ..kernels._greedy import SAME, change_gains, gather_pairs, pick_gains, to_distances
+from ..types import Floats, Indices, Scores
+
+__all__ = ["Coverage", "pick_all", "pick_among_samples", "pick_on_graph"]
+
+_ROWS, _COLUMNS = 128, 2048  # of a block: 1 MiB
+_DENSE = 0.125  # the part of all pairs up to which a list is faster than blocks
+_PROBES = 256
+
+
+@dataclass
+class Coverage:
+    """Rows, picks, and how similar each row is to its pick.
+
+    Similarities are half the cosine, or minus the distance: what they are below those of the
+    docstring is `zero`, the same for all.
+    """
+
+    work: Scores  # (n, D); of length 1 under cosine, and made sqrt(1/2)
+    size: int  # rows that may be picked; those behind are picked already
+    count: int
+    cosine: bool
+    scale: float
+    picks: Indices = field(init=False)
+    current: Scores = field(init=False)  # (size,)
+    no_gain: int = 0
+
+    def __post_init__(self) -> None:
+        self.picks = np.empty(self.count, np.int64)
+        if self.cosine:
+            self.work *= np.float32(0.5**0.5)
+        self.squares = np.einsum("nd,nd->n", self.work, self.work)
+        if self.cosine:
+            self.zero = 0.5
+        else:
+            self.zero = 2.0 * float(np.sqrt(self.squares.max())) * (1 + 1e-6)
+        self.current = np.full(self.size, -self.zero, np.float32)
+
+    def cover_before(self) -> None:
+        """Let the rows that are picked already cover what they can."""
+        for row in range(self.size, len(self.work)):
+            np.maximum(self.current, self.similar(row), out=self.current)
+
+    def block(self, rows: NDArray[np.int64] | slice, columns: NDArray[np.int64] | slice) -> Scores:
+        """Return the similarities of rows to columns (b, w)."""
+        left, right = self.work[rows], self.work[columns]
+        values: Scores = left @ right.T
+        if not self.cosine:
+            to_distances(values, left, right, self.squares[rows], self.squares[columns])
+        return values
+
+    def similar(self, place: int) -> Scores:
+        """Return the similarities of one row to all that may be picked (size,)."""
+        values = self.block(slice(place, place + 1), slice(0, self.size))
+        return values.ravel()
+
+    @property
+    def objective(self) -> float:
+        """The sum of similarities covered."""
+        total = float(self.current.sum(dtype=np.float64)) + self.zero * self.size
+        return total / self.scale
+
+
+# ------------------------------------------------------------------ all pairs
+
+
+def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
+    """Make all picks, on blocks and, if `lazy`, on a list of pairs as soon as they fit."""
+    cover.cover_before()
+    room = max(0, max_memory - cover.work.nbytes - 64 * cover.size - 2**25) // 8
+    room = min(room, int(1.1 * _DENSE * cover.size**2) + 2 * cover.size) if lazy else 0
+    open_ = np.ones(cover.size, np.bool_)
+    every = slice(0, cover.size)
+    if cover.cosine and cover.size == len(cover.work):  # nothing is covered: sums of products
+        gains = cover.work @ cover.work.sum(axis=0, dtype=np.float64) + cover.zero * cover.size
+    else:
+        gains = _gains(cover, every, np.arange(cover.size), None, cover.current)
+    for count in range(cover.count):
+        if count and room and _few(cover, open_, room):
+            pairs = _pairs(cover, open_, room)
+            if pairs is not None:
+                _pick_on_pairs(cover, pairs, gains, open_, count)
+                return
+        pick = int(np.where(open_, gains, -np.inf).argmax())
+        cover.no_gain += bool(gains[pick] <= SAME)
+        cover.picks[count], open_[pick] = pick, False
+        similar = cover.similar(pick)
+        better = np.flatnonzero(similar > cover.current)
+        old, new = cover.current[better], similar[better]
+        cover.current[better] = new
+        if count + 1 == cover.count:
+            return
+        if 2 * better.size > cover.size:
+            gains = _gains(cover, every, np.arange(cover.size), None, cover.current)
+        else:
+            gains += _gains(cover, every, better, old, new)
+
+
+def _gains(
+    cover: Coverage, columns: slice, rows: Indices, old: Scores | None, new: Scores
+) -> Floats:
+    """Return by how much the gain of each column changes as rows (r,) go from `old` to `new`.
+
+    Without `old`: the gain itself, of these rows.
+    """
+    before = np.full(rows.size, np.inf, np.float32) if old is None else old
+    gains = np.zeros(columns.stop - columns.start)
+    for start in range(0, rows.size, _ROWS):
+        part = slice(start, start + _ROWS)
+        for first in range(columns.start, columns.stop, _COLUMNS):
+            some = slice(first, min(first + _COLUMNS, columns.stop))
+            to = slice(some.start - columns.start, some.stop - columns.start)
+            change_gains(cover.block(rows[part], some), before[part], new[part], gains[to])
+    return gains
+
+
+def _few(cover: Coverage, open_: NDArray[np.bool_], room: int) -> bool:
+    """Whether the pairs that can still gain seem to fit into `room`."""
+    probes = np.unique(np.linspace(0, cover.size - 1, _PROBES).astype(np.int64))
+    found = 0
+    for first in range(0, cover.size, _COLUMNS):
+        some = slice(first, min(first + _COLUMNS, cover.size))
+        above = cover.block(probes, some) - cover.current[probes, None] > SAME
+        found += int(np.count_nonzero(above[:, open_[some]]))
+    return 1.05 * found / probes.size * cover.size + cover.size <= room
+
+
+Pairs = tuple[Indices, Indices, NDArray[np.int32], Scores]
+
+
+def _pairs(cover: Coverage, open_: NDArray[np.bool_], room: int) -> Pairs | None:
+    """Return starts and lengths (n,), rows and similarities (L,); None if they do not fit."""
+    rows, similarities = np.empty(room, np.int32), np.empty(room, np.float32)
+    starts, lengths = np.zeros(cover.size, np.int64), np.zeros(cover.size, np.int64)
+    places = np.flatnonzero(open_)
+    step = max(1, 2**20 // cover.size)
+    begin = 0
+    for first in range(0, places.size, step):
+        some = places[first : first + step]
+        found = np.empty(some.size, np.int64)
+        values = cover.block(some, slice(0, cover.size))
+        end = gather_pairs(values, cover.current, begin, rows, similarities, found)
+        if end < 0:
+            return None
+        lengths[some] = found
+        starts[some] = begin + np.cumsum(found) - found
+        begin = end
+    return starts, lengths, rows, similarities
+
+
+def _pick_on_pairs(
+    cover: Coverage, pairs: Pairs, gains: Floats, open_: NDArray[np.bool_], count: int
+) -> None:
+    """Make the picks from number `count` on."""
+    heap = np.flatnonzero(open_)
+    heap = heap[np.argsort(-gains[heap], kind="stable")]
+    picks = cover.picks[count:]
+    pick_gains(*pairs, cover.current, gains, heap, picks)
+    cover.no_gain += int(np.count_nonzero(gains[picks] <= SAME))
+
+
+# ------------------------------------------------------------------ samples
+
+
+def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
+    """Make each pick among n / m * `width` random rows."""
+    cover.cover_before()
+    left = np.arange(cover.size)
+    rows = np.arange(cover.size)
+    wanted = max(1, int(np.ceil(cover.size / cover.count * width)))
+    for count in range(cover.count):
+        words = _rng.subkey(key, count)
+        some = min(wanted, left.size)
+        for at in range(some):  # the first places of a shuffle
+            word = _rng.value(words, np.uint64(at))
+            other = at + int(_rng.below(word, np.uint64(left.size - at)))
+            left[at], left[other] = left[other], left[at]
+        tried = np.sort(left[:some])
+        gains = np.zeros(some)
+        never = np.full(_COLUMNS, np.inf, np.float32)
+        for first in range(0, cover.size, _COLUMNS):
+            part = rows[first : first + _COLUMNS]
+            values = cover.block(part, tried)
+            change_gains(values, never[: part.size], cover.current[part], gains)
+        pick = int(tried[gains.argmax()])
+        cover.no_gain += bool(gains.max() <= SAME)
+        cover.picks[count] = pick
+        at = int(np.flatnonzero(left[:some] == pick)[0])
+        left[at] = left[-1]
+        left = left[:-1]
+        np.maximum(cover.current, cover.similar(pick), out=cover.current)
+
+
+# ------------------------------------------------------------------ a graph
+
+
+def pick_on_graph(cover: Coverage, num_neighbours: int) -> None:
+    """Make all picks on the symmetrised graph of nearest neighbours."""
+    n = len(cover.work)
+    graph = neighbours(cover.work, num_neighbours, metric="cosine" if cover.cosine else "euclidean")
+    there = graph.indices >= 0
+    if cover.cosine:
+        values = 1.0 - 0.5 * graph.distances
+        cover.zero = 0.0
+        own = np.float32(1.0)
+    else:
+        longest = float(graph.distances[there].max()) if there.any() else 0.0
+        values = np.float32(longest) - graph.distances
+        cover.zero, own = 0.0, np.float32(longest)
+    columns = np.repeat(np.arange(n), there.sum(axis=1))
+    rows, values = graph.indices[there], values[there]
+    codes = np.concatenate([columns * n + rows, rows * n + columns, np.arange(n) * (n + 1)])
+    values = np.concatenate([values, values, np.full(n, own, np.float32)])
+    codes, first = np.unique(codes, return_index=True)
+    columns, rows, values = codes // n, (codes % n).astype(np.int32), values[first]
+    cover.current = np.zeros(n, np.float32)
+    behind = columns >= cover.size  # a row picked already covers its neighbours
+    np.maximum.at(cover.current, rows[behind], values[behind])
+    lengths = np.bincount(columns, minlength=n).astype(np.int64)
+    starts = np.cumsum(lengths) - lengths
+    gains = np.bincount(columns, weights=values, minlength=n).astype(np.float64)
+    pairs: Pairs = starts, lengths, rows, values
+    open_ = np.arange(n) < cover.size
+    _pick_on_pairs(cover, pairs, gains, open_, 0)
+    cover.current = cover.current[: cover.size]

@@ -1,0 +1,159 @@
+"""Facility location: kept rows such that every row has one that is similar to it."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Floats, Indices, Scores, Selection
+from ._coverage import Coverage, pick_all, pick_among_samples, pick_on_graph
+from ._geometry import by_key, is_cosine, kept_before, tiles, work_rows
+from ._inputs import embeddings_of
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["facility_location"]
+
+
+@method(
+    needs="embeddings",
+    label="recommended",
+    ranked=True,
+    time="N^2 D log M, or N^2 D of a graph",
+    memory="max_memory, or 4 N D + 40 N k",
+    weights="rows nearest to each pick, sum N",
+)
+def facility_location(  # noqa: PLR0913  # each is a choice of the caller
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    metric: str = "cosine",
+    optimizer: str = "lazy",
+    num_neighbours: int | None = None,
+    epsilon: float = 0.01,
+    max_memory: int = 2**30,
+    **options: Unpack[Options],
+) -> Selection:
+    """Keep rows that stand for all: greedily, the one that adds most to the similarity covered.
+
+    The sum over all rows of the similarity to the nearest kept row. Unlike `k_center` it seeks the
+    middle of dense regions and leaves outliers for last.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        Taken as float32.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    metric : {"cosine", "euclidean"}, default "cosine"
+        "cosine": the similarity is (1 + cosine) / 2. "euclidean": c - distance, where c is twice
+        the largest distance to the mean, which no distance exceeds; on a graph its longest edge.
+    optimizer : {"lazy", "naive", "stochastic"}, default "lazy"
+        "lazy" and "naive" make the same picks up to rounding; "naive" keeps the gain of every row
+        up to date all along, and is slower. "stochastic" looks at N / M * log(1 / epsilon) random
+        rows for each pick.
+    num_neighbours : int, optional
+        Compare each row with its k nearest and those to which it is one of them; all others are of
+        similarity 0. By default all pairs.
+    epsilon : float in (0, 1), default 0.01
+        Of "stochastic": a good row is missed with this probability. At 0.9, as elsewhere, the picks
+        are next to random.
+    max_memory : int, default 2**30
+        Bytes for the pairs that can still gain; less is slower. Ignored with `num_neighbours`.
+    **options
+        Those of every selector: see `Options`. Rows already selected (with groups, of the same
+        group) cover what they are similar to.
+
+    Returns
+    -------
+    Selection
+        Ranked (unless "stochastic"). Weights are the number of rows nearest to each pick, and add
+        up to the rows that could be picked. `info` has the "path", the "objective" (the mean
+        similarity of a row to the nearest kept one times the rows), and in "no_gain" how many
+        picks added nothing: copies of others.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, or is a zero vector under cosine, the message names it (or drop it:
+        `on_bad="drop"`); if an argument is out of range.
+
+    Notes
+    -----
+    Order       As picked; ties by a hash of (seed, id). Similarities are float32: rows whose gains
+                agree to 7 digits may change places on another machine.
+    Cost        All pairs: O(N^2 D (1 + log t)) time for the first t picks, made on blocks, until
+                the pairs that can still gain fit into memory; the others on these. Never N x N
+                numbers at a time. On a graph: O(N^2 D) time to build it, O(N k) memory.
+    Gradients   With the weights, the kept rows' gradients stand for those of all.
+    Source      Minoux, 1978, lazy greedy; Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI
+                2015, stochastic greedy. Within 1 - 1/e of the best M rows.
+
+    Examples
+    --------
+    >>> found = facility_location([[0.0], [1.0], [2.0], [8.0], [9.0]], 2, metric="euclidean")
+    >>> found.indices, found.weights
+    (array([2, 3]), array([3., 2.]))
+    """
+    cosine = is_cosine(metric)
+    _check.choice("optimizer", optimizer, ("lazy", "naive", "stochastic"))
+    epsilon = _check.number("epsilon", epsilon, "(0, 1)")
+    max_memory = _check.integer("max_memory", max_memory, 1)
+    if num_neighbours is not None:
+        num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
+        if optimizer != "lazy":
+            raise ValueError(
+                f"optimizer must be 'lazy' where num_neighbours is given, got {optimizer!r}"
+            )
+    rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
+    totals = _Totals("all pairs, in blocks" if num_neighbours is None else "neighbour graph")
+
+    def core(task: Task) -> Picks:
+        order = by_key(task)
+        before = kept_before(task, bad, options.get("groups"))
+        nodes = np.concatenate([task.rows[order], before])
+        work, scale = work_rows(rows, nodes, cosine=cosine)
+        cover = Coverage(work, order.size, task.budget, cosine, scale)
+        if num_neighbours is not None:
+            pick_on_graph(cover, num_neighbours)
+        elif optimizer == "stochastic":
+            pick_among_samples(cover, math.log(1 / epsilon), task.key)
+        else:
+            pick_all(cover, max_memory, lazy=optimizer == "lazy")
+        totals.objective += cover.objective
+        totals.no_gain += cover.no_gain
+        weights = _weights(work[: order.size], cover.picks, cosine)
+        return Picks(order[cover.picks], weights, info=vars(totals).copy())
+
+    arguments: dict[str, Any] = {"metric": metric, "optimizer": optimizer}
+    arguments |= {"num_neighbours": num_neighbours, "epsilon": epsilon, "max_memory": max_memory}
+    found = select(
+        "facility_location", len(rows), budget, options, core, arguments=arguments, bad=bad
+    )
+    if optimizer == "stochastic":  # how many rows it looks at hangs on the budget
+        return replace(found, ranked=False, shorten=None)
+    return found
+
+
+@dataclass
+class _Totals:
+    """What is reported, added up over groups."""
+
+    path: str
+    objective: float = 0.0
+    no_gain: int = 0
+
+
+def _weights(work: Scores, picks: Indices, cosine: bool) -> Floats:
+    """Return how many rows (n, D) are nearest to each pick; the earlier one on a tie."""
+    centers = work[picks]
+    half = 0.0 if cosine else 0.5 * np.einsum("md,md->m", centers, centers)
+    nearest = np.empty(len(work), np.int64)
+    for part in tiles(len(work), max(picks.size, work.shape[1])):
+        nearest[part] = (work[part] @ centers.T - half).argmax(axis=1)
+    nearest[picks] = np.arange(picks.size)  # also of copies
+    return np.bincount(nearest, minlength=picks.size).astype(np.float64)

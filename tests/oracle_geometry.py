@@ -1,0 +1,124 @@
+"""The slow, obvious twins of selection by geometry: everything at once, in float64."""
+
+import numpy as np
+
+
+def squares_of(rows, others):
+    rows, others = np.asarray(rows, np.float64), np.asarray(others, np.float64)
+    return ((rows[:, None] - others[None]) ** 2).sum(axis=2)
+
+
+# ---------------------------------------------------------------------- kernels/_greedy.py
+
+
+def farthest_by_sorting(distances, keys, count):
+    order = sorted(range(len(distances)), key=lambda i: (-distances[i], int(keys[i])))
+    return order[:count]
+
+
+def look_ahead_by_definition(rows, distances, keys, count):
+    """Pick the farthest of all, as long as it is no farther down the ranking than the last was."""
+    distances, picks = list(distances), []
+    limit = (distances[-1], -int(keys[-1]))
+    while len(picks) < count:
+        rank = [(distances[i], -int(keys[i])) for i in range(len(distances))]
+        best = rank.index(max(rank))
+        if distances[best] <= 0 or rank[best] < limit:
+            break
+        picks.append(best)
+        nearer = np.minimum(distances, squares_of(rows, rows[best : best + 1])[:, 0])
+        distances = nearer.tolist()
+        distances[best] = -1.0
+        for pick in picks:
+            distances[pick] = -1.0
+    return picks
+
+
+def nearest_by_definition(rows, centers, distances):
+    return np.minimum(distances, squares_of(rows, centers).min(axis=1))
+
+
+def messages_by_scanning(neighbours, pull, before, values, allowed, count):
+    values, left, picks = values.copy(), set(allowed), []
+    for t in range(len(before) + count):
+        if t < len(before):
+            pick = before[t]
+        else:
+            pick = max(left, key=lambda i: (values[i], -i))
+            left.remove(pick)
+            picks.append(pick)
+        for other, part in zip(neighbours[pick], pull[pick], strict=True):
+            if other >= 0:
+                values[other] -= part * max(values[pick], 0.0)
+    return picks, values
+
+
+def gains_by_definition(values, old, new):
+    wide = values.astype(np.float64)
+    return (np.maximum(wide - new[:, None], 0) - np.maximum(wide - old[:, None], 0)).sum(axis=0)
+
+
+def minus_distances(rows, columns):
+    return -np.sqrt(squares_of(rows, columns))
+
+
+def pairs_by_scanning(values, current):
+    return [[i for i in range(len(current)) if row[i] > current[i]] for row in values]
+
+
+def greedy_on_pairs(similarities, current, count):
+    """Facility location on a matrix (n, c) whose missing similarities are -inf."""
+    current, picks, gains = current.astype(np.float64).copy(), [], []
+    for _ in range(count):
+        gain = np.maximum(similarities - current[:, None], 0).sum(axis=0)
+        gain[picks] = -1
+        pick = int(gain.argmax())
+        picks.append(pick)
+        gains.append(gain[pick])
+        current = np.maximum(current, similarities[:, pick])
+    return picks, gains, current
+
+
+# ---------------------------------------------------------------------- selectors
+
+
+def k_center(rows, count, first):
+    """Picks by definition; ties are for the caller to avoid."""
+    picks = [first]
+    near = squares_of(rows, rows[first : first + 1])[:, 0]
+    while len(picks) < count:
+        near[picks] = -1
+        picks.append(int(near.argmax()))
+        near = np.minimum(near, squares_of(rows, rows[picks[-1]][None])[:, 0])
+    return picks, float(np.sqrt(near.max()))
+
+
+def herding(rows, count, sign=1):
+    """Picks by definition; with sign -1 those of the copy that takes the worst row."""
+    rows = np.asarray(rows, np.float64)
+    mean, picks = rows.mean(axis=0), []
+    for t in range(count):
+        gap = np.linalg.norm((t + 1) * mean - rows[picks].sum(axis=0) - rows, axis=1)
+        gap[picks] = sign * np.inf
+        picks.append(int((sign * gap).argmin()))
+    return picks
+
+
+def similarity(rows, metric):
+    rows = np.asarray(rows, np.float64)
+    if metric == "cosine":
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return (1 + unit @ unit.T) / 2
+    return 2 * np.linalg.norm(rows - rows.mean(axis=0), axis=1).max() + minus_distances(rows, rows)
+
+
+def d2(scores, rows, count, k, gamma):
+    """The card's own version, on a dense matrix."""
+    values = (scores - scores.min()) / (scores.max() - scores.min())
+    gaps = -minus_distances(rows, rows)
+    np.fill_diagonal(gaps, np.inf)
+    near = np.argsort(gaps, axis=1)[:, :k]
+    gaps = np.take_along_axis(gaps, near, 1)
+    gaps /= np.median(gaps)
+    values = values + (np.exp(-gaps) * values[near]).sum(axis=1)
+    return messages_by_scanning(near, np.exp(-gamma * gaps), [], values, range(len(rows)), count)[0]
