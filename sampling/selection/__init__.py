@@ -8,9 +8,15 @@
 
 from ._beta import beta
 from ._budget import count_of, share_out, water_fill
+from ._cluster_sensitivity import cluster_sensitivity
+from ._d2 import d2
+from ._facility_location import facility_location
 from ._from_table import select_from
 from ._gumbel import gumbel
+from ._herding import herding
 from ._inclusion import inclusion_probabilities, pivotal, poisson, systematic
+from ._k_center import k_center
+from ._kmq import cluster_uniform, kmq, reweight_clusters
 from ._leverage import leverage, leverage_scores
 from ._lewis import lewis, lewis_weights, root_leverage, sensitivity_lp
 from ._moderate import moderate
@@ -18,6 +24,7 @@ from ._order import spatial_order
 from ._perplexity import perplexity
 from ._preference_gap import preference_gap
 from ._propagate import propagate
+from ._prototypes import prototypes
 from ._quota import quota
 from ._rank import bottom, top, window
 from ._registry import METHODS as METHODS
@@ -37,9 +44,16 @@ __all__ = [
     "beta",
     "bottom",
     "ccs",
+    "cluster_sensitivity",
+    "cluster_uniform",
     "count_of",
+    "d2",
+    "facility_location",
     "gumbel",
+    "herding",
     "inclusion_probabilities",
+    "k_center",
+    "kmq",
     "leverage",
     "leverage_scores",
     "lewis",
@@ -52,8 +66,10 @@ __all__ = [
     "poisson",
     "preference_gap",
     "propagate",
+    "prototypes",
     "quota",
     "repeat_counts",
+    "reweight_clusters",
     "root_leverage",
     "select",
     "select_from",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sampling.clustering import kmeans
 from sampling.selection import METHODS
 
 N, D = 211, 5
@@ -37,7 +38,27 @@ CALLS = {
     "beta": lambda d, m, **o: METHODS["beta"].function(d.scores, m, confidence=d.confidence, **o),
     "bottom": lambda d, m, **o: METHODS["bottom"].function(d.scores, m, **o),
     "ccs": lambda d, m, **o: METHODS["ccs"].function(d.scores, m, **o),
+    "cluster_sensitivity": lambda d, m, **o: METHODS["cluster_sensitivity"].function(
+        d.embeddings,
+        m,
+        clusters=kmeans(d.embeddings, 1),
+        center_losses=[1.0],
+        holder_constant=0.2,
+        **o,
+    ),
+    "cluster_uniform": lambda d, m, **o: METHODS["cluster_uniform"].function(
+        d.embeddings, m, clusters=1, **o
+    ),
+    "d2": lambda d, m, **o: METHODS["d2"].function(d.scores, m, embeddings=d.embeddings, **o),
+    "facility_location": lambda d, m, **o: METHODS["facility_location"].function(
+        d.embeddings, m, **o
+    ),
     "gumbel": lambda d, m, **o: METHODS["gumbel"].function(d.scores, m, **o),
+    "herding": lambda d, m, **o: METHODS["herding"].function(d.embeddings, m, **o),
+    "k_center": lambda d, m, **o: METHODS["k_center"].function(d.embeddings, m, **o),
+    "kmq": lambda d, m, **o: METHODS["kmq"].function(
+        d.embeddings, m, quality=d.scores, clusters=1, **o
+    ),
     "leverage": lambda d, m, **o: METHODS["leverage"].function(d.embeddings, m, **o),
     "lewis": lambda d, m, **o: METHODS["lewis"].function(d.embeddings, m, **o),
     "moderate": lambda d, m, **o: METHODS["moderate"].function(
@@ -48,6 +69,9 @@ CALLS = {
     "poisson": lambda d, m, **o: METHODS["poisson"].function(d.scores + 0.1, m, **o),
     "preference_gap": lambda d, m, **o: METHODS["preference_gap"].function(
         d.scores, m, rejected=d.rejected, **o
+    ),
+    "prototypes": lambda d, m, **o: METHODS["prototypes"].function(
+        d.embeddings, m, clusters=1, **o
     ),
     "quota": lambda d, m, **o: METHODS["quota"].function(d.scores, m, **o),
     "semdedup": lambda d, m, **o: METHODS["semdedup"].function(
@@ -68,5 +92,7 @@ VARIES = {"poisson": "the number of rows is random by design"}
 SEEDLESS = {
     "ccs": "only its strata are random", "window": "decided by scores alone",
     "top": "decided by scores alone", "bottom": "decided by scores alone",
+    "d2": "only ties are random", "facility_location": "only ties are random",
+    "herding": "only ties are random", "k_center": "only ties are random",
     "moderate": "decided by distances alone", "preference_gap": "decided by scores alone",
 }  # fmt: skip

@@ -1,0 +1,85 @@
+"""Self-supervised prototypes: rows far from, or near to, the center of their cluster."""
+
+from typing import Literal
+
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Selection
+from ._clusters import GivenClusters, clusters_of
+from ._inputs import best, embeddings_of
+from ._registry import method
+from ._task import Options, Picks, Task, select
+
+__all__ = ["prototypes"]
+
+
+@method(
+    needs="embeddings", label="baseline", ranked=True, time="N K D + M log M",
+    memory="4 N D + 80 N bytes",
+)  # fmt: skip
+def prototypes(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    keep: Literal["far", "near"] = "far",
+    clusters: GivenClusters = None,
+    **options: Unpack[Options],
+) -> Selection:
+    """Keep the rows least, or most, like the center of their cluster, by cosine.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        Of a self-supervised model; rows are scaled to length 1.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N.
+    keep : {"far", "near"}, default "far"
+        Far (hard) rows where data is plenty, near (easy) ones where it is scarce: the finding of
+        the paper.
+    clusters : Clustering or int, optional
+        Of spherical k-means, or their number; by default about sqrt(N / 2). The paper takes about
+        as many as there are classes.
+    **options
+        Those of every selector: see `Options`. `groups` and `floor` keep a least share of every
+        class, which the authors need on imbalanced data.
+
+    Returns
+    -------
+    Selection
+        Ranked, without weights. `scores` are the distances sqrt(2 - 2 cos) to the center.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, the message names it.
+
+    Notes
+    -----
+    Order       By distance, ties by a hash of (seed, id).
+    Cost        k-means, then O(N + M log M); 4 N D + 80 N bytes.
+    Gradients   No weights.
+    Source      Sorscher, Geirhos, Shekhar, Ganguli, Morcos, "Beyond neural scaling laws: beating
+                power law scaling via data pruning", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> rows = [[1.0, 0.0], [1.0, 0.1], [1.0, -0.5]]
+    >>> prototypes(rows, 1, clusters=1).indices
+    array([2])
+    """
+    _check.choice("keep", keep, ("far", "near"))
+    rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
+    default = max(1, round((len(rows) / 2) ** 0.5))
+    _, distances, count = clusters_of(rows, bad, clusters, options, default=default, spherical=True)
+
+    def core(task: Task) -> Picks:
+        own = task.of(distances)
+        places = best(own if keep == "far" else -own, task.budget, task.keys)
+        return Picks(places, info={"clusters": count})
+
+    return select(
+        "prototypes", len(rows), budget, options, core, bad=bad, scores=distances,
+        arguments={"keep": keep, "clusters": clusters},
+    )  # fmt: skip
