@@ -220,10 +220,13 @@ def _given(
 ) -> Indices:
     """Return how many rows of each cluster to keep: (K,), adding up to the budget."""
     if shares is None and allocation == "equal":
-        # With fewer rows than clusters, which of them give one is random and not the first ones.
-        order = np.argsort([int(_rng.subkey(task.key, each)) for each in range(sizes.size)])
-        counts = np.zeros(sizes.size, np.int64)
-        counts[order] = water_fill(sizes[order], task.budget)
+        filled = water_fill(sizes, task.budget)
+        level = int(filled[filled < sizes].min()) if (filled < sizes).any() else int(sizes.max())
+        counts = np.minimum(sizes, level)
+        # Who gives one more is random, and not the largest: with M < K it is all that is kept.
+        room = np.flatnonzero(sizes > level)
+        order = np.argsort([int(_rng.subkey(task.key, int(each))) for each in room])
+        counts[room[order[: task.budget - int(counts.sum())]]] += 1
         return counts
     weights = shares if shares is not None else sizes.astype(np.float64)
     if shares is None and allocation == "sqrt":
