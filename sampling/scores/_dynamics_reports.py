@@ -1,5 +1,6 @@
 """What the histories of `TrainingDynamics` say about each sample, as scores with a direction."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..types import Direction, Floats, Score
 Missing = Literal["raise", "nan"]
 
 
-class Reports:
+class Reports(ABC):
     """The half of `TrainingDynamics` that reads.
 
     Each method takes `missing`: what to do about samples without enough presentations, "raise" or
@@ -22,9 +23,9 @@ class Reports:
     window: int
     max_streak: int
 
+    @abstractmethod
     def _settled(self) -> dict[str, NDArray[Any]]:
         """Return the tables by name, complete."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------ what was seen
 
