@@ -9,7 +9,9 @@ def leverage_by_pinv(rows, ridge=0.0):
     if ridge:
         inverse = np.linalg.inv(rows.T @ rows + ridge * np.eye(rows.shape[1]))
         return np.array([row @ inverse @ row for row in rows])
-    return np.array([row @ column for row, column in zip(rows, np.linalg.pinv(rows).T, strict=True)])
+    return np.array(
+        [row @ column for row, column in zip(rows, np.linalg.pinv(rows).T, strict=True)]
+    )
 
 
 def lewis_residual(rows, weights, p):

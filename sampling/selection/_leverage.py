@@ -118,8 +118,10 @@ def leverage(
     """Draw rows in proportion to their leverage, for fits and heads that are linear in them.
 
     With the weights, a squared loss over the kept rows is near that over all rows for every linear
-    model at once, from a few times D log D rows on; drawn pivotally along a k-d order it takes
-    about half as many as drawn one by one.
+    model at once, from a few times D log D rows on; drawn pivotally along a k-d order it took 0.66 to
+    0.95 of the rows that independent draws took (benchmarks/pivotal.py): least where the order is that
+    of the few coordinates behind the columns, which `pivotal(leverage_scores(A), M, embeddings=Z)`
+    does.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from ._budget import share_out
 __all__ = ["UniMax", "repeat_counts", "unimax"]
 
 _SNAP = 1e-9  # nearer than this to a whole number is one
+_TINIEST = 1e-200  # times the largest weight: levels do not overflow
 
 
 class UniMax(NamedTuple):
@@ -147,14 +148,21 @@ def repeat_counts(
         )
     if rounding == "largest":
         return share_out(shares, total, np.full(shares.size, cap))
+    shares = np.where(shares > 0, np.maximum(shares, shares.max() * _TINIEST), 0.0)
     exact = filled(shares, np.where(shares > 0, float(cap), 0.0), float(total))
     counts = np.floor(exact + _SNAP).astype(np.int64)
     left = total - int(counts.sum())
     parts = np.maximum(exact - counts, 0.0)
     parts[parts < _SNAP] = 0.0
-    if left > 0:
+    if left > 0 and parts.any():
         key = _rng.key(_check.seed(seed), 0, "repeat_counts")
         counts[_stepped(parts, left, key)] += 1
+    gap = total - int(counts.sum())  # what rounding left of huge totals
+    if gap:
+        sign = 1 if gap > 0 else -1
+        room = np.flatnonzero((counts < cap) & (shares > 0) if gap > 0 else counts > 0)
+        order = np.argsort(sign * (counts - exact)[room], kind="stable")
+        counts[room[order[: abs(gap)]]] += sign
     return counts
 
 
@@ -175,16 +183,17 @@ def filled(weights: Floats, ceilings: Floats, total: float) -> Floats:
 
     All ceilings where these add up to less.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         reached = np.where(weights > 0, ceilings / weights, 0.0)  # the level that fills each
-    order = np.argsort(reached, kind="stable")
-    below = np.concatenate([[0.0], np.cumsum(ceilings[order])[:-1]])  # full before the j-th is
-    open_ = np.cumsum(weights[order][::-1])[::-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
+        order = np.argsort(reached, kind="stable")
+        reached = reached[order]
+        below = np.concatenate([[0.0], np.cumsum(ceilings[order])[:-1]])  # before the j-th is full
+        open_ = np.cumsum(weights[order][::-1])[::-1]
         levels = (total - below) / open_
-    first = np.flatnonzero((open_ > 0) & (levels < reached[order]))
-    if not first.size:
+    found = np.flatnonzero((open_ > 0) & (levels <= reached))
+    if not found.size:
         return ceilings.copy()
-    level = float(levels[first[0]])
-    filled: Floats = np.minimum(ceilings, level * weights)
-    return filled
+    first = int(found[0])
+    level = max(float(levels[first]), float(reached[first - 1]) if first else 0.0)
+    amounts: Floats = np.minimum(ceilings, level * weights)
+    return amounts

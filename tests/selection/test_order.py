@@ -77,18 +77,17 @@ def test_bad_embeddings_are_dropped_from_pivotal():
 
 
 def test_a_spread_draw_covers_cells_evenly():
-    """100 of 1,600 points of a grid, one expected in each of 100 cells of 16: the variance of the
-    counts is below half of that of a draw along a random order (0.94)."""
-    grid = np.stack(np.meshgrid(np.arange(40.0), np.arange(40.0)), axis=-1).reshape(-1, 2)
-    cells = (grid[:, 0] // 4 * 10 + grid[:, 1] // 4).astype(int)
+    """64 of 1,024 points of a grid, 64 cells of 16 that are parts of the tree: one in each."""
+    grid = np.stack(np.meshgrid(np.arange(32.0), np.arange(32.0)), axis=-1).reshape(-1, 2)
+    cells = (grid[:, 0] // 4 * 8 + grid[:, 1] // 4).astype(int)
 
     def variance(**options):
         counts = [
-            np.bincount(cells[pivotal(np.ones(1600), 100, seed=s, **options).indices], minlength=100)
+            np.bincount(cells[pivotal(np.ones(1024), 64, seed=s, **options).indices], minlength=64)
             for s in range(20)
         ]
         return np.var(counts)
 
-    assert variance() > 0.8
-    assert variance(embeddings=grid) < 0.45
-    assert variance(embeddings=grid, spread="pca") > variance(embeddings=grid)
+    assert variance() > 0.8  # 0.94 by chance
+    assert variance(embeddings=grid) == 0.0
+    assert variance(embeddings=grid, spread="pca") > 0.7

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sampling.selection import repeat_counts, unimax
 
-weights = st.lists(st.floats(0.0, 1e3), min_size=1, max_size=30).filter(lambda w: max(w) > 1e-3)
+weights = st.lists(st.just(0.0) | st.floats(1e-3, 1e3), min_size=1, max_size=30).filter(any)
 
 
 def test_golden_values_of_the_card():
@@ -62,6 +62,28 @@ def test_totals_are_exact_and_caps_kept(shares, total, cap, seed):
         assert not found[np.array(shares) == 0].any()
         exact = np.array(oracle_rows.shares_by_bisection(shares, total, cap))
         assert (np.abs(found - exact) < 1 + 1e-6).all()
+
+
+@pytest.mark.parametrize("tiny", [1e-30, 1e-190, 1e-310, 5e-324])
+def test_weights_next_to_nothing(tiny):
+    for shares, total, cap, expected in (
+        ([1.0, tiny], 1, 1, [1, 0]),
+        ([1.0, tiny], 2, 1, [1, 1]),
+        ([1.0, tiny, 0.0], 5, 3, [3, 2, 0]),
+        ([1.0, 1.0, tiny, tiny], 7, 2, None),
+    ):
+        found = repeat_counts(shares, total, max_repeats=cap)
+        assert found.sum() == total
+        assert expected is None or found.tolist() == expected
+
+
+def test_huge_totals_are_exact():
+    shares = np.random.default_rng(2).uniform(size=1000)
+    for total in (10**12 + 7, 10**15 + 1):
+        for rounding in ("systematic", "largest"):
+            found = repeat_counts(shares, total, max_repeats=2 * 10**12, rounding=rounding)
+            assert found.sum() == total
+            assert found.max() <= 2 * 10**12
 
 
 def test_the_mean_of_many_counts_is_the_exact_share():

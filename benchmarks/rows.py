@@ -1,0 +1,164 @@
+"""Time selection by row: leverage exact and sketched, Lewis weights, orders, propagation.
+
+    python benchmarks/rows.py [--runs 5] [--only leverage]
+
+Ours and the reference run in turn; medians are printed with what the rows are for.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+from harness import Row, bandwidth, human, in_turn, machine
+
+
+def normal(rows: int, width: int) -> np.ndarray:
+    """Return float32 rows, some of them long."""
+    generator = np.random.default_rng(0)
+    found = generator.standard_normal((rows, width), dtype=np.float32)
+    found[: rows // 1000] *= 20
+    return found
+
+
+def by_hand(rows: np.ndarray) -> np.ndarray:
+    """Gram matrix, Cholesky, one triangular solve: the reference of the exact rows."""
+    from scipy.linalg import solve_triangular
+
+    lower = np.linalg.cholesky(rows.T @ rows)
+    moved = solve_triangular(lower, rows.T, lower=True)
+    return np.einsum("dn,dn->n", moved, moved)
+
+
+def leverage_exact(rate: float, runs: int) -> Row:
+    """10^6 x 64, float32, against the same by hand in float32."""
+    from sampling.selection import leverage_scores
+
+    rows = normal(10**6, 64)
+    ours, peer = in_turn(lambda: leverage_scores(rows), lambda: by_hand(rows), runs)
+    true = by_hand(rows.astype(np.float64))
+    notes = {
+        "largest relative error": float(np.abs(leverage_scores(rows) / true - 1).max()),
+        "of the reference": float(np.abs(by_hand(rows) / true - 1).max()),
+    }
+    name = "leverage, 10^6 x 64, exact"
+    aim = "at most 1.3 times the reference's time"
+    limit = 2 * rows.nbytes / rate
+    return Row(name, ours, peer, "Gram + Cholesky in float32", aim, limit, "two reads", notes)
+
+
+def leverage_exact_double(rate: float, runs: int) -> Row:
+    """10^6 x 64, float64 on both sides."""
+    from sampling.selection import leverage_scores
+
+    rows = normal(10**6, 64).astype(np.float64)
+    ours, peer = in_turn(lambda: leverage_scores(rows), lambda: by_hand(rows), runs)
+    name = "leverage, 10^6 x 64 float64, exact"
+    aim = "at most 1.3 times the reference's time"
+    limit = 2 * rows.nbytes / rate
+    return Row(name, ours, peer, "Gram + Cholesky in float64", aim, limit, "two reads")
+
+
+def leverage_sketch(rate: float, runs: int) -> Row:
+    """2 * 10^5 x 1,024 sketched, against exact ones of ours."""
+    from sampling.selection import leverage_scores
+
+    rows = normal(2 * 10**5, 1024)
+    ours, peer = in_turn(
+        lambda: leverage_scores(rows, method="sketch"), lambda: leverage_scores(rows), runs
+    )
+    ratio = leverage_scores(rows, method="sketch") / leverage_scores(rows)
+    notes = {
+        "part of rows at ratio 0.6 to 1.5": float(((ratio > 0.6) & (ratio < 1.5)).mean()),
+        "1 %": float(np.quantile(ratio, 0.01)),
+        "99 %": float(np.quantile(ratio, 0.99)),
+    }
+    name = "leverage, 2 * 10^5 x 1,024, sketched"
+    limit = 2 * rows.nbytes / rate
+    return Row(name, ours, peer, "exact, ours", "3x", limit, "two reads", notes)
+
+
+def leverage_selected(rate: float, runs: int) -> Row:
+    """Time the selector: scores, k-d order and a pivotal draw of 10,000."""
+    from sampling.selection import leverage, leverage_scores
+
+    rows = normal(10**6, 64)
+    ours, peer = in_turn(lambda: leverage(rows, 10_000), lambda: leverage_scores(rows), runs)
+    name = "leverage, 10^6 x 64, 10,000 drawn along a k-d order"
+    return Row(name, ours, peer, "the scores alone", "-", 2 * rows.nbytes / rate, "two reads")
+
+
+def lewis_one(rate: float, runs: int) -> Row:
+    """Lewis weights for p = 1."""
+    from sampling.selection import lewis_weights
+
+    rows = normal(10**5, 64)
+    ours, _ = in_turn(lambda: lewis_weights(rows, 1.0), None, runs)
+    name = "Lewis weights, p = 1, 10^5 x 64"
+    return Row(name, ours, [], "-", "-", 2 * rows.nbytes / rate, "two reads")
+
+
+def order_kd(rate: float, runs: int) -> Row:
+    """Time the order that spreads, of 10^6 rows."""
+    from sampling.selection import spatial_order
+
+    rows = normal(10**6, 64)
+    ours, peer = in_turn(lambda: spatial_order(rows), lambda: spatial_order(rows, "pca"), runs)
+    name = "k-d order, 10^6 x 64"
+    return Row(name, ours, peer, "by one principal component", "-", rows.nbytes / rate, "one read")
+
+
+def propagated(rate: float, runs: int) -> Row:
+    """Weights of 1,000 rows to 10^5, against scikit-learn's neighbours."""
+    from sklearn.neighbors import NearestNeighbors
+
+    from sampling.selection import propagate
+
+    rows = normal(10**5, 64)
+    core, weights = np.arange(0, 10**5, 100), np.ones(1000)
+
+    def peer_work() -> object:
+        return NearestNeighbors(n_neighbors=5, algorithm="brute").fit(rows[core]).kneighbors(rows)
+
+    ours, peer = in_turn(lambda: propagate(core, weights, rows), peer_work, runs)
+    name = "propagate, 10^5 x 64, core set of 1,000"
+    return Row(name, ours, peer, "scikit-learn: neighbours alone", "-", rows.nbytes / rate)
+
+
+ROWS: tuple[Callable[[float, int], Row], ...] = (
+    leverage_exact,
+    leverage_exact_double,
+    leverage_sketch,
+    leverage_selected,
+    lewis_one,
+    order_kd,
+    propagated,
+)
+
+
+def main() -> None:
+    """Run the rows and print them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    rate = bandwidth()
+    for measure in ROWS:
+        if given.only not in measure.__name__:
+            continue
+        row = measure(rate, given.runs)
+        if given.json:
+            print(json.dumps({**vars(row), "machine": machine()}))
+            continue
+        peer = f"{human(median(row.peer))} ({row.peer_name})" if row.peer else "-"
+        notes = ", ".join(f"{key} {value:.3g}" for key, value in row.notes.items())
+        faster = "" if row.ratio is None else f", {row.ratio:.2f}x"
+        print(f"{row.name}: {human(median(row.ours))}; {peer}{faster}; {notes}")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
