@@ -32,7 +32,8 @@ Array32 = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-SAME = 2.0**-22  # similarities of numbers about 1 that differ by less are those of copies
+# Copies seem to differ by less, as a product is rounded otherwise in another block.
+SAME = np.float32(2.0**-20)
 CANCELS = 0.05  # below this part of |x|^2 + |y|^2 a float32 square is computed again
 
 
@@ -209,7 +210,7 @@ def pick_messages(
 
 @kernel
 def change_gains(values: Array32, old: Array32, new: Array32, gains: Array64) -> None:
-    """Add max(0, value - new) - max(0, value - old) to the gain of each column.
+    """Add max(0, value - new) - max(0, value - old) to the gain of each column, but for `SAME`.
 
     values : float32 (b, w)  similarity of rows to columns
     old    : float32 (b,)    of each row to its pick, or infinity where it had not been counted
@@ -220,7 +221,8 @@ def change_gains(values: Array32, old: Array32, new: Array32, gains: Array64) ->
     for i in range(values.shape[0]):
         before, after = old[i], new[i]
         for j in range(gains.size):
-            gains[j] += max(values[i, j] - after, zero) - max(values[i, j] - before, zero)
+            more, less = values[i, j] - after, values[i, j] - before
+            gains[j] += (more if more > SAME else zero) - (less if less > SAME else zero)
 
 
 @kernel

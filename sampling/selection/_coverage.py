@@ -89,6 +89,7 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
         gains = cover.work @ cover.work.sum(axis=0, dtype=np.float64) + cover.zero * cover.size
     else:
         gains = _gains(cover, every, np.arange(cover.size), None, cover.current)
+    drift = 0.0  # of gains that were brought up to date by differences
     for count in range(cover.count):
         if count and room and _few(cover, open_, room):
             pairs = _pairs(cover, open_, room)
@@ -96,7 +97,13 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
                 _pick_on_pairs(cover, pairs, gains, open_, count)
                 return
         pick = int(np.where(open_, gains, -np.inf).argmax())
-        cover.no_gain += bool(gains[pick] <= SAME)
+        if gains[pick] <= drift:
+            gains = _gains(cover, every, np.arange(cover.size), None, cover.current)
+            drift, pick = 0.0, int(np.where(open_, gains, -np.inf).argmax())
+        if gains[pick] <= 0.0:
+            left = np.flatnonzero(open_)[: cover.count - count]
+            cover.picks[count:], cover.no_gain = left, cover.no_gain + left.size
+            return
         cover.picks[count], open_[pick] = pick, False
         similar = cover.similar(pick)
         better = np.flatnonzero(similar > cover.current)
@@ -105,9 +112,10 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
         if count + 1 == cover.count:
             return
         if 2 * better.size > cover.size:
-            gains = _gains(cover, every, np.arange(cover.size), None, cover.current)
+            gains, drift = _gains(cover, every, np.arange(cover.size), None, cover.current), 0.0
         else:
             gains += _gains(cover, every, better, old, new)
+            drift += float(SAME) * better.size
 
 
 def _gains(
@@ -186,8 +194,8 @@ def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
         words = _rng.subkey(key, count)
         some = min(wanted, left.size)
         for at in range(some):  # the first places of a shuffle
-            word = _rng.value(words, np.uint64(at))
-            other = at + int(_rng.below(word, np.uint64(left.size - at)))
+            word = _rng.subkey(words, at)
+            other = at + int(_rng.uniform(word) * (left.size - at))
             left[at], left[other] = left[other], left[at]
         tried = np.sort(left[:some])
         gains = np.zeros(some)
@@ -222,9 +230,9 @@ def pick_on_graph(cover: Coverage, num_neighbours: int) -> None:
         values = np.float32(longest) - graph.distances
         cover.zero, own = 0.0, np.float32(longest)
     columns = np.repeat(np.arange(n), there.sum(axis=1))
-    rows, values = graph.indices[there], values[there]
-    codes = np.concatenate([columns * n + rows, rows * n + columns, np.arange(n) * (n + 1)])
-    values = np.concatenate([values, values, np.full(n, own, np.float32)])
+    others, values = graph.indices[there], values[there]
+    codes = np.concatenate([columns * n + others, others * n + columns, np.arange(n) * (n + 1)])
+    values = np.concatenate([values, values, np.full(n, own, np.float32)]).astype(np.float32)
     codes, first = np.unique(codes, return_index=True)
     columns, rows, values = codes // n, (codes % n).astype(np.int32), values[first]
     cover.current = np.zeros(n, np.float32)

@@ -95,9 +95,10 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
 
     Examples
     --------
-    >>> found = facility_location([[0.0], [1.0], [2.0], [8.0], [9.0]], 2, metric="euclidean")
+    >>> rows = [[0.0], [1.0], [2.0], [3.0], [8.0], [9.0], [11.0]]
+    >>> found = facility_location(rows, 2, metric="euclidean")
     >>> found.indices, found.weights
-    (array([2, 3]), array([3., 2.]))
+    (array([3, 5]), array([4., 3.]))
     """
     cosine = is_cosine(metric)
     _check.choice("optimizer", optimizer, ("lazy", "naive", "stochastic"))

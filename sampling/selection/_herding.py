@@ -55,7 +55,7 @@ def herding(embeddings: ArrayLike, budget: float, **options: Unpack[Options]) ->
     Examples
     --------
     >>> herding([[0.0], [1.0], [2.0], [3.0], [9.0]], 3).indices
-    array([3, 2, 4])
+    array([3, 2, 1])
     """
     rows, bad = embeddings_of("embeddings", embeddings, options)
     info = {"moment_error": 0.0}
