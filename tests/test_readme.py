@@ -160,3 +160,19 @@ def test_a_restart_in_mid_epoch(task):
     again = ClassBalancedSampler(dataset.tensors[1])
     again.load_state_dict(state)
     assert list(again) == whole[24:]
+
+
+def table_of_selectors():
+    """Needs, label and whether `head` serves smaller budgets, by method."""
+    from sampling.selection import methods
+
+    rows = ["| Selector | Reads | Label | Smaller budgets | Weights |", "|---|---|---|---|---|"]
+    for each in methods().values():
+        head = "`head`" if each.ranked else "select again"
+        rows.append(f"| `{each.name}` | {each.needs} | {each.label} | {head} | {each.weights} |")
+    return "\n".join(rows)
+
+
+def test_the_table_of_selectors_is_that_of_the_registry():
+    printed = TEXT.split("<!-- selectors: sampling.selection.methods() -->")[1]
+    assert printed.split("<!-- end of selectors -->")[0].strip() == table_of_selectors()
