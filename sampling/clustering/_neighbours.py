@@ -108,9 +108,8 @@ def _ranked(
     squares = np.square(others - own[:, None]).sum(axis=2)
     if space.spherical:
         squares /= 2.0
-        lost: NDArray[np.bool_] = ~others.any(axis=2)
-        lost |= ~own.any(axis=1)[:, None]
-        squares[lost] = 1.0
+        squares[np.einsum("qcd,qcd->qc", others, others) == 0.0] = 1.0
+        squares[np.einsum("qd,qd->q", own, own) == 0.0] = 1.0
     else:
         squares = np.sqrt(squares)
     squares[near == rows[:, None]] = np.inf

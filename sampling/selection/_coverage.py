@@ -17,7 +17,7 @@ from ..types import Floats, Indices, Scores
 
 __all__ = ["Coverage", "pick_all", "pick_among_samples", "pick_on_graph"]
 
-_ROWS, _COLUMNS = 128, 2048  # of a block: 1 MiB
+_ROWS, _COLUMNS = 256, 4096  # of a block: 4 MiB
 _DENSE = 0.125  # the part of all pairs up to which a list is faster than blocks
 _PROBES = 256
 
