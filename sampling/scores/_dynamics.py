@@ -231,8 +231,8 @@ class TrainingDynamics(Reports):
         -------
         dict
             "arguments", JSON values that `load_state_dict` compares; "num_nonfinite", int; and
-            "arrays", numpy arrays by name. They are views: copy or write them before the next
-            `update`.
+            "arrays", numpy arrays by name. They are views, columns of one table: copy or write
+            them before the next `update`.
         """
         arrays = dict(self._settled())
         return {"arguments": self._arguments(), "num_nonfinite": self.num_nonfinite,
@@ -335,11 +335,12 @@ def _write(state: Mapping[str, Any], path: Path) -> None:
     """Write a state beside its place, and move it there."""
     from safetensors.numpy import save_file
 
+    arrays = {name: np.ascontiguousarray(array) for name, array in state["arrays"].items()}
     text = json.dumps({key: state[key] for key in ("arguments", "num_nonfinite")}, sort_keys=True)
-    header = {_HEADER: text, "checksum": _checksum(text, state["arrays"])}
+    header = {_HEADER: text, "checksum": _checksum(text, arrays)}
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(dict(state["arrays"]), beside, metadata=header)
+        save_file(arrays, beside, metadata=header)
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
@@ -364,8 +365,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return what tells a damaged file; the arrays are contiguous."""
     digest = hashlib.blake2b(text.encode(), digest_size=8)
     for name in sorted(arrays):
         digest.update(f"{name}{arrays[name].dtype.str}{arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).view(np.uint8).data)
+        digest.update(arrays[name].view(np.uint8).data)
     return digest.hexdigest()
