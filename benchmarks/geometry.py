@@ -174,7 +174,10 @@ def main() -> None:
         spread = " ".join(human(each) for each in row.ours)
         against = f", {row.peer_name} {' '.join(map(human, row.peer))}" if row.peer else ""
         ratio = f", {row.ratio:.3g}x" if row.ratio else ""
-        print(f"{row.name}: {middle} ({spread}){against}{ratio}; aim {row.aim}; {row.notes}")
+        print(
+            f"{row.name}: {middle} ({spread}){against}{ratio}; aim {row.aim}; {row.notes}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
