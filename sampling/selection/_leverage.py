@@ -118,10 +118,9 @@ def leverage(
     """Draw rows in proportion to their leverage, for fits and heads that are linear in them.
 
     With the weights, a squared loss over the kept rows is near that over all rows for every linear
-    model at once, from a few times D log D rows on; drawn pivotally along a k-d order it took 0.66 to
-    0.95 of the rows that independent draws took (benchmarks/pivotal.py): least where the order is that
-    of the few coordinates behind the columns, which `pivotal(leverage_scores(A), M, embeddings=Z)`
-    does.
+    model at once, from a few times D log D rows on. Drawn pivotally along a k-d order, polynomials
+    took 0.7 to 0.95 of the rows of independent draws (benchmarks/pivotal.py); least along an order
+    of the few coordinates Z behind the columns: `pivotal(leverage_scores(A), M, embeddings=Z)`.
 
     Parameters
     ----------

@@ -5,7 +5,8 @@ budget out over sources as evenly as a cap on epochs lets it. Both raise one lev
 ceilings: amount_i = min(ceiling_i, level * weight_i).
 """
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +21,8 @@ _SNAP = 1e-9  # nearer than this to a whole number is one
 _TINIEST = 1e-200  # times the largest weight: levels do not overflow
 
 
-class UniMax(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class UniMax:
     """How much of each source to use.
 
     Attributes
