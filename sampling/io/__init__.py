@@ -1,6 +1,6 @@
 """Files: tables of embeddings and columns, and selections, written whole or not at all."""
 
-from ._atomic import written_whole
+from .._files import written_whole
 from ._selection import load_selection, save_selection
 from ._table import Table, open_table
 

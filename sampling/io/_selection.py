@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .._files import written_whole
 from ..types import Selection
-from ._atomic import written_whole
 
 __all__ = ["load_selection", "save_selection"]
 

@@ -1,6 +1,6 @@
 """Kernel that decides which near copies are kept, one row after another.
 
-Callers: selection/_semdedup.py.
+Callers: selection/_copies.py.
 
 Contract, the same for every kernel in this file
     Checked   Pairs are (earlier, later) by rank, grouped by the later one; starts has n + 1 entries.

@@ -5,7 +5,6 @@ the running epoch and the scores that the next one will be made from.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
+from .._files import written_whole
 from ..distributed import this_rank
 from ..errors import StateError
 from ._base import EpochSampler
@@ -156,14 +156,8 @@ def _write(full: Mapping[str, Any], path: Path) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in full["arrays"].items()}
     text = json.dumps({"state": full["state"], "notes": full["notes"]}, sort_keys=True)
     header = {_HEADER: text, "checksum": _checksum(text, arrays)}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path) as beside:
         save_file(arrays, beside, metadata=header)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def load_state(sampler: AnySampler, path: str | Path) -> None:

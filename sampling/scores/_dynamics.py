@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._files import written_whole
 from ..distributed import meet, this_rank, world_size
 from ..errors import StateError
 from ..kernels import _dynamics
@@ -338,14 +338,8 @@ def _write(state: Mapping[str, Any], path: Path) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in state["arrays"].items()}
     text = json.dumps({key: state[key] for key in ("arguments", "num_nonfinite")}, sort_keys=True)
     header = {_HEADER: text, "checksum": _checksum(text, arrays)}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path) as beside:
         save_file(arrays, beside, metadata=header)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import spawn
 
+from .._files import written_whole
 from .._optional import require
 from ._legs import EXTRAS, LOADERS, WHERE, Leg, Trip
 from ._ours import SAMPLERS, AnySampler
@@ -228,6 +229,5 @@ def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     rows = [{**asdict(case), "problem": text} for case, text in found.items()]
     versions = {name: version(name) for name in _VERSIONS}
     text = json.dumps({"versions": versions, "cells": rows}, indent=1)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
+    with written_whole(path) as beside:
+        beside.write_text(text + "\n", encoding="utf-8")

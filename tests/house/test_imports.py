@@ -11,7 +11,7 @@ import sampling
 ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-BASE = {"errors", "types", "_check", "_rng", "_numba", "_optional"}
+BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,

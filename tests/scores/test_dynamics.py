@@ -7,6 +7,7 @@ import torch
 from oracle_dynamics import histories, scores_of
 from two_ranks import on_two_ranks
 
+from sampling import _files
 from sampling.errors import StateError
 from sampling.scores import TrainingDynamics, mean_scores
 from sampling.scores import _dynamics as module
@@ -384,7 +385,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "dynamics"
     recorded(run_of()).save(path)
     before = path.read_bytes()
-    monkeypatch.setattr(module.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(_files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         recorded(run_of(seed=1)).save(path)
     assert [each.name for each in tmp_path.iterdir()] == ["dynamics"]
