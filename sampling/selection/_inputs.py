@@ -54,17 +54,20 @@ def embeddings_of(
     bad = np.zeros(len(array), np.bool_)
     step = max(1, BLOCK // array.shape[1])
     for start in range(0, len(array), step):
-        block = np.asarray(array[start : start + step], np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+            block = np.asarray(array[start : start + step], np.float32)
             squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
         bad[start : start + step] = ~np.isfinite(squares) | (cosine & (squares < 1e-24))
     if not bad.any():
         return array, None
     if not on_bad(options):
         row = int(np.flatnonzero(bad)[0])
-        found = np.asarray(array[row], np.float64)
-        wrong = found[~np.isfinite(found)]
-        rule, got = ("finite", wrong[0]) if wrong.size else ("longer than 1e-12", "a zero vector")
+        with np.errstate(over="ignore"):
+            wrong = ~np.isfinite(np.asarray(array[row], np.float32))
+        rule, got = "longer than 1e-12", "a zero vector"
+        if wrong.any():
+            got = array[row][wrong][0]
+            rule = "finite as float32" if np.isfinite(got) else "finite"
         raise ValueError(f"{name} must be {rule}, got {got} in row {row} ({bad.sum()} such rows)")
     return array, bad
 

@@ -67,7 +67,7 @@ def leverage_scores(
     Notes
     -----
     Cost        "gram": O(N D^2) time, two passes; "auto" one more where it turns to "qr": two, and
-                about 3 times the time. "sketch": O(N D + D^3) and 64 N D, two passes. Memory is
+                up to 10 times the time. "sketch": O(N D + D^3) and 64 N D, two passes. Memory is
                 O(D^2), and 8 * 16 D^2 bytes for the sketch, beside the result and blocks of 4 MiB.
     Source      Drineas, Magdon-Ismail, Mahoney, Woodruff, "Fast approximation of matrix coherence
                 and statistical leverage", JMLR 2012; the sketch by Clarkson, Woodruff, "Low rank
