@@ -3,7 +3,7 @@
 Callers: selection/_copies.py.
 
 Contract, the same for every kernel in this file
-    Checked   Pairs are (earlier, later) by rank, grouped by the later one; starts has n + 1 entries.
+    Checked   Pairs are (earlier, later) by rank, grouped by the later one.
     Sizes     n = rows in order of rank, p = pairs.
     Types     Ranks int64, similarities float32.
     Random    None.

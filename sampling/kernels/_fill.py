@@ -10,8 +10,8 @@ Contract, the same for every kernel in this file
     Memory    The caller allocates all arrays.
     Threads   Serial: each row needs what those before it left.
 
-kernel        reads                             writes                 time  oracle (tests/oracles.py)
-take_fitting  order (m,), costs, codes (n,)     room (G,), taken (n,)  O(m)  take_by_walking
+kernel        reads                       writes                 time  oracle (tests/oracles.py)
+take_fitting  order (m,), costs, codes    room (G,), taken (n,)  O(m)  take_by_walking
 """
 
 import numpy as np

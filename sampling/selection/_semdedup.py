@@ -99,7 +99,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     --------
     >>> rows = [[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]]
     >>> semdedup(rows, threshold=0.99, quality=[1.0, 2.0, 3.0]).indices
-    array([1, 2])
+    array([2, 1])
     """
     limit = _checked(budget, threshold, rule, keep, quality, labels, num_assignments)
     rows, bad = embeddings_of("embeddings", embeddings, options)
