@@ -1,7 +1,7 @@
 """Which samples to use, how often, in what order and with what weight, for PyTorch.
 
 sampling.samplers      what to draw next: samplers for `DataLoader`
-sampling.scores        how hard each sample is: the score table; how often each was trained on
+sampling.scores        how hard each sample is: training dynamics, GraNd, the score table
 sampling.clustering    k-means on faiss, seeded and checked
 sampling.selection     which samples to keep: coresets and pruning, one signature for all
 sampling.io            files: selections, written whole or not at all

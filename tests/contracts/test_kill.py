@@ -114,17 +114,21 @@ def test_killed_and_resumed_it_is_the_same_run(script, tmp_path):
 @scripts
 @pytest.mark.distributed
 def test_two_processes_killed_go_on_as_two_and_as_one(script, tmp_path):
+    """As one where nothing but the loop is between: each framework's own tests change ranks too."""
     whole, two, one = (tmp_path / name for name in ("whole", "two", "one"))
     finish(start(script, whole, 2, "--float32"))
     batch = killed_somewhere(script, two, 2, "--float32")
-    shutil.copytree(two, one)
+    if script == "plain.py":
+        shutil.copytree(two, one)
+        finish(start(script, one, 1, "--float32"))
     finish(start(script, two, 2, "--float32"))
-    finish(start(script, one, 1, "--float32"))
 
     assert trained(two, 2) == trained(whole, 2), f"at batch {batch}"
     expected = weights(whole)
     for name, found in weights(two).items():
         assert np.array_equal(found, expected[name]), f"{name}, at batch {batch}"
+    if script != "plain.py":
+        return
 
     by_both, alone = together(trained(whole, 2)), together(trained(one, 1))
     later = {place for place, samples in alone.items() if len(samples) == len(by_both[place])}
