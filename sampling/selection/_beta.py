@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from .. import _check
 from ..types import Selection
 from ._gumbel import noise
-from ._inputs import AnyScores, best, scores_of
+from ._inputs import AnyScores, best, either, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
@@ -79,7 +79,7 @@ def beta(
     values, bad = scores_of("scores", scores, options, "harder")
     sure, worse = scores_of("confidence", confidence, options)
     _check.same_length("confidence", sure, "scores", values.size)
-    bad = worse if bad is None else bad if worse is None else bad | worse
+    bad = either(bad, worse)
     for name, array, high in (("scores", values, np.inf), ("confidence", sure, 1.0)):
         outside = np.flatnonzero((array < 0) | (array > high))
         if outside.size:

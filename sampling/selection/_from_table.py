@@ -74,9 +74,8 @@ def select_from(
             chosen.setdefault(name, name)
     for name, column in chosen.items():
         arguments[name] = table.column(column)
-    for name in ("embeddings",):
-        if name in known and name not in arguments and table.embeddings is not None:
-            arguments[name] = table.embeddings
+    if "embeddings" in known and table.embeddings is not None:
+        arguments.setdefault("embeddings", table.embeddings)
     if first not in arguments:
         raise ValueError(
             f"{method} needs {first}: name a column, {first}=COLUMN, one of {list(table.names)}"

@@ -72,6 +72,15 @@ def embeddings_of(
     return array, bad
 
 
+def either(
+    one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Return the rows that are bad in one input or the other; None stands for none."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one | other
+
+
 def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
     """Return the places of the `count` highest values, the highest first, ties by the lower key.
 

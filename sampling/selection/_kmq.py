@@ -11,7 +11,7 @@ from ..types import Floats, Indices, Selection
 from ._budget import share_out, water_fill
 from ._clusters import GivenClusters, clusters_of
 from ._gumbel import noise
-from ._inputs import AnyScores, embeddings_of, scores_of
+from ._inputs import AnyScores, either, embeddings_of, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
@@ -153,7 +153,7 @@ def kmq(
     rows, bad = embeddings_of("embeddings", embeddings, options)
     values, worse = scores_of("quality", quality, options, "keep")
     _check.same_length("quality", values, "embeddings", len(rows))
-    bad = worse if bad is None else bad if worse is None else bad | worse
+    bad = either(bad, worse)
     if weighting == "linear" and (values < 0).any():
         row = int(np.flatnonzero(values < 0)[0])
         raise ValueError(f"quality must be >= 0 if linear, got {values[row]} in row {row}")

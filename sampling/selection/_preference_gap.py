@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from .. import _check
 from ..types import Selection
-from ._inputs import best, scores_of
+from ._inputs import best, either, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
@@ -70,7 +70,7 @@ def preference_gap(
     one, bad = scores_of("chosen", chosen, options)
     other, worse = scores_of("rejected", rejected, options)
     _check.same_length("rejected", other, "chosen", one.size)
-    bad = worse if bad is None else bad if worse is None else bad | worse
+    bad = either(bad, worse)
     gaps = one - other
 
     def core(task: Task) -> Picks:

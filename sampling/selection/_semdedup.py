@@ -16,7 +16,7 @@ from ..clustering import Clustering, kmeans
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
 from ._copies import Copies, find_copies, unit
-from ._inputs import AnyScores, best, embeddings_of, scores_of
+from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, keys_for, select
 
@@ -107,7 +107,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     if quality is not None:
         order, worse = scores_of("quality", quality, options, "keep")
         _check.same_length("quality", order, "embeddings", len(rows))
-        bad = worse if bad is None else bad if worse is None else bad | worse
+        bad = either(bad, worse)
     good = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)
     where = _clusters(rows[good] if bad is not None else rows, clusters, labels, good, options)
     rank = _rank(where, good, len(rows), order, options)

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from .. import _check, _rng
 from ..types import Floats, Selection
 from ._budget import water_fill
-from ._inputs import AnyScores, best, scores_of
+from ._inputs import AnyScores, best, either, scores_of
 from ._registry import method
 from ._task import Keys, Options, Picks, Task, select
 
@@ -141,7 +141,7 @@ def ccs(
     if margins is not None:
         hard, worse = scores_of("margins", margins, options, "harder")
         _check.same_length("margins", hard, "scores", values.size)
-        bad = worse if bad is None else bad if worse is None else bad | worse
+        bad = either(bad, worse)
 
     def core(task: Task) -> Picks:
         size = task.rows.size
