@@ -265,3 +265,14 @@ def test_scores_say_what_high_means():
     with pytest.raises(ValueError, match="higher_is must be 'harder' or its opposite, got 'keep'"):
         ccs(Score(values, "keep", "quality"), 3)
     assert quota(Score(values, "drop"), 3).indices.tolist() == [0, 1, 2]
+
+
+def test_a_row_that_is_bad_in_either_input_is_dropped():
+    scores, margins, fine = np.arange(20.0), np.arange(20.0), np.arange(20.0)
+    scores[3], margins[7] = np.nan, np.nan
+    left = [row for row in range(20) if row not in (3, 7)]
+    found = ccs(scores, 18, margins=margins, on_bad="drop")
+    assert sorted(found.indices) == left
+    assert sorted(preference_gap(scores, 18, rejected=margins, on_bad="drop").indices) == left
+    assert 3 not in ccs(scores, 19, margins=fine, on_bad="drop").indices
+    assert 7 not in ccs(fine, 19, margins=margins, on_bad="drop").indices
