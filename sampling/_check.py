@@ -7,13 +7,16 @@ half-open, as in the messages: `rank must be in [0, 8), got 8`.
 import math
 import operator
 from collections.abc import Iterable, Sized
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._rows import Rows
+
 MAX_SIZE = 2**62
 _SMALL = 2.0**-900
+_NUMBERS = 2**22  # of embeddings, looked at together
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -118,24 +121,57 @@ def same_length(name: str, array: Sized, other: str, length: int) -> None:
         raise ValueError(f"{name} must have the length of {other}, {length}, got {len(array)}")
 
 
-def embeddings(name: str, values: ArrayLike) -> NDArray[np.float32]:
-    """Return `values` as a C-contiguous float32 matrix (N, D) without NaN or infinity."""
+def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return embeddings (N, D) as they are stored, in memory or as `Rows` on disk."""
     array = host(values)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    with np.errstate(invalid="ignore", over="ignore"):  # what overflows is refused below
-        array = np.ascontiguousarray(array, dtype=np.float32)
-        suspect = not math.isfinite(float(np.abs(array).max()))
-    if suspect:
-        bad = ~np.isfinite(array).all(axis=1)
-        row = int(np.flatnonzero(bad)[0])
-        found = array[row][~np.isfinite(array[row])][0]
-        raise ValueError(
-            f"{name} must be finite, got {found} in row {row} ({int(bad.sum())} bad rows)"
-        )
     return array
+
+
+def embeddings(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return embeddings (N, D) as they are stored, none NaN or infinite as float32."""
+    array = matrix(name, values)
+    bad = bad_rows(array)
+    if bad is not None:
+        refuse_rows(name, array, bad)
+    return array
+
+
+def bad_rows(array: NDArray[Any], *, directed: bool = False) -> NDArray[np.bool_] | None:
+    """Return which rows of (N, D) are not finite as float32; None if all are.
+
+    directed : rows that are shorter than 1e-12, and so have no direction, are bad too
+
+    Block by block: neither a memory map nor rows on disk are copied as a whole.
+    """
+    bad = np.zeros(len(array), np.bool_)
+    step = max(1, _NUMBERS // array.shape[1])
+    for start in range(0, len(array), step):
+        block = _single(array[start : start + step])
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+            squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
+        bad[start : start + step] = ~np.isfinite(squares) | (directed & (squares < 1e-24))
+    return bad if bad.any() else None
+
+
+def refuse_rows(name: str, array: NDArray[Any], bad: NDArray[np.bool_]) -> NoReturn:
+    """Raise for bad rows: name the first."""
+    row = int(np.flatnonzero(bad)[0])
+    values = array[row]
+    wrong = ~np.isfinite(_single(values))
+    rule, got = "longer than 1e-12", "a zero vector"
+    if wrong.any():
+        got = values[wrong][0]
+        rule = "finite as float32" if np.isfinite(got) else "finite"
+    raise ValueError(f"{name} must be {rule}, got {got} in row {row} ({int(bad.sum())} bad rows)")
+
+
+def _single(values: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(values, np.float32)
 
 
 def labels(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -187,7 +223,12 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
 
 
 def host(values: Any) -> NDArray[Any]:  # noqa: ANN401  # array-likes and tensors
-    """Return array-likes and tensors as numpy has them, without a copy where it can."""
+    """Return array-likes and tensors as numpy has them, without a copy where it can.
+
+    Rows on disk are returned as they are: whoever takes them reads them part by part.
+    """
+    if isinstance(values, Rows):
+        return cast("NDArray[Any]", values)
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # which numpy has not

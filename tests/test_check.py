@@ -256,20 +256,28 @@ def test_same_length():
 # ---------------------------------------------------------------------- embeddings
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.bool_])
-def test_embeddings_returns_contiguous_float32(dtype):
-    array = np.ones((4, 3), dtype)[::2]
-    result = _check.embeddings("embeddings", array)
-    assert result.dtype == np.float32
-    assert result.flags.c_contiguous
-    assert result.shape == (2, 3)
-
-
-def test_embeddings_does_not_copy_what_is_right():
-    array = np.ones((2, 3), np.float32)
+def test_embeddings_are_not_copied():
+    array = np.ones((4, 3), np.float16)[::2]
     assert _check.embeddings("embeddings", array) is array
     tensor = torch.ones(2, 3)
     assert np.shares_memory(_check.embeddings("embeddings", tensor), tensor.numpy())
+
+
+@pytest.mark.parametrize("size", [3, 70_000])
+def test_bad_rows(size):
+    """Also beyond the first block."""
+    array = np.ones((size, 64), np.float16)
+    assert _check.bad_rows(_check.matrix("rows", array)) is None
+    array[-1, 5] = np.inf
+    array[1] = 0.0
+    np.testing.assert_array_equal(np.flatnonzero(_check.bad_rows(array)), [size - 1])
+    np.testing.assert_array_equal(
+        np.flatnonzero(_check.bad_rows(array, directed=True)), [1, size - 1]
+    )
+    with pytest.raises(ValueError, match=f"rows must be finite, got inf in row {size - 1} "):
+        _check.refuse_rows("rows", array, _check.bad_rows(array))
+    with pytest.raises(ValueError, match="rows must be longer than 1e-12, got a zero vector in"):
+        _check.refuse_rows("rows", array, np.arange(size) == 1)
 
 
 def test_embeddings_takes_bfloat16_tensors():
@@ -297,7 +305,8 @@ def test_embeddings_names_the_first_row(value):
 
 
 def test_embeddings_beyond_float32_are_refused_by_row():
-    with pytest.raises(ValueError, match=r"^embeddings must be finite, got .* in row 1 \(1 bad"):
+    rule = r"^embeddings must be finite as float32, got 1e\+300 in row 1 \(1 bad"
+    with pytest.raises(ValueError, match=rule):
         _check.embeddings("embeddings", [[1.0], [1e300]])
 
 

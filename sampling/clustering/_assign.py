@@ -8,7 +8,6 @@ Spaces    *raw*: the rows as float32. *exact*: the same as float64, on the unit 
           size of the numbers costs digits; what faiss sees.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine import over
 from ..types import Floats, Indices, Scores
 
-__all__ = ["BLOCK", "Space", "assign", "blocks", "nearest", "unit"]
+__all__ = ["BLOCK", "Space", "assign", "nearest", "unit"]
 
-BLOCK = 2**21  # numbers in one block of rows: 16 MiB of float64
+BLOCK = 2**21  # numbers compared at a time: 16 MiB of float64
 _ZERO_NORM = 1e-12  # a shorter row has no direction
 
 
@@ -37,11 +37,13 @@ class Space:
         """Return the space of (n, D) rows: their mean, and a scale that makes them about 1."""
         shift, scale = np.zeros(raw.shape[1]), 1.0
         if not spherical:
-            for block in blocks(raw):
-                shift += raw[block].astype(np.float32).sum(axis=0, dtype=np.float64)
+            low, high = np.full(raw.shape[1], np.inf), np.full(raw.shape[1], -np.inf)
+            for _, (total, least, most) in over(_moments, raw):
+                shift += total
+                low, high = np.minimum(low, least), np.maximum(high, most)
             shift /= len(raw)
-            high = max(float(np.abs(_float(raw[block]) - shift).max()) for block in blocks(raw))
-            scale = float(np.ldexp(1.0, -int(np.frexp(high)[1])))
+            far = max(float((high - shift).max()), float((shift - low).max()))
+            scale = float(np.ldexp(1.0, -int(np.frexp(far)[1])))
         return cls(spherical, shift, scale)
 
     def exact(self, raw: NDArray[Any]) -> Floats:
@@ -52,9 +54,14 @@ class Space:
     def work(self, raw: NDArray[Any]) -> Scores:
         """Return raw rows (n, D) as faiss sees them."""
         out = np.empty(raw.shape, np.float32)
-        for block in blocks(raw):
-            out[block] = (self.exact(raw[block]) - self.shift) * self.scale
+        for part, block in over(self.seen, raw):
+            out[part] = block
         return out
+
+    def seen(self, raw: NDArray[Any]) -> Scores:
+        """Return a block of raw rows as faiss sees them."""
+        block: Scores = ((self.exact(raw) - self.shift) * self.scale).astype(np.float32)
+        return block
 
     def squares(self, rows: Floats, centers: Floats) -> Floats:
         """Return the squared distance of each exact row (n, D) to the center beside it."""
@@ -69,23 +76,26 @@ class Space:
 
 
 def assign(
-    raw: NDArray[Any], work: Scores, centers: Scores, space: Space
+    raw: NDArray[Any], centers: Scores, space: Space, title: str | None = None
 ) -> tuple[Indices, Floats]:
     """Return the nearest center of each row and the squared distance, as float64 arithmetic has it.
 
-    (n, D), (K, D) -> labels (n,), squares (n,)
+    (n, D), (K, D) -> labels (n,), squares (n,); one pass over the rows
     """
-    exact_centers, work_centers = space.exact(centers), space.work(centers)
-    labels, squares = np.empty(len(raw), np.int64), np.empty(len(raw))
-    for block in blocks(raw):
-        rows = space.exact(raw[block])
+    exact_centers, seen_centers = space.exact(centers), space.seen(centers)
+
+    def work(block: NDArray[Any]) -> tuple[Indices, Floats]:
+        rows = space.exact(block)
         compare = np.ones(len(rows), np.bool_)
         if space.spherical:
             compare &= rows.any(axis=1)
-        label = _labels(rows, work[block], exact_centers, work_centers, compare)
+        label = _labels(rows, space.seen(block), exact_centers, seen_centers, compare)
         label[~compare] = 0
-        labels[block] = label
-        squares[block] = space.squares(rows, exact_centers[label])
+        return label, space.squares(rows, exact_centers[label])
+
+    labels, squares = np.empty(len(raw), np.int64), np.empty(len(raw))
+    for part, (label, square) in over(work, raw, title=title):
+        labels[part], squares[part] = label, square
     return labels, squares
 
 
@@ -130,7 +140,6 @@ def _labels(
 
 def nearest(
     raw: NDArray[Any],
-    work: Scores,
     centers: Scores,
     space: Space,
     members: tuple[Indices, Floats],
@@ -142,39 +151,62 @@ def nearest(
     keys    : int64 (n,), no two alike
 
     Begins with the nearest member of each cluster; faiss then proposes the rows of any cluster that
-    may be nearer, as many as float32 cannot rule out.
+    may be nearer, as many as float32 cannot rule out. One pass over the rows.
     """
     labels, squares = members
     order = np.lexsort((keys, squares, labels))
     rows: Indices = order[np.flatnonzero(np.diff(labels[order], prepend=-1))]
     best = squares[rows]
-    exact, work_centers = space.exact(centers), space.work(centers)
-    norms = np.einsum("kd,kd->k", work_centers, work_centers)
-    for block in blocks(raw):
-        length, width = block.stop - block.start, 1
-        pending = np.arange(len(centers))
-        while pending.size:
-            step = max(1, BLOCK // (width * raw.shape[1]))
-            later = []
-            for start in range(0, pending.size, step):
-                part = pending[start : start + step]
-                found, candidates = faiss.knn(work_centers[part], work[block], width)
-                bound = (best[part] * space.scale**2)[:, None]
-                inside = _in_reach(found, bound, norms[part, None], raw.shape[1])
-                at, column = np.nonzero(inside)
-                center, row = part[at], block.start + candidates[at, column]
-                square = space.squares(space.exact(raw[row]), exact[center])
-                order = np.lexsort((keys[row], square, center))
-                order = order[np.flatnonzero(np.diff(center[order], prepend=-1))]
-                center, row, square = center[order], row[order], square[order]
-                less = (square < best[center]) | (
-                    (square == best[center]) & (keys[row] < keys[rows[center]])
-                )
-                rows[center[less]], best[center[less]] = row[less], square[less]
-                later.append(part[inside[:, -1] & (width < length)])
-            pending = np.concatenate(later)
-            width = min(8 * width, length)
+    exact, seen_centers = space.exact(centers), space.seen(centers)
+
+    def work(block: NDArray[Any], names: Indices) -> tuple[Indices, Indices, Floats]:
+        return _nearer(block, names, (exact, seen_centers, best), space)
+
+    for _, (center, row, square) in over(work, raw, np.arange(len(raw))):
+        less = (square < best[center]) | (
+            (square == best[center]) & (keys[row] < keys[rows[center]])
+        )
+        center, row, square = center[less], row[less], square[less]
+        order = np.lexsort((keys[row], square, center))
+        order = order[np.flatnonzero(np.diff(center[order], prepend=-1))]
+        rows[center[order]], best[center[order]] = row[order], square[order]
     return rows
+
+
+def _nearer(
+    block: NDArray[Any],
+    names: Indices,
+    known: tuple[Floats, Scores, Floats],
+    space: Space,
+) -> tuple[Indices, Indices, Floats]:
+    """Return pairs (center, row of the block) at most as far apart as known, and their squares."""
+    centers, seen_centers, best = known
+    seen = space.seen(block)
+    norms = np.einsum("kd,kd->k", seen_centers, seen_centers)
+    pending, width = np.arange(len(centers)), 1
+    pairs: list[tuple[Indices, Indices]] = [(pending[:0], pending[:0])]
+    while pending.size:
+        step = max(1, BLOCK // (width * block.shape[1]))
+        later = []
+        for start in range(0, pending.size, step):
+            part = pending[start : start + step]
+            found, candidates = faiss.knn(seen_centers[part], seen, width)
+            bound = (best[part] * space.scale**2)[:, None]
+            inside = _in_reach(found, bound, norms[part, None], block.shape[1])
+            again = inside[:, -1] & (width < len(block))
+            later.append(part[again])
+            at, column = np.nonzero(inside & ~again[:, None])
+            pairs.append((part[at], candidates[at, column]))
+        pending = np.concatenate(later)
+        width = min(8 * width, len(block))
+    center, row = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    square = np.empty(center.size)
+    step = max(1, BLOCK // block.shape[1])
+    for start in range(0, center.size, step):
+        some = slice(start, start + step)
+        square[some] = space.squares(space.exact(block[row[some]]), centers[center[some]])
+    near = square <= best[center]
+    return center[near], names[row[near]], square[near]
 
 
 def _in_reach(
@@ -191,11 +223,11 @@ def _in_reach(
     return near
 
 
-def blocks(rows: NDArray[Any]) -> Iterator[slice]:
-    """Cut rows (n, D) into blocks of about `BLOCK` numbers."""
-    step = max(1, BLOCK // rows.shape[1])
-    for start in range(0, len(rows), step):
-        yield slice(start, min(start + step, len(rows)))
+def _moments(raw: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+    """Return the sum of rows (n, D), and the least and the highest of each dimension: (D,)."""
+    rows = raw.astype(np.float32)
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    return rows.sum(axis=0, dtype=np.float64), low.astype(np.float64), high.astype(np.float64)
 
 
 def _float(raw: NDArray[Any]) -> Floats:

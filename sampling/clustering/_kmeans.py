@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _rng
+from ..engine import gathered, over
 from ..kernels._permute import permute
 from ..types import Floats, Indices, Scores
-from ._assign import BLOCK, Space, assign, blocks, nearest, unit
+from ._assign import BLOCK, Space, assign, nearest, unit
 
 __all__ = ["Clustering", "kmeans"]
 
@@ -147,8 +148,7 @@ def kmeans(
     >>> found.objective
     6.5
     """
-    raw = _check.host(embeddings)
-    _check.embeddings("embeddings", raw)  # its float32 copy, if any, is let go at once
+    raw = _check.embeddings("embeddings", embeddings)
     n_clusters = _check.integer("n_clusters", n_clusters, 1)
     n_iter = _check.integer("n_iter", n_iter, 1)
     seed = _check.seed(seed)
@@ -200,32 +200,32 @@ class _Fit:
         -> centers (K, D), labels (n,), squared distances (n,), nearest names (K,); none empty
         """
         space = Space.of(raw, self.spherical)
-        work = space.work(raw)
         order = np.argsort(_hash(self.seed, "kmeans rows", names))
         if self.spherical:
-            order = order[np.einsum("nd,nd->n", work, work)[order] > 0]
+            directed = np.empty(len(raw), np.bool_)
+            for part, found in over(lambda block: space.exact(block).any(axis=1), raw):
+                directed[part] = found
+            order = order[directed[order]]
         if self.limit is not None:
             order = order[: n_clusters * self.limit]
         if order.size == 0:
             centers = np.zeros((1, raw.shape[1]), np.float32)
         elif order.size == len(raw):
-            centers = self.centers(raw, work, space, order, n_clusters)
+            centers = self.centers(raw, space, order, n_clusters)
         else:
             rows = np.sort(order)
-            order = np.searchsorted(rows, order)
-            centers = self.centers(raw[rows], work[rows], space, order, n_clusters)
+            centers = self.centers(raw[rows], space, np.searchsorted(rows, order), n_clusters)
 
-        labels, squares = assign(raw, work, centers, space)
+        labels, squares = assign(raw, centers, space, "assigning rows")
         used = np.bincount(labels, minlength=len(centers)) > 0
         centers, labels = centers[used], (np.cumsum(used) - 1)[labels]
         ties = _hash(self.seed, "kmeans nearest", names)
-        rows = nearest(raw, work, centers, space, (labels, squares), ties)
+        rows = nearest(raw, centers, space, (labels, squares), ties)
         return centers, labels, squares, names[rows]
 
-    def centers(
-        self, raw: NDArray[Any], work: Scores, space: Space, order: Indices, n_clusters: int
-    ) -> Scores:
+    def centers(self, raw: NDArray[Any], space: Space, order: Indices, n_clusters: int) -> Scores:
         """Return centers (K, D) of all these rows, begun at the first distinct ones in `order`."""
+        work = space.work(raw)
         first = _distinct(work, order, n_clusters)
         centers = space.exact(raw[first]).astype(np.float32)
         # With fewer distinct rows than clusters the rows themselves are the answer.
@@ -249,7 +249,8 @@ class _Fit:
                 lost = ~unit(found.astype(np.float64)).any(axis=1)
                 found[lost] = centers[lost]
             centers = found
-        labels, _ = assign(raw, work, centers, space)
+        del work
+        labels, _ = assign(raw, centers, space)
         return _means(raw, labels, centers, space)
 
 
@@ -263,7 +264,7 @@ def _within(
     begin = 0
     counts = _apportion(n_clusters, np.array([rows.size for rows in members]), fit.seed)
     for rows, count in zip(members, counts, strict=True):
-        found, inside, squares[rows], close = fit.run(raw[rows], rows, int(count))
+        found, inside, squares[rows], close = fit.run(gathered(raw, rows), rows, int(count))
         labels[rows] = inside + begin
         begin += len(found)
         centers.append(found)
@@ -324,12 +325,16 @@ def _distinct(work: Scores, order: Indices, count: int) -> Indices:
 
 def _means(raw: NDArray[Any], labels: Indices, centers: Scores, space: Space) -> Scores:
     """Return the mean of each cluster that is not empty, (K, D) -> (K', D)."""
+
+    def add(block: NDArray[Any], label: Indices) -> tuple[Indices, Floats]:
+        order = np.argsort(label, kind="stable")
+        ordered = label[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        return ordered[starts], np.add.reduceat(space.exact(block)[order], starts, axis=0)
+
     sums = np.zeros(centers.shape)
-    for block in blocks(raw):
-        order = np.argsort(labels[block], kind="stable")
-        label = labels[block][order]
-        starts = np.flatnonzero(np.diff(label, prepend=-1))
-        sums[label[starts]] += np.add.reduceat(space.exact(raw[block])[order], starts, axis=0)
+    for _, (own, part) in over(add, raw, labels):
+        sums[own] += part
     counts = np.bincount(labels, minlength=len(centers))
     means = sums[counts > 0] / counts[counts > 0, None]
     if space.spherical:

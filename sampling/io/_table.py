@@ -1,8 +1,11 @@
 """Tables on disk: embeddings and columns of the same rows, from .npy, Parquet and safetensors.
 
-Rows are numbered through the files in the order of their names. Nothing is unpickled.
+Rows are numbered through the files in the order of their names. Nothing is unpickled. Embeddings
+of .npy and safetensors are left on disk; those of Parquet are read into memory, or, where a folder
+for it is given, copied once into a file there.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .._rows import Rows
+from ._lists import rows_in_memory, rows_on_disk
+
 __all__ = ["Table", "open_table"]
 
+_PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "|i1",
+          "U8": "|u1"}  # fmt: skip
 _SUFFIXES = (".npy", ".parquet", ".safetensors")
 
 
@@ -28,15 +36,15 @@ class Table:
         The files, in the order in which their rows are numbered.
     size : int
         N.
-    embeddings : array of shape (N, D), or None
-        Of a `.npy` file memory-mapped.
+    embeddings : array or Rows of shape (N, D), or None
+        `Rows` are on disk: they are read where they are needed.
     names : tuple of str
         Columns that `column` can read.
     """
 
     paths: tuple[Path, ...]
     size: int
-    embeddings: NDArray[Any] | None
+    embeddings: NDArray[Any] | Rows | None
     names: tuple[str, ...]
     _parquet: tuple[Path, ...] = field(default=(), repr=False)
 
@@ -64,7 +72,11 @@ class Table:
 
 
 def open_table(
-    path: str | Path, *, embeddings: str | None = None, beside: Sequence[str | Path] = ()
+    path: str | Path,
+    *,
+    embeddings: str | None = None,
+    beside: Sequence[str | Path] = (),
+    scratch: str | Path | None = None,
 ) -> Table:
     """Open a file or a folder of shards.
 
@@ -78,6 +90,9 @@ def open_table(
         embeddings; by default the only one that can.
     beside : sequence of str or pathlib.Path, default ()
         Parquet files with further columns of the same rows.
+    scratch : str or pathlib.Path, optional
+        Folder for a copy of embeddings that come from Parquet, N D values of their dtype; a later
+        call with the same files finds it there. By default they are read into memory.
 
     Returns
     -------
@@ -105,11 +120,11 @@ def open_table(
     elif paths[0].suffix == ".safetensors":
         table = Table(paths, 0, _safetensors(paths[0], embeddings), ())
     else:
-        table = _parquet(paths, embeddings)
+        table = _parquet(paths, embeddings, None if scratch is None else Path(scratch))
     if table.embeddings is not None:
         table.size = len(table.embeddings)
     for other in beside:
-        more = _parquet(_files(Path(other)), None)
+        more = _parquet(_files(Path(other)), None, None)
         if more.size != table.size:
             raise ValueError(f"{other} must have {table.size} rows, got {more.size}")
         table.names += more.names
@@ -130,15 +145,17 @@ def _files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def _npy(path: Path) -> NDArray[Any]:
+def _npy(path: Path) -> Rows | NDArray[Any]:
     try:
         rows: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path} must be a whole .npy file of numbers, got: {error}") from error
-    return rows
+    if not (isinstance(rows, np.memmap) and rows.flags.c_contiguous and rows.ndim):
+        return rows
+    return Rows(path, rows.shape, rows.dtype, rows.offset)
 
 
-def _safetensors(path: Path, name: str | None) -> NDArray[Any]:
+def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -146,13 +163,24 @@ def _safetensors(path: Path, name: str | None) -> NDArray[Any]:
             names = list(file.keys())
             if name is None and len(names) != 1:
                 raise ValueError(f"embeddings must name one of the tensors {names} of {path}")
-            rows: NDArray[Any] = file.get_tensor(names[0] if name is None else name)
+            if name is not None and name not in names:
+                raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")
     except SafetensorError as error:
         raise ValueError(f"{path} must be a whole safetensors file, got: {error}") from error
-    return rows
+    with path.open("rb") as file:  # the format: length of the header, header as JSON, tensors
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[names[0] if name is None else name]
+    kind, shape = entry["dtype"], tuple(entry["shape"])
+    begin = 8 + length + entry["data_offsets"][0]
+    if kind == "BF16":  # the upper half of a float32, which numpy has not
+        half = np.asarray(Rows(path, shape, "<u2", begin))
+        return (half.astype(np.uint32) << 16).view(np.float32)
+    if kind not in _PLAIN:
+        raise ValueError(f"{path} must hold one of {', '.join(_PLAIN)} or BF16, got {kind}")
+    return Rows(path, shape, _PLAIN[kind], begin)
 
 
-def _parquet(paths: tuple[Path, ...], name: str | None) -> Table:
+def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) -> Table:
     """Read the embeddings of Parquet shards, and note their other columns."""
     schemas, size = [], 0
     for path in paths:
@@ -174,7 +202,11 @@ def _parquet(paths: tuple[Path, ...], name: str | None) -> Table:
     chosen = name if name is not None else next(iter(wide), None)
     if chosen is not None and chosen not in wide:
         raise ValueError(f"embeddings must be one of the list columns {wide}, got {chosen!r}")
-    rows = None if chosen is None else _rows(paths, chosen, size)
+    rows: NDArray[Any] | Rows | None = None
+    if chosen is not None and scratch is None:
+        rows = rows_in_memory(paths, chosen, size)
+    elif chosen is not None and scratch is not None:
+        rows = rows_on_disk(paths, chosen, size, scratch)
     names = tuple(each for each in schemas[0].names if each not in wide)
     return Table(paths, size, rows, names, paths)
 
@@ -183,31 +215,3 @@ def _is_list(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
     return bool(
         pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind)
     )
-
-
-def _rows(paths: tuple[Path, ...], name: str, size: int) -> NDArray[Any]:
-    """Read a column of lists of one length into one array, shard after shard."""
-    rows: NDArray[Any] | None = None
-    done = 0
-    for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(columns=[name], batch_size=65_536):
-            lists = batch.column(0)
-            if not len(lists):
-                continue
-            flat = lists.flatten().to_numpy(zero_copy_only=False)
-            lengths = np.nan_to_num(lists.value_lengths().to_numpy(zero_copy_only=False), nan=-1)
-            if rows is None:
-                rows = np.empty((size, max(0, int(lengths[0]))), flat.dtype)
-            other = np.flatnonzero(lengths != rows.shape[1])
-            if other.size:
-                raise ValueError(
-                    f"{name} must hold lists of {rows.shape[1]} numbers, got others in {path}, "
-                    f"row {other[0] + done}"
-                )
-            if flat.dtype != rows.dtype:
-                raise ValueError(f"{name} must be {rows.dtype} in all files, got {flat.dtype}")
-            rows[done : done + len(lists)] = flat.reshape(len(lists), -1)
-            done += len(lists)
-    if rows is None:
-        raise ValueError(f"{name} must not be empty, got no rows in {paths[0]}")
-    return rows

@@ -1,6 +1,7 @@
 """Near copies: for each row the earlier row of its clusters that is most like it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .._rows import Rows
+from ..engine import Part, over
+from ..io import regrouped
 from ..kernels._dedup import keep_greedily
 from ..types import Indices, Scores
 
@@ -79,16 +83,18 @@ def find_copies(
     similarity = np.full(len(rows), -1.0, np.float32)
     twin = np.full(len(rows), -1, np.int64)
     found: list[tuple[Indices, Indices, Scores]] = []
-    for own in members:
-        for later, earlier, cosines in _blocks(rows, own):
-            column = cosines.argmax(axis=1)
-            high = cosines[np.arange(later.size), column]
-            better = high > similarity[later]
-            similarity[later[better]] = high[better]
-            twin[later[better]] = earlier[column[better]]
-            if floor is not None:
-                at, over = np.nonzero(cosines > floor)
-                found.append((rank[earlier[over]], rank[later[at]], cosines[at, over]))
+
+    def work(block: NDArray[Any]) -> tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]:
+        return _compared(unit(block), floor)
+
+    with _laid_out(rows, members) as (laid, parts):
+        for own, (_, (high, column, pairs)) in zip(
+            members, over(work, laid, parts=parts, title="comparing rows"), strict=True
+        ):
+            better = high > similarity[own]
+            similarity[own[better]] = high[better]
+            twin[own[better]] = own[column[better]]
+            found += [(rank[own[over_]], rank[own[at]], each) for at, over_, each in pairs]
     if not found:
         none = np.zeros(0, np.int64)
         return Copies(similarity, twin, rank, none, none, np.zeros(0, np.float32))
@@ -100,11 +106,31 @@ def find_copies(
     return Copies(similarity, twin, rank, first[order], second[order], cosine[order])
 
 
-def _blocks(rows: NDArray[Any], own: Indices) -> Iterator[tuple[Indices, Indices, Scores]]:
-    """Give later rows, earlier ones and their cosines; -1 where the pair is the wrong way round."""
-    directions = unit(rows[own])
-    for start in range(0, own.size, _ROWS):
-        stop = min(start + _ROWS, own.size)
+@contextmanager
+def _laid_out(rows: NDArray[Any], members: list[Indices]) -> Iterator[tuple[Any, Sequence[Part]]]:
+    """Give rows and their parts in such a way that each part is read in one piece."""
+    if not isinstance(rows, Rows):
+        yield rows, members
+        return
+    ends = np.cumsum([own.size for own in members]).tolist()
+    slices = [slice(end - own.size, end) for own, end in zip(members, ends, strict=True)]
+    with regrouped(rows, np.concatenate(members)) as laid:
+        yield laid, slices
+
+
+def _compared(
+    directions: Scores, floor: float | None
+) -> tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]:
+    """Compare each row of a cluster with those before it.
+
+    (n, D) -> highest cosine (n,), -1 for none; the row it is with; pairs (later, earlier, cosine)
+    above the floor
+    """
+    size = len(directions)
+    highest, nearest = np.full(size, -1.0, np.float32), np.zeros(size, np.int64)
+    pairs: list[tuple[Indices, Indices, Scores]] = []
+    for start in range(0, size, _ROWS):
+        stop = min(start + _ROWS, size)
         for left in range(0, stop, _COLUMNS):
             right = min(left + _COLUMNS, stop)
             cosines = directions[start:stop] @ directions[left:right].T
@@ -112,7 +138,15 @@ def _blocks(rows: NDArray[Any], own: Indices) -> Iterator[tuple[Indices, Indices
             if right > start:
                 past = np.arange(left, right)[None, :] >= np.arange(start, stop)[:, None]
                 cosines[past] = -1.0
-            yield own[start:stop], own[left:right], cosines
+            column = cosines.argmax(axis=1)
+            high = cosines[np.arange(stop - start), column]
+            better = np.flatnonzero(high > highest[start:stop])
+            highest[start + better] = high[better]
+            nearest[start + better] = left + column[better]
+            if floor is not None:
+                at, above = np.nonzero(cosines > floor)
+                pairs.append((start + at, left + above, cosines[at, above]))
+    return highest, nearest, pairs
 
 
 def unit(rows: NDArray[Any]) -> Scores:

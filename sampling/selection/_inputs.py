@@ -9,7 +9,6 @@ from .. import _check
 from ..types import Direction, Floats, Indices, Score
 from ._task import Keys, Options
 
-BLOCK = 2**22  # numbers looked at together
 AnyScores = ArrayLike | Score
 
 
@@ -46,29 +45,10 @@ def embeddings_of(
     A memory-mapped array is looked at in blocks, and not copied. Under cosine a row of zeros has
     no direction, and is bad too.
     """
-    array = _check.host(values)
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    bad = np.zeros(len(array), np.bool_)
-    step = max(1, BLOCK // array.shape[1])
-    for start in range(0, len(array), step):
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-            block = np.asarray(array[start : start + step], np.float32)
-            squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
-        bad[start : start + step] = ~np.isfinite(squares) | (cosine & (squares < 1e-24))
-    if not bad.any():
-        return array, None
-    if not on_bad(options):
-        row = int(np.flatnonzero(bad)[0])
-        with np.errstate(over="ignore"):
-            wrong = ~np.isfinite(np.asarray(array[row], np.float32))
-        rule, got = "longer than 1e-12", "a zero vector"
-        if wrong.any():
-            got = array[row][wrong][0]
-            rule = "finite as float32" if np.isfinite(got) else "finite"
-        raise ValueError(f"{name} must be {rule}, got {got} in row {row} ({bad.sum()} such rows)")
+    array = _check.matrix(name, values)
+    bad = _check.bad_rows(array, directed=cosine)
+    if bad is not None and not on_bad(options):
+        _check.refuse_rows(name, array, bad)
     return array, bad
 
 

@@ -4,6 +4,7 @@ Pairs are looked for inside clusters only, which is what makes it cheap, and wha
 copies on two sides of a border; `num_assignments=2` looks in the second nearest cluster as well.
 """
 
+import math
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from typing_extensions import Unpack
 
 from .. import _check
 from ..clustering import Clustering, kmeans
+from ..engine import gathered, over
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
 from ._copies import Copies, find_copies, unit
@@ -67,7 +69,8 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     labels : int or str array of shape (N,), optional
         Rows of different classes are no copies of each other.
     clusters : Clustering or int, optional
-        Of spherical k-means over these rows, or their number; about N / 1,000 by default.
+        Of spherical k-means over these rows, or their number; N / 1,000 by default, and
+        at most sqrt(N / 2).
     num_assignments : {1, 2}, default 1
         Compare a row with those of its cluster, or of the two nearest. Not with `labels`.
     **options
@@ -109,7 +112,8 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
         _check.same_length("quality", order, "embeddings", len(rows))
         bad = either(bad, worse)
     good = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)
-    where = _clusters(rows[good] if bad is not None else rows, clusters, labels, good, options)
+    own = rows if bad is None else gathered(rows, good)
+    where = _clusters(own, clusters, labels, good, options)
     rank = _rank(where, good, len(rows), order, options)
     members = _members(rows, where, good, rank, num_assignments)
     copies, limit, count = _found(rows, members, rank, rule, budget, limit, options)
@@ -193,7 +197,7 @@ def _clusters(
             )
         picked = given.labels[good]
         return replace(given, labels=picked, distances=given.distances[good])
-    count = max(1, len(rows) // _PER_CLUSTER) if given is None else given
+    count = _default_clusters(len(rows)) if given is None else given
     classes = None
     if labels is not None:
         classes = _check.labels("labels", labels)[good]
@@ -202,6 +206,11 @@ def _clusters(
     return kmeans(
         rows, count, spherical=True, n_iter=10, seed=options.get("seed", 0), groups=classes
     )
+
+
+def _default_clusters(size: int) -> int:
+    """Return K: about 1,000 rows each, or where finding the clusters costs what comparing does."""
+    return max(1, min(size // _PER_CLUSTER, math.isqrt(size // 2)))
 
 
 def _rank(
@@ -239,13 +248,21 @@ def _members(
 def second_nearest(rows: NDArray[Any], good: Indices, where: Clustering) -> Indices:
     """Return the second nearest center of each row, by cosine: (n,)."""
     centers = unit(where.centers)
+    step = 2**22 // len(centers) + 1
+
+    def second(block: NDArray[Any], labels: Indices) -> Indices:
+        found = np.empty(len(block), np.int64)
+        for start in range(0, len(block), step):
+            part = slice(start, start + step)
+            cosines = unit(block[part]) @ centers.T
+            cosines[np.arange(len(cosines)), labels[part]] = -2.0
+            found[part] = cosines.argmax(axis=1)
+        return found
+
     found = np.empty(good.size, np.int64)
-    step = max(1, 2**22 // len(centers))
-    for start in range(0, good.size, step):
-        part = slice(start, start + step)
-        cosines = unit(rows[good[part]]) @ centers.T
-        cosines[np.arange(len(cosines)), where.labels[part]] = -2.0
-        found[part] = cosines.argmax(axis=1)
+    own = rows if good.size == len(rows) else gathered(rows, good)
+    for part, nearest in over(second, own, where.labels, title="second nearest centers"):
+        found[part] = nearest
     return found
 
 

@@ -299,7 +299,7 @@ BAD = [
     (dict(embeddings=[[1.0], [np.nan], [np.inf]]), ValueError,
      r"^embeddings must be finite, got nan in row 1 \(2 bad rows\)$"),
     (dict(embeddings=[[1.0], [1e300]]), ValueError,
-     r"^embeddings must be finite, got inf in row 1"),
+     r"^embeddings must be finite as float32, got 1e"),
 ]  # fmt: skip
 
 

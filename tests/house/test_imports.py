@@ -11,7 +11,7 @@ import sampling
 ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional"}
+BASE = {"errors", "types", "_check", "_files", "_rng", "_rows", "_numba", "_optional"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -162,7 +162,7 @@ def test_torch_distributed_is_asked_in_one_place():
 def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     """An import that setup.cfg does not promise would fail at the user's."""
     promised = {"numpy", "numba", "torch", "faiss", "sklearn", "scipy", "tqdm", "typer", "rich"}
-    promised |= {"typing_extensions", "safetensors", "pyarrow"}
+    promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
     extras |= {"torchdata", "pytest", "pytorch_metric_learning"}
     allowed = promised | extras | set(sys.stdlib_module_names)

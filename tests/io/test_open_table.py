@@ -4,8 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as torch_save_file
 
+from sampling._rows import Rows
 from sampling.io import open_table
 
 ROWS = np.random.default_rng(0).normal(size=(20, 3))
@@ -23,10 +26,10 @@ def write(path, rows, **columns):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_npy_is_memory_mapped(tmp_path, dtype):
+def test_npy_stays_on_disk(tmp_path, dtype):
     np.save(tmp_path / "rows.npy", ROWS.astype(dtype))
     table = open_table(tmp_path / "rows.npy")
-    assert isinstance(table.embeddings, np.memmap)
+    assert isinstance(table.embeddings, Rows)
     assert np.array_equal(table.embeddings, ROWS.astype(dtype))
 
 
@@ -50,6 +53,45 @@ def test_safetensors(tmp_path):
     assert open_table(tmp_path / "rows.safetensors", embeddings="y").size == 2
     with pytest.raises(ValueError, match=r"embeddings must name one of the tensors \['x', 'y'\]"):
         open_table(tmp_path / "rows.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
+def test_safetensors_by_dtype(tmp_path, dtype):
+    rows = torch.from_numpy(ROWS).to(dtype)
+    torch_save_file({"a": torch.ones(3), "rows": rows}, tmp_path / "rows.safetensors")
+    table = open_table(tmp_path / "rows.safetensors", embeddings="rows")
+    assert np.array_equal(np.asarray(table.embeddings), rows.double().numpy())
+    assert isinstance(table.embeddings, Rows) == (dtype != torch.bfloat16)
+    with pytest.raises(ValueError, match="embeddings must be one of the tensors .*, got 'b'"):
+        open_table(tmp_path / "rows.safetensors", embeddings="b")
+
+
+def test_a_copy_on_disk_is_made_once(tmp_path):
+    write(tmp_path / "a.parquet", ROWS[:12])
+    write(tmp_path / "b.parquet", ROWS[12:])
+    shards, scratch = tmp_path / "shards", tmp_path / "scratch" / "deep"
+    shards.mkdir()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.parquet").rename(shards / f"{name}.parquet")
+    table = open_table(shards, scratch=scratch)
+    assert isinstance(table.embeddings, Rows)
+    assert np.array_equal(np.asarray(table.embeddings), ROWS.astype(np.float32))
+    first = {path: path.stat().st_mtime_ns for path in scratch.iterdir()}
+    assert len(first) == 2
+    open_table(shards, scratch=scratch)
+    assert {path: path.stat().st_mtime_ns for path in scratch.iterdir()} == first
+    write(shards / "b.parquet", ROWS[12:] + 1.0)  # changed: copied again
+    again = open_table(shards, scratch=scratch).embeddings
+    assert np.array_equal(again[12:], (ROWS[12:] + 1.0).astype(np.float32))
+
+
+def test_a_bad_shard_leaves_no_copy(tmp_path):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.parquet", ROWS)
+    write(tmp_path / "in" / "b.parquet", ROWS[:, :2])
+    with pytest.raises(ValueError, match="embedding must hold lists of 3 numbers, got others in"):
+        open_table(tmp_path / "in", scratch=tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_columns_beside(tmp_path):

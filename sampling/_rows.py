@@ -1,0 +1,162 @@
+"""Rows that lie on disk: some of them are read when they are asked for, and never all at once.
+
+A memory map would do, but its pages count as the process's memory (one row can bring in two
+megabytes) until the system has another use for them.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["Rows"]
+
+_GAP = 2**16  # bytes between two rows that are read rather than skipped
+_SPAN = 2**24  # bytes read at once
+
+
+class Rows:
+    """A matrix in a file, or some of its rows in some order.
+
+    It has the shape, dtype and length of an array; slices and int arrays of row numbers give numpy
+    arrays of those rows. `numpy.asarray` reads all of it. Only the file's name is held: it can be
+    sent to other processes, and read by several threads.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    shape : tuple of int
+        Of the matrix in the file, (n, D), rows one after another.
+    dtype : dtype
+    offset : int, default 0
+        Bytes before the first row.
+    places : int64 array of shape (N,), optional
+        The rows of the matrix that these are; all by default.
+    scratch : str or pathlib.Path, optional
+        Folder for files of their size; that for temporary files by default.
+
+    Raises
+    ------
+    ValueError
+        If the file is too short.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     np.arange(6.0).tofile(file.name)
+    ...     rows = Rows(file.name, (3, 2), np.float64)
+    ...     rows[np.array([2, 0])].tolist(), rows.take(np.array([2]))[:].tolist()
+    ([[4.0, 5.0], [0.0, 1.0]], [[4.0, 5.0]])
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        offset: int = 0,
+        places: NDArray[np.int64] | None = None,
+        scratch: str | Path | None = None,
+    ) -> None:
+        self.scratch = scratch
+        self._path, self._offset, self._places = Path(path), offset, places
+        self.dtype = np.dtype(dtype)
+        self._file_shape = shape
+        self._row = int(self.dtype.itemsize * np.prod(shape[1:], dtype=np.int64))
+        self.shape = (shape[0] if places is None else len(places), *shape[1:])
+        self.ndim = len(shape)
+        held = self._path.stat().st_size - offset
+        if held < shape[0] * self._row:
+            raise ValueError(
+                f"{path} must hold {shape[0]} rows, {shape[0] * self._row} bytes, got {held}"
+            )
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: slice | NDArray[Any] | int) -> NDArray[Any]:
+        """Read some rows: (n, D), or (D,) for one number.
+
+        Parameters
+        ----------
+        which : slice, int or bool array, or int
+        """
+        if isinstance(which, slice) and self._places is None and which.step in {None, 1}:
+            start, stop, _ = which.indices(len(self))
+            return self._span(start, max(start, stop))
+        if self._places is not None:
+            places = self._places[which]
+        elif isinstance(which, slice):
+            places = np.arange(*which.indices(len(self)))
+        else:
+            places = np.asarray(which)
+            if places.dtype == np.bool_:
+                places = np.flatnonzero(places)
+        found = self._gather(np.atleast_1d(places))
+        one: NDArray[Any] = found if np.ndim(places) else found[0]
+        return one
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all rows."""
+        if copy is False:
+            raise ValueError("copy must not be False for rows on disk, got False")
+        return np.asarray(self[:], dtype)
+
+    def take(self, rows: NDArray[np.int64]) -> "Rows":
+        """Return some of the rows, which are not read yet.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n,)
+
+        Returns
+        -------
+        Rows
+        """
+        places = rows if self._places is None else self._places[rows]
+        return Rows(self._path, self._file_shape, self.dtype, self._offset, places, self.scratch)
+
+    def _gather(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Read rows of the file: those that lie close together at once."""
+        out = np.empty((places.size, *self.shape[1:]), self.dtype)
+        if not places.size:
+            return out
+        order = np.argsort(places, kind="stable")
+        sorted_ = places[order]
+        if sorted_[0] < 0 or sorted_[-1] >= self._file_shape[0]:
+            wrong = sorted_[0] if sorted_[0] < 0 else sorted_[-1]
+            raise IndexError(f"row must be in [0, {self._file_shape[0]}), got {wrong}")
+        apart = np.diff(sorted_) * self._row > _GAP
+        wide = np.diff(sorted_ * self._row // _SPAN) > 0
+        cuts = np.concatenate([[0], np.flatnonzero(apart | wide) + 1, [sorted_.size]])
+        starts, stops = sorted_[cuts[:-1]].tolist(), (sorted_[cuts[1:] - 1] + 1).tolist()
+        file = os.open(self._path, os.O_RDONLY)
+        try:
+            for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+                part = slice(cuts[i], cuts[i + 1])
+                out[order[part]] = self._read(file, start, stop)[sorted_[part] - start]
+        finally:
+            os.close(file)
+        return out
+
+    def _span(self, start: int, stop: int) -> NDArray[Any]:
+        file = os.open(self._path, os.O_RDONLY)
+        try:
+            return self._read(file, start, stop)
+        finally:
+            os.close(file)
+
+    def _read(self, file: int, start: int, stop: int) -> NDArray[Any]:
+        """Read the rows [start, stop) of an open file."""
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        view = memoryview(out.reshape(-1).view(np.uint8).data)
+        at, done = self._offset + start * self._row, 0
+        while done < len(view):
+            count = os.preadv(file, [view[done : done + _SPAN]], at + done)
+            if count == 0:
+                raise ValueError(f"{self._path} must hold {stop} rows, got a file cut short")
+            done += count
+        return out

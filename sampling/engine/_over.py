@@ -1,0 +1,125 @@
+"""Parts of the rows, and a function over them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .._rows import Rows
+from ._local import Local
+
+__all__ = ["Part", "blocks", "current", "gathered", "over", "use"]
+
+Part: TypeAlias = "slice | NDArray[np.int64]"
+T = TypeVar("T")
+_BLOCK = 2**21  # numbers in a block of rows: 16 MiB of float64
+_ENGINE: ContextVar[Local | None] = ContextVar("engine", default=None)
+
+
+def current() -> Local:
+    """Return the engine that `over` uses."""
+    return _ENGINE.get() or Local()
+
+
+@contextmanager
+def use(engine: Local) -> Iterator[None]:
+    """Let another engine do the work of a block.
+
+    Parameters
+    ----------
+    engine : Local
+
+    Returns
+    -------
+    context manager
+
+    Examples
+    --------
+    >>> with use(Local(num_threads=1)):
+    ...     current().num_threads
+    1
+    """
+    token = _ENGINE.set(engine)
+    try:
+        yield
+    finally:
+        _ENGINE.reset(token)
+
+
+def blocks(rows: Any, numbers: int = _BLOCK) -> Sequence[slice]:  # noqa: ANN401  # array or Rows
+    """Cut rows (n, D) into blocks of about so many numbers.
+
+    Parameters
+    ----------
+    rows : array of shape (n, D), or Rows
+    numbers : int, default 2**21
+
+    Returns
+    -------
+    list of slice
+    """
+    step = max(1, numbers // max(1, int(np.prod(rows.shape[1:]))))
+    return [slice(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
+
+
+def over(
+    function: Callable[..., T],
+    rows: Any,  # noqa: ANN401  # array or Rows
+    *columns: NDArray[Any],
+    parts: Iterable[Part] | None = None,
+    title: str | None = None,
+) -> Iterator[tuple[Any, T]]:
+    """Call a function with each part of the rows.
+
+    Parameters
+    ----------
+    function : callable
+        Of the rows of a part (n, D) and the same part of each column. It may be sent to another
+        process: what it needs else is in its closure, and it changes nothing there.
+    rows : array of shape (N, D), or Rows
+    *columns : arrays of shape (N, ...)
+    parts : iterable of slice or int64 array, optional
+        Rows that belong together; blocks of them by default.
+    title : str, optional
+        Of a progress bar, shown on a terminal if the work takes more than two seconds.
+
+    Returns
+    -------
+    iterator of (part, result)
+        In the order of the parts.
+
+    Examples
+    --------
+    >>> rows = np.arange(6.0).reshape(3, 2)
+    >>> sum(found for _, found in over(np.sum, rows))
+    np.float64(15.0)
+    """
+    chosen = blocks(rows) if parts is None else parts
+
+    def work(part: Part) -> tuple[Part, T]:
+        return part, function(rows[part], *(column[part] for column in columns))
+
+    found = current().run(work, chosen)
+    if title is None:
+        return found
+    total = len(chosen) if isinstance(chosen, Sequence) else None
+    return iter(tqdm(found, title, total, leave=False, disable=None, delay=2.0))
+
+
+def gathered(rows: Any, places: NDArray[np.int64]) -> Any:  # noqa: ANN401  # array or Rows
+    """Return some of the rows: a view of those on disk, a copy of those in memory.
+
+    Parameters
+    ----------
+    rows : array of shape (N, D), or Rows
+    places : int64 array of shape (n,)
+
+    Returns
+    -------
+    array of shape (n, D), or Rows
+    """
+    return rows.take(places) if isinstance(rows, Rows) else rows[places]
