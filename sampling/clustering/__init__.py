@@ -2,5 +2,15 @@
 
 from ._kmeans import Clustering, kmeans
 from ._neighbours import Neighbours, neighbours
+from ._save import load_clustering, load_neighbours, save_clustering, save_neighbours
 
-__all__ = ["Clustering", "Neighbours", "kmeans", "neighbours"]
+__all__ = [
+    "Clustering",
+    "Neighbours",
+    "kmeans",
+    "load_clustering",
+    "load_neighbours",
+    "neighbours",
+    "save_clustering",
+    "save_neighbours",
+]

@@ -28,10 +28,42 @@ class Neighbours:
         -1 where there are fewer than k other rows.
     distances : float32 array of shape (N, k)
         Infinite where there is none.
+    metric : {"euclidean", "cosine"}
     """
 
     indices: Indices
     distances: Scores
+    metric: str = "euclidean"
+
+    def among(self, rows: Indices) -> "Neighbours":
+        """Return the graph of some of the rows, numbered in the order given.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n,)
+            None twice.
+
+        Returns
+        -------
+        Neighbours
+            Those of their k neighbours that are among them: where others were nearer, a row has
+            fewer than k now, though there are more rows.
+
+        Examples
+        --------
+        >>> graph = neighbours([[0.0], [1.0], [3.0], [7.0]], 2)
+        >>> graph.among(np.array([3, 0, 2])).indices.tolist()
+        [[2, -1], [2, -1], [1, -1]]
+        """
+        places = np.full(len(self.indices) + 1, -1, np.int64)  # the last is that of no neighbour
+        places[rows] = np.arange(rows.size)
+        found = places[self.indices[rows]]
+        gone = found < 0
+        distances = np.where(gone, np.float32(np.inf), self.distances[rows])
+        order = np.argsort(gone, axis=1, kind="stable")  # what is left moves to the front
+        return Neighbours(
+            np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1), self.metric
+        )
 
 
 def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> Neighbours:
@@ -83,7 +115,7 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     indices = np.full((n, k), -1, np.int64)
     distances = np.full((n, k), np.inf, np.float32)
     if width == 0:
-        return Neighbours(indices, distances)
+        return Neighbours(indices, distances, metric)
     space = Space.of(raw, cosine)
     work = space.work(raw)
     kind = faiss.METRIC_INNER_PRODUCT if cosine else faiss.METRIC_L2
@@ -95,7 +127,7 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
             part = slice(at, at + step)
             found, gaps = _ranked(raw, space, rows[part], near[part], width)
             indices[rows[part], :width], distances[rows[part], :width] = found, gaps
-    return Neighbours(indices, distances)
+    return Neighbours(indices, distances, metric)
 
 
 def _ranked(

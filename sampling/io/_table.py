@@ -7,7 +7,7 @@ for it is given, copied once into a file there.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Table:
     embeddings: NDArray[Any] | Rows | None
     names: tuple[str, ...]
     _parquet: tuple[Path, ...] = field(default=(), repr=False)
+    _rows: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column of the table: (N,), strings as numpy has them.
@@ -68,7 +69,29 @@ class Table:
             row = int(np.flatnonzero(whole.is_null().to_numpy())[0])
             raise ValueError(f"{name} must have no missing values, got none in row {row}")
         array: NDArray[Any] = whole.to_numpy()
+        if self._rows is not None:
+            array = array[self._rows]
         return array.astype(str) if array.dtype == object else array
+
+    def take(self, rows: NDArray[np.int64]) -> "Table":
+        """Return the table of some of the rows.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n,)
+
+        Returns
+        -------
+        Table
+            Embeddings on disk stay there; those in memory are copied.
+        """
+        embeddings = self.embeddings
+        if embeddings is not None:
+            embeddings = (
+                embeddings.take(rows) if isinstance(embeddings, Rows) else embeddings[rows]
+            )
+        own = rows if self._rows is None else self._rows[rows]
+        return replace(self, size=len(rows), embeddings=embeddings, _rows=own)
 
 
 def open_table(

@@ -22,6 +22,7 @@ from ._lewis import lewis, lewis_weights, root_leverage, sensitivity_lp
 from ._moderate import moderate
 from ._order import spatial_order
 from ._perplexity import perplexity
+from ._plan import Plan, Stage
 from ._preference_gap import preference_gap
 from ._propagate import propagate
 from ._prototypes import prototypes
@@ -35,11 +36,15 @@ from ._strata import ccs, stratified
 from ._surrogate import surrogate
 from ._task import Options as Options
 from ._task import Picks, Task, select
+from ._twins import Twin, twins_of
 
 __all__ = [
     "Method",
     "Picks",
+    "Plan",
+    "Stage",
     "Task",
+    "Twin",
     "UniMax",
     "beta",
     "bottom",
@@ -81,6 +86,7 @@ __all__ = [
     "surrogate",
     "systematic",
     "top",
+    "twins_of",
     "unimax",
     "water_fill",
     "window",

@@ -44,6 +44,17 @@ def clusters_of(
     return labels, distances, len(found.centers)
 
 
+def points_limit(limit: int | None, shape: tuple[int, ...], count: int) -> int | None:
+    """Return from how many rows a center k-means may find its centers, within `max_memory` bytes.
+
+    None for all of them: float32 rows and a copy as they are stored, in half of the memory.
+    """
+    size, dimensions = shape
+    if limit is None or 16 * size * dimensions <= limit:
+        return None
+    return max(1, limit // (16 * dimensions * count))
+
+
 def labels_of(name: str, values: ArrayLike, size: int) -> tuple[Indices, NDArray[Any]]:
     """Return a number in [0, G) for each row's group, and the groups' names."""
     array = _check.labels(name, values)

@@ -4,6 +4,7 @@ The command line, the tests and the benchmarks read this list; a method is in it
 `@method(...)` in a file of this package.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -84,6 +85,11 @@ def methods() -> dict[str, Method]:
     'baseline'
     """
     return dict(sorted(METHODS.items()))
+
+
+def takes(name: str, argument: str) -> bool:
+    """Return whether a selector has an argument of its own of that name."""
+    return name in METHODS and argument in inspect.signature(METHODS[name].function).parameters
 
 
 def describe(value: Any) -> Any:  # noqa: ANN401  # any argument

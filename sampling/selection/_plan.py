@@ -1,0 +1,348 @@
+"""Plans: several selectors, one after another, over one table.
+
+    read -> stage -> stage -> ... -> export
+
+A plan is data: what a TOML file holds, or the same in Python. Every stage sees the rows that the
+stages before it kept; the rows that come out are numbered as in the table.
+"""
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .. import _check
+from ..io import Table, open_table
+from ..types import Selection
+from ._registry import METHODS, describe
+from ._task import Options
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Plan", "Stage"]
+
+_COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One selector of a plan, or a filter.
+
+    Parameters
+    ----------
+    method : str
+        One of `methods()`, or "filter".
+    budget : int or float, optional
+        A fraction is one of the rows that reach the stage.
+    name : str, optional
+        What the manifest and the rules call it; the method by default.
+    columns : mapping of str to str, optional
+        Argument of the method -> column of the table.
+    where : sequence of (column, operator, value), optional
+        For "filter": all of them must hold. Operators are those of pyarrow's filters: "==", "!=",
+        "<", "<=", ">", ">=", "in", "not in".
+    settings : mapping, optional
+        Other arguments of the method.
+
+    Examples
+    --------
+    >>> Stage("semdedup", columns={"quality": "score"}, settings={"threshold": 0.95}).name
+    'semdedup'
+    """
+
+    method: str
+    budget: float | None = None
+    name: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    where: Sequence[Sequence[Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.method)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse what can be known to fail before any work.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns of the table.
+
+        Raises
+        ------
+        ValueError
+            If there is no such method, argument or column.
+        """
+        for column in (*self.columns.values(), *(each[0] for each in self.where)):
+            if column not in names:
+                raise ValueError(
+                    f"column must be one of {list(names)}, got {column!r}"
+                    f"{_check.closest(column, names)}"
+                )
+        if self.method == "filter":
+            if not self.where or self.columns or self.settings or self.budget is not None:
+                raise ValueError("where must be given for a filter, and nothing else")
+            for each in self.where:
+                if len(each) != 3:
+                    raise ValueError(f"where must hold [column, operator, value], got {each}")
+            return
+        if self.method not in METHODS:
+            raise ValueError(
+                f"method must be filter or one of {', '.join(sorted(METHODS))}, got "
+                f"{self.method!r}{_check.closest(self.method, METHODS)}"
+            )
+        if self.where:
+            raise ValueError(f"where must be given for a filter only, got it for {self.method}")
+        known = [*inspect.signature(METHODS[self.method].function).parameters]
+        allowed = {*known, *Options.__annotations__} - {"options", "budget"}
+        for name in (*self.columns, *self.settings):
+            if name not in allowed:
+                raise ValueError(
+                    f"{self.method} has no argument {name!r}, only {', '.join(sorted(allowed))}"
+                    f"{_check.closest(name, allowed)}"
+                )
+            if name in self.settings and name in _COLUMN_ONLY:
+                raise ValueError(f"{name} must be a column: put it under columns")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A table, and the stages that choose among its rows.
+
+    Parameters
+    ----------
+    table : str or pathlib.Path
+        What `io.open_table` takes.
+    stages : sequence of Stage
+    embeddings : str, optional
+        Column or tensor with the embeddings.
+    beside : sequence of str or pathlib.Path, default ()
+        Parquet files with further columns of the same rows.
+    ids : str, optional
+        Column with the names of the rows.
+    seed : int, default 0
+        Of every stage that has none of its own.
+    on_bad : {"raise", "drop"}, default "raise"
+        What to do about rows of embeddings that are not finite: "drop" does so before any stage.
+    max_memory : int or str, optional
+        Bytes, or "4GiB", for each stage.
+    clusters : mapping, optional
+        Arguments of `clustering.kmeans`: one clustering of the rows that reach the first stage that
+        needs it, for all stages that take `clusters` and have none of their own.
+    neighbours : mapping, optional
+        Arguments of `clustering.neighbours`: one graph in the same way, for the stages that take
+        `num_neighbours`.
+    export : mapping, optional
+        Arguments of `io.export_rows`: the chosen rows are written to `folder`.
+
+    Examples
+    --------
+    >>> import tempfile, numpy, pyarrow, pyarrow.parquet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = pyarrow.table({"loss": [0.1, 0.9, 0.5, 0.7], "kind": ["a", "b", "b", "b"]})
+    ...     pyarrow.parquet.write_table(rows, Path(folder, "rows.parquet"))
+    ...     plan = Plan(
+    ...         Path(folder, "rows.parquet"),
+    ...         [
+    ...             Stage("filter", where=[["kind", "==", "b"]]),
+    ...             Stage("top", 2, columns={"scores": "loss"}),
+    ...         ],
+    ...     )
+    ...     plan.run(Path(folder, "work")).indices
+    array([1, 3])
+    """
+
+    table: str | Path
+    stages: Sequence[Stage]
+    embeddings: str | None = None
+    beside: Sequence[str | Path] = ()
+    ids: str | None = None
+    seed: int = 0
+    on_bad: str = "raise"
+    max_memory: int | str | None = None
+    clusters: Mapping[str, Any] | None = None
+    neighbours: Mapping[str, Any] | None = None
+    export: Mapping[str, Any] | None = None
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Plan":
+        """Read a plan from a TOML file; paths in it are relative to its folder.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Tables [read] (table, embeddings, beside, ids, seed, on_bad, max_memory), [clusters],
+            [neighbours], [export] as the arguments of `Plan`, and for each stage one [[stage]]:
+            method, budget, name, columns, where, and what else the method is to be given.
+
+        Returns
+        -------
+        Plan
+
+        Raises
+        ------
+        ValueError
+            If the file is no TOML, or holds what no plan has.
+        """
+        path = Path(path)
+        try:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} must be TOML, got: {error}") from error
+        return cls.of(given, path.parent)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> "Plan":
+        """Return the plan that a mapping of the form of the TOML file describes.
+
+        Parameters
+        ----------
+        given : mapping
+        folder : str or pathlib.Path, default "."
+            That of relative paths.
+
+        Returns
+        -------
+        Plan
+        """
+        tables = {"read", "stage", "clusters", "neighbours", "export"}
+        _known("the plan", given, tables)
+        reading, folder = dict(given.get("read", {})), Path(folder)
+        _known("[read]", reading, {each.name for each in fields(cls)} - tables - {"stages"})
+        if "table" not in reading:
+            raise ValueError("[read] must name a table, got none")
+        reading["table"] = folder / reading["table"]
+        reading["beside"] = [folder / each for each in reading.get("beside", ())]
+        export = given.get("export")
+        if export is not None:
+            if "folder" not in export:
+                raise ValueError("[export] must name a folder, got none")
+            export = {**export, "folder": folder / export["folder"]}
+        own = {"method", "budget", "name", "columns", "where"}
+        stages = []
+        for number, stage in enumerate(given.get("stage", ()), 1):
+            if "method" not in stage:
+                raise ValueError(f"stage {number} must name a method, got none")
+            settings = {name: value for name, value in stage.items() if name not in own}
+            known = {name: value for name, value in stage.items() if name in own}
+            stages.append(Stage(**known, settings=settings))
+        return cls(
+            **reading,
+            stages=stages,
+            clusters=given.get("clusters"),
+            neighbours=given.get("neighbours"),
+            export=export,
+        )
+
+    def open(self, scratch: str | Path | None = None) -> Table:
+        """Open the table.
+
+        Parameters
+        ----------
+        scratch : str or pathlib.Path, optional
+            Folder for a copy of embeddings that come from Parquet.
+
+        Returns
+        -------
+        Table
+        """
+        return open_table(
+            self.table, embeddings=self.embeddings, beside=self.beside, scratch=scratch
+        )
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse what can be known to fail before any work.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns of the table.
+
+        Raises
+        ------
+        ValueError
+            The message names the stage.
+        """
+        if not self.stages:
+            raise ValueError("stages must not be empty, got none")
+        if self.ids is not None and self.ids not in names:
+            raise ValueError(f"ids must be one of {list(names)}, got {self.ids!r}")
+        called = [stage.name for stage in self.stages]
+        for number, stage in enumerate(self.stages, 1):
+            try:
+                if called.count(stage.name) > 1:
+                    raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
+                stage.check(names)
+            except ValueError as error:
+                raise ValueError(f"stage {number} ({stage.name}): {error}") from error
+
+    def description(self) -> dict[str, Any]:
+        """Return the plan as JSON values, without what only says where files are."""
+        return {
+            "seed": self.seed,
+            "ids": self.ids,
+            "embeddings": self.embeddings,
+            "on_bad": self.on_bad,
+            "max_memory": self.max_memory,
+            "clusters": describe(self.clusters),
+            "neighbours": describe(self.neighbours),
+            "stages": [
+                {
+                    "name": stage.name,
+                    "method": stage.method,
+                    "budget": stage.budget,
+                    "columns": dict(stage.columns),
+                    "where": [list(each) for each in stage.where],
+                    "settings": describe(dict(stage.settings)),
+                }
+                for stage in self.stages
+            ],
+        }
+
+    def run(self, work: str | Path, progress: Any = None) -> Selection:  # noqa: ANN401
+        """Run the stages; a run that was interrupted goes on where it stopped.
+
+        Parameters
+        ----------
+        work : str or pathlib.Path
+            Folder for what each stage kept, the clusters, a copy of the embeddings if they come
+            from Parquet, `selection.parquet` and `manifest.json`.
+        progress : callable, optional
+            Called with one line of text as each stage is done.
+
+        Returns
+        -------
+        Selection
+            Of rows of the table. `rules` say which stage dropped a row, and by which of its rules;
+            `scores` are those of the last stage that had a row and scored it; `weights` are the
+            products of those of the stages that gave any.
+
+        Raises
+        ------
+        ValueError
+            If the plan does not fit the table; the message names the stage. If a file of the table
+            changes while the plan runs.
+
+        Notes
+        -----
+        Order       A stage that is unchanged, over unchanged files and stages before it, is read
+                    from `work` instead of run again.
+        Cost        That of the stages. Embeddings of Parquet are read once, and copied to `work`.
+        """
+        from ._run import run_plan
+
+        return run_plan(self, Path(work), progress)
+
+
+def _known(what: str, given: Mapping[str, Any], names: set[str]) -> None:
+    for name in given:
+        if name not in names:
+            raise ValueError(
+                f"{what} must hold {', '.join(sorted(names))}, got {name!r}"
+                f"{_check.closest(name, names)}"
+            )

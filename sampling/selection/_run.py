@@ -1,0 +1,333 @@
+"""Running a plan: stage after stage over what is left, each written down as it is done."""
+
+import hashlib
+import json
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import _check
+from ..io import (
+    Table,
+    digests,
+    export_rows,
+    load_selection,
+    save_selection,
+    table_files,
+    unchanged,
+    written_whole,
+)
+from ..types import Indices, Selection
+from ._from_table import select_from
+from ._plan import Plan, Stage
+from ._registry import takes
+from ._shared import Shared, SharedClusters, SharedNeighbours
+
+__all__ = ["lifted", "run_plan"]
+
+_BAD = "a value that is not finite"
+_ROW = "the row's number"  # a column beside those of the table
+
+
+def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
+    """Run a plan; see `Plan.run`."""
+    work.mkdir(parents=True, exist_ok=True)
+    files = [file for each in (plan.table, *plan.beside) for file in table_files(each)]
+    with unchanged(files):
+        run = Run(plan, work, say or (lambda _: None))
+        found = run.stages()
+    final = replace(
+        found,
+        method="plan",
+        arguments=plan.description(),
+        info={"stages": run.manifest["stages"], "inputs": run.manifest["inputs"]},
+    )
+    save_selection(final, work / "selection.parquet", dropped=True)
+    if plan.export is not None:
+        with run.measured("export", len(final)) as entry:
+            done = export_rows(final, plan.table, **plan.export)
+            entry |= {"after": done["rows"], "shards": len(done["shards"])}
+    return final
+
+
+@dataclass
+class Run:
+    """What the stages of one run share."""
+
+    plan: Plan
+    work: Path
+    say: Callable[[str], None]
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        old = self._old()
+        tables = [self.plan.table, *self.plan.beside]
+        self.manifest = {
+            "plan": self.plan.description(),
+            "inputs": [each for table in tables for each in digests(table)],
+            "stages": [],
+        }
+        self.known = {each.get("key"): each for each in old.get("stages", [])}
+        with self.measured("read", None) as entry:
+            self.table = self.plan.open(self.work / "scratch")
+            self.plan.check(self.table.names)
+            entry["after"] = self.table.size
+        self.shared: dict[str, Shared] = {}
+        self.reached: dict[str, Indices] = {}
+        if self.plan.clusters is not None:
+            self.shared["clusters"] = SharedClusters(self)
+        if self.plan.neighbours is not None:
+            self.shared["num_neighbours"] = SharedNeighbours(self)
+
+    def _old(self) -> dict[str, Any]:
+        path = self.work / "manifest.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise ValueError(f"{path} must be a manifest, got: {error}") from error
+        return found
+
+    # ------------------------------------------------------------------ stages
+
+    def stages(self) -> Selection:
+        """Run all stages, or read what an earlier run has left of them."""
+        now = self._readable()
+        for number, stage in enumerate(self.plan.stages, 1):
+            self._reach(stage, now)
+            key = self._key(self.plan.stages[:number])
+            path = self.work / f"{number}-{stage.name}.parquet"
+            known = self.known.get(key)
+            if known is not None and path.is_file():
+                now = load_selection(path)
+                self._done({**known, "reused": True})
+                continue
+            with self.measured(stage.name, len(now), key) as entry:
+                try:
+                    now = self._stage(stage, now)
+                except ValueError as error:
+                    raise ValueError(f"stage {number} ({stage.name}): {error}") from error
+                save_selection(now, path, dropped=True)
+                entry |= {
+                    "method": stage.method,
+                    "after": len(now),
+                    "rules": now.summary()["rules"],
+                    "info": now.info,
+                }
+        return now
+
+    def _readable(self) -> Selection:
+        """Return the rows that the first stage sees: all, or those that are finite."""
+        size, embeddings = self.table.size, self.table.embeddings
+        alive, verdicts = np.arange(size), np.zeros(size, np.uint8)
+        if self.plan.on_bad == "drop" and embeddings is not None:
+            bad = _check.bad_rows(embeddings)  # type: ignore[arg-type]  # Rows are arrays here
+            if bad is not None:
+                alive, verdicts = np.flatnonzero(~bad), bad.astype(np.uint8)
+        return Selection(
+            alive, method="read", size=size, verdicts=verdicts, rules=("kept", f"read: {_BAD}")
+        )
+
+    def _stage(self, stage: Stage, before: Selection) -> Selection:
+        """Run one stage over the rows that are left; return it in rows of the table."""
+        alive = np.sort(before.indices)
+        whole = alive.size == self.table.size
+        table = self.table if whole else self.table.take(alive)
+        if stage.method == "filter":
+            found = _filtered(table, stage)
+        else:
+            found = select_from(
+                table,
+                stage.method,
+                stage.budget,
+                columns={**({"ids": self.plan.ids} if self.plan.ids else {}), **stage.columns},
+                settings=self._settings(stage, alive),
+            )
+        return lifted(found, alive, before, stage.name)
+
+    def _reach(self, stage: Stage, now: Selection) -> None:
+        """Note the rows of the first stage that uses what is shared: it is made of these."""
+        for name in self.shared:
+            if name not in self.reached and self._uses(stage, name):
+                self.reached[name] = np.sort(now.indices)
+
+    def _uses(self, stage: Stage, name: str) -> bool:
+        return name not in stage.settings and takes(stage.method, name)
+
+    def _settings(self, stage: Stage, alive: Indices) -> dict[str, Any]:
+        """Return a stage's settings, with what all stages share."""
+        shared: dict[str, Any] = {"seed": self.plan.seed}
+        if self.plan.max_memory is not None:
+            shared["max_memory"] = self.plan.max_memory
+        for name, made in self.shared.items():
+            if self._uses(stage, name):
+                shared[name] = made.of(alive)
+        return {**shared, **stage.settings}
+
+    def made(self, name: str, given: Any, make: Any, load: Any) -> tuple[Any, Indices]:  # noqa: ANN401
+        """Make what stages share, or read what an earlier run has left; return its rows too."""
+        alive = self.reached[name]
+        key = digest_of([name, given, self.plan.seed, self.plan.max_memory, _sum(alive),
+                         self.manifest["inputs"]])  # fmt: skip
+        path = self.work / f"{name}.parquet"
+        known = self.known.get(key)
+        if known is not None and path.is_file():
+            self._done({**known, "reused": True})
+            return load(path), alive
+        with self.measured(name, alive.size, key) as entry:
+            entry["after"] = alive.size
+            return make(alive, path, entry), alive
+
+    # ------------------------------------------------------------------ the manifest
+
+    def measured(self, name: str, before: int | None, key: str | None = None) -> "_Measured":
+        """Return a context that notes time and memory of what is done in it."""
+        return _Measured(self, {"name": name, "before": before, "key": key})
+
+    def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
+        """Return what a stage's result hangs on: the table, the plan up to it."""
+        shared = replace(self.plan, stages=stages).description()
+        return digest_of([shared, self.manifest["inputs"]])
+
+    def _done(self, entry: dict[str, Any]) -> None:
+        self.manifest["stages"].append(entry)
+        with written_whole(self.work / "manifest.json") as beside:
+            beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
+        before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
+        again = "read again, " if entry.get("reused") else ""
+        self.say(
+            f"{entry['name']}: {before}{entry['after']:,} rows ({again}{entry['seconds']:.1f} s, "
+            f"{entry['peak_memory'] / 2**30:.2f} GiB)"
+        )
+
+
+@dataclass
+class _Measured:
+    """Time and peak memory of a block, put into the manifest if it succeeds."""
+
+    run: Run
+    entry: dict[str, Any]
+    began: float = 0.0
+
+    def __enter__(self) -> dict[str, Any]:
+        _forget_peak()
+        self.began = perf_counter()
+        return self.entry
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self.entry["seconds"] = perf_counter() - self.began
+            self.entry["peak_memory"] = _peak_memory()
+            self.run._done(self.entry)
+
+
+def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Selection:
+    """Return the selection of a stage in rows of the table, with what the stages before decided.
+
+    Parameters
+    ----------
+    found : Selection
+        Of the rows that reached the stage, numbered among them.
+    alive : int64 array of shape (n,)
+        Those rows, rising.
+    before : Selection
+        Of rows of the table.
+    name : str
+        What its rules are called by.
+
+    Returns
+    -------
+    Selection
+    """
+    size = int(before.size or 0)
+    indices = alive[found.indices]
+    rules = list(before.rules)
+    codes = np.arange(len(rules) - 1, len(rules) + len(found.rules) - 1)
+    codes[:1] = 0  # the first rule is that of the kept rows
+    rules += [f"{name}: {rule}" for rule in found.rules[1:]]
+    if len(rules) > 256:
+        raise ValueError(f"stages must have at most 256 rules together, got {len(rules)}")
+    verdicts = np.array(before.verdicts, np.uint8)
+    if found.verdicts is not None:
+        verdicts[alive] = codes[found.verdicts]
+    scores = before.scores
+    if found.scores is not None:
+        scores = np.full(size, np.nan, np.float32) if scores is None else np.array(scores)
+        scores[alive] = found.scores
+    weights = found.weights
+    if before.weights is not None:
+        earlier = np.empty(size)
+        earlier[before.indices] = before.weights
+        weights = earlier[indices] * (1.0 if weights is None else weights)
+    return replace(
+        found,
+        indices=indices,
+        weights=weights,
+        scores=scores,
+        size=size,
+        verdicts=verdicts,
+        rules=tuple(rules),
+        ranked=found.ranked and before.weights is None,
+        shorten=None,
+    )
+
+
+def _filtered(table: Table, stage: Stage) -> Selection:
+    """Return the rows of which all conditions hold."""
+    columns = {name: table.column(name) for name in {each[0] for each in stage.where}}
+    rows = pa.table({**columns, _ROW: np.arange(table.size)})
+    holds = pq.filters_to_expression([tuple(each) for each in stage.where])
+    try:
+        kept = rows.filter(holds)[_ROW].to_numpy()
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"where must fit the columns, got: {error}") from error
+    verdicts = np.ones(table.size, np.uint8)
+    verdicts[kept] = 0
+    return Selection(
+        kept,
+        method="filter",
+        arguments={"where": [list(each) for each in stage.where]},
+        size=table.size,
+        ranked=True,
+        verdicts=verdicts,
+        rules=("kept", "a condition does not hold"),
+    )
+
+
+def digest_of(what: Any) -> str:  # noqa: ANN401  # JSON values
+    """Return a name for JSON values, such as those that a result hangs on."""
+    text = json.dumps(what, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _sum(rows: Indices) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(rows).data, digest_size=16).hexdigest()
+
+
+def _forget_peak() -> None:
+    """Begin to count peak memory anew, where the system can."""
+    path = Path("/proc/self/clear_refs")
+    try:
+        path.write_text("5", encoding="ascii")
+    except OSError:  # elsewhere it is the peak of the whole run
+        return
+
+
+def _peak_memory() -> int:
+    """Return the most memory that was resident, in bytes."""
+    path = Path("/proc/self/status")
+    if path.is_file():
+        for line in path.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

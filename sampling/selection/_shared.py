@@ -1,0 +1,112 @@
+"""What all stages of a plan share: one clustering, and one neighbour graph."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..clustering import (
+    Clustering,
+    Neighbours,
+    kmeans,
+    load_clustering,
+    load_neighbours,
+    neighbours,
+    save_clustering,
+    save_neighbours,
+)
+from ..engine import gathered
+from ..types import Indices
+from ._clusters import points_limit
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+__all__ = ["Shared", "SharedClusters", "SharedNeighbours"]
+
+
+class Shared(Protocol):
+    """Something made once, of the rows that first need it, and given to each stage for its rows."""
+
+    def of(self, alive: Indices) -> Any:  # noqa: ANN401  # Clustering or Neighbours
+        """Return it for some of the rows, rising."""
+
+
+class SharedClusters:
+    """The plan's clusters.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._given: Mapping[str, Any] = run.plan.clusters or {}
+        self._made: tuple[Clustering, Indices] | None = None
+
+    def of(self, alive: Indices) -> Clustering:
+        """Return the clusters of some rows; centers are those of all."""
+        if self._made is None:
+            self._made = self._run.made("clusters", self._given, self._make, load_clustering)
+        found, rows = self._made
+        places = _places(rows, alive, "clusters")
+        return replace(found, labels=found.labels[places], distances=found.distances[places])
+
+    def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Clustering:
+        given, table, plan = dict(self._given), self._run.table, self._run.plan
+        own: Any = _embeddings(self._run, alive)
+        if "groups" in given:
+            given["groups"] = table.column(given["groups"])[alive]
+        limit = points_limit(plan.max_memory, own.shape, given.get("n_clusters", 1))
+        if limit is not None:
+            given.setdefault("max_points_per_centroid", limit)
+        found = kmeans(own, **{"seed": plan.seed, **given})
+        save_clustering(found, path)
+        entry |= {"clusters": len(found.centers), "objective": found.objective}
+        return found
+
+
+class SharedNeighbours:
+    """The plan's neighbour graph.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._given: Mapping[str, Any] = run.plan.neighbours or {}
+        self._made: tuple[Neighbours, Indices] | None = None
+
+    def of(self, alive: Indices) -> Neighbours:
+        """Return the graph among some rows: neighbours that are gone leave a gap."""
+        if self._made is None:
+            self._made = self._run.made("num_neighbours", self._given, self._make, load_neighbours)
+        found, rows = self._made
+        places = _places(rows, alive, "neighbours")
+        return found.among(places)
+
+    def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Neighbours:
+        found = neighbours(_embeddings(self._run, alive), **self._given)
+        save_neighbours(found, path)
+        entry |= {"num_neighbours": found.indices.shape[1]}
+        return found
+
+
+def _embeddings(run: "Run", alive: Indices) -> Any:  # noqa: ANN401  # array (n, D), or Rows
+    embeddings: Any = run.table.embeddings
+    if embeddings is None:
+        raise ValueError(f"{run.plan.table} must have embeddings, got none")
+    return embeddings if alive.size == run.table.size else gathered(embeddings, alive)
+
+
+def _places(rows: Indices, alive: Indices, what: str) -> Indices:
+    """Return where the rows of a stage stand among those that something was made of."""
+    places = np.searchsorted(rows, alive)
+    if (rows[np.minimum(places, rows.size - 1)] != alive).any():
+        raise ValueError(f"{what} must be made of all rows of a later stage, got others")
+    return places
