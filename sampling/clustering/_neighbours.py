@@ -62,7 +62,9 @@ class Neighbours:
         distances = np.where(gone, np.float32(np.inf), self.distances[rows])
         order = np.argsort(gone, axis=1, kind="stable")  # what is left moves to the front
         return Neighbours(
-            np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1), self.metric
+            np.take_along_axis(found, order, 1),
+            np.take_along_axis(distances, order, 1),
+            self.metric,
         )
 
 

@@ -87,9 +87,7 @@ class Table:
         """
         embeddings = self.embeddings
         if embeddings is not None:
-            embeddings = (
-                embeddings.take(rows) if isinstance(embeddings, Rows) else embeddings[rows]
-            )
+            embeddings = embeddings.take(rows) if isinstance(embeddings, Rows) else embeddings[rows]
         own = rows if self._rows is None else self._rows[rows]
         return replace(self, size=len(rows), embeddings=embeddings, _rows=own)
 

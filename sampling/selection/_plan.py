@@ -8,13 +8,15 @@ stages before it kept; the rows that come out are numbered as in the table.
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from .. import _check
-from ..io import Table, open_table
+from ..clustering import kmeans, neighbours
+from ..io import Table, export_rows, open_table
 from ..types import Selection
 from ._registry import METHODS, describe
 from ._task import Options
@@ -24,7 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Plan", "Stage"]
+__all__ = ["Plan", "Stage", "stage_named"]
 
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
 
@@ -85,12 +87,18 @@ class Stage:
                     f"{_check.closest(column, names)}"
                 )
         if self.method == "filter":
-            if not self.where or self.columns or self.settings or self.budget is not None:
-                raise ValueError("where must be given for a filter, and nothing else")
-            for each in self.where:
-                if len(each) != 3:
-                    raise ValueError(f"where must hold [column, operator, value], got {each}")
-            return
+            self._check_filter()
+        else:
+            self._check_method()
+
+    def _check_filter(self) -> None:
+        if not self.where or self.columns or self.settings or self.budget is not None:
+            raise ValueError("where must be given for a filter, and nothing else")
+        for each in self.where:
+            if len(each) != 3:
+                raise ValueError(f"where must hold [column, operator, value], got {each}")
+
+    def _check_method(self) -> None:
         if self.method not in METHODS:
             raise ValueError(
                 f"method must be filter or one of {', '.join(sorted(METHODS))}, got "
@@ -129,8 +137,8 @@ class Plan:
         Of every stage that has none of its own.
     on_bad : {"raise", "drop"}, default "raise"
         What to do about rows of embeddings that are not finite: "drop" does so before any stage.
-    max_memory : int or str, optional
-        Bytes, or "4GiB", for each stage.
+    max_memory : int, optional
+        Bytes, for each stage.
     clusters : mapping, optional
         Arguments of `clustering.kmeans`: one clustering of the rows that reach the first stage that
         needs it, for all stages that take `clusters` and have none of their own.
@@ -164,7 +172,7 @@ class Plan:
     ids: str | None = None
     seed: int = 0
     on_bad: str = "raise"
-    max_memory: int | str | None = None
+    max_memory: int | None = None
     clusters: Mapping[str, Any] | None = None
     neighbours: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
@@ -272,14 +280,19 @@ class Plan:
             raise ValueError("stages must not be empty, got none")
         if self.ids is not None and self.ids not in names:
             raise ValueError(f"ids must be one of {list(names)}, got {self.ids!r}")
+        for what, given, function in (
+            ("clusters", self.clusters, kmeans),
+            ("neighbours", self.neighbours, neighbours),
+            ("export", self.export, export_rows),
+        ):
+            known = set(inspect.signature(function).parameters)
+            _known(f"[{what}]", given or {}, known - {"embeddings", "selection", "source"})
         called = [stage.name for stage in self.stages]
         for number, stage in enumerate(self.stages, 1):
-            try:
+            with stage_named(number, stage):
                 if called.count(stage.name) > 1:
                     raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
                 stage.check(names)
-            except ValueError as error:
-                raise ValueError(f"stage {number} ({stage.name}): {error}") from error
 
     def description(self) -> dict[str, Any]:
         """Return the plan as JSON values, without what only says where files are."""
@@ -337,6 +350,15 @@ class Plan:
         from ._run import run_plan
 
         return run_plan(self, Path(work), progress)
+
+
+@contextmanager
+def stage_named(number: int, stage: Stage) -> Iterator[None]:
+    """Say in an error which stage it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"stage {number} ({stage.name}): {error}") from error
 
 
 def _known(what: str, given: Mapping[str, Any], names: set[str]) -> None:

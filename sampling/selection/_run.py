@@ -27,7 +27,7 @@ from ..io import (
 )
 from ..types import Indices, Selection
 from ._from_table import select_from
-from ._plan import Plan, Stage
+from ._plan import Plan, Stage, stage_named
 from ._registry import takes
 from ._shared import Shared, SharedClusters, SharedNeighbours
 
@@ -112,10 +112,8 @@ class Run:
                 self._done({**known, "reused": True})
                 continue
             with self.measured(stage.name, len(now), key) as entry:
-                try:
+                with stage_named(number, stage):
                     now = self._stage(stage, now)
-                except ValueError as error:
-                    raise ValueError(f"stage {number} ({stage.name}): {error}") from error
                 save_selection(now, path, dropped=True)
                 entry |= {
                     "method": stage.method,
@@ -288,7 +286,7 @@ def _filtered(table: Table, stage: Stage) -> Selection:
     holds = pq.filters_to_expression([tuple(each) for each in stage.where])
     try:
         kept = rows.filter(holds)[_ROW].to_numpy()
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise ValueError(f"where must fit the columns, got: {error}") from error
     verdicts = np.ones(table.size, np.uint8)
     verdicts[kept] = 0
