@@ -4,13 +4,14 @@ from ._bench import bench, contracts
 from ._cluster import cluster
 from ._dedup import dedup
 from ._export import export
+from ._run import run
 from ._score import score
 from ._select import inspect, methods, select
 from ._shared import app
 
 __all__ = ["app", "main"]
 
-for _command in (select, score, cluster, dedup, inspect, export, methods, bench, contracts):
+for _command in (select, run, score, cluster, dedup, inspect, export, methods, bench, contracts):
     app.command()(_command)  # in the order of the help
 
 
