@@ -1,5 +1,6 @@
 """Clusters that a selector is given, or makes."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,20 @@ from ._task import Options
 GivenClusters = Clustering | int | None
 
 
+def default_clusters(size: int) -> int:
+    """Return how many clusters to make of so many rows if nobody says: about sqrt(N / 2)."""
+    return max(1, round(math.sqrt(size / 2)))
+
+
 def clusters_of(
     rows: NDArray[Any],
     bad: NDArray[np.bool_] | None,
     given: GivenClusters,
     options: Options,
     *,
-    default: int,
     spherical: bool,
-) -> tuple[Indices, Floats, int]:
-    """Return the cluster of each row (N,), its distance to the center (N,), and K.
+) -> tuple[Indices, Floats, NDArray[np.float32]]:
+    """Return the cluster of each row (N,), its distance to the center (N,), and the centers (K, D).
 
     -1 and 0 for bad rows. A `Clustering` is taken as it is; a number, or None, is made into one.
     """
@@ -30,9 +35,9 @@ def clusters_of(
     if isinstance(given, Clustering):
         if len(given.labels) != size:
             raise ValueError(f"clusters must be of all {size} rows, got {len(given.labels)}")
-        return given.labels, given.distances.astype(np.float64), len(given.centers)
+        return given.labels, given.distances.astype(np.float64), given.centers
     good = np.arange(size) if bad is None else np.flatnonzero(~bad)
-    count = _check.integer("clusters", default if given is None else given, 1)
+    count = _check.integer("clusters", default_clusters(size) if given is None else given, 1)
     found = kmeans(
         rows if bad is None else rows[good],
         min(count, good.size),
@@ -41,7 +46,7 @@ def clusters_of(
     )
     labels, distances = np.full(size, -1), np.zeros(size)
     labels[good], distances[good] = found.labels, found.distances
-    return labels, distances, len(found.centers)
+    return labels, distances, found.centers
 
 
 def labels_of(name: str, values: ArrayLike, size: int) -> tuple[Indices, NDArray[Any]]:
