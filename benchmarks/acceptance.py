@@ -164,9 +164,7 @@ def main() -> None:
         np.save(pairs_file, pairs)
     pairs = np.load(pairs_file)
     plan = given.folder / "plan.toml"
-    plan.write_text(
-        PLAN.format(memory=given.memory, clusters=clusters, quota=quota, budget=budget)
-    )
+    plan.write_text(PLAN.format(memory=given.memory, clusters=clusters, quota=quota, budget=budget))
     seconds, peak = watched([sys.executable, "-m", "sampling", "run", str(plan)])
     found = {
         "rows": given.size,

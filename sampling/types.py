@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ._kept import coverage, nearest_kept, rank_by
+from ._records import Direction as Direction
+from ._records import Explanation, Score
 
 __all__ = ["Explanation", "Score", "Selection"]
 
@@ -15,87 +19,9 @@ Floats: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = NDArray[np.float32]
 Packed: TypeAlias = NDArray[Any]  # indices as int32 where N < 2**31, else int64
 Progress: TypeAlias = Callable[[int, int, str], object]  # (step, total, unit)
-Direction: TypeAlias = Literal["harder", "easier", "keep", "drop"]
 
-
-@dataclass(frozen=True, eq=False)
-class Score:
-    """A number for each sample, and what a high one means.
-
-    Half of the defects in released selection code are signs. A selector that asks for hard samples
-    turns a score that is higher for easy ones round by itself.
-
-    Parameters
-    ----------
-    values : float array of shape (N,)
-    higher_is : {"harder", "easier", "keep", "drop"}
-        "keep" and "drop" are for scores of worth, such as quality, where hard means nothing.
-    name : str, default ""
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> margins = Score(np.array([2.0, -1.0]), "easier", "aum")
-    >>> margins.as_higher("harder")
-    array([-2.,  1.])
-    """
-
-    values: NDArray[np.floating[Any]]
-    higher_is: Direction
-    name: str = ""
-
-    def as_higher(self, meaning: Direction) -> NDArray[np.floating[Any]]:
-        """Return the values such that a high one means `meaning`.
-
-        Parameters
-        ----------
-        meaning : {"harder", "easier", "keep", "drop"}
-
-        Returns
-        -------
-        float array of shape (N,)
-
-        Raises
-        ------
-        ValueError
-            If the score says nothing about it: hard is not the same as worth keeping.
-        """
-        if meaning == self.higher_is:
-            return self.values
-        if {meaning, self.higher_is} in ({"harder", "easier"}, {"keep", "drop"}):
-            return -self.values
-        raise ValueError(
-            f"higher_is must be {meaning!r} or its opposite, got {self.higher_is!r} of the score "
-            f"{self.name!r}"
-        )
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why a row was kept or dropped.
-
-    Attributes
-    ----------
-    row : int
-    kept : bool
-    rank : int or None
-        Of a kept row, its place in the selection; None of a dropped one.
-    score : float or None
-    rule : str
-        What decided: "kept", "beyond the budget", "near copy of a kept row", ...
-    nearest : int or None
-        The kept row nearest to it, where that is known or embeddings were given.
-    """
-
-    row: int
-    kept: bool
-    rank: int | None
-    score: float | None
-    rule: str
-    nearest: int | None
+BAD, ALREADY = "a value that is not finite", "already selected"
+_NO_CHOICE = {BAD, ALREADY}  # rules over rows that were never to be picked
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +54,9 @@ class Selection:
         What was found on the way, as JSON values: the path taken, time, memory, shortfalls.
     shorten : callable, optional
         From a smaller budget to its selection, where that is not the first rows.
+    recut : callable, optional
+        From a selection and a threshold to the selection at it, with names of rows that a file
+        does not hold: what `rethreshold` calls.
 
     Examples
     --------
@@ -148,6 +77,7 @@ class Selection:
     rules: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
+    recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -195,6 +125,31 @@ class Selection:
             verdicts=verdicts,
             rules=rules,
         )
+
+    def rethreshold(self, threshold: float) -> "Selection":
+        """Return the selection at another threshold, without comparing rows again.
+
+        Parameters
+        ----------
+        threshold : float
+            In the range of the method's own.
+
+        Returns
+        -------
+        Selection
+            What the method gives for this threshold.
+
+        Raises
+        ------
+        ValueError
+            If scores at a threshold do not decide alone, or are not there: a file has them if it
+            was saved with the dropped rows. If rows with `ids` come back that a file does not name.
+        """
+        if self.recut is not None:
+            return self.recut(self, threshold)
+        from .selection import at_threshold
+
+        return at_threshold(self, threshold)
 
     def mask(self, size: int | None = None) -> NDArray[np.bool_]:
         """Return which rows are kept: bool (N,).
@@ -275,27 +230,43 @@ class Selection:
         if self.verdicts is not None and not kept:
             rule = self.rules[int(self.verdicts[row])]
         score = None if self.scores is None else float(self.scores[row])
+        order = self.info.get("order")
+        if not kept and order is not None and self.scores is not None and rule not in _NO_CHOICE:
+            values = np.where(self._choices(), self.scores, np.nan)
+            rank = None if np.isnan(values[row]) else rank_by(values, order, row, self.indices)
         nearest = None
         if embeddings is not None and len(self) > kept:
-            points = np.asarray(embeddings)
             others = self.indices[self.indices != row]
-            gaps = np.asarray(points[others], np.float64) - np.asarray(points[row], np.float64)
-            nearest = int(others[np.square(gaps).sum(axis=1).argmin()])
+            ((near, _),) = nearest_kept(embeddings, np.array([row]), others)
+            nearest = int(near[0])
         return Explanation(int(row), kept, rank, score, rule, nearest)
 
-    def summary(self, groups: ArrayLike | None = None) -> dict[str, Any]:
-        """Return counts: kept, effective sample size, what each rule decided, groups.
+    def _choices(self) -> NDArray[np.bool_]:
+        """Which rows could be picked: bool (N,)."""
+        if self.verdicts is None:
+            return np.ones(self._size(None), np.bool_)
+        never = [code for code, rule in enumerate(self.rules) if rule in _NO_CHOICE]
+        return ~np.isin(self.verdicts, never)
+
+    def summary(
+        self, groups: ArrayLike | None = None, embeddings: ArrayLike | None = None
+    ) -> dict[str, Any]:
+        """Return counts: kept, effective sample size, what each rule decided, groups; coverage.
 
         Parameters
         ----------
         groups : array of shape (N,), optional
             Class or cluster of each row of the input.
+        embeddings : array of shape (N, D), optional
+            To say how far the dropped rows are from the kept; O(N M D), in blocks.
 
         Returns
         -------
         dict
-            "kept", "size", "effective" (Kish: sum(w)^2 / sum(w^2)), "rules" (rows by rule), and
-            with groups "groups": kept and all rows of each.
+            "kept", "size", "effective" (Kish: sum(w)^2 / sum(w^2)), "rules" (rows by rule), with
+            groups "groups": kept and all rows of each, and with embeddings "coverage": the mean and
+            the largest distance of a dropped row to the nearest kept one. Rows that are not finite
+            are left out.
         """
         found: dict[str, Any] = {
             "kept": len(self),
@@ -315,6 +286,11 @@ class Selection:
             found["groups"] = {
                 name.item(): (int(k), int(n)) for name, k, n in zip(names, own, every, strict=True)
             }
+        if embeddings is not None:
+            out = ~self.mask()
+            if self.verdicts is not None and BAD in self.rules:
+                out &= self.verdicts != self.rules.index(BAD)
+            found["coverage"] = coverage(embeddings, np.flatnonzero(out), self.indices)
         return found
 
     # ------------------------------------------------------------------ what to do with it

@@ -11,7 +11,7 @@ from ._parquet_rows import read_column, read_rows
 from ._regroup import regrouped
 from ._scores import load_scores, read_vector, save_scores, score_of
 from ._selection import load_selection, save_selection
-from ._table import Table, open_table
+from ._table import Table, open_table, shape_of
 
 __all__ = [
     "Table",
@@ -30,6 +30,7 @@ __all__ = [
     "save_scores",
     "save_selection",
     "score_of",
+    "shape_of",
     "table_files",
     "unchanged",
     "with_inputs",

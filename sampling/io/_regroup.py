@@ -13,7 +13,7 @@ from .._rows import Rows
 
 __all__ = ["regrouped"]
 
-_BLOCK = 2**28  # bytes read and sorted at a time
+_BLOCK = 2**26  # bytes read and sorted at a time
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
 
     The file is in `rows.scratch`. The rows are read once, in their own order; those of a block that
     lie side by side in the new order are written at once. 24 bytes a row of `order` and two blocks
-    of 256 MiB.
+    of 64 MiB.
 
     Parameters
     ----------

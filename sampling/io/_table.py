@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk
 
-__all__ = ["Table", "open_table"]
+__all__ = ["Table", "open_table", "shape_of"]
 
 _PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "|i1",
           "U8": "|u1"}  # fmt: skip
@@ -153,6 +153,35 @@ def open_table(
     return table
 
 
+def shape_of(
+    path: str | Path, *, embeddings: str | None = None, beside: Sequence[str | Path] = ()
+) -> tuple[int, int | None, tuple[str, ...]]:
+    """Return N, D and the names of the columns of a table, from what its files say of themselves.
+
+    Parameters
+    ----------
+    path, embeddings, beside
+        Those of `open_table`.
+
+    Returns
+    -------
+    tuple of int, int or None, tuple of str
+        D is None where there are no embeddings.
+    """
+    paths = _files(Path(path))
+    if paths[0].suffix != ".parquet":
+        table = open_table(path, embeddings=embeddings, beside=beside)
+        wide = table.embeddings
+        return table.size, None if wide is None else wide.shape[1], table.names
+    size, names, chosen = _schema(paths, embeddings)
+    width = None
+    if chosen is not None:
+        first = next(pq.ParquetFile(paths[0]).iter_batches(columns=[chosen], batch_size=1), None)
+        width = 0 if first is None else len(first.column(0)[0])
+    others = [_schema(_files(Path(other)), None)[1] for other in beside]
+    return size, width, (*names, *(each for other in others for each in other))
+
+
 def _files(path: Path) -> tuple[Path, ...]:
     if path.is_dir():
         shards = tuple(sorted(path.glob("*.parquet")))
@@ -203,6 +232,17 @@ def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
 
 def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) -> Table:
     """Read the embeddings of Parquet shards, and note their other columns."""
+    size, names, chosen = _schema(paths, name)
+    rows: NDArray[Any] | Rows | None = None
+    if chosen is not None and scratch is None:
+        rows = rows_in_memory(paths, chosen, size)
+    elif chosen is not None and scratch is not None:
+        rows = rows_on_disk(paths, chosen, size, scratch)
+    return Table(paths, size, rows, names, paths)
+
+
+def _schema(paths: tuple[Path, ...], name: str | None) -> tuple[int, tuple[str, ...], str | None]:
+    """Return N, the columns that are no lists, and the one with the embeddings, if there is one."""
     schemas, size = [], 0
     for path in paths:
         try:
@@ -223,13 +263,8 @@ def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) ->
     chosen = name if name is not None else next(iter(wide), None)
     if chosen is not None and chosen not in wide:
         raise ValueError(f"embeddings must be one of the list columns {wide}, got {chosen!r}")
-    rows: NDArray[Any] | Rows | None = None
-    if chosen is not None and scratch is None:
-        rows = rows_in_memory(paths, chosen, size)
-    elif chosen is not None and scratch is not None:
-        rows = rows_on_disk(paths, chosen, size, scratch)
     names = tuple(each for each in schemas[0].names if each not in wide)
-    return Table(paths, size, rows, names, paths)
+    return size, names, chosen
 
 
 def _is_list(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType

@@ -9,6 +9,7 @@
 from ._beta import beta
 from ._budget import count_of, share_out, water_fill
 from ._cluster_sensitivity import cluster_sensitivity
+from ._cost import Estimate, estimate
 from ._d2 import d2
 from ._facility_location import facility_location
 from ._from_table import select_from
@@ -20,6 +21,7 @@ from ._kmq import cluster_uniform, kmq, reweight_clusters
 from ._leverage import leverage, leverage_scores
 from ._lewis import lewis, lewis_weights, root_leverage, sensitivity_lp
 from ._moderate import moderate
+from ._options import Options as Options
 from ._order import spatial_order
 from ._perplexity import perplexity
 from ._plan import Plan, Stage
@@ -31,14 +33,15 @@ from ._rank import bottom, top, window
 from ._registry import METHODS as METHODS
 from ._registry import Method, method, methods
 from ._repeats import UniMax, repeat_counts, unimax
+from ._rethreshold import at_threshold
 from ._semdedup import semdedup
 from ._strata import ccs, stratified
 from ._surrogate import surrogate
-from ._task import Options as Options
 from ._task import Picks, Task, select
 from ._twins import Twin, twins_of
 
 __all__ = [
+    "Estimate",
     "Method",
     "Picks",
     "Plan",
@@ -46,6 +49,7 @@ __all__ = [
     "Task",
     "Twin",
     "UniMax",
+    "at_threshold",
     "beta",
     "bottom",
     "ccs",
@@ -53,6 +57,7 @@ __all__ = [
     "cluster_uniform",
     "count_of",
     "d2",
+    "estimate",
     "facility_location",
     "gumbel",
     "herding",

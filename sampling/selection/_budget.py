@@ -17,17 +17,18 @@ from ..types import Floats, Indices
 __all__ = ["count_of", "share_out", "water_fill"]
 
 
-def count_of(budget: float, size: int, name: str = "budget") -> int:
+def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1) -> int:
     """Return how many rows a budget means: an int is a count, a float in (0, 1] a part of `size`.
 
-    Half a row is rounded up, and a part of at least one row gives one.
+    Half a row is rounded up, and a part of at least one row gives one. A count may be `repeats`
+    times the rows.
     """
     if isinstance(budget, bool | np.bool_):
         raise TypeError(f"{name} must be a count or a fraction, got {budget!r}")
     if isinstance(budget, float | np.floating):
         part = _check.number(name, budget, "(0, 1]")
         return max(1, min(size, math.floor(part * size + 0.5)))
-    return _check.integer(name, budget, 1, size + 1)
+    return _check.integer(name, budget, 1, size * repeats + 1)
 
 
 def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> Indices:

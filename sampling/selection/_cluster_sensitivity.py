@@ -18,8 +18,8 @@ __all__ = ["cluster_sensitivity"]
 
 
 @method(
-    needs="embeddings", label="recommended", ranked=False, time="N K D + N log N",
-    memory="4 N D + 130 N bytes", weights="1 / inclusion probability, or 1 / (M p)",
+    needs="embeddings", label="recommended", ranked=False, time="I N K D + N log N",
+    memory="R + 130 N bytes", weights="1 / inclusion probability, or 1 / (M p)",
 )  # fmt: skip
 def cluster_sensitivity(
     embeddings: ArrayLike,
@@ -88,7 +88,8 @@ def cluster_sensitivity(
     2
     """
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    labels, distances, count = clusters_of(rows, bad, clusters, options, default=1, spherical=False)
+    labels, distances, centers = clusters_of(rows, bad, clusters, options, spherical=False)
+    count = len(centers)
     losses = _check.floats("center_losses", center_losses)
     _check.same_length("center_losses", losses, "the clusters", count)
     lipschitz = _check.number("holder_constant", holder_constant, "[0, inf)")

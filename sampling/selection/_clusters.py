@@ -1,5 +1,6 @@
 """Clusters that a selector is given, or makes."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from ..clustering import Clustering, kmeans
+from ..engine import gathered
 from ..types import Floats, Indices
+from ._cost import bytes_of
 from ._task import Options
 
 GivenClusters = Clustering | int | None
+
+
+def default_clusters(size: int) -> int:
+    """Return how many clusters to make of so many rows if nobody says: about sqrt(N / 2)."""
+    return max(1, round(math.sqrt(size / 2)))
 
 
 def clusters_of(
@@ -19,10 +27,9 @@ def clusters_of(
     given: GivenClusters,
     options: Options,
     *,
-    default: int,
     spherical: bool,
-) -> tuple[Indices, Floats, int]:
-    """Return the cluster of each row (N,), its distance to the center (N,), and K.
+) -> tuple[Indices, Floats, NDArray[np.float32]]:
+    """Return the cluster of each row (N,), its distance to the center (N,), and the centers (K, D).
 
     -1 and 0 for bad rows. A `Clustering` is taken as it is; a number, or None, is made into one.
     """
@@ -30,29 +37,33 @@ def clusters_of(
     if isinstance(given, Clustering):
         if len(given.labels) != size:
             raise ValueError(f"clusters must be of all {size} rows, got {len(given.labels)}")
-        return given.labels, given.distances.astype(np.float64), len(given.centers)
+        return given.labels, given.distances.astype(np.float64), given.centers
     good = np.arange(size) if bad is None else np.flatnonzero(~bad)
-    count = _check.integer("clusters", default if given is None else given, 1)
+    count = _check.integer("clusters", default_clusters(size) if given is None else given, 1)
+    count = min(count, good.size)
+    own = rows if bad is None else gathered(rows, good)
     found = kmeans(
-        rows if bad is None else rows[good],
-        min(count, good.size),
+        own,
+        count,
         spherical=spherical,
         seed=options.get("seed", 0),
+        max_points_per_centroid=points_limit(options.get("max_memory"), own.shape, count),
     )
     labels, distances = np.full(size, -1), np.zeros(size)
     labels[good], distances[good] = found.labels, found.distances
-    return labels, distances, len(found.centers)
+    return labels, distances, found.centers
 
 
-def points_limit(limit: int | None, shape: tuple[int, ...], count: int) -> int | None:
-    """Return from how many rows a center k-means may find its centers, within `max_memory` bytes.
+def points_limit(limit: "int | str | None", shape: tuple[int, ...], count: int) -> int | None:
+    """Return of how many rows a center k-means may find its centers, within `max_memory`.
 
-    None for all of them: float32 rows and a copy as they are stored, in half of the memory.
+    None for all of them. Float32 rows and a copy as they are stored take half of the memory.
     """
     size, dimensions = shape
-    if limit is None or 16 * size * dimensions <= limit:
+    most = bytes_of(limit, 2**62)
+    if 16 * size * dimensions <= most:
         return None
-    return max(1, limit // (16 * dimensions * count))
+    return max(1, most // (16 * dimensions * count))
 
 
 def labels_of(name: str, values: ArrayLike, size: int) -> tuple[Indices, NDArray[Any]]:

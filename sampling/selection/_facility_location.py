@@ -1,7 +1,7 @@
 """Facility location: kept rows such that every row has one that is similar to it."""
 
 import math
-from dataclasses import dataclass, replace
+import operator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from .. import _check
 from ..types import Floats, Indices, Scores, Selection
+from ._cost import bytes_of
 from ._coverage import Coverage, pick_all, pick_among_samples, pick_on_graph
 from ._geometry import by_key, is_cosine, kept_before, tiles, work_rows
 from ._inputs import embeddings_of
@@ -23,8 +24,8 @@ __all__ = ["facility_location"]
     needs="embeddings",
     label="recommended",
     ranked=True,
-    time="N^2 D log M, or N^2 D of a graph",
-    memory="max_memory, or 4 N D + 40 N k",
+    time="N^2 D log M, or N^2 D + N k log N with num_neighbours",
+    memory="4 N D + 64 N + P bytes, or 4 N D + 60 N + 100 N k bytes with num_neighbours",
     weights="rows nearest to each pick, sum N",
 )
 def facility_location(  # noqa: PLR0913  # each is a choice of the caller
@@ -35,7 +36,6 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     optimizer: str = "lazy",
     num_neighbours: int | None = None,
     epsilon: float = 0.01,
-    max_memory: int = 2**30,
     **options: Unpack[Options],
 ) -> Selection:
     """Keep rows that stand for all: greedily, the one that adds most to the similarity covered.
@@ -62,11 +62,10 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     epsilon : float in (0, 1), default 0.01
         Of "stochastic": a good row is missed with this probability. At 0.9, as elsewhere, the picks
         are next to random.
-    max_memory : int, default 2**30
-        Bytes for the pairs that can still gain; less is slower. Ignored with `num_neighbours`.
     **options
         Those of every selector: see `Options`. Rows already selected (with groups, of the same
-        group) cover what they are similar to.
+        group) cover what they are similar to. `max_memory`, 1 GiB by default, is for the pairs
+        that can still gain, and less is slower; with `num_neighbours` it is what it is elsewhere.
 
     Returns
     -------
@@ -103,7 +102,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     cosine = is_cosine(metric)
     _check.choice("optimizer", optimizer, ("lazy", "naive", "stochastic"))
     epsilon = _check.number("epsilon", epsilon, "(0, 1)")
-    max_memory = _check.integer("max_memory", max_memory, 1)
+    max_memory = bytes_of(options.get("max_memory"), 2**30)
     if num_neighbours is not None:
         num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
         if optimizer != "lazy":
@@ -111,7 +110,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
                 f"optimizer must be 'lazy' where num_neighbours is given, got {optimizer!r}"
             )
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
-    totals = _Totals("all pairs, in blocks" if num_neighbours is None else "neighbour graph")
+    path = "all pairs, in blocks" if num_neighbours is None else "neighbour graph"
 
     def core(task: Task) -> Picks:
         order = by_key(task)
@@ -125,28 +124,17 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
             pick_among_samples(cover, math.log(1 / epsilon), task.key)
         else:
             pick_all(cover, max_memory, lazy=optimizer == "lazy")
-        totals.objective += cover.objective
-        totals.no_gain += cover.no_gain
+        info = {"path": path, "objective": cover.objective, "no_gain": cover.no_gain}
+        added = {"objective": operator.add, "no_gain": operator.add}
         weights = _weights(work[: order.size], cover.picks, cosine)
-        return Picks(order[cover.picks], weights, info=vars(totals).copy())
+        return Picks(order[cover.picks], weights, info=info, merge=added)
 
     arguments: dict[str, Any] = {"metric": metric, "optimizer": optimizer}
     arguments |= {"num_neighbours": num_neighbours, "epsilon": epsilon, "max_memory": max_memory}
-    found = select(
-        "facility_location", len(rows), budget, options, core, arguments=arguments, bad=bad
-    )
-    if optimizer == "stochastic":  # how many rows it looks at hangs on the budget
-        return replace(found, ranked=False, shorten=None)
-    return found
-
-
-@dataclass
-class _Totals:
-    """What is reported, added up over groups."""
-
-    path: str
-    objective: float = 0.0
-    no_gain: int = 0
+    return select(
+        "facility_location", len(rows), budget, options, core, arguments=arguments, bad=bad,
+        ranked=optimizer != "stochastic",  # how many rows that looks at hangs on the budget
+    )  # fmt: skip
 
 
 def _weights(work: Scores, picks: Indices, cosine: bool) -> Floats:

@@ -58,15 +58,15 @@ def herding(embeddings: ArrayLike, budget: float, **options: Unpack[Options]) ->
     array([3, 2, 1])
     """
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    info = {"moment_error": 0.0}
 
     def core(task: Task) -> Picks:
         order = by_key(task)
         before = kept_before(task, bad, options.get("groups"))
         work, scale = work_rows(rows, np.concatenate([task.rows[order], before]), cosine=False)
         picks, error = _herd(work, task.rows.size, task.budget)
-        info["moment_error"] = max(info["moment_error"], error / scale)
-        return Picks(order[picks], info=dict(info))
+        return Picks(
+            order[picks], info={"moment_error": error / scale}, merge={"moment_error": max}
+        )
 
     return select("herding", len(rows), budget, options, core, arguments={}, bad=bad)
 

@@ -106,7 +106,8 @@ def draw_rows(task: Task, scores: Floats, draw: str, along: Indices | None = Non
 
 @method(
     needs="probabilities", label="recommended", ranked=False, weights="1 / inclusion probability",
-    time="N log N", memory="50 N bytes",
+    time="N log N, or N D + N log^2 N with embeddings",
+    memory="50 N bytes, or 150 N bytes with embeddings",
 )  # fmt: skip
 def pivotal(
     pi: AnyScores,

@@ -1,5 +1,6 @@
 """k-center: cover the data with balls as small as can be, by always taking the farthest row."""
 
+import operator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ _WIDE = 64  # candidates that are looked at together
 _OFFSET = 16.0  # a mean whose square is this many times the variance is subtracted
 
 
-@method(needs="embeddings", label="recommended", ranked=True, time="N M D", memory="29 N + blocks")
+@method(needs="embeddings", label="recommended", ranked=True, time="N M D", memory="29 N bytes")
 def k_center(
     embeddings: ArrayLike,
     budget: float,
@@ -85,7 +86,6 @@ def k_center(
         _check.choice("start", start, ("medoid", "random"))
     else:
         start = _check.integer("start", start, 0, len(rows))
-    info = {"radius": 0.0, "duplicates": 0}
 
     def core(task: Task) -> Picks:
         cover = _Cover(rows, task, metric == "cosine")
@@ -93,9 +93,8 @@ def k_center(
         for at in range(0, before.size, _WIDE):
             cover.add(cover.read(before[at : at + _WIDE]))
         places, copies = _pick(cover, _first(cover, start, before.size > 0, options))
-        info["radius"] = max(info["radius"], cover.radius())
-        info["duplicates"] += copies
-        return Picks(places, info=dict(info))
+        info = {"radius": cover.radius(), "duplicates": copies}
+        return Picks(places, info=info, merge={"radius": max, "duplicates": operator.add})
 
     arguments = {"metric": metric, "start": start}
     return select("k_center", len(rows), budget, options, core, arguments=arguments, bad=bad)

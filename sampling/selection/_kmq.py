@@ -21,8 +21,8 @@ Allocation = Literal["equal", "proportional", "sqrt"]
 
 
 @method(
-    needs="embeddings", label="baseline", ranked=False, time="N K D + N log N",
-    memory="4 N D + 100 N bytes", weights="size of the cluster / rows kept of it",
+    needs="embeddings", label="baseline", ranked=False, time="I N K D + N log N",
+    memory="R + 100 N bytes", weights="size of the cluster / rows kept of it",
 )  # fmt: skip
 def cluster_uniform(
     embeddings: ArrayLike,
@@ -70,8 +70,8 @@ def cluster_uniform(
     [1.0, 4.0]
     """
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    default = max(1, round((len(rows) / 2) ** 0.5))
-    labels, _, count = clusters_of(rows, bad, clusters, options, default=default, spherical=False)
+    labels, _, centers = clusters_of(rows, bad, clusters, options, spherical=False)
+    count = len(centers)
 
     def core(task: Task) -> Picks:
         codes = task.of(labels)
@@ -88,8 +88,8 @@ def cluster_uniform(
 
 
 @method(
-    needs="embeddings", label="recommended", ranked=False, time="N K D + N log N",
-    memory="4 N D + 100 N bytes",
+    needs="embeddings", label="recommended", ranked=False, time="I N K D + N log N",
+    memory="R + 100 N bytes",
 )  # fmt: skip
 def kmq(
     embeddings: ArrayLike,
@@ -157,8 +157,8 @@ def kmq(
     if weighting == "linear" and (values < 0).any():
         row = int(np.flatnonzero(values < 0)[0])
         raise ValueError(f"quality must be >= 0 if linear, got {values[row]} in row {row}")
-    default = max(1, round((len(rows) / 2) ** 0.5))
-    labels, _, count = clusters_of(rows, bad, clusters, options, default=default, spherical=False)
+    labels, _, centers = clusters_of(rows, bad, clusters, options, spherical=False)
+    count = len(centers)
     shares = None if cluster_weights is None else _check.weights("cluster_weights", cluster_weights)
     if shares is not None:
         _check.same_length("cluster_weights", shares, "the clusters", count)

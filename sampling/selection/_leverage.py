@@ -5,7 +5,8 @@ other than squares; `k_center` covers the space where leverage covers its linear
 """
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,30 +80,33 @@ def leverage_scores(
     array([0.5, 0.5, 1. , 0. ])
     """
     array = rows_of("rows", rows)
-    return scores_of_rows("rows", array, None, ridge=ridge, method=method, seed=seed)
+    return scores_of_rows("rows", array, None, ridge=ridge, method=method, seed=seed)[0]
 
 
 def scores_of_rows(
     name: str, rows: Rows, bad: Bad, *, ridge: float = 0.0, method: str = "auto", seed: int = 0
-) -> Floats:
-    """Return the leverage of rows as they are stored; bad ones have none and count for nothing."""
+) -> tuple[Floats, str]:
+    """Return the leverage of rows as they are stored, and the way it was found.
+
+    Bad rows have none and count for nothing.
+    """
     ridge = _check.number("ridge", ridge, "[0, inf)")
     _check.choice("method", method, METHODS)
     key = _rng.key(_check.seed(seed), 0, "leverage sketch")
-    transform, total = whitening(name, rows, bad, ridge, method, key)
+    transform, total, path = whitening(name, rows, bad, ridge, method, key)
     found = squared_lengths(rows, transform, bad)
     if total is None:
-        return np.minimum(found, 1.0, out=found)
+        return np.minimum(found, 1.0, out=found), path
     if found.any():
         counted = found > 0
         found = filled(found, counted.astype(np.float64), total)
         found[counted] = np.maximum(found[counted], _LEAST)
-    return found
+    return found, path
 
 
 @listed(
     needs="embeddings", label="recommended", ranked=False, weights="1 / inclusion probability",
-    time="N D^2 + N log^2 N", memory="D^2 + 120 N bytes",
+    time="N D^2 + N log^2 N", memory="8 D^2 + 120 N bytes",
 )  # fmt: skip
 def leverage(
     embeddings: ArrayLike,
@@ -147,7 +151,7 @@ def leverage(
     -------
     Selection
         By rising row. Weights 1 / inclusion probability. `scores` are the leverages, of all rows
-        together also where groups are given.
+        together also where groups are given; `info["path"]` is the method that "auto" came to.
 
     Raises
     ------
@@ -171,7 +175,7 @@ def leverage(
     rows, bad = embeddings_of("embeddings", embeddings, options)
     uniform = _check.number("uniform", uniform, "[0, 1)")
     seed = _check.seed(options.get("seed", 0))
-    scores = scores_of_rows("embeddings", rows, bad, ridge=ridge, method=method, seed=seed)
+    scores, path = scores_of_rows("embeddings", rows, bad, ridge=ridge, method=method, seed=seed)
     mixed = scores
     if uniform:
         share = uniform / scores.size
@@ -179,18 +183,23 @@ def leverage(
     arguments = {
         "ridge": ridge, "method": method, "draw": draw, "spread": spread, "uniform": uniform,
     }  # fmt: skip
-    core = drawing(rows, bad, mixed, draw, spread)
+    core = drawing(rows, bad, mixed, draw, spread, {"path": path})
     return select(
         "leverage", len(rows), budget, options, core, arguments=arguments, bad=bad, scores=scores
     )
 
 
 def drawing(
-    rows: Rows, bad: Bad, scores: Floats, draw: str, spread: str | None
+    rows: Rows, bad: Bad, scores: Floats, draw: str, spread: str | None, info: dict[str, Any]
 ) -> Callable[[Task], Picks]:
     """Return the core that draws in proportion to scores (N,), spread over the rows (N, D)."""
     along = spreading(rows, bad, draw, spread)
-    return lambda task: draw_rows(task, task.of(scores), draw, along(task))
+
+    def core(task: Task) -> Picks:
+        picks = draw_rows(task, task.of(scores), draw, along(task))
+        return replace(picks, info={**picks.info, **info})
+
+    return core
 
 
 def spreading(

@@ -9,7 +9,7 @@ Weights are 1 / pi, and multiply |.|^p: to solve a reweighted problem scale a ro
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -99,8 +99,8 @@ def _check_power(p: float, low: float, high: float = math.inf) -> None:
 
 def _iterated(
     name: str, rows: Rows, bad: Bad, p: float, iteration: str, tolerance: float, max_iter: int
-) -> tuple[Floats, int]:
-    """Return the Lewis weights (N,), and how many steps they took."""
+) -> tuple[Floats, dict[str, Any]]:
+    """Return the Lewis weights (N,), and the way and number of steps they took."""
     _check.choice("iteration", iteration, ("auto", "plain", "damped"))
     tolerance = _check.number("tolerance", tolerance, "(0, inf)")
     max_iter = _check.integer("max_iter", max_iter, 1)
@@ -112,7 +112,7 @@ def _iterated(
         )
     if not plain and p < 2.0:
         raise ValueError(f"p must be at least 2 with the damped iteration, got {p}")
-    basis, _ = whitening(name, rows, bad, 0.0, "auto")
+    basis, _, path = whitening(name, rows, bad, 0.0, "auto")
     counted = squared_lengths(rows, basis, bad) > 0
     weights = np.where(counted, basis.shape[1] / len(rows), 0.0)
     for step in range(1, max_iter + 1):
@@ -128,7 +128,7 @@ def _iterated(
         change = float(np.abs(found[counted] / weights[counted] - 1.0).max(initial=0.0))
         weights = found
         if change <= tolerance:
-            return weights, step
+            return weights, {"path": path, "steps": step}
     raise RuntimeError(
         f"the Lewis weights of p = {p} still change by {change:.3g} after {max_iter} steps, "
         f"more than the tolerance of {tolerance:.3g}: allow more steps, or a larger change"
@@ -137,7 +137,7 @@ def _iterated(
 
 @method(
     needs="embeddings", label="recommended", ranked=False, weights="1 / inclusion probability",
-    time="N D^2 a step, 10 to 50 steps", memory="D^2 + 120 N bytes",
+    time="S N D^2 + N log^2 N", memory="8 D^2 + 120 N bytes",
 )  # fmt: skip
 def lewis(
     embeddings: ArrayLike,
@@ -157,17 +157,15 @@ def lewis(
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        A; append a column of ones if the model has an intercept.
+        A, see `leverage`.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
     p : float >= 1, default 1.0
         Exponent of the loss.
     tolerance, max_iter : float > 0 and int >= 1, default 1e-3 and 50
         See `lewis_weights`.
-    draw : {"pivotal", "systematic", "poisson", "top"}, default "pivotal"
-        How to draw; "top" keeps the highest and gives no weights.
-    spread : {"kd", "pca"} or None, default "kd"
-        The order along which "pivotal" spreads: see `spatial_order`; None for a random one.
+    draw, spread : default "pivotal" and "kd"
+        See `leverage`.
     **options
         Those of every selector: see `Options`.
 
@@ -197,12 +195,8 @@ def lewis(
     """
     _check_power(p, 1.0)
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    scores, steps = _iterated("embeddings", rows, bad, p, "auto", tolerance, max_iter)
-    drawn = drawing(rows, bad, scores, draw, spread)
-
-    def core(task: Task) -> Picks:
-        picks = drawn(task)
-        return replace(picks, info={**picks.info, "steps": steps})
+    scores, info = _iterated("embeddings", rows, bad, p, "auto", tolerance, max_iter)
+    core = drawing(rows, bad, scores, draw, spread, info)
 
     return select(
         "lewis", len(rows), budget, options, core, bad=bad, scores=scores,
@@ -215,7 +209,7 @@ def lewis(
 @method(
     needs="embeddings", label="baseline", ranked=False,
     weights="1 / inclusion probability, multiplied over the rounds",
-    time="N D^2 + N log^2 N", memory="D^2 + 120 N + 8 D sqrt(N M) bytes",
+    time="N D^2 + N log^2 N", memory="8 D^2 + 120 N + 8 D sqrt(N M) bytes",
 )  # fmt: skip
 def root_leverage(
     embeddings: ArrayLike,
@@ -235,17 +229,15 @@ def root_leverage(
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        A; append a column of ones if the model has an intercept.
+        A, see `leverage`.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
     p : float in [1, 2), default 1.0
         Exponent of the loss.
     rounds : int >= 1, default 3
         At most; none keeps more than half of its rows but the last.
-    draw : {"pivotal", "systematic", "poisson", "top"}, default "pivotal"
-        How to draw in the last round; "top" keeps the highest and gives no weights.
-    spread : {"kd", "pca"} or None, default "kd"
-        The order along which "pivotal" spreads there; None for a random one.
+    draw, spread : default "pivotal" and "kd"
+        Of the last round: see `leverage`.
     **options
         Those of every selector: see `Options`.
 
@@ -279,7 +271,8 @@ def root_leverage(
     rounds = _check.integer("rounds", rounds, 1)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     along = spreading(rows, bad, draw, spread)
-    scores = scores_of_rows("embeddings", rows, bad) ** (p / 2.0)
+    levels, path = scores_of_rows("embeddings", rows, bad)
+    scores = levels ** (p / 2.0)
 
     def core(task: Task) -> Picks:
         now, factor, own = task, np.ones(task.rows.size), task.of(scores)
@@ -290,11 +283,12 @@ def root_leverage(
             now = replace(now, rows=now.rows[picks.places], keys=now.keys[picks.places])
             factor = factor[picks.places] * (1.0 if picks.weights is None else picks.weights)
             weighed = np.asarray(rows[now.rows], np.float64) * factor[:, None] ** (1.0 / p)
-            own = scores_of_rows("embeddings", weighed, None) ** (p / 2.0)
+            own = scores_of_rows("embeddings", weighed, None)[0] ** (p / 2.0)
         picks = draw_rows(now, own, draw, along(now))
         weights = None if picks.weights is None else picks.weights * factor[picks.places]
         places = np.searchsorted(task.rows, now.rows[picks.places])
-        return Picks(places, weights, info={**picks.info, "rounds": [int(n) for n in sizes]})
+        extra = {"path": path, "rounds": [int(n) for n in sizes]}
+        return Picks(places, weights, info={**picks.info, **extra})
 
     return select(
         "root_leverage", len(rows), budget, options, core, bad=bad, scores=scores,
@@ -313,7 +307,7 @@ def _sizes(rows: int, budget: int, rounds: int) -> list[int]:
 
 @method(
     needs="embeddings", label="baseline", ranked=False, weights="1 / inclusion probability",
-    time="N D^2 + N log^2 N", memory="D^2 + 120 N bytes",
+    time="N D^2 + N log^2 N", memory="8 D^2 + 120 N bytes",
 )  # fmt: skip
 def sensitivity_lp(
     embeddings: ArrayLike,
@@ -332,17 +326,15 @@ def sensitivity_lp(
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        A; append a column of ones if the model has an intercept.
+        A, see `leverage`.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
     p : float >= 1
         Exponent of the loss.
     mixture : bool, default False
         Draw by leverage + bound, which needs fewer rows for p > 2.
-    draw : {"pivotal", "systematic", "poisson", "top"}, default "pivotal"
-        How to draw; "top" keeps the highest and gives no weights.
-    spread : {"kd", "pca"} or None, default "kd"
-        The order along which "pivotal" spreads: see `spatial_order`; None for a random one.
+    draw, spread : default "pivotal" and "kd"
+        See `leverage`.
     **options
         Those of every selector: see `Options`.
 
@@ -371,12 +363,12 @@ def sensitivity_lp(
     """
     _check_power(p, 1.0)
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    levels = scores_of_rows("embeddings", rows, bad)
+    levels, path = scores_of_rows("embeddings", rows, bad)
     size = len(rows) if bad is None else int(np.count_nonzero(~bad))
     scores = np.minimum(1.0, max(1.0, size ** (p / 2.0 - 1.0)) * levels ** (p / 2.0))
     if mixture:
         scores = scores + levels
-    core = drawing(rows, bad, scores, draw, spread)
+    core = drawing(rows, bad, scores, draw, spread, {"path": path})
     return select(
         "sensitivity_lp", len(rows), budget, options, core, bad=bad, scores=scores,
         arguments={"p": p, "mixture": bool(mixture), "draw": draw, "spread": spread},

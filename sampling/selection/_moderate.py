@@ -15,7 +15,7 @@ __all__ = ["moderate"]
 
 @method(
     needs="embeddings", label="baseline", ranked=False, time="N D + N log N",
-    memory="33 N bytes and one class of rows",
+    memory="33 N + 16 N D / C bytes",
 )  # fmt: skip
 def moderate(
     embeddings: ArrayLike,
@@ -83,7 +83,7 @@ def moderate(
         return Picks(order[start : start + task.budget], ruled=ruled)
 
     return select(
-        "moderate", len(rows), budget, options, core, bad=bad, scores=distances,
+        "moderate", len(rows), budget, options, core, bad=bad, scores=distances, order="rising",
         arguments={"labels": labels, "per_class": bool(per_class)},
     )  # fmt: skip
 

@@ -16,9 +16,11 @@ from typing import Any
 
 from .. import _check
 from ..clustering import kmeans, neighbours
-from ..io import Table, export_rows, open_table
+from ..io import Table, export_rows, open_table, shape_of
 from ..types import Selection
-from ._registry import METHODS, describe
+from ._budget import count_of
+from ._cost import estimate
+from ._registry import METHODS, describe, takes
 from ._task import Options
 
 if sys.version_info >= (3, 11):
@@ -137,8 +139,9 @@ class Plan:
         Of every stage that has none of its own.
     on_bad : {"raise", "drop"}, default "raise"
         What to do about rows of embeddings that are not finite: "drop" does so before any stage.
-    max_memory : int, optional
-        Bytes, for each stage.
+    max_memory : int or str, optional
+        Bytes, or "4GiB": what each stage may take beside the columns. One that would need more is
+        refused before it begins; clusters are found from as many rows as fit.
     clusters : mapping, optional
         Arguments of `clustering.kmeans`: one clustering of the rows that reach the first stage that
         needs it, for all stages that take `clusters` and have none of their own.
@@ -172,7 +175,7 @@ class Plan:
     ids: str | None = None
     seed: int = 0
     on_bad: str = "raise"
-    max_memory: int | None = None
+    max_memory: int | str | None = None
     clusters: Mapping[str, Any] | None = None
     neighbours: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
@@ -293,6 +296,38 @@ class Plan:
                 if called.count(stage.name) > 1:
                     raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
                 stage.check(names)
+
+    def estimates(self) -> list[dict[str, Any]]:
+        """Say what each stage will need, as if the stages before it dropped nothing else.
+
+        Returns
+        -------
+        list of dict
+            For each stage "name", "rows" (at most so many reach it), "memory" in bytes and
+            "seconds", which are rough: see `estimate`.
+
+        Raises
+        ------
+        ValueError
+            If the plan does not fit the table.
+        """
+        size, width, names = shape_of(self.table, embeddings=self.embeddings, beside=self.beside)
+        self.check(names)
+        needs: list[dict[str, Any]] = []
+        for stage in self.stages:
+            need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
+            if stage.method != "filter":
+                settings = dict(stage.settings)
+                if self.max_memory is not None:
+                    settings.setdefault("max_memory", self.max_memory)
+                if self.clusters is not None and takes(stage.method, "clusters"):
+                    settings.setdefault("clusters", self.clusters.get("n_clusters"))
+                found = estimate(stage.method, size, width, budget=stage.budget, **settings)
+                need |= {"memory": found.memory, "seconds": found.seconds}
+                if stage.budget is not None:
+                    size = count_of(stage.budget, size)
+            needs.append(need)
+        return needs
 
     def description(self) -> dict[str, Any]:
         """Return the plan as JSON values, without what only says where files are."""

@@ -1,5 +1,6 @@
 """Preference pairs by how clearly one answer is better: the gap between their two scores."""
 
+import operator
 from typing import Literal
 
 import numpy as np
@@ -81,9 +82,11 @@ def preference_gap(
             span = float(own.max() - own.min()) + 1.0
             rank = np.where(back, own - span - float(np.abs(rank).max()), rank)
         places = best(rank, task.budget, task.keys)
-        return Picks(places, info={"reversed": int((own[places] < 0).sum())})
+        count = int((own[places] < 0).sum())
+        return Picks(places, info={"reversed": count}, merge={"reversed": operator.add})
 
     return select(
         "preference_gap", one.size, budget, options, core, bad=bad, scores=gaps,
+        order="falling" if keep == "largest" else None if drop_reversed else "rising",
         arguments={"rejected": rejected, "keep": keep, "drop_reversed": bool(drop_reversed)},
     )  # fmt: skip

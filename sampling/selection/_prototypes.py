@@ -16,8 +16,8 @@ __all__ = ["prototypes"]
 
 
 @method(
-    needs="embeddings", label="baseline", ranked=True, time="N K D + M log M",
-    memory="4 N D + 80 N bytes",
+    needs="embeddings", label="baseline", ranked=True, time="I N K D + N + M log M",
+    memory="R + 80 N bytes",
 )  # fmt: skip
 def prototypes(
     embeddings: ArrayLike,
@@ -71,15 +71,15 @@ def prototypes(
     """
     _check.choice("keep", keep, ("far", "near"))
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
-    default = max(1, round((len(rows) / 2) ** 0.5))
-    _, distances, count = clusters_of(rows, bad, clusters, options, default=default, spherical=True)
+    _, distances, centers = clusters_of(rows, bad, clusters, options, spherical=True)
 
     def core(task: Task) -> Picks:
         own = task.of(distances)
         places = best(own if keep == "far" else -own, task.budget, task.keys)
-        return Picks(places, info={"clusters": count})
+        return Picks(places, info={"clusters": len(centers)})
 
     return select(
         "prototypes", len(rows), budget, options, core, bad=bad, scores=distances,
+        order="falling" if keep == "far" else "rising",
         arguments={"keep": keep, "clusters": clusters},
     )  # fmt: skip

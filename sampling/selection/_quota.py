@@ -3,16 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check
 from ..kernels._fill import take_fitting
-from ..types import Floats, Indices, Selection
+from ..types import Indices, Selection
 from ._budget import per_group
+from ._groups import group_counts
 from ._inputs import AnyScores, best, scores_of
 from ._registry import describe, method
-from ._task import Options, Picks, Task, group_counts, select
+from ._spend import costs_of, limit_of
+from ._task import Options, Picks, Task, select
 
 __all__ = ["quota"]
 
@@ -21,8 +22,6 @@ __all__ = ["quota"]
 def quota(
     scores: AnyScores,
     budget: float,
-    *,
-    costs: ArrayLike | None = None,
     **options: Unpack[Options],
 ) -> Selection:
     """Keep the highest scores of each group: exact numbers by floors, caps and shares.
@@ -35,11 +34,9 @@ def quota(
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N. With `costs` it is in their units: a whole
         number, or a fraction of their sum.
-    costs : int array of shape (N,), optional
-        Tokens or bytes of each row, >= 0. Floors, caps and group budgets are in these units too.
     **options
         Those of every selector: see `Options`. `groups`, `group_budgets`, `floor`, `cap` and
-        `shortfall` say how the budget is shared out.
+        `shortfall` say how the budget is shared out. With `costs` these are in their units too.
 
     Returns
     -------
@@ -76,18 +73,20 @@ def quota(
     def core(task: Task) -> Picks:
         return Picks(best(task.of(values), task.budget, task.keys))
 
+    costs = options.get("costs")
     if costs is None:
         return select(
-            "quota", values.size, budget, options, core, arguments={}, bad=bad, scores=values
-        )
-    amounts = _amounts(costs, values.size)
-    limit = _limit(budget, int(amounts.sum()))
+            "quota", values.size, budget, options, core, arguments={}, bad=bad, scores=values,
+            order="falling",
+        )  # fmt: skip
+    amounts = costs_of(costs, values.size)
+    limit = limit_of(budget, int(amounts.sum()))
     names, codes = np.zeros(1, np.int64), np.zeros(values.size, np.int64)
     if options.get("groups") is not None:
         labels = _check.labels("groups", options["groups"])  # type: ignore[arg-type]
         _check.same_length("groups", labels, "scores", values.size)
         names, codes = np.unique(labels, return_inverse=True)
-    plain: Options = {k: v for k, v in options.items() if k not in _OF_GROUPS}  # type: ignore[assignment]
+    plain: Options = {k: v for k, v in options.items() if k not in _OWN}  # type: ignore[assignment]
 
     def within(task: Task) -> Picks:
         order = task.rows[np.lexsort((task.keys, -task.of(values)))]
@@ -104,28 +103,13 @@ def quota(
         return Picks(places[rank], info=info)
 
     found = select(
-        "quota", values.size, 1, plain, within, bad=bad, scores=values,
-        arguments={"costs": costs, **{k: v for k, v in options.items() if k in _OF_GROUPS}},
+        "quota", values.size, 1, plain, within, bad=bad, scores=values, order="falling",
+        arguments={k: v for k, v in options.items() if k in _OWN},
     )  # fmt: skip
     return replace(found, ranked=False, arguments={**found.arguments, "budget": describe(budget)})
 
 
-_OF_GROUPS = {"groups", "group_budgets", "floor", "cap", "shortfall"}
-
-
-def _amounts(costs: ArrayLike, size: int) -> Indices:
-    array: Floats = _check.floats("costs", costs, "finite and >= 0")
-    _check.same_length("costs", array, "scores", size)
-    if (array != np.floor(array)).any():
-        row = int(np.flatnonzero(array != np.floor(array))[0])
-        raise ValueError(f"costs must be whole numbers, got {array[row]} in row {row}")
-    return array.astype(np.int64)
-
-
-def _limit(budget: float, total: int) -> int:
-    if isinstance(budget, float | np.floating):
-        return int(_check.number("budget", budget, "(0, 1]") * total)
-    return _check.integer("budget", budget, 1)
+_OWN = {"costs", "groups", "group_budgets", "floor", "cap", "shortfall"}
 
 
 def _caps(names: Indices, sums: Indices, options: Options) -> Indices:

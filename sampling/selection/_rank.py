@@ -59,7 +59,10 @@ def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
     def core(task: Task) -> Picks:
         return Picks(best(task.of(values), task.budget, task.keys))
 
-    return select("top", values.size, budget, options, core, arguments={}, bad=bad, scores=values)
+    return select(
+        "top", values.size, budget, options, core, arguments={}, bad=bad, scores=values,
+        order="falling",
+    )  # fmt: skip
 
 
 @method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="25 N bytes")
@@ -91,8 +94,9 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
         return Picks(best(-task.of(values), task.budget, task.keys))
 
     return select(
-        "bottom", values.size, budget, options, core, arguments={}, bad=bad, scores=values
-    )
+        "bottom", values.size, budget, options, core, arguments={}, bad=bad, scores=values,
+        order="rising",
+    )  # fmt: skip
 
 
 @method(needs="scores", label="recommended", ranked=False, time="N log N", memory="33 N bytes")
@@ -149,7 +153,7 @@ def window(
 
     return select(
         "window", values.size, budget, options, core, arguments={"offset": offset}, bad=bad,
-        scores=values,
+        scores=values, order="falling",
     )  # fmt: skip
 
 

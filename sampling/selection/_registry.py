@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal, TypeVar, cast
 
 from ..types import Selection
+from ._cost import Estimate, bytes_of, check_formula, of_call, refuse_over
 
 __all__ = ["METHODS", "Method", "method", "methods"]
 
@@ -35,7 +36,12 @@ class Method:
     weights : str
         What its weights add up to; "" if it gives none.
     time, memory : str
-        In N rows, D dimensions, M kept, K clusters; memory beside the input.
+        Formulas of N rows, D dimensions, M kept, K clusters, C classes, k neighbours, I passes of
+        k-means (0 if clusters are given), S steps; P, what `max_memory` leaves for pairs, and R,
+        rows from which k-means finds its centers: 4 N D bytes, or half of `max_memory`.
+        Memory in bytes, beside the input. `estimate` evaluates them.
+    clusters : callable, optional
+        From N to the K that is taken by default, where that is not about sqrt(N / 2).
     """
 
     name: str
@@ -46,6 +52,7 @@ class Method:
     weights: str
     time: str
     memory: str
+    clusters: Callable[[int], int] | None = None
 
 
 METHODS: dict[str, Method] = {}
@@ -59,21 +66,49 @@ def method(  # noqa: PLR0913  # the columns of the list
     time: str,
     memory: str,
     weights: str = "",
+    clusters: Callable[[int], int] | None = None,
 ) -> Callable[[F], F]:
     """Put a selector on the list."""
 
     def listed(function: F) -> F:
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Selection:  # noqa: ANN401
+            need = _needed(METHODS[function.__name__], args, kwargs)
             began = perf_counter()
             found = function(*args, **kwargs)
-            return replace(found, info={**found.info, "seconds": perf_counter() - began})
+            info = {**found.info, "seconds": perf_counter() - began}
+            if need is not None:
+                info["estimate"] = {"memory": need.memory, "seconds": need.seconds}
+            return replace(found, info=info)
 
         name = function.__name__
-        METHODS[name] = Method(name, timed, needs, label, ranked, weights, time, memory)
+        check_formula(f"time of {name}", time)
+        check_formula(f"memory of {name}", memory)
+        METHODS[name] = Method(name, timed, needs, label, ranked, weights, time, memory, clusters)
         return cast(F, timed)
 
     return listed
+
+
+def _needed(entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Estimate | None:
+    """Return what a call will need, and refuse it where that is more than `max_memory`.
+
+    None where the arguments do not fit the signature or have no shape: the method says what is
+    wrong with them.
+    """
+    try:
+        bound = inspect.signature(entry.function).bind(*args, **kwargs)
+    except TypeError:
+        return None
+    bound.apply_defaults()
+    first, budget, *_ = [*bound.arguments.values(), None]
+    limit = kwargs.get("max_memory")
+    limit = None if limit is None else bytes_of(limit, 0)
+    settings = {**bound.arguments, **bound.arguments.get("options", {})}
+    need = of_call(entry, first, settings, budget)
+    if need is not None and limit is not None:
+        refuse_over(need, limit)
+    return need
 
 
 def methods() -> dict[str, Method]:

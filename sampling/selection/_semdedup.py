@@ -17,6 +17,7 @@ from ..clustering import Clustering, kmeans
 from ..engine import gathered, over
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
+from ._clusters import points_limit
 from ._copies import Copies, find_copies, unit
 from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._registry import method
@@ -32,7 +33,7 @@ _PER_CLUSTER = 1000  # rows of a cluster, about, where the number is ours to cho
 
 @method(
     needs="embeddings", label="recommended", ranked=True, time="N K D + N^2 D / K",
-    memory="4 N D + 80 N bytes",
+    memory="R + 80 N bytes",
 )  # fmt: skip
 def semdedup(  # noqa: PLR0913  # what the method can be asked
     embeddings: ArrayLike,
@@ -203,8 +204,15 @@ def _clusters(
         classes = _check.labels("labels", labels)[good]
         count = max(int(count), np.unique(classes).size)
     count = min(_check.integer("clusters", count, 1), len(rows))
+    limit = points_limit(options.get("max_memory"), rows.shape, count)
     return kmeans(
-        rows, count, spherical=True, n_iter=10, seed=options.get("seed", 0), groups=classes
+        rows,
+        count,
+        spherical=True,
+        n_iter=10,
+        seed=options.get("seed", 0),
+        groups=classes,
+        max_points_per_centroid=limit,
     )
 
 

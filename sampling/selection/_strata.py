@@ -73,7 +73,7 @@ def stratified(
         return _spread(task.of(values), task.budget, bins, strata, task.keys, task.key)
 
     return select(
-        "stratified", values.size, budget, options, core, bad=bad, scores=values,
+        "stratified", values.size, budget, options, core, bad=bad, scores=values, order="falling",
         arguments={"num_strata": bins, "strata": strata},
     )  # fmt: skip
 
@@ -154,7 +154,7 @@ def ccs(
         return Picks(left[picks.places], ruled=[(hardest, "among the hardest")], info=info)
 
     return select(
-        "ccs", values.size, budget, options, core, bad=bad, scores=values,
+        "ccs", values.size, budget, options, core, bad=bad, scores=values, order="falling",
         arguments={"cut": part, "margins": margins, "num_strata": bins, "strata": strata},
     )  # fmt: skip
 

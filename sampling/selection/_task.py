@@ -7,57 +7,27 @@ the core once for each group where the budget is shared out over groups.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypedDict, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _rng
 from ..kernels._keys import keys_of_ids, keys_of_words
-from ..types import Floats, Indices, Selection
-from ._budget import count_of, per_group, share_out, water_fill
+from ..types import ALREADY, BAD, Floats, Indices, Selection
+from ._budget import count_of
+from ._groups import group_counts
+from ._options import Options
 from ._registry import METHODS, describe
+from ._rethreshold import at_threshold
+from ._spend import costs_of, limit_of, paid_for, refuse_costs
 
 __all__ = ["Options", "Picks", "Task", "select"]
 
 Keys = NDArray[np.uint64]
 T = TypeVar("T", bound=np.generic)
 KEPT, BEYOND = "kept", "beyond the budget"
-_BAD, _ALREADY = "a value that is not finite", "already selected"
-
-
-class Options(TypedDict, total=False):
-    """Keywords of every selector.
-
-    seed : int in [0, 2**64), default 0
-    ids : int or str array of shape (N,), optional
-        Names of the rows, none twice. Ties are broken by a hash of (seed, id): the selection does
-        not depend on the order of the rows.
-    on_bad : {"raise", "drop"}, default "raise"
-        What to do about rows that are not finite.
-    already_selected : int array, optional
-        Rows that are kept anyway: they are not picked again, and count in neither the budget nor
-        the result; methods that spread their picks keep away from them.
-    groups : int or str array of shape (N,), optional
-        Class, source or language of each row: the budget is shared out over them, and the method
-        selects in each by itself.
-    group_budgets : {"proportional", "equal", "sqrt"} or mapping, default "proportional"
-        "equal" raises one level for all; a mapping gives each group its count.
-    floor, cap : number or mapping, optional
-        Least and most rows of a group, as one number or by group.
-    shortfall : {"raise", "redistribute", "accept"}, default "raise"
-        What to do where a group has fewer rows than it is given: see `quota`.
-    """
-
-    seed: int
-    ids: ArrayLike | None
-    on_bad: Literal["raise", "drop"]
-    already_selected: ArrayLike | None
-    groups: ArrayLike | None
-    group_budgets: "str | Mapping[Any, int]"
-    floor: "float | Mapping[Any, float] | None"
-    cap: "float | Mapping[Any, float] | None"
-    shortfall: Literal["raise", "redistribute", "accept"]
 
 
 @dataclass(frozen=True)
@@ -106,12 +76,15 @@ class Picks:
     ruled : list of (int array or bool array, str)
         Places that a rule dropped, and the rule; the others were beyond the budget.
     info : dict
+    merge : dict of str to callable
+        How entries of `info` are put together over groups, such as `max`; else the last one stays.
     """
 
     places: Indices
     weights: Floats | None = None
     ruled: list[tuple[NDArray[Any], str]] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
+    merge: dict[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
     shorten: Callable[[int], Indices] | None = None  # places for a smaller budget, if not a prefix
 
 
@@ -126,11 +99,17 @@ def select(  # noqa: PLR0913  # what a selector knows
     arguments: Mapping[str, Any],
     bad: NDArray[np.bool_] | None = None,
     scores: NDArray[np.floating[Any]] | None = None,
+    order: Literal["falling", "rising"] | None = None,
+    repeats: int = 1,
+    ranked: bool = True,
 ) -> Selection:
     """Run the core of a selector; see `Options` for what is done around it.
 
-    count : M where a threshold decides it, and not the budget; may be 0
-    bad   : bool (N,), rows that may not be picked; None for none
+    count   : M where a threshold decides it, and not the budget; may be 0
+    bad     : bool (N,), rows that may not be picked; None for none
+    order   : whether high or low scores come first; None if they decide no order
+    repeats : how often a row may be used; a budget may be that many times the rows
+    ranked  : False where the arguments make a ranked method one whose picks are not
     """
     unknown = set(options) - set(Options.__annotations__)
     if unknown:
@@ -138,25 +117,32 @@ def select(  # noqa: PLR0913  # what a selector knows
     seed = _check.seed(options.get("seed", 0))
     if budget is None and count is None:
         raise ValueError("budget must be given, a count or a fraction, got None")
-    wanted = int(count or 0) if budget is None else count_of(budget, size)
-    kept_anyway = options.get("already_selected")
-    already = np.zeros(0, np.int64)
-    if kept_anyway is not None and np.size(kept_anyway):
-        already = _check.unique_rows("already_selected", kept_anyway, size)
+    amounts, limit = None, 0
+    ranked = ranked and METHODS[name].ranked
+    if options.get("costs") is not None:
+        refuse_costs(name, options, ranked=ranked)
+        amounts = costs_of(options["costs"], size)  # type: ignore[arg-type]  # not None
+        limit, budget = limit_of(budget, int(amounts.sum())), describe(budget)
+        wanted = 1
+    else:
+        wanted = int(count or 0) if budget is None else count_of(budget, size, repeats=repeats)
+    already = _already(options, size)
     open_ = np.ones(size, np.bool_) if bad is None else ~bad
     open_[already] = False
     rows = np.flatnonzero(open_)
     keys, ids = keys_for(options, size), options.get("ids")
     task = Task(rows, wanted, keys[rows], already, seed, _rng.key(seed, 0, name), size)
     groups = options.get("groups")
-    if groups is None:
-        if wanted > rows.size:
-            raise ValueError(
-                f"budget must be at most {rows.size}, the rows that can be picked, got {wanted}"
-            )
-        picks = core(task)
+    if groups is not None:
+        picks = _by_group(task, groups, options, core, repeats)
+    elif wanted > rows.size * repeats:
+        times = "" if repeats == 1 else f"{repeats} times "
+        raise ValueError(
+            f"budget must be at most {rows.size * repeats}, {times}the rows that can be picked, "
+            f"got {wanted}"
+        )
     else:
-        picks = _by_group(task, groups, options, core)
+        picks = core(task) if amounts is None else paid_for(task, amounts, limit, core)
     verdicts, rules = _verdicts(task, picks, bad, already)
     indices = rows[picks.places]
     found = Selection(
@@ -167,16 +153,26 @@ def select(  # noqa: PLR0913  # what a selector knows
         name,
         {"budget": describe(budget), **{k: describe(v) for k, v in arguments.items()}},
         size,
-        ranked=METHODS[name].ranked and groups is None,
+        ranked=ranked and groups is None,
         verdicts=verdicts,
         rules=rules,
-        info=picks.info,
+        info=picks.info if order is None else {**picks.info, "order": order},
     )
     found = replace(found, arguments={**found.arguments, **_given(options), "seed": seed})
-    if picks.shorten is None or not METHODS[name].ranked:
+    if "cut" in picks.info:
+        found = replace(found, recut=partial(at_threshold, keys=keys, names=ids))
+    if picks.shorten is None or not ranked:
         return found
     places_for = picks.shorten
     return replace(found, shorten=lambda smaller: _shortened(found, rows[places_for(smaller)]))
+
+
+def _already(options: Options, size: int) -> Indices:
+    """Return the rows that are kept anyway."""
+    given = options.get("already_selected")
+    if given is None or not np.size(given):
+        return np.zeros(0, np.int64)
+    return _check.unique_rows("already_selected", given, size)
 
 
 def _shortened(whole: Selection, indices: Indices) -> Selection:
@@ -213,9 +209,9 @@ def _verdicts(
         verdicts[rows] = rules.index(rule)
 
     if bad is not None and bad.any():
-        decide(np.flatnonzero(bad), _BAD)
+        decide(np.flatnonzero(bad), BAD)
     if already.size:
-        decide(already, _ALREADY)
+        decide(already, ALREADY)
     for places, rule in picks.ruled:
         decide(task.rows[places], rule)
     verdicts[task.rows[picks.places]] = 0
@@ -255,16 +251,17 @@ def keys_for(options: Options, size: int) -> Keys:
 
 
 def _by_group(
-    task: Task, groups: ArrayLike, options: Options, core: Callable[[Task], Picks]
+    task: Task, groups: ArrayLike, options: Options, core: Callable[[Task], Picks], repeats: int
 ) -> Picks:
     """Run a core in each group with its share of the budget; the picks of one after another."""
     labels = _check.labels("groups", groups)
     _check.same_length("groups", labels, "the data", task.size)
     names, codes = np.unique(labels[task.rows], return_inverse=True)
-    sizes = np.bincount(codes, minlength=names.size)
-    shares = group_counts(task.budget, names, sizes, options)
     order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes, minlength=names.size)
     starts = np.concatenate([[0], np.cumsum(sizes)])
+    sizes = sizes * repeats
+    shares = group_counts(task.budget, names, sizes, options)
     whole = Picks(np.zeros(0, np.int64))
     places, weights = [], []
     for code, count in enumerate(shares):
@@ -283,7 +280,9 @@ def _by_group(
         weights.append(found.weights)
         for dropped, rule in found.ruled:
             whole.ruled.append((own[dropped], rule))
-        whole.info |= found.info
+        for key, value in found.info.items():
+            merge = found.merge.get(key) if key in whole.info else None
+            whole.info[key] = value if merge is None else merge(whole.info[key], value)
     whole.places = np.concatenate(places)
     if weights and all(each is not None for each in weights):
         whole.weights = np.concatenate([each for each in weights if each is not None])
@@ -304,86 +303,3 @@ def _by_group(
         name.item(): int(count) for name, count in zip(names, shares, strict=True)
     }
     return whole
-
-
-def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Options) -> Indices:
-    """Return how many rows of each group to keep; their sum is the budget, unless accepted."""
-    rule = options.get("group_budgets", "proportional")
-    shortfall = _check.choice(
-        "shortfall", options.get("shortfall", "raise"), ("raise", "redistribute", "accept")
-    )
-    low = np.ceil(per_group("floor", options.get("floor"), names, 0.0)).astype(np.int64)
-    most = per_group("cap", options.get("cap"), names, float(sizes.sum()))
-    high = np.floor(most).astype(np.int64)
-    if (low > high).any():
-        at = int(np.flatnonzero(low > high)[0])
-        raise ValueError(
-            f"floor must be <= cap, got {low[at]} > {high[at]} in group {names[at].item()!r}"
-        )
-    if isinstance(rule, Mapping):
-        asked = per_group("group_budgets", rule, names, 0.0).astype(np.int64)
-        if int(asked.sum()) != budget:
-            raise ValueError(
-                f"group_budgets must add up to the budget, {budget}, got {asked.sum()}"
-            )
-        wanted = np.maximum(asked, low)
-        given = np.minimum(asked, sizes)
-    else:
-        word = _check.choice("group_budgets", rule, ("proportional", "equal", "sqrt"))
-        wanted = low
-        given = _asked(word, budget, sizes, np.minimum(low, sizes), np.minimum(high, sizes))
-    short = np.flatnonzero(wanted > sizes)
-    if short.size and shortfall == "raise":
-        at = int(short[0])
-        raise ValueError(
-            "shortfall must be 'redistribute' or 'accept' where a group has too few rows, got "
-            f"'raise' and {sizes[at]} rows in group {names[at].item()!r}, which is to give "
-            f"{wanted[at]}"
-        )
-    over = budget - int(given.sum())
-    if over > 0 and shortfall == "redistribute":
-        given = given + share_out(np.maximum(sizes, 1), over, np.minimum(high, sizes) - given)
-    if int(given.sum()) < budget and shortfall != "accept":
-        raise ValueError(
-            f"budget must be at most {given.sum()}, what the groups can give under their caps, got "
-            f"{budget}"
-        )
-    return given
-
-
-def _asked(word: str, budget: int, sizes: Indices, low: Indices, high: Indices) -> Indices:
-    """Return what each group is asked for: floors first, the rest by the rule, under the caps."""
-    if int(low.sum()) > budget:
-        raise ValueError(f"floors must add up to at most the budget, {budget}, got {low.sum()}")
-    if word == "equal":
-        return np.maximum(low, _level(low, high, budget))
-    weights = sizes.astype(np.float64) if word == "proportional" else np.sqrt(sizes)
-    fixed = np.zeros(sizes.size, np.bool_)
-    asked = low.copy()
-    while not fixed.all():  # a group below its floor gets the floor, and the others share the rest
-        rest = budget - int(asked[fixed].sum())
-        share = share_out(weights[~fixed], rest, high[~fixed])
-        below = share < low[~fixed]
-        asked[~fixed] = np.maximum(share, low[~fixed])
-        if not below.any():
-            break
-        fixed[np.flatnonzero(~fixed)[below]] = True
-    return asked
-
-
-def _level(low: Indices, high: Indices, budget: int) -> Indices:
-    """Return one level for all groups, within floors and caps, that adds up to the budget."""
-    extra = water_fill(high - low, budget - int(low.sum())) if not low.any() else None
-    if extra is not None:
-        return extra
-    down, up = 0, int(high.max())
-    while down < up:
-        middle = (down + up + 1) // 2
-        if int(np.clip(middle, low, high).sum()) <= budget:
-            down = middle
-        else:
-            up = middle - 1
-    given: Indices = np.clip(down, low, high)
-    room = np.flatnonzero((given < high) & (given >= down))
-    given[room[: budget - int(given.sum())]] += 1
-    return given

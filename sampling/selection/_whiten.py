@@ -75,23 +75,23 @@ def squared_lengths(rows: Rows, transform: Floats, bad: Bad = None) -> Floats:
 
 def whitening(
     name: str, rows: Rows, bad: Bad, ridge: float, method: str, key: np.uint64 = _rng.GOLDEN
-) -> tuple[Floats, float | None]:
-    """Return T (D, k), and what the leverages add up to where T itself is an estimate.
+) -> tuple[Floats, float | None, str]:
+    """Return T (D, k), what the leverages add up to where T is an estimate, and the way taken.
 
     A row of zeros, and with them a bad one, adds nothing and has leverage 0.
     """
     if method == "sketch":
-        return _sketched(name, rows, bad, ridge, key)
+        return *_sketched(name, rows, bad, ridge, key), "sketch"
     if method == "qr":
-        return _by_qr(name, rows, bad, ridge), None
+        return _by_qr(name, rows, bad, ridge), None, "qr"
     squares = gram(rows, bad)
     _finite(name, rows, np.isfinite(squares).all())
     factor = by_cholesky(squares, ridge)
     if factor is not None:
-        return factor, None
+        return factor, None, "gram"
     if method == "auto":
-        return _by_qr(name, rows, bad, ridge), None
-    return by_eigh(squares, ridge, len(rows)), None
+        return _by_qr(name, rows, bad, ridge), None, "qr"
+    return by_eigh(squares, ridge, len(rows)), None, "gram, by eigenvalues"
 
 
 def _finite(name: str, rows: Rows, good: bool | np.bool_) -> None:

@@ -11,7 +11,8 @@ import sampling
 ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-BASE = {"errors", "types", "_check", "_files", "_rng", "_rows", "_numba", "_optional"}
+BASE = {"errors", "types", "_kept", "_records", "_check", "_files", "_rng", "_rows", "_numba"}
+BASE |= {"_optional"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -53,6 +54,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
 
 LATE = {  # (file, what) -> why a method of a record may load it when it is called
     ("types.py", "io"): "`Selection.save` and `load`",
+    ("types.py", "selection"): "`Selection.rethreshold`",
     ("types.py", "torch"): "`Selection.torch_subset`, which only its users call",
 }
 

@@ -48,7 +48,8 @@ def test_units_zeros_and_directions_that_are_missing(p):
 )  # fmt: skip
 def test_steps_as_in_the_card(p, iteration, steps):
     """The card's rows are not these, but of their kind: within 4 steps."""
-    assert abs(_iterated("rows", CARD, None, p, iteration, 1e-10, 100)[1] - steps) <= 4
+    _, info = _iterated("rows", CARD, None, p, iteration, 1e-10, 100)
+    assert abs(info["steps"] - steps) <= 4
 
 
 def test_the_plain_one_is_refused_where_it_diverges():

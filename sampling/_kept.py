@@ -1,0 +1,67 @@
+"""What a selection leaves out: where a dropped row would have stood, how far it is from the kept.
+
+`Selection` of `types.py` asks here; arguments are checked.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_NUMBERS = 2**21  # of a block: 16 MiB of float64
+_COLUMNS = 4096
+
+
+def rank_by(values: NDArray[np.floating], order: str, row: int, kept: NDArray[np.int64]) -> int:
+    """Return how many values come before that of a dropped row; of equal ones those kept do.
+
+    values : (N,), NaN for rows that take no part
+    order  : "falling" if high values come first, "rising" if low ones do
+    """
+    own = values[row]
+    before = values > own if order == "falling" else values < own
+    return int(np.count_nonzero(before)) + int(np.count_nonzero(values[kept] == own))
+
+
+def nearest_kept(
+    points: ArrayLike, rows: NDArray[np.int64], kept: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield for blocks of rows the kept row nearest to each, and its distance; O(rows kept D).
+
+    points : (N, D), may be memory-mapped
+    kept   : at least one; the earlier one on a tie
+    """
+    array = points if hasattr(points, "shape") else np.asarray(points)
+    first = _wide(array, kept[:1])  # taken off, so that products lose few digits
+    step = max(1, _NUMBERS // max(min(kept.size, _COLUMNS), first.shape[1]))
+    for start in range(0, rows.size, step):
+        block = _wide(array, rows[start : start + step]) - first
+        low, near = np.full(len(block), np.inf), np.zeros(len(block), np.int64)
+        for left in range(0, kept.size, _COLUMNS):
+            some = _wide(array, kept[left : left + _COLUMNS]) - first
+            squares = np.einsum("md,md->m", some, some) - 2.0 * (block @ some.T)
+            place = squares.argmin(axis=1)
+            found = squares[np.arange(len(block)), place]
+            better = found < low
+            low[better], near[better] = found[better], kept[left + place[better]]
+        distinct, places = np.unique(near, return_inverse=True)
+        gaps = block - (_wide(array, distinct) - first)[places]
+        yield near, np.sqrt(np.einsum("nd,nd->n", gaps, gaps))
+
+
+def coverage(
+    points: ArrayLike, rows: NDArray[np.int64], kept: NDArray[np.int64]
+) -> dict[str, float] | None:
+    """Return the mean and the largest distance of rows to the nearest kept one; None of none."""
+    if not (rows.size and kept.size):
+        return None
+    total, largest = 0.0, 0.0
+    for _, distances in nearest_kept(points, rows, kept):
+        total += float(distances.sum())
+        largest = max(largest, float(distances.max()))
+    return {"mean": total / rows.size, "largest": largest}
+
+
+def _wide(array: ArrayLike, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.asarray(array[rows], np.float64)  # type: ignore[index]  # it has a shape
+    return found

@@ -1,0 +1,93 @@
+"""Small records: a score with its direction, and why a row was kept or dropped."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Explanation", "Score"]
+
+Direction: TypeAlias = Literal["harder", "easier", "keep", "drop"]
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A number for each sample, and what a high one means.
+
+    Half of the defects in released selection code are signs. A selector that asks for hard samples
+    turns a score that is higher for easy ones round by itself.
+
+    Parameters
+    ----------
+    values : float array of shape (N,)
+    higher_is : {"harder", "easier", "keep", "drop"}
+        "keep" and "drop" are for scores of worth, such as quality, where hard means nothing.
+    name : str, default ""
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> margins = Score(np.array([2.0, -1.0]), "easier", "aum")
+    >>> margins.as_higher("harder")
+    array([-2.,  1.])
+    """
+
+    values: NDArray[np.floating[Any]]
+    higher_is: Direction
+    name: str = ""
+
+    def as_higher(self, meaning: Direction) -> NDArray[np.floating[Any]]:
+        """Return the values such that a high one means `meaning`.
+
+        Parameters
+        ----------
+        meaning : {"harder", "easier", "keep", "drop"}
+
+        Returns
+        -------
+        float array of shape (N,)
+
+        Raises
+        ------
+        ValueError
+            If the score says nothing about it: hard is not the same as worth keeping.
+        """
+        if meaning == self.higher_is:
+            return self.values
+        if {meaning, self.higher_is} in ({"harder", "easier"}, {"keep", "drop"}):
+            return -self.values
+        raise ValueError(
+            f"higher_is must be {meaning!r} or its opposite, got {self.higher_is!r} of the score "
+            f"{self.name!r}"
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a row was kept or dropped.
+
+    Attributes
+    ----------
+    row : int
+    kept : bool
+    rank : int or None
+        Of a kept row, its place in the selection. Of a dropped one, how many of the rows that could
+        be picked have a better score, or an equal one and were kept; None where the scores, alone,
+        decide no order.
+    score : float or None
+    rule : str
+        What decided: "kept", "beyond the budget", "near copy of a kept row", ...
+    nearest : int or None
+        The kept row nearest to it, where that is known or embeddings were given.
+    """
+
+    row: int
+    kept: bool
+    rank: int | None
+    score: float | None
+    rule: str
+    nearest: int | None

@@ -1,0 +1,360 @@
+"""What a selector will need, said before it begins: its own formulas of time and memory, evaluated.
+
+A formula is what `Method.time` and `Method.memory` say, such as "N K D + N^2 D / K": numbers and
+letters that stand beside each other are multiplied, `log` and `sqrt` take the next letter or what
+is in brackets. "A, or B with x" is B where the argument x is given.
+"""
+
+import inspect
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _check
+from ..types import Score
+
+if TYPE_CHECKING:
+    from ._registry import Method
+
+__all__ = ["Estimate", "bytes_of", "estimate", "refuse_over", "say"]
+
+LETTERS = "NDMKCkISPR"
+_FIXED = 50 * 2**20  # blocks, which hang on no size
+_UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+_DECIMAL = {"KB": 1e3, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+_TOKEN = re.compile(r"\s*(\d+|log|sqrt|[A-Za-z]|[+/^()])")
+_PASSES = 26  # of k-means: its iterations, and the exact assignment
+_DEFAULT_MEMORY = 2**30
+# Operations in a second on two cores of a server, from runs at two sizes of each method.
+_PRODUCTS, _STEPS, _START = 1.2e10, 1.5e8, 0.002
+_HELPS = {
+    "N": "fewer rows", "D": "fewer dimensions", "k": "fewer neighbours", "M": "a smaller budget",
+    "K": "fewer clusters",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a selector is expected to need.
+
+    Attributes
+    ----------
+    method : str
+    memory : int
+        Bytes beside the input, at the peak, with 50 MiB for blocks.
+    seconds : float
+        A rough guess, for two cores of a server.
+    sizes : dict of str to float
+        What the letters of the formulas stand for.
+    time_formula, memory_formula : str
+        Those parts of `Method.time` and `Method.memory` that apply.
+    """
+
+    method: str
+    memory: int
+    seconds: float
+    sizes: dict[str, float]
+    time_formula: str
+    memory_formula: str
+
+
+def estimate(
+    method: str,
+    size: int,
+    dimensions: int | None = None,
+    *,
+    budget: float | None = None,
+    classes: int = 1,
+    **settings: Any,  # noqa: ANN401  # any argument of the method
+) -> Estimate:
+    """Say what a selector would need for data of a size, before any data is there.
+
+    Parameters
+    ----------
+    method : str
+        One of `methods()`.
+    size : int
+        N.
+    dimensions : int, optional
+        D, where the method reads embeddings.
+    budget : int or float, optional
+        M as a count, or as a fraction of N; by default all rows.
+    classes : int, default 1
+        Of labels, or of probabilities, where the method reads them.
+    **settings
+        Arguments of the method that decide what it does, such as `clusters` or `num_neighbours`.
+
+    Returns
+    -------
+    Estimate
+        Memory and seconds. `max_memory` of every selector compares its limit with this memory, and
+        `info["estimate"]` of a selection has both.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method; if it reads embeddings and `dimensions` is not given.
+    TypeError
+        If it has no such argument.
+
+    Notes
+    -----
+    Cost        O(1).
+    Source      The formulas of `methods()`. A term with D counts multiplications and additions at
+                the speed of matrix products, any other steps over rows in memory; both speeds were
+                measured on two cores. There seconds were off by a factor of 3 at most, MEASURED;
+                other machines add their own.
+
+    Examples
+    --------
+    >>> estimate("top", 10**8, budget=0.1).memory >= 25 * 10**8
+    True
+    >>> estimate("semdedup", 10**6, 256, budget=0.5).sizes["K"] > 1
+    True
+    """
+    from ._options import Options
+    from ._registry import METHODS  # which loads this file
+
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}")
+    entry = METHODS[method]
+    size = _check.integer("size", size, 1)
+    known = inspect.signature(entry.function).parameters
+    unknown = set(settings) - set(known) - set(Options.__annotations__)
+    if unknown:
+        raise TypeError(f"{method} has no argument {sorted(unknown)[0]!r}")
+    if "embeddings" in entry.needs and dimensions is None:
+        raise ValueError(f"dimensions must be given for {method}, which reads embeddings, got None")
+    if dimensions is not None:
+        dimensions = _check.integer("dimensions", dimensions, 1)
+    classes = _check.integer("classes", classes, 1)
+    defaults = {name: each.default for name, each in known.items()}
+    return evaluate(entry, size, dimensions or 1, classes, {**defaults, **settings}, budget)
+
+
+def evaluate(
+    entry: "Method",
+    size: int,
+    dimensions: int,
+    classes: int,
+    settings: Mapping[str, Any],
+    budget: float | None,
+) -> Estimate:
+    """Return the estimate for sizes that are known."""
+    clusters, passes = _clusters(entry, size, settings.get("clusters"))
+    values = {
+        "N": size,
+        "D": dimensions,
+        "C": min(classes, size),
+        "M": _rows(size, None if settings.get("costs") is not None else budget),
+        "K": clusters,
+        "I": passes,
+        "k": min(settings.get("num_neighbours") or 1, size),
+        "S": settings.get("max_iter") or 1,
+        "P": 0,
+        "R": 0,
+    }
+    if passes:  # float32 rows from which centers are found: all, or what fits into half of it
+        limit = settings.get("max_memory")
+        values["R"] = 4 * size * dimensions
+        if limit is not None:
+            values["R"] = min(values["R"], bytes_of(limit, 0) // 2)
+    time, memory = choice(entry.time, settings), choice(entry.memory, settings)
+    seconds = _START
+    for term, amount in terms(time, values):
+        seconds += amount / (_PRODUCTS if "D" in term else _STEPS)
+    need = _FIXED + sum(amount for _, amount in terms(memory, values))
+    if "P" in memory:  # what max_memory leaves for the pairs, of those that there can be
+        room = bytes_of(settings.get("max_memory"), _DEFAULT_MEMORY) - need
+        values["P"] = max(0, min(room, 16 * size + 1.1 * size * size))
+        need += values["P"]
+    return Estimate(entry.name, math.ceil(need), float(f"{seconds:.2e}"), values, time, memory)
+
+
+def _rows(size: int, budget: float | None) -> float:
+    """Return M, for any budget: a wrong one is the method's to refuse."""
+    if isinstance(budget, float | np.floating) and 0.0 < budget <= 1.0:
+        return max(1.0, float(budget) * size)
+    if isinstance(budget, int | np.integer) and budget >= 1:
+        return float(budget)
+    return float(size)
+
+
+def _clusters(entry: "Method", size: int, given: object) -> tuple[int, int]:
+    """Return K, and the passes of k-means, 0 where a clustering is given."""
+    from ._clusters import default_clusters
+
+    if given is None or given is inspect.Parameter.empty:
+        return (entry.clusters or default_clusters)(size), _PASSES
+    if isinstance(given, int | np.integer):
+        return max(1, min(int(given), size)), _PASSES
+    return len(given.centers) if hasattr(given, "centers") else 1, 0
+
+
+def of_call(
+    entry: "Method", first: object, arguments: Mapping[str, Any], budget: float | None
+) -> Estimate | None:
+    """Return the estimate for arguments as they are given; None of data without a length."""
+    shape = _shape(first)
+    if not shape or shape[0] == 0:
+        return None
+    rows = arguments.get("embeddings")
+    wide = shape if rows is None or rows is inspect.Parameter.empty else _shape(rows)
+    reads = "embeddings" in entry.needs or wide is not shape
+    dimensions = wide[1] if reads and len(wide) == 2 else 1
+    classes = shape[1] if not reads and len(shape) == 2 else 1
+    labels = arguments.get("labels")
+    if labels is not None:
+        names = np.asarray(_check.host(labels))
+        classes = np.unique(names).size if names.dtype.kind in "iufbSU" else 1
+    return evaluate(entry, shape[0], max(1, dimensions), max(1, classes), arguments, budget)
+
+
+def _shape(data: object) -> tuple[int, ...]:
+    """Return the shape of anything like an array, without making one of it."""
+    if isinstance(data, Score):
+        data = data.values
+    if hasattr(data, "shape"):
+        return tuple(int(each) for each in data.shape)
+    if not isinstance(data, list | tuple):
+        return ()
+    inner = (len(data[0]),) if data and hasattr(data[0], "__len__") else ()
+    return (len(data), *inner)
+
+
+def refuse_over(need: Estimate, limit: int) -> None:
+    """Refuse what is estimated to need more memory than it may have; nothing is done by then."""
+    if need.memory <= limit or "P" in need.memory_formula:
+        return
+    parts = terms(need.memory_formula, need.sizes)
+    letters = [each for each in max(parts, key=lambda part: part[1])[0] if each in _HELPS]
+    shown = ", ".join(f"{each}={need.sizes[each]:.12g}" for each in _letters(need.memory_formula))
+    raise ValueError(
+        f"max_memory must be at least {say(need.memory)}, what {need.method} is estimated to need "
+        f"({need.memory_formula} for {shown}, and 50 MiB), got {say(limit)}; what helps is "
+        f"{' or '.join(_HELPS[each] for each in letters) or 'another method'}"
+    )
+
+
+def say(size: int) -> str:
+    """Return bytes as a person reads them."""
+    power = min(4, max(0, (size.bit_length() - 1) // 10))
+    return f"{size / 2 ** (10 * power):.4g} {list(_UNITS)[power]}"
+
+
+def bytes_of(limit: "int | str | None", default: int) -> int:
+    """Return a limit given in bytes, or as a text such as "4GiB" or "500 MB"."""
+    if limit is None:
+        return default
+    if not isinstance(limit, str):
+        return _check.integer("max_memory", limit, 1)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", limit)
+    unit = found[2] if found else ""
+    if found is None or not (unit in _UNITS or unit in _DECIMAL):
+        raise ValueError(f"max_memory must be bytes, or a text such as '4GiB', got {limit!r}")
+    times = 2.0 ** _UNITS[unit] if unit in _UNITS else _DECIMAL[unit]
+    return _check.integer("max_memory", int(float(found[1]) * times), 1)
+
+
+# ---------------------------------------------------------------------- formulas
+
+
+def check_formula(name: str, text: str) -> None:
+    """Refuse a text that is no formula."""
+    parts = [part.partition(" with ")[0] for part in text.split(", or ")]
+    try:
+        terms(" + ".join(part.removesuffix(" bytes") for part in parts), dict.fromkeys(LETTERS, 2))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be a formula of {', '.join(LETTERS)}, such as 'N K D + N^2 D / K', "
+            f"got {text!r}: {error}"
+        ) from error
+
+
+def choice(text: str, settings: Mapping[str, Any]) -> str:
+    """Return the part of a formula that applies: "A, or B with x" is B where x is given."""
+    first, *others = text.split(", or ")
+    for other in others:
+        formula, _, argument = other.partition(" with ")
+        given = settings.get(argument)
+        if given is not None and given is not inspect.Parameter.empty:
+            return formula
+    return first
+
+
+def terms(formula: str, values: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return each term of a sum as it is written, and its value."""
+    text = formula.removesuffix(" bytes")
+    return [(each.strip(), _Reader(each, values).term()) for each in text.split(" + ")]
+
+
+def _letters(formula: str) -> list[str]:
+    words = re.sub(r"log|sqrt|bytes", " ", formula)
+    return [each for each in LETTERS if each in words]
+
+
+class _Reader:
+    """Reads one term: factors, over factors."""
+
+    def __init__(self, text: str, values: Mapping[str, float]) -> None:
+        self.values, self.tokens, at = values, list[str](), 0
+        while text[at:].strip():
+            found = _TOKEN.match(text, at)
+            if found is None:
+                raise ValueError(f"{text[at:].strip()!r} is not understood")
+            self.tokens.append(found[1])
+            at = found.end()
+
+    def term(self) -> float:
+        found = self.factors()
+        if self.tokens[:1] == ["/"]:
+            del self.tokens[0]
+            found /= self.factors()
+        if self.tokens:
+            raise ValueError(f"{' '.join(self.tokens)!r} is not understood")
+        return found
+
+    def factors(self) -> float:
+        found = self.factor()
+        while self.tokens and self.tokens[0] not in {"/", ")"}:
+            found *= self.factor()
+        return found
+
+    def factor(self) -> float:
+        if not self.tokens:
+            raise ValueError("a factor is missing")
+        token = self.tokens.pop(0)
+        if token in {"log", "sqrt"}:
+            power = self.power()
+            if self.tokens[:1] == ["("]:
+                del self.tokens[0]
+                inner = self.factors()
+                if self.tokens[:1] != [")"]:
+                    raise ValueError("a bracket is not closed")
+                del self.tokens[0]
+            else:
+                inner = self.factor()
+            return float((math.sqrt(inner) if token == "sqrt" else _log(inner)) ** power)
+        if token.isdigit():
+            return float(token)
+        if token not in self.values:
+            raise ValueError(f"{token!r} is not understood")
+        return float(self.values[token]) ** self.power()
+
+    def power(self) -> int:
+        if self.tokens[:1] != ["^"]:
+            return 1
+        if len(self.tokens) < 2 or not self.tokens[1].isdigit():
+            raise ValueError("a power is missing")
+        found = int(self.tokens[1])
+        del self.tokens[:2]
+        return found
+
+
+def _log(value: float) -> float:
+    """Return the number of halvings."""
+    return math.log2(max(value, 2.0))

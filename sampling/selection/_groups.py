@@ -1,0 +1,97 @@
+"""How many rows of each group to keep: quotas by size, even or given, floors, caps, shortfalls."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _check
+from ..types import Indices
+from ._budget import per_group, share_out, water_fill
+from ._options import Options
+
+__all__ = ["group_counts"]
+
+
+def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Options) -> Indices:
+    """Return how many rows of each group to keep; their sum is the budget, unless accepted."""
+    rule = options.get("group_budgets", "proportional")
+    shortfall = _check.choice(
+        "shortfall", options.get("shortfall", "raise"), ("raise", "redistribute", "accept")
+    )
+    low = np.ceil(per_group("floor", options.get("floor"), names, 0.0)).astype(np.int64)
+    most = per_group("cap", options.get("cap"), names, float(sizes.sum()))
+    high = np.floor(most).astype(np.int64)
+    if (low > high).any():
+        at = int(np.flatnonzero(low > high)[0])
+        raise ValueError(
+            f"floor must be <= cap, got {low[at]} > {high[at]} in group {names[at].item()!r}"
+        )
+    if isinstance(rule, Mapping):
+        asked = per_group("group_budgets", rule, names, 0.0).astype(np.int64)
+        if int(asked.sum()) != budget:
+            raise ValueError(
+                f"group_budgets must add up to the budget, {budget}, got {asked.sum()}"
+            )
+        wanted = np.maximum(asked, low)
+        given = np.minimum(asked, sizes)
+    else:
+        word = _check.choice("group_budgets", rule, ("proportional", "equal", "sqrt"))
+        wanted = low
+        given = _asked(word, budget, sizes, np.minimum(low, sizes), np.minimum(high, sizes))
+    short = np.flatnonzero(wanted > sizes)
+    if short.size and shortfall == "raise":
+        at = int(short[0])
+        raise ValueError(
+            "shortfall must be 'redistribute' or 'accept' where a group has too few rows, got "
+            f"'raise' and {sizes[at]} rows in group {names[at].item()!r}, which is to give "
+            f"{wanted[at]}"
+        )
+    over = budget - int(given.sum())
+    if over > 0 and shortfall == "redistribute":
+        given = given + share_out(np.maximum(sizes, 1), over, np.minimum(high, sizes) - given)
+    if int(given.sum()) < budget and shortfall != "accept":
+        raise ValueError(
+            f"budget must be at most {given.sum()}, what the groups can give under their caps, got "
+            f"{budget}"
+        )
+    return given
+
+
+def _asked(word: str, budget: int, sizes: Indices, low: Indices, high: Indices) -> Indices:
+    """Return what each group is asked for: floors first, the rest by the rule, under the caps."""
+    if int(low.sum()) > budget:
+        raise ValueError(f"floors must add up to at most the budget, {budget}, got {low.sum()}")
+    if word == "equal":
+        return np.maximum(low, _level(low, high, budget))
+    weights = sizes.astype(np.float64) if word == "proportional" else np.sqrt(sizes)
+    fixed = np.zeros(sizes.size, np.bool_)
+    asked = low.copy()
+    while not fixed.all():  # a group below its floor gets the floor, and the others share the rest
+        rest = budget - int(asked[fixed].sum())
+        share = share_out(weights[~fixed], rest, high[~fixed])
+        below = share < low[~fixed]
+        asked[~fixed] = np.maximum(share, low[~fixed])
+        if not below.any():
+            break
+        fixed[np.flatnonzero(~fixed)[below]] = True
+    return asked
+
+
+def _level(low: Indices, high: Indices, budget: int) -> Indices:
+    """Return one level for all groups, within floors and caps, that adds up to the budget."""
+    extra = water_fill(high - low, budget - int(low.sum())) if not low.any() else None
+    if extra is not None:
+        return extra
+    down, up = 0, int(high.max())
+    while down < up:
+        middle = (down + up + 1) // 2
+        if int(np.clip(middle, low, high).sum()) <= budget:
+            down = middle
+        else:
+            up = middle - 1
+    given: Indices = np.clip(down, low, high)
+    room = np.flatnonzero((given < high) & (given >= down))
+    given[room[: budget - int(given.sum())]] += 1
+    return given

@@ -1,0 +1,51 @@
+"""The keywords that every selector takes."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+from numpy.typing import ArrayLike
+
+__all__ = ["Options"]
+
+
+class Options(TypedDict, total=False):
+    """Keywords of every selector.
+
+    seed : int in [0, 2**64), default 0
+    ids : int or str array of shape (N,), optional
+        Names of the rows, none twice. Ties are broken by a hash of (seed, id): the selection does
+        not depend on the order of the rows.
+    on_bad : {"raise", "drop"}, default "raise"
+        What to do about rows that are not finite.
+    already_selected : int array, optional
+        Rows that are kept anyway: they are not picked again, and count in neither the budget nor
+        the result; methods that spread their picks keep away from them.
+    groups : int or str array of shape (N,), optional
+        Class, source or language of each row: the budget is shared out over them, and the method
+        selects in each by itself.
+    group_budgets : {"proportional", "equal", "sqrt"} or mapping, default "proportional"
+        "equal" raises one level for all; a mapping gives each group its count.
+    floor, cap : number or mapping, optional
+        Least and most rows of a group, as one number or by group.
+    shortfall : {"raise", "redistribute", "accept"}, default "raise"
+        What to do where a group has fewer rows than it is given: see `quota`.
+    costs : int array of shape (N,), optional
+        Tokens or bytes of each row, whole numbers >= 0. The budget is then in their units, or a
+        fraction of their sum, and the picks are the longest list that it pays for: for methods
+        whose picks are ranked, without groups. `quota` and `samplemix` say what they do with it.
+    max_memory : int or str, optional
+        Bytes, or a text such as "4GiB". A method that is estimated to need more refuses before it
+        begins: see `estimate`. `facility_location` takes the path that fits.
+    """
+
+    seed: int
+    ids: ArrayLike | None
+    on_bad: Literal["raise", "drop"]
+    already_selected: ArrayLike | None
+    groups: ArrayLike | None
+    group_budgets: "str | Mapping[Any, int]"
+    floor: "float | Mapping[Any, float] | None"
+    cap: "float | Mapping[Any, float] | None"
+    shortfall: Literal["raise", "redistribute", "accept"]
+    costs: ArrayLike | None
+    max_memory: "int | str | None"

@@ -1,0 +1,108 @@
+"""The selection at another threshold, from the scores of the one that is there."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..types import ALREADY, BAD, Indices, Selection
+
+__all__ = ["at_threshold"]
+
+
+def at_threshold(
+    selection: Selection,
+    threshold: float,
+    *,
+    keys: NDArray[np.uint64] | None = None,
+    names: ArrayLike | None = None,
+) -> Selection:
+    """Return what a method gives at another threshold: what `Selection.rethreshold` calls.
+
+    Parameters
+    ----------
+    selection : Selection
+        Of a method whose `info["cut"]` says that the rows with a score of at most the threshold are
+        kept, by rising score.
+    threshold : float
+    keys : uint64 array of shape (N,), optional
+        Which of equal rows comes first; by default hashed from (seed, row).
+    names : array of shape (N,), optional
+        The caller's `ids`.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ValueError
+        If scores at a threshold do not decide alone, or are not there; if rows come back whose ids
+        are not known.
+    """
+    cut, scores, verdicts = selection.info.get("cut"), selection.scores, selection.verdicts
+    if cut is None or "groups" in selection.arguments:
+        raise ValueError(
+            "rethreshold needs picks that a threshold of their scores decides alone, without "
+            f"groups, got those of {selection.method or 'a selection'}: select again"
+        )
+    if scores is None or verdicts is None:
+        raise ValueError(
+            "rethreshold needs the scores of all rows, got those of the kept: save with "
+            "dropped=True"
+        )
+    value = _check.number("threshold", threshold, cut["range"])
+    rules = selection.rules
+    never = [code for code, rule in enumerate(rules) if rule in {BAD, ALREADY}]
+    open_ = ~np.isin(verdicts, never)
+    kept = open_ & (scores <= value)
+    rows = np.flatnonzero(kept)
+    indices = rows[np.lexsort((_ties(selection, rows, keys), scores[rows]))]
+    decided = np.where(open_, rules.index(cut["rule"]), verdicts).astype(np.uint8)
+    decided[indices] = 0
+    dropped = int(np.count_nonzero(open_)) - rows.size
+    return replace(
+        selection,
+        indices=indices,
+        weights=None,
+        ids=_ids(selection, indices, names),
+        arguments={**selection.arguments, "budget": None, "threshold": value},
+        verdicts=decided,
+        info={**selection.info, "threshold": value, cut["count"]: dropped},
+        shorten=None,
+    )
+
+
+def _ties(
+    selection: Selection, rows: Indices, keys: NDArray[np.uint64] | None
+) -> NDArray[np.uint64] | Indices:
+    """Return what breaks the ties of these rows."""
+    if keys is not None:
+        return keys[rows]
+    if "ids" not in selection.arguments:
+        from ._task import keys_for  # which loads this file
+
+        return keys_for({"seed": selection.arguments.get("seed", 0)}, selection.size or 0)[rows]
+    place = np.full(selection.size or 0, -1)
+    place[selection.indices] = np.arange(len(selection))
+    if (place[rows] < 0).any():
+        row = int(rows[place[rows] < 0][0])
+        raise ValueError(
+            "threshold must be one that keeps no new row of a file without the ids of dropped "
+            f"rows, got one that keeps row {row}: select again"
+        )
+    return place[rows]
+
+
+def _ids(
+    selection: Selection, indices: Indices, names: ArrayLike | None
+) -> NDArray[np.generic] | None:
+    if names is not None:
+        return np.asarray(names)[indices]
+    if selection.ids is None:
+        return None
+    place = np.zeros(selection.size or 0, np.int64)
+    place[selection.indices] = np.arange(len(selection))
+    found: NDArray[np.generic] = selection.ids[place[indices]]
+    return found
