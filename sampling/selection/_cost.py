@@ -175,6 +175,16 @@ def evaluate(
     return Estimate(entry.name, math.ceil(need), float(f"{seconds:.2e}"), values, time, memory)
 
 
+def of_clusters(
+    size: int, dimensions: int, n_clusters: int, n_iter: int, limit: "int | str | None"
+) -> tuple[int, float]:
+    """Return bytes and seconds of k-means within `max_memory`."""
+    held = min(4 * size * dimensions, bytes_of(limit, 2**62) // 2)
+    passes = n_iter * held / (4 * size * dimensions) + 2
+    seconds = passes * size * n_clusters * dimensions / _PRODUCTS
+    return _FIXED + held + 40 * size, float(f"{seconds:.2e}")
+
+
 def _rows(size: int, budget: float | None) -> float:
     """Return M, for any budget: a wrong one is the method's to refuse."""
     if isinstance(budget, float | np.floating) and 0.0 < budget <= 1.0:

@@ -19,7 +19,7 @@ from ..clustering import kmeans, neighbours
 from ..io import Table, export_rows, open_table, shape_of
 from ..types import Selection
 from ._budget import count_of
-from ._cost import estimate
+from ._cost import estimate, of_clusters
 from ._registry import METHODS, describe, takes
 from ._task import Options
 
@@ -303,8 +303,8 @@ class Plan:
         Returns
         -------
         list of dict
-            For each stage "name", "rows" (at most so many reach it), "memory" in bytes and
-            "seconds", which are rough: see `estimate`.
+            For the clusters and each stage "name", "rows" (at most so many reach it), "memory" in
+            bytes and "seconds", which are rough: see `estimate`.
 
         Raises
         ------
@@ -314,14 +314,19 @@ class Plan:
         size, width, names = shape_of(self.table, embeddings=self.embeddings, beside=self.beside)
         self.check(names)
         needs: list[dict[str, Any]] = []
+        clusters = None if self.clusters is None else _Promised(self.clusters, size)
+        if clusters is not None:
+            n_iter, count = (self.clusters or {}).get("n_iter", 25), len(clusters.centers)
+            memory, seconds = of_clusters(size, width or 1, count, n_iter, self.max_memory)
+            needs.append({"name": "clusters", "rows": size, "memory": memory, "seconds": seconds})
         for stage in self.stages:
             need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
             if stage.method != "filter":
                 settings = dict(stage.settings)
                 if self.max_memory is not None:
                     settings.setdefault("max_memory", self.max_memory)
-                if self.clusters is not None and takes(stage.method, "clusters"):
-                    settings.setdefault("clusters", self.clusters.get("n_clusters"))
+                if clusters is not None and takes(stage.method, "clusters"):
+                    settings.setdefault("clusters", clusters)
                 found = estimate(stage.method, size, width, budget=stage.budget, **settings)
                 need |= {"memory": found.memory, "seconds": found.seconds}
                 if stage.budget is not None:
@@ -385,6 +390,13 @@ class Plan:
         from ._run import run_plan
 
         return run_plan(self, Path(work), progress)
+
+
+class _Promised:
+    """Clusters that will be there: an estimate asks for their number alone."""
+
+    def __init__(self, given: Mapping[str, Any], size: int) -> None:
+        self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))
 
 
 @contextmanager

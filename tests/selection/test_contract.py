@@ -1,14 +1,16 @@
 """What holds for every selector."""
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 
 from sampling import Selection
+from sampling._rows import Rows
 from sampling.selection import METHODS
 
-from .cases import CALLS, DATA, LABELS, VARIES, N
+from .cases import CALLS, DATA, LABELS, VARIES, D, Data, N
 
 each = pytest.mark.parametrize("name", sorted(METHODS))
 exact = pytest.mark.parametrize("name", sorted(set(METHODS) - set(VARIES)))
@@ -178,3 +180,15 @@ def test_files_hold_all_of_it(name, tmp_path):
         again.arguments,
         again.size,
     )
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in sorted(CALLS) if "embeddings" in inspect.getsource(CALLS[n])]
+)
+def test_rows_on_disk_give_the_same(name, tmp_path):
+    path = tmp_path / "rows.bin"
+    DATA.embeddings.tofile(path)
+    disk = Data(**{**vars(DATA), "embeddings": Rows(path, (N, D), np.float32)})
+    one, other = CALLS[name](DATA, 40), CALLS[name](disk, 40)
+    assert np.array_equal(one.indices, other.indices)
+    assert one.weights is None or np.array_equal(one.weights, other.weights)
