@@ -4,6 +4,7 @@ from ._aum import aum_flagged, threshold_samples
 from ._dynamics import TrainingDynamics
 from ._exposure import ExposureCounter
 from ._grand import grand
+from ._label_errors import label_issues, label_quality
 from ._logits import confidence, el2n, entropy, margin, pvi
 from ._mean import mean_scores
 from ._table import ScoreTable
@@ -17,6 +18,8 @@ __all__ = [
     "el2n",
     "entropy",
     "grand",
+    "label_issues",
+    "label_quality",
     "margin",
     "mean_scores",
     "pvi",
