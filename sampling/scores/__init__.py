@@ -1,5 +1,6 @@
 """How hard or useful each sample is, and how often it was trained on."""
 
+from ._attribution import AttributionScores
 from ._aum import aum_flagged, threshold_samples
 from ._dynamics import TrainingDynamics
 from ._exposure import ExposureCounter
@@ -10,6 +11,7 @@ from ._mean import mean_scores
 from ._table import ScoreTable
 
 __all__ = [
+    "AttributionScores",
     "ExposureCounter",
     "ScoreTable",
     "TrainingDynamics",
