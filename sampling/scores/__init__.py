@@ -9,6 +9,7 @@ from ._label_errors import label_issues, label_quality
 from ._logits import confidence, el2n, entropy, margin, pvi
 from ._mean import mean_scores
 from ._table import ScoreTable
+from ._trak import trak
 
 __all__ = [
     "AttributionScores",
@@ -26,4 +27,5 @@ __all__ = [
     "mean_scores",
     "pvi",
     "threshold_samples",
+    "trak",
 ]

@@ -44,6 +44,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "transformers": {"integrations", "testing"},
     "accelerate": {"integrations", "testing"},
     "cleanlab": {"scores"},
+    "trak": {"scores"},
     "matplotlib": {"bench"},
     "typer": {"cli"},
     "pandas": set(),
@@ -171,7 +172,7 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     promised = {"numpy", "numba", "torch", "faiss", "sklearn", "scipy", "tqdm", "typer", "rich"}
     promised |= {"typing_extensions", "safetensors", "pyarrow"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
-    extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab"}
+    extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):
