@@ -1,14 +1,18 @@
 """How hard or useful each sample is, and how often it was trained on."""
 
+from ._attribution import AttributionScores
 from ._aum import aum_flagged, threshold_samples
 from ._dynamics import TrainingDynamics
 from ._exposure import ExposureCounter
 from ._grand import grand
+from ._label_errors import label_issues, label_quality
 from ._logits import confidence, el2n, entropy, margin, pvi, score_stored
 from ._mean import mean_scores
 from ._table import ScoreTable
+from ._trak import trak
 
 __all__ = [
+    "AttributionScores",
     "ExposureCounter",
     "ScoreTable",
     "TrainingDynamics",
@@ -17,9 +21,12 @@ __all__ = [
     "el2n",
     "entropy",
     "grand",
+    "label_issues",
+    "label_quality",
     "margin",
     "mean_scores",
     "pvi",
     "score_stored",
     "threshold_samples",
+    "trak",
 ]

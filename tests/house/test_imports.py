@@ -44,6 +44,8 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "lightning": {"integrations", "testing"},
     "transformers": {"integrations", "testing"},
     "accelerate": {"integrations", "testing"},
+    "cleanlab": {"scores"},
+    "trak": {"scores"},
     "matplotlib": {"bench"},
     "typer": {"cli"},
     "pandas": set(),
@@ -80,6 +82,8 @@ def imported(path):
             base = package[: len(package) - node.level + 1] if node.level else []
             base = base + (node.module.split(".") if node.module else [])
             names = [[*base, alias.name] for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("require"):
+            names = [node.args[0].value.split(".")] if _is_word(node.args[0]) else []
         else:
             continue
         for name in names:
@@ -89,6 +93,10 @@ def imported(path):
                 yield node.lineno, "__init__", None
             else:
                 yield node.lineno, name[1], None
+
+
+def _is_word(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _is_part(name):
@@ -166,7 +174,7 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     promised = {"numpy", "numba", "torch", "faiss", "sklearn", "scipy", "tqdm", "typer", "rich"}
     promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
-    extras |= {"torchdata", "pytest", "pytorch_metric_learning"}
+    extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):

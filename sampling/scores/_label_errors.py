@@ -1,0 +1,187 @@
+"""Labels that a model trained on other samples does not believe: scored and found by cleanlab.
+
+`TrainingDynamics.aum` judges labels from one run that trains on them; these need probabilities of
+samples that the model has not seen, such as those of `sklearn.model_selection.cross_val_predict`.
+"""
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from .._optional import require
+from ..types import Score
+
+_METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
+_BY_RATE = ("prune_by_noise_rate", "prune_by_class", "both")
+_BY_SAMPLE = ("confident_learning", "predicted_neq_given")
+_BY_SCORE = ("low_normalized_margin", "low_self_confidence")
+
+
+def label_quality(
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    method: Literal[
+        "self_confidence", "normalized_margin", "confidence_weighted_entropy"
+    ] = "self_confidence",
+    adjust_pred_probs: bool = False,
+) -> Score:
+    """Return how far each label is believed, by cleanlab: "keep".
+
+    Parameters
+    ----------
+    labels : int array or tensor of shape (N,)
+        In [0, C); wrong ones among them.
+    pred_probs : float array or tensor of shape (N, C)
+        Probabilities from a model that was not trained on the sample. Of a model that was, nearly
+        all labels look right; a mean of more than 0.99 for the labels is warned about.
+    method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
+        Default "self_confidence", the probability of the label. The margin is that to the best
+        other class, and suits labels confused with another class.
+    adjust_pred_probs : bool, default False
+        Subtract each class's mean confidence first, for classes of unequal size; not for the
+        entropy.
+
+    Returns
+    -------
+    Score
+        In [0, 1], a low one for a label that is probably wrong.
+
+    Raises
+    ------
+    ValueError
+        If a row of probabilities does not sum to 1, or a label is no class; the row is named.
+
+    Notes
+    -----
+    Cost        O(N C), by `cleanlab.rank.get_label_quality_scores`, of the extra `cleanlab`.
+    Source      Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
+                Labels", Journal of Artificial Intelligence Research, 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import cross_val_predict
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> inputs, labels = load_digits(return_X_y=True)
+    >>> labels[7] = 0  # it is a 7
+    >>> probabilities = cross_val_predict(GaussianNB(), inputs, labels, method="predict_proba")
+    >>> score = label_quality(labels, probabilities, method="normalized_margin")
+    >>> bool(score.values[7] < 0.01 < score.values.mean())
+    True
+    """
+    rank = require("cleanlab.rank", "cleanlab", "sampling.scores.label_quality")
+    _check.choice("method", method, _METHODS)
+    if adjust_pred_probs and method == "confidence_weighted_entropy":
+        raise ValueError(f"adjust_pred_probs must be False for method={method!r}, got True")
+    known, probs = _checked(labels, pred_probs)
+    found = rank.get_label_quality_scores(
+        known, probs, method=method, adjust_pred_probs=adjust_pred_probs
+    )
+    return Score(np.asarray(found, np.float64), "keep", f"label quality by {method}")
+
+
+def label_issues(
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    filter_by: Literal[
+        "prune_by_noise_rate",
+        "prune_by_class",
+        "both",
+        "confident_learning",
+        "predicted_neq_given",
+        "low_normalized_margin",
+        "low_self_confidence",
+    ] = "prune_by_noise_rate",
+    frac_noise: float = 1.0,
+) -> NDArray[np.bool_]:
+    """Return which labels are probably wrong, by cleanlab's count of how many must be.
+
+    Parameters
+    ----------
+    labels : int array or tensor of shape (N,)
+        In [0, C).
+    pred_probs : float array or tensor of shape (N, C)
+        As for `label_quality`.
+    filter_by : str, default "prune_by_noise_rate"
+        cleanlab's word for the rule: "prune_by_noise_rate" takes from each pair of given and
+        guessed class as many as are estimated, "prune_by_class" as many of each class, "both" what
+        both take, "confident_learning" what is counted off the diagonal, "predicted_neq_given"
+        what the model predicts otherwise, "low_normalized_margin" and "low_self_confidence" as
+        many of the lowest scores.
+    frac_noise : float in (0, 1], default 1
+        Part of the estimated number to take, for the first three rules.
+
+    Returns
+    -------
+    bool array of shape (N,)
+
+    Raises
+    ------
+    ValueError
+        If a row of probabilities does not sum to 1, or a label is no class; the row is named.
+
+    Notes
+    -----
+    Cost        O(N C), by `cleanlab.filter.find_label_issues`, of the extra `cleanlab`, in this
+                process alone; it keeps a copy of the probabilities until its next call.
+    Source      Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
+                Labels", Journal of Artificial Intelligence Research, 2021.
+
+    Examples
+    --------
+    >>> sure = np.tile([[0.9, 0.1], [0.1, 0.9]], (10, 1))
+    >>> labels = np.array([0, 1] * 10)
+    >>> labels[4] = 1
+    >>> np.flatnonzero(label_issues(labels, sure))
+    array([4])
+    """
+    library = require("cleanlab.filter", "cleanlab", "sampling.scores.label_issues")
+    _check.choice("filter_by", filter_by, (*_BY_RATE, *_BY_SAMPLE, *_BY_SCORE))
+    part = _check.number("frac_noise", frac_noise, "(0, 1]")
+    if part != 1 and filter_by not in _BY_RATE:
+        raise ValueError(f"frac_noise must be 1 for filter_by={filter_by!r}, got {part:g}")
+    known, probs = _checked(labels, pred_probs)
+    # One process: cleanlab forks as many as there are cores, from a process that runs torch.
+    found = library.find_label_issues(known, probs, filter_by=filter_by, frac_noise=part, n_jobs=1)
+    return np.asarray(found, np.bool_)
+
+
+def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return labels as int64 (N,) and probabilities (N, C), in the precision given, at least 32."""
+    probs = _check.host(pred_probs)
+    if probs.ndim != 2 or probs.shape[0] == 0 or probs.shape[1] < 2:
+        raise ValueError(f"pred_probs must have shape (N, C) with N >= 1, C >= 2, "
+                         f"got {probs.shape}")  # fmt: skip
+    if probs.dtype.kind != "f":
+        raise TypeError(f"pred_probs must hold floats, got dtype {probs.dtype}")
+    if probs.dtype.itemsize < 4:
+        probs = probs.astype(np.float32)
+    totals = probs.sum(axis=1, dtype=np.float64)
+    # 0.01: probabilities of 1000 classes in half precision are off by less
+    for rule, bad, found in (
+        ("sum to 1 in each row", ~(np.abs(totals - 1.0) <= 0.01), totals),
+        ("be >= 0", probs.min(axis=1) < 0, probs.min(axis=1)),
+    ):
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise ValueError(
+                f"pred_probs must {rule}, got {found[row]:g} in row {row} ({bad.sum()} such rows)"
+            )
+    known = _check.labels("labels", labels)
+    _check.same_length("labels", known, "pred_probs", len(probs))
+    _check.codes("labels", known, probs.shape[1])
+    known = known.astype(np.int64)
+    mean = float(probs[np.arange(len(known)), known].mean(dtype=np.float64))
+    if mean > 0.99:
+        warnings.warn(
+            f"pred_probs give the labels {mean:.3f} on average: they find no wrong label if the "
+            "model was trained on these samples; cross-validate",
+            UserWarning,
+            stacklevel=3,
+        )
+    return known, probs

@@ -1,0 +1,195 @@
+"""What each training sample does for each target sample, by TRAK, with its authors' library.
+
+It needs gradients of trained models alone, where influence by leaving samples out needs thousands
+of trainings.
+"""
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from .. import _check, _rng
+from .._files import written_whole
+from .._optional import require
+from ._attribution import AttributionScores
+
+Batch = tuple[torch.Tensor, ...]
+_ONE_BLOCK = 100  # dimensions that the library projects on in one block
+
+
+def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
+    model: torch.nn.Module,
+    train: Dataset[Any],
+    targets: Dataset[Any],
+    *,
+    path: str | Path | None = None,
+    checkpoints: Sequence[Mapping[str, Any]] | None = None,
+    task: Any = "image_classification",  # noqa: ANN401  # a class of the library, or its word
+    proj_dim: int = 2048,
+    lambda_reg: float = 0.0,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> AttributionScores:
+    """Return what training on each sample does for each target, by TRAK.
+
+    A high value says that the sample raises the model's output for the target, for classes the
+    log odds of its label: keep it. For what targets need, take `score` of the result to
+    `selection.top`, as DsDm does.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Trained on `train`; copied, evaluated where its parameters are, and left as it is. Frozen
+        parameters do not count.
+    train, targets : torch.utils.data.Dataset
+        Of N and T samples (input, label), tensors that collate; for another `task` its tuples.
+    path : str or pathlib.Path, optional
+        Where the matrix is written, as .npy, whole or not at all; it comes back memory-mapped. By
+        default it is kept in memory.
+    checkpoints : sequence of state dicts, optional
+        Of models trained apart, better than one: scores are averaged over them. By default the
+        model as it is.
+    task : str or trak.modelout_functions.AbstractModelOutput, default "image_classification"
+        What the model puts out: for any classifier (input) -> logits the default.
+    proj_dim : int, default 2048
+        To how many dimensions gradients are projected; at most N and the number of parameters,
+        unless `lambda_reg` > 0.
+    lambda_reg : float in [0, inf), default 0
+        Added to the diagonal before the inverse is taken. Results hang on it: try several.
+    batch_size : int, default 64
+        Samples whose gradients are in memory at once.
+    seed : int in [0, 2**64), default 0
+        Of the projection.
+
+    Returns
+    -------
+    AttributionScores
+        float32 (N, T). They have no unit: the library divides by a mean that hangs on the
+        checkpoint. Compare rows, and those of two models by rank.
+
+    Raises
+    ------
+    ValueError
+        If the inverse cannot exist: `proj_dim` is too large.
+    TypeError
+        If a batch is no tuple of tensors.
+
+    Notes
+    -----
+    Cost        A backward pass and a projection for each sample, target and checkpoint. Without
+                the package `fast_jl`, for GPUs, the projection of P parameters is drawn anew for
+                each batch, P `proj_dim` numbers: take large ones. Beside `path`, 8 N `proj_dim`
+                bytes a checkpoint while it works; in memory 12 N T bytes at the end: of many
+                targets take some at a time.
+    Source      Park, Georgiev, Ilyas, Leclerc, Madry, "TRAK: Attributing Model Behavior at Scale",
+                ICML 2023, by the package `traker`, in single precision; the extra `attribution`.
+
+    Examples
+    --------
+    >>> inputs = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    >>> data = torch.utils.data.TensorDataset(inputs, (inputs[:, 0] > 0).long())
+    >>> targets = torch.utils.data.Subset(data, [0, 1, 2])
+    >>> found = trak(torch.nn.Linear(4, 2), data, targets, proj_dim=4)
+    >>> found.matrix.shape, found.score("mean").higher_is
+    ((64, 3), 'keep')
+    """
+    library = require("trak", "attribution", "sampling.scores.trak")
+    size, number = _check.size("train", train), _check.size("targets", targets)  # type: ignore[arg-type]  # a Dataset with a length
+    at_once = _check.integer("batch_size", batch_size, 1)
+    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    if not trained:
+        raise ValueError("model must have trainable parameters, got none")
+    _check.integer("proj_dim", proj_dim, 2)
+    ridge = _check.number("lambda_reg", lambda_reg, "[0, inf)")
+    most = min(size, sum(trained.values()))
+    if ridge == 0 and proj_dim > most:
+        raise ValueError(f"proj_dim must be at most {most}, the samples or the parameters, unless "
+                         f"lambda_reg > 0, got {proj_dim}")  # fmt: skip
+    states = [model.state_dict()] if checkpoints is None else list(checkpoints)
+    if not states:
+        raise ValueError("checkpoints must hold at least one state dict, got none")
+    twin = copy.deepcopy(model).requires_grad_(False)
+    device = next(twin.parameters()).device
+    projection_seed = int(_rng.key(_check.seed(seed), 0, "trak")) >> 16  # it adds to its seeds
+    make = partial(
+        library.TRAKer,
+        twin,
+        task,
+        size,
+        device=str(device),
+        use_half_precision=False,
+        lambda_reg=ridge,
+        logging_level=logging.WARNING,
+        grad_wrt=list(trained),
+        **_projection(library, sum(trained.values()), proj_dim, projection_seed, str(device)),
+    )
+    batches = partial(_batches, at_once=at_once, device=device)
+    work = partial(
+        _scores, make, states, partial(batches, train), partial(batches, targets), number
+    )
+    if path is None:
+        with TemporaryDirectory() as folder:
+            return AttributionScores(np.array(work(folder)))
+    with (
+        written_whole(path) as beside,
+        TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}.") as folder,
+    ):
+        Path(work(folder).filename).replace(beside)
+    return AttributionScores(np.load(path, mmap_mode="r"))
+
+
+def _projection(library: Any, size: int, dim: int, seed: int, device: str) -> dict[str, Any]:  # noqa: ANN401  # a module
+    """Return the arguments that choose the projection of gradients (B, size) -> (B, dim)."""
+    if dim > _ONE_BLOCK:
+        return {"proj_dim": dim, "projector_seed": seed}
+    # traker 0.3.2 fails where one block is all: it is freed after the samples, and not made again
+    # for the targets. Two blocks are made again for every batch.
+    kind = library.projectors
+    half = -(-dim // 2)
+    projector = kind.BasicProjector(
+        size, dim, seed, kind.ProjectionType.normal, device, block_size=half
+    )
+    return {"proj_dim": None, "projector": projector}
+
+
+def _batches(data: Dataset[Any], at_once: int, device: torch.device) -> Iterator[Batch]:
+    """Yield the samples in their order, as tuples of tensors on the device."""
+    # A generator of its own: a DataLoader draws a seed for its workers, even if it has none.
+    loader = DataLoader(data, at_once, generator=torch.Generator())
+    for batch in loader:
+        if not isinstance(batch, list | tuple) or not all(map(torch.is_tensor, batch)):
+            raise TypeError(f"samples must be tuples of tensors, got batches of {type(batch)}")
+        yield tuple(each.to(device) for each in batch)
+
+
+def _scores(
+    make: Callable[..., Any],
+    states: Sequence[Mapping[str, Any]],
+    train: Callable[[], Iterator[Batch]],
+    targets: Callable[[], Iterator[Batch]],
+    number: int,
+    folder: str,
+) -> Any:  # noqa: ANN401  # numpy.memmap
+    """Run TRAK in a folder of its own; return the scores, in a file there."""
+    handlers = list(logging.root.handlers)
+    tracer = make(save_dir=folder)
+    for handler in [each for each in logging.root.handlers if each not in handlers]:
+        logging.root.removeHandler(handler)  # it calls logging.basicConfig
+    for model_id, state in enumerate(states):
+        tracer.load_checkpoint(state, model_id)
+        for batch in train():
+            tracer.featurize(batch, num_samples=len(batch[0]))
+    tracer.finalize_features()
+    for model_id, state in enumerate(states):
+        tracer.start_scoring_checkpoint("targets", state, model_id, number)
+        for batch in targets():
+            tracer.score(batch, num_samples=len(batch[0]))
+    return tracer.finalize_scores("targets")
