@@ -523,3 +523,35 @@ def semdedup_by_pairs(rows, order, threshold, rule):
             first.setdefault(component[row], row)
         return set(first.values())
     return set(kept)
+
+
+# ---------------------------------------------------------------------- rows of clustering
+
+
+def lengths_by_numpy(rows, least):
+    lengths = np.array([np.linalg.norm(row.astype(np.float64)) for row in rows])
+    return np.where(lengths < least, 0.0, lengths)
+
+
+def placed_by_numpy(rows, lengths, shift, scale):
+    out = np.zeros(rows.shape, np.float32)
+    for i, length in enumerate(lengths):
+        if length:
+            out[i] = (rows[i].astype(np.float64) / length - shift) * scale
+    return out
+
+
+def squares_by_numpy(rows, lengths, centers, labels):
+    found = []
+    for row, length, label in zip(rows, lengths, labels, strict=True):
+        gap = row.astype(np.float64) / length - centers[label] if length else None
+        found.append(2.0 if gap is None else float(gap @ gap))
+    return np.array(found)
+
+
+def sums_by_numpy(rows, lengths, labels, count):
+    out = np.zeros((count, rows.shape[1]))
+    for row, length, label in zip(rows, lengths, labels, strict=True):
+        if length:
+            out[label] += row.astype(np.float64) / length
+    return out

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import over
+from ..kernels._space import place_rows, row_lengths, squares_to
 from ..types import Floats, Indices, Scores
 
-__all__ = ["BLOCK", "Space", "assign", "nearest", "unit"]
+__all__ = ["BLOCK", "Assigned", "Space", "assign", "nearest", "single", "unit"]
 
 BLOCK = 2**21  # numbers compared at a time: 16 MiB of float64
 _ZERO_NORM = 1e-12  # a shorter row has no direction
+_PARTS = 8  # centers searched together are an eighth of all
 
 
 @dataclass(frozen=True)
@@ -60,66 +62,95 @@ class Space:
 
     def seen(self, raw: NDArray[Any]) -> Scores:
         """Return a block of raw rows as faiss sees them."""
-        block: Scores = ((self.exact(raw) - self.shift) * self.scale).astype(np.float32)
-        return block
+        block = single(raw)
+        out = np.empty(block.shape, np.float32)
+        place_rows(block, self.lengths(block), self.shift, self.scale, out)
+        return out
 
-    def squares(self, rows: Floats, centers: Floats) -> Floats:
-        """Return the squared distance of each exact row (n, D) to the center beside it."""
-        squares: Floats = np.square(rows - centers).sum(axis=1)
+    def directed(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which rows of a block can be compared: all, or those that have a direction."""
+        return self.lengths(single(raw)) > 0
+
+    def squares(self, raw: NDArray[Any], centers: Floats, labels: Indices) -> Floats:
+        """Return the squared distance of each raw row of a block to its (exact) center."""
+        block, out = single(raw), np.empty(len(raw))
+        squares_to(block, self.lengths(block), centers, labels, out)
+        return out
+
+    def lengths(self, block: Scores) -> Floats:
+        """Return what float32 rows are divided by: 1, or their lengths, 0 for no direction."""
+        lengths = np.ones(len(block))
         if self.spherical:
-            squares[~rows.any(axis=1)] = 2.0
-        return squares
+            row_lengths(block, _ZERO_NORM, lengths)
+        return lengths
 
     def restore(self, work: Scores) -> Scores:
         """Return work rows (K, D) as raw ones."""
         return (work.astype(np.float64) / self.scale + self.shift).astype(np.float32)
 
 
-def assign(
-    raw: NDArray[Any], centers: Scores, space: Space, title: str | None = None
-) -> tuple[Indices, Floats]:
+@dataclass(frozen=True)
+class Assigned:
+    """Where rows belong.
+
+    Attributes
+    ----------
+    labels : int64 array of shape (n,)
+        The nearest center.
+    squares : float64 array of shape (n,)
+        The squared distance to it.
+    seconds : int64 array of shape (n,)
+        The second nearest center as float32 has it; -1 where there is one center only.
+    """
+
+    labels: Indices
+    squares: Floats
+    seconds: Indices
+
+
+def assign(raw: NDArray[Any], centers: Scores, space: Space, title: str | None = None) -> Assigned:
     """Return the nearest center of each row and the squared distance, as float64 arithmetic has it.
 
-    (n, D), (K, D) -> labels (n,), squares (n,); one pass over the rows
+    (n, D), (K, D) -> (n,) each; one pass over the rows
     """
     exact_centers, seen_centers = space.exact(centers), space.seen(centers)
 
-    def work(block: NDArray[Any]) -> tuple[Indices, Floats]:
-        rows = space.exact(block)
-        compare = np.ones(len(rows), np.bool_)
-        if space.spherical:
-            compare &= rows.any(axis=1)
-        label = _labels(rows, space.seen(block), exact_centers, seen_centers, compare)
+    def work(block: NDArray[Any]) -> tuple[Indices, Floats, Indices]:
+        block = single(block)
+        compare = space.directed(block)
+        label, second = _labels(block, space, exact_centers, seen_centers, compare)
         label[~compare] = 0
-        return label, space.squares(rows, exact_centers[label])
+        return label, space.squares(block, exact_centers, label), second
 
-    labels, squares = np.empty(len(raw), np.int64), np.empty(len(raw))
-    for part, (label, square) in over(work, raw, title=title):
-        labels[part], squares[part] = label, square
-    return labels, squares
+    found = Assigned(np.empty(len(raw), np.int64), np.empty(len(raw)), np.empty(len(raw), np.int64))
+    for part, (label, square, second) in over(work, raw, title=title):
+        found.labels[part], found.squares[part], found.seconds[part] = label, square, second
+    return found
 
 
 def _labels(
-    rows: Floats,
-    work: Scores,
+    raw: NDArray[Any],
+    space: Space,
     centers: Floats,
-    work_centers: Scores,
+    seen_centers: Scores,
     compare: NDArray[np.bool_],
-) -> Indices:
-    """Return the nearest center of each row (n, D), the lower number on a tie.
+) -> tuple[Indices, Indices]:
+    """Return the nearest center of each row of a block, the lower number on a tie, and the second.
 
     faiss computes |x|^2 + |c|^2 - 2 xc in float32. Where the runner-up is within the error of that
     (and `compare` is set), ever more candidates are fetched, until the last is out of reach, and
     compared in float64.
     """
     n_clusters, dimensions = centers.shape
-    norms = np.einsum("nd,nd->n", work, work)
+    seen = space.seen(raw)
     width = min(2, n_clusters)
-    squares, candidates = faiss.knn(work, work_centers, width)
+    squares, candidates = faiss.knn(seen, seen_centers, width)
     labels: Indices = candidates[:, 0].copy()
     if n_clusters == 1:
-        return labels
+        return labels, np.full(len(raw), -1)
+    norms = np.einsum("nd,nd->n", seen, seen)
     reached = _in_reach(squares[:, -1], squares[:, 0], norms, dimensions)
+    first, second = candidates[:, 0], candidates[:, 1]
     pending = np.flatnonzero(compare & reached)
     while pending.size:
         width = min(8 * width, n_clusters)
@@ -127,42 +158,35 @@ def _labels(
         later = []
         for start in range(0, pending.size, step):
             part = pending[start : start + step]
-            squares, candidates = faiss.knn(work[part], work_centers, width)
+            squares, candidates = faiss.knn(seen[part], seen_centers, width)
             candidates.sort(axis=1)
-            exact = np.square(centers[candidates] - rows[part][:, None]).sum(axis=2)
+            rows = space.exact(raw[part])
+            exact = np.square(centers[candidates] - rows[:, None]).sum(axis=2)
             labels[part] = candidates[np.arange(part.size), exact.argmin(axis=1)]
             if width < n_clusters:
-                last, first = squares[:, -1], squares[:, 0]
-                later.append(part[_in_reach(last, first, norms[part], dimensions)])
+                last, least = squares[:, -1], squares[:, 0]
+                later.append(part[_in_reach(last, least, norms[part], dimensions)])
         pending = np.concatenate(later) if later else pending[:0]
-    return labels
+    return labels, np.where(labels == first, second, first)
 
 
 def nearest(
-    raw: NDArray[Any],
-    centers: Scores,
-    space: Space,
-    members: tuple[Indices, Floats],
-    keys: Indices,
+    raw: NDArray[Any], centers: Scores, space: Space, members: Assigned, keys: Indices
 ) -> Indices:
     """Return the row nearest to each center (K,), of any cluster; the lower key on a tie.
 
-    members : labels (n,) and squares (n,), from `assign`; no cluster empty
+    members : from `assign`; no cluster empty
     keys    : int64 (n,), no two alike
 
     Begins with the nearest member of each cluster; faiss then proposes the rows of any cluster that
     may be nearer, as many as float32 cannot rule out. One pass over the rows.
     """
-    labels, squares = members
+    labels, squares = members.labels, members.squares
     order = np.lexsort((keys, squares, labels))
     rows: Indices = order[np.flatnonzero(np.diff(labels[order], prepend=-1))]
     best = squares[rows]
-    exact, seen_centers = space.exact(centers), space.seen(centers)
-
-    def work(block: NDArray[Any], names: Indices) -> tuple[Indices, Indices, Floats]:
-        return _nearer(block, names, (exact, seen_centers, best), space)
-
-    for _, (center, row, square) in over(work, raw, np.arange(len(raw))):
+    search = _Nearer(space, space.exact(centers), space.seen(centers), best.copy())
+    for _, (center, row, square) in over(search.block, raw, np.arange(len(raw)), squares):
         less = (square < best[center]) | (
             (square == best[center]) & (keys[row] < keys[rows[center]])
         )
@@ -173,40 +197,62 @@ def nearest(
     return rows
 
 
-def _nearer(
-    block: NDArray[Any],
-    names: Indices,
-    known: tuple[Floats, Scores, Floats],
-    space: Space,
-) -> tuple[Indices, Indices, Floats]:
-    """Return pairs (center, row of the block) at most as far apart as known, and their squares."""
-    centers, seen_centers, best = known
-    seen = space.seen(block)
-    norms = np.einsum("kd,kd->k", seen_centers, seen_centers)
-    pending, width = np.arange(len(centers)), 1
-    pairs: list[tuple[Indices, Indices]] = [(pending[:0], pending[:0])]
-    while pending.size:
-        step = max(1, BLOCK // (width * block.shape[1]))
-        later = []
-        for start in range(0, pending.size, step):
-            part = pending[start : start + step]
-            found, candidates = faiss.knn(seen_centers[part], seen, width)
-            bound = (best[part] * space.scale**2)[:, None]
-            inside = _in_reach(found, bound, norms[part, None], block.shape[1])
-            again = inside[:, -1] & (width < len(block))
-            later.append(part[again])
-            at, column = np.nonzero(inside & ~again[:, None])
-            pairs.append((part[at], candidates[at, column]))
-        pending = np.concatenate(later)
-        width = min(8 * width, len(block))
-    center, row = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    square = np.empty(center.size)
-    step = max(1, BLOCK // block.shape[1])
-    for start in range(0, center.size, step):
-        some = slice(start, start + step)
-        square[some] = space.squares(space.exact(block[row[some]]), centers[center[some]])
-    near = square <= best[center]
-    return center[near], names[row[near]], square[near]
+@dataclass(frozen=True)
+class _Nearer:
+    """The search for rows that are nearer to a center than any member of its cluster."""
+
+    space: Space
+    centers: Floats  # exact
+    seen: Scores
+    best: Floats  # square of the nearest member
+
+    def block(
+        self, raw: NDArray[Any], names: Indices, squares: Floats
+    ) -> tuple[Indices, Indices, Floats]:
+        """Return pairs (center, row of a block) at most as far apart as known, and their squares.
+
+        A row is no nearer to any center than to its own: only rows whose own square is at most the
+        best of a center need be looked at. Centers of like bests are searched together.
+        """
+        order = np.argsort(self.best)
+        found = []
+        for some in np.array_split(order, min(_PARTS, order.size)):
+            near = np.flatnonzero(squares <= self.best[some].max() * (1 + 1e-9))
+            if near.size:
+                center, row = self._pairs(raw[near], some)
+                found.append((center, near[row]))
+        if not found:
+            return order[:0], names[:0], squares[:0]
+        center, row = (np.concatenate(each) for each in zip(*found, strict=True))
+        square, step = np.empty(center.size), max(1, BLOCK // raw.shape[1])
+        for start in range(0, center.size, step):
+            part = slice(start, start + step)
+            square[part] = self.space.squares(raw[row[part]], self.centers, center[part])
+        close = square <= self.best[center]
+        return center[close], names[row[close]], square[close]
+
+    def _pairs(self, raw: NDArray[Any], some: Indices) -> tuple[Indices, Indices]:
+        """Return pairs of some centers and places in `raw` that float32 cannot rule out."""
+        rows = self.space.seen(raw)
+        norms = np.einsum("kd,kd->k", self.seen, self.seen)
+        pending, width = some, 1
+        pairs = [(some[:0], some[:0])]
+        while pending.size:
+            step = max(1, BLOCK // (width * raw.shape[1]))
+            later = []
+            for start in range(0, pending.size, step):
+                part = pending[start : start + step]
+                found, candidates = faiss.knn(self.seen[part], rows, width)
+                bound = (self.best[part] * self.space.scale**2)[:, None]
+                inside = _in_reach(found, bound, norms[part, None], raw.shape[1])
+                again = inside[:, -1] & (width < len(rows))
+                later.append(part[again])
+                at, column = np.nonzero(inside & ~again[:, None])
+                pairs.append((part[at], candidates[at, column]))
+            pending = np.concatenate(later)
+            width = min(8 * width, len(rows))
+        center, row = (np.concatenate(each) for each in zip(*pairs, strict=True))
+        return center, row
 
 
 def _in_reach(
@@ -233,6 +279,11 @@ def _moments(raw: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
 def _float(raw: NDArray[Any]) -> Floats:
     """Return raw rows as float64, rounded to float32 before."""
     return raw.astype(np.float32).astype(np.float64)
+
+
+def single(raw: NDArray[Any]) -> Scores:
+    """Return a block of raw rows as float32, side by side."""
+    return np.ascontiguousarray(raw, np.float32)
 
 
 def unit(rows: Floats) -> Floats:

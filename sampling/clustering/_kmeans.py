@@ -12,7 +12,7 @@ Threads   faiss brings its own libgomp and OpenBLAS beside those of torch, numba
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import faiss
@@ -22,8 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check, _rng
 from ..engine import gathered, over
 from ..kernels._permute import permute
+from ..kernels._space import add_rows
 from ..types import Floats, Indices, Scores
-from ._assign import BLOCK, Space, assign, nearest, unit
+from ._assign import BLOCK, Assigned, Space, assign, nearest, single, unit
 
 __all__ = ["Clustering", "kmeans"]
 
@@ -55,6 +56,8 @@ class Clustering:
         Iterations run.
     seed : int
         The seed that was given.
+    seconds : int64 array of shape (N,), optional
+        The second nearest center of each row (of its group) as float32 finds it; -1 for none.
 
     Examples
     --------
@@ -71,6 +74,23 @@ class Clustering:
     objective: float
     n_iter: int
     seed: int
+    seconds: Indices | None = None
+
+    def among(self, rows: Indices) -> "Clustering":
+        """Return the clusters of some of the rows; centers, sizes and objective are those of all.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n,)
+
+        Returns
+        -------
+        Clustering
+        """
+        seconds = None if self.seconds is None else self.seconds[rows]
+        return replace(
+            self, labels=self.labels[rows], distances=self.distances[rows], seconds=seconds
+        )
 
 
 def kmeans(
@@ -165,18 +185,20 @@ def kmeans(
 
     fit = _Fit(bool(spherical), n_iter, seed, limit)
     if members is None:
-        centers, labels, squares, rows = fit.run(raw, np.arange(len(raw)), n_clusters)
+        found = fit.run(raw, np.arange(len(raw)), n_clusters)
     else:
-        centers, labels, squares, rows = _within(fit, raw, members, n_clusters)
+        found = _within(fit, raw, members, n_clusters)
+    rows = found.rows
     return Clustering(
-        centers=centers,
-        labels=labels,
-        distances=np.sqrt(squares).astype(np.float32),
-        nearest=rows,
-        sizes=np.bincount(labels, minlength=len(centers)).astype(np.int64),
-        objective=float(squares.sum()),
+        centers=found.centers,
+        labels=rows.labels,
+        distances=np.sqrt(rows.squares).astype(np.float32),
+        nearest=found.nearest,
+        sizes=np.bincount(rows.labels, minlength=len(found.centers)).astype(np.int64),
+        objective=float(rows.squares.sum()),
         n_iter=n_iter,
         seed=seed,
+        seconds=rows.seconds,
     )
 
 
@@ -192,19 +214,14 @@ class _Fit:
     seed: int
     limit: int | None
 
-    def run(
-        self, raw: NDArray[Any], names: Indices, n_clusters: int
-    ) -> tuple[Scores, Indices, Floats, Indices]:
-        """Cluster raw rows (n, D), whose row numbers in the whole input are `names` (n,).
-
-        -> centers (K, D), labels (n,), squared distances (n,), nearest names (K,); none empty
-        """
+    def run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> "_Found":
+        """Cluster raw rows (n, D), whose row numbers in the whole input are `names` (n,)."""
         space = Space.of(raw, self.spherical)
         order = np.argsort(_hash(self.seed, "kmeans rows", names))
         if self.spherical:
             directed = np.empty(len(raw), np.bool_)
-            for part, found in over(lambda block: space.exact(block).any(axis=1), raw):
-                directed[part] = found
+            for part, some in over(space.directed, raw):
+                directed[part] = some
             order = order[directed[order]]
         if self.limit is not None:
             order = order[: n_clusters * self.limit]
@@ -216,12 +233,14 @@ class _Fit:
             rows = np.sort(order)
             centers = self.centers(raw[rows], space, np.searchsorted(rows, order), n_clusters)
 
-        labels, squares = assign(raw, centers, space, "assigning rows")
-        used = np.bincount(labels, minlength=len(centers)) > 0
-        centers, labels = centers[used], (np.cumsum(used) - 1)[labels]
+        found = assign(raw, centers, space, "assigning rows")
+        used = np.bincount(found.labels, minlength=len(centers)) > 0
+        number = np.where(used, np.cumsum(used) - 1, -1)
+        seconds = np.full(len(raw), -1) if len(centers) == 1 else number[found.seconds]
+        found = replace(found, labels=number[found.labels], seconds=seconds)
         ties = _hash(self.seed, "kmeans nearest", names)
-        rows = nearest(raw, centers, space, (labels, squares), ties)
-        return centers, labels, squares, names[rows]
+        near = nearest(raw, centers[used], space, found, ties)
+        return _Found(centers[used], found, names[near])
 
     def centers(self, raw: NDArray[Any], space: Space, order: Indices, n_clusters: int) -> Scores:
         """Return centers (K, D) of all these rows, begun at the first distinct ones in `order`."""
@@ -250,26 +269,35 @@ class _Fit:
                 found[lost] = centers[lost]
             centers = found
         del work
-        labels, _ = assign(raw, centers, space)
-        return _means(raw, labels, centers, space)
+        return _means(raw, assign(raw, centers, space).labels, centers, space)
 
 
-def _within(
-    fit: _Fit, raw: NDArray[Any], members: list[Indices], n_clusters: int
-) -> tuple[Scores, Indices, Floats, Indices]:
+@dataclass(frozen=True)
+class _Found:
+    """Clusters of some rows; none empty."""
+
+    centers: Scores  # (K, D)
+    rows: Assigned
+    nearest: Indices  # names (K,)
+
+
+def _within(fit: _Fit, raw: NDArray[Any], members: list[Indices], n_clusters: int) -> _Found:
     """Cluster each group of rows by itself, labels running on from group to group."""
-    labels, squares = np.empty(len(raw), np.int64), np.empty(len(raw))
+    size = len(raw)
+    whole = Assigned(np.empty(size, np.int64), np.empty(size), np.empty(size, np.int64))
     centers: list[Scores] = []
     near: list[Indices] = []
     begin = 0
     counts = _apportion(n_clusters, np.array([rows.size for rows in members]), fit.seed)
     for rows, count in zip(members, counts, strict=True):
-        found, inside, squares[rows], close = fit.run(gathered(raw, rows), rows, int(count))
-        labels[rows] = inside + begin
-        begin += len(found)
-        centers.append(found)
-        near.append(close)
-    return np.concatenate(centers), labels, squares, np.concatenate(near)
+        found = fit.run(gathered(raw, rows), rows, int(count))
+        own = found.rows
+        whole.labels[rows], whole.squares[rows] = own.labels + begin, own.squares
+        whole.seconds[rows] = np.where(own.seconds < 0, -1, own.seconds + begin)
+        begin += len(found.centers)
+        centers.append(found.centers)
+        near.append(found.nearest)
+    return _Found(np.concatenate(centers), whole, np.concatenate(near))
 
 
 def _members(groups: ArrayLike, n: int, n_clusters: int) -> list[Indices]:
@@ -326,15 +354,13 @@ def _distinct(work: Scores, order: Indices, count: int) -> Indices:
 def _means(raw: NDArray[Any], labels: Indices, centers: Scores, space: Space) -> Scores:
     """Return the mean of each cluster that is not empty, (K, D) -> (K', D)."""
 
-    def add(block: NDArray[Any], label: Indices) -> tuple[Indices, Floats]:
-        order = np.argsort(label, kind="stable")
-        ordered = label[order]
-        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-        return ordered[starts], np.add.reduceat(space.exact(block)[order], starts, axis=0)
+    def read(block: NDArray[Any]) -> tuple[Scores, Floats]:
+        rows = single(block)
+        return rows, space.lengths(rows)
 
     sums = np.zeros(centers.shape)
-    for _, (own, part) in over(add, raw, labels):
-        sums[own] += part
+    for part, (rows, lengths) in over(read, raw):
+        add_rows(rows, lengths, labels[part], sums)
     counts = np.bincount(labels, minlength=len(centers))
     means = sums[counts > 0] / counts[counts > 0, None]
     if space.spherical:

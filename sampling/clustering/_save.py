@@ -26,7 +26,8 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
     ----------
     clustering : Clustering
     path : str or pathlib.Path
-        One row for each row that was clustered: `label` (int64) and `distance` (float32). Beside it
+        One row for each row that was clustered: `label` (int64), `distance` (float32) and, where
+        known, `second` (int64). Beside it
         a file whose name ends in ".centers.parquet" has one row for each cluster: `center`,
         `nearest` and `size`.
 
@@ -42,6 +43,8 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
     path, centers = Path(path), np.ascontiguousarray(clustering.centers)
     lists = pa.FixedSizeListArray.from_arrays(pa.array(centers.ravel()), centers.shape[1])
     rows = {"label": clustering.labels, "distance": clustering.distances}
+    if clustering.seconds is not None:
+        rows["second"] = clustering.seconds
     clusters = {"center": lists, "nearest": clustering.nearest, "size": clustering.sizes}
     facts = {
         "version": _VERSION,
@@ -84,6 +87,7 @@ def load_clustering(path: str | Path) -> Clustering:
         objective=facts["objective"],
         n_iter=facts["n_iter"],
         seed=facts["seed"],
+        seconds=rows["second"].to_numpy() if "second" in rows.column_names else None,
     )
     if facts != others or _fingerprint(found) != facts["clustering"]:
         raise ValueError(f"{_centers(path)} must be of the clustering in {path.name}, got another")

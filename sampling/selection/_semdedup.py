@@ -14,11 +14,11 @@ from typing_extensions import Unpack
 
 from .. import _check
 from ..clustering import Clustering, kmeans
-from ..engine import gathered, over
+from ..engine import gathered
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
 from ._clusters import points_limit
-from ._copies import Copies, find_copies, unit
+from ._copies import Copies, find_copies
 from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, keys_for, select
@@ -73,7 +73,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
         Of spherical k-means over these rows, or their number; N / 1,000 by default, and
         at most sqrt(N / 2).
     num_assignments : {1, 2}, default 1
-        Compare a row with those of its cluster, or of the two nearest. Not with `labels`.
+        Compare a row with those of its cluster, or of the two nearest (of its label).
     **options
         Those of every selector: see `Options`. `groups` are for quotas, and no bar to copies. Rows
         that are already selected come before all others.
@@ -105,7 +105,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     >>> semdedup(rows, threshold=0.99, quality=[1.0, 2.0, 3.0]).indices
     array([2, 1])
     """
-    limit = _checked(budget, threshold, rule, keep, quality, labels, num_assignments)
+    limit = _checked(budget, threshold, rule, keep, quality, num_assignments)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     order: Keep | Floats = keep
     if quality is not None:
@@ -116,7 +116,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     own = rows if bad is None else gathered(rows, good)
     where = _clusters(own, clusters, labels, good, options)
     rank = _rank(where, good, len(rows), order, options)
-    members = _members(rows, where, good, rank, num_assignments)
+    members = _members(where, good, rank, labels, num_assignments)
     copies, limit, count = _found(rows, members, rank, rule, budget, limit, options)
 
     def core(task: Task) -> Picks:
@@ -126,7 +126,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
             at = float(np.partition(own, task.budget - 1)[task.budget - 1])
         kept = copies.kept(rule, at)[task.rows]
         places = best(np.where(kept, 4.0, 0.0) - own, task.budget, task.keys)
-        info = {"threshold": at, "copies": int((~kept).sum()), "clusters": len(members)}
+        info = {"threshold": at, "copies": int((~kept).sum()), "clusters": len(where.centers)}
         return Picks(places, ruled=[(~kept, _COPY)], info=info)
 
     found = select(
@@ -145,7 +145,6 @@ def _checked(  # noqa: PLR0913  # arguments of the method
     rule: str,
     keep: str,
     quality: object,
-    labels: object,
     num_assignments: int,
 ) -> float | None:
     """Check what can be checked before the data; return the threshold."""
@@ -155,8 +154,7 @@ def _checked(  # noqa: PLR0913  # arguments of the method
     _check.choice("keep", keep, ("hard", "easy", "random", "quality"))
     if keep == "quality" and quality is None:
         raise ValueError("quality must be given for keep='quality', got None")
-    if _check.integer("num_assignments", num_assignments, 1, 3) == 2 and labels is not None:
-        raise ValueError("num_assignments must be 1 with labels, got 2")
+    _check.integer("num_assignments", num_assignments, 1, 3)
     return None if threshold is None else _check.number("threshold", threshold, "[-1, 1]")
 
 
@@ -196,8 +194,7 @@ def _clusters(
             raise ValueError(
                 f"clusters must be of all {int(good[-1]) + 1} rows, got {len(given.labels)} labels"
             )
-        picked = given.labels[good]
-        return replace(given, labels=picked, distances=given.distances[good])
+        return given.among(good)
     count = _default_clusters(len(rows)) if given is None else given
     classes = None
     if labels is not None:
@@ -241,37 +238,25 @@ def _rank(
 
 
 def _members(
-    rows: NDArray[Any], where: Clustering, good: Indices, rank: Indices, num_assignments: int
+    where: Clustering,
+    good: Indices,
+    rank: Indices,
+    labels: ArrayLike | None,
+    num_assignments: int,
 ) -> list[Indices]:
     """Return the rows of each cluster by rising rank; twice where two assignments are asked for."""
     codes, own = where.labels, good
-    if num_assignments == 2 and len(where.centers) > 1:
-        second = second_nearest(rows, good, where)
-        codes, own = np.concatenate([codes, second]), np.concatenate([good, good])
+    if num_assignments == 2:
+        if where.seconds is None:
+            raise ValueError("clusters must have `seconds` for num_assignments=2, got none")
+        there = np.flatnonzero(where.seconds >= 0)
+        codes = np.concatenate([codes, where.seconds[there]])
+        own = np.concatenate([good, good[there]])
+    if labels is not None:  # clusters that were given may hold several labels
+        names, classes = np.unique(_check.labels("labels", labels), return_inverse=True)
+        codes = codes * names.size + classes[own]
     order = np.lexsort((rank[own], codes))
-    counts = np.bincount(codes, minlength=len(where.centers))
-    return np.split(own[order], np.cumsum(counts)[:-1])
-
-
-def second_nearest(rows: NDArray[Any], good: Indices, where: Clustering) -> Indices:
-    """Return the second nearest center of each row, by cosine: (n,)."""
-    centers = unit(where.centers)
-    step = 2**22 // len(centers) + 1
-
-    def second(block: NDArray[Any], labels: Indices) -> Indices:
-        found = np.empty(len(block), np.int64)
-        for start in range(0, len(block), step):
-            part = slice(start, start + step)
-            cosines = unit(block[part]) @ centers.T
-            cosines[np.arange(len(cosines)), labels[part]] = -2.0
-            found[part] = cosines.argmax(axis=1)
-        return found
-
-    found = np.empty(good.size, np.int64)
-    own = rows if good.size == len(rows) else gathered(rows, good)
-    for part, nearest in over(second, own, where.labels, title="second nearest centers"):
-        found[part] = nearest
-    return found
+    return np.split(own[order], np.flatnonzero(np.diff(codes[order])) + 1)
 
 
 def _search(

@@ -1,7 +1,6 @@
 """What all stages of a plan share: one clustering, and one neighbour graph."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,7 +52,7 @@ class SharedClusters:
             self._made = self._run.made("clusters", self._given, self._make, load_clustering)
         found, rows = self._made
         places = _places(rows, alive, "clusters")
-        return replace(found, labels=found.labels[places], distances=found.distances[places])
+        return found.among(places)
 
     def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Clustering:
         given, table, plan = dict(self._given), self._run.table, self._run.plan

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from oracle_kmeans import all_squares, lloyd, rows_of
 
 import sampling
+from sampling._rows import Rows
 from sampling.clustering import Clustering, kmeans
 from sampling.clustering._kmeans import _apportion, _distinct, _hash
 
@@ -331,3 +332,37 @@ def test_runs_in_a_forked_process():
         )
         assert done.returncode == 0, done.stderr.decode()
         assert b"WARNING" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_second_nearest_centers(spherical, grouped):
+    rows = np.random.default_rng(3).normal(size=(300, 4))
+    groups = np.arange(300) % 2 if grouped else np.zeros(300, int)
+    found = kmeans(rows, 9, spherical=spherical, seed=1, groups=groups)
+    own = groups[found.nearest]
+    points, centers = rows, found.centers
+    if spherical:
+        points = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    gaps = np.square(points[:, None] - centers[None]).sum(axis=2)
+    gaps[groups[:, None] != own[None]] = np.inf
+    assert np.array_equal(found.seconds, np.argsort(gaps, axis=1)[:, 1])
+    some = np.array([5, 3, 200])
+    part = found.among(some)
+    assert np.array_equal(part.seconds, found.seconds[some])
+    assert np.array_equal(part.distances, found.distances[some])
+    assert (kmeans(rows, 1).seconds == -1).all()
+
+
+def test_rows_on_disk_and_a_sample_of_them(tmp_path):
+    """Rows that are read block by block give the clusters of the same array in memory."""
+    rows = np.random.default_rng(4).normal(size=(3000, 6)).astype(np.float16)
+    rows.tofile(tmp_path / "rows.bin")
+    disk = Rows(tmp_path / "rows.bin", rows.shape, rows.dtype)
+    for limit in (None, 20):
+        for groups in (None, np.arange(3000) % 3):
+            given = {"max_points_per_centroid": limit, "groups": groups, "n_iter": 4}
+            one, other = kmeans(rows, 7, **given), kmeans(disk, 7, **given)
+            assert np.array_equal(one.labels, other.labels)
+            assert np.array_equal(one.centers, other.centers)
+            assert np.array_equal(one.nearest, other.nearest)

@@ -1,5 +1,7 @@
 """SemDeDup: the three rules, thresholds and budgets, and what is kept."""
 
+import dataclasses
+
 import numpy as np
 import oracles
 import pytest
@@ -82,8 +84,16 @@ def test_classes_are_kept_apart():
     labels = np.tile([0, 1], 10)
     assert len(semdedup(rows, threshold=0.99, clusters=2)) == 10
     assert len(semdedup(rows, threshold=0.99, labels=labels, clusters=2)) == 20
-    with pytest.raises(ValueError, match="num_assignments must be 1 with labels, got 2"):
-        semdedup(rows, threshold=0.99, labels=labels, num_assignments=2)
+    shared = kmeans(rows, 3, spherical=True)  # whose clusters hold both classes
+    assert len(semdedup(rows, threshold=0.99, clusters=shared)) == 10
+    for assignments in (1, 2):
+        for clusters in (shared, 4):
+            found = semdedup(rows, threshold=0.99, labels=labels, clusters=clusters,
+                             num_assignments=assignments)  # fmt: skip
+            assert len(found) == 20
+    old = dataclasses.replace(shared, seconds=None)
+    with pytest.raises(ValueError, match="clusters must have `seconds` for num_assignments=2"):
+        semdedup(rows, threshold=0.99, clusters=old, num_assignments=2)
 
 
 def test_two_assignments_find_copies_across_borders():
