@@ -4,6 +4,7 @@ Each function returns the argument in the form that the code behind it relies on
 half-open, as in the messages: `rank must be in [0, 8), got 8`.
 """
 
+import difflib
 import math
 import operator
 from collections.abc import Iterable, Sized
@@ -54,6 +55,12 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
     if value not in words:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {value!r}")
     return value
+
+
+def closest(word: str, allowed: Iterable[str]) -> str:
+    """Return a question for the end of a message, or nothing if no allowed word is like it."""
+    found = difflib.get_close_matches(word, list(allowed), n=1)
+    return f": did you mean {found[0]!r}?" if found else ""
 
 
 def seed(value: object) -> int:

@@ -14,6 +14,7 @@ Indices: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = NDArray[np.float32]
 Packed: TypeAlias = NDArray[Any]  # indices as int32 where N < 2**31, else int64
+Progress: TypeAlias = Callable[[int, int, str], object]  # (step, total, unit)
 Direction: TypeAlias = Literal["harder", "easier", "keep", "drop"]
 
 

@@ -1,0 +1,331 @@
+"""The chosen rows themselves, as Parquet shards: what a training job reads."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import _check
+from .._files import written_whole
+from ..types import Floats, Indices, Progress, Selection
+from ._digest import compare_stamps, differences, digests, stamps
+from ._inputs import share_names, tables_of
+from ._parquet_rows import Shards
+
+__all__ = ["export_rows"]
+
+_VERSION = 1
+_KEY = b"sampling"
+_MANIFEST = "_export.json"  # readers of a folder pass over names that begin so
+_LEFT_OVER = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+")
+_GROUP_BYTES, _GROUP_ROWS = 2**26, 2**20  # of one row group that is written
+
+Order = Literal["rows", "picks"]
+
+
+def export_rows(
+    selection: Selection,
+    source: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    *,
+    rows_per_shard: int = 1_000_000,
+    columns: Sequence[str] | None = None,
+    weights: bool = True,
+    order: Order = "rows",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write the chosen rows of a Parquet table to a folder of Parquet shards.
+
+    Parameters
+    ----------
+    selection : Selection
+        Its N must be the number of rows of the source.
+    source : str, pathlib.Path, or sequence of them
+        A Parquet file, a folder of shards, or several of them; rows are numbered through the files
+        in the order given, those of a folder by name.
+    folder : str or pathlib.Path
+        Made if it is not there. It must be empty, or hold this very export, begun before: then only
+        the missing shards are written.
+    rows_per_shard : int, default 1,000,000
+    columns : sequence of str, optional
+        All of them by default. Types, nested ones too, are kept as they are.
+    weights : bool, default True
+        Write the selection's weights, if it has any, as a column `weight`.
+    order : {"rows", "picks"}, default "rows"
+        The order of the source, or of the picks.
+    progress : callable, optional
+        Called with (step, total, unit): bytes ("B") while the source's digests are made, then rows.
+
+    Returns
+    -------
+    dict
+        What is in `_export.json`: "rows", "size", "shards" (name, rows, bytes), "sources" (name,
+        rows, bytes, digest), "checked" (whether the source is known to be what was selected from),
+        the arguments, and the selection's method and arguments.
+
+    Raises
+    ------
+    ValueError
+        If the source has another N, is not what the selection's manifest has the digests of (the
+        shard is named), changes while it is read, or has a column `weight` already; if the folder
+        holds anything else.
+
+    Notes
+    -----
+    Order       Every shard is whole or not there, and `_export.json` comes last: what has it is
+                complete. One export at a time may write to a folder.
+    Cost        One pass over the source for its digests. Then in the order of the rows one pass
+                over the row groups that hold any, whatever their size: blocks of 16 MiB are
+                decoded and 64 MiB wait to be written, 330 MiB in all as measured; in the order of
+                the picks one pass for each shard that is written, and one shard in memory, twice.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sampling.selection import top
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = pa.table({"text": ["a", "b", "c"], "loss": [0.1, 0.9, 0.5]})
+    ...     pq.write_table(rows, Path(folder, "all.parquet"))
+    ...     picked = top([0.1, 0.9, 0.5], 2)
+    ...     done = export_rows(picked, Path(folder, "all.parquet"), Path(folder, "chosen"))
+    ...     pq.read_table(Path(folder, "chosen"), columns=["text"])["text"].to_pylist()
+    ['b', 'c']
+    """
+    shards = Shards.of(source)
+    if selection.size is not None and selection.size != shards.size:
+        raise ValueError(f"source must have {selection.size} rows, got {shards.size}")
+    if len(selection) and int(selection.indices.max()) >= shards.size:
+        raise ValueError(f"source must have more than {selection.indices.max()} rows, got "
+                         f"{shards.size}")  # fmt: skip
+    per_shard = _check.integer("rows_per_shard", rows_per_shard, 1)
+    _check.choice("order", order, ("rows", "picks"))
+    given = selection.weights if weights else None
+    names = shards.columns(columns)
+    if given is not None and "weight" in names:
+        raise ValueError(
+            "columns must not include 'weight' where the selection's weights are written, got a "
+            "column of that name: leave one of them out"
+        )
+    before = stamps(shards.files)
+    sources = digests(source, progress=progress)
+    checked = _checked(selection, sources)
+    plan = _Plan(shards, names, selection.indices, given, per_shard, order, _identity(
+        [[each["digest"] for each in sources], names, per_shard, order], selection.indices, given
+    ))  # fmt: skip
+    out = Path(folder)
+    missing = _missing(out, plan)
+    with_progress = _rows_done(progress, sum(plan.rows_of(shard) for shard in missing))
+    for shard, tables in plan.contents(missing):
+        with written_whole(out / plan.name(shard)) as beside:
+            _write(beside, plan.schema(shard), with_progress(tables))
+            compare_stamps(shards.files, before)
+    facts = {**plan.facts(out), "sources": sources, "checked": checked, "size": shards.size,
+             "method": selection.method, "arguments": selection.arguments}  # fmt: skip
+    with written_whole(out / _MANIFEST) as beside:
+        beside.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    return facts
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which rows go to which shard. Everything is checked."""
+
+    shards: Shards
+    names: list[str]
+    indices: Indices
+    weights: Floats | None
+    per_shard: int
+    order: Order
+    identity: str
+
+    @property
+    def count(self) -> int:
+        return max(1, -(-self.indices.size // self.per_shard))
+
+    def name(self, shard: int) -> str:
+        return f"part-{shard:05d}-of-{self.count:05d}.parquet"
+
+    def rows_of(self, shard: int) -> int:
+        return min(self.per_shard, self.indices.size - shard * self.per_shard)
+
+    def schema(self, shard: int) -> Any:  # noqa: ANN401  # pyarrow.Schema
+        """Return the schema of a shard: the source's, the weight, and which shard of what it is."""
+        schema = self.shards.schema_of(self.names)
+        if self.weights is not None:
+            schema = schema.append(pa.field("weight", pa.float64()))
+        mark = json.dumps({"export": self.identity, "shard": shard}).encode()
+        return schema.with_metadata({**(schema.metadata or {}), _KEY: mark})
+
+    def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
+        """Give each wanted shard, and its tables, which are read as they are asked for."""
+        if self.order == "picks":
+            for shard in wanted:
+                yield shard, self._picked(self._places(shard, np.arange(self.indices.size)))
+            return
+        order = np.argsort(self.indices, kind="stable")
+        places = [self._places(shard, order) for shard in wanted]
+        rows = self.indices[np.concatenate([order[:0], *places])]
+        stream = _Stream(self.shards.blocks(rows, self.names))
+        for shard, own in zip(wanted, places, strict=True):
+            yield shard, self._weighted(stream.read(own.size), own)
+
+    def _places(self, shard: int, order: Indices) -> Indices:
+        return order[shard * self.per_shard : (shard + 1) * self.per_shard]
+
+    def _picked(self, places: Indices) -> Iterator[Any]:
+        """Read the rows of one shard, and give them in the order of the picks."""
+        order = np.argsort(self.indices[places], kind="stable")
+        blocks = list(self.shards.blocks(self.indices[places][order], self.names))
+        if not blocks:
+            return
+        whole, back = pa.concat_tables(blocks), np.empty(order.size, np.int64)
+        back[order] = np.arange(order.size)
+        step = 2**16  # a block of strings stays under 2 GiB, which their offsets cannot pass
+        parts = (whole.take(pa.array(back[i : i + step])) for i in range(0, back.size, step))
+        yield from self._weighted(parts, places)
+
+    def _weighted(self, tables: Iterable[Any], places: Indices) -> Iterator[Any]:
+        done = 0
+        for table in tables:
+            own = places[done : done + table.num_rows]
+            done += table.num_rows
+            if self.weights is not None:
+                table = table.append_column("weight", pa.array(self.weights[own]))
+            yield table
+
+    def facts(self, folder: Path) -> dict[str, Any]:
+        """Return what the manifest says about the shards, which are all there."""
+        names = [self.name(shard) for shard in range(self.count)]
+        return {
+            "version": _VERSION,
+            "export": self.identity,
+            "rows": int(self.indices.size),
+            "columns": self.names,
+            "weights": self.weights is not None,
+            "order": self.order,
+            "rows_per_shard": self.per_shard,
+            "shards": [
+                {"name": name, "rows": max(0, self.rows_of(i)),
+                 "bytes": (folder / name).stat().st_size}
+                for i, name in enumerate(names)
+            ],
+        }  # fmt: skip
+
+
+class _Stream:
+    """Tables cut at other places than where they came."""
+
+    def __init__(self, tables: Iterator[Any]) -> None:
+        self._tables = tables
+        self._rest: Any = None
+
+    def read(self, count: int) -> Iterator[Any]:
+        """Give tables of `count` rows together."""
+        while count:
+            table = next(self._tables) if self._rest is None else self._rest
+            now = table.slice(0, count)
+            self._rest = table.slice(count) if table.num_rows > count else None
+            count -= now.num_rows
+            yield now
+
+
+def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN401
+    """Write tables to a file, a row group for each so many bytes or rows."""
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        waiting: list[Any] = []
+        size = rows = 0
+
+        def flush() -> None:
+            if waiting:
+                whole = pa.concat_tables(waiting).replace_schema_metadata(schema.metadata)
+                writer.write_table(whole)
+                waiting.clear()
+
+        for table in tables:
+            waiting.append(table)
+            size, rows = size + table.nbytes, rows + table.num_rows
+            if size >= _GROUP_BYTES or rows >= _GROUP_ROWS:
+                flush()
+                size = rows = 0
+        flush()
+
+
+def _rows_done(progress: Progress | None, total: int) -> Any:  # noqa: ANN401  # see inside
+    """Return what passes tables through and counts their rows."""
+
+    def count(tables: Iterable[Any]) -> Iterator[Any]:
+        for table in tables:
+            yield table
+            if progress is not None:
+                progress(table.num_rows, total, "rows")
+
+    return count
+
+
+def _identity(facts: list[Any], indices: Indices, weights: Floats | None) -> str:
+    """Return what tells this export from others."""
+    found = hashlib.sha256(json.dumps([_VERSION, *facts]).encode())
+    found.update(np.ascontiguousarray(indices, np.int64).data)
+    found.update(b"" if weights is None else np.ascontiguousarray(weights, np.float64).data)
+    return found.hexdigest()[:32]
+
+
+def _checked(selection: Selection, sources: Sequence[dict[str, Any]]) -> bool:
+    """Whether the source is a table that was selected from; refuse one that is no more.
+
+    A table of another name (the texts, where embeddings were selected from) cannot be checked.
+    """
+    tables = tables_of(selection)
+    if any(not differences(table, sources) for table in tables):
+        return True
+    for table in tables:
+        if share_names(table, sources):
+            raise ValueError(
+                "source must be the table that was selected from, got another: "
+                + "; ".join(differences(table, sources))
+            )
+    return False
+
+
+def _missing(folder: Path, plan: _Plan) -> list[int]:
+    """Return the shards that are not there yet, and make the folder if need be."""
+    if not folder.exists():
+        if not folder.parent.is_dir():
+            raise FileNotFoundError(f"the folder of {folder} must exist, got none")
+        folder.mkdir()
+    if not folder.is_dir():
+        raise ValueError(f"{folder} must be a folder, got a file")
+    names = {plan.name(shard): shard for shard in range(plan.count)}
+    done, left_over = set(), []
+    for path in sorted(folder.iterdir()):
+        if _LEFT_OVER.fullmatch(path.name):  # half a file, of a run that was killed
+            left_over.append(path)
+        elif _mark_of(path) == plan.identity and path.name in {*names, _MANIFEST}:
+            done.add(names.get(path.name))
+        else:
+            raise ValueError(
+                f"{folder} must be empty or hold this very export, begun before, got {path.name}"
+            )
+    for path in left_over:
+        path.unlink()
+    return [shard for shard in range(plan.count) if shard not in done]
+
+
+def _mark_of(path: Path) -> str | None:
+    """Return which export a file is of; None if of none."""
+    try:
+        if path.name == _MANIFEST:
+            text = path.read_text()
+        else:
+            text = (pq.read_schema(path).metadata or {}).get(_KEY, b"{}").decode()
+        mark: str | None = json.loads(text).get("export")
+    except (ValueError, OSError):
+        return None
+    return mark

@@ -1,0 +1,90 @@
+"""Which files a selection was made from: noted in its manifest, and compared later."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..types import Progress, Selection
+from ._digest import contents, differences, digests
+
+__all__ = ["changes", "with_inputs"]
+
+
+def with_inputs(
+    selection: Selection,
+    source: str | Path,
+    beside: Sequence[str | Path] = (),
+    *,
+    progress: Progress | None = None,
+) -> Selection:
+    """Return a selection that says which files it was made from.
+
+    Parameters
+    ----------
+    selection : Selection
+    source : str or pathlib.Path
+        The table that it was made from.
+    beside : sequence of str or pathlib.Path, default ()
+        The files beside it.
+    progress : callable, optional
+        Called with (step, total, "B") as bytes are read.
+
+    Returns
+    -------
+    Selection
+        With `info["inputs"]`, the `digests` of the table, and `info["beside"]`, a list of those of
+        each file beside it.
+    """
+    noted: dict[str, Any] = {"inputs": digests(source, progress=progress)}
+    if beside:
+        noted["beside"] = [digests(each, progress=progress) for each in beside]
+    return replace(selection, info={**selection.info, **noted})
+
+
+def changes(
+    selection: Selection,
+    source: str | Path | Sequence[str | Path],
+    *,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Say in which files a table differs from those that a selection was made from.
+
+    Parameters
+    ----------
+    selection : Selection
+        One of `with_inputs`.
+    source : str, pathlib.Path, or sequence of them
+        The table, or one that lay beside it.
+    progress : callable, optional
+        Called with (step, total, "B") as bytes are read.
+
+    Returns
+    -------
+    list of str
+        One for each file that differs, by name; none if the table is still the same.
+
+    Raises
+    ------
+    ValueError
+        If the selection does not say what it was made from.
+    """
+    tables = tables_of(selection)
+    if not tables:
+        raise ValueError("selection must hold the digests of its inputs, got one without")
+    found = contents(source, progress=progress)
+    wrong = [differences(table, found) for table in tables]
+    named = [i for i, table in enumerate(tables) if share_names(table, found)]
+    best = min(wrong, key=len)
+    return best if not best or not named else min((wrong[i] for i in named), key=len)
+
+
+def tables_of(selection: Selection) -> list[list[dict[str, Any]]]:
+    """Return the digests of each table that a selection was made from."""
+    info = selection.info
+    return [table for table in (info.get("inputs"), *info.get("beside", ())) if table]
+
+
+def share_names(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> bool:
+    """Whether two tables have a file of one name."""
+    return bool({each["name"] for each in one} & {each["name"] for each in other})
