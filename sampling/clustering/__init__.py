@@ -2,5 +2,13 @@
 
 from ._kmeans import Clustering, kmeans
 from ._neighbours import Neighbours, neighbours
+from ._save import load_clustering, save_clustering
 
-__all__ = ["Clustering", "Neighbours", "kmeans", "neighbours"]
+__all__ = [
+    "Clustering",
+    "Neighbours",
+    "kmeans",
+    "load_clustering",
+    "neighbours",
+    "save_clustering",
+]
