@@ -4,7 +4,7 @@ from ._aum import aum_flagged, threshold_samples
 from ._dynamics import TrainingDynamics
 from ._exposure import ExposureCounter
 from ._grand import grand
-from ._logits import confidence, el2n, entropy, margin, pvi
+from ._logits import confidence, el2n, entropy, margin, pvi, score_stored
 from ._mean import mean_scores
 from ._table import ScoreTable
 
@@ -20,5 +20,6 @@ __all__ = [
     "margin",
     "mean_scores",
     "pvi",
+    "score_stored",
     "threshold_samples",
 ]

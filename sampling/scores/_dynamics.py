@@ -310,6 +310,27 @@ class TrainingDynamics(Reports):
         """
         self.load_state_dict(_read(Path(path)))
 
+    @classmethod
+    def from_file(cls, path: str | Path) -> "TrainingDynamics":
+        """Return what a file of `save` holds, with the arguments that are in it.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+
+        Raises
+        ------
+        StateError
+            If the file is cut short, damaged or of something else.
+        """
+        state = _read(Path(path))
+        given = {**state["arguments"]}
+        if given.pop("version", None) != _VERSION:
+            raise StateError(f"{path} must have version {_VERSION}, got {state['arguments']}")
+        found = cls(given.pop("size"), given.pop("num_classes"), **given)
+        found.load_state_dict(state)
+        return found
+
     def _arguments(self) -> dict[str, Any]:
         return {
             "version": _VERSION,

@@ -1,6 +1,7 @@
 """What the histories of `TrainingDynamics` say about each sample, as scores with a direction."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,21 @@ from .. import _check
 from ..types import Direction, Floats, Score
 
 Missing = Literal["raise", "nan"]
+
+_FIELD_OF = {  # score -> the field that has to be recorded for it
+    "el2n": "el2n",
+    "aum": "aum",
+    "confidence": "cartography",
+    "variability": "cartography",
+    "correctness": "cartography",
+    "forgetting": "forgetting",
+    "first_learned": "forgetting",
+    "dyn_unc": "dyn_unc",
+    "dual": "dual",
+    "ema_loss": "ema_loss",
+    "entropy": "entropy",
+    "margin": "margin",
+}
 
 
 class Reports(ABC):
@@ -47,6 +63,31 @@ class Reports(ABC):
         reached = self._of("forgetting", "never_learned")["reached"][:, 0]
         never: NDArray[np.bool_] = (reached == 0) & (self.presentations > 0)
         return never
+
+    def scores(
+        self, names: Sequence[str] | None = None, missing: Missing = "raise"
+    ) -> dict[str, Score]:
+        """Return several scores by name, of the methods below.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            All that the recorded fields allow, by default.
+        missing : {"raise", "nan"}, default "raise"
+
+        Returns
+        -------
+        dict of str to Score
+        """
+        if names is None:
+            names = [name for name, field in _FIELD_OF.items() if field in self.fields]
+        for name in names:
+            if name not in _FIELD_OF:
+                raise ValueError(
+                    f"names must be of {', '.join(map(repr, _FIELD_OF))}, got {name!r}"
+                    f"{_check.closest(name, _FIELD_OF)}"
+                )
+        return {name: getattr(self, name)(missing=missing) for name in names}
 
     # ------------------------------------------------------------------ means over the run
 
