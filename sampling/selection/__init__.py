@@ -35,11 +35,13 @@ from ._strata import ccs, stratified
 from ._surrogate import surrogate
 from ._task import Options as Options
 from ._task import Picks, Task, select
+from ._twins import Twin, twins_of
 
 __all__ = [
     "Method",
     "Picks",
     "Task",
+    "Twin",
     "UniMax",
     "beta",
     "bottom",
@@ -81,6 +83,7 @@ __all__ = [
     "surrogate",
     "systematic",
     "top",
+    "twins_of",
     "unimax",
     "water_fill",
     "window",

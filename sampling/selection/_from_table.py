@@ -2,10 +2,11 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
-from ..io import Table
-from ..types import Selection
+from .. import _check
+from ..io import Table, score_of
+from ..types import Score, Selection
 from ._registry import METHODS
 from ._task import Options
 
@@ -32,7 +33,8 @@ def select_from(
     columns : mapping of str to str, optional
         Argument of the method -> column of the table: what it reads first unless that is the
         embeddings, and `ids`, `groups`, `labels`, `quality`, ... An argument and a column of one
-        name need no mention if the method cannot do without.
+        name need no mention if the method cannot do without. A column of `save_scores` brings its
+        direction along.
     settings : mapping, optional
         Other arguments of the method.
 
@@ -59,21 +61,27 @@ def select_from(
     array([1, 2])
     """
     if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}")
+        raise ValueError(
+            f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}"
+            f"{_check.closest(method, METHODS)}"
+        )
     entry, chosen = METHODS[method], dict(columns or {})
     known = inspect.signature(entry.function).parameters
     first = next(iter(known))
     allowed = [name for name in (*known, *Options.__annotations__) if name not in {"options"}]
     for name in (*chosen, *(settings or {})):
         if name not in allowed or name == "budget":
-            raise TypeError(f"{method} has no argument {name!r}, only {', '.join(allowed)}")
+            raise TypeError(
+                f"{method} has no argument {name!r}, only {', '.join(allowed)}"
+                f"{_check.closest(name, allowed)}"
+            )
     arguments: dict[str, Any] = {**(settings or {})}
     for name, parameter in known.items():
         needed = parameter.default is inspect.Parameter.empty
         if name in table.names and needed and name not in arguments:
             chosen.setdefault(name, name)
     for name, column in chosen.items():
-        arguments[name] = table.column(column)
+        arguments[name] = _column(table, column, known.get(name))
     if "embeddings" in known and table.embeddings is not None:
         arguments.setdefault("embeddings", table.embeddings)
     if first not in arguments:
@@ -84,3 +92,14 @@ def select_from(
         )
     data = arguments.pop(first)
     return entry.function(data, budget, **arguments)
+
+
+def _column(table: Table, column: str, argument: inspect.Parameter | None) -> Any:  # noqa: ANN401
+    """Return a column for an argument: with its direction where that is known and asked for."""
+    if column not in table.names:
+        raise ValueError(
+            f"column must be one of {list(table.names)}, got {column!r}"
+            f"{_check.closest(column, table.names)}"
+        )
+    takes_scores = argument is not None and Score in get_args(argument.annotation)
+    return score_of(table, column) if takes_scores else table.column(column)

@@ -1,0 +1,115 @@
+"""What dropped rows were like: the kept row most similar to each, to look at side by side."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import _check
+from ..types import Indices, Progress, Scores, Selection
+from ._copies import unit
+
+__all__ = ["Twin", "twins_of"]
+
+_BLOCK = 2**22  # numbers of kept rows looked at together
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A dropped row beside the kept row that is most like it.
+
+    Attributes
+    ----------
+    dropped, kept : int
+        Rows of the input; `kept` is -1 where nothing was kept.
+    similarity : float
+        Their cosine.
+    """
+
+    dropped: int
+    kept: int
+    similarity: float
+
+
+def twins_of(
+    selection: Selection,
+    embeddings: ArrayLike,
+    count: int = 20,
+    *,
+    progress: Progress | None = None,
+) -> list[Twin]:
+    """Return examples of the rows that a selector dropped as copies, each beside a kept row.
+
+    Parameters
+    ----------
+    selection : Selection
+        Of `semdedup`, fresh from it or saved with its dropped rows.
+    embeddings : array of shape (N, D)
+        What it selected from.
+    count : int, default 20
+        How many, at most: evenly from the least similar copy that was dropped, where a threshold
+        that is too low shows, to the most similar.
+    progress : callable, optional
+        Called with (step, M, "rows").
+
+    Returns
+    -------
+    list of Twin
+        By rising similarity of the dropped row to the row for which it was dropped. That one may
+        have been dropped as well; the twin is the most similar row that was kept, which may be less
+        similar, or lie in another cluster and be more so. The lower row number on a tie.
+
+    Raises
+    ------
+    ValueError
+        If the selection does not say which rows were copies, or embeddings have another N.
+
+    Notes
+    -----
+    Cost        O(count M D), in blocks of 16 MiB of kept rows.
+
+    Examples
+    --------
+    >>> from sampling.selection import semdedup
+    >>> rows = [[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]]
+    >>> found = twins_of(semdedup(rows, threshold=0.99, quality=[1.0, 2.0, 3.0]), rows)
+    >>> found[0].dropped, found[0].kept
+    (0, 1)
+    """
+    count = _check.integer("count", count, 0)
+    rows: Any = embeddings if hasattr(embeddings, "shape") else _check.host(embeddings)
+    shown = _copies(selection, count)
+    if len(rows) != selection.size:
+        raise ValueError(f"embeddings must have {selection.size} rows, got {len(rows)}")
+    kept = np.sort(selection.indices)
+    if not shown.size or not kept.size:
+        return [Twin(int(row), -1, -1.0) for row in shown]
+    own: Scores = unit(np.asarray(rows[shown]))
+    best, twin = np.full(shown.size, -np.inf, np.float32), np.zeros(shown.size, np.int64)
+    step = max(1, _BLOCK // own.shape[1])
+    for start in range(0, kept.size, step):
+        part = kept[start : start + step]
+        cosines: Scores = own @ unit(np.asarray(rows[part])).T
+        at = cosines.argmax(axis=1)
+        high = cosines[np.arange(shown.size), at]
+        better = high > best
+        best[better], twin[better] = high[better], part[at[better]]
+        if progress is not None:
+            progress(part.size, kept.size, "rows")
+    best = np.clip(best, -1.0, 1.0)
+    return [Twin(*each) for each in zip(shown.tolist(), twin.tolist(), best.tolist(), strict=True)]
+
+
+def _copies(selection: Selection, count: int) -> Indices:
+    """Return rows that were dropped as copies, evenly over their similarities."""
+    rules = [i for i, rule in enumerate(selection.rules) if rule.startswith("near copy")]
+    if selection.verdicts is None or selection.scores is None:
+        raise ValueError(
+            "selection must say which rules decided, got one without: save it with its dropped rows"
+        )
+    rows: Indices = np.flatnonzero(np.isin(selection.verdicts, rules))
+    rows = rows[np.lexsort((rows, selection.scores[rows]))]
+    if rows.size <= count:
+        return rows
+    return rows[np.linspace(0, rows.size - 1, count).round().astype(np.int64)]
