@@ -1,0 +1,115 @@
+"""Commands that train models, and that stop and resume samplers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._shared import FAILED, INTERRUPTED, Debug, parse, refusals, words
+
+
+def bench(  # noqa: PLR0913  # one parameter for each option
+    dataset: Annotated[str, typer.Argument(help="digits or fashion-mnist.")] = "digits",
+    keep: Annotated[str, typer.Option(help="Keep fractions, with commas.")] = "0.3,0.5,0.7",
+    methods: Annotated[
+        str | None, typer.Option(help="Methods, with commas; all that suit the data by default.")
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(metavar="INT", help="Runs of each method and keep fraction.")
+    ] = "3",
+    epochs: Annotated[
+        str | None,
+        typer.Option(metavar="INT", help="Epochs at full cost; 20 digits, 10 fashion-mnist."),
+    ] = None,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(metavar="INT", help="Samples in a batch; 64 digits, 128 fashion-mnist."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results; runs/<dataset> by default.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    imbalance: Annotated[
+        str | None,
+        typer.Option(metavar="FLOAT", help="Long-tailed training: largest to smallest class."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the files of fashion-mnist.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Train real models: which sampler, at which cost, keeps how much accuracy.
+
+    A second call with the same --out goes on where the first one stopped.
+
+    sampling bench digits --keep 0.5 --seeds 3
+    """
+    from rich.console import Console
+
+    from .. import bench as benchmark
+
+    with refusals(debug):
+        ready = benchmark.prepare(
+            benchmark.Settings(
+                dataset,
+                keep=tuple(parse(float, "keep", word) for word in words(keep)),
+                methods=None if methods is None else tuple(words(methods)),
+                seeds=parse(int, "seeds", seeds),
+                epochs=None if epochs is None else parse(int, "epochs", epochs),
+                batch_size=None if batch_size is None else parse(int, "batch_size", batch_size),
+                out=out,
+                device=device,
+                imbalance=None if imbalance is None else parse(float, "imbalance", imbalance),
+                data_dir=data_dir,
+            )
+        )
+        results = ready.run()
+        files = benchmark.write_report(results, ready.folder)
+        Console().print(benchmark.table(results))
+        print("written:", ", ".join(map(str, [ready.folder / "results.json", *files])))
+        if ready.interrupted:
+            print(f"interrupted: {ready.pending} runs are left; the same command goes on with them")
+            raise typer.Exit(INTERRUPTED)
+
+
+def contracts(
+    samplers: Annotated[
+        str | None, typer.Option(help="Names, with commas; all of the package by default.")
+    ] = None,
+    loaders: Annotated[
+        str | None,
+        typer.Option(
+            help="Of DataLoader, StatefulDataLoader, Lightning, accelerate, HF Trainer; all."
+        ),
+    ] = None,
+    workers: Annotated[str, typer.Option(help="Numbers of loader workers, with commas.")] = "0,2",
+    ranks: Annotated[str, typer.Option(help="Numbers of processes: 1, 2 or both.")] = "1,2",
+    out: Annotated[Path | None, typer.Option(help="File for the cells, as JSON.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Stop and resume every sampler in every loader, and compare with unbroken runs.
+
+    Needs the extras stateful, lightning and hf. Exit code 1 if a cell fails.
+
+    sampling contracts --samplers ShuffleSampler --loaders DataLoader
+    """
+    from tqdm import tqdm
+
+    from .. import testing
+
+    with refusals(debug):
+        cells = testing.cells(
+            *(None if names is None else words(names) for names in (samplers, loaders)),
+            workers=[parse(int, "workers", word) for word in words(workers)],
+            ranks=[parse(int, "ranks", word) for word in words(ranks)],
+        )
+        with tqdm(total=len(cells), disable=None, unit=" runs") as bar:
+            found = testing.run_cells(cells, bar.update)
+        print(testing.matrix_table(found))
+        if out is not None:
+            testing.write_matrix(found, out)
+        failed = {case: text for case, text in found.items() if text}
+        for case, text in failed.items():
+            print(f"{case}: {text}")
+        if failed:
+            raise typer.Exit(FAILED)

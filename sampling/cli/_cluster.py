@@ -1,0 +1,56 @@
+"""The command that clusters rows, for selectors to share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._shared import AsJson, Beside, Debug, Embeddings, Seed, answer, embeddings_in, parse, refusals
+
+
+def cluster(  # noqa: PLR0913  # one parameter for each option
+    table: Annotated[Path, typer.Argument(help="Embeddings, as for `sampling select`.")],
+    k: Annotated[str, typer.Argument(metavar="K", help="How many clusters.")],
+    out: Annotated[
+        Path, typer.Option(help="File of the rows; the centers get one beside it.")
+    ] = Path("clusters.parquet"),
+    spherical: Annotated[
+        bool, typer.Option("--spherical", help="Cluster directions, as semdedup does.")
+    ] = False,
+    iterations: Annotated[str, typer.Option(metavar="INT", help="Of assigning, averaging.")] = "25",
+    labels: Annotated[
+        str | None, typer.Option(help="Column of classes: each cluster lies inside one.")
+    ] = None,
+    embeddings: Embeddings = None,
+    beside: Beside = None,
+    seed: Seed = "0",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Cluster rows by k-means: label and distance of each.
+
+    `sampling select --clusters FILE` uses them, so that several selections share one clustering.
+
+    sampling cluster rows.npy 1000 --spherical --out clusters.parquet
+    """
+    with refusals(debug):
+        from .. import clustering, io
+
+        opened = io.open_table(table, embeddings=embeddings, beside=beside or ())
+        found = clustering.kmeans(
+            embeddings_in(opened),
+            parse(int, "k", k),
+            spherical=spherical,
+            n_iter=parse(int, "iterations", iterations),
+            seed=parse(int, "seed", seed),
+            groups=None if labels is None else opened.column(labels),
+        )
+        clustering.save_clustering(found, out)
+        least, most = int(found.sizes.min()), int(found.sizes.max())
+        if as_json:
+            answer({"rows": len(found.labels), "clusters": len(found.centers), "smallest": least,
+                    "largest": most, "objective": found.objective, "out": str(out)})  # fmt: skip
+            return
+        print(f"{len(found.labels):,} rows in {len(found.centers):,} clusters of {least:,} to "
+              f"{most:,}, objective {found.objective:.6g}")  # fmt: skip
+        print("written:", out)

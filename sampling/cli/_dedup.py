@@ -1,0 +1,121 @@
+"""The command that drops near copies, and shows what it dropped."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ._select import report
+from ._shared import (
+    AsJson,
+    Beside,
+    Clusters,
+    Debug,
+    Digest,
+    Dropped,
+    Embeddings,
+    Seed,
+    answer,
+    bars,
+    budget_of,
+    embeddings_in,
+    parse,
+    refusals,
+)
+
+_WIDTH = 72  # letters of a text that are shown
+
+
+def dedup(  # noqa: PLR0913  # one parameter for each option
+    table: Annotated[Path, typer.Argument(help="Embeddings, as for `sampling select`.")],
+    threshold: Annotated[
+        str | None,
+        typer.Option(metavar="FLOAT", help="Cosine similarity above which a row is a copy."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Or how many to keep: a count, or a fraction such as 0.8.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
+    quality: Annotated[
+        str | None, typer.Option(help="Column: of copies the best is kept, higher is better.")
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(help="Column: rows with different values are no copies; all rows may be."),
+    ] = None,
+    rule: Annotated[str, typer.Option(help="any_earlier, greedy or components.")] = "any_earlier",
+    num_assignments: Annotated[
+        str, typer.Option(metavar="1|2", help="Look in this many clusters near each row.")
+    ] = "1",
+    clusters: Clusters = None,
+    show: Annotated[str, typer.Option(metavar="INT", help="Examples of dropped rows.")] = "20",
+    text: Annotated[str | None, typer.Option(help="Column to show of the examples.")] = None,
+    embeddings: Embeddings = None,
+    beside: Beside = None,
+    seed: Seed = "0",
+    dropped: Dropped = False,
+    digest: Digest = True,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Drop near copies of rows, and show examples.
+
+    Each dropped row stands beside the kept row most like it. The examples run from the least
+    similar pair to the most similar: where the first ones are no copies, the threshold is too low.
+
+    sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
+    """
+    with refusals(debug):
+        from .. import io, selection
+
+        given: dict[str, Any] = {
+            "rule": rule,
+            "seed": parse(int, "seed", seed),
+            "num_assignments": parse(int, "num_assignments", num_assignments),
+        }
+        if threshold is not None:
+            given["threshold"] = parse(float, "threshold", threshold)
+        if clusters is not None:
+            from ..clustering import load_clustering
+
+            given["clusters"] = load_clustering(clusters)
+        columns = {"quality": quality, "labels": within}
+        shown = parse(int, "show", show)
+        wanted = budget_of(budget)
+        tables = [table, *(beside or [])]
+        opened = io.open_table(table, embeddings=embeddings, beside=beside or ())
+        with io.unchanged([file for each in tables for file in io.table_files(each)]):
+            found = selection.select_from(
+                opened,
+                "semdedup",
+                wanted,
+                columns={name: column for name, column in columns.items() if column is not None},
+                settings=given,
+            )
+            with bars() as progress:
+                twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
+                pairs = [asdict(twin) for twin in twins]
+                if text is not None:
+                    for end in ("dropped", "kept"):
+                        read = io.read_column(tables, text, [pair[end] for pair in pairs])
+                        for pair, word in zip(pairs, read, strict=True):
+                            pair[f"{end}_{text}"] = word
+                if digest:
+                    found = io.with_inputs(found, table, beside or (), progress=progress)
+        io.save_selection(found, out, dropped=dropped)
+        if as_json:
+            facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
+            answer({**facts, "out": str(out), "examples": pairs})
+            return
+        report(found, out, False)
+        _print_pairs(pairs, text)
+
+
+def _print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:
+    for pair in pairs:
+        print(f"\nsimilarity {pair['similarity']:.4f}")
+        for word in ("kept", "dropped"):
+            shown = "" if text is None else " ".join(str(pair[f"{word}_{text}"]).split())
+            cut = shown if len(shown) <= _WIDTH else shown[: _WIDTH - 3] + "..."
+            print(f"  {word:<8}{pair[word]:>12}  {cut}".rstrip())

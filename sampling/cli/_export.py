@@ -1,0 +1,58 @@
+"""The command that writes the chosen rows themselves."""
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from ._shared import AsJson, Debug, answer, bars, parse, refusals, words
+
+
+def export(  # noqa: PLR0913  # one parameter for each option
+    subset: Annotated[Path, typer.Argument(help="A subset file.")],
+    original: Annotated[
+        list[Path], typer.Argument(help="Parquet: files in their order, or a folder of shards.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the shards: new, empty, or begun before.")],
+    rows_per_shard: Annotated[
+        str, typer.Option(metavar="INT", help="Rows of each shard but the last.")
+    ] = "1000000",
+    columns: Annotated[str | None, typer.Option(help="Columns, with commas; all of them.")] = None,
+    weights: Annotated[
+        bool, typer.Option(help="Write the weights, if any, as a column `weight`.")
+    ] = True,
+    order: Annotated[
+        str, typer.Option(help="rows, one pass; or picks, one pass for each shard.")
+    ] = "rows",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write the chosen rows as Parquet shards.
+
+    They are read from the original Parquet, and keep their columns and types. A table that is not
+    what was selected from is refused, by the digests in the subset file. Interrupted, it goes on
+    with the missing shards when it is called again; _export.json comes last.
+
+    sampling export subset.parquet corpus/ --out chosen --rows-per-shard 100000 --columns text,url
+    """
+    with refusals(debug):
+        from .. import io
+
+        with bars() as progress:
+            done = io.export_rows(
+                io.load_selection(subset),
+                list(original),
+                out,
+                rows_per_shard=parse(int, "rows_per_shard", rows_per_shard),
+                columns=None if columns is None else words(columns),
+                weights=weights,
+                order=cast(Literal["rows", "picks"], order),
+                progress=progress,
+            )
+        if as_json:
+            answer({**done, "out": str(out)})
+            return
+        print(f"{done['rows']:,} rows in {len(done['shards']):,} shards")
+        if not done["checked"]:
+            print("not checked: the subset file has no digests of this table, only its length")
+        print("written:", out)

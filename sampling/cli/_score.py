@@ -1,0 +1,98 @@
+"""The command that makes scores from what a model said."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+
+from ._shared import AsJson, Beside, Debug, answer, bars, embeddings_in, refusals, words
+
+_OF_SCORES = ("least", "mean", "most")
+
+
+def score(  # noqa: PLR0913  # one parameter for each option
+    kinds: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND,...",
+            help="el2n, entropy, margin, confidence; of training dynamics their own, or all.",
+        ),
+    ],
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help=".npy, .parquet or .safetensors of rows of C values."),
+    ],
+    out: Annotated[Path, typer.Option(help="The file of the scores.")] = Path("scores.parquet"),
+    of: Annotated[
+        str, typer.Option(help="What the input is: logits, probabilities or dynamics.")
+    ] = "logits",
+    labels: Annotated[
+        str | None, typer.Option(help="Column of class numbers, or a .npy file of them.")
+    ] = None,
+    values: Annotated[
+        str | None, typer.Option(help="Column or tensor with the logits, if there are several.")
+    ] = None,
+    beside: Beside = None,
+    missing: Annotated[
+        str, typer.Option(help="Samples that dynamics have not seen enough: raise or nan.")
+    ] = "raise",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score rows by what a model said of them.
+
+    Each score is a column of a Parquet file, which says what a high value means. A method that
+    asks for hard rows, such as ccs, minds it; top keeps the highest values, whatever they mean. A
+    file of `TrainingDynamics.save` is scored by --of dynamics.
+
+    sampling score el2n,margin logits.npy --labels labels.npy --out scores.parquet
+
+    sampling score aum,forgetting run.safetensors --of dynamics
+
+    sampling select ccs scores.parquet --budget 0.1 --with scores=margin
+    """
+    with refusals(debug):
+        from .. import io, scores
+
+        asked = words(kinds)
+        source = [table, *(beside or [])]
+        apart = labels is not None and labels.endswith(".npy")
+        if labels is not None and apart:
+            source.append(Path(labels))
+        files = [file for each in source for file in io.table_files(each)]
+        with io.unchanged(files), bars() as progress:
+            if of == "dynamics":
+                dynamics = scores.TrainingDynamics.from_file(table)
+                found = dynamics.scores(
+                    None if asked == ["all"] else asked,
+                    missing=cast(Literal["raise", "nan"], missing),
+                )
+            else:
+                opened = io.open_table(table, embeddings=values, beside=beside or ())
+                given = None
+                if labels is not None:
+                    given = io.read_vector(labels) if apart else opened.column(labels)
+                found = scores.score_stored(
+                    asked,
+                    embeddings_in(opened),
+                    given,
+                    of=cast(Literal["logits", "probabilities"], of),
+                    progress=progress,
+                )
+            inputs = [io.digests(each, progress=progress) for each in source]
+        io.save_scores(found, out, info={"inputs": inputs, "of": of})
+        facts = [_facts(name, each) for name, each in found.items()]
+        if as_json:
+            answer({"rows": len(next(iter(found.values()))), "scores": facts, "out": str(out)})
+            return
+        for each in facts:
+            print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
+        print("written:", out)
+
+
+def _facts(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401  # Score, unloaded
+    """Return what to say of a score; of no sample None."""
+    seen = found.values[found.values == found.values]  # without NaN
+    facts = {"least": seen.min(), "mean": seen.mean(), "most": seen.max()} if seen.size else {}
+    rounded = {word: float(f"{facts[word]:.4g}") if facts else None for word in _OF_SCORES}
+    return {"name": name, "higher_is": found.higher_is, "scored": int(seen.size), **rounded}

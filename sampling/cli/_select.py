@@ -1,0 +1,166 @@
+"""Commands that choose rows, and that say what was chosen and why."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ._shared import (
+    FAILED,
+    AsJson,
+    Beside,
+    Clusters,
+    Debug,
+    Digest,
+    Dropped,
+    Embeddings,
+    Seed,
+    answer,
+    bars,
+    budget_of,
+    json_value,
+    pairs,
+    parse,
+    refusals,
+)
+
+
+def select(  # noqa: PLR0913  # one parameter for each option
+    method: Annotated[str, typer.Argument(help="One of `sampling methods`.")],
+    table: Annotated[
+        Path, typer.Argument(help=".npy, .parquet or .safetensors, or a folder of Parquet shards.")
+    ],
+    budget: Annotated[
+        str | None, typer.Option(help="How many to keep: a count, or a fraction such as 0.1.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=COLUMN", help="A column for an argument; repeat."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Another argument; repeat."),
+    ] = None,
+    embeddings: Embeddings = None,
+    beside: Beside = None,
+    clusters: Clusters = None,
+    seed: Seed = "0",
+    dropped: Dropped = False,
+    digest: Digest = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Choose rows of a table, and write them to a Parquet file.
+
+    Columns of `sampling score` bring their direction along, for methods that ask for hard rows.
+
+    sampling select top corpus.parquet --budget 0.1 --with scores=quality --with ids=url
+
+    sampling select ccs rows.npy --budget 0.3 --beside scores.parquet --with scores=el2n
+
+    sampling select semdedup rows.npy --set threshold=0.95 --beside corpus.parquet --with
+    quality=score
+    """
+    with refusals(debug):
+        from .. import io, selection
+
+        given: dict[str, Any] = {name: json_value(text) for name, text in pairs("--set", settings)}
+        given["seed"] = parse(int, "seed", seed)
+        if clusters is not None:
+            from ..clustering import load_clustering
+
+            given["clusters"] = load_clustering(clusters)
+        wanted = budget_of(budget)
+        tables = [table, *(beside or [])]
+        opened = io.open_table(table, embeddings=embeddings, beside=beside or ())
+        with io.unchanged([file for each in tables for file in io.table_files(each)]):
+            found = selection.select_from(
+                opened, method, wanted, columns=dict(pairs("--with", columns)), settings=given
+            )
+            if digest:
+                with bars() as progress:
+                    found = io.with_inputs(found, table, beside or (), progress=progress)
+        io.save_selection(found, out, dropped=dropped)
+        report(found, out, as_json)
+
+
+def report(found: Any, out: Path, as_json: bool) -> None:  # noqa: ANN401  # Selection, unloaded
+    """Print what was selected."""
+    if as_json:
+        facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
+        answer({**facts, "method": found.method, "out": str(out)})
+        return
+    seconds = found.info["seconds"]
+    print(f"{found.method} kept {len(found):,} of {found.size:,} rows in {seconds:.1f} s")
+    for rule, count in found.summary()["rules"].items():
+        print(f"{count:>12,}  {rule}")
+    print("written:", out)
+
+
+def methods(as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the selectors, with what each needs and costs.
+
+    sampling methods --json
+    """
+    with refusals(debug):
+        from .. import selection
+
+        columns = ("name", "needs", "label", "ranked", "time", "memory", "weights")
+        rows = [
+            {column: getattr(entry, column) for column in columns}
+            for entry in selection.methods().values()
+        ]
+        if as_json:
+            answer({row.pop("name"): row for row in rows})
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        grid = Table("method", "needs", "label", "head", "time", "memory", "weights", box=None)
+        for row in rows:
+            row["ranked"] = "yes" if row["ranked"] else ""
+            grid.add_row(*row.values())
+        Console(width=140).print(grid)
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A subset file.")],
+    explain: Annotated[
+        str | None, typer.Option(metavar="ROW", help="Why this row was kept or dropped.")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Is this still the table that was selected from?"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, as it does anyway.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a subset file holds, and why. The answer is one JSON object.
+
+    --check reads the whole table; exit code 1 says that a file has changed, which is named.
+
+    sampling inspect subset.parquet --explain 17
+
+    sampling inspect subset.parquet --check corpus.parquet
+    """
+    with refusals(debug):
+        from .. import io
+
+        found = io.load_selection(path)
+        if explain is not None:
+            answer(asdict(found.explain(parse(int, "explain", explain))))
+            return
+        if check is not None:
+            with bars() as progress:
+                wrong = io.changes(found, check, progress=progress)
+            answer({"same": not wrong, "changes": wrong})
+            if wrong:
+                raise typer.Exit(FAILED)
+            return
+        print(json.dumps({"method": found.method, **found.summary(), "arguments": found.arguments,
+                          "info": found.info}))  # fmt: skip

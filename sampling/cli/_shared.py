@@ -1,0 +1,172 @@
+"""What the commands share: the app, how words are read, and how a mistake is answered."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
+
+import typer
+
+from .. import __version__
+from ..errors import MissingExtraError, StateError
+
+if TYPE_CHECKING:
+    from ..io import Table
+    from ..types import Progress
+
+Number = TypeVar("Number", int, float)
+
+FAILED = 1
+REFUSED = 2
+INTERRUPTED = 130
+
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Beside: TypeAlias = Annotated[
+    list[Path] | None, typer.Option(help="Parquet with more columns of the rows; repeat.")
+]
+Digest: TypeAlias = Annotated[
+    bool, typer.Option(help="Note the SHA-256 of each file, so that a change is found out.")
+]
+Dropped: TypeAlias = Annotated[
+    bool, typer.Option("--dropped", help="Write the dropped rows too, for inspect --explain.")
+]
+Clusters: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Clusters of these rows: a file of `sampling cluster`.")
+]
+Embeddings: TypeAlias = Annotated[
+    str | None, typer.Option(help="Column or tensor with the embeddings.")
+]
+Seed: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Of every random decision.")]
+
+app = typer.Typer(
+    help="Which samples to use, how often, in what order and with what weight.",
+    epilog="Exit codes: 0 done; 1 the answer is no (a contract is broken, a table has changed); "
+    "2 refused, with one line that says why; 130 interrupted. What was interrupted or refused "
+    "leaves the old file, or none.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sampling {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show version.")
+    ] = False,
+) -> None:
+    """Which samples to use, how often, in what order and with what weight."""
+
+
+@contextmanager
+def refusals(debug: bool) -> Iterator[None]:
+    """Turn an error of the block into one line and exit code 2, and Ctrl-C into 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not debug:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        raise
+    except (ValueError, TypeError, OSError, MissingExtraError, StateError) as error:
+        if not debug:
+            refuse(str(error))
+        raise
+    except typer.Exit:
+        raise
+    except Exception as error:  # ours to mend: still one line
+        if not debug:
+            refuse(f"{type(error).__name__}, not foreseen: {error} (--debug shows where)")
+        raise
+
+
+def refuse(message: str) -> NoReturn:
+    """Say on one line what is wrong, with the argument's name spelt as the option, and stop."""
+    name, _, rest = message.partition(" ")
+    options = {"keep", "methods", "seeds", "epochs", "batch_size", "out", "device", "imbalance"}
+    options |= {"budget", "seed", "embeddings", "beside", "explain", "iterations", "threshold"}
+    options |= {"rows_per_shard", "columns", "order", "show", "clusters", "num_assignments"}
+    if name in options:
+        message = f"--{name.replace('_', '-')} {rest}"
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    raise typer.Exit(REFUSED)
+
+
+@contextmanager
+def bars() -> "Iterator[Progress]":
+    """Give what shows progress on standard error: a bar for each unit, none without a terminal."""
+    from tqdm import tqdm
+
+    shown: dict[str, tqdm[Any]] = {}
+
+    def step(done: int, total: int, unit: str) -> None:
+        if unit not in shown:
+            shown[unit] = tqdm(total=total, unit=unit, unit_scale=True, disable=None, leave=False)
+        shown[unit].update(done)
+
+    try:
+        yield step
+    finally:
+        for each in shown.values():
+            each.close()
+
+
+def answer(facts: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(facts))
+
+
+def embeddings_in(table: "Table") -> Any:  # noqa: ANN401  # array (N, D), or rows on disk
+    """Return the embeddings of a table, which must have some."""
+    if table.embeddings is None:
+        raise ValueError(f"{table.paths[0]} must have a column of lists, got {list(table.names)}")
+    return table.embeddings
+
+
+def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+    """Read NAME=VALUE pairs."""
+    found = [word.partition("=") for word in given or []]
+    for name, equals, value in found:
+        if not (name and equals and value):
+            raise ValueError(f"{option} must be NAME=VALUE, got {name + equals + value!r}")
+    return [(name, value) for name, _, value in found]
+
+
+def json_value(text: str) -> Any:  # noqa: ANN401  # any JSON value
+    """Read a value as JSON; what is none is a word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def budget_of(text: str | None) -> float | None:
+    """Read a count, or a fraction where there is a point."""
+    if text is None:
+        return None
+    if any(each in text for each in ".e"):
+        return parse(float, "budget", text)
+    return parse(int, "budget", text)
+
+
+def words(text: str) -> list[str]:
+    """Read words with commas between them."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def parse(kind: type[Number], name: str, word: str) -> Number:
+    """Read a number; typer's own message would leave out the value that it refuses."""
+    try:
+        return kind(word)
+    except ValueError:
+        rule = "an int" if kind is int else "a number"
+        raise ValueError(f"{name} must be {rule}, got {word!r}") from None
