@@ -19,6 +19,13 @@ class Sized:
         return 3
 
 
+def test_closest_asks_only_where_there_is_something_like_it():
+    assert _check.closest("scor", ["id", "score"]) == ": did you mean 'score'?"
+    assert _check.closest("scor", {"id": 1, "score": 2}) == ": did you mean 'score'?"
+    assert _check.closest("xyz", ["id", "score"]) == ""
+    assert _check.closest("xyz", []) == ""
+
+
 # ---------------------------------------------------------------------- integer, seed, epoch, size
 
 

@@ -10,7 +10,10 @@ from ._select import report
 from ._shared import (
     AsJson,
     Beside,
+    Clusters,
     Debug,
+    Digest,
+    Dropped,
     Embeddings,
     Seed,
     answer,
@@ -45,17 +48,14 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     num_assignments: Annotated[
         str, typer.Option(metavar="1|2", help="Look in this many clusters near each row.")
     ] = "1",
-    clusters: Annotated[
-        Path | None, typer.Option(help="Clusters of these rows: a file of `sampling cluster`.")
-    ] = None,
+    clusters: Clusters = None,
     show: Annotated[str, typer.Option(metavar="INT", help="Examples of dropped rows.")] = "20",
     text: Annotated[str | None, typer.Option(help="Column to show of the examples.")] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
     seed: Seed = "0",
-    dropped: Annotated[
-        bool, typer.Option("--dropped", help="Write the dropped rows too, for inspect --explain.")
-    ] = False,
+    dropped: Dropped = False,
+    digest: Digest = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -101,7 +101,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
                         read = io.read_column(tables, text, [pair[end] for pair in pairs])
                         for pair, word in zip(pairs, read, strict=True):
                             pair[f"{end}_{text}"] = word
-                found = io.with_inputs(found, table, beside or (), progress=progress)
+                if digest:
+                    found = io.with_inputs(found, table, beside or (), progress=progress)
         io.save_selection(found, out, dropped=dropped)
         if as_json:
             facts = {**found.summary(), "arguments": found.arguments, "info": found.info}

@@ -41,15 +41,15 @@ def score(  # noqa: PLR0913  # one parameter for each option
 ) -> None:
     """Score rows by what a model said of them.
 
-    Each score is a column of a Parquet file, which says what a high value means, and `sampling
-    select` minds it: `top` takes the hardest by a margin as well as by an error. A file of
-    `TrainingDynamics.save` is scored by --of dynamics.
+    Each score is a column of a Parquet file, which says what a high value means. A method that
+    asks for hard rows, such as ccs, minds it; top keeps the highest values, whatever they mean. A
+    file of `TrainingDynamics.save` is scored by --of dynamics.
 
     sampling score el2n,margin logits.npy --labels labels.npy --out scores.parquet
 
     sampling score aum,forgetting run.safetensors --of dynamics
 
-    sampling select top scores.parquet --budget 0.1 --with scores=el2n
+    sampling select ccs scores.parquet --budget 0.1 --with scores=margin
     """
     with refusals(debug):
         from .. import io, scores

@@ -11,7 +11,10 @@ from ._shared import (
     FAILED,
     AsJson,
     Beside,
+    Clusters,
     Debug,
+    Digest,
+    Dropped,
     Embeddings,
     Seed,
     answer,
@@ -43,22 +46,16 @@ def select(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
-    clusters: Annotated[
-        Path | None, typer.Option(help="Clusters of these rows: a file of `sampling cluster`.")
-    ] = None,
+    clusters: Clusters = None,
     seed: Seed = "0",
-    dropped: Annotated[
-        bool, typer.Option("--dropped", help="Write the dropped rows too, for inspect --explain.")
-    ] = False,
-    digest: Annotated[
-        bool, typer.Option(help="Note the SHA-256 of each file, so that a change is found out.")
-    ] = True,
+    dropped: Dropped = False,
+    digest: Digest = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
     """Choose rows of a table, and write them to a Parquet file.
 
-    The columns of `sampling score` bring their direction along: hard or easy need no sign.
+    Columns of `sampling score` bring their direction along, for methods that ask for hard rows.
 
     sampling select top corpus.parquet --budget 0.1 --with scores=quality --with ids=url
 

@@ -26,6 +26,15 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 Beside: TypeAlias = Annotated[
     list[Path] | None, typer.Option(help="Parquet with more columns of the rows; repeat.")
 ]
+Digest: TypeAlias = Annotated[
+    bool, typer.Option(help="Note the SHA-256 of each file, so that a change is found out.")
+]
+Dropped: TypeAlias = Annotated[
+    bool, typer.Option("--dropped", help="Write the dropped rows too, for inspect --explain.")
+]
+Clusters: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Clusters of these rows: a file of `sampling cluster`.")
+]
 Embeddings: TypeAlias = Annotated[
     str | None, typer.Option(help="Column or tensor with the embeddings.")
 ]

@@ -86,15 +86,26 @@ def digests(
         For each file "name" (without its folders, but that of a folder of shards), "rows" (of a
         Parquet file, else None), "bytes" and "digest".
     """
+    found = contents(source, progress=progress)
+    for each in found:
+        file = each.pop("file")
+        each["rows"] = pq.read_metadata(file).num_rows if file.suffix == ".parquet" else None
+    return found
+
+
+def contents(
+    source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Return name, bytes, digest and path ("file") of each file, which need not be whole."""
     sources = [source] if isinstance(source, str | Path) else list(source)
     files = [(Path(each), file) for each in sources for file in table_files(each)]
     total = sum(file.stat().st_size for _, file in files)
     return [
         {
             "name": f"{given.resolve().name}/{file.name}" if given.is_dir() else file.name,
-            "rows": pq.read_metadata(file).num_rows if file.suffix == ".parquet" else None,
             "bytes": file.stat().st_size,
             "digest": _digest(file, progress, total),
+            "file": file,
         }
         for given, file in files
     ]

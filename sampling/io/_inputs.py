@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..types import Progress, Selection
-from ._digest import differences, digests
+from ._digest import contents, differences, digests
 
 __all__ = ["changes", "with_inputs"]
 
@@ -72,7 +72,7 @@ def changes(
     tables = tables_of(selection)
     if not tables:
         raise ValueError("selection must hold the digests of its inputs, got one without")
-    found = digests(source, progress=progress)
+    found = contents(source, progress=progress)
     wrong = [differences(table, found) for table in tables]
     named = [i for i, table in enumerate(tables) if share_names(table, found)]
     best = min(wrong, key=len)

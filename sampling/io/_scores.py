@@ -79,7 +79,7 @@ def load_scores(path: str | Path) -> dict[str, Score]:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
-            raise
+            raise FileNotFoundError(f"{path} must exist, got no such file") from error
         raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
     found = {
         field.name: Score(table[field.name].to_numpy(), direction, field.name)

@@ -141,7 +141,7 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
-            raise
+            raise FileNotFoundError(f"{path} must exist, got no such file") from error
         raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
     text = (table.schema.metadata or {}).get(_KEY)
     if text is None:
