@@ -13,7 +13,9 @@ from ._task import Options, Picks, Task, select
 __all__ = ["herding"]
 
 
-@method(needs="embeddings", label="baseline", ranked=True, time="2 N M D", memory="4 N D + 28 N")
+@method(
+    needs="embeddings", label="baseline", ranked=True, time="2 N M D", memory="4 N D + 28 N bytes",
+)  # fmt: skip
 def herding(
     embeddings: ArrayLike,
     budget: float,
