@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"\s*(\d+|log|sqrt|[A-Za-z]|[+/^()])")
 _PASSES = 26  # of k-means: its iterations, and the exact assignment
 _DEFAULT_MEMORY = 2**30
 # Operations in a second on two cores of a server, from runs at two sizes of each method.
-_PRODUCTS, _STEPS, _START = 6e9, 8e7, 0.002
+_PRODUCTS, _STEPS, _START = 5e9, 6e7, 0.002
 _HELPS = {
     "N": "fewer rows", "D": "fewer dimensions", "k": "fewer neighbours", "M": "a smaller budget",
     "K": "fewer clusters",
@@ -104,10 +104,13 @@ def estimate(
     Notes
     -----
     Cost        O(1).
-    Source      The formulas of `methods()`. A term with D counts multiplications and additions at
-                the speed of matrix products, any other steps over rows in memory; both speeds were
-                measured on two cores. There seconds were off by a factor of 3 at most, MEASURED;
-                other machines add their own.
+    Source      The formulas of `methods()`. A term with D counts multiplications and additions of
+                matrix products, any other steps over rows in memory. The two speeds, 5e9 and 6e7 a
+                second, are from runs of each method at two sizes (30,000 and 200,000 rows of 32
+                numbers; 4,000 and 16,000 for greedy ones) on a busy machine of two cores. Seconds
+                of processor were half to three times the estimate for all but two: `semdedup`, and
+                `herding` on threads that others held up. Other machines and shapes add their own
+                factor. The peak of numpy's memory was below the estimate in every run.
 
     Examples
     --------

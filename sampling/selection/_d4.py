@@ -23,7 +23,7 @@ _PLAIN = {"far": "too near to the center of its cluster", "near": "too far from 
 
 @method(
     needs="embeddings", label="recommended", ranked=True,
-    time="I N K D + 10 N K D + 2 N^2 D / K", memory="8 N D + 120 N bytes",
+    time="I N K D + 16 N K D + 3 N^2 D / K", memory="8 N D + 120 N bytes",
 )  # fmt: skip
 def d4(
     embeddings: ArrayLike,
