@@ -116,6 +116,7 @@ class Selection:
             rules = rules if beyond in rules else (*rules, beyond)
             verdicts = verdicts.copy()
             verdicts[self.indices[budget:]] = rules.index(beyond)
+            verdicts[self.indices[:budget]] = 0  # picked again later on
         return replace(
             self,
             indices=self.indices[:budget],

@@ -11,6 +11,7 @@ from ._budget import count_of, share_out, water_fill
 from ._cluster_sensitivity import cluster_sensitivity
 from ._cost import Estimate, estimate
 from ._d2 import d2
+from ._d4 import d4
 from ._facility_location import facility_location
 from ._from_table import select_from
 from ._gumbel import gumbel
@@ -34,6 +35,7 @@ from ._registry import METHODS as METHODS
 from ._registry import Method, method, methods
 from ._repeats import UniMax, repeat_counts, unimax
 from ._rethreshold import at_threshold
+from ._samplemix import samplemix
 from ._semdedup import semdedup
 from ._strata import ccs, stratified
 from ._surrogate import surrogate
@@ -57,6 +59,7 @@ __all__ = [
     "cluster_uniform",
     "count_of",
     "d2",
+    "d4",
     "estimate",
     "facility_location",
     "gumbel",
@@ -81,6 +84,7 @@ __all__ = [
     "repeat_counts",
     "reweight_clusters",
     "root_leverage",
+    "samplemix",
     "select",
     "select_from",
     "semdedup",

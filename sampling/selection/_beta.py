@@ -20,7 +20,7 @@ __all__ = ["beta"]
 _LEAST = 1e-300  # stands for a weight of 0: such rows come last
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="57 N bytes")
+@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="91 N bytes")
 def beta(
     scores: AnyScores,
     budget: float,
@@ -61,7 +61,7 @@ def beta(
     Notes
     -----
     Order       Draws without replacement, noise hashed from (seed, id).
-    Cost        O(N log N) time, 57 N bytes.
+    Cost        O(N log N) time, 91 N bytes.
     Gradients   No weights.
     Source      Cho, Shin, Kang, Yun, "Lightweight Dataset Pruning without Full Training via Example
                 Difficulty and Prediction Uncertainty", ICML 2025. At a prune rate r:

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "bytes_of", "estimate", "refuse_over", "say"]
 
 LETTERS = "NDMKCkISPR"
-_FIXED = 50 * 2**20  # blocks, which hang on no size
+_FIXED = 64 * 2**20  # blocks, which hang on no size
 _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _DECIMAL = {"KB": 1e3, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _TOKEN = re.compile(r"\s*(\d+|log|sqrt|[A-Za-z]|[+/^()])")
 _PASSES = 26  # of k-means: its iterations, and the exact assignment
 _DEFAULT_MEMORY = 2**30
 # Operations in a second on two cores of a server, from runs at two sizes of each method.
-_PRODUCTS, _STEPS, _START = 1.2e10, 1.5e8, 0.002
+_PRODUCTS, _STEPS, _START = 5e9, 6e7, 0.002
 _HELPS = {
     "N": "fewer rows", "D": "fewer dimensions", "k": "fewer neighbours", "M": "a smaller budget",
     "K": "fewer clusters",
@@ -45,7 +45,7 @@ class Estimate:
     ----------
     method : str
     memory : int
-        Bytes beside the input, at the peak, with 50 MiB for blocks.
+        Bytes beside the input, at the peak, with 64 MiB for blocks.
     seconds : float
         A rough guess, for two cores of a server.
     sizes : dict of str to float
@@ -104,10 +104,12 @@ def estimate(
     Notes
     -----
     Cost        O(1).
-    Source      The formulas of `methods()`. A term with D counts multiplications and additions at
-                the speed of matrix products, any other steps over rows in memory; both speeds were
-                measured on two cores. There seconds were off by a factor of 3 at most, MEASURED;
-                other machines add their own.
+    Source      The formulas of `methods()`. A term with D counts multiplications and additions of
+                matrix products, any other steps over rows in memory. The two speeds, 5e9 and 6e7 a
+                second, are from runs of each method at two sizes (30,000 and 200,000 rows of 32
+                numbers; 4,000 and 16,000 for greedy ones) on a busy machine of two cores. Seconds
+                of processor were half to three times the estimate, but for `herding` on threads
+                that others held up. Other machines and shapes add their own factor. The peak of numpy's memory was below the estimate in every run.
 
     Examples
     --------
@@ -245,7 +247,7 @@ def refuse_over(need: Estimate, limit: int) -> None:
     shown = ", ".join(f"{each}={need.sizes[each]:.12g}" for each in _letters(need.memory_formula))
     raise ValueError(
         f"max_memory must be at least {say(need.memory)}, what {need.method} is estimated to need "
-        f"({need.memory_formula} for {shown}, and 50 MiB), got {say(limit)}; what helps is "
+        f"({need.memory_formula} for {shown}, and 64 MiB), got {say(limit)}; what helps is "
         f"{' or '.join(_HELPS[each] for each in letters) or 'another method'}"
     )
 

@@ -20,7 +20,7 @@ __all__ = ["d2"]
     needs="scores and embeddings",
     label="recommended",
     ranked=True,
-    time="N^2 D + N k + M k log N",
+    time="2 N^2 D + N k + M k log N",
     memory="4 N D + 60 N + 32 N k bytes",
 )
 def d2(

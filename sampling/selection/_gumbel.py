@@ -12,7 +12,7 @@ from ._task import Keys, Options, Picks, Task, select
 __all__ = ["gumbel"]
 
 
-@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="41 N bytes")
+@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="65 N bytes")
 def gumbel(
     scores: AnyScores, budget: float, *, temperature: float = 1.0, **options: Unpack[Options]
 ) -> Selection:
@@ -44,7 +44,7 @@ def gumbel(
     -----
     Order       By score / temperature + noise hashed from (seed, id): one row's noise is its own,
                 so the picks hang on neither the order of the rows nor the budget.
-    Cost        O(N + M log M) time, 41 N bytes, one pass.
+    Cost        O(N + M log M) time, 65 N bytes, one pass.
     Gradients   No weights.
     Source      The Gumbel top-k trick: Vieira, "Gumbel-max trick and weighted reservoir sampling",
                 2014; Kool, van Hoof, Welling, ICML 2019.

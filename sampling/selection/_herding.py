@@ -13,8 +13,16 @@ from ._task import Options, Picks, Task, select
 __all__ = ["herding"]
 
 
-@method(needs="embeddings", label="baseline", ranked=True, time="N M D", memory="4 N D + 28 N")
-def herding(embeddings: ArrayLike, budget: float, **options: Unpack[Options]) -> Selection:
+@method(
+    needs="embeddings", label="baseline", ranked=True, time="2 N M D", memory="4 N D + 28 N bytes",
+)  # fmt: skip
+def herding(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    replacement: bool = False,
+    **options: Unpack[Options],
+) -> Selection:
     """Keep rows whose mean stays as near to the mean of all as a greedy choice can hold it.
 
     For a small subset that stands for the average of the data; it knows nothing of its spread. The
@@ -26,6 +34,9 @@ def herding(embeddings: ArrayLike, budget: float, **options: Unpack[Options]) ->
         Their scale matters: a long row weighs more. Taken as float32.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
+    replacement : bool, default False
+        Let a row be picked again, as in the papers, whose rate of 1 / M is for that: `indices` may
+        hold a row more than once.
     **options
         Those of every selector: see `Options`. Rows already selected (with groups, of the same
         group) count as picked: the others make up for them.
@@ -49,8 +60,8 @@ def herding(embeddings: ArrayLike, budget: float, **options: Unpack[Options]) ->
                 bytes.
     Gradients   No weights: the plain mean of the kept rows is the estimate.
     Source      Welling, "Herding Dynamical Weights to Learn", ICML 2009; Chen, Welling, Smola,
-                "Super-Samples from Kernel Herding", UAI 2010. Without replacement. A widely used
-                copy takes the row that makes the error largest; its "herding" is not this.
+                "Super-Samples from Kernel Herding", UAI 2010; there with replacement. A widely
+                used copy takes the row that makes the error largest; its "herding" is not this.
 
     Examples
     --------
@@ -63,15 +74,23 @@ def herding(embeddings: ArrayLike, budget: float, **options: Unpack[Options]) ->
         order = by_key(task)
         before = kept_before(task, bad, options.get("groups"))
         work, scale = work_rows(rows, np.concatenate([task.rows[order], before]), cosine=False)
-        picks, error = _herd(work, task.rows.size, task.budget)
+        picks, error = _herd(work, task.rows.size, task.budget, again=replacement)
         return Picks(
             order[picks], info={"moment_error": error / scale}, merge={"moment_error": max}
         )
 
-    return select("herding", len(rows), budget, options, core, arguments={}, bad=bad)
+    return select(
+        "herding",
+        len(rows),
+        budget,
+        options,
+        core,
+        arguments={"replacement": bool(replacement)},
+        bad=bad,
+    )
 
 
-def _herd(work: Scores, size: int, count: int) -> tuple[Indices, float]:
+def _herd(work: Scores, size: int, count: int, *, again: bool = False) -> tuple[Indices, float]:
     """Return the places of `count` of the first `size` rows, and the error of the mean in the end.
 
     work : float32 (n, D)  of mean 0; the rows from `size` on are picked beforehand
@@ -100,5 +119,6 @@ def _herd(work: Scores, size: int, count: int) -> tuple[Indices, float]:
             near = near[exact.argmin() :]
         picks[t] = near[0]
         total += first[near[0]]
-        half[near[0]] = np.inf
+        if not again:
+            half[near[0]] = np.inf
     return picks, float(np.sqrt(total @ total)) / (count + len(work) - size)

@@ -107,7 +107,7 @@ def draw_rows(task: Task, scores: Floats, draw: str, along: Indices | None = Non
 @method(
     needs="probabilities", label="recommended", ranked=False, weights="1 / inclusion probability",
     time="N log N, or N D + N log^2 N with embeddings",
-    memory="50 N bytes, or 150 N bytes with embeddings",
+    memory="75 N bytes, or 175 N bytes with embeddings",
 )  # fmt: skip
 def pivotal(
     pi: AnyScores,
@@ -154,7 +154,7 @@ def pivotal(
     Notes
     -----
     Order       Random decisions by (seed, id), or by (seed, place) where an order is given.
-    Cost        O(N log N) time, 50 N bytes; with embeddings those of `spatial_order` more.
+    Cost        O(N log N) time, 75 N bytes; with embeddings those of `spatial_order` more.
     Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
     Source      Deville and Tille, "Unequal probability sampling without replacement through a
                 splitting method", Biometrika 1998; spread along an order for active learning by
@@ -198,7 +198,7 @@ def pivotal(
 
 @method(
     needs="probabilities", label="baseline", ranked=False, weights="1 / inclusion probability",
-    time="N log N", memory="50 N bytes",
+    time="N log N", memory="75 N bytes",
 )  # fmt: skip
 def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
     """Draw exactly M rows by steps of equal length along a random order; see `pivotal`.
@@ -220,7 +220,7 @@ def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     Notes
     -----
     Order       Random decisions by (seed, id).
-    Cost        O(N log N) time, 50 N bytes.
+    Cost        O(N log N) time, 75 N bytes.
     Source      Madow, "On the theory of systematic sampling, II", Annals of Mathematical
                 Statistics 1949.
 
@@ -242,7 +242,7 @@ def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
 
 @method(
     needs="probabilities", label="baseline", ranked=False, weights="1 / inclusion probability",
-    time="N log N", memory="50 N bytes",
+    time="N log N", memory="75 N bytes",
 )  # fmt: skip
 def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
     """Draw each row for itself with its inclusion probability: about M rows; see `pivotal`.
@@ -265,7 +265,7 @@ def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
     -----
     Order       Row i is in if a hash of (seed, id) is below its probability: a larger budget keeps
                 all rows of a smaller one.
-    Cost        O(N log N) time, 50 N bytes.
+    Cost        O(N log N) time, 75 N bytes.
     Source      Hajek, "Asymptotic theory of rejective sampling", Annals of Mathematical Statistics
                 1964.
 

@@ -1,7 +1,8 @@
 """k-center: cover the data with balls as small as can be, by always taking the farthest row."""
 
 import operator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,25 @@ from .. import _check
 from ..kernels._greedy import come_nearer, farthest, look_ahead
 from ..types import Floats, Indices, Scores, Selection
 from ._geometry import is_cosine, kept_before, power, rounding, tiles
-from ._inputs import embeddings_of
+from ._inputs import best, embeddings_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
 __all__ = ["k_center"]
 
 _WIDE = 64  # candidates that are looked at together
+_FAR = "among the farthest from the mean"
 _OFFSET = 16.0  # a mean whose square is this many times the variance is subtracted
 
 
-@method(needs="embeddings", label="recommended", ranked=True, time="N M D", memory="29 N bytes")
+@method(needs="embeddings", label="recommended", ranked=True, time="2 N M D", memory="60 N bytes")
 def k_center(
     embeddings: ArrayLike,
     budget: float,
     *,
     metric: str = "euclidean",
     start: str | int = "medoid",
+    robust: float = 0.0,
     **options: Unpack[Options],
 ) -> Selection:
     """Keep rows such that every row is near a kept one: the farthest row, again and again.
@@ -47,6 +50,9 @@ def k_center(
     start : {"medoid", "random"} or int, default "medoid"
         The first pick: the row nearest to the mean, a random one, or the row of this number. The
         first two are left out where rows are already selected: those are the first centers.
+    robust : float in [0, 1), default 0.0
+        Part of the rows (of each group) that are left out first, those farthest from the mean: they
+        are not picked, nor do they count in the radius. For outliers around one cloud.
     **options
         Those of every selector: see `Options`.
 
@@ -61,14 +67,15 @@ def k_center(
     ------
     ValueError
         If a row is not finite, or is a zero vector under cosine, the message names it (or drop it:
-        `on_bad="drop"`); if `start` cannot be picked.
+        `on_bad="drop"`); if `start` cannot be picked; if `robust` leaves fewer rows than the
+        budget, or comes with `costs`.
 
     Notes
     -----
     Order       As picked; ties by a hash of (seed, id). Every distance that decides is computed
                 from differences in float64, so that the picks are those of the definition.
                 The radius is at most twice the smallest that M rows can have.
-    Cost        O(N M D) time, most of it in matrix products of many candidates at a time; 29 N
+    Cost        O(N M D) time, most of it in matrix products of many candidates at a time; 60 N
                 bytes and blocks of a few MiB. Where all distances are small beside the distance to
                 the mean, float32 cannot rule rows out, and it takes about 10 times as long.
     Gradients   No weights: training sees the kept rows as they are.
@@ -87,16 +94,27 @@ def k_center(
     else:
         start = _check.integer("start", start, 0, len(rows))
 
-    def core(task: Task) -> Picks:
+    robust = _check.number("robust", robust, "[0, 1)")
+    if robust and options.get("costs") is not None:
+        raise ValueError(f"robust must be 0 with costs, got {robust}")
+
+    def core(whole: Task) -> Picks:
+        task, kept = whole, np.arange(whole.rows.size)
         cover = _Cover(rows, task, metric == "cosine")
+        far = _farthest(cover, robust)
+        if far.size:
+            kept = np.setdiff1d(kept, far, assume_unique=True)
+            task = replace(task, rows=task.rows[kept], keys=task.keys[kept])
+            cover = _Cover(rows, task, metric == "cosine")
         before = kept_before(task, bad)
         for at in range(0, before.size, _WIDE):
             cover.add(cover.read(before[at : at + _WIDE]))
         places, copies = _pick(cover, _first(cover, start, before.size > 0, options))
         info = {"radius": cover.radius(), "duplicates": copies}
-        return Picks(places, info=info, merge={"radius": max, "duplicates": operator.add})
+        merge: dict[str, Callable[..., Any]] = {"radius": max, "duplicates": operator.add}
+        return Picks(kept[places], ruled=[(far, _FAR)] if far.size else [], info=info, merge=merge)
 
-    arguments = {"metric": metric, "start": start}
+    arguments = {"metric": metric, "start": start, "robust": robust}
     return select("k_center", len(rows), budget, options, core, arguments=arguments, bad=bad)
 
 
@@ -182,9 +200,31 @@ class _Cover:
         self.distances[places] = -1.0
         self.add(self.read(self.task.rows[places]))
 
+    def from_mean(self) -> Floats:
+        """Return the squared distances to the mean (n,)."""
+        squares = np.empty(self.task.rows.size)
+        for part in self.parts:
+            block = self.block(part).astype(np.float64)
+            if self.cosine:
+                block *= self.factors[part, None]
+            squares[part] = np.square((block - self.mean) * self.scale).sum(axis=1)
+        return squares
+
     def radius(self) -> float:
         """Return the largest distance to a center."""
         return float(np.sqrt(max(0.0, self.distances.max()))) / self.scale
+
+
+def _farthest(cover: _Cover, share: float) -> Indices:
+    """Return the places of a share of the rows, those farthest from the mean."""
+    task = cover.task
+    count = int(share * task.rows.size + 0.5)
+    if task.budget > task.rows.size - count:
+        raise ValueError(
+            f"budget must be at most {task.rows.size - count}, the rows that robust={share} "
+            f"leaves, got {task.budget}"
+        )
+    return best(cover.from_mean(), count, task.keys) if count else np.zeros(0, np.int64)
 
 
 def _first(cover: _Cover, start: str | int, begun: bool, options: Options) -> int | None:
@@ -201,12 +241,7 @@ def _first(cover: _Cover, start: str | int, begun: bool, options: Options) -> in
         return None
     if start == "random":
         return int(np.argmin(task.keys ^ task.key))
-    squares = np.empty(task.rows.size)
-    for part in cover.parts:
-        block = cover.block(part).astype(np.float64)
-        if cover.cosine:
-            block *= cover.factors[part, None]
-        squares[part] = np.square((block - cover.mean) * cover.scale).sum(axis=1)
+    squares = cover.from_mean()
     # The mean's last digits hang on the order of the rows: equally near up to those is a tie.
     near = np.flatnonzero(squares <= squares.min() * (1 + 1e-9) + 1e-18)
     return int(near[np.argmin(task.keys[near])])

@@ -106,7 +106,7 @@ def scores_of_rows(
 
 @listed(
     needs="embeddings", label="recommended", ranked=False, weights="1 / inclusion probability",
-    time="N D^2 + N log^2 N", memory="8 D^2 + 120 N bytes",
+    time="N D^2 + N log^2 N", memory="8 D^2 + 150 N bytes",
 )  # fmt: skip
 def leverage(
     embeddings: ArrayLike,
@@ -161,7 +161,7 @@ def leverage(
     Notes
     -----
     Order       Random decisions by (seed, id) along the order; "sketch" also by (seed, row).
-    Cost        As `leverage_scores`, and O(N log^2 N) time and 120 N bytes for the order and draw.
+    Cost        As `leverage_scores`, and O(N log^2 N) time and 150 N bytes for the order and draw.
     Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
     Source      Shimizu, Cheng, Musco, Weare, "Improved Active Learning via Dependent Leverage Score
                 Sampling", ICLR 2024.

@@ -137,7 +137,7 @@ def _iterated(
 
 @method(
     needs="embeddings", label="recommended", ranked=False, weights="1 / inclusion probability",
-    time="S N D^2 + N log^2 N", memory="8 D^2 + 120 N bytes",
+    time="S N D^2 + N log^2 N", memory="8 D^2 + 150 N bytes",
 )  # fmt: skip
 def lewis(
     embeddings: ArrayLike,
@@ -183,7 +183,7 @@ def lewis(
     Notes
     -----
     Order       Random decisions by (seed, id) along the order.
-    Cost        As `lewis_weights`, and O(N log^2 N) time and 120 N bytes for the order and draw.
+    Cost        As `lewis_weights`, and O(N log^2 N) time and 150 N bytes for the order and draw.
     Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
     Source      Cohen, Peng, STOC 2015.
 
@@ -209,7 +209,7 @@ def lewis(
 @method(
     needs="embeddings", label="baseline", ranked=False,
     weights="1 / inclusion probability, multiplied over the rounds",
-    time="N D^2 + N log^2 N", memory="8 D^2 + 120 N + 8 D sqrt(N M) bytes",
+    time="N D^2 + N log^2 N", memory="8 D^2 + 150 N + 16 D sqrt(N M) bytes",
 )  # fmt: skip
 def root_leverage(
     embeddings: ArrayLike,
@@ -307,7 +307,7 @@ def _sizes(rows: int, budget: int, rounds: int) -> list[int]:
 
 @method(
     needs="embeddings", label="baseline", ranked=False, weights="1 / inclusion probability",
-    time="N D^2 + N log^2 N", memory="8 D^2 + 120 N bytes",
+    time="N D^2 + N log^2 N", memory="8 D^2 + 150 N bytes",
 )  # fmt: skip
 def sensitivity_lp(
     embeddings: ArrayLike,

@@ -14,8 +14,8 @@ __all__ = ["moderate"]
 
 
 @method(
-    needs="embeddings", label="baseline", ranked=False, time="N D + N log N",
-    memory="33 N + 16 N D / C bytes",
+    needs="embeddings", label="baseline", ranked=False, time="16 N D log N + N log N",
+    memory="33 N + 24 N D / C bytes",
 )  # fmt: skip
 def moderate(
     embeddings: ArrayLike,
@@ -55,7 +55,7 @@ def moderate(
     Notes
     -----
     Order       By distance, ties by a hash of (seed, id).
-    Cost        O(N D + N log N) time; 33 N bytes and one class of rows as float64.
+    Cost        O(N D log N) time; 33 N bytes and 24 for each number of one class.
     Gradients   No weights.
     Source      Xia, Liu, Yu, Shen, Han, Liu, "Moderate Coreset", ICLR 2023. The middle is the
                 coordinate-wise median, of a class of one row that row. A widely used copy keeps the

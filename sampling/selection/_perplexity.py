@@ -21,7 +21,7 @@ __all__ = ["perplexity"]
 
 
 @method(
-    needs="scores", label="for replication", ranked=False, time="N log N", memory="50 N bytes",
+    needs="scores", label="for replication", ranked=False, time="N log N", memory="75 N bytes",
     weights="1 / inclusion probability, or none",
 )  # fmt: skip
 def perplexity(
@@ -70,7 +70,7 @@ def perplexity(
     Notes
     -----
     Order       Random decisions by (seed, id).
-    Cost        O(N log N) time, 50 N bytes, one pass.
+    Cost        O(N log N) time, 75 N bytes, one pass.
     Gradients   Changes what training sees, on purpose, unless `reweight`.
     Source      De la Rosa et al., "BERTIN", Procesamiento del Lenguaje Natural 68, 2022. Intervals
                 are half-open; the released code has no branch for the middle boundary itself.

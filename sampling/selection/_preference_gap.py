@@ -16,7 +16,7 @@ from ._task import Options, Picks, Task, select
 __all__ = ["preference_gap"]
 
 
-@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="41 N bytes")
+@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="50 N bytes")
 def preference_gap(
     chosen: ArrayLike,
     budget: float,
@@ -58,7 +58,7 @@ def preference_gap(
     Notes
     -----
     Order       By gap, ties by a hash of (seed, id).
-    Cost        O(N + M log M) time, 41 N bytes.
+    Cost        O(N + M log M) time, 50 N bytes.
     Gradients   No weights.
     Source      A rule in common use for preference tuning; no single paper.
 

@@ -18,7 +18,13 @@ from ._task import Options, Picks, Task, select
 __all__ = ["quota"]
 
 
-@method(needs="scores", label="recommended", ranked=True, time="N log N", memory="50 N bytes")
+@method(
+    needs="scores",
+    label="recommended",
+    ranked=True,
+    time="N + M log M, or N log N with costs",
+    memory="50 N bytes",
+)
 def quota(
     scores: AnyScores,
     budget: float,

@@ -16,7 +16,7 @@ from ._task import Options, Picks, Task, select
 __all__ = ["bottom", "top", "window"]
 
 
-@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="25 N bytes")
+@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="41 N bytes")
 def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
     """Keep the rows with the highest scores, the highest first.
 
@@ -44,7 +44,7 @@ def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
     Notes
     -----
     Order       By falling score, ties by a hash of (seed, id).
-    Cost        O(N + M log M) time, 25 N bytes, one pass.
+    Cost        O(N + M log M) time, 41 N bytes, one pass.
     Gradients   No weights: training sees the kept rows as they are.
     Source      Keep-hardest of Paul, Ganguli, Dziugaite, "Deep Learning on a Data Diet",
                 NeurIPS 2021, and of most scores since.
@@ -65,7 +65,7 @@ def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
     )  # fmt: skip
 
 
-@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="25 N bytes")
+@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="41 N bytes")
 def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
     """Keep the rows with the lowest scores, the lowest first; as `top`.
 
@@ -99,7 +99,7 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     )  # fmt: skip
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="33 N bytes")
+@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="41 N bytes")
 def window(
     scores: AnyScores, budget: float, *, offset: float = 0.1, **options: Unpack[Options]
 ) -> Selection:
@@ -133,7 +133,7 @@ def window(
     Notes
     -----
     Order       By falling score, ties by a hash of (seed, id).
-    Cost        O(N log N) time, 33 N bytes, one pass.
+    Cost        O(N log N) time, 41 N bytes, one pass.
     Gradients   No weights.
     Source      The offset of Paul, Ganguli, Dziugaite, NeurIPS 2021.
 

@@ -5,6 +5,7 @@ budget out over sources as evenly as a cap on epochs lets it. Both raise one lev
 ceilings: amount_i = min(ceiling_i, level * weight_i).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,11 +15,12 @@ from numpy.typing import ArrayLike
 from .. import _check, _rng
 from ..types import Floats, Indices
 from ._budget import share_out
+from ._whiten import hashed
 
 __all__ = ["UniMax", "repeat_counts", "unimax"]
 
 _SNAP = 1e-9  # nearer than this to a whole number is one
-_TINIEST = 1e-200  # times the largest weight: levels do not overflow
+TINIEST = 1e-200  # times the largest weight: levels do not overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,15 +152,11 @@ def repeat_counts(
         )
     if rounding == "largest":
         return share_out(shares, total, np.full(shares.size, cap))
-    shares = np.where(shares > 0, np.maximum(shares, shares.max() * _TINIEST), 0.0)
+    shares = np.where(shares > 0, np.maximum(shares, shares.max() * TINIEST), 0.0)
     exact = filled(shares, np.where(shares > 0, float(cap), 0.0), float(total))
-    counts = np.floor(exact + _SNAP).astype(np.int64)
-    left = total - int(counts.sum())
-    parts = np.maximum(exact - counts, 0.0)
-    parts[parts < _SNAP] = 0.0
-    if left > 0 and parts.any():
-        key = _rng.key(_check.seed(seed), 0, "repeat_counts")
-        counts[_stepped(parts, left, key)] += 1
+    key = _rng.key(_check.seed(seed), 0, "repeat_counts")
+    start = _rng.uniform(_rng.subkey(key, shares.size))
+    counts = rounded(exact, np.argsort(hashed(shares.size, key), kind="stable"), start, total)
     gap = total - int(counts.sum())  # what rounding left of huge totals
     if gap:
         sign = 1 if gap > 0 else -1
@@ -168,16 +166,24 @@ def repeat_counts(
     return counts
 
 
-def _stepped(parts: Floats, count: int, key: np.uint64) -> Indices:
-    """Draw `count` rows, each with a probability of its part in [0, 1): none twice."""
-    from ._whiten import hashed
+def rounded(exact: Floats, order: Indices, start: float, total: int | None = None) -> Indices:
+    """Round each number up or down, at random, so that its mean stays: (n,).
 
-    order = np.argsort(hashed(parts.size, key), kind="stable")
-    order = order[parts[order] > 0]
+    order : the places in a random order
+    start : uniform in [0, 1)
+    total : what the result adds up to, if `exact` does; else one of the numbers beside its sum
+    """
+    counts = np.floor(exact + _SNAP).astype(np.int64)
+    parts = np.maximum(exact - counts, 0.0)
+    order = order[parts[order] >= _SNAP]
     edges = np.cumsum(parts[order])
-    edges *= count / edges[-1]
-    points = np.arange(count) + _rng.uniform(_rng.subkey(key, parts.size))
-    return order[np.minimum(np.searchsorted(edges, points, side="right"), order.size - 1)]
+    if order.size == 0:
+        return counts
+    if total is not None:
+        edges *= max(0, total - int(counts.sum())) / edges[-1]
+    points = start + np.arange(max(0, math.ceil(edges[-1] - start)))
+    counts[order[np.minimum(np.searchsorted(edges, points, side="right"), order.size - 1)]] += 1
+    return counts
 
 
 def filled(weights: Floats, ceilings: Floats, total: float) -> Floats:

@@ -5,7 +5,6 @@ copies on two sides of a border; `num_assignments=2` looks in the second nearest
 """
 
 import math
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,8 +31,8 @@ _PER_CLUSTER = 1000  # rows of a cluster, about, where the number is ours to cho
 
 
 @method(
-    needs="embeddings", label="recommended", ranked=True, time="N K D + N^2 D / K",
-    memory="R + 80 N bytes",
+    needs="embeddings", label="recommended", ranked=True, time="I N K D / 2 + 3 N^2 D / K",
+    memory="R + 80 N bytes", clusters=lambda size: _default_clusters(size),
 )  # fmt: skip
 def semdedup(  # noqa: PLR0913  # what the method can be asked
     embeddings: ArrayLike,
@@ -126,17 +125,21 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
             at = float(np.partition(own, task.budget - 1)[task.budget - 1])
         kept = copies.kept(rule, at)[task.rows]
         places = best(np.where(kept, 4.0, 0.0) - own, task.budget, task.keys)
-        info = {"threshold": at, "copies": int((~kept).sum()), "clusters": len(where.centers)}
+        info: dict[str, Any] = {
+            "threshold": at, "copies": int((~kept).sum()), "clusters": len(where.centers)
+        }  # fmt: skip
+        if rule == "any_earlier":  # another threshold needs no new comparison
+            info["cut"] = {"rule": _COPY, "count": "copies", "range": "[-1, 1]"}
         return Picks(places, ruled=[(~kept, _COPY)], info=info)
 
-    found = select(
+    return select(
         "semdedup", len(rows), budget, options, core, bad=bad, scores=copies.similarity,
-        count=count,
+        count=count, order="rising" if rule == "any_earlier" else None,
+        ranked=rule == "any_earlier",
         arguments={"threshold": threshold, "keep": keep if quality is None else "quality",
                    "rule": rule, "clusters": clusters, "num_assignments": num_assignments,
                    "labels": labels, "quality": quality},
     )  # fmt: skip
-    return replace(found, ranked=rule == "any_earlier" and options.get("groups") is None)
 
 
 def _checked(  # noqa: PLR0913  # arguments of the method

@@ -18,7 +18,7 @@ from ._task import Keys, Options, Picks, Task, select
 __all__ = ["ccs", "stratified"]
 
 
-@method(needs="scores", label="baseline", ranked=False, time="N log N", memory="41 N bytes")
+@method(needs="scores", label="baseline", ranked=False, time="N log N", memory="65 N bytes")
 def stratified(
     scores: AnyScores,
     budget: float,
@@ -56,7 +56,7 @@ def stratified(
     Notes
     -----
     Order       Within a stratum by a hash of (seed, id).
-    Cost        O(N log N) time, 41 N bytes, one pass.
+    Cost        O(N log N) time, 65 N bytes, one pass.
     Gradients   No weights: rare scores count more than in the data.
     Source      The second half of CCS (see `ccs`).
 
@@ -78,7 +78,7 @@ def stratified(
     )  # fmt: skip
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="49 N bytes")
+@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="72 N bytes")
 def ccs(
     scores: AnyScores,
     budget: float,
@@ -122,7 +122,7 @@ def ccs(
     Notes
     -----
     Order       Within a stratum by a hash of (seed, id).
-    Cost        O(N log N) time, 49 N bytes.
+    Cost        O(N log N) time, 72 N bytes.
     Gradients   No weights.
     Source      Zheng, Liu, Lai, Prakash, "Coverage-centric Coreset Selection for High Pruning
                 Rates", ICLR 2023. The last stratum is closed, so that no row falls outside; their

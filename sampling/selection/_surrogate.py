@@ -17,7 +17,7 @@ _LEAST = 1e-6  # of an uncertainty: a negative exponent would explode for sure r
 
 @method(
     needs="probabilities", label="baseline", ranked=False, time="N C + N log N",
-    memory="50 N bytes", weights="1 / inclusion probability, or none",
+    memory="92 N bytes", weights="1 / inclusion probability, or none",
 )  # fmt: skip
 def surrogate(
     probabilities: ArrayLike,
@@ -61,7 +61,7 @@ def surrogate(
     Notes
     -----
     Order       Random decisions by (seed, id); exactly M rows.
-    Cost        O(N C + N log N) time, 50 N bytes.
+    Cost        O(N C + N log N) time, 92 N bytes.
     Gradients   Biased on purpose unless `reweight`.
     Source      Kolossov, Montanari, Tandon, "Towards a statistical theory of data selection under
                 weak supervision", ICLR 2024; the form for several classes is ours.

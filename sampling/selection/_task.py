@@ -84,7 +84,7 @@ class Picks:
     weights: Floats | None = None
     ruled: list[tuple[NDArray[Any], str]] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
-    merge: dict[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
+    merge: dict[str, Callable[..., Any]] = field(default_factory=dict)
     shorten: Callable[[int], Indices] | None = None  # places for a smaller budget, if not a prefix
 
 

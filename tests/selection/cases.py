@@ -50,6 +50,9 @@ CALLS = {
         d.embeddings, m, clusters=1, **o
     ),
     "d2": lambda d, m, **o: METHODS["d2"].function(d.scores, m, embeddings=d.embeddings, **o),
+    "d4": lambda d, m, **o: METHODS["d4"].function(
+        d.embeddings, m, clusters=1, dedup_clusters=1, **o
+    ),
     "facility_location": lambda d, m, **o: METHODS["facility_location"].function(
         d.embeddings, m, **o
     ),
@@ -74,6 +77,9 @@ CALLS = {
         d.embeddings, m, clusters=1, **o
     ),
     "quota": lambda d, m, **o: METHODS["quota"].function(d.scores, m, **o),
+    "samplemix": lambda d, m, **o: METHODS["samplemix"].function(
+        d.embeddings, m, quality=d.scores, clusters=1, max_repeat=1, **o
+    ),
     "semdedup": lambda d, m, **o: METHODS["semdedup"].function(
         d.embeddings, m, quality=d.scores, clusters=1, **o
     ),

@@ -75,3 +75,21 @@ def test_rows_that_are_not_finite_are_named_or_dropped():
     with pytest.raises(ValueError, match="embeddings must be finite, got nan in row 9"):
         herding(rows, 5)
     assert 9 not in herding(rows, 49, on_bad="drop", already_selected=None).indices
+
+
+def test_with_replacement_by_the_definition():
+    """The row that brings the sum of picks nearest to t times the mean, whether picked or not."""
+    rows = np.random.default_rng(2).normal(size=(30, 4))
+    mean, total, expected = rows.mean(axis=0), np.zeros(4), []
+    for step in range(1, 31):
+        gaps = np.linalg.norm(step * mean - total - rows, axis=1)
+        expected.append(int(gaps.argmin()))
+        total += rows[expected[-1]]
+    found = herding(rows, 30, replacement=True)
+    assert found.indices.tolist() == expected
+    assert len(set(expected)) < 30
+    error = np.linalg.norm(rows[expected].mean(axis=0) - mean)
+    assert found.info["moment_error"] == pytest.approx(error, rel=1e-3)
+    first = found.head(8)
+    assert np.array_equal(first.indices, herding(rows, 8, replacement=True).indices)
+    assert np.array_equal(first.verdicts == 0, first.mask())

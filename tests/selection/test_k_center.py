@@ -114,3 +114,24 @@ def test_groups_have_their_own_middle():
     assert found.indices[np.flatnonzero(groups[found.indices] == 1)[0]] == 4
     radii = [k_center(rows[groups == g], 10).info["radius"] for g in (0, 2)]
     assert found.info["radius"] >= max(radii)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_the_farthest_rows_are_left_out_first(metric):
+    rows = np.random.default_rng(6).normal(size=(60, 3)) + 2.0
+    rows[[3, 40]] *= -9.0
+    work = rows / np.linalg.norm(rows, axis=1)[:, None] if metric == "cosine" else rows
+    gaps = np.linalg.norm(work - work.mean(axis=0), axis=1)
+    left = np.sort(np.argsort(gaps)[: 60 - 6])
+    found = k_center(rows, 12, metric=metric, robust=0.1, start=int(left[5]))
+    plain = k_center(rows[left], 12, metric=metric, start=5)
+    assert found.info["radius"] == pytest.approx(plain.info["radius"])
+    assert set(found.indices.tolist()) == set(left[plain.indices].tolist())
+    assert found.explain(3).rule == "among the farthest from the mean"
+    assert found.info["radius"] < k_center(rows, 12, metric=metric).info["radius"] + 1e-9
+    with pytest.raises(ValueError, match="budget must be at most 54, the rows that robust=0.1"):
+        k_center(rows, 55, robust=0.1)
+    with pytest.raises(ValueError, match=r"robust must be in \[0, 1\), got 1"):
+        k_center(rows, 5, robust=1)
+    with pytest.raises(ValueError, match="start must be a row that can be picked, got 3"):
+        k_center(rows, 5, robust=0.1, start=3)

@@ -1,0 +1,126 @@
+"""D4: first near copies go, then, of clusters made anew, the rows near to their centers."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Selection
+from ._budget import count_of
+from ._clusters import GivenClusters, clusters_of
+from ._inputs import best, embeddings_of
+from ._registry import method
+from ._semdedup import semdedup
+from ._task import Options, Picks, Task, select
+
+__all__ = ["d4"]
+
+_COPY = "near copy of a row before it"
+_PLAIN = {"far": "too near to the center of its cluster", "near": "too far from its center"}
+
+
+@method(
+    needs="embeddings", label="recommended", ranked=True,
+    time="I N K D + 16 N K D + 3 N^2 D / K", memory="8 N D + 120 N bytes",
+)  # fmt: skip
+def d4(
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    dedup_keep: float = 0.75,
+    keep: Literal["far", "near"] = "far",
+    dedup_clusters: GivenClusters = None,
+    clusters: int | None = None,
+    **options: Unpack[Options],
+) -> Selection:
+    """Drop near copies, cluster what is left again, and keep the rows far from their centers.
+
+    Clusters made before the copies go have their centers where the copies are; made anew, they
+    stand for the data.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+        Rows are scaled to length 1.
+    budget : int or float
+        M as a count, or as a fraction in (0, 1] of N: of both stages together.
+    dedup_keep : float in (0, 1], default 0.75
+        Part of the rows that the first stage keeps; more, where the budget is more.
+    keep : {"far", "near"}, default "far"
+        Of the second stage: see `prototypes`.
+    dedup_clusters : Clustering or int, optional
+        Of the first stage: see `semdedup`.
+    clusters : int, optional
+        Of the second stage, over what the first one kept; by default about the root of half of it.
+    **options
+        Those of every selector: see `Options`. `groups` share out the budget of the second stage;
+        one with fewer rows left than its share gives copies too, the least similar ones.
+
+    Returns
+    -------
+    Selection
+        Ranked, without weights, unless the budget is more than the first stage was to keep.
+        `scores` are the distances sqrt(2 - 2 cos) to the new centers, NaN for near copies.
+        `info["deduplicated"]` is what the first stage kept.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite or a zero vector, the message names it.
+
+    Notes
+    -----
+    Order       By distance, ties by a hash of (seed, id).
+    Cost        That of `semdedup`, and k-means over the rows it keeps; 8 N D + 120 N bytes.
+    Gradients   No weights.
+    Source      Tirumala, Simig, Aghajanyan, Morcos, "D4: Improving LLM Pretraining via Document
+                De-Duplication and Diversification", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> rows = [[1.0, 0.0], [1.0, 0.001], [1.0, 0.3], [1.0, -0.8]]
+    >>> d4(rows, 1, clusters=1).indices
+    array([3])
+    """
+    part = _check.number("dedup_keep", dedup_keep, "(0, 1]")
+    _check.choice("keep", keep, ("far", "near"))
+    rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
+    open_ = np.ones(len(rows), np.bool_) if bad is None else ~bad
+    already = options.get("already_selected")
+    if already is not None and np.size(already):
+        open_[_check.unique_rows("already_selected", already, len(rows))] = False
+    size = int(open_.sum())
+    least = count_of(part, size) if size else 0
+    asked = least if options.get("costs") is not None else count_of(budget, len(rows))
+    first = _first_stage(rows, min(size, max(least, asked)), dedup_clusters, options)
+    left = np.sort(first.indices)
+    _, distances, centers = clusters_of(rows[left], None, clusters, options, spherical=True)
+    scores = np.full(len(rows), np.nan)
+    scores[left] = distances
+    similarity = np.asarray(first.scores, np.float64)
+
+    def core(task: Task) -> Picks:
+        own = task.of(scores)
+        copies = np.isnan(own)
+        wanted = np.where(copies, -9.0 - task.of(similarity), own if keep == "far" else -own)
+        places = best(wanted, task.budget, task.keys)
+        info: dict[str, Any] = {"deduplicated": left.size, "clusters": len(centers)}
+        return Picks(places, ruled=[(~copies, _PLAIN[keep]), (copies, _COPY)], info=info)
+
+    return select(
+        "d4", len(rows), budget, options, core, bad=bad, scores=scores,
+        order="falling" if keep == "far" else "rising", ranked=asked <= least,
+        arguments={"dedup_keep": part, "keep": keep, "dedup_clusters": dedup_clusters,
+                   "clusters": clusters},
+    )  # fmt: skip
+
+
+def _first_stage(
+    rows: NDArray[Any], count: int, clusters: GivenClusters, options: Options
+) -> Selection:
+    """Return what is left of near copies; groups and costs are of the second stage."""
+    own = ("seed", "ids", "on_bad", "already_selected")
+    plain: Options = {k: v for k, v in options.items() if k in own}  # type: ignore[assignment]
+    return semdedup(rows, count, clusters=clusters, **plain)

@@ -1,0 +1,220 @@
+"""SampleMix: how often to use each document, by its quality and by how diverse its cluster is."""
+
+import operator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
+
+from .. import _check, _rng
+from ..types import Floats, Indices, Selection
+from ._clusters import GivenClusters, clusters_of
+from ._inputs import AnyScores, either, embeddings_of, scores_of, shuffled
+from ._registry import describe, method
+from ._repeats import TINIEST, filled, rounded
+from ._spend import costs_of, limit_of
+from ._task import Options, Picks, Task, select
+
+__all__ = ["samplemix"]
+
+_MOST = 2**20  # stands for no limit on repeats
+_BLOCK = 2**22  # distances made together
+_LOW = 5.0  # percentile below which diversity is raised to it
+
+
+@method(
+    needs="embeddings", label="for replication", ranked=False,
+    time="I N K D + K^2 D + 2 N log N", memory="R + 130 N bytes",
+    weights="uses of the row, sum M",
+)  # fmt: skip
+def samplemix(  # noqa: PLR0913  # what the method can be asked
+    embeddings: ArrayLike,
+    budget: float,
+    *,
+    quality: AnyScores,
+    clusters: GivenClusters = None,
+    alpha: float = 0.8,
+    tau: float = 0.2,
+    max_repeat: int | None = None,
+    rounding: Literal["systematic", "bernoulli"] = "systematic",
+    **options: Unpack[Options],
+) -> Selection:
+    """Give each row a number of uses that grows with its quality and its cluster's diversity.
+
+    A row's share is softmax(w / tau) with w = alpha diversity + (1 - alpha) quality, both scaled to
+    [0, 1]. Diversity is that of its cluster: mean distance of its rows to the center, times mean
+    distance of the center to the other centers.
+
+    Parameters
+    ----------
+    embeddings : array of shape (N, D)
+    budget : int or float
+        M, uses of all rows together: a count, which may be more than N, or a fraction in (0, 1] of
+        N. With `costs` it is in their units, or a fraction of their sum.
+    quality : Score, or float array of shape (N,)
+        Higher is better.
+    clusters : Clustering or int, optional
+        Or their number; by default about sqrt(N / 2).
+    alpha : float in [0, 1], default 0.8
+        What diversity counts.
+    tau : float > 0, default 0.2
+        Towards 0 the best rows get all uses, towards infinity all get the same. The
+        default is ours.
+    max_repeat : int, optional
+        Most uses of a row; what it would get beyond goes to the others, in proportion to their
+        shares. By default there is no limit, and 1 makes it a subset.
+    rounding : {"systematic", "bernoulli"}, default "systematic"
+        Each number of uses is one of the two whole numbers beside its share of M, at random, and
+        that share on average. "systematic" gives M in total; "bernoulli", the authors' way, rounds
+        each row for itself, and M on average.
+    **options
+        Those of every selector: see `Options`. With `costs` the uses cost the budget on average, to
+        about the cost of the rows that are rounded, and rows that cost nothing are left out.
+
+    Returns
+    -------
+    Selection
+        Rows that are used at all, by rising row. `weights` are their uses: repeat each row as often
+        (`numpy.repeat(picked.indices, picked.weights.astype(int))`), or weigh its loss by it.
+        `scores` are w. `info["uses"]`, with costs `info["cost"]`.
+
+    Raises
+    ------
+    ValueError
+        If a row or a quality is not finite, the message names it; if the budget is more than
+        `max_repeat` uses of every row.
+
+    Notes
+    -----
+    Order       Random decisions by (seed, id).
+    Cost        k-means, O(K^2 D + N log N); 4 N D + 130 N bytes.
+    Gradients   With the weights, those of the mixture: the objective is changed on purpose.
+    Source      Xi et al., "SampleMix", Findings of EMNLP 2025. Ours: diversity is raised to its 5th
+                percentile, so that rows alone in a cluster do not set the scale; what is the same
+                for all rows counts 0.5; one cluster is as far from others as another.
+
+    Examples
+    --------
+    >>> rows = [[0.0], [1.0], [9.0], [14.0]]
+    >>> picked = samplemix(rows, 8, quality=[0.0, 0.0, 0.0, 9.0], clusters=2)
+    >>> picked.indices, picked.weights
+    (array([2, 3]), array([2., 6.]))
+    """
+    alpha = _check.number("alpha", alpha, "[0, 1]")
+    tau = _check.number("tau", tau, "(0, inf)")
+    cap = _MOST if max_repeat is None else _check.integer("max_repeat", max_repeat, 1, _MOST + 1)
+    _check.choice("rounding", rounding, ("systematic", "bernoulli"))
+    shares, bad, count = _shares(embeddings, quality, clusters, alpha, options)
+    amounts, limit, plain = _budget_of_costs(budget, shares.size, options)
+
+    def core(task: Task) -> Picks:
+        own = task.of(shares) / tau
+        weights = np.maximum(np.exp(own - own.max()), TINIEST)
+        if amounts is None:
+            total: int | None = task.budget
+            exact = filled(weights, np.full(own.size, float(cap)), float(task.budget))
+        else:
+            total, exact = None, _spent(weights, amounts[task.rows], cap, limit)
+        if rounding == "systematic":
+            start = _rng.uniform(_rng.subkey(task.key, 1))
+            counts = rounded(exact, shuffled(task.keys, task.key), start, total)
+        else:
+            points = ((task.keys ^ task.key) >> np.uint64(11)) * 2.0**-53
+            counts = np.floor(exact + points).astype(np.int64)
+        info = {"clusters": count, "uses": int(counts.sum())}
+        if amounts is not None:
+            info["cost"] = int((counts * amounts[task.rows]).sum())
+        places = np.flatnonzero(counts)
+        uses = counts[places].astype(np.float64)
+        return Picks(places, uses, info=info, merge={"uses": operator.add})
+
+    found = select(
+        "samplemix", shares.size, budget if amounts is None else 1, plain, core, bad=bad,
+        scores=shares, repeats=cap,
+        arguments={"quality": quality, "clusters": clusters, "alpha": alpha, "tau": tau,
+                   "max_repeat": max_repeat, "rounding": rounding, "costs": options.get("costs")},
+    )  # fmt: skip
+    found.arguments["budget"] = describe(budget)
+    return found
+
+
+def _shares(
+    embeddings: ArrayLike,
+    quality: AnyScores,
+    clusters: GivenClusters,
+    alpha: float,
+    options: Options,
+) -> tuple[Floats, NDArray[np.bool_] | None, int]:
+    """Return alpha diversity + (1 - alpha) quality (N,), which rows are bad, and K."""
+    rows, bad = embeddings_of("embeddings", embeddings, options)
+    values, worse = scores_of("quality", quality, options, "keep")
+    _check.same_length("quality", values, "embeddings", len(rows))
+    labels, distances, centers = clusters_of(rows, bad, clusters, options, spherical=False)
+    bad = either(bad, worse)
+    good = np.ones(len(rows), np.bool_) if bad is None else ~bad
+    shares = np.zeros(len(rows))
+    diversity = _diversity(labels[good], distances[good], centers)
+    shares[good] = alpha * _unit(diversity) + (1.0 - alpha) * _unit(values[good])
+    return shares, bad, len(centers)
+
+
+def _budget_of_costs(
+    budget: float, size: int, options: Options
+) -> tuple[Indices | None, int, Options]:
+    """Return what rows cost, the budget in that unit, and the other options; None without costs."""
+    costs = options.get("costs")
+    if costs is None:
+        return None, 0, options
+    if options.get("groups") is not None:
+        raise ValueError("costs must be left out with groups, but for quota, got both")
+    amounts = costs_of(costs, size)
+    plain: Options = {k: v for k, v in options.items() if k != "costs"}  # type: ignore[assignment]
+    return amounts, limit_of(budget, int(amounts.sum())), plain
+
+
+def _spent(weights: Floats, costs: Indices, cap: int, limit: int) -> Floats:
+    """Return uses in proportion to weights, under the cap, that cost the limit together."""
+    most = cap * int(costs.sum())
+    if limit > most:
+        raise ValueError(
+            f"budget must be at most {most}, what all rows cost at {cap} uses each, got {limit}"
+        )
+    wide = costs.astype(np.float64)
+    amounts = filled(weights * wide, cap * wide, float(limit))
+    return np.divide(amounts, wide, out=np.zeros(wide.size), where=costs > 0)
+
+
+def _diversity(labels: Indices, distances: Floats, centers: NDArray[np.float32]) -> Floats:
+    """Return compactness times separation of each row's cluster, not below the 5th percentile."""
+    count = len(centers)
+    sizes = np.bincount(labels, minlength=count)
+    compact = np.bincount(labels, distances, count) / np.maximum(sizes, 1)
+    found: Floats = (compact * _separation(centers))[labels]
+    return np.maximum(found, np.percentile(found, _LOW)) if found.size else found
+
+
+def _separation(centers: NDArray[np.float32]) -> Floats:
+    """Return the mean distance of each center to the others: (K, D) -> (K,), 1 for one alone."""
+    count = len(centers)
+    if count == 1:
+        return np.ones(1)
+    wide = centers.astype(np.float64)
+    wide -= wide.mean(axis=0)
+    squares = np.einsum("kd,kd->k", wide, wide)
+    total = np.empty(count)
+    step = max(1, _BLOCK // count)
+    for start in range(0, count, step):
+        at = slice(start, start + step)
+        gaps = squares[at, None] + squares - 2.0 * (wide[at] @ wide.T)
+        gaps[np.arange(len(gaps)), np.arange(start, start + len(gaps))] = 0.0
+        total[at] = np.sqrt(np.maximum(gaps, 0.0)).sum(axis=1)
+    return total / (count - 1)
+
+
+def _unit(values: Floats) -> Floats:
+    """Return values scaled to [0, 1]; 0.5 where they are equal."""
+    if values.size == 0 or values.min() == values.max():
+        return np.full(values.size, 0.5)
+    low, high = float(values.min()), float(values.max())
+    return (values / 2 - low / 2) / (high / 2 - low / 2)  # halves: no overflow
