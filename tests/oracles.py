@@ -523,3 +523,18 @@ def semdedup_by_pairs(rows, order, threshold, rule):
             first.setdefault(component[row], row)
         return set(first.values())
     return set(kept)
+
+
+# ---------------------------------------------------------------------- kernels/_warm.py
+
+
+def nearest_listed_by_sorting(work, centers, lists, labels):
+    """(center, squared distance) of each row: its own center, then those of its list, sorted."""
+    found = []
+    for row, listed, label in zip(work, lists.tolist(), labels.tolist(), strict=True):
+        ranked = [
+            (math.fsum((row - centers[k]) ** 2), at, k) for at, k in enumerate([label, *listed])
+        ]
+        square, _, nearest = min(ranked)
+        found.append((nearest, square))
+    return found
