@@ -28,8 +28,8 @@ _QUERIES = 2**15  # rows compared with all centers at a time
 
 def lloyd(
     work: Scores, first: Scores, order: Indices, n_iter: int, *, spherical: bool, width: int = WIDTH
-) -> tuple[Scores, dict[str, int]]:
-    """Assign and average `n_iter` times from the centers `first`, (n, D), (K, D) -> (K, D).
+) -> tuple[Scores, Indices, dict[str, int]]:
+    """Assign and average `n_iter` times from the centers `first`, (n, D), (K, D) -> (K, D), (n,).
 
     Iterations 0, 1, 11, 21, ... compare all rows with all centers.
 
@@ -37,8 +37,9 @@ def lloyd(
     order     : int64 (n,), all rows; of equally far ones those that come first fill empty clusters
     spherical : centers are made of length 1; one whose rows cancel stays where it was
 
-    -> centers, and counts: "exact" iterations, rows that "filled" empty clusters, rows "changed" in
-    the last iteration. A cluster may be empty at the end if fewer rows than K are distinct.
+    -> centers, the clusters of which they are the means, and counts: "exact" iterations, rows that
+    "filled" empty clusters, rows "changed" in the last iteration. Clusters may be empty at the end
+    if fewer rows than K are distinct; their centers stay where they were.
     """
     n, n_clusters = len(work), len(first)
     centers = np.array(first, np.float32, order="C")
@@ -65,7 +66,7 @@ def lloyd(
         moved[labels[changed]] = True
         moved[before[changed][before[changed] >= 0]] = True
         _average(centers, sums, labels, moved, spherical)
-    return centers, counts
+    return centers, labels, counts
 
 
 def _search(

@@ -48,10 +48,13 @@ SHAPES = [  # n, d, k, width, spherical
 def test_against_the_twin(n, d, k, width, spherical, n_iter):
     rows = rows_of(n, d, seed=n, spherical=spherical)
     order = order_of(rows)
-    found, counts = lloyd(rows, rows[order[:k]], order, n_iter, spherical=spherical, width=width)
-    expected, _ = lloyd_on_lists(rows, rows[order[:k]], order, n_iter, width, spherical)
+    found, labels, counts = lloyd(
+        rows, rows[order[:k]], order, n_iter, spherical=spherical, width=width
+    )
+    expected, clusters = lloyd_on_lists(rows, rows[order[:k]], order, n_iter, width, spherical)
     np.testing.assert_allclose(found, expected, atol=2e-6)
-    assert found.dtype == np.float32
+    assert labels.tolist() == clusters
+    assert (found.dtype, labels.dtype) == (np.float32, np.int64)
     assert counts["exact"] == {1: 1, 2: 2, 3: 2, 14: 3}[n_iter]
 
 
@@ -59,7 +62,7 @@ def test_against_the_twin(n, d, k, width, spherical, n_iter):
 def test_with_every_center_listed_it_is_exact(spherical):
     rows = rows_of(300, 6, spherical=spherical)
     first = rows[order_of(rows)[:20]]
-    found, counts = lloyd(rows, first, order_of(rows), 9, spherical=spherical, width=99)
+    found, _, counts = lloyd(rows, first, order_of(rows), 9, spherical=spherical, width=99)
     expected, _, _ = exact_lloyd(rows, first, 9, spherical)
     np.testing.assert_allclose(found, expected, atol=2e-6)
     assert counts["filled"] == 0
@@ -68,7 +71,7 @@ def test_with_every_center_listed_it_is_exact(spherical):
 def test_short_lists_lose_little():
     rows = rows_of(500, 6)
     first = rows[order_of(rows)[:60]]
-    found, _ = lloyd(rows, first, order_of(rows), 8, spherical=False, width=6)
+    found, _, _ = lloyd(rows, first, order_of(rows), 8, spherical=False, width=6)
     expected, _, _ = exact_lloyd(rows, first, 8)
     assert objective(rows, found) < 1.01 * objective(rows, expected)
 
@@ -84,7 +87,7 @@ def test_the_objective_falls_from_one_iteration_to_the_next():
 def test_the_farthest_rows_fill_empty_clusters():
     rows = np.array([[0], [1], [2], [3], [10], [-16]], np.float32) / 16
     first = np.array([[0.1], [5], [6]], np.float32)
-    found, counts = lloyd(rows, first, np.arange(6), 1, spherical=False)
+    found, _, counts = lloyd(rows, first, np.arange(6), 1, spherical=False)
     np.testing.assert_allclose(found * 16, [[1.5], [-16], [10]])
     assert counts == {"exact": 1, "filled": 2, "changed": 6}
 
@@ -93,7 +96,7 @@ def test_equally_far_rows_fill_in_the_order_given():
     rows = np.array([[-1], [1], [0], [0]], np.float32)
     first = np.array([[0], [7]], np.float32)
     for order in ([0, 1, 2, 3], [3, 1, 2, 0]):
-        found, _ = lloyd(rows, first, np.array(order), 1, spherical=False)
+        found, _, _ = lloyd(rows, first, np.array(order), 1, spherical=False)
         assert found[1] == rows[min(0, 1, key=order.index)]
 
 
@@ -101,7 +104,7 @@ def test_equally_far_rows_fill_in_the_order_given():
 def test_copies_and_fewer_distinct_rows_than_clusters(spherical):
     few = rows_of(5, 3, spherical=spherical)
     rows = np.repeat(few, 40, axis=0)
-    found, counts = lloyd(rows, rows[::25], order_of(rows), 12, spherical=spherical)
+    found, _, counts = lloyd(rows, rows[::25], order_of(rows), 12, spherical=spherical)
     assert np.isfinite(found).all()
     assert objective(rows, found) < 1e-10
     assert counts["changed"] == 0
@@ -109,7 +112,7 @@ def test_copies_and_fewer_distinct_rows_than_clusters(spherical):
 
 def test_as_many_clusters_as_rows():
     rows = rows_of(70, 3)
-    found, counts = lloyd(rows, rows.copy(), order_of(rows), 12, spherical=False)
+    found, _, counts = lloyd(rows, rows.copy(), order_of(rows), 12, spherical=False)
     np.testing.assert_array_equal(found, rows)
     assert counts["filled"] == 0
 
@@ -117,7 +120,7 @@ def test_as_many_clusters_as_rows():
 def test_a_center_whose_directions_cancel_stays():
     rows = np.array([[1, 0], [-1, 0]], np.float32)
     first = np.array([[0, 1]], np.float32)
-    found, _ = lloyd(rows, first, np.arange(2), 3, spherical=True)
+    found, _, _ = lloyd(rows, first, np.arange(2), 3, spherical=True)
     assert found.tolist() == [[0, 1]]
 
 
@@ -128,5 +131,6 @@ def test_the_same_again_and_nothing_is_written_to():
         array.setflags(write=False)
     one, two = (lloyd(rows, first, order, 5, spherical=False) for _ in range(2))
     assert np.array_equal(one[0], two[0])
-    assert one[1] == two[1]
+    assert np.array_equal(one[1], two[1])
+    assert one[2] == two[2]
     assert np.array_equal(first, rows[:40])
