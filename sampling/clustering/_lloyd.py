@@ -19,11 +19,21 @@ from ..kernels._warm import nearest_listed
 from ..types import Floats, Indices, Scores
 from ._assign import BLOCK, unit
 
-__all__ = ["lloyd"]
+__all__ = ["lloyd", "pays"]
 
 WIDTH = 16  # centers listed for a row
 _EVERY = 10  # iterations after which the lists are made anew
 _QUERIES = 2**15  # rows compared with all centers at a time
+
+
+def pays(n_clusters: int, dimensions: int, n_iter: int) -> bool:
+    """Whether lists are faster than comparing all rows with all centers each time.
+
+    faiss against ours, 50,000 rows, 10 iterations, one thread: 0.5x at K = 2,000 and D = 8, where
+    faiss needs no product of matrices; 0.6x at 1,000 and 16; 1.3x at 5,000 and 16, and at 500 and
+    64; 1.4x at 1,000 and 32; 4x at 5,000 and 64.
+    """
+    return n_iter > 3 and n_clusters >= 1000 and n_clusters * dimensions >= 50_000
 
 
 def lloyd(

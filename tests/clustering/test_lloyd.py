@@ -6,7 +6,7 @@ import pytest
 from oracle_kmeans import all_squares, lloyd_on_lists
 from oracle_kmeans import lloyd as exact_lloyd
 
-from sampling.clustering._lloyd import lloyd
+from sampling.clustering._lloyd import lloyd, pays
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -134,3 +134,11 @@ def test_the_same_again_and_nothing_is_written_to():
     assert np.array_equal(one[1], two[1])
     assert one[2] == two[2]
     assert np.array_equal(first, rows[:40])
+
+
+def test_when_lists_pay():
+    assert pays(1_000, 64, 10)
+    assert pays(10_000, 384, 24)
+    assert not pays(2_000, 8, 10)
+    assert not pays(256, 384, 24)
+    assert not pays(10_000, 384, 3)
