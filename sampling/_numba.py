@@ -26,3 +26,15 @@ def kernel(function: F) -> F:
     """Compile a serial kernel: arrays and scalars in, an `out` array filled, nothing checked."""
     compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return cast(F, compiled)
+
+
+def summing_kernel(function: F) -> F:
+    """Compile a serial kernel whose float sums may be taken in any order, as those of BLAS are.
+
+    NaN, infinity and the sign of zero are kept. The last digit may differ between processors.
+    """
+    flags = {"reassoc", "contract"}
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=flags)(
+        function
+    )
+    return cast(F, compiled)

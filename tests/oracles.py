@@ -555,3 +555,18 @@ def sums_by_numpy(rows, lengths, labels, count):
         if length:
             out[label] += row.astype(np.float64) / length
     return out
+
+
+# ---------------------------------------------------------------------- kernels/_warm.py
+
+
+def nearest_listed_by_sorting(work, centers, lists, labels):
+    """(center, squared distance) of each row: its own center, then those of its list, sorted."""
+    found = []
+    for row, listed, label in zip(work, lists.tolist(), labels.tolist(), strict=True):
+        ranked = [
+            (math.fsum((row - centers[k]) ** 2), at, k) for at, k in enumerate([label, *listed])
+        ]
+        square, _, nearest = min(ranked)
+        found.append((nearest, square))
+    return found

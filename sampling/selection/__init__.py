@@ -25,7 +25,7 @@ from ._moderate import moderate
 from ._options import Options as Options
 from ._order import spatial_order
 from ._perplexity import perplexity
-from ._plan import Plan, Stage
+from ._plan import Plan
 from ._preference_gap import preference_gap
 from ._propagate import propagate
 from ._prototypes import prototypes
@@ -37,6 +37,7 @@ from ._repeats import UniMax, repeat_counts, unimax
 from ._rethreshold import at_threshold
 from ._samplemix import samplemix
 from ._semdedup import semdedup
+from ._stage import Stage
 from ._strata import ccs, stratified
 from ._surrogate import surrogate
 from ._task import Picks, Task, select

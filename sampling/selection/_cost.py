@@ -109,7 +109,8 @@ def estimate(
                 second, are from runs of each method at two sizes (30,000 and 200,000 rows of 32
                 numbers; 4,000 and 16,000 for greedy ones) on a busy machine of two cores. Seconds
                 of processor were half to three times the estimate, but for `herding` on threads
-                that others held up. Other machines and shapes add their own factor. The peak of numpy's memory was below the estimate in every run.
+                that others held up. Other machines and shapes add their own factor. The peak of
+                numpy's memory was below the estimate in every run.
 
     Examples
     --------

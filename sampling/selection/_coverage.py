@@ -2,9 +2,15 @@
 
 A gain sums max(0, similarity - current), where current is a row's similarity to its pick. It only
 grows, and a pair below it never counts again. So after a few picks, which take products of all
-pairs in blocks, the pairs that still count are few enough to be kept, and the rest is done on them.
+pairs, the pairs that still count are few enough to be kept, and the rest is done on them. All pairs
+are computed once if there is memory for them, and in blocks each time if not.
+
+The products are few and large. BLAS shares each among its threads and waits for the last; where
+other processes keep the cores busy that costs a time slice of the system, 10 to 50 ms, even if the
+product takes 1 ms.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +23,7 @@ from ..types import Floats, Indices, Scores
 
 __all__ = ["Coverage", "pick_all", "pick_among_samples", "pick_on_graph"]
 
-_ROWS, _COLUMNS = 256, 4096  # of a block: 4 MiB
+_ROWS, _COLUMNS = 1024, 4096  # of a block: 16 MiB
 _DENSE = 0.125  # the part of all pairs up to which a list is faster than blocks
 _PROBES = 256
 
@@ -37,6 +43,7 @@ class Coverage:
     scale: float
     picks: Indices = field(init=False)
     current: Scores = field(init=False)  # (size,)
+    kept: Scores | None = None  # (size, size), all similarities
     no_gain: int = 0
 
     def __post_init__(self) -> None:
@@ -55,8 +62,26 @@ class Coverage:
         for row in range(self.size, len(self.work)):
             np.maximum(self.current, self.similar(row), out=self.current)
 
-    def block(self, rows: NDArray[np.int64] | slice, columns: NDArray[np.int64] | slice) -> Scores:
-        """Return the similarities of rows to columns (b, w)."""
+    def keep(self) -> None:
+        """Compute all similarities once and for all."""
+        every = slice(0, self.size)
+        self.kept = self.product(every, every)
+
+    def columns(self) -> Iterator[slice]:
+        """Cut the columns into those of blocks; kept ones are read as they lie."""
+        step = _COLUMNS if self.kept is None else self.size
+        for first in range(0, self.size, step):
+            yield slice(first, min(first + step, self.size))
+
+    def block(self, rows: Indices | slice, columns: slice) -> Scores:
+        """Return the similarities (b, w) of rows to columns."""
+        if self.kept is None:
+            return self.product(rows, columns)
+        values: Scores = self.kept[rows, columns]
+        return values
+
+    def product(self, rows: Indices | slice, columns: Indices | slice) -> Scores:
+        """Compute what `block` returns."""
         left, right = self.work[rows], self.work[columns]
         values: Scores = left @ right.T
         if not self.cosine:
@@ -65,8 +90,10 @@ class Coverage:
 
     def similar(self, place: int) -> Scores:
         """Return the similarities of one row to all that may be picked (size,)."""
-        values = self.block(slice(place, place + 1), slice(0, self.size))
-        return values.ravel()
+        rows = slice(place, place + 1)
+        if place >= self.size or self.kept is None:
+            return self.product(rows, slice(0, self.size)).ravel()
+        return self.kept[rows].ravel()
 
     @property
     def objective(self) -> float:
@@ -79,16 +106,18 @@ class Coverage:
 
 
 def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
-    """Make all picks, on blocks and, if `lazy`, on a list of pairs as soon as they fit."""
+    """Make all picks, on all pairs and, if `lazy`, on a list of some as soon as they fit."""
     cover.cover_before()
-    room = max(0, max_memory - cover.work.nbytes - 64 * cover.size - 2**25) // 8
-    room = min(room, int(1.1 * _DENSE * cover.size**2) + 2 * cover.size) if lazy else 0
+    memory = max(0, max_memory - cover.work.nbytes - 64 * cover.size - 3 * 2**24)
+    room = min(memory // 8, int(1.1 * _DENSE * cover.size**2) + 2 * cover.size) if lazy else 0
+    if 4 * cover.size**2 + 8 * room <= memory:
+        cover.keep()
     open_ = np.ones(cover.size, np.bool_)
-    every = slice(0, cover.size)
+    every = np.arange(cover.size)
     if cover.cosine and cover.size == len(cover.work):  # nothing is covered: sums of products
         gains = cover.work @ cover.work.sum(axis=0, dtype=np.float64) + cover.zero * cover.size
     else:
-        gains = _gains(cover, every, np.arange(cover.size), None, cover.current)
+        gains = _gains(cover, every, None, cover.current)
     drift = 0.0  # of gains that were brought up to date by differences
     for count in range(cover.count):
         if count and room and _few(cover, open_, room):
@@ -98,7 +127,7 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
                 return
         pick = int(np.where(open_, gains, -np.inf).argmax())
         if gains[pick] <= drift:
-            gains = _gains(cover, every, np.arange(cover.size), None, cover.current)
+            gains = _gains(cover, every, None, cover.current)
             drift, pick = 0.0, int(np.where(open_, gains, -np.inf).argmax())
         if gains[pick] <= 0.0:
             left = np.flatnonzero(open_)[: cover.count - count]
@@ -112,27 +141,25 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
         if count + 1 == cover.count:
             return
         if 2 * better.size > cover.size:
-            gains, drift = _gains(cover, every, np.arange(cover.size), None, cover.current), 0.0
+            gains, drift = _gains(cover, every, None, cover.current), 0.0
         else:
-            gains += _gains(cover, every, better, old, new)
+            gains += _gains(cover, better, old, new)
             drift += float(SAME) * better.size
 
 
-def _gains(
-    cover: Coverage, columns: slice, rows: Indices, old: Scores | None, new: Scores
-) -> Floats:
+def _gains(cover: Coverage, rows: Indices, old: Scores | None, new: Scores) -> Floats:
     """Return by how much the gain of each column changes as rows (r,) go from `old` to `new`.
 
     Without `old`: the gain itself, of these rows.
     """
     before = np.full(rows.size, np.inf, np.float32) if old is None else old
-    gains = np.zeros(columns.stop - columns.start)
+    gains = np.zeros(cover.size)
     for start in range(0, rows.size, _ROWS):
-        part = slice(start, start + _ROWS)
-        for first in range(columns.start, columns.stop, _COLUMNS):
-            some = slice(first, min(first + _COLUMNS, columns.stop))
-            to = slice(some.start - columns.start, some.stop - columns.start)
-            change_gains(cover.block(rows[part], some), before[part], new[part], gains[to])
+        part = slice(start, min(start + _ROWS, rows.size))
+        some = part if rows.size == cover.size else rows[part]
+        for columns in cover.columns():
+            values = cover.block(some, columns)
+            change_gains(values, before[part], new[part], gains[columns])
     return gains
 
 
@@ -140,8 +167,7 @@ def _few(cover: Coverage, open_: NDArray[np.bool_], room: int) -> bool:
     """Whether the pairs that can still gain seem to fit into `room`."""
     probes = np.unique(np.linspace(0, cover.size - 1, _PROBES).astype(np.int64))
     found = 0
-    for first in range(0, cover.size, _COLUMNS):
-        some = slice(first, min(first + _COLUMNS, cover.size))
+    for some in cover.columns():
         above = cover.block(probes, some) - cover.current[probes, None] > SAME
         found += int(np.count_nonzero(above[:, open_[some]]))
     return 1.05 * found / probes.size * cover.size + cover.size <= room
@@ -155,7 +181,7 @@ def _pairs(cover: Coverage, open_: NDArray[np.bool_], room: int) -> Pairs | None
     rows, similarities = np.empty(room, np.int32), np.empty(room, np.float32)
     starts, lengths = np.zeros(cover.size, np.int64), np.zeros(cover.size, np.int64)
     places = np.flatnonzero(open_)
-    step = max(1, 2**20 // cover.size)
+    step = max(1, 2**22 // cover.size)
     begin = 0
     for first in range(0, places.size, step):
         some = places[first : first + step]
@@ -202,7 +228,7 @@ def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
         never = np.full(_COLUMNS, np.inf, np.float32)
         for first in range(0, cover.size, _COLUMNS):
             part = rows[first : first + _COLUMNS]
-            values = cover.block(part, tried)
+            values = cover.product(part, tried)
             change_gains(values, never[: part.size], cover.current[part], gains)
         pick = int(tried[gains.argmax()])
         cover.no_gain += bool(gains.max() <= SAME)

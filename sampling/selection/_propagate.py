@@ -4,6 +4,8 @@ Learning a weight for each row is dear; learning them for a core set is not. Nei
 set, of the same class, then vote on the weight of every other row.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -106,14 +108,14 @@ def _voted(
     core = np.asarray(rows[known], np.float64)
     middle = core.mean(axis=0)  # taken off, so that products lose few digits
     core -= middle
-    halves = 0.5 * np.einsum("md,md->m", core, core)
     count = min(wanted, known.size)
+    nearest = _search(core, min(count + SPARE, known.size))
     out = np.empty(members.size)
     step = max(1, BLOCK // max(known.size, rows.shape[1]))
     for start in range(0, members.size, step):
         at = slice(start, start + step)
         block = np.asarray(rows[members[at]], np.float64) - middle
-        near = _nearest(halves - block @ core.T, min(count + SPARE, known.size))
+        near = nearest(block)
         squares = np.empty(near.shape)
         for place, column in enumerate(near.T):  # once more, exactly: copies are at distance 0
             gaps = block - core[column]
@@ -126,11 +128,14 @@ def _voted(
     return out
 
 
-def _nearest(distances: Floats, count: int) -> Indices:
-    """Return the places of the `count` lowest of each row, by place: (n, m) -> (n, count)."""
-    if count == distances.shape[1]:
-        return np.broadcast_to(np.arange(count), distances.shape)
-    return np.sort(np.argpartition(distances, count - 1, axis=1)[:, :count], axis=1)
+def _search(core: Floats, count: int) -> Callable[[Floats], Indices]:
+    """Return what finds the places of the `count` nearest core rows, by place: (b, D) -> (b, c)."""
+    if count == len(core):
+        return lambda block: np.broadcast_to(np.arange(count), (len(block), count))
+    from sklearn.neighbors import NearestNeighbors  # late: half a second, for this function alone
+
+    index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(core)
+    return lambda block: np.sort(index.kneighbors(block, return_distance=False), axis=1)
 
 
 def _votes(squares: Floats) -> Floats:

@@ -27,9 +27,10 @@ from ..io import (
 )
 from ..types import Indices, Selection
 from ._from_table import select_from
-from ._plan import Plan, Stage, stage_named
+from ._plan import Plan
 from ._registry import takes
 from ._shared import Shared, SharedClusters, SharedNeighbours
+from ._stage import Stage, stage_named
 
 __all__ = ["lifted", "run_plan"]
 

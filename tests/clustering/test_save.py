@@ -23,7 +23,7 @@ def test_what_is_saved_is_loaded(tmp_path, spherical):
         assert getattr(old, "dtype", None) == getattr(new, "dtype", None)
         assert getattr(new, "flags", np.zeros(1).flags).c_contiguous
     rows = pq.read_table(tmp_path / "clusters.parquet")
-    assert rows.column_names == ["label", "distance"]
+    assert rows.column_names == ["label", "distance", "second"]
     assert rows["label"].to_pylist() == found.labels.tolist()
     one, two = (cluster_uniform(ROWS, 9, clusters=each) for each in (found, again))
     assert np.array_equal(one.indices, two.indices)

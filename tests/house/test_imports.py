@@ -172,7 +172,7 @@ def test_torch_distributed_is_asked_in_one_place():
 def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     """An import that setup.cfg does not promise would fail at the user's."""
     promised = {"numpy", "numba", "torch", "faiss", "sklearn", "scipy", "tqdm", "typer", "rich"}
-    promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl"}
+    promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl", "tomli"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
     extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak"}
     allowed = promised | extras | set(sys.stdlib_module_names)

@@ -39,12 +39,12 @@ def tree_of(path):
 
 
 def kernels_of(path):
-    """The functions with the `@kernel` decorator, by name."""
+    """The functions with a decorator of `_numba`, by name."""
     return {
         node.name: node
         for node in tree_of(path).body
         if isinstance(node, ast.FunctionDef)
-        and any(ast.unparse(each) == "kernel" for each in node.decorator_list)
+        and any(ast.unparse(each) in {"kernel", "summing_kernel"} for each in node.decorator_list)
     }
 
 

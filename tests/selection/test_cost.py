@@ -140,7 +140,7 @@ def test_a_selection_says_what_was_estimated_and_a_limit_refuses(name):
 
 def test_nothing_is_done_before_a_refusal():
     bad = np.full((50, 4), np.nan)
-    with pytest.raises(ValueError, match=r"for N=50, D=4, and 64 MiB\), got 1 KiB; .*fewer rows"):
+    with pytest.raises(ValueError, match=r"for N=50, R=512, and 64 MiB\), got 1 KiB; .*fewer rows"):
         cluster_uniform(bad, 5, max_memory=1024)
     with pytest.raises(ValueError, match="embeddings must be finite"):
         cluster_uniform(bad, 5, max_memory="1GiB")

@@ -18,7 +18,7 @@ def covered(rows, picks, metric):
 
 @EITHER
 @pytest.mark.parametrize("optimizer", ["lazy", "naive"])
-@pytest.mark.parametrize("max_memory", [2**30, 1])
+@pytest.mark.parametrize("max_memory", [2**30, 3 * 2**24 + 2**19, 1])  # all pairs, a list, blocks
 def test_the_picks_of_the_definition(metric, optimizer, max_memory):
     found = facility_location(ROWS, 60, metric=metric, optimizer=optimizer, max_memory=max_memory)
     matrix = oracles.similarity(ROWS, metric)

@@ -1,0 +1,62 @@
+"""Kernels of k-means that remembers: rows compared with the few centers that were near before.
+
+Callers: clustering/_lloyd.py.
+
+Contract, the same for every kernel in this file
+    Checked   Rows and centers are finite; labels and lists hold centers in [0, K).
+    Sizes     N = rows, D = dimensions, K = centers, m = centers listed for a row.
+    Types     Rows, centers and squares float32; labels int64, lists int32.
+    Random    None: on a tie a row stays where it is.
+    Memory    The caller allocates.
+    Threads   Serial. A sum over D is taken in any order.
+
+kernel         reads                                      writes          oracle (tests/oracles.py)
+nearest_listed work, centers, moved (K,), lists (N, m)    labels, squares nearest_listed_by_sorting
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._numba import summing_kernel
+
+
+@summing_kernel
+def nearest_listed(
+    work: NDArray[np.float32],
+    centers: NDArray[np.float32],
+    moved: NDArray[np.bool_],
+    lists: NDArray[np.int32],
+    labels: NDArray[np.int64],
+    squares: NDArray[np.float32],
+) -> None:
+    """Give each row the nearest of its center and those listed for it. O(N m D), or O(N m).
+
+    work    : float32 (N, D)
+    centers : float32 (K, D)
+    moved   : bool (K,)       whether a center is elsewhere than in the last call with these lists
+    lists   : int32 (N, m)    centers that may have become the nearest
+    labels  : int64 (N,)      the center of each row; replaced
+    squares : float32 (N,)    squared distance to it, as of the last call; replaced
+
+    From differences, not products: no digits are lost where a cluster is small and far away.
+    A center that did not move cannot have become nearer than the own one that did not either.
+    """
+    for i in range(work.shape[0]):
+        label, square = labels[i], squares[i]
+        stays = not moved[label]
+        if not stays:
+            square = np.float32(0.0)
+            for d in range(work.shape[1]):
+                gap = work[i, d] - centers[label, d]
+                square += gap * gap
+        for j in range(lists.shape[1]):
+            other = lists[i, j]
+            if other == labels[i] or (stays and not moved[other]):
+                continue
+            found = np.float32(0.0)
+            for d in range(work.shape[1]):
+                gap = work[i, d] - centers[other, d]
+                found += gap * gap
+            if found < square:
+                label, square = np.int64(other), found
+        labels[i], squares[i] = label, square

@@ -1,0 +1,111 @@
+"""One stage of a plan, as data."""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import _check
+from ._options import Options
+from ._registry import METHODS
+
+__all__ = ["Stage", "stage_named"]
+
+_COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One selector of a plan, or a filter.
+
+    Parameters
+    ----------
+    method : str
+        One of `methods()`, or "filter".
+    budget : int or float, optional
+        A fraction is one of the rows that reach the stage.
+    name : str, optional
+        What the manifest and the rules call it; the method by default.
+    columns : mapping of str to str, optional
+        Argument of the method -> column of the table.
+    where : sequence of (column, operator, value), optional
+        For "filter": all of them must hold. Operators are those of pyarrow's filters: "==", "!=",
+        "<", "<=", ">", ">=", "in", "not in".
+    settings : mapping, optional
+        Other arguments of the method.
+
+    Examples
+    --------
+    >>> Stage("semdedup", columns={"quality": "score"}, settings={"threshold": 0.95}).name
+    'semdedup'
+    """
+
+    method: str
+    budget: float | None = None
+    name: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    where: Sequence[Sequence[Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.method)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse what can be known to fail before any work.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns of the table.
+
+        Raises
+        ------
+        ValueError
+            If there is no such method, argument or column.
+        """
+        for column in (*self.columns.values(), *(each[0] for each in self.where)):
+            if column not in names:
+                raise ValueError(
+                    f"column must be one of {list(names)}, got {column!r}"
+                    f"{_check.closest(column, names)}"
+                )
+        if self.method == "filter":
+            self._check_filter()
+        else:
+            self._check_method()
+
+    def _check_filter(self) -> None:
+        if not self.where or self.columns or self.settings or self.budget is not None:
+            raise ValueError("where must be given for a filter, and nothing else")
+        for each in self.where:
+            if len(each) != 3:
+                raise ValueError(f"where must hold [column, operator, value], got {each}")
+
+    def _check_method(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(
+                f"method must be filter or one of {', '.join(sorted(METHODS))}, got "
+                f"{self.method!r}{_check.closest(self.method, METHODS)}"
+            )
+        if self.where:
+            raise ValueError(f"where must be given for a filter only, got it for {self.method}")
+        known = [*inspect.signature(METHODS[self.method].function).parameters]
+        allowed = {*known, *Options.__annotations__} - {"options", "budget"}
+        for name in (*self.columns, *self.settings):
+            if name not in allowed:
+                raise ValueError(
+                    f"{self.method} has no argument {name!r}, only {', '.join(sorted(allowed))}"
+                    f"{_check.closest(name, allowed)}"
+                )
+            if name in self.settings and name in _COLUMN_ONLY:
+                raise ValueError(f"{name} must be a column: put it under columns")
+
+
+@contextmanager
+def stage_named(number: int, stage: Stage) -> Iterator[None]:
+    """Say in an error which stage it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"stage {number} ({stage.name}): {error}") from error
