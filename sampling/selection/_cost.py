@@ -156,7 +156,7 @@ def evaluate(
         "M": _rows(size, None if settings.get("costs") is not None else budget),
         "K": clusters,
         "I": passes,
-        "k": min(settings.get("num_neighbours") or 1, size),
+        "k": min(_listed(settings.get("num_neighbours")), size),
         "S": settings.get("max_iter") or 1,
         "P": 0,
         "R": 0,
@@ -206,6 +206,11 @@ def _clusters(entry: "Method", size: int, given: object) -> tuple[int, int]:
     if isinstance(given, int | np.integer):
         return max(1, min(int(given), size)), _PASSES
     return len(given.centers) if hasattr(given, "centers") else 1, 0
+
+
+def _listed(given: Any) -> int:  # noqa: ANN401  # a number, a graph, or nothing
+    """Return k."""
+    return given.indices.shape[1] if hasattr(given, "indices") else (given or 1)
 
 
 def of_call(

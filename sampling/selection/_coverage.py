@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _rng
-from ..clustering import neighbours
+from ..clustering import Neighbours
 from ..kernels._greedy import SAME, change_gains, gather_pairs, pick_gains, to_distances
 from ..types import Floats, Indices, Scores
 
@@ -242,10 +242,9 @@ def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
 # ------------------------------------------------------------------ a graph
 
 
-def pick_on_graph(cover: Coverage, num_neighbours: int) -> None:
+def pick_on_graph(cover: Coverage, graph: Neighbours) -> None:
     """Make all picks on the symmetrised graph of nearest neighbours."""
     n = len(cover.work)
-    graph = neighbours(cover.work, num_neighbours, metric="cosine" if cover.cosine else "euclidean")
     there = graph.indices >= 0
     if cover.cosine:
         values = 1.0 - 0.5 * graph.distances

@@ -5,10 +5,10 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check
-from ..clustering import neighbours
+from ..clustering import Neighbours
 from ..kernels._greedy import pick_messages
 from ..types import Direction, Floats, Indices, Selection
-from ._geometry import by_key, kept_before, work_rows
+from ._geometry import GivenNeighbours, by_key, graph_of, kept_before, work_rows
 from ._inputs import AnyScores, embeddings_of, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
@@ -28,7 +28,7 @@ def d2(
     budget: float,
     *,
     embeddings: ArrayLike,
-    num_neighbours: int = 10,
+    num_neighbours: GivenNeighbours = 10,
     gamma: float = 1.0,
     **options: Unpack[Options],
 ) -> Selection:
@@ -46,7 +46,8 @@ def d2(
         M as a count, or as a fraction in (0, 1] of N.
     embeddings : array of shape (N, D)
         Taken as float32; distances are Euclidean, in units of their median over the graph.
-    num_neighbours : int, default 10
+    num_neighbours : int or Neighbours, default 10
+        A graph that is there already must be of all rows, euclidean.
         k. With as many copies of a row as that, only some of them are held down by a pick.
     gamma : float, default 1.0
         A pick takes exp(-gamma d) of its value from a neighbour at distance d: 0 spreads the picks
@@ -81,7 +82,8 @@ def d2(
     >>> d2(scores, 2, embeddings=embeddings, num_neighbours=1, gamma=0.5).indices.tolist()[1]
     2
     """
-    num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
+    if not isinstance(num_neighbours, Neighbours):
+        num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
     gamma = _check.number("gamma", gamma, "[0, inf)")
     values, bad_score = scores_of("scores", scores, options, _meaning(scores))
     rows, bad_row = embeddings_of("embeddings", embeddings, options)
@@ -92,7 +94,9 @@ def d2(
         order = by_key(task)
         before = kept_before(task, bad, options.get("groups"))
         nodes = np.concatenate([task.rows[order], before])
-        start, near, pull = _graph(rows, _unit(values[nodes]), nodes, num_neighbours, gamma)
+        work, _ = work_rows(rows, nodes, cosine=False)
+        graph = graph_of(num_neighbours, work, nodes, len(rows), "euclidean")
+        start, near, pull = _messages(graph, _unit(values[nodes]), gamma)
         bounds = start.copy()
         heap = np.argsort(-start[: order.size], kind="stable")
         picks = np.empty(task.budget, np.int64)
@@ -106,12 +110,8 @@ def d2(
     )
 
 
-def _graph(
-    rows: NDArray[np.generic], own: Floats, nodes: Indices, count: int, gamma: float
-) -> tuple[Floats, Indices, Floats]:
+def _messages(graph: Neighbours, own: Floats, gamma: float) -> tuple[Floats, Indices, Floats]:
     """Return the values (n,) after the first messages, the neighbours (n, k), and their pulls."""
-    work, _ = work_rows(rows, nodes, cosine=False)
-    graph = neighbours(work, count)
     there = graph.indices >= 0
     gaps = graph.distances.astype(np.float64)
     unit = _middle(gaps[there])

@@ -9,10 +9,19 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check
+from ..clustering import Neighbours
 from ..types import Floats, Indices, Scores, Selection
 from ._cost import bytes_of
 from ._coverage import Coverage, pick_all, pick_among_samples, pick_on_graph
-from ._geometry import by_key, is_cosine, kept_before, tiles, work_rows
+from ._geometry import (
+    GivenNeighbours,
+    by_key,
+    graph_of,
+    is_cosine,
+    kept_before,
+    tiles,
+    work_rows,
+)
 from ._inputs import embeddings_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
@@ -34,7 +43,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     *,
     metric: str = "cosine",
     optimizer: str = "lazy",
-    num_neighbours: int | None = None,
+    num_neighbours: GivenNeighbours | None = None,
     epsilon: float = 0.01,
     **options: Unpack[Options],
 ) -> Selection:
@@ -56,7 +65,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
         "lazy" and "naive" make the same picks up to rounding; "naive" keeps the gain of every row
         up to date all along, and is slower. "stochastic" looks at N / M * log(1 / epsilon) random
         rows for each pick.
-    num_neighbours : int, optional
+    num_neighbours : int or Neighbours, optional
         Compare each row with its k nearest and those to which it is one of them; all others are of
         similarity 0. By default all pairs.
     epsilon : float in (0, 1), default 0.01
@@ -104,7 +113,8 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     epsilon = _check.number("epsilon", epsilon, "(0, 1)")
     max_memory = bytes_of(options.get("max_memory"), 2**30)
     if num_neighbours is not None:
-        num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
+        if not isinstance(num_neighbours, Neighbours):
+            num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
         if optimizer != "lazy":
             raise ValueError(
                 f"optimizer must be 'lazy' where num_neighbours is given, got {optimizer!r}"
@@ -119,7 +129,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
         work, scale = work_rows(rows, nodes, cosine=cosine)
         cover = Coverage(work, order.size, task.budget, cosine, scale)
         if num_neighbours is not None:
-            pick_on_graph(cover, num_neighbours)
+            pick_on_graph(cover, graph_of(num_neighbours, work, nodes, len(rows), metric, scale))
         elif optimizer == "stochastic":
             pick_among_samples(cover, math.log(1 / epsilon), task.key)
         else:

@@ -1,16 +1,27 @@
 """Rows as the methods by geometry see them: float32, about 1 in size, in an order of their own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from ..clustering import Neighbours, neighbours
 from ..types import Indices, Scores
 from ._task import Task
 
-__all__ = ["by_key", "is_cosine", "kept_before", "power", "rounding", "tiles", "work_rows"]
+__all__ = [
+    "by_key",
+    "graph_of",
+    "is_cosine",
+    "kept_before",
+    "power",
+    "rounding",
+    "tiles",
+    "work_rows",
+]
 
 _BLOCK = 2**18  # numbers of a block: 1 MiB of float32, which a core's cache holds
 
@@ -41,6 +52,32 @@ def kept_before(
     labels = np.asarray(groups)
     own: Indices = rows[labels[rows] == labels[task.rows[0]]]
     return own
+
+
+GivenNeighbours = Neighbours | int
+
+
+def graph_of(  # noqa: PLR0913  # rows as they are seen, and as they are named
+    given: GivenNeighbours,
+    work: Scores,
+    nodes: Indices,
+    size: int,
+    metric: str,
+    scale: float = 1.0,
+) -> Neighbours:
+    """Return the neighbour graph of some rows: made, or what is among them of a given one.
+
+    work  : (n, D), those rows as distances see them, multiplied by `scale`
+    nodes : int64 (n,), their numbers among all `size` rows, which a given graph must be of
+    """
+    if not isinstance(given, Neighbours):
+        return neighbours(work, given, metric=metric)
+    if len(given.indices) != size:
+        raise ValueError(f"num_neighbours must be of all {size} rows, got {len(given.indices)}")
+    if given.metric != metric:
+        raise ValueError(f"num_neighbours must have metric {metric!r}, got {given.metric!r}")
+    some = given.among(nodes)
+    return replace(some, distances=some.distances * np.float32(scale))
 
 
 def tiles(size: int, dimensions: int) -> Iterator[slice]:

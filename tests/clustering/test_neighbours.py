@@ -3,7 +3,7 @@ import numpy as np
 import oracle_geometry as oracles
 import pytest
 
-from sampling.clustering import neighbours
+from sampling.clustering import load_neighbours, neighbours, save_neighbours
 
 RANDOM = np.random.default_rng(8)
 ROWS = RANDOM.normal(size=(300, 6)).astype(np.float32)
@@ -74,3 +74,29 @@ def test_float16_and_what_is_refused():
     bad[7, 1] = np.nan
     with pytest.raises(ValueError, match="embeddings must be finite, got nan in row 7"):
         neighbours(bad, 2)
+
+
+def test_among_some_rows():
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    graph = neighbours(rows, 39)
+    some = np.random.default_rng(1).permutation(40)[:15]
+    part, anew = graph.among(some), neighbours(rows[some], 14)
+    assert np.array_equal(part.indices[:, :14], anew.indices)
+    assert np.array_equal(part.distances[:, :14], anew.distances)
+    assert (part.indices[:, 14:] == -1).all()
+    assert np.isinf(part.distances[:, 14:]).all()
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_graph_on_disk(tmp_path, metric):
+    graph = neighbours(np.random.default_rng(0).normal(size=(9, 3)), 12, metric=metric)
+    save_neighbours(graph, tmp_path / "graph.parquet")
+    again = load_neighbours(tmp_path / "graph.parquet")
+    assert np.array_equal(again.indices, graph.indices)
+    assert np.array_equal(again.distances, graph.distances)
+    assert again.metric == metric
+    (tmp_path / "graph.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="must be a whole Parquet file"):
+        load_neighbours(tmp_path / "graph.parquet")
+    with pytest.raises(FileNotFoundError, match="save_neighbours writes it"):
+        load_neighbours(tmp_path / "other.parquet")

@@ -7,8 +7,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sampling.clustering import kmeans
-from sampling.selection import Plan, Stage, _run, cluster_uniform, quota, semdedup, top
+from sampling.clustering import kmeans, neighbours
+from sampling.selection import (
+    Plan,
+    Stage,
+    _run,
+    cluster_uniform,
+    d2,
+    facility_location,
+    quota,
+    semdedup,
+    top,
+)
 from sampling.types import Selection
 
 SIZE = 400
@@ -280,3 +290,33 @@ def test_what_is_wrong_is_named(corpus, tmp_path, old, new, message):
 def test_an_empty_plan(corpus, tmp_path):
     with pytest.raises(ValueError, match="stages must not be empty"):
         Plan(corpus[0], []).run(tmp_path / "work")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_one_graph_for_all_stages(corpus, tmp_path, metric):
+    """A given graph is what a stage would make of its rows, if enough neighbours are in it."""
+    folder, rows, data = corpus
+    columns = {"scores": "quality"}
+    one = Stage("facility_location", 30, columns={}, settings={"metric": metric})
+    stages = [Stage("top", 100, columns=columns), one]
+    plan = Plan(folder, stages, neighbours={"k": 399, "metric": metric})
+    found = plan.run(tmp_path / "work")
+    assert [e["name"] for e in found.info["stages"]][-2:] == ["num_neighbours", one.name]
+    alive = np.sort(top(data["quality"], 100).indices)
+    own = facility_location(rows[alive], 30, metric=metric, num_neighbours=99)
+    assert found.indices.tolist() == alive[own.indices].tolist()
+    assert plan.run(tmp_path / "work").indices.tolist() == found.indices.tolist()
+
+
+def test_graphs_that_do_not_fit():
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    graph = neighbours(rows, 5)
+    scores = np.arange(20.0)
+    own = d2(scores, 7, embeddings=rows, num_neighbours=5)
+    assert d2(scores, 7, embeddings=rows, num_neighbours=graph).indices.tolist() == list(
+        own.indices
+    )
+    with pytest.raises(ValueError, match="num_neighbours must be of all 10 rows, got 20"):
+        d2(scores[:10], 7, embeddings=rows[:10], num_neighbours=graph)
+    with pytest.raises(ValueError, match="num_neighbours must have metric 'cosine', got 'euclid"):
+        facility_location(rows, 3, num_neighbours=graph)
