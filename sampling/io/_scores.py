@@ -104,12 +104,8 @@ def score_of(table: Table, column: str) -> Any:  # noqa: ANN401  # Score, or arr
     Score or array of shape (N,)
     """
     values = table.column(column)
-    for path in table._parquet:
-        schema = pq.read_schema(path)
-        if column in schema.names:
-            direction = _direction(schema.field(column))
-            return values if direction is None else Score(values, direction, column)
-    return values
+    direction = _direction(pq.read_schema(table.files_of(column)[0]).field(column))
+    return values if direction is None else Score(values, direction, column)
 
 
 def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)

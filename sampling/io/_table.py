@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .. import _check
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk
 
@@ -46,7 +47,7 @@ class Table:
     size: int
     embeddings: NDArray[Any] | Rows | None
     names: tuple[str, ...]
-    _parquet: tuple[Path, ...] = field(default=(), repr=False)
+    _files: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def column(self, name: str) -> NDArray[Any]:
@@ -61,9 +62,7 @@ class Table:
         ValueError
             If there is no such column, or it has missing values: the message names the row.
         """
-        if name not in self.names:
-            raise ValueError(f"column must be one of {list(self.names)}, got {name!r}")
-        parts = [pq.read_table(path, columns=[name])[name] for path in self._parquet]
+        parts = [pq.read_table(path, columns=[name])[name] for path in self.files_of(name)]
         whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
         if whole.null_count:
             row = int(np.flatnonzero(whole.is_null().to_numpy())[0])
@@ -72,6 +71,25 @@ class Table:
         if self._rows is not None:
             array = array[self._rows]
         return array.astype(str) if array.dtype == object else array
+
+    def files_of(self, name: str) -> tuple[Path, ...]:
+        """Return the files that hold a column, in the order of their rows.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        ValueError
+            If there is no such column.
+        """
+        if name not in self._files:
+            raise ValueError(
+                f"column must be one of {list(self.names)}, got {name!r}"
+                f"{_check.closest(name, self.names)}"
+            )
+        return self._files[name]
 
     def take(self, rows: NDArray[np.int64]) -> "Table":
         """Return the table of some of the rows.
@@ -110,7 +128,7 @@ def open_table(
         The Parquet column (lists of one length) or the safetensors tensor that holds the
         embeddings; by default the only one that can.
     beside : sequence of str or pathlib.Path, default ()
-        Parquet files with further columns of the same rows.
+        Parquet files with further columns of the same rows; what lists they have is left out.
     scratch : str or pathlib.Path, optional
         Folder for a copy of embeddings that come from Parquet, N D values of their dtype; a later
         call with the same files finds it there. By default they are read into memory.
@@ -145,11 +163,16 @@ def open_table(
     if table.embeddings is not None:
         table.size = len(table.embeddings)
     for other in beside:
-        more = _parquet(_files(Path(other)), None, None)
+        more = _columns(_files(Path(other)))
         if more.size != table.size:
             raise ValueError(f"{other} must have {table.size} rows, got {more.size}")
+        twice = set(more.names) & set(table.names)
+        if twice:
+            raise ValueError(
+                f"{other} must have columns of its own, got {sorted(twice)[0]!r} again"
+            )
         table.names += more.names
-        table._parquet += more._parquet
+        table._files |= dict.fromkeys(more.names, more.paths)
     return table
 
 
@@ -173,13 +196,13 @@ def shape_of(
         table = open_table(path, embeddings=embeddings, beside=beside)
         wide = table.embeddings
         return table.size, None if wide is None else wide.shape[1], table.names
-    size, names, chosen = _schema(paths, embeddings)
-    width = None
+    found = _columns(paths)
+    chosen, width = found.embeddings(embeddings), None
     if chosen is not None:
         first = next(pq.ParquetFile(paths[0]).iter_batches(columns=[chosen], batch_size=1), None)
         width = 0 if first is None else len(first.column(0)[0])
-    others = [_schema(_files(Path(other)), None)[1] for other in beside]
-    return size, width, (*names, *(each for other in others for each in other))
+    others = [_columns(_files(Path(other))).names for other in beside]
+    return found.size, width, (*found.names, *(each for other in others for each in other))
 
 
 def _files(path: Path) -> tuple[Path, ...]:
@@ -230,19 +253,42 @@ def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
     return Rows(path, shape, _PLAIN[kind], begin)
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """What Parquet shards hold."""
+
+    paths: tuple[Path, ...]
+    size: int
+    names: tuple[str, ...]  # of columns of single values
+    wide: tuple[str, ...]  # of columns of lists of numbers
+
+    def embeddings(self, name: str | None) -> str | None:
+        """Return the column with the embeddings: the one that is named, or the only one."""
+        if name is None and len(self.wide) > 1:
+            raise ValueError(
+                f"embeddings must name one of the columns {list(self.wide)} of {self.paths[0]}"
+            )
+        if name is not None and name not in self.wide:
+            raise ValueError(
+                f"embeddings must be one of the list columns {list(self.wide)}, got {name!r}"
+            )
+        return name if name is not None else next(iter(self.wide), None)
+
+
 def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) -> Table:
     """Read the embeddings of Parquet shards, and note their other columns."""
-    size, names, chosen = _schema(paths, name)
+    found = _columns(paths)
+    chosen = found.embeddings(name)
     rows: NDArray[Any] | Rows | None = None
     if chosen is not None and scratch is None:
-        rows = rows_in_memory(paths, chosen, size)
+        rows = rows_in_memory(paths, chosen, found.size)
     elif chosen is not None and scratch is not None:
-        rows = rows_on_disk(paths, chosen, size, scratch)
-    return Table(paths, size, rows, names, paths)
+        rows = rows_on_disk(paths, chosen, found.size, scratch)
+    return Table(paths, found.size, rows, found.names, dict.fromkeys(found.names, paths))
 
 
-def _schema(paths: tuple[Path, ...], name: str | None) -> tuple[int, tuple[str, ...], str | None]:
-    """Return N, the columns that are no lists, and the one with the embeddings, if there is one."""
+def _columns(paths: tuple[Path, ...]) -> _Columns:
+    """Return the columns of shards, which must have the same, of the same types."""
     schemas, size = [], 0
     for path in paths:
         try:
@@ -251,23 +297,26 @@ def _schema(paths: tuple[Path, ...], name: str | None) -> tuple[int, tuple[str, 
             raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
         schemas.append(file.schema_arrow)
         size += file.metadata.num_rows
+    first = schemas[0]
+    names = tuple(each.name for each in first if not pa.types.is_nested(each.type))
     for path, schema in zip(paths, schemas, strict=True):
-        if schema.names != schemas[0].names:
+        if schema.names != first.names:
             raise ValueError(
-                f"{path} must have the columns of {paths[0].name}, {schemas[0].names}, got "
+                f"{path} must have the columns of {paths[0].name}, {first.names}, got "
                 f"{schema.names}"
             )
-    wide = [each.name for each in schemas[0] if _is_list(each.type)]
-    if name is None and len(wide) > 1:
-        raise ValueError(f"embeddings must name one of the columns {wide} of {paths[0]}")
-    chosen = name if name is not None else next(iter(wide), None)
-    if chosen is not None and chosen not in wide:
-        raise ValueError(f"embeddings must be one of the list columns {wide}, got {chosen!r}")
-    names = tuple(each for each in schemas[0].names if each not in wide)
-    return size, names, chosen
+        for name in names:
+            if schema.field(name).type != first.field(name).type:
+                raise ValueError(
+                    f"{name} must be {first.field(name).type} in all files, as in "
+                    f"{paths[0].name}, got {schema.field(name).type} in {path}"
+                )
+    return _Columns(paths, size, names, tuple(each.name for each in first if _is_rows(each.type)))
 
 
-def _is_list(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind)
-    )
+def _is_rows(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+    """Whether a type is one of lists of numbers."""
+    lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
+    if not any(each(kind) for each in lists):
+        return False
+    return bool(pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as torch_save_file
 
 from sampling._rows import Rows
-from sampling.io import open_table
+from sampling.io import open_table, shape_of
 
 ROWS = np.random.default_rng(0).normal(size=(20, 3))
 
@@ -170,3 +170,40 @@ def test_other_paths(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="must hold Parquet files, got none"):
         open_table(tmp_path / "empty")
+
+
+def test_parquet_beside_parquet(tmp_path):
+    """Each column is read from the files that have it; lists that are no embeddings are left."""
+    tags = pa.array([["a"], ["b", "c"]] * 10)
+    write(tmp_path / "rows.parquet", ROWS, quality=np.arange(20.0), tags=tags)
+    write(tmp_path / "more.parquet", ROWS[:, :2], loss=np.ones(20))
+    pq.write_table(pa.table({"other": np.zeros(20)}), tmp_path / "third.parquet")
+    beside = [tmp_path / "more.parquet", tmp_path / "third.parquet"]
+    table = open_table(tmp_path / "rows.parquet", beside=beside)
+    assert table.names == ("quality", "loss", "other")
+    assert table.embeddings.shape == (20, 3)
+    assert [table.column(name)[5] for name in table.names] == [5.0, 1.0, 0.0]
+    assert shape_of(tmp_path / "rows.parquet", beside=beside) == (20, 3, table.names)
+    again = [tmp_path / "third.parquet"] * 2
+    with pytest.raises(ValueError, match="must have columns of its own, got 'other' again"):
+        open_table(tmp_path / "rows.parquet", beside=again)
+
+
+def test_types_that_differ_between_shards(tmp_path):
+    pq.write_table(pa.table({"label": [1, 2]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"label": ["x", "y"]}), tmp_path / "b.parquet")
+    with pytest.raises(
+        ValueError,
+        match=r"label must be int64 in all files, as in a\.parquet, got string in .*b\.pa",
+    ):
+        open_table(tmp_path)
+
+
+def test_some_rows_of_a_table(tmp_path):
+    write(tmp_path / "rows.parquet", ROWS, quality=np.arange(20.0))
+    for scratch in (None, tmp_path / "scratch"):
+        table = open_table(tmp_path / "rows.parquet", scratch=scratch)
+        some = table.take(np.array([4, 9, 2])).take(np.array([2, 0]))
+        assert some.size == 2
+        assert some.column("quality").tolist() == [2.0, 4.0]
+        assert np.array_equal(some.embeddings, ROWS[[2, 4]].astype(np.float32))
