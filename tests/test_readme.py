@@ -5,6 +5,9 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from sampling import Indexed
 from sampling.samplers import ClassBalancedSampler, InfoBatchSampler, ShuffleSampler
+from sampling.selection import Plan
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -176,3 +180,25 @@ def table_of_selectors():
 def test_the_table_of_selectors_is_that_of_the_registry():
     printed = TEXT.split("<!-- selectors: sampling.selection.methods() -->")[1]
     assert printed.split("<!-- end of selectors -->")[0].strip() == table_of_selectors()
+
+
+def test_the_plan_runs(tmp_path):
+    """The TOML as it is printed, but for its numbers."""
+    text = re.search(r"```toml\n(.*?)```", TEXT, re.S)[1]
+    for large, small in (("2000\n", "8\n"), ("200000", "60")):
+        assert large in text
+        text = text.replace(large, small, 1)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 4)).astype(np.float32)
+    columns = {
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 4),
+        "url": [f"u{i}" for i in range(300)],
+        "language": rng.choice(["en", "de", "fr"], 300),
+        "quality": rng.random(300),
+        "label": np.arange(300) % 3,
+    }
+    (tmp_path / "corpus").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "corpus" / "a.parquet")
+    (tmp_path / "plan.toml").write_text(text)
+    assert len(Plan.read(tmp_path / "plan.toml").run(tmp_path / "work")) == 15
+    assert pq.read_table(tmp_path / "chosen").num_rows == 15

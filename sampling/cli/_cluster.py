@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ._shared import AsJson, Beside, Debug, Embeddings, Seed, answer, embeddings_in, parse, refusals
+from ._shared import (
+    AsJson,
+    Beside,
+    Debug,
+    Embeddings,
+    Scratch,
+    Seed,
+    answer,
+    embeddings_in,
+    parse,
+    refusals,
+)
 
 
 def cluster(  # noqa: PLR0913  # one parameter for each option
@@ -23,6 +34,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
+    scratch: Scratch = None,
     seed: Seed = "0",
     as_json: AsJson = False,
     debug: Debug = False,
@@ -36,7 +48,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import clustering, io
 
-        opened = io.open_table(table, embeddings=embeddings, beside=beside or ())
+        opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         found = clustering.kmeans(
             embeddings_in(opened),
             parse(int, "k", k),

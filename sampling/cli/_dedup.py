@@ -15,6 +15,7 @@ from ._shared import (
     Digest,
     Dropped,
     Embeddings,
+    Scratch,
     Seed,
     answer,
     bars,
@@ -53,6 +54,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     text: Annotated[str | None, typer.Option(help="Column to show of the examples.")] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
+    scratch: Scratch = None,
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
@@ -84,7 +86,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         shown = parse(int, "show", show)
         wanted = budget_of(budget)
         tables = [table, *(beside or [])]
-        opened = io.open_table(table, embeddings=embeddings, beside=beside or ())
+        opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         with io.unchanged([file for each in tables for file in io.table_files(each)]):
             found = selection.select_from(
                 opened,

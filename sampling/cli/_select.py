@@ -16,6 +16,7 @@ from ._shared import (
     Digest,
     Dropped,
     Embeddings,
+    Scratch,
     Seed,
     answer,
     bars,
@@ -46,6 +47,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
+    scratch: Scratch = None,
     clusters: Clusters = None,
     seed: Seed = "0",
     dropped: Dropped = False,
@@ -75,7 +77,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
             given["clusters"] = load_clustering(clusters)
         wanted = budget_of(budget)
         tables = [table, *(beside or [])]
-        opened = io.open_table(table, embeddings=embeddings, beside=beside or ())
+        opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         with io.unchanged([file for each in tables for file in io.table_files(each)]):
             found = selection.select_from(
                 opened, method, wanted, columns=dict(pairs("--with", columns)), settings=given

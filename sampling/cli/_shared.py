@@ -38,6 +38,12 @@ Clusters: TypeAlias = Annotated[
 Embeddings: TypeAlias = Annotated[
     str | None, typer.Option(help="Column or tensor with the embeddings.")
 ]
+Scratch: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for a copy of embeddings from Parquet: then they are not read into memory."
+    ),
+]
 Seed: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Of every random decision.")]
 
 app = typer.Typer(

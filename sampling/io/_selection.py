@@ -1,6 +1,9 @@
 """Selections on disk: a Parquet file that pandas, polars, duckdb and datasets read."""
 
 import json
+import platform
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,7 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
         "ranked": selection.ranked and selection.shorten is None,
         "rules": list(selection.rules),
         "info": selection.info,
+        "versions": _versions(),
     }
     others = _other(path)
     if dropped:
@@ -64,6 +68,15 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
     _write(path, columns, manifest)
     if not dropped:
         others.unlink(missing_ok=True)  # of another selection, by now
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what decides a selection, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in ("sampling", "numpy", "numba", "faiss-cpu", "scikit-learn", "pyarrow"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _rest(selection: Selection) -> dict[str, Any]:

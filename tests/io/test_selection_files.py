@@ -138,3 +138,10 @@ def test_summaries_count_groups_and_weights():
     assert summary["effective"] == pytest.approx(
         found.weights.sum() ** 2 / np.square(found.weights).sum()
     )
+
+
+def test_the_manifest_names_the_versions(tmp_path):
+    save_selection(top([0.1, 0.9], 1), tmp_path / "subset.parquet")
+    manifest = json.loads(pq.read_schema(tmp_path / "subset.parquet").metadata[b"sampling"])
+    assert manifest["versions"]["numpy"] == np.__version__
+    assert manifest["versions"]["sampling"]
