@@ -1,117 +1,138 @@
-"""Selection by geometry against plain loops and peers: rows as `speed.py` has them.
+"""Selection by geometry against plain loops and peers: rows of `selection.py`.
 
-    python benchmarks/geometry.py [part of a row's name] [--runs 3]
-
-Peers that are not installed (apricot-select, fpsample) are left out.
+Peers that are not installed are left out. scikit-activeml's k-center at M = 6,000 (about four
+minutes, an M x N table of doubles) and submodlib's dense facility location at N = 20,000 (minutes,
+20 GB) are not run; on a graph both peers run on fewer rows.
 """
 
-import argparse
-import importlib
-import statistics
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from statistics import median
 
 import numpy as np
-from harness import Row, human, in_turn, machine
+import peers
+from harness import LeftOut, Race, Row, in_child, race, shrunk
 
-N, D = 60_000, 64
+Make = Callable[[float, int], Row]
+Picker = Callable[[np.ndarray, int, int], np.ndarray]
+D = 64
+FASHION = Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
+NEIGHBOURS = 50
 
 
-def normal(size: int = N) -> np.ndarray:
+def normal(size: int = 60_000) -> np.ndarray:
     """Return a Gaussian (size, 64)."""
-    return np.random.default_rng(0).normal(size=(size, D)).astype(np.float32)
+    return np.random.default_rng(0).normal(size=(shrunk(size), D)).astype(np.float32)
 
 
-def mixture(size: int = N) -> np.ndarray:
+def mixture(size: int = 60_000) -> np.ndarray:
     """Return 50 Gaussians (size, 64) whose middles are as far apart as they are wide."""
-    random = np.random.default_rng(0)
+    random, size = np.random.default_rng(0), shrunk(size)
     middles = random.normal(size=(50, D))[random.integers(0, 50, size)]
     return (middles + random.normal(size=(size, D))).astype(np.float32)
 
 
-def peer(module: str) -> object | None:
-    """Return a module, or None where it is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        return None
+@cache
+def fashion() -> np.ndarray:
+    """Return the first 64 principal components of Fashion-MNIST's 60,000 images."""
+    from sklearn.decomposition import PCA
+
+    from sampling.bench._idx import read_idx
+
+    if not FASHION.exists():
+        raise LeftOut("Debian's dataset-fashion-mnist is not installed")
+    images = read_idx(FASHION, 3)[: shrunk(60_000)].reshape(-1, 784).astype(np.float32) / 255
+    return np.ascontiguousarray(PCA(D, svd_solver="covariance_eigh").fit_transform(images))
 
 
 # ------------------------------------------------------------------ k-center
 
 
-def running_minimum(rows: np.ndarray, count: int, first: int) -> np.ndarray:
-    """Pick by one product of a matrix and a vector each step, in torch."""
-    import torch
-
-    points = torch.from_numpy(rows)
-    squares = (points * points).sum(1)
-    nearest = torch.full((len(points),), torch.inf)
-    picks = [first]
-    for _ in range(count - 1):
-        square = squares - 2 * (points @ points[picks[-1]]) + squares[picks[-1]]
-        torch.minimum(nearest, square, out=nearest)
-        picks.append(int(nearest.argmax()))
-    return np.array(picks)
+def radius(rows: np.ndarray, picks: np.ndarray) -> float:
+    """Return the largest distance of a row to the nearest pick, in float64."""
+    centers = rows[picks]
+    squares = (centers * centers).sum(1) / 2
+    worst = 0.0
+    for part in np.array_split(rows, 64):
+        nearest = picks[(part @ centers.T - squares).argmax(axis=1)]
+        worst = max(worst, ((part - rows[nearest].astype(np.float64)) ** 2).sum(1).max())
+    return float(np.sqrt(worst))
 
 
-def k_center_row(rows: np.ndarray, name: str, count: int, runs: int) -> Row:
-    """Time k-center against the loop; with fpsample as a note."""
+def k_center_row(
+    name: str, rows: np.ndarray, count: int, peer_name: str, theirs: Picker, runs: tuple[int, int]
+) -> Row:
+    """Time k-center against a peer that begins at the same row."""
     from sampling.selection import k_center
 
-    first = int(k_center(rows, 1).indices[0])
-    ours, loop = in_turn(
-        lambda: k_center(rows, count), lambda: running_minimum(rows, count, first), runs
-    )
-    same = np.isin(k_center(rows, count).indices, running_minimum(rows, count, first)).mean()
-    notes = {"picks in common": float(same)}
-    fpsample = peer("fpsample")
-    if fpsample is not None:
-        other, _ = in_turn(lambda: fpsample.fps_sampling(rows, count, start_idx=first), None, 1)
-        notes["fpsample, s"] = other[0]
-    return Row(f"k-center, {name}, M = {count}", ours, loop, "loop in torch", "2x", notes=notes)
+    asked, first = shrunk(count), int(k_center(rows, 1).indices[0])
+
+    def ours(given: np.ndarray, size: int, _: int) -> np.ndarray:
+        return k_center(given, size).indices
+
+    made = race(ours, theirs, (rows, asked, first), (rows[:500], 20, 0), runs)
+    wide, other = radius(rows, made.found), radius(rows, made.peer_found)
+    notes = {
+        "picks in common": float(np.isin(made.found, made.peer_found).mean()),
+        "radius apart": abs(wide / other - 1),
+    }
+    aim = "faster >= 2" if theirs is peers.running_minimum else "faster >= 8"
+    title = f"k-center, {name}, 60,000 x 64, M = {count:,}"
+    return Row(title, made.ours, made.peer, peer_name, aim, notes=notes)
 
 
-# ------------------------------------------------------------------ the others
+def k_center_loop(make: Callable[[], np.ndarray], name: str, count: int) -> Make:
+    """Return what times k-center against the loop; a long loop runs once."""
+
+    def timed(rate: float, runs: int) -> Row:
+        loop, loops = peers.running_minimum, runs if count <= 600 else 1
+        row = k_center_row(name, make(), count, "loop in torch", loop, (runs, loops))
+        if make is normal:
+            setup = "from geometry import normal; from sampling.selection import k_center"
+            call = f"k_center(rows, {shrunk(count)})"
+            made = in_child(f"{setup}; rows = normal()", "k_center(rows[:500], 20)", call)
+            row.notes["peak MiB"] = made[2]
+        return row
+
+    return timed
 
 
-def herding_row(runs: int) -> Row:
+def k_center_peer(make: Callable[[], np.ndarray], name: str, count: int, library: str) -> Make:
+    """Return what times k-center against a library; once, as it is slow."""
+
+    def timed(rate: float, runs: int) -> Row:
+        theirs = {"fpsample": peers.fpsample, "scikit-activeml": peers.scikit_activeml}[library]()
+        return k_center_row(name, make(), count, library, theirs, (runs, 1))
+
+    return timed
+
+
+# ------------------------------------------------------------------ herding
+
+
+def herding_row(rate: float, runs: int) -> Row:
     """Time herding; its error against that of random rows."""
     from sampling.selection import herding
 
-    rows = normal()
-    ours, _ = in_turn(lambda: herding(rows, 600), None, runs)
+    rows, asked = normal(), shrunk(600)
+    made = race(lambda *task: herding(*task), lambda *_: None, (rows, asked), (), (runs, 0))
     random, mean = np.random.default_rng(1), rows.mean(axis=0, dtype=np.float64)
-    chosen = [random.choice(N, 600, replace=False) for _ in range(20)]
+    chosen = [random.choice(len(rows), asked, replace=False) for _ in range(20)]
     errors = [np.linalg.norm(rows[some].mean(axis=0, dtype=np.float64) - mean) for some in chosen]
-    notes = {"error": herding(rows, 600).info["moment_error"], "random": float(np.mean(errors))}
-    return Row("herding, Gaussian, M = 600", ours, [], "-", "2 s", notes=notes)
+    own = rows[made.found.indices].mean(axis=0, dtype=np.float64)
+    notes = {"times below random": float(np.mean(errors) / np.linalg.norm(own - mean))}
+    aim = "seconds <= 2; times below random >= 10"
+    name = "herding, Gaussian, 60,000 x 64, M = 600"
+    return Row(name, made.ours, [], "–", aim, notes=notes)
 
 
-def facility_row(size: int, runs: int) -> Row:
-    """Time facility location on all pairs against apricot's lazy greedy on the same matrix."""
-    from sampling.selection import facility_location
+# ------------------------------------------------------------------ facility location
 
-    rows = mixture(size)
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    apricot = peer("apricot")
 
-    def theirs() -> object:
-        made = apricot.FacilityLocationSelection(size // 10, "precomputed", optimizer="lazy")
-        return made.fit((1 + unit @ unit.T) / 2)
-
-    ours, other = in_turn(
-        lambda: facility_location(rows, size // 10), theirs if apricot else None, runs
-    )
-    picks = facility_location(rows, size // 10).indices
-    notes = {"objective": covered(unit, picks)}
-    if apricot:
-        notes["peer objective"] = covered(unit, theirs().ranking)
-    notes["peak MiB"] = peak(f"facility_location(mixture({size}), {size // 10})")
-    return Row(
-        f"facility location, N = {size}, M = N / 10", ours, other, "apricot lazy", "4x", notes=notes
-    )
+def unit_of(rows: np.ndarray) -> np.ndarray:
+    """Return rows of length 1."""
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def covered(unit: np.ndarray, picks: np.ndarray) -> float:
@@ -120,66 +141,104 @@ def covered(unit: np.ndarray, picks: np.ndarray) -> float:
     return float(((1 + best.astype(np.float64)) / 2).sum())
 
 
-def peak(call: str) -> float:
-    """Return the peak memory of a process that makes one call, in MiB."""
-    code = f"""
-from pathlib import Path
-from geometry import mixture
-from sampling.selection import facility_location
-{call}
-lines = Path("/proc/self/status").read_text().splitlines()  # ru_maxrss would begin at ours
-print(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024)
-"""
-    where = sys.path[0]
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=where
-    )
-    return float(done.stdout)
-
-
-def graph_row(runs: int) -> Row:
-    """Time facility location on a graph of 50 neighbours, the graph included."""
-    from sampling.selection import facility_location
-
-    rows = mixture()
-    ours, _ = in_turn(lambda: facility_location(rows, 6_000, num_neighbours=50), None, runs)
-    return Row("facility location, 50-NN graph, N = 60,000, M = 6,000", ours, [], "-", "90 s")
-
-
-def rows_of(runs: int) -> dict[str, Callable[[], Row]]:
-    """Return what makes each row, by name."""
+def apart(
+    made: Race, objective: Callable[[np.ndarray], float], peer: np.ndarray
+) -> dict[str, float]:
+    """Compare picks and objectives, recomputed here for both."""
     return {
-        "k-center Gaussian 600": lambda: k_center_row(normal(), "Gaussian", 600, runs),
-        "k-center mixture 600": lambda: k_center_row(mixture(), "mixture", 600, runs),
-        "k-center Gaussian 6000": lambda: k_center_row(normal(), "Gaussian", 6_000, 1),
-        "k-center mixture 6000": lambda: k_center_row(mixture(), "mixture", 6_000, 1),
-        "herding": lambda: herding_row(runs),
-        "facility 5000": lambda: facility_row(5_000, runs),
-        "facility 20000": lambda: facility_row(20_000, 1),
-        "facility graph": lambda: graph_row(1),
+        "picks in common": float(np.isin(made.found, peer).mean()),
+        "objective apart": abs(objective(made.found) / objective(peer) - 1),
     }
 
 
-def main() -> None:
-    """Print the rows asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("only", nargs="?", default="")
-    parser.add_argument("--runs", type=int, default=3)
-    asked = parser.parse_args()
-    print(machine())
-    for name, make in rows_of(asked.runs).items():
-        if asked.only not in name:
-            continue
-        row = make()
-        middle = human(statistics.median(row.ours))
-        spread = " ".join(human(each) for each in row.ours)
-        against = f", {row.peer_name} {' '.join(map(human, row.peer))}" if row.peer else ""
-        ratio = f", {row.ratio:.3g}x" if row.ratio else ""
-        print(
-            f"{row.name}: {middle} ({spread}){against}{ratio}; aim {row.aim}; {row.notes}",
-            flush=True,
-        )
+def facility(size: int, library: str) -> Make:
+    """Return what times facility location on all pairs against a library's lazy greedy."""
+
+    def timed(rate: float, runs: int) -> Row:
+        from sampling.selection import facility_location
+
+        theirs = {"apricot": peers.apricot, "submodlib": peers.submodlib}[library]()
+        unit = unit_of(mixture(size))
+        asked = len(unit) // 10
+        made = race(
+            lambda *task: facility_location(*task).indices, theirs, (unit, asked), (unit[:100], 10),
+            (runs, runs) if size <= 5_000 else (1, 1),
+        )  # fmt: skip
+        notes = apart(made, lambda picks: covered(unit, picks), made.peer_found)
+        aim = "faster >= 4; objective apart <= 1e-6"
+        if library == "apricot":
+            # It compiles anew in each fit; how long that takes is seen on 100 rows.
+            again = race(lambda *_: None, theirs, (unit[:100], 10), (unit[:100], 10), (0, 1))
+            notes["of the peer's time compiling, s"] = again.peer[0]
+            notes["faster without that"] = (median(made.peer) - again.peer[0]) / median(made.ours)
+            setup = "from geometry import mixture; from sampling.selection import facility_location"
+            call = f"facility_location(rows, {asked})"
+            warm = "facility_location(rows[:500], 20)"
+            notes["peak MiB"] = in_child(f"{setup}; rows = mixture({size})", warm, call)[2]
+            aim += "; peak MiB <= 1024" if size == 20_000 else ""
+        name = f"facility location, all pairs, N = {size:,}, M = N / 10"
+        return Row(name, made.ours, made.peer, f"{library} lazy", aim, notes=notes)
+
+    return timed
 
 
-if __name__ == "__main__":
-    main()
+def facility_graph(rate: float, runs: int) -> Row:
+    """Time facility location on a graph of 50 neighbours, the graph included, in a process."""
+    setup = "from geometry import mixture; from sampling.selection import facility_location as pick"
+    elapsed, _, peak = in_child(
+        f"{setup}; rows = mixture()",
+        "pick(rows[:1000], 100, num_neighbours=50)",
+        f"pick(rows, {shrunk(6_000)}, num_neighbours=50)",
+    )
+    name = f"facility location, {NEIGHBOURS}-NN graph, N = 60,000, M = 6,000"
+    return Row(name, [elapsed], [], "–", "seconds <= 90", notes={"peak MiB": peak})
+
+
+def facility_graph_peer(size: int, library: str) -> Make:
+    """Return what times the same on fewer rows against a library on scikit-learn's graph."""
+
+    def timed(rate: float, runs: int) -> Row:
+        from sampling.selection import facility_location
+
+        known = {"apricot": peers.apricot_on_graph, "submodlib": peers.submodlib_on_graph}
+        theirs = known[library]()
+        unit = unit_of(mixture(size))
+        made = race(
+            lambda rows, count, k: facility_location(rows, count, num_neighbours=k).indices,
+            theirs, (unit, len(unit) // 10, min(NEIGHBOURS, len(unit) - 1)), (unit[:200], 20, 10),
+            (runs, 1),
+        )  # fmt: skip
+        picks, graph = made.peer_found
+        notes = apart(made, lambda some: graph[:, some].max(axis=1).toarray().sum(), picks)
+        name = f"facility location, {NEIGHBOURS}-NN graph, N = {size:,}, M = N / 10"
+        peer_name = f"{library} lazy, graph by scikit-learn"
+        return Row(name, made.ours, made.peer, peer_name, "–", notes=notes)
+
+    return timed
+
+
+DATA: dict[str, Callable[[], np.ndarray]] = {
+    "Gaussian": normal, "mixture": mixture, "Fashion-MNIST features": fashion,
+}  # fmt: skip
+ROWS: dict[str, Make] = {
+    **{
+        f"k-center {name} {count} loop": k_center_loop(make, name, count)
+        for count in (600, 6_000)
+        for name, make in DATA.items()
+    },
+    **{
+        f"k-center {name} 600 fpsample": k_center_peer(make, name, 600, "fpsample")
+        for name, make in DATA.items()
+    },
+    "k-center Gaussian 600 scikit-activeml": k_center_peer(
+        normal, "Gaussian", 600, "scikit-activeml"
+    ),
+    "k-center Gaussian 6000 fpsample": k_center_peer(normal, "Gaussian", 6_000, "fpsample"),
+    "herding": herding_row,
+    "facility 5000 apricot": facility(5_000, "apricot"),
+    "facility 5000 submodlib": facility(5_000, "submodlib"),
+    "facility 20000 apricot": facility(20_000, "apricot"),
+    "facility graph 60000": facility_graph,
+    "facility graph 20000 apricot": facility_graph_peer(20_000, "apricot"),
+    "facility graph 2000 submodlib": facility_graph_peer(2_000, "submodlib"),
+}

@@ -1,6 +1,8 @@
-"""How the rows of `speed.py` are timed, described and put into the README."""
+"""How the rows of `speed.py` and `selection.py` are timed, described and put into the README."""
 
 import gc
+import importlib
+import os
 import platform
 import resource
 import statistics
@@ -11,16 +13,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed.json"
 README = HERE.parent / "README.md"
 BEGIN, END = "<!-- speed table: benchmarks/speed.py -->", "<!-- end of speed table -->"
+SHRINK = "SAMPLING_BENCH_SHRINK"  # what sizes are divided by; processes started here see it too
 
 
 @dataclass
 class Row:
-    """One line of the table; times in seconds, every run kept."""
+    """One line of the table; times in seconds (or another unit), every run kept."""
 
     name: str
     ours: list[float]
@@ -30,6 +35,7 @@ class Row:
     limit: float | None = None
     limit_why: str = ""
     notes: dict[str, float] = field(default_factory=dict)
+    unit: str = "s"
 
     @property
     def ratio(self) -> float | None:
@@ -61,6 +67,62 @@ def in_turn(
         for work, kept in zip(both, times, strict=True):
             kept.append(seconds(work))
     return times[0], times[1] if peer is not None else []
+
+
+class LeftOut(Exception):
+    """A row cannot be made here; the message says what is missing."""
+
+
+def peer(module: str) -> ModuleType:
+    """Return a peer's module."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise LeftOut(f"{module} cannot be imported here: {error}") from error
+
+
+def shrunk(size: int) -> int:
+    """Return a size, divided where rows are only tried out (`selection.py --small`)."""
+    return -(-size // int(os.environ.get(SHRINK, "1")))
+
+
+@dataclass
+class Race:
+    """Times of both sides, and what each found in its last run."""
+
+    ours: list[float]
+    peer: list[float]
+    found: Any
+    peer_found: Any
+
+
+def race(
+    ours: Callable[..., Any],
+    peer: Callable[..., Any],
+    whole: tuple[Any, ...],
+    small: tuple[Any, ...],
+    runs: tuple[int, int],
+) -> Race:
+    """Run both in turn on the whole task and keep what they find.
+
+    To warm up, ours runs once on the whole task (its path hangs on the size) and the peer on a
+    small one. A slow peer may have fewer runs than ours.
+    """
+    ours(*whole)
+    peer(*small)
+    made = Race([], [], None, None)
+    for turn in range(max(runs)):
+        for work, times, name, count in (
+            (ours, made.ours, "found", runs[0]),
+            (peer, made.peer, "peer_found", runs[1]),
+        ):
+            if turn < count:
+                gc.collect()
+                start = time.perf_counter()
+                found = work(*whole)
+                times.append(time.perf_counter() - start)
+                setattr(made, name, found)
+    return made
 
 
 def bandwidth() -> float:
@@ -95,22 +157,34 @@ def child_time(code: str) -> float:
     return seconds(lambda: child(code))
 
 
-def peak_of(setup: str, make: str) -> float:
-    """Return by how many MiB taking the first index raises the peak memory of a process."""
+def in_child(setup: str, warm: str, call: str) -> tuple[float, float, float]:
+    """Make a call in a process of its own, after a smaller one: seconds, MiB before, peak MiB."""
     code = f"""
+import time
 from pathlib import Path
 {setup}
-next(iter({make.replace("10**", "2**")}))  # compile, load
+{warm}  # compile, load
 Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
 def kib(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1])
-before = kib("VmRSS")
-next(iter({make}))
-print(kib("VmHWM") - before)
+before, start = kib("VmRSS"), time.perf_counter()
+{call}
+print(time.perf_counter() - start, before, kib("VmHWM"))
 """
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return int(done.stdout) / 1024
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True, env=where
+    )
+    elapsed, before, peak = (float(each) for each in done.stdout.split()[-3:])
+    return elapsed, before / 1024, peak / 1024
+
+
+def peak_of(setup: str, make: str) -> float:
+    """Return by how many MiB taking the first index raises the peak memory of a process."""
+    small = make.replace("10**", "2**")
+    _, before, peak = in_child(setup, f"next(iter({small}))", f"next(iter({make}))")
+    return peak - before
 
 
 def machine() -> dict[str, object]:
@@ -137,10 +211,12 @@ def machine() -> dict[str, object]:
 # ------------------------------------------------------------------ table
 
 
-def human(value: float | None) -> str:
+def human(value: float | None, unit: str = "s") -> str:
     """Return a time with a unit that fits."""
     if value is None:
         return "–"
+    if unit != "s":
+        return f"{value:.3g} {unit}"
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
         if value * factor >= 1:
             return f"{value * factor:.3g} {unit}"
@@ -182,7 +258,11 @@ def table(results: dict[str, object]) -> str:
 
 def write_table(results: dict[str, object]) -> None:
     """Put the table between its marks in the README."""
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    put(table(results), BEGIN, END)
+
+
+def put(text: str, begin: str, end: str) -> None:
+    """Put a text between two marks in the README."""
+    before, rest = README.read_text().split(begin)
+    after = rest.split(end)[1]
+    README.write_text(f"{before}{begin}\n{text}\n{end}{after}")

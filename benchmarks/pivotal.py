@@ -1,6 +1,7 @@
 """How many rows a fit needs: pivotal draws that are spread, against independent ones.
 
-    python benchmarks/pivotal.py [--seeds 200]
+    python benchmarks/pivotal.py [--seeds 200]      every method and level, printed
+    python benchmarks/selection.py pivotal          one row for each fit, kept
 
 A polynomial in two variables is fitted by weighted least squares to M of N rows, drawn in
 proportion to leverage by each method. The error is the mean square over all N rows, divided by that
@@ -13,6 +14,7 @@ import argparse
 from collections.abc import Callable
 
 import numpy as np
+from harness import Row, shrunk
 
 from sampling import Selection
 from sampling.selection import leverage, leverage_scores, pivotal, poisson
@@ -71,34 +73,70 @@ def needed(found: np.ndarray, level: float) -> float:
     return float(np.exp(one + part * (two - one)))
 
 
-def compared(name: str, places: np.ndarray, degree: int, seeds: int) -> None:
-    """Print the rows needed by each method for each target."""
-    rows = monomials(places, degree)
+def draws_of(
+    rows: np.ndarray, places: np.ndarray
+) -> tuple[Callable[[int, int], Selection], dict[str, Callable[[int, int], Selection]]]:
+    """Return independent draws, and the others by name."""
     chances = leverage_scores(rows)
-    draws: dict[str, Callable[[int, int], Selection]] = {
-        "independent": lambda m, s: poisson(chances, m, seed=s),
+    return lambda m, s: poisson(chances, m, seed=s), {
         "pivotal, random order": lambda m, s: pivotal(chances, m, seed=s),
         "pivotal, pca": lambda m, s: pivotal(chances, m, embeddings=places, spread="pca", seed=s),
         "pivotal, kd": lambda m, s: pivotal(chances, m, embeddings=places, seed=s),
         "leverage(), kd over the features": lambda m, s: leverage(rows, m, seed=s),
     }
+
+
+def interval(
+    own: np.ndarray, alone: np.ndarray, level: float, generator: np.random.Generator
+) -> tuple[float, float, float]:
+    """Return rows needed over those of independent draws, and the ends of its interval."""
+    ratios, seeds = [], own.shape[1]
+    for _ in range(1000):
+        picked = [generator.integers(0, seeds, seeds) for _ in range(2)]
+        ratios.append(needed(own[:, picked[0]], level) / needed(alone[:, picked[1]], level))
+    low, high = np.nanquantile(ratios, [0.025, 0.975])
+    return needed(own, level) / needed(alone, level), float(low), float(high)
+
+
+def compared(name: str, places: np.ndarray, degree: int, seeds: int) -> None:
+    """Print the rows needed by each method for each target."""
+    rows = monomials(places, degree)
+    independent, draws = draws_of(rows, places)
     generator = np.random.default_rng(0)
     for title, target in TARGETS.items():
         found = {label: errors(rows, target(places), draw, seeds) for label, draw in draws.items()}
-        alone = found.pop("independent")
+        alone = errors(rows, target(places), independent, seeds)
         for level in LEVELS:
             print(f"{name} (D = {rows.shape[1]}), {title}, error {level} times the best:")
             print(f"  independent needs {needed(alone, level):.2f} D")
             for label, own in found.items():
-                ratios = []
-                for _ in range(1000):
-                    picked = [generator.integers(0, seeds, seeds) for _ in range(2)]
-                    ratios.append(
-                        needed(own[:, picked[0]], level) / needed(alone[:, picked[1]], level)
-                    )
-                low, high = np.nanquantile(ratios, [0.025, 0.975])
-                ratio = needed(own, level) / needed(alone, level)
+                ratio, low, high = interval(own, alone, level, generator)
                 print(f"  {label}: {ratio:.2f} of them [{low:.2f}, {high:.2f}]", flush=True)
+
+
+def row_of(design: str, title: str) -> Callable[[float, int], Row]:
+    """Return what compares pivotal draws along a k-d order with independent ones, 40 seeds."""
+
+    def made(rate: float, runs: int) -> Row:
+        (places, degree), seeds = designs()[design], shrunk(40)
+        rows, target = monomials(places, degree), TARGETS[title](places)
+        independent, draws = draws_of(rows, places)
+        alone = errors(rows, target, independent, seeds)
+        own = errors(rows, target, draws["pivotal, kd"], seeds)
+        ratio, low, high = interval(own, alone, 2.0, np.random.default_rng(0))
+        notes = {"rows needed, of independent": ratio, "at least": low, "at most": high}
+        name = f"rows for twice the least error, {design} (D = {rows.shape[1]}), {title}: pivotal"
+        return Row(
+            name, [needed(own, 2.0)], [needed(alone, 2.0)], "independent", "–", notes=notes,
+            unit="D",
+        )  # fmt: skip
+
+    return made
+
+
+ROWS: dict[str, Callable[[float, int], Row]] = {
+    f"pivotal {design} {title}": row_of(design, title) for design in designs() for title in TARGETS
+}
 
 
 def main() -> None:
