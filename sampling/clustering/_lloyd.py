@@ -14,6 +14,7 @@ there as well, but loses 1.2 % on 60,000 x 8 with K = 2,000, where one of 16 los
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from ..kernels._warm import nearest_listed
 from ..types import Floats, Indices, Scores
@@ -58,7 +59,8 @@ def lloyd(
     lists = np.zeros((n, 0), np.int32)
     moved = np.ones(n_clusters, np.bool_)
     counts = {"exact": 0, "filled": 0, "changed": 0}
-    for iteration in range(n_iter):
+    bar = tqdm(range(n_iter), "moving centers", leave=False, disable=None, delay=2.0)
+    for iteration in bar:
         before = labels.copy()
         exact = iteration == 0 or iteration % _EVERY == 1
         if exact:

@@ -5,13 +5,14 @@ of row i is |x_i|^2. The Gram matrix costs one pass and loses half of the digits
 about three times the cost; `sketch` looks at a hashed sum of the rows instead of at all of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _rng
+from ..engine import over
 from ..kernels._keys import keys_of_ids
 from ..types import Floats, Indices
 
@@ -46,30 +47,65 @@ def blocks(rows: Rows, bad: Bad = None, least: int = 1) -> Iterator[tuple[slice,
         yield at, block
 
 
+def worked(
+    function: Callable[..., Floats],
+    rows: Rows,
+    bad: Bad,
+    *columns: NDArray[Any],
+    least: int = 1,
+) -> Iterator[tuple[slice, Floats]]:
+    """Call a function with each block of `blocks`, and the same part of each column.
+
+    What overflows is left to whoever looks at what comes out.
+    """
+    step = max(least, BLOCK // rows.shape[1])
+    parts = [slice(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
+    gone = np.zeros(len(rows), np.bool_) if bad is None else bad
+
+    def work(part: NDArray[Any], dropped: NDArray[np.bool_], *own: NDArray[Any]) -> Floats:
+        block = np.asarray(part, np.float64)
+        if dropped.any():
+            block = np.where(dropped[:, None], 0.0, block)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return function(block, *own)
+
+    return over(work, rows, gone, *columns, parts=parts)
+
+
 def gram(rows: Rows, bad: Bad = None) -> Floats:
     """Return the sum of a_i a_i^T: (N, D) -> (D, D)."""
     total = np.zeros((rows.shape[1], rows.shape[1]))
-    with np.errstate(invalid="ignore", over="ignore"):  # the caller looks at what comes out
-        for _, block in blocks(rows, bad):
-            total += block.T @ block
+    with np.errstate(invalid="ignore", over="ignore"):
+        for _, part in worked(lambda block: block.T @ block, rows, bad):
+            total += part
     return total
 
 
 def weighted_gram(rows: Rows, transform: Floats, weights: Floats, bad: Bad = None) -> Floats:
     """Return the sum of u_i x_i x_i^T with x_i = a_i T: (N, D), (D, k), (N,) -> (k, k)."""
+
+    def work(block: Floats, own: Floats) -> Floats:
+        moved = (block @ transform) * np.sqrt(own[:, None])
+        product: Floats = moved.T @ moved
+        return product
+
     total = np.zeros((transform.shape[1], transform.shape[1]))
-    for at, block in blocks(rows, bad):
-        moved = (block @ transform) * np.sqrt(weights[at, None])
-        total += moved.T @ moved
+    for _, part in worked(work, rows, bad, weights):
+        total += part
     return total
 
 
 def squared_lengths(rows: Rows, transform: Floats, bad: Bad = None) -> Floats:
     """Return |a_i T|^2: (N, D), (D, k) -> (N,)."""
-    out = np.empty(len(rows))
-    for at, block in blocks(rows, bad):
+
+    def work(block: Floats) -> Floats:
         moved = block @ transform
-        np.einsum("nk,nk->n", moved, moved, out=out[at])
+        lengths: Floats = np.einsum("nk,nk->n", moved, moved)
+        return lengths
+
+    out = np.empty(len(rows))
+    for at, part in worked(work, rows, bad):
+        out[at] = part
     return out
 
 
@@ -219,11 +255,14 @@ def _count_sketch(rows: Rows, bad: Bad, size: int, key: np.uint64) -> Floats:
     hashes = hashed(len(rows), key)
     buckets = ((hashes >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32)
     signs = np.where(hashes & np.uint64(1), 1.0, -1.0)
+
+    def work(block: Floats, sign: Floats, bucket: NDArray[np.uint64]) -> Floats:
+        where = (sign, (bucket.astype(np.int64), np.arange(len(block))))
+        return np.asarray(csr_matrix(where, shape=(size, len(block))) @ block)
+
     with np.errstate(invalid="ignore", over="ignore"):
-        for at, block in blocks(rows, bad, least=size):
-            places = np.arange(len(block))
-            where = (signs[at], (buckets[at].astype(np.int64), places))
-            total += csr_matrix(where, shape=(size, len(block))) @ block
+        for _, part in worked(work, rows, bad, signs, buckets, least=size):
+            total += part
     return total
 
 
