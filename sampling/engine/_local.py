@@ -1,20 +1,24 @@
 """The engine of one machine: threads."""
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["Local"]
 
 T = TypeVar("T")
 _PROCESS = os.getpid()  # of the import: elsewhere we are in a fork
 _HERE = threading.local()
+_THREADED = {"faiss", "numpy", "scipy.linalg", "sklearn", "torch", "numba"}
+_FOUND: dict[frozenset[str], ThreadpoolController] = {}
+_POOLS: dict[int, ThreadPoolExecutor] = {}
 
 
 @dataclass(frozen=True)
@@ -60,19 +64,28 @@ class Local:
             for part in (*first, *waiting):
                 yield function(part)
             return
-        pool = ThreadPoolExecutor(threads, initializer=_alone)
+        pool = _pool(threads)
         running: deque[Future[T]] = deque()
         try:
-            with threadpool_limits(1):
+            with _libraries().limit(limits=1):
                 for part in (*first, *_next(waiting, threads - 1)):
-                    running.append(pool.submit(function, part))
+                    running.append(pool.submit(_alone, function, part))
                 while running:
                     result = running.popleft().result()
                     for part in _next(waiting, 1):
-                        running.append(pool.submit(function, part))
+                        running.append(pool.submit(_alone, function, part))
                     yield result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        finally:  # after an error nothing of ours goes on
+            for future in running:
+                future.cancel()
+            wait(running)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return the process's pool of so many threads; to begin one takes longer than a small part."""
+    if threads not in _POOLS:
+        _POOLS[threads] = ThreadPoolExecutor(threads, "sampling")
+    return _POOLS[threads]
 
 
 def _cores() -> int:
@@ -81,10 +94,21 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _alone() -> None:
-    """Keep OpenMP to one thread in this thread."""
+def _alone(function: Callable[[Any], T], part: Any) -> T:  # noqa: ANN401  # any part
+    """Work on a part in a thread of the pool, which keeps OpenMP to one thread."""
     _HERE.inside = True
-    threadpool_limits(1, user_api="openmp")
+    if getattr(_HERE, "libraries", None) is not _libraries():
+        _HERE.libraries = _libraries()
+        _HERE.libraries.limit(limits=1, user_api="openmp")
+    return function(part)
+
+
+def _libraries() -> ThreadpoolController:
+    """Return the libraries with threads; they are looked for anew only when one was imported."""
+    loaded = frozenset(_THREADED & sys.modules.keys())
+    if loaded not in _FOUND:
+        _FOUND[loaded] = ThreadpoolController()
+    return _FOUND[loaded]
 
 
 def _next(parts: Iterator[Any], count: int) -> Iterator[Any]:

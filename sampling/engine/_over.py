@@ -17,6 +17,7 @@ __all__ = ["Part", "blocks", "current", "gathered", "over", "use"]
 Part: TypeAlias = "slice | NDArray[np.int64]"
 T = TypeVar("T")
 _BLOCK = 2**21  # numbers in a block of rows: 16 MiB of float64
+_SMALL = 2**20  # numbers that are not worth a thread
 _ENGINE: ContextVar[Local | None] = ContextVar("engine", default=None)
 
 
@@ -103,6 +104,8 @@ def over(
     def work(part: Part) -> tuple[Part, T]:
         return part, function(rows[part], *(column[part] for column in columns))
 
+    if isinstance(rows, np.ndarray) and rows.size < _SMALL:
+        return map(work, chosen)
     found = current().run(work, chosen)
     if title is None:
         return found

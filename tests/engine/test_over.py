@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from sampling import engine
+from sampling.engine import _over
 
 ROWS = np.random.default_rng(0).normal(size=(1000, 8))
+
+
+@pytest.fixture(autouse=True)
+def even_small_ones(monkeypatch):
+    monkeypatch.setattr(_over, "_SMALL", 0)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
