@@ -1,4 +1,4 @@
-"""Embeddings in a column of lists: read block after block, into memory or into one file on disk."""
+"""Embeddings in Parquet, in lists or in many columns: read in blocks, into memory or a file."""
 
 import hashlib
 import json
@@ -19,35 +19,54 @@ __all__ = ["rows_in_memory", "rows_on_disk"]
 _BATCH = 65_536
 
 
-def list_blocks(paths: tuple[Path, ...], name: str) -> Iterator[NDArray[Any]]:
-    """Read a column of lists of one length, shard after shard: arrays (n, D) of one dtype."""
+def list_blocks(paths: tuple[Path, ...], names: tuple[str, ...]) -> Iterator[NDArray[Any]]:
+    """Read rows shard after shard: arrays (n, D) of one dtype.
+
+    names : one column of lists of one length, or D columns of numbers
+    """
     done, width, kind = 0, -1, np.dtype(np.float32)
+    what = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(columns=[name], batch_size=_BATCH):
-            lists = batch.column(0)
-            if not len(lists):
+        for batch in pq.ParquetFile(path).iter_batches(columns=list(names), batch_size=_BATCH):
+            if not batch.num_rows:
                 continue
-            flat = lists.flatten().to_numpy(zero_copy_only=False)
-            lengths = np.nan_to_num(lists.value_lengths().to_numpy(zero_copy_only=False), nan=-1)
+            block = _block(batch, names, width, f"{path}, row", done)
             if done == 0:
-                width, kind = max(0, int(lengths[0])), flat.dtype
-            other = np.flatnonzero(lengths != width)
-            if other.size:
-                raise ValueError(
-                    f"{name} must hold lists of {width} numbers, got others in {path}, "
-                    f"row {other[0] + done}"
-                )
-            if flat.dtype != kind:
-                raise ValueError(f"{name} must be {kind} in all files, got {flat.dtype} in {path}")
-            yield flat.reshape(len(lists), width)
-            done += len(lists)
+                width, kind = block.shape[1], block.dtype
+            if block.dtype != kind:
+                raise ValueError(f"{what} must be {kind} in all files, got {block.dtype} in {path}")
+            yield block
+            done += len(block)
     if done == 0:
-        raise ValueError(f"{name} must not be empty, got no rows in {paths[0]}")
+        raise ValueError(f"{what} must not be empty, got no rows in {paths[0]}")
 
 
-def rows_in_memory(paths: tuple[Path, ...], name: str, size: int) -> NDArray[Any]:
-    """Read a column of lists into one array (N, D)."""
-    blocks = list_blocks(paths, name)
+def _block(batch: Any, names: tuple[str, ...], width: int, where: str, done: int) -> NDArray[Any]:  # noqa: ANN401
+    """Return the rows (n, D) of a batch; lists must have the width of those before, if any."""
+    if len(names) > 1:
+        columns = [batch.column(name) for name in names]
+        for name, column in zip(names, columns, strict=True):
+            if column.null_count:
+                row = done + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+                raise ValueError(f"{name} must have no missing values, got none in {where} {row}")
+        return np.stack([each.to_numpy(zero_copy_only=False) for each in columns], axis=1)
+    lists = batch.column(0)
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    lengths = np.nan_to_num(lists.value_lengths().to_numpy(zero_copy_only=False), nan=-1)
+    width = max(0, int(lengths[0])) if width < 0 else width
+    other = np.flatnonzero(lengths != width)
+    if other.size:
+        raise ValueError(
+            f"{names[0]} must hold lists of {width} numbers, got others in {where} "
+            f"{other[0] + done}"
+        )
+    rows: NDArray[Any] = flat.reshape(len(lists), width)
+    return rows
+
+
+def rows_in_memory(paths: tuple[Path, ...], names: tuple[str, ...], size: int) -> NDArray[Any]:
+    """Read rows into one array (N, D)."""
+    blocks = list_blocks(paths, names)
     first = next(blocks)  # there is one, or it raises
     rows = np.empty((size, first.shape[1]), first.dtype)
     done = 0
@@ -57,20 +76,20 @@ def rows_in_memory(paths: tuple[Path, ...], name: str, size: int) -> NDArray[Any
     return rows
 
 
-def rows_on_disk(paths: tuple[Path, ...], name: str, size: int, scratch: Path) -> Rows:
-    """Copy a column of lists into a file, unless an earlier call has; whole or not at all.
+def rows_on_disk(paths: tuple[Path, ...], names: tuple[str, ...], size: int, scratch: Path) -> Rows:
+    """Copy rows into a file, unless an earlier call has; whole or not at all.
 
     The file's name is made of the shards' names, sizes and times: of another table there is
     another file. What it holds stands beside it as JSON.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     what = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    key = hashlib.blake2b(json.dumps([name, what]).encode(), digest_size=8).hexdigest()
+    key = hashlib.blake2b(json.dumps([names, what]).encode(), digest_size=8).hexdigest()
     target, beside = scratch / f"rows-{key}.bin", scratch / f"rows-{key}.json"
     if not (target.exists() and beside.exists()):
         width, kind = 0, ""
         with written_whole(target) as path, path.open("wb") as file:
-            for block in list_blocks(paths, name):
+            for block in list_blocks(paths, names):
                 file.write(np.ascontiguousarray(block).data)
                 width, kind = block.shape[1], block.dtype.str
         with written_whole(beside) as path:

@@ -5,6 +5,7 @@ of .npy and safetensors are left on disk; those of Parquet are read into memory,
 for it is given, copied once into a file there.
 """
 
+import fnmatch
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -126,7 +127,8 @@ def open_table(
         numbered by file name.
     embeddings : str, optional
         The Parquet column (lists of one length) or the safetensors tensor that holds the
-        embeddings; by default the only one that can.
+        embeddings; by default the only one that can. A pattern such as "x*" takes the Parquet
+        columns of numbers that match, in their order.
     beside : sequence of str or pathlib.Path, default ()
         Parquet files with further columns of the same rows; what lists they have is left out.
     scratch : str or pathlib.Path, optional
@@ -198,11 +200,14 @@ def shape_of(
         return table.size, None if wide is None else wide.shape[1], table.names
     found = _columns(paths)
     chosen, width = found.embeddings(embeddings), None
-    if chosen is not None:
-        first = next(pq.ParquetFile(paths[0]).iter_batches(columns=[chosen], batch_size=1), None)
+    if len(chosen) == 1:
+        first = next(pq.ParquetFile(paths[0]).iter_batches(columns=[*chosen], batch_size=1), None)
         width = 0 if first is None else len(first.column(0)[0])
+    elif chosen:
+        width = len(chosen)
     others = [_columns(_files(Path(other))).names for other in beside]
-    return found.size, width, (*found.names, *(each for other in others for each in other))
+    names = [each for each in found.names if each not in chosen]
+    return found.size, width, (*names, *(each for other in others for each in other))
 
 
 def _files(path: Path) -> tuple[Path, ...]:
@@ -261,18 +266,26 @@ class _Columns:
     size: int
     names: tuple[str, ...]  # of columns of single values
     wide: tuple[str, ...]  # of columns of lists of numbers
+    numbers: tuple[str, ...]  # of columns of single numbers
 
-    def embeddings(self, name: str | None) -> str | None:
-        """Return the column with the embeddings: the one that is named, or the only one."""
+    def embeddings(self, name: str | None) -> tuple[str, ...]:
+        """Return the columns with the embeddings: those that are named, or the only one of lists.
+
+        Empty where there are none.
+        """
         if name is None and len(self.wide) > 1:
             raise ValueError(
                 f"embeddings must name one of the columns {list(self.wide)} of {self.paths[0]}"
             )
-        if name is not None and name not in self.wide:
+        if name is None or name in self.wide:
+            return self.wide if name is None else (name,)
+        found = tuple(each for each in self.numbers if fnmatch.fnmatchcase(each, name))
+        if len(found) < 2:
             raise ValueError(
-                f"embeddings must be one of the list columns {list(self.wide)}, got {name!r}"
+                f"embeddings must be one of the list columns {list(self.wide)}, or a pattern such "
+                f"as 'x*' for two columns of numbers or more, got {name!r}"
             )
-        return name if name is not None else next(iter(self.wide), None)
+        return found
 
 
 def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) -> Table:
@@ -280,11 +293,12 @@ def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) ->
     found = _columns(paths)
     chosen = found.embeddings(name)
     rows: NDArray[Any] | Rows | None = None
-    if chosen is not None and scratch is None:
+    if chosen and scratch is None:
         rows = rows_in_memory(paths, chosen, found.size)
-    elif chosen is not None and scratch is not None:
+    elif chosen and scratch is not None:
         rows = rows_on_disk(paths, chosen, found.size, scratch)
-    return Table(paths, found.size, rows, found.names, dict.fromkeys(found.names, paths))
+    names = tuple(each for each in found.names if each not in chosen)
+    return Table(paths, found.size, rows, names, dict.fromkeys(names, paths))
 
 
 def _columns(paths: tuple[Path, ...]) -> _Columns:
@@ -311,7 +325,12 @@ def _columns(paths: tuple[Path, ...]) -> _Columns:
                     f"{name} must be {first.field(name).type} in all files, as in "
                     f"{paths[0].name}, got {schema.field(name).type} in {path}"
                 )
-    return _Columns(paths, size, names, tuple(each.name for each in first if _is_rows(each.type)))
+    wide = tuple(each.name for each in first if _is_rows(each.type))
+    return _Columns(paths, size, names, wide, tuple(n for n in names if _is_number(first.field(n))))
+
+
+def _is_number(field: Any) -> bool:  # noqa: ANN401  # pyarrow.Field
+    return bool(pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
 
 
 def _is_rows(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType

@@ -18,6 +18,7 @@ PACKAGES = [
     "samplers",
     "scores",
     "clustering",
+    "engine",
     "distributed",
     "bench",
     "integrations",

@@ -1,6 +1,7 @@
 """Imports go one way, and each heavy library is imported in few places (design: layout)."""
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -72,8 +73,13 @@ def part_of(path):
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
+@functools.cache
 def imported(path):
     """(line, part of ours or None, library or None) of each import, wherever it stands."""
+    return tuple(_imports(path))
+
+
+def _imports(path):
     package = ["sampling", *path.relative_to(ROOT).parts[:-1]]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

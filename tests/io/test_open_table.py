@@ -207,3 +207,20 @@ def test_some_rows_of_a_table(tmp_path):
         assert some.size == 2
         assert some.column("quality").tolist() == [2.0, 4.0]
         assert np.array_equal(some.embeddings, ROWS[[2, 4]].astype(np.float32))
+
+
+def test_embeddings_in_many_columns(tmp_path):
+    columns = {f"x{i}": ROWS[:, i].astype(np.float32) for i in range(3)}
+    pq.write_table(pa.table({"id": np.arange(20), **columns}), tmp_path / "rows.parquet")
+    for scratch in (None, tmp_path / "scratch"):
+        table = open_table(tmp_path / "rows.parquet", embeddings="x*", scratch=scratch)
+        assert np.array_equal(table.embeddings, ROWS.astype(np.float32))
+        assert table.names == ("id",)
+    assert shape_of(tmp_path / "rows.parquet", embeddings="x*") == (20, 3, ("id",))
+    assert open_table(tmp_path / "rows.parquet").embeddings is None
+    with pytest.raises(ValueError, match="or a pattern such as 'x\\*' for two columns .*, got 'y"):
+        open_table(tmp_path / "rows.parquet", embeddings="y*")
+    gap = pa.array([1.0, None] * 10, pa.float32())
+    pq.write_table(pa.table({**columns, "x1": gap}), tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match=r"x1 must have no missing values, got none in .*, row 1$"):
+        open_table(tmp_path / "rows.parquet", embeddings="x*")
