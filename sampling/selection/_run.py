@@ -71,13 +71,11 @@ class Run:
     def __post_init__(self) -> None:
         old = self._old()
         tables = [self.plan.table, *self.plan.beside]
-        self.manifest = {
-            "plan": self.plan.description(),
-            "inputs": [each for table in tables for each in digests(table)],
-            "stages": [],
-        }
-        self.known = {each.get("key"): each for each in old.get("stages", [])}
+        self.manifest = {"plan": self.plan.description(), "inputs": [], "stages": []}
+        earlier = [*old.get("earlier", []), *old.get("stages", [])]
+        self.known = {each["key"]: each for each in earlier if each.get("key")}
         with self.measured("read", None) as entry:
+            self.manifest["inputs"] = [each for table in tables for each in digests(table)]
             self.table = self.plan.open(self.work / "scratch")
             self.plan.check(self.table.names)
             entry["after"] = self.table.size
@@ -112,9 +110,12 @@ class Run:
                 now = load_selection(path)
                 self._done({**known, "reused": True})
                 continue
+            alive = np.sort(now.indices)
+            with stage_named(number, stage):
+                settings = self._settings(stage, alive)  # clusters are made here, by themselves
             with self.measured(stage.name, len(now), key) as entry:
                 with stage_named(number, stage):
-                    now = self._stage(stage, now)
+                    now = lifted(self._stage(stage, alive, settings), alive, now, stage.name)
                 save_selection(now, path, dropped=True)
                 entry |= {
                     "method": stage.method,
@@ -136,22 +137,19 @@ class Run:
             alive, method="read", size=size, verdicts=verdicts, rules=("kept", f"read: {_BAD}")
         )
 
-    def _stage(self, stage: Stage, before: Selection) -> Selection:
-        """Run one stage over the rows that are left; return it in rows of the table."""
-        alive = np.sort(before.indices)
-        whole = alive.size == self.table.size
-        table = self.table if whole else self.table.take(alive)
+    def _stage(self, stage: Stage, alive: Indices, settings: dict[str, Any]) -> Selection:
+        """Run one stage over the rows that are left, numbered among them."""
+        table = self.table if alive.size == self.table.size else self.table.take(alive)
         if stage.method == "filter":
-            found = _filtered(table, stage)
-        else:
-            found = select_from(
-                table,
-                stage.method,
-                stage.budget,
-                columns={**({"ids": self.plan.ids} if self.plan.ids else {}), **stage.columns},
-                settings=self._settings(stage, alive),
-            )
-        return lifted(found, alive, before, stage.name)
+            return _filtered(table, stage)
+        ids = {} if self.plan.ids is None else {"ids": self.plan.ids}
+        return select_from(
+            table,
+            stage.method,
+            stage.budget,
+            columns={**ids, **stage.columns},
+            settings=settings,
+        )
 
     def _reach(self, stage: Stage, now: Selection) -> None:
         """Note the rows of the first stage that uses what is shared: it is made of these."""
@@ -199,6 +197,8 @@ class Run:
 
     def _done(self, entry: dict[str, Any]) -> None:
         self.manifest["stages"].append(entry)
+        done = {each["key"] for each in self.manifest["stages"]}
+        self.manifest["earlier"] = [self.known[key] for key in self.known if key not in done]
         with written_whole(self.work / "manifest.json") as beside:
             beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "

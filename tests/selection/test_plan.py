@@ -172,6 +172,10 @@ def test_interrupted_and_continued(plan, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         plan.run(tmp_path / "work")
     assert ran == ["semdedup", "quota", "cluster_uniform"]
+    with monkeypatch.context() as patch:  # stopped again while it reads what is there
+        patch.setattr(_run, "load_selection", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            plan.run(tmp_path / "work")
     found = plan.run(tmp_path / "work")
     assert ran == ["semdedup", "quota", "cluster_uniform", "cluster_uniform"]
     assert found.indices.tolist() == whole.indices.tolist()
