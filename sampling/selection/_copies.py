@@ -84,12 +84,14 @@ def find_copies(
     twin = np.full(len(rows), -1, np.int64)
     found: list[tuple[Indices, Indices, Scores]] = []
 
-    def work(block: NDArray[Any]) -> tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]:
-        return _compared(unit(block), floor)
+    def work(
+        block: NDArray[Any], *order: NDArray[np.int32]
+    ) -> tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]:
+        return _compared(unit(block[order[0]] if order else block), floor)
 
-    with _laid_out(rows, members) as (laid, parts):
+    with _laid_out(rows, members) as (laid, parts, columns):
         for own, (_, (high, column, pairs)) in zip(
-            members, over(work, laid, parts=parts, title="comparing rows"), strict=True
+            members, over(work, laid, *columns, parts=parts, title="comparing rows"), strict=True
         ):
             better = high > similarity[own]
             similarity[own[better]] = high[better]
@@ -107,15 +109,25 @@ def find_copies(
 
 
 @contextmanager
-def _laid_out(rows: NDArray[Any], members: list[Indices]) -> Iterator[tuple[Any, Sequence[Part]]]:
-    """Give rows and their parts in such a way that each part is read in one piece."""
+def _laid_out(
+    rows: NDArray[Any], members: list[Indices]
+) -> Iterator[tuple[Any, Sequence[Part], list[NDArray[np.int32]]]]:
+    """Give rows and their parts in such a way that each part is read in one piece.
+
+    On disk a part has its rows as they stand in the table, so that many are written at once; the
+    column says at which of its places each row of `members` is.
+    """
     if not isinstance(rows, Rows):
-        yield rows, members
+        yield rows, members, []
         return
     ends = np.cumsum([own.size for own in members]).tolist()
     slices = [slice(end - own.size, end) for own, end in zip(members, ends, strict=True)]
-    with regrouped(rows, np.concatenate(members)) as laid:
-        yield laid, slices
+    sorted_ = [np.sort(own) for own in members]
+    places = [
+        np.searchsorted(a, own).astype(np.int32) for a, own in zip(sorted_, members, strict=True)
+    ]
+    with regrouped(rows, np.concatenate(sorted_)) as laid:
+        yield laid, slices, [np.concatenate(places)]
 
 
 def _compared(
