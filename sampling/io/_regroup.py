@@ -21,8 +21,8 @@ def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
     """Lay rows out in a file in the order given, for as long as the block lasts.
 
     The file is in `rows.scratch`. The rows are read once, in their own order; those of a block that
-    lie side by side in the new order are written at once: few where it jumps at every row. 24 bytes a row of `order` and two blocks
-    of 128 MiB.
+    lie side by side in the new order are written at once: an order that jumps at every row is slow.
+    24 bytes a row of `order` and two blocks of 128 MiB.
 
     Parameters
     ----------
