@@ -16,7 +16,7 @@ from ..io import regrouped
 from ..kernels._dedup import keep_greedily
 from ..types import Indices, Scores
 
-_ROWS, _COLUMNS = 1024, 8192  # of one block of similarities: 32 MiB
+_ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which a cache holds
 _ZERO = 1e-12  # a shorter row has no direction
 
 
