@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..types import Progress
@@ -89,7 +90,7 @@ def digests(
     found = contents(source, progress=progress)
     for each in found:
         file = each.pop("file")
-        each["rows"] = pq.read_metadata(file).num_rows if file.suffix == ".parquet" else None
+        each["rows"] = _rows_in(file) if file.suffix == ".parquet" else None
     return found
 
 
@@ -109,6 +110,13 @@ def contents(
         }
         for given, file in files
     ]
+
+
+def _rows_in(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
 
 
 def differences(

@@ -161,11 +161,10 @@ def evaluate(
         "P": 0,
         "R": 0,
     }
-    if passes:  # float32 rows from which centers are found: all, or what fits into half of it
-        limit = settings.get("max_memory")
-        values["R"] = 4 * size * dimensions
-        if limit is not None:
-            values["R"] = min(values["R"], bytes_of(limit, 0) // 2)
+    if passes:  # float32 rows from which centers are found, as `points_limit` has it
+        limit = bytes_of(settings.get("max_memory"), 2**62)
+        every = 4 * size * dimensions
+        values["R"] = every if 4 * every <= limit else limit // 2
     time, memory = choice(entry.time, settings), choice(entry.memory, settings)
     seconds = _START
     for term, amount in terms(time, values):

@@ -1,7 +1,7 @@
 """D2: difficulty and diversity on a neighbour graph; a pick makes its neighbours less urgent."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check
@@ -9,7 +9,7 @@ from ..clustering import Neighbours
 from ..kernels._greedy import pick_messages
 from ..types import Direction, Floats, Indices, Selection
 from ._geometry import GivenNeighbours, by_key, graph_of, kept_before, work_rows
-from ._inputs import AnyScores, embeddings_of, scores_of
+from ._inputs import AnyScores, either, embeddings_of, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
@@ -88,7 +88,7 @@ def d2(
     values, bad_score = scores_of("scores", scores, options, _meaning(scores))
     rows, bad_row = embeddings_of("embeddings", embeddings, options)
     _check.same_length("embeddings", rows, "scores", values.size)
-    bad = _either(bad_score, bad_row)
+    bad = either(bad_score, bad_row)
 
     def core(task: Task) -> Picks:
         order = by_key(task)
@@ -144,11 +144,3 @@ def _meaning(scores: AnyScores) -> Direction | None:
     if direction is None:
         return None
     return "harder" if direction in {"harder", "easier"} else "keep"
-
-
-def _either(
-    one: NDArray[np.bool_] | None, two: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
-    if one is None or two is None:
-        return two if one is None else one
-    return one | two

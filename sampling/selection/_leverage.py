@@ -20,7 +20,7 @@ from ._order import KINDS, axes_of, halved
 from ._registry import method as listed
 from ._repeats import filled
 from ._task import Options, Picks, Task, select
-from ._whiten import Bad, Rows, rows_of, squared_lengths, whitening
+from ._whiten import Bad, Rows, squared_lengths, whitening
 
 __all__ = ["leverage", "leverage_scores"]
 
@@ -79,7 +79,7 @@ def leverage_scores(
     >>> leverage_scores([[1.0, 0.0], [1.0, 0.0], [0.0, 5.0], [0.0, 0.0]])
     array([0.5, 0.5, 1. , 0. ])
     """
-    array = rows_of("rows", rows)
+    array = _check.matrix("rows", rows)
     return scores_of_rows("rows", array, None, ridge=ridge, method=method, seed=seed)[0]
 
 

@@ -27,7 +27,6 @@ from ._whiten import (
     Rows,
     by_cholesky,
     by_eigh,
-    rows_of,
     squared_lengths,
     weighted_gram,
     whitening,
@@ -88,7 +87,7 @@ def lewis_weights(
     >>> lewis_weights([[1.0], [1.0], [2.0]], 1.0).round(2)
     array([0.25, 0.25, 0.5 ])
     """
-    array = rows_of("rows", rows)
+    array = _check.matrix("rows", rows)
     _check_power(p, 1.0)
     return _iterated("rows", array, None, p, iteration, tolerance, max_iter)[0]
 

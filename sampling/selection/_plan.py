@@ -107,10 +107,14 @@ class Plan:
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such file.
         ValueError
             If the file is no TOML, or holds what no plan has.
         """
         path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} must be a file, got none there")
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:

@@ -79,6 +79,9 @@ def method(  # noqa: PLR0913  # the columns of the list
             info = {**found.info, "seconds": perf_counter() - began}
             if need is not None:
                 info["estimate"] = {"memory": need.memory, "seconds": need.seconds}
+                every = 4 * need.sizes["N"] * need.sizes["D"]
+                if "R" in need.memory_formula and need.sizes["R"] not in (0, every):
+                    info["path"] = "centers found from those rows that fit into max_memory"
             return replace(found, info=info)
 
         name = function.__name__

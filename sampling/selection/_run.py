@@ -25,7 +25,7 @@ from ..io import (
     unchanged,
     written_whole,
 )
-from ..types import Indices, Selection
+from ..types import BAD, Indices, Selection
 from ._from_table import select_from
 from ._plan import Plan
 from ._registry import takes
@@ -34,7 +34,6 @@ from ._stage import Stage, stage_named
 
 __all__ = ["lifted", "run_plan"]
 
-_BAD = "a value that is not finite"
 _ROW = "the row's number"  # a column beside those of the table
 
 
@@ -128,14 +127,13 @@ class Run:
     def _readable(self) -> Selection:
         """Return the rows that the first stage sees: all, or those that are finite."""
         size, embeddings = self.table.size, self.table.embeddings
-        alive, verdicts = np.arange(size), np.zeros(size, np.uint8)
+        alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
         if self.plan.on_bad == "drop" and embeddings is not None:
             bad = _check.bad_rows(embeddings)  # type: ignore[arg-type]  # Rows are arrays here
             if bad is not None:
                 alive, verdicts = np.flatnonzero(~bad), bad.astype(np.uint8)
-        return Selection(
-            alive, method="read", size=size, verdicts=verdicts, rules=("kept", f"read: {_BAD}")
-        )
+                rules.append(f"read: {BAD}")
+        return Selection(alive, method="read", size=size, verdicts=verdicts, rules=tuple(rules))
 
     def _stage(self, stage: Stage, alive: Indices, settings: dict[str, Any]) -> Selection:
         """Run one stage over the rows that are left, numbered among them."""

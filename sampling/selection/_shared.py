@@ -64,7 +64,9 @@ class SharedClusters:
             given.setdefault("max_points_per_centroid", limit)
         found = kmeans(own, **{"seed": plan.seed, **given})
         save_clustering(found, path)
+        used = given.get("max_points_per_centroid", len(own)) * given.get("n_clusters", 1)
         entry |= {"clusters": len(found.centers), "objective": found.objective}
+        entry["rows for centers"] = min(used, len(own))
         return found
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .. import _check, _rng
+from .. import _rng
 from ..engine import over
 from ..kernels._keys import keys_of_ids
 from ..types import Floats, Indices
@@ -21,16 +21,6 @@ WELL = 1e9  # condition of the Gram matrix up to which its leverages are right t
 SKETCH_LEAST, SKETCH_TIMES, PROJECTED = 1024, 16, 64
 Rows = NDArray[Any]
 Bad = NDArray[np.bool_] | None
-
-
-def rows_of(name: str, values: ArrayLike) -> Rows:
-    """Return numbers (N, D) as they are stored; finite or not."""
-    array = _check.host(values)
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    return array
 
 
 def blocks(rows: Rows, bad: Bad = None, least: int = 1) -> Iterator[tuple[slice, Floats]]:

@@ -210,3 +210,11 @@ def test_sizes_are_said_for_a_person():
         "1.5 MiB",
         "1 TiB",
     ]
+
+
+def test_centers_of_some_rows_are_said_to_be():
+    """Where not all rows fit, k-means finds its centers from a sample: never in silence."""
+    rows = np.random.default_rng(0).normal(size=(60_000, 256)).astype(np.float16)
+    some = cluster_uniform(rows, 9, clusters=4, max_memory="200 MB")
+    assert some.info["path"] == "centers found from those rows that fit into max_memory"
+    assert "path" not in cluster_uniform(rows[:500], 9, clusters=4, max_memory="1GiB").info

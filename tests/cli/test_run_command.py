@@ -1,0 +1,112 @@
+"""`sampling run`: a plan through the real command, and what is wrong with one in one line."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from sampling import Selection, io
+from sampling.cli import app
+from sampling.selection import _run
+
+PLAN = """
+[read]
+table = "corpus"
+
+[clusters]
+n_clusters = 4
+
+[[stage]]
+method = "semdedup"
+threshold = 0.99
+columns = { quality = "quality" }
+
+[[stage]]
+method = "cluster_uniform"
+budget = 20
+
+[export]
+folder = "chosen"
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "corpus").mkdir()
+    for name in ("a", "b"):
+        rows = rng.normal(size=(60, 4)).astype(np.float16)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 4)
+        table = pa.table({"embedding": lists, "quality": rng.random(60)})
+        pq.write_table(table, tmp_path / "corpus" / f"{name}.parquet")
+    (tmp_path / "plan.toml").write_text(PLAN)
+    return tmp_path / "plan.toml"
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["run", *(str(word) for word in words)])
+
+
+def refused(*words):
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_it_runs_and_exports(plan):
+    result = run(plan)
+    assert result.exit_code == 0, result.output
+    assert "cluster_uniform: " in result.stdout
+    found = Selection.load(plan.parent / "plan" / "selection.parquet")
+    assert len(found) == 20
+    assert pq.read_table(plan.parent / "chosen").num_rows == 20
+    assert not io.changes(found, plan.parent / "corpus")
+    again = run(plan, "--json")  # all of it is read again
+    facts = json.loads(again.stdout)
+    assert facts["kept"] == 20
+    assert [each["name"] for each in facts["info"]["stages"] if each.get("reused")] == [
+        "semdedup", "cluster_uniform",
+    ]  # fmt: skip
+
+
+def test_what_it_will_need(plan):
+    result = run(plan, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
+        "clusters", "semdedup", "cluster_uniform",
+    ]  # fmt: skip
+    assert not (plan.parent / "plan").exists()
+    stages = json.loads(run(plan, "--dry-run", "--json").stdout)["stages"]
+    assert all(each["memory"] > 0 for each in stages)
+
+
+def test_ctrl_c(plan, monkeypatch):
+    def stopped(*args, **settings):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_run, "select_from", stopped)
+        result = run(plan)
+    assert result.exit_code == 130
+    assert "the same command goes on where it stopped" in result.stderr
+    assert run(plan).exit_code == 0
+
+
+def test_a_shard_cut_short_is_named(plan):
+    shard = plan.parent / "corpus" / "b.parquet"
+    shard.write_bytes(shard.read_bytes()[:200])
+    assert "b.parquet must be a whole Parquet file" in refused(plan)
+    assert "b.parquet must be a whole Parquet file" in refused(plan, "--dry-run")
+    assert not (plan.parent / "plan" / "selection.parquet").exists()
+
+
+def test_what_is_wrong_with_a_plan(plan):
+    assert "nope.toml must be a file" in refused(plan.parent / "nope.toml")
+    plan.write_text(PLAN.replace("threshold", "treshold"))
+    assert "stage 1 (semdedup): semdedup has no argument 'treshold'" in refused(plan, "--dry-run")
+    plan.write_text(PLAN.replace('table = "corpus"', 'table = "corpus"\nmax_memory = "1MiB"'))
+    assert "stage 1 (semdedup): max_memory must be at least" in refused(plan)
