@@ -1,5 +1,6 @@
 """Parts of the rows, and a function over them."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -63,7 +64,7 @@ def blocks(rows: Any, numbers: int = _BLOCK) -> Sequence[slice]:  # noqa: ANN401
     -------
     list of slice
     """
-    step = max(1, numbers // max(1, int(np.prod(rows.shape[1:]))))
+    step = max(1, numbers // max(1, math.prod(rows.shape[1:])))
     return [slice(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
 
 
@@ -104,7 +105,7 @@ def over(
     def work(part: Part) -> tuple[Part, T]:
         return part, function(rows[part], *(column[part] for column in columns))
 
-    if isinstance(rows, np.ndarray) and rows.size < _SMALL:
+    if math.prod(rows.shape) < _SMALL:
         return map(work, chosen)
     found = current().run(work, chosen)
     if title is None:

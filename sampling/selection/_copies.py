@@ -1,9 +1,9 @@
 """Near copies: for each row the earlier row of its clusters that is most like it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .._rows import Rows
-from ..engine import Part, over
+from ..engine import blocks, over
 from ..io import regrouped
 from ..kernels._dedup import keep_greedily
 from ..types import Indices, Scores
 
 _ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which a cache holds
 _ZERO = 1e-12  # a shorter row has no direction
+_Found: TypeAlias = tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]
 
 
 @dataclass
@@ -67,16 +68,49 @@ class Copies:
         return kept
 
 
-def find_copies(
-    rows: NDArray[Any],
-    members: list[Indices],
-    rank: Indices,
-    floor: float | None,
-) -> Copies:
+@dataclass
+class Members:
+    """The rows of each cluster, and those that are only compared with them.
+
+    Attributes
+    ----------
+    slots : int64 array of shape (n,)
+        Rows, cluster after cluster, in each by number; a row may be in two.
+    visits : bool array of shape (n,)
+        Whether the row belongs to another cluster, and is compared with those that belong here.
+    parts : list of slice
+        Of `slots`, for each cluster with something to compare: the most work comes first, so that
+        no thread has to wait for one that got a large part late.
+    """
+
+    slots: Indices
+    visits: NDArray[np.bool_]
+    parts: list[slice]
+
+    @classmethod
+    def of(cls, rows: Indices, codes: Indices, others: Indices | None = None) -> "Members":
+        """Put rows (rising) into the clusters `codes`; they visit `others`, -1 for none."""
+        visits = np.zeros(rows.size, np.bool_)
+        if others is not None:
+            codes = np.stack([codes, others], axis=1).ravel()
+            there = np.flatnonzero(codes >= 0)
+            codes, rows, visits = codes[there], rows[there // 2], there % 2 == 1
+        order = np.argsort(codes, kind="stable")
+        ends = np.cumsum(np.bincount(codes))
+        visiting = np.bincount(codes, visits).astype(np.int64)
+        sizes = np.diff(ends, prepend=0)
+        own = sizes - visiting
+        work = own * (own - 1) // 2 + own * visiting
+        wanted = np.argsort(-work, kind="stable")[: np.count_nonzero(work)]
+        parts = [slice(int(ends[at] - sizes[at]), int(ends[at])) for at in wanted]
+        return cls(rows[order], visits[order], parts)
+
+
+def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: float | None) -> Copies:
     """Compare the rows of each cluster with those of it that come earlier.
 
     rows    : (N, D), finite where they take part
-    members : rows of each cluster, rising rank; a row may be in two
+    members : rows of each cluster
     rank    : int64 (N,), no two alike but N
     floor   : pairs above it are kept; None for no pairs
     """
@@ -84,18 +118,23 @@ def find_copies(
     twin = np.full(len(rows), -1, np.int64)
     found: list[tuple[Indices, Indices, Scores]] = []
 
-    def work(
-        block: NDArray[Any], *order: NDArray[np.int32]
-    ) -> tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]:
-        return _compared(unit(block[order[0]] if order else block), floor)
+    def work(block: NDArray[Any], ranks: Indices, visits: NDArray[np.bool_]) -> _Found:
+        order = np.lexsort((ranks, visits))
+        first = int(order.size - visits.sum())
+        high, nearest, pairs = _compared(unit(block[order]), ranks[order], first, floor)
+        back = np.empty_like(order)
+        back[order] = np.arange(order.size)
+        return high[back], order[nearest][back], [(order[a], order[b], c) for a, b, c in pairs]
 
-    with _laid_out(rows, members) as (laid, parts, columns):
-        for own, (_, (high, column, pairs)) in zip(
-            members, over(work, laid, *columns, parts=parts, title="comparing rows"), strict=True
+    columns = rank[members.slots], members.visits
+    with _laid_out(rows, members.slots) as laid:
+        for part, (high, place, pairs) in over(
+            work, laid, *columns, parts=members.parts, title="comparing rows"
         ):
+            own = members.slots[part]
             better = high > similarity[own]
             similarity[own[better]] = high[better]
-            twin[own[better]] = own[column[better]]
+            twin[own[better]] = own[place[better]]
             found += [(rank[own[over_]], rank[own[at]], each) for at, over_, each in pairs]
     if not found:
         none = np.zeros(0, np.int64)
@@ -108,64 +147,72 @@ def find_copies(
     return Copies(similarity, twin, rank, first[order], second[order], cosine[order])
 
 
+@dataclass
+class _Gathered:
+    """Rows in memory in the order of the slots, gathered when they are asked for."""
+
+    rows: NDArray[Any]
+    slots: Indices
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.slots.size, self.rows.shape[1]
+
+    def __getitem__(self, part: slice) -> NDArray[Any]:
+        found: NDArray[Any] = self.rows[self.slots[part]]
+        return found
+
+
 @contextmanager
-def _laid_out(
-    rows: NDArray[Any], members: list[Indices]
-) -> Iterator[tuple[Any, Sequence[Part], list[NDArray[np.int32]]]]:
-    """Give rows and their parts in such a way that each part is read in one piece.
-
-    On disk a part has its rows as they stand in the table, so that many are written at once; the
-    column says at which of its places each row of `members` is.
-    """
+def _laid_out(rows: NDArray[Any], slots: Indices) -> Iterator[Any]:
+    """Give rows in the order of the slots: on disk each part is then read in one piece."""
     if not isinstance(rows, Rows):
-        yield rows, members, []
+        yield _Gathered(rows, slots)
         return
-    ends = np.cumsum([own.size for own in members]).tolist()
-    slices = [slice(end - own.size, end) for own, end in zip(members, ends, strict=True)]
-    sorted_ = [np.sort(own) for own in members]
-    places = [
-        np.searchsorted(a, own).astype(np.int32) for a, own in zip(sorted_, members, strict=True)
-    ]
-    with regrouped(rows, np.concatenate(sorted_)) as laid:
-        yield laid, slices, [np.concatenate(places)]
+    with regrouped(rows, slots) as laid:
+        yield laid
 
 
-def _compared(
-    directions: Scores, floor: float | None
-) -> tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]:
-    """Compare each row of a cluster with those before it.
+def _compared(directions: Scores, rank: Indices, count: int, floor: float | None) -> _Found:
+    """Compare rows of a cluster with those before them, and with the rows that visit it.
 
-    (n, D) -> highest cosine (n,), -1 for none; the row it is with; pairs (later, earlier, cosine)
-    above the floor
+    (n, D), of which `count` are at home; both kinds by rising rank -> highest cosine (n,) with an
+    earlier row, -1 for none; that row; pairs (later, earlier, cosine) above the floor
     """
     size = len(directions)
     highest, nearest = np.full(size, -1.0, np.float32), np.zeros(size, np.int64)
     pairs: list[tuple[Indices, Indices, Scores]] = []
-    for start in range(0, size, _ROWS):
-        stop = min(start + _ROWS, size)
-        for left in range(0, stop, _COLUMNS):
-            right = min(left + _COLUMNS, stop)
-            cosines = directions[start:stop] @ directions[left:right].T
-            np.clip(cosines, -1.0, 1.0, out=cosines)
-            if right > start:
-                past = np.arange(left, right)[None, :] >= np.arange(start, stop)[:, None]
-                cosines[past] = -1.0
-            column = cosines.argmax(axis=1)
-            high = cosines[np.arange(stop - start), column]
-            better = np.flatnonzero(high > highest[start:stop])
-            highest[start + better] = high[better]
-            nearest[start + better] = left + column[better]
-            if floor is not None:
-                at, above = np.nonzero(cosines > floor)
-                pairs.append((start + at, left + above, cosines[at, above]))
+    home, away = slice(0, count), slice(count, size)
+    for later, earlier in ((home, home), (away, home), (home, away)):
+        before = np.searchsorted(rank[earlier], rank[later])  # how many there are
+        for start in range(0, before.size, _ROWS):
+            stop = min(start + _ROWS, before.size)
+            at = slice(later.start + start, later.start + stop)
+            for left in range(0, int(before[stop - 1]), _COLUMNS):
+                right = min(left + _COLUMNS, int(before[stop - 1]))
+                others = slice(earlier.start + left, earlier.start + right)
+                cosines = directions[at] @ directions[others].T
+                np.clip(cosines, -1.0, 1.0, out=cosines)
+                if right > before[start]:
+                    cosines[np.arange(left, right) >= before[start:stop, None]] = -1.0
+                column = cosines.argmax(axis=1)
+                high = cosines[np.arange(stop - start), column]
+                better = np.flatnonzero(high > highest[at])
+                highest[at.start + better] = high[better]
+                nearest[at.start + better] = others.start + column[better]
+                if floor is not None:
+                    row, above = np.nonzero(cosines > floor)
+                    pairs.append((at.start + row, others.start + above, cosines[row, above]))
     return highest, nearest, pairs
 
 
 def unit(rows: NDArray[Any]) -> Scores:
     """Return rows scaled to length 1, those without a direction as zeros: float32."""
-    wide = np.asarray(rows, np.float64)
-    norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-    lost = norms < _ZERO
-    scaled: Scores = (wide / np.where(lost, 1.0, norms)[:, None]).astype(np.float32)
-    scaled[lost] = 0.0
+    scaled = np.empty(rows.shape, np.float32)
+    for part in blocks(rows):
+        wide = np.asarray(rows[part], np.float64)
+        norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+        lost = norms < _ZERO
+        scaled[part] = wide / np.where(lost, 1.0, norms)[:, None]
+        scaled[part][lost] = 0.0
     return scaled

@@ -17,7 +17,7 @@ from ..engine import gathered
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
 from ._clusters import points_limit
-from ._copies import Copies, find_copies
+from ._copies import Copies, Members, find_copies
 from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, keys_for, select
@@ -72,7 +72,8 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
         Of spherical k-means over these rows, or their number; N / 1,000 by default, and
         at most sqrt(N / 2).
     num_assignments : {1, 2}, default 1
-        Compare a row with those of its cluster, or of the two nearest (of its label).
+        Compare a row with those of its cluster, or also with those of the second nearest cluster
+        (of its label): finds most copies on two sides of a border, for several times the work.
     **options
         Those of every selector: see `Options`. `groups` are for quotas, and no bar to copies. Rows
         that are already selected come before all others.
@@ -115,7 +116,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     own = rows if bad is None else gathered(rows, good)
     where = _clusters(own, clusters, labels, good, options)
     rank = _rank(where, good, len(rows), order, options)
-    members = _members(where, good, rank, labels, num_assignments)
+    members = _members(where, good, labels, num_assignments)
     copies, limit, count = _found(rows, members, rank, rule, budget, limit, options)
 
     def core(task: Task) -> Picks:
@@ -163,7 +164,7 @@ def _checked(  # noqa: PLR0913  # arguments of the method
 
 def _found(  # noqa: PLR0913
     rows: NDArray[Any],
-    members: list[Indices],
+    members: Members,
     rank: Indices,
     rule: Rule,
     budget: float | None,
@@ -241,30 +242,23 @@ def _rank(
 
 
 def _members(
-    where: Clustering,
-    good: Indices,
-    rank: Indices,
-    labels: ArrayLike | None,
-    num_assignments: int,
-) -> list[Indices]:
-    """Return the rows of each cluster by rising rank; twice where two assignments are asked for."""
-    codes, own = where.labels, good
-    if num_assignments == 2:
-        if where.seconds is None:
-            raise ValueError("clusters must have `seconds` for num_assignments=2, got none")
-        there = np.flatnonzero(where.seconds >= 0)
-        codes = np.concatenate([codes, where.seconds[there]])
-        own = np.concatenate([good, good[there]])
+    where: Clustering, good: Indices, labels: ArrayLike | None, num_assignments: int
+) -> Members:
+    """Return the rows of each cluster, and with two assignments those that look there as well."""
+    codes, others = where.labels, where.seconds if num_assignments == 2 else None
+    if num_assignments == 2 and others is None:
+        raise ValueError("clusters must have `seconds` for num_assignments=2, got none")
     if labels is not None:  # clusters that were given may hold several labels
         names, classes = np.unique(_check.labels("labels", labels), return_inverse=True)
-        codes = codes * names.size + classes[own]
-    order = np.lexsort((rank[own], codes))
-    return np.split(own[order], np.flatnonzero(np.diff(codes[order])) + 1)
+        codes = codes * names.size + classes[good]
+        if others is not None:
+            others = np.where(others < 0, -1, others * names.size + classes[good])
+    return Members.of(good, codes, others)
 
 
 def _search(
     rows: NDArray[Any],
-    members: list[Indices],
+    members: Members,
     rank: Indices,
     rule: Rule,
     count: int,

@@ -106,6 +106,25 @@ def test_two_assignments_find_copies_across_borders():
     assert missed[2] < 0.3 * missed[1]
 
 
+@pytest.mark.parametrize("assignments", [1, 2])
+def test_who_is_compared_with_whom(assignments):
+    """Rows of one cluster, and rows with those of their second nearest cluster, either way."""
+    rows, quality = RANDOM.normal(size=(3000, 5)), RANDOM.random(3000)
+    where = kmeans(rows, 25, spherical=True)
+    found = semdedup(rows, threshold=0.95, quality=quality, clusters=where,
+                     num_assignments=assignments)  # fmt: skip
+    first, second = where.labels, where.seconds
+    compared = first[:, None] == first[None, :]
+    if assignments == 2:
+        compared |= (first[:, None] == second[None, :]) | (second[:, None] == first[None, :])
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    earlier = quality[None, :] > quality[:, None]
+    highest = np.where(compared & earlier, units @ units.T, -1.0).max(axis=1)
+    np.testing.assert_allclose(found.scores, highest, atol=1e-6)
+    sure = np.abs(highest - 0.95) > 1e-6
+    np.testing.assert_array_equal(found.mask()[sure], (highest <= 0.95)[sure])
+
+
 def test_zero_rows_are_like_nothing_and_duplicates_go():
     rows = np.concatenate([np.zeros((3, 4)), np.ones((7, 4))])
     found = semdedup(rows, threshold=0.9, clusters=1)
