@@ -12,6 +12,7 @@ from ._gradient_noise import (
     suggest_batch_size,
     suggest_batch_size_from_ranks,
 )
+from ._hardest import EpsilonGreedySampler, HardestSampler, UCBSampler
 from ._infobatch import InfoBatchSampler
 from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
@@ -32,7 +33,9 @@ __all__ = [
     "DynamicRandomSampler",
     "EpochBatchSampler",
     "EpochSampler",
+    "EpsilonGreedySampler",
     "GroupBatchSampler",
+    "HardestSampler",
     "HolderFit",
     "InfoBatchSampler",
     "RepeatFactorSampler",
@@ -42,6 +45,7 @@ __all__ = [
     "SubsetSampler",
     "TokenBudgetBatchSampler",
     "TwoStreamBatchSampler",
+    "UCBSampler",
     "WeightedSampler",
     "full_state",
     "load_full_state",

@@ -163,9 +163,10 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
                     f"{int(np.flatnonzero(found == 0)[0])} and {int(found.max())} on another: call "
                     "reduce or record there too"
                 )
-        for table in (self._scores, self.exposure):
-            if table is not None:
-                table.merge()
+        for table in self._score_tables():
+            table.merge()
+        if self.exposure is not None:
+            self.exposure.merge()
 
     def _plan(self, epoch: int) -> Plan:
         """Return the plan of an epoch; a static sampler keeps the current one and one more."""

@@ -10,7 +10,7 @@ from ..kernels._scores import fill_uniform
 from ..scores import ScoreTable
 from ..types import Floats, Scores
 from ._options import EpochOptions
-from ._pruning import PruningSampler
+from ._pruning import MOST_PRUNED, PruningSampler
 
 
 class DynamicRandomSampler(PruningSampler):
@@ -88,6 +88,12 @@ class DynamicRandomSampler(PruningSampler):
 
     def _pruned_share(self, below_mean: float) -> float:
         return self.share * self.drop_prob
+
+    def _most_pruned(self, below_mean: float) -> float:
+        return MOST_PRUNED * self.share
+
+    def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
+        return {"drop_prob": share / self.share}
 
     def _identity(self) -> tuple[object, ...]:
         return (*super()._identity(), self.drop_prob, self.share)

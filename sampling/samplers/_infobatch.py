@@ -10,7 +10,7 @@ from .. import _check
 from ..kernels import _prune
 from ..types import Floats, Scores
 from ._options import EpochOptions
-from ._pruning import PruningSampler
+from ._pruning import MOST_PRUNED, PruningSampler
 
 
 class InfoBatchSampler(PruningSampler):
@@ -113,12 +113,22 @@ class InfoBatchSampler(PruningSampler):
         seen_count, total, largest = _prune.summarise(scores)
         # The mean of equal numbers can come out above every one of them.
         mean = min(total / seen_count, largest) if seen_count else 0.0
-        return np.array([mean]), self._keep
+        wanted = self._wanted(epoch)
+        if wanted is None:
+            return np.array([mean]), self._keep
+        easy = max(1, int(np.count_nonzero(scores < mean)))
+        return np.array([mean]), np.array([1.0 - min((self.size - wanted) / easy, MOST_PRUNED), 1])
 
     def _pruned_share(self, below_mean: float) -> float:
         if self._quantiles is None:
             return below_mean * self.drop_prob
         return float(np.diff(self._quantiles, prepend=0.0) @ (1.0 - self._keep[:-1]))
+
+    def _most_pruned(self, below_mean: float) -> float:
+        return MOST_PRUNED * below_mean
+
+    def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
+        return {"drop_prob": share / below_mean}
 
     @classmethod
     def for_target(

@@ -1,5 +1,6 @@
 """What a draw counts: weights, recording, and the loss that reaches `backward`."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..scores._table import host_losses, host_rows, on_device
 from ..types import Indices, Scores
 from ._device import DeviceWeights
 from ._options import Checked
-from ._reduce import Reduction, check_losses, check_reduction, reduce_losses
+from ._reduce import Reduction, check_losses, check_reduction, checked_weights, reduce_losses
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -37,6 +38,24 @@ class Objective:
     def _make_scores(self) -> ScoreTable | None:
         """Return the table that `record` writes to; None if recorded losses are only counted."""
         return None
+
+    def _score_tables(self) -> tuple[ScoreTable, ...]:
+        """Return the tables that the ranks bring together."""
+        return () if self._scores is None else (self._scores,)
+
+    def _learn(
+        self,
+        rows: Indices | torch.Tensor,
+        losses: torch.Tensor,
+        logits: torch.Tensor | None,
+        labels: torch.Tensor | None,
+    ) -> None:
+        """Write what the method learns from to its tables: by default the losses.
+
+        losses : (B,), checked, with their graph; logits (B, C) and labels as the user gave them.
+        """
+        if self._scores is not None:
+            self._scores.write(rows, losses)
 
     def _refusal(self, epoch: int) -> str:
         """Return why an epoch has no importance weights; empty if it has them."""
@@ -133,7 +152,14 @@ class Objective:
 
     # ------------------------------------------------------------------ the training step
 
-    def record(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
+    def record(
+        self,
+        indices: ArrayLike | torch.Tensor,
+        losses: ArrayLike | torch.Tensor,
+        *,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> None:
         """Take note of the losses of a batch; what a dynamic sampler learns from.
 
         For loops that compute their loss otherwise; `reduce` does it by itself. Never waits for a
@@ -145,6 +171,9 @@ class Objective:
             Which samples, as the loader gave them. May be on the losses' device.
         losses : float array or tensor of shape (B,)
             One loss per sample, unweighted. Detached and copied.
+        logits : float tensor of shape (B, C), optional
+        labels : tensor of shape (B,) or (B, C), optional
+            For samplers that learn from more than the loss, which say so; others ignore them.
         """
         if not isinstance(losses, torch.Tensor):
             losses = torch.from_numpy(host_losses(losses))
@@ -152,7 +181,7 @@ class Objective:
         check_losses(losses, rows)
         if isinstance(rows, torch.Tensor):
             self._device_weights(rows)  # counts bad indices
-        self._store(rows, losses)
+        self._store(rows, losses, logits, labels)
 
     def reduce(
         self,
@@ -160,6 +189,10 @@ class Objective:
         indices: ArrayLike | torch.Tensor,
         reduction: Reduction = "batch_mean",
         denominator: float | torch.Tensor | None = None,
+        *,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        weighting: Callable[..., torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Record the losses of a batch and return their weighted mean, to call `backward` on.
 
@@ -178,6 +211,12 @@ class Objective:
         denominator : float or scalar tensor, optional
             Global count of one optimizer step (accumulated samples, tokens); replaces both: the
             result is W * sum(w * l) / denominator.
+        logits : float tensor of shape (B, C), optional
+        labels : tensor of shape (B,) or (B, C), optional
+            For samplers that learn from more than the loss, which say so; others ignore them.
+        weighting : callable, optional
+            Further weights of the batch, from its losses: called as `weighting(losses,
+            indices=indices)`, it returns a tensor (B,) that is multiplied with the sampler's.
 
         Returns
         -------
@@ -198,9 +237,12 @@ class Objective:
         else:
             array = self._host_weights(rows)
             weights = None if array is None else torch.from_numpy(array)
-        self._store(rows, losses)
+        self._store(rows, losses, logits, labels)
         if weights is not None and weights.device != losses.device:
             weights = weights.to(losses.device, non_blocking=True)
+        if weighting is not None:
+            own = checked_weights(weighting(losses, indices=indices), losses)
+            weights = own if weights is None else weights * own
         return reduce_losses(
             losses,
             weights,
@@ -265,12 +307,18 @@ class Objective:
             plan.devices[indices.device] = DeviceWeights(self.size, dealt, weights, indices.device)
         return plan.devices[indices.device](indices)
 
-    def _store(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
-        """Record the losses of checked indices."""
+    def _store(
+        self,
+        rows: Indices | torch.Tensor,
+        losses: torch.Tensor,
+        logits: torch.Tensor | None,
+        labels: torch.Tensor | None,
+    ) -> None:
+        """Record what a batch says of checked indices."""
         if self.exposure is not None:
             self.exposure.update(rows)
         if self._scores is not None:
-            self._scores.write(rows, losses)
+            self._learn(rows, losses, logits, labels)
             return
         losses = losses.detach()
         if losses.device.type == "cpu":

@@ -24,7 +24,7 @@ from ._options import EpochOptions
 from ._state import Arrays, check_array
 from ._tables import Kept, Shuffled, Table
 
-MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of the easy samples
+MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of what may be left out
 
 
 class PruningSampler(EpochSampler):
@@ -35,6 +35,7 @@ class PruningSampler(EpochSampler):
     """
 
     dynamic = True
+    folds = False  # True if a method keeps more of its losses than the last, or their average
 
     def __init__(
         self,
@@ -49,7 +50,9 @@ class PruningSampler(EpochSampler):
         self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
         self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")
+        self._target: float | None = None  # set by `for_target`
         self._dealt: dict[int, int] = {}  # draws of the epochs planned so far
+        self._history = self._make_history(size)
         super().__init__(size, size, **options)
         self._plan(0)
 
@@ -57,11 +60,30 @@ class PruningSampler(EpochSampler):
 
     @abstractmethod
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
-        """Return rising thresholds (G - 1,) and the share of each group to keep (G,)."""
+        """Return rising thresholds (G - 1,) and the share of each group to keep (G,).
+
+        A share of 0 leaves a group out; of any other at least one sample is kept. Samples without
+        a score (NaN) are in no group, and kept.
+        """
 
     @abstractmethod
     def _pruned_share(self, below_mean: float) -> float:
         """Return the part of all samples that a pruning epoch is expected to leave out."""
+
+    @abstractmethod
+    def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
+        """Return the arguments with which a pruning epoch leaves out a part of all samples."""
+
+    def _most_pruned(self, below_mean: float) -> float:
+        """Return the greatest part of all samples that a pruning epoch can leave out."""
+        return MOST_PRUNED
+
+    def _make_history(self, size: int) -> Arrays:
+        """Return the arrays that `_fold` writes to."""
+        return {}
+
+    def _fold(self, fresh: Scores) -> None:
+        """Take the losses of the epoch that ended into the history; NaN = not seen in it."""
 
     # ------------------------------------------------------------------ the plan
 
@@ -88,6 +110,12 @@ class PruningSampler(EpochSampler):
         """The last score of each sample, float32 (N,), read-only; NaN = never seen."""
         return self._score_table.values
 
+    def _before_plan(self, epoch: int) -> None:
+        if self.folds:
+            self._fold(self._score_table.values)
+            for table in self._score_tables():
+                table.clear()
+
     def _table(self, epoch: int) -> Table:
         kept = self._thinned(epoch) if epoch in self.pruning_epochs else None
         self._dealt[epoch] = self.size if kept is None else kept.size
@@ -102,8 +130,7 @@ class PruningSampler(EpochSampler):
         codes = Kept.codes_of(words, self.size)
         counts = np.zeros(keep.size, np.int64)
         _prune.assign(scores, thresholds, codes, counts)
-        quotas = np.floor(keep * counts + 1e-9).astype(np.int64)
-        quotas = np.maximum(quotas, np.minimum(counts, 1))  # a group never vanishes
+        quotas = _quotas(counts, keep, self.size)
         if (quotas == counts).all():
             return None
         _prune.thin(codes, counts, quotas, _rng.key(self.seed, epoch, "prune"))
@@ -119,6 +146,19 @@ class PruningSampler(EpochSampler):
         return weights
 
     # ------------------------------------------------------------------ what a run costs
+
+    def _wanted(self, epoch: int) -> int | None:
+        """Return how many draws an epoch should have for the run to meet its target, if it has one.
+
+        What earlier epochs took too much or too little is spread over the pruning epochs to come.
+        """
+        if self._target is None:
+            return None
+        total = self._target * self.size * self.num_epochs
+        spent = sum(self._dealt.get(before, self.size) for before in range(epoch))
+        coming = len([each for each in self.pruning_epochs if each >= epoch])
+        full = (self.num_epochs - epoch - coming) * self.size
+        return min(self.size, max(1, round((total - spent - full) / max(coming, 1))))
 
     def expected_samples(self, num_epochs: int | None = None, below_mean: float = 0.7) -> int:
         """Return how many draws a run takes, all ranks together.
@@ -155,6 +195,9 @@ class PruningSampler(EpochSampler):
     ) -> Self:
         """Return the sampler whose run takes a given fraction of `num_epochs` full epochs.
 
+        It finds the argument that says how much to leave out, and goes on correcting: each pruning
+        epoch aims at its part of what is left of the budget.
+
         Parameters
         ----------
         data_source, num_epochs
@@ -165,45 +208,51 @@ class PruningSampler(EpochSampler):
             Part of the samples expected below the mean: 0.6 to 0.8 on most losses. Ignored where
             the sampler itself says which part it calls easy.
         **arguments
-            The constructor's, but for `drop_prob`, which this finds, in [0, 0.9].
+            The constructor's, but for the one that this finds.
 
         Raises
         ------
         ValueError
-            "unreachable", with the least fraction that can be reached, if even dropping 90 % of
-            the samples below the threshold in every pruning epoch takes more.
+            "unreachable", with the least fraction that can be reached, if even leaving out 90 % of
+            what the method may leave out, in every pruning epoch, takes more.
         """
         target = _check.number("samples_fraction", samples_fraction, "(0, 1]")
         below = _check.number("below_mean", below_mean, "(0, 1]")
-        probe = cls(1, num_epochs, **{**arguments, "drop_prob": MOST_PRUNED})
-        most = len(probe.pruning_epochs) / probe.num_epochs * probe._pruned_share(below)
+        probe = cls(1, num_epochs, **arguments)
+        part = len(probe.pruning_epochs) / probe.num_epochs
+        most = part * probe._most_pruned(below)
         if 1.0 - target > most + 1e-9:
             raise ValueError(
                 f"samples_fraction is unreachable: must be >= {1.0 - most:.3f} for {num_epochs} "
                 f"epochs with anneal_fraction={probe.anneal_fraction:g} and below_mean={below:g}, "
                 f"got {target:g}"
             )
-        drop_prob = MOST_PRUNED * (1.0 - target) / most if most else 0.0
-        return cls(
-            data_source, num_epochs, **{**arguments, "drop_prob": min(drop_prob, MOST_PRUNED)}
-        )
+        share = min((1.0 - target) / part, probe._most_pruned(below)) if part else 0.0
+        found = cls(data_source, num_epochs, **{**arguments, **probe._setting_for(share, below)})
+        found._target = target
+        return found
 
     # ------------------------------------------------------------------ what outlives the process
 
+    def _saved(self) -> Arrays:
+        """Return what a run has learnt: the tables of scores and the history."""
+        named = zip(("scores", "signals"), self._score_tables(), strict=False)
+        return {name: table.values for name, table in named} | self._history
+
     def _arrays(self) -> Arrays:
-        arrays: Arrays = {} if self._scores is None else {"scores": self._scores.values}
+        arrays = self._saved()
         table = self._plan(self.epoch).table
         if isinstance(table, Kept):
             arrays |= {"codes": table.codes, "kept_share": table.kept_share}
         return arrays
 
     def _notes(self) -> dict[str, Any]:
-        lost = 0 if self._scores is None else self._scores.num_nonfinite
+        lost = [table.num_nonfinite for table in self._score_tables()]
         return {"dealt": list(self._dealt.items()), "num_nonfinite": lost}
 
     def _table_from(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Table:
-        if self._scores is not None:
-            check_array(arrays, "scores", np.float32, self.size)
+        for name, ours in self._saved().items():
+            check_array(arrays, name, ours.dtype.type, self.size)
         if "codes" not in arrays:
             return Shuffled(self.size, self.size, _rng.key(self.seed, epoch, "shuffle"))
         codes = check_array(arrays, "codes", np.uint8, self.size)
@@ -216,8 +265,20 @@ class PruningSampler(EpochSampler):
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
         self._dealt = {int(epoch): int(draws) for epoch, draws in notes["dealt"]}
-        if self._scores is not None:
-            self._scores.restore(arrays["scores"], int(notes["num_nonfinite"]))
+        named = zip(("scores", "signals"), self._score_tables(), strict=False)
+        for (name, table), lost in zip(named, notes["num_nonfinite"], strict=True):
+            table.restore(arrays[name], int(lost))
+        for name, ours in self._history.items():
+            ours[:] = arrays[name]
 
     def _identity(self) -> tuple[object, ...]:
-        return (self.num_epochs, self.anneal_fraction, self.score_ema)
+        return (self.num_epochs, self.anneal_fraction, self.score_ema, self._target)
+
+
+def _quotas(counts: Indices, keep: Floats, size: int) -> Indices:
+    """Return how many of each group to keep: an epoch is never empty, nor a group with a share."""
+    quotas = np.floor(keep * counts + 1e-9).astype(np.int64)
+    quotas = np.maximum(quotas, np.minimum(counts, keep > 0))
+    if quotas.sum() == 0 and counts.sum() == size:
+        quotas[np.flatnonzero(counts)[-1]] = 1
+    return quotas

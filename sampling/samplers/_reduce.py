@@ -48,6 +48,18 @@ def check_reduction(
     return _check.number("denominator", denominator, "(0, inf)")
 
 
+def checked_weights(weights: object, losses: torch.Tensor) -> torch.Tensor:
+    """Return what a `weighting` returned, if it is a floating tensor (B,) beside the losses."""
+    if not isinstance(weights, torch.Tensor):
+        raise TypeError(f"weighting must return a tensor, got {type(weights).__name__}")
+    if weights.shape != losses.shape or not weights.is_floating_point():
+        raise ValueError(
+            f"weighting must return floating weights of shape {tuple(losses.shape)}, got "
+            f"{weights.dtype} of shape {tuple(weights.shape)}"
+        )
+    return weights
+
+
 def reduce_losses(
     losses: torch.Tensor,
     weights: torch.Tensor | None,

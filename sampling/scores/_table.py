@@ -167,6 +167,12 @@ class ScoreTable:
         self._touched[:] = False
         self.num_nonfinite, self._outside = num_nonfinite, ""
 
+    def clear(self) -> None:
+        """Forget the scores, as before the first `update`; `num_nonfinite` stays."""
+        self.flush()
+        self._scores[:] = np.nan
+        self._touched[:] = False
+
     def _land(self, rows: Indices, losses: NDArray[np.float32]) -> None:
         touched = self._touched_by_us() if self._ranks > 1 else self._touched
         self.num_nonfinite += _scores.update(self._scores, touched, rows, losses, self.ema)
