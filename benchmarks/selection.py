@@ -58,7 +58,7 @@ def measured(asked: dict[str, Any], runs: int, results: dict[str, Any], file: Pa
                 results[kept] = {
                     each: results[kept][each] for each in ROWS if each in results[kept]
                 }
-            file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+            file.write_text(json.dumps(results, indent=1, ensure_ascii=False, default=float) + "\n")
 
 
 def options() -> argparse.Namespace:

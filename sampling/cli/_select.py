@@ -31,7 +31,12 @@ from ._shared import (
 def select(  # noqa: PLR0913  # one parameter for each option
     method: Annotated[str, typer.Argument(help="One of `sampling methods`.")],
     table: Annotated[
-        Path, typer.Argument(help=".npy, .parquet or .safetensors, or a folder of Parquet shards.")
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help=".npy, .parquet or .safetensors, or a folder of Parquet shards; or several "
+            "Parquet files and folders, in the order of their rows.",
+        ),
     ],
     budget: Annotated[
         str | None, typer.Option(help="How many to keep: a count, or a fraction such as 0.1.")
@@ -76,7 +81,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
 
             given["clusters"] = load_clustering(clusters)
         wanted = budget_of(budget)
-        tables = [table, *(beside or [])]
+        tables = [*table, *(beside or [])]
         opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         with io.unchanged([file for each in tables for file in io.table_files(each)]):
             found = selection.select_from(

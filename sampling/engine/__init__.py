@@ -6,6 +6,6 @@ not know where a part is worked on, nor how many at once: `use` decides.
 
 from ._local import Local
 from ._over import Part as Part
-from ._over import blocks, current, gathered, over, use
+from ._over import blocks, current, each, gathered, over, use
 
-__all__ = ["Local", "blocks", "current", "gathered", "over", "use"]
+__all__ = ["Local", "blocks", "current", "each", "gathered", "over", "use"]

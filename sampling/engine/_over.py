@@ -13,7 +13,7 @@ from tqdm import tqdm
 from .._rows import Rows
 from ._local import Local
 
-__all__ = ["Part", "blocks", "current", "gathered", "over", "use"]
+__all__ = ["Part", "blocks", "current", "each", "gathered", "over", "use"]
 
 Part: TypeAlias = "slice | NDArray[np.int64]"
 T = TypeVar("T")
@@ -105,12 +105,44 @@ def over(
     def work(part: Part) -> tuple[Part, T]:
         return part, function(rows[part], *(column[part] for column in columns))
 
-    if math.prod(rows.shape) < _SMALL:
-        return map(work, chosen)
-    found = current().run(work, chosen)
+    return each(work, chosen, small=math.prod(rows.shape) < _SMALL, title=title)
+
+
+def each(
+    function: Callable[[Any], T],
+    items: Iterable[Any],
+    *,
+    small: bool = False,
+    title: str | None = None,
+) -> Iterator[T]:
+    """Call a function with each item, where `over` has no parts of the right kind.
+
+    Parameters
+    ----------
+    function : callable
+        See `over`.
+    items : iterable
+    small : bool, default False
+        Not worth a thread.
+    title : str, optional
+        See `over`.
+
+    Returns
+    -------
+    iterator
+        Results in the order of the items.
+
+    Examples
+    --------
+    >>> list(each(abs, [-1, 2]))
+    [1, 2]
+    """
+    if small:
+        return map(function, items)
+    found = current().run(function, items)
     if title is None:
         return found
-    total = len(chosen) if isinstance(chosen, Sequence) else None
+    total = len(items) if isinstance(items, Sequence) else None
     return iter(tqdm(found, title, total, leave=False, disable=None, delay=2.0))
 
 

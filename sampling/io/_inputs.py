@@ -13,7 +13,7 @@ __all__ = ["changes", "with_inputs"]
 
 def with_inputs(
     selection: Selection,
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     beside: Sequence[str | Path] = (),
     *,
     progress: Progress | None = None,
@@ -23,7 +23,7 @@ def with_inputs(
     Parameters
     ----------
     selection : Selection
-    source : str or pathlib.Path
+    source : str or pathlib.Path, or sequence of them
         The table that it was made from.
     beside : sequence of str or pathlib.Path, default ()
         The files beside it.

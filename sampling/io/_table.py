@@ -112,19 +112,19 @@ class Table:
 
 
 def open_table(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     *,
     embeddings: str | None = None,
     beside: Sequence[str | Path] = (),
     scratch: str | Path | None = None,
 ) -> Table:
-    """Open a file or a folder of shards.
+    """Open a file or a folder of shards, or several one after another.
 
     Parameters
     ----------
-    path : str or pathlib.Path
+    path : str or pathlib.Path, or sequence of them
         A `.npy`, `.parquet` or `.safetensors` file, or a folder of Parquet files, whose rows are
-        numbered by file name.
+        numbered by file name. Several are Parquet files and folders, numbered in the order given.
     embeddings : str, optional
         The Parquet column (lists of one length) or the safetensors tensor that holds the
         embeddings; by default the only one that can. A pattern such as "x*" takes the Parquet
@@ -154,8 +154,7 @@ def open_table(
     >>> table.size, table.embeddings.shape, table.names
     (3, (3, 3), ())
     """
-    path = Path(path)
-    paths = _files(path)
+    paths = _all_files(path)
     if paths[0].suffix == ".npy":
         table = Table(paths, 0, _npy(paths[0]), ())
     elif paths[0].suffix == ".safetensors":
@@ -179,7 +178,10 @@ def open_table(
 
 
 def shape_of(
-    path: str | Path, *, embeddings: str | None = None, beside: Sequence[str | Path] = ()
+    path: str | Path | Sequence[str | Path],
+    *,
+    embeddings: str | None = None,
+    beside: Sequence[str | Path] = (),
 ) -> tuple[int, int | None, tuple[str, ...]]:
     """Return N, D and the names of the columns of a table, from what its files say of themselves.
 
@@ -193,7 +195,7 @@ def shape_of(
     tuple of int, int or None, tuple of str
         D is None where there are no embeddings.
     """
-    paths = _files(Path(path))
+    paths = _all_files(path)
     if paths[0].suffix != ".parquet":
         table = open_table(path, embeddings=embeddings, beside=beside)
         wide = table.embeddings
@@ -208,6 +210,21 @@ def shape_of(
     others = [_columns(_files(Path(other))).names for other in beside]
     names = [each for each in found.names if each not in chosen]
     return found.size, width, (*names, *(each for other in others for each in other))
+
+
+def _all_files(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    """Return the files of a table in the order of its rows: several are of Parquet."""
+    if isinstance(given, str | Path):
+        return _files(Path(given))
+    found = tuple(file for each in given for file in _files(Path(each)))
+    if not found:
+        raise ValueError("path must name at least one file, got none")
+    for file in found:
+        if len(found) > 1 and file.suffix != ".parquet":
+            raise ValueError(f"several files must be Parquet, got {file}")
+        if found.count(file) > 1:
+            raise ValueError(f"each file must be given once, got {file} again")
+    return found
 
 
 def _files(path: Path) -> tuple[Path, ...]:

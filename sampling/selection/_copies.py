@@ -1,5 +1,6 @@
 """Near copies: for each row the earlier row of its clusters that is most like it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .._rows import Rows
-from ..engine import blocks, over
+from ..engine import blocks, each
 from ..io import regrouped
 from ..kernels._dedup import keep_greedily
 from ..types import Indices, Scores
 
 _ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which a cache holds
+_SMALL = 2**20  # numbers that are not worth a thread
+_PIECE = 2**29  # pairs that a thread compares at a time, about
 _ZERO = 1e-12  # a shorter row has no direction
 _Found: TypeAlias = tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]
 
@@ -105,6 +108,14 @@ class Members:
         parts = [slice(int(ends[at] - sizes[at]), int(ends[at])) for at in wanted]
         return cls(rows[order], visits[order], parts)
 
+    def pieces(self) -> list[tuple[slice, int, int]]:
+        """Return (part, k, n): the k-th of the n pieces in which a part is worked on."""
+        cut = []
+        for part in self.parts:
+            count = -(-((part.stop - part.start) ** 2) // _PIECE)
+            cut += [(part, number, count) for number in range(count)]
+        return cut
+
 
 def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: float | None) -> Copies:
     """Compare the rows of each cluster with those of it that come earlier.
@@ -118,24 +129,28 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
     twin = np.full(len(rows), -1, np.int64)
     found: list[tuple[Indices, Indices, Scores]] = []
 
-    def work(block: NDArray[Any], ranks: Indices, visits: NDArray[np.bool_]) -> _Found:
+    def work(piece: tuple[slice, int, int]) -> _Found:
+        part, number, count = piece
+        ranks, visits = rank[members.slots[part]], members.visits[part]
         order = np.lexsort((ranks, visits))
-        first = int(order.size - visits.sum())
-        high, nearest, pairs = _compared(unit(block[order]), ranks[order], first, floor)
+        home = int(order.size - visits.sum())
+        starts = range(number * _ROWS, order.size, count * _ROWS)
+        found = _compared(unit(laid[part][order]), ranks[order], home, floor, starts)
         back = np.empty_like(order)
         back[order] = np.arange(order.size)
+        high, nearest, pairs = found
         return high[back], order[nearest][back], [(order[a], order[b], c) for a, b, c in pairs]
 
-    columns = rank[members.slots], members.visits
+    pieces = members.pieces()
     with _laid_out(rows, members.slots) as laid:
-        for part, (high, place, pairs) in over(
-            work, laid, *columns, parts=members.parts, title="comparing rows"
-        ):
+        small = math.prod(laid.shape) < _SMALL
+        results = each(work, pieces, small=small, title="comparing rows")
+        for (part, _, _), (high, place, pairs) in zip(pieces, results, strict=True):
             own = members.slots[part]
             better = high > similarity[own]
             similarity[own[better]] = high[better]
             twin[own[better]] = own[place[better]]
-            found += [(rank[own[over_]], rank[own[at]], each) for at, over_, each in pairs]
+            found += [(rank[own[over]], rank[own[at]], cosine) for at, over, cosine in pairs]
     if not found:
         none = np.zeros(0, np.int64)
         return Copies(similarity, twin, rank, none, none, np.zeros(0, np.float32))
@@ -173,11 +188,14 @@ def _laid_out(rows: NDArray[Any], slots: Indices) -> Iterator[Any]:
         yield laid
 
 
-def _compared(directions: Scores, rank: Indices, count: int, floor: float | None) -> _Found:
+def _compared(
+    directions: Scores, rank: Indices, count: int, floor: float | None, starts: range
+) -> _Found:
     """Compare rows of a cluster with those before them, and with the rows that visit it.
 
-    (n, D), of which `count` are at home; both kinds by rising rank -> highest cosine (n,) with an
-    earlier row, -1 for none; that row; pairs (later, earlier, cosine) above the floor
+    (n, D), of which `count` are at home; both kinds by rising rank; `starts` of the blocks of later
+    rows -> highest cosine (n,) with an earlier row, -1 for none; that row; pairs (later, earlier,
+    cosine) above the floor
     """
     size = len(directions)
     highest, nearest = np.full(size, -1.0, np.float32), np.zeros(size, np.int64)
@@ -185,7 +203,7 @@ def _compared(directions: Scores, rank: Indices, count: int, floor: float | None
     home, away = slice(0, count), slice(count, size)
     for later, earlier in ((home, home), (away, home), (home, away)):
         before = np.searchsorted(rank[earlier], rank[later])  # how many there are
-        for start in range(0, before.size, _ROWS):
+        for start in range(starts.start, before.size, starts.step):
             stop = min(start + _ROWS, before.size)
             at = slice(later.start + start, later.start + stop)
             for left in range(0, int(before[stop - 1]), _COLUMNS):
@@ -201,7 +219,9 @@ def _compared(directions: Scores, rank: Indices, count: int, floor: float | None
                 highest[at.start + better] = high[better]
                 nearest[at.start + better] = others.start + column[better]
                 if floor is not None:
-                    row, above = np.nonzero(cosines > floor)
+                    some = np.flatnonzero(high > floor)  # few: a look at all costs 0.3 products
+                    row, above = np.nonzero(cosines[some] > floor)
+                    row = some[row]
                     pairs.append((at.start + row, others.start + above, cosines[row, above]))
     return highest, nearest, pairs
 

@@ -184,3 +184,13 @@ def test_help_says_the_exit_codes():
     shown = " ".join(run("--help").output.split())
     assert "Exit codes: 0 done; 1 the answer is no" in shown
     assert "130 interrupted" in shown
+
+
+def test_select_from_several_files(rows):
+    shards = [rows.with_name("corpus") / name for name in ("b.parquet", "a.parquet")]
+    out = rows.with_name("subset.parquet")
+    words = ["--budget", 5, "--with", "scores=quality", "--out", out]
+    answer_of("select", "top", *shards, *words)
+    found = Selection.load(out)
+    assert np.array_equal(found.indices, np.argsort(-np.roll(QUALITY, -30))[:5])
+    assert [each["name"] for each in found.info["inputs"]] == ["b.parquet", "a.parquet"]

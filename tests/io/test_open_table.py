@@ -224,3 +224,21 @@ def test_embeddings_in_many_columns(tmp_path):
     pq.write_table(pa.table({**columns, "x1": gap}), tmp_path / "rows.parquet")
     with pytest.raises(ValueError, match=r"x1 must have no missing values, got none in .*, row 1$"):
         open_table(tmp_path / "rows.parquet", embeddings="x*")
+
+
+def test_several_files_are_numbered_in_the_order_given(tmp_path):
+    (tmp_path / "more").mkdir()
+    write(tmp_path / "z.parquet", ROWS[:5], number=np.arange(5))
+    write(tmp_path / "more" / "a.parquet", ROWS[5:], number=np.arange(5, 20))
+    given = [tmp_path / "z.parquet", tmp_path / "more"]
+    table = open_table(given)
+    assert np.array_equal(table.embeddings, ROWS.astype(np.float32))
+    assert np.array_equal(table.column("number"), np.arange(20))
+    assert shape_of(given) == (20, 3, ("number",))
+    with pytest.raises(ValueError, match="each file must be given once, got .*z.parquet again"):
+        open_table([given[0], given[0]])
+    np.save(tmp_path / "rows.npy", ROWS)
+    with pytest.raises(ValueError, match="several files must be Parquet, got .*rows.npy"):
+        open_table([given[0], tmp_path / "rows.npy"])
+    with pytest.raises(ValueError, match="path must name at least one file"):
+        open_table([])
