@@ -81,7 +81,7 @@ class LateStoppingSampler(PruningSampler):
                 the order. A sample that an epoch did not look at keeps its run of right answers;
                 one that several ranks looked at is right if it was on each. An epoch without any
                 answer is no epoch.
-    Cost        8.2 N bytes, 12 N more while planning; O(N).
+    Cost        8.2 N bytes, 5 N more while planning; O(N).
     Gradients   The mean over the current set: samples learnt late are gone, which is the purpose.
                 How many draws a run takes depends on what the network learns, so `for_target` is
                 unreachable whatever the fraction.
