@@ -243,6 +243,9 @@ class LateStoppingSampler(PruningSampler):
 
     # ------------------------------------------------------------------ the plan
 
+    def _prunes(self, epoch: int) -> bool:
+        return True  # what is gone stays gone, past the end of the run too
+
     def _snapshot(self, epoch: int) -> Scores:
         return self._history["current"].astype(np.float32)
 

@@ -173,6 +173,10 @@ def test_what_is_gone_is_gone():
         watch(sampler, 20, rows=gone[:1])
     sampler.reduce(torch.tensor([1.0, math.nan]), sampler.kept[:2])  # answers are not needed now
     assert sampler.num_nonfinite == 1
+    kept = sampler.kept.tolist()
+    for epoch in (29, 30, 99, 0):  # whatever epoch, past the end of the run too
+        sampler.set_epoch(epoch)
+        assert sorted(sampler.indices(epoch)) == kept
     subset = SubsetSampler(sampler.kept)
     assert sorted(subset) == sampler.kept.tolist()
 
