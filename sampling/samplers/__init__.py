@@ -13,7 +13,10 @@ from ._gradient_noise import (
     suggest_batch_size_from_ranks,
 )
 from ._hardest import EpsilonGreedySampler, HardestSampler, UCBSampler
+from ._ies import IESSampler
 from ._infobatch import InfoBatchSampler
+from ._kakurenbo import KakurenboSampler
+from ._late_stopping import LateStoppingSampler
 from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
 from ._save import full_state, load_full_state, load_state, save_state
@@ -37,7 +40,10 @@ __all__ = [
     "GroupBatchSampler",
     "HardestSampler",
     "HolderFit",
+    "IESSampler",
     "InfoBatchSampler",
+    "KakurenboSampler",
+    "LateStoppingSampler",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
     "SensitivitySampler",

@@ -88,10 +88,10 @@ class Objective:
     @property
     def num_nonfinite(self) -> int:
         """Losses recorded so far that were NaN or infinite. Waits for losses on a device."""
-        if self._scores is not None:
-            self._scores.flush()
-            return self._scores.num_nonfinite
-        return int(self._nonfinite)
+        if self._scores is None:
+            return int(self._nonfinite)
+        self._scores.flush()
+        return self._scores.num_nonfinite + int(self._nonfinite)
 
     @overload
     def weights_for(self, indices: torch.Tensor) -> torch.Tensor: ...
@@ -315,11 +315,15 @@ class Objective:
         labels: torch.Tensor | None,
     ) -> None:
         """Record what a batch says of checked indices."""
+        if self._scores is not None:
+            self._learn(rows, losses, logits, labels)  # first: it may refuse the batch
+        else:
+            self._count_nonfinite(losses)
         if self.exposure is not None:
             self.exposure.update(rows)
-        if self._scores is not None:
-            self._learn(rows, losses, logits, labels)
-            return
+
+    def _count_nonfinite(self, losses: torch.Tensor) -> None:
+        """Count the losses that no table will see."""
         losses = losses.detach()
         if losses.device.type == "cpu":
             self._nonfinite += losses.numel() - int(torch.isfinite(losses).sum())

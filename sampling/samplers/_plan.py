@@ -20,6 +20,7 @@ class Plan:
         self.table = table
         self.finished = False
         self.devices: dict[torch.device, DeviceWeights] = {}
+        self.hidden: dict[torch.device, DeviceWeights] = {}  # the same for what is left out
         self._order = None if table.ordered else Permutation(table.size, key)
         self.name = ""  # what `digest` returned, if it was asked
 
@@ -35,4 +36,4 @@ class Plan:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the copies on devices: they are made again where they are needed."""
-        return {**self.__dict__, "devices": {}}
+        return {**self.__dict__, "devices": {}, "hidden": {}}

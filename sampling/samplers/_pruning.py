@@ -85,6 +85,10 @@ class PruningSampler(EpochSampler):
     def _fold(self, fresh: Scores) -> None:
         """Take the losses of the epoch that ended into the history; NaN = not seen in it."""
 
+    def _prunes(self, epoch: int) -> bool:
+        """Return whether samples are left out of an epoch."""
+        return epoch in self.pruning_epochs
+
     # ------------------------------------------------------------------ the plan
 
     @property
@@ -117,7 +121,7 @@ class PruningSampler(EpochSampler):
                 table.clear()
 
     def _table(self, epoch: int) -> Table:
-        kept = self._thinned(epoch) if epoch in self.pruning_epochs else None
+        kept = self._thinned(epoch) if self._prunes(epoch) else None
         self._dealt[epoch] = self.size if kept is None else kept.size
         if kept is not None:
             return kept

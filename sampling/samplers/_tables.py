@@ -248,6 +248,10 @@ class Kept(Table):
         """See `Table`: the share of its group that was kept, 0 for a sample left out."""
         return self.kept_share[self.codes[indices]]
 
+    def left_out(self) -> Indices:
+        """Return the samples that are not dealt, rising: int64 (N - M,)."""
+        return np.flatnonzero(self.codes == _prune.LEFT_OUT)
+
     def first_absent(self, indices: Indices, size: int) -> int:
         """See `Table`: whose code is 0."""
         return _prune.first_left_out(self.codes, indices)

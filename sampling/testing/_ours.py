@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 
 from ..samplers import (
     AdaptiveBatchSampler,
@@ -14,7 +15,10 @@ from ..samplers import (
     EpochBatchSampler,
     EpochSampler,
     GroupBatchSampler,
+    IESSampler,
     InfoBatchSampler,
+    KakurenboSampler,
+    LateStoppingSampler,
     RepeatedSubsetSampler,
     RepeatFactorSampler,
     SensitivitySampler,
@@ -24,6 +28,7 @@ from ..samplers import (
     TwoStreamBatchSampler,
     WeightedSampler,
 )
+from ..types import Indices
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 Factory: TypeAlias = Callable[..., AnySampler]
@@ -42,6 +47,28 @@ def _pruning(**options: Any) -> InfoBatchSampler:  # noqa: ANN401
     return InfoBatchSampler(SIZE, EPOCHS + 2, **options)
 
 
+class _Answering(EpochSampler):
+    """Makes predictions up from the losses: the matrix records nothing else."""
+
+    def _learn(
+        self,
+        rows: Indices | torch.Tensor,
+        losses: torch.Tensor,
+        logits: torch.Tensor | None,
+        labels: torch.Tensor | None,
+    ) -> None:
+        made = torch.stack([1.0 - losses, losses - 1.0], dim=1) * 4.0
+        super()._learn(rows, losses, made, torch.zeros_like(losses, dtype=torch.int64))
+
+
+class _Kakurenbo(_Answering, KakurenboSampler):
+    """Right and sure at a loss below 0.9."""
+
+
+class _LateStopping(_Answering, LateStoppingSampler):
+    """Right at a loss below 1."""
+
+
 SAMPLERS: dict[str, Factory] = {
     "ShuffleSampler": lambda **o: ShuffleSampler(SIZE, **o),
     "SubsetSampler": lambda **o: SubsetSampler(_ROWS[::2], **o),
@@ -54,6 +81,11 @@ SAMPLERS: dict[str, Factory] = {
         _WEIGHTS, _LABELS, _CENTER_LOSSES, 50, holder_constant=0.1, **o
     ),
     "InfoBatchSampler": _pruning,
+    "KakurenboSampler": lambda **o: _Kakurenbo(SIZE, EPOCHS + 2, **o),
+    "IESSampler": lambda **o: IESSampler(SIZE, 12, delta=0.1, **o),
+    "LateStoppingSampler": lambda **o: _LateStopping(
+        SIZE, EPOCHS + 2, keep_per_round=0.6, rounds=(1, 1), warm_up=0, **o
+    ),
     "DynamicRandomSampler": lambda **o: DynamicRandomSampler(SIZE, EPOCHS + 2, **o),
     "EpochBatchSampler": lambda **o: EpochBatchSampler(ShuffleSampler(SIZE, **o), BATCH),
     "EpochBatchSampler of InfoBatch": lambda **o: EpochBatchSampler(_pruning(**o), BATCH),

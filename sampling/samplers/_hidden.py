@@ -1,0 +1,163 @@
+"""A look at what an epoch leaves out: hidden samples, losses without training, and predictions.
+
+A method that hides what was easy has to look again, or nothing ever comes back. At the end of an
+epoch the training loop passes the hidden samples forward, and `rescore` takes note of their losses:
+
+    for epoch in range(30):
+        sampler.set_epoch(epoch)
+        ...                                          # train as ever
+        hidden = sampler.hidden[sampler.rank :: sampler.num_replicas]
+        model.eval()
+        with torch.no_grad():
+            for indices, (x, y) in DataLoader(Subset(train, hidden), batch_size=512):
+                losses = F.cross_entropy(model(x), y, reduction="none")
+                sampler.rescore(indices, losses)
+        model.train()
+"""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from ..kernels._scores import first_outside
+from ..scores._table import host_losses, host_rows, on_device
+from ..types import Indices
+from ._device import DeviceWeights
+from ._pruning import PruningSampler
+from ._reduce import check_losses
+from ._tables import Kept
+
+
+class HidingSampler(PruningSampler):
+    """A pruning sampler that is told of the samples that it left out."""
+
+    @property
+    def hidden(self) -> Indices:
+        """The samples that this epoch leaves out, int64 (H,), rising.
+
+        With several ranks each passes its part of them forward, `hidden[rank::num_replicas]` (or
+        by the ranks of whoever shards for a sampler of one); the next `set_epoch` brings the parts
+        together. Each access lists them anew, O(N).
+        """
+        table = self._plan(self.epoch).table
+        return table.left_out() if isinstance(table, Kept) else np.empty(0, np.int64)
+
+    def rescore(
+        self,
+        indices: ArrayLike | torch.Tensor,
+        losses: ArrayLike | torch.Tensor,
+        *,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> None:
+        """Take note of what a forward pass without training says of samples that were left out.
+
+        To be called before the next `set_epoch`, at the end of the epoch best, with the model in
+        evaluation mode and under `torch.no_grad()`. Never waits for a device, and no exposure
+        counter is told.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Of `hidden`; each rank a part of them. May be on the losses' device.
+        losses : float array or tensor of shape (B,)
+            One loss per sample. Detached and copied.
+        logits : float tensor of shape (B, C), optional
+        labels : tensor of shape (B,) or (B, C), optional
+            For samplers that learn from predictions, which need both.
+
+        Raises
+        ------
+        ValueError
+            If an index is out of range or this epoch deals it: `reduce` and `record` are for those.
+            Nothing is recorded then. For indices on a device the next `set_epoch` raises.
+
+        Notes
+        -----
+        With DistributedDataParallel call `model.module`: ranks may have unequal parts, and its
+        own forward may wait for the others.
+        """
+        if not isinstance(losses, torch.Tensor):
+            losses = torch.from_numpy(host_losses(losses))
+        rows = self._hidden_rows(indices)
+        check_losses(losses, rows)
+        if isinstance(rows, torch.Tensor):
+            self._count_bad(rows)
+        self._learn(rows, losses, logits, labels)
+
+    def _hidden_rows(self, indices: ArrayLike | torch.Tensor) -> Indices | torch.Tensor:
+        """Return checked indices on the host, or indices on a device as they are."""
+        if on_device(indices) is not None:
+            return indices  # type: ignore[return-value]
+        rows = host_rows(indices)
+        if rows.ndim != 1:
+            raise ValueError(f"indices must have shape (B,), got {rows.shape}")
+        bad = first_outside(rows, self.size)
+        if bad >= 0:
+            raise ValueError(f"indices must be in [0, {self.size}), got {rows[bad]} in row {bad}")
+        dealt = self._plan(self.epoch).table.expected(rows) > 0
+        if dealt.any():
+            bad = int(dealt.argmax())
+            raise ValueError(
+                f"indices must be left out of epoch {self.epoch}, got {rows[bad]} in row {bad}, "
+                "which it deals: see `hidden`, and use reduce or record for the others"
+            )
+        return rows
+
+    def _count_bad(self, indices: torch.Tensor) -> None:
+        """Count the indices on a device that are out of range or dealt, without waiting."""
+        devices = self._plan(self.epoch).hidden
+        if indices.device not in devices:
+            mask = np.zeros(self.size, np.bool_)
+            mask[self.hidden] = True
+            devices[indices.device] = DeviceWeights(self.size, mask, None, indices.device)
+        devices[indices.device](indices)
+
+    def _report_device_indices(self) -> None:
+        super()._report_device_indices()
+        plan = self._plans.get(self.epoch)
+        for device, looks in plan.hidden.items() if plan is not None else ():
+            bad = looks.num_bad()
+            if bad:
+                plan.hidden.clear()  # type: ignore[union-attr]  # none is iterated without a plan
+                raise ValueError(
+                    f"indices of rescore must be left out of epoch {self.epoch}, got {bad} on "
+                    f"{device} that are out of range or dealt"
+                )
+
+
+def answers(
+    sampler: str, count: int, logits: torch.Tensor | None, labels: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return detached float32 logits (B, C), and which rows predict the class given, bool (B,).
+
+    A tie for the largest logit is no prediction: `argmax` would give it to the lower class, and in
+    float16 ties are common. Soft labels give the class of their largest entry.
+    """
+    if logits is None or labels is None:
+        raise ValueError(
+            f"logits and labels must be given: {sampler} learns from predictions, got "
+            f"{'no logits' if logits is None else 'no labels'}"
+        )
+    for name, each in (("logits", logits), ("labels", labels)):
+        if not isinstance(each, torch.Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(each).__name__}")
+    if logits.ndim != 2 or logits.shape[0] != count or not logits.is_floating_point():
+        raise ValueError(
+            f"logits must be floating of shape (B, C), B = {count}, got {logits.dtype} of shape "
+            f"{tuple(logits.shape)}"
+        )
+    if labels.shape != logits.shape and labels.shape != (count,):
+        raise ValueError(
+            f"labels must have shape ({count},) or that of logits, {tuple(logits.shape)}, got "
+            f"{tuple(labels.shape)}"
+        )
+    if labels.ndim == 1 and labels.is_floating_point():
+        raise TypeError(f"labels of shape (B,) must hold ints, got {labels.dtype}")
+    outputs = logits.detach().float()
+    given = labels.detach().to(outputs.device, non_blocking=True)
+    if given.ndim == 2:
+        given = given.argmax(dim=1)
+    top, predicted = outputs.max(dim=1)
+    alone = (outputs == top.unsqueeze(1)).sum(dim=1) == 1
+    return outputs, (predicted == given) & alone

@@ -1,0 +1,235 @@
+"""Hide the samples with the lowest losses, but for those that the model is not sure of.
+
+Unlike `HardestSampler` it passes what it hid forward at the end of the epoch, so that a sample
+comes back as soon as it is not easy any more; and it hides none that is predicted wrongly.
+"""
+
+import math
+from collections.abc import Sequence, Sized
+
+import numpy as np
+import torch
+from typing_extensions import Unpack
+
+from .. import _check
+from ..scores import ScoreTable
+from ..types import Floats, Indices, Scores
+from ._hidden import HidingSampler, answers
+from ._levels import highest
+from ._options import EpochOptions
+from ._pruning import MOST_PRUNED
+
+_STAGES = ((0.0, 1.0), (0.3, 0.8), (0.6, 0.6), (0.8, 0.4))
+
+
+class KakurenboSampler(HidingSampler):
+    """Hide the samples with the lowest losses whose predictions are right and sure.
+
+    For replication, and a baseline. Of all N samples the part F with the lowest losses is picked,
+    and those of them that are predicted wrongly, or with less than `confidence`, are moved back.
+    What is hidden has to be passed forward at the end of the epoch: see `rescore`. `reduce`,
+    `record` and `rescore` need `logits=` and `labels=`. Without the forward pass a hidden sample
+    is judged by its last loss in training, and hardly comes back.
+
+    Parameters
+    ----------
+    data_source : int or sized
+        N, or anything with a length.
+    num_epochs : int
+        Epochs of the whole run; fixes the stages.
+    fraction : float in [0, 1), default 0.3
+        F, the part of all samples that an epoch picks to hide, before some are moved back.
+    schedule : sequence of (part, scale), default ((0, 1), (0.3, 0.8), (0.6, 0.6), (0.8, 0.4))
+        From each part of the run on, `fraction` is multiplied by the scale beside it: the first
+        part is 0, and they rise.
+    confidence : float in [0, 1], default 0.7
+        A sample whose largest probability is lower is not hidden.
+    anneal_fraction : float in [0, 1], default 0
+        Last part of the run that deals everything.
+    score_ema : float in (0, 1], default 1
+        Part of the new loss in a score; 1 keeps the last loss.
+    **options
+        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+
+    Attributes
+    ----------
+    scores : float32 array of shape (N,)
+        Last loss of each sample; NaN = never seen.
+    confidences : float32 array of shape (N,)
+        Probability of the predicted class if it is the class given, else 0; NaN = never seen.
+    hidden : int64 array of shape (H,)
+        The samples that this epoch leaves out.
+    lr_factor : float
+        What the method multiplies the learning rate by in this epoch: 1 / (1 - H/N).
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, for objective="original", or for a batch without logits
+        or labels.
+
+    Notes
+    -----
+    Order       Planned in `set_epoch` from the losses and predictions of all ranks. Of samples
+                that tie at the highest loss to hide, a part is drawn by lot.
+    Cost        9.2 N bytes, 12 N more while planning; a plan is a partition of the losses, O(N).
+                The forward pass of H samples comes on top, a third of their training or so.
+    Gradients   Biased to hard samples, without weights; a larger learning rate makes up for fewer
+                steps. `for_target` hides as many of the sure samples as the budget asks, by the
+                same rule with a larger F; where fewer are sure, an epoch deals more than that.
+    Source      KAKURENBO: Nguyen, Gerofi, Martinez-Noriega, Trahay, Wahib, NeurIPS 2023. Stages as
+                in its code for CIFAR-100, at epochs 60, 120 and 160, as parts of 200. That code
+                takes the softmax over the batch, where the confidence here is over the classes,
+                and 1 / (1 - F) for the learning rate, whatever was moved back: that is
+                `1 / (1 - sampler.fraction_at(epoch))`.
+
+    Examples
+    --------
+    >>> logits = torch.tensor([[4.0, 0.0], [3.0, 0.0], [0.0, 0.5], [0.0, 2.0]])
+    >>> labels = torch.tensor([0, 0, 1, 0])  # the third is right, but not sure
+    >>> losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    >>> sampler = KakurenboSampler(4, num_epochs=8, fraction=0.75)
+    >>> sampler.record(range(4), losses, logits=logits, labels=labels)
+    >>> sampler.set_epoch(1)
+    >>> sampler.hidden, sampler.lr_factor
+    (array([0, 1]), 2.0)
+
+    At the end of the epoch, with the model in evaluation mode:
+
+    >>> rows = sampler.hidden[sampler.rank :: sampler.num_replicas]
+    >>> with torch.no_grad():
+    ...     sampler.rescore(rows, losses[rows] + 3, logits=-logits[rows], labels=labels[rows])
+    >>> sampler.set_epoch(2)  # both are predicted wrongly now
+    >>> sampler.hidden
+    array([], dtype=int64)
+    """
+
+    def __init__(
+        self,
+        data_source: int | Sized,
+        num_epochs: int,
+        *,
+        fraction: float = 0.3,
+        schedule: Sequence[tuple[float, float]] = _STAGES,
+        confidence: float = 0.7,
+        anneal_fraction: float = 0.0,
+        score_ema: float = 1.0,
+        **options: Unpack[EpochOptions],
+    ) -> None:
+        self.fraction = _check.number("fraction", fraction, "[0, 1)")
+        self.schedule = _check_schedule(schedule)
+        self.confidence = _check.number("confidence", confidence, "[0, 1]")
+        super().__init__(
+            data_source,
+            num_epochs,
+            anneal_fraction=anneal_fraction,
+            score_ema=score_ema,
+            **options,
+        )
+
+    # ------------------------------------------------------------------ what it learns
+
+    def _make_scores(self) -> ScoreTable | None:
+        self._signals = ScoreTable(self.size, process_group=self.process_group)
+        return super()._make_scores()
+
+    def _score_tables(self) -> tuple[ScoreTable, ...]:
+        return (self._score_table, self._signals)
+
+    def _learn(
+        self,
+        rows: Indices | torch.Tensor,
+        losses: torch.Tensor,
+        logits: torch.Tensor | None,
+        labels: torch.Tensor | None,
+    ) -> None:
+        outputs, right = answers(type(self).__name__, losses.numel(), logits, labels)
+        largest = outputs.softmax(dim=1).amax(dim=1)
+        # NaN is passed on, not called wrong: the table leaves it out and keeps the last answer.
+        signals = torch.where(right | largest.isnan(), largest, 0.0)
+        self._score_table.write(rows, losses)
+        self._signals.write(rows, signals)
+
+    @property
+    def confidences(self) -> Scores:
+        """How sure the right predictions were, float32 (N,), read-only; 0 = wrong, NaN = unseen."""
+        return self._signals.values
+
+    # ------------------------------------------------------------------ what it hides
+
+    def fraction_at(self, epoch: int) -> float:
+        """Return F of an epoch: the part of all samples picked to be hidden, before moving back.
+
+        Parameters
+        ----------
+        epoch : int
+        """
+        epoch = _check.epoch(epoch)
+        return self.fraction * self._scale(epoch) if epoch in self.pruning_epochs else 0.0
+
+    @property
+    def lr_factor(self) -> float:
+        """What the method multiplies the learning rate by in this epoch: N / (samples dealt)."""
+        return self.size / self._plan(self.epoch).table.size
+
+    def _scale(self, epoch: int) -> float:
+        done = epoch / self.num_epochs + 1e-9
+        return [scale for part, scale in self.schedule if part <= done][-1]
+
+    def _mean_scale(self) -> float:
+        """Return the mean of the scales over the epochs that hide samples."""
+        scales = [self._scale(epoch) for epoch in self.pruning_epochs]
+        return sum(scales) / max(len(scales), 1)
+
+    def _snapshot(self, epoch: int) -> Scores:
+        sure = self._signals.values >= np.float32(self.confidence)
+        return np.where(sure, self.scores, np.float32(np.nan))
+
+    def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
+        # `scores` has none but the sure: what has no score is kept. The level is that of all.
+        wanted = self._wanted(epoch)
+        if wanted is None:
+            hide = math.floor(self.fraction_at(epoch) * self.size + 1e-9)
+            scores = self.scores
+        else:
+            hide = self.size - wanted
+        known = int(np.count_nonzero(~np.isnan(scores)))
+        return highest(scores, max(0, known - hide))
+
+    def _wanted(self, epoch: int) -> int | None:
+        wanted = super()._wanted(epoch)
+        if wanted is None:
+            return None
+        coming = [self._scale(each) for each in self.pruning_epochs if each >= epoch]
+        mean = sum(coming) / len(coming)
+        share = self._scale(epoch) / mean if mean else 1.0
+        return max(1, self.size - round((self.size - wanted) * share))
+
+    def _refusal(self, epoch: int) -> str:
+        return "samples with low losses are left out for certain"
+
+    def _pruned_share(self, below_mean: float) -> float:
+        return self.fraction * self._mean_scale()
+
+    def _most_pruned(self, below_mean: float) -> float:
+        return MOST_PRUNED * self._mean_scale()
+
+    def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
+        mean = self._mean_scale()
+        return {"fraction": share / mean if mean else 0.0}
+
+    def _identity(self) -> tuple[object, ...]:
+        return (*super()._identity(), self.fraction, self.schedule, self.confidence)
+
+
+def _check_schedule(schedule: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Return the stages of a run, from 0 on."""
+    found: list[tuple[float, float]] = []
+    for part, scale in schedule:
+        part = _check.number("part of schedule", part, "[0, 1)")
+        if found and part <= found[-1][0]:
+            raise ValueError(f"parts of schedule must rise, got {part:g} after {found[-1][0]:g}")
+        found.append((part, _check.number("scale of schedule", scale, "[0, 1]")))
+    if not found or found[0][0] != 0.0:
+        raise ValueError(f"schedule must begin with part 0, got {schedule!r}")
+    return tuple(found)
