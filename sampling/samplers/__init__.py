@@ -6,6 +6,7 @@ from ._batches import EpochBatchSampler
 from ._class_balanced import ClassBalancedSampler
 from ._class_blocks import ClassesPerBatchSampler
 from ._cluster_clip import ClusterClipSampler
+from ._curriculum import CurriculumSampler
 from ._dynamic_random import DynamicRandomSampler
 from ._gradient_noise import (
     per_sample_gradients,
@@ -30,6 +31,7 @@ __all__ = [
     "ClassBalancedSampler",
     "ClassesPerBatchSampler",
     "ClusterClipSampler",
+    "CurriculumSampler",
     "DynamicRandomSampler",
     "EpochBatchSampler",
     "EpochSampler",
