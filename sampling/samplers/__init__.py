@@ -15,6 +15,7 @@ from ._gradient_noise import (
 )
 from ._hardest import EpsilonGreedySampler, HardestSampler, UCBSampler
 from ._infobatch import InfoBatchSampler
+from ._progress_scheduler import ProgressScheduler
 from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
 from ._save import full_state, load_full_state, load_state, save_state
@@ -40,6 +41,7 @@ __all__ = [
     "HardestSampler",
     "HolderFit",
     "InfoBatchSampler",
+    "ProgressScheduler",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
     "SensitivitySampler",
