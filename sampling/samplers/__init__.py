@@ -19,6 +19,7 @@ from ._progress_scheduler import ProgressScheduler
 from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
 from ._save import full_state, load_full_state, load_state, save_state
+from ._self_paced import SelfPacedSampler
 from ._sensitivity import HolderFit, SensitivitySampler
 from ._shuffle import ShuffleSampler
 from ._subset import SubsetSampler
@@ -44,6 +45,7 @@ __all__ = [
     "ProgressScheduler",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
+    "SelfPacedSampler",
     "SensitivitySampler",
     "ShuffleSampler",
     "SubsetSampler",
