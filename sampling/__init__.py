@@ -2,6 +2,7 @@
 
 sampling.samplers      what to draw next: samplers for `DataLoader`
 sampling.scores        how hard each sample is: training dynamics, GraNd, the score table
+sampling.weighting     what a loss counts: curricula, difficulty
 sampling.clustering    k-means on faiss, seeded and checked
 sampling.selection     which samples to keep: coresets and pruning, one signature for all
 sampling.io            files: selections, written whole or not at all
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         scores,
         selection,
         testing,
+        weighting,
     )
     from .samplers._indexed import Indexed
     from .types import Selection
@@ -47,6 +49,7 @@ __all__ = [
     "scores",
     "selection",
     "testing",
+    "weighting",
 ]
 
 

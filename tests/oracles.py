@@ -570,3 +570,17 @@ def nearest_listed_by_sorting(work, centers, lists, labels):
         square, _, nearest = min(ranked)
         found.append((nearest, square))
     return found
+
+
+# ---------------------------------------------------------------------- kernels/_pace.py
+
+
+def front_in_integers(key, size, places, fronts):
+    """The rank under a random point of slice p of `size` equal slices of range(front)."""
+    found = []
+    for place, front in zip(places, fronts, strict=True):
+        point = int(place) * int(front) + below_in_integers(
+            value_in_integers(key, place), int(front)
+        )
+        found.append(next(r for r in range(front) if (r + 1) * size > point))
+    return found

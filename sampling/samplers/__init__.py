@@ -6,6 +6,7 @@ from ._batches import EpochBatchSampler
 from ._class_balanced import ClassBalancedSampler
 from ._class_blocks import ClassesPerBatchSampler
 from ._cluster_clip import ClusterClipSampler
+from ._curriculum import CurriculumSampler
 from ._dynamic_random import DynamicRandomSampler
 from ._gradient_noise import (
     per_sample_gradients,
@@ -17,9 +18,11 @@ from ._ies import IESSampler
 from ._infobatch import InfoBatchSampler
 from ._kakurenbo import KakurenboSampler
 from ._late_stopping import LateStoppingSampler
+from ._progress_scheduler import ProgressScheduler
 from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
 from ._save import full_state, load_full_state, load_state, save_state
+from ._self_paced import SelfPacedSampler
 from ._sensitivity import HolderFit, SensitivitySampler
 from ._shuffle import ShuffleSampler
 from ._subset import SubsetSampler
@@ -33,6 +36,7 @@ __all__ = [
     "ClassBalancedSampler",
     "ClassesPerBatchSampler",
     "ClusterClipSampler",
+    "CurriculumSampler",
     "DynamicRandomSampler",
     "EpochBatchSampler",
     "EpochSampler",
@@ -44,8 +48,10 @@ __all__ = [
     "InfoBatchSampler",
     "KakurenboSampler",
     "LateStoppingSampler",
+    "ProgressScheduler",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
+    "SelfPacedSampler",
     "SensitivitySampler",
     "ShuffleSampler",
     "SubsetSampler",

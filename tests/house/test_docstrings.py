@@ -23,6 +23,7 @@ PACKAGES = [
     "bench",
     "integrations",
     "testing",
+    "weighting",
 ]
 SECTIONS = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "Examples"]
 NOTES = ["Order", "Cost", "Gradients", "Source"]

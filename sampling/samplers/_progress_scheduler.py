@@ -1,0 +1,163 @@
+"""Learning-rate schedules that follow the run, where the number of steps is not known ahead."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from .. import _check
+from ..errors import StateError
+
+if TYPE_CHECKING:
+    from ._base import EpochSampler
+    from ._batches import EpochBatchSampler
+
+
+class ProgressScheduler:
+    """Run any of torch's schedules on the part of the run that is done, instead of on steps.
+
+    Use it with samplers whose epochs differ in length: a schedule that counts steps ends too late,
+    or too early (`OneCycleLR` then raises in the middle of a run). Where every epoch has the same
+    number of steps, and `num_steps` is that of the run, it does what the schedule does alone.
+
+    Make the schedule for `num_steps` steps, of any number near that of the run: it is how finely
+    the schedule is cut. After each optimizer step, call `step` in the place of the schedule's own.
+
+    Parameters
+    ----------
+    scheduler : torch.optim.lr_scheduler.LRScheduler
+        At its beginning, and made for `num_steps` steps: OneCycleLR(total_steps=num_steps),
+        CosineAnnealingLR(T_max=num_steps), a LambdaLR, a SequentialLR of any of them, ...
+    num_steps : int
+        The step of the schedule that is the end of the run.
+    sampler : EpochSampler or EpochBatchSampler
+        What says how far the run is: its `progress`.
+    num_epochs : int, optional
+        Length of the run; by default the sampler's own, if it has one.
+
+    Attributes
+    ----------
+    position : int
+        Steps that the schedule has taken, in [0, num_steps).
+
+    Raises
+    ------
+    TypeError
+        If `scheduler` is none of torch's, or ReduceLROnPlateau, which follows a metric.
+    ValueError
+        If `num_steps` is not the `total_steps` of a OneCycleLR, the schedule is not at its
+        beginning, or `num_epochs` is not known.
+
+    Notes
+    -----
+    Order       A function of the draws consumed by all ranks: equal on every rank, and after a
+                resume. It goes forward only.
+    Cost        One step of the schedule for each one passed, `num_steps` in a run.
+    Gradients   Not touched.
+
+    In Lightning, `LambdaLR(optimizer, lambda step: factor(callback.progress))` with the
+    `LightningSamplerCallback` does the same; with `SamplerTrainerMixin` the schedules of the
+    Hugging Face Trainer run on epochs done where the number of steps is an estimate.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sampling.samplers import DynamicRandomSampler
+    >>> sampler = DynamicRandomSampler(8, num_epochs=2, anneal_fraction=0.0)  # 8 draws, then 4
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> linear = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 8)
+    >>> schedule = ProgressScheduler(linear, num_steps=8, sampler=sampler)
+    >>> for epoch in range(2):
+    ...     sampler.set_epoch(epoch)
+    ...     for batch in range(1, len(sampler) // 2 + 1):
+    ...         optimizer.step()
+    ...         schedule.step(sampler.consumed_after(batch, batch_size=2))
+    ...     print(schedule.position, schedule.get_last_lr())
+    4 [0.5]
+    7 [0.125]
+    """
+
+    def __init__(
+        self,
+        scheduler: LRScheduler,
+        num_steps: int,
+        sampler: "EpochSampler | EpochBatchSampler",
+        num_epochs: int | None = None,
+    ) -> None:
+        if isinstance(scheduler, ReduceLROnPlateau) or not isinstance(scheduler, LRScheduler):
+            raise TypeError(
+                "scheduler must be a schedule of torch that counts steps, got "
+                f"{type(scheduler).__name__}"
+            )
+        self.num_steps = _check.integer("num_steps", num_steps, 1)
+        total = getattr(scheduler, "total_steps", num_steps)
+        if total != num_steps:
+            raise ValueError(
+                f"num_steps must be the scheduler's total_steps, {total}, got {num_steps}"
+            )
+        begun = getattr(scheduler, "last_epoch", 0)
+        if begun != 0:
+            raise ValueError(f"scheduler must be at its beginning, step 0, got step {begun}")
+        sampler.progress(sampler.epoch, 0, num_epochs)  # refuses a run of unknown length
+        self.scheduler = scheduler
+        self.position = 0
+        self._sampler = sampler
+        self._num_epochs = num_epochs
+
+    def step(self, consumed: int, epoch: int | None = None) -> None:
+        """Take the schedule to where the run is; call it after each optimizer step.
+
+        Parameters
+        ----------
+        consumed : int
+            Draws of the epoch that were trained on, by all ranks together: `consumed_after` of the
+            sampler.
+        epoch : int, optional
+            By default the sampler's.
+        """
+        epoch = self._sampler.epoch if epoch is None else epoch
+        done = self._sampler.progress(epoch, consumed, self._num_epochs)
+        # The last step of a schedule of n is number n - 1. Where more is trained than was said, the
+        # rate stays: one step further a OneCycleLR may be negative, and then raises.
+        target = min(math.floor(done * self.num_steps + 1e-6), self.num_steps - 1)
+        while self.position < target:
+            self.scheduler.step()
+            self.position += 1
+
+    def get_last_lr(self) -> list[Any]:
+        """Return the learning rate of each parameter group, as the schedule has it.
+
+        Returns
+        -------
+        list of float or tensor
+        """
+        return self.scheduler.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position and the state of the schedule; the optimizer's is saved apart."""
+        return {
+            "position": self.position,
+            "num_steps": self.num_steps,
+            "scheduler": self.scheduler.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to where a saved run stood.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` returned. Load the optimizer's state too, which holds the rates.
+
+        Raises
+        ------
+        StateError
+            If the state is of another `num_steps`.
+        """
+        if state["num_steps"] != self.num_steps:
+            raise StateError(
+                f"state must have num_steps {self.num_steps}, got {state['num_steps']}"
+            )
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.position = state["position"]

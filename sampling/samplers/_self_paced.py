@@ -1,0 +1,170 @@
+"""Self-paced learning: keep what the model finds easy, and more of it in every epoch.
+
+`HardestSampler` keeps the other end. A difficulty that is known beforehand goes to
+`CurriculumSampler`.
+"""
+
+from collections.abc import Sized
+
+import numpy as np
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Floats, Scores
+from ._levels import highest
+from ._options import EpochOptions
+from ._pruning import MOST_PRUNED, PruningSampler
+
+
+class SelfPacedSampler(PruningSampler):
+    """Keep the samples with the lowest losses, a part of the data that grows until it is all of it.
+
+    For replication, and as a baseline; it resists mislabelled samples while the part is small. What
+    is left out keeps the loss that it had when it was last seen, so the samples that come in next
+    are those that were easiest then.
+
+    Parameters
+    ----------
+    data_source : int or sized
+        N, or anything with a length.
+    num_epochs : int
+        Epochs of the whole run; fixes when annealing begins.
+    start : float in (0, 1], default 0.5
+        Part of all samples that the first pruning epoch deals. Samples never seen come first.
+    growth : float > 1, optional
+        By what the part is multiplied from one epoch to the next, until it is 1. By default such
+        that it gets there when annealing begins.
+    anneal_fraction : float in [0, 1], default 0.125
+        Last part of the run that deals everything.
+    score_ema : float in (0, 1], default 1
+        Part of the new loss in a score; 1 keeps the last loss.
+    **options
+        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+
+    Attributes
+    ----------
+    scores : float32 array of shape (N,)
+        Last score of each sample; NaN = never seen.
+    pruning_epochs : range
+        The epochs in which samples are left out.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or for objective="original": samples are left out for
+        certain.
+
+    Notes
+    -----
+    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot.
+    Cost        5.2 N bytes, 4 N more while planning; a plan is a partition of the scores, O(N).
+    Gradients   Biased to easy samples, without weights; uniform in the end.
+    Source      Kumar, Packer, Koller, "Self-Paced Learning for Latent Variable Models", NIPS 2010,
+                in its hard form. A part of the samples stands for their threshold on the loss,
+                which would have to be chosen anew for every data set and could keep nothing.
+
+    Examples
+    --------
+    >>> sampler = SelfPacedSampler(4, num_epochs=4, start=0.25, growth=2.0, anneal_fraction=0.0)
+    >>> losses = np.array([3.0, 0, 2, 1])
+    >>> for epoch in range(4):
+    ...     sampler.set_epoch(epoch)
+    ...     dealt = sorted(sampler)
+    ...     sampler.record(dealt, losses[dealt])
+    ...     print(dealt)
+    [0, 1, 2, 3]
+    [1]
+    [1, 3]
+    [0, 1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        data_source: int | Sized,
+        num_epochs: int,
+        *,
+        start: float = 0.5,
+        growth: float | None = None,
+        anneal_fraction: float = 0.125,
+        score_ema: float = 1.0,
+        **options: Unpack[EpochOptions],
+    ) -> None:
+        self.start = _check.number("start", start, "(0, 1]")
+        self.growth = None if growth is None else _check.number("growth", growth, "(1, inf)")
+        super().__init__(
+            data_source,
+            num_epochs,
+            anneal_fraction=anneal_fraction,
+            score_ema=score_ema,
+            **options,
+        )
+
+    def _parts(self, start: float) -> Floats:
+        """Return the part of the data that each pruning epoch deals: float64 (epochs,)."""
+        steps = np.arange(len(self.pruning_epochs))
+        if self.growth is None:
+            parts: Floats = start ** (1.0 - steps / max(steps.size, 1))
+            return parts
+        with np.errstate(over="ignore"):
+            grown: Floats = np.minimum(start * self.growth**steps, 1.0)
+        return grown
+
+    def _counts(self) -> Floats:
+        return np.maximum(1.0, np.floor(self._parts(self.start) * self.size + 0.5))
+
+    def _count(self, epoch: int) -> int:
+        """Return how many samples a pruning epoch deals."""
+        coming = self._counts()[epoch - self.pruning_epochs.start :]
+        wanted = self._wanted(epoch)
+        # A target is met by `start`; what earlier epochs missed it by moves all those to come.
+        shift = 0.0 if wanted is None else wanted - float(coming.mean())
+        return int(min(self.size, max(1, round(float(coming[0]) + shift))))
+
+    def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
+        seen = int(np.count_nonzero(~np.isnan(scores)))
+        count = max(0, self._count(epoch) - (self.size - seen))
+        thresholds, hard = highest(scores, seen - count)
+        return thresholds, 1.0 - hard
+
+    def _refusal(self, epoch: int) -> str:
+        return "samples with high losses are left out for certain"
+
+    # ------------------------------------------------------------------ what a run costs
+
+    def _pruned_share(self, below_mean: float) -> float:
+        return _left_out(self._parts(self.start))
+
+    def _most_pruned(self, below_mean: float) -> float:
+        return _left_out(self._parts(1.0 - MOST_PRUNED))
+
+    def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
+        low, high = 1.0 - MOST_PRUNED, 1.0
+        for _ in range(60):  # the part left out falls as `start` rises
+            middle = (low + high) / 2.0
+            enough = _left_out(self._parts(middle)) > share
+            low, high = (middle, high) if enough else (low, middle)
+        return {"start": high}
+
+    def expected_samples(self, num_epochs: int | None = None, below_mean: float = 0.7) -> int:
+        """Return how many draws a run takes, all ranks together.
+
+        Parameters
+        ----------
+        num_epochs : int, default that of the constructor
+            Count epochs 0 to num_epochs - 1.
+        below_mean : float in [0, 1], default 0.7
+            Ignored: how many samples an epoch deals does not depend on the scores.
+        """
+        epochs = self.num_epochs if num_epochs is None else num_epochs
+        epochs = _check.integer("num_epochs", epochs, 0)
+        planned = dict(zip(self.pruning_epochs, self._counts().astype(int).tolist(), strict=True))
+        known = {**planned, **self._dealt}
+        return sum(known.get(epoch, self.size) for epoch in range(epochs))
+
+    def _identity(self) -> tuple[object, ...]:
+        return (*super()._identity(), self.start, self.growth)
+
+
+def _left_out(parts: Floats) -> float:
+    """Return the mean part that epochs leave out, 0 of none."""
+    return float(np.mean(1.0 - parts)) if parts.size else 0.0

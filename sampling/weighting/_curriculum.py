@@ -1,0 +1,220 @@
+"""Curriculum weights: easy samples count more at first, and all alike in the end.
+
+No sample is left out; `sampling.samplers.CurriculumSampler` draws from the easy ones only.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from .. import _check
+from ..errors import StateError
+from ..types import Floats
+from ._rows import Rows
+
+
+class CurriculumWeights:
+    """Weight each sample by w = (1 - t) D + t, where t goes from 0 to 1 and D = 1 is easy.
+
+    For replication, and as a baseline. The mean weight rises with t, which is a warm-up of the
+    learning rate besides; `reduce(..., reduction="weighted_mean")` takes that out, and a plain run
+    with a warm-up of the same shape is the control. Each loss is multiplied by its own weight; the
+    released code multiplies the mean loss of a batch by the mean weight, which is a warm-up alone.
+
+    Parameters
+    ----------
+    easiness : array-like of shape (N,)
+        D of each sample of the dataset, in [0, 1]: a reciprocal rank, a scaled score, or a rank
+        divided by N. See `pointwise_easiness` and `pairwise_easiness`.
+    num_epochs : int, default 20
+        Epochs until all weights are 1, and stay so.
+    order : {"easy_first", "hard_first"}, default "easy_first"
+        "hard_first" is the anti-curriculum: 1 - D in the place of D.
+
+    Attributes
+    ----------
+    epoch : float
+        Set by `set_epoch`; 0 at first.
+
+    Raises
+    ------
+    ValueError
+        If an easiness is outside [0, 1] or NaN: the message names the row.
+
+    Notes
+    -----
+    Cost        4 N bytes, and 4 N on each device that losses live on. Never waits for a device.
+    Gradients   Biased to easy samples at first, unbiased from `num_epochs` on. The weights depend
+                on the index alone, and carry no gradient.
+    Source      MacAvaney, Nardini, Perego, Tonellotto, Goharian, Frieder, "Training Curricula for
+                Open Domain Answer Re-Ranking", SIGIR 2020.
+
+    Examples
+    --------
+    >>> weighting = CurriculumWeights([1.0, 0.5, 0.0], num_epochs=4)
+    >>> weighting.set_epoch(1)
+    >>> weighting(torch.ones(3), indices=[0, 1, 2])
+    tensor([1.0000, 0.6250, 0.2500])
+    >>> weighting.set_epoch(4)
+    >>> weighting(torch.ones(2), indices=[0, 2])
+    tensor([1., 1.])
+    """
+
+    def __init__(
+        self,
+        easiness: ArrayLike,
+        num_epochs: int = 20,
+        *,
+        order: Literal["easy_first", "hard_first"] = "easy_first",
+    ) -> None:
+        found = _in_unit("easiness", easiness)
+        _check.choice("order", order, ("easy_first", "hard_first"))
+        self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self.epoch = 0.0
+        easy = found if order == "easy_first" else 1.0 - found
+        self._easiness = Rows(easy.astype(np.float32))
+
+    def set_epoch(self, epoch: float) -> None:
+        """Choose the epoch; a fraction stands for a point within it.
+
+        Parameters
+        ----------
+        epoch : float
+            Epochs trained so far, >= 0.
+        """
+        self.epoch = _check.number("epoch", epoch, "[0, inf)")
+
+    @property
+    def progress(self) -> float:
+        """The t of the weights, in [0, 1]."""
+        return min(1.0, self.epoch / self.num_epochs)
+
+    def __call__(
+        self,
+        losses: torch.Tensor,
+        *,
+        indices: ArrayLike | torch.Tensor | None = None,
+        groups: object = None,
+        probabilities: object = None,
+        state: object = None,
+    ) -> torch.Tensor:
+        """Return the weights of a batch.
+
+        Parameters
+        ----------
+        losses : floating tensor of shape (B,)
+            Only where they live and their type count.
+        indices : int array or tensor of shape (B,)
+            Which samples.
+        groups, probabilities, state
+            Ignored.
+
+        Returns
+        -------
+        floating tensor of shape (B,)
+        """
+        easy = self._easiness.of(indices, losses)
+        return (1.0 - self.progress) * easy + self.progress
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` takes: JSON values."""
+        return {"epoch": self.epoch, "num_epochs": self.num_epochs}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to where a saved run stood.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` returned.
+
+        Raises
+        ------
+        StateError
+            If the state is of another `num_epochs`.
+        """
+        if state["num_epochs"] != self.num_epochs:
+            raise StateError(
+                f"state must have num_epochs {self.num_epochs}, got {state['num_epochs']}"
+            )
+        self.set_epoch(state["epoch"])
+
+
+def pointwise_easiness(scores: ArrayLike, positive: ArrayLike) -> Floats:
+    """Return D of single answers to rank: a high score is easy for a positive, hard for another.
+
+    Parameters
+    ----------
+    scores : float array-like of shape (N,)
+        Of a simple ranker, in [0, 1].
+    positive : bool array-like of shape (N,)
+        Which answers are relevant.
+
+    Returns
+    -------
+    float64 array of shape (N,)
+        The score of a positive, 1 - score of a negative.
+
+    Raises
+    ------
+    ValueError
+        If a score is outside [0, 1], or the two differ in length.
+
+    Examples
+    --------
+    >>> pointwise_easiness([1.0, 1.0, 0.25], [True, False, False])
+    array([1.  , 0.  , 0.75])
+    """
+    found = _in_unit("scores", scores)
+    relevant = _check.one_dimensional("positive", positive)
+    if relevant.dtype.kind != "b":
+        raise TypeError(f"positive must hold bools, got dtype {relevant.dtype}")
+    _check.same_length("positive", relevant, "scores", found.size)
+    return np.where(relevant, found, 1.0 - found)
+
+
+def pairwise_easiness(positive: ArrayLike, negatives: ArrayLike) -> Floats:
+    """Return D of pairs to rank: (positive - negative + 1) / 2, of several negatives the least.
+
+    Parameters
+    ----------
+    positive : float array-like of shape (N,)
+        Score of the relevant answer, in [0, 1].
+    negatives : float array-like of shape (N,) or (N, K)
+        Scores of the others, in [0, 1].
+
+    Returns
+    -------
+    float64 array of shape (N,)
+
+    Raises
+    ------
+    ValueError
+        If a score is outside [0, 1], or the two differ in length.
+
+    Examples
+    --------
+    >>> pairwise_easiness([1.0, 0.5], [[0.0, 0.5], [0.5, 1.0]])
+    array([0.75, 0.25])
+    """
+    high = _in_unit("positive", positive)
+    low = _check.host(negatives)
+    if low.ndim not in {1, 2} or 0 in low.shape:
+        raise ValueError(f"negatives must have shape (N,) or (N, K), got {low.shape}")
+    _check.same_length("negatives", low, "positive", high.size)
+    columns = low.reshape(high.size, -1).T
+    worst = np.max([_in_unit("negatives", column) for column in columns], axis=0)
+    found: Floats = (high - worst + 1.0) / 2.0
+    return found
+
+
+def _in_unit(name: str, values: ArrayLike) -> Floats:
+    """Return `values` as float64 (N,), each in [0, 1]."""
+    found = _check.floats(name, values, "finite and >= 0")
+    above = np.flatnonzero(found > 1.0)
+    if above.size:
+        raise ValueError(f"{name} must be in [0, 1], got {found[above[0]]} in row {above[0]}")
+    return found

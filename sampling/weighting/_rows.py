@@ -1,0 +1,68 @@
+"""One number a sample, looked up for the indices of a batch wherever these live."""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from ..types import Scores
+
+
+class Rows:
+    """A table (N,) that is copied once to each device that asks for it.
+
+    Parameters
+    ----------
+    values : float32 array of shape (N,)
+    """
+
+    def __init__(self, values: Scores) -> None:
+        self._values = torch.from_numpy(values)
+        self._copies: dict[torch.device, torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        return self._values.numel()
+
+    def of(self, indices: ArrayLike | torch.Tensor | None, losses: torch.Tensor) -> torch.Tensor:
+        """Return the entries of a batch, (B,), beside its losses and of their type.
+
+        Indices on a device are not looked at, which would mean waiting: those out of range, which
+        `reduce` reports, get the entry of a sample at the end.
+        """
+        rows = self.checked(indices, losses)
+        if rows.device not in self._copies:
+            self._copies[rows.device] = self._values.to(rows.device)
+        found = self._copies[rows.device][rows if rows.is_cpu else rows.clamp(0, len(self) - 1)]
+        return found.to(losses.device, losses.dtype, non_blocking=True)
+
+    def checked(
+        self, indices: ArrayLike | torch.Tensor | None, losses: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the indices of a batch as an int64 tensor (B,); on the host each is in [0, N)."""
+        if indices is None:
+            raise ValueError("indices must be given: the weights are of samples, got None")
+        rows = indices if isinstance(indices, torch.Tensor) else torch.from_numpy(_whole(indices))
+        if rows.is_floating_point() or rows.dtype == torch.bool:
+            raise TypeError(f"indices must hold ints, got dtype {rows.dtype}")
+        if losses.ndim != 1 or rows.shape != losses.shape:
+            raise ValueError(
+                f"losses must have the shape of indices, {tuple(rows.shape)}, got "
+                f"{tuple(losses.shape)}"
+            )
+        if not rows.is_cpu:
+            return rows.long()
+        bad = (rows < 0) | (rows >= len(self))
+        if bad.any():
+            at = int(bad.int().argmax())
+            raise ValueError(f"indices must be in [0, {len(self)}), got {rows[at]} in row {at}")
+        return rows.long()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the copies on devices: they are made again where they are needed."""
+        return {**self.__dict__, "_copies": {}}
+
+
+def _whole(indices: ArrayLike) -> NDArray[np.generic]:
+    array = np.asarray(indices)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
+    return array.astype(np.int64)
