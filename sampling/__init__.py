@@ -1,6 +1,7 @@
 """Which samples to use, how often, in what order and with what weight, for PyTorch.
 
 sampling.samplers      what to draw next: samplers for `DataLoader`
+sampling.weighting     what a loss counts: functions of a batch's losses for `reduce`
 sampling.scores        how hard each sample is: training dynamics, GraNd, the score table
 sampling.clustering    k-means on faiss, seeded and checked
 sampling.selection     which samples to keep: coresets and pruning, one signature for all
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         scores,
         selection,
         testing,
+        weighting,
     )
     from .samplers._indexed import Indexed
     from .types import Selection
@@ -47,6 +49,7 @@ __all__ = [
     "scores",
     "selection",
     "testing",
+    "weighting",
 ]
 
 
