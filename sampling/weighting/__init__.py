@@ -11,6 +11,7 @@ from ._feasible import Duals, feasible
 from ._group_dro import GroupWeights, group_dro
 from ._kl_dro import RunningRisk, kl_dro
 from ._lin_upper import BurnIn, extremes, lin_upper, quadratic
+from ._reference import LossReference
 from ._self_paced import self_paced
 from ._spectra import cvar, esrm, extremile
 from ._tokens import focal, tldr
@@ -19,6 +20,7 @@ __all__ = [
     "BurnIn",
     "Duals",
     "GroupWeights",
+    "LossReference",
     "RunningRisk",
     "cvar",
     "esrm",

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from .. import _check
 from ..distributed import gather_batch
 from ..kernels import _isotonic
-from ._batch import Batch
+from ._batch import Batch, state_of
+from ._reference import LossReference
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -33,7 +34,7 @@ def cvar(  # noqa: PLR0913  # one signature for the family
     indices: object = None,
     groups: object = None,
     probabilities: object = None,
-    state: object = None,
+    state: LossReference | None = None,
     level: float = 0.5,
     penalty: Penalty | None = None,
     shift_cost: float = 1.0,
@@ -49,7 +50,9 @@ def cvar(  # noqa: PLR0913  # one signature for the family
     ----------
     losses : floating tensor of shape (B,)
         Those that are not finite get weight 0 and count nowhere, see `lin_upper`.
-    indices, groups, probabilities, state : ignored
+    indices, groups, probabilities : ignored
+    state : LossReference, optional
+        Rank each loss among those of the data, not of the batch; without a penalty only.
     level : float in [0, 1), default 0.5
         Part of the samples, the easiest, that does not count. 0 is the mean.
     penalty : {"chi2", "kl"}, optional
@@ -64,17 +67,19 @@ def cvar(  # noqa: PLR0913  # one signature for the family
     -------
     float32 tensor of shape (B,)
         float64 for float64 losses. Mean 1 over the finite losses of all ranks. Equal losses get
-        equal weights, the mean over their ranks.
+        equal weights, the mean over their ranks. With a state the mean is 1 over the data, and
+        a batch of harder samples weighs more.
 
     Notes
     -----
     Order       Ranks gather all losses and compute the same; each takes the part of its own rank.
     Cost        O(n log n) for n losses over all ranks, which each rank gathers. Without a penalty
                 nothing waits for the device on one rank, and with several on GPUs the host waits
-                once a step. With one, a kernel on the host pools neighbours: the host waits.
+                once a step. With one, a kernel on the host pools neighbours: the host waits. With a
+                state O(B log N), and neither exchange nor waiting.
     Gradients   The weights are detached; by Danskin's theorem the weighted gradient is that of the
                 batch's risk. The risk of a batch is smaller on average than that of the data, the
-                more so the smaller the batch.
+                more so the smaller the batch; a state removes that, at the price of old losses.
     Source      Mehta, Roulet, Pillutla, Harchaoui, "Distributionally Robust Optimization with Bias
                 and Variance Reduction" (Prospect), ICLR 2024. With sigma the spectrum, q lies in
                 the convex hull of sigma's permutations and maximises sum q l - shift_cost D, with
@@ -90,7 +95,7 @@ def cvar(  # noqa: PLR0913  # one signature for the family
     """
     level = _check.number("level", level, "[0, 1)")
     spectrum = functools.partial(_cut, level=level)
-    return _weights(losses, spectrum, penalty, shift_cost, process_group)
+    return _weights(losses, spectrum, penalty, shift_cost, state, process_group)
 
 
 def extremile(  # noqa: PLR0913  # one signature for the family
@@ -99,7 +104,7 @@ def extremile(  # noqa: PLR0913  # one signature for the family
     indices: object = None,
     groups: object = None,
     probabilities: object = None,
-    state: object = None,
+    state: LossReference | None = None,
     order: float = 2.0,
     penalty: Penalty | None = None,
     shift_cost: float = 1.0,
@@ -112,7 +117,8 @@ def extremile(  # noqa: PLR0913  # one signature for the family
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-    indices, groups, probabilities, state : ignored
+    indices, groups, probabilities : ignored
+    state : LossReference, optional
     order : float >= 1, default 2
         r: the shares are (k^r - (k - 1)^r) / n^r. 1 is the mean.
     penalty : {"chi2", "kl"}, optional
@@ -138,7 +144,7 @@ def extremile(  # noqa: PLR0913  # one signature for the family
     """
     order = _check.number("order", order, "[1, inf)")
     spectrum = functools.partial(torch.pow, exponent=order)
-    return _weights(losses, spectrum, penalty, shift_cost, process_group)
+    return _weights(losses, spectrum, penalty, shift_cost, state, process_group)
 
 
 def esrm(  # noqa: PLR0913  # one signature for the family
@@ -147,7 +153,7 @@ def esrm(  # noqa: PLR0913  # one signature for the family
     indices: object = None,
     groups: object = None,
     probabilities: object = None,
-    state: object = None,
+    state: LossReference | None = None,
     aversion: float = 1.0,
     penalty: Penalty | None = None,
     shift_cost: float = 1.0,
@@ -160,7 +166,8 @@ def esrm(  # noqa: PLR0913  # one signature for the family
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-    indices, groups, probabilities, state : ignored
+    indices, groups, probabilities : ignored
+    state : LossReference, optional
     aversion : float > 0, default 1
         rho: weights rise by a factor of exp(rho) from the smallest loss of many to the largest.
     penalty : {"chi2", "kl"}, optional
@@ -190,7 +197,7 @@ def esrm(  # noqa: PLR0913  # one signature for the family
     """
     aversion = _check.number("aversion", aversion, "(0, inf)")
     spectrum = functools.partial(_exponential, aversion=aversion)
-    return _weights(losses, spectrum, penalty, shift_cost, process_group)
+    return _weights(losses, spectrum, penalty, shift_cost, state, process_group)
 
 
 def _cut(part: torch.Tensor, level: float) -> torch.Tensor:
@@ -207,14 +214,20 @@ def _weights(
     spectrum: Spectrum,
     penalty: Penalty | None,
     shift_cost: float,
+    state: LossReference | None,
     group: "ProcessGroup | None",
 ) -> torch.Tensor:
     """Return n times the share (B,) of each loss among those of all ranks."""
     if penalty is not None:
         _check.choice("penalty", penalty, ("chi2", "kl"))
     shift_cost = _check.number("shift_cost", shift_cost, "(0, inf)")
+    reference = None if state is None else state_of(state, LossReference, "cvar and its like")
+    if reference is not None and penalty is not None:
+        raise ValueError(f"penalty must be None with a state, got {penalty!r}")
     batch = Batch(losses, group)
-    if penalty is None:
+    if reference is not None:
+        weights = reference._weights(batch.values, spectrum)
+    elif penalty is None:
         weights = _by_rank(batch, spectrum)
     else:
         weights = _pooled(batch, spectrum, penalty, shift_cost)

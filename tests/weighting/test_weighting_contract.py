@@ -14,6 +14,7 @@ from sampling.samplers import ClassBalancedSampler, ShuffleSampler
 from sampling.weighting import (
     Duals,
     GroupWeights,
+    LossReference,
     RunningRisk,
     cvar,
     esrm,
@@ -54,6 +55,7 @@ ON_HOST = {
 }
 OWN_SCALE = {  # weights of no mean 1, as their docstrings say
     "kl_dro running": lambda: functools.partial(kl_dro, state=RunningRisk()),
+    "esrm ranked": lambda: functools.partial(esrm, state=LossReference([0.1, 0.5, 1.0, 3.0])),
     "tldr": lambda: tldr,
     "focal": lambda: focal,
 }
