@@ -201,6 +201,28 @@ def test_bad_losses(make, losses, error, message):
         make()(losses, indices=ROWS)
 
 
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Let tensors say that they are on a device, where nobody looks at numbers."""
+    monkeypatch.setattr(torch.Tensor, "is_cpu", property(lambda self: False))
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_on_a_device_what_would_be_refused_weighs_nan_and_moves_nothing():
+    losses, duals, groups = torch.tensor([2.0, 2.0, 2.0]), Duals(3), GroupWeights(2)
+    found = feasible(losses, indices=[1, 3, -1], state=duals, bound=1.0, step_size=0.5)
+    np.testing.assert_array_equal(found, [0.5, np.nan, np.nan])
+    assert duals.values.tolist() == [0, 0.5, 0]
+    found = group_dro(losses, groups=[0, 1, 2], state=groups)
+    np.testing.assert_array_equal(found, [1, 1, np.nan])
+    bad = torch.tensor([0.5, -1.0, 0.5])
+    assert torch.isnan(self_paced(bad, share=0.6, form="linear")).tolist() == [False, True, False]
+    for function in (tldr, focal):
+        assert torch.isnan(function(bad)).tolist() == [False, True, False]
+        odd = torch.tensor([0.5, 1.5, torch.nan])
+        assert torch.isnan(function(losses, probabilities=odd)).tolist() == [False, True, True]
+
+
 # ---------------------------------------------------------------------- in the training loop
 
 
