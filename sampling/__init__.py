@@ -1,6 +1,7 @@
 """Which samples to use, how often, in what order and with what weight, for PyTorch.
 
 sampling.samplers      what to draw next: samplers for `DataLoader`
+sampling.weighting     what a loss counts: functions of a batch's losses for `reduce`
 sampling.scores        how hard each sample is: training dynamics, GraNd, the score table
 sampling.weighting     what a loss counts: curricula, difficulty
 sampling.clustering    k-means on faiss, seeded and checked

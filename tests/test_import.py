@@ -37,6 +37,13 @@ def test_samplers_load_torch_and_neither_faiss_nor_sklearn():
 
 
 @pytest.mark.slow
+def test_weighting_loads_torch_and_neither_faiss_nor_sklearn():
+    loaded = loaded_after("import sampling; sampling.weighting.lin_upper")
+    assert "torch" in loaded
+    assert loaded & {"faiss", "sklearn", "ray", "matplotlib", "pyarrow"} == set()
+
+
+@pytest.mark.slow
 def test_kernels_load_numba_and_not_torch():
     code = "from sampling.kernels import _draw, _groups, _permute, _prune, _scores"
     loaded = loaded_after(code)

@@ -3,7 +3,9 @@
 from ._counts import sum_counts
 from ._meet import meet
 from ._ranks import (
+    all_reduce_max,
     all_reduce_sum,
+    gather_batch,
     gather_rows,
     merge_means,
     rank_and_replicas,
@@ -12,7 +14,9 @@ from ._ranks import (
 )
 
 __all__ = [
+    "all_reduce_max",
     "all_reduce_sum",
+    "gather_batch",
     "gather_rows",
     "meet",
     "merge_means",

@@ -44,6 +44,31 @@ def all_reduce_sum(value: torch.Tensor, group: dist.ProcessGroup | None) -> torc
     return value
 
 
+def all_reduce_max(value: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
+    """Return the largest `value` of the ranks, entry by entry, detached; no entry may be NaN."""
+    value = value.detach()
+    if world_size(group) > 1:
+        value = value.clone()
+        dist.all_reduce(value, op=dist.ReduceOp.MAX, group=group)
+    return value
+
+
+def gather_batch(values: torch.Tensor, group: dist.ProcessGroup | None) -> tuple[torch.Tensor, int]:
+    """Return the values of all ranks, in rank order, and where those of this rank begin.
+
+    values : (B,), detached; ranks may hold different numbers of them, or none
+
+    Collective. Where this rank's values begin follows from its rank in the group: LOCAL_RANK, which
+    starts again on every machine, would name the values of another rank. With several ranks on GPUs
+    the host waits for the device once, for the numbers; on one rank nothing is copied.
+    """
+    if world_size(group) == 1:
+        return values, 0
+    parts = _gather(values.to(_device(group)), group)
+    start = sum(part.numel() for part in parts[: dist.get_rank(group)])
+    return torch.cat(parts).to(values.device), start
+
+
 def gather_rows(
     array: NDArray[np.generic], group: dist.ProcessGroup | None
 ) -> list[NDArray[np.generic]]:
@@ -51,17 +76,21 @@ def gather_rows(
 
     array : (n,) of any dtype that torch knows -> one (n_r,) for each rank r
     """
-    device = _device(group)
-    ranks = world_size(group)
-    length = torch.tensor([array.size], dtype=torch.int64, device=device)
-    lengths = [torch.zeros_like(length) for _ in range(ranks)]
+    parts = _gather(torch.from_numpy(array).to(_device(group)), group)
+    return [part.cpu().numpy() for part in parts]
+
+
+def _gather(values: torch.Tensor, group: dist.ProcessGroup | None) -> list[torch.Tensor]:
+    """Return the (n_r,) of each rank r, on the device where they travelled."""
+    length = torch.tensor([values.numel()], dtype=torch.int64, device=values.device)
+    lengths = [torch.zeros_like(length) for _ in range(world_size(group))]
     dist.all_gather(lengths, length, group=group)
     counts = [int(each) for each in lengths]
-    padded = torch.zeros(max(counts), dtype=torch.from_numpy(array[:0]).dtype, device=device)
-    padded[: array.size] = torch.from_numpy(array).to(device)
-    parts = [torch.zeros_like(padded) for _ in range(ranks)]
+    padded = values.new_zeros(max(counts))
+    padded[: values.numel()] = values
+    parts = [torch.zeros_like(padded) for _ in counts]
     dist.all_gather(parts, padded, group=group)
-    return [part[:n].cpu().numpy() for part, n in zip(parts, counts, strict=True)]
+    return [part[:n] for part, n in zip(parts, counts, strict=True)]
 
 
 def merge_means(

@@ -216,7 +216,8 @@ class Objective:
             For samplers that learn from more than the loss, which say so; others ignore them.
         weighting : callable, optional
             Further weights of the batch, from its losses: called as `weighting(losses,
-            indices=indices)`, it returns a tensor (B,) that is multiplied with the sampler's.
+            indices=indices)`, it returns a tensor (B,) that is multiplied with the sampler's. See
+            `sampling.weighting`.
 
         Returns
         -------

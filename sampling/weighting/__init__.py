@@ -1,11 +1,43 @@
-"""What a loss counts: weights of a batch, for `reduce(losses, indices, weighting=...)`."""
+"""What a loss counts: weights of a batch from its losses, as functions of one signature.
+
+`f(losses (B,), *, indices=None, groups=None, probabilities=None, state=None, ...) -> weights (B,)`,
+for `sampler.reduce(losses, indices, weighting=f)`; `functools.partial` sets the rest. What a
+function needs of these it says, and it ignores the others. Weights have mean 1 over the batch of
+all ranks where nothing else is stated. What outlives a step is in a state that the caller holds,
+with `state_dict()` and `load_state_dict()`.
+"""
 
 from ._curriculum import CurriculumWeights, pairwise_easiness, pointwise_easiness
 from ._difficulty import MomentumDifficulty
+from ._feasible import Duals, feasible
+from ._group_dro import GroupWeights, group_dro
+from ._kl_dro import RunningRisk, kl_dro
+from ._lin_upper import BurnIn, extremes, lin_upper, quadratic
+from ._reference import LossReference
+from ._self_paced import self_paced
+from ._spectra import cvar, esrm, extremile
+from ._tokens import focal, tldr
 
 __all__ = [
+    "BurnIn",
     "CurriculumWeights",
+    "Duals",
+    "GroupWeights",
+    "LossReference",
     "MomentumDifficulty",
+    "RunningRisk",
+    "cvar",
+    "esrm",
+    "extremes",
+    "extremile",
+    "feasible",
+    "focal",
+    "group_dro",
+    "kl_dro",
+    "lin_upper",
     "pairwise_easiness",
     "pointwise_easiness",
+    "quadratic",
+    "self_paced",
+    "tldr",
 ]

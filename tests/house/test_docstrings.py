@@ -17,6 +17,7 @@ PACKAGES = [
     "selection",
     "samplers",
     "scores",
+    "weighting",
     "clustering",
     "engine",
     "distributed",

@@ -1,0 +1,133 @@
+"""The losses of one step, seen by all ranks: what every weighting function begins with."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from numpy.typing import ArrayLike
+
+from ..distributed import all_reduce_max, all_reduce_sum, gather_batch
+from ..errors import StateError
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+T = TypeVar("T")
+
+
+class Batch:
+    """The losses of this rank, detached and checked, and sums over those of all ranks.
+
+    values : float32 (B,), float64 if the losses are; 0 where a loss is not finite
+    finite : bool (B,)
+
+    The sums and largest values are collective, stay on the device of the losses and leave out
+    losses that are not finite. B may be 0: a rank without a sample keeps nobody waiting.
+    """
+
+    def __init__(self, losses: torch.Tensor, group: "ProcessGroup | None") -> None:
+        check_batch("losses", losses)
+        values = losses.detach()
+        if values.dtype != torch.float64:
+            values = values.float()
+        self.finite = torch.isfinite(values)
+        self.values = torch.where(self.finite, values, 0.0)
+        self.group = group
+
+    def sums(self, *columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the sum of each column (B,) over the finite losses of all ranks, scalars."""
+        own = torch.stack([torch.where(self.finite, each, 0.0).sum() for each in columns])
+        return all_reduce_sum(own, self.group).unbind()
+
+    def largest(self, *columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the largest of each column (B,), as `sums`; -inf if no loss is finite."""
+        floor = self.values.new_full((1,), -torch.inf)
+        parts = [torch.cat([torch.where(self.finite, each, -torch.inf), floor]) for each in columns]
+        return all_reduce_max(torch.stack([part.max() for part in parts]), self.group).unbind()
+
+    def mean_one(self, shares: torch.Tensor) -> torch.Tensor:
+        """Return shares (B,), >= 0, scaled to a mean of 1 over the finite losses of all ranks."""
+        total, count = self.sums(shares, torch.ones_like(shares))
+        tiny = torch.finfo(shares.dtype).tiny
+        return torch.where(self.finite, shares, 0.0) * (count / total.clamp(min=tiny))
+
+    def softmax(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return exp(logits) (B,) scaled to a mean of 1, without overflow."""
+        (top,) = self.largest(logits)
+        return self.mean_one(torch.exp(logits - torch.where(torch.isfinite(top), top, 0.0)))
+
+    def sorted(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the losses of all ranks in ascending order, (n,), and how many are finite, ().
+
+        Those that are not finite stand at the end, as inf. With several ranks on GPUs the host
+        waits for the device, see `gather_batch`.
+        """
+        everywhere, _ = gather_batch(torch.where(self.finite, self.values, torch.inf), self.group)
+        return everywhere.sort().values, torch.isfinite(everywhere).sum()
+
+
+def check_batch(name: str, values: torch.Tensor) -> None:
+    """Refuse what is not a floating tensor (B,)."""
+    if not isinstance(values, torch.Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(values).__name__}")
+    if values.ndim != 1:
+        shape = "a scalar" if values.ndim == 0 else str(tuple(values.shape))
+        raise ValueError(f"{name} must have shape (B,), got {shape}: use reduction='none'")
+    if not values.is_floating_point():
+        raise TypeError(f"{name} must be floating, got {values.dtype}")
+
+
+def refuse_on_host(bad: torch.Tensor, values: torch.Tensor, name: str, rule: str) -> None:
+    """Refuse values where `bad`, and name the first; values on a device nobody waits for.
+
+    There the caller gives NaN as weights, which no loss hides.
+    """
+    if values.is_cpu and bool(bad.any()):
+        row = bad.nonzero()[0].tolist()
+        place = f"row {row[0]}" if len(row) == 1 else f"place {tuple(row)}"
+        raise ValueError(f"{name} must be {rule}, got {float(values[tuple(row)]):g} in {place}")
+
+
+def rows_of(
+    name: str, rows: ArrayLike | torch.Tensor | None, losses: torch.Tensor, high: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids (B,) beside the losses, and which of them are in [0, high).
+
+    On the host others are refused. On a device they come back as 0 and False.
+    """
+    if rows is None:
+        raise ValueError(f"{name} must be given, one for each loss, got None")
+    ids = torch.as_tensor(rows)
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{name} must hold ints, got {ids.dtype}")
+    if ids.shape != losses.shape:
+        raise ValueError(
+            f"{name} must have the shape of losses, {tuple(losses.shape)}, got {tuple(ids.shape)}"
+        )
+    inside = (ids >= 0) & (ids < high)
+    if ids.is_cpu and not bool(inside.all()):
+        row = int((~inside).nonzero()[0, 0])
+        raise ValueError(f"{name} must be in [0, {high}), got {int(ids[row])} in row {row}")
+    ids = torch.where(inside, ids, 0).to(torch.int64)
+    device = losses.device
+    return ids.to(device, non_blocking=True), inside.to(device, non_blocking=True)
+
+
+def state_of(state: object, kind: type[T], function: str) -> T:
+    """Return the state that a function was given, if it is of its kind."""
+    if not isinstance(state, kind):
+        raise TypeError(f"state of {function} must be a {kind.__name__}, got {state!r}")
+    return state
+
+
+def check_saved(saved: Mapping[str, Any], own: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    """Refuse a saved state that is of another kind, lacks a key, or differs in what `names` says.
+
+    saved : what `load_state_dict` was given; own : what `state_dict` of the receiver returns
+    """
+    missing = set(own) - set(saved)
+    if missing:
+        raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
+    for name in ("kind", *names):
+        if saved[name] != own[name]:
+            raise StateError(f"{name} of the state must be {own[name]!r}, got {saved[name]!r}")

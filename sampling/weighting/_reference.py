@@ -1,0 +1,100 @@
+"""The losses of the whole data, in place of a batch's, for weights that go by rank."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from .. import _check
+from ..errors import StateError
+from ._batch import check_saved
+
+
+class LossReference:
+    """Losses of the data as they were last seen, for `cvar`, `extremile` and `esrm` as `state`.
+
+    A small batch has no tail: its own ranks give a risk that is too small on average. Ranks among
+    the last known losses of all samples, such as the scores of a dynamic sampler, do not depend on
+    the batch; they are as old as the last `refresh`.
+
+    Parameters
+    ----------
+    losses : array-like of shape (N,), optional
+        See `refresh`. Without any, weights are 1.
+
+    Notes
+    -----
+    Order       Ranks refresh from the same numbers, which those of a sampler are after `set_epoch`;
+                nothing is exchanged in a step.
+    Cost        O(N log N) for a refresh, 4 N bytes on the device of the losses.
+
+    Examples
+    --------
+    >>> from sampling.weighting import cvar
+    >>> state = LossReference([1.0, 2.0, 3.0, 4.0])
+    >>> cvar(torch.tensor([3.0, 4.0]), state=state)  # both are of the worse half of the data
+    tensor([2., 2.])
+    >>> cvar(torch.tensor([3.0, 4.0]))
+    tensor([0., 2.])
+    """
+
+    def __init__(self, losses: ArrayLike | None = None) -> None:
+        self._ordered = torch.empty(0)
+        if losses is not None:
+            self.refresh(losses)
+
+    def __len__(self) -> int:
+        return self._ordered.numel()
+
+    def refresh(self, losses: ArrayLike) -> None:
+        """Take the losses of the data anew; once an epoch, after `set_epoch`.
+
+        Parameters
+        ----------
+        losses : float array of shape (N,)
+            Such as `sampler.scores`. NaN and infinite ones, as of samples never seen, are left out.
+        """
+        values = np.asarray(_check.one_dimensional("losses", losses), np.float32)
+        self._ordered = torch.from_numpy(np.sort(values[np.isfinite(values)]))
+
+    def _weights(
+        self, values: torch.Tensor, spectrum: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the slope of the spectrum (B,) where each loss stands among those of the data."""
+        if len(self) == 0:
+            return torch.ones_like(values)
+        if self._ordered.device != values.device:
+            self._ordered = self._ordered.to(values.device)
+        ordered = self._ordered.to(values.dtype)
+        below = torch.searchsorted(ordered, values)
+        upto = torch.searchsorted(ordered, values, right=True)
+        # One that equals nobody stands between two, and takes half of the place of each.
+        half = (upto - below).clamp(min=1) / 2
+        middle = (upto + below) / 2
+        low = (middle - half).clamp(min=0).double() / len(self)
+        high = (middle + half).clamp(max=len(self)).double() / len(self)
+        return (spectrum(high) - spectrum(low)) / (high - low)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the losses in ascending order, float32, the same on every rank."""
+        return {"kind": "LossReference", "losses": self._ordered.cpu().numpy().copy()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the losses of a `state_dict`.
+
+        Parameters
+        ----------
+        state : mapping
+
+        Raises
+        ------
+        StateError
+            If it is of something else, or the losses are not finite and ascending.
+        """
+        check_saved(state, self.state_dict(), ())
+        values = np.array(state["losses"], np.float32)
+        if values.ndim != 1 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
+            raise StateError("losses of the state must be finite and ascending, got others")
+        self._ordered = torch.from_numpy(values)
