@@ -3,7 +3,6 @@
 sampling.samplers      what to draw next: samplers for `DataLoader`
 sampling.weighting     what a loss counts: functions of a batch's losses for `reduce`
 sampling.scores        how hard each sample is: training dynamics, GraNd, the score table
-sampling.weighting     what a loss counts: curricula, difficulty
 sampling.clustering    k-means on faiss, seeded and checked
 sampling.selection     which samples to keep: coresets and pruning, one signature for all
 sampling.io            files: selections, written whole or not at all

@@ -24,7 +24,6 @@ PACKAGES = [
     "bench",
     "integrations",
     "testing",
-    "weighting",
 ]
 SECTIONS = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "Examples"]
 NOTES = ["Order", "Cost", "Gradients", "Source"]
