@@ -16,7 +16,7 @@ def host_lots(key: np.uint64, size: int) -> Floats:
     """Return a random number in [0, 1) for each of `size` rows: float64 (size,)."""
     words = np.empty(size, np.uint64)
     keys_of_ids(np.arange(size, dtype=np.int64), key, words)
-    found: Floats = (words >> np.uint64(11)) * 2.0**-53
+    found: Floats = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return found
 
 

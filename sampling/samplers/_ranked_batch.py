@@ -36,7 +36,7 @@ class RankedBatch(RankedDraw):
     end : float >= 1, default 1
         s in the last epoch; 1 draws evenly.
     unbiased : bool, default False
-        Throw a coin for each row and weight a drawn row by 1 / (B * probability).
+        Throw a coin for each row, and weight each of the k drawn by k / (B * probability).
     **options
         Those of every selector: see `BatchSelector`.
 
@@ -97,7 +97,7 @@ class RankedBatch(RankedDraw):
     def pressure(self) -> float:
         """How many times the chance of the easiest row the hardest one has, in this epoch."""
         part = min(1.0, self.epoch / max(1, self.num_epochs - 1))
-        return self.start * (self.end / self.start) ** part
+        return float(self.start * (self.end / self.start) ** part)
 
     def _chances(self, size: int, part: float) -> Floats:
         found: Floats = np.exp(-np.log(self.pressure) * np.arange(size) / max(1, size - 1))

@@ -4,6 +4,7 @@ Softer than `TopKLoss`, which never takes an easy row: here every row has a chan
 that was learnt and is forgotten again comes back.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -38,9 +39,8 @@ class SelectiveBackprop(RankedDraw):
     history : int, default 1024
         R: losses remembered, those of the batch included. Ignored by form="batch".
     unbiased : bool, default False
-        Throw a coin for each row, also in form="batch", and weight a drawn row by
-        1 / (B * probability), so that the step's gradient is that of the whole batch in
-        expectation.
+        Throw a coin for each row, also in form="batch", and weight each of the k drawn rows by
+        k / (B * probability): their mean is that of the whole batch in expectation.
     floor : float in [0, 1], default 0
         Lowest probability of a row, which bounds the weights. For form="history".
     **options
@@ -119,8 +119,9 @@ class SelectiveBackprop(RankedDraw):
 
     def _places(self, losses: torch.Tensor) -> torch.Tensor:
         """Return the part of the remembered losses that is not above each loss: (B,)."""
-        known = torch.sort(self._ring).values  # NaN last
-        below = torch.searchsorted(known, losses, right=True)
+        # What is missing goes to the end as infinity: searching among NaN finds them everywhere.
+        known = torch.sort(torch.nan_to_num(self._ring, nan=math.inf)).values
+        below = torch.searchsorted(known, losses.to(known.dtype), right=True)
         return below / torch.isfinite(known).sum().clamp(min=1)
 
     def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401

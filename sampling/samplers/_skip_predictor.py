@@ -60,13 +60,8 @@ class SkipPredictor:
     def __init__(self, decay: float = 0.999, alpha: float = 1.0) -> None:
         self.decay = _check.number("decay", decay, "(0, 1]")
         self.alpha = _check.number("alpha", alpha, "(0, inf)")
-        self._model = self._fresh()
+        self._model: Any = None  # until there is something to learn from
         self._width = 0
-
-    def _fresh(self) -> Any:  # noqa: ANN401
-        from sklearn.naive_bayes import BernoulliNB  # a second of loading, for its users alone
-
-        return BernoulliNB(alpha=self.alpha)
 
     def fit(self, features: Any, hard: Floats, weights: Floats) -> None:  # noqa: ANN401
         """Learn from a batch.
@@ -126,7 +121,7 @@ class SkipPredictor:
         """
         if "width" not in state:
             raise StateError(f"the predictor's state must have a width, got {sorted(state)}")
-        self._model, self._width = self._fresh(), 0
+        self._model, self._width = None, 0
         if state["width"]:
             self._begin(int(state["width"]))
             self._model.class_count_[:] = state["class_count"]
@@ -135,7 +130,9 @@ class SkipPredictor:
 
     def _begin(self, width: int) -> None:
         """Make room for counts: one sample of each class, taken back at once."""
-        self._width = width
+        from sklearn.naive_bayes import BernoulliNB  # a second of loading, for its users alone
+
+        self._model, self._width = BernoulliNB(alpha=self.alpha), width
         nothing = np.zeros((2, width))
         self._model.partial_fit(nothing, np.array([0.0, 1.0]), classes=np.array([0.0, 1.0]))
         self._model.class_count_[:] = 0.0
