@@ -220,7 +220,7 @@ class SelectiveForward:
         with torch.no_grad(), frozen_statistics(model, self.scoring):
             losses = self.loss_fn(model, batch)
         # Inside autocast, weights cast without gradients would be used again by the training pass,
-        # which would then find no way back to them (pytorch issue 112583).
+        # which then finds no way back to them (pytorch issue 112583; torch 2.13 is free of it).
         torch.clear_autocast_cache()
         return losses
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
+from sampling import Indexed
 from sampling.errors import StateError
 from sampling.samplers import (
     InfoBatchSampler,
@@ -14,6 +16,7 @@ from sampling.samplers import (
     SelectionCost,
     SelectiveBackprop,
     SelectiveForward,
+    ShuffleSampler,
     TopKLoss,
 )
 
@@ -142,11 +145,13 @@ def test_reduced_losses_are_refused_in_either_pass():
         SelectiveForward(Line(), loss_fn, TopKLoss())(torch.ones(3))
 
 
-def test_gradients_survive_autocast():
-    """Weights cast while scoring, without gradients, must not be used again."""
-    model = nn.Linear(3, 1)
+def test_gradients_survive_autocast(monkeypatch):
+    """Weights cast while scoring, without gradients, must not be used again: torch did so once."""
+    model, cleared, clear = nn.Linear(3, 1), [], torch.clear_autocast_cache
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: cleared.append(clear()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         step = SelectiveForward(model, squares, TopKLoss(0.5))(batch_of())
+        assert len(cleared) == 1  # leaving autocast clears the cache too, but that is too late
     step.loss.backward()
     assert model.weight.grad is not None
     assert model.weight.grad.abs().sum() > 0
@@ -186,6 +191,47 @@ def test_a_sampler_learns_from_all_scores_and_weights_the_chosen():
     loss = sampler.reduce(step.losses, step.indices, weighting=step.weighting)
     torch.testing.assert_close(loss, step.loss)
     assert sampler.scores.tolist() == list(range(8))[::-1]
+
+
+def test_the_documented_loop_goes_on_after_a_restart():
+    """Sampler, selector and model are saved mid-epoch; the rest of the run is the same."""
+    inputs = torch.randn(40, 3, generator=torch.Generator())
+    data = Indexed([(inputs[row], row) for row in range(40)])
+
+    def parts():
+        sampler, selector = ShuffleSampler(data, seed=3), SelectiveBackprop(0.5, seed=3)
+        return sampler, selector, SelectiveForward(net(0.0), pair_loss, selector)
+
+    def pair_loss(model, batch):
+        return (model(batch[0]).flatten() - batch[1]).square()
+
+    def run(sampler, selector, step_of, stop=None):
+        trained = []
+        optimizer = torch.optim.SGD(step_of.model.parameters(), lr=1e-4)
+        for epoch in range(sampler.epoch, 2):
+            sampler.set_epoch(epoch)
+            selector.set_epoch(epoch)
+            for indices, batch in DataLoader(data, batch_size=10, sampler=sampler):
+                step = step_of(batch, indices)
+                loss = sampler.reduce(step.losses, step.indices, weighting=step.weighting)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                trained.append((epoch, step.indices.tolist(), float(loss.detach())))
+                if len(trained) == stop:
+                    return trained
+        return trained
+
+    whole = run(*parts())
+    sampler, selector, step_of = parts()
+    begun = run(sampler, selector, step_of, stop=6)
+    saved = sampler.state_dict(consumed=20), selector.state_dict(), step_of.model.state_dict()
+    assert begun == whole[:6]
+    sampler, selector, step_of = parts()
+    sampler.load_state_dict(saved[0])
+    selector.load_state_dict(saved[1])
+    step_of.model.load_state_dict(saved[2])
+    assert run(sampler, selector, step_of) == whole[6:]
 
 
 def test_a_model_in_a_wrapper_for_ranks_is_scored_inside(monkeypatch):
