@@ -1,6 +1,6 @@
 """Kernels that give each row a key hashed from its id, by which ties are broken.
 
-Callers: selection/_task.py, selection/_whiten.py.
+Callers: selection/_task.py, selection/_whiten.py, samplers/_lots.py.
 
 Contract, the same for every kernel in this file
     Checked   Ids are int64, or byte strings padded with zeros to whole 64-bit words.

@@ -41,7 +41,8 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "faiss": {"clustering"},
     "ray": {"engine"},
     "numba": {"_numba"},
-    "sklearn": {"bench", "clustering", "selection", "scores"},
+    # in samplers: the naive Bayes of `MultistageFilter`, loaded when one is made
+    "sklearn": {"bench", "clustering", "selection", "scores", "samplers"},
     "lightning": {"integrations", "testing"},
     "transformers": {"integrations", "testing"},
     "accelerate": {"integrations", "testing"},

@@ -1,0 +1,73 @@
+"""A forward pass that leaves no trace in the model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from .. import _check
+
+Mode = Literal["eval", "train"]
+
+
+@contextmanager
+def frozen_statistics(model: torch.nn.Module, mode: Mode = "eval") -> Iterator[None]:
+    """Run forward passes inside which nothing changes the model's statistics or modes.
+
+    Use it around any forward that is not a training step, such as the scoring pass of a
+    `BatchSelector`. A forward under `torch.no_grad()` alone still moves the running statistics of
+    batch norm, so that every sample counts twice there.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Its modules may be in different modes, such as a batch norm kept in eval by fine-tuning:
+        each gets its own mode back.
+    mode : {"eval", "train"}, default "eval"
+        "eval": every module is put in eval mode: no dropout, batch norm by its running statistics,
+        so a sample's loss depends on nothing but the sample, and no random number is drawn.
+        "train": the modes stay as they are, and every buffer is put back at the end. Losses are
+        then those that training sees (batch norm by the batch, dropout drawn from torch's
+        generators), and depend on what else is in the batch.
+
+    Returns
+    -------
+    context manager
+
+    Notes
+    -----
+    Order       Modes and buffers are put back after an exception too. Modes are set module by
+                module, not by `model.eval()`, whose overrides may do more than set a mode.
+    Cost        "eval": a walk over the modules. "train": a copy of the buffers, twice.
+
+    Examples
+    --------
+    >>> norm = torch.nn.BatchNorm1d(1)
+    >>> with torch.no_grad(), frozen_statistics(norm):
+    ...     _ = norm(torch.tensor([[1.0], [3.0]]))
+    >>> norm.running_mean, norm.training
+    (tensor([0.]), True)
+    """
+    _check.choice("mode", mode, ("eval", "train"))
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module, _ in modes
+        for name, buffer in module.named_buffers(recurse=False)
+        if mode == "train"
+    ]
+    try:
+        if mode == "eval":
+            for module, _ in modes:
+                module.training = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        with torch.no_grad():
+            for module, name, buffer, before in buffers:
+                buffer.copy_(before)
+                setattr(module, name, buffer)  # some layers replace a buffer instead of writing

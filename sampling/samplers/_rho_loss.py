@@ -1,0 +1,154 @@
+"""Reducible loss: what a sample's loss is above what a model of other data makes of it."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from .. import _check
+from ..scores import ScoreTable
+from ..types import Scores
+from ._device import DeviceWeights
+from ._lots import check_keep, count_of, hardest_first
+from ._selectors import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
+
+_EXCLUDED = 1e30  # an irreducible loss that puts a row after all others but not after NaN
+
+
+class RHOLoss(BatchSelector):
+    """Train on the rows whose loss is furthest above their irreducible loss.
+
+    Use it on noisy data of which there is more than training can go through: samples that are
+    mislabelled have a high irreducible loss and are left alone, as are those already learnt. Where
+    the irreducible losses are all alike it is `TopKLoss`. Its steps are few but not cheap: taking a
+    tenth costs 10/3 steps of scoring for each step of training, with a forward pass at a third of
+    a step; and another model is to be trained first.
+
+    The irreducible loss of a sample is its loss under a model that was not trained on it: of
+    holdout data; or, without any, of two halves of the data, each scored by a model of the other.
+
+    Parameters
+    ----------
+    irreducible : array-like of shape (N,) or ScoreTable
+        Irreducible loss of each sample of the dataset; NaN = missing.
+    keep : float in (0, 1] or int, default 0.1
+        Part of the batch to train on, rounded up, or how many rows; at least 1.
+    missing : {"loss", "exclude"}, default "loss"
+        What to do where the irreducible loss is missing: rank the row by its loss alone (which
+        favours it), or take it only where nothing else is left.
+    **options
+        Those of every selector: see `BatchSelector`.
+
+    Attributes
+    ----------
+    num_missing : int
+        Samples without an irreducible loss.
+
+    Raises
+    ------
+    ValueError
+        If an irreducible loss is infinite or all are missing; if `select` gets no indices, or one
+        outside [0, N). For indices on a device `set_epoch` and `state_dict` raise instead.
+
+    Notes
+    -----
+    Order       Ties by lot. Losses that are not finite come last; scores may be negative.
+    Cost        4 N bytes, and as many on the device. A forward pass over the batch; nothing waits
+                for the device.
+    Gradients   Biased to what can be learnt, without weights.
+    Source      Mindermann et al., "Prioritized Training on Points that are Learnable, Worth
+                Learning, and Not Yet Learnt", ICML 2022, arXiv:2206.07137.
+
+    Examples
+    --------
+    >>> selector = RHOLoss([0.1, 2.0, 0.1, np.nan], keep=1)
+    >>> selector.select(torch.tensor([1.0, 2.5, 0.2]), indices=[0, 1, 2]).rows  # 0.9, 0.5, 0.1
+    tensor([0])
+
+    Irreducible losses from two halves, where `losses_of(train, score)` trains a model on some
+    samples and returns its losses on others:
+
+    >>> from sklearn.model_selection import KFold
+    >>> losses_of = lambda train, score: np.full(len(score), len(train) / 10)
+    >>> irreducible = np.empty(9)
+    >>> for train, score in KFold(2, shuffle=True, random_state=0).split(irreducible):
+    ...     irreducible[score] = losses_of(train, score)
+    >>> sorted(set(irreducible.tolist()))
+    [0.4, 0.5]
+    """
+
+    def __init__(
+        self,
+        irreducible: ArrayLike | ScoreTable,
+        keep: float = 0.1,
+        *,
+        missing: Literal["loss", "exclude"] = "loss",
+        **options: Unpack[SelectorOptions],
+    ) -> None:
+        values = irreducible.values if isinstance(irreducible, ScoreTable) else irreducible
+        array = np.array(_check.one_dimensional("irreducible", values), np.float32)
+        if np.isinf(array).any():
+            row = int(np.isinf(array).argmax())
+            raise ValueError(f"irreducible must be finite or NaN, got {array[row]} in row {row}")
+        self.num_missing = int(np.isnan(array).sum())
+        if self.num_missing == array.size:
+            raise ValueError(f"irreducible must not all be missing, got {array.size} NaN")
+        self.keep = check_keep(keep)
+        self.missing = _check.choice("missing", missing, ("loss", "exclude"))
+        super().__init__(**options)
+        self._irreducible: Scores = array
+        self._on_device: dict[torch.device, DeviceWeights] = {}
+
+    def _choose(self, candidates: Candidates) -> Chosen:
+        losses = candidates.losses
+        if candidates.indices is None:
+            raise ValueError("indices must be given to RHOLoss, got None")
+        known = self._known(candidates.indices, losses.device)
+        instead = 0.0 if self.missing == "loss" else _EXCLUDED
+        scores = losses - torch.where(torch.isnan(known), instead, known)
+        order = hardest_first(scores, candidates.lots())
+        return unweighted(order[: count_of(self.keep, order.numel())].sort().values)
+
+    def _known(self, indices: torch.Tensor, device: torch.device) -> torch.Tensor:
+        """Return the irreducible losses of samples, where their losses are: float32 (B,)."""
+        if not indices.is_cpu:
+            if indices.device not in self._on_device:
+                table = DeviceWeights(
+                    self._irreducible.size, None, self._irreducible, indices.device
+                )
+                self._on_device[indices.device] = table
+            found = self._on_device[indices.device](indices)
+            return torch.full(indices.shape, torch.nan) if found is None else found.to(device)
+        rows = indices.numpy()
+        bad = (rows < 0) | (rows >= self._irreducible.size)
+        if bad.any():
+            row = int(bad.argmax())
+            raise ValueError(
+                f"indices must be in [0, {self._irreducible.size}), got {rows[row]} in row {row}"
+            )
+        return torch.from_numpy(self._irreducible[rows]).to(device, non_blocking=True)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch; see `BatchSelector.set_epoch`. Waits for indices on a device."""
+        self._report()
+        super().set_epoch(epoch)
+
+    def _report(self) -> None:
+        """Raise for indices outside [0, N) among those that were on a device."""
+        for device, table in self._on_device.items():
+            bad = table.num_bad()
+            if bad:
+                self._on_device.clear()
+                raise ValueError(
+                    f"indices must be in [0, {self._irreducible.size}), got {bad} on {device} "
+                    "that are not"
+                )
+
+    def _identity(self) -> tuple[object, ...]:
+        return (self._irreducible, self.keep, self.missing)
+
+    def _arrays(self) -> dict[str, Any]:
+        self._report()
+        return {}

@@ -1,0 +1,149 @@
+"""Selective-Backprop: rows drawn with a chance that rises with the place of their loss.
+
+Softer than `TopKLoss`, which never takes an easy row: here every row has a chance, so that one
+that was learnt and is forgotten again comes back.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from typing_extensions import Unpack
+
+from .. import _check
+from ..types import Floats
+from ._lots import check_keep
+from ._ranked_draw import RankedDraw
+from ._selectors import Candidates, Chosen, SelectorOptions, unweighted
+
+
+class SelectiveBackprop(RankedDraw):
+    """Draw rows with a chance that rises as a power of the place of their loss among others.
+
+    A baseline. What it can save is small: with a forward pass at a third of a step, keeping half
+    saves a sixth, and the gradient is another one. Where losses from an earlier look will
+    do, a sampler that prunes (`InfoBatchSampler`) scores nothing. Give `SelectiveForward` the last
+    known losses as `scores` for the form without a scoring pass.
+
+    Parameters
+    ----------
+    keep : float in (0, 1] or int, default 0.5
+        Part of the batch to train on, rounded up, or how many rows; at least 1. The power is
+        1 / keep - 1. An int is for form="batch".
+    form : {"batch", "history"}, default "batch"
+        "batch": places in the batch, and a fixed number of rows without replacement, as in
+        Composer. "history": places among the last `history` losses, and a coin for each row, as in
+        the paper: the number of rows varies; `collect` brings it back to one.
+    history : int, default 1024
+        R: losses remembered, those of the batch included. Ignored by form="batch".
+    unbiased : bool, default False
+        Throw a coin for each row, also in form="batch", and weight each of the k drawn rows by
+        k / (B * probability): their mean is that of the whole batch in expectation.
+    floor : float in [0, 1], default 0
+        Lowest probability of a row, which bounds the weights. For form="history".
+    **options
+        Those of every selector: see `BatchSelector`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range or given to the form that has no use for it.
+
+    Notes
+    -----
+    Order       A function of (losses, seed, epoch, step, rank) and, for "history", of the losses
+                before. Ties by lot. Losses that are not finite are drawn last, and by coins never.
+    Cost        A forward pass over the batch. form="batch" without `unbiased` does not wait for
+                the device. "history" sorts R numbers a batch.
+    Gradients   Biased to hard samples, without weights. unbiased=True restores the mean of the
+                batch, with more variance; when rows are collected, the sum over the epoch
+                (weights 1 / probability). Adam and its like undo a common factor of the weights.
+    Source      Jiang et al., "Accelerating Deep Learning by Focusing on the Biggest Losers", 2019,
+                arXiv:1910.00762; R and `floor` as in its code. form="batch": Composer, which takes
+                int(keep * B) rows, where this rounds up; it selects between 0.5 and 0.9 of the run
+                only, in every second batch: `SelectiveForward` has `active` for that.
+
+    Examples
+    --------
+    >>> selector = SelectiveBackprop(keep=0.25, seed=0)
+    >>> chosen = selector.select(torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, float("nan")]))
+    >>> len(chosen.rows), bool((chosen.rows < 7).all())
+    (2, True)
+    """
+
+    def __init__(
+        self,
+        keep: float = 0.5,
+        *,
+        form: Literal["batch", "history"] = "batch",
+        history: int = 1024,
+        unbiased: bool = False,
+        floor: float = 0.0,
+        **options: Unpack[SelectorOptions],
+    ) -> None:
+        self.keep = check_keep(keep)
+        self.form = _check.choice("form", form, ("batch", "history"))
+        self.history = _check.integer("history", history, 1)
+        self.unbiased = bool(unbiased)
+        self.floor = _check.number("floor", floor, "[0, 1]")
+        if form == "history" and isinstance(self.keep, int):
+            raise ValueError(f"keep must be a part in (0, 1] for form='history', got {keep}")
+        if form == "batch" and self.floor:
+            raise ValueError(f"floor must be 0 for form='batch', got {floor}")
+        super().__init__(**options)
+        if form == "batch" and self.collect is not None and not self.unbiased:
+            raise ValueError(
+                f"collect must be None for form='batch', got {self.collect}: it takes the same "
+                "number of rows from every batch"
+            )
+        self._ring = torch.empty(0)  # the last losses, in no order; those not finite as NaN
+        self._next = 0
+
+    def _choose(self, candidates: Candidates) -> Chosen:
+        if self.form == "batch":
+            return super()._choose(candidates)
+        losses = candidates.losses
+        self._observe(losses, None)
+        chance = self._places(losses) ** (1.0 / self.keep - 1.0)
+        chance = torch.where(torch.isfinite(losses), chance.clamp(min=self.floor), 0.0)
+        rows = torch.nonzero(candidates.lots() < chance).flatten()
+        if not self.unbiased:
+            return unweighted(rows)
+        return Chosen(rows, self._weights(1.0 / chance[rows], losses.numel()))
+
+    def _chances(self, size: int, part: float) -> Floats:
+        places = (size - np.arange(size) - 0.5) / size
+        return np.maximum(places ** (1.0 / part - 1.0), 1e-30)
+
+    def _places(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return the part of the remembered losses that is not above each loss: (B,)."""
+        # What is missing goes to the end as infinity: searching among NaN finds them everywhere.
+        known = torch.sort(torch.nan_to_num(self._ring, nan=math.inf)).values
+        below = torch.searchsorted(known, losses.to(known.dtype), right=True)
+        return below / torch.isfinite(known).sum().clamp(min=1)
+
+    def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
+        """Remember losses in place of the oldest."""
+        if self.form == "batch":
+            return
+        fresh = torch.where(torch.isfinite(losses), losses, torch.nan).float()[-self.history :]
+        if self._ring.numel() == 0:
+            self._ring = torch.full((self.history,), torch.nan, device=losses.device)
+        if self._ring.device != losses.device:
+            self._ring = self._ring.to(losses.device)
+        first = min(fresh.numel(), self.history - self._next)
+        self._ring[self._next : self._next + first] = fresh[:first]
+        self._ring[: fresh.numel() - first] = fresh[first:]
+        self._next = (self._next + fresh.numel()) % self.history
+
+    def _identity(self) -> tuple[object, ...]:
+        return (self.keep, self.form, self.history, self.unbiased, self.floor)
+
+    def _arrays(self) -> dict[str, Any]:
+        return {"ring": _check.host(self._ring).copy(), "next": self._next}
+
+    def _adopt(self, arrays: Mapping[str, Any]) -> None:
+        self._ring = torch.from_numpy(np.array(arrays["ring"], np.float32))
+        self._next = int(arrays["next"])

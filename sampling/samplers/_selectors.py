@@ -1,0 +1,362 @@
+"""Selectors of rows: the losses of a big batch in, the rows to train on out.
+
+A sampler chooses from what it knew before the epoch. A selector chooses with the model as it is
+now, and pays for that with a forward pass over all that it may leave out. Which of the two is
+cheaper is a sum that `BatchSelector.cost` keeps.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check, _rng
+from ..distributed import this_rank, world_size
+from ..errors import StateError
+from ._lots import lots
+from ._nested import host_features
+from ._reduce import check_losses
+from ._row_buffer import RowBuffer
+from ._state import fingerprint
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows of a batch to train on, and what each of their losses counts.
+
+    The loss of the step is the mean over the rows of weight times loss.
+
+    Attributes
+    ----------
+    rows : int64 tensor of shape (k,)
+        In [0, B), ascending, on the device of the losses.
+    weights : float32 tensor of shape (k,)
+        1 for a biased selector. A batch from which nothing was drawn gives one row of weight 0.
+    """
+
+    rows: torch.Tensor
+    weights: torch.Tensor
+
+
+@dataclass
+class SelectionCost:
+    """What selection cost so far, in samples.
+
+    Attributes
+    ----------
+    candidates : int
+        Samples that were offered.
+    scored : int
+        Samples that went through a forward pass only to be scored.
+    trained : int
+        Samples that went forward and backward, or wait in a buffer to do so.
+    """
+
+    candidates: int = 0
+    scored: int = 0
+    trained: int = 0
+
+    def equivalents(self, forward: float = 1 / 3) -> float:
+        """Return the cost in samples trained on: trained + forward * scored.
+
+        Parameters
+        ----------
+        forward : float in [0, 1], default 1/3
+            What a forward pass costs of a whole training step: backward is about two forwards.
+        """
+        return self.trained + _check.number("forward", forward, "[0, 1]") * self.scored
+
+    def saved(self, forward: float = 1 / 3) -> float:
+        """Return the part of the cost of training on every candidate that was saved; 0 at first.
+
+        Negative where scoring cost more than selection saved. What selection does to the number of
+        steps that training needs is not in it.
+
+        Parameters
+        ----------
+        forward : float in [0, 1], default 1/3
+            See `equivalents`.
+        """
+        return 1.0 - self.equivalents(forward) / self.candidates if self.candidates else 0.0
+
+
+class SelectorOptions(TypedDict, total=False):
+    """Keywords of every selector; `BatchSelector` documents them."""
+
+    seed: int
+    rank: int | None
+    collect: int | None
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a selector chooses from; checked.
+
+    losses   : float (B,), detached, on any device; not finite where unusable
+    indices  : dataset indices (B,) or None
+    groups   : (B,) on the host, or None
+    features : (B, V) on the host, or None
+    key      : of this batch's random decisions
+    """
+
+    losses: torch.Tensor
+    indices: torch.Tensor | None
+    groups: NDArray[Any] | None
+    features: Any
+    key: np.uint64
+
+    def lots(self, purpose: int = 0) -> torch.Tensor:
+        """Return a random number in [0, 1) for each row, on the device of the losses."""
+        return lots(_rng.subkey(self.key, purpose), self.losses.numel(), self.losses.device)
+
+
+class BatchSelector:
+    """What every selector can do; a method adds `_choose`.
+
+    Parameters
+    ----------
+    seed : int in [0, 2**64), default 0
+        Random decisions are a function of (seed, epoch, batch number in the epoch, rank).
+    rank : int, default from `torch.distributed` if initialised, else 0
+        Ranks select for themselves, each from its own batches.
+    collect : int, optional
+        Collect chosen rows over several batches until there are this many, and train on those: for
+        selectors that choose a varying number. At least the size of a batch. One rank only, since
+        ranks would come to their steps at different times.
+
+    Attributes
+    ----------
+    cost : SelectionCost
+        What selection cost so far.
+    epoch, step : int
+        Set by `set_epoch`; batches seen in that epoch.
+
+    Notes
+    -----
+    Order       `SelectiveForward` makes the whole step, and is how selectors are meant to be used.
+    """
+
+    def __init__(
+        self, *, seed: int = 0, rank: int | None = None, collect: int | None = None
+    ) -> None:
+        self.seed = _check.seed(seed)
+        self.rank = this_rank() if rank is None else _check.integer("rank", rank, 0)
+        self.collect = None if collect is None else _check.integer("collect", collect, 1)
+        if self.collect is not None and world_size() > 1:
+            raise ValueError(
+                f"collect must be None on several ranks, got {self.collect} on {world_size()}: "
+                "ranks would come to their steps at different times and wait for ever"
+            )
+        self.epoch = 0
+        self.step = 0
+        self.cost = SelectionCost()
+        self._buffer = RowBuffer(self.collect)
+
+    # ------------------------------------------------------------------ what a method provides
+
+    def _choose(self, candidates: Candidates) -> Chosen:
+        """Return the rows to train on: ascending, perhaps none. All that a method must add."""
+        raise TypeError(f"{type(self).__name__} must define _choose(candidates)")
+
+    @property
+    def scores_first(self) -> bool:
+        """Whether the next batch is to be scored; if not, it is trained on as it is."""
+        return True
+
+    def screen(self, features: Any) -> NDArray[np.int64] | None:  # noqa: ANN401
+        """Return the rows worth a scoring pass, by their features alone; None = all.
+
+        `select` is then called with those rows.
+
+        Parameters
+        ----------
+        features : array, sparse matrix or tensor of shape (B, V)
+        """
+        return None
+
+    def observe(self, losses: torch.Tensor, features: Any = None) -> None:  # noqa: ANN401
+        """Take note of a batch that was trained on as a whole.
+
+        Parameters
+        ----------
+        losses : floating tensor of shape (B,)
+        features : array, sparse matrix or tensor of shape (B, V), optional
+        """
+        self._check_losses(losses, None)
+        self.cost.candidates += losses.numel()
+        self.cost.trained += losses.numel()
+        self._observe(losses.detach(), features)
+        self.step += 1
+
+    def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
+        """Learn from losses of a batch that was trained on as a whole."""
+
+    def _identity(self) -> tuple[object, ...]:
+        """Return what decides the choice beside class and seed: arrays and JSON values."""
+        return ()
+
+    def _arrays(self) -> dict[str, Any]:
+        """Return what must outlive the process, as JSON values and arrays."""
+        return {}
+
+    def _adopt(self, arrays: Mapping[str, Any]) -> None:
+        """Take over what `_arrays` returned."""
+
+    # ------------------------------------------------------------------ the choice
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch, beside the sampler's `set_epoch`; the one named already changes nothing.
+
+        Parameters
+        ----------
+        epoch : int in [0, 2**64)
+        """
+        if _check.epoch(epoch) != self.epoch:
+            self.epoch, self.step = epoch, 0
+
+    def select(
+        self,
+        losses: torch.Tensor,
+        indices: ArrayLike | torch.Tensor | None = None,
+        *,
+        groups: ArrayLike | torch.Tensor | None = None,
+        features: Any = None,  # noqa: ANN401
+        scored: bool = True,
+    ) -> Chosen:
+        """Return the rows of a batch to train on.
+
+        Parameters
+        ----------
+        losses : floating tensor of shape (B,)
+            One loss a sample: `reduction="none"`. Losses that are not finite come last.
+        indices : int array or tensor of shape (B,), optional
+            Dataset indices, for selectors that know something of each sample; others ignore them.
+        groups : int array or tensor of shape (B,), optional
+            Which rows compete with each other, for `TopKLoss`; others ignore them.
+        features : array, sparse matrix or tensor of shape (B, V), optional
+            For `MultistageFilter`; others ignore them.
+        scored : bool, default True
+            Whether a forward pass was made for these losses; for `cost`.
+
+        Returns
+        -------
+        Chosen
+            Without waiting for the device, if the selector takes a fixed part of each batch.
+
+        Raises
+        ------
+        ValueError
+            If the losses are a scalar, or not as many as the indices, groups or features.
+        """
+        self._check_losses(losses, indices)
+        size = losses.numel()
+        at_home = None
+        if groups is not None:
+            at_home = _check.one_dimensional("groups", _check.host(groups))
+            _check.same_length("groups", at_home, "losses", size)
+        if features is not None:
+            features = host_features(features)
+            if features.shape[0] != size:
+                raise ValueError(f"features must have {size} rows, got {features.shape[0]}")
+        values = losses.detach()
+        values = values if values.dtype == torch.float64 else values.float()
+        places = None if indices is None else as_indices(indices)
+        chosen = self._choose(Candidates(values, places, at_home, features, self._key()))
+        if chosen.rows.numel() == 0 and self.collect is None:
+            chosen = _one_of_weight_zero(values)
+        self.step += 1
+        self.cost.candidates += size
+        self.cost.scored += size if scored else 0
+        self.cost.trained += chosen.rows.numel()
+        return chosen
+
+    def _check_losses(self, losses: torch.Tensor, indices: ArrayLike | torch.Tensor | None) -> None:
+        own = losses if isinstance(losses, torch.Tensor) else np.empty(0, np.int64)
+        check_losses(losses, own if indices is None else as_indices(indices))
+
+    def _key(self) -> np.uint64:
+        """Return the key of this batch's random decisions."""
+        key = _rng.key(self.seed, self.epoch, f"{type(self).__name__} of rank {self.rank}")
+        return _rng.subkey(key, self.step)
+
+    def _weights(self, inverse: torch.Tensor, size: int) -> torch.Tensor:
+        """Return the weights of drawn rows, given 1 / probability: the mean estimates the batch's.
+
+        When rows are collected over batches, the sum over the epoch is what is estimated.
+        """
+        scale = 1.0 if self.collect is not None else inverse.numel() / size
+        return (inverse * scale).float()
+
+    # ------------------------------------------------------------------ state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where selection stands on this rank: JSON values and arrays.
+
+        With `collect` it holds the rows that wait, with their data.
+        """
+        return {
+            "version": 1,
+            "selector": type(self).__name__,
+            "seed": self.seed,
+            "fingerprint": fingerprint(*self._identity(), self.collect),
+            "epoch": self.epoch,
+            "step": self.step,
+            "cost": asdict(self.cost),
+            "buffer": self._buffer.state(),
+            "arrays": self._arrays(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to where a saved selection stood.
+
+        Parameters
+        ----------
+        state : mapping
+            From `state_dict`, of the same rank.
+
+        Raises
+        ------
+        StateError
+            If it comes from another class, seed or other arguments. Nothing has changed then.
+        """
+        own = {
+            "version": 1,
+            "selector": type(self).__name__,
+            "seed": self.seed,
+            "fingerprint": fingerprint(*self._identity(), self.collect),
+        }
+        missing = {*own, "epoch", "step", "cost", "buffer", "arrays"} - set(state)
+        if missing:
+            raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
+        for name, ours in own.items():
+            if state[name] != ours:
+                raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
+        self.epoch, self.step = _check.epoch(state["epoch"]), int(state["step"])
+        self.cost = SelectionCost(**state["cost"])
+        self._buffer.restore(state["buffer"])
+        self._adopt(state["arrays"])
+
+
+def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
+    """Return dataset indices as a tensor, where they are."""
+    if isinstance(indices, torch.Tensor):
+        return indices
+    array = np.array(indices)  # a copy: torch warns of arrays that are read-only
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(f"indices must hold ints (B,), got {array.dtype} of shape {array.shape}")
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def unweighted(rows: torch.Tensor) -> Chosen:
+    """Return rows whose losses count 1."""
+    return Chosen(rows, torch.ones(rows.shape, device=rows.device))
+
+
+def _one_of_weight_zero(losses: torch.Tensor) -> Chosen:
+    """Return one row that counts nothing: ranks that wait for each other all make the step."""
+    row = torch.where(torch.isfinite(losses), losses, -math.inf).argmax().reshape(1)
+    return Chosen(row, torch.zeros(1, device=losses.device))
