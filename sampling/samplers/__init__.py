@@ -13,6 +13,7 @@ from ._gradient_noise import (
     suggest_batch_size_from_ranks,
 )
 from ._hardest import EpsilonGreedySampler, HardestSampler, UCBSampler
+from ._importance import ImportanceGain, ImportanceSampler
 from ._infobatch import InfoBatchSampler
 from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
@@ -22,6 +23,7 @@ from ._shuffle import ShuffleSampler
 from ._subset import SubsetSampler
 from ._token_budget import TokenBudgetBatchSampler
 from ._two_streams import TwoStreamBatchSampler
+from ._variance_budget import VarianceBudgetSampler
 from ._weighted import WeightedSampler
 from ._whole_groups import GroupBatchSampler
 
@@ -37,6 +39,8 @@ __all__ = [
     "GroupBatchSampler",
     "HardestSampler",
     "HolderFit",
+    "ImportanceGain",
+    "ImportanceSampler",
     "InfoBatchSampler",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
@@ -46,6 +50,7 @@ __all__ = [
     "TokenBudgetBatchSampler",
     "TwoStreamBatchSampler",
     "UCBSampler",
+    "VarianceBudgetSampler",
     "WeightedSampler",
     "full_state",
     "load_full_state",

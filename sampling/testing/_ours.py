@@ -14,6 +14,7 @@ from ..samplers import (
     EpochBatchSampler,
     EpochSampler,
     GroupBatchSampler,
+    ImportanceSampler,
     InfoBatchSampler,
     RepeatedSubsetSampler,
     RepeatFactorSampler,
@@ -22,6 +23,7 @@ from ..samplers import (
     SubsetSampler,
     TokenBudgetBatchSampler,
     TwoStreamBatchSampler,
+    VarianceBudgetSampler,
     WeightedSampler,
 )
 
@@ -54,6 +56,8 @@ SAMPLERS: dict[str, Factory] = {
         _WEIGHTS, _LABELS, _CENTER_LOSSES, 50, holder_constant=0.1, **o
     ),
     "InfoBatchSampler": _pruning,
+    "ImportanceSampler": lambda **o: ImportanceSampler(SIZE, num_samples=50, **o),
+    "VarianceBudgetSampler": lambda **o: VarianceBudgetSampler(SIZE, EPOCHS + 2, tau=0.2, **o),
     "DynamicRandomSampler": lambda **o: DynamicRandomSampler(SIZE, EPOCHS + 2, **o),
     "EpochBatchSampler": lambda **o: EpochBatchSampler(ShuffleSampler(SIZE, **o), BATCH),
     "EpochBatchSampler of InfoBatch": lambda **o: EpochBatchSampler(_pruning(**o), BATCH),

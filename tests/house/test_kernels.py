@@ -6,6 +6,7 @@ from pathlib import Path
 
 import oracle_dynamics
 import oracle_geometry
+import oracle_importance
 import oracles
 import pytest
 
@@ -18,6 +19,7 @@ MAX_ARGUMENTS = 8
 ORACLES = {  # kernel file -> where its oracles are, if elsewhere
     "_dynamics": oracle_dynamics,
     "_greedy": oracle_geometry,
+    "_probabilities": oracle_importance,
 }
 
 # Kernels that only other kernels of the package call, and what they are tested by.

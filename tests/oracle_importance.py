@@ -1,0 +1,61 @@
+"""The slow, obvious twins of importance sampling: lists, `math`, one sample at a time."""
+
+import math
+
+
+def extremes_by_sorting(scores):
+    """(how many are not NaN, the least of them, the largest); infinities of none."""
+    seen = sorted(float(score) for score in scores if not math.isnan(score))
+    return len(seen), *((seen[0], seen[-1]) if seen else (math.inf, -math.inf))
+
+
+def moments_by_fsum(scores, least, power):
+    """Sums of g ** power, g and g ** 2, without any rounding but that of the terms."""
+    seen = [float(score) - least for score in scores if not math.isnan(score)]
+    return tuple(math.fsum(g**exponent for g in seen) for exponent in (power, 1, 2))
+
+
+def relative_by_formula(scores, least, power, scale, floor):
+    """N p of each sample; 1 where there is no score."""
+    return [
+        1.0 if math.isnan(score) else floor + scale * (float(score) - least) ** power
+        for score in scores
+    ]
+
+
+def octaves_by_frexp(scores):
+    """Number of a half octave -> (how many scores, sum of their squares)."""
+    found = {}
+    for score in scores:
+        if math.isnan(score):
+            continue
+        mantissa, exponent = math.frexp(abs(float(score)))  # mantissa in [0.5, 1)
+        if exponent <= -126:  # a subnormal float32, or 0
+            octave = int(abs(float(score)) >= 2.0**-127)
+        else:
+            octave = 2 * (exponent + 126) + (mantissa >= 0.75)
+        count, squares = found.get(octave, (0, 0.0))
+        found[octave] = (count + 1, squares + float(score) ** 2)
+    return found
+
+
+def gain_by_definition(scores, probabilities):
+    """(E_u[g^2] / E_p[(g / (N p))^2], 1 / sqrt(1 - |g - u|^2 / |g|^2)) of scores >= 0, all seen."""
+    n, total = len(scores), math.fsum(scores)
+    uniform = math.fsum(g * g for g in scores) / n
+    pairs = list(zip(scores, probabilities, strict=True))
+    weighted = math.fsum(p * (g / (n * p)) ** 2 for g, p in pairs)
+    shares = [g / total for g in scores]
+    apart = math.fsum((share - 1 / n) ** 2 for share in shares)
+    return uniform / weighted, 1 / math.sqrt(1 - apart / math.fsum(share**2 for share in shares))
+
+
+def kept_by_bisection(scores, floor, budget):
+    """Keep probability of each sample for itself: clip(c x, floor, 1), least c within a budget."""
+    low, high = 0.0, 1 / min(x for x in scores if x > 0)
+    for _ in range(200):
+        c = (low + high) / 2
+        kept = [min(1.0, max(floor, c * x)) for x in scores]
+        added = math.fsum((1 / p - 1) * x * x for p, x in zip(kept, scores, strict=True))
+        low, high = (low, c) if added <= budget else (c, high)
+    return [min(1.0, max(floor, high * x)) for x in scores]
