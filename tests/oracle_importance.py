@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 
 def extremes_by_sorting(scores):
     """(how many are not NaN, the least of them, the largest); infinities of none."""
@@ -29,9 +31,9 @@ def octaves_by_frexp(scores):
     for score in scores:
         if math.isnan(score):
             continue
-        mantissa, exponent = math.frexp(abs(float(score)))  # mantissa in [0.5, 1)
-        if exponent <= -126:  # a subnormal float32, or 0
-            octave = int(abs(float(score)) >= 2.0**-127)
+        mantissa, exponent = math.frexp(float(score))  # mantissa in [0.5, 1)
+        if score < 2.0**-126:  # a subnormal float32, or 0
+            octave = int(score >= 2.0**-127)
         else:
             octave = 2 * (exponent + 126) + (mantissa >= 0.75)
         count, squares = found.get(octave, (0, 0.0))
@@ -52,10 +54,10 @@ def gain_by_definition(scores, probabilities):
 
 def kept_by_bisection(scores, floor, budget):
     """Keep probability of each sample for itself: clip(c x, floor, 1), least c within a budget."""
-    low, high = 0.0, 1 / min(x for x in scores if x > 0)
+    x = np.asarray(scores, np.float64)
+    low, high = 0.0, 1 / x[x > 0].min()
     for _ in range(200):
         c = (low + high) / 2
-        kept = [min(1.0, max(floor, c * x)) for x in scores]
-        added = math.fsum((1 / p - 1) * x * x for p, x in zip(kept, scores, strict=True))
+        added = (1 / np.clip(c * x, floor, 1) - 1) @ x**2
         low, high = (low, c) if added <= budget else (c, high)
-    return [min(1.0, max(floor, high * x)) for x in scores]
+    return np.clip(high * x, floor, 1)

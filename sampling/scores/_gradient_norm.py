@@ -46,7 +46,7 @@ def gradient_norm_bound(
 
     Examples
     --------
-    >>> logits = torch.tensor([[0.0, 0.0], [50.0, 0.0]])
+    >>> logits = torch.tensor([[0.0, 0.0], [200.0, 0.0]])
     >>> gradient_norm_bound(logits, torch.tensor([0, 0]))
     tensor([0.7071, 0.0000])
     >>> gradient_norm_bound(logits, torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
@@ -59,9 +59,11 @@ def gradient_norm_bound(
         return _of_classes(logits.softmax(dim=1), labels.detach())
     targets = labels.detach().to(logits.dtype)
     if multi_label:
-        return torch.linalg.vector_norm(logits.sigmoid() - targets, dim=1)
-    error = logits.softmax(dim=1) * targets.sum(dim=1, keepdim=True) - targets
-    return torch.linalg.vector_norm(error, dim=1)
+        error = logits.sigmoid() - targets
+    else:
+        error = logits.softmax(dim=1) * targets.sum(dim=1, keepdim=True) - targets
+    norms: torch.Tensor = torch.linalg.vector_norm(error, dim=1)
+    return norms
 
 
 def _of_classes(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

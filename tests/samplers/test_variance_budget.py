@@ -45,11 +45,11 @@ def test_it_keeps_hardly_more_than_the_best_probabilities_of_each_sample(tau, fl
     scores = np.random.default_rng(1).lognormal(0, 1.5, size=5000).astype(np.float32)
     sampler = scored(scores, tau=tau, floor=floor)
     best = oracle_importance.kept_by_bisection(
-        scores.tolist(), floor, tau * float((scores.astype(float) ** 2).sum())
+        scores, floor, tau * (scores.astype(float) ** 2).sum()
     )
-    assert np.sum(best) - 1 <= len(sampler) <= 1.01 * np.sum(best) + 15
+    assert np.sum(best) - 1 <= len(sampler) <= 1.01 * np.sum(best) + 12
     assert sampler.added_variance <= tau
-    assert sampler.added_variance > 0.97 * tau or len(sampler) < 1.001 * floor * 5000 + 1
+    assert sampler.added_variance > 0.95 * tau or len(sampler) < 1.001 * floor * 5000 + 1
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
@@ -93,7 +93,7 @@ def test_what_it_adds_is_the_variance_of_the_sum():
         order = dealt(sampler, epoch)
         sums.append((sampler.weights_for(order) * SCORES[order]) @ signs[order])
     variances = np.var(sums, axis=0, ddof=1) / (SCORES.astype(float) ** 2).sum()
-    assert sampler.added_variance == pytest.approx(0.1, rel=0.05)
+    assert sampler.added_variance == pytest.approx(0.1, rel=0.1)
     assert variances.mean() == pytest.approx(sampler.added_variance, rel=0.1)
 
 
@@ -182,7 +182,7 @@ def test_gradient_norms_are_learnt_from_logits_and_labels():
 
 def test_a_run_goes_on_from_its_full_state():
     sampler, fresh = scored(epoch=2, tau=0.1), VarianceBudgetSampler(N, 1000, tau=0.1)
-    sampler.record([1, 2], [3.0, np.nan])
+    sampler.record(sampler.indices(2)[:2], [3.0, np.nan])
     load_full_state(fresh, full_state(sampler, consumed=5))
     assert fresh.added_variance == sampler.added_variance > 0
     for _ in range(2):

@@ -22,7 +22,7 @@ CASES = {
     "classes": (CLASSES, False, lambda z: F.cross_entropy(z, CLASSES, reduction="sum")),
     "soft": (SOFT, False, lambda z: F.cross_entropy(z, SOFT.double(), reduction="sum")),
     "soft, not summing to 1": (
-        3 * SOFT, False, lambda z: F.cross_entropy(z, 3 * SOFT.double(), reduction="sum"),
+        3 * SOFT, False, lambda z: F.cross_entropy(z, (3 * SOFT).double(), reduction="sum"),
     ),
     "multi-label": (
         MULTI, True,
@@ -40,7 +40,7 @@ def test_it_is_the_norm_of_the_gradient_at_the_logits(labels, multi_label, loss_
     norms = gradient_norm_bound(LOGITS, labels, multi_label=multi_label)
     assert norms.dtype == torch.float32
     torch.testing.assert_close(norms.double(), norm_by_autograd(loss_of, LOGITS), rtol=1e-5, atol=0)
-    wide = gradient_norm_bound(LOGITS.double(), labels.to(labels.dtype), multi_label=multi_label)
+    wide = gradient_norm_bound(LOGITS.double(), labels, multi_label=multi_label)
     assert wide.dtype == torch.float64
     torch.testing.assert_close(wide, norm_by_autograd(loss_of, LOGITS), rtol=1e-12, atol=0)
 
@@ -74,11 +74,19 @@ def test_it_is_detached_and_changes_nothing():
     assert torch.equal(logits, before)
 
 
-@pytest.mark.parametrize("labels", [CLASSES, SOFT])
-def test_nothing_looks_at_a_value(labels):
-    """Tensors without data: whoever would wait for a device fails here."""
-    norms = gradient_norm_bound(LOGITS.to("meta"), labels.to("meta"))
-    assert (norms.shape, norms.device.type) == ((20,), "meta")
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("labels", "multi_label", "loss_of"), CASES.values(), ids=CASES)
+def test_nothing_waits_for_the_device(labels, multi_label, loss_of):
+    logits, there = LOGITS.cuda(), labels.cuda()
+    gradient_norm_bound(logits, there, multi_label=multi_label)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        norms = gradient_norm_bound(logits, there, multi_label=multi_label)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    expected = gradient_norm_bound(LOGITS, labels, multi_label=multi_label)
+    torch.testing.assert_close(norms.cpu(), expected)
 
 
 def test_an_unknown_class_is_nan_and_leaves_the_others_alone():
