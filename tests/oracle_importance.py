@@ -11,18 +11,21 @@ def extremes_by_sorting(scores):
     return len(seen), *((seen[0], seen[-1]) if seen else (math.inf, -math.inf))
 
 
-def moments_by_fsum(scores, least, power):
-    """Sums of g ** power, g and g ** 2, without any rounding but that of the terms."""
+def moments_by_fsum(scores, least):
+    """Sums of g and g ** 2, without any rounding but that of the terms."""
     seen = [float(score) - least for score in scores if not math.isnan(score)]
-    return tuple(math.fsum(g**exponent for g in seen) for exponent in (power, 1, 2))
+    return math.fsum(seen), math.fsum(g * g for g in seen)
 
 
-def relative_by_formula(scores, least, power, scale, floor):
+def powers_by_list(scores, least, power):
+    """(g ** power, NaN where there is no score; their sum)."""
+    found = [math.nan if math.isnan(s) else (float(s) - least) ** power for s in scores]
+    return found, math.fsum(each for each in found if not math.isnan(each))
+
+
+def relative_by_formula(powers, scale, floor):
     """N p of each sample; 1 where there is no score."""
-    return [
-        1.0 if math.isnan(score) else floor + scale * (float(score) - least) ** power
-        for score in scores
-    ]
+    return [1.0 if math.isnan(each) else floor + scale * each for each in powers]
 
 
 def octaves_by_frexp(scores):

@@ -13,8 +13,9 @@ Contract, the same for every kernel in this file
 
 kernel    reads                                  writes           time  oracle
 extremes  scores (N,)                            -                O(N)  extremes_by_sorting
-moments   scores, least, power                   -                O(N)  moments_by_fsum
-relative  scores, least, power, scale, floor     out (N,)         O(N)  relative_by_formula
+moments   scores, least                          -                O(N)  moments_by_fsum
+powers    scores, least, power                   out (N,)         O(N)  powers_by_list
+relative  shares (N,), scale, floor              shares           O(N)  relative_by_formula
 octaves   scores, the same as words              counts, squares  O(N)  octaves_by_frexp
 """
 
@@ -40,44 +41,51 @@ def extremes(scores: NDArray[np.float32]) -> tuple[int, float, float]:
 
 
 @kernel
-def moments(scores: NDArray[np.float32], least: float, power: float) -> tuple[float, float, float]:
-    """Return the sums of g ** power, of g and of g ** 2, where g = score - least.
-
-    least : float64  at most the least score
-    power : float64  in (0, 1]
-    """
-    powered, total, squares = 0.0, 0.0, 0.0
+def moments(scores: NDArray[np.float32], least: float) -> tuple[float, float]:
+    """Return the sums of g and of g ** 2, where g = score - least; `least` is at most the least."""
+    total, squares = 0.0, 0.0
     for i in range(scores.size):
         g = np.float64(scores[i]) - least
         if g == g:  # noqa: PLR0124  # false for NaN only
             total += g
             squares += g * g
-            if power != 1.0:
-                powered += g**power
-    return (total if power == 1.0 else powered), total, squares
+    return total, squares
 
 
 @kernel
-def relative(
-    scores: NDArray[np.float32],
-    least: float,
-    power: float,
-    scale: float,
-    floor: float,
-    out: NDArray[np.float64],
-) -> None:
-    """Fill in N p of each sample: floor + scale * (score - least) ** power; 1 if never seen.
+def powers(
+    scores: NDArray[np.float32], least: float, power: float, out: NDArray[np.float64]
+) -> float:
+    """Fill in (score - least) ** power, NaN where there is no score, and return the sum.
 
-    scale : float64       (1 - floor) / mean of the powers
-    floor : float64       in (0, 1]
+    least : float64       at most the least score
+    power : float64       in (0, 1]; a square root is the same on every machine, other powers may
+                          differ in the last digit
     out   : float64 (N,)
     """
+    total = 0.0
     for i in range(scores.size):
         g = np.float64(scores[i]) - least
-        if power != 1.0:
+        if power == 0.5:
+            g = np.sqrt(g)
+        elif power != 1.0:
             g = g**power
-        share = floor + scale * g
-        out[i] = share if share == share else 1.0  # noqa: PLR0124  # NaN is the mean
+        out[i] = g
+        total += g if g == g else 0.0  # noqa: PLR0124  # false for NaN only
+    return total
+
+
+@kernel
+def relative(shares: NDArray[np.float64], scale: float, floor: float) -> None:
+    """Turn powers of scores into N p: floor + scale * power; 1, the mean, if never seen.
+
+    shares : float64 (N,)  changed in place
+    scale  : float64       (1 - floor) / mean of the powers
+    floor  : float64       in (0, 1]
+    """
+    for i in range(shares.size):
+        share = floor + scale * shares[i]
+        shares[i] = share if share == share else 1.0  # noqa: PLR0124  # false for NaN only
 
 
 @kernel

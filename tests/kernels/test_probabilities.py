@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sampling.kernels._probabilities import HALF_OCTAVES, extremes, moments, octaves, relative
+from sampling.kernels._probabilities import (
+    HALF_OCTAVES,
+    extremes,
+    moments,
+    octaves,
+    powers,
+    relative,
+)
 
 score = st.one_of(
     st.sampled_from([0.0, -0.0, 0.5, 1.0, np.nan]),
@@ -32,24 +39,30 @@ def test_extremes_equal_those_of_a_sorted_list(scores):
 
 
 @some
-@given(score_lists, st.sampled_from([1.0, 0.5, 0.3]))
-@example([], 1.0)
-def test_moments_equal_exact_sums(scores, power):
+@given(score_lists)
+@example([])
+def test_moments_equal_exact_sums(scores):
     scores = floats32(scores)
     least = min(0.0, extremes(scores)[1])
     np.testing.assert_allclose(
-        moments(scores, least, power), oracles.moments_by_fsum(scores, least, power), rtol=1e-12
+        moments(scores, least), oracles.moments_by_fsum(scores, least), rtol=1e-12
     )
 
 
 @some
-@given(score_lists, st.sampled_from([1.0, 0.5]), st.sampled_from([0.0, 0.7]))
-def test_relative_is_the_formula(scores, power, scale):
-    scores, out = floats32(scores), np.empty(len(scores))
+@given(score_lists, st.sampled_from([1.0, 0.5, 0.3]), st.sampled_from([0.0, 0.7]))
+@example([], 1.0, 0.7)
+def test_shares_are_the_formula(scores, power, scale):
+    scores, shares = floats32(scores), np.empty(len(scores))
     least = min(0.0, extremes(scores)[1])
-    relative(scores, least, power, scale, 0.25, out)
-    expected = oracles.relative_by_formula(scores, least, power, scale, 0.25)
-    np.testing.assert_allclose(out, expected, rtol=1e-13)
+    total = powers(scores, least, power, shares)
+    expected, exact = oracles.powers_by_list(scores, least, power)
+    np.testing.assert_allclose(shares, expected, rtol=1e-14)
+    assert total == pytest.approx(exact, rel=1e-12)
+    relative(shares, scale, 0.25)
+    np.testing.assert_allclose(
+        shares, oracles.relative_by_formula(expected, scale, 0.25), rtol=1e-13
+    )
 
 
 @some
@@ -77,5 +90,5 @@ def test_half_octaves_equal_those_of_frexp(scores):
 
 def test_sums_are_float64():
     """2**24 + 1 is no float32: a float32 running sum would end at 2**24."""
-    assert moments(floats32([2.0**24, 1.0]), 0.0, 1.0)[1] == 2.0**24 + 1.0
+    assert moments(floats32([2.0**24, 1.0]), 0.0)[0] == 2.0**24 + 1.0
     assert math.isinf(extremes(floats32([]))[1])
