@@ -116,7 +116,7 @@ def budget_plan(rate: float, runs: int) -> Row:
         squares = np.cumsum(rising**2)
         levels = np.cumsum(rising) / (0.025 * squares[-1] + squares)
         c = levels[np.argmax(rising * levels >= 1.0) - 1]
-        kept = np.flatnonzero(random.random(size) < np.clip(c * losses, 0.1, 1.0))
+        kept = np.flatnonzero(random.random(size) < np.clip(c * losses, 0.25, 1.0))
         return random.permutation(kept)
 
     sampler = VarianceBudgetSampler(size, 1000)

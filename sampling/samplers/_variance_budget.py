@@ -23,9 +23,10 @@ HALVINGS = 64
 class VarianceBudgetSampler(PruningSampler):
     """Skip as many small losses, at random, as add at most a part `tau` to the variance of SGD.
 
-    Recommended where the rate of `InfoBatchSampler` would have to be guessed. Samples with scores
-    x are kept with probability min(1, c x) and weighted by its inverse, so the sum of the
-    gradients over the epoch stays that of the full data, and c is the least with
+    A baseline, for where the rate of `InfoBatchSampler` would have to be guessed. Samples with
+    scores x are kept with probability min(1, c x), or `floor` if that is more, and weighted by its
+    inverse, so the sum of the gradients over the epoch stays that of the full data; c is the least
+    with
 
         sum((1 / p - 1) * x**2) <= tau * sum(x**2).
 
@@ -49,8 +50,9 @@ class VarianceBudgetSampler(PruningSampler):
         `gradient_norm_bound`; then `reduce` and `record` must be given `logits=` and `labels=`.
         If a loss is negative, all are shifted by the least. A score of 0 is treated as the least
         positive one.
-    floor : float in [1e-6, 1], default 0.1
-        Least probability: no sample is left out for good, and no weight is above 1 / floor.
+    floor : float in [1e-6, 1], default 0.25
+        Least probability: no sample is left out for good, no weight is above 1 / floor, and no step
+        larger by more than that.
     anneal_fraction : float in [0, 1], default 0.125
         Last part of the run that deals everything with weight 1.
     score_ema : float in (0, 1], default 1
@@ -79,10 +81,13 @@ class VarianceBudgetSampler(PruningSampler):
     Order       Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of
                 the kept samples.
     Cost        5.2 N bytes, 4 N more while planning if a loss is negative. A plan is three passes
-                over the scores and one for each of about ten groups, no sort.
+                over the scores and one for each of about six groups, no sort.
     Gradients   objective="original" weights by 1 / p: the sum over the epoch is unbiased at fixed
                 parameters; each step is larger by N/M than in full training, see
-                `InfoBatchSampler`. "sampled" leaves the weights out.
+                `InfoBatchSampler`. The budget does not see this: a learning rate that was as
+                high as it can be diverges when most samples are left out, so lower it, raise
+                `floor`, or take `reduction="weighted_mean"`, which keeps the size of the steps.
+                Nor does it see how old the scores are. "sampled" leaves the weights out.
     Source      The probabilities and the budget are those of VCAS (Wang, Chen, Zhu, "Efficient
                 Backpropagation with Variance-Controlled Adaptive Sampling", ICLR 2024), which
                 thins the backward pass. There signs of measured variances move the rate step by
@@ -107,7 +112,7 @@ class VarianceBudgetSampler(PruningSampler):
         *,
         tau: float = 0.025,
         signal: Signal = "loss",
-        floor: float = 0.1,
+        floor: float = 0.25,
         anneal_fraction: float = 0.125,
         score_ema: float = 1.0,
         **options: Unpack[EpochOptions],

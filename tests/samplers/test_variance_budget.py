@@ -120,9 +120,9 @@ def test_a_sample_of_score_zero_still_comes_back():
     for epoch in range(1, 201):
         hits += np.bincount(dealt(sampler, epoch), minlength=N)
     assert hits[:40].min() > 0
-    assert hits[:40].mean() == pytest.approx(20, rel=0.3)  # the floor, 0.1
+    assert hits[:40].mean() == pytest.approx(50, rel=0.2)  # the floor, 0.25
     order = sampler.indices(200)
-    assert sampler.weights_for(order).max() <= 10
+    assert sampler.weights_for(order).max() <= 4
 
 
 def test_samples_never_seen_are_kept():
