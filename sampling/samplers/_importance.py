@@ -111,7 +111,9 @@ class ImportanceSampler(EpochSampler):
                 `WeightedSampler`), in a shuffled order. Uniform epochs (the first, those of equal
                 scores) are shuffles.
     Cost        14 N bytes, 10 N more while planning. A plan is O(N): a few passes over the scores,
-                a running sum and a guide to it, no sort. The state file has 12 N bytes.
+                a running sum and a guide to it, no sort; under half a second for 10^7 samples, or
+                a few times that without replacement. So an epoch of N / 10 draws pays it ten
+                times as often. The state file has 12 N bytes.
     Gradients   objective="original" (default) multiplies by 1 / (N p): unbiased for the mean at
                 fixed parameters, whatever the scores. "sampled" leaves the weights out, as the
                 released code of PA&DA does, and trains on the drawn distribution.
