@@ -16,6 +16,7 @@ from ._gradient_noise import (
 )
 from ._hardest import EpsilonGreedySampler, HardestSampler, UCBSampler
 from ._ies import IESSampler
+from ._importance import ImportanceGain, ImportanceSampler
 from ._infobatch import InfoBatchSampler
 from ._kakurenbo import KakurenboSampler
 from ._late_stopping import LateStoppingSampler
@@ -38,6 +39,7 @@ from ._subset import SubsetSampler
 from ._token_budget import TokenBudgetBatchSampler
 from ._top_k_loss import TopKLoss
 from ._two_streams import TwoStreamBatchSampler
+from ._variance_budget import VarianceBudgetSampler
 from ._weighted import WeightedSampler
 from ._whole_groups import GroupBatchSampler
 
@@ -57,6 +59,8 @@ __all__ = [
     "HardestSampler",
     "HolderFit",
     "IESSampler",
+    "ImportanceGain",
+    "ImportanceSampler",
     "InfoBatchSampler",
     "KakurenboSampler",
     "LateStoppingSampler",
@@ -79,6 +83,7 @@ __all__ = [
     "TopKLoss",
     "TwoStreamBatchSampler",
     "UCBSampler",
+    "VarianceBudgetSampler",
     "WeightedSampler",
     "frozen_statistics",
     "full_state",

@@ -6,7 +6,7 @@ import torch
 from ..types import Floats
 from ._lots import count_of, hardest_first, race, to_device
 from ._selectors import BatchSelector, Candidates, Chosen, unweighted
-from ._weighted import _certain_or_scaled
+from ._weighted import certain_or_scaled
 
 
 class RankedDraw(BatchSelector):
@@ -29,7 +29,7 @@ class RankedDraw(BatchSelector):
         count = count_of(self.keep, size)
         chances = self._chances(size, count / size if self.keep >= 1 else self.keep)
         if self.unbiased:
-            scaled, scale = _certain_or_scaled(chances, count)
+            scaled, scale = certain_or_scaled(chances, count)
             chances = np.minimum(1.0, scaled * scale)
         by_rank = to_device(chances, losses.device)
         order = hardest_first(losses, candidates.lots(0))

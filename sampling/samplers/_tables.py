@@ -4,7 +4,7 @@
 |-------------|----------------------------------------|---------------------------------------|
 | `Shuffled`  | nothing                                | shuffle, RS2 with replacement         |
 | `Listed`    | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
-| `Weighted`  | a running sum and a guide, 10 N bytes  | weighted, sensitivity                 |
+| `Weighted`  | a running sum and a guide, 10 N bytes  | weighted, sensitivity, importance     |
 | `Kept`      | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
 """
 
@@ -154,10 +154,20 @@ class Cumulative:
     """
 
     def __init__(self, weights: Floats) -> None:
-        self.sums = np.cumsum(weights)
-        small = weights.size < 2**31
-        self.guide = np.empty(max(weights.size // 2, 1) + 1, np.int32 if small else np.int64)
-        _draw.build_guide(self.sums, self.guide)
+        self._index(np.cumsum(weights))
+
+    @classmethod
+    def of_sums(cls, sums: Floats) -> "Cumulative":
+        """Return the same from a running sum that was saved, to the last bit."""
+        found = cls.__new__(cls)
+        found._index(sums)
+        return found
+
+    def _index(self, sums: Floats) -> None:
+        small = sums.size < 2**31
+        self.sums = sums
+        self.guide = np.empty(max(sums.size // 2, 1) + 1, np.int32 if small else np.int64)
+        _draw.build_guide(sums, self.guide)
 
     def share(self, indices: Indices) -> Floats:
         """Return each sample's part of the total weight, as the draws see it."""
@@ -175,16 +185,16 @@ class Weighted(Table):
         self.size = size
         self.population = cumulative.sums.size
         self.ordered = independent  # independent draws are in random order as they come
-        self._cumulative = cumulative
+        self.cumulative = cumulative
         self._key = key
 
     def parts(self) -> tuple[object, ...]:
         """See `Table`."""
-        return (self._cumulative.sums, int(self._key))
+        return (self.cumulative.sums, int(self._key))
 
     def take(self, slots: Indices) -> Indices:
         """See `Table`."""
-        sums, guide = self._cumulative.sums, self._cumulative.guide
+        sums, guide = self.cumulative.sums, self.cumulative.guide
         out = np.empty(slots.size, np.int64)
         if self.ordered:
             _draw.independent(sums, guide, self._key, slots, out)
@@ -194,7 +204,7 @@ class Weighted(Table):
 
     def expected(self, indices: Indices) -> Floats:
         """See `Table`: M times the sample's part of the total weight."""
-        return self.size * self._cumulative.share(indices)
+        return self.size * self.cumulative.share(indices)
 
 
 class Kept(Table):

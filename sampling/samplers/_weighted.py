@@ -88,7 +88,7 @@ class WeightedSampler(EpochSampler):
         if self.replacement:
             self._cumulative = Cumulative(checked)
         else:
-            self._weights, self._scale = _certain_or_scaled(checked.copy(), draws)
+            self._weights, self._scale = certain_or_scaled(checked.copy(), draws)
         super().__init__(checked.size, draws, **options)
 
     def _table(self, epoch: int) -> Table:
@@ -97,12 +97,7 @@ class WeightedSampler(EpochSampler):
             return Weighted(self._cumulative, self.num_samples, key, independent=self.independent)
         key = _rng.key(self.seed, epoch, "weighted order")
         offset = _rng.uniform(_rng.key(self.seed, epoch, "weighted offset"))
-        chosen = np.empty(self.num_samples, np.int32 if self.size < 2**31 else np.int64)
-        _draw.systematic(self._weights, self._scale, key, offset, chosen)
-        return Listed(chosen, self.size, self._inclusion)
-
-    def _inclusion(self, rows: Indices) -> Floats:
-        return np.minimum(1.0, self._scale * self._weights[rows])
+        return Distinct(self._weights, self._scale, self.num_samples, key, offset)
 
     def _refusal(self, epoch: int) -> str:
         if self._zeros:
@@ -114,7 +109,22 @@ class WeightedSampler(EpochSampler):
         return (data, self.replacement, self.independent)
 
 
-def _certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
+class Distinct(Listed):
+    """M different samples, sample i with probability min(1, scale * w_i)."""
+
+    def __init__(
+        self, weights: Floats, scale: float, draws: int, key: np.uint64, offset: float
+    ) -> None:
+        self.weights, self.scale = weights, scale
+        chosen = np.empty(draws, np.int32 if weights.size < 2**31 else np.int64)
+        _draw.systematic(weights, scale, key, offset, chosen)
+        super().__init__(chosen, weights.size, self._inclusion)
+
+    def _inclusion(self, rows: Indices) -> Floats:
+        return np.minimum(1.0, self.scale * self.weights[rows])
+
+
+def certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
     """Return (w, c) such that min(1, c * w) sums to `draws`: water-filling.
 
     w is `weights`, or 0 and 1 where every sample of positive weight is chosen.

@@ -4,6 +4,7 @@ from ._attribution import AttributionScores
 from ._aum import aum_flagged, threshold_samples
 from ._dynamics import TrainingDynamics
 from ._exposure import ExposureCounter
+from ._gradient_norm import gradient_norm_bound
 from ._grand import grand
 from ._label_errors import label_issues, label_quality
 from ._logits import confidence, el2n, entropy, margin, pvi, score_stored
@@ -20,6 +21,7 @@ __all__ = [
     "confidence",
     "el2n",
     "entropy",
+    "gradient_norm_bound",
     "grand",
     "label_issues",
     "label_quality",

@@ -17,6 +17,7 @@ from ..samplers import (
     EpochSampler,
     GroupBatchSampler,
     IESSampler,
+    ImportanceSampler,
     InfoBatchSampler,
     KakurenboSampler,
     LateStoppingSampler,
@@ -28,6 +29,7 @@ from ..samplers import (
     SubsetSampler,
     TokenBudgetBatchSampler,
     TwoStreamBatchSampler,
+    VarianceBudgetSampler,
     WeightedSampler,
 )
 from ..types import Indices
@@ -88,6 +90,8 @@ SAMPLERS: dict[str, Factory] = {
     "LateStoppingSampler": lambda **o: _LateStopping(
         SIZE, EPOCHS + 2, keep_per_round=0.6, rounds=(1, 1), warm_up=0, **o
     ),
+    "ImportanceSampler": lambda **o: ImportanceSampler(SIZE, num_samples=50, **o),
+    "VarianceBudgetSampler": lambda **o: VarianceBudgetSampler(SIZE, EPOCHS + 2, tau=0.2, **o),
     "DynamicRandomSampler": lambda **o: DynamicRandomSampler(SIZE, EPOCHS + 2, **o),
     "CurriculumSampler": lambda **o: CurriculumSampler(_ROWS % 9, EPOCHS, c0=0.2, **o),
     "SelfPacedSampler": lambda **o: SelfPacedSampler(SIZE, EPOCHS + 2, **o),

@@ -7,12 +7,14 @@ from sampling.samplers import (
     ClassBalancedSampler,
     ClusterClipSampler,
     DynamicRandomSampler,
+    ImportanceSampler,
     InfoBatchSampler,
     RepeatedSubsetSampler,
     RepeatFactorSampler,
     SensitivitySampler,
     ShuffleSampler,
     SubsetSampler,
+    VarianceBudgetSampler,
     WeightedSampler,
 )
 
@@ -50,6 +52,8 @@ FACTORIES = {
     ),
     "infobatch": lambda **o: InfoBatchSampler(N, 8, **o),
     "infobatch buckets": lambda **o: InfoBatchSampler(N, 8, buckets=[(0.3, 0.4)], **o),
+    "importance": lambda **o: ImportanceSampler(N, **o),
+    "variance budget": lambda **o: VarianceBudgetSampler(N, 8, tau=0.2, **o),
     "dynamic random": lambda **o: DynamicRandomSampler(N, 8, **o),
 }
 

@@ -6,7 +6,12 @@ import warnings
 import numpy as np
 import pytest
 
-from sampling.samplers import InfoBatchSampler, RepeatedSubsetSampler, ShuffleSampler
+from sampling.samplers import (
+    ImportanceSampler,
+    InfoBatchSampler,
+    RepeatedSubsetSampler,
+    ShuffleSampler,
+)
 
 from .cases import FACTORIES, order, run_to
 
@@ -30,6 +35,9 @@ def test_c4_len_is_true_before_the_epoch(factory, drop_last, pad, ranks):
 @every
 def test_c4_length_of_a_static_epoch_is_known_in_advance(factory):
     sampler = factory()
+    if isinstance(sampler, ImportanceSampler):  # only its draws depend on scores
+        assert sampler.length(5) == len(run_to(sampler, 5).indices(5))
+        return
     if sampler.dynamic:
         with pytest.raises(ValueError, match="epoch must be 0, the one that is planned, got 5"):
             sampler.length(5)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import oracle_dynamics
 import oracle_geometry
+import oracle_importance
 import oracle_isotonic
 import oracles
 import pytest
@@ -20,6 +21,7 @@ ORACLES = {  # kernel file -> where its oracles are, if elsewhere
     "_dynamics": oracle_dynamics,
     "_greedy": oracle_geometry,
     "_isotonic": oracle_isotonic,
+    "_probabilities": oracle_importance,
 }
 
 # Kernels that only other kernels of the package call, and what they are tested by.
