@@ -15,6 +15,7 @@ import json
 import statistics
 from dataclasses import asdict
 
+import mixture
 import resume_and_batches
 from harness import (
     BEGIN,
@@ -304,7 +305,7 @@ def import_time(rate: float, runs: int) -> Row:
 ROWS = [
     shuffle_first, shuffle_drain, weighted_first, weighted_huge, weighted_distinct,
     infobatch_plan, record_batch, balanced_first, fresh_process, import_time,
-    *resume_and_batches.ROWS,
+    *resume_and_batches.ROWS, *mixture.ROWS,
 ]  # fmt: skip
 
 

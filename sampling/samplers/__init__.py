@@ -14,6 +14,9 @@ from ._gradient_noise import (
 )
 from ._hardest import EpsilonGreedySampler, HardestSampler, UCBSampler
 from ._infobatch import InfoBatchSampler
+from ._mixture import MixtureSampler
+from ._mixture_updates import ODM, DoReMi, MixtureUpdater
+from ._mixture_weights import effective_samples, temperature_weights
 from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
 from ._save import full_state, load_full_state, load_state, save_state
@@ -30,6 +33,7 @@ __all__ = [
     "ClassBalancedSampler",
     "ClassesPerBatchSampler",
     "ClusterClipSampler",
+    "DoReMi",
     "DynamicRandomSampler",
     "EpochBatchSampler",
     "EpochSampler",
@@ -38,6 +42,9 @@ __all__ = [
     "HardestSampler",
     "HolderFit",
     "InfoBatchSampler",
+    "MixtureSampler",
+    "MixtureUpdater",
+    "ODM",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
     "SensitivitySampler",
@@ -47,6 +54,7 @@ __all__ = [
     "TwoStreamBatchSampler",
     "UCBSampler",
     "WeightedSampler",
+    "effective_samples",
     "full_state",
     "load_full_state",
     "load_state",
@@ -54,4 +62,5 @@ __all__ = [
     "save_state",
     "suggest_batch_size",
     "suggest_batch_size_from_ranks",
+    "temperature_weights",
 ]

@@ -64,6 +64,8 @@ LATE = {  # (file, what) -> why a method of a record may load it when it is call
 PRIVATE = {  # (file, module) -> why it reaches into another package's file
     ("__init__.py", "samplers._indexed"): "`sampling.Indexed` is the public address",
     ("samplers/_objective.py", "scores._table"): "one conversion of batches to host arrays",
+    ("samplers/_domain_losses.py", "scores._table"): "the same",
+    ("samplers/_domain_losses.py", "scores._buffer"): "one way home for losses on a device",
 }
 
 
