@@ -3,10 +3,10 @@
     python benchmarks/mixture.py [--draws 10000000] [--runs 5]
     python benchmarks/speed.py --rows mixture           the first rows, kept
 
-Two sources at shares 0.7 and 0.3. `datasets.interleave_datasets` decides in its call which row comes
-when, and returns a dataset with a table of indices: against it stand all indices of an epoch as one
-array. The other row hands them out as Python ints, which the peer's would still have to do. The
-walk to the middle of an epoch is what a resume costs, and 22 sources what a draw costs with many.
+Two sources at shares 0.7 and 0.3. `datasets.interleave_datasets` decides in its call which row
+comes when, and returns a dataset with a table of indices: against it stand all indices of an epoch,
+as one array. The other row hands them out as Python ints, which the peer's would still have to do.
+The walk to the middle of an epoch is what a resume costs; 22 sources, what a draw costs with many.
 """
 
 import argparse

@@ -61,11 +61,10 @@ class DomainLosses:
     def merge(self) -> None:
         """Bring the losses of all ranks together; every rank must call it."""
         self._drain()
-        parts = [self._own]
-        if world_size(self._group) > 1:
-            parts = gather_rows(self._own, self._group)
+        alone = world_size(self._group) == 1
+        parts = [self._own] if alone else gather_rows(self._own, self._group)
         for part in parts:  # in rank order: bit-equal on all
-            self._all += part
+            self._all += np.asarray(part, np.float64)
         self._own[:] = 0.0
 
     def means(self) -> Floats:

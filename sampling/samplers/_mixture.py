@@ -111,7 +111,7 @@ class MixtureSampler(LearningMixture):
     >>> sampler = MixtureSampler(train, 8, weights=[3, 1], seed=0)
     >>> drawn = list(sampler)
     >>> sampler.domain_of(drawn).tolist()
-    [0, 0, 1, 0, 0, 0, 1, 0]
+    [0, 0, 0, 1, 0, 0, 0, 1]
     >>> sources, places = sampler.locate([3, 5])
     >>> sources.tolist(), places.tolist(), train[5]
     ([0, 1], [3, 1], (5, 'y'))

@@ -144,7 +144,9 @@ class EvenOrder:
             slots = slots[order]
             steps = np.diff(slots)
         codes, ranks = np.empty_like(slots), np.empty_like(slots)
-        cuts = np.flatnonzero(steps > WALK) + 1 if steps.max(initial=0) > WALK else []
+        cuts: list[int] = []
+        if steps.max(initial=0) > WALK:
+            cuts = (np.flatnonzero(steps > WALK) + 1).tolist()
         for begin, end in zip([0, *cuts], [*cuts, slots.size], strict=True):
             if begin < end:
                 self._walk(slots[begin:end], codes[begin:end], ranks[begin:end])

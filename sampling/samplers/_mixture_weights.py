@@ -82,7 +82,7 @@ def _phased(
         starts.append(_start_of(f"{name}[0]", phase[0], num_epochs))
         what = phase[1]
         if isinstance(what, int | float | np.number):
-            rows.append(temperature_weights(sizes, what, name=f"{name}[1]"))
+            rows.append(temperature_weights(sizes, float(what), name=f"{name}[1]"))
         else:
             rows.append(weights_of(f"{name}[1]", what, names))
     if starts[0] != 0:

@@ -44,13 +44,14 @@ class Sources:
         """Return the domain of each sample, as a position in `names`; -1 for none."""
         if self.groups is not None:
             return self.groups.codes[rows].astype(np.int64)
-        return np.searchsorted(self.starts, rows, side="right") - 1
+        found: Indices = np.searchsorted(self.starts, rows, side="right") - 1
+        return found
 
     def samples(self, code: int, places: Indices) -> Packed:
         """Return the samples at places of a domain, each in [0, n)."""
         if self.groups is not None:
             return self.groups.of(code)[places]
-        return places + self.starts[code]
+        return places + int(self.starts[code])
 
     def spread(self, per_domain: Floats, rows: Indices) -> Floats:
         """Return each sample's part of what its domain gets, evenly shared; 0 if in none."""

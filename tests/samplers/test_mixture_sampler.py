@@ -62,7 +62,7 @@ def test_fractional_quotas_average_out():
 
 def test_every_place_of_an_even_epoch_has_the_shares():
     """The order begins anywhere: else the first draws of all epochs would be alike."""
-    epochs = 2000
+    epochs = 800
     sampler = MixtureSampler([50, 30, 20], 10)
     first = np.array([sampler.domain_of(sampler.indices(e, 0, 1))[0] for e in range(epochs)])
     assert_hits(np.bincount(first, minlength=3), epochs, np.array([0.5, 0.3, 0.2]))
@@ -88,7 +88,7 @@ def test_any_stretch_of_many_domains_is_off_by_less_than_two(lengths):
 
 
 def test_a_shuffled_epoch_is_a_shuffle():
-    epochs = 2000
+    epochs = 800
     sampler = MixtureSampler([3, 1], compose="shuffled")
     firsts = np.array([order[0] for order in epochs_of(sampler, epochs)])
     assert_hits(np.bincount(firsts), epochs, 1 / 4)
@@ -121,7 +121,7 @@ def test_any_part_of_a_long_epoch_is_read_at_once(lengths, compose):
         sampler.set_epoch(1)
         head = list(itertools.islice(iter(sampler), 30_000))
         np.testing.assert_array_equal(head, whole[rank::3][:30_000])
-    used = np.bincount(whole, minlength=sum(lengths))
+    used = np.bincount(np.concatenate([made().indices(0), whole]), minlength=sum(lengths))
     for at, size in zip(np.cumsum([0, *lengths]), lengths, strict=False):
         assert np.ptp(used[at : at + size]) <= 1
 
@@ -331,7 +331,7 @@ def test_unimax_spreads_its_cap_over_the_run():
 def test_original_weights_restore_the_mean_over_all_samples(compose):
     values = np.random.default_rng(1).normal(size=60) + np.repeat([0, 5, 20], [40, 15, 5])
     estimates = []
-    for seed in range(400):
+    for seed in range(200):
         sampler = MixtureSampler([40, 15, 5], 20, weights=[1, 2, 3], seed=seed, compose=compose,
                                  objective="original")  # fmt: skip
         order = sampler.indices(0)
@@ -369,7 +369,7 @@ def test_variance_factor():
         ({"lengths": [1], "domains": [0]}, ValueError, "must be given, got both"),
         ({"lengths": []}, ValueError, "lengths must not be empty"),
         ({"lengths": 5}, TypeError, "lengths must be a list of counts or of datasets"),
-        ({"lengths": [3, 0]}, ValueError, r"lengths\[1\] must be >= 1, got 0"),
+        ({"lengths": [3, 0]}, ValueError, r"lengths\[1\] must be in \[1, .*got 0"),
         ({"lengths": [3, []]}, ValueError, r"lengths\[1\] must not be empty"),
         ({"lengths": [3, 1.5]}, TypeError, r"lengths\[1\] must be an int, got 1.5"),
         ({"domains": [-1, -1]}, ValueError, "domains must label at least one sample"),
