@@ -7,6 +7,7 @@ import oracles
 import pytest
 import torch
 from helpers import assert_hits, assert_mean, counts_of, epochs_of
+from numba import config
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from sampling import Indexed, _rng
@@ -105,6 +106,7 @@ def test_whole_batches_give_every_rank_all_domains():
             assert np.abs(counts - len(batch) / 2).max() < 1
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="shuffles 65,536 samples, a minute as plain Python")
 @pytest.mark.parametrize("lengths", [[70_000, 90_000], [70_000, 90_000, 5, 4000]])
 @pytest.mark.parametrize("compose", ["even", "shuffled"])
 def test_any_part_of_a_long_epoch_is_read_at_once(lengths, compose):
