@@ -16,6 +16,7 @@ import statistics
 from dataclasses import asdict
 
 import importance
+import mixture
 import resume_and_batches
 from harness import (
     BEGIN,
@@ -305,7 +306,7 @@ def import_time(rate: float, runs: int) -> Row:
 ROWS = [
     shuffle_first, shuffle_drain, weighted_first, weighted_huge, weighted_distinct,
     infobatch_plan, record_batch, balanced_first, fresh_process, import_time,
-    *resume_and_batches.ROWS, *importance.ROWS,
+    *resume_and_batches.ROWS, *importance.ROWS, *mixture.ROWS,
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ them, and `tests/house/test_kernels.py` reads those names.
 import heapq
 import math
 from collections import Counter, deque
+from fractions import Fraction
 
 import numpy as np
 
@@ -111,6 +112,58 @@ def shuffle_in_integers(key, n):
             elif at == partner[i]:
                 at = i
         out.append(at)
+    return np.array(out, np.int64)
+
+
+# ---------------------------------------------------------------------- kernels/_mixture.py
+
+
+def pair_by_floors(quotas):
+    """(source, earlier draws of it) of each slot: source 0 has floor(t q / M) of the first t."""
+    total = sum(quotas)
+    firsts = [slot * quotas[0] // total for slot in range(total + 1)]
+    out = []
+    for slot in range(total):
+        ours = firsts[slot + 1] > firsts[slot]
+        out.append((0, firsts[slot]) if ours else (1, slot - firsts[slot]))
+    return out
+
+
+def even_by_queue(quotas):
+    """(source, earlier draws of it) of each slot: all draws wait for their first slot in one list,
+    and then in a heap for the turn of the one with the earliest last slot.
+    """
+    total, waiting, due, out = sum(quotas), [], [], []
+    for source, quota in enumerate(quotas):
+        for number in range(quota):
+            first = Fraction(number * total, quota)
+            last = math.ceil(Fraction((number + 1) * total, quota)) - 1
+            waiting.append((math.floor(first), last, source, number))
+    waiting.sort(reverse=True)
+    for slot in range(total):
+        while waiting and waiting[-1][0] <= slot:
+            heapq.heappush(due, waiting.pop()[1:])
+        last, source, number = heapq.heappop(due)
+        assert last >= slot, "a draw came too late"
+        out.append((source, number))
+    return out
+
+
+def draws_by_sorting(codes, ranks, before, quotas, cursors):
+    """(ends, rows, draws): slots in the order of a stable sort by source."""
+    codes, ranks = np.asarray(codes, np.int64), np.asarray(ranks, np.int64)
+    rows = np.argsort(codes, kind="stable")
+    own = codes[rows]
+    draws = cursors[own] + (ranks[rows] - before[own]) % quotas[own]
+    return np.searchsorted(own, np.arange(len(quotas)), side="right"), rows, draws
+
+
+def places_by_pass(draws, size, key):
+    """The place of each draw in a run of shuffles, each looked up by itself."""
+    out = []
+    for draw in draws:
+        number, place = divmod(int(draw), size)
+        out.append(shuffle_in_integers(value_in_integers(key, number), size)[place])
     return np.array(out, np.int64)
 
 

@@ -7,7 +7,7 @@ the rare result >= n costs next to nothing, just above a power of two as anywher
 Source: Black and Rogaway (CT-RSA 2002), generalised Feistel and cycle walking.
 
 Callers: samplers/_order.py, kernels/_groups.py, kernels/_draw.py, kernels/_blocks.py,
-clustering/_kmeans.py.
+kernels/_mixture.py, clustering/_kmeans.py.
 
 Contract, the same for every kernel in this file
     Checked   0 <= position < n <= 2**62. A kernel checks nothing and raises nothing.

@@ -20,6 +20,9 @@ from ._importance import ImportanceGain, ImportanceSampler
 from ._infobatch import InfoBatchSampler
 from ._kakurenbo import KakurenboSampler
 from ._late_stopping import LateStoppingSampler
+from ._mixture import MixtureSampler
+from ._mixture_updates import ODM, DoReMi, MixtureUpdater
+from ._mixture_weights import effective_samples, temperature_weights
 from ._multistage import MultistageFilter
 from ._nested import take_rows
 from ._progress_scheduler import ProgressScheduler
@@ -51,6 +54,7 @@ __all__ = [
     "ClassesPerBatchSampler",
     "ClusterClipSampler",
     "CurriculumSampler",
+    "DoReMi",
     "DynamicRandomSampler",
     "EpochBatchSampler",
     "EpochSampler",
@@ -64,7 +68,10 @@ __all__ = [
     "InfoBatchSampler",
     "KakurenboSampler",
     "LateStoppingSampler",
+    "MixtureSampler",
+    "MixtureUpdater",
     "MultistageFilter",
+    "ODM",
     "ProgressScheduler",
     "RHOLoss",
     "RankedBatch",
@@ -85,6 +92,7 @@ __all__ = [
     "UCBSampler",
     "VarianceBudgetSampler",
     "WeightedSampler",
+    "effective_samples",
     "frozen_statistics",
     "full_state",
     "load_full_state",
@@ -94,4 +102,5 @@ __all__ = [
     "suggest_batch_size",
     "suggest_batch_size_from_ranks",
     "take_rows",
+    "temperature_weights",
 ]

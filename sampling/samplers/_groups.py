@@ -97,13 +97,9 @@ class Dealer:
 
     def _quotas(self, epoch: int, used: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many draws each group gets in an epoch: int64 (C,), summing to M."""
-        edges = np.cumsum(self._shares(epoch)) * self._num_samples
-        edges[-1] = self._num_samples
         offset = _rng.uniform(_rng.key(self._seed, epoch, "quota"))
-        steps = np.floor(np.minimum(edges, self._num_samples) + offset).astype(np.int64)
-        steps[-1] = self._num_samples
-        quotas = np.diff(steps, prepend=0)
-        return quotas if self._caps is None else _within_room(quotas, self._caps - used)
+        quotas = quotas_of(self._shares(epoch), self._num_samples, offset)
+        return quotas if self._caps is None else within_room(quotas, self._caps - used)
 
     def deal(self, epoch: int) -> Packed:
         """Return the samples of an epoch, group after group: (M,)."""
@@ -134,7 +130,16 @@ class Dealer:
         return self._used
 
 
-def _within_room(quotas: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[np.int64]:
+def quotas_of(shares: Floats, num_samples: int, offset: float) -> NDArray[np.int64]:
+    """Round num_samples * shares (C,) up or down, by a number in [0, 1); the sum stays."""
+    edges = np.cumsum(shares) * num_samples
+    edges[-1] = num_samples
+    steps = np.floor(np.minimum(edges, num_samples) + offset).astype(np.int64)
+    steps[-1] = num_samples
+    return np.diff(steps, prepend=0)
+
+
+def within_room(quotas: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cut quotas (C,) to the room that is left (C,), and give the rest to who has most of it."""
     wanted = int(quotas.sum())
     quotas = np.minimum(quotas, room)

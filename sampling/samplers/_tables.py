@@ -6,6 +6,7 @@
 | `Listed`    | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
 | `Weighted`  | a running sum and a guide, 10 N bytes  | weighted, sensitivity, importance     |
 | `Kept`      | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
+| `Mixed`     | two shuffles of each small domain      | mixtures; in `_mixture_table.py`      |
 """
 
 from abc import ABC, abstractmethod

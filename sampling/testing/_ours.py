@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..samplers import (
+    ODM,
     AdaptiveBatchSampler,
     ClassBalancedSampler,
     ClassesPerBatchSampler,
@@ -21,6 +22,7 @@ from ..samplers import (
     InfoBatchSampler,
     KakurenboSampler,
     LateStoppingSampler,
+    MixtureSampler,
     RepeatedSubsetSampler,
     RepeatFactorSampler,
     SelfPacedSampler,
@@ -81,6 +83,10 @@ SAMPLERS: dict[str, Factory] = {
     "RepeatFactorSampler": lambda **o: RepeatFactorSampler(_TAGS, 0.3, **o),
     "RepeatedSubsetSampler": lambda **o: RepeatedSubsetSampler(SIZE, 0.7, **o),
     "ClusterClipSampler": lambda **o: ClusterClipSampler(_LABELS, 50, num_epochs=EPOCHS, **o),
+    "MixtureSampler": lambda **o: MixtureSampler([30, 20, 11], temperature=3.0, **o),
+    "MixtureSampler with ODM": lambda **o: MixtureSampler(
+        [30, 20, 11], updater=ODM(exploration=0.1), **o
+    ),
     "SensitivitySampler": lambda **o: SensitivitySampler(
         _WEIGHTS, _LABELS, _CENTER_LOSSES, 50, holder_constant=0.1, **o
     ),

@@ -4,11 +4,13 @@ import numpy as np
 
 from sampling import Selection
 from sampling.samplers import (
+    ODM,
     ClassBalancedSampler,
     ClusterClipSampler,
     DynamicRandomSampler,
     ImportanceSampler,
     InfoBatchSampler,
+    MixtureSampler,
     RepeatedSubsetSampler,
     RepeatFactorSampler,
     SensitivitySampler,
@@ -47,6 +49,10 @@ FACTORIES = {
         LABELS, 60, num_epochs=6, schedule="epoch", **o
     ),
     "cluster temperature": lambda **o: ClusterClipSampler(LABELS, temperature=2.0, **o),
+    "mixture": lambda **o: MixtureSampler([60, 30, 13], 77, temperature=3.0, **o),
+    "mixture odm": lambda **o: MixtureSampler(
+        domains=LABELS, compose="shuffled", updater=ODM(exploration=0.1), **o
+    ),
     "sensitivity": lambda **o: SensitivitySampler(
         WEIGHTS, LABELS, CENTER_LOSSES, 80, holder_constant=0.1, **o
     ),

@@ -66,6 +66,8 @@ PRIVATE = {  # (file, module) -> why it reaches into another package's file
     ("__init__.py", "samplers._indexed"): "`sampling.Indexed` is the public address",
     ("samplers/_objective.py", "scores._table"): "one conversion of batches to host arrays",
     ("samplers/_hidden.py", "scores._table"): "the same, for samples that are not dealt",
+    ("samplers/_domain_losses.py", "scores._table"): "the same, for losses of domains",
+    ("samplers/_domain_losses.py", "scores._buffer"): "one way home for losses on a device",
 }
 
 

@@ -1,0 +1,114 @@
+"""The mean loss of each domain since the last look, in O(K) memory."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..distributed import gather_rows, world_size
+from ..scores._buffer import DeviceBuffer
+from ..scores._table import host_losses, on_device
+from ..types import Floats, Indices, Scores
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+
+class DomainLosses:
+    """Sums and counts of the losses of each domain; losses on a GPU come home in chunks.
+
+    Parameters
+    ----------
+    size : int
+        N.
+    sources : int
+        K.
+    domain_of : callable
+        Int64 indices (m,) -> domain of each, -1 for none.
+    reference : float32 array of shape (N,), optional
+        Subtracted from the losses; what is below 0 then counts as 0.
+    process_group : torch.distributed.ProcessGroup, optional
+        The ranks whose losses `merge` brings together; all of them by default.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        sources: int,
+        domain_of: Callable[[Indices], Indices],
+        reference: Scores | None,
+        process_group: "dist.ProcessGroup | None",
+    ) -> None:
+        self._size, self._domain_of = size, domain_of
+        self._reference = reference
+        self._group = process_group
+        self._own = np.zeros(2 * sources)  # sums, then counts; of this rank since the last merge
+        self._all = np.zeros(2 * sources)  # of all ranks before it
+        self._buffers: dict[torch.device, DeviceBuffer] = {}
+
+    def write(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
+        """Add the losses of a batch; never waits for a device."""
+        device = on_device(losses) or on_device(rows)
+        if device is None:
+            self._land(rows, host_losses(losses))  # type: ignore[arg-type]  # both at home
+            return
+        if device not in self._buffers:
+            self._buffers[device] = DeviceBuffer(device, self._land)
+        self._buffers[device].append(torch.as_tensor(rows), losses.detach())
+
+    def merge(self) -> None:
+        """Bring the losses of all ranks together; every rank must call it."""
+        self._drain()
+        alone = world_size(self._group) == 1
+        parts = [self._own] if alone else gather_rows(self._own, self._group)
+        for part in parts:  # in rank order: bit-equal on all
+            self._all += np.asarray(part, np.float64)
+        self._own[:] = 0.0
+
+    def means(self) -> Floats:
+        """Return the mean loss of each domain as merged: float64 (K,), NaN where there is none.
+
+        Rounded to float32, so that the order in which losses came does not show.
+        """
+        sums, counts = np.split(self._all, 2)
+        found = np.divide(sums, counts, out=np.full(counts.size, np.nan), where=counts > 0)
+        with np.errstate(over="ignore"):
+            found = found.astype(np.float32).astype(np.float64)
+        return np.where(np.isinf(found), np.nan, found)
+
+    def clear(self) -> None:
+        """Forget what was merged."""
+        self._all[:] = 0.0
+
+    @property
+    def merged(self) -> Floats:
+        """Sums and counts of all ranks, as merged: float64 (2 K,)."""
+        return self._all
+
+    def restore(self, merged: Floats) -> None:
+        """Take over saved sums and counts in place of all that was recorded."""
+        self._drain()
+        self._own[:] = 0.0
+        self._all[:] = merged
+
+    def _drain(self) -> None:
+        for buffer in self._buffers.values():
+            buffer.drain()
+
+    def _land(self, rows: Indices, losses: NDArray[np.float32]) -> None:
+        good = np.isfinite(losses) & (rows >= 0) & (rows < self._size)
+        rows, values = rows[good], losses[good].astype(np.float64)
+        codes = self._domain_of(rows)
+        if self._reference is not None:
+            values = np.maximum(values - self._reference[rows], 0.0)
+        good = (codes >= 0) & ~np.isnan(values)
+        sums, counts = np.split(self._own, 2)
+        sums += np.bincount(codes[good], values[good], sums.size)
+        counts += np.bincount(codes[good], minlength=counts.size)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what belongs to this process: its group and its device buffers."""
+        self._drain()
+        return {**self.__dict__, "_group": None, "_buffers": {}}

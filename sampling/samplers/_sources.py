@@ -1,0 +1,113 @@
+"""Where the samples of a mixture lie: datasets one after the other, or a domain for each sample."""
+
+from collections.abc import Sequence, Sized
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..types import Floats, Indices, Packed
+from ._groups import Groups
+
+Lengths = Sequence[int | Sized] | ArrayLike
+
+
+class Sources:
+    """Several domains, and which samples each holds.
+
+    Attributes
+    ----------
+    names : array of shape (K,)
+        The caller's domain ids, sorted; positions in the list for datasets.
+    sizes : int64 array of shape (K,)
+    size : int
+        N: indices lie in [0, N).
+    population : int
+        Samples in a domain.
+    groups : Groups or None
+        None where the domains lie one after the other, and nothing has to be stored.
+    """
+
+    def __init__(self, sizes: Indices, groups: Groups | None = None) -> None:
+        self.sizes = sizes
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.population = int(self.starts[-1])
+        self.groups = groups
+        self.names: NDArray[np.generic] = np.arange(sizes.size) if groups is None else groups.names
+        self.size = self.population if groups is None else groups.codes.size
+
+    def __len__(self) -> int:
+        return self.sizes.size
+
+    def of(self, rows: Indices) -> Indices:
+        """Return the domain of each sample, as a position in `names`; -1 for none."""
+        if self.groups is not None:
+            return self.groups.codes[rows].astype(np.int64)
+        found: Indices = np.searchsorted(self.starts, rows, side="right") - 1
+        return found
+
+    def samples(self, code: int, places: Indices) -> Packed:
+        """Return the samples at places of a domain, each in [0, n)."""
+        if self.groups is not None:
+            return self.groups.of(code)[places]
+        return places + int(self.starts[code])
+
+    def spread(self, per_domain: Floats, rows: Indices) -> Floats:
+        """Return each sample's part of what its domain gets, evenly shared; 0 if in none."""
+        codes = self.of(rows)
+        return np.where(codes >= 0, (per_domain / self.sizes)[codes], 0.0)
+
+    def named(self, indices: ArrayLike) -> NDArray[np.generic]:
+        """Return the name of each sample's domain; a sample in none is refused."""
+        rows = self._inside(indices)
+        codes = self.of(rows)
+        if (codes < 0).any():
+            raise ValueError(f"indices must be in a domain, got {rows[int((codes < 0).argmax())]}")
+        return self.names[codes]
+
+    def located(self, indices: ArrayLike) -> tuple[Indices, Indices]:
+        """Return which dataset each sample is from, and its index there."""
+        if self.groups is not None:
+            raise ValueError("locate needs lengths of datasets, got a sampler made from domains")
+        rows = self._inside(indices)
+        sources = self.of(rows)
+        return sources, rows - self.starts[sources]
+
+    def _inside(self, indices: ArrayLike) -> Indices:
+        rows = _check.host(indices).reshape(-1)
+        if rows.size:
+            _check.codes("indices", rows, self.size)
+        return rows.astype(np.int64)
+
+    def identity(self) -> Packed:
+        """Return the array that tells these domains from others."""
+        return self.sizes if self.groups is None else self.groups.codes
+
+
+def sources_of(lengths: Lengths | None, domains: ArrayLike | None) -> Sources:
+    """Return the domains, of which exactly one form is given."""
+    if (lengths is None) == (domains is None):
+        got = "neither" if lengths is None else "both"
+        raise ValueError(f"one of lengths and domains must be given, got {got}")
+    if domains is not None:
+        groups = Groups("domains", domains)
+        return Sources(groups.sizes, groups)
+    return Sources(np.array(_counted(lengths), np.int64))
+
+
+def _counted(lengths: Any) -> list[int]:  # noqa: ANN401  # anything that has lengths or is one
+    parts = getattr(lengths, "datasets", lengths)  # torch's ConcatDataset, also within Indexed
+    if hasattr(parts, "tolist"):
+        parts = _check.one_dimensional("lengths", parts).tolist()
+    if not isinstance(parts, Sequence):
+        raise TypeError(
+            "lengths must be a list of counts or of datasets, or a ConcatDataset, got "
+            f"{type(lengths).__name__}"
+        )
+    if len(parts) == 0:
+        raise ValueError("lengths must not be empty, got length 0")
+    counts = [_check.size(f"lengths[{place}]", each) for place, each in enumerate(parts)]
+    if sum(counts) > _check.MAX_SIZE:
+        raise ValueError(f"lengths must add up to at most 2**62, got {sum(counts)}")
+    return counts
