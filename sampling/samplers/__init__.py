@@ -18,6 +18,7 @@ from ._repeat_factor import RepeatFactorSampler
 from ._repeated_subset import RepeatedSubsetSampler
 from ._save import full_state, load_full_state, load_state, save_state
 from ._sensitivity import HolderFit, SensitivitySampler
+from ._seta import SeTaSampler
 from ._shuffle import ShuffleSampler
 from ._subset import SubsetSampler
 from ._token_budget import TokenBudgetBatchSampler
@@ -40,6 +41,7 @@ __all__ = [
     "InfoBatchSampler",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
+    "SeTaSampler",
     "SensitivitySampler",
     "ShuffleSampler",
     "SubsetSampler",

@@ -116,8 +116,9 @@ class InfoBatchSampler(PruningSampler):
         wanted = self._wanted(epoch)
         if wanted is None:
             return np.array([mean]), self._keep
-        easy = max(1, int(np.count_nonzero(scores < mean)))
-        return np.array([mean]), np.array([1.0 - min((self.size - wanted) / easy, MOST_PRUNED), 1])
+        level = np.array([mean])  # as an array, or it would be compared as float32
+        easy = max(1, int(np.count_nonzero(scores < level)))
+        return level, np.array([1.0 - min((self.size - wanted) / easy, MOST_PRUNED), 1])
 
     def _pruned_share(self, below_mean: float) -> float:
         if self._quantiles is None:
