@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _check
+from ..kernels import _prune
 from ..types import Floats, Scores
 from ._levels import highest
 from ._options import EpochOptions
@@ -304,14 +305,7 @@ class UCBSampler(HardestSampler):
 
     def _fold(self, fresh: Scores) -> None:
         average, spread = self._history["average"], self._history["spread"]
-        seen = ~np.isnan(fresh)
-        known = seen & ~np.isnan(average)
-        decay, most = np.float32(self.decay), np.finfo(np.float32).max
-        with np.errstate(over="ignore"):  # the largest number stands for what is larger
-            change = np.where(known, np.clip(fresh - average, -most, most), np.float32(0.0))
-            wider = np.minimum((1 - decay) * spread + decay * change**2, most)
-        np.copyto(spread, wider, where=known)
-        np.copyto(average, np.where(known, average + decay * change, fresh), where=seen)
+        _prune.fold_losses(fresh, average, spread, self.decay)
 
     @property
     def scores(self) -> Scores:

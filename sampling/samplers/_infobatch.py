@@ -9,6 +9,7 @@ from typing_extensions import Self, Unpack
 from .. import _check
 from ..kernels import _prune
 from ..types import Floats, Scores
+from ._levels import quantile_levels
 from ._options import EpochOptions
 from ._pruning import MOST_PRUNED, PruningSampler
 
@@ -107,9 +108,7 @@ class InfoBatchSampler(PruningSampler):
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         if self._quantiles is not None:
-            seen = scores[~np.isnan(scores)]
-            levels = np.quantile(seen, self._quantiles) if seen.size else self._quantiles
-            return np.asarray(levels, np.float64), self._keep
+            return quantile_levels(scores, self._quantiles), self._keep
         seen_count, total, largest = _prune.summarise(scores)
         # The mean of equal numbers can come out above every one of them.
         mean = min(total / seen_count, largest) if seen_count else 0.0

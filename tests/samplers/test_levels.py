@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sampling.kernels._prune import FIRST_GROUP, assign, thin
-from sampling.samplers._levels import highest
+from sampling.samplers._levels import highest, quantile_levels
 from sampling.samplers._pruning import _quotas
 
 some = settings(deadline=None, derandomize=True, max_examples=150)
@@ -104,3 +104,24 @@ def test_quotas_of_zero_and_one():
     assert quotas([4, 6], [0.0, 0.0]) == [0, 1]  # then the last group has it
     assert quotas([4, 5], [0.0, 0.0]) == [0, 0]  # the sample without a score is dealt
     assert quotas([3, 3, 3], [0.3, 1.0, 0.3], 9) == [1, 3, 1]
+
+
+@some
+@given(
+    st.lists(st.floats(-100, 100, width=32) | st.just(np.nan) | st.just(1.0), max_size=30),
+    st.lists(st.floats(0.001, 0.999), min_size=1, max_size=4, unique=True).map(sorted),
+)
+@example([0.1] * 10, [0.2, 0.85])
+@example([], [0.5])
+@example([np.nan], [0.5])
+def test_quantiles_are_those_of_numpy(scores, quantiles):
+    scores, quantiles = np.array(scores, np.float32), np.array(quantiles)
+    before = scores.copy()
+    found = quantile_levels(scores, quantiles)
+    np.testing.assert_array_equal(scores, before)
+    seen = scores[~np.isnan(scores)].astype(np.float64)
+    expected = np.quantile(seen, quantiles) if seen.size else quantiles
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    assert (np.diff(found) >= 0).all()
+    if np.unique(seen).size == 1:  # or equal losses would fall below their own quantile
+        assert (found == seen[0]).all()
