@@ -166,7 +166,10 @@ def main() -> None:
     parser.add_argument("only", nargs="?", default="", help="part of a sampler's name")
     parser.add_argument("--epochs", type=int, default=4, help="timed ones; one more warms up")
     parser.add_argument("--samples", type=int, default=60_000)
+    parser.add_argument("--threads", type=int, help="of torch; its default otherwise")
     given = parser.parse_args()
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
     results: dict[str, Any] = {"rows": {}, "left_out": []}
     if RESULTS.exists() and given.only:
         results = json.loads(RESULTS.read_text())

@@ -544,6 +544,14 @@ def test_a_target_is_kept_to_whatever_lies_below_the_mean(target, below_mean):
     assert drawn == pytest.approx(target * size * epochs, rel=0.01)
 
 
+def test_expected_samples_are_the_target_as_far_as_it_can_be_reached():
+    sampler = InfoBatchSampler.for_target(1000, 10, 0.8)  # found for 0.7 below the mean
+    for below_mean in (0.4, 0.7, 0.9):
+        assert sampler.expected_samples(below_mean=below_mean) == pytest.approx(8000, abs=5)
+    assert sampler.expected_samples(below_mean=0.1) == 3000 + 7 * 910
+    assert sampler.expected_samples(3, below_mean=0.7) == 1000 + 2 * 714
+
+
 def test_what_early_epochs_could_not_leave_out_later_ones_do():
     sampler = InfoBatchSampler.for_target(1000, 11, 0.8, anneal_fraction=0.0)
     sampler.set_epoch(1)  # nothing was recorded: everything is dealt
