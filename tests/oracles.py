@@ -312,6 +312,20 @@ def kept_by_numpy(codes):
     return np.flatnonzero(np.asarray(codes) != 0)
 
 
+def folded_in_floats(fresh, average, spread, decay):
+    """Average and spread of each sample's losses, in Python's floats: two lists."""
+    averages, spreads = [], []
+    for loss, before, width in zip(fresh.tolist(), average.tolist(), spread.tolist(), strict=True):
+        if math.isnan(loss) or math.isnan(before):
+            averages.append(before if math.isnan(loss) else loss)
+            spreads.append(width)
+            continue
+        averages.append(decay * loss + (1 - decay) * before)
+        largest = (2 - 2**-23) * 2.0**127
+        spreads.append(min(largest, decay * (loss - before) ** 2 + (1 - decay) * width))
+    return averages, spreads
+
+
 # ---------------------------------------------------------------------- kernels/_scores.py
 
 

@@ -1,6 +1,6 @@
 """Kernels of the pruning plan: group samples by score, thin the groups, find the kept ones.
 
-Callers: samplers/_pruning.py, samplers/_infobatch.py, samplers/_tables.py.
+Callers: samplers/_pruning.py, samplers/_infobatch.py, samplers/_hardest.py, samplers/_tables.py.
 
 Contract, the same for every kernel in this file
     Checked   Scores are finite or NaN (never seen). A kernel checks nothing.
@@ -18,6 +18,7 @@ thin            codes, counts, quotas (G,), key           codes             O(N)
 count_kept      codes as words                            cumulative (N/64) O(N)    kept_by_numpy
 take_kept       codes as words, cumulative, guide, slots  out (m,)          O(m)    kept_by_numpy
 first_left_out  codes, indices (B,)                       -                 O(B)    kept_by_numpy
+fold_losses     fresh (N,), decay                         average, spread   O(N)    folded_in_floats
 """
 
 import numpy as np
@@ -32,6 +33,8 @@ LEFT_OUT = 0
 UNSEEN = 1
 FIRST_GROUP = 2
 BLOCK = 64  # codes that one entry of the directory stands for: a cache line
+
+LARGEST = float(np.finfo(np.float32).max)
 
 _ONES = np.uint64(0x0101010101010101)
 _SEVENS = np.uint64(0x7F7F7F7F7F7F7F7F)
@@ -178,3 +181,29 @@ def first_left_out(codes: NDArray[np.uint8], indices: NDArray[np.int64]) -> int:
         if i < 0 or i >= codes.size or codes[i] == LEFT_OUT:
             return j
     return -1
+
+
+@kernel
+def fold_losses(
+    fresh: NDArray[np.float32],
+    average: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    decay: float,
+) -> None:
+    """Take the losses of an epoch into the average of each sample's losses, and their spread.
+
+    fresh   : float32 (N,)  NaN where a sample was not seen, which keeps what it has
+    average : float32 (N,)  <- average + decay (loss - average); a first loss is taken whole
+    spread  : float32 (N,)  <- (1 - decay) spread + decay (loss - average before)^2, finite always
+    """
+    for i in range(fresh.size):
+        loss, before = np.float64(fresh[i]), np.float64(average[i])
+        if loss != loss:  # noqa: PLR0124  # true for NaN only
+            continue
+        if before != before:  # noqa: PLR0124
+            average[i] = np.float32(loss)
+            continue
+        change = loss - before
+        wider = (1.0 - decay) * np.float64(spread[i]) + decay * change * change
+        spread[i] = np.float32(min(wider, LARGEST))
+        average[i] = np.float32(before + decay * change)

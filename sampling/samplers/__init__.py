@@ -36,6 +36,7 @@ from ._selective_forward import SelectedStep, SelectiveForward
 from ._selectors import BatchSelector, Chosen, SelectionCost
 from ._self_paced import SelfPacedSampler
 from ._sensitivity import HolderFit, SensitivitySampler
+from ._seta import SeTaSampler
 from ._shuffle import ShuffleSampler
 from ._skip_predictor import SkipPredictor
 from ._subset import SubsetSampler
@@ -77,6 +78,7 @@ __all__ = [
     "RankedBatch",
     "RepeatFactorSampler",
     "RepeatedSubsetSampler",
+    "SeTaSampler",
     "SelectedStep",
     "SelectionCost",
     "SelectiveBackprop",

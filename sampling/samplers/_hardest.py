@@ -12,12 +12,13 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _check
+from ..kernels import _prune
 from ..types import Floats, Scores
 from ._levels import highest
 from ._options import EpochOptions
 from ._pruning import PruningSampler
 from ._state import Arrays
-from ._tables import Table
+from ._tables import Kept, Table
 
 
 class HardestSampler(PruningSampler):
@@ -98,7 +99,9 @@ class HardestSampler(PruningSampler):
         between = epoch in self.pruning_epochs and (epoch - 1) % self.refresh_every
         if between and running is not None and self.epoch == epoch - 1:
             self._dealt[epoch] = running.table.size
-            return running.table
+            self._warn_if_missed(epoch)
+            # A list of the kept is shuffled anew by its plan; a shuffle is one epoch's order.
+            return running.table if isinstance(running.table, Kept) else self._whole(epoch)
         return super()._table(epoch)
 
     def _count(self, epoch: int, scores: Scores) -> int:
@@ -201,10 +204,11 @@ class EpsilonGreedySampler(HardestSampler):
         )
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
-        count = self._count(epoch, scores)
-        lot = min(count, max(1, round(self.epsilon * count)))
+        # One of those with a score at least: weights make up for no sample that cannot be drawn.
+        count = max(1, self._count(epoch, scores))
+        lot = max(1, round(self.epsilon * count))
         others = int(np.count_nonzero(~np.isnan(scores))) - (count - lot)
-        return highest(scores, count - lot, lot / max(others, lot, 1))
+        return highest(scores, count - lot, lot / max(others, lot))
 
     def _refusal(self, epoch: int) -> str:
         return ""
@@ -301,12 +305,7 @@ class UCBSampler(HardestSampler):
 
     def _fold(self, fresh: Scores) -> None:
         average, spread = self._history["average"], self._history["spread"]
-        seen = ~np.isnan(fresh)
-        known = seen & ~np.isnan(average)
-        decay = np.float32(self.decay)
-        change = np.where(known, fresh - average, np.float32(0.0))
-        np.copyto(spread, (1 - decay) * spread + decay * change**2, where=known)
-        np.copyto(average, np.where(known, average + decay * change, fresh), where=seen)
+        _prune.fold_losses(fresh, average, spread, self.decay)
 
     @property
     def scores(self) -> Scores:
@@ -314,7 +313,9 @@ class UCBSampler(HardestSampler):
         return self._snapshot(self.epoch)
 
     def _snapshot(self, epoch: int) -> Scores:
-        found: Scores = self._history["average"] + np.float32(self.bonus) * self._history["spread"]
+        with np.errstate(over="ignore"):  # what overflows comes first, by lot
+            found: Scores = self._history["spread"] * np.float32(self.bonus)
+            found += self._history["average"]
         return found
 
     def _identity(self) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ from typing_extensions import Self, Unpack
 from .. import _check
 from ..kernels import _prune
 from ..types import Floats, Scores
+from ._levels import quantile_levels
 from ._options import EpochOptions
 from ._pruning import MOST_PRUNED, PruningSampler
 
@@ -107,17 +108,16 @@ class InfoBatchSampler(PruningSampler):
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         if self._quantiles is not None:
-            seen = scores[~np.isnan(scores)]
-            levels = np.quantile(seen, self._quantiles) if seen.size else self._quantiles
-            return np.asarray(levels, np.float64), self._keep
+            return quantile_levels(scores, self._quantiles), self._keep
         seen_count, total, largest = _prune.summarise(scores)
         # The mean of equal numbers can come out above every one of them.
         mean = min(total / seen_count, largest) if seen_count else 0.0
         wanted = self._wanted(epoch)
         if wanted is None:
             return np.array([mean]), self._keep
-        easy = max(1, int(np.count_nonzero(scores < mean)))
-        return np.array([mean]), np.array([1.0 - min((self.size - wanted) / easy, MOST_PRUNED), 1])
+        level = np.array([mean])  # as an array, or it would be compared as float32
+        easy = max(1, int(np.count_nonzero(scores < level)))
+        return level, np.array([1.0 - min((self.size - wanted) / easy, MOST_PRUNED), 1])
 
     def _pruned_share(self, below_mean: float) -> float:
         if self._quantiles is None:

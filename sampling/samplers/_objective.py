@@ -228,7 +228,8 @@ class Objective:
         ------
         ValueError
             If the losses are a scalar, or not as many as the indices, or an index is out of range
-            or was never dealt in this epoch. Nothing is recorded then.
+            or was never dealt in this epoch, or `weighting` returns another shape. Nothing is
+            recorded then.
         """
         denominator = check_reduction(reduction, denominator)
         rows = self._located(indices)
@@ -238,12 +239,12 @@ class Objective:
         else:
             array = self._host_weights(rows)
             weights = None if array is None else torch.from_numpy(array)
-        self._store(rows, losses, logits, labels)
         if weights is not None and weights.device != losses.device:
             weights = weights.to(losses.device, non_blocking=True)
         if weighting is not None:
             own = checked_weights(weighting(losses, indices=indices), losses)
             weights = own if weights is None else weights * own
+        self._store(rows, losses, logits, labels)
         return reduce_losses(
             losses,
             weights,

@@ -6,8 +6,9 @@ what a run costs, follow here for all of them.
 """
 
 import math
+import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ._state import Arrays, check_array
 from ._tables import Kept, Shuffled, Table
 
 MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of what may be left out
+_MISSED = 0.01  # of the full cost: a run that ends farther from its target says so
 
 
 class PruningSampler(EpochSampler):
@@ -123,8 +125,10 @@ class PruningSampler(EpochSampler):
     def _table(self, epoch: int) -> Table:
         kept = self._thinned(epoch) if self._prunes(epoch) else None
         self._dealt[epoch] = self.size if kept is None else kept.size
-        if kept is not None:
-            return kept
+        self._warn_if_missed(epoch)
+        return self._whole(epoch) if kept is None else kept
+
+    def _whole(self, epoch: int) -> Table:
         return Shuffled(self.size, self.size, _rng.key(self.seed, epoch, "shuffle"))
 
     def _thinned(self, epoch: int) -> Kept | None:
@@ -164,6 +168,19 @@ class PruningSampler(EpochSampler):
         full = (self.num_epochs - epoch - coming) * self.size
         return min(self.size, max(1, round((total - spent - full) / max(coming, 1))))
 
+    def _warn_if_missed(self, epoch: int) -> None:
+        """Say, once the last pruning epoch is planned, if the run will miss its target."""
+        if self._target is None or epoch not in self.pruning_epochs[-1:]:
+            return
+        cost = self.expected_samples() / (self.size * self.num_epochs)
+        if abs(cost - self._target) > _MISSED:
+            warnings.warn(
+                f"the run takes {cost:.3f} of the draws of full epochs, and was to take "
+                f"{self._target:g}: epochs were left out, or the losses let a pruning epoch leave "
+                "out more or less than for_target assumed",
+                stacklevel=5,  # whoever called `set_epoch`
+            )
+
     def expected_samples(self, num_epochs: int | None = None, below_mean: float = 0.7) -> int:
         """Return how many draws a run takes, all ranks together.
 
@@ -174,18 +191,28 @@ class PruningSampler(EpochSampler):
         below_mean : float in [0, 1], default 0.7
             Part of the samples assumed to lie below the threshold, until one pruning epoch was
             planned: epochs planned so far count as they are, and the last stands for the rest.
+            With `for_target` the rest is what the target leaves, as far as it can be reached.
         """
         epochs = self.num_epochs if num_epochs is None else num_epochs
         epochs = _check.integer("num_epochs", epochs, 0)
         below = _check.number("below_mean", below_mean, "[0, 1]")
-        pruned = self.size - round(self.size * self._pruned_share(below))
-        measured = [epoch for epoch in self._dealt if epoch in self.pruning_epochs]
-        if measured:
-            pruned = self._dealt[max(measured)]
-        future = {epoch: pruned for epoch in self.pruning_epochs if epoch < epochs}
-        known = {epoch: dealt for epoch, dealt in self._dealt.items() if epoch < epochs}
-        changed = {**future, **known}
-        return sum(changed.values()) + (epochs - len(changed)) * self.size
+        known = {epoch: draws for epoch, draws in self._dealt.items() if epoch < epochs}
+        coming = [each for each in self.pruning_epochs if each < epochs and each not in known]
+        full = (epochs - len(known) - len(coming)) * self.size
+        return sum(known.values()) + full + (self._foreseen(coming, below) if coming else 0)
+
+    def _foreseen(self, coming: Sequence[int], below_mean: float) -> int:
+        """Return how many draws the pruning epochs that are not planned yet will take."""
+        last = max((each for each in self._dealt if each in self.pruning_epochs), default=0)
+        usual = self.size - round(self.size * self._pruned_share(below_mean))
+        usual = self._dealt[last] if last else usual
+        wanted = self._wanted(coming[0])
+        if wanted is None:
+            return len(coming) * usual
+        least = self.size - round(self.size * self._most_pruned(below_mean))
+        if last:  # what an epoch took that took more than it should is the least
+            least = usual if usual > (self._wanted(last) or 0) + 1 else 0
+        return len(coming) * max(wanted, least)
 
     @classmethod
     def for_target(
@@ -200,7 +227,9 @@ class PruningSampler(EpochSampler):
         """Return the sampler whose run takes a given fraction of `num_epochs` full epochs.
 
         It finds the argument that says how much to leave out, and goes on correcting: each pruning
-        epoch aims at its part of what is left of the budget.
+        epoch aims at its part of what is left of the budget. Losses can make that impossible: a run
+        that will miss its target by more than a hundredth of the full cost warns when its last
+        pruning epoch is planned.
 
         Parameters
         ----------
@@ -218,7 +247,8 @@ class PruningSampler(EpochSampler):
         ------
         ValueError
             "unreachable", with the least fraction that can be reached, if even leaving out 90 % of
-            what the method may leave out, in every pruning epoch, takes more.
+            what the method may leave out, in every pruning epoch, takes more. Also if the argument
+            is given that this finds.
         """
         target = _check.number("samples_fraction", samples_fraction, "(0, 1]")
         below = _check.number("below_mean", below_mean, "(0, 1]")
@@ -232,8 +262,15 @@ class PruningSampler(EpochSampler):
                 f"got {target:g}"
             )
         share = min((1.0 - target) / part, probe._most_pruned(below)) if part else 0.0
-        found = cls(data_source, num_epochs, **{**arguments, **probe._setting_for(share, below)})
-        found._target = target
+        setting = probe._setting_for(share, below)
+        for name in setting.keys() & arguments.keys():
+            raise ValueError(
+                f"{name} must not be given with for_target, which looks for it, got "
+                f"{arguments[name]!r}"
+            )
+        found = cls(data_source, num_epochs, **{**arguments, **setting})
+        if found.dynamic:  # what a static sampler takes is known: there is nothing to correct
+            found._target = target
         return found
 
     # ------------------------------------------------------------------ what outlives the process
@@ -258,7 +295,7 @@ class PruningSampler(EpochSampler):
         for name, ours in self._saved().items():
             check_array(arrays, name, ours.dtype.type, self.size)
         if "codes" not in arrays:
-            return Shuffled(self.size, self.size, _rng.key(self.seed, epoch, "shuffle"))
+            return self._whole(epoch)
         codes = check_array(arrays, "codes", np.uint8, self.size)
         shares = check_array(arrays, "kept_share", np.float64)
         if int(codes.max()) >= shares.size:
@@ -280,9 +317,15 @@ class PruningSampler(EpochSampler):
 
 
 def _quotas(counts: Indices, keep: Floats, size: int) -> Indices:
-    """Return how many of each group to keep: an epoch is never empty, nor a group with a share."""
-    quotas = np.floor(keep * counts + 1e-9).astype(np.int64)
-    quotas = np.maximum(quotas, np.minimum(counts, keep > 0))
+    """Return how many of each group to keep: together the whole part of what they should be.
+
+    A group with a share keeps at least one sample, and an epoch is never empty.
+    """
+    # The slack is for counts that were divided before: (n / m) m may come out below n.
+    due = keep * counts * (1.0 + 1e-12) + 1e-9
+    quotas = np.clip(due.astype(np.int64), np.minimum(counts, keep > 0), counts)
+    missing = max(0, int(due.sum()) - int(quotas.sum()))
+    quotas[np.argsort(quotas - due, kind="stable")[:missing]] += 1  # the largest remainders
     if quotas.sum() == 0 and counts.sum() == size:
         quotas[np.flatnonzero(counts)[-1]] = 1
     return quotas

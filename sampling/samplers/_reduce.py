@@ -77,7 +77,8 @@ def reduce_losses(
     if drop_nonfinite:
         finite = torch.isfinite(losses.detach())
         losses = torch.where(finite, losses, 0.0)
-        weights = finite.float() if weights is None else weights * finite
+        # Chosen, not multiplied: a weight made from a loss that is NaN may be NaN as well.
+        weights = finite.float() if weights is None else torch.where(finite, weights, 0.0)
         count: float | torch.Tensor = finite.sum().clamp(min=1)
     else:
         count = losses.numel()

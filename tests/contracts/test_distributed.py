@@ -12,9 +12,12 @@ from two_ranks import on_two_ranks
 
 from sampling.distributed import gather_rows, merge_means
 from sampling.samplers import (
+    EpsilonGreedySampler,
     InfoBatchSampler,
+    SeTaSampler,
     ShuffleSampler,
     SubsetSampler,
+    UCBSampler,
     load_state,
     save_state,
 )
@@ -39,6 +42,26 @@ def infobatch(rank):
             sampler.record(batch, loss_of(batch, epoch))
     sampler.set_epoch(4)
     return orders, sampler.scores.copy(), sampler.indices(4), sampler.state_dict()["plan"]
+
+
+LEARNERS = {  # samplers that keep more of what all ranks recorded than the last losses
+    "UCB": lambda **o: UCBSampler(N, 8, seed=3, refresh_every=2, **o),
+    "epsilon-greedy": lambda **o: EpsilonGreedySampler.for_target(N, 8, 0.7, seed=3, **o),
+    "SeTa": lambda **o: SeTaSampler(N, 8, seed=3, **o),
+}
+
+
+def learners(rank):
+    found = {}
+    for name, make in LEARNERS.items():
+        sampler = make()
+        for epoch in range(4):
+            sampler.set_epoch(epoch)
+            drawn = np.array(list(sampler))
+            sampler.record(drawn, loss_of(drawn, epoch))
+        sampler.set_epoch(4)
+        found[name] = sampler.scores.copy(), sampler.indices(4), sampler.expected_samples()
+    return found
 
 
 def sharded_by_a_trainer(rank):
@@ -111,6 +134,21 @@ def test_r4_ranks_plan_alike_from_each_others_losses():
     alone.set_epoch(4)
     assert np.array_equal(alone.scores, scores_1, equal_nan=True)
     assert np.array_equal(alone.indices(4), next_1)
+
+
+def test_r4_what_they_learn_is_what_one_rank_would():
+    one, two = on_two_ranks(learners)
+    for name, make in LEARNERS.items():
+        alone = make()
+        for epoch in range(4):
+            alone.set_epoch(epoch)
+            drawn = alone.indices(epoch)
+            alone.record(drawn, loss_of(drawn, epoch))
+        alone.set_epoch(4)
+        for scores, order, expected in (one[name], two[name]):
+            np.testing.assert_array_equal(scores, alone.scores)
+            np.testing.assert_array_equal(order, alone.indices(4))
+            assert expected == alone.expected_samples()
 
 
 def test_scores_merge_although_a_trainer_shards():

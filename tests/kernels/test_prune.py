@@ -15,6 +15,7 @@ from sampling.kernels._prune import (
     assign,
     count_kept,
     first_left_out,
+    fold_losses,
     kept_bytes,
     summarise,
     take_kept,
@@ -266,3 +267,26 @@ def test_first_left_out_equals_numpy(codes, indices):
     codes, indices = np.array(codes, np.uint8), np.array(indices, np.int64)
     absent = np.flatnonzero(~np.isin(indices, oracles.kept_by_numpy(codes)))
     assert first_left_out(codes, indices) == (absent[0] if absent.size else -1)
+
+
+# ---------------------------------------------------------------------- fold_losses
+
+any_score = st.one_of(
+    st.sampled_from([0.0, 1.0, 3e38, -3e38, np.nan]), st.floats(-1e3, 1e3, width=32)
+)
+
+
+@some
+@given(
+    st.lists(st.tuples(any_score, any_score, st.floats(0, 1e3, width=32)), min_size=1, max_size=20),
+    st.floats(0, 1, exclude_min=True),
+)
+@example([(np.nan, 1.0, 2.0), (1.0, np.nan, 0.0), (np.nan, np.nan, 0.0)], 0.5)
+@example([(3e38, -3e38, 1.0), (1.0, 1.0, 3e38)], 1.0)
+def test_folding_equals_floats(rows, decay):
+    fresh, average, spread = (floats32(column) for column in zip(*rows, strict=True))
+    averages, spreads = oracles.folded_in_floats(fresh, average, spread, decay)
+    fold_losses(fresh, average, spread, decay)
+    np.testing.assert_allclose(average, averages, rtol=1e-6, atol=1e-3)
+    np.testing.assert_allclose(spread, spreads, rtol=1e-6, atol=1e-30)
+    assert np.isfinite(spread).all()

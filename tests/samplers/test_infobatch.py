@@ -11,7 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, Subset
 from torch.utils.data import dataloader as torch_loader
 
 from sampling import Indexed
-from sampling.samplers import InfoBatchSampler
+from sampling.samplers import InfoBatchSampler, full_state, load_full_state
 
 N = 40
 LOSSES = np.random.default_rng(0).exponential(size=N).astype(np.float32)
@@ -514,12 +514,89 @@ def test_for_target_says_what_is_out_of_reach():
         r"anneal_fraction=0.125 and below_mean=0.7, got 0.5",
     ):
         InfoBatchSampler.for_target(100, 10, 0.5)
+    with pytest.raises(
+        ValueError, match="drop_prob must not be given with for_target, which looks for it, got 0.3"
+    ):
+        InfoBatchSampler.for_target(100, 10, 0.8, drop_prob=0.3)
     with pytest.raises(ValueError, match="unreachable: must be >= 1.000 for 1 epochs"):
         InfoBatchSampler.for_target(100, 1, 0.9)
     assert InfoBatchSampler.for_target(100, 1, 1.0).drop_prob == 0
     reached = InfoBatchSampler.for_target(100, 10, 0.56)
     assert reached.drop_prob <= 0.9
     assert InfoBatchSampler.for_target(100, 10, 0.5, anneal_fraction=0.0).drop_prob < 0.9
+
+
+@pytest.mark.parametrize("below_mean", [0.5, 0.62, 0.8, 0.97])
+@pytest.mark.parametrize("target", [0.75, 0.7, 0.9])
+def test_a_target_is_kept_to_whatever_lies_below_the_mean(target, below_mean):
+    """It was guessed to be 0.7, by which drop_prob was found; losses change as training goes on."""
+    size, epochs = 1000, 12
+    sampler = InfoBatchSampler.for_target(size, epochs, target)
+    drawn = 0
+    for epoch in range(epochs):
+        order = dealt(sampler, epoch)
+        drawn += order.size
+        easy = np.arange(size) < size * min(1.0, below_mean + 0.02 * (epoch % 3))
+        sampler.record(order, np.where(easy, 0.1, 1.0)[order] / (1 + 0.05 * epoch))
+        if epoch > 0:
+            assert sampler.expected_samples() == pytest.approx(target * size * epochs, rel=0.01)
+    assert drawn == sampler.expected_samples()
+    assert drawn == pytest.approx(target * size * epochs, rel=0.01)
+
+
+def test_expected_samples_are_the_target_as_far_as_it_can_be_reached():
+    sampler = InfoBatchSampler.for_target(1000, 10, 0.8)  # found for 0.7 below the mean
+    for below_mean in (0.4, 0.7, 0.9):
+        assert sampler.expected_samples(below_mean=below_mean) == pytest.approx(8000, abs=5)
+    assert sampler.expected_samples(below_mean=0.1) == 3000 + 7 * 910
+    assert sampler.expected_samples(3, below_mean=0.7) == 1000 + 2 * 714
+
+
+def test_what_early_epochs_could_not_leave_out_later_ones_do():
+    sampler = InfoBatchSampler.for_target(1000, 11, 0.8, anneal_fraction=0.0)
+    sampler.set_epoch(1)  # nothing was recorded: everything is dealt
+    assert sampler.expected_samples() == 11_000 == 11 * len(sampler)  # for all that is known
+    losses = np.where(np.arange(1000) < 600, 0.0, 1.0)
+    sampler.record(np.arange(1000), losses)
+    drawn = 2000 + sum(len(dealt(sampler, epoch)) for epoch in range(2, 11))
+    assert drawn == pytest.approx(0.8 * 11_000, abs=10)
+
+
+def test_a_target_that_the_losses_put_out_of_reach_is_reported():
+    sampler = InfoBatchSampler.for_target(1000, 10, 0.6)
+    sampler.record(np.arange(1000), np.where(np.arange(1000) < 400, 0.0, 1.0))
+    for epoch in range(1, 7):
+        sampler.set_epoch(epoch)
+        assert len(sampler) == 640  # a tenth of the easy ones, which is as far as it goes
+        assert sampler.expected_samples() == 10_000 - 7 * 360
+    message = "the run takes 0.748 of the draws of full epochs, and was to take 0.6"
+    with pytest.warns(UserWarning, match=message):
+        sampler.set_epoch(7)
+
+
+def test_the_share_below_the_mean_is_counted_in_float64():
+    """Rounded to float32 the mean of these is their least value, and none lies below it."""
+    losses = np.ones(1000, np.float32)
+    losses[0] = np.nextafter(np.float32(1), np.float32(2))
+    sampler = InfoBatchSampler.for_target(1000, 10, 0.9)
+    sampler.record(np.arange(1000), losses)
+    drawn = 1000 + sum(len(dealt(sampler, epoch)) for epoch in range(1, 10))
+    assert drawn == pytest.approx(9000, abs=10)
+
+
+def test_a_target_outlives_the_process():
+    def make():
+        return InfoBatchSampler.for_target(N, 10, 0.8, seed=3)
+
+    sampler = make()
+    for epoch in range(10):
+        order = dealt(sampler, epoch)
+        sampler.record(order, LOSSES[order] * (1 + epoch % 2))
+        fresh = make()
+        load_full_state(fresh, copy.deepcopy(full_state(sampler)))
+        assert fresh.expected_samples() == sampler.expected_samples()
+        sampler = fresh
+    assert sampler.expected_samples() == pytest.approx(8 * N, abs=4)
 
 
 def test_expected_samples_of_buckets():

@@ -27,6 +27,15 @@ def weighted(**options):
 
 GIVEN = 4 / WEIGHTS[ROWS]
 
+
+class Learner(InfoBatchSampler):
+    """Notes what the hook of samplers that learn from more than the loss is given."""
+
+    def _learn(self, rows, losses, logits, labels):
+        super()._learn(rows, losses, logits, labels)
+        self.given = rows, losses, logits, labels
+
+
 # ---- the value -----------------------------------------------------------------------------------
 
 
@@ -509,3 +518,86 @@ def test_recorded_gpu_losses_are_copies():
     sampler.record(torch.tensor(ROWS).cuda(), losses)
     losses.zero_()
     np.testing.assert_array_equal(sampler.scores[ROWS], LOSSES)
+
+
+# ---- logits, labels and a weighting --------------------------------------------------------------
+
+OWN = torch.tensor([0.5, 2.0, 0.25])
+
+
+def test_logits_and_labels_reach_the_sampler_that_learns_from_them():
+    logits, labels = torch.randn(3, 2, requires_grad=True), torch.tensor([0, 1, 1])
+    for call in ("record", "reduce"):
+        sampler = Learner(5, 4)
+        losses = LOSSES.clone().requires_grad_()
+        arguments = (ROWS, losses) if call == "record" else (losses, ROWS)
+        getattr(sampler, call)(*arguments, logits=logits, labels=labels)
+        rows, found, given_logits, given_labels = sampler.given
+        np.testing.assert_array_equal(rows, ROWS)
+        assert given_logits is logits
+        assert given_labels is labels
+        assert found is losses
+        np.testing.assert_array_equal(sampler.scores[ROWS], LOSSES)
+        getattr(sampler, call)(*arguments)
+        assert sampler.given[2:] == (None, None)
+
+
+def test_samplers_that_learn_from_nothing_ignore_them():
+    for sampler in (ShuffleSampler(5), InfoBatchSampler(5, 4), weighted()):
+        more = {"logits": torch.randn(3, 2), "labels": torch.zeros(3, dtype=torch.int64)}
+        sampler.record(ROWS, LOSSES, **more)
+        assert torch.equal(sampler.reduce(LOSSES, ROWS, **more), sampler.reduce(LOSSES, ROWS))
+
+
+def test_a_weighting_multiplies_the_weights_of_the_sampler():
+    def own(losses, *, indices):
+        assert losses is LOSSES
+        assert indices is ROWS
+        return OWN
+
+    found = weighted().reduce(LOSSES, ROWS, weighting=own)
+    assert float(found) == pytest.approx(float((OWN * LOSSES).numpy() @ GIVEN) / 3, rel=1e-6)
+    found = weighted().reduce(LOSSES, ROWS, "weighted_mean", weighting=own)
+    weights = GIVEN * OWN.numpy()
+    assert float(found) == pytest.approx(weights @ LOSSES.numpy() / weights.sum(), rel=1e-6)
+    found = weighted().reduce(LOSSES, ROWS, denominator=12, weighting=own)
+    assert float(found) == pytest.approx(weights @ LOSSES.numpy() / 12, rel=1e-6)
+    plain = ShuffleSampler(5).reduce(LOSSES, ROWS, weighting=own)  # weights of 1 are left out
+    assert float(plain) == pytest.approx(float((OWN * LOSSES).mean()), rel=1e-6)
+
+
+def test_gradients_flow_through_a_weighting_that_has_them():
+    losses = LOSSES.clone().requires_grad_()
+    ShuffleSampler(5).reduce(losses, ROWS, weighting=lambda losses, indices: losses**2).backward()
+    np.testing.assert_allclose(losses.grad, LOSSES**2, rtol=1e-6)  # of l^3 / 3
+    losses.grad = None
+    sampler = ShuffleSampler(5)
+    sampler.reduce(losses, ROWS, weighting=lambda losses, indices: losses.detach() ** 2).backward()
+    np.testing.assert_allclose(losses.grad, LOSSES**2 / 3, rtol=1e-6)
+
+
+def test_a_dropped_loss_counts_nothing_whatever_its_weight():
+    losses = torch.tensor([1.0, float("nan"), 3.0])
+    sampler = ShuffleSampler(5, nonfinite="drop")
+    found = sampler.reduce(losses, ROWS, weighting=lambda losses, indices: losses * 2)
+    assert float(found) == (2 + 18) / 2
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (1.0, TypeError, "weighting must return a tensor, got float"),
+        (np.ones(3), TypeError, "weighting must return a tensor, got ndarray"),
+        (None, TypeError, "weighting must return a tensor, got NoneType"),
+        (torch.tensor(1.0), ValueError, r"floating weights of shape \(3,\), got .*of shape \(\)"),
+        (torch.ones(2), ValueError, r"floating weights of shape \(3,\), got .*of shape \(2,\)"),
+        (torch.ones(3, 1), ValueError, r"of shape \(3,\), got torch.float32 of shape \(3, 1\)"),
+        (torch.ones(3, dtype=torch.int64), ValueError, r"floating weights .*got torch.int64"),
+        (torch.ones(3, dtype=torch.bool), ValueError, r"floating weights .*got torch.bool"),
+    ],
+)
+def test_refuses_what_a_weighting_should_not_return(returned, error, message):
+    sampler = InfoBatchSampler(5, 4)
+    with pytest.raises(error, match=message):
+        sampler.reduce(LOSSES, ROWS, weighting=lambda losses, indices: returned)
+    assert np.isnan(sampler.scores).all()  # nor was anything recorded

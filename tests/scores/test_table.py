@@ -328,3 +328,32 @@ def test_merge_on_one_rank_changes_nothing():
     table = table_of([1.0, 2.0])
     table.merge()
     np.testing.assert_array_equal(table.values, [1, 2])
+
+
+# ---- clear ---------------------------------------------------------------------------------------
+
+
+def test_clear_forgets_the_scores_but_not_what_was_lost():
+    table = table_of([1.0, np.nan, 3.0], ema=0.5)
+    table.clear()
+    assert np.isnan(table.values).all()
+    assert (table.num_seen, table.num_nonfinite) == (0, 1)
+    table.update([0], [7.0])
+    assert table.values[0] == 7.0  # a first loss again, taken whole
+
+
+def test_clear_takes_what_is_still_on_its_way():
+    table = ScoreTable(3)
+    buffer = DeviceBuffer(CPU, table._land_checked)
+    table._buffers[CPU] = buffer
+    buffer.append(torch.tensor([1]), torch.tensor([2.0]))
+    table.clear()
+    assert np.isnan(table.values).all()
+
+
+def test_clear_leaves_nothing_to_merge(monkeypatch):
+    monkeypatch.setattr("sampling.scores._table.world_size", lambda group: 2)
+    table = table_of([1.0, 2.0])
+    assert table.num_unmerged == 2
+    table.clear()
+    assert table.num_unmerged == 0
