@@ -7,7 +7,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from .. import _check, _rng
-from ..selection import share_out
 from ..types import Floats, Indices
 from ._groups import quotas_of, within_room
 from ._sources import Sources
@@ -88,6 +87,8 @@ class Budget:
                 f"max_repeats is reached by domain {name} in epoch {epoch}: give it less weight, "
                 'or take shortfall="redistribute"'
             )
+        from ..selection import share_out  # loads faiss and scikit-learn
+
         quotas = share_out(shares, draws, room)
         if int(quotas.sum()) < draws:
             raise ValueError(

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from ..selection import unimax
 from ..types import Floats, Indices
 
 Weights: TypeAlias = Mapping[Any, float] | ArrayLike
@@ -223,6 +222,8 @@ def even_weights(sizes: Floats, budget: float, max_repeats: float | None) -> Flo
     """Return the weights of `weights="unimax"`: as even over the run as the cap lets them be."""
     if max_repeats is None:
         raise ValueError('max_repeats must be given with weights="unimax", got None')
+    from ..selection import unimax  # loads faiss and scikit-learn
+
     return unimax(sizes, budget, max_epochs=max_repeats).probabilities
 
 
