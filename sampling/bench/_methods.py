@@ -19,12 +19,22 @@ from ..samplers import (
     ClusterClipSampler,
     DynamicRandomSampler,
     EpochSampler,
+    EpsilonGreedySampler,
+    HardestSampler,
+    IESSampler,
+    ImportanceSampler,
     InfoBatchSampler,
+    KakurenboSampler,
     RepeatedSubsetSampler,
+    SelfPacedSampler,
     SensitivitySampler,
+    SeTaSampler,
     ShuffleSampler,
     SubsetSampler,
+    UCBSampler,
+    VarianceBudgetSampler,
 )
+from ..samplers._pruning import PruningSampler
 
 _ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run sees all the data
 _MEAN_SHARE = 0.7  # part of the samples taken to lie below the mean loss, until a run tells
@@ -124,6 +134,8 @@ class Method:
         Whether it needs a long-tailed training part.
     pilot : bool, default False
         Whether the other methods of the same target and seed are matched to its realised cost.
+    default : bool, default True
+        Whether it runs where no methods are named.
     """
 
     help: str
@@ -131,6 +143,7 @@ class Method:
     swept: bool = True
     long_tail: bool = False
     pilot: bool = False
+    default: bool = True
 
 
 def _same(sampler: EpochSampler, context: Context, **setting: float) -> Plan:
@@ -195,7 +208,7 @@ def _dynamic_random_weighted(context: Context) -> Plan:
     return _same(sampler, context, drop_prob=drop, share=sampler.share)
 
 
-_Pruner = TypeVar("_Pruner", InfoBatchSampler, DynamicRandomSampler)
+_Pruner = TypeVar("_Pruner", bound=PruningSampler)
 
 
 def _for_target(kind: type[_Pruner], context: Context, **arguments: Any) -> _Pruner:  # noqa: ANN401  # the sampler's
@@ -205,14 +218,25 @@ def _for_target(kind: type[_Pruner], context: Context, **arguments: Any) -> _Pru
             context.size,
             context.epochs,
             context.budget,
-            anneal_fraction=_ANNEAL,
             seed=context.seed,
-            **arguments,
+            **{"anneal_fraction": _ANNEAL, **arguments},
         )
     except ValueError as error:
         if "unreachable" not in str(error):
             raise
         raise Unreachable(str(error)) from None
+
+
+def _engine(kind: type[PruningSampler], **arguments: Any) -> Callable[[Context], Plan]:  # noqa: ANN401
+    """Return the builder of a pruner that keeps to the budget by itself."""
+    return lambda context: _same(_for_target(kind, context, **arguments), context)
+
+
+def _importance(context: Context) -> Plan:
+    sampler = ImportanceSampler(
+        context.size, num_samples=context.draws, signal="gradient_norm", seed=context.seed
+    )
+    return _same(sampler, context)
 
 
 def _cluster_clip(context: Context) -> Plan:
@@ -293,6 +317,39 @@ METHODS = {
     ),
     "sensitivity": Method("clustered sensitivity of the current model's losses", _sensitivity),
     "cluster-clip": Method("clusters drawn evenly, repetitions capped", _cluster_clip),
+    "keep-hardest": Method("the highest last losses", _engine(HardestSampler), default=False),
+    "epsilon-greedy": Method(
+        "the highest average losses, and some of the others",
+        _engine(EpsilonGreedySampler),
+        default=False,
+    ),
+    "ucb": Method(
+        "the highest average loss plus spread, chosen in every epoch",
+        _engine(UCBSampler, refresh_every=1),
+        default=False,
+    ),
+    "seta": Method("a window of loss groups that slides", _engine(SeTaSampler), default=False),
+    "kakurenbo": Method(
+        "the lowest losses hidden where predicted right and surely, and scored again",
+        _engine(KakurenboSampler, anneal_fraction=0.0),
+        default=False,
+    ),
+    "ies": Method(
+        "samples rest once their losses stopped bending, and are scored again",
+        _engine(IESSampler, anneal_fraction=0.0),
+        default=False,
+    ),
+    "self-paced": Method(
+        "the lowest losses, a part that grows", _engine(SelfPacedSampler), default=False
+    ),
+    "variance-budget": Method(
+        "low losses skipped at random, where that adds the least variance",
+        _engine(VarianceBudgetSampler),
+        default=False,
+    ),
+    "importance": Method(
+        "in proportion to a bound on the gradient, weights 1/(N p)", _importance, default=False
+    ),
     "uniform": Method("plain shuffling", _full, swept=False, long_tail=True),
     "class-balanced": Method(
         "every class equally often", _balanced(0.0), swept=False, long_tail=True

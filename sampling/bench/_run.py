@@ -100,7 +100,11 @@ class Settings:
 
 def _checked_methods(names: tuple[str, ...] | None, long_tail: bool) -> tuple[str, ...]:
     if names is None:
-        return tuple(name for name, method in METHODS.items() if method.long_tail == long_tail)
+        return tuple(
+            name
+            for name, method in METHODS.items()
+            if method.long_tail == long_tail and method.default
+        )
     if not names:
         raise ValueError("methods must name at least one method, got none")
     for name in names:

@@ -5,7 +5,7 @@ passes, planning, and the training itself. Evaluating on validation and test doe
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import BatchSampler
 
 from .._rng import key
+from ..samplers._hidden import HidingSampler
 from ._data import Data, Part
 from ._methods import METHODS, Context, Plan, Unreachable
 from ._models import RECIPES, Recipe, schedule
@@ -146,16 +147,20 @@ class Scorer:
 
     def __call__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return losses in evaluation mode: int64 (m,) -> float32 (m,)."""
+        found = [losses for _, losses, _, _ in self.looks(indices)]
+        array: NDArray[np.float32] = torch.cat(found).cpu().numpy()
+        return array
+
+    def looks(self, indices: NDArray[np.int64]) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Yield indices, losses, logits and labels of batches in evaluation mode."""
         self.count += indices.size
-        rows = torch.tensor(indices).to(self._part.y.device)
         self._model.eval()
-        with torch.no_grad():
-            losses = [
-                F.cross_entropy(self._model(self._part.x[b]), self._part.y[b], reduction="none")
-                for b in torch.split(rows, _EVAL_BATCH)
-            ]
-        found: NDArray[np.float32] = torch.cat(losses).cpu().numpy()
-        return found
+        for rows in torch.split(torch.tensor(indices).to(self._part.y.device), _EVAL_BATCH):
+            labels = self._part.y[rows]
+            with torch.no_grad():
+                logits = self._model(self._part.x[rows])
+                losses = F.cross_entropy(logits, labels, reduction="none")
+            yield rows, losses, logits, labels
 
 
 def train(
@@ -191,7 +196,7 @@ def train(
     part, val, test = data.train.to(device), data.val.to(device), data.test.to(device)
     model = recipe.model(data.n_classes, int(key(job.seed, 0, "bench model"))).to(device)
     scorer, clock = Scorer(model, part), Clock(device)
-    loop = _Loop(model, recipe, part, batch_size)
+    loop = _Loop(model, recipe, part, batch_size, scorer)
     try:
         with clock:
             plan = METHODS[job.method].build(_context(job, data, epochs, scorer))
@@ -239,8 +244,11 @@ class _Loop:
     and index tensors in memory: collating 60,000 single images would take longer than the model.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, part: Part, batch_size: int) -> None:
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, part: Part, batch_size: int, scorer: Scorer
+    ) -> None:
         self._model = model
+        self._scorer = scorer
         self._optimizer = recipe.optimizer(model)
         self._peak = recipe.learning_rate
         self._part = part
@@ -259,14 +267,18 @@ class _Loop:
                 group["lr"] = rate
             indices = torch.tensor(batch).to(device)
             y = self._part.y[indices]
-            losses = F.cross_entropy(self._model(self._part.x[indices]), y, reduction="none")
+            logits = self._model(self._part.x[indices])
+            losses = F.cross_entropy(logits, y, reduction="none")
             if class_weights is not None:  # sum(w l) / sum(w), as `cross_entropy(weight=)` does
                 losses = losses * (class_weights[y] / class_weights[y].mean())
-            loss = sampler.reduce(losses, indices)
+            loss = sampler.reduce(losses, indices, logits=logits, labels=y)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             consumed += len(batch)
+        if isinstance(sampler, HidingSampler) and sampler.hidden.size:
+            for rows, losses, logits, labels in self._scorer.looks(sampler.hidden):
+                sampler.rescore(rows, losses, logits=logits, labels=labels)
         return consumed
 
 

@@ -47,6 +47,7 @@ def names(jobs):
     return [(job.method, job.target, job.seed) for job in jobs]
 
 
+@pytest.mark.filterwarnings("ignore:the run takes")  # four epochs leave little to prune
 def test_a_real_run_is_written_and_not_done_twice(fast, tmp_path, monkeypatch):
     results = prepare(fast()).run(progress=False)
     content = json.loads((tmp_path / "out" / "results.json").read_text())

@@ -68,6 +68,8 @@ PRIVATE = {  # (file, module) -> why it reaches into another package's file
     ("samplers/_hidden.py", "scores._table"): "the same, for samples that are not dealt",
     ("samplers/_domain_losses.py", "scores._table"): "the same, for losses of domains",
     ("samplers/_domain_losses.py", "scores._buffer"): "one way home for losses on a device",
+    ("bench/_methods.py", "samplers._pruning"): "the base of pruners, of which users make none",
+    ("bench/_train.py", "samplers._hidden"): "the same, of those that score what they leave out",
 }
 
 
