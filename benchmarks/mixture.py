@@ -30,7 +30,7 @@ def mixture_epoch(rate: float, runs: int, draws: int = DRAWS) -> Row:
         runs,
     )
     return Row(
-        f"mixture of two sources, {draws:.0e} indices",
+        f"mixture of two sources, {draws:,} indices",
         ours,
         theirs,
         "datasets.interleave_datasets",
@@ -51,7 +51,7 @@ def mixture_drain(rate: float, runs: int, draws: int = DRAWS) -> Row:
         runs,
     )
     return Row(
-        f"drain a mixture of two sources, {draws:.0e} draws",
+        f"drain a mixture of two sources, {draws:,} draws",
         ours,
         theirs,
         "our own ShuffleSampler",
@@ -72,7 +72,7 @@ def mixture_first(rate: float, runs: int, draws: int = DRAWS) -> Row:
         runs,
     )
     return Row(
-        f"mixture of two sources, {draws:.0e} draws, first index", ours, [], "–", "20 ms", 0.0,
+        f"mixture of two sources, {draws:,} draws, first index", ours, [], "–", "20 ms", 0.0,
         "nothing has to move",
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ def mixture_resume(rate: float, runs: int, draws: int = DRAWS) -> Row:
         return int(sampler.indices(0, draws // 2, draws // 2 + 1)[0])
 
     ours, _ = in_turn(middle, None, runs)
-    return Row(f"mixture of 22 sources, draw {draws // 2:.0e}", ours, [], "–", "–")
+    return Row(f"mixture of 22 sources, draw {draws // 2:,}", ours, [], "–", "–")
 
 
 def mixture_many(rate: float, runs: int, draws: int = DRAWS) -> Row:
@@ -101,7 +101,7 @@ def mixture_many(rate: float, runs: int, draws: int = DRAWS) -> Row:
         lambda: drain(MixtureSampler(lengths, draws, temperature=3.33, compose="shuffled")),
         runs,
     )
-    return Row(f"mixture of 22 sources, {draws:.0e} draws", ours, theirs, 'compose="shuffled"', "–")
+    return Row(f"mixture of 22 sources, {draws:,} draws", ours, theirs, 'compose="shuffled"', "–")
 
 
 def interleaved(draws: int) -> Callable[[], object]:

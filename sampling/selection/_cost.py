@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"\s*(\d+|log|sqrt|[A-Za-z]|[+/^()])")
 _PASSES = 26  # of k-means: its iterations, and the exact assignment
 _DEFAULT_MEMORY = 2**30
 # Operations in a second on two cores of a server, from runs at two sizes of each method.
-_PRODUCTS, _STEPS, _START = 5e9, 6e7, 0.002
+_PRODUCTS, _STEPS, _START = 2e10, 6e7, 0.002
 _HELPS = {
     "N": "fewer rows", "D": "fewer dimensions", "k": "fewer neighbours", "M": "a smaller budget",
     "K": "fewer clusters",
@@ -105,12 +105,13 @@ def estimate(
     -----
     Cost        O(1).
     Source      The formulas of `methods()`. A term with D counts multiplications and additions of
-                matrix products, any other steps over rows in memory. The two speeds, 5e9 and 6e7 a
-                second, are from runs of each method at two sizes (30,000 and 200,000 rows of 32
-                numbers; 4,000 and 16,000 for greedy ones) on a busy machine of two cores. Seconds
-                of processor were half to three times the estimate, but for `herding` on threads
-                that others held up. Other machines and shapes add their own factor. The peak of
-                numpy's memory was below the estimate in every run.
+                matrix products, any other steps over rows in memory. The two speeds, 2e10 and 6e7 a
+                second, are from a run of each method on two cores (`benchmarks/every_selector.py`,
+                100,000 rows of 64 numbers, a fifth of them for those that compare all): there
+                seconds are a third of the estimate to three times it, but for `moderate`, whose
+                medians are no products (five times). Other machines and shapes add their own
+                factor. The peak of numpy's memory was below the estimate in runs of
+                every method at two sizes.
 
     Examples
     --------
