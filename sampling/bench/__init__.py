@@ -9,9 +9,20 @@
 >>> bench.write_report(results, benchmark.folder)  # doctest: +SKIP
 """
 
+from ._compare import Difference, differences
 from ._report import table, write_report
 from ._run import Benchmark, Settings, prepare
 from ._store import Results
 from ._train import Run
 
-__all__ = ["Benchmark", "Results", "Run", "Settings", "prepare", "table", "write_report"]
+__all__ = [
+    "Benchmark",
+    "Difference",
+    "Results",
+    "Run",
+    "Settings",
+    "differences",
+    "prepare",
+    "table",
+    "write_report",
+]

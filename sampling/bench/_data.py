@@ -2,7 +2,8 @@
 
 Train, validation and test never overlap and never depend on a run's seed: validation is carved
 from the training part, class by class, and serves every curve and choice; the test part is looked
-at once per run, after its last epoch. A run's seed decides only which samples a long tail keeps.
+at once per run, after its last epoch. A run's seed decides only which samples a long tail keeps,
+and which labels are made wrong.
 """
 
 import hashlib
@@ -109,6 +110,20 @@ class Data:
         ]
         rows = _first_of_each_class(self.labels(), counts, int(key(seed, 0, "bench long tail")))
         return replace(self, train=self.train.take(rows), metric="balanced accuracy")
+
+    def noisy(self, share: float, seed: int) -> "Data":
+        """Return the data with a share of the training labels made wrong, in every class alike.
+
+        A wrong label is any of the others, each as likely. Validation and test stay right.
+        """
+        labels = self.labels().copy()
+        per_class = np.bincount(labels, minlength=self.n_classes)
+        counts = [round(share * int(n)) for n in per_class]
+        rows = _first_of_each_class(labels, counts, int(key(seed, 0, "bench label noise")))
+        # A shuffle of 0, 1, ... modulo C - 1: every shift comes equally often, to one row.
+        turns = ShuffleSampler(rows.size, seed=int(key(seed, 0, "bench wrong labels"))).indices(0)
+        labels[rows] = (labels[rows] + 1 + turns % (self.n_classes - 1)) % self.n_classes
+        return replace(self, train=Part(self.train.x, torch.from_numpy(labels)))
 
     def few(self, per_class: int) -> "Data":
         """Return a small copy, for runs that only warm up."""

@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .._optional import require
+from ._compare import LEVEL, REFERENCES, Difference, differences
 from ._methods import METHODS
+from ._plans import PLAIN
 from ._store import Results, write_whole
 from ._train import Run
 
@@ -86,13 +88,15 @@ def rows(results: Results) -> list[Row]:
     ]
 
 
-def table(results: Results) -> Group:
-    """Return what the terminal shows: the table, why rows are empty, and the notes.
+def table(results: Results, margin: float = 0.3) -> Group:
+    """Return what the terminal shows: the table, comparisons, why rows are empty, and the notes.
 
     Parameters
     ----------
     results : Results
         Finished or not.
+    margin : float > 0, default 0.3
+        Points of the test metric below full data that still count as equal.
 
     Returns
     -------
@@ -100,52 +104,93 @@ def table(results: Results) -> Group:
         For the `print` of a rich console.
     """
     identity = results.identity
-    tail = f", long tail 1:{identity['imbalance']:g}" if identity["imbalance"] else ""
-    grid = Table(
-        title=f"{identity['dataset']}{tail}, {identity['epochs']} epochs, "
+    metric, worst = f"test {results.metric} (%)", _by_class(results)
+    grid = _new_table(
+        f"{identity['dataset']}{_data_of(results)}, {identity['epochs']} epochs, "
         f"batches of {identity['batch_size']}",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    metric = f"test {results.metric} (%)"
-    for heading in ("keep", "method", metric, "cost", "samples", "seconds", "runs"):
-        grid.add_column(
-            heading, justify="left" if heading == "method" else "right", no_wrap=heading != metric
-        )
+        ["keep", "method", metric, "worst class (%)" if worst else "samples", "cost", "seconds",
+         "runs"],
+    )  # fmt: skip
     last, reasons = math.nan, []
     for row in rows(results):
         if row.target != last and not math.isnan(last):
             grid.add_section()
         last = row.target
-        grid.add_row(*_cells(row))
+        grid.add_row(*_cells(row, worst=worst))
         if row.reasons:
             reasons.append(f"{row.method} at keep {row.target:g}: {row.reasons[0]}")
     # As `Text`, so that brackets in a message are not taken for markup.
-    return Group(grid, *map(Text, [*reasons, *results.notes]))
+    compared = [_comparison(found) for found in [differences(results, margin)] if found]
+    return Group(grid, *compared, *map(Text, [*reasons, *results.notes]))
 
 
-def _cells(row: Row) -> list[str]:
+def _new_table(title: str, headings: Sequence[str]) -> Table:
+    grid = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in headings:
+        grid.add_column(
+            heading,
+            justify="left" if heading in ("method", "verdict") else "right",
+            no_wrap=not heading.startswith(("test", "worst")),
+        )
+    return grid
+
+
+def _comparison(found: Sequence[Difference]) -> Table:
+    reference, margin = found[0].reference, found[0].margin
+    grid = _new_table(
+        f"minus {reference}, in points; non-inferior: the whole interval is above -{margin:g}",
+        ["keep", "method", "difference", f"{LEVEL:.0%} interval", "seeds", "verdict"],
+    )
+    for row in sorted(found, key=lambda row: -row.target):
+        grid.add_row(
+            f"{row.target:g}",
+            row.method,
+            f"{row.mean:+.2f}",
+            f"{row.low:+.2f} to {row.high:+.2f}",
+            f"{row.runs}",
+            row.verdict,
+        )
+    return grid
+
+
+def _by_class(results: Results) -> bool:
+    """Whether the data ask for a look at the worst class, and the runs had one."""
+    asked = results.identity["imbalance"] or results.identity.get("label_noise")
+    return bool(asked) and all(run.worst is not None for run in results.runs if run.done)
+
+
+def _data_of(results: Results) -> str:
+    identity = results.identity
+    tail = f", long tail 1:{identity['imbalance']:g}" if identity["imbalance"] else ""
+    noise = identity.get("label_noise")
+    return tail + (f", {noise:.0%} of labels wrong" if noise else "")
+
+
+def _cells(row: Row, *, worst: bool) -> list[str]:
     head = [f"{row.target:g}", row.method]
     if not row.done:
         return [*head, "unreachable", "-", "-", "-", f"0/{len(row.reasons)}"]
     runs = f"{len(row.done)}/{len(row.done) + len(row.reasons)}"
-    accuracy, deviation = 100 * row.mean("test"), 100 * row.deviation("test")
     return [
         *head,
-        f"{accuracy:.2f}" if math.isnan(deviation) else f"{accuracy:.2f} ± {deviation:.2f}",
+        _percent(row, "test"),
+        _percent(row, "worst") if worst else f"{row.mean('draws'):,.0f}",
         f"{row.mean('cost'):.3f}",
-        f"{row.mean('draws'):,.0f}",
         f"{row.mean('seconds'):.1f}",
         runs,
     ]
 
 
+def _percent(row: Row, name: str) -> str:
+    mean, deviation = 100 * row.mean(name), 100 * row.deviation(name)
+    return f"{mean:.2f}" if math.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
+
+
 def write_report(results: Results, folder: Path) -> list[Path]:
     """Draw what there is to draw into a folder.
 
-    `pruning.png` shows the methods that run at several keep fractions, `balance.png` those for a
-    long tail. Neither is written without a finished run to show.
+    `pruning.png` shows the methods that run at several keep fractions, `balance.png` those for long
+    tails and wrong labels. Neither is written without a finished run to show.
 
     Parameters
     ----------
@@ -161,10 +206,10 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     """
     found = [row for row in rows(results) if row.done]
     swept = [row for row in found if METHODS[row.method].swept]
-    tail = [row for row in found if METHODS[row.method].long_tail]
+    tail = [row for row in found if PLAIN not in METHODS[row.method].runs_on]
     written = []
     if swept:
-        full = next((row for row in found if not METHODS[row.method].swept), None)
+        full = next((row for row in found if row.method in REFERENCES), None)
         figure = _new_figure()
         _draw_pruning(figure.add_subplot(), results, swept, full)
         written.append(_write_figure(figure, folder / PRUNING_PLOT))
@@ -256,11 +301,8 @@ def _label(axes: "Axes", results: Results, shown: list[Row], direction: str) -> 
     bars = "one run each" if counts == [1] else f"mean ± deviation over {seeds} seeds"
     text = f"test {results.metric} (%), axis not from 0"
     axes.set(**{f"{direction}label": text})
-    tail = f", long tail 1:{identity['imbalance']:g}" if identity["imbalance"] else ""
-    axes.set_title(
-        f"{identity['dataset']}{tail}: {identity['epochs']} epochs at full cost, {bars}",
-        fontsize=10,
-    )
+    name = f"{identity['dataset']}{_data_of(results)}"
+    axes.set_title(f"{name}: {identity['epochs']} epochs at full cost, {bars}", fontsize=10)
     axes.grid(axis="both", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -12,8 +12,9 @@ from tqdm import tqdm
 from .. import _check
 from .._optional import require
 from ._data import DATASETS, Data, load
-from ._methods import METHODS
+from ._methods import METHODS, default_methods
 from ._models import RECIPES, torch_threads
+from ._plans import LONG_TAIL, NOISE, PLAIN
 from ._store import Results, describe_call, open_results
 from ._train import Job, Run, train
 
@@ -40,17 +41,24 @@ class Settings:
     keep : tuple of float in (0, 1)
         Keep fractions at which the pruning methods run.
     methods : tuple of str, optional
-        Names of methods; by default all pruning methods, or all for a long tail with `imbalance`.
+        Names of methods; by default those that answer the question of the data: pruning, or a long
+        tail with `imbalance`, or wrong labels with `label_noise`.
     seeds : int
-        How many runs of each method and target, with seeds 0, 1, ...
+        How many runs of each method and target.
+    first_seed : int
+        The seeds are first_seed, first_seed + 1, ...: processes that share a folder take other
+        seeds each.
     epochs, batch_size : int, optional
         By default what the data set's model was tuned with.
     out : Path, optional
-        Folder of the results, default runs/<dataset>, with "-imbalance-<ratio>" after a long tail.
+        Folder of the results, default runs/<dataset>, with "-imbalance-<ratio>" after a long tail
+        and "-noise-<share>" with wrong labels.
     device : str
         "auto" (CUDA if there is any), or a name that torch knows.
     imbalance : float, optional
         Ratio of the largest to the smallest class of a long-tailed training part, > 1.
+    label_noise : float in (0, 1), optional
+        Share of the training labels that is made wrong, evenly over the other classes.
     data_dir : Path, optional
         Where the files of fashion-mnist are.
 
@@ -64,11 +72,13 @@ class Settings:
     keep: tuple[float, ...] = (0.3, 0.5, 0.7)
     methods: tuple[str, ...] | None = None
     seeds: int = 3
+    first_seed: int = 0
     epochs: int | None = None
     batch_size: int | None = None
     out: Path | None = None
     device: str = "auto"
     imbalance: float | None = None
+    label_noise: float | None = None
     data_dir: Path | None = None
 
     def checked(self) -> "Settings":
@@ -82,35 +92,45 @@ class Settings:
         batch_size = recipe.batch_size if self.batch_size is None else self.batch_size
         if self.imbalance is not None:
             _check.number("imbalance", self.imbalance, "(1, inf)")
+        if self.label_noise is not None:
+            _check.number("label_noise", self.label_noise, "(0, 1)")
         return replace(
             self,
             keep=tuple(keep),
-            methods=_checked_methods(self.methods, self.imbalance is not None),
+            methods=_checked_methods(self.methods, self.kinds),
             seeds=_check.integer("seeds", self.seeds, 1),
+            first_seed=_check.integer("first_seed", self.first_seed, 0),
             epochs=_check.integer("epochs", epochs, 1),
             batch_size=_check.integer("batch_size", batch_size, 1),
             out=self._default_folder() if self.out is None else self.out,
             device=str(_checked_device(self.device)),
         )
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the data are: plain, or long-tailed, with wrong labels, or both."""
+        found = ((LONG_TAIL, self.imbalance), (NOISE, self.label_noise))
+        return tuple(name for name, value in found if value is not None) or (PLAIN,)
+
     def _default_folder(self) -> Path:
         tail = "" if self.imbalance is None else f"-imbalance-{self.imbalance:g}"
-        return Path("runs", self.dataset + tail)
+        noise = "" if self.label_noise is None else f"-noise-{self.label_noise:g}"
+        return Path("runs", self.dataset + tail + noise)
 
 
-def _checked_methods(names: tuple[str, ...] | None, long_tail: bool) -> tuple[str, ...]:
+def _checked_methods(names: tuple[str, ...] | None, kinds: tuple[str, ...]) -> tuple[str, ...]:
     if names is None:
-        return tuple(
-            name
-            for name, method in METHODS.items()
-            if method.long_tail == long_tail and method.default
-        )
+        return default_methods(kinds)
     if not names:
         raise ValueError("methods must name at least one method, got none")
     for name in names:
         _check.choice("methods", name, METHODS)
-        if METHODS[name].long_tail and not long_tail:
-            raise ValueError(f"methods must suit balanced data, got {name!r} without imbalance")
+        suited = METHODS[name].runs_on
+        if not set(suited).intersection(kinds):
+            raise ValueError(
+                f"methods must suit {' with '.join(kinds)}, got {name!r}, which needs "
+                f"{' or '.join(suited)}"
+            )
     return tuple(name for name in METHODS if name in names)
 
 
@@ -196,8 +216,8 @@ class Benchmark:
                 if call is None:
                     bar.set_description("warming up")
                     call = self._begin_call(wanted)
-                if self.settings.imbalance is not None and seed != data_seed:
-                    data, data_seed = self.data.long_tailed(self.settings.imbalance, seed), seed
+                if seed != data_seed:
+                    data, data_seed = self._data_of(seed), seed
                 bar.set_description(f"{method} keep {target:g} seed {seed}")
                 run = self._train(job, data, partial(_move, bar, number))
                 self.results.add(replace(run, call=call))
@@ -205,10 +225,19 @@ class Benchmark:
             self.pending -= 1
             _move(bar, number, 1.0)
 
+    def _data_of(self, seed: int) -> Data:
+        data = self.data
+        if self.settings.imbalance is not None:
+            data = data.long_tailed(self.settings.imbalance, seed)
+        if self.settings.label_noise is not None:
+            data = data.noisy(self.settings.label_noise, seed)
+        return data
+
     def _wanted(self) -> Iterator[tuple[str, float, int]]:
         """Yield (method, target, seed), a whole seed at a time and pilots before the matched."""
         methods = sorted(self.settings.methods or (), key=lambda name: not METHODS[name].pilot)
-        for seed in range(self.settings.seeds):
+        first = self.settings.first_seed
+        for seed in range(first, first + self.settings.seeds):
             for name in methods:
                 if not METHODS[name].swept:
                     yield name, 1.0, seed
@@ -219,12 +248,13 @@ class Benchmark:
 
     def _job(self, method: str, target: float, seed: int) -> Job:
         """Match a run to what the pilot of its target and seed realised, if it did."""
+        noise = self.settings.label_noise or 0.0
         if METHODS[method].swept and not METHODS[method].pilot:
             for name in (name for name in METHODS if METHODS[name].pilot):
                 pilot = self.results.find(name, target, seed)
                 if pilot is not None and pilot.done:
-                    return Job(method, target, seed, pilot.cost, pilot.setting)
-        return Job(method, target, seed, target)
+                    return Job(method, target, seed, pilot.cost, pilot.setting, noise)
+        return Job(method, target, seed, target, noise=noise)
 
     def _train(self, job: Job, data: Data, after_epoch: Callable[[float], None]) -> Run:
         return train(
@@ -242,7 +272,7 @@ class Benchmark:
         for method in dict.fromkeys(name for name, _, _ in wanted):
             target = 0.7 if METHODS[method].swept else 1.0
             train(
-                Job(method, target, 0, target),
+                Job(method, target, 0, target, noise=self.settings.label_noise or 0.0),
                 few,
                 epochs=_WARM_UP_EPOCHS,
                 batch_size=self.settings.batch_size or 1,
@@ -285,6 +315,7 @@ def prepare(settings: Settings) -> Benchmark:
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "imbalance": settings.imbalance,
+        "label_noise": settings.label_noise,
         "data": data.digest,
     }
     metric = "accuracy" if settings.imbalance is None else "balanced accuracy"

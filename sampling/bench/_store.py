@@ -1,4 +1,7 @@
-"""The results file: what was run on what, whole on disk at any moment, and continued later."""
+"""The results file: what was run on what, whole on disk at any moment, and continued later.
+
+Several processes may fill one folder: each writes under a lock, and keeps what the others wrote.
+"""
 
 import json
 import os
@@ -6,18 +9,21 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 import sampling
 
 from ._train import Run
 
 FILE = "results.json"
+_LOCK = ".results.lock"
 _FORMAT = 1
 
 
@@ -28,7 +34,8 @@ class Results:
     Parameters
     ----------
     identity : dict
-        Dataset, epochs, batch size, imbalance and hash of the data: what all runs share.
+        Dataset, epochs, batch size, imbalance, label noise and hash of the data: what all runs
+        share.
     metric : str
         What `test` and `val_curve` of the runs measure.
     calls : list of dict
@@ -44,6 +51,7 @@ class Results:
     calls: list[dict[str, Any]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _new: list[Run] = field(default_factory=list, init=False, repr=False)
 
     def find(self, method: str, target: float, seed: int) -> Run | None:
         """Return the run of a method at a target and seed, if there is one."""
@@ -56,18 +64,39 @@ class Results:
         """Add a run, in the place of an earlier one of the same method, target and seed."""
         earlier = self.find(run.method, run.target, run.seed)
         self.runs = [kept for kept in self.runs if kept is not earlier] + [run]
+        self._new.append(run)
 
     def save(self, folder: Path) -> None:
-        """Write the results file."""
-        content = {
-            "format": _FORMAT,
-            "identity": self.identity,
-            "metric": self.metric,
-            "notes": self.notes,
-            "calls": self.calls,
-            "runs": [run.as_json() for run in self.runs],
-        }
-        write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
+        """Write the results file; what other processes wrote since it was read comes in too."""
+        with FileLock(folder / _LOCK):
+            if (folder / FILE).exists():
+                self._take_in(open_results(folder, self.identity, self.metric))
+            content = {
+                "format": _FORMAT,
+                "identity": self.identity,
+                "metric": self.metric,
+                "notes": self.notes,
+                "calls": self.calls,
+                "runs": [run.as_json() for run in self.runs],
+            }
+            write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
+
+    def _take_in(self, others: "Results") -> None:
+        """Take in the runs of a file, in the place of ours unless ours were made here."""
+        places = {}
+        for place, call in enumerate(others.calls):
+            if call not in self.calls:
+                self.calls.append(call)
+            places[place] = self.calls.index(call)
+        held = [replace(run, call=places.get(run.call, run.call)) for run in others.runs]
+        made = {_place(run) for run in self._new}
+        known = made | {_place(run) for run in held}
+        ours = [run for run in self.runs if _place(run) in made or _place(run) not in known]
+        self.runs = [run for run in held if _place(run) not in made] + ours
+
+
+def _place(run: Run) -> tuple[str, float, int]:
+    return run.method, run.target, run.seed
 
 
 def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results:
@@ -125,9 +154,11 @@ def _umask() -> int:
 
 
 def describe_call(arguments: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return arguments, versions, machine and commit, as JSON values."""
+    """Return arguments, versions, machine, commit and the time, as JSON values."""
     return {
-        "arguments": arguments,
+        "arguments": json.loads(json.dumps(arguments)),  # tuples as lists, as they are read again
+        "begun": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "process": os.getpid(),
         "versions": {
             "sampling": sampling.__version__,
             "torch": torch.__version__,

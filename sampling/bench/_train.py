@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import BatchSampler
@@ -20,8 +19,9 @@ from torch.utils.data import BatchSampler
 from .._rng import key
 from ..samplers._hidden import HidingSampler
 from ._data import Data, Part
-from ._methods import METHODS, Context, Plan, Unreachable
+from ._methods import METHODS
 from ._models import RECIPES, Recipe, schedule
+from ._plans import Context, Plan, Unreachable, plain_loss
 
 _EVAL_BATCH = 1000
 
@@ -42,6 +42,8 @@ class Job:
         The cost to match.
     pilot : dict of str to float
         InfoBatch's setting at the same target and seed, if it ran.
+    noise : float, default 0
+        The share of training labels that is wrong.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Job:
     seed: int
     budget: float
     pilot: dict[str, float] = field(default_factory=dict)
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Run:
         Validation metric after each epoch.
     test : float
         Test metric at the last checkpoint; the one look at the test part.
+    worst : float, optional
+        Test accuracy of the class that has the lowest, in that look; None in old files.
     setting : dict of str to float
         What the method chose by itself.
     call : int
@@ -99,6 +104,7 @@ class Run:
     scored: int = 0
     val_curve: list[float] = field(default_factory=list)
     test: float = 0.0
+    worst: float | None = None
     setting: dict[str, float] = field(default_factory=dict)
     call: int = 0
 
@@ -159,7 +165,7 @@ class Scorer:
             labels = self._part.y[rows]
             with torch.no_grad():
                 logits = self._model(self._part.x[rows])
-                losses = F.cross_entropy(logits, labels, reduction="none")
+                losses = plain_loss(logits, labels, 0)
             yield rows, losses, logits, labels
 
 
@@ -199,15 +205,16 @@ def train(
     loop = _Loop(model, recipe, part, batch_size, scorer)
     try:
         with clock:
-            plan = METHODS[job.method].build(_context(job, data, epochs, scorer))
+            plan = METHODS[job.method].build(_context(job, data, epochs, batch_size, scorer))
     except Unreachable as error:
         return Run(job.method, job.target, job.seed, job.budget, reason=str(error))
     draws, curve = 0, []
     for epoch in range(plan.epochs):
         with clock:
             draws += loop.epoch(plan, epoch)
-        curve.append(measure(model, val, data))
+        curve.append(measure(model, val, data).value)
         after_epoch((epoch + 1) / plan.epochs)
+    final = measure(model, test, data)
     return Run(
         job.method,
         job.target,
@@ -219,12 +226,13 @@ def train(
         seconds=clock.seconds,
         scored=scorer.count,
         val_curve=curve,
-        test=measure(model, test, data),
+        test=final.value,
+        worst=final.worst,
         setting=plan.setting,
     )
 
 
-def _context(job: Job, data: Data, epochs: int, losses: Scorer) -> Context:
+def _context(job: Job, data: Data, epochs: int, batch_size: int, losses: Scorer) -> Context:
     return Context(
         labels=data.labels(),
         pixels=data.pixels,
@@ -234,6 +242,8 @@ def _context(job: Job, data: Data, epochs: int, losses: Scorer) -> Context:
         pilot=job.pilot,
         epochs=epochs,
         seed=int(key(job.seed, 0, "bench sampler")),
+        batch_size=batch_size,
+        noise=job.noise,
     )
 
 
@@ -260,18 +270,18 @@ class _Loop:
         sampler.set_epoch(epoch)
         self._model.train()
         device, consumed = self._part.y.device, 0
-        class_weights = None if plan.class_weights is None else plan.class_weights.to(device)
+        peak = self._peak * plan.rate(epoch)
         for batch in BatchSampler(sampler, self._batch_size, drop_last=False):
-            rate = self._peak * schedule(sampler.progress(epoch, consumed, plan.epochs))
+            rate = peak * schedule(sampler.progress(epoch, consumed, plan.epochs))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             indices = torch.tensor(batch).to(device)
             y = self._part.y[indices]
             logits = self._model(self._part.x[indices])
-            losses = F.cross_entropy(logits, y, reduction="none")
-            if class_weights is not None:  # sum(w l) / sum(w), as `cross_entropy(weight=)` does
-                losses = losses * (class_weights[y] / class_weights[y].mean())
-            loss = sampler.reduce(losses, indices, logits=logits, labels=y)
+            losses = plan.loss(logits, y, epoch)
+            loss = sampler.reduce(
+                losses, indices, logits=logits, labels=y, weighting=plan.weighting
+            )
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
@@ -282,15 +292,30 @@ class _Loop:
         return consumed
 
 
-def measure(model: nn.Module, part: Part, data: Data) -> float:
-    """Return accuracy, or balanced accuracy (the mean over classes of the share got right)."""
+@dataclass(frozen=True)
+class Measured:
+    """How good a model is.
+
+    Parameters
+    ----------
+    value : float
+        Accuracy, or balanced accuracy (the mean over classes of the share got right).
+    worst : float
+        The share got right of the class that has the lowest.
+    """
+
+    value: float
+    worst: float
+
+
+def measure(model: nn.Module, part: Part, data: Data) -> Measured:
+    """Measure a model on a part, by the metric of the data."""
     right = _predictions(model, part) == part.y
-    if data.metric == "accuracy":
-        return float(right.float().mean())
     counts = torch.bincount(part.y, minlength=data.n_classes)
     hits = torch.bincount(part.y[right], minlength=data.n_classes)
-    present = counts > 0
-    return float((hits[present] / counts[present]).mean())
+    shares = (hits / counts)[counts > 0]
+    value = right.float().mean() if data.metric == "accuracy" else shares.mean()
+    return Measured(float(value), float(shares.min()))
 
 
 def _predictions(model: nn.Module, part: Part) -> torch.Tensor:

@@ -17,6 +17,13 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     seeds: Annotated[
         str, typer.Option(metavar="INT", help="Runs of each method and keep fraction.")
     ] = "3",
+    first_seed: Annotated[
+        str,
+        typer.Option(metavar="INT", help="The first of them: processes may share one --out."),
+    ] = "0",
+    margin: Annotated[
+        str, typer.Option(metavar="FLOAT", help="Points below full that still count as equal.")
+    ] = "0.3",
     epochs: Annotated[
         str | None,
         typer.Option(metavar="INT", help="Epochs at full cost; 20 digits, 10 fashion-mnist."),
@@ -32,6 +39,9 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     imbalance: Annotated[
         str | None,
         typer.Option(metavar="FLOAT", help="Long-tailed training: largest to smallest class."),
+    ] = None,
+    label_noise: Annotated[
+        str | None, typer.Option(metavar="FLOAT", help="Share of training labels made wrong.")
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder with the files of fashion-mnist.")
@@ -49,27 +59,38 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     from .. import bench as benchmark
 
     with refusals(debug):
+        points = parse(float, "margin", margin)
+        if not points > 0:
+            raise ValueError(f"margin must be > 0, got {points}")
         ready = benchmark.prepare(
             benchmark.Settings(
                 dataset,
                 keep=tuple(parse(float, "keep", word) for word in words(keep)),
                 methods=None if methods is None else tuple(words(methods)),
                 seeds=parse(int, "seeds", seeds),
+                first_seed=parse(int, "first_seed", first_seed),
                 epochs=None if epochs is None else parse(int, "epochs", epochs),
                 batch_size=None if batch_size is None else parse(int, "batch_size", batch_size),
                 out=out,
                 device=device,
-                imbalance=None if imbalance is None else parse(float, "imbalance", imbalance),
+                imbalance=_optional("imbalance", imbalance),
+                label_noise=None
+                if label_noise is None
+                else parse(float, "label_noise", label_noise),
                 data_dir=data_dir,
             )
         )
         results = ready.run()
         files = benchmark.write_report(results, ready.folder)
-        Console().print(benchmark.table(results))
+        Console().print(benchmark.table(results, points))
         print("written:", ", ".join(map(str, [ready.folder / "results.json", *files])))
         if ready.interrupted:
             print(f"interrupted: {ready.pending} runs are left; the same command goes on with them")
             raise typer.Exit(INTERRUPTED)
+
+
+def _optional(name: str, word: str | None) -> float | None:
+    return None if word is None else parse(float, name, word)
 
 
 def contracts(

@@ -127,3 +127,20 @@ def test_damaged_fashion_names_the_file(tmp_path, write_fashion):
     path.write_bytes(gzip.compress(b"no"))
     with pytest.raises(ValueError, match="train-images-idx3-ubyte.gz must start with"):
         load("fashion-mnist", tmp_path)
+
+
+def test_wrong_labels_are_a_share_of_every_class_and_spread_over_the_others():
+    data = load("digits")
+    noisy = data.noisy(0.3, seed=1)
+    wrong = (noisy.train.y != data.train.y).numpy()
+    for c in range(10):
+        here = data.labels() == c
+        assert wrong[here].sum() == round(0.3 * here.sum())
+    shifts = (noisy.labels() - data.labels())[wrong] % 10
+    counts = np.bincount(shifts, minlength=10)
+    assert counts[0] == 0
+    assert np.ptp(counts[1:]) <= 1
+    assert noisy.val is data.val
+    assert noisy.test is data.test
+    assert noisy.train.y.equal(data.noisy(0.3, seed=1).train.y)
+    assert not noisy.train.y.equal(data.noisy(0.3, seed=2).train.y)

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 
 from sampling.bench import _train
 from sampling.bench._data import load
-from sampling.bench._methods import METHODS, Context, Unreachable
+from sampling.bench._methods import METHODS, default_methods
 from sampling.bench._models import RECIPES, schedule
-from sampling.bench._train import Clock, Job, Scorer, measure, train
+from sampling.bench._plans import ANY, LONG_TAIL, NOISE, PLAIN, Context, Unreachable, plain_loss
+from sampling.bench._train import Clock, Job, Measured, Scorer, measure, train
 
 EPOCHS = 8
 CPU = torch.device("cpu")
@@ -41,12 +42,14 @@ def context(labels, **changes):
         "pilot": {},
         "epochs": EPOCHS,
         "seed": 0,
+        "batch_size": 16,
     }
     return Context(**{**fields, **changes})
 
 
 SWEPT = [name for name, method in METHODS.items() if method.swept and not method.pilot]
-FIXED = [name for name, method in METHODS.items() if not method.swept]
+FIXED = [name for name, method in METHODS.items() if not method.swept and name != "late-stopping"]
+FULL_COST = {"full-matched-rate"}  # swept, as what it is matched to is
 
 
 def test_every_method_says_what_it_is_in_one_line():
@@ -54,7 +57,14 @@ def test_every_method_says_what_it_is_in_one_line():
         assert method.help
         assert "\n" not in method.help
         assert name == name.lower()
+        assert method.runs_on
+        assert set(method.default_on) <= set(method.runs_on) <= set(ANY)
     assert [name for name, method in METHODS.items() if method.pilot] == ["infobatch"]
+    assert set(default_methods([LONG_TAIL, NOISE])) == {
+        *default_methods([LONG_TAIL]),
+        *default_methods([NOISE]),
+    }
+    assert not set(default_methods([PLAIN])) & set(default_methods([LONG_TAIL, NOISE]))
 
 
 NEAR = {  # other methods are exact to half a draw an epoch
@@ -72,13 +82,14 @@ def test_infobatch_costs_its_target(data):
 @pytest.mark.parametrize("method", SWEPT)
 def test_a_control_costs_what_infobatch_realised(data, method):
     done = run(data, method, 0.7, budget=0.74, pilot={"drop_prob": 0.55})
-    assert done.cost == pytest.approx(0.74, abs=NEAR.get(method, 1 / len(data.train)))
+    cost = 1.0 if method in FULL_COST else 0.74
+    assert done.cost == pytest.approx(cost, abs=NEAR.get(method, 1 / len(data.train)))
     assert done.draws == pytest.approx(done.cost * len(data.train) * EPOCHS)
     assert len(done.val_curve) == done.epochs
     assert (done.scored > 0) == (method in {"ies", "kakurenbo", "sensitivity"})
 
 
-@pytest.mark.parametrize("method", [name for name in SWEPT if METHODS[name].default])
+@pytest.mark.parametrize("method", [name for name in SWEPT if METHODS[name].default_on])
 def test_without_a_pilot_a_control_costs_the_target(data, method):
     done = run(data, method, 0.7)
     assert done.cost == pytest.approx(0.7, abs=NEAR.get(method, 1 / len(data.train)))
@@ -118,12 +129,102 @@ def test_random_is_one_subset_and_rs2_is_not():
         assert len(np.unique(dealt)) == distinct
 
 
-def test_class_weights_are_inverse_frequencies_of_mean_one():
+def relative(loss, labels, epoch=0):
+    """Return what a loss makes of equal losses of the given classes."""
+    logits = torch.zeros(len(labels), 3)
+    plain = plain_loss(logits, labels, epoch)
+    return loss(logits, labels, epoch) / plain
+
+
+def test_class_weights_are_inverse_frequencies():
     plan = METHODS["class-weighted"].build(context([0] * 6 + [1] * 3 + [2] * 2))
-    weights = plan.class_weights
-    assert weights is not None
+    weights = relative(plan.loss, torch.tensor([0, 1, 2]))
     torch.testing.assert_close(weights * torch.tensor([6.0, 3, 2]), weights[:1] * 6 * torch.ones(3))
     assert float(weights.mean()) == pytest.approx(1)
+
+
+def test_deferred_weights_come_in_the_last_fifth():
+    counts = np.array([600, 300, 2])
+    plan = METHODS["deferred"].build(context(np.repeat([0, 1, 2], counts), epochs=10))
+    labels = torch.tensor([0, 1, 2])
+    assert relative(plan.loss, labels, epoch=7).tolist() == [1, 1, 1]
+    weights = relative(plan.loss, labels, epoch=8).numpy()
+    effective = (1 - 0.9999**counts) / (1 - 0.9999)
+    np.testing.assert_allclose(weights, (1 / effective) / (1 / effective).mean(), rtol=1e-4)
+
+
+def test_logit_adjustment_is_that_of_the_class_shares():
+    plan = METHODS["logit-adjusted"].build(context([0] * 6 + [1] * 3 + [2] * 1))
+    logits, labels = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
+    shifted = logits + torch.log(torch.tensor([0.6, 0.3, 0.1]))
+    wanted = F.cross_entropy(shifted, labels, reduction="none")
+    torch.testing.assert_close(plan.loss(logits, labels, 0), wanted)
+
+
+def test_the_matched_rate_is_the_mean_weight_of_infobatch_while_it_prunes(data):
+    seen = run(data, "infobatch", 0.7)
+    labels = data.train.y.numpy()
+    plan = METHODS["full-matched-rate"].build(context(labels, budget=seen.cost))
+    rates = [plan.rate(epoch) for epoch in range(EPOCHS)]
+    assert rates[0] == rates[-1] == 1.0
+    kept = [1 / rate for rate in rates]
+    assert np.mean(kept) == pytest.approx(seen.cost)  # N / M in each epoch, and M / N of them cost
+    with pytest.raises(Unreachable, match="InfoBatch cannot have a cost of 0.05"):
+        METHODS["full-matched-rate"].build(context(labels, budget=0.05))
+
+
+def test_the_rate_of_a_plan_reaches_the_optimizer(data, monkeypatch):
+    rates = []
+    step = torch.optim.SGD.step
+
+    def spy(self, *arguments):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    run(data, "full")
+    plain, rates = rates, []
+    run(data, "full-matched-rate", 0.7, budget=0.7)
+    factors = np.divide(rates, plain).reshape(EPOCHS, -1)
+    assert set(factors[0].round(4)) == {1.0}
+    assert factors[1].min() > 1.2
+
+
+def test_group_dro_moves_weight_to_the_class_with_the_larger_loss():
+    plan = METHODS["group-dro"].build(context([0, 0, 1, 1]))
+    indices = torch.arange(4)
+    for _ in range(200):
+        weights = plan.weighting(torch.tensor([0.1, 0.1, 2.0, 2.0]), indices=indices)
+    assert weights[2] > 2 * weights[0]
+
+
+def test_weightings_reach_the_loss(data, monkeypatch):
+    seen = []
+
+    def spy(self, losses, indices, *, weighting=None, **_):
+        seen.append((losses.detach(), weighting(losses.detach(), indices=indices)))
+        return losses.mean()
+
+    monkeypatch.setattr("sampling.samplers.ShuffleSampler.reduce", spy)
+    run(data, "lin-upper")
+    first, last = seen[0], seen[-1]
+    assert set(first[1].tolist()) == {1.0}  # burn-in
+    hardest, easiest = last[0].argmax(), last[0].argmin()
+    assert last[1][hardest] > 1.5 * last[1][easiest]
+
+
+def test_late_stopping_drops_mostly_wrong_labels():
+    whole = load("digits")
+    noisy = whole.noisy(0.4, 0)
+    done = train(
+        Job("late-stopping", 1.0, 0, 1.0, noise=0.4),
+        noisy,
+        epochs=20,
+        batch_size=64,
+        device=CPU,
+        after_epoch=lambda part: None,
+    )
+    assert 0.57 < done.cost < 0.95
 
 
 def test_class_weighted_loss_is_that_of_torch(data, monkeypatch):
@@ -206,8 +307,9 @@ def test_balanced_accuracy_is_the_mean_of_recalls(data):
 
     part = type(data.train)(torch.zeros(6, 1), torch.tensor([0, 0, 0, 0, 1, 2]))
     few = load("digits").few(1)
-    assert measure(Constant(), part, few) == pytest.approx(4 / 6)
-    assert measure(Constant(), part, few.long_tailed(2.0, 0)) == pytest.approx(1 / 3)
+    assert measure(Constant(), part, few) == Measured(pytest.approx(4 / 6), 0.0)
+    tailed = few.long_tailed(2.0, 0)
+    assert measure(Constant(), part, tailed) == Measured(pytest.approx(1 / 3), 0.0)
 
 
 def test_scorer_gives_losses_in_evaluation_mode(data):

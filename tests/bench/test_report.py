@@ -11,8 +11,15 @@ from sampling.bench._store import Results
 from sampling.bench._train import Run
 
 
-def identity(imbalance=None):
-    return {"dataset": "digits", "epochs": 4, "batch_size": 64, "imbalance": imbalance, "data": ""}
+def identity(imbalance=None, label_noise=None):
+    return {
+        "dataset": "digits",
+        "epochs": 4,
+        "batch_size": 64,
+        "imbalance": imbalance,
+        "label_noise": label_noise,
+        "data": "",
+    }
 
 
 @pytest.fixture
@@ -51,8 +58,8 @@ def test_table_shows_deviations_only_where_there_are_any(results):
         for line in text(results).splitlines()
         if "0/" in line or "1/" in line or "2/" in line
     }
-    assert lines["full"] == ["1", "full", "90.00", "1.000", "200", "2.0", "1/1"]
-    assert lines["rs2"] == ["0.5", "rs2", "85.00", "±", "7.07", "0.500", "100", "1.0", "2/2"]
+    assert lines["full"] == ["1", "full", "90.00", "200", "1.000", "2.0", "1/1"]
+    assert lines["rs2"] == ["0.5", "rs2", "85.00", "±", "7.07", "100", "0.500", "1.0", "2/2"]
     assert lines["infobatch"] == ["0.5", "infobatch", "unreachable", "-", "-", "-", "0/1"]
 
 
@@ -105,3 +112,19 @@ def test_nothing_finished_draws_nothing_and_still_has_a_table(runs, tmp_path):
     results = Results(identity(), "accuracy", runs=runs)
     assert write_report(results, tmp_path) == []
     assert "digits" in text(results)
+
+
+def test_wrong_labels_show_the_worst_class_and_the_comparison(tmp_path):
+    runs = [
+        Run(name, 1.0, seed, 1.0, cost=1.0, test=test + 0.01 * seed, worst=test - 0.3)
+        for name, test in (("uniform", 0.8), ("late-stopping", 0.7))
+        for seed in range(2)
+    ]
+    results = Results(identity(label_noise=0.4), "accuracy", runs=runs)
+    assert write_report(results, tmp_path) == [tmp_path / "balance.png"]
+    shown = text(results)
+    assert "40% of labels wrong" in shown
+    assert "50.00 ± 0.00" in shown
+    assert "late-stopping" in shown.partition("minus uniform")[2]
+    assert "-10.00 to -10.00" in shown
+    assert "inferior" in shown

@@ -3,6 +3,8 @@ import json
 import pytest
 
 from sampling.bench import Settings, _run, prepare
+from sampling.bench._methods import default_methods
+from sampling.bench._plans import LONG_TAIL
 from sampling.bench._train import Run
 
 
@@ -58,7 +60,7 @@ def test_a_real_run_is_written_and_not_done_twice(fast, tmp_path, monkeypatch):
     assert by_name["rs2"]["cost"] == pytest.approx(by_name["infobatch"]["cost"], abs=1e-3)
     assert all(len(run["val_curve"]) == 4 for run in content["runs"])
     call = content["calls"][0]
-    assert set(call) == {"arguments", "versions", "hardware", "commit"}
+    assert set(call) == {"arguments", "begun", "process", "versions", "hardware", "commit"}
     assert call["arguments"]["keep"] == [0.7]
     assert call["versions"]["torch"]
     assert "smoke test" in content["notes"][0]
@@ -164,13 +166,7 @@ def test_a_long_tail_is_drawn_for_each_seed(fast, monkeypatch):
 
     monkeypatch.setattr(_run, "train", train)
     results = prepare(fast(imbalance=10.0, methods=None, seeds=2)).run()
-    assert {method for method, _ in seen} == {
-        "uniform",
-        "class-balanced",
-        "square-root",
-        "progressive",
-        "class-weighted",
-    }
+    assert {method for method, _ in seen} == set(default_methods([LONG_TAIL]))
     assert results.metric == "balanced accuracy"
     tails = [seen["uniform", 0], seen["progressive", 0], seen["uniform", 1]]
     assert tails[0].train is tails[1].train
@@ -178,10 +174,42 @@ def test_a_long_tail_is_drawn_for_each_seed(fast, monkeypatch):
     assert len(tails[0].train) == len(tails[2].train)
 
 
+def test_wrong_labels_are_drawn_for_each_seed_and_told(fast, monkeypatch):
+    seen = {}
+
+    def train(job, data, **_):
+        seen[job.method, job.seed, len(data.train)] = (data, job.noise)
+        return Run(job.method, job.target, job.seed, job.budget, cost=1.0)
+
+    monkeypatch.setattr(_run, "train", train)
+    benchmark = prepare(fast(label_noise=0.2, methods=None, seeds=2))
+    benchmark.run()
+    size = len(benchmark.data.train)
+    right = benchmark.data.train.y
+    noisy = [seen["late-stopping", seed, size][0].train.y for seed in (0, 1)]
+    assert seen["uniform", 1, size][0].train.y is noisy[1]
+    assert not noisy[0].equal(noisy[1])
+    assert (noisy[0] != right).float().mean() == pytest.approx(0.2, abs=0.01)
+    assert {noise for _, noise in seen.values()} == {0.2}
+
+
+def test_seeds_can_begin_later_and_processes_share_a_folder(fast, trained, tmp_path):
+    first = prepare(fast(methods=("full",)))
+    second = prepare(fast(methods=("full",), first_seed=3, seeds=2))  # opened before first has run
+    first.run()
+    second.run()
+    content = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert sorted(run["seed"] for run in content["runs"]) == [0, 3, 4]
+    by_seed = {run["seed"]: content["calls"][run["call"]] for run in content["runs"]}
+    assert by_seed[0]["arguments"]["first_seed"] == 0
+    assert by_seed[3]["arguments"]["first_seed"] == by_seed[4]["arguments"]["first_seed"] == 3
+
+
 OTHER = {
     "epochs": ({"epochs": 5}, "results of epochs 5, got 4"),
     "batch size": ({"batch_size": 32}, "results of batch_size 32, got 256"),
     "imbalance": ({"imbalance": 10.0, "methods": ("rs2",)}, "results of imbalance 10.0, got None"),
+    "noise": ({"label_noise": 0.2, "methods": ("rs2",)}, "results of label_noise 0.2, got None"),
 }
 
 
@@ -199,7 +227,14 @@ WRONG = {
     "keep none": ({"keep": ()}, ValueError, "keep must name at least one fraction, got none"),
     "method": ({"methods": ("rs3",)}, ValueError, "methods must be one of .*'rs2'.* got 'rs3'"),
     "methods none": ({"methods": ()}, ValueError, "methods must name at least one method"),
-    "tail": ({"methods": ("uniform",)}, ValueError, "got 'uniform' without imbalance"),
+    "tail": (
+        {"methods": ("uniform",)},
+        ValueError,
+        "suit plain data, got 'uniform', which",
+    ),
+    "noise": ({"methods": ("late-stopping",), "imbalance": 2.0}, ValueError, "needs label_noise"),
+    "noise 1": ({"label_noise": 1.0}, ValueError, r"label_noise must be in \(0, 1\), got 1.0"),
+    "first": ({"first_seed": -1}, ValueError, "first_seed must be >= 0, got -1"),
     "seeds": ({"seeds": 0}, ValueError, "seeds must be >= 1, got 0"),
     "seeds type": ({"seeds": 1.5}, TypeError, "seeds must be an int, got 1.5"),
     "epochs": ({"epochs": 0}, ValueError, "epochs must be >= 1, got 0"),
@@ -223,6 +258,7 @@ def test_defaults_come_with_the_data():
     assert (fashion.epochs, fashion.batch_size) == (10, 128)
     assert str(fashion.out) == "runs/fashion-mnist"
     assert str(Settings(imbalance=20).checked().out) == "runs/digits-imbalance-20"
+    assert str(Settings(label_noise=0.2).checked().out) == "runs/digits-noise-0.2"
     assert digits.methods == (
         "full",
         "full-fewer",

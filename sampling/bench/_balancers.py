@@ -1,0 +1,151 @@
+"""How the methods for long tails and wrong labels are built; all cost what plain training costs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..samplers import (
+    ODM,
+    ClassBalancedSampler,
+    ImportanceSampler,
+    LateStoppingSampler,
+    MixtureSampler,
+    ShuffleSampler,
+)
+from ..weighting import BurnIn, GroupWeights, RunningRisk, group_dro, kl_dro, lin_upper
+from ._plans import Context, Plan, plain_loss, same
+
+_DEFERRED_PART = 0.8  # of the run without weights: 160 of 200 epochs
+_EFFECTIVE = 0.9999  # beta of the effective number of samples
+_BURN_IN_PART = 0.1  # of the run with weights of 1
+_EXPLORATION = 0.05  # ODM's own schedule explores only, for as few updates as there are epochs
+_GROUP_STEP = 0.01
+_ROUNDS = (0, 1)  # of Late Stopping: one round, which a sample passes that is right twice running
+_LEARNED_PART = 0.95  # of the samples with right labels: some are never learnt in a short run
+
+
+def plain(context: Context) -> Plan:
+    return same(ShuffleSampler(context.size, seed=context.seed), context)
+
+
+def balanced(power: float) -> Callable[[Context], Plan]:
+    def build(context: Context) -> Plan:
+        return same(ClassBalancedSampler(context.labels, power=power, seed=context.seed), context)
+
+    return build
+
+
+def progressive(context: Context) -> Plan:
+    sampler = ClassBalancedSampler(
+        context.labels, progressive_epochs=context.epochs, seed=context.seed
+    )
+    return same(sampler, context)
+
+
+def mixture(context: Context) -> Plan:
+    """Classes as domains, drawn evenly, to begin with; then the bandit moves them."""
+    sampler = MixtureSampler(
+        domains=context.labels,
+        temperature=float("inf"),
+        updater=ODM(exploration=_EXPLORATION),
+        seed=context.seed,
+    )
+    return same(sampler, context)
+
+
+def importance_full(context: Context) -> Plan:
+    sampler = ImportanceSampler(context.size, signal="gradient_norm", seed=context.seed)
+    return same(sampler, context)
+
+
+def late_stopping(context: Context) -> Plan:
+    """One round, over when nearly as many are learnt as have right labels; it is told how many."""
+    sampler = LateStoppingSampler(
+        context.size,
+        context.epochs,
+        keep_per_round=_LEARNED_PART * (1 - context.noise),
+        rounds=_ROUNDS,
+        warm_up=0,
+        seed=context.seed,
+    )
+    return same(sampler, context)
+
+
+def class_weighted(context: Context) -> Plan:
+    counts = _counts(context)
+    weights = _mean_of_one(np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0))
+    return _with_class_weights(context, lambda epoch: weights)
+
+
+def deferred(context: Context) -> Plan:
+    """Plain training, and class weights by the effective number of samples in the last fifth."""
+    counts = _counts(context)
+    effective = (1 - _EFFECTIVE**counts) / (1 - _EFFECTIVE)
+    late = _mean_of_one(np.where(counts > 0, 1 / np.maximum(effective, 1e-12), 0.0))
+    begin = round(_DEFERRED_PART * context.epochs)
+    none = torch.ones_like(late)
+    return _with_class_weights(context, lambda epoch: late if epoch >= begin else none)
+
+
+def logit_adjusted(context: Context) -> Plan:
+    """Cross-entropy of logits plus the logarithm of the class shares; the test has plain logits."""
+    counts = np.maximum(_counts(context), 1e-12)
+    log_shares = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
+        return plain_loss(logits + log_shares.to(logits), labels, epoch)
+
+    sampler = ShuffleSampler(context.size, seed=context.seed)
+    return Plan(lambda epoch: sampler, context.epochs, loss=loss)
+
+
+def lin_upper_weighted(context: Context) -> Plan:
+    steps = round(_BURN_IN_PART * context.epochs * context.size / context.batch_size)
+    return _weighted(context, lin_upper, state=BurnIn(steps))
+
+
+def kl_dro_weighted(context: Context) -> Plan:
+    return _weighted(context, kl_dro, state=RunningRisk())
+
+
+def group_dro_weighted(context: Context) -> Plan:
+    """Classes as groups, drawn evenly, as the method asks for."""
+    classes, groups = np.unique(context.labels, return_inverse=True)
+    state, known = GroupWeights(classes.size), torch.from_numpy(groups)
+
+    def weighting(losses: torch.Tensor, *, indices: torch.Tensor) -> torch.Tensor:
+        here = known[indices.cpu()].to(losses.device)
+        return group_dro(losses, groups=here, state=state, step_size=_GROUP_STEP)
+
+    sampler = ClassBalancedSampler(context.labels, seed=context.seed)
+    return Plan(lambda epoch: sampler, context.epochs, weighting=weighting)
+
+
+def _weighted(context: Context, function: Callable[..., torch.Tensor], **arguments: Any) -> Plan:  # noqa: ANN401
+    def weighting(losses: torch.Tensor, *, indices: object) -> torch.Tensor:
+        return function(losses, indices=indices, **arguments)
+
+    sampler = ShuffleSampler(context.size, seed=context.seed)
+    return Plan(lambda epoch: sampler, context.epochs, weighting=weighting)
+
+
+def _with_class_weights(context: Context, weights_of: Callable[[int], torch.Tensor]) -> Plan:
+    """Return plain shuffling with sum(w l) / sum(w), as `cross_entropy(weight=)` takes it."""
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
+        weights = weights_of(epoch).to(logits)[labels]
+        return plain_loss(logits, labels, epoch) * (weights / weights.mean())
+
+    sampler = ShuffleSampler(context.size, seed=context.seed)
+    return Plan(lambda epoch: sampler, context.epochs, loss=loss)
+
+
+def _counts(context: Context) -> NDArray[np.int64]:
+    return np.bincount(context.labels, minlength=context.n_classes)
+
+
+def _mean_of_one(values: NDArray[np.float64]) -> torch.Tensor:
+    return torch.tensor(values / values.mean(), dtype=torch.float32)

@@ -1,0 +1,101 @@
+"""Is a method as good as full data? Differences of paired runs, with an interval and a margin."""
+
+import math
+import statistics
+from dataclasses import dataclass
+
+from ._store import Results
+
+REFERENCES = ("full", "uniform")
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A method against full data, by the seeds that both have.
+
+    Parameters
+    ----------
+    method : str
+        Its name.
+    target : float
+        The keep fraction asked for.
+    reference : str
+        What it is compared with: `full`, or `uniform`, which is the same training.
+    runs : int
+        Seeds that both have, at least 2.
+    mean : float
+        Method minus reference, of the test metric, in points (percent).
+    low, high : float
+        Two-sided 95 % interval of the mean by Student's t over the paired differences, in points.
+    margin : float
+        Points below the reference that still count as equal.
+    """
+
+    method: str
+    target: float
+    reference: str
+    runs: int
+    mean: float
+    low: float
+    high: float
+    margin: float
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says of the margin.
+
+        "superior": all of it is above 0; "non-inferior": all of it is above minus the margin;
+        "inferior": all of it is below; "inconclusive": minus the margin is inside.
+        """
+        if self.low > 0:
+            return "superior"
+        if self.low > -self.margin:
+            return "non-inferior"
+        return "inferior" if self.high < -self.margin else "inconclusive"
+
+
+def differences(results: Results, margin: float) -> list[Difference]:
+    """Compare every method and target with full data.
+
+    The interval is of the seeds' spread: initial weights, order and the method's own draws. It is
+    each row's own, and not corrected for how many rows are looked at.
+
+    Parameters
+    ----------
+    results : Results
+        Finished or not.
+    margin : float > 0
+        In points.
+
+    Returns
+    -------
+    list of Difference
+        For each method and target with two seeds in common with the reference; none without one.
+    """
+    by_row: dict[tuple[str, float], dict[int, float]] = {}
+    for run in results.runs:
+        if run.done:
+            by_row.setdefault((run.method, run.target), {})[run.seed] = 100 * run.test
+    reference = next((name for name in REFERENCES if (name, 1.0) in by_row), None)
+    if reference is None:
+        return []
+    base = by_row.pop((reference, 1.0))
+    found = []
+    for (method, target), tests in by_row.items():
+        paired = [tests[seed] - base[seed] for seed in sorted(tests.keys() & base.keys())]
+        if len(paired) > 1:
+            mean, half = statistics.fmean(paired), _half_width(paired)
+            found.append(
+                Difference(
+                    method, target, reference, len(paired), mean, mean - half, mean + half, margin
+                )
+            )
+    return found
+
+
+def _half_width(values: list[float]) -> float:
+    from scipy.stats import t
+
+    quantile = float(t.ppf((1 + LEVEL) / 2, len(values) - 1))
+    return quantile * statistics.stdev(values) / math.sqrt(len(values))

@@ -1,0 +1,149 @@
+"""What a method of the benchmark is: what it may know of its run, and the plan that it returns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from ..samplers import EpochSampler
+
+PLAIN, LONG_TAIL, NOISE = "plain data", "imbalance", "label_noise"  # the latter two are options
+ANY = (PLAIN, LONG_TAIL, NOISE)
+
+Losses = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+Loss = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+
+
+class Unreachable(ValueError):
+    """The method cannot run at the cost asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method may know of its run.
+
+    Parameters
+    ----------
+    labels : int64 array of shape (N,)
+        Classes of the training samples.
+    pixels : callable
+        Returns the inputs as rows, float32 (N, D).
+    losses : callable
+        Maps indices (m,) to the losses of the current model, float32 (m,); counted in the cost.
+    target : float in (0, 1]
+        The keep fraction asked for.
+    budget : float in (0, 1]
+        Draws / (N * epochs) that the run must have: the target, or what InfoBatch made of it.
+    pilot : dict of str to float
+        The setting with which InfoBatch ran at this target and seed; empty if it did not.
+    epochs : int
+        E, of a run on all the data.
+    seed : int
+        For samplers and clusterings.
+    batch_size : int
+        B.
+    noise : float, default 0
+        The share of labels that is wrong, for methods that have to be told.
+    """
+
+    labels: NDArray[np.int64]
+    pixels: Callable[[], NDArray[np.float32]]
+    losses: Losses
+    target: float
+    budget: float
+    pilot: dict[str, float]
+    epochs: int
+    seed: int
+    batch_size: int
+    noise: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return self.labels.size
+
+    @property
+    def n_classes(self) -> int:
+        """C."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def draws(self) -> int:
+        """Draws in each epoch of a run whose epochs are all equal."""
+        return at_least_one(self.budget * self.size)
+
+
+def plain_loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
+    """Return the cross-entropy of each sample: float (B, C), int64 (B,) -> float (B,)."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one run goes.
+
+    Parameters
+    ----------
+    sampler : callable
+        Returns the sampler of an epoch; called once before each, in order.
+    epochs : int
+        How many; differs from the option only for `full-fewer`.
+    loss : callable, default the cross-entropy
+        Maps logits (B, C), labels (B,) and the epoch to the losses (B,).
+    weighting : callable, optional
+        A function of `sampling.weighting`, for `reduce`.
+    rate : callable, optional
+        Factor on the learning rate in an epoch.
+    setting : dict of str to float
+        What the method chose by itself, for the results.
+    """
+
+    sampler: Callable[[int], EpochSampler]
+    epochs: int
+    loss: Loss = plain_loss
+    weighting: Callable[..., torch.Tensor] | None = None
+    rate: Callable[[int], float] = lambda epoch: 1.0
+    setting: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method on the command line.
+
+    Parameters
+    ----------
+    help : str
+        One line.
+    build : callable
+        From context to plan.
+    swept : bool, default True
+        Whether it runs at every keep fraction, or once at the full cost.
+    pilot : bool, default False
+        Whether the other methods of the same target and seed are matched to its realised cost.
+    runs_on : tuple of str
+        Of what kinds the data may be: as they are, with a long tail, with wrong labels.
+    default_on : tuple of str
+        Where it runs although no methods are named.
+    """
+
+    help: str
+    build: Callable[[Context], Plan]
+    swept: bool = True
+    pilot: bool = False
+    runs_on: tuple[str, ...] = ANY
+    default_on: tuple[str, ...] = ()
+
+
+def same(sampler: EpochSampler, context: Context, **setting: float) -> Plan:
+    """Return the plan of a run with one sampler."""
+    return Plan(lambda epoch: sampler, context.epochs, setting=setting)
+
+
+def at_least_one(draws: float) -> int:
+    """Round a number of draws, or raise `Unreachable` for none."""
+    if round(draws) < 1:
+        raise Unreachable(f"unreachable: {draws:.2g} draws an epoch are less than one")
+    return round(draws)

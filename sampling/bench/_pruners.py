@@ -1,0 +1,173 @@
+"""How the methods that train on a part of the data are built, and the controls beside them.
+
+Each builder returns a plan of the context's budget, or raises `Unreachable`.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..clustering import kmeans
+from ..samplers import (
+    ClusterClipSampler,
+    DynamicRandomSampler,
+    EpochSampler,
+    ImportanceSampler,
+    InfoBatchSampler,
+    RepeatedSubsetSampler,
+    SensitivitySampler,
+    ShuffleSampler,
+    SubsetSampler,
+)
+from ..samplers._pruning import PruningSampler
+from ._plans import Context, Plan, Unreachable, at_least_one, same
+
+_ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run sees all the data
+_MEAN_SHARE = 0.7  # part of the samples taken to lie below the mean loss, until a run tells
+_CLUSTERS_PER_CLASS = 10
+
+
+def full(context: Context) -> Plan:
+    return same(ShuffleSampler(context.size, seed=context.seed), context)
+
+
+def full_fewer(context: Context) -> Plan:
+    epochs = max(1, round(context.target * context.epochs))
+    draws = at_least_one(context.budget * context.size * context.epochs / epochs)
+    sampler = ShuffleSampler(context.size, draws, seed=context.seed)
+    return Plan(lambda epoch: sampler, epochs, setting={"epochs": epochs})
+
+
+def full_matched_rate(context: Context) -> Plan:
+    """All the data, with InfoBatch's longer steps: its weights have a mean above 1 while it prunes.
+
+    Its gradients are N / M of those of a mean over M kept samples, which is a larger learning rate.
+    """
+    pruning = _infobatch_epochs(context)
+    kept = 1 - (1 - context.budget) * context.epochs / max(len(pruning), 1)
+    if kept <= 0:
+        raise Unreachable(f"unreachable: InfoBatch cannot have a cost of {context.budget:.3g}")
+    sampler = ShuffleSampler(context.size, seed=context.seed)
+    return Plan(
+        lambda epoch: sampler,
+        context.epochs,
+        rate=lambda epoch: 1 / kept if epoch in pruning else 1.0,
+        setting={"rate": 1 / kept},
+    )
+
+
+def _infobatch_epochs(context: Context) -> range:
+    return InfoBatchSampler(1, context.epochs, anneal_fraction=_ANNEAL).pruning_epochs
+
+
+def random(context: Context) -> Plan:
+    chosen = ShuffleSampler(context.size, context.draws, seed=context.seed).indices(0)
+    return same(SubsetSampler(np.sort(chosen), seed=context.seed), context)
+
+
+def rs2(context: Context) -> Plan:
+    sampler = RepeatedSubsetSampler(context.size, context.draws / context.size, seed=context.seed)
+    return same(sampler, context)
+
+
+def infobatch(context: Context) -> Plan:
+    sampler = _for_target(InfoBatchSampler, context, below_mean=_MEAN_SHARE)
+    return same(sampler, context, drop_prob=sampler.drop_prob)
+
+
+def dynamic_random(context: Context) -> Plan:
+    sampler = _for_target(DynamicRandomSampler, context, below_mean=1.0)
+    return same(sampler, context, drop_prob=sampler.drop_prob)
+
+
+def dynamic_random_weighted(context: Context) -> Plan:
+    """InfoBatch's drop probability, on as many samples as it found easy on average."""
+    if not context.pilot:
+        share = {"share": _MEAN_SHARE, "objective": "original"}
+        sampler = _for_target(DynamicRandomSampler, context, below_mean=_MEAN_SHARE, **share)
+        return same(sampler, context, drop_prob=sampler.drop_prob, share=sampler.share)
+    drop = context.pilot["drop_prob"]
+    pruning = len(_infobatch_epochs(context))
+    skipped = (1 - context.budget) * context.epochs / max(pruning, 1)  # of N, in each of them
+    sampler = DynamicRandomSampler(
+        context.size,
+        context.epochs,
+        drop_prob=drop,
+        share=min(1.0, skipped / drop) if skipped > 0 else 1.0,
+        anneal_fraction=_ANNEAL,
+        objective="original",
+        seed=context.seed,
+    )
+    return same(sampler, context, drop_prob=drop, share=sampler.share)
+
+
+_Pruner = TypeVar("_Pruner", bound=PruningSampler)
+
+
+def _for_target(kind: type[_Pruner], context: Context, **arguments: Any) -> _Pruner:  # noqa: ANN401  # the sampler's
+    """Return the sampler whose run costs the budget, or raise `Unreachable` with its reason."""
+    try:
+        return kind.for_target(
+            context.size,
+            context.epochs,
+            context.budget,
+            seed=context.seed,
+            **{"anneal_fraction": _ANNEAL, **arguments},
+        )
+    except ValueError as error:
+        if "unreachable" not in str(error):
+            raise
+        raise Unreachable(str(error)) from None
+
+
+def engine(kind: type[PruningSampler], **arguments: Any) -> Callable[[Context], Plan]:  # noqa: ANN401
+    """Return the builder of a pruner that keeps to the budget by itself."""
+    return lambda context: same(_for_target(kind, context, **arguments), context)
+
+
+def importance(context: Context) -> Plan:
+    sampler = ImportanceSampler(
+        context.size, num_samples=context.draws, signal="gradient_norm", seed=context.seed
+    )
+    return same(sampler, context)
+
+
+def cluster_clip(context: Context) -> Plan:
+    count = min(_CLUSTERS_PER_CLASS * context.n_classes, context.size)
+    clusters = kmeans(context.pixels(), count, seed=context.seed).labels
+    sampler = ClusterClipSampler(
+        clusters, context.draws, num_epochs=context.epochs, seed=context.seed
+    )
+    return same(sampler, context, n_clusters=count)
+
+
+def sensitivity(context: Context) -> Plan:
+    """Epoch 0 is uniform: an untrained model's losses say nothing. Refreshed every epoch."""
+    first = ShuffleSampler(context.size, context.draws, seed=context.seed)
+    count = min(_CLUSTERS_PER_CLASS * context.n_classes, context.size)
+    setting: dict[str, float] = {"n_clusters": count}
+    made: list[SensitivitySampler] = []
+
+    def sampler(epoch: int) -> EpochSampler:
+        if epoch == 0:
+            return first
+        if not made:
+            made.append(_from_pixels(context, count))
+            setting["holder_constant"] = made[0].holder_constant
+        elif made[0].center_indices is not None:
+            made[0].refresh(context.losses(made[0].center_indices))
+        return made[0]
+
+    return Plan(sampler, context.epochs, setting=setting)
+
+
+def _from_pixels(context: Context, n_clusters: int) -> SensitivitySampler:
+    return SensitivitySampler.from_embeddings(
+        context.pixels(),
+        context.losses,
+        n_clusters,
+        num_samples=context.draws,
+        labels=context.labels,
+        seed=context.seed,
+    )
