@@ -17,7 +17,14 @@ from ..samplers import EpochBatchSampler, EpochSampler
 from ._accelerate import prepare_loader
 from ._accelerate_chain import AnySampler
 from ._trainer_callback import SamplerTrainerCallback
-from ._trainer_loss import IndexCollator, count_step, label_losses, logits_of, reduce_items
+from ._trainer_loss import (
+    IndexCollator,
+    answers_of,
+    count_step,
+    label_losses,
+    logits_of,
+    reduce_items,
+)
 from ._trainer_steps import TrainerSteps
 
 _utils: Any = _optional.require("transformers.trainer_utils", "hf", "sampling.integrations")
@@ -299,7 +306,8 @@ class SamplerTrainerMixin(TrainerSteps):
             denominator = num_items_in_batch
         else:  # this process's: the mean of the processes' means
             denominator = num_items_in_batch * self.accelerator.num_processes
-        loss = reduce_items(self.train_sampler, losses, indices, items, denominator)
+        answers = answers_of(outputs, labels, losses.numel())
+        loss = reduce_items(self.train_sampler, losses, indices, items, denominator, answers)
         return (loss, outputs) if return_outputs else loss
 
     @property

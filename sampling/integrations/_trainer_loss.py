@@ -66,24 +66,52 @@ def label_losses(
     return losses.sum(1) / items.clamp(min=1), items
 
 
-def reduce_items(
+def answers_of(
+    outputs: Any,  # noqa: ANN401
+    labels: Any,  # noqa: ANN401
+    size: int,
+) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
+    """Return logits (B, C) and labels of samples for `reduce`; None where tokens are labelled.
+
+    Samplers that learn from more than the loss ask for them; the others look at neither.
+    """
+    try:
+        logits = logits_of(outputs)
+    except ValueError:  # a loss of the user's own may need none
+        return None, None
+    if not isinstance(labels, torch.Tensor) or logits.ndim != 2 or len(logits) != size:
+        return None, None
+    if labels.shape == logits.shape:
+        return logits, labels
+    if labels.numel() == size and not labels.is_floating_point():
+        return logits, labels.reshape(-1)
+    return None, None
+
+
+def reduce_items(  # noqa: PLR0913  # what `reduce` takes, and how often each loss counts
     sampler: AnySampler,
     losses: torch.Tensor,
     indices: torch.Tensor,
     items: torch.Tensor | None,
     denominator: float | torch.Tensor,
+    answers: tuple[torch.Tensor, torch.Tensor] | tuple[None, None] = (None, None),
 ) -> torch.Tensor:
     """Return the sampler's weighted sum of losses over a denominator; records the losses.
 
     items : number (B,), how many times each loss counts beside its weight; None for once
+    answers : logits and labels, for `reduce`
     """
+    logits, labels = answers
     if items is None:
-        return sampler.reduce(losses, indices, denominator=denominator)
+        return sampler.reduce(
+            losses, indices, denominator=denominator, logits=logits, labels=labels
+        )
     # The losses are what is recorded, so they go through `reduce` as they are; its gradient is what
     # it multiplies each of them by: the weight, the number of processes, 0 if it is dropped.
     probe = losses.detach().requires_grad_()
     with torch.enable_grad():
-        (factors,) = torch.autograd.grad(sampler.reduce(probe, indices, denominator=1.0), probe)
+        total = sampler.reduce(probe, indices, denominator=1.0, logits=logits, labels=labels)
+        (factors,) = torch.autograd.grad(total, probe)
     counted = torch.where(factors == 0, 0.0, losses)
     return (factors * items * counted).sum() / denominator
 

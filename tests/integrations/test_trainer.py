@@ -19,12 +19,15 @@ from sampling import Indexed, Selection
 from sampling.errors import StateError
 from sampling.integrations._trainer import SamplerTrainerMixin
 from sampling.integrations._trainer_callback import STATE_FILE, SamplerTrainerCallback
-from sampling.integrations._trainer_loss import label_losses, logits_of, reduce_items
+from sampling.integrations._trainer_loss import answers_of, label_losses, logits_of, reduce_items
 from sampling.samplers import (
     AdaptiveBatchSampler,
     EpochBatchSampler,
     GroupBatchSampler,
+    ImportanceSampler,
     InfoBatchSampler,
+    KakurenboSampler,
+    LateStoppingSampler,
     RepeatFactorSampler,
     ShuffleSampler,
     SubsetSampler,
@@ -549,6 +552,51 @@ def test_reduce_items_is_reduce_of_the_items_written_out():
 def test_label_losses_say_what_they_cannot_do(logits, labels, message):
     with pytest.raises(ValueError, match=message):
         label_losses(torch.zeros(logits), labels, shift=False, smoothing=0.0)
+
+
+ANSWERS = {  # logits, labels -> the shape of the labels that `reduce` gets
+    "classes": ((4, 3), torch.zeros(4, dtype=torch.long), (4,)),
+    "a column": ((4, 3), torch.zeros(4, 1, dtype=torch.long), (4,)),
+    "several classes": ((4, 3), torch.zeros(4, 3), (4, 3)),
+    "tokens": ((4, 2, 3), torch.zeros(4, 2, dtype=torch.long), None),
+    "numbers": ((4, 1), torch.zeros(4), None),
+    "none": ((4, 3), None, None),
+}
+
+
+@pytest.mark.parametrize(("logits", "labels", "shape"), ANSWERS.values(), ids=ANSWERS)
+def test_the_sampler_is_told_the_answers_where_there_are_any(logits, labels, shape):
+    given = torch.zeros(logits)
+    found, answers = answers_of({"logits": given}, labels, 4)
+    if shape is None:
+        assert (found, answers) == (None, None)
+    else:
+        assert found is given
+        assert answers.shape == shape
+    assert answers_of({"loss": torch.tensor(1.0)}, labels, 4) == (None, None)
+
+
+SIGNALS = {
+    "kakurenbo": lambda: KakurenboSampler(N, 6, fraction=0.3, confidence=0.0),
+    "late stopping": lambda: LateStoppingSampler(N, 6, keep_per_round=0.2, rounds=(1,), warm_up=0),
+    "importance": lambda: ImportanceSampler(N, 6, signal="gradient_norm"),
+    "in batches": lambda: EpochBatchSampler(ImportanceSampler(N, 6, signal="gradient_norm"), 4),
+}
+
+
+@pytest.mark.parametrize("make", SIGNALS.values(), ids=SIGNALS)
+def test_samplers_that_learn_from_logits_do_so_in_the_trainer(tmp_path, make):
+    sampler = make()
+    train(tmp_path, sampler, num_train_epochs=6)
+    inner = getattr(sampler, "sampler", sampler)
+    if isinstance(inner, LateStoppingSampler):
+        assert inner.finished
+        assert inner.kept.size < N
+    elif isinstance(inner, ImportanceSampler):
+        assert np.nanmax(inner.scores) <= np.sqrt(2)  # of the last-layer bound; losses have none
+        assert not np.isnan(inner.scores).any()
+    else:
+        assert inner.state_dict()["epoch"] == 5
 
 
 def test_logits_are_found_in_what_models_return():
