@@ -68,7 +68,7 @@ PRIVATE = {  # (file, module) -> why it reaches into another package's file
     ("samplers/_hidden.py", "scores._table"): "the same, for samples that are not dealt",
     ("samplers/_domain_losses.py", "scores._table"): "the same, for losses of domains",
     ("samplers/_domain_losses.py", "scores._buffer"): "one way home for losses on a device",
-    ("bench/_methods.py", "samplers._pruning"): "the base of pruners, of which users make none",
+    ("bench/_pruners.py", "samplers._pruning"): "the base of pruners, of which users make none",
     ("bench/_train.py", "samplers._hidden"): "the same, of those that score what they leave out",
 }
 
@@ -186,7 +186,7 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     promised = {"numpy", "numba", "torch", "faiss", "sklearn", "scipy", "tqdm", "typer", "rich"}
     promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl", "tomli"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
-    extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak"}
+    extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak", "filelock"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):
