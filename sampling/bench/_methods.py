@@ -12,8 +12,10 @@ from ..samplers import (
     HardestSampler,
     IESSampler,
     KakurenboSampler,
+    SelectiveBackprop,
     SelfPacedSampler,
     SeTaSampler,
+    TopKLoss,
     UCBSampler,
     VarianceBudgetSampler,
 )
@@ -93,6 +95,24 @@ METHODS = {
     ),
     "importance": Method(
         "in proportion to a bound on the gradient, weights 1/(N p)", _pruners.importance
+    ),
+    "top-k": Method(
+        "the highest losses of a larger batch, all of it forwarded",
+        _pruners.batch_selection(TopKLoss),
+    ),
+    "selective-backprop": Method(
+        "rows of a larger batch, by the rank of their loss, all of it forwarded",
+        _pruners.batch_selection(SelectiveBackprop),
+    ),
+    "curriculum": Method(
+        "near the mean image of the class first", _pruners.curriculum("easy_first")
+    ),
+    "curriculum-hard": Method(
+        "far from the mean image of the class first", _pruners.curriculum("hard_first")
+    ),
+    "curriculum-random": Method(
+        "a random part of the data first, at the pace of a curriculum",
+        _pruners.curriculum("random"),
     ),
     "uniform": _at_full_cost("plain shuffling", _balancers.plain, LONG_TAIL, NOISE),
     "class-balanced": _at_full_cost(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from ..samplers import EpochSampler
+from ..samplers import BatchSelector, EpochSampler
 
 PLAIN, LONG_TAIL, NOISE = "plain data", "imbalance", "label_noise"  # the latter two are options
 ANY = (PLAIN, LONG_TAIL, NOISE)
@@ -95,6 +95,10 @@ class Plan:
         Maps logits (B, C), labels (B,) and the epoch to the losses (B,).
     weighting : callable, optional
         A function of `sampling.weighting`, for `reduce`.
+    selector : BatchSelector, optional
+        Chooses the rows of each batch that are trained on, from losses of all of them.
+    candidates : int, optional
+        Rows of a batch before the selector; default is the batch size.
     rate : callable, optional
         Factor on the learning rate in an epoch.
     setting : dict of str to float
@@ -105,6 +109,8 @@ class Plan:
     epochs: int
     loss: Loss = plain_loss
     weighting: Callable[..., torch.Tensor] | None = None
+    selector: BatchSelector | None = None
+    candidates: int | None = None
     rate: Callable[[int], float] = lambda epoch: 1.0
     setting: dict[str, float] = field(default_factory=dict)
 

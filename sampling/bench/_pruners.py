@@ -4,13 +4,15 @@ Each builder returns a plan of the context's budget, or raises `Unreachable`.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from ..clustering import kmeans
 from ..samplers import (
+    BatchSelector,
     ClusterClipSampler,
+    CurriculumSampler,
     DynamicRandomSampler,
     EpochSampler,
     ImportanceSampler,
@@ -131,6 +133,46 @@ def importance(context: Context) -> Plan:
         context.size, num_samples=context.draws, signal="gradient_norm", seed=context.seed
     )
     return same(sampler, context)
+
+
+def batch_selection(kind: Callable[..., BatchSelector]) -> Callable[[Context], Plan]:
+    """Return the builder of a selector that trains on one batch size of a larger batch's rows.
+
+    The forward passes over all N samples of each epoch are counted beside the draws.
+    """
+
+    def build(context: Context) -> Plan:
+        sampler = ShuffleSampler(context.size, seed=context.seed)
+        candidates = round(context.batch_size / context.budget)
+        return Plan(
+            lambda epoch: sampler,
+            context.epochs,
+            selector=kind(keep=context.batch_size / candidates, seed=context.seed),
+            candidates=candidates,
+        )
+
+    return build
+
+
+def curriculum(order: Literal["easy_first", "hard_first", "random"]) -> Callable[[Context], Plan]:
+    """Return the builder of a curriculum by the distance to the mean image of the class."""
+
+    def build(context: Context) -> Plan:
+        pixels, distances = context.pixels(), np.zeros(context.size)
+        for c in np.unique(context.labels):
+            rows = context.labels == c
+            distances[rows] = np.linalg.norm(pixels[rows] - pixels[rows].mean(0), axis=1)
+        sampler = CurriculumSampler(
+            distances,
+            context.epochs,
+            num_samples=context.draws,
+            order=order,
+            labels=context.labels,
+            seed=context.seed,
+        )
+        return same(sampler, context)
+
+    return build
 
 
 def cluster_clip(context: Context) -> Plan:

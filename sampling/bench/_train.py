@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import BatchSampler
 
 from .._rng import key
+from ..samplers import EpochSampler, SelectiveForward
 from ..samplers._hidden import HidingSampler
 from ._data import Data, Part
 from ._methods import METHODS
@@ -269,27 +270,46 @@ class _Loop:
         sampler = plan.sampler(epoch)
         sampler.set_epoch(epoch)
         self._model.train()
-        device, consumed = self._part.y.device, 0
+        device, consumed, trained = self._part.y.device, 0, 0
         peak = self._peak * plan.rate(epoch)
-        for batch in BatchSampler(sampler, self._batch_size, drop_last=False):
+        for batch in BatchSampler(sampler, plan.candidates or self._batch_size, drop_last=False):
             rate = peak * schedule(sampler.progress(epoch, consumed, plan.epochs))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             indices = torch.tensor(batch).to(device)
-            y = self._part.y[indices]
-            logits = self._model(self._part.x[indices])
+            consumed += len(batch)
+            loss, rows = self._loss(plan, sampler, epoch, indices)
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            trained += rows
+        if isinstance(sampler, HidingSampler) and sampler.hidden.size:
+            for hidden, losses, logits, labels in self._scorer.looks(sampler.hidden):
+                sampler.rescore(hidden, losses, logits=logits, labels=labels)
+        return trained
+
+    def _loss(
+        self, plan: Plan, sampler: EpochSampler, epoch: int, indices: torch.Tensor
+    ) -> tuple[torch.Tensor, int]:
+        """Return what to call `backward` on, and of how many rows it is."""
+        x, y = self._part.x[indices], self._part.y[indices]
+        if plan.selector is None:
+            logits = self._model(x)
             losses = plan.loss(logits, y, epoch)
             loss = sampler.reduce(
                 losses, indices, logits=logits, labels=y, weighting=plan.weighting
             )
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
-            consumed += len(batch)
-        if isinstance(sampler, HidingSampler) and sampler.hidden.size:
-            for rows, losses, logits, labels in self._scorer.looks(sampler.hidden):
-                sampler.rescore(rows, losses, logits=logits, labels=labels)
-        return consumed
+            return loss, losses.numel()
+
+        def loss_of(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+            return plan.loss(model(batch[0]), batch[1], epoch)
+
+        plan.selector.set_epoch(epoch)
+        step = SelectiveForward(self._model, loss_of, plan.selector)((x, y), indices)
+        self._scorer.count += indices.numel()
+        chosen = cast(torch.Tensor, step.indices)  # they were given
+        loss = sampler.reduce(step.losses, chosen, weighting=step.weighting)
+        return loss, step.losses.numel()
 
 
 @dataclass(frozen=True)

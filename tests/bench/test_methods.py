@@ -49,6 +49,7 @@ def context(labels, **changes):
 
 SWEPT = [name for name, method in METHODS.items() if method.swept and not method.pilot]
 FIXED = [name for name, method in METHODS.items() if not method.swept and name != "late-stopping"]
+SCORING = {"ies", "kakurenbo", "sensitivity", "selective-backprop", "top-k"}
 FULL_COST = {"full-matched-rate"}  # swept, as what it is matched to is
 
 
@@ -71,6 +72,8 @@ NEAR = {  # other methods are exact to half a draw an epoch
     "dynamic-random-weighted": 0.02,  # the share of "easy" samples is itself random there
     "kakurenbo": 0.25,  # hides no unsure sample to meet a budget
     "seta": 0.02,  # a window may hold less than the budget
+    "top-k": 0.03,  # the larger batch has a whole number of rows
+    "selective-backprop": 0.03,
 }
 
 
@@ -86,7 +89,7 @@ def test_a_control_costs_what_infobatch_realised(data, method):
     assert done.cost == pytest.approx(cost, abs=NEAR.get(method, 1 / len(data.train)))
     assert done.draws == pytest.approx(done.cost * len(data.train) * EPOCHS)
     assert len(done.val_curve) == done.epochs
-    assert (done.scored > 0) == (method in {"ies", "kakurenbo", "sensitivity"})
+    assert (done.scored > 0) == (method in SCORING)
 
 
 @pytest.mark.parametrize("method", [name for name in SWEPT if METHODS[name].default_on])
@@ -211,6 +214,36 @@ def test_weightings_reach_the_loss(data, monkeypatch):
     assert set(first[1].tolist()) == {1.0}  # burn-in
     hardest, easiest = last[0].argmax(), last[0].argmin()
     assert last[1][hardest] > 1.5 * last[1][easiest]
+
+
+def test_batch_selection_trains_on_a_batch_of_the_usual_size(data, monkeypatch):
+    sizes = []
+    reduce = _train.EpochSampler.reduce
+
+    def spy(self, losses, indices, **options):
+        sizes.append(losses.numel())
+        return reduce(self, losses, indices, **options)
+
+    monkeypatch.setattr(_train.EpochSampler, "reduce", spy)
+    done = run(data, "top-k", 0.5)
+    assert sizes[0] == 16  # of 32
+    assert done.scored == EPOCHS * len(data.train)
+    assert done.draws == sum(sizes)
+
+
+def test_a_curriculum_begins_near_the_mean_of_each_class():
+    pixels = np.random.RandomState(0).normal(size=(60, 2)).astype(np.float32)  # noqa: NPY002
+    pixels[1::4] += 10  # the odd ones are far, on two sides of the mean
+    pixels[3::4] -= 10
+    labels = np.arange(60) // 20
+    given = context(labels, pixels=lambda: pixels, budget=0.5, epochs=20)
+    near = METHODS["curriculum"].build(given).sampler(0).indices(0)
+    far = METHODS["curriculum-hard"].build(given).sampler(0).indices(0)
+    random = METHODS["curriculum-random"].build(given).sampler(0).indices(0)
+    assert (near % 2 == 0).all()
+    assert (far % 2 == 1).all()
+    assert 0 < (random % 2).mean() < 1
+    assert set(labels[near]) == {0, 1, 2}
 
 
 def test_late_stopping_drops_mostly_wrong_labels():
