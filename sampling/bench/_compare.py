@@ -8,6 +8,7 @@ from ._store import Results
 
 REFERENCES = ("full", "uniform")
 LEVEL = 0.95
+_FEWEST = 3  # two differences are equal by chance too easily, and then their interval is a point
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Difference:
     reference : str
         What it is compared with: `full`, or `uniform`, which is the same training.
     runs : int
-        Seeds that both have, at least 2.
+        Seeds that both have, at least 3.
     mean : float
         Method minus reference, of the test metric, in points (percent).
     low, high : float
@@ -58,8 +59,9 @@ class Difference:
 def differences(results: Results, margin: float) -> list[Difference]:
     """Compare every method and target with full data.
 
-    The interval is of the seeds' spread: initial weights, order and the method's own draws. It is
-    each row's own, and not corrected for how many rows are looked at.
+    The interval is of the seeds' spread (initial weights, order, the method's own draws) on this
+    test part, not of what another test part would say. It is each row's own, and not corrected for
+    how many rows are looked at.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ def differences(results: Results, margin: float) -> list[Difference]:
     Returns
     -------
     list of Difference
-        For each method and target with two seeds in common with the reference; none without one.
+        For each method and target with three seeds in common with the reference; none without one.
     """
     by_row: dict[tuple[str, float], dict[int, float]] = {}
     for run in results.runs:
@@ -84,7 +86,7 @@ def differences(results: Results, margin: float) -> list[Difference]:
     found = []
     for (method, target), tests in by_row.items():
         paired = [tests[seed] - base[seed] for seed in sorted(tests.keys() & base.keys())]
-        if len(paired) > 1:
+        if len(paired) >= _FEWEST:
             mean, half = statistics.fmean(paired), _half_width(paired)
             found.append(
                 Difference(

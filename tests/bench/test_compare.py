@@ -27,14 +27,15 @@ def test_the_interval_is_that_of_a_paired_t_test():
     assert (found.method, found.target, found.reference, found.runs) == ("rs2", 0.5, "full", 4)
 
 
-def test_only_seeds_in_common_count_and_two_are_needed():
+def test_only_seeds_in_common_count_and_three_are_needed():
     found = differences(
-        results({"full": [0.9, 0.91, None], "rs2": [0.9, 0.9, 0.1], "random": [None, 0.9, 0.9]}),
+        results({"full": [0.9, 0.91, 0.9, None], "rs2": [0.9] * 4, "random": [None, *[0.9] * 3]}),
         0.3,
     )
-    assert [(row.method, row.runs) for row in found] == [("rs2", 2)]
-    assert differences(results({"rs2": [0.9, 0.9]}), 0.3) == []
-    assert differences(results({"uniform": [0.9, 0.9], "mixture": [0.9, 0.8]}, "uniform"), 0.3)
+    assert [(row.method, row.runs) for row in found] == [("rs2", 3)]
+    assert differences(results({"rs2": [0.9] * 3}), 0.3) == []
+    tail = results({"uniform": [0.9] * 3, "mixture": [0.9, 0.8, 0.9]}, "uniform")
+    assert [row.reference for row in differences(tail, 0.3)] == ["uniform"]
 
 
 VERDICTS = {

@@ -118,7 +118,7 @@ def test_wrong_labels_show_the_worst_class_and_the_comparison(tmp_path):
     runs = [
         Run(name, 1.0, seed, 1.0, cost=1.0, test=test + 0.01 * seed, worst=test - 0.3)
         for name, test in (("uniform", 0.8), ("late-stopping", 0.7))
-        for seed in range(2)
+        for seed in range(3)
     ]
     results = Results(identity(label_noise=0.4), "accuracy", runs=runs)
     assert write_report(results, tmp_path) == [tmp_path / "balance.png"]
