@@ -10,7 +10,7 @@
 """
 
 from ._compare import Difference, differences
-from ._report import table, write_report
+from ._report import method_table, table, write_report
 from ._run import Benchmark, Settings, prepare
 from ._store import Results
 from ._train import Run
@@ -22,6 +22,7 @@ __all__ = [
     "Run",
     "Settings",
     "differences",
+    "method_table",
     "prepare",
     "table",
     "write_report",

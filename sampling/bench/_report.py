@@ -104,19 +104,18 @@ def table(results: Results, margin: float = 0.3) -> Group:
         For the `print` of a rich console.
     """
     identity = results.identity
-    metric, worst = f"test {results.metric} (%)", _by_class(results)
+    metric, third = f"test {results.metric} (%)", _third_column(results)
     grid = _new_table(
         f"{identity['dataset']}{_data_of(results)}, {identity['epochs']} epochs, "
         f"batches of {identity['batch_size']}",
-        ["keep", "method", metric, "worst class (%)" if worst else "samples", "cost", "seconds",
-         "runs"],
-    )  # fmt: skip
+        ["keep", "method", metric, third, "cost", "seconds", "runs"],
+    )
     last, reasons = math.nan, []
     for row in rows(results):
         if row.target != last and not math.isnan(last):
             grid.add_section()
         last = row.target
-        grid.add_row(*_cells(row, worst=worst))
+        grid.add_row(*_cells(row, third))
         if row.reasons:
             reasons.append(f"{row.method} at keep {row.target:g}: {row.reasons[0]}")
     # As `Text`, so that brackets in a message are not taken for markup.
@@ -153,10 +152,13 @@ def _comparison(found: Sequence[Difference]) -> Table:
     return grid
 
 
-def _by_class(results: Results) -> bool:
-    """Whether the data ask for a look at the worst class, and the runs had one."""
+def _third_column(results: Results) -> str:
+    """Return what is shown beside the metric: what the data and the methods ask for."""
+    done = [run for run in results.runs if run.done]
     asked = results.identity["imbalance"] or results.identity.get("label_noise")
-    return bool(asked) and all(run.worst is not None for run in results.runs if run.done)
+    if asked and all(run.worst is not None for run in done):
+        return "worst class (%)"
+    return "scored" if any(run.scored for run in done) else "samples"
 
 
 def _data_of(results: Results) -> str:
@@ -166,24 +168,32 @@ def _data_of(results: Results) -> str:
     return tail + (f", {noise:.0%} of labels wrong" if noise else "")
 
 
-def _cells(row: Row, *, worst: bool) -> list[str]:
+def _cells(row: Row, third: str) -> list[str]:
     head = [f"{row.target:g}", row.method]
     if not row.done:
         return [*head, "unreachable", "-", "-", "-", f"0/{len(row.reasons)}"]
+    beside = f"{row.mean('draws'):,.0f}"
+    if third == "scored":  # in the units of the cost: N x epochs = draws / cost
+        beside = f"{statistics.fmean(run.scored * run.cost / run.draws for run in row.done):.3f}"
+    elif third != "samples":
+        beside = _percent(row, "worst")
     runs = f"{len(row.done)}/{len(row.done) + len(row.reasons)}"
-    return [
-        *head,
-        _percent(row, "test"),
-        _percent(row, "worst") if worst else f"{row.mean('draws'):,.0f}",
-        f"{row.mean('cost'):.3f}",
-        f"{row.mean('seconds'):.1f}",
-        runs,
-    ]
+    cost, seconds = f"{row.mean('cost'):.3f}", f"{row.mean('seconds'):.1f}"
+    return [*head, _percent(row, "test"), beside, cost, seconds, runs]
 
 
 def _percent(row: Row, name: str) -> str:
     mean, deviation = 100 * row.mean(name), 100 * row.deviation(name)
     return f"{mean:.2f}" if math.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
+
+
+def method_table() -> Table:
+    """Return what `sampling bench --list` shows: every method, and where it runs by default."""
+    grid = Table("method", "at", "by default on", "what it does", box=None, pad_edge=False)
+    for name, method in METHODS.items():
+        at = "each keep" if method.swept else "full cost"
+        grid.add_row(name, at, ", ".join(method.default_on), method.help)
+    return grid
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:

@@ -21,8 +21,9 @@ from ._train import Job, Run, train
 _WARM_UP_PER_CLASS = 20
 _WARM_UP_EPOCHS = 4
 _COST_NOTE = (
-    "Cost is realised samples / (N x epochs). Seconds count selection, clustering, extra forward "
-    "passes and training; evaluation and one-off compilation are left out."
+    "Cost is realised samples / (N x epochs); scored, where shown, is extra forward passes in the "
+    "same units. Seconds count selection, clustering, these passes and training; evaluation and "
+    "one-off compilation are left out."
 )
 _MATCH_NOTE = (
     "Where infobatch reached its target, the other methods of the same target and seed are matched "

@@ -46,11 +46,14 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder with the files of fashion-mnist.")
     ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Say what each method does, and train nothing.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Train real models: which sampler, at which cost, keeps how much accuracy.
 
-    A second call with the same --out goes on where the first one stopped.
+    A second call with the same --out goes on where the first one stopped. Needs the extra bench.
 
     sampling bench digits --keep 0.5 --seeds 3
     """
@@ -58,6 +61,9 @@ def bench(  # noqa: PLR0913  # one parameter for each option
 
     from .. import bench as benchmark
 
+    if list_:
+        Console(width=140).print(benchmark.method_table())
+        return
     with refusals(debug):
         points = parse(float, "margin", margin)
         if not points > 0:

@@ -100,6 +100,7 @@ def refuse(message: str) -> NoReturn:
     name, _, rest = message.partition(" ")
     options = {"keep", "methods", "seeds", "epochs", "batch_size", "out", "device", "imbalance"}
     options |= {"budget", "seed", "embeddings", "beside", "explain", "iterations", "threshold"}
+    options |= {"label_noise", "first_seed", "margin"}
     options |= {"rows_per_shard", "columns", "order", "show", "clusters", "num_assignments"}
     if name in options:
         message = f"--{name.replace('_', '-')} {rest}"

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import sampling
 from sampling.bench import Benchmark
+from sampling.bench._methods import METHODS
 from sampling.cli import app
 
 
@@ -37,6 +38,10 @@ WRONG = {
     "seeds": (["--seeds", "0"], "error: --seeds must be >= 1, got 0"),
     "batch size": (["--batch-size", "0"], "error: --batch-size must be >= 1, got 0"),
     "device": (["--device", "abacus"], "error: --device must be one that torch can use here"),
+    "noise": (["--label-noise", "1"], "error: --label-noise must be in (0, 1), got 1.0"),
+    "noise text": (["--label-noise", "x"], "error: --label-noise must be a number, got 'x'"),
+    "first seed": (["--first-seed", "-1"], "error: --first-seed must be >= 0, got -1"),
+    "margin": (["--margin", "0"], "error: --margin must be > 0, got 0.0"),
     "imbalance": (["--imbalance", "0.5"], "error: --imbalance must be in (1, inf), got 0.5"),
     "no data": (["fashion-mnist", "--data-dir", "."], "apt-get install dataset-fashion-mnist"),
 }
@@ -116,3 +121,11 @@ def test_the_command_line_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_list_names_every_method_with_what_it_does():
+    found = call("bench", "--list")
+    assert found.exit_code == 0
+    for name, method in METHODS.items():
+        (line,) = [line for line in found.stdout.splitlines() if line.split()[0] == name]
+        assert method.help[:30] in line

@@ -128,3 +128,11 @@ def test_wrong_labels_show_the_worst_class_and_the_comparison(tmp_path):
     assert "late-stopping" in shown.partition("minus uniform")[2]
     assert "-10.00 to -10.00" in shown
     assert "inferior" in shown
+
+
+def test_extra_forward_passes_are_shown_in_units_of_the_cost(results):
+    results.add(Run("ies", 0.5, 0, 0.5, draws=100, cost=0.5, scored=40, test=0.9))
+    lines = {line.split()[1]: line.split() for line in text(results).splitlines() if "/1" in line}
+    assert "scored" in text(results)
+    assert lines["ies"][3:5] == ["0.200", "0.500"]
+    assert lines["full"][3:5] == ["0.000", "1.000"]
