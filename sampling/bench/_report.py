@@ -253,11 +253,10 @@ def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | 
         if not math.isnan(deviation):
             axes.axhspan(mean - deviation, mean + deviation, color="0.88", zorder=0)
     methods = [name for name in METHODS if any(row.method == name for row in swept)]
-    swept_names = [name for name, method in METHODS.items() if method.swept]
     for place, name in enumerate(methods):
         series = sorted((row for row in swept if row.method == name), key=lambda row: row.target)
         shift = _SPREAD * (2 * place / max(len(methods) - 1, 1) - 1) if len(methods) > 1 else 0.0
-        color, marker = _LOOKS[swept_names.index(name) % len(_LOOKS)]
+        color, marker = _look(place)
         axes.errorbar(
             [row.mean("cost") + shift for row in series],
             [100 * row.mean("test") for row in series],
@@ -277,6 +276,12 @@ def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | 
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
+def _look(place: int) -> tuple[str, str]:
+    """Return the colour and marker of a place in the legend: no two of the first 64 are alike."""
+    turn, color = divmod(place, len(_LOOKS))
+    return _LOOKS[color][0], _LOOKS[(color + turn) % len(_LOOKS)][1]
+
+
 def _absent(results: Results, method: str) -> str:
     targets = {run.target for run in results.runs if run.method == method and not run.done}
     return f" (not at {', '.join(f'{t:g}' for t in sorted(targets))})" if targets else ""
@@ -289,7 +294,7 @@ def _draw_balance(axes: "Axes", results: Results, tail: list[Row]) -> None:
             [100 * row.mean("test")],
             [place],
             xerr=_bars([row]),
-            color=_LOOKS[place % len(_LOOKS)][0],
+            color=_look(place)[0],
             marker="o",
             capsize=3,
         )

@@ -6,7 +6,8 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from sampling.bench import table, write_report
-from sampling.bench._report import rows
+from sampling.bench._methods import METHODS
+from sampling.bench._report import _look, rows
 from sampling.bench._store import Results
 from sampling.bench._train import Run
 
@@ -105,6 +106,12 @@ def test_plot_of_a_long_tail(tmp_path):
     assert write_report(results, tmp_path) == [tmp_path / "balance.png"]
     assert "long tail 1:100" in text(results)
     assert "balanced" in text(results)
+
+
+def test_no_two_methods_look_alike():
+    looks = [_look(place) for place in range(len(METHODS))]
+    assert len(set(looks)) == len(METHODS)
+    assert len({color for color, _ in looks[:8]}) == 8
 
 
 @pytest.mark.parametrize("runs", [[], [Run("infobatch", 0.3, 0, 0.3, reason="unreachable")]])
