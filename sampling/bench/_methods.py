@@ -160,7 +160,7 @@ METHODS = {
         NOISE,
     ),
     "kl-dro": _at_full_cost(
-        "plain shuffling, weights exp(loss), normalised over the run",
+        "plain shuffling, weights exp(loss), normalised in each batch",
         _balancers.kl_dro_weighted,
         LONG_TAIL,
         NOISE,
