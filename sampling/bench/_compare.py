@@ -13,7 +13,7 @@ _FEWEST = 3  # two differences are equal by chance too easily, and then their in
 
 @dataclass(frozen=True)
 class Difference:
-    """A method against full data, by the seeds that both have.
+    """A method against full data or another row, by the seeds that both have.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Difference:
     target : float
         The keep fraction asked for.
     reference : str
-        What it is compared with: `full`, or `uniform`, which is the same training.
+        What it is compared with: by default `full`, or `uniform`, which is the same training.
     runs : int
         Seeds that both have, at least 3.
     mean : float
@@ -56,8 +56,10 @@ class Difference:
         return "inferior" if self.high < -self.margin else "inconclusive"
 
 
-def differences(results: Results, margin: float) -> list[Difference]:
-    """Compare every method and target with full data.
+def differences(
+    results: Results, margin: float, reference: tuple[str, float] | None = None
+) -> list[Difference]:
+    """Compare every method and target with full data, or with another row.
 
     The interval is of the seeds' spread (initial weights, order, the method's own draws) on this
     test part, not of what another test part would say. It is each row's own, and not corrected for
@@ -69,6 +71,8 @@ def differences(results: Results, margin: float) -> list[Difference]:
         Finished or not.
     margin : float > 0
         In points.
+    reference : (str, float), optional
+        Method and target to compare with; by default `full`, else `uniform`, at the full cost.
 
     Returns
     -------
@@ -79,10 +83,11 @@ def differences(results: Results, margin: float) -> list[Difference]:
     for run in results.runs:
         if run.done:
             by_row.setdefault((run.method, run.target), {})[run.seed] = 100 * run.test
-    reference = next((name for name in REFERENCES if (name, 1.0) in by_row), None)
-    if reference is None:
+    rows = [reference] if reference is not None else [(name, 1.0) for name in REFERENCES]
+    chosen = next((row for row in rows if row in by_row), None)
+    if chosen is None:
         return []
-    base = by_row.pop((reference, 1.0))
+    base = by_row.pop(chosen)
     found = []
     for (method, target), tests in by_row.items():
         paired = [tests[seed] - base[seed] for seed in sorted(tests.keys() & base.keys())]
@@ -90,7 +95,7 @@ def differences(results: Results, margin: float) -> list[Difference]:
             mean, half = statistics.fmean(paired), _half_width(paired)
             found.append(
                 Difference(
-                    method, target, reference, len(paired), mean, mean - half, mean + half, margin
+                    method, target, chosen[0], len(paired), mean, mean - half, mean + half, margin
                 )
             )
     return found

@@ -38,6 +38,17 @@ def test_only_seeds_in_common_count_and_three_are_needed():
     assert [row.reference for row in differences(tail, 0.3)] == ["uniform"]
 
 
+def test_any_row_can_be_what_the_others_are_compared_with():
+    given = results({"full": [0.9, 0.91, 0.9], "rs2": [0.8] * 3, "random": [0.7, 0.7, 0.8]})
+    found = differences(given, 0.3, ("rs2", 0.5))
+    assert {row.method: round(row.mean, 6) for row in found} == {
+        "full": 10.333333,
+        "random": -6.666667,
+    }
+    assert {row.reference for row in found} == {"rs2"}
+    assert differences(given, 0.3, ("rs2", 0.7)) == []
+
+
 VERDICTS = {
     "superior": (0.1, 0.2),
     "non-inferior": (-0.2, 0.4),
