@@ -50,6 +50,13 @@ def test_the_speed_tables_are_the_generated_ones(name, monkeypatch):
     assert printed.strip() == made.table(results).strip()
 
 
+def test_the_tables_of_training_are_the_generated_ones(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    made = importlib.import_module("training")
+    printed = TEXT.split(made.BEGIN)[1].split(made.END)[0]
+    assert printed.strip() == made.tables().strip()
+
+
 def test_every_sampler_is_in_the_table():
     import sampling.samplers
 

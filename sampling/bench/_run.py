@@ -280,7 +280,9 @@ class Benchmark:
                 device=torch.device(self.settings.device),
                 after_epoch=lambda part: None,
             )
-        arguments = {name: _plain(value) for name, value in asdict(self.settings).items()}
+        given = asdict(self.settings)
+        del given["out"]  # where the file itself is
+        arguments = {name: _plain(value) for name, value in given.items()}
         device = torch.device(self.settings.device)
         self.results.calls.append(describe_call(arguments, device))
         return len(self.results.calls) - 1
