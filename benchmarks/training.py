@@ -2,6 +2,7 @@
 
     python benchmarks/training.py pruning                 runs what is missing of one comparison
     python benchmarks/training.py pruning --seeds 2 --first-seed 3     a part of it, beside others
+    python benchmarks/training.py pruning --seeds 2 --methods top-k,curriculum      more rows
     python benchmarks/training.py                         the tables of what is there, to README
 
 A comparison is a call of `sampling bench`, so its folder under `results/training` has the runs
@@ -36,8 +37,8 @@ COMPARISONS = {
     "candidates": ["--keep", "0.6", "--methods", _CANDIDATES, "--seeds", "2", "--first-seed", "5"],
     "pruning": ["--keep", "0.6", "--methods", _PRUNING, "--seeds", "5"],
     "long-tail": ["--imbalance", "100", "--seeds", "3"],
-    "noise-20": ["--label-noise", "0.2", "--seeds", "3"],
-    "noise-40": ["--label-noise", "0.4", "--seeds", "3"],
+    "noise-20": ["--label-noise", "0.2", "--seeds", "2"],
+    "noise-40": ["--label-noise", "0.4", "--seeds", "2"],
 }
 
 
