@@ -8,6 +8,7 @@ from ._store import Results
 
 REFERENCES = ("full", "uniform")
 LEVEL = 0.95
+_POINT = 1e-6  # points: below it an interval is rounding
 _FEWEST = 3  # two differences are equal by chance too easily, and then their interval is a point
 
 
@@ -47,8 +48,11 @@ class Difference:
         """What the interval says of the margin.
 
         "superior": all of it is above 0; "non-inferior": all of it is above minus the margin;
-        "inferior": all of it is below; "inconclusive": minus the margin is inside.
+        "inferior": all of it is below; "inconclusive": minus the margin is inside, or the
+        differences are all equal, as on a small test part, and say nothing of their spread.
         """
+        if self.high - self.low < _POINT:
+            return "inconclusive"
         if self.low > 0:
             return "superior"
         if self.low > -self.margin:

@@ -38,6 +38,11 @@ def test_only_seeds_in_common_count_and_three_are_needed():
     assert [row.reference for row in differences(tail, 0.3)] == ["uniform"]
 
 
+def test_equal_differences_have_no_verdict():
+    (found,) = differences(results({"full": [0.9, 0.91, 0.93], "rs2": [0.8, 0.81, 0.83]}), 0.3)
+    assert (found.mean, found.verdict) == (pytest.approx(-10), "inconclusive")
+
+
 def test_any_row_can_be_what_the_others_are_compared_with():
     given = results({"full": [0.9, 0.91, 0.9], "rs2": [0.8] * 3, "random": [0.7, 0.7, 0.8]})
     found = differences(given, 0.3, ("rs2", 0.5))
