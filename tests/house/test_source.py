@@ -19,7 +19,6 @@ TEXTS = [
     *FILES,
     *BENCHMARKS,
 ]
-MAX_LINES = 400
 
 PRINTS = "cli/"  # a command line answers on standard output
 WATCHES_GENERATORS = {  # file -> why it may touch the global generators
@@ -45,11 +44,6 @@ def nodes(path, *kinds):
 def calls(path):
     """(line, function as written, call) of each call."""
     return [(node.lineno, ast.unparse(node.func), node) for node in nodes(path, ast.Call)]
-
-
-@pytest.mark.parametrize("path", [*FILES, *BENCHMARKS], ids=name_of)
-def test_files_are_short(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
 
 @every_file
