@@ -2,15 +2,16 @@
 
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
 import re
 import textwrap
 import typing
 
-import pytest
-
 from sampling.samplers import EpochSampler
+
+from . import for_each
 
 PACKAGES = [
     "io",
@@ -67,9 +68,9 @@ METHODS = list(methods())
 
 
 def each(cases):
-    return pytest.mark.parametrize(
-        "thing", [case[2] for case in cases], ids=[f"{p}.{n}".lstrip(".") for p, n, _ in cases]
-    )
+    """Decorate a check of one public thing."""
+    holds = for_each(cases, lambda case: f"{case[0]}.{case[1]}".lstrip("."))
+    return lambda check: holds(functools.wraps(check)(lambda case: check(case[2])))
 
 
 def sections_of(thing):
@@ -206,7 +207,7 @@ def test_examples_do_not_hide_behind_skip():
     assert skipped == []
 
 
-@pytest.mark.parametrize("package", ["", *PACKAGES])
+@for_each(["", *PACKAGES], repr)
 def test_all_is_sorted_and_true(package):
     module = importlib.import_module(f"sampling.{package}".rstrip("."))
     assert module.__all__ == sorted(module.__all__)

@@ -5,9 +5,9 @@ import functools
 import sys
 from pathlib import Path
 
-import pytest
-
 import sampling
+
+from . import for_each, nodes_of
 
 ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -56,6 +56,8 @@ ONLY_IN = {  # library -> the parts of the package that may import it
 }
 
 
+every_file = for_each(FILES, lambda path: str(path.relative_to(ROOT)))
+
 LATE = {  # (file, what) -> why a method of a record may load it when it is called
     ("types.py", "io"): "`Selection.save` and `load`",
     ("types.py", "selection"): "`Selection.rethreshold`",
@@ -87,7 +89,7 @@ def imported(path):
 
 def _imports(path):
     package = ["sampling", *path.relative_to(ROOT).parts[:-1]]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names = [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -115,7 +117,7 @@ def _is_part(name):
     return (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file
 def test_imports_go_one_way(path):
     part = part_of(path)
     assert part in BELOW, f"{part} is a new part: say in BELOW what it may import"
@@ -127,7 +129,7 @@ def test_imports_go_one_way(path):
     assert not bad, bad
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file
 def test_heavy_libraries_stay_where_they_belong(path):
     part = part_of(path)
     bad = [
@@ -154,7 +156,7 @@ def test_private_names_of_another_part_are_left_alone():
     """
     bad = []
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if not isinstance(node, ast.ImportFrom) or not node.module:
                 continue
             parts = node.module.split(".")
@@ -174,7 +176,7 @@ def test_torch_distributed_is_asked_in_one_place():
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in FILES
         if part_of(path) not in {"distributed", "testing"}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).startswith(("dist.", "torch.distributed."))
     ]

@@ -1,6 +1,7 @@
 """Kernel files say their contract in a header whose table names an oracle for each kernel."""
 
 import ast
+import functools
 import inspect
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import oracle_geometry
 import oracle_importance
 import oracle_isotonic
 import oracles
-import pytest
 
 import sampling.kernels
+
+from . import for_each, nodes_of, tree_of
 
 FOLDER = Path(sampling.kernels.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("_*.py") if path.name != "__init__.py")
@@ -35,13 +37,10 @@ WITHOUT_A_ROW = {
 }
 CONTRACT = ("Callers:", "Contract, the same for every kernel in this file", "Threads")
 
-by_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+by_file = for_each(FILES, lambda path: path.stem)
 
 
-def tree_of(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
+@functools.cache
 def kernels_of(path):
     """The functions with a decorator of `_numba`, by name."""
     return {
@@ -133,7 +132,7 @@ def test_the_callers_in_the_header_are_true(path):
 def _imports_kernels_of(user, stem):
     """Whether a file imports a kernel module or functions of it (constants do not count)."""
     kernels = set(kernels_of(FOLDER / f"{stem}.py"))
-    for node in ast.walk(tree_of(user)):
+    for node in nodes_of(user):
         if not isinstance(node, ast.ImportFrom):
             continue
         names = {alias.name for alias in node.names}
@@ -181,7 +180,7 @@ def test_compile_settings_live_in_one_file():
     for path in FOLDER.parent.rglob("*.py"):
         if path.name == "_numba.py":
             continue
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Attribute | ast.Name):
                 assert ast.unparse(node) not in {"numba.njit", "njit", "prange"}, path
 

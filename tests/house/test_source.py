@@ -1,12 +1,13 @@
 """Rules that hold for every file of the package."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
-import pytest
-
 import sampling
+
+from . import for_each, nodes_of, tree_of
 
 PACKAGE = Path(sampling.__file__).parent
 ROOT = PACKAGE.parent
@@ -33,14 +34,15 @@ def name_of(path):
     return str(path.relative_to(PACKAGE if PACKAGE in path.parents else ROOT))
 
 
-every_file = pytest.mark.parametrize("path", FILES, ids=name_of)
+every_file = for_each(FILES, name_of)
+every_text = for_each(TEXTS, name_of)
 
 
 def nodes(path, *kinds):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    return [node for node in nodes_of(path) if isinstance(node, kinds)]
 
 
+@functools.cache
 def calls(path):
     """(line, function as written, call) of each call."""
     return [(node.lineno, ast.unparse(node.func), node) for node in nodes(path, ast.Call)]
@@ -48,7 +50,7 @@ def calls(path):
 
 @every_file
 def test_files_begin_by_saying_what_they_are(path):
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    docstring = ast.get_docstring(tree_of(path))
     assert docstring
     assert docstring.splitlines()[0].endswith((".", ":"))
 
@@ -122,7 +124,7 @@ def test_exceptions_are_few():
     assert raised - ours - protocols - {"TypeError", "ValueError"} == set()
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+@every_text
 def test_texts_speak_of_the_project_alone(path):
     """No path of a machine on which it was written, and no place that it was installed from."""
     text = path.read_text(encoding="utf-8")
@@ -135,6 +137,6 @@ def test_texts_speak_of_the_project_alone(path):
     assert not re.search(r"\b\d{1,3}(\.\d{1,3}){3}\b", text)  # an address
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+@every_text
 def test_no_work_is_left_behind_in_comments(path):
     assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text(encoding="utf-8"))
