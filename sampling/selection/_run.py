@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from .. import _check
 from ..io import (
     Table,
+    columns_text,
     digests,
     export_rows,
     load_selection,
@@ -26,6 +27,7 @@ from ..io import (
     written_whole,
 )
 from ..types import BAD, Indices, Selection
+from ._directions import notes_of
 from ._from_table import select_from
 from ._plan import Plan
 from ._registry import takes
@@ -77,6 +79,9 @@ class Run:
             self.manifest["inputs"] = [each for table in tables for each in digests(table)]
             self.table = self.plan.open(self.work / "scratch")
             self.plan.check(self.table.names)
+            if len(self.table.embedding_columns) > 1:
+                entry["embedding_columns"] = columns_text(self.table.embedding_columns)
+                self.say(f"embeddings: {entry['embedding_columns']}")
             entry["after"] = self.table.size
         self.shared: dict[str, Shared] = {}
         self.reached: dict[str, Indices] = {}
@@ -201,6 +206,8 @@ class Run:
             beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
         again = "read again, " if entry.get("reused") else ""
+        for line in notes_of(entry.get("info", {})):
+            self.say(f"{entry['name']}: {line}")
         self.say(
             f"{entry['name']}: {before}{entry['after']:,} rows ({again}{entry['seconds']:.1f} s, "
             f"{entry['peak_memory'] / 2**30:.2f} GiB)"
