@@ -1,6 +1,6 @@
 """Ranks of a training run: who am I, and what do we hold together."""
 
-from ._counts import sum_counts
+from ._counts import Counts, fitting, sum_counts
 from ._meet import meet
 from ._ranks import (
     all_reduce_max,
@@ -14,8 +14,10 @@ from ._ranks import (
 )
 
 __all__ = [
+    "Counts",
     "all_reduce_max",
     "all_reduce_sum",
+    "fitting",
     "gather_batch",
     "gather_rows",
     "meet",
