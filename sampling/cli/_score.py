@@ -60,7 +60,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import io, scores
 
-        asked, classes = words(kinds), ()
+        asked, classes = words(kinds), tuple[str, ...]()
         source = [table, *(beside or [])]
         apart = labels is not None and labels.endswith(".npy")
         if labels is not None and apart:

@@ -1,6 +1,6 @@
 """Ranks of a training run: who am I, and what do we hold together."""
 
-from ._counts import Counts, fitting, sum_counts
+from ._counts import fitting, sum_counts
 from ._meet import meet
 from ._ranks import (
     all_reduce_max,
@@ -14,7 +14,6 @@ from ._ranks import (
 )
 
 __all__ = [
-    "Counts",
     "all_reduce_max",
     "all_reduce_sum",
     "fitting",

@@ -1,15 +1,11 @@
 """Counts that ranks keep apart and add up now and then."""
 
-from typing import Any, TypeAlias
-
 import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
 
+from ..types import Counts
 from ._ranks import _device, world_size
-
-Counts: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 _BLOCK = 2**22  # samples whose counts travel in one exchange: 32 MiB
 

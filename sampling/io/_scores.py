@@ -88,13 +88,13 @@ def load_scores(
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{path} must exist, got no such file") from error
         raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
-    for name, direction in stated.items():
+    for name, word in stated.items():
         if name not in table.column_names:
             raise ValueError(
                 f"higher_is must name columns of {table.column_names}, got {name!r}"
                 f"{_check.closest(name, table.column_names)}"
             )
-        _check.choice(f"higher_is of {name}", direction, get_args(Direction))
+        _check.choice(f"higher_is of {name}", word, get_args(Direction))
     found = {
         field.name: Score(table[field.name].to_numpy(), direction, field.name)
         for field in table.schema

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from ..distributed import Counts, fitting, sum_counts, world_size
+from ..distributed import fitting, sum_counts, world_size
 from ..errors import StateError
 from ..kernels import _scores
-from ..types import Indices
+from ..types import Counts, Indices
 from ._buffer import DeviceBuffer
 from ._table import host_rows, on_device
 
