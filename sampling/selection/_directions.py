@@ -73,7 +73,7 @@ def notes_of(info: Mapping[str, Any]) -> list[str]:
                 f"or {column}:{other}"
             )
             continue
-        line = f"{name}: a high {column} means {higher!r} ({by})"
+        line = f"{name}: a high {column} means {higher!r} ({'by its file' if by == 'file' else by})"
         if facts.get("unused"):
             line += ", which the method does not use: it takes the values as they are"
         lines.append(line)

@@ -18,6 +18,7 @@ from .. import _check
 from ..io import (
     Table,
     columns_text,
+    digest,
     digests,
     export_rows,
     load_selection,
@@ -109,8 +110,8 @@ class Run:
             self._reach(stage, now)
             key = self._key(self.plan.stages[:number])
             path = self.work / f"{number}-{stage.name}.parquet"
-            known = self.known.get(key)
-            if known is not None and path.is_file():
+            known = self._reusable(key, path)
+            if known is not None:
                 now = load_selection(path)
                 self._done({**known, "reused": True})
                 continue
@@ -126,6 +127,7 @@ class Run:
                     "after": len(now),
                     "rules": now.summary()["rules"],
                     "info": now.info,
+                    "file": digest(path),
                 }
         return now
 
@@ -179,13 +181,26 @@ class Run:
         key = digest_of([name, given, self.plan.seed, self.plan.max_memory, _sum(alive),
                          self.manifest["inputs"]])  # fmt: skip
         path = self.work / f"{name}.parquet"
-        known = self.known.get(key)
-        if known is not None and path.is_file():
+        known = self._reusable(key, path)
+        if known is not None:
             self._done({**known, "reused": True})
             return load(path), alive
         with self.measured(name, alive.size, key) as entry:
             entry["after"] = alive.size
-            return make(alive, path, entry), alive
+            found = make(alive, path, entry)
+            entry["file"] = digest(path)
+        return found, alive
+
+    def _reusable(self, key: str, path: Path) -> dict[str, Any] | None:
+        """Return the manifest's entry of a result whose file is still the one that it wrote.
+
+        A file's name says which stage it is of, and not of which plan: after a change and back the
+        file is that of the change, and after an interruption it may be newer than the manifest.
+        """
+        known = self.known.get(key)
+        if known is None or not path.is_file() or known.get("file") != digest(path):
+            return None
+        return known
 
     # ------------------------------------------------------------------ the manifest
 
@@ -194,8 +209,14 @@ class Run:
         return _Measured(self, {"name": name, "before": before, "key": key})
 
     def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
-        """Return what a stage's result hangs on: the table, the plan up to it."""
+        """Return what a stage's result hangs on: the table, the plan up to it.
+
+        Clusters and neighbours count from the first stage that uses them.
+        """
         shared = replace(self.plan, stages=stages).description()
+        for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
+            if not any(self._uses(stage, name) for stage in stages):
+                shared[table] = None
         return digest_of([shared, self.manifest["inputs"]])
 
     def _done(self, entry: dict[str, Any]) -> None:
