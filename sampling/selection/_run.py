@@ -197,7 +197,7 @@ class Run:
         A file's name says which stage it is of, and not of which plan: after a change and back the
         file is that of the change, and after an interruption it may be newer than the manifest.
         """
-        known = self.known.get(key)
+        known: dict[str, Any] | None = self.known.get(key)
         if known is None or not path.is_file() or known.get("file") != digest(path):
             return None
         return known
