@@ -7,7 +7,7 @@ half-open, as in the messages: `rank must be in [0, 8), got 8`.
 import difflib
 import math
 import operator
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -120,6 +120,76 @@ def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if total < _SMALL:  # 1 / total would overflow; a power of two changes no ratio
         array = np.ldexp(array, 1 - int(np.frexp(total)[1]))
     return array
+
+
+def named(name: str, given: object) -> Mapping[Any, Any] | None:
+    """Return what is given by name as a mapping, also a pandas Series; None for what is not."""
+    if isinstance(given, Mapping):
+        return given
+    if hasattr(given, "to_dict") and hasattr(given, "index"):  # its index are the names
+        if not given.index.is_unique:
+            raise ValueError(f"{name} must name each one once, got {given.index.tolist()[:10]}")
+        return cast("Mapping[Any, Any]", given.to_dict())
+    return None
+
+
+def by_name(
+    name: str,
+    given: object,
+    names: NDArray[Any],
+    what: str,
+    *,
+    interval: str = "[0, inf)",
+    default: float | None = None,
+) -> NDArray[np.float64]:
+    """Return a number for each domain, class or group, in the order of `names`: float64 (K,).
+
+    given    : a mapping from names, or a pandas Series. Entry c of an array is that of number c: it
+               is refused where names are no numbers, since nothing says what its order is
+    what     : how messages call those that are named, such as "domains"
+    interval : of each number
+    default  : for those that are not named; None where all must be
+
+    A name that does not occur must have the number 0. TOML and JSON have words for keys: "3" is the
+    name 3 where no name is that word.
+    """
+    ids = names.tolist()
+    mapping = named(name, given)
+    if mapping is None:
+        if not all(isinstance(each, int) for each in ids):
+            example = ", ".join(f"{each!r}: ..." for each in ids[:3])
+            raise ValueError(
+                f"{name} must be a mapping where {what} have names, {{{example}}}, got "
+                f"{type(given).__name__}"
+            )
+        rule = "finite and >= 0" if float(interval[1:].split(",")[0]) >= 0 else "finite"
+        array = floats(name, given, rule)  # type: ignore[arg-type]  # checked there
+        if ids == list(range(len(ids))):
+            same_length(name, array, f"the {what}", len(ids))
+        mapping = dict(enumerate(array.tolist()))
+    words = [each.decode() if isinstance(each, bytes) else str(each) for each in ids]
+    places: dict[Any, int] = {word: at for at, word in enumerate(words)}
+    places |= {each: at for at, each in enumerate(ids)}
+    found = np.full(len(ids), np.nan)
+    for key, value in mapping.items():
+        entry = number(f"{name}[{key!r}]", value, interval if key in places else "(-inf, inf)")
+        if key in places and np.isnan(found[places[key]]):
+            found[places[key]] = entry
+        elif key in places:
+            raise ValueError(f"{name} must name each of the {what} once, got {key!r} again")
+        elif entry:
+            known = ids if len(ids) <= 10 else [*ids[:10], "..."]
+            raise ValueError(
+                f"{name} must name {what} of {known}, got {key!r}{closest(str(key), words)}"
+            )
+    missing = np.flatnonzero(np.isnan(found))
+    if missing.size and default is None:
+        more = f" and {missing.size - 5} more" if missing.size > 5 else ""
+        raise ValueError(
+            f"{name} must name all {what}, missing {[ids[at] for at in missing[:5]]}{more}"
+        )
+    found[missing] = default if default is not None else np.nan
+    return found
 
 
 def same_length(name: str, array: Sized, other: str, length: int) -> None:

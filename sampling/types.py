@@ -17,6 +17,7 @@ __all__ = ["Explanation", "Score", "Selection"]
 Indices: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = NDArray[np.float32]
+Counts: TypeAlias = NDArray[np.unsignedinteger[Any]]  # the narrowest that holds them
 Packed: TypeAlias = NDArray[Any]  # indices as int32 where N < 2**31, else int64
 Progress: TypeAlias = Callable[[int, int, str], object]  # (step, total, unit)
 

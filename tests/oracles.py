@@ -354,9 +354,9 @@ def update_by_loop(scores, indices, losses, ema):
 
 
 def counts_by_counter(counts, indices):
-    """Counts that were 0 to 255, and how often each index came since; at most 255."""
+    """Counts, and how often each index came since: a list of ints, which no type bounds."""
     came = Counter(indices.tolist())
-    return np.array([min(255, c + came[i]) for i, c in enumerate(counts.tolist())], np.uint8)
+    return [c + came[i] for i, c in enumerate(counts.tolist())]
 
 
 def uniform_in_integers(key, n):

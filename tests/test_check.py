@@ -425,6 +425,39 @@ def test_unique_rows_refuses_floats():
         _check.unique_rows("indices", [0.0, 1.0])
 
 
+# ---------------------------------------------------------------------- by_name, named
+
+
+def test_by_name_puts_numbers_in_the_order_of_the_names():
+    names = np.array(["b", "a"])
+    assert _check.by_name("w", {"a": 1, "b": 2.5}, names, "groups").tolist() == [2.5, 1.0]
+    assert _check.by_name("w", {"a": 1}, names, "groups", default=7).tolist() == [7.0, 1.0]
+    assert _check.by_name("w", {"a": 1, "b": 2, "z": 0}, names, "groups").tolist() == [2.0, 1.0]
+    numbers = np.array([3, 5])
+    assert _check.by_name("w", {"5": 1, 3: 2}, numbers, "groups").tolist() == [2.0, 1.0]
+    assert _check.by_name("w", [0, 0, 0, 1, 0, 2], numbers, "groups").tolist() == [1.0, 2.0]
+    assert _check.by_name("w", {"a": 1}, np.array([b"a"]), "groups").tolist() == [1.0]
+    assert _check.named("w", {"a": 1}) == {"a": 1}
+    assert _check.named("w", [1]) is None
+
+
+def test_by_name_names_what_is_missing_unknown_or_twice():
+    names = np.arange(20)
+    with pytest.raises(
+        ValueError, match=message("w must name all groups, missing [1, 2, 3, 4, 5] and 14 more")
+    ):
+        _check.by_name("w", {0: 1}, names, "groups")
+    with pytest.raises(ValueError, match="got 'wkii': did you mean 'wiki'"):
+        _check.by_name("w", {"wkii": 1}, np.array(["wiki"]), "groups")
+    with pytest.raises(ValueError, match="w must name each of the groups once, got '3' again"):
+        _check.by_name("w", {3: 1, "3": 1}, np.array([3]), "groups")
+    with pytest.raises(ValueError, match=r"w\['a'\] must be in \[1, inf\), got 0"):
+        _check.by_name("w", {"a": 0}, np.array(["a"]), "groups", interval="[1, inf)")
+    series = pytest.importorskip("pandas").Series([1.0, 2.0], index=["a", "a"])
+    with pytest.raises(ValueError, match="w must name each one once, got"):
+        _check.by_name("w", series, np.array(["a"]), "groups")
+
+
 # ---------------------------------------------------------------------- nothing is changed
 
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from sampling import Indexed
+from sampling import Indexed, samplers
 from sampling.samplers import ClassBalancedSampler, InfoBatchSampler, ShuffleSampler
 from sampling.selection import Plan
 
@@ -39,6 +40,29 @@ def test_the_first_block_begins_before_line_20_and_all_run(tmp_path, monkeypatch
     assert lines.index("```python") < 20
     for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL):
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_loop_serves_every_sampler_but_those_that_ask_for_more(task):
+    """Those of the table that learn, in the loop of the first block, without another argument."""
+    dataset, model, optimizer = task
+    train, more = Indexed(dataset), set()
+    names = re.findall(r"^\| `(\w+Sampler)` \|", TEXT, flags=re.MULTILINE)
+    classes = [getattr(samplers, name) for name in names]
+    for kind in [each for each in classes if "num_epochs" in signature(each).parameters]:
+        if "data_source" not in signature(kind).parameters:
+            continue
+        sampler = kind(train, num_epochs=3)
+        sampler.set_epoch(0)
+        indices, (x, y) = next(iter(DataLoader(train, 16, sampler=sampler)))
+        try:
+            sampler.reduce(losses_of(model, x, y), indices).backward()
+            sampler.set_epoch(1)
+        except ValueError as error:
+            assert "logits and labels must be given" in str(error)
+            more.add(kind.__name__)
+        if hasattr(sampler, "rescore"):
+            more.add(kind.__name__)
+    assert more == set(re.findall(r"`(\w+Sampler)`", TEXT.split("ask the loop for more:")[1][:300]))
 
 
 @pytest.mark.parametrize("name", ["harness", "selection_table"])

@@ -58,11 +58,15 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
             groups=None if labels is None else opened.column(labels),
         )
         clustering.save_clustering(found, out)
+        made_of = io.columns_text(opened.embedding_columns)
         least, most = int(found.sizes.min()), int(found.sizes.max())
         if as_json:
             answer({"rows": len(found.labels), "clusters": len(found.centers), "smallest": least,
-                    "largest": most, "objective": found.objective, "out": str(out)})  # fmt: skip
+                    "largest": most, "objective": found.objective, "out": str(out),
+                    "embedding_columns": made_of})  # fmt: skip
             return
         print(f"{len(found.labels):,} rows in {len(found.centers):,} clusters of {least:,} to "
               f"{most:,}, objective {found.objective:.6g}")  # fmt: skip
+        if len(opened.embedding_columns) > 1:
+            print("embeddings:", made_of)
         print("written:", out)

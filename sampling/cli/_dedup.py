@@ -39,7 +39,10 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
     quality: Annotated[
-        str | None, typer.Option(help="Column: of copies the best is kept, higher is better.")
+        str | None,
+        typer.Option(
+            help="Column: of copies the best is kept, higher is better; COLUMN:drop, lower."
+        ),
     ] = None,
     within: Annotated[
         str | None,

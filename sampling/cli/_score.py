@@ -30,7 +30,11 @@ def score(  # noqa: PLR0913  # one parameter for each option
         str | None, typer.Option(help="Column of class numbers, or a .npy file of them.")
     ] = None,
     values: Annotated[
-        str | None, typer.Option(help="Column or tensor with the logits, if there are several.")
+        str | None,
+        typer.Option(
+            help="Column or tensor with the logits, if there are several; a pattern such as "
+            "'logit_*' takes one column for each class, logit_2 before logit_10."
+        ),
     ] = None,
     beside: Beside = None,
     missing: Annotated[
@@ -47,6 +51,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
 
     sampling score el2n,margin logits.npy --labels labels.npy --out scores.parquet
 
+    sampling score el2n table.parquet --values 'logit_*' --labels label
+
     sampling score aum,forgetting run.safetensors --of dynamics
 
     sampling select ccs scores.parquet --budget 0.1 --with scores=margin
@@ -54,7 +60,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import io, scores
 
-        asked = words(kinds)
+        asked, classes = words(kinds), tuple[str, ...]()
         source = [table, *(beside or [])]
         apart = labels is not None and labels.endswith(".npy")
         if labels is not None and apart:
@@ -69,6 +75,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
                 )
             else:
                 opened = io.open_table(table, embeddings=values, beside=beside or ())
+                classes = io.class_columns(opened, labelled=labels is not None)
                 given = None
                 if labels is not None:
                     given = io.read_vector(labels) if apart else opened.column(labels)
@@ -80,11 +87,15 @@ def score(  # noqa: PLR0913  # one parameter for each option
                     progress=progress,
                 )
             inputs = [io.digests(each, progress=progress) for each in source]
-        io.save_scores(found, out, info={"inputs": inputs, "of": of})
+        info = {"inputs": inputs, "of": of, "classes": list(classes)}
+        io.save_scores(found, out, info=info)
         facts = [_facts(name, each) for name, each in found.items()]
         if as_json:
-            answer({"rows": len(next(iter(found.values()))), "scores": facts, "out": str(out)})
+            answer({"rows": len(next(iter(found.values()))), "scores": facts, "out": str(out),
+                    "classes": list(classes)})  # fmt: skip
             return
+        if classes:
+            print(f"classes 0 to {len(classes) - 1}: {io.columns_text(classes)}")
         for each in facts:
             print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
         print("written:", out)

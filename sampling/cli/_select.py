@@ -44,7 +44,12 @@ def select(  # noqa: PLR0913  # one parameter for each option
     out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
     columns: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="NAME=COLUMN", help="A column for an argument; repeat."),
+        typer.Option(
+            "--with",
+            metavar="NAME=COLUMN",
+            help="A column for an argument; repeat. A score may say what a high value means: "
+            "NAME=COLUMN:DIRECTION, one of harder, easier, keep, drop.",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -63,10 +68,14 @@ def select(  # noqa: PLR0913  # one parameter for each option
     """Choose rows of a table, and write them to a Parquet file.
 
     Columns of `sampling score` bring their direction along, for methods that ask for hard rows.
+    Other programs drop it when they write the table again: then state it. The report says what was
+    taken, and what was assumed.
 
     sampling select top corpus.parquet --budget 0.1 --with scores=quality --with ids=url
 
     sampling select ccs rows.npy --budget 0.3 --beside scores.parquet --with scores=el2n
+
+    sampling select ccs table.parquet --budget 0.3 --with scores=margin:easier
 
     sampling select semdedup rows.npy --set threshold=0.95 --beside corpus.parquet --with
     quality=score
@@ -104,7 +113,15 @@ def report(found: Any, out: Path, as_json: bool) -> None:  # noqa: ANN401  # Sel
     print(f"{found.method} kept {len(found):,} of {found.size:,} rows in {seconds:.1f} s")
     for rule, count in found.summary()["rules"].items():
         print(f"{count:>12,}  {rule}")
+    for line in _notes(found.info):
+        print(line)
     print("written:", out)
+
+
+def _notes(info: dict[str, Any]) -> list[str]:
+    from ..selection import notes_of
+
+    return notes_of(info)
 
 
 def methods(as_json: AsJson = False, debug: Debug = False) -> None:

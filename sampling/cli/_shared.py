@@ -36,7 +36,11 @@ Clusters: TypeAlias = Annotated[
     Path | None, typer.Option(help="Clusters of these rows: a file of `sampling cluster`.")
 ]
 Embeddings: TypeAlias = Annotated[
-    str | None, typer.Option(help="Column or tensor with the embeddings.")
+    str | None,
+    typer.Option(
+        help="Column or tensor with the embeddings; a pattern such as 'x*' takes the columns of "
+        "numbers that match, x2 before x10."
+    ),
 ]
 Scratch: TypeAlias = Annotated[
     Path | None,

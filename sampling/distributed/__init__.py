@@ -1,6 +1,6 @@
 """Ranks of a training run: who am I, and what do we hold together."""
 
-from ._counts import sum_counts
+from ._counts import fitting, sum_counts
 from ._meet import meet
 from ._ranks import (
     all_reduce_max,
@@ -16,6 +16,7 @@ from ._ranks import (
 __all__ = [
     "all_reduce_max",
     "all_reduce_sum",
+    "fitting",
     "gather_batch",
     "gather_rows",
     "meet",

@@ -9,16 +9,20 @@ from ._export import export_rows
 from ._inputs import changes, with_inputs
 from ._parquet_rows import read_column, read_rows
 from ._regroup import regrouped
-from ._scores import load_scores, read_vector, save_scores, score_of
+from ._scores import directed, direction_of, load_scores, read_vector, save_scores, score_of
 from ._selection import load_selection, save_selection
-from ._table import Table, open_table, shape_of
+from ._table import Table, class_columns, columns_text, open_table, shape_of
 
 __all__ = [
     "Table",
     "changes",
+    "class_columns",
+    "columns_text",
     "differences",
     "digest",
     "digests",
+    "directed",
+    "direction_of",
     "export_rows",
     "load_scores",
     "load_selection",

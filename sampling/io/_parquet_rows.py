@@ -59,7 +59,10 @@ def read_rows(
     [20, 0]
     """
     shards = Shards.of(source)
-    wanted = np.asarray(rows, np.int64)
+    wanted = np.asarray(rows)
+    if wanted.size and wanted.dtype.kind not in "iu":
+        raise TypeError(f"rows must hold ints, got dtype {wanted.dtype}")
+    wanted = wanted.astype(np.int64)
     if wanted.size and (wanted.min() < 0 or wanted.max() >= shards.size):
         raise ValueError(f"rows must be in [0, {shards.size}), got {wanted.min()}, {wanted.max()}")
     names = shards.columns(columns)

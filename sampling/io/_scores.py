@@ -1,7 +1,7 @@
 """Scores on disk: a Parquet column for each, whose metadata says what a high one means."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +14,7 @@ from .._files import written_whole
 from ..types import Direction, Score
 from ._table import Table
 
-__all__ = ["load_scores", "read_vector", "save_scores", "score_of"]
+__all__ = ["directed", "direction_of", "load_scores", "read_vector", "save_scores", "score_of"]
 
 _HIGHER_IS, _KEY = b"higher_is", b"sampling"
 
@@ -59,12 +59,17 @@ def save_scores(
         pq.write_table(table, beside, compression="zstd")
 
 
-def load_scores(path: str | Path) -> dict[str, Score]:
+def load_scores(
+    path: str | Path, *, higher_is: Mapping[str, Direction] | None = None
+) -> dict[str, Score]:
     """Read a file of `save_scores`.
 
     Parameters
     ----------
     path : str or pathlib.Path
+    higher_is : mapping of str to {"harder", "easier", "keep", "drop"}, optional
+        Direction of a column, in place of what the file says of it: other programs drop the
+        metadata when they write the table again.
 
     Returns
     -------
@@ -73,39 +78,134 @@ def load_scores(path: str | Path) -> dict[str, Score]:
     Raises
     ------
     ValueError
-        If the file is cut short, or has no column with a direction.
+        If the file is cut short, or has no column with a direction; if `higher_is` names a column
+        that is not there.
     """
+    stated = dict(higher_is or {})
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{path} must exist, got no such file") from error
         raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
+    for name, word in stated.items():
+        if name not in table.column_names:
+            raise ValueError(
+                f"higher_is must name columns of {table.column_names}, got {name!r}"
+                f"{_check.closest(name, table.column_names)}"
+            )
+        _check.choice(f"higher_is of {name}", word, get_args(Direction))
     found = {
         field.name: Score(table[field.name].to_numpy(), direction, field.name)
         for field in table.schema
-        if (direction := _direction(field)) is not None
+        if (direction := stated.get(field.name) or _direction(field)) is not None
     }
     if not found:
-        raise ValueError(f"{path} must have a column with a direction, got {table.column_names}")
+        raise ValueError(
+            f"{path} must have a column with a direction, got {table.column_names}: state it, "
+            f"higher_is={{{table.column_names[0]!r}: 'harder'}}"
+        )
     return found
 
 
-def score_of(table: Table, column: str) -> Any:  # noqa: ANN401  # Score, or array (N,)
-    """Return a column of a table, as a `Score` if its file says what a high one means.
+def directed(text: str, names: Sequence[str]) -> tuple[str, Direction | None]:
+    """Read COLUMN or COLUMN:DIRECTION, such as "margin:easier".
+
+    Parameters
+    ----------
+    text : str
+    names : sequence of str
+        Columns that there are. What is a column as a whole has no direction.
+
+    Returns
+    -------
+    tuple of str, and {"harder", "easier", "keep", "drop"} or None
+        The column, which need not be there, and its direction.
+
+    Raises
+    ------
+    ValueError
+        If what follows a column and a colon is no direction.
+
+    Examples
+    --------
+    >>> directed("margin:easier", ["margin", "a:b"]), directed("a:b", ["margin", "a:b"])
+    (('margin', 'easier'), ('a:b', None))
+    """
+    column, colon, word = text.rpartition(":")
+    if text in names or not colon:
+        return text, None
+    allowed: tuple[Direction, ...] = get_args(Direction)
+    for direction in allowed:
+        if word.strip().lower() == direction:
+            return column, direction
+    if column not in names:
+        return text, None
+    raise ValueError(
+        f"the direction of {column} must be one of {', '.join(map(repr, allowed))}, got {word!r}"
+        f"{_check.closest(word, allowed)}"
+    )
+
+
+def score_of(table: Table, column: str, higher_is: Direction | None = None) -> Any:  # noqa: ANN401
+    """Return a column of a table, as a `Score` if its files say what a high one means.
 
     Parameters
     ----------
     table : Table
     column : str
+    higher_is : {"harder", "easier", "keep", "drop"}, optional
+        What a high value means, in place of what the files say.
 
     Returns
     -------
     Score or array of shape (N,)
+
+    Raises
+    ------
+    ValueError
+        If the files of the column do not say the same.
     """
+    direction, _ = direction_of(table, column, higher_is)
     values = table.column(column)
-    direction = _direction(pq.read_schema(table.files_of(column)[0]).field(column))
     return values if direction is None else Score(values, direction, column)
+
+
+def direction_of(
+    table: Table, column: str, stated: Direction | None = None
+) -> tuple[Direction | None, str]:
+    """Return what a high value of a column means, and who says so.
+
+    Parameters
+    ----------
+    table : Table
+    column : str
+    stated : {"harder", "easier", "keep", "drop"}, optional
+        By the caller: goes before what the files say.
+
+    Returns
+    -------
+    tuple of {"harder", "easier", "keep", "drop"} or None, and str
+        The direction, and "stated", "file", "assumed" (None: nothing is known) or, where a file
+        says otherwise, "stated, and its file says 'easier'".
+
+    Raises
+    ------
+    ValueError
+        If one file says something else than another, or nothing, and nothing is stated.
+    """
+    files = table.files_of(column)
+    said = [_direction(pq.read_schema(file).field(column)) for file in files]
+    if stated is not None:
+        other = [each for each in said if each not in {None, stated}]
+        return stated, f"stated, and its file says {other[0]!r}" if other else "stated"
+    for file, each in zip(files, said, strict=True):
+        if each != said[0]:
+            raise ValueError(
+                f"higher_is of {column} must be the same in all files, {said[0]!r} as in "
+                f"{files[0].name}, got {each!r} in {file}: state it, as in '{column}:harder'"
+            )
+    return said[0], "assumed" if said[0] is None else "file"
 
 
 def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)

@@ -7,6 +7,7 @@ for it is given, copied once into a file there.
 
 import fnmatch
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,11 +22,13 @@ from .. import _check
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk
 
-__all__ = ["Table", "open_table", "shape_of"]
+__all__ = ["Table", "class_columns", "columns_text", "in_order", "open_table", "shape_of"]
 
 _PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "|i1",
           "U8": "|u1"}  # fmt: skip
 _SUFFIXES = (".npy", ".parquet", ".safetensors")
+_NUMBER = re.compile("[0-9]+")
+_SHOWN = 16  # names in a report
 
 
 @dataclass
@@ -42,6 +45,9 @@ class Table:
         `Rows` are on disk: they are read where they are needed.
     names : tuple of str
         Columns that `column` can read.
+    embedding_columns : tuple of str
+        The Parquet columns that the embeddings are made of, in the order of their dimensions; ()
+        for another file.
     """
 
     paths: tuple[Path, ...]
@@ -50,6 +56,7 @@ class Table:
     names: tuple[str, ...]
     _files: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
+    embedding_columns: tuple[str, ...] = ()
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column of the table: (N,), strings as numpy has them.
@@ -128,7 +135,8 @@ def open_table(
     embeddings : str, optional
         The Parquet column (lists of one length) or the safetensors tensor that holds the
         embeddings; by default the only one that can. A pattern such as "x*" takes the Parquet
-        columns of numbers that match, in their order.
+        columns of numbers that match, in the order of the numbers in their names (x2 before x10);
+        names with equal numbers, and those without, which come last, in the order of the file.
     beside : sequence of str or pathlib.Path, default ()
         Parquet files with further columns of the same rows; what lists they have is left out.
     scratch : str or pathlib.Path, optional
@@ -302,7 +310,77 @@ class _Columns:
                 f"embeddings must be one of the list columns {list(self.wide)}, or a pattern such "
                 f"as 'x*' for two columns of numbers or more, got {name!r}"
             )
-        return found
+        return in_order(found)
+
+
+def in_order(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names in the order of the numbers in them, those without any last; stable.
+
+    Parameters
+    ----------
+    names : sequence of str
+
+    Examples
+    --------
+    >>> in_order(["rest", "x10", "x2", "x1_b", "x1_a"])
+    ('x1_b', 'x1_a', 'x2', 'x10', 'rest')
+    """
+    numbers = {name: [int(each) for each in _NUMBER.findall(name)] for name in names}
+    return tuple(sorted(names, key=lambda name: (not numbers[name], numbers[name])))
+
+
+def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
+    """Return the columns that hold the logits of class 0, 1, ... of a table that has such.
+
+    Parameters
+    ----------
+    table : Table
+        Opened with a pattern for its embeddings, such as "logit_*".
+    labelled : bool, default True
+        Whether labels are compared with them: else their order does not matter.
+
+    Returns
+    -------
+    tuple of str
+        () where the logits are one column of lists, or come from another file.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of the names have a gap, or a number comes twice: then the columns' places
+        are not the classes.
+    """
+    names = table.embedding_columns
+    if len(names) < 2:
+        return ()
+    numbers = [[int(each) for each in _NUMBER.findall(name)] for name in names]
+    shapes = {_NUMBER.sub("#", name) for name in names}
+    if labelled and len(shapes) == 1 and numbers[0]:
+        for name, after, one, other in zip(names, names[1:], numbers, numbers[1:], strict=False):
+            moved = [b - a for a, b in zip(one, other, strict=True) if a != b]
+            if moved != [1]:
+                raise ValueError(
+                    f"columns of classes must be numbered one after another, got {name!r} and then "
+                    f"{after!r}"
+                )
+    return names
+
+
+def columns_text(names: Sequence[str]) -> str:
+    """Return names for a report, in their order: all, or the first and the last of many.
+
+    Parameters
+    ----------
+    names : sequence of str
+
+    Examples
+    --------
+    >>> columns_text(["x1", "x2"]), columns_text([f"x{i}" for i in range(99)])
+    ('x1, x2', 'x0, x1, x2, x3, x4, x5, x6, x7, ..., x98 (99 columns)')
+    """
+    if len(names) <= _SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[: _SHOWN // 2])}, ..., {names[-1]} ({len(names)} columns)"
 
 
 def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) -> Table:
@@ -315,7 +393,8 @@ def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) ->
     elif chosen and scratch is not None:
         rows = rows_on_disk(paths, chosen, found.size, scratch)
     names = tuple(each for each in found.names if each not in chosen)
-    return Table(paths, found.size, rows, names, dict.fromkeys(names, paths))
+    files = dict.fromkeys(names, paths)
+    return Table(paths, found.size, rows, names, files, embedding_columns=chosen)
 
 
 def _columns(paths: tuple[Path, ...]) -> _Columns:

@@ -6,15 +6,18 @@ samplers/_repeat_factor.py, samplers/_sensitivity.py.
 
 Contract, the same for every kernel in this file
     Checked   `update` and `count_up` rely on `first_outside` having returned -1 for the indices.
-    Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64. Counts uint8 (N,).
+    Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64. Counts unsigned
+              ints (N,), of 8 bits or more.
     Threads   Serial.
 
 kernel         reads                         writes           time   oracle
 first_outside  indices (B,), n               -                O(B)   outside_by_numpy
 update         indices (B,), losses (B,)     scores, touched  O(B)   update_by_loop
-count_up       indices (B,)                  counts, own      O(B)   counts_by_counter
+count_up       indices (B,), most            counts, own      O(B)   counts_by_counter
 fill_uniform   key                           out (N,)         O(N)   uniform_in_integers
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,18 +66,30 @@ def update(
 
 
 @kernel
-def count_up(counts: NDArray[np.uint8], own: NDArray[np.uint8], indices: NDArray[np.int64]) -> None:
-    """Add 1 to the count of each index, once for each time that it occurs; 255 stays 255.
+def count_up(
+    counts: NDArray[np.unsignedinteger[Any]],
+    own: NDArray[np.unsignedinteger[Any]],
+    indices: NDArray[np.int64],
+    most: np.uint64,
+) -> int:
+    """Add 1 to the count of each index, once for each time that it occurs, while they fit.
 
-    counts : uint8 (N,)
-    own    : uint8 (N,) or (0,)  counted in the same way; empty when nobody merges
+    counts : unsigned int (N,)
+    own    : of the same type, (N,) or (0,)  counted in the same way; empty when nobody merges; no
+                                             count is above that in `counts`
+    most   : uint64 ()  the largest number of their type
+
+    Return the position of the first index whose count is at `most`, where it stops; B if none is.
     """
+    one = np.uint64(1)  # with an int64, numba would add a uint64 as a float
     for j in range(indices.size):
         i = indices[j]
-        if counts[i] < 255:
-            counts[i] += 1
-        if own.size > 0 and own[i] < 255:
-            own[i] += 1
+        if np.uint64(counts[i]) == most:
+            return j
+        counts[i] += one
+        if own.size > 0:
+            own[i] += one
+    return indices.size
 
 
 @kernel

@@ -42,9 +42,9 @@ class ClassBalancedSampler(EpochSampler):
         E_c = (1 - beta**n_c) / (1 - beta); "inverse" is its limit at 1, balanced. Above
         1 / (1 - beta) samples classes are treated alike.
     target : mapping, or array-like of shape (C,), optional
-        Instead: the share of each class, by id; of an array, entry c is the share of class c. Need
-        not sum to 1. Every class that occurs must be named, and every class with a positive share
-        must occur.
+        Instead: the share of each class, by id; of an array, entry c is the share of class c, and
+        classes with names need a mapping (or a pandas Series). Need not sum to 1. Every class that
+        occurs must be named, and every class with a positive share must occur.
     progressive_epochs : int, optional
         T: share (1 - t) * n_c / N + t * share_c with t = e / (T - 1), at most 1.
     **options
@@ -179,13 +179,4 @@ def class_shares(
 
 
 def _target_shares(names: NDArray[np.generic], target: Target) -> Floats:
-    if not isinstance(target, Mapping):
-        target = dict(enumerate(_check.weights("target", target).tolist()))
-    ids = names.tolist()
-    missing = [each for each in ids if each not in target]
-    if missing:
-        raise ValueError(f"target must name every class of labels, missing {missing[:5]}")
-    empty = [each for each, share in target.items() if share and each not in set(ids)]
-    if empty:
-        raise ValueError(f"target must be 0 for classes without samples, got them for {empty[:5]}")
-    return _check.weights("target", np.array([target[each] for each in ids], np.float64))
+    return _check.weights("target", _check.by_name("target", target, names, "classes"))

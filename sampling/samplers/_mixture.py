@@ -36,18 +36,19 @@ class MixtureSampler(LearningMixture):
         M: draws in one epoch, all ranks together. Only with stop="cycle".
     domains : int or str array-like of shape (N,), optional
         Instead of `lengths`: domain of each sample. -1 = in no domain: never drawn.
-    weights : array-like of shape (K,), mapping, or "unimax", optional
-        Share of each domain, by id or in the order of `names`; need not sum to 1. "unimax": as even
-        as `max_repeats` allows over the run.
+    weights : mapping, array-like of shape (K,), or "unimax", optional
+        Share of each domain, by id; need not sum to 1. Entry k of an array is that of domain k:
+        domains with names need a mapping (or a pandas Series), as for all that is by domain.
+        "unimax": as even as `max_repeats` allows over the run.
     temperature : float > 0, or inf, default 1
         Instead: shares in proportion to size ** (1 / temperature). 1 is natural, inf uniform.
     phases : list of (start, weights or temperature), optional
         Instead: what holds from an epoch on (an int), or from a part of the run on (a float in
         [0, 1), which needs `num_epochs`). The first begins at 0. `[(0, 5.0), (0.5, 1.0)]` is
         Cooldown; large sources first, then all of them, is Order Matters.
-    mean_tokens : float array-like of shape (K,), optional
-        Tokens in a sample of each domain. Weights are then shares of the tokens, and sizes for
-        `temperature` and "unimax" are tokens.
+    mean_tokens : mapping, or float array-like of shape (K,), optional
+        Tokens in a sample of each domain, by id as `weights`. Weights are then shares of the
+        tokens, and sizes for `temperature` and "unimax" are tokens.
     updater : ODM, DoReMi or another MixtureUpdater, optional
         Moves the weights in `set_epoch` by the losses that were recorded. They begin as given.
     compose : {"even", "shuffled"}, default "even"
@@ -79,9 +80,9 @@ class MixtureSampler(LearningMixture):
     Raises
     ------
     ValueError
-        If a length is 0, a weight is negative, NaN or infinite, or all are 0; if weights name a
-        domain without samples; if `max_repeats` leaves too little for an epoch; if
-        objective="original" and a share is 0.
+        If a length is 0, a weight is negative, NaN or infinite, or all are 0; if weights or tokens
+        miss a domain, or name one without samples; if `max_repeats` leaves too little for an epoch;
+        if objective="original" and a share is 0.
 
     Notes
     -----
@@ -127,7 +128,7 @@ class MixtureSampler(LearningMixture):
         weights: Weights | Literal["unimax"] | None = None,
         temperature: float | None = None,
         phases: Sequence[Phase] | None = None,
-        mean_tokens: ArrayLike | None = None,
+        mean_tokens: Weights | None = None,
         updater: MixtureUpdater | None = None,
         compose: Literal["even", "shuffled"] = "even",
         stop: Stop = "cycle",
@@ -148,7 +149,7 @@ class MixtureSampler(LearningMixture):
                 raise ValueError(f"num_samples must be left out with stop={stop!r}, got {draws}")
         seed = _check.seed(options.get("seed", 0))
         self._budget = Budget(self._sources, draws, seed, stop, max_repeats, shortfall)
-        self._tokens = tokens_of(mean_tokens, self.sizes)
+        self._tokens = tokens_of(mean_tokens, self.names)
         in_tokens = self.sizes * self._tokens
         if isinstance(weights, str):
             _check.choice("weights", weights, ("unimax",))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from ..types import Floats, Indices
+from ..types import Floats
 
 Weights: TypeAlias = Mapping[Any, float] | ArrayLike
 Phase: TypeAlias = tuple[float, float | Weights]
@@ -108,19 +108,8 @@ def _start_of(name: str, start: float, num_epochs: int | None) -> int:
 
 
 def weights_of(name: str, given: Weights, names: NDArray[np.generic]) -> Floats:
-    """Return the weight of each domain, given by id or in the order of `names`: float64 (K,)."""
-    if not isinstance(given, Mapping):
-        found = _check.weights(name, given)
-        _check.same_length(name, found, "the domains", names.size)
-        return found
-    ids = names.tolist()
-    missing = [each for each in ids if each not in given]
-    if missing:
-        raise ValueError(f"{name} must name every domain, missing {missing[:5]}")
-    empty = [each for each, weight in given.items() if weight and each not in set(ids)]
-    if empty:
-        raise ValueError(f"{name} must be 0 for domains without samples, got them for {empty[:5]}")
-    return _check.weights(name, np.array([given[each] for each in ids], np.float64))
+    """Return the weight of each domain, given by id, in the order of `names`: float64 (K,)."""
+    return _check.weights(name, _check.by_name(name, given, names, "domains"))
 
 
 def temperature_weights(
@@ -227,12 +216,8 @@ def even_weights(sizes: Floats, budget: float, max_repeats: float | None) -> Flo
     return unimax(sizes, budget, max_epochs=max_repeats).probabilities
 
 
-def tokens_of(mean_tokens: ArrayLike | None, sizes: Indices) -> Floats:
+def tokens_of(mean_tokens: Weights | None, names: NDArray[np.generic]) -> Floats:
     """Return the tokens in a sample of each domain, float64 (K,); 1 where none are given."""
     if mean_tokens is None:
-        return np.ones(sizes.size)
-    found = _check.floats("mean_tokens", mean_tokens, "finite and >= 0")
-    _check.same_length("mean_tokens", found, "the domains", sizes.size)
-    if not found.all():
-        raise ValueError(f"mean_tokens must be > 0, got 0 in row {int(np.argmin(found))}")
-    return found
+        return np.ones(names.size)
+    return _check.by_name("mean_tokens", mean_tokens, names, "domains", interval="(0, inf)")

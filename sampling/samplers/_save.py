@@ -75,7 +75,8 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
     sampler : EpochSampler or EpochBatchSampler
         Made with the same data and arguments; ranks, workers and a plain batch size may differ.
     full : mapping
-        What `full_state` returned.
+        What `full_state` returned. If it has no exposure counts, the sampler's counter stays as it
+        is, and counts from here on; counts for a sampler without a counter are not read.
 
     Raises
     ------
@@ -89,8 +90,9 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
     state, arrays, inner = full["state"], full["arrays"], _inner(sampler)
     inner._check_own(state)
     exposure = inner.exposure
-    if exposure is not None:
-        exposure.check(arrays.get("exposure"))
+    counts = arrays.get("exposure")
+    if exposure is not None and counts is not None:
+        exposure.check(counts)
     if state["plan"] is not None:
         epoch = state["epoch"]
         plan = inner._as_plan(epoch, inner._table_from(epoch, arrays))
@@ -99,8 +101,8 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
         inner._adopt(arrays, full["notes"])
         inner.epoch, inner._plans = epoch, {epoch: plan}
     sampler.load_state_dict(state)
-    if exposure is not None:
-        exposure.restore(arrays["exposure"])
+    if exposure is not None and counts is not None:
+        exposure.restore(counts)
 
 
 def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None:

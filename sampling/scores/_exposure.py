@@ -1,4 +1,4 @@
-"""How often each sample was really trained on, in one byte."""
+"""How often each sample was really trained on: in one byte, and in more once that is too few."""
 
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
@@ -8,10 +8,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from ..distributed import sum_counts, world_size
+from ..distributed import fitting, sum_counts, world_size
 from ..errors import StateError
 from ..kernels import _scores
-from ..types import Indices
+from ..types import Counts, Indices
 from ._buffer import DeviceBuffer
 from ._table import host_rows, on_device
 
@@ -46,8 +46,8 @@ class ExposureCounter:
     Notes
     -----
     Order       None: only how often, not when. An index that a batch holds twice counts twice.
-    Cost        N bytes; 2 N with several ranks. `update` is O(B) and never waits for a device. A
-                count stops at 255, which then means 255 and more.
+    Cost        N bytes while no count is above 255, then 2 N (4 N above 65,535, 8 N above 2**32);
+                twice that with several ranks. `update` is O(B) and never waits for a device.
     Gradients   None.
 
     Examples
@@ -68,10 +68,10 @@ class ExposureCounter:
     ) -> None:
         size = _check.size("data_source", data_source)
         self._group = process_group
-        self._counts: NDArray[np.uint8] = np.zeros(size, np.uint8)
+        self._counts: Counts = np.zeros(size, np.uint8)
         # What this rank counted since the last merge, also part of `_counts`; empty on one rank.
         ranks = world_size(process_group)
-        self._own: NDArray[np.uint8] = np.zeros(size if ranks > 1 else 0, np.uint8)
+        self._own: Counts = np.zeros(size if ranks > 1 else 0, np.uint8)
         self._buffers: dict[torch.device, DeviceBuffer] = {}
         self._outside = ""
 
@@ -97,7 +97,7 @@ class ExposureCounter:
         bad = _scores.first_outside(rows, self._counts.size)
         if bad >= 0:
             raise ValueError(f"indices must be in [0, {len(self)}), got {rows[bad]} in row {bad}")
-        _scores.count_up(self._counts, self._own, rows)
+        self._count(rows)
 
     def flush(self) -> None:
         """Wait for the indices that are still on a device, and count them."""
@@ -111,7 +111,7 @@ class ExposureCounter:
         """Add up the counts of all ranks; every rank must call it."""
         self.flush()
         if self._own.size:
-            sum_counts(self._counts, self._own, self._group)
+            self._take(sum_counts(self._counts, self._own, self._group))
 
     @property
     def num_unmerged(self) -> int:
@@ -122,10 +122,11 @@ class ExposureCounter:
     # ------------------------------------------------------------------ what came of it
 
     @property
-    def counts(self) -> NDArray[np.uint8]:
-        """The counts, uint8 (N,), read-only; 255 means 255 and more. Waits for the device.
+    def counts(self) -> Counts:
+        """The counts, read-only, in the narrowest of uint8 to uint64 that holds them: (N,).
 
-        With several ranks: of all ranks up to the last `merge`, and of this rank since.
+        With several ranks: of all ranks up to the last `merge`, and of this rank since. Waits for
+        the device. A view: copy what is to be kept.
         """
         self.flush()
         view = self._counts.view()
@@ -141,10 +142,12 @@ class ExposureCounter:
 
         N if all counts are equal, 1 if all training was on one sample, 0 before any.
         """
-        times = np.arange(256, dtype=np.float64)
-        histogram = self._histogram().astype(np.float64)
-        squares = float(histogram @ times**2)
-        return float(histogram @ times) ** 2 / squares if squares else 0.0
+        counts, total, squares = self.counts, 0.0, 0.0
+        for start in range(0, counts.size, _BLOCK):
+            block = counts[start : start + _BLOCK].astype(np.float64)
+            total += float(block.sum())
+            squares += float(block @ block)
+        return total**2 / squares if squares else 0.0
 
     def repeats(self, groups: ArrayLike | None = None) -> dict[str, NDArray[Any]]:
         """Return a table of how often samples were repeated, by class or cluster.
@@ -172,7 +175,7 @@ class ExposureCounter:
             names, codes = np.unique(labels, return_inverse=True)
         samples, exposures, seen, most = (np.zeros(names.size, np.int64) for _ in range(4))
         for start in range(0, counts.size, _BLOCK):
-            block = counts[start : start + _BLOCK]
+            block = counts[start : start + _BLOCK].astype(np.int64)
             code = codes[start : start + _BLOCK] if groups is not None else np.zeros_like(block)
             samples += np.bincount(code, minlength=names.size)
             exposures += np.bincount(code, weights=block, minlength=names.size).astype(np.int64)
@@ -194,34 +197,39 @@ class ExposureCounter:
 
         Parameters
         ----------
-        counts : uint8 array of shape (N,) or None
+        counts : int array of shape (N,) or None
             What `counts` was in a saved run; None if that run kept none.
 
         Raises
         ------
         StateError
-            If there are none, or they are of another size or type.
+            If there are none, or they are of another size, no ints or below 0.
         """
         if counts is None:
             raise StateError("exposure counts must be part of the state, got a state without them")
         saved = np.asarray(counts)
-        if saved.dtype != np.uint8 or saved.shape != self._counts.shape:
+        if saved.dtype.kind not in "iu" or saved.shape != self._counts.shape:
             raise StateError(
-                f"exposure counts must be uint8 of shape {self._counts.shape}, one for each sample "
+                f"exposure counts must be ints of shape {self._counts.shape}, one for each sample "
                 f"of this dataset, got {saved.dtype} of shape {saved.shape}"
             )
+        if saved.min() < 0:
+            row = int(saved.argmin())
+            raise StateError(f"exposure counts must be >= 0, got {saved[row]} in row {row}")
 
     def restore(self, counts: ArrayLike) -> None:
         """Take over saved counts in place of all that was counted; every rank must call it.
 
         Parameters
         ----------
-        counts : uint8 array of shape (N,)
-            What `counts` was after a `merge`. Copied.
+        counts : int array of shape (N,)
+            What `counts` was after a `merge`. Copied. In files of earlier versions, which counted
+            no further, 255 means 255 and more.
         """
         self.check(counts)
         self._buffers, self._outside = {}, ""
-        self._counts[:] = counts
+        saved = np.asarray(counts)
+        self._take(saved.astype(np.min_scalar_type(int(saved.max()))))
         self._own[:] = 0
 
     # ------------------------------------------------------------------ behind them
@@ -243,15 +251,21 @@ class ExposureCounter:
             worst = rows[~inside][0]
             self._outside = f"indices must be in [0, {len(self)}), got {worst} from a device"
             rows = rows[inside]
-        _scores.count_up(self._counts, self._own, rows)
+        self._count(rows)
 
-    def _histogram(self) -> Indices:
-        """Return how many samples have each count: int64 (256,)."""
-        histogram = np.zeros(256, np.int64)
-        counts = self.counts
-        for start in range(0, counts.size, _BLOCK):
-            histogram += np.bincount(counts[start : start + _BLOCK], minlength=256)
-        return histogram
+    def _count(self, rows: Indices) -> None:
+        """Count checked indices; where a count would not fit its type, in the next wider one."""
+        while rows.size:
+            most = int(np.iinfo(self._counts.dtype).max)
+            rows = rows[_scores.count_up(self._counts, self._own, rows, np.uint64(most)) :]
+            if rows.size:
+                self._take(fitting(self._counts, most + 1))
+
+    def _take(self, counts: Counts) -> None:
+        """Hold these counts, and what this rank counted in the same type."""
+        self._counts = counts
+        if self._own.dtype != counts.dtype:
+            self._own = self._own.astype(counts.dtype)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what belongs to this process: its group and its device buffers."""

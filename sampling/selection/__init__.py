@@ -12,6 +12,7 @@ from ._cluster_sensitivity import cluster_sensitivity
 from ._cost import Estimate, estimate
 from ._d2 import d2
 from ._d4 import d4
+from ._directions import notes_of
 from ._facility_location import facility_location
 from ._from_table import select_from
 from ._gumbel import gumbel
@@ -75,6 +76,7 @@ __all__ = [
     "method",
     "methods",
     "moderate",
+    "notes_of",
     "perplexity",
     "pivotal",
     "poisson",

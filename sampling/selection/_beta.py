@@ -20,7 +20,14 @@ __all__ = ["beta"]
 _LEAST = 1e-300  # stands for a weight of 0: such rows come last
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="91 N bytes")
+@method(
+    needs="scores",
+    label="recommended",
+    ranked=False,
+    time="N log N",
+    memory="91 N bytes",
+    minds={"scores": ("harder",)},
+)
 def beta(
     scores: AnyScores,
     budget: float,
@@ -76,7 +83,7 @@ def beta(
     """
     power = _check.number("exponent", exponent, "(0, inf)")
     total = _check.number("concentration", concentration, "(1, inf)")
-    values, bad = scores_of("scores", scores, options, "harder")
+    values, bad = scores_of("scores", scores, options)
     sure, worse = scores_of("confidence", confidence, options)
     _check.same_length("confidence", sure, "scores", values.size)
     bad = either(bad, worse)

@@ -58,7 +58,7 @@ def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> 
     shares = _check.weights("weights", weights)
     limits = np.full(shares.size, total)
     if caps is not None:
-        limits = np.asarray(caps, np.int64).copy()
+        limits = whole("caps", caps, shares.size)
     limits[shares == 0] = 0
     if limits.sum() <= total:
         return limits
@@ -105,7 +105,7 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
     >>> water_fill([1, 5, 9, 0], 8)
     array([1, 3, 4, 0])
     """
-    limits = np.asarray(capacities, np.int64)
+    limits = whole("capacities", capacities)
     if limits.sum() <= total:
         return limits.copy()
     order = np.argsort(limits, kind="stable")
@@ -123,16 +123,32 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
 def per_group(
     name: str, value: float | Mapping[Any, float] | None, names: NDArray[Any], default: float
 ) -> Floats:
-    """Return a limit for each group, given as one number or as a mapping from group names."""
+    """Return a limit for each group, given as one number or as a mapping from group names.
+
+    Whole numbers: half a row is no limit, and neither is a share of one.
+    """
     if value is None:
         return np.full(names.size, default)
-    if not isinstance(value, Mapping):
-        return np.full(names.size, _check.number(name, value, "[0, inf)"))
-    known = {each.item(): place for place, each in enumerate(names)}
-    unknown = set(value) - set(known)
-    if unknown:
-        raise ValueError(f"{name} must name groups of {sorted(known)[:10]}, got {sorted(unknown)}")
-    limits = np.full(names.size, default)
-    for group, limit in value.items():
-        limits[known[group]] = _check.number(f"{name}[{group!r}]", limit, "[0, inf)")
+    if _check.named(name, value) is None:
+        limits = np.full(names.size, _check.number(name, value, "[0, inf)"))
+    else:
+        limits = _check.by_name(name, value, names, "groups", default=default)
+    broken = np.flatnonzero(limits != np.floor(limits))
+    if broken.size:
+        at = broken[0]
+        raise ValueError(
+            f"{name} must be whole numbers, got {limits[at]:g} for group {names[at].item()!r}"
+        )
     return limits
+
+
+def whole(name: str, values: ArrayLike, size: int | None = None) -> Indices:
+    """Return whole numbers >= 0 as int64 (G,); a fraction is refused, and not cut off."""
+    array = _check.floats(name, values, "finite and >= 0")
+    if size is not None:
+        _check.same_length(name, array, "the weights", size)
+    broken = np.flatnonzero(array != np.floor(array))
+    if broken.size:
+        row = broken[0]
+        raise ValueError(f"{name} must be whole numbers, got {array[row]:g} in row {row}")
+    return array.astype(np.int64)

@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 from .. import _check
 from ..clustering import Neighbours
 from ..kernels._greedy import pick_messages
-from ..types import Direction, Floats, Indices, Selection
+from ..types import Floats, Indices, Selection
 from ._geometry import GivenNeighbours, by_key, graph_of, kept_before, work_rows
 from ._inputs import AnyScores, either, embeddings_of, scores_of
 from ._registry import method
@@ -22,6 +22,7 @@ __all__ = ["d2"]
     ranked=True,
     time="2 N^2 D + N k + M k log N",
     memory="4 N D + 60 N + 32 N k bytes",
+    minds={"scores": ("harder", "keep")},
 )
 def d2(
     scores: AnyScores,
@@ -85,7 +86,7 @@ def d2(
     if not isinstance(num_neighbours, Neighbours):
         num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
     gamma = _check.number("gamma", gamma, "[0, inf)")
-    values, bad_score = scores_of("scores", scores, options, _meaning(scores))
+    values, bad_score = scores_of("scores", scores, options)
     rows, bad_row = embeddings_of("embeddings", embeddings, options)
     _check.same_length("embeddings", rows, "scores", values.size)
     bad = either(bad_score, bad_row)
@@ -136,11 +137,3 @@ def _unit(values: Floats) -> Floats:
     if low == high:
         return np.ones_like(values)
     return (values / 2 - low / 2) / (high / 2 - low / 2)  # halves: no overflow
-
-
-def _meaning(scores: AnyScores) -> Direction | None:
-    """Return what a high score shall mean, of those that the score can be turned to."""
-    direction = getattr(scores, "higher_is", None)
-    if direction is None:
-        return None
-    return "harder" if direction in {"harder", "easier"} else "keep"

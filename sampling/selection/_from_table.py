@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any
 
 from .. import _check
-from ..io import Table, score_of
-from ..types import Score, Selection
-from ._registry import METHODS
+from ..io import Table, columns_text, direction_of, score_of
+from ..types import Selection
+from ._registry import METHODS, Method, directed_for, takes_scores
 from ._task import Options
 
 __all__ = ["select_from"]
@@ -33,8 +34,10 @@ def select_from(
     columns : mapping of str to str, optional
         Argument of the method -> column of the table: what it reads first unless that is the
         embeddings, and `ids`, `groups`, `labels`, `quality`, ... An argument and a column of one
-        name need no mention if the method cannot do without. A column of `save_scores` brings its
-        direction along.
+        name need no mention if the method cannot do without. A score may state its direction,
+        "margin:easier": one of harder, easier, keep, drop. Else a column of `save_scores` brings
+        it along, and of any other what the method minds is assumed: `info["directions"]` says what
+        was taken of each, and by what.
     settings : mapping, optional
         Other arguments of the method.
 
@@ -45,7 +48,8 @@ def select_from(
     Raises
     ------
     ValueError
-        If there is no such method or column, or the method needs what is not given.
+        If there is no such method or column, or the method needs what is not given; if a direction
+        is none, is stated of what is no score, or cannot be turned to what the method minds.
     TypeError
         If the method has no such argument.
 
@@ -80,8 +84,9 @@ def select_from(
         needed = parameter.default is inspect.Parameter.empty
         if name in table.names and needed and name not in arguments:
             chosen.setdefault(name, name)
+    said: dict[str, dict[str, Any]] = {}
     for name, column in chosen.items():
-        arguments[name] = _column(table, column, known.get(name))
+        arguments[name] = _column(table, entry, name, column, said)
     if "embeddings" in known and table.embeddings is not None:
         arguments.setdefault("embeddings", table.embeddings)
     if first not in arguments:
@@ -91,10 +96,33 @@ def select_from(
             else f"{method} needs embeddings, got none in {table.paths[0]}"
         )
     data = arguments.pop(first)
-    return entry.function(data, budget, **arguments)
+    return _with_columns(entry.function(data, budget, **arguments), table, said, known)
 
 
-def _column(table: Table, column: str, argument: inspect.Parameter | None) -> Any:  # noqa: ANN401
-    """Return a column for an argument: with its direction where that is known and asked for."""
-    takes_scores = argument is not None and Score in get_args(argument.annotation)
-    return score_of(table, column) if takes_scores else table.column(column)
+def _column(
+    table: Table, entry: Method, name: str, text: str, said: dict[str, dict[str, Any]]
+) -> Any:  # noqa: ANN401  # array (N,) or Score
+    """Return a column for an argument, and note what is known of its direction, if it has one."""
+    column, stated = directed_for(entry, name, text, table.names)
+    if not takes_scores(entry, name):
+        return table.column(column)
+    direction, by = direction_of(table, column, stated)
+    if name in entry.minds:
+        said[name] = {"column": column, "by": by}
+    elif stated is not None:
+        said[name] = {"column": column, "higher_is": stated, "by": by, "unused": True}
+    return score_of(table, column, direction)
+
+
+def _with_columns(
+    found: Selection, table: Table, said: Mapping[str, dict[str, Any]], known: Mapping[str, Any]
+) -> Selection:
+    """Return a selection whose `info` says which columns were read, and as what."""
+    info = dict(found.info)
+    if said:
+        taken = info.get("directions", {})
+        of_columns = {name: {**taken.get(name, {}), **facts} for name, facts in said.items()}
+        info["directions"] = {**taken, **of_columns}
+    if len(table.embedding_columns) > 1 and "embeddings" in known:
+        info["embedding_columns"] = columns_text(table.embedding_columns)
+    return replace(found, info=info)

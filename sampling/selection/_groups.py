@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from ..types import Indices
+from ..types import Floats, Indices
 from ._budget import per_group, share_out, water_fill
 from ._options import Options
 
 __all__ = ["group_counts"]
+
+_CLOSE = 1e-6  # from 1: what a sum of shares may be off by
 
 
 def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Options) -> Indices:
@@ -20,23 +22,22 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
     shortfall = _check.choice(
         "shortfall", options.get("shortfall", "raise"), ("raise", "redistribute", "accept")
     )
-    low = np.ceil(per_group("floor", options.get("floor"), names, 0.0)).astype(np.int64)
-    most = per_group("cap", options.get("cap"), names, float(sizes.sum()))
-    high = np.floor(most).astype(np.int64)
+    low = per_group("floor", options.get("floor"), names, 0.0).astype(np.int64)
+    high = per_group("cap", options.get("cap"), names, float(sizes.sum())).astype(np.int64)
     if (low > high).any():
         at = int(np.flatnonzero(low > high)[0])
         raise ValueError(
             f"floor must be <= cap, got {low[at]} > {high[at]} in group {names[at].item()!r}"
         )
-    if isinstance(rule, Mapping):
-        asked = per_group("group_budgets", rule, names, 0.0).astype(np.int64)
-        if int(asked.sum()) != budget:
-            raise ValueError(
-                f"group_budgets must add up to the budget, {budget}, got {asked.sum()}"
-            )
-        wanted = np.maximum(asked, low)
-        given = np.minimum(asked, sizes)
+    mapping = _check.named("group_budgets", rule)
+    if mapping is not None:
+        asked = _given(budget, names, mapping, low, high)
+        wanted, given = asked, np.minimum(asked, sizes)
     else:
+        if not isinstance(rule, str):
+            raise TypeError(
+                f"group_budgets must be a mapping from groups, or a word, got {type(rule).__name__}"
+            )
         word = _check.choice("group_budgets", rule, ("proportional", "equal", "sqrt"))
         wanted = low
         given = _asked(word, budget, sizes, np.minimum(low, sizes), np.minimum(high, sizes))
@@ -59,14 +60,53 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
     return given
 
 
+def _given(
+    budget: int, names: NDArray[Any], rule: Mapping[Any, Any], low: Indices, high: Indices
+) -> Indices:
+    """Return what each group is asked for: given counts, or shares of the budget by remainders."""
+    amounts = _check.by_name("group_budgets", rule, names, "groups")
+    total, whole = float(amounts.sum()), amounts == np.floor(amounts)
+    fractions = any(isinstance(each, float | np.floating) for each in rule.values())
+    if fractions and abs(total - 1.0) <= _CLOSE and budget != 1:
+        _check_floors(low, budget)
+        return _shared(amounts, budget, low, high)
+    if not whole.all():
+        at = int(np.flatnonzero(~whole)[0])
+        raise ValueError(
+            "group_budgets must be whole counts, or shares that add up to 1, got "
+            f"{amounts[at]:g} for group {names[at].item()!r}, and {total:g} in all"
+        )
+    if total != budget:
+        raise ValueError(f"group_budgets must add up to the budget, {budget}, got {total:.0f}")
+    asked = amounts.astype(np.int64)
+    for limit, beyond in (("floor", asked < low), ("cap", asked > high)):
+        if beyond.any():
+            at = int(np.flatnonzero(beyond)[0])
+            bound = low[at] if limit == "floor" else high[at]
+            raise ValueError(
+                f"group_budgets must keep to the {limit}, {bound}, got {asked[at]} for group "
+                f"{names[at].item()!r}"
+            )
+    return asked
+
+
 def _asked(word: str, budget: int, sizes: Indices, low: Indices, high: Indices) -> Indices:
     """Return what each group is asked for: floors first, the rest by the rule, under the caps."""
-    if int(low.sum()) > budget:
-        raise ValueError(f"floors must add up to at most the budget, {budget}, got {low.sum()}")
+    _check_floors(low, budget)
     if word == "equal":
         return np.maximum(low, _level(low, high, budget))
     weights = sizes.astype(np.float64) if word == "proportional" else np.sqrt(sizes)
-    fixed = np.zeros(sizes.size, np.bool_)
+    return _shared(weights, budget, low, high)
+
+
+def _check_floors(low: Indices, budget: int) -> None:
+    if int(low.sum()) > budget:
+        raise ValueError(f"floors must add up to at most the budget, {budget}, got {low.sum()}")
+
+
+def _shared(weights: Floats, budget: int, low: Indices, high: Indices) -> Indices:
+    """Share a budget out by weights: floors first, the rest by largest remainder, under caps."""
+    fixed = np.zeros(low.size, np.bool_)
     asked = low.copy()
     while not fixed.all():  # a group below its floor gets the floor, and the others share the rest
         rest = budget - int(asked[fixed].sum())

@@ -1,4 +1,4 @@
-"""What selectors are given, checked: scores with a direction, embeddings, and their bad rows."""
+"""What selectors are given, checked: scores, embeddings, and their bad rows."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from ..types import Direction, Floats, Indices, Score
+from ..types import Floats, Indices, Score
 from ._task import Keys, Options
 
 AnyScores = ArrayLike | Score
@@ -18,14 +18,15 @@ def on_bad(options: Options) -> bool:
 
 
 def scores_of(
-    name: str, scores: AnyScores, options: Options, meaning: Direction | None = None
+    name: str, scores: AnyScores, options: Options
 ) -> tuple[Floats, NDArray[np.bool_] | None]:
     """Return scores as float64 (N,), and which rows are bad; None where none is.
 
-    meaning : what a high one shall mean; a plain array is taken to mean that already
+    What a method `minds` has been turned before (`@method`); of another `Score` the values are
+    taken as they are.
     """
     if isinstance(scores, Score):
-        scores = scores.values if meaning is None else scores.as_higher(meaning)
+        scores = scores.values
     if not on_bad(options):
         return _check.floats(name, scores), None
     array = _check.one_dimensional(name, scores)

@@ -89,7 +89,7 @@ def cluster_uniform(
 
 @method(
     needs="embeddings", label="recommended", ranked=False, time="I N K D + N log N",
-    memory="R + 100 N bytes",
+    memory="R + 100 N bytes", minds={"quality": ("keep",)},
 )  # fmt: skip
 def kmq(
     embeddings: ArrayLike,
@@ -151,7 +151,7 @@ def kmq(
     _check.choice("allocation", allocation, ("equal", "proportional", "sqrt"))
     _check.choice("weighting", weighting, ("softmax", "linear"))
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    values, worse = scores_of("quality", quality, options, "keep")
+    values, worse = scores_of("quality", quality, options)
     _check.same_length("quality", values, "embeddings", len(rows))
     bad = either(bad, worse)
     if weighting == "linear" and (values < 0).any():

@@ -24,9 +24,13 @@ class Options(TypedDict, total=False):
         Class, source or language of each row: the budget is shared out over them, and the method
         selects in each by itself.
     group_budgets : {"proportional", "equal", "sqrt"} or mapping, default "proportional"
-        "equal" raises one level for all; a mapping gives each group its count.
-    floor, cap : number or mapping, optional
-        Least and most rows of a group, as one number or by group.
+        "equal" raises one level for all. A mapping gives every group its count, whole numbers that
+        add up to the budget, or its share of the budget, which add up to 1: rounded to whole rows
+        by largest remainder, on a tie up for the group that sorts first. What is neither is
+        refused, as is a group that is not named.
+    floor, cap : int or mapping, optional
+        Least and most rows of a group, whole, as one number or by group; a group that is not named
+        has none.
     shortfall : {"raise", "redistribute", "accept"}, default "raise"
         What to do where a group has fewer rows than it is given: see `quota`.
     costs : int array of shape (N,), optional
@@ -43,7 +47,7 @@ class Options(TypedDict, total=False):
     on_bad: Literal["raise", "drop"]
     already_selected: ArrayLike | None
     groups: ArrayLike | None
-    group_budgets: "str | Mapping[Any, int]"
+    group_budgets: "str | Mapping[Any, float]"
     floor: "float | Mapping[Any, float] | None"
     cap: "float | Mapping[Any, float] | None"
     shortfall: Literal["raise", "redistribute", "accept"]

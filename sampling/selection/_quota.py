@@ -24,6 +24,7 @@ __all__ = ["quota"]
     ranked=True,
     time="N + M log M, or N log N with costs",
     memory="50 N bytes",
+    minds={"scores": ("keep", None)},
 )
 def quota(
     scores: AnyScores,
@@ -73,8 +74,7 @@ def quota(
     >>> quota([5, 4, 3], 10, costs=[8, 9, 2]).indices
     array([0, 2])
     """
-    worth = getattr(scores, "higher_is", "") in {"keep", "drop"}
-    values, bad = scores_of("scores", scores, options, "keep" if worth else None)
+    values, bad = scores_of("scores", scores, options)
 
     def core(task: Task) -> Picks:
         return Picks(best(task.of(values), task.budget, task.keys))

@@ -99,7 +99,14 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     )  # fmt: skip
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="41 N bytes")
+@method(
+    needs="scores",
+    label="recommended",
+    ranked=False,
+    time="N log N",
+    memory="41 N bytes",
+    minds={"scores": ("harder", None)},
+)
 def window(
     scores: AnyScores, budget: float, *, offset: float = 0.1, **options: Unpack[Options]
 ) -> Selection:
@@ -111,7 +118,8 @@ def window(
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite; of a `Score` the hardest are left out, of an array the highest.
+        Finite; of a `Score` the hardest are left out. An array is taken to be higher for harder
+        rows: its highest are left out.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     offset : float in [0, 1), default 0.1
@@ -143,7 +151,7 @@ def window(
     array([3, 2])
     """
     offset = _check.number("offset", offset, "[0, 1)")
-    values, bad = scores_of("scores", scores, options, "harder" if _hard(scores) else None)
+    values, bad = scores_of("scores", scores, options)
 
     def core(task: Task) -> Picks:
         order = np.lexsort((task.keys, -task.of(values)))
@@ -155,7 +163,3 @@ def window(
         "window", values.size, budget, options, core, arguments={"offset": offset}, bad=bad,
         scores=values, order="falling",
     )  # fmt: skip
-
-
-def _hard(scores: AnyScores) -> bool:
-    return getattr(scores, "higher_is", None) in {"harder", "easier"}

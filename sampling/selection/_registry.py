@@ -5,14 +5,16 @@ The command line, the tests and the benchmarks read this list; a method is in it
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from time import perf_counter
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
-from ..types import Selection
+from ..io import directed
+from ..types import Direction, Score, Selection
 from ._cost import Estimate, bytes_of, check_formula, of_call, refuse_over
+from ._directions import Meanings, meant, turn_scores
 
 __all__ = ["METHODS", "Method", "method", "methods"]
 
@@ -42,6 +44,10 @@ class Method:
         Memory in bytes, beside the input. `estimate` evaluates them.
     clusters : callable, optional
         From N to the K that is taken by default, where that is not about sqrt(N / 2).
+    minds : mapping of str to tuple
+        Scores whose direction changes the selection: argument -> what a high value is turned to
+        mean, "harder" or "keep"; where neither fits, None takes the values as they are. Of an array
+        without a direction the first is assumed, and `info["directions"]` says so.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Method:
     time: str
     memory: str
     clusters: Callable[[int], int] | None = None
+    minds: Mapping[str, Meanings] = field(default_factory=dict)
 
 
 METHODS: dict[str, Method] = {}
@@ -67,16 +74,21 @@ def method(  # noqa: PLR0913  # the columns of the list
     memory: str,
     weights: str = "",
     clusters: Callable[[int], int] | None = None,
+    minds: Mapping[str, Meanings] | None = None,
 ) -> Callable[[F], F]:
     """Put a selector on the list."""
 
     def listed(function: F) -> F:
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Selection:  # noqa: ANN401
-            need = _needed(METHODS[function.__name__], args, kwargs)
+            entry = METHODS[function.__name__]
+            args, kwargs, directions = _turned(entry, args, kwargs)
+            need = _needed(entry, args, kwargs)
             began = perf_counter()
             found = function(*args, **kwargs)
             info = {**found.info, "seconds": perf_counter() - began}
+            if directions:
+                info["directions"] = directions
             if need is not None:
                 info["estimate"] = {"memory": need.memory, "seconds": need.seconds}
                 every = 4 * need.sizes["N"] * need.sizes["D"]
@@ -87,10 +99,29 @@ def method(  # noqa: PLR0913  # the columns of the list
         name = function.__name__
         check_formula(f"time of {name}", time)
         check_formula(f"memory of {name}", memory)
-        METHODS[name] = Method(name, timed, needs, label, ranked, weights, time, memory, clusters)
+        METHODS[name] = Method(
+            name, timed, needs, label, ranked, weights, time, memory, clusters, dict(minds or {})
+        )
         return cast(F, timed)
 
     return listed
+
+
+def _turned(
+    entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, dict[str, str]]]:
+    """Return the arguments of a call with scores turned as the method minds, and what was said.
+
+    They are returned as they are where they do not fit the signature: the call says what is wrong.
+    """
+    if not entry.minds:
+        return args, kwargs, {}
+    try:
+        bound = inspect.signature(entry.function).bind(*args, **kwargs)
+    except TypeError:
+        return args, kwargs, {}
+    directions = turn_scores(entry.minds, bound.arguments)
+    return bound.args, bound.kwargs, directions
 
 
 def _needed(entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Estimate | None:
@@ -128,6 +159,26 @@ def methods() -> dict[str, Method]:
 def takes(name: str, argument: str) -> bool:
     """Return whether a selector has an argument of its own of that name."""
     return name in METHODS and argument in inspect.signature(METHODS[name].function).parameters
+
+
+def takes_scores(entry: Method, argument: str) -> bool:
+    """Return whether an argument of a method may be a `Score`."""
+    parameter = inspect.signature(entry.function).parameters.get(argument)
+    return parameter is not None and Score in get_args(parameter.annotation)
+
+
+def directed_for(
+    entry: Method, argument: str, text: str, names: Sequence[str]
+) -> tuple[str, Direction | None]:
+    """Read COLUMN or COLUMN:DIRECTION for an argument, which must be able to have the direction."""
+    column, direction = directed(text, names)
+    if direction is None:
+        return column, None
+    if not takes_scores(entry, argument):
+        raise ValueError(f"{argument} must be a column without a direction, got {text!r}")
+    if argument in entry.minds:
+        meant(f"{argument}, column {column!r}", direction, entry.minds[argument])
+    return column, direction
 
 
 def describe(value: Any) -> Any:  # noqa: ANN401  # any argument

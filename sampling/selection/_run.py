@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from .. import _check
 from ..io import (
     Table,
+    columns_text,
+    digest,
     digests,
     export_rows,
     load_selection,
@@ -26,6 +28,7 @@ from ..io import (
     written_whole,
 )
 from ..types import BAD, Indices, Selection
+from ._directions import notes_of
 from ._from_table import select_from
 from ._plan import Plan
 from ._registry import takes
@@ -77,6 +80,9 @@ class Run:
             self.manifest["inputs"] = [each for table in tables for each in digests(table)]
             self.table = self.plan.open(self.work / "scratch")
             self.plan.check(self.table.names)
+            if len(self.table.embedding_columns) > 1:
+                entry["embedding_columns"] = columns_text(self.table.embedding_columns)
+                self.say(f"embeddings: {entry['embedding_columns']}")
             entry["after"] = self.table.size
         self.shared: dict[str, Shared] = {}
         self.reached: dict[str, Indices] = {}
@@ -104,8 +110,8 @@ class Run:
             self._reach(stage, now)
             key = self._key(self.plan.stages[:number])
             path = self.work / f"{number}-{stage.name}.parquet"
-            known = self.known.get(key)
-            if known is not None and path.is_file():
+            known = self._reusable(key, path)
+            if known is not None:
                 now = load_selection(path)
                 self._done({**known, "reused": True})
                 continue
@@ -121,6 +127,7 @@ class Run:
                     "after": len(now),
                     "rules": now.summary()["rules"],
                     "info": now.info,
+                    "file": digest(path),
                 }
         return now
 
@@ -174,13 +181,26 @@ class Run:
         key = digest_of([name, given, self.plan.seed, self.plan.max_memory, _sum(alive),
                          self.manifest["inputs"]])  # fmt: skip
         path = self.work / f"{name}.parquet"
-        known = self.known.get(key)
-        if known is not None and path.is_file():
+        known = self._reusable(key, path)
+        if known is not None:
             self._done({**known, "reused": True})
             return load(path), alive
         with self.measured(name, alive.size, key) as entry:
             entry["after"] = alive.size
-            return make(alive, path, entry), alive
+            found = make(alive, path, entry)
+            entry["file"] = digest(path)
+        return found, alive
+
+    def _reusable(self, key: str, path: Path) -> dict[str, Any] | None:
+        """Return the manifest's entry of a result whose file is still the one that it wrote.
+
+        A file's name says which stage it is of, and not of which plan: after a change and back the
+        file is that of the change, and after an interruption it may be newer than the manifest.
+        """
+        known: dict[str, Any] | None = self.known.get(key)
+        if known is None or not path.is_file() or known.get("file") != digest(path):
+            return None
+        return known
 
     # ------------------------------------------------------------------ the manifest
 
@@ -189,8 +209,14 @@ class Run:
         return _Measured(self, {"name": name, "before": before, "key": key})
 
     def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
-        """Return what a stage's result hangs on: the table, the plan up to it."""
+        """Return what a stage's result hangs on: the table, the plan up to it.
+
+        Clusters and neighbours count from the first stage that uses them.
+        """
         shared = replace(self.plan, stages=stages).description()
+        for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
+            if not any(self._uses(stage, name) for stage in stages):
+                shared[table] = None
         return digest_of([shared, self.manifest["inputs"]])
 
     def _done(self, entry: dict[str, Any]) -> None:
@@ -201,6 +227,8 @@ class Run:
             beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
         again = "read again, " if entry.get("reused") else ""
+        for line in notes_of(entry.get("info", {})):
+            self.say(f"{entry['name']}: {line}")
         self.say(
             f"{entry['name']}: {before}{entry['after']:,} rows ({again}{entry['seconds']:.1f} s, "
             f"{entry['peak_memory'] / 2**30:.2f} GiB)"

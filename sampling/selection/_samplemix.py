@@ -26,7 +26,7 @@ _LOW = 5.0  # percentile below which diversity is raised to it
 @method(
     needs="embeddings", label="for replication", ranked=False,
     time="I N K D + K^2 D + 2 N log N", memory="R + 130 N bytes",
-    weights="uses of the row, sum M",
+    weights="uses of the row, sum M", minds={"quality": ("keep",)},
 )  # fmt: skip
 def samplemix(  # noqa: PLR0913  # what the method can be asked
     embeddings: ArrayLike,
@@ -148,7 +148,7 @@ def _shares(
 ) -> tuple[Floats, NDArray[np.bool_] | None, int]:
     """Return alpha diversity + (1 - alpha) quality (N,), which rows are bad, and K."""
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    values, worse = scores_of("quality", quality, options, "keep")
+    values, worse = scores_of("quality", quality, options)
     _check.same_length("quality", values, "embeddings", len(rows))
     labels, distances, centers = clusters_of(rows, bad, clusters, options, spherical=False)
     bad = either(bad, worse)

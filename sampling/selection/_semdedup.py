@@ -33,6 +33,7 @@ _PER_CLUSTER = 1000  # rows of a cluster, about, where the number is ours to cho
 @method(
     needs="embeddings", label="recommended", ranked=True, time="I N K D / 2 + 3 N^2 D / K",
     memory="R + 80 N bytes", clusters=lambda size: _default_clusters(size),
+    minds={"quality": ("keep",)},
 )  # fmt: skip
 def semdedup(  # noqa: PLR0913  # what the method can be asked
     embeddings: ArrayLike,
@@ -109,7 +110,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     rows, bad = embeddings_of("embeddings", embeddings, options)
     order: Keep | Floats = keep
     if quality is not None:
-        order, worse = scores_of("quality", quality, options, "keep")
+        order, worse = scores_of("quality", quality, options)
         _check.same_length("quality", order, "embeddings", len(rows))
         bad = either(bad, worse)
     good = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)

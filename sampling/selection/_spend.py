@@ -1,5 +1,6 @@
 """Budgets in tokens or bytes: what rows cost, and how far a list of picks can be paid for."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ def costs_of(costs: ArrayLike, size: int) -> Indices:
     if (array != np.floor(array)).any():
         row = int(np.flatnonzero(array != np.floor(array))[0])
         raise ValueError(f"costs must be whole numbers, got {array[row]} in row {row}")
+    if float(array.sum()) >= _check.MAX_SIZE:
+        raise ValueError(f"costs must add up to less than 2**62, got {array.sum():g}")
     return array.astype(np.int64)
 
 
@@ -34,7 +37,8 @@ def limit_of(budget: float | None, total: int) -> int:
     if isinstance(budget, bool | np.bool_):
         raise TypeError(f"budget must be a count or a fraction, got {budget!r}")
     if isinstance(budget, float | np.floating):
-        return int(_check.number("budget", budget, "(0, 1]") * total)
+        part = _check.number("budget", budget, "(0, 1]")
+        return math.floor(part * total * (1.0 + 1e-12))  # 0.29 * 100 is a little less than 29
     if budget is None:
         raise ValueError("budget must be given with costs, got None")
     return _check.integer("budget", budget, 1)

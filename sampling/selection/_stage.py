@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import _check
 from ._options import Options
-from ._registry import METHODS
+from ._registry import METHODS, directed_for
 
 __all__ = ["Stage", "stage_named"]
 
@@ -28,7 +28,8 @@ class Stage:
     name : str, optional
         What the manifest and the rules call it; the method by default.
     columns : mapping of str to str, optional
-        Argument of the method -> column of the table.
+        Argument of the method -> column of the table; of a score also "COLUMN:DIRECTION", such as
+        "margin:easier", see `select_from`.
     where : sequence of (column, operator, value), optional
         For "filter": all of them must hold. Operators are those of pyarrow's filters: "==", "!=",
         "<", "<=", ">", ">=", "in", "not in".
@@ -64,12 +65,11 @@ class Stage:
         ValueError
             If there is no such method, argument or column.
         """
-        for column in (*self.columns.values(), *(each[0] for each in self.where)):
-            if column not in names:
-                raise ValueError(
-                    f"column must be one of {list(names)}, got {column!r}"
-                    f"{_check.closest(column, names)}"
-                )
+        entry = METHODS.get(self.method)
+        for argument, text in self.columns.items():
+            _known(text if entry is None else directed_for(entry, argument, text, names)[0], names)
+        for each in self.where:
+            _known(each[0], names)
         if self.method == "filter":
             self._check_filter()
         else:
@@ -100,6 +100,13 @@ class Stage:
                 )
             if name in self.settings and name in _COLUMN_ONLY:
                 raise ValueError(f"{name} must be a column: put it under columns")
+
+
+def _known(column: str, names: Sequence[str]) -> None:
+    if column not in names:
+        raise ValueError(
+            f"column must be one of {list(names)}, got {column!r}{_check.closest(column, names)}"
+        )
 
 
 @contextmanager

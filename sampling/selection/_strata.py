@@ -78,7 +78,14 @@ def stratified(
     )  # fmt: skip
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="72 N bytes")
+@method(
+    needs="scores",
+    label="recommended",
+    ranked=False,
+    time="N log N",
+    memory="72 N bytes",
+    minds={"scores": ("harder",), "margins": ("harder",)},
+)
 def ccs(
     scores: AnyScores,
     budget: float,
@@ -136,10 +143,10 @@ def ccs(
     bins = _check.integer("num_strata", num_strata, 1)
     _check.choice("strata", strata, ("width", "quantile"))
     part = None if cut is None else _check.number("cut", cut, "[0, 1)")
-    values, bad = scores_of("scores", scores, options, "harder")
+    values, bad = scores_of("scores", scores, options)
     hard = values
     if margins is not None:
-        hard, worse = scores_of("margins", margins, options, "harder")
+        hard, worse = scores_of("margins", margins, options)
         _check.same_length("margins", hard, "scores", values.size)
         bad = either(bad, worse)
 

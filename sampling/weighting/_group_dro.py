@@ -23,7 +23,7 @@ class GroupWeights:
     Parameters
     ----------
     num_groups : int
-    counts : array-like of shape (G,), optional
+    counts : array-like of shape (G,) or mapping, optional
         Samples of each group in the data, for the `adjustment` of `group_dro`; at least 1.
 
     Notes
@@ -36,16 +36,15 @@ class GroupWeights:
     array([0.25, 0.25, 0.25, 0.25], dtype=float32)
     """
 
-    def __init__(self, num_groups: int, counts: ArrayLike | None = None) -> None:
+    def __init__(
+        self, num_groups: int, counts: "ArrayLike | Mapping[int, float] | None" = None
+    ) -> None:
         self.num_groups = _check.integer("num_groups", num_groups, 1)
         self._logs = torch.full((self.num_groups,), -math.log(self.num_groups))
         self._rarity: torch.Tensor | None = None  # 1 / sqrt(count)
         if counts is not None:
-            known = _check.floats("counts", counts)
-            _check.same_length("counts", known, "the groups", self.num_groups)
-            if known.min() < 1:
-                at = int(known.argmin())
-                raise ValueError(f"counts must be >= 1, got {known[at]:g} of group {at}")
+            ids = np.arange(self.num_groups)
+            known = _check.by_name("counts", counts, ids, "groups", interval="[1, inf)")
             self._rarity = torch.from_numpy(1 / np.sqrt(known)).float()
 
     @property

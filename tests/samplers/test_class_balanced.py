@@ -235,6 +235,8 @@ def test_any_class_ids(labels, classes):
 
 def test_string_classes_take_a_target():
     labels = np.array(["b", "a", "a", "a"])
+    with pytest.raises(ValueError, match="target must be a mapping where classes have names"):
+        ClassBalancedSampler(labels, 8, target=[1, 3])
     sampler = ClassBalancedSampler(labels, 8, target={"a": 1, "b": 3})
     assert np.count_nonzero(labels[sampler.indices(0)] == "b") == 6
 
@@ -339,12 +341,12 @@ def test_refuses_labels(labels, error, message):
             "only one of power, beta and target .*beta.*power",
         ),
         ({"beta": 0.9, "target": [1, 1, 1]}, ValueError, "only one of power, beta and target"),
-        ({"target": {0: 1, 1: 1}}, ValueError, r"target must name every class.*missing \[2\]"),
-        ({"target": [1, 1]}, ValueError, r"target must name every class .*missing \[2\]"),
-        ({"target": [1, 1, 1, 1]}, ValueError, r"target must be 0 for classes without .*\[3\]"),
-        ({"target": {0: 1, 1: 1, 2: 1, "x": 1}}, ValueError, r"without samples, .*\['x'\]"),
-        ({"target": {0: 1, 1: -1, 2: 1}}, ValueError, "target must be finite .*-1.0 in row 1"),
-        ({"target": {0: 1, 1: np.nan, 2: 1}}, ValueError, "target must be finite .*nan in row 1"),
+        ({"target": {0: 1, 1: 1}}, ValueError, r"target must name all classes, missing \[2\]"),
+        ({"target": [1, 1]}, ValueError, "target must have the length of the classes, 3, got 2"),
+        ({"target": [1, 1, 1, 1]}, ValueError, "the length of the classes, 3, got 4"),
+        ({"target": {0: 1, 1: 1, 2: 1, "x": 1}}, ValueError, r"name classes of .*, got 'x'"),
+        ({"target": {0: 1, 1: -1, 2: 1}}, ValueError, r"target\[1\] must be in \[0, inf\), got -1"),
+        ({"target": {0: 1, 1: np.nan, 2: 1}}, ValueError, r"target\[1\] must be .*, got nan"),
         ({"target": [0, 0, 0]}, ValueError, "target must not all be 0"),
         ({"progressive_epochs": 0}, ValueError, "progressive_epochs must be >= 1, got 0"),
     ],

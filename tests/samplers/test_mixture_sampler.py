@@ -379,15 +379,29 @@ def test_variance_factor():
         ({"lengths": [3, 2], "weights": [1, -1]}, ValueError, "weights must be finite and >= 0"),
         ({"lengths": [3, 2], "weights": [1, np.nan]}, ValueError, "got nan in row 1"),
         ({"lengths": [3, 2], "weights": [0, 0]}, ValueError, "weights must not all be 0"),
-        ({"lengths": [3, 2], "weights": {0: 1}}, ValueError, r"every domain, missing \[1\]"),
+        ({"lengths": [3, 2], "weights": {0: 1}}, ValueError, r"all domains, missing \[1\]"),
         ({"domains": [0, 1], "weights": {0: 1, 1: 1, 7: 2}}, ValueError,
-         r"weights must be 0 for domains without samples, got them for \[7\]"),
+         r"weights must name domains of \[0, 1\], got 7"),
+        ({"domains": ["a", "b"], "weights": [1, 2]}, ValueError,
+         r"weights must be a mapping where domains have names, {'a': ..., 'b': ...}, got list"),
+        ({"domains": ["a", "b"], "mean_tokens": np.array([1, 2])}, ValueError,
+         "mean_tokens must be a mapping where domains have names, .*, got ndarray"),
+        ({"domains": ["a", "b"], "phases": [(0, [1, 2])]}, ValueError,
+         r"phases\[0\]\[1\] must be a mapping where domains have names"),
+        ({"domains": ["a", "b"], "mean_tokens": {"a": 1}}, ValueError,
+         r"mean_tokens must name all domains, missing \['b'\]"),
+        ({"domains": ["aa", "bb"], "mean_tokens": {"aa": 1, "bb": 2, "bbb": 3}}, ValueError,
+         r"mean_tokens must name domains of .*, got 'bbb': did you mean 'bb'"),
+        ({"domains": ["a", "b"], "mean_tokens": {"a": 1, "b": 0}}, ValueError,
+         r"mean_tokens\['b'\] must be in \(0, inf\), got 0"),
+        ({"domains": [10, 20], "weights": [1, 2]}, ValueError, r"domains of \[10, 20\], got 0"),
         ({"lengths": [3, 2], "weights": "even"}, ValueError, "weights must be one of 'unimax'"),
         ({"lengths": [3, 2], "weights": "unimax"}, ValueError, "max_repeats must be given"),
         ({"lengths": [3, 2], "temperature": 0.0}, ValueError, r"temperature must be in \(0, inf\)"),
         ({"lengths": [3], "weights": [1], "temperature": 2.0}, ValueError,
          "only one of weights, temperature and phases may be given"),
-        ({"lengths": [3, 2], "mean_tokens": [1, 0]}, ValueError, "mean_tokens must be > 0, got 0"),
+        ({"lengths": [3, 2], "mean_tokens": [1, 0]}, ValueError,
+         r"mean_tokens\[1\] must be in \(0, inf\), got 0"),
         ({"lengths": [3], "stop": "never"}, ValueError, "stop must be one of"),
         ({"lengths": [3], "compose": "iid"}, ValueError, "compose must be one of"),
         ({"lengths": [3], "shortfall": "accept"}, ValueError, "shortfall must be one of"),
@@ -423,3 +437,44 @@ def test_other_arguments_have_other_states():
 def test_one_domain_is_a_shuffle():
     for order in epochs_of(MixtureSampler([9]), 4):
         assert sorted(order.tolist()) == list(range(9))
+
+
+NAMES = np.repeat(["wiki", "code", "books"], [60, 300, 140])
+
+
+class Series:
+    """What pandas calls one: values under names, of which numpy sees the values alone."""
+
+    def __init__(self, given):
+        self.given = given
+        self.index = type("Index", (), {"is_unique": True, "tolist": lambda _: list(given)})()
+
+    def to_dict(self):
+        return dict(self.given)
+
+    def __array__(self, *_, **__):
+        return np.array(list(self.given.values()), float)
+
+
+@pytest.mark.parametrize("kind", [dict, Series])
+def test_what_is_by_domain_goes_by_name(kind):
+    """Weights and tokens in whatever order: each domain gets its share of the tokens."""
+    shares, tokens = (
+        {"wiki": 0.6, "code": 0.3, "books": 0.1},
+        {"code": 100, "books": 50, "wiki": 10},
+    )
+    sampler = MixtureSampler(
+        domains=NAMES, num_samples=500, weights=kind(shares), mean_tokens=kind(tokens)
+    )
+    names = sampler.names.tolist()
+    drawn = sampler.shares(0) * [tokens[name] for name in names]
+    np.testing.assert_allclose(drawn / drawn.sum(), [shares[name] for name in names])
+    first = MixtureSampler(domains=NAMES, phases=[(0, 5.0), (2, kind(shares))])
+    np.testing.assert_allclose(first.shares(2), [shares[name] for name in names])
+
+
+def test_an_array_goes_by_the_number_of_the_domain():
+    sampler = MixtureSampler(domains=np.repeat([0, 2], [10, 30]), weights=[1, 0, 3])
+    assert sampler.shares(0).tolist() == [0.25, 0.75]
+    assert MixtureSampler([10, 30], weights={1: 3, 0: 1}).shares(0).tolist() == [0.25, 0.75]
+    assert MixtureSampler([10, 30], weights={"1": 3, "0": 1}).shares(0).tolist() == [0.25, 0.75]

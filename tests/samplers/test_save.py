@@ -156,9 +156,30 @@ def test_exposure_is_part_of_the_state(tmp_path):
     fresh = make()
     load_state(fresh, tmp_path / "s")
     assert fresh._options.exposure.counts.tolist() == [0, 2, 0, 0, 1, 0, 0, 0, 0, 0]
-    save_state(ShuffleSampler(10), tmp_path / "none")
-    with pytest.raises(StateError, match="exposure"):
-        load_state(fresh, tmp_path / "none")
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_counter_can_be_added_or_left_out_on_resume(tmp_path, dynamic):
+    def make(**more):
+        return InfoBatchSampler(10, 8, **more) if dynamic else ShuffleSampler(10, **more)
+
+    save_state(make(), tmp_path / "without", consumed=4)
+    sampler = make(exposure=ExposureCounter(10))
+    load_state(sampler, tmp_path / "without")
+    assert sampler.remaining == 6
+    sampler.record([3] * 300, np.ones(300))  # counts from here on
+    load_state(sampler, tmp_path / "without")  # and what it has counted stays
+    save_state(sampler, tmp_path / "with", consumed=6)
+    plain = make()
+    load_state(plain, tmp_path / "with")
+    assert plain.remaining == 4
+    assert plain.exposure is None
+    again = make(exposure=ExposureCounter(10))
+    load_state(again, tmp_path / "with")
+    assert again.exposure.counts.tolist() == [0, 0, 0, 300, 0, 0, 0, 0, 0, 0]
+    other = make(exposure=ExposureCounter(9))
+    with pytest.raises(StateError, match=r"exposure counts must be ints of shape \(9,\)"):
+        load_state(other, tmp_path / "with")
 
 
 # ---------------------------------------------------------------------- damage

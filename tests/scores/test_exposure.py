@@ -40,11 +40,29 @@ def test_one_byte_a_sample():
     assert held == 1000
 
 
-def test_a_count_saturates():
+def test_counts_beyond_a_byte_are_exact():
+    counter = ExposureCounter(3)
+    for _ in range(3):
+        counter.update([1] * 100 + [2])  # the type widens in the middle of a batch
+    assert counter.counts.dtype == np.uint16
+    np.testing.assert_array_equal(counter.counts, [0, 300, 3])
+    counter.update([1] * 65_300)
+    assert counter.counts.dtype == np.uint32
+    np.testing.assert_array_equal(counter.counts, [0, 65_600, 3])
+    counter.restore(np.array([2**32 - 1, 2**53, 0], np.uint64))
+    counter.update([0, 0, 1])
+    assert counter.counts.tolist() == [2**32 + 1, 2**53 + 1, 0]
+    counter.restore([0, 255, 7])
+    assert counter.counts.dtype == np.uint8
+
+
+def test_reports_of_many_repeats_are_exact():
+    """Two samples, 1,000 and 250 times: the effective size is 1.47, and would be 2.0 if cut off."""
     counter = ExposureCounter(2)
-    for _ in range(300):
-        counter.update([1])
-    np.testing.assert_array_equal(counter.counts, [0, 255])
+    counter.update(np.repeat([0, 1], [1_000, 250]))
+    assert counter.effective_sample_size() == 1250**2 / (1000**2 + 250**2)
+    table = counter.repeats()
+    assert (table["exposures"].tolist(), table["max"].tolist()) == ([1250], [1000])
 
 
 def test_counts_are_a_read_only_view():
@@ -243,7 +261,7 @@ def test_a_sampler_counts_what_its_loop_trains_on(dynamic):
 def test_restored_counts_go_on(collecting):
     counter = counter_of([0, 255, 7])
     counter.update([0, 1, 2])
-    np.testing.assert_array_equal(counter.counts, [1, 255, 8])
+    np.testing.assert_array_equal(counter.counts, [1, 256, 8])
 
     saved = counter_of([1, 2, 3, 4, 5]).counts
     collecting.update(torch.tensor([4, 9]))  # what was not yet home is forgotten, errors too
@@ -257,8 +275,9 @@ def test_restored_counts_go_on(collecting):
     ("saved", "message"),
     [
         (None, "must be part of the state, got a state without them"),
-        (np.zeros(4, np.uint8), r"uint8 of shape \(3,\), .*, got uint8 of shape \(4,\)"),
-        (np.zeros(3, np.int64), r"uint8 of shape \(3,\), .*, got int64 of shape \(3,\)"),
+        (np.zeros(4, np.uint8), r"ints of shape \(3,\), .*, got uint8 of shape \(4,\)"),
+        (np.zeros(3), r"ints of shape \(3,\), .*, got float64 of shape \(3,\)"),
+        ([0, -1, 2], "exposure counts must be >= 0, got -1 in row 1"),
     ],
 )
 def test_counts_of_something_else_are_refused(saved, message):
@@ -314,9 +333,9 @@ def test_two_ranks_add_up():
     np.testing.assert_array_equal(one[2], [1, 2, 0, 0, 0, 200, 0])
     np.testing.assert_array_equal(two[2], [0, 0, 3, 4, 5, 56, 0])
     assert one[3] == two[3] == 0
-    merged = [1, 2, 3, 4, 5, 255, 0]
-    after = [merged, merged, [4, 2, 3, 4, 5, 255, 1]]
-    after += [[255, 2, 3, 4, 5, 255, 1]] * 2
+    merged = [1, 2, 3, 4, 5, 256, 0]
+    after = [merged, merged, [4, 2, 3, 4, 5, 257, 1]]
+    after += [[305, 2, 3, 4, 5, 257, 1]] * 2
     for ours in (one, two):
         for found, expected in zip(ours[4:], after, strict=True):
             np.testing.assert_array_equal(found, expected)

@@ -123,7 +123,9 @@ def test_a_plan_is_the_selectors_one_after_another(plan, corpus, tmp_path):
     assert found.size == SIZE
     again = Selection.load(tmp_path / "work" / "selection.parquet")
     assert again.indices.tolist() == indices.tolist()
-    assert [line.split(":")[0] for line in lines] == [
+    notes = [line for line in lines if "is assumed to mean 'keep'" in line]
+    assert [line.split(":")[0] for line in notes] == ["semdedup", "quota"]
+    assert [line.split(":")[0] for line in lines if line not in notes] == [
         "read", "english", "clusters", "semdedup", "quota", "cluster_uniform", "export",
     ]  # fmt: skip
 
@@ -206,6 +208,33 @@ def test_only_what_changed_runs_again(plan, tmp_path, monkeypatch):
     pq.write_table(rows.set_column(2, "quality", pa.array(np.ones(len(rows)))), shard)
     changed.run(tmp_path / "work")  # another table: nothing is left of the first
     assert ran == ["cluster_uniform", "semdedup", "quota", "cluster_uniform"]
+
+
+def test_a_change_and_back_is_the_first_plan_again(tmp_path):
+    """Files are named by their stage: one that another plan has written since is not read again."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(90, 3)).astype(np.float32)
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 3)
+    pq.write_table(pa.table({"e": flat, "q": rng.random(90)}), tmp_path / "t.parquet")
+
+    def run(budget, n_clusters):
+        lines = []
+        top, spread = Stage("top", 60, columns={"scores": "q"}), Stage("cluster_uniform", budget)
+        stages = [top, spread, Stage("quota", 4, columns={"scores": "q"})]
+        plan = Plan(tmp_path / "t.parquet", stages, clusters={"n_clusters": n_clusters})
+        found = plan.run(tmp_path / "work", lines.append)
+        return found.indices.tolist(), [line.split(":")[0] for line in lines if "again" in line]
+
+    first, _ = run(20, 4)
+    _, again = run(9, 4)
+    assert again == ["top", "clusters"]
+    assert run(20, 4) == (first, ["top", "clusters"])
+    _, again = run(20, 5)
+    assert again == ["top"]  # which uses no clusters
+    assert run(20, 4) == (first, ["top"])
+    assert run(20, 4) == (first, ["top", "cluster_uniform", "quota"])
+    (tmp_path / "work" / "2-cluster_uniform.parquet").write_bytes(b"something else")
+    assert run(20, 4) == (first, ["top", "clusters", "quota"])
 
 
 def test_a_shard_that_changes_meanwhile(plan, tmp_path, monkeypatch):

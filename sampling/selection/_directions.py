@@ -1,0 +1,82 @@
+"""What a high score means, for the selectors that ask: stated, or assumed and then said so."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..types import Direction, Score
+
+__all__ = ["Meanings", "meant", "notes_of", "turn_scores"]
+
+# What a high score can be turned to mean, the first that fits; None takes the values as they are.
+# A plain array has no direction and is assumed to have the first.
+Meanings = tuple[Direction | None, ...]
+
+_PAIRS = ({"harder", "easier"}, {"keep", "drop"})
+
+
+def meant(name: str, higher_is: Direction, meanings: Meanings) -> Direction | None:
+    """Return what a score is turned to mean; None if its values are taken as they are.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be turned: hard is not the same as worth keeping.
+    """
+    for meaning in meanings:
+        if meaning is None or any({meaning, higher_is} <= pair for pair in _PAIRS):
+            return meaning
+    raise ValueError(
+        f"higher_is must be {meanings[0]!r} or its opposite, got {higher_is!r} of {name}"
+    )
+
+
+def turn_scores(
+    minds: Mapping[str, Meanings], arguments: dict[str, Any]
+) -> dict[str, dict[str, str]]:
+    """Replace each `Score` by its values, turned; return what was taken to be high of each.
+
+    minds : argument -> what a high value shall mean
+    """
+    said: dict[str, dict[str, str]] = {}
+    for name, meanings in minds.items():
+        given = arguments.get(name)
+        if given is None:
+            continue
+        if not isinstance(given, Score):
+            said[name] = {"higher_is": str(meanings[0]), "by": "assumed"}
+            continue
+        meaning = meant(f"the score {given.name!r}", given.higher_is, meanings)
+        said[name] = {"higher_is": given.higher_is, "by": "stated"}
+        arguments[name] = given.values if meaning is None else given.as_higher(meaning)
+    return said
+
+
+def notes_of(info: Mapping[str, Any]) -> list[str]:
+    """Return lines for a report: what a high score was taken to mean, and the embedding columns.
+
+    Parameters
+    ----------
+    info : mapping
+        Of a selection from a table.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = []
+    for name, facts in info.get("directions", {}).items():
+        column, higher, by = facts.get("column", name), facts["higher_is"], facts["by"]
+        if by == "assumed":
+            other = next(iter(next(pair for pair in _PAIRS if higher in pair) - {higher}))
+            lines.append(
+                f"{name}: a high {column} is assumed to mean {higher!r}: state {column}:{higher} "
+                f"or {column}:{other}"
+            )
+            continue
+        line = f"{name}: a high {column} means {higher!r} ({'by its file' if by == 'file' else by})"
+        if facts.get("unused"):
+            line += ", which the method does not use: it takes the values as they are"
+        lines.append(line)
+    if "embedding_columns" in info:
+        lines.append(f"embeddings: {info['embedding_columns']}")
+    return lines
