@@ -48,6 +48,9 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import clustering, io
 
+        io.check_outputs(
+            clustering.clustering_outputs(out), io.paths_read([table, *(beside or [])])
+        )
         opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         found = clustering.kmeans(
             embeddings_in(opened),

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import _check
 from ..clustering import kmeans, neighbours
-from ..io import Table, export_rows, open_table, shape_of
+from ..io import Table, export_rows, open_table, shape_of, table_files
 from ..types import Selection
 from ._budget import count_of
 from ._cost import estimate, of_clusters
@@ -170,12 +170,16 @@ class Plan:
         Parameters
         ----------
         scratch : str or pathlib.Path, optional
-            Folder for a copy of embeddings that come from Parquet.
+            Folder for a copy of embeddings, if they come from Parquet.
 
         Returns
         -------
         Table
         """
+        if scratch is not None:
+            _, width, _ = shape_of(self.table, embeddings=self.embeddings)
+            if width is None or table_files(self.table)[0].suffix != ".parquet":
+                scratch = None  # there is nothing to copy
         return open_table(
             self.table, embeddings=self.embeddings, beside=self.beside, scratch=scratch
         )
@@ -204,12 +208,49 @@ class Plan:
         ):
             known = set(inspect.signature(function).parameters)
             _known(f"[{what}]", given or {}, known - {"embeddings", "selection", "source"})
+        if self.export is not None and "folder" not in self.export:
+            raise ValueError("[export] must name a folder, got none")
+        self._check_shared()
         called = [stage.name for stage in self.stages]
         for number, stage in enumerate(self.stages, 1):
             with stage_named(number, stage):
                 if called.count(stage.name) > 1:
                     raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
                 stage.check(names)
+
+    def _check_shared(self) -> None:
+        """Refuse what is to be made for stages of which none would take it."""
+        for what, given, argument in (
+            ("clusters", self.clusters, "clusters"),
+            ("neighbours", self.neighbours, "num_neighbours"),
+        ):
+            users = [s for s in self.stages if argument not in s.settings]
+            if given is not None and not any(takes(stage.method, argument) for stage in users):
+                raise ValueError(
+                    f"[{what}] must be left out where no stage takes {argument} from it, got it "
+                    f"with {', '.join(stage.method for stage in self.stages)}"
+                )
+
+    def check_outputs(self, work: str | Path) -> None:
+        """Refuse, before any work, what could not or must not be written.
+
+        Parameters
+        ----------
+        work : str or pathlib.Path
+            The folder that `run` is to be given.
+
+        Raises
+        ------
+        ValueError
+            If a file of the plan would be written over the table or a file beside it, into the
+            folder of one, or over a file that no plan wrote; if the arguments of the export do not
+            fit the table.
+        OSError
+            If a folder cannot be written to.
+        """
+        from ._run import check_work
+
+        check_work(self, Path(work))
 
     def estimates(self) -> list[dict[str, Any]]:
         """Say what each stage will need, as if the stages before it dropped nothing else.
@@ -293,7 +334,9 @@ class Plan:
         ------
         ValueError
             If the plan does not fit the table; the message names the stage. If a file of the table
-            changes while the plan runs.
+            changes while the plan runs. See `check_outputs` too.
+        OSError
+            If a folder cannot be written to, or is full.
 
         Notes
         -----

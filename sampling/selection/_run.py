@@ -6,6 +6,7 @@ import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,15 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import _check
+from .._files import Output, check_apart, check_outputs, json_kind, written_whole
+from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
     Table,
+    check_export,
     digests,
     export_rows,
     load_selection,
+    paths_read,
     save_selection,
+    selection_outputs,
     table_files,
     unchanged,
-    written_whole,
 )
 from ..types import BAD, Indices, Selection
 from ._from_table import select_from
@@ -34,11 +39,13 @@ from ._stage import Stage, stage_named
 
 __all__ = ["lifted", "run_plan"]
 
+_MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
 _ROW = "the row's number"  # a column beside those of the table
 
 
 def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `Plan.run`."""
+    check_work(plan, work)
     work.mkdir(parents=True, exist_ok=True)
     files = [file for each in (plan.table, *plan.beside) for file in table_files(each)]
     with unchanged(files):
@@ -56,6 +63,40 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
             done = export_rows(final, plan.table, **plan.export)
             entry |= {"after": done["rows"], "shards": len(done["shards"])}
     return final
+
+
+def check_work(plan: Plan, work: Path) -> None:
+    """Refuse what a run could not or must not write; see `Plan.check_outputs`."""
+    reads = paths_read([plan.table, *plan.beside])
+    check_apart(work, reads)
+    for folder in (work, work / "scratch"):
+        if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+            raise ValueError(f"{folder} must be a folder, got a file")
+    if work.is_dir():
+        check_outputs(_outputs(plan, work), reads)
+    export = plan.export or {}
+    if "folder" not in export:
+        return
+    check_export(plan.table, **export)
+    chosen = Path(export["folder"]).resolve()
+    for own in (work.resolve(), work.resolve() / "scratch"):
+        if own == chosen or chosen in own.parents:
+            raise ValueError(f"[export] must have a folder of its own, got {export['folder']} with "
+                             f"{own} in it")  # fmt: skip
+
+
+def _outputs(plan: Plan, work: Path) -> list[Output]:
+    """Return every file that a run will write but those in `scratch` and the export."""
+    names = [f"{number}-{stage.name}" for number, stage in enumerate(plan.stages, 1)]
+    kept = [
+        selection_outputs(work / f"{name}.parquet", dropped=True) for name in (*names, "selection")
+    ]
+    found = [*chain.from_iterable(kept), (work / "manifest.json", _MANIFEST)]
+    if plan.clusters is not None:
+        found += clustering_outputs(work / "clusters.parquet")
+    if plan.neighbours is not None:
+        found += neighbour_outputs(work / "num_neighbours.parquet")
+    return found
 
 
 @dataclass
@@ -197,7 +238,7 @@ class Run:
         self.manifest["stages"].append(entry)
         done = {each["key"] for each in self.manifest["stages"]}
         self.manifest["earlier"] = [self.known[key] for key in self.known if key not in done]
-        with written_whole(self.work / "manifest.json") as beside:
+        with written_whole(self.work / "manifest.json", _MANIFEST) as beside:
             beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
         again = "read again, " if entry.get("reused") else ""

@@ -70,6 +70,11 @@ class Stage:
                     f"column must be one of {list(names)}, got {column!r}"
                     f"{_check.closest(column, names)}"
                 )
+        if not self.name.isprintable() or set("/\\") & set(self.name):
+            raise ValueError(f"name must be one that a file can have, got {self.name!r}")
+        twice = set(self.columns) & set(self.settings)
+        if twice:
+            raise ValueError(f"{min(twice)} must be a column or a setting, got both")
         if self.method == "filter":
             self._check_filter()
         else:
