@@ -125,7 +125,8 @@ def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -
     OSError
         If its folder does not exist or cannot be written to.
     """
-    reads, seen = [Path(each) for each in reads], {}
+    reads = [Path(each) for each in reads]
+    seen: dict[Path, str | Path] = {}
     for path, kind in outputs:
         target = _target(path)
         check_apart(path, reads)

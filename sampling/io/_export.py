@@ -153,6 +153,7 @@ def check_export(
     columns: Sequence[str] | None = None,
     weights: bool = True,
     order: Order = "rows",
+    made: str | Path | None = None,
 ) -> tuple[Shards, list[str]]:
     """Refuse, before there is a selection, what `export_rows` would refuse after it.
 
@@ -160,6 +161,8 @@ def check_export(
     ----------
     source, folder, rows_per_shard, columns, weights, order
         Those of `export_rows`.
+    made : str or pathlib.Path, optional
+        A folder that will be made before the export: it need not exist.
 
     Returns
     -------
@@ -184,6 +187,8 @@ def check_export(
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} must be a folder, got a file")
     if not out.exists() and not out.parent.is_dir():
+        if made is not None and out.parent.resolve() == Path(made).resolve():
+            return shards, names
         raise FileNotFoundError(f"the folder of {out} must exist, got none")
     with own_folder(out / _MANIFEST if out.exists() else out):  # can be made: so can the shards
         pass

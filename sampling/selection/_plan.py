@@ -201,6 +201,22 @@ class Plan:
             raise ValueError("stages must not be empty, got none")
         if self.ids is not None and self.ids not in names:
             raise ValueError(f"ids must be one of {list(names)}, got {self.ids!r}")
+        self.check_arguments()
+        called = [stage.name for stage in self.stages]
+        for number, stage in enumerate(self.stages, 1):
+            with stage_named(number, stage):
+                if called.count(stage.name) > 1:
+                    raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
+                stage.check(names)
+
+    def check_arguments(self) -> None:
+        """Refuse arguments of the clusters, neighbours and export that do not exist or do nothing.
+
+        Raises
+        ------
+        ValueError
+            The message names the argument.
+        """
         for what, given, function in (
             ("clusters", self.clusters, kmeans),
             ("neighbours", self.neighbours, neighbours),
@@ -211,12 +227,6 @@ class Plan:
         if self.export is not None and "folder" not in self.export:
             raise ValueError("[export] must name a folder, got none")
         self._check_shared()
-        called = [stage.name for stage in self.stages]
-        for number, stage in enumerate(self.stages, 1):
-            with stage_named(number, stage):
-                if called.count(stage.name) > 1:
-                    raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
-                stage.check(names)
 
     def _check_shared(self) -> None:
         """Refuse what is to be made for stages of which none would take it."""

@@ -67,6 +67,7 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
 
 def check_work(plan: Plan, work: Path) -> None:
     """Refuse what a run could not or must not write; see `Plan.check_outputs`."""
+    plan.check_arguments()
     reads = paths_read([plan.table, *plan.beside])
     check_apart(work, reads)
     for folder in (work, work / "scratch"):
@@ -74,15 +75,16 @@ def check_work(plan: Plan, work: Path) -> None:
             raise ValueError(f"{folder} must be a folder, got a file")
     if work.is_dir():
         check_outputs(_outputs(plan, work), reads)
-    export = plan.export or {}
-    if "folder" not in export:
+    if plan.export is None:
         return
-    check_export(plan.table, **export)
+    export = {name: value for name, value in plan.export.items() if name != "progress"}
     chosen = Path(export["folder"]).resolve()
     for own in (work.resolve(), work.resolve() / "scratch"):
         if own == chosen or chosen in own.parents:
-            raise ValueError(f"[export] must have a folder of its own, got {export['folder']} with "
-                             f"{own} in it")  # fmt: skip
+            raise ValueError(
+                f"[export] must have a folder of its own, got {export['folder']}, in which {own} is"
+            )
+    check_export(plan.table, made=work, **export)
 
 
 def _outputs(plan: Plan, work: Path) -> list[Output]:
