@@ -39,8 +39,10 @@ except ImportError:  # Windows: nothing is locked there, and no left-over remove
 __all__ = [
     "Kind",
     "Output",
+    "check_apart",
     "check_outputs",
     "json_kind",
+    "next_to",
     "own_folder",
     "parquet_kind",
     "remove_left_overs",
@@ -137,6 +139,14 @@ def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -
             raise ValueError(f"{path} must be written once, got it for {other} too")
         with own_folder(target):  # can be made: so can the file
             pass
+
+
+def next_to(path: str | Path, ending: str) -> Path:
+    """Return the place next to a file whose name is the file's, with another ending."""
+    path = Path(path)
+    if not path.name:
+        raise ValueError(f"{path} must be a file, got a folder")
+    return path.with_name(f"{path.stem}{ending}")
 
 
 def check_apart(path: str | Path, reads: Iterable[str | Path]) -> None:
@@ -416,7 +426,7 @@ def remove_left_overs(folder: Path) -> None:
     """Remove hidden folders of ours whose process is gone; other files of such names stay."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _HIDDEN.fullmatch(entry.name)
+            found = _HIDDEN.fullmatch(entry.name) if entry.name[0] == "." else None
             if found is not None and entry.is_dir(follow_symlinks=False):
                 _remove_if_left(Path(entry.path), int(found[1]))
 

@@ -70,6 +70,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
             refuse_given(context, ["labels", "values", "beside"], none)
         else:
             refuse_given(context, ["missing"], "without --of dynamics: every row has a score")
+        if table.suffix == ".npy":
+            refuse_given(context, ["values"], "for a .npy file, which holds one array")
         asked = words(kinds)
         source = [table, *(beside or [])]
         apart = labels is not None and labels.endswith(".npy")

@@ -22,6 +22,4 @@ __all__ = [
     "neighbours",
     "save_clustering",
     "save_neighbours",
-    "clustering_outputs",
-    "neighbour_outputs",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .._files import KEY, Output, check_outputs, parquet_kind, written_whole
+from .._files import KEY, Output, check_outputs, next_to, parquet_kind, written_whole
 from ._kmeans import Clustering
 from ._neighbours import Neighbours
 
@@ -207,7 +207,7 @@ def load_neighbours(path: str | Path) -> Neighbours:
 
 
 def _centers(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.centers.parquet")
+    return next_to(path, ".centers.parquet")
 
 
 def _fingerprint(clustering: Clustering) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .._files import KEY, Output, check_outputs, parquet_kind, written_whole
+from .._files import KEY, Output, check_outputs, next_to, parquet_kind, written_whole
 from ..types import Selection
 
 __all__ = ["load_selection", "save_selection", "selection_outputs"]
@@ -135,7 +135,7 @@ def _rest(selection: Selection) -> dict[str, Any]:
 
 
 def _other(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.dropped.parquet")
+    return next_to(path, ".dropped.parquet")
 
 
 def _write(place: Output, columns: dict[str, Any], manifest: dict[str, Any]) -> None:

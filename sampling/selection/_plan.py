@@ -19,7 +19,7 @@ from ..io import Table, export_rows, open_table, shape_of, table_files
 from ..types import Selection
 from ._budget import count_of
 from ._cost import estimate, of_clusters
-from ._registry import describe, takes
+from ._registry import METHODS, describe, takes
 from ._stage import Stage, stage_named
 
 if sys.version_info >= (3, 11):
@@ -228,8 +228,21 @@ class Plan:
             raise ValueError("[export] must name a folder, got none")
         self._check_shared()
 
+    def check_bad(self, embeddings: bool) -> None:
+        """Refuse to drop bad rows of embeddings where there are none.
+
+        Parameters
+        ----------
+        embeddings : bool
+            Whether the table has any.
+        """
+        if self.on_bad == "drop" and not embeddings:
+            raise ValueError(f"on_bad must be left out without embeddings, got {self.on_bad!r}")
+
     def _check_shared(self) -> None:
         """Refuse what is to be made for stages of which none would take it."""
+        if any(stage.method not in {*METHODS, "filter"} for stage in self.stages):
+            return  # which `Stage.check` refuses
         for what, given, argument in (
             ("clusters", self.clusters, "clusters"),
             ("neighbours", self.neighbours, "num_neighbours"),
@@ -278,6 +291,7 @@ class Plan:
         """
         size, width, names = shape_of(self.table, embeddings=self.embeddings, beside=self.beside)
         self.check(names)
+        self.check_bad(width is not None)
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:

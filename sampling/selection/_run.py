@@ -72,7 +72,7 @@ def check_work(plan: Plan, work: Path) -> None:
     check_apart(work, reads)
     for folder in (work, work / "scratch"):
         if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
-            raise ValueError(f"{folder} must be a folder, got a file")
+            raise ValueError(f"{folder} must be a folder, got a file or a link to nothing")
     if work.is_dir():
         check_outputs(_outputs(plan, work), reads)
     if plan.export is None:
@@ -120,6 +120,7 @@ class Run:
             self.manifest["inputs"] = [each for table in tables for each in digests(table)]
             self.table = self.plan.open(self.work / "scratch")
             self.plan.check(self.table.names)
+            self.plan.check_bad(self.table.embeddings is not None)
             entry["after"] = self.table.size
         self.shared: dict[str, Shared] = {}
         self.reached: dict[str, Indices] = {}

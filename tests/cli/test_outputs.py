@@ -147,7 +147,7 @@ def test_work_over_what_is_read(folder, dry):
         ({"more": 'beside = ["w/selection.parquet"]'}, "w", "over, got what is read"),
         ({"table": "corpus", "column": "kind"}, "corpus", "must not be"),
         ({"table": "corpus", "column": "kind"}, "corpus/work", "in a folder that is read"),
-        ({}, "foreign.parquet", "must be a folder, got a file"),
+        ({}, "foreign.parquet", "must be a folder, got a file or"),
         ({"table": ".", "column": "score", "at": "./plan.toml"}, "w", "in a folder that is read"),
     ):
         path = plan(folder, **given)
@@ -221,6 +221,8 @@ def test_names_of_stages_are_names_of_files(folder):
         (["score", "aum", "run.safetensors", "--of", "dynamics", "--values", "x"], "--values must"),
         (["score", "aum", "run.safetensors", "--of", "dynamics", "--beside", "scores.parquet"],
          "--beside must be"),
+        (["score", "margin", "rows.npy", "--values", "x"], "--values must be left out for a .npy"),
+        (["cluster", "rows.npy", 2, "--beside", "scores.parquet"], "--beside must be left out"),
         (["score", "margin", "rows.npy", "--missing", "raise"], "--missing must be left out"),
         (["score", "entropy", "rows.npy", "--labels", "labels.npy"], "labels must be left out"),
         (["select", "moderate", "rows.npy", "--budget", 3, "--embeddings", "x"],
@@ -257,4 +259,7 @@ def test_a_seed_among_the_settings_is_used(folder):
 def test_what_no_stage_of_a_plan_takes(folder, given, what):
     path = plan(folder, end=f"\n{given}")
     line = refused(folder, "run", path, "--work", "w", "--dry-run")
+    drop = plan(folder, more='on_bad = "drop"', at="drop.toml")
+    for dry in ([], ["--dry-run"]):
+        assert "on_bad must be left out" in refused(folder, "run", drop, "--work", "v", *dry)
     assert f"[{what}] must be left out where no stage takes" in line
