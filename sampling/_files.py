@@ -42,6 +42,7 @@ __all__ = [
     "check_apart",
     "check_outputs",
     "json_kind",
+    "naming",
     "next_to",
     "own_folder",
     "parquet_kind",
@@ -312,22 +313,29 @@ def written_whole(path: str | Path, kind: Kind | None = None) -> Iterator[Path]:
         _check_free(Path(path), target, kind)
     with own_folder(target) as (folder, mode):
         beside = folder / target.name
-        try:
+        with naming(path):
             yield beside
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
-            if stat.S_IMODE(beside.stat().st_mode) != mode:
-                beside.chmod(mode)  # safetensors writes for its owner alone
-            if kind is not None:
-                _check_free(Path(path), target, kind)  # hours may have passed
-            beside.replace(target)
-        except OSError as error:
-            code = error.errno
-            if code is None and os.strerror(errno.ENOSPC) in str(error):
-                code = errno.ENOSPC
-            if code not in _DISK or error.filename is not None:
-                raise
-            raise OSError(code, os.strerror(code), str(path)) from error
+        if stat.S_IMODE(beside.stat().st_mode) != mode:
+            beside.chmod(mode)  # safetensors writes for its owner alone
+        if kind is not None:
+            _check_free(Path(path), target, kind)  # hours may have passed
+        beside.replace(target)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Name the file where the disk is full and the error does not say which file it is about."""
+    try:
+        yield
+    except OSError as error:
+        code = error.errno
+        if code is None and os.strerror(errno.ENOSPC) in str(error):
+            code = errno.ENOSPC
+        if code not in _DISK or error.filename is not None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def saved_tensors(

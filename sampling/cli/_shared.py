@@ -50,7 +50,8 @@ app = typer.Typer(
     help="Which samples to use, how often, in what order and with what weight.",
     epilog="Exit codes: 0 done; 1 the answer is no (a contract is broken, a table has changed); "
     "2 refused, with one line that says why; 130 interrupted. What was interrupted or refused "
-    "leaves the old file, or none.",
+    "leaves the old file, or none. No command writes over a file that it reads, or over one of "
+    "another kind than it writes: that is refused before any work.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

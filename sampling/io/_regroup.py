@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import own_folder
+from .._files import naming, own_folder
 from .._rows import Rows
 
 __all__ = ["regrouped"]
@@ -44,7 +44,7 @@ def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
     step = max(1, _BLOCK // width)
     with own_folder(Path(rows.scratch or tempfile.gettempdir(), "regrouped")) as (folder, _):
         path = folder / "rows.bin"
-        with path.open("wb") as file:
+        with naming(path), path.open("wb") as file:
             for start in range(0, len(rows), step):
                 stop = min(start + step, len(rows))
                 places = np.sort(source[ends[start] : ends[stop]])

@@ -205,6 +205,21 @@ def test_seeds_can_begin_later_and_processes_share_a_folder(fast, trained, tmp_p
     assert by_seed[3]["arguments"]["first_seed"] == by_seed[4]["arguments"]["first_seed"] == 3
 
 
+@pytest.mark.parametrize("name", ["pruning.png", "balance.png", ".results.lock", "results.json"])
+def test_files_of_others_are_refused_before_the_runs(fast, trained, tmp_path, name):
+    prepare(fast()).run()  # and the empty lock of this one is no obstacle
+    (tmp_path / "out" / name).write_bytes(b"mine")
+    with pytest.raises(ValueError, match=f"{name}"):
+        prepare(fast())
+    assert (tmp_path / "out" / name).read_bytes() == b"mine"
+    assert len(trained) == 3
+
+
+def test_data_without_files_take_no_folder(fast):
+    with pytest.raises(ValueError, match="data_dir must be left out for digits"):
+        fast(data_dir="anywhere").checked()
+
+
 OTHER = {
     "epochs": ({"epochs": 5}, "results of epochs 5, got 4"),
     "batch size": ({"batch_size": 32}, "results of batch_size 32, got 256"),
