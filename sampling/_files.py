@@ -10,7 +10,8 @@ Every file of ours is written by `written_whole`, and what can be refused is ref
     a symbolic link                         the link stays, and the file that it points to is
                                             written
     a file of another kind than ours        refused, unless it is empty
-    a file of the same kind of ours         replaced, when the new one is whole
+    a file of the same kind of ours         replaced, when the new one is whole; other hard links
+                                            to it keep the old one
 
 While a file is written it is in a hidden folder next to it, `.NAME.PID`, that is locked. One that a
 killed process left is removed by the next process that writes to the folder around it.
@@ -214,6 +215,8 @@ def _check_suffix(path: Path, kind: Kind) -> None:
 
 def _check_free(path: Path, target: Path, kind: Kind) -> None:
     """Refuse to write over a file that is not of this kind; an empty one holds nothing."""
+    if target.exists() and not os.access(target, os.W_OK):  # a move would not mind
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     if not target.is_file() or not target.stat().st_size:
         return
     if kind.is_one is None:

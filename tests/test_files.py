@@ -1,5 +1,6 @@
 """Where files may be written, what they may replace, and what is left of killed processes."""
 
+import ctypes
 import json
 import os
 import signal
@@ -263,7 +264,7 @@ def test_what_is_no_file(tmp_path):
 
 
 @every_writer
-@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+@pytest.mark.parametrize("mask", [0o022, 0o077])
 def test_the_mode_follows_the_umask(name, mask, tmp_path):
     write, suffix, other = WRITERS[name]
     before = os.umask(mask)
@@ -306,6 +307,50 @@ def test_what_cannot_be_opened_is_not_called_missing(tmp_path):
     ):
         with pytest.raises(OSError, match="Too many levels of symbolic links"):
             read(tmp_path / "x.safetensors")
+
+
+LIKE_A_USER = """
+import sys
+from pathlib import Path
+from sampling._files import check_outputs, json_kind, tensors_of, written_whole
+folder, kind = Path(sys.argv[1]), json_kind("it", "a")
+def attempt(work):
+    try:
+        work()
+    except OSError as error:
+        print(error)
+def unread():
+    with tensors_of(folder / "secret.safetensors"):
+        pass
+attempt(lambda: check_outputs([(folder / "closed" / "x.json", kind)]))
+attempt(lambda: check_outputs([(folder / "kept.json", kind)]))
+attempt(unread)
+"""
+
+
+def without_rights():
+    """Root may read and write anything; without these capabilities (1, 2) it is held to modes."""
+    if os.geteuid() == 0:
+        for right in (1, 2):
+            ctypes.CDLL(None).prctl(24, right)
+
+
+def test_permissions_are_named_before_the_work(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o555)
+    (tmp_path / "kept.json").write_text('{"a": 1}')
+    (tmp_path / "secret.safetensors").write_bytes(b"x")
+    (tmp_path / "kept.json").chmod(0o444)
+    (tmp_path / "secret.safetensors").chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-c", LIKE_A_USER, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        preexec_fn=without_rights,
+    )
+    lines = done.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["[Errno 13] Permission denied"] * 3
+    for line, path in zip(lines, ("closed/x.json", "kept.json", "secret.safe"), strict=True):
+        assert str(tmp_path / path) in line
 
 
 # ---------------------------------------------------------------------- killed processes
