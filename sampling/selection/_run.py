@@ -69,8 +69,8 @@ def check_work(plan: Plan, work: Path) -> None:
     """Refuse what a run could not or must not write; see `Plan.check_outputs`."""
     plan.check_arguments()
     reads = paths_read([plan.table, *plan.beside])
-    check_apart(work, reads)
     for folder in (work, work / "scratch"):
+        check_apart(folder, reads)
         if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
             raise ValueError(f"{folder} must be a folder, got a file or a link to nothing")
     if work.is_dir():
