@@ -1,36 +1,467 @@
-"""Files written whole or not at all."""
+"""Files that are written: where they may go, and each of them whole or not at all.
 
+Every file of ours is written by `written_whole`, and what can be refused is refused by
+`check_outputs` before the work whose result it is.
+
+    the name is...                          then
+    that of something read                  refused (by file, not by name: links count)
+    inside a folder that is read            refused: the folder would hold rows that are no rows
+    a folder, a device, a pipe              refused
+    a symbolic link                         the link stays, and the file that it points to is
+                                            written
+    a file of another kind than ours        refused, unless it is empty
+    a file of the same kind of ours         replaced, when the new one is whole; other hard links
+                                            to it keep the old one
+
+While a file is written it is in a hidden folder next to it, `.NAME.PID`, that is locked. One that a
+killed process left is removed by the next process that writes to the folder around it.
+"""
+
+import errno
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any, TypeAlias
 
-__all__ = ["written_whole"]
+from numpy.typing import NDArray
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked there, and no left-over removed
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "Kind",
+    "Output",
+    "check_apart",
+    "check_outputs",
+    "json_kind",
+    "naming",
+    "next_to",
+    "own_folder",
+    "parquet_kind",
+    "remove_left_overs",
+    "saved_tensors",
+    "tensors_kind",
+    "tensors_of",
+    "written_whole",
+]
+
+KEY = b"sampling"  # of the metadata of every Parquet file of ours
+_MARK, _OWNER = "sampling", "owner"  # the file in a hidden folder of ours, and what it says
+_HIDDEN = re.compile(r"\..+\.(\d+)(\.\d+)?")
+_LONGEST_HEADER = 2**27  # bytes; safetensors refuses more than 10**8
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+# What a suffix says that a file is; any other says nothing.
+_FORMATS = {
+    **dict.fromkeys((".parquet", ".pq", ".parq"), "Parquet"),
+    **dict.fromkeys((".safetensors", ".st"), "safetensors"),
+    ".npy": ".npy", ".npz": ".npz", ".png": "PNG",
+    ".json": "JSON", ".jsonl": "JSON lines", ".ndjson": "JSON lines",
+    ".csv": "CSV", ".tsv": "TSV", ".txt": "text", ".text": "text", ".log": "text",
+    ".md": "Markdown", ".html": "HTML", ".htm": "HTML", ".xml": "XML", ".pdf": "PDF",
+    ".arrow": "Arrow", ".feather": "Feather", ".ipc": "Arrow", ".orc": "ORC", ".avro": "Avro",
+    ".pkl": "pickle", ".pickle": "pickle", ".joblib": "pickle",
+    ".pt": "PyTorch", ".pth": "PyTorch", ".onnx": "ONNX",
+    ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".nc": "NetCDF", ".zarr": "Zarr",
+    ".mat": "MATLAB", ".xls": "Excel", ".xlsx": "Excel", ".db": "SQLite", ".sqlite": "SQLite",
+    ".duckdb": "DuckDB", ".lance": "Lance", ".tfrecord": "TFRecord", ".tfrecords": "TFRecord",
+    ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML", ".ini": "INI", ".py": "Python",
+    ".ipynb": "a notebook", ".jpg": "JPEG", ".jpeg": "JPEG", ".svg": "SVG",
+    ".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4", ".7z": "7-Zip",
+    ".zip": "ZIP", ".tar": "tar", ".tgz": "tar",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file that we write, and how it is known from the files of others.
+
+    Attributes
+    ----------
+    name : str
+        What a message calls it, with its article.
+    format : str
+        One of those that a suffix can say.
+    is_one : callable or None
+        From the path of a file to whether it is of this kind. None where nothing in a file can say
+        so: then one that is there is never replaced.
+    """
+
+    name: str
+    format: str
+    is_one: Callable[[Path], bool] | None
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file is known to be of this kind."""
+        return self.is_one is not None and self.is_one(path)
+
+
+Output: TypeAlias = tuple[str | Path, Kind]  # a file that will be written or removed
+
+
+# ---------------------------------------------------------------------- where files may go
+
+
+def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -> None:
+    """Refuse, before the work, what could not or must not be written at its end.
+
+    Parameters
+    ----------
+    outputs : iterable of (path, Kind)
+        Every file that will be written, those at names made from the one given too.
+    reads : iterable of str or pathlib.Path
+        Files and folders that are read; of a folder its shards are named too.
+
+    Raises
+    ------
+    ValueError
+        If a place is something read or in a folder that is read, no place for a file, that of a
+        file that we did not write, or has the suffix of another format.
+    OSError
+        If its folder does not exist or cannot be written to.
+    """
+    reads = [Path(each) for each in reads]
+    seen: dict[Path, str | Path] = {}
+    for path, kind in outputs:
+        target = _target(path)
+        check_apart(path, reads)
+        _check_suffix(Path(path), kind)
+        _check_free(Path(path), target, kind)
+        other = seen.setdefault(target, path)
+        if other is not path:
+            raise ValueError(f"{path} must be written once, got it for {other} too")
+        with own_folder(target):  # can be made: so can the file
+            pass
+
+
+def next_to(path: str | Path, ending: str) -> Path:
+    """Return the place next to a file whose name is the file's, with another ending."""
+    path = Path(path)
+    if not path.name:
+        raise ValueError(f"{path} must be a file, got a folder")
+    return path.with_name(f"{path.stem}{ending}")
+
+
+def check_apart(path: str | Path, reads: Iterable[str | Path]) -> None:
+    """Refuse a place, of a file or a folder, that is something read or in a folder that is read.
+
+    Files are compared by what they are, so links, `..` and relative names make no difference.
+    """
+    target = _followed(Path(path))
+    around = [target, *target.parents]
+    for read in map(Path, reads):
+        if _same(target, read):
+            raise ValueError(f"{path} must not be written over, got what is read: {read}")
+        if read.is_dir() and any(_same(place, read) for place in around):
+            raise ValueError(
+                f"{path} must not be in a folder that is read as a table, got one in {read}: "
+                "write to a place outside it"
+            )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False
+
+
+def _followed(path: Path) -> Path:
+    """Return the place that a path names in the end: links are followed, existing or not."""
+    place = path
+    for _ in range(40):
+        place = place.parent.resolve() / place.name
+        if place.parts[1:2] == ("proc",) or place.parent == Path("/dev/fd"):
+            raise ValueError(f"{path} must be a place for a file, got a stream of a process")
+        if not place.is_symlink():
+            return place
+        place = place.parent / place.readlink()
+    raise ValueError(f"{path} must be a place for a file, got links in a circle")
+
+
+def _target(path: str | Path) -> Path:
+    """Return the file that a path names in the end, which is a regular one or none yet."""
+    target = _followed(Path(path))
+    if target.is_dir():
+        raise ValueError(f"{path} must be a file, got a folder")
+    if target.exists() and not target.is_file():
+        mode = target.stat().st_mode
+        kinds = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe"}
+        got = kinds.get(stat.S_IFMT(mode), "a socket")
+        raise ValueError(f"{path} must be a place for a file, got {got}")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder of {path} must exist, got none at {target.parent}")
+    return target
+
+
+def _check_suffix(path: Path, kind: Kind) -> None:
+    says = _FORMATS.get(path.suffix.lower(), kind.format)
+    if says != kind.format:
+        right = next(suffix for suffix, name in _FORMATS.items() if name == kind.format)
+        raise ValueError(
+            f"{path} must have a suffix of {kind.format}, such as {right}, in which {kind.name} is "
+            f"written, got that of {says}"
+        )
+
+
+def _check_free(path: Path, target: Path, kind: Kind) -> None:
+    """Refuse to write over a file that is not of this kind; an empty one holds nothing."""
+    if target.exists() and not os.access(target, os.W_OK):  # a move would not mind
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    if not target.is_file() or not target.stat().st_size:
+        return
+    if kind.is_one is None:
+        raise ValueError(f"{path} must be free, got a file, which would be lost: write to another "
+                         "place, or remove it")  # fmt: skip
+    if not kind.holds(target):
+        raise ValueError(
+            f"{path} must be free or hold {kind.name} of `sampling`, got a file of something else, "
+            "which would be lost: write to another place, or remove it"
+        )
+
+
+# ---------------------------------------------------------------------- what is ours
+
+
+def parquet_kind(name: str, is_one: Callable[[dict[str, Any], Any], bool]) -> Kind:
+    """Return the kind of Parquet files whose metadata under our key and schema say so.
+
+    is_one : from the JSON object under the key, and the pyarrow.Schema
+    """
+
+    def known(path: Path) -> bool:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            schema = pq.read_schema(path)
+            facts = json.loads((schema.metadata or {}).get(KEY, b"null"))
+        except (pa.ArrowException, OSError, ValueError):
+            return False
+        return isinstance(facts, dict) and is_one(facts, schema)
+
+    return Kind(name, "Parquet", known)
+
+
+def tensors_kind(name: str, key: str) -> Kind:
+    """Return the kind of safetensors files that have a key in their header."""
+
+    def known(path: Path) -> bool:
+        try:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                if length > _LONGEST_HEADER:
+                    return False
+                header = json.loads(file.read(length))
+        except (OSError, ValueError):
+            return False
+        return isinstance(header, dict) and key in (header.get("__metadata__") or {})
+
+    return Kind(name, "safetensors", known)
+
+
+def json_kind(name: str, *keys: str) -> Kind:
+    """Return the kind of JSON files that hold an object with all of these keys."""
+
+    def known(path: Path) -> bool:
+        try:
+            facts = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(facts, dict) and all(key in facts for key in keys)
+
+    return Kind(name, "JSON", known)
+
+
+# ---------------------------------------------------------------------- whole or not at all
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Give a place beside `path` to write to, and move it there once the block has succeeded.
+def written_whole(path: str | Path, kind: Kind | None = None) -> Iterator[Path]:
+    """Give a place next to `path` to write to, and move it there once the block has succeeded.
 
-    After an error or an interruption the old file is still there, and nothing beside it.
+    After an error or an interruption the old file is still there, and nothing next to it. The new
+    one has the permissions that the umask leaves.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Its folder must exist.
+        Its folder must exist. A symbolic link stays, and the file that it points to is written.
+    kind : Kind, optional
+        Of the file: one of another kind is never replaced. By default any file is.
 
     Returns
     -------
     context manager of pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If `path` is a folder or a device, or a file of another kind is there.
+    OSError
+        If the folder does not exist, cannot be written to, or is full: with `path`.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder of {path} must exist, got none at {path.parent}")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    target = _target(path)
+    if kind is not None:
+        _check_suffix(Path(path), kind)
+        _check_free(Path(path), target, kind)
+    with own_folder(target) as (folder, mode):
+        beside = folder / target.name
+        with naming(path):
+            yield beside
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+        if stat.S_IMODE(beside.stat().st_mode) != mode:
+            beside.chmod(mode)  # safetensors writes for its owner alone
+        if kind is not None:
+            _check_free(Path(path), target, kind)  # hours may have passed
+        beside.replace(target)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Name the file where the disk is full and the error does not say which file it is about."""
     try:
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
+        yield
+    except OSError as error:
+        code = error.errno
+        if code is None and os.strerror(errno.ENOSPC) in str(error):
+            code = errno.ENOSPC
+        if code not in _DISK or error.filename is not None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def saved_tensors(
+    arrays: Mapping[str, NDArray[Any]], path: str | Path, header: Mapping[str, str], kind: Kind
+) -> None:
+    """Write contiguous arrays to a safetensors file, whole or not at all."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    with written_whole(path, kind) as beside:
+        try:
+            save_file(dict(arrays), beside, metadata=dict(header))
+        except SafetensorError as error:
+            found = re.search(r"\(os error (\d+)\)", str(error))
+            if found is None:
+                raise
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+
+
+@contextmanager
+def tensors_of(path: str | Path) -> Iterator[Any]:
+    """Open a safetensors file; one that cannot be read is not called missing."""
+    from safetensors import safe_open
+
+    with Path(path).open("rb"):  # safetensors says "No such file" whatever the reason
+        pass
+    with safe_open(path, framework="numpy") as file:
+        yield file
+
+
+# ---------------------------------------------------------------------- hidden folders of ours
+
+
+@contextmanager
+def own_folder(target: Path) -> Iterator[tuple[Path, int]]:
+    """Make a hidden folder next to a place, locked while the block lasts; remove it at the end.
+
+    What killed processes left in the folder around it is removed first.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        What it is made for: its folder exists.
+
+    Returns
+    -------
+    context manager of (pathlib.Path, int)
+        The folder, and the permissions that the umask leaves to a file.
+    """
+    remove_left_overs(target.parent)
+    folder, owner = _new_folder(target)
+    try:
+        yield folder, stat.S_IMODE(os.fstat(owner).st_mode)
     finally:
-        beside.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(owner)
+
+
+def _new_folder(target: Path) -> tuple[Path, int]:
+    """Return a hidden folder, and the open file whose lock says that it is in use."""
+    try:
+        folder = _unused_folder(target)
+        try:
+            owner = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            _lock(owner)
+            os.write(owner, _MARK.encode())  # last: with the mark there is the lock
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(target)) from error
+    return folder, owner
+
+
+def _unused_folder(target: Path) -> Path:
+    for number in count():  # threads of one process may write to one place
+        folder = target.with_name(f".{target.name}.{os.getpid()}" + f".{number}" * (number > 0))
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            break
+    return folder
+
+
+def _lock(file: int) -> bool:
+    """Lock an open file for this process; whether nobody else has, where locks can tell."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Remove hidden folders of ours whose process is gone; other files of such names stay."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _HIDDEN.fullmatch(entry.name) if entry.name[0] == "." else None
+            if found is not None and entry.is_dir(follow_symlinks=False):
+                _remove_if_left(Path(entry.path), int(found[1]))
+
+
+def _remove_if_left(folder: Path, process: int) -> None:
+    if process != os.getpid() and _lives(process):
+        return
+    with suppress(OSError):  # another process may remove it, or it is not ours to touch
+        owner = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            mark = os.read(owner, 64).decode(errors="replace")
+            if mark == _MARK and _lock(owner):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(owner)
+
+
+def _lives(process: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user; no number of a process
+        return True
+    return True

@@ -325,6 +325,15 @@ class Selection:
         Parameters
         ----------
         path : str or pathlib.Path
+            A subset file there is replaced, and no other file.
+
+        Raises
+        ------
+        ValueError
+            If the path is a folder or a device, has the suffix of another format, or holds a file
+            that is no subset file.
+        OSError
+            If the folder does not exist, cannot be written to, or is full.
         """
         from .io import save_selection
 

@@ -9,7 +9,7 @@ from ._store import Results
 REFERENCES = ("full", "uniform")
 LEVEL = 0.95
 _POINT = 1e-6  # points: below it an interval is rounding
-_FEWEST = 3  # two differences are equal by chance too easily, and then their interval is a point
+FEWEST = 3  # two differences are equal by chance too easily, and then their interval is a point
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def differences(
     found = []
     for (method, target), tests in by_row.items():
         paired = [tests[seed] - base[seed] for seed in sorted(tests.keys() & base.keys())]
-        if len(paired) >= _FEWEST:
+        if len(paired) >= FEWEST:
             mean, half = statistics.fmean(paired), _half_width(paired)
             found.append(
                 Difference(

@@ -144,16 +144,31 @@ def load(name: str, data_dir: Path | None = None) -> Data:
         Which one.
     data_dir : Path, optional
         Folder with the files of fashion-mnist; default is where Debian's package and torchvision
-        put them. Ignored for digits, which comes with scikit-learn.
+        put them. Refused for digits, which comes with scikit-learn.
 
     Raises
     ------
     FileNotFoundError
         If the files are not there; the message says how to get them.
     ValueError
-        If a file is damaged or the files do not belong together.
+        If a file is damaged or the files do not belong together, or `data_dir` is given for a data
+        set without files.
     """
+    check_data_dir(name, data_dir)
     return DATASETS[name].load(data_dir)
+
+
+def check_data_dir(name: str, data_dir: Path | None) -> None:
+    """Refuse a folder for a data set that has no files."""
+    if data_dir is not None and not DATASETS[name].files:
+        raise ValueError(
+            f"data_dir must be left out for {name}, which has no files, got {data_dir}"
+        )
+
+
+def files_of(name: str, data_dir: Path | None = None) -> list[Path]:
+    """Return the files that a data set is read from."""
+    return _idx_paths(data_dir) if DATASETS[name].files else []
 
 
 def _digits(data_dir: Path | None) -> Data:
@@ -265,10 +280,11 @@ def _first_of_each_class(
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set by name: how to load it, and what to say of its results."""
+    """A data set by name: how to load it, what to say of its results, whether it has files."""
 
     load: Callable[[Path | None], Data]
     note: str
+    files: bool
 
 
 DATASETS = {
@@ -276,6 +292,7 @@ DATASETS = {
         _digits,
         "digits (1,797 images of 8 x 8) is a smoke test: it shows that everything runs, and its "
         "accuracies rank nothing. Use fashion-mnist to compare methods.",
+        files=False,
     ),
-    "fashion-mnist": Dataset(_fashion_mnist, ""),
+    "fashion-mnist": Dataset(_fashion_mnist, "", files=True),
 }

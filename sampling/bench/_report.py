@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from .._files import Kind, Output
 from .._optional import require
 from ._compare import LEVEL, REFERENCES, Difference, differences
 from ._methods import METHODS
@@ -38,6 +39,23 @@ _LOOKS = [
     ("#8C6D31", "X"),
 ]
 _SPREAD = 0.018
+_SOURCE = "sampling bench"  # under "Source" in the text of a PNG file
+
+
+def _is_plot(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return f"Source\0{_SOURCE}".encode() in file.read(2**12)
+    except OSError:
+        return False
+
+
+_PLOT = Kind("a plot of `sampling bench`", "PNG", _is_plot)
+
+
+def plot_outputs(folder: Path) -> list[Output]:
+    """Return the files that `write_report` may write, for `check_outputs`."""
+    return [(folder / PRUNING_PLOT, _PLOT), (folder / BALANCE_PLOT, _PLOT)]
 
 
 @dataclass(frozen=True)
@@ -207,12 +225,17 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     results : Results
         Finished or not.
     folder : Path
-        Where to.
+        Where to. Plots of `write_report` there are replaced, and no other file.
 
     Returns
     -------
     list of Path
         The files written, each whole.
+
+    Raises
+    ------
+    ValueError
+        If another file has the name of a plot.
     """
     found = [row for row in rows(results) if row.done]
     swept = [row for row in found if METHODS[row.method].swept]
@@ -239,8 +262,8 @@ def _new_figure() -> "Figure":
 
 def _write_figure(figure: "Figure", path: Path) -> Path:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_whole(path, buffer.getvalue())
+    figure.savefig(buffer, format="png", metadata={"Source": _SOURCE})
+    write_whole(path, buffer.getvalue(), _PLOT)
     return path
 
 

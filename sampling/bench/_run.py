@@ -10,14 +10,18 @@ import torch
 from tqdm import tqdm
 
 from .. import _check
+from .._files import check_outputs
 from .._optional import require
-from ._data import DATASETS, Data, load
+from ._compare import FEWEST, REFERENCES
+from ._data import DATASETS, Data, check_data_dir, files_of, load
 from ._methods import METHODS, default_methods
 from ._models import RECIPES, torch_threads
 from ._plans import LONG_TAIL, NOISE, PLAIN
-from ._store import Results, describe_call, open_results
+from ._report import plot_outputs
+from ._store import Results, describe_call, open_results, result_outputs
 from ._train import Job, Run, train
 
+_KEEP = (0.3, 0.5, 0.7)
 _WARM_UP_PER_CLASS = 20
 _WARM_UP_EPOCHS = 4
 _COST_NOTE = (
@@ -39,8 +43,9 @@ class Settings:
     ----------
     dataset : {"digits", "fashion-mnist"}
         Which data.
-    keep : tuple of float in (0, 1)
-        Keep fractions at which the pruning methods run.
+    keep : tuple of float in (0, 1), optional
+        Keep fractions at which the pruning methods run, 0.3, 0.5 and 0.7 by default. None may be
+        given where no method prunes.
     methods : tuple of str, optional
         Names of methods; by default those that answer the question of the data: pruning, or a long
         tail with `imbalance`, or wrong labels with `label_noise`.
@@ -53,7 +58,8 @@ class Settings:
         By default what the data set's model was tuned with.
     out : Path, optional
         Folder of the results, default runs/<dataset>, with "-imbalance-<ratio>" after a long tail
-        and "-noise-<share>" with wrong labels.
+        and "-noise-<share>" with wrong labels. Files there that the benchmark did not write are
+        never replaced.
     device : str
         "auto" (CUDA if there is any), or a name that torch knows.
     imbalance : float, optional
@@ -61,7 +67,7 @@ class Settings:
     label_noise : float in (0, 1), optional
         Share of the training labels that is made wrong, evenly over the other classes.
     data_dir : Path, optional
-        Where the files of fashion-mnist are.
+        Where the files of fashion-mnist are; refused for digits, which has none.
 
     Raises
     ------
@@ -70,7 +76,7 @@ class Settings:
     """
 
     dataset: str = "digits"
-    keep: tuple[float, ...] = (0.3, 0.5, 0.7)
+    keep: tuple[float, ...] | None = None
     methods: tuple[str, ...] | None = None
     seeds: int = 3
     first_seed: int = 0
@@ -86,9 +92,17 @@ class Settings:
         """Return the settings with defaults filled in and every field checked."""
         _check.choice("dataset", self.dataset, DATASETS)
         recipe = RECIPES[self.dataset]
-        if not self.keep:
+        check_data_dir(self.dataset, self.data_dir)
+        methods = _checked_methods(self.methods, self.kinds)
+        if self.keep is not None and not any(METHODS[name].swept for name in methods):
+            raise ValueError(
+                f"keep must be left out where no method prunes, got {self.keep} with "
+                f"{', '.join(methods)}"
+            )
+        given = _KEEP if self.keep is None else self.keep
+        if not given:
             raise ValueError("keep must name at least one fraction, got none")
-        keep = sorted({_check.number("keep", fraction, "(0, 1)") for fraction in self.keep})
+        keep = sorted({_check.number("keep", fraction, "(0, 1)") for fraction in given})
         epochs = recipe.epochs if self.epochs is None else self.epochs
         batch_size = recipe.batch_size if self.batch_size is None else self.batch_size
         if self.imbalance is not None:
@@ -98,7 +112,7 @@ class Settings:
         return replace(
             self,
             keep=tuple(keep),
-            methods=_checked_methods(self.methods, self.kinds),
+            methods=methods,
             seeds=_check.integer("seeds", self.seeds, 1),
             first_seed=_check.integer("first_seed", self.first_seed, 0),
             epochs=_check.integer("epochs", epochs, 1),
@@ -176,6 +190,15 @@ class Benchmark:
     interrupted: bool = False
     pending: int = 0
 
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether runs, to come or from earlier calls, can be compared with full data."""
+        runs = {(run.method, run.seed) for run in self.results.runs}
+        first = self.settings.first_seed
+        seeds = range(first, first + self.settings.seeds)
+        runs |= {(name, seed) for name in self.settings.methods or () for seed in seeds}
+        return any(sum(name == each for name, _ in runs) >= FEWEST for each in REFERENCES)
+
     def run(self, *, progress: bool | None = None) -> Results:
         """Do every run that is not finished yet; after each, the results file holds it.
 
@@ -242,7 +265,7 @@ class Benchmark:
             for name in methods:
                 if not METHODS[name].swept:
                     yield name, 1.0, seed
-            for target in self.settings.keep:
+            for target in self.settings.keep or _KEEP:
                 for name in methods:
                     if METHODS[name].swept:
                         yield name, target, seed
@@ -304,7 +327,8 @@ def prepare(settings: Settings) -> Benchmark:
     Raises
     ------
     ValueError, TypeError
-        If a setting, a data file or the folder of the results cannot be used.
+        If a setting, a data file or the folder of the results cannot be used, such as one that
+        holds files of others where the benchmark's would be written.
     FileNotFoundError
         If the data are not there.
     MissingExtraError
@@ -324,6 +348,10 @@ def prepare(settings: Settings) -> Benchmark:
     metric = "accuracy" if settings.imbalance is None else "balanced accuracy"
     folder = settings.out or settings._default_folder()
     results = open_results(folder, identity, metric)
+    check_outputs(
+        [*result_outputs(folder), *plot_outputs(folder)],
+        files_of(settings.dataset, settings.data_dir),
+    )
     notes = [DATASETS[settings.dataset].note, _COST_NOTE, _MATCH_NOTE]
     results.notes = [note for note in notes if note]
     return Benchmark(settings, data, results, folder)

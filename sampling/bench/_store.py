@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -20,11 +19,19 @@ from filelock import FileLock
 
 import sampling
 
+from .._files import Kind, Output, json_kind, written_whole
 from ._train import Run
 
 FILE = "results.json"
 _LOCK = ".results.lock"
 _FORMAT = 1
+_RESULTS = json_kind("results of `sampling bench`", "format", "identity", "runs")
+_EMPTY = Kind("a lock", "lock", None)
+
+
+def result_outputs(folder: Path) -> list[Output]:
+    """Return the files that `Results.save` will write, for `check_outputs`."""
+    return [(folder / FILE, _RESULTS), (folder / _LOCK, _EMPTY)]
 
 
 @dataclass
@@ -79,7 +86,7 @@ class Results:
                 "calls": self.calls,
                 "runs": [run.as_json() for run in self.runs],
             }
-            write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
+            write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode(), _RESULTS)
 
     def _take_in(self, others: "Results") -> None:
         """Take in the runs of a file, in the place of ours unless ours were made here."""
@@ -132,25 +139,10 @@ def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results
     return Results(identity, metric, calls, runs)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, kind: Kind | None = None) -> None:
     """Write a file so that it is the old one or the new one, never a part of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp lets nobody else read
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with written_whole(path, kind) as beside:
+        beside.write_bytes(content)
 
 
 def describe_call(arguments: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -5,12 +5,19 @@ from typing import Annotated
 
 import typer
 
-from ._shared import FAILED, INTERRUPTED, Debug, parse, refusals, words
+from ._shared import FAILED, INTERRUPTED, Debug, parse, refusals, refuse_given, words
+
+_NOT_LISTED = ("dataset", "keep", "methods", "seeds", "first_seed", "margin", "epochs",
+               "batch_size", "out", "device", "imbalance", "label_noise", "data_dir")  # fmt: skip
 
 
 def bench(  # noqa: PLR0913  # one parameter for each option
+    context: typer.Context,
     dataset: Annotated[str, typer.Argument(help="digits or fashion-mnist.")] = "digits",
-    keep: Annotated[str, typer.Option(help="Keep fractions, with commas.")] = "0.3,0.5,0.7",
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Keep fractions, with commas; 0.3,0.5,0.7 by default."),
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(help="Methods, with commas; all that suit the data by default.")
     ] = None,
@@ -61,17 +68,20 @@ def bench(  # noqa: PLR0913  # one parameter for each option
 
     from .. import bench as benchmark
 
-    if list_:
-        Console(width=140).print(benchmark.method_table())
-        return
     with refusals(debug):
+        if list_:
+            refuse_given(context, _NOT_LISTED, "with --list, which trains nothing")
+            Console(width=140).print(benchmark.method_table())
+            return
         points = parse(float, "margin", margin)
         if not points > 0:
             raise ValueError(f"margin must be > 0, got {points}")
         ready = benchmark.prepare(
             benchmark.Settings(
                 dataset,
-                keep=tuple(parse(float, "keep", word) for word in words(keep)),
+                keep=None
+                if keep is None
+                else tuple(parse(float, "keep", word) for word in words(keep)),
                 methods=None if methods is None else tuple(words(methods)),
                 seeds=parse(int, "seeds", seeds),
                 first_seed=parse(int, "first_seed", first_seed),
@@ -86,6 +96,9 @@ def bench(  # noqa: PLR0913  # one parameter for each option
                 data_dir=data_dir,
             )
         )
+        if not ready.has_verdicts:
+            refuse_given(context, ["margin"], "where nothing is compared with full data: that "
+                         "needs the method full or uniform and three seeds")  # fmt: skip
         results = ready.run()
         files = benchmark.write_report(results, ready.folder)
         Console().print(benchmark.table(results, points))
@@ -122,9 +135,11 @@ def contracts(
     """
     from tqdm import tqdm
 
-    from .. import testing
+    from .. import io, testing
 
     with refusals(debug):
+        if out is not None:
+            io.check_outputs(testing.matrix_outputs(out))
         cells = testing.cells(
             *(None if names is None else words(names) for names in (samplers, loaders)),
             workers=[parse(int, "workers", word) for word in words(workers)],

@@ -16,10 +16,12 @@ from ._shared import (
     embeddings_in,
     parse,
     refusals,
+    refuse_given,
 )
 
 
 def cluster(  # noqa: PLR0913  # one parameter for each option
+    context: typer.Context,
     table: Annotated[Path, typer.Argument(help="Embeddings, as for `sampling select`.")],
     k: Annotated[str, typer.Argument(metavar="K", help="How many clusters.")],
     out: Annotated[
@@ -48,6 +50,11 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import clustering, io
 
+        if labels is None:
+            refuse_given(context, ["beside"], "without --labels, the only column that is read")
+        io.check_outputs(
+            clustering.clustering_outputs(out), io.paths_read([table, *(beside or [])])
+        )
         opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         found = clustering.kmeans(
             embeddings_in(opened),

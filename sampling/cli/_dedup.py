@@ -20,15 +20,18 @@ from ._shared import (
     answer,
     bars,
     budget_of,
+    check_subset,
     embeddings_in,
     parse,
     refusals,
+    refuse_given,
 )
 
 _WIDTH = 72  # letters of a text that are shown
 
 
 def dedup(  # noqa: PLR0913  # one parameter for each option
+    context: typer.Context,
     table: Annotated[Path, typer.Argument(help="Embeddings, as for `sampling select`.")],
     threshold: Annotated[
         str | None,
@@ -81,14 +84,17 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         }
         if threshold is not None:
             given["threshold"] = parse(float, "threshold", threshold)
+        shown = parse(int, "show", show)
+        if shown == 0:
+            refuse_given(context, ["text"], "with --show 0, which shows no examples")
+        tables = [table, *(beside or [])]
+        check_subset(out, dropped, tables, clusters)
         if clusters is not None:
             from ..clustering import load_clustering
 
             given["clusters"] = load_clustering(clusters)
         columns = {"quality": quality, "labels": within}
-        shown = parse(int, "show", show)
         wanted = budget_of(budget)
-        tables = [table, *(beside or [])]
         opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         with io.unchanged([file for each in tables for file in io.table_files(each)]):
             found = selection.select_from(

@@ -1,7 +1,7 @@
 """The command that writes the chosen rows themselves."""
 
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -38,15 +38,18 @@ def export(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import io
 
+        given: dict[str, Any] = {
+            "rows_per_shard": parse(int, "rows_per_shard", rows_per_shard),
+            "columns": None if columns is None else words(columns),
+            "weights": weights,
+            "order": cast(Literal["rows", "picks"], order),
+        }
         with bars() as progress:
             done = io.export_rows(
                 io.load_selection(subset),
                 list(original),
                 out,
-                rows_per_shard=parse(int, "rows_per_shard", rows_per_shard),
-                columns=None if columns is None else words(columns),
-                weights=weights,
-                order=cast(Literal["rows", "picks"], order),
+                **given,
                 progress=progress,
             )
         if as_json:

@@ -34,6 +34,8 @@ def run(
         from .. import selection
 
         given = selection.Plan.read(plan)
+        folder = plan.with_suffix("") if work is None else work
+        given.check_outputs(folder)
         if dry_run:
             needs = given.estimates()
             if as_json:
@@ -43,7 +45,6 @@ def run(
                 print(f"{each['name']}: at most {each['rows']:,} rows, about "
                       f"{each['memory'] / 2**30:.2f} GiB and {each['seconds']:,.0f} s")  # fmt: skip
             return
-        folder = plan.with_suffix("") if work is None else work
         try:
             found = given.run(folder, None if as_json else print)
         except KeyboardInterrupt:

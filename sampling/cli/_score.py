@@ -5,12 +5,23 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from ._shared import AsJson, Beside, Debug, answer, bars, embeddings_in, refusals, words
+from ._shared import (
+    AsJson,
+    Beside,
+    Debug,
+    answer,
+    bars,
+    embeddings_in,
+    refusals,
+    refuse_given,
+    words,
+)
 
 _OF_SCORES = ("least", "mean", "most")
 
 
 def score(  # noqa: PLR0913  # one parameter for each option
+    context: typer.Context,
     kinds: Annotated[
         str,
         typer.Argument(
@@ -60,11 +71,19 @@ def score(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import io, scores
 
+        if of == "dynamics":
+            none = "with --of dynamics, whose file holds all that is scored"
+            refuse_given(context, ["labels", "values", "beside"], none)
+        else:
+            refuse_given(context, ["missing"], "without --of dynamics: every row has a score")
+        if table.suffix == ".npy":
+            refuse_given(context, ["values"], "for a .npy file, which holds one array")
         asked, classes = words(kinds), tuple[str, ...]()
         source = [table, *(beside or [])]
         apart = labels is not None and labels.endswith(".npy")
         if labels is not None and apart:
             source.append(Path(labels))
+        io.check_outputs(io.score_outputs(out), io.paths_read(source))
         files = [file for each in source for file in io.table_files(each)]
         with io.unchanged(files), bars() as progress:
             if of == "dynamics":

@@ -21,14 +21,17 @@ from ._shared import (
     answer,
     bars,
     budget_of,
+    check_subset,
     json_value,
     pairs,
     parse,
     refusals,
+    refuse_given,
 )
 
 
 def select(  # noqa: PLR0913  # one parameter for each option
+    context: typer.Context,
     method: Annotated[str, typer.Argument(help="One of `sampling methods`.")],
     table: Annotated[
         list[Path],
@@ -84,13 +87,16 @@ def select(  # noqa: PLR0913  # one parameter for each option
         from .. import io, selection
 
         given: dict[str, Any] = {name: json_value(text) for name, text in pairs("--set", settings)}
-        given["seed"] = parse(int, "seed", seed)
+        for name in {"seed", "clusters"} & set(given):
+            refuse_given(context, [name], f"with --set {name}=")
+        given.setdefault("seed", parse(int, "seed", seed))
+        tables = [*table, *(beside or [])]
+        check_subset(out, dropped, tables, clusters)
         if clusters is not None:
             from ..clustering import load_clustering
 
             given["clusters"] = load_clustering(clusters)
         wanted = budget_of(budget)
-        tables = [*table, *(beside or [])]
         opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         with io.unchanged([file for each in tables for file in io.table_files(each)]):
             found = selection.select_from(
@@ -151,6 +157,7 @@ def methods(as_json: AsJson = False, debug: Debug = False) -> None:
 
 
 def inspect(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(help="A subset file.")],
     explain: Annotated[
         str | None, typer.Option(metavar="ROW", help="Why this row was kept or dropped.")
@@ -177,6 +184,7 @@ def inspect(
 
         found = io.load_selection(path)
         if explain is not None:
+            refuse_given(context, ["check"], "with --explain: ask one question at a time")
             answer(asdict(found.explain(parse(int, "explain", explain))))
             return
         if check is not None:

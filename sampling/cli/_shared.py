@@ -1,7 +1,7 @@
 """What the commands share: the app, how words are read, and how a mistake is answered."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
@@ -54,7 +54,8 @@ app = typer.Typer(
     help="Which samples to use, how often, in what order and with what weight.",
     epilog="Exit codes: 0 done; 1 the answer is no (a contract is broken, a table has changed); "
     "2 refused, with one line that says why; 130 interrupted. What was interrupted or refused "
-    "leaves the old file, or none.",
+    "leaves the old file, or none. No command writes over a file that it reads, or over one of "
+    "another kind than it writes: that is refused before any work.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -104,7 +105,7 @@ def refuse(message: str) -> NoReturn:
     name, _, rest = message.partition(" ")
     options = {"keep", "methods", "seeds", "epochs", "batch_size", "out", "device", "imbalance"}
     options |= {"budget", "seed", "embeddings", "beside", "explain", "iterations", "threshold"}
-    options |= {"label_noise", "first_seed", "margin"}
+    options |= {"label_noise", "first_seed", "margin", "data_dir"}
     options |= {"rows_per_shard", "columns", "order", "show", "clusters", "num_assignments"}
     if name in options:
         message = f"--{name.replace('_', '-')} {rest}"
@@ -136,11 +137,32 @@ def answer(facts: dict[str, Any]) -> None:
     print(json.dumps(facts))
 
 
+def check_subset(out: Path, dropped: bool, tables: list[Path], clusters: Path | None) -> None:
+    """Refuse, before any work, to write a subset over what is read or is not ours."""
+    from .. import io
+
+    reads = io.paths_read(tables)
+    if clusters is not None:
+        from ..clustering import clustering_outputs
+
+        reads += [Path(path) for path, _ in clustering_outputs(clusters)]
+    io.check_outputs(io.selection_outputs(out, dropped=dropped), reads)
+
+
 def embeddings_in(table: "Table") -> Any:  # noqa: ANN401  # array (N, D), or rows on disk
     """Return the embeddings of a table, which must have some."""
     if table.embeddings is None:
         raise ValueError(f"{table.paths[0]} must have a column of lists, got {list(table.names)}")
     return table.embeddings
+
+
+def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse options that were given where they do nothing; `names` are those of parameters."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = next(each for each in context.command.params if each.name == name).opts[0]
+            raise ValueError(f"{option} must be left out {why}, got it")
 
 
 def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:

@@ -2,14 +2,23 @@
 
 from ._kmeans import Clustering, kmeans
 from ._neighbours import Neighbours, neighbours
-from ._save import load_clustering, load_neighbours, save_clustering, save_neighbours
+from ._save import (
+    clustering_outputs,
+    load_clustering,
+    load_neighbours,
+    neighbour_outputs,
+    save_clustering,
+    save_neighbours,
+)
 
 __all__ = [
     "Clustering",
     "Neighbours",
+    "clustering_outputs",
     "kmeans",
     "load_clustering",
     "load_neighbours",
+    "neighbour_outputs",
     "neighbours",
     "save_clustering",
     "save_neighbours",

@@ -9,14 +9,59 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..io import written_whole
+from .._files import KEY, Output, check_outputs, next_to, parquet_kind, written_whole
 from ._kmeans import Clustering
 from ._neighbours import Neighbours
 
-__all__ = ["load_clustering", "load_neighbours", "save_clustering", "save_neighbours"]
+__all__ = [
+    "clustering_outputs",
+    "load_clustering",
+    "load_neighbours",
+    "neighbour_outputs",
+    "save_clustering",
+    "save_neighbours",
+]
 
-_KEY = b"sampling"
 _VERSION = 1
+
+
+def _holds(key: str, *names: str) -> Any:  # noqa: ANN401  # see `parquet_kind`
+    return lambda facts, schema: key in facts and set(names).issuperset(schema.names)
+
+
+_ROWS = parquet_kind("a clustering", _holds("clustering", "label", "distance", "second"))
+_CENTERS = parquet_kind(
+    "the centers of a clustering", _holds("clustering", "center", "nearest", "size")
+)
+_GRAPH = parquet_kind("a neighbour graph", _holds("neighbours", "neighbour", "distance"))
+
+
+def clustering_outputs(path: str | Path) -> list[Output]:
+    """Return the files that `save_clustering` will write, for `io.check_outputs`.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+
+    Returns
+    -------
+    list of (path, Kind)
+    """
+    return [(path, _ROWS), (_centers(Path(path)), _CENTERS)]
+
+
+def neighbour_outputs(path: str | Path) -> list[Output]:
+    """Return the files that `save_neighbours` will write, for `io.check_outputs`.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+
+    Returns
+    -------
+    list of (path, Kind)
+    """
+    return [(path, _GRAPH)]
 
 
 def save_clustering(clustering: Clustering, path: str | Path) -> None:
@@ -29,7 +74,15 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
         One row for each row that was clustered: `label` (int64), `distance` (float32) and, where
         known, `second` (int64). Beside it
         a file whose name ends in ".centers.parquet" has one row for each cluster: `center`,
-        `nearest` and `size`.
+        `nearest` and `size`. Files of `save_clustering` are replaced, and no others.
+
+    Raises
+    ------
+    ValueError
+        If a place is a folder or a device, has the suffix of another format, or holds a file that
+        `save_clustering` did not write.
+    OSError
+        If the folder does not exist, cannot be written to, or is full.
 
     Examples
     --------
@@ -53,7 +106,9 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
         "n_iter": clustering.n_iter,
         "seed": clustering.seed,
     }
-    with written_whole(_centers(path)) as one, written_whole(path) as other:
+    outputs = clustering_outputs(path)
+    check_outputs(outputs)
+    with written_whole(*outputs[1]) as one, written_whole(*outputs[0]) as other:
         _write(one, clusters, facts)
         _write(other, rows, facts)
 
@@ -102,6 +157,15 @@ def save_neighbours(graph: Neighbours, path: str | Path) -> None:
     graph : Neighbours
     path : str or pathlib.Path
         One row for each row of the graph: lists `neighbour` (int64) and `distance` (float32).
+        A neighbour graph there is replaced, and no other file.
+
+    Raises
+    ------
+    ValueError
+        If the path is a folder or a device, has the suffix of another format, or holds a file that
+        `save_neighbours` did not write.
+    OSError
+        If the folder does not exist, cannot be written to, or is full.
 
     Examples
     --------
@@ -117,7 +181,7 @@ def save_neighbours(graph: Neighbours, path: str | Path) -> None:
         "neighbour": pa.FixedSizeListArray.from_arrays(pa.array(graph.indices.ravel()), width),
         "distance": pa.FixedSizeListArray.from_arrays(pa.array(graph.distances.ravel()), width),
     }
-    with written_whole(path) as beside:
+    with written_whole(path, _GRAPH) as beside:
         _write(beside, columns, {"version": _VERSION, "neighbours": graph.metric})
 
 
@@ -143,7 +207,7 @@ def load_neighbours(path: str | Path) -> Neighbours:
 
 
 def _centers(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.centers.parquet")
+    return next_to(path, ".centers.parquet")
 
 
 def _fingerprint(clustering: Clustering) -> str:
@@ -162,7 +226,7 @@ def _matrix(column: Any, dtype: Any = np.float32) -> Any:  # noqa: ANN401  # pya
 
 def _write(path: Path, columns: dict[str, Any], facts: dict[str, Any]) -> None:
     text = json.dumps(facts, sort_keys=True)
-    table = pa.table(columns).replace_schema_metadata({_KEY: text})
+    table = pa.table(columns).replace_schema_metadata({KEY: text})
     pq.write_table(table, path, compression="zstd")
 
 
@@ -175,7 +239,7 @@ def _read(
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{path} must exist: {writer} writes it") from error
         raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
-    facts: dict[str, Any] = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
+    facts: dict[str, Any] = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
     if facts.get("version") != _VERSION or what not in facts:
         raise ValueError(f"{path} must be a file of {writer}, got {table.column_names}")
     return table, facts

@@ -1,21 +1,31 @@
 """Files: tables of embeddings and columns, selections, scores, and exports of the chosen rows.
 
-Everything is written whole or not at all.
+Everything is written whole or not at all, and never over a file of another kind.
 """
 
-from .._files import written_whole
+from .._files import check_outputs, written_whole
 from ._digest import differences, digest, digests, table_files, unchanged
-from ._export import export_rows
-from ._inputs import changes, with_inputs
+from ._export import check_export, export_rows
+from ._inputs import changes, paths_read, with_inputs
 from ._parquet_rows import read_column, read_rows
 from ._regroup import regrouped
-from ._scores import directed, direction_of, load_scores, read_vector, save_scores, score_of
-from ._selection import load_selection, save_selection
+from ._scores import (
+    directed,
+    direction_of,
+    load_scores,
+    read_vector,
+    save_scores,
+    score_of,
+    score_outputs,
+)
+from ._selection import load_selection, save_selection, selection_outputs
 from ._table import Table, class_columns, columns_text, open_table, shape_of
 
 __all__ = [
     "Table",
     "changes",
+    "check_export",
+    "check_outputs",
     "class_columns",
     "columns_text",
     "differences",
@@ -27,6 +37,7 @@ __all__ = [
     "load_scores",
     "load_selection",
     "open_table",
+    "paths_read",
     "read_column",
     "read_rows",
     "read_vector",
@@ -34,6 +45,8 @@ __all__ = [
     "save_scores",
     "save_selection",
     "score_of",
+    "score_outputs",
+    "selection_outputs",
     "shape_of",
     "table_files",
     "unchanged",

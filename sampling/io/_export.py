@@ -13,19 +13,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import _check
-from .._files import written_whole
+from .._files import (
+    KEY,
+    check_apart,
+    json_kind,
+    own_folder,
+    parquet_kind,
+    remove_left_overs,
+    written_whole,
+)
 from ..types import Floats, Indices, Progress, Selection
 from ._digest import compare_stamps, differences, digests, stamps
-from ._inputs import share_names, tables_of
+from ._inputs import paths_read, share_names, tables_of
 from ._parquet_rows import Shards
 
-__all__ = ["export_rows"]
+__all__ = ["check_export", "export_rows"]
 
 _VERSION = 1
-_KEY = b"sampling"
 _MANIFEST = "_export.json"  # readers of a folder pass over names that begin so
 _LEFT_OVER = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+")
 _GROUP_BYTES, _GROUP_ROWS = 2**26, 2**20  # of one row group that is written
+
+_SHARD = parquet_kind("a shard of an export", lambda facts, _: "export" in facts)
+_FACTS = json_kind("the manifest of an export", "export", "shards")
 
 Order = Literal["rows", "picks"]
 
@@ -52,7 +62,7 @@ def export_rows(
         in the order given, those of a folder by name.
     folder : str or pathlib.Path
         Made if it is not there. It must be empty, or hold this very export, begun before: then only
-        the missing shards are written.
+        the missing shards are written. It must not be in a folder of the source.
     rows_per_shard : int, default 1,000,000
     columns : sequence of str, optional
         All of them by default. Types, nested ones too, are kept as they are.
@@ -75,7 +85,9 @@ def export_rows(
     ValueError
         If the source has another N, is not what the selection's manifest has the digests of (the
         shard is named), changes while it is read, or has a column `weight` already; if the folder
-        holds anything else.
+        is the source's or holds anything else.
+    OSError
+        If the folder cannot be made, cannot be written to, or is full.
 
     Notes
     -----
@@ -98,16 +110,16 @@ def export_rows(
     ...     pq.read_table(Path(folder, "chosen"), columns=["text"])["text"].to_pylist()
     ['b', 'c']
     """
-    shards = Shards.of(source)
+    shards, names = check_export(
+        source, folder, rows_per_shard=rows_per_shard, columns=columns, order=order
+    )
     if selection.size is not None and selection.size != shards.size:
         raise ValueError(f"source must have {selection.size} rows, got {shards.size}")
     if len(selection) and int(selection.indices.max()) >= shards.size:
         raise ValueError(f"source must have more than {selection.indices.max()} rows, got "
                          f"{shards.size}")  # fmt: skip
-    per_shard = _check.integer("rows_per_shard", rows_per_shard, 1)
-    _check.choice("order", order, ("rows", "picks"))
+    per_shard = int(rows_per_shard)
     given = selection.weights if weights else None
-    names = shards.columns(columns)
     if given is not None and "weight" in names:
         raise ValueError(
             "columns must not include 'weight' where the selection's weights are written, got a "
@@ -123,14 +135,69 @@ def export_rows(
     missing = _missing(out, plan)
     with_progress = _rows_done(progress, sum(plan.rows_of(shard) for shard in missing))
     for shard, tables in plan.contents(missing):
-        with written_whole(out / plan.name(shard)) as beside:
+        with written_whole(out / plan.name(shard), _SHARD) as beside:
             _write(beside, plan.schema(shard), with_progress(tables))
             compare_stamps(shards.files, before)
     facts = {**plan.facts(out), "sources": sources, "checked": checked, "size": shards.size,
              "method": selection.method, "arguments": selection.arguments}  # fmt: skip
-    with written_whole(out / _MANIFEST) as beside:
+    with written_whole(out / _MANIFEST, _FACTS) as beside:
         beside.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     return facts
+
+
+def check_export(
+    source: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    *,
+    rows_per_shard: int = 1_000_000,
+    columns: Sequence[str] | None = None,
+    weights: bool = True,
+    order: Order = "rows",
+    made: str | Path | None = None,
+) -> tuple[Shards, list[str]]:
+    """Refuse, before there is a selection, what `export_rows` would refuse after it.
+
+    Parameters
+    ----------
+    source, folder, rows_per_shard, columns, weights, order
+        Those of `export_rows`.
+    made : str or pathlib.Path, optional
+        A folder that will be made before the export: it need not exist.
+
+    Returns
+    -------
+    tuple of Shards, list of str
+        The shards of the source, and the columns that will be written.
+
+    Raises
+    ------
+    ValueError
+        If an argument is none that `export_rows` takes; if the folder is the source's or in it, or
+        holds anything but an export.
+    OSError
+        If the folder cannot be made or written to.
+    """
+    shards = Shards.of(source)
+    _check.integer("rows_per_shard", rows_per_shard, 1)
+    _check.choice("order", order, ("rows", "picks"))
+    names, out = shards.columns(columns), Path(folder)
+    check_apart(out, paths_read(source))
+    if out.is_symlink() and not out.exists():
+        raise ValueError(f"{out} must be a folder, got a link to nothing")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} must be a folder, got a file")
+    if not out.exists() and not out.parent.is_dir():
+        if made is not None and out.parent.resolve() == Path(made).resolve():
+            return shards, names
+        raise FileNotFoundError(f"the folder of {out} must exist, got none")
+    with own_folder(out / _MANIFEST if out.exists() else out):  # can be made: so can the shards
+        pass
+    for path in sorted(out.iterdir()) if out.exists() else ():
+        if not _LEFT_OVER.fullmatch(path.name) and _mark_of(path) is None:
+            raise ValueError(
+                f"{out} must be empty or hold this very export, begun before, got {path.name}"
+            )
+    return shards, names
 
 
 @dataclass(frozen=True)
@@ -161,7 +228,7 @@ class _Plan:
         if self.weights is not None:
             schema = schema.append(pa.field("weight", pa.float64()))
         mark = json.dumps({"export": self.identity, "shard": shard}).encode()
-        return schema.with_metadata({**(schema.metadata or {}), _KEY: mark})
+        return schema.with_metadata({**(schema.metadata or {}), KEY: mark})
 
     def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
         """Give each wanted shard, and its tables, which are read as they are asked for."""
@@ -296,12 +363,8 @@ def _checked(selection: Selection, sources: Sequence[dict[str, Any]]) -> bool:
 
 def _missing(folder: Path, plan: _Plan) -> list[int]:
     """Return the shards that are not there yet, and make the folder if need be."""
-    if not folder.exists():
-        if not folder.parent.is_dir():
-            raise FileNotFoundError(f"the folder of {folder} must exist, got none")
-        folder.mkdir()
-    if not folder.is_dir():
-        raise ValueError(f"{folder} must be a folder, got a file")
+    folder.mkdir(exist_ok=True)
+    remove_left_overs(folder)
     names = {plan.name(shard): shard for shard in range(plan.count)}
     done, left_over = set(), []
     for path in sorted(folder.iterdir()):
@@ -324,7 +387,7 @@ def _mark_of(path: Path) -> str | None:
         if path.name == _MANIFEST:
             text = path.read_text()
         else:
-            text = (pq.read_schema(path).metadata or {}).get(_KEY, b"{}").decode()
+            text = (pq.read_schema(path).metadata or {}).get(KEY, b"{}").decode()
         mark: str | None = json.loads(text).get("export")
     except (ValueError, OSError):
         return None

@@ -6,9 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from ..types import Progress, Selection
-from ._digest import contents, differences, digests
+from ._digest import contents, differences, digests, table_files
 
-__all__ = ["changes", "with_inputs"]
+__all__ = ["changes", "paths_read", "with_inputs"]
+
+
+def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return every file and folder that is read with a table, for `check_outputs`.
+
+    Parameters
+    ----------
+    source : str, pathlib.Path, or sequence of them
+        Files, or folders of Parquet shards.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files as given; of a folder the folder itself and its shards.
+    """
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    return [path for each in sources for path in dict.fromkeys((Path(each), *table_files(each)))]
 
 
 def with_inputs(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import naming, own_folder
 from .._rows import Rows
 
 __all__ = ["regrouped"]
@@ -41,9 +42,9 @@ def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
     ends = np.concatenate([[0], np.cumsum(sizes)])
     width = int(rows.dtype.itemsize * np.prod(rows.shape[1:], dtype=np.int64))
     step = max(1, _BLOCK // width)
-    with tempfile.TemporaryDirectory(dir=rows.scratch, prefix="regrouped-") as folder:
-        path = Path(folder, "rows.bin")
-        with path.open("wb") as file:
+    with own_folder(Path(rows.scratch or tempfile.gettempdir(), "regrouped")) as (folder, _):
+        path = folder / "rows.bin"
+        with naming(path), path.open("wb") as file:
             for start in range(0, len(rows), step):
                 stop = min(start + step, len(rows))
                 places = np.sort(source[ends[start] : ends[stop]])

@@ -10,13 +10,42 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import _check
-from .._files import written_whole
+from .._files import KEY, Output, parquet_kind, written_whole
 from ..types import Direction, Score
 from ._table import Table
 
-__all__ = ["directed", "direction_of", "load_scores", "read_vector", "save_scores", "score_of"]
+__all__ = [
+    "directed",
+    "direction_of",
+    "load_scores",
+    "read_vector",
+    "save_scores",
+    "score_of",
+    "score_outputs",
+]
 
-_HIGHER_IS, _KEY = b"higher_is", b"sampling"
+_HIGHER_IS = b"higher_is"
+
+
+def _is_scores(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
+    return all(_HIGHER_IS in (field.metadata or {}) for field in schema)
+
+
+_SCORES = parquet_kind("a file of scores", _is_scores)
+
+
+def score_outputs(path: str | Path) -> list[Output]:
+    """Return the files that `save_scores` will write, for `check_outputs`.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+
+    Returns
+    -------
+    list of (path, Kind)
+    """
+    return [(path, _SCORES)]
 
 
 def save_scores(
@@ -30,9 +59,17 @@ def save_scores(
         A column for each, of one length; NaN stays NaN.
     path : str or pathlib.Path
         The field of a column holds its direction as `higher_is`, so that a selector that is given
-        the column knows it.
+        the column knows it. A file of scores there is replaced, and no other file.
     info : mapping, optional
         JSON values for the file's metadata, such as what was scored.
+
+    Raises
+    ------
+    ValueError
+        If the scores differ in length; if the path is a folder or a device, has the suffix of
+        another format, or holds a file that `save_scores` did not write.
+    OSError
+        If the folder does not exist, cannot be written to, or is full.
 
     Examples
     --------
@@ -54,8 +91,8 @@ def save_scores(
     ]
     text = json.dumps(dict(info or {}), sort_keys=True).encode()
     columns = [pa.array(np.asarray(each.values, np.float64)) for each in scores.values()]
-    table = pa.table(columns, schema=pa.schema(fields, metadata={_KEY: text}))
-    with written_whole(path) as beside:
+    table = pa.table(columns, schema=pa.schema(fields, metadata={KEY: text}))
+    with written_whole(path, _SCORES) as beside:
         pq.write_table(table, beside, compression="zstd")
 
 

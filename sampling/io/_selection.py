@@ -12,13 +12,45 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .._files import written_whole
+from .._files import KEY, Output, check_outputs, next_to, parquet_kind, written_whole
 from ..types import Selection
 
-__all__ = ["load_selection", "save_selection"]
+__all__ = ["load_selection", "save_selection", "selection_outputs"]
 
-_KEY = b"sampling"
 _VERSION = 1
+
+
+def _is_kept(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
+    known = {"index", "id", "weight", "score"}
+    return "method" in facts and facts.get("rows") != "dropped" and known.issuperset(schema.names)
+
+
+def _is_rest(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
+    earlier = "rows" not in facts and "rule" in schema.names  # before files said which rows
+    ours = "method" in facts and (facts.get("rows") == "dropped" or earlier)
+    return ours and {"index", "score", "rule"}.issuperset(schema.names)
+
+
+_KEPT = parquet_kind("a subset file", _is_kept)
+_REST = parquet_kind("the dropped rows of a subset file", _is_rest)
+
+
+def selection_outputs(path: str | Path, *, dropped: bool = False) -> list[Output]:
+    """Return the files that `save_selection` will write or remove, for `check_outputs`.
+
+    Parameters
+    ----------
+    path, dropped
+        Those of `save_selection`.
+
+    Returns
+    -------
+    list of (path, Kind)
+    """
+    path = Path(path)
+    others = _other(path)
+    removed = others.is_file() and _REST.holds(others)
+    return [(path, _KEPT), *([(others, _REST)] if dropped or removed else [])]
 
 
 def save_selection(selection: Selection, path: str | Path, *, dropped: bool = False) -> None:
@@ -28,12 +60,22 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
     ----------
     selection : Selection
     path : str or pathlib.Path
-        One row for each kept row, in the order of the picks: `index` (int64), and where the
+        A subset file there is replaced, and no other file. One row for each kept row, in the order
+        of the picks: `index` (int64), and where the
         selection has them `id`, `weight` (float64) and `score`. The method, its arguments, N and
         what was found on the way are JSON under the key "sampling" of the file's metadata.
     dropped : bool, default False
         Write the other rows too, with `score` and `rule`, to a second file beside it, whose name
-        ends in ".dropped.parquet": what `Selection.explain` needs.
+        ends in ".dropped.parquet": what `Selection.explain` needs. If not, such a file of an
+        earlier selection is removed, if `save_selection` wrote it.
+
+    Raises
+    ------
+    ValueError
+        If a place is a folder or a device, has the suffix of another format, or holds a file that
+        `save_selection` did not write.
+    OSError
+        If the folder does not exist, cannot be written to, or is full.
 
     Examples
     --------
@@ -45,6 +87,8 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
     array([1, 2])
     """
     path, kept = Path(path), selection.indices
+    outputs = selection_outputs(path, dropped=dropped)
+    check_outputs(outputs)
     columns: dict[str, Any] = {"index": kept.astype(np.int64)}
     if selection.ids is not None:
         columns["id"] = selection.ids
@@ -62,12 +106,12 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
         "info": selection.info,
         "versions": _versions(),
     }
-    others = _other(path)
     if dropped:
-        _write(others, _rest(selection), manifest)
-    _write(path, columns, manifest)
+        _write(outputs[1], _rest(selection), {**manifest, "rows": "dropped"})
+    _write(outputs[0], columns, {**manifest, "rows": "kept", "dropped": dropped})
     if not dropped:
-        others.unlink(missing_ok=True)  # of another selection, by now
+        for others, _ in outputs[1:]:
+            Path(others).unlink(missing_ok=True)  # of another selection, by now
 
 
 def _versions() -> dict[str, str]:
@@ -91,14 +135,14 @@ def _rest(selection: Selection) -> dict[str, Any]:
 
 
 def _other(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.dropped.parquet")
+    return next_to(path, ".dropped.parquet")
 
 
-def _write(path: Path, columns: dict[str, Any], manifest: dict[str, Any]) -> None:
+def _write(place: Output, columns: dict[str, Any], manifest: dict[str, Any]) -> None:
     table = pa.table(columns)
     text = json.dumps(manifest, sort_keys=True).encode()
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: text})
-    with written_whole(path) as beside:
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text})
+    with written_whole(*place) as beside:
         pq.write_table(table, beside, compression="zstd")
 
 
@@ -128,7 +172,8 @@ def load_selection(path: str | Path) -> Selection:
     if indices.size and (indices.min() < 0 or (size is not None and indices.max() >= size)):
         raise ValueError(f"index must be in [0, {size}), got {indices.min()} to {indices.max()}")
     scores, verdicts = None, None
-    if size is not None and _other(path).is_file():
+    beside = manifest.get("dropped", True)  # a file of that name may be of something else
+    if beside and size is not None and _other(path).is_file():
         scores, verdicts = _all_rows(_other(path), indices, columns.get("score"), manifest)
     return Selection(
         indices,
@@ -156,7 +201,7 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{path} must exist, got no such file") from error
         raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
-    text = (table.schema.metadata or {}).get(_KEY)
+    text = (table.schema.metadata or {}).get(KEY)
     if text is None:
         raise ValueError(f"{path} must be a file of save_selection, got one without its manifest")
     manifest: dict[str, Any] = json.loads(text)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .. import _check
+from .._files import check_apart, tensors_of
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk
 
@@ -141,7 +142,8 @@ def open_table(
         Parquet files with further columns of the same rows; what lists they have is left out.
     scratch : str or pathlib.Path, optional
         Folder for a copy of embeddings that come from Parquet, N D values of their dtype; a later
-        call with the same files finds it there. By default they are read into memory.
+        call with the same files finds it there. By default they are read into memory. It must not
+        be in a folder that is read.
 
     Returns
     -------
@@ -151,7 +153,8 @@ def open_table(
     ------
     ValueError
         If a file is cut short, holds pickled objects or lists of several lengths, or files differ
-        in their number of rows or in their columns.
+        in their number of rows or in their columns. If `embeddings` is given for a `.npy` file,
+        which holds one array, or `scratch` where there is nothing to copy.
 
     Examples
     --------
@@ -163,12 +166,18 @@ def open_table(
     (3, (3, 3), ())
     """
     paths = _all_files(path)
+    _check_needless(paths, embeddings, scratch)
+    if scratch is not None:
+        given = [path] if isinstance(path, str | Path) else path
+        check_apart(scratch, [*given, *beside])
     if paths[0].suffix == ".npy":
         table = Table(paths, 0, _npy(paths[0]), ())
     elif paths[0].suffix == ".safetensors":
         table = Table(paths, 0, _safetensors(paths[0], embeddings), ())
     else:
         table = _parquet(paths, embeddings, None if scratch is None else Path(scratch))
+    if scratch is not None and table.embeddings is None:
+        raise ValueError(f"scratch must be left out where there are no embeddings, got {scratch}")
     if table.embeddings is not None:
         table.size = len(table.embeddings)
     for other in beside:
@@ -183,6 +192,18 @@ def open_table(
         table.names += more.names
         table._files |= dict.fromkeys(more.names, more.paths)
     return table
+
+
+def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> None:  # noqa: ANN401
+    """Refuse arguments that a file of this format has no use for."""
+    if embeddings is not None and paths[0].suffix == ".npy":
+        raise ValueError(
+            f"embeddings must be left out for a .npy file, which holds one array, got "
+            f"{embeddings!r} with {paths[0]}"
+        )
+    if scratch is not None and paths[0].suffix != ".parquet":
+        raise ValueError(f"scratch must be left out but for Parquet, got it with {paths[0]}, whose "
+                         "rows stay on disk")  # fmt: skip
 
 
 def shape_of(
@@ -204,6 +225,7 @@ def shape_of(
         D is None where there are no embeddings.
     """
     paths = _all_files(path)
+    _check_needless(paths, embeddings, None)
     if paths[0].suffix != ".parquet":
         table = open_table(path, embeddings=embeddings, beside=beside)
         wide = table.embeddings
@@ -259,10 +281,10 @@ def _npy(path: Path) -> Rows | NDArray[Any]:
 
 
 def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        with tensors_of(path) as file:
             names = list(file.keys())
             if name is None and len(names) != 1:
                 raise ValueError(f"embeddings must name one of the tensors {names} of {path}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from .._files import written_whole
+from .._files import saved_tensors, tensors_kind, tensors_of
 from ..distributed import this_rank
 from ..errors import StateError
 from ._base import EpochSampler
@@ -24,6 +24,7 @@ from ._state import fingerprint
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 
 _HEADER = "sampling"
+_STATE = tensors_kind("a file of save_state", _HEADER)
 
 
 def full_state(sampler: AnySampler, consumed: int = 0) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None
     """Write the full state of a sampler to one file.
 
     Every rank must call it, with the same `consumed`; rank 0 writes, and no rank returns before the
-    file is there. It is written beside its place and moved there whole: an interruption leaves the
+    file is there. It is written next to its place and moved there whole: an interruption leaves the
     old one.
 
     Parameters
@@ -117,10 +118,18 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None
     sampler : EpochSampler or EpochBatchSampler
     path : str or pathlib.Path
         Its folder must exist. The format is safetensors, with the light state as JSON in the
-        header, and a checksum.
+        header, and a checksum. A file of `save_state` there is replaced, and no other file.
     consumed : int, default 0
         Draws of this epoch that were trained on, by all ranks together; see
         `EpochSampler.consumed_after`.
+
+    Raises
+    ------
+    ValueError
+        If the path is a folder or a device, has the suffix of another format, or holds a file that
+        `save_state` did not write.
+    OSError
+        If the folder does not exist, cannot be written to, or is full.
 
     Notes
     -----
@@ -152,14 +161,11 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None
 
 
 def _write(full: Mapping[str, Any], path: Path) -> None:
-    """Write a full state beside its place, and move it there."""
-    from safetensors.numpy import save_file
-
+    """Write a full state next to its place, and move it there."""
     arrays = {name: np.ascontiguousarray(array) for name, array in full["arrays"].items()}
     text = json.dumps({"state": full["state"], "notes": full["notes"]}, sort_keys=True)
     header = {_HEADER: text, "checksum": _checksum(text, arrays)}
-    with written_whole(path) as beside:
-        save_file(arrays, beside, metadata=header)
+    saved_tensors(arrays, path, header, _STATE)
 
 
 def load_state(sampler: AnySampler, path: str | Path) -> None:
@@ -175,11 +181,11 @@ def load_state(sampler: AnySampler, path: str | Path) -> None:
     StateError
         If the file is cut short, damaged or of something else. The sampler stays as it was.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     path = Path(path)
     try:
-        with safe_open(path, framework="numpy") as file:
+        with tensors_of(path) as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:

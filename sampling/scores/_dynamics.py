@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from .._files import written_whole
+from .._files import saved_tensors, tensors_kind, tensors_of
 from ..distributed import meet, this_rank, world_size
 from ..errors import StateError
 from ..kernels import _dynamics
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _HEADER = "training dynamics"
+_FILE = tensors_kind("a file of TrainingDynamics.save", _HEADER)
 
 
 class TrainingDynamics(Reports):
@@ -283,7 +284,16 @@ class TrainingDynamics(Reports):
         Parameters
         ----------
         path : str or pathlib.Path
-            Its folder must exist. The format is safetensors, with a checksum.
+            Its folder must exist. The format is safetensors, with a checksum. A file of `save`
+            there is replaced, and no other file.
+
+        Raises
+        ------
+        ValueError
+            If the path is a folder or a device, has the suffix of another format, or holds a file
+            that `save` did not write.
+        OSError
+            If the folder does not exist, cannot be written to, or is full.
         """
         state, written = self.state_dict(), False
         try:
@@ -353,21 +363,18 @@ class TrainingDynamics(Reports):
 
 
 def _write(state: Mapping[str, Any], path: Path) -> None:
-    """Write a state beside its place, and move it there."""
-    from safetensors.numpy import save_file
-
+    """Write a state next to its place, and move it there."""
     arrays = {name: np.ascontiguousarray(array) for name, array in state["arrays"].items()}
     text = json.dumps({key: state[key] for key in ("arguments", "num_nonfinite")}, sort_keys=True)
     header = {_HEADER: text, "checksum": _checksum(text, arrays)}
-    with written_whole(path) as beside:
-        save_file(arrays, beside, metadata=header)
+    saved_tensors(arrays, path, header, _FILE)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        with tensors_of(path) as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:

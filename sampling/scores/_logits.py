@@ -192,7 +192,7 @@ def score_stored(
     values : float array or tensor of shape (N, C)
         Rows are read in blocks: a memory map is never in memory as a whole.
     labels : int array or tensor of shape (N,), optional
-        "el2n" cannot do without.
+        "el2n" cannot do without; "entropy" alone has no use for them, and refuses them.
     of : {"logits", "probabilities"}, default "logits"
         What the values are. Rows of probabilities need not sum to 1: they are taken in proportion.
         A 0 counts as 1e-300.
@@ -230,6 +230,8 @@ def score_stored(
     _check.choice("of", of, ("logits", "probabilities"))
     if "el2n" in kinds and labels is None:
         raise ValueError("labels must be given for 'el2n', got None")
+    if labels is not None and set(kinds) == {"entropy"}:
+        raise ValueError("labels must be left out for 'entropy' alone, which has no use for them")
     columns = [_STORED[kind][0] for kind in kinds]
     found = _look_at_all(values, labels, columns, of == "probabilities", progress)
     return {

@@ -17,11 +17,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from .. import _check, _rng
-from .._files import written_whole
+from .._files import Kind, check_outputs, written_whole
 from .._optional import require
 from ._attribution import AttributionScores
 
 Batch = tuple[torch.Tensor, ...]
+# Nothing in such a file says who wrote it, so one that is there is never replaced.
+_MATRIX = Kind("a matrix", ".npy", None)
 _ONE_BLOCK = 100  # dimensions that the library projects on in one block
 
 
@@ -52,8 +54,8 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
     train, targets : torch.utils.data.Dataset
         Of N and T samples (input, label), tensors that collate; for another `task` its tuples.
     path : str or pathlib.Path, optional
-        Where the matrix is written, as .npy, whole or not at all; it comes back memory-mapped. By
-        default it is kept in memory.
+        Where the matrix is written, as .npy, whole or not at all; it comes back memory-mapped. A
+        file that is there is refused, not replaced. By default it is kept in memory.
     checkpoints : sequence of state dicts, optional
         Of models trained apart, better than one: scores are averaged over them. By default the
         model as it is.
@@ -78,7 +80,7 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
     Raises
     ------
     ValueError
-        If the inverse cannot exist: `proj_dim` is too large.
+        If the inverse cannot exist: `proj_dim` is too large. If `path` is taken.
     TypeError
         If a batch is no tuple of tensors.
 
@@ -102,6 +104,8 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
     ((64, 3), 'keep')
     """
     library = require("trak", "attribution", "sampling.scores.trak")
+    if path is not None:
+        check_outputs([(path, _MATRIX)])
     size, number = _check.size("train", train), _check.size("targets", targets)  # type: ignore[arg-type]  # a Dataset with a length
     at_once = _check.integer("batch_size", batch_size, 1)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
@@ -139,8 +143,8 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
         with TemporaryDirectory() as folder:
             return AttributionScores(np.array(work(folder)))
     with (
-        written_whole(path) as beside,
-        TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}.") as folder,
+        written_whole(path, _MATRIX) as beside,
+        TemporaryDirectory(dir=beside.parent) as folder,
     ):
         Path(work(folder).filename).replace(beside)
     return AttributionScores(np.load(path, mmap_mode="r"))

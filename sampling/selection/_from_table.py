@@ -80,6 +80,9 @@ def select_from(
                 f"{_check.closest(name, allowed)}"
             )
     arguments: dict[str, Any] = {**(settings or {})}
+    twice = set(chosen) & set(arguments)
+    if twice:
+        raise ValueError(f"{min(twice)} must be a column or a setting, got both")
     for name, parameter in known.items():
         needed = parameter.default is inspect.Parameter.empty
         if name in table.names and needed and name not in arguments:

@@ -15,11 +15,11 @@ from typing import Any
 
 from .. import _check
 from ..clustering import kmeans, neighbours
-from ..io import Table, export_rows, open_table, shape_of
+from ..io import Table, export_rows, open_table, shape_of, table_files
 from ..types import Selection
 from ._budget import count_of
 from ._cost import estimate, of_clusters
-from ._registry import describe, takes
+from ._registry import METHODS, describe, takes
 from ._stage import Stage, stage_named
 
 if sys.version_info >= (3, 11):
@@ -170,12 +170,16 @@ class Plan:
         Parameters
         ----------
         scratch : str or pathlib.Path, optional
-            Folder for a copy of embeddings that come from Parquet.
+            Folder for a copy of embeddings, if they come from Parquet.
 
         Returns
         -------
         Table
         """
+        if scratch is not None:
+            _, width, _ = shape_of(self.table, embeddings=self.embeddings)
+            if width is None or table_files(self.table)[0].suffix != ".parquet":
+                scratch = None  # there is nothing to copy
         return open_table(
             self.table, embeddings=self.embeddings, beside=self.beside, scratch=scratch
         )
@@ -197,6 +201,22 @@ class Plan:
             raise ValueError("stages must not be empty, got none")
         if self.ids is not None and self.ids not in names:
             raise ValueError(f"ids must be one of {list(names)}, got {self.ids!r}")
+        self.check_arguments()
+        called = [stage.name for stage in self.stages]
+        for number, stage in enumerate(self.stages, 1):
+            with stage_named(number, stage):
+                if called.count(stage.name) > 1:
+                    raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
+                stage.check(names)
+
+    def check_arguments(self) -> None:
+        """Refuse arguments of the clusters, neighbours and export that do not exist or do nothing.
+
+        Raises
+        ------
+        ValueError
+            The message names the argument.
+        """
         for what, given, function in (
             ("clusters", self.clusters, kmeans),
             ("neighbours", self.neighbours, neighbours),
@@ -204,12 +224,56 @@ class Plan:
         ):
             known = set(inspect.signature(function).parameters)
             _known(f"[{what}]", given or {}, known - {"embeddings", "selection", "source"})
-        called = [stage.name for stage in self.stages]
-        for number, stage in enumerate(self.stages, 1):
-            with stage_named(number, stage):
-                if called.count(stage.name) > 1:
-                    raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
-                stage.check(names)
+        if self.export is not None and "folder" not in self.export:
+            raise ValueError("[export] must name a folder, got none")
+        self._check_shared()
+
+    def check_bad(self, embeddings: bool) -> None:
+        """Refuse to drop bad rows of embeddings where there are none.
+
+        Parameters
+        ----------
+        embeddings : bool
+            Whether the table has any.
+        """
+        if self.on_bad == "drop" and not embeddings:
+            raise ValueError(f"on_bad must be left out without embeddings, got {self.on_bad!r}")
+
+    def _check_shared(self) -> None:
+        """Refuse what is to be made for stages of which none would take it."""
+        if any(stage.method not in {*METHODS, "filter"} for stage in self.stages):
+            return  # which `Stage.check` refuses
+        for what, given, argument in (
+            ("clusters", self.clusters, "clusters"),
+            ("neighbours", self.neighbours, "num_neighbours"),
+        ):
+            users = [s for s in self.stages if argument not in s.settings]
+            if given is not None and not any(takes(stage.method, argument) for stage in users):
+                raise ValueError(
+                    f"[{what}] must be left out where no stage takes {argument} from it, got it "
+                    f"with {', '.join(stage.method for stage in self.stages)}"
+                )
+
+    def check_outputs(self, work: str | Path) -> None:
+        """Refuse, before any work, what could not or must not be written.
+
+        Parameters
+        ----------
+        work : str or pathlib.Path
+            The folder that `run` is to be given.
+
+        Raises
+        ------
+        ValueError
+            If a file of the plan would be written over the table or a file beside it, into the
+            folder of one, or over a file that no plan wrote; if the arguments of the export do not
+            fit the table.
+        OSError
+            If a folder cannot be written to.
+        """
+        from ._run import check_work
+
+        check_work(self, Path(work))
 
     def estimates(self) -> list[dict[str, Any]]:
         """Say what each stage will need, as if the stages before it dropped nothing else.
@@ -227,6 +291,7 @@ class Plan:
         """
         size, width, names = shape_of(self.table, embeddings=self.embeddings, beside=self.beside)
         self.check(names)
+        self.check_bad(width is not None)
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:
@@ -293,7 +358,9 @@ class Plan:
         ------
         ValueError
             If the plan does not fit the table; the message names the stage. If a file of the table
-            changes while the plan runs.
+            changes while the plan runs. See `check_outputs` too.
+        OSError
+            If a folder cannot be written to, or is full.
 
         Notes
         -----

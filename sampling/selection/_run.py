@@ -6,6 +6,7 @@ import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,17 +16,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import _check
+from .._files import Output, check_apart, check_outputs, json_kind, written_whole
+from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
     Table,
+    check_export,
     columns_text,
     digest,
     digests,
     export_rows,
     load_selection,
+    paths_read,
     save_selection,
+    selection_outputs,
     table_files,
     unchanged,
-    written_whole,
 )
 from ..types import BAD, Indices, Selection
 from ._directions import notes_of
@@ -37,11 +42,13 @@ from ._stage import Stage, stage_named
 
 __all__ = ["lifted", "run_plan"]
 
+_MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
 _ROW = "the row's number"  # a column beside those of the table
 
 
 def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `Plan.run`."""
+    check_work(plan, work)
     work.mkdir(parents=True, exist_ok=True)
     files = [file for each in (plan.table, *plan.beside) for file in table_files(each)]
     with unchanged(files):
@@ -59,6 +66,42 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
             done = export_rows(final, plan.table, **plan.export)
             entry |= {"after": done["rows"], "shards": len(done["shards"])}
     return final
+
+
+def check_work(plan: Plan, work: Path) -> None:
+    """Refuse what a run could not or must not write; see `Plan.check_outputs`."""
+    plan.check_arguments()
+    reads = paths_read([plan.table, *plan.beside])
+    for folder in (work, work / "scratch"):
+        check_apart(folder, reads)
+        if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+            raise ValueError(f"{folder} must be a folder, got a file or a link to nothing")
+    if work.is_dir():
+        check_outputs(_outputs(plan, work), reads)
+    if plan.export is None:
+        return
+    export = {name: value for name, value in plan.export.items() if name != "progress"}
+    chosen = Path(export["folder"]).resolve()
+    for own in (work.resolve(), work.resolve() / "scratch"):
+        if own == chosen or chosen in own.parents:
+            raise ValueError(
+                f"[export] must have a folder of its own, got {export['folder']}, in which {own} is"
+            )
+    check_export(plan.table, made=work, **export)
+
+
+def _outputs(plan: Plan, work: Path) -> list[Output]:
+    """Return every file that a run will write but those in `scratch` and the export."""
+    names = [f"{number}-{stage.name}" for number, stage in enumerate(plan.stages, 1)]
+    kept = [
+        selection_outputs(work / f"{name}.parquet", dropped=True) for name in (*names, "selection")
+    ]
+    found = [*chain.from_iterable(kept), (work / "manifest.json", _MANIFEST)]
+    if plan.clusters is not None:
+        found += clustering_outputs(work / "clusters.parquet")
+    if plan.neighbours is not None:
+        found += neighbour_outputs(work / "num_neighbours.parquet")
+    return found
 
 
 @dataclass
@@ -80,6 +123,7 @@ class Run:
             self.manifest["inputs"] = [each for table in tables for each in digests(table)]
             self.table = self.plan.open(self.work / "scratch")
             self.plan.check(self.table.names)
+            self.plan.check_bad(self.table.embeddings is not None)
             if len(self.table.embedding_columns) > 1:
                 entry["embedding_columns"] = columns_text(self.table.embedding_columns)
                 self.say(f"embeddings: {entry['embedding_columns']}")
@@ -223,7 +267,7 @@ class Run:
         self.manifest["stages"].append(entry)
         done = {each["key"] for each in self.manifest["stages"]}
         self.manifest["earlier"] = [self.known[key] for key in self.known if key not in done]
-        with written_whole(self.work / "manifest.json") as beside:
+        with written_whole(self.work / "manifest.json", _MANIFEST) as beside:
             beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
         again = "read again, " if entry.get("reused") else ""

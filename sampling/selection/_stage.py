@@ -70,6 +70,11 @@ class Stage:
             _known(text if entry is None else directed_for(entry, argument, text, names)[0], names)
         for each in self.where:
             _known(each[0], names)
+        if not self.name.isprintable() or set("/\\") & set(self.name):
+            raise ValueError(f"name must be one that a file can have, got {self.name!r}")
+        twice = set(self.columns) & set(self.settings)
+        if twice:
+            raise ValueError(f"{min(twice)} must be a column or a setting, got both")
         if self.method == "filter":
             self._check_filter()
         else:

@@ -12,7 +12,7 @@ In pytest `parametrize_with_checks` makes one test of each sampler and line.
 """
 
 from . import _any_loader, _batches, _dataloader, _ranks, _stateful  # noqa: F401  # enter their lines
-from ._matrix import Cell, cells, matrix_table, run_cells, write_matrix
+from ._matrix import Cell, cells, matrix_outputs, matrix_table, run_cells, write_matrix
 from ._pytest import parametrize_with_checks
 from ._registry import Check, ContractError
 from ._report import Report, Result, check_batch_sampler, check_sampler
@@ -26,6 +26,7 @@ __all__ = [
     "cells",
     "check_batch_sampler",
     "check_sampler",
+    "matrix_outputs",
     "matrix_table",
     "parametrize_with_checks",
     "run_cells",

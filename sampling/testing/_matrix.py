@@ -16,12 +16,13 @@ import torch.distributed as dist
 from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import spawn
 
-from .._files import written_whole
+from .._files import Output, json_kind, written_whole
 from .._optional import require
 from ._legs import EXTRAS, LOADERS, WHERE, Leg, Trip
 from ._ours import SAMPLERS, AnySampler
 
 _VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "transformers")
+_MATRIX = json_kind("a contract matrix", "versions", "cells")
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,20 @@ def matrix_table(found: dict[Cell, str]) -> str:
     return "\n".join(lines)
 
 
+def matrix_outputs(path: str | Path) -> list[Output]:
+    """Return the files that `write_matrix` will write, for `io.check_outputs`.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+
+    Returns
+    -------
+    list of (path, Kind)
+    """
+    return [(path, _MATRIX)]
+
+
 def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     """Write the matrix to a JSON file: versions, and one entry for each cell.
 
@@ -224,10 +239,16 @@ def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     found : dict of Cell to str
         From `run_cells`.
     path : str or pathlib.Path
+        A contract matrix there is replaced, and no other file.
+
+    Raises
+    ------
+    ValueError
+        If the path is a folder or a device, has the suffix of another format, or holds a file that
+        `write_matrix` did not write.
     """
-    path = Path(path)
     rows = [{**asdict(case), "problem": text} for case, text in found.items()]
     versions = {name: version(name) for name in _VERSIONS}
     text = json.dumps({"versions": versions, "cells": rows}, indent=1)
-    with written_whole(path) as beside:
+    with written_whole(path, _MATRIX) as beside:
         beside.write_text(text + "\n", encoding="utf-8")

@@ -165,7 +165,7 @@ def test_a_long_tail_is_drawn_for_each_seed(fast, monkeypatch):
         return Run(job.method, job.target, job.seed, job.budget, cost=1.0)
 
     monkeypatch.setattr(_run, "train", train)
-    results = prepare(fast(imbalance=10.0, methods=None, seeds=2)).run()
+    results = prepare(fast(imbalance=10.0, methods=None, keep=None, seeds=2)).run()
     assert {method for method, _ in seen} == set(default_methods([LONG_TAIL]))
     assert results.metric == "balanced accuracy"
     tails = [seen["uniform", 0], seen["progressive", 0], seen["uniform", 1]]
@@ -182,7 +182,7 @@ def test_wrong_labels_are_drawn_for_each_seed_and_told(fast, monkeypatch):
         return Run(job.method, job.target, job.seed, job.budget, cost=1.0)
 
     monkeypatch.setattr(_run, "train", train)
-    benchmark = prepare(fast(label_noise=0.2, methods=None, seeds=2))
+    benchmark = prepare(fast(label_noise=0.2, methods=None, keep=None, seeds=2))
     benchmark.run()
     size = len(benchmark.data.train)
     right = benchmark.data.train.y
@@ -194,8 +194,8 @@ def test_wrong_labels_are_drawn_for_each_seed_and_told(fast, monkeypatch):
 
 
 def test_seeds_can_begin_later_and_processes_share_a_folder(fast, trained, tmp_path):
-    first = prepare(fast(methods=("full",)))
-    second = prepare(fast(methods=("full",), first_seed=3, seeds=2))  # opened before first has run
+    first = prepare(fast(methods=("full",), keep=None))
+    second = prepare(fast(methods=("full",), keep=None, first_seed=3, seeds=2))  # before first ran
     first.run()
     second.run()
     content = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -203,6 +203,21 @@ def test_seeds_can_begin_later_and_processes_share_a_folder(fast, trained, tmp_p
     by_seed = {run["seed"]: content["calls"][run["call"]] for run in content["runs"]}
     assert by_seed[0]["arguments"]["first_seed"] == 0
     assert by_seed[3]["arguments"]["first_seed"] == by_seed[4]["arguments"]["first_seed"] == 3
+
+
+@pytest.mark.parametrize("name", ["pruning.png", "balance.png", ".results.lock", "results.json"])
+def test_files_of_others_are_refused_before_the_runs(fast, trained, tmp_path, name):
+    prepare(fast()).run()  # and the empty lock of this one is no obstacle
+    (tmp_path / "out" / name).write_bytes(b"mine")
+    with pytest.raises(ValueError, match=f"{name}"):
+        prepare(fast())
+    assert (tmp_path / "out" / name).read_bytes() == b"mine"
+    assert len(trained) == 3
+
+
+def test_data_without_files_take_no_folder(fast):
+    with pytest.raises(ValueError, match="data_dir must be left out for digits"):
+        fast(data_dir="anywhere").checked()
 
 
 OTHER = {

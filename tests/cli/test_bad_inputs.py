@@ -20,7 +20,7 @@ N = 40
 RANDOM = np.random.default_rng(1)
 ROWS = RANDOM.normal(size=(N, 3)).astype(np.float32)
 SCORES = RANDOM.normal(size=N)
-OLD = b"the old file"
+OLD = Selection(np.array([7, 3]), method="the old file")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(tmp_path):
     np.save(tmp_path / "rows.npy", ROWS)
     pq.write_table(pa.table({"score": SCORES, "id": np.arange(N)}), tmp_path / "table.parquet")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "subset.parquet").write_bytes(OLD)
+    io.save_selection(OLD, tmp_path / "out" / "subset.parquet")
     return tmp_path
 
 
@@ -39,7 +39,8 @@ def refused(folder, *words):
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
-    assert (folder / "out" / "subset.parquet").read_bytes() == OLD
+    kept = Selection.load(folder / "out" / "subset.parquet")
+    assert kept.indices.tolist() == OLD.indices.tolist()
     assert [path.name for path in (folder / "out").iterdir()] == ["subset.parquet"]
     return result.stderr
 
@@ -57,14 +58,15 @@ def select(folder, *words, method="top", table="table.parquet", budget=5):
 def test_a_file_cut_short(folder, name, command):
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: len(whole) // 2])
-    out = ["--out", folder / "out" / "subset.parquet"]
+    kind = "subset" if command in {"select", "dedup"} else command
+    out = ["--out", folder / "out" / f"{kind}.parquet"]
     words = {
         "select": ["moderate", folder / name, "--budget", 3],
         "cluster": [folder / name, 2],
         "dedup": [folder / name, "--threshold", 0.9],
         "score": ["entropy", folder / name],
     }[command]
-    assert name in refused(folder, command, *words, *out)
+    assert f"{name} must be a whole" in refused(folder, command, *words, *out)
 
 
 def test_a_subset_file_cut_short(folder):
@@ -179,7 +181,7 @@ def test_ids(folder):
 
 
 def test_numbers_that_are_none(folder):
-    rows, out = folder / "rows.npy", folder / "out" / "subset.parquet"
+    rows = folder / "rows.npy"
     for words, line in (
         (["cluster", rows, "x"], "k must be an int, got 'x'"),
         (["cluster", rows, 0], "n_clusters must be >= 1, got 0"),
@@ -192,7 +194,8 @@ def test_numbers_that_are_none(folder):
         (["score", "entropy", rows, "--of", "odds"], "of must be one of"),
         (["cluster", folder / "table.parquet", 2], "must have a column of lists"),
     ):
-        assert line in refused(folder, *words, "--out", out)
+        name = "subset" if words[0] == "dedup" else words[0]
+        assert line in refused(folder, *words, "--out", folder / "out" / f"{name}.parquet")
 
 
 def test_debug_shows_where(folder):
@@ -240,7 +243,8 @@ def test_a_full_disk_leaves_the_old_file(folder, command):
     size = 30_000
     noise = np.random.default_rng(0).normal(size=(size, 2))
     np.save(folder / "rows.npy", noise)
-    table, out = folder / "table.parquet", folder / "out" / "subset.parquet"
+    kind = "subset" if command == "select" else command
+    table, out = folder / "table.parquet", folder / "out" / f"{kind}.parquet"
     pq.write_table(pa.table({"score": noise[:, 0]}), table)
     io.save_selection(Selection(np.arange(size), size=size), folder / "s.parquet")
     words = {
@@ -250,7 +254,9 @@ def test_a_full_disk_leaves_the_old_file(folder, command):
         "export": [folder / "s.parquet", table, "--out", folder / "chosen"],
     }[command]
     with small_files():
-        assert "File too large" in refused(folder, command, *words)
+        line = refused(folder, command, *words)
+    assert "File too large" in line
+    assert str(folder / "chosen" if command == "export" else out) in line
     if command == "export":
         assert list((folder / "chosen").iterdir()) == []
 

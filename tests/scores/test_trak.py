@@ -165,6 +165,11 @@ def test_bad_arguments_are_refused(digits, models, tmp_path):
     with pytest.raises(ValueError, match="model must have trainable parameters"):
         trak(torch.nn.ReLU(), train, targets, proj_dim=8)
     path = tmp_path / "scores.npy"
+    path.write_bytes(b"mine")
+    for taken, line in ((path, "must be free"), (tmp_path / "scores.csv", "a suffix of .npy")):
+        with pytest.raises(ValueError, match=line):
+            trak(model, train, targets, proj_dim=8, path=taken)
+    path.unlink()
     with pytest.raises(TypeError, match="samples must be tuples of tensors, got batches of"):
         trak(model, [{"inputs": torch.zeros(64)}] * 40, targets, proj_dim=8, path=path)
     assert not list(tmp_path.iterdir())

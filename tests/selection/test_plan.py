@@ -353,3 +353,16 @@ def test_graphs_that_do_not_fit():
         d2(scores[:10], 7, embeddings=rows[:10], num_neighbours=graph)
     with pytest.raises(ValueError, match="num_neighbours must have metric 'cosine', got 'euclid"):
         facility_location(rows, 3, num_neighbours=graph)
+
+
+def test_a_plan_from_python_writes_over_nothing_it_reads(tmp_path):
+    (tmp_path / "w").mkdir()
+    table = tmp_path / "w" / "selection.parquet"
+    top([0.1, 0.9, 0.5], 2).save(table)
+    before = table.read_bytes()
+    plan = Plan(table, [Stage("top", 1, columns={"scores": "score"})])
+    with pytest.raises(ValueError, match="must not be written over, got what is read"):
+        plan.run(tmp_path / "w")
+    assert [path.name for path in (tmp_path / "w").iterdir()] == ["selection.parquet"]
+    assert table.read_bytes() == before
+    assert plan.run(tmp_path / "v").indices.tolist() == [0]
