@@ -17,12 +17,13 @@ from ._rows import Rows
 
 MAX_SIZE = 2**62
 _SMALL = 2.0**-900
+_LARGE = 2.0**1000
 _NUMBERS = 2**22  # of embeddings, looked at together
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return `value` as an int in [low, high)."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name} must be an int, got {value!r}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
@@ -52,12 +53,21 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     return result
 
 
-def choice(name: str, value: str, allowed: Iterable[str]) -> str:
+def flag(name: str, value: object) -> bool:
+    """Return `value` as a bool; only a bool is one: "false" is true for Python."""
+    if not isinstance(value, bool | np.bool_):
+        quoted = isinstance(value, str) and value.lower() in ("true", "false")
+        remedy = ": write it without quotes" if quoted else ""
+        raise TypeError(f"{name} must be True or False, got {value!r}{remedy}")
+    return bool(value)
+
+
+def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value` if it is one of the allowed words."""
     words = list(allowed)
-    if value not in words:
+    if not isinstance(value, str) or value not in words:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {value!r}")
-    return value
+    return str(value)
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:
@@ -87,7 +97,7 @@ def size(name: str, source: int | Sized) -> int:
 
 def one_dimensional(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as a non-empty one-dimensional array, without a copy where it is one."""
-    array = host(values)
+    array = host(values, name)
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (N,), got {array.shape}")
     if array.size == 0:
@@ -114,11 +124,13 @@ def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if not array.any():
         raise ValueError(f"{name} must not all be 0, got {array.size} zeros")
     with np.errstate(over="ignore"):
-        total = array.sum()
+        total = float(array.sum())
     if not math.isfinite(total):
         raise ValueError(f"{name} must have a finite sum, got {total}")
     if total < _SMALL:  # 1 / total would overflow; a power of two changes no ratio
         array = np.ldexp(array, 1 - int(np.frexp(total)[1]))
+    elif total > _LARGE:  # as would a sum taken in another order, or a multiple of it
+        array = np.ldexp(array, -24)
     return array
 
 
@@ -130,7 +142,7 @@ def same_length(name: str, array: Sized, other: str, length: int) -> None:
 
 def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return embeddings (N, D) as they are stored, in memory or as `Rows` on disk."""
-    array = host(values)
+    array = host(values, name)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
     if array.dtype.kind not in "fiub":
@@ -229,19 +241,41 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
     return array
 
 
-def host(values: Any) -> NDArray[Any]:  # noqa: ANN401  # array-likes and tensors
+def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # array-likes
     """Return array-likes and tensors as numpy has them, without a copy where it can.
 
-    Rows on disk are returned as they are: whoever takes them reads them part by part.
+    Rows on disk are returned as they are: whoever takes them reads them part by part. What numpy
+    masks is missing, and refused: numpy would hand over the numbers behind the mask.
     """
     if isinstance(values, Rows):
         return cast("NDArray[Any]", values)
+    unmasked(name, values)
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # which numpy has not
             values = values.float()
         values = values.numpy()
     return np.asarray(values)
+
+
+def unmasked(name: str, values: object) -> None:
+    """Refuse a numpy masked array, or a list of such, if a value is masked."""
+    if isinstance(values, list | tuple):
+        if not any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, values))):
+            return
+        masked = np.array([bool(np.ma.getmaskarray(each).any()) for each in values])
+    elif isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)
+        masked = mask.reshape(len(mask), -1).any(axis=1) if mask.size and mask.ndim else mask
+    else:
+        return
+    if masked.any():
+        rows = np.flatnonzero(masked)
+        more = f" ({rows.size} such rows)" if rows.size > 1 else ""
+        raise ValueError(
+            f"{name} must hold no masked values, got one in row {rows[0]}{more}: leave those rows "
+            "out, or fill them with `.filled(value)`"
+        )
 
 
 def _raise_for_rows(name: str, rule: str, array: NDArray[Any], bad: NDArray[np.bool_]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _check
 from ._kept import coverage, nearest_kept, rank_by
 from ._records import Direction as Direction
 from ._records import Explanation, Score
@@ -78,6 +79,9 @@ class Selection:
     info: dict[str, Any] = field(default_factory=dict)
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranked", _check.flag("ranked", self.ranked))
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -191,6 +191,8 @@ class Benchmark:
         Results
             All that is finished, from earlier calls too.
         """
+        if progress is not None:
+            progress = _check.flag("progress", progress)
         wanted = list(self._wanted())
         disable = None if progress is None else not progress
         self.pending = len(wanted)

@@ -169,6 +169,7 @@ def kmeans(
     >>> found.objective
     6.5
     """
+    spherical = _check.flag("spherical", spherical)
     raw = _check.embeddings("embeddings", embeddings)
     n_clusters = _check.integer("n_clusters", n_clusters, 1)
     n_iter = _check.integer("n_iter", n_iter, 1)
@@ -184,7 +185,7 @@ def kmeans(
     if os.getpid() != _PROCESS:
         faiss.omp_set_num_threads(1)
 
-    fit = _Fit(bool(spherical), n_iter, seed, limit)
+    fit = _Fit(spherical, n_iter, seed, limit)
     if members is None:
         found = fit.run(raw, np.arange(len(raw)), n_clusters)
     else:

@@ -98,6 +98,8 @@ def export_rows(
     ...     pq.read_table(Path(folder, "chosen"), columns=["text"])["text"].to_pylist()
     ['b', 'c']
     """
+    weights = _check.flag("weights", weights)
+    _check.choice("order", order, ("rows", "picks"))
     shards = Shards.of(source)
     if selection.size is not None and selection.size != shards.size:
         raise ValueError(f"source must have {selection.size} rows, got {shards.size}")
@@ -105,7 +107,6 @@ def export_rows(
         raise ValueError(f"source must have more than {selection.indices.max()} rows, got "
                          f"{shards.size}")  # fmt: skip
     per_shard = _check.integer("rows_per_shard", rows_per_shard, 1)
-    _check.choice("order", order, ("rows", "picks"))
     given = selection.weights if weights else None
     names = shards.columns(columns)
     if given is not None and "weight" in names:

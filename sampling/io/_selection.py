@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .. import _check
 from .._files import written_whole
 from ..types import Selection
 
@@ -44,6 +45,7 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
     ...     load_selection(Path(folder, "subset.parquet")).indices
     array([1, 2])
     """
+    dropped = _check.flag("dropped", dropped)
     path, kept = Path(path), selection.indices
     columns: dict[str, Any] = {"index": kept.astype(np.int64)}
     if selection.ids is not None:

@@ -212,9 +212,14 @@ def _repeats(
                 f"got {max_repeats}"
             )
         return None
-    if max_repeats is None:
-        return -(-5 * draws // population)
-    repeats = _check.integer("max_repeats", max_repeats, 1)
+    repeats = -(-5 * draws // population)
+    if max_repeats is not None:
+        repeats = _check.integer("max_repeats", max_repeats, 1)
+    if repeats * population > _check.MAX_SIZE:
+        raise ValueError(
+            f"max_repeats must be at most {_check.MAX_SIZE // population} for {population} samples,"
+            f" whose draws are counted in 64 bits, got {repeats}"
+        )
     if repeats * population < draws:
         raise ValueError(
             f"max_repeats must be at least {-(-draws // population)} for {draws} draws of "

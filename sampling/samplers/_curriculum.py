@@ -113,7 +113,7 @@ class CurriculumSampler(EpochSampler):
     ) -> None:
         hard = _harder(difficulty)
         size = _check.integer("the length of difficulty", hard.size, 1, 2**31)
-        self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self.num_epochs = _check.integer("num_epochs", num_epochs, 1, 2**31)
         self.pacing = _check.choice("pacing", pacing, ("root", "linear", "step"))
         self.c0 = _check.number("c0", c0, "(0, 1]")
         self.p = _check.number("p", p, "[1, inf)")

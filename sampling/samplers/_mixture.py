@@ -1,7 +1,7 @@
 """Several sources in one epoch, each with its share. By class: `ClassBalancedSampler`."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -141,6 +141,7 @@ class MixtureSampler(LearningMixture):
         if num_epochs is not None:
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.compose = _check.choice("compose", compose, ("even", "shuffled"))
+        _check.choice("stop", stop, get_args(Stop))
         draws = self._sources.population
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)

@@ -235,4 +235,7 @@ def tokens_of(mean_tokens: ArrayLike | None, sizes: Indices) -> Floats:
     _check.same_length("mean_tokens", found, "the domains", sizes.size)
     if not found.all():
         raise ValueError(f"mean_tokens must be > 0, got 0 in row {int(np.argmin(found))}")
+    if (far := (found < 1e-100) | (found > 1e100)).any():  # products and ratios stay finite
+        row = int(far.argmax())
+        raise ValueError(f"mean_tokens must be in [1e-100, 1e100], got {found[row]:g} in row {row}")
     return found

@@ -116,7 +116,7 @@ class MultistageFilter(BatchSelector):
         self.window = _check.integer("window", window, 1)
         self.epsilon = _check.number("epsilon", epsilon, "(0, 1]")
         self.trust = _check.number("trust", trust, "(0, inf)")
-        self.unbiased = bool(unbiased)
+        self.unbiased = _check.flag("unbiased", unbiased)
         super().__init__(**options)
         self.predictor: Predictor = SkipPredictor() if predictor is None else predictor
         self.stage = 0

@@ -52,6 +52,8 @@ class Checked:
         set_(self, "num_replicas", replicas)
         _check.choice("objective", self.objective, ("sampled", "original"))
         _check.choice("nonfinite", self.nonfinite, ("propagate", "drop"))
+        for name in ("drop_last", "pad", "auto_epoch"):
+            set_(self, name, _check.flag(name, getattr(self, name)))
         if self.auto_epoch and (replicas > 1 or world_size(self.process_group) > 1):
             raise ValueError(
                 "auto_epoch must be False with several ranks, got True: they could part ways; "

@@ -74,6 +74,7 @@ class RepeatFactorSampler(EpochSampler):
         sqrt: bool = True,
         **options: Unpack[EpochOptions],
     ) -> None:
+        sqrt = _check.flag("sqrt", sqrt)
         matrix = _binary_csr(labels)
         threshold = _check.number("threshold", threshold, "(0, 1]")
         self._matrix = matrix

@@ -179,6 +179,7 @@ class SelectiveForward:
         -------
         SelectedStep
         """
+        active = _check.flag("active", active)
         places = None if indices is None else as_indices(indices)
         if not active or not self.selector.scores_first:
             return self._plain(batch, places, features)

@@ -252,6 +252,7 @@ class BatchSelector:
         ValueError
             If the losses are a scalar, or not as many as the indices, groups or features.
         """
+        scored = _check.flag("scored", scored)
         self._check_losses(losses, indices)
         size = losses.numel()
         at_home = None

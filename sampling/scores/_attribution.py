@@ -125,6 +125,7 @@ class AttributionScores:
                     and a pass for each 2**23 / N tasks, at least one for each; of a file (T, N)
                     a pass reads these tasks alone, of (N, T) all of it. Beside that 300 MiB.
         """
+        negative_last = _check.flag("negative_last", negative_last)
         _check.choice("reduce", reduce, _REDUCTIONS)
         over: Any = np.maximum if reduce.endswith("max") else np.add
         found = self._by_rank(over) if reduce.startswith("rank") else self._by_value(over)

@@ -73,6 +73,7 @@ def label_quality(
     >>> bool(score.values[7] < 0.01 < score.values.mean())
     True
     """
+    adjust_pred_probs = _check.flag("adjust_pred_probs", adjust_pred_probs)
     rank = require("cleanlab.rank", "cleanlab", "sampling.scores.label_quality")
     _check.choice("method", method, _METHODS)
     if adjust_pred_probs and method == "confidence_weighted_entropy":

@@ -360,6 +360,7 @@ def sensitivity_lp(
     >>> sensitivity_lp([[3.0], [1.0], [0.0], [1.0]], 1, p=4.0).scores.round(3)
     array([1.   , 0.033, 0.   , 0.033])
     """
+    mixture = _check.flag("mixture", mixture)
     _check_power(p, 1.0)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     levels, path = scores_of_rows("embeddings", rows, bad)
@@ -370,5 +371,5 @@ def sensitivity_lp(
     core = drawing(rows, bad, scores, draw, spread, {"path": path})
     return select(
         "sensitivity_lp", len(rows), budget, options, core, bad=bad, scores=scores,
-        arguments={"p": p, "mixture": bool(mixture), "draw": draw, "spread": spread},
+        arguments={"p": p, "mixture": mixture, "draw": draw, "spread": spread},
     )  # fmt: skip

@@ -5,6 +5,8 @@ from typing import Any, Literal, TypedDict
 
 from numpy.typing import ArrayLike
 
+from .. import _check
+
 __all__ = ["Options"]
 
 
@@ -49,3 +51,18 @@ class Options(TypedDict, total=False):
     shortfall: Literal["raise", "redistribute", "accept"]
     costs: ArrayLike | None
     max_memory: "int | str | None"
+
+
+WORDS = {
+    "on_bad": ("raise", "drop"),
+    "group_budgets": ("proportional", "equal", "sqrt"),
+    "shortfall": ("raise", "redistribute", "accept"),
+}
+
+
+def check_words(options: Options) -> None:
+    """Refuse a word that is none of an option's, whether or not the option is needed."""
+    for name, words in WORDS.items():
+        value = options.get(name)
+        if value is not None and not isinstance(value, Mapping):
+            _check.choice(name, value, words)

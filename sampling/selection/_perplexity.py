@@ -81,6 +81,7 @@ def perplexity(
     >>> 4 in picked.indices
     False
     """
+    reweight = _check.flag("reweight", reweight)
     _check.choice("rule", rule, ("gaussian", "stepwise"))
     spread = _check.number("width", width, "(0, inf)")
     values, bad = scores_of("perplexities", perplexities, options)
@@ -104,7 +105,7 @@ def perplexity(
     return select(
         "perplexity", values.size, budget, options, core, bad=bad, scores=values,
         arguments={"rule": rule, "width": spread, "boundaries": boundaries,
-                   "reweight": bool(reweight)},
+                   "reweight": reweight},
     )  # fmt: skip
 
 

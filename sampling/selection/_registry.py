@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
 from time import perf_counter
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
+from .. import _check
 from ..types import Selection
 from ._cost import Estimate, bytes_of, check_formula, of_call, refuse_over
 
@@ -69,6 +70,8 @@ def method(  # noqa: PLR0913  # the columns of the list
     clusters: Callable[[int], int] | None = None,
 ) -> Callable[[F], F]:
     """Put a selector on the list."""
+    label = cast("Label", _check.choice("label", label, get_args(Label)))
+    ranked = _check.flag("ranked", ranked)
 
     def listed(function: F) -> F:
         @wraps(function)

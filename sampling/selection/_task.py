@@ -18,7 +18,7 @@ from ..kernels._keys import keys_of_ids, keys_of_words
 from ..types import ALREADY, BAD, Floats, Indices, Selection
 from ._budget import count_of
 from ._groups import group_counts
-from ._options import Options
+from ._options import Options, check_words
 from ._registry import METHODS, describe
 from ._rethreshold import at_threshold
 from ._spend import costs_of, limit_of, paid_for, refuse_costs
@@ -111,9 +111,13 @@ def select(  # noqa: PLR0913  # what a selector knows
     repeats : how often a row may be used; a budget may be that many times the rows
     ranked  : False where the arguments make a ranked method one whose picks are not
     """
+    ranked = _check.flag("ranked", ranked)
+    if order is not None:
+        _check.choice("order", order, ("falling", "rising"))
     unknown = set(options) - set(Options.__annotations__)
     if unknown:
         raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
+    check_words(options)
     seed = _check.seed(options.get("seed", 0))
     if budget is None and count is None:
         raise ValueError("budget must be given, a count or a fraction, got None")
