@@ -8,12 +8,14 @@ import difflib
 import math
 import operator
 from collections.abc import Iterable, Sized
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._rows import Rows
+
+Word = TypeVar("Word")
 
 MAX_SIZE = 2**62
 _SMALL = 2.0**-900
@@ -62,12 +64,12 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+def choice(name: str, value: Word, allowed: Iterable[str]) -> Word:
     """Return `value` if it is one of the allowed words."""
     words = list(allowed)
     if not isinstance(value, str) or value not in words:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {value!r}")
-    return str(value)
+    return cast("Word", str(value))
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:

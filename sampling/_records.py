@@ -40,7 +40,8 @@ class Score:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check.choice("higher_is", self.higher_is, get_args(Direction))
+        word = _check.choice("higher_is", self.higher_is, get_args(Direction))
+        object.__setattr__(self, "higher_is", word)
 
     def as_higher(self, meaning: Direction) -> NDArray[np.floating[Any]]:
         """Return the values such that a high one means `meaning`.
@@ -58,7 +59,7 @@ class Score:
         ValueError
             If the score says nothing about it: hard is not the same as worth keeping.
         """
-        _check.choice("meaning", meaning, get_args(Direction))
+        meaning = _check.choice("meaning", meaning, get_args(Direction))
         if meaning == self.higher_is:
             return self.values
         if {meaning, self.higher_is} in ({"harder", "easier"}, {"keep", "drop"}):

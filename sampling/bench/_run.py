@@ -84,19 +84,23 @@ class Settings:
 
     def checked(self) -> "Settings":
         """Return the settings with defaults filled in and every field checked."""
-        _check.choice("dataset", self.dataset, DATASETS)
-        recipe = RECIPES[self.dataset]
+        dataset = _check.choice("dataset", self.dataset, DATASETS)
+        recipe = RECIPES[dataset]
         if not self.keep:
             raise ValueError("keep must name at least one fraction, got none")
         keep = sorted({_check.number("keep", fraction, "(0, 1)") for fraction in self.keep})
         epochs = recipe.epochs if self.epochs is None else self.epochs
         batch_size = recipe.batch_size if self.batch_size is None else self.batch_size
-        if self.imbalance is not None:
-            _check.number("imbalance", self.imbalance, "(1, inf)")
-        if self.label_noise is not None:
-            _check.number("label_noise", self.label_noise, "(0, 1)")
+        imbalance, noise = self.imbalance, self.label_noise
+        if imbalance is not None:
+            imbalance = _check.number("imbalance", imbalance, "(1, inf)")
+        if noise is not None:
+            noise = _check.number("label_noise", noise, "(0, 1)")
         return replace(
             self,
+            dataset=dataset,
+            imbalance=imbalance,
+            label_noise=noise,
             keep=tuple(keep),
             methods=_checked_methods(self.methods, self.kinds),
             seeds=_check.integer("seeds", self.seeds, 1),

@@ -99,7 +99,7 @@ def export_rows(
     ['b', 'c']
     """
     weights = _check.flag("weights", weights)
-    _check.choice("order", order, ("rows", "picks"))
+    order = _check.choice("order", order, ("rows", "picks"))
     shards = Shards.of(source)
     if selection.size is not None and selection.size != shards.size:
         raise ValueError(f"source must have {selection.size} rows, got {shards.size}")

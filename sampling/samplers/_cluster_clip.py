@@ -121,7 +121,7 @@ class ClusterClipSampler(EpochSampler):
 
     def _before_plan(self, epoch: int) -> None:
         if self.max_repeats is not None:
-            _check.integer("epoch", epoch, 0, self.num_epochs)
+            epoch = _check.integer("epoch", epoch, 0, self.num_epochs)
 
     def _table(self, epoch: int) -> Table:
         self._before_plan(epoch)

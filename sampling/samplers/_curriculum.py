@@ -119,7 +119,7 @@ class CurriculumSampler(EpochSampler):
         self.p = _check.number("p", p, "[1, inf)")
         self.full_at = _check.number("full_at", full_at, "(0, 1]")
         self.grow = _check.choice("grow", grow, ("draw", "epoch"))
-        _check.choice("order", order, ("easy_first", "hard_first", "random"))
+        order = _check.choice("order", order, ("easy_first", "hard_first", "random"))
         sign = {"easy_first": 1.0, "hard_first": -1.0, "random": 0.0}[order]
         codes: NDArray[np.int64] | None = None
         self._least = 1

@@ -162,7 +162,7 @@ class ImportanceSampler(EpochSampler):
         self.power = _check.number("power", power, "(0, 1]")
         self.floor = _check.number("floor", floor, "(0, 1]")
         if schedule is not None:
-            _check.choice("schedule", schedule, ["linear"])
+            schedule = _check.choice("schedule", schedule, ["linear"])
             if num_epochs is None:
                 raise ValueError("num_epochs must be given for schedule='linear', got None")
         self.schedule = schedule

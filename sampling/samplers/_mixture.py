@@ -141,7 +141,7 @@ class MixtureSampler(LearningMixture):
         if num_epochs is not None:
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.compose = _check.choice("compose", compose, ("even", "shuffled"))
-        _check.choice("stop", stop, get_args(Stop))
+        stop = _check.choice("stop", stop, get_args(Stop))
         draws = self._sources.population
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)
@@ -152,7 +152,7 @@ class MixtureSampler(LearningMixture):
         self._tokens = tokens_of(mean_tokens, self.sizes)
         in_tokens = self.sizes * self._tokens
         if isinstance(weights, str):
-            _check.choice("weights", weights, ("unimax",))
+            weights = _check.choice("weights", weights, ("unimax",))
             natural = float(in_tokens.sum()) / self._sources.population
             budget = draws * (self.num_epochs or 1) * natural
             weights = even_weights(in_tokens, budget, max_repeats)

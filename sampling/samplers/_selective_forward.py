@@ -142,7 +142,7 @@ class SelectiveForward:
             raise TypeError(f"selector must be a BatchSelector, got {type(selector).__name__}")
         if selector.collect is not None and take is not take_rows:
             raise ValueError("take must be take_rows for a selector that collects, got another")
-        _check.choice("scoring", scoring, ("eval", "train"))
+        scoring = _check.choice("scoring", scoring, ("eval", "train"))
         self.model = model
         self.loss_fn = loss_fn
         self.selector = selector

@@ -74,7 +74,7 @@ class AttributionScores:
         if values.dtype.kind not in "fiu":
             raise TypeError(f"matrix must hold numbers, got dtype {values.dtype}")
         self.matrix: NDArray[Any] = values.T if _check.integer("axis", axis, 0, 2) else values
-        _check.choice("higher_is", higher_is, ("keep", "drop"))
+        higher_is = _check.choice("higher_is", higher_is, ("keep", "drop"))
         self._sign = 1.0 if higher_is == "keep" else -1.0
         number = self.matrix.shape[1]
         codes = np.arange(number)
@@ -126,7 +126,7 @@ class AttributionScores:
                     a pass reads these tasks alone, of (N, T) all of it. Beside that 300 MiB.
         """
         negative_last = _check.flag("negative_last", negative_last)
-        _check.choice("reduce", reduce, _REDUCTIONS)
+        reduce = _check.choice("reduce", reduce, _REDUCTIONS)
         over: Any = np.maximum if reduce.endswith("max") else np.add
         found = self._by_rank(over) if reduce.startswith("rank") else self._by_value(over)
         if reduce.endswith("mean"):

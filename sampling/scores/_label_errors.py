@@ -75,7 +75,7 @@ def label_quality(
     """
     adjust_pred_probs = _check.flag("adjust_pred_probs", adjust_pred_probs)
     rank = require("cleanlab.rank", "cleanlab", "sampling.scores.label_quality")
-    _check.choice("method", method, _METHODS)
+    method = _check.choice("method", method, _METHODS)
     if adjust_pred_probs and method == "confidence_weighted_entropy":
         raise ValueError(f"adjust_pred_probs must be False for method={method!r}, got True")
     known, probs = _checked(labels, pred_probs)
@@ -142,7 +142,7 @@ def label_issues(
     array([4])
     """
     library = require("cleanlab.filter", "cleanlab", "sampling.scores.label_issues")
-    _check.choice("filter_by", filter_by, (*_BY_RATE, *_BY_SAMPLE, *_BY_SCORE))
+    filter_by = _check.choice("filter_by", filter_by, (*_BY_RATE, *_BY_SAMPLE, *_BY_SCORE))
     part = _check.number("frac_noise", frac_noise, "(0, 1]")
     if part != 1 and filter_by not in _BY_RATE:
         raise ValueError(f"frac_noise must be 1 for filter_by={filter_by!r}, got {part:g}")

@@ -102,7 +102,7 @@ def margin(
     >>> margin([[1.0, 3.0, 0.0]], of="logits").values
     array([2.])
     """
-    _check.choice("of", of, ("probabilities", "logits"))
+    of = _check.choice("of", of, ("probabilities", "logits"))
     column = MARGIN if of == "logits" else PROBABILITY_MARGIN
     return Score(_observed(logits, labels, column), "easier", f"margin of {of}")
 
@@ -227,7 +227,7 @@ def score_stored(
             )
     if not kinds:
         raise ValueError("kinds must name at least one score, got none")
-    _check.choice("of", of, ("logits", "probabilities"))
+    of = _check.choice("of", of, ("logits", "probabilities"))
     if "el2n" in kinds and labels is None:
         raise ValueError("labels must be given for 'el2n', got None")
     columns = [_STORED[kind][0] for kind in kinds]

@@ -85,7 +85,7 @@ def d4(
     array([3])
     """
     part = _check.number("dedup_keep", dedup_keep, "(0, 1]")
-    _check.choice("keep", keep, ("far", "near"))
+    keep = _check.choice("keep", keep, ("far", "near"))
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
     open_ = np.ones(len(rows), np.bool_) if bad is None else ~bad
     already = options.get("already_selected")

@@ -170,7 +170,7 @@ def pivotal(
     """
     values, bad = scores_of("pi", pi, options)
     _refuse_negative("pi", values)
-    _check.choice("spread", spread, KINDS)
+    spread = _check.choice("spread", spread, KINDS)
     rank, axes = None, None
     if order is not None:
         given = _check.unique_rows("order", order, values.size)

@@ -82,7 +82,7 @@ def perplexity(
     False
     """
     reweight = _check.flag("reweight", reweight)
-    _check.choice("rule", rule, ("gaussian", "stepwise"))
+    rule = _check.choice("rule", rule, ("gaussian", "stepwise"))
     spread = _check.number("width", width, "(0, inf)")
     values, bad = scores_of("perplexities", perplexities, options)
     low = np.flatnonzero((values <= 0) & ~(np.False_ if bad is None else bad))

@@ -68,7 +68,7 @@ def preference_gap(
     array([2, 0])
     """
     drop_reversed = _check.flag("drop_reversed", drop_reversed)
-    _check.choice("keep", keep, ("largest", "smallest"))
+    keep = _check.choice("keep", keep, ("largest", "smallest"))
     one, bad = scores_of("chosen", chosen, options)
     other, worse = scores_of("rejected", rejected, options)
     _check.same_length("rejected", other, "chosen", one.size)

@@ -113,7 +113,7 @@ def select(  # noqa: PLR0913  # what a selector knows
     """
     ranked = _check.flag("ranked", ranked)
     if order is not None:
-        _check.choice("order", order, ("falling", "rising"))
+        order = _check.choice("order", order, ("falling", "rising"))
     unknown = set(options) - set(Options.__annotations__)
     if unknown:
         raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")

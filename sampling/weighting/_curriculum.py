@@ -71,7 +71,7 @@ class CurriculumWeights:
         order: Literal["easy_first", "hard_first"] = "easy_first",
     ) -> None:
         found = _in_unit("easiness", easiness)
-        _check.choice("order", order, ("easy_first", "hard_first"))
+        order = _check.choice("order", order, ("easy_first", "hard_first"))
         self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.epoch = 0.0
         easy = found if order == "easy_first" else 1.0 - found
