@@ -214,13 +214,18 @@ def labels(name: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def codes(name: str, values: NDArray[Any], high: int) -> None:
-    """Refuse cluster numbers outside [0, high)."""
+def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
+    """Refuse cluster numbers, or rows, outside [low, high)."""
     if values.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold ints, got dtype {values.dtype}")
-    bad = (values < 0) | (values >= high)
+    bad = (values < low) | (values >= high)
     if bad.any():
-        _raise_for_rows(name, f"in [0, {high})", values, bad)
+        row = int(np.argwhere(bad)[0, 0])
+        rows = np.count_nonzero(bad.reshape(len(bad), -1).any(axis=1))
+        more = f" ({rows} such rows)" if rows > 1 else ""
+        raise ValueError(
+            f"{name} must be in [{low}, {high}), got {values[bad][0]} in row {row}{more}"
+        )
 
 
 def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArray[np.int64]:

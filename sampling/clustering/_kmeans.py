@@ -77,6 +77,14 @@ class Clustering:
     seed: int
     seconds: Indices | None = None
 
+    def __post_init__(self) -> None:
+        centers = _check.matrix("centers", self.centers)
+        _check.codes("labels", self.labels, len(centers))
+        _check.same_length("distances", self.distances, "labels", len(self.labels))
+        if self.seconds is not None:
+            _check.same_length("seconds", self.seconds, "labels", len(self.labels))
+            _check.codes("seconds", self.seconds, len(centers), low=-1)
+
     def among(self, rows: Indices) -> "Clustering":
         """Return the clusters of some of the rows; centers, sizes and objective are those of all.
 

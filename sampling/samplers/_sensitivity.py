@@ -184,7 +184,11 @@ class SensitivitySampler(EpochSampler):
         from ..clustering import kmeans
 
         seed, z = _check.seed(options.get("seed", 0)), _check.number("z", z, "(0, inf)")
-        found = kmeans(embeddings, n_clusters, seed=seed, groups=labels)
+        rows = _check.embeddings("embeddings", embeddings)
+        if labels is not None:
+            labels = _check.labels("labels", labels)
+            _check.same_length("labels", labels, "embeddings", len(rows))
+        found = kmeans(rows, n_clusters, seed=seed, groups=labels)
         at_centers = _losses_of(center_loss, found.nearest)
         pilot = _pilot(found.labels, found.nearest, seed)
         at_pilot = _losses_of(center_loss, pilot) if pilot.size else np.empty(0)

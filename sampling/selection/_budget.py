@@ -56,9 +56,11 @@ def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> 
     array([3, 3, 2])
     """
     shares = _check.weights("weights", weights)
+    total = _check.integer("total", total, 0, _check.MAX_SIZE // shares.size + 1)
     limits = np.full(shares.size, total)
     if caps is not None:
-        limits = np.asarray(caps, np.int64).copy()
+        limits = np.minimum(_counts("caps", caps), total)
+        _check.same_length("caps", limits, "weights", shares.size)
     limits[shares == 0] = 0
     if limits.sum() <= total:
         return limits
@@ -105,8 +107,8 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
     >>> water_fill([1, 5, 9, 0], 8)
     array([1, 3, 4, 0])
     """
-    limits = np.asarray(capacities, np.int64)
-    if limits.sum() <= total:
+    limits, total = _counts("capacities", capacities), _check.integer("total", total, 0)
+    if sum(limits.tolist()) <= total:
         return limits.copy()
     order = np.argsort(limits, kind="stable")
     below = np.concatenate([[0], np.cumsum(limits[order])[:-1]])
@@ -118,6 +120,13 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
     room = np.flatnonzero(limits > level)
     given[room[np.argsort(-limits[room], kind="stable")[:over]]] += 1
     return given
+
+
+def _counts(name: str, values: ArrayLike) -> Indices:
+    """Return whole numbers in [0, 2**63): int64 (G,)."""
+    array = _check.one_dimensional(name, values)
+    _check.codes(name, array, 2**63)
+    return array.astype(np.int64, copy=False)
 
 
 def per_group(

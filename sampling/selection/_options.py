@@ -60,6 +60,14 @@ WORDS = {
 }
 
 
+def check_options(name: str, options: Options) -> None:
+    """Refuse keywords that no selector has, and words that are none of an option's."""
+    unknown = set(options) - set(Options.__annotations__)
+    if unknown:
+        raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
+    check_words(options)
+
+
 def check_words(options: Options) -> None:
     """Refuse a word that is none of an option's, whether or not the option is needed."""
     for name, words in WORDS.items():
