@@ -209,7 +209,7 @@ class MultistageFilter(BatchSelector):
     # ------------------------------------------------------------------ learning
 
     def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
-        values = _check.host(losses).astype(np.float64)
+        values = _check.host(losses, "losses").astype(np.float64)
         self._remember(values, np.ones(values.size))
         if self.stage == 0:
             self._batches += 1

@@ -68,7 +68,7 @@ class AttributionScores:
         higher_is: Literal["keep", "drop"] = "keep",
         tasks: ArrayLike | None = None,
     ) -> None:
-        values = _check.host(matrix)
+        values = _check.host(matrix, "matrix")
         if values.ndim != 2 or 0 in values.shape:
             raise ValueError(f"matrix must have shape (N, T) with N, T >= 1, got {values.shape}")
         if values.dtype.kind not in "fiu":

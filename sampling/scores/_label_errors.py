@@ -154,7 +154,7 @@ def label_issues(
 
 def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return labels as int64 (N,) and probabilities (N, C), in the precision given, at least 32."""
-    probs = _check.host(pred_probs)
+    probs = _check.host(pred_probs, "pred_probs")
     if probs.ndim != 2 or probs.shape[0] == 0 or probs.shape[1] < 2:
         raise ValueError(f"pred_probs must have shape (N, C) with N >= 1, C >= 2, "
                          f"got {probs.shape}")  # fmt: skip

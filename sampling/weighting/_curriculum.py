@@ -201,7 +201,7 @@ def pairwise_easiness(positive: ArrayLike, negatives: ArrayLike) -> Floats:
     array([0.75, 0.25])
     """
     high = _in_unit("positive", positive)
-    low = _check.host(negatives)
+    low = _check.host(negatives, "negatives")
     if low.ndim not in {1, 2} or 0 in low.shape:
         raise ValueError(f"negatives must have shape (N,) or (N, K), got {low.shape}")
     _check.same_length("negatives", low, "positive", high.size)
