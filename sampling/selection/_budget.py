@@ -16,6 +16,8 @@ from ..types import Floats, Indices
 
 __all__ = ["count_of", "share_out", "water_fill"]
 
+_MOST = 2.0**61
+
 
 def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1) -> int:
     """Return how many rows a budget means: an int is a count, a float in (0, 1] a part of `size`.
@@ -132,11 +134,14 @@ def _counts(name: str, values: ArrayLike) -> Indices:
 def per_group(
     name: str, value: float | Mapping[Any, float] | None, names: NDArray[Any], default: float
 ) -> Floats:
-    """Return a limit for each group, given as one number or as a mapping from group names."""
+    """Return a limit for each group, given as one number or as a mapping from group names.
+
+    At most 2**61, so that a sum of two fits in 64 bits: no group has as many rows.
+    """
     if value is None:
         return np.full(names.size, default)
     if not isinstance(value, Mapping):
-        return np.full(names.size, _check.number(name, value, "[0, inf)"))
+        return np.full(names.size, min(_check.number(name, value, "[0, inf)"), _MOST))
     known = {each.item(): place for place, each in enumerate(names)}
     unknown = set(value) - set(known)
     if unknown:
@@ -144,4 +149,4 @@ def per_group(
     limits = np.full(names.size, default)
     for group, limit in value.items():
         limits[known[group]] = _check.number(f"{name}[{group!r}]", limit, "[0, inf)")
-    return limits
+    return np.minimum(limits, _MOST)

@@ -13,8 +13,6 @@ from ._options import Options
 
 __all__ = ["group_counts"]
 
-_MOST = 2.0**61  # rows of a group, however large a floor or a cap is: sums of two fit
-
 
 def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Options) -> Indices:
     """Return how many rows of each group to keep; their sum is the budget, unless accepted."""
@@ -22,10 +20,9 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
     shortfall = _check.choice(
         "shortfall", options.get("shortfall", "raise"), ("raise", "redistribute", "accept")
     )
-    least = per_group("floor", options.get("floor"), names, 0.0)
-    low = np.ceil(np.minimum(least, _MOST)).astype(np.int64)
+    low = np.ceil(per_group("floor", options.get("floor"), names, 0.0)).astype(np.int64)
     most = per_group("cap", options.get("cap"), names, float(sizes.sum()))
-    high = np.floor(np.minimum(most, _MOST)).astype(np.int64)
+    high = np.floor(most).astype(np.int64)
     if (low > high).any():
         at = int(np.flatnonzero(low > high)[0])
         raise ValueError(

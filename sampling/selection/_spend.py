@@ -26,6 +26,8 @@ def costs_of(costs: ArrayLike, size: int) -> Indices:
     if (array != np.floor(array)).any():
         row = int(np.flatnonzero(array != np.floor(array))[0])
         raise ValueError(f"costs must be whole numbers, got {array[row]} in row {row}")
+    if not array.sum() < 2.0**62:
+        raise ValueError(f"costs must have a sum below 2**62, got {array.sum():.3g}")
     return array.astype(np.int64)
 
 
