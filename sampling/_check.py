@@ -272,8 +272,8 @@ def unmasked(name: str, values: object) -> None:
             return
         masked = np.array([bool(np.ma.getmaskarray(each).any()) for each in values])
     elif isinstance(values, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(values)
-        masked = mask.reshape(len(mask), -1).any(axis=1) if mask.size and mask.ndim else mask
+        mask = np.atleast_1d(np.ma.getmaskarray(values))
+        masked = mask.any(axis=tuple(range(1, mask.ndim)))
     else:
         return
     if masked.any():

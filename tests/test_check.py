@@ -446,7 +446,9 @@ def test_flag_returns_a_python_bool(value):
     assert result == value
 
 
-@pytest.mark.parametrize("value", [1, 0, None, "yes", np.array(True), np.array([1]), torch.tensor(1)])
+@pytest.mark.parametrize(
+    "value", [1, 0, None, "yes", np.array(True), np.array([1]), torch.tensor(1)]
+)
 def test_flag_refuses_what_is_only_true_or_false_to_python(value):
     with pytest.raises(TypeError, match=message(f"pad must be True or False, got {value!r}")):
         _check.flag("pad", value)

@@ -247,8 +247,10 @@ def _at(places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 def _known(scores: ArrayLike | torch.Tensor) -> torch.Tensor:
     """Return scores in which what is not known is larger than all that is."""
-    known = isinstance(scores, torch.Tensor)
-    values = scores if known else torch.tensor(_check.host(scores, "scores"))
+    if isinstance(scores, torch.Tensor):
+        values = scores
+    else:
+        values = torch.tensor(_check.host(scores, "scores"))
     if values.ndim != 1:
         raise ValueError(f"scores must have shape (B,), got {tuple(values.shape)}")
     values = values.detach().float()

@@ -149,7 +149,8 @@ class VarianceBudgetSampler(PruningSampler):
         if least >= 0:
             return scores
         with np.errstate(over="ignore"):  # the largest losses are as good as one another
-            return np.minimum(scores - np.float32(least), np.finfo(np.float32).max)
+            shifted: Scores = np.minimum(scores - np.float32(least), np.finfo(np.float32).max)
+        return shifted
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         counts = np.zeros(_probabilities.HALF_OCTAVES, np.int64)

@@ -149,4 +149,5 @@ def per_group(
     limits = np.full(names.size, default)
     for group, limit in value.items():
         limits[known[group]] = _check.number(f"{name}[{group!r}]", limit, "[0, inf)")
-    return np.minimum(limits, _MOST)
+    found: Floats = np.minimum(limits, _MOST)
+    return found

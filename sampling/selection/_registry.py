@@ -70,7 +70,7 @@ def method(  # noqa: PLR0913  # the columns of the list
     clusters: Callable[[int], int] | None = None,
 ) -> Callable[[F], F]:
     """Put a selector on the list."""
-    label = cast("Label", _check.choice("label", label, get_args(Label)))
+    label = _check.choice("label", label, get_args(Label))
     ranked = _check.flag("ranked", ranked)
 
     def listed(function: F) -> F:

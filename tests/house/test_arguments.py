@@ -8,7 +8,7 @@ import pytest
 import torch
 from selection.cases import CALLS, DATA
 
-from sampling import Selection, clustering, engine, io, scores, weighting
+from sampling import Selection, clustering, engine, integrations, io, scores, weighting
 from sampling import samplers as own
 from sampling.samplers._options import EpochOptions
 from sampling.selection import (
@@ -126,6 +126,13 @@ RECIPES = {
     "weighting.tldr": lambda **o: weighting.tldr(LOSSES[None], **o),
     "clustering.kmeans": lambda **o: clustering.kmeans(ROWS, 2, **o),
     "engine.each": lambda **o: engine.each(len, ROWS, **o),
+    "integrations.LightningSamplerCallback": lambda **o: integrations.LightningSamplerCallback(
+        own.ShuffleSampler(9), **o
+    ),
+    "integrations.load_loader_state": lambda **o: integrations.load_loader_state(None, {}, **o),
+    "integrations.SamplerTrainerMixin.compute_loss": lambda **o: (
+        integrations.SamplerTrainerMixin.compute_loss(None, None, {}, **o)
+    ),
     "testing.parametrize_with_checks": lambda **o: parametrize_with_checks(own.ShuffleSampler, **o),
 }
 # What the package fills in itself, or takes from a framework that it plugs into.
@@ -136,9 +143,6 @@ EXEMPT = {
     "bench.Benchmark.run": "would train",
     "testing.Check": "made by the kit",
     "testing.Result": "made by the kit",
-    "integrations.LightningSamplerCallback": "tests/integrations/test_lightning.py",
-    "integrations.load_loader_state": "tests/integrations/test_stateful.py",
-    "integrations.SamplerTrainerMixin.compute_loss": "called by the Trainer alone",
 }
 
 
