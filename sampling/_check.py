@@ -8,21 +8,24 @@ import difflib
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sized
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._rows import Rows
 
+Word = TypeVar("Word")
+
 MAX_SIZE = 2**62
 _SMALL = 2.0**-900
+_LARGE = 2.0**1000
 _NUMBERS = 2**22  # of embeddings, looked at together
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return `value` as an int in [low, high)."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name} must be an int, got {value!r}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
@@ -52,12 +55,21 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     return result
 
 
-def choice(name: str, value: str, allowed: Iterable[str]) -> str:
+def flag(name: str, value: object) -> bool:
+    """Return `value` as a bool; only a bool is one: "false" is true for Python."""
+    if not isinstance(value, bool | np.bool_):
+        quoted = isinstance(value, str) and value.lower() in ("true", "false")
+        remedy = ": write it without quotes" if quoted else ""
+        raise TypeError(f"{name} must be True or False, got {value!r}{remedy}")
+    return bool(value)
+
+
+def choice(name: str, value: Word, allowed: Iterable[str]) -> Word:
     """Return `value` if it is one of the allowed words."""
     words = list(allowed)
-    if value not in words:
+    if not isinstance(value, str) or value not in words:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {value!r}")
-    return value
+    return cast("Word", str(value))
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:
@@ -87,7 +99,7 @@ def size(name: str, source: int | Sized) -> int:
 
 def one_dimensional(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as a non-empty one-dimensional array, without a copy where it is one."""
-    array = host(values)
+    array = host(values, name)
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (N,), got {array.shape}")
     if array.size == 0:
@@ -114,11 +126,13 @@ def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if not array.any():
         raise ValueError(f"{name} must not all be 0, got {array.size} zeros")
     with np.errstate(over="ignore"):
-        total = array.sum()
+        total = float(array.sum())
     if not math.isfinite(total):
         raise ValueError(f"{name} must have a finite sum, got {total}")
     if total < _SMALL:  # 1 / total would overflow; a power of two changes no ratio
         array = np.ldexp(array, 1 - int(np.frexp(total)[1]))
+    elif total > _LARGE:  # as would a sum taken in another order, or a multiple of it
+        array = np.ldexp(array, -24)
     return array
 
 
@@ -200,7 +214,7 @@ def same_length(name: str, array: Sized, other: str, length: int) -> None:
 
 def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return embeddings (N, D) as they are stored, in memory or as `Rows` on disk."""
-    array = host(values)
+    array = host(values, name)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
     if array.dtype.kind not in "fiub":
@@ -270,13 +284,18 @@ def labels(name: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def codes(name: str, values: NDArray[Any], high: int) -> None:
-    """Refuse cluster numbers outside [0, high)."""
+def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
+    """Refuse cluster numbers, or rows, outside [low, high)."""
     if values.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold ints, got dtype {values.dtype}")
-    bad = (values < 0) | (values >= high)
+    bad = (values < low) | (values >= high)
     if bad.any():
-        _raise_for_rows(name, f"in [0, {high})", values, bad)
+        row = int(np.argwhere(bad)[0, 0])
+        rows = np.count_nonzero(bad.reshape(len(bad), -1).any(axis=1))
+        more = f" ({rows} such rows)" if rows > 1 else ""
+        raise ValueError(
+            f"{name} must be in [{low}, {high}), got {values[bad][0]} in row {row}{more}"
+        )
 
 
 def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArray[np.int64]:
@@ -299,19 +318,41 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
     return array
 
 
-def host(values: Any) -> NDArray[Any]:  # noqa: ANN401  # array-likes and tensors
+def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # array-likes
     """Return array-likes and tensors as numpy has them, without a copy where it can.
 
-    Rows on disk are returned as they are: whoever takes them reads them part by part.
+    Rows on disk are returned as they are: whoever takes them reads them part by part. What numpy
+    masks is missing, and refused: numpy would hand over the numbers behind the mask.
     """
     if isinstance(values, Rows):
         return cast("NDArray[Any]", values)
+    unmasked(name, values)
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # which numpy has not
             values = values.float()
         values = values.numpy()
     return np.asarray(values)
+
+
+def unmasked(name: str, values: object) -> None:
+    """Refuse a numpy masked array, or a list of such, if a value is masked."""
+    if isinstance(values, list | tuple):
+        if not any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, values))):
+            return
+        masked = np.array([bool(np.ma.getmaskarray(each).any()) for each in values])
+    elif isinstance(values, np.ma.MaskedArray):
+        mask = np.atleast_1d(np.ma.getmaskarray(values))
+        masked = mask.any(axis=tuple(range(1, mask.ndim)))
+    else:
+        return
+    if masked.any():
+        rows = np.flatnonzero(masked)
+        more = f" ({rows.size} such rows)" if rows.size > 1 else ""
+        raise ValueError(
+            f"{name} must hold no masked values, got one in row {rows[0]}{more}: leave those rows "
+            "out, or fill them with `.filled(value)`"
+        )
 
 
 def _raise_for_rows(name: str, rule: str, array: NDArray[Any], bad: NDArray[np.bool_]) -> None:

@@ -1,10 +1,12 @@
 """Small records: a score with its direction, and why a row was kept or dropped."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from . import _check
 
 __all__ = ["Explanation", "Score"]
 
@@ -37,6 +39,10 @@ class Score:
     higher_is: Direction
     name: str = ""
 
+    def __post_init__(self) -> None:
+        word = _check.choice("higher_is", self.higher_is, get_args(Direction))
+        object.__setattr__(self, "higher_is", word)
+
     def as_higher(self, meaning: Direction) -> NDArray[np.floating[Any]]:
         """Return the values such that a high one means `meaning`.
 
@@ -53,6 +59,7 @@ class Score:
         ValueError
             If the score says nothing about it: hard is not the same as worth keeping.
         """
+        meaning = _check.choice("meaning", meaning, get_args(Direction))
         if meaning == self.higher_is:
             return self.values
         if {meaning, self.higher_is} in ({"harder", "easier"}, {"keep", "drop"}):

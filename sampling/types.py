@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _check
 from ._kept import coverage, nearest_kept, rank_by
 from ._records import Direction as Direction
 from ._records import Explanation, Score
@@ -80,6 +81,9 @@ class Selection:
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranked", _check.flag("ranked", self.ranked))
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -100,8 +104,7 @@ class Selection:
         ValueError
             If the picks are not ranked: then the first m of them are no selection.
         """
-        if not 0 <= budget <= len(self):
-            raise ValueError(f"budget must be in [0, {len(self)}], got {budget}")
+        budget = _check.integer("budget", budget, 0, len(self) + 1)
         if budget == len(self):
             return self
         if self.shorten is not None:
@@ -223,8 +226,7 @@ class Selection:
         Explanation
         """
         size = self._size(None)
-        if not 0 <= row < size:
-            raise ValueError(f"row must be in [0, {size}), got {row}")
+        row = _check.integer("row", row, 0, size)
         place = np.flatnonzero(self.indices == row)
         kept = place.size > 0
         rank = int(place[0]) if kept else None
@@ -238,8 +240,10 @@ class Selection:
             rank = None if np.isnan(values[row]) else rank_by(values, order, row, self.indices)
         nearest = None
         if embeddings is not None and len(self) > kept:
+            rows = _check.matrix("embeddings", embeddings)
+            _check.same_length("embeddings", rows, "the data", size)
             others = self.indices[self.indices != row]
-            ((near, _),) = nearest_kept(embeddings, np.array([row]), others)
+            ((near, _),) = nearest_kept(rows, np.array([row]), others)
             nearest = int(near[0])
         return Explanation(int(row), kept, rank, score, rule, nearest)
 
@@ -282,17 +286,21 @@ class Selection:
             counts = np.bincount(self.verdicts, minlength=len(self.rules))
             found["rules"] = {rule: int(n) for rule, n in zip(self.rules, counts, strict=False)}
         if groups is not None:
-            names, codes = np.unique(np.asarray(groups), return_inverse=True)
+            labels = _check.labels("groups", groups)
+            _check.same_length("groups", labels, "the data", self._size(None))
+            names, codes = np.unique(labels, return_inverse=True)
             own = np.bincount(codes[self.indices], minlength=len(names))
             every = np.bincount(codes, minlength=len(names))
             found["groups"] = {
                 name.item(): (int(k), int(n)) for name, k, n in zip(names, own, every, strict=True)
             }
         if embeddings is not None:
+            rows = _check.matrix("embeddings", embeddings)
+            _check.same_length("embeddings", rows, "the data", self._size(None))
             out = ~self.mask()
             if self.verdicts is not None and BAD in self.rules:
                 out &= self.verdicts != self.rules.index(BAD)
-            found["coverage"] = coverage(embeddings, np.flatnonzero(out), self.indices)
+            found["coverage"] = coverage(rows, np.flatnonzero(out), self.indices)
         return found
 
     # ------------------------------------------------------------------ what to do with it

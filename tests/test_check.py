@@ -469,6 +469,72 @@ def test_checks_leave_their_input_alone():
     assert array.tolist() == [3.0, 1.0, 2.0]
 
 
+# ---------------------------------------------------------------------- flags and masks
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_flag_returns_a_python_bool(value):
+    result = _check.flag("pad", value)
+    assert type(result) is bool
+    assert result == value
+
+
+@pytest.mark.parametrize(
+    "value", [1, 0, None, "yes", np.array(True), np.array([1]), torch.tensor(1)]
+)
+def test_flag_refuses_what_is_only_true_or_false_to_python(value):
+    with pytest.raises(TypeError, match=message(f"pad must be True or False, got {value!r}")):
+        _check.flag("pad", value)
+
+
+def test_flag_says_how_a_plan_is_mended():
+    text = "replacement must be True or False, got 'false': write it without quotes"
+    with pytest.raises(TypeError, match=message(text)):
+        _check.flag("replacement", "false")
+
+
+def test_sums_near_the_largest_float_do_not_overflow_in_another_order():
+    array = _check.weights("weights", [1e307] * 17)  # a multiple of the sum would overflow
+    assert np.isfinite(array.cumsum()[-1] * 1000)
+    assert np.unique(array).size == 1
+
+
+MASKED = np.ma.masked_array([1.0, 2.0, 3.0], [False, True, True])
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        (MASKED, "row 1 (2 such rows)"),
+        (np.ma.masked_array(np.ones((3, 2)), [[0, 0], [0, 1], [0, 0]]), "row 1"),
+        ([1.0, MASKED[1], 2.0], "row 1"),
+        ([MASKED[:1], MASKED], "row 1"),
+        (np.ma.masked, "row 0"),
+    ],
+)
+def test_masked_values_are_missing_and_refused(values, where):
+    rule = f"scores must hold no masked values, got one in {where}: leave those rows out, or fill"
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        _check.unmasked("scores", values)
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        _check.host(values, "scores")
+
+
+@pytest.mark.parametrize("check", [_check.floats, _check.weights, _check.unique_rows])
+def test_masks_are_seen_by_every_check_of_an_array(check):
+    with pytest.raises(ValueError, match="x must hold no masked values, got one in row 0"):
+        check("x", np.ma.masked_array([1, 2], [True, False]))
+    whole = np.ma.masked_array([1, 2], False)
+    assert check("x", whole).tolist() == [1, 2]
+    assert not isinstance(check("x", whole), np.ma.MaskedArray)
+
+
+def test_masked_rows_of_a_matrix_are_refused():
+    rows = np.ma.masked_array(np.ones((2, 2)), [[0, 0], [0, 1]])
+    with pytest.raises(ValueError, match="x must hold no masked values, got one in row 1"):
+        _check.embeddings("x", rows)
+
+
 def test_every_function_of_the_module_is_tested_here():
     import inspect
     from pathlib import Path

@@ -90,9 +90,9 @@ class Settings:
 
     def checked(self) -> "Settings":
         """Return the settings with defaults filled in and every field checked."""
-        _check.choice("dataset", self.dataset, DATASETS)
-        recipe = RECIPES[self.dataset]
-        check_data_dir(self.dataset, self.data_dir)
+        dataset = _check.choice("dataset", self.dataset, DATASETS)
+        recipe = RECIPES[dataset]
+        check_data_dir(dataset, self.data_dir)
         methods = _checked_methods(self.methods, self.kinds)
         if self.keep is not None and not any(METHODS[name].swept for name in methods):
             raise ValueError(
@@ -105,12 +105,16 @@ class Settings:
         keep = sorted({_check.number("keep", fraction, "(0, 1)") for fraction in given})
         epochs = recipe.epochs if self.epochs is None else self.epochs
         batch_size = recipe.batch_size if self.batch_size is None else self.batch_size
-        if self.imbalance is not None:
-            _check.number("imbalance", self.imbalance, "(1, inf)")
-        if self.label_noise is not None:
-            _check.number("label_noise", self.label_noise, "(0, 1)")
+        imbalance, noise = self.imbalance, self.label_noise
+        if imbalance is not None:
+            imbalance = _check.number("imbalance", imbalance, "(1, inf)")
+        if noise is not None:
+            noise = _check.number("label_noise", noise, "(0, 1)")
         return replace(
             self,
+            dataset=dataset,
+            imbalance=imbalance,
+            label_noise=noise,
             keep=tuple(keep),
             methods=methods,
             seeds=_check.integer("seeds", self.seeds, 1),
@@ -214,6 +218,8 @@ class Benchmark:
         Results
             All that is finished, from earlier calls too.
         """
+        if progress is not None:
+            progress = _check.flag("progress", progress)
         wanted = list(self._wanted())
         disable = None if progress is None else not progress
         self.pending = len(wanted)

@@ -77,6 +77,14 @@ class Clustering:
     seed: int
     seconds: Indices | None = None
 
+    def __post_init__(self) -> None:
+        centers = _check.matrix("centers", self.centers)
+        _check.codes("labels", self.labels, len(centers))
+        _check.same_length("distances", self.distances, "labels", len(self.labels))
+        if self.seconds is not None:
+            _check.same_length("seconds", self.seconds, "labels", len(self.labels))
+            _check.codes("seconds", self.seconds, len(centers), low=-1)
+
     def among(self, rows: Indices) -> "Clustering":
         """Return the clusters of some of the rows; centers, sizes and objective are those of all.
 
@@ -169,6 +177,7 @@ def kmeans(
     >>> found.objective
     6.5
     """
+    spherical = _check.flag("spherical", spherical)
     raw = _check.embeddings("embeddings", embeddings)
     n_clusters = _check.integer("n_clusters", n_clusters, 1)
     n_iter = _check.integer("n_iter", n_iter, 1)
@@ -184,7 +193,7 @@ def kmeans(
     if os.getpid() != _PROCESS:
         faiss.omp_set_num_threads(1)
 
-    fit = _Fit(bool(spherical), n_iter, seed, limit)
+    fit = _Fit(spherical, n_iter, seed, limit)
     if members is None:
         found = fit.run(raw, np.arange(len(raw)), n_clusters)
     else:

@@ -35,6 +35,16 @@ class Neighbours:
     distances: Scores
     metric: str = "euclidean"
 
+    def __post_init__(self) -> None:
+        _check.choice("metric", self.metric, ("euclidean", "cosine"))
+        shape = self.indices.shape
+        if len(shape) != 2 or self.distances.shape != shape:
+            raise ValueError(
+                "indices and distances must have one shape (N, k), "
+                f"got {shape} and {self.distances.shape}"
+            )
+        _check.codes("indices", self.indices, len(self.indices), low=-1)
+
     def among(self, rows: Indices) -> "Neighbours":
         """Return the graph of some of the rows, numbered in the order given.
 

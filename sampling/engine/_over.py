@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from .. import _check
 from .._rows import Rows
 from ._local import Local
 
@@ -137,6 +138,7 @@ def each(
     >>> list(each(abs, [-1, 2]))
     [1, 2]
     """
+    small = _check.flag("small", small)
     if small:
         return map(function, items)
     found = current().run(function, items)

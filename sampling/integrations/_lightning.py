@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from .. import _check
 from ..errors import StateError
 from ..samplers import AdaptiveBatchSampler, full_state, load_full_state
 from ._lightning_loader import (
@@ -115,7 +116,7 @@ class LightningSamplerCallback(Callback):
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {type(name).__name__}")
         self.name = name
-        self.restore_loader = bool(restore_loader)
+        self.restore_loader = _check.flag("restore_loader", restore_loader)
         self._trainer: Trainer | None = None
         self._forget()
 

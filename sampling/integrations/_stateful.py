@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from .. import _check
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler
 
@@ -66,6 +67,7 @@ def load_loader_state(
     >>> loader.sampler.remaining
     2
     """
+    ignore_dataset_state = _check.flag("ignore_dataset_state", ignore_dataset_state)
     if not state:  # of a loader that was never used
         return
     saved = _Saved(state)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from .. import Indexed, _optional
+from .. import Indexed, _check, _optional
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._accelerate import prepare_loader
 from ._accelerate_chain import AnySampler
@@ -290,6 +290,7 @@ class SamplerTrainerMixin(TrainerSteps):
         -------
         tensor, or tensor and the model's outputs
         """
+        return_outputs = _check.flag("return_outputs", return_outputs)
         if self.index_key not in inputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         step = self._step_batches or [inputs]

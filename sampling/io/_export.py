@@ -110,6 +110,7 @@ def export_rows(
     ...     pq.read_table(Path(folder, "chosen"), columns=["text"])["text"].to_pylist()
     ['b', 'c']
     """
+    weights = _check.flag("weights", weights)
     shards, names = check_export(
         source, folder, rows_per_shard=rows_per_shard, columns=columns, order=order
     )

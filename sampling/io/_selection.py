@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .. import _check
 from .._files import KEY, Output, check_outputs, next_to, parquet_kind, written_whole
 from ..types import Selection
 
@@ -86,6 +87,7 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
     ...     load_selection(Path(folder, "subset.parquet")).indices
     array([1, 2])
     """
+    dropped = _check.flag("dropped", dropped)
     path, kept = Path(path), selection.indices
     outputs = selection_outputs(path, dropped=dropped)
     check_outputs(outputs)

@@ -32,6 +32,7 @@ from ._draw import find
 LEFT_OUT = 0
 UNSEEN = 1
 FIRST_GROUP = 2
+MOST_GROUPS = 128 - FIRST_GROUP  # `kept_bytes` carries into the next byte from code 129 on
 BLOCK = 64  # codes that one entry of the directory stands for: a cache line
 
 LARGEST = float(np.finfo(np.float32).max)

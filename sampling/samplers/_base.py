@@ -81,8 +81,8 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     def __init__(self, size: int, num_samples: int, **options: Unpack[EpochOptions]) -> None:
         # A subclass sets its own fields first and calls this last. torch's `Sampler` has no
         # `__init__` to call (2.13) or one that warns (2.4).
-        self.size = size
-        self.num_samples = num_samples
+        self.size = _check.integer("size", size, 1, _check.MAX_SIZE + 1)
+        self.num_samples = _check.integer("num_samples", num_samples, 0, _check.MAX_SIZE + 1)
         self._options = Checked(**options)
         self._scores = self._make_scores()
         self.epoch = 0

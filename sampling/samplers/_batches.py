@@ -77,7 +77,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         self.batch_size: int | None = _check.integer("batch_size", batch_size, 1)
         # Not `drop_last`: Lightning makes whatever shows it next to `batch_size` anew to predict,
         # around a SequentialSampler.
-        self._drop_last = bool(drop_last)
+        self._drop_last = _check.flag("drop_last", drop_last)
 
     # ------------------------------------------------------------------ what a method may change
 

@@ -153,7 +153,7 @@ def class_shares(
 ) -> Floats:
     """Return the share of each class: float64 (C,), sum 1; see `ClassBalancedSampler`."""
     given = [name for name, value in (("beta", beta), ("target", target)) if value is not None]
-    power = _check.number("power", power)
+    power = _check.number("power", power, "[-1e6, 1e6]")
     if power != 0.0:
         given.append("power")
     if power < 0.0:

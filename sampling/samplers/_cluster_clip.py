@@ -121,7 +121,7 @@ class ClusterClipSampler(EpochSampler):
 
     def _before_plan(self, epoch: int) -> None:
         if self.max_repeats is not None:
-            _check.integer("epoch", epoch, 0, self.num_epochs)
+            epoch = _check.integer("epoch", epoch, 0, self.num_epochs)
 
     def _table(self, epoch: int) -> Table:
         self._before_plan(epoch)
@@ -212,9 +212,14 @@ def _repeats(
                 f"got {max_repeats}"
             )
         return None
-    if max_repeats is None:
-        return -(-5 * draws // population)
-    repeats = _check.integer("max_repeats", max_repeats, 1)
+    repeats = -(-5 * draws // population)
+    if max_repeats is not None:
+        repeats = _check.integer("max_repeats", max_repeats, 1)
+    if repeats * population > _check.MAX_SIZE:
+        raise ValueError(
+            f"max_repeats must be at most {_check.MAX_SIZE // population} for {population} samples,"
+            f" whose draws are counted in 64 bits, got {repeats}"
+        )
     if repeats * population < draws:
         raise ValueError(
             f"max_repeats must be at least {-(-draws // population)} for {draws} draws of "

@@ -113,13 +113,13 @@ class CurriculumSampler(EpochSampler):
     ) -> None:
         hard = _harder(difficulty)
         size = _check.integer("the length of difficulty", hard.size, 1, 2**31)
-        self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self.num_epochs = _check.integer("num_epochs", num_epochs, 1, 2**31)
         self.pacing = _check.choice("pacing", pacing, ("root", "linear", "step"))
         self.c0 = _check.number("c0", c0, "(0, 1]")
         self.p = _check.number("p", p, "[1, inf)")
         self.full_at = _check.number("full_at", full_at, "(0, 1]")
         self.grow = _check.choice("grow", grow, ("draw", "epoch"))
-        _check.choice("order", order, ("easy_first", "hard_first", "random"))
+        order = _check.choice("order", order, ("easy_first", "hard_first", "random"))
         sign = {"easy_first": 1.0, "hard_first": -1.0, "random": 0.0}[order]
         codes: NDArray[np.int64] | None = None
         self._least = 1

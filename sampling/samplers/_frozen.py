@@ -49,7 +49,7 @@ def frozen_statistics(model: torch.nn.Module, mode: Mode = "eval") -> Iterator[N
     >>> norm.running_mean, norm.training
     (tensor([0.]), True)
     """
-    _check.choice("mode", mode, ("eval", "train"))
+    mode = _check.choice("mode", mode, ("eval", "train"))
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     modes = [(module, module.training) for module in model.modules()]

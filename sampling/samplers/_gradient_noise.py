@@ -105,7 +105,7 @@ def suggest_batch_size(
     >>> suggest_batch_size(gradients, eta=0.1, max_batch_size=64)  # (4/3) / (0.01 * 9) = 14.8
     15
     """
-    _check.choice("test", test, ("norm", "inner_product", "augmented"))
+    test = _check.choice("test", test, ("norm", "inner_product", "augmented"))
     eta = _check.number("eta", eta, "(0, inf)")
     nu = _check.number("nu", nu, "(0, inf)")
     if gradients.ndim != 2 or gradients.shape[0] == 0:

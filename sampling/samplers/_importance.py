@@ -162,11 +162,12 @@ class ImportanceSampler(EpochSampler):
         self.power = _check.number("power", power, "(0, 1]")
         self.floor = _check.number("floor", floor, "(0, 1]")
         if schedule is not None:
-            _check.choice("schedule", schedule, ["linear"])
+            schedule = _check.choice("schedule", schedule, ["linear"])
             if num_epochs is None:
                 raise ValueError("num_epochs must be given for schedule='linear', got None")
         self.schedule = schedule
-        self.replacement, self.independent = bool(replacement), bool(independent)
+        self.replacement = _check.flag("replacement", replacement)
+        self.independent = _check.flag("independent", independent)
         if not self.replacement and draws >= size:
             raise ValueError(
                 f"num_samples must be in [1, {size}) without replacement, got {draws}: all samples "
@@ -202,7 +203,7 @@ class ImportanceSampler(EpochSampler):
         logits: torch.Tensor | None,
         labels: torch.Tensor | None,
     ) -> None:
-        self._score_table.write(rows, signal_of(self.signal, losses, logits, labels))
+        self._score_table.update(rows, signal_of(self.signal, losses, logits, labels))
 
     # ------------------------------------------------------------------ the plan
 

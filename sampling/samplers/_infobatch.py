@@ -161,8 +161,9 @@ def _check_buckets(
     """Return quantiles (G - 1,), None for the mean, and the part kept of each group (G,)."""
     if buckets is None:
         return None, np.array([1.0 - drop_prob, 1.0])
-    if len(buckets) == 0 or len(buckets) > 200:
-        raise ValueError(f"buckets must be 1 to 200 pairs (quantile, keep), got {len(buckets)}")
+    most = _prune.MOST_GROUPS - 1
+    if not 1 <= len(buckets) <= most:
+        raise ValueError(f"buckets must be 1 to {most} pairs (quantile, keep), got {len(buckets)}")
     quantiles, keep = [0.0], []
     for quantile, kept in buckets:
         quantiles.append(_check.number("quantile of buckets", quantile, "(0, 1)"))

@@ -147,8 +147,8 @@ class KakurenboSampler(HidingSampler):
         largest = outputs.softmax(dim=1).amax(dim=1)
         # NaN is passed on, not called wrong: the table leaves it out and keeps the last answer.
         signals = torch.where(right | largest.isnan(), largest, 0.0)
-        self._score_table.write(rows, losses)
-        self._signals.write(rows, signals)
+        self._score_table.update(rows, losses)
+        self._signals.update(rows, signals)
 
     @property
     def confidences(self) -> Scores:

@@ -121,7 +121,7 @@ class LateStoppingSampler(PruningSampler):
         self.max_epochs = max_epochs
         if max_epochs is not None:
             self.max_epochs = _check.integer("max_epochs", max_epochs, self.warm_up + 2)
-        self.evaluate = bool(evaluate)
+        self.evaluate = _check.flag("evaluate", evaluate)
         self.round = 1
         self.round_ended = False
         self._looked = 0  # epochs of this round that gave answers
@@ -184,7 +184,7 @@ class LateStoppingSampler(PruningSampler):
         known = torch.isfinite(outputs.amax(dim=1))
         if finite is not None:
             known = known & finite.to(known.device, non_blocking=True)
-        self._score_table.write(rows, torch.where(known, right.float(), torch.nan))
+        self._score_table.update(rows, torch.where(known, right.float(), torch.nan))
 
     # ------------------------------------------------------------------ rounds
 

@@ -1,7 +1,7 @@
 """Several sources in one epoch, each with its share. By class: `ClassBalancedSampler`."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -142,6 +142,7 @@ class MixtureSampler(LearningMixture):
         if num_epochs is not None:
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.compose = _check.choice("compose", compose, ("even", "shuffled"))
+        stop = _check.choice("stop", stop, get_args(Stop))
         draws = self._sources.population
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)
@@ -152,7 +153,7 @@ class MixtureSampler(LearningMixture):
         self._tokens = tokens_of(mean_tokens, self.names)
         in_tokens = self.sizes * self._tokens
         if isinstance(weights, str):
-            _check.choice("weights", weights, ("unimax",))
+            weights = _check.choice("weights", weights, ("unimax",))
             natural = float(in_tokens.sum()) / self._sources.population
             budget = draws * (self.num_epochs or 1) * natural
             weights = even_weights(in_tokens, budget, max_repeats)

@@ -38,7 +38,8 @@ class Budget:
         self._caps: Indices | None = None  # draws of the run after which a domain is out
         if max_repeats is not None:
             repeats = _check.number("max_repeats", max_repeats, "(0, inf)")
-            self._caps = np.floor(np.minimum(repeats * sources.sizes, 2.0**62) + 1e-9).astype(int)
+            most = 2.0**62 / len(sources)  # the sum fits
+            self._caps = np.floor(np.minimum(repeats * sources.sizes, most) + 1e-9).astype(int)
         self._walked = (0, np.zeros(len(sources), np.int64))  # epoch, draws before it
 
     def check(self, num_epochs: int | None, wanted: Callable[[int], Floats] | None) -> None:
@@ -62,10 +63,18 @@ class Budget:
         live = np.flatnonzero(shares)
         sizes = self._sources.sizes[live]
         draws = self._num_samples
+        with np.errstate(over="ignore"):
+            needed = sizes / shares[live]  # draws of the epoch that use up a domain
         if self.stop == "first_exhausted":
-            draws = max(1, math.floor(float((sizes / shares[live]).min()) * (1.0 + 1e-12)))
+            draws = max(1, math.floor(float(needed.min()) * (1.0 + 1e-12)))
         elif self.stop == "all_exhausted":
-            draws = math.ceil(float((sizes / shares[live]).max()) * (1.0 - 1e-12))
+            if needed.max() > _check.MAX_SIZE:
+                name = self._sources.names[live[int(np.argmax(needed))]]
+                raise ValueError(
+                    "stop='all_exhausted' must end after at most 2**62 draws, got "
+                    f"{needed.max():.3g} for the share of domain {name}: give it more weight, or 0"
+                )
+            draws = math.ceil(float(needed.max()) * (1.0 - 1e-12))
         offset = _rng.uniform(_rng.key(self._seed, epoch, "quota"))
         found = quotas_of(shares[live], draws, offset)
         if self.stop == "first_exhausted":  # floats may round to one draw more than there is

@@ -179,7 +179,7 @@ class ODM(MixtureUpdater):
         self.reward = _check.choice("reward", reward, ("ema", "exp3"))
         self.decay = _check.number("decay", decay, "[0, 1)")
         self.reward_scale = _check.number("reward_scale", reward_scale, "(0, inf)")
-        self.importance = bool(importance)
+        self.importance = _check.flag("importance", importance)
         self.link = _check.choice("link", link, ("softmax", "linear"))
         self.exploration = exploration
         if exploration is not None:

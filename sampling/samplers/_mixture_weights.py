@@ -220,4 +220,4 @@ def tokens_of(mean_tokens: Weights | None, names: NDArray[np.generic]) -> Floats
     """Return the tokens in a sample of each domain, float64 (K,); 1 where none are given."""
     if mean_tokens is None:
         return np.ones(names.size)
-    return _check.by_name("mean_tokens", mean_tokens, names, "domains", interval="(0, inf)")
+    return _check.by_name("mean_tokens", mean_tokens, names, "domains", interval="[1e-100, 1e100]")

@@ -116,7 +116,7 @@ class MultistageFilter(BatchSelector):
         self.window = _check.integer("window", window, 1)
         self.epsilon = _check.number("epsilon", epsilon, "(0, 1]")
         self.trust = _check.number("trust", trust, "(0, inf)")
-        self.unbiased = bool(unbiased)
+        self.unbiased = _check.flag("unbiased", unbiased)
         super().__init__(**options)
         self.predictor: Predictor = SkipPredictor() if predictor is None else predictor
         self.stage = 0
@@ -209,7 +209,7 @@ class MultistageFilter(BatchSelector):
     # ------------------------------------------------------------------ learning
 
     def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
-        values = _check.host(losses).astype(np.float64)
+        values = _check.host(losses, "losses").astype(np.float64)
         self._remember(values, np.ones(values.size))
         if self.stage == 0:
             self._batches += 1

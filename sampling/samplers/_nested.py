@@ -161,5 +161,5 @@ def _length(part: Any) -> int | None:  # noqa: ANN401
 def host_features(features: Any) -> Any:  # noqa: ANN401
     """Return features (B, V) as an array, or as a sparse matrix that has rows to pick."""
     if isinstance(features, torch.Tensor):
-        return _check.host(features)
-    return features.tocsr() if hasattr(features, "tocsr") else np.asarray(features)
+        return _check.host(features, "features")
+    return features.tocsr() if hasattr(features, "tocsr") else _check.host(features, "features")

@@ -55,7 +55,7 @@ class Objective:
         losses : (B,), checked, with their graph; logits (B, C) and labels as the user gave them.
         """
         if self._scores is not None:
-            self._scores.write(rows, losses)
+            self._scores.update(rows, losses)
 
     def _refusal(self, epoch: int) -> str:
         """Return why an epoch has no importance weights; empty if it has them."""

@@ -50,8 +50,11 @@ class Checked:
         rank, replicas = rank_and_replicas(self.rank, self.num_replicas)
         set_(self, "rank", rank)
         set_(self, "num_replicas", replicas)
-        _check.choice("objective", self.objective, ("sampled", "original"))
-        _check.choice("nonfinite", self.nonfinite, ("propagate", "drop"))
+        words = {"objective": ("sampled", "original"), "nonfinite": ("propagate", "drop")}
+        for name, allowed in words.items():
+            set_(self, name, _check.choice(name, getattr(self, name), allowed))
+        for name in ("drop_last", "pad", "auto_epoch"):
+            set_(self, name, _check.flag(name, getattr(self, name)))
         if self.auto_epoch and (replicas > 1 or world_size(self.process_group) > 1):
             raise ValueError(
                 "auto_epoch must be False with several ranks, got True: they could part ways; "

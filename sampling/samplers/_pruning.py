@@ -298,8 +298,9 @@ class PruningSampler(EpochSampler):
             return self._whole(epoch)
         codes = check_array(arrays, "codes", np.uint8, self.size)
         shares = check_array(arrays, "kept_share", np.float64)
-        if int(codes.max()) >= shares.size:
-            raise StateError(f"codes must be in [0, {shares.size}), got {int(codes.max())}")
+        high = min(shares.size, _prune.FIRST_GROUP + _prune.MOST_GROUPS)
+        if int(codes.max()) >= high:
+            raise StateError(f"codes must be in [0, {high}), got {int(codes.max())}")
         words = Kept.blank(self.size)
         Kept.codes_of(words, self.size)[:] = codes
         return Kept(words, self.size, shares.copy())

@@ -85,7 +85,7 @@ class RankedBatch(RankedDraw):
         self.keep = check_keep(keep)
         self.start = _check.number("start", start, "[1, 1e30)")
         self.end = _check.number("end", end, "[1, 1e30)")
-        self.unbiased = bool(unbiased)
+        self.unbiased = _check.flag("unbiased", unbiased)
         super().__init__(**options)
         if self.collect is not None and not self.unbiased:
             raise ValueError(

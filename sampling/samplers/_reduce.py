@@ -42,7 +42,7 @@ def check_reduction(
     reduction: str, denominator: float | torch.Tensor | None
 ) -> float | torch.Tensor | None:
     """Refuse what `reduce` does not know, and return the denominator."""
-    _check.choice("reduction", reduction, ("batch_mean", "weighted_mean"))
+    reduction = _check.choice("reduction", reduction, ("batch_mean", "weighted_mean"))
     if denominator is None or isinstance(denominator, torch.Tensor):
         return denominator
     return _check.number("denominator", denominator, "(0, inf)")

@@ -74,6 +74,7 @@ class RepeatFactorSampler(EpochSampler):
         sqrt: bool = True,
         **options: Unpack[EpochOptions],
     ) -> None:
+        sqrt = _check.flag("sqrt", sqrt)
         matrix = _binary_csr(labels)
         threshold = _check.number("threshold", threshold, "(0, 1]")
         self._matrix = matrix
@@ -113,7 +114,7 @@ def _binary_csr(labels: Any) -> "sparse.csr_array":  # noqa: ANN401  # any matri
     """Return a 0/1 matrix (N, C) as CSR with only its ones stored."""
     from scipy import sparse  # 0.1 s that only this sampler needs
 
-    matrix = labels if sparse.issparse(labels) else _check.host(labels)
+    matrix = labels if sparse.issparse(labels) else _check.host(labels, "labels")
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(f"labels must have shape (N, C) with N, C >= 1, got {matrix.shape}")
     csr = sparse.csr_array(matrix, copy=True)

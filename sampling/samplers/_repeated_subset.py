@@ -78,7 +78,7 @@ class RepeatedSubsetSampler(EpochSampler):
     ) -> None:
         size = _check.size("data_source", data_source)
         self.keep_fraction = _check.number("keep_fraction", keep_fraction, "(0, 1]")
-        self.replacement = bool(replacement)
+        self.replacement = _check.flag("replacement", replacement)
         self._groups: Groups | None = None
         strata = np.array([size])
         if labels is not None:

@@ -95,7 +95,7 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
     if exposure is not None and counts is not None:
         exposure.check(counts)
     if state["plan"] is not None:
-        epoch = state["epoch"]
+        epoch = _check.epoch(state["epoch"])
         plan = inner._as_plan(epoch, inner._table_from(epoch, arrays))
         _check_made(plan, state)
         _check.integer("consumed", state["consumed"], 0, plan.table.size + 1)

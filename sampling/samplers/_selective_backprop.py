@@ -86,7 +86,7 @@ class SelectiveBackprop(RankedDraw):
         self.keep = check_keep(keep)
         self.form = _check.choice("form", form, ("batch", "history"))
         self.history = _check.integer("history", history, 1)
-        self.unbiased = bool(unbiased)
+        self.unbiased = _check.flag("unbiased", unbiased)
         self.floor = _check.number("floor", floor, "[0, 1]")
         if form == "history" and isinstance(self.keep, int):
             raise ValueError(f"keep must be a part in (0, 1] for form='history', got {keep}")

@@ -142,7 +142,7 @@ class SelectiveForward:
             raise TypeError(f"selector must be a BatchSelector, got {type(selector).__name__}")
         if selector.collect is not None and take is not take_rows:
             raise ValueError("take must be take_rows for a selector that collects, got another")
-        _check.choice("scoring", scoring, ("eval", "train"))
+        scoring = _check.choice("scoring", scoring, ("eval", "train"))
         self.model = model
         self.loss_fn = loss_fn
         self.selector = selector
@@ -179,6 +179,7 @@ class SelectiveForward:
         -------
         SelectedStep
         """
+        active = _check.flag("active", active)
         places = None if indices is None else as_indices(indices)
         if not active or not self.selector.scores_first:
             return self._plain(batch, places, features)
@@ -246,7 +247,12 @@ def _at(places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 def _known(scores: ArrayLike | torch.Tensor) -> torch.Tensor:
     """Return scores in which what is not known is larger than all that is."""
-    values = scores if isinstance(scores, torch.Tensor) else torch.tensor(_check.host(scores))
+    if isinstance(scores, torch.Tensor):
+        values = scores
+    else:
+        values = torch.tensor(_check.host(scores, "scores"))
+    if values.ndim != 1:
+        raise ValueError(f"scores must have shape (B,), got {tuple(values.shape)}")
     values = values.detach().float()
     highest = torch.nan_to_num(values, nan=-1e30, posinf=1e30, neginf=-1e30).amax()
     return torch.where(torch.isnan(values), highest + highest.abs() + 1.0, values)

@@ -252,6 +252,7 @@ class BatchSelector:
         ValueError
             If the losses are a scalar, or not as many as the indices, groups or features.
         """
+        scored = _check.flag("scored", scored)
         self._check_losses(losses, indices)
         size = losses.numel()
         at_home = None
@@ -345,7 +346,8 @@ def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
     """Return dataset indices as a tensor, where they are."""
     if isinstance(indices, torch.Tensor):
         return indices
-    array = np.array(indices)  # a copy: torch warns of arrays that are read-only
+    given = _check.host(indices, "indices")
+    array = np.array(given)  # a copy: torch warns of arrays that are read-only
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints (B,), got {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array.astype(np.int64))

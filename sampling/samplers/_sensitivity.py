@@ -87,7 +87,7 @@ class SensitivitySampler(EpochSampler):
     ------
     ValueError
         If an array is not finite, distances are negative, a cluster is not in [0, K), or lengths
-        differ.
+        differ; if a score is too large for a float64, or the sum of the scores is.
 
     Notes
     -----
@@ -122,9 +122,9 @@ class SensitivitySampler(EpochSampler):
         z: float = 2.0,
         **options: Unpack[EpochOptions],
     ) -> None:
-        powers = _check.floats("distances", distances, "finite and >= 0")
+        distances = _check.floats("distances", distances, "finite and >= 0")
         self._clusters = _check.labels("clusters", clusters)
-        _check.same_length("clusters", self._clusters, "distances", powers.size)
+        _check.same_length("clusters", self._clusters, "distances", distances.size)
         losses = _check.floats("center_losses", center_losses)
         _check.codes("clusters", self._clusters, losses.size)
         self.holder_constant = _check.number("holder_constant", holder_constant, "[0, inf)")
@@ -135,7 +135,8 @@ class SensitivitySampler(EpochSampler):
                 "can be worse than a uniform one",
                 stacklevel=2,
             )
-        self._spread = self.holder_constant * powers**self.z
+        with np.errstate(over="ignore"):  # `_score` refuses what overflows
+            self._spread = self.holder_constant * _powers(distances, self.z)
         self._planned = self._latest = losses  # (K,): behind the running plan, and the next one
         self.scores = self._score(losses)
         self._cumulative = Cumulative(self.scores)
@@ -143,7 +144,7 @@ class SensitivitySampler(EpochSampler):
         self.center_indices: Indices | None = None
         options.setdefault("objective", "original")
         draws = _check.integer("num_samples", num_samples, 1)
-        super().__init__(powers.size, draws, **options)
+        super().__init__(distances.size, draws, **options)
 
     @classmethod
     def from_embeddings(
@@ -182,13 +183,17 @@ class SensitivitySampler(EpochSampler):
         """
         from ..clustering import kmeans
 
-        seed = _check.seed(options.get("seed", 0))
-        found = kmeans(embeddings, n_clusters, seed=seed, groups=labels)
+        seed, z = _check.seed(options.get("seed", 0)), _check.number("z", z, "(0, inf)")
+        rows = _check.embeddings("embeddings", embeddings)
+        if labels is not None:
+            labels = _check.labels("labels", labels)
+            _check.same_length("labels", labels, "embeddings", len(rows))
+        found = kmeans(rows, n_clusters, seed=seed, groups=labels)
         at_centers = _losses_of(center_loss, found.nearest)
         pilot = _pilot(found.labels, found.nearest, seed)
         at_pilot = _losses_of(center_loss, pilot) if pilot.size else np.empty(0)
         gaps = np.abs(at_pilot - at_centers[found.labels[pilot]])
-        powers = found.distances[pilot].astype(np.float64) ** z
+        powers = _powers(found.distances[pilot].astype(np.float64), z)
         fit = _fit_holder(gaps, powers, at_centers, at_centers.size + pilot.size)
         sampler = cls(
             found.distances,
@@ -238,10 +243,12 @@ class SensitivitySampler(EpochSampler):
         self.dynamic = True
 
     def _score(self, losses: Floats) -> Floats:
-        losses = losses - min(0.0, float(losses.min()))
-        scores: Floats = losses[self._clusters] + self._spread
+        with np.errstate(over="ignore"):  # what overflows is refused
+            losses = losses - min(0.0, float(losses.min()))
+            scores: Floats = losses[self._clusters] + self._spread
         if not scores.any():
             return np.ones_like(scores)
+        _check.weights("scores (center loss + holder_constant * distance ** z)", scores)
         if not scores.all():
             scores[scores == 0] = scores[scores > 0].min()
         return scores
@@ -252,6 +259,13 @@ class SensitivitySampler(EpochSampler):
 
     def _identity(self) -> tuple[object, ...]:
         return (self._spread, self._clusters)
+
+
+def _powers(distances: Floats, z: float) -> Floats:
+    """Return distance ** z, all finite."""
+    with np.errstate(over="ignore"):
+        powers = distances**z
+    return _check.floats(f"distances ** {z:g}", powers) if powers.size else powers
 
 
 def _losses_of(center_loss: CenterLoss, indices: Indices) -> Floats:

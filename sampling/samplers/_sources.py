@@ -75,7 +75,9 @@ class Sources:
         return sources, rows - self.starts[sources]
 
     def _inside(self, indices: ArrayLike) -> Indices:
-        rows = _check.host(indices).reshape(-1)
+        rows = _check.host(indices, "indices")
+        if rows.ndim != 1:
+            raise ValueError(f"indices must have shape (B,), got {rows.shape}")
         if rows.size:
             _check.codes("indices", rows, self.size)
         return rows.astype(np.int64)

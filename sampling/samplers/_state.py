@@ -69,7 +69,7 @@ class Resumable:
             beginning, also across an earlier resume: see `consumed_after`. What a loader
             prefetched does not count.
         """
-        self._check_consumed(self.epoch, consumed)
+        consumed = self._check_consumed(self.epoch, consumed)
         return self._state(self.epoch, consumed, self._plan(self.epoch) if self.dynamic else None)
 
     def _state(self, epoch: int, consumed: int, plan: "Plan | None") -> dict[str, Any]:
@@ -98,13 +98,14 @@ class Resumable:
             stays as it was.
         """
         self._check_own(state)
-        epoch, consumed, digest = _check.epoch(state["epoch"]), state["consumed"], state["plan"]
+        epoch, digest = _check.epoch(state["epoch"]), state["plan"]
+        consumed = _check.integer("consumed", state["consumed"], 0)
         if self.dynamic and digest is None:
             return self._wait_for(epoch, consumed)
         if self.dynamic and consumed == 0 and (epoch, digest) == self._last:
             return None  # a loader at the end of an epoch says so, besides saying that it is over
         self._check_plan(epoch, digest)
-        self._check_consumed(epoch, consumed)
+        consumed = self._check_consumed(epoch, consumed)
         self._plans = {each: plan for each, plan in self._plans.items() if each == epoch}
         self.epoch, self._start = epoch, consumed
         if epoch in self._plans:
@@ -114,10 +115,11 @@ class Resumable:
     def _check_own(self, state: Mapping[str, Any]) -> None:
         check_state(state, type(self).__name__, self.size, self.seed, self._own_fingerprint())
 
-    def _check_consumed(self, epoch: int, consumed: int) -> None:
-        _check.integer("consumed", consumed, 0, self._draws(epoch) + 1)
+    def _check_consumed(self, epoch: int, consumed: int) -> int:
+        consumed = _check.integer("consumed", consumed, 0, self._draws(epoch) + 1)
         if self.blocked:
             batch_at(self._plan(epoch).table.cuts, consumed)
+        return consumed
 
     def _check_plan(self, epoch: int, digest: str | None) -> None:
         if not self.dynamic:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _rng
+from .. import _check, _rng
 from ..kernels import _draw, _prune
 from ..kernels._scores import first_outside
 from ..types import Floats, Indices, Packed
@@ -152,10 +152,12 @@ class Cumulative:
     """A running sum of weights with a guide to it: the sample under any point, at once.
 
     Holds 8 N bytes of running sum and 2 N of guide (4 N past 2**31 samples).
+
+    weights : float64 (N,), >= 0 and not all 0; refused if one is not finite, or their sum is not
     """
 
     def __init__(self, weights: Floats) -> None:
-        self._index(np.cumsum(weights))
+        self._index(np.cumsum(_check.weights("weights", weights)))
 
     @classmethod
     def of_sums(cls, sums: Floats) -> "Cumulative":

@@ -132,7 +132,7 @@ class TokenBlocks(EpochSampler):
         if max_batch_size is not None:
             self.max_batch_size = _check.integer("max_batch_size", max_batch_size, 1)
         self.batch_size_multiple = _check.integer("batch_size_multiple", batch_size_multiple, 1)
-        self.padded = bool(padded)
+        self.padded = _check.flag("padded", padded)
         self.noise = _check.number("noise", noise, "[0, inf)")
         self.round_size = _check.integer("round_size", round_size, 1)
         self._check_lengths(sizes)
@@ -164,13 +164,18 @@ class TokenBlocks(EpochSampler):
                 f"lengths must be at most max_tokens, {self.max_tokens:g}, got {lengths[row]:g} in "
                 f"row {row}: leave such samples out, or cut them"
             )
+        if not math.isfinite(float(lengths[row]) * lengths.size):
+            raise ValueError(
+                f"lengths must have a finite sum, got {lengths[row]:g} in row {row} of "
+                f"{lengths.size}: measure them in a larger unit"
+            )
 
     def _packed(self, longest: Floats, most: int) -> Indices:
         """Return the cuts of batches that pad to the longest of their first band."""
         with np.errstate(divide="ignore", over="ignore"):  # a length of 0 costs nothing
             sizes = np.minimum(self.max_tokens / longest, most).astype(np.int64)
         sizes -= sizes * longest > self.max_tokens  # a quotient that was rounded up
-        multiple = self.batch_size_multiple
+        multiple = min(self.batch_size_multiple, most + 1)  # of which no batch is
         sizes = np.where(sizes >= multiple, sizes - sizes % multiple, sizes)
         cuts = np.empty(1 + int((-(-np.diff(self._starts) // sizes)).sum()), np.int64)
         return cuts[: _blocks.pack(self._starts, sizes, cuts) + 1].copy()
@@ -203,7 +208,8 @@ class TokenBlocks(EpochSampler):
 
     def _order(self, epoch: int) -> Indices:
         """Return the batches of an epoch, numbered by falling length, as they are dealt: int64."""
-        count, size = self.num_batches, self.round_size
+        count = self.num_batches
+        size = min(self.round_size, count + 1)  # a larger one changes nothing
         key = _rng.key(self.seed, epoch, "token rounds")
         if not self.padded:
             return Permutation(count, key)(np.arange(count))

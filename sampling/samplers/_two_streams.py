@@ -100,7 +100,7 @@ class TwoStreams(EpochSampler):
         self.batch_size = _check.integer("batch_size", batch_size, 2)
         low = _check.integer("secondary_batch_size", secondary_batch_size, 1, self.batch_size)
         self.secondary_batch_size = low
-        self._drop_last = bool(options.get("drop_last", False))
+        self._drop_last = _check.flag("drop_last", options.get("drop_last", False))
         each = self.batch_size - low
         size = self._primary.samples.size
         self.num_batches = size // each if self._drop_last else -(-size // each)

@@ -146,7 +146,11 @@ class VarianceBudgetSampler(PruningSampler):
     def _snapshot(self, epoch: int) -> Scores:
         scores = super()._snapshot(epoch)
         _, least, _ = _probabilities.extremes(scores)
-        return scores - np.float32(least) if least < 0 else scores
+        if least >= 0:
+            return scores
+        with np.errstate(over="ignore"):  # the largest losses are as good as one another
+            shifted: Scores = np.minimum(scores - np.float32(least), np.finfo(np.float32).max)
+        return shifted
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         counts = np.zeros(_probabilities.HALF_OCTAVES, np.int64)

@@ -83,7 +83,8 @@ class WeightedSampler(EpochSampler):
         draws = checked.size
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)
-        self.replacement, self.independent = bool(replacement), bool(independent)
+        self.replacement = _check.flag("replacement", replacement)
+        self.independent = _check.flag("independent", independent)
         self._zeros = checked.size - int(np.count_nonzero(checked))
         if self.replacement:
             self._cumulative = Cumulative(checked)
@@ -116,12 +117,15 @@ class Distinct(Listed):
         self, weights: Floats, scale: float, draws: int, key: np.uint64, offset: float
     ) -> None:
         self.weights, self.scale = weights, scale
-        chosen = np.empty(draws, np.int32 if weights.size < 2**31 else np.int64)
+        chosen = np.full(draws, -1, np.int32 if weights.size < 2**31 else np.int64)
         _draw.systematic(weights, scale, key, offset, chosen)
+        if chosen[-1] < 0:
+            raise RuntimeError(f"drew fewer than {draws} samples: their chances do not add up")
         super().__init__(chosen, weights.size, self._inclusion)
 
     def _inclusion(self, rows: Indices) -> Floats:
-        return np.minimum(1.0, self.scale * self.weights[rows])
+        with np.errstate(over="ignore"):
+            return np.minimum(1.0, self.scale * self.weights[rows])
 
 
 def certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
@@ -139,9 +143,16 @@ def certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
         return (weights > 0).astype(np.float64), 1.0
     certain, rest = 0, float(weights.sum())
     while True:  # each round takes in the samples that the last scale pushed over 1
+        if rest < 2.0**-900:  # what is left is so small that the scale would overflow
+            with np.errstate(over="ignore"):  # of those certain: infinity is as certain
+                weights = np.ldexp(weights, 900)
+            rest = float(np.ldexp(rest, 900))
         scale = (draws - certain) / rest
-        over = weights * scale >= 1.0
+        with np.errstate(over="ignore"):
+            over = weights * scale >= 1.0
         found = int(np.count_nonzero(over))
+        if found >= draws:  # the others are so small that nothing is left for them
+            return over.astype(np.float64), 1.0
         if found <= certain:
             return weights, scale
         certain, rest = found, float(weights[~over].sum())

@@ -80,7 +80,7 @@ class WholeGroups(EpochSampler):
         self._groups = Groups("groups", groups)
         count = len(self._groups)
         self.groups_per_batch = _check.integer("groups_per_batch", groups_per_batch, 1)
-        self._drop_last = bool(options.get("drop_last", False))
+        self._drop_last = _check.flag("drop_last", options.get("drop_last", False))
         if self._drop_last and self.groups_per_batch > count:
             raise ValueError(
                 f"groups_per_batch must be at most {count}, the number of groups, with "

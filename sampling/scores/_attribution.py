@@ -68,13 +68,13 @@ class AttributionScores:
         higher_is: Literal["keep", "drop"] = "keep",
         tasks: ArrayLike | None = None,
     ) -> None:
-        values = _check.host(matrix)
+        values = _check.host(matrix, "matrix")
         if values.ndim != 2 or 0 in values.shape:
             raise ValueError(f"matrix must have shape (N, T) with N, T >= 1, got {values.shape}")
         if values.dtype.kind not in "fiu":
             raise TypeError(f"matrix must hold numbers, got dtype {values.dtype}")
         self.matrix: NDArray[Any] = values.T if _check.integer("axis", axis, 0, 2) else values
-        _check.choice("higher_is", higher_is, ("keep", "drop"))
+        higher_is = _check.choice("higher_is", higher_is, ("keep", "drop"))
         self._sign = 1.0 if higher_is == "keep" else -1.0
         number = self.matrix.shape[1]
         codes = np.arange(number)
@@ -125,7 +125,8 @@ class AttributionScores:
                     and a pass for each 2**23 / N tasks, at least one for each; of a file (T, N)
                     a pass reads these tasks alone, of (N, T) all of it. Beside that 300 MiB.
         """
-        _check.choice("reduce", reduce, _REDUCTIONS)
+        negative_last = _check.flag("negative_last", negative_last)
+        reduce = _check.choice("reduce", reduce, _REDUCTIONS)
         over: Any = np.maximum if reduce.endswith("max") else np.add
         found = self._by_rank(over) if reduce.startswith("rank") else self._by_value(over)
         if reduce.endswith("mean"):

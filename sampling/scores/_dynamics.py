@@ -269,9 +269,12 @@ class TrainingDynamics(Reports):
                     f"{name} must be {array.dtype} of shape {array.shape}, "
                     f"got {arrays[name].dtype} of shape {arrays[name].shape}"
                 )
+            if array.dtype.kind == "i" and array.size and int(arrays[name].min()) < 0:
+                raise StateError(f"{name} must be >= 0, got {int(arrays[name].min())}")
+        lost = _check.integer("num_nonfinite", state["num_nonfinite"], 0)
         self._travelling.drain()
         self._journal.clear()
-        self._wrong, self.num_nonfinite = "", int(state["num_nonfinite"])
+        self._wrong, self.num_nonfinite = "", lost
         for name, array in mine.items():
             array[:] = arrays[name]
 

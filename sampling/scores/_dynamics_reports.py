@@ -227,7 +227,7 @@ class Reports(ABC):
         needed: int = 1,
     ) -> Score:
         """Return a score of a copy of `values`, with NaN for samples presented too seldom."""
-        _check.choice("missing", missing, ("raise", "nan"))
+        missing = _check.choice("missing", missing, ("raise", "nan"))
         seldom = self.presentations < needed
         if missing == "raise" and seldom.any():
             row = int(np.flatnonzero(seldom)[0])

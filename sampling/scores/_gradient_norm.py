@@ -2,6 +2,8 @@
 
 import torch
 
+from .. import _check
+
 
 def gradient_norm_bound(
     logits: torch.Tensor, labels: torch.Tensor, *, multi_label: bool = False
@@ -52,6 +54,7 @@ def gradient_norm_bound(
     >>> gradient_norm_bound(logits, torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
     tensor([0.0000, 1.4142])
     """
+    multi_label = _check.flag("multi_label", multi_label)
     _check_pair(logits, labels, multi_label)
     logits = logits.detach()
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -71,6 +71,7 @@ def grand(
     >>> grand(model, lambda out, _: out.sum(), inputs, torch.zeros(2)).values
     array([5., 1.])
     """
+    last_layer = _check.flag("last_layer", last_layer)
     size = _check.integer("batch_size", batch_size, 1)
     _check.same_length("labels", labels, "inputs", len(inputs))
     if len(inputs) == 0:

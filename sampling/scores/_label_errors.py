@@ -73,8 +73,9 @@ def label_quality(
     >>> bool(score.values[7] < 0.01 < score.values.mean())
     True
     """
+    adjust_pred_probs = _check.flag("adjust_pred_probs", adjust_pred_probs)
     rank = require("cleanlab.rank", "cleanlab", "sampling.scores.label_quality")
-    _check.choice("method", method, _METHODS)
+    method = _check.choice("method", method, _METHODS)
     if adjust_pred_probs and method == "confidence_weighted_entropy":
         raise ValueError(f"adjust_pred_probs must be False for method={method!r}, got True")
     known, probs = _checked(labels, pred_probs)
@@ -141,7 +142,7 @@ def label_issues(
     array([4])
     """
     library = require("cleanlab.filter", "cleanlab", "sampling.scores.label_issues")
-    _check.choice("filter_by", filter_by, (*_BY_RATE, *_BY_SAMPLE, *_BY_SCORE))
+    filter_by = _check.choice("filter_by", filter_by, (*_BY_RATE, *_BY_SAMPLE, *_BY_SCORE))
     part = _check.number("frac_noise", frac_noise, "(0, 1]")
     if part != 1 and filter_by not in _BY_RATE:
         raise ValueError(f"frac_noise must be 1 for filter_by={filter_by!r}, got {part:g}")
@@ -153,7 +154,7 @@ def label_issues(
 
 def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return labels as int64 (N,) and probabilities (N, C), in the precision given, at least 32."""
-    probs = _check.host(pred_probs)
+    probs = _check.host(pred_probs, "pred_probs")
     if probs.ndim != 2 or probs.shape[0] == 0 or probs.shape[1] < 2:
         raise ValueError(f"pred_probs must have shape (N, C) with N >= 1, C >= 2, "
                          f"got {probs.shape}")  # fmt: skip

@@ -102,7 +102,7 @@ def margin(
     >>> margin([[1.0, 3.0, 0.0]], of="logits").values
     array([2.])
     """
-    _check.choice("of", of, ("probabilities", "logits"))
+    of = _check.choice("of", of, ("probabilities", "logits"))
     column = MARGIN if of == "logits" else PROBABILITY_MARGIN
     return Score(_observed(logits, labels, column), "easier", f"margin of {of}")
 
@@ -227,7 +227,7 @@ def score_stored(
             )
     if not kinds:
         raise ValueError("kinds must name at least one score, got none")
-    _check.choice("of", of, ("logits", "probabilities"))
+    of = _check.choice("of", of, ("logits", "probabilities"))
     if "el2n" in kinds and labels is None:
         raise ValueError("labels must be given for 'el2n', got None")
     if labels is not None and set(kinds) == {"entropy"}:
@@ -252,12 +252,12 @@ def _look_at_all(
     progress: Progress | None,
 ) -> list[Floats]:
     """Return columns of what `look` says of each row: float64 (N,) for each."""
-    whole = _check.host(values)
+    whole = _check.host(values, "values")
     name = "probabilities" if probabilities else "logits"
     if whole.ndim != 2 or whole.shape[0] == 0 or whole.shape[1] < 2:
         raise ValueError(f"{name} must have shape (N, C) with N >= 1, C >= 2, got {whole.shape}")
     size, classes = whole.shape
-    known = None if labels is None else host_labels(_check.host(labels))
+    known = None if labels is None else host_labels(labels)
     if known is not None:
         check_shapes(np.broadcast_to(0, size), whole, known, None)
         _check.codes("labels", known, classes)

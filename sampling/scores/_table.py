@@ -115,21 +115,18 @@ class ScoreTable:
                 f"losses must have the shape of indices, {tuple(rows.shape)}, "
                 f"got {tuple(values.shape)}"
             )
-        if isinstance(rows, np.ndarray):
+        if not isinstance(rows, np.ndarray):
+            if rows.is_floating_point() or rows.dtype == torch.bool:
+                raise TypeError(f"indices must hold ints, got dtype {rows.dtype}")
+        else:
             bad = _scores.first_outside(rows, self._scores.size)
             if bad >= 0:
                 raise ValueError(
                     f"indices must be in [0, {len(self)}), got {rows[bad]} in row {bad}"
                 )
-        self.write(rows, values)
-
-    def write(
-        self, rows: Indices | torch.Tensor, losses: NDArray[np.float32] | torch.Tensor
-    ) -> None:
-        """Do what `update` does, for a caller that has checked the batch."""
-        device = on_device(losses) or on_device(rows)
+        device = on_device(values) or on_device(rows)
         if device is None:
-            self._land(rows, host_losses(losses))  # type: ignore[arg-type]
+            self._land(rows, values)
             return
         if device not in self._buffers:
             self._buffers[device] = DeviceBuffer(device, self._land_checked)
@@ -161,11 +158,14 @@ class ScoreTable:
             Copied.
         num_nonfinite : int
         """
+        values = _check.one_dimensional("values", values)
+        _check.same_length("values", values, "the table", len(self))
+        lost = _check.integer("num_nonfinite", num_nonfinite, 0)
         for buffer in self._buffers.values():
             buffer.drain()
         self._scores[:] = values
         self._touched[:] = False
-        self.num_nonfinite, self._outside = num_nonfinite, ""
+        self.num_nonfinite, self._outside = lost, ""
 
     def clear(self) -> None:
         """Forget the scores, as before the first `update`; `num_nonfinite` stays."""
@@ -205,7 +205,7 @@ def on_device(array: object) -> torch.device | None:
 
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
     """Return indices as a contiguous int64 array on the host, without a copy where they are one."""
-    array = indices.numpy() if isinstance(indices, torch.Tensor) else np.asarray(indices)
+    array = _check.host(indices, "indices")
     if array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
     return np.asarray(array, dtype=np.int64, order="C")
@@ -218,4 +218,4 @@ def host_losses(losses: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
         if losses.dtype != torch.float32:
             losses = losses.float()
         return np.asarray(losses.numpy(), order="C")
-    return np.asarray(losses, dtype=np.float32, order="C")
+    return np.asarray(_check.host(losses, "losses"), dtype=np.float32, order="C")

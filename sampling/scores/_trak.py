@@ -111,7 +111,7 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     if not trained:
         raise ValueError("model must have trainable parameters, got none")
-    _check.integer("proj_dim", proj_dim, 2)
+    proj_dim = _check.integer("proj_dim", proj_dim, 2)
     ridge = _check.number("lambda_reg", lambda_reg, "[0, inf)")
     most = min(size, sum(trained.values()))
     if ridge == 0 and proj_dim > most:

@@ -16,6 +16,8 @@ from ..types import Floats, Indices
 
 __all__ = ["count_of", "share_out", "water_fill"]
 
+_MOST = 2.0**61
+
 
 def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1) -> int:
     """Return how many rows a budget means: an int is a count, a float in (0, 1] a part of `size`.
@@ -56,9 +58,10 @@ def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> 
     array([3, 3, 2])
     """
     shares = _check.weights("weights", weights)
+    total = _check.integer("total", total, 0, _check.MAX_SIZE // shares.size + 1)
     limits = np.full(shares.size, total)
     if caps is not None:
-        limits = whole("caps", caps, shares.size)
+        limits = np.minimum(whole("caps", caps, shares.size), total)
     limits[shares == 0] = 0
     if limits.sum() <= total:
         return limits
@@ -105,8 +108,8 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
     >>> water_fill([1, 5, 9, 0], 8)
     array([1, 3, 4, 0])
     """
-    limits = whole("capacities", capacities)
-    if limits.sum() <= total:
+    limits, total = whole("capacities", capacities), _check.integer("total", total, 0)
+    if sum(limits.tolist()) <= total:
         return limits.copy()
     order = np.argsort(limits, kind="stable")
     below = np.concatenate([[0], np.cumsum(limits[order])[:-1]])
@@ -125,7 +128,8 @@ def per_group(
 ) -> Floats:
     """Return a limit for each group, given as one number or as a mapping from group names.
 
-    Whole numbers: half a row is no limit, and neither is a share of one.
+    Whole numbers: half a row is no limit, and neither is a share of one. At most 2**61, so that a
+    sum of two fits in 64 bits: no group has as many rows.
     """
     if value is None:
         return np.full(names.size, default)
@@ -139,11 +143,11 @@ def per_group(
         raise ValueError(
             f"{name} must be whole numbers, got {limits[at]:g} for group {names[at].item()!r}"
         )
-    return limits
+    return np.minimum(limits, _MOST)
 
 
 def whole(name: str, values: ArrayLike, size: int | None = None) -> Indices:
-    """Return whole numbers >= 0 as int64 (G,); a fraction is refused, and not cut off."""
+    """Return whole numbers >= 0 as int64 (G,), at most 2**61; a fraction is refused."""
     array = _check.floats(name, values, "finite and >= 0")
     if size is not None:
         _check.same_length(name, array, "the weights", size)
@@ -151,4 +155,4 @@ def whole(name: str, values: ArrayLike, size: int | None = None) -> Indices:
     if broken.size:
         row = broken[0]
         raise ValueError(f"{name} must be whole numbers, got {array[row]:g} in row {row}")
-    return array.astype(np.int64)
+    return np.minimum(array, _MOST).astype(np.int64)

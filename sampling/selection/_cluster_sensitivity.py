@@ -66,7 +66,8 @@ def cluster_sensitivity(
     Raises
     ------
     ValueError
-        If a row or a loss is not finite, or lengths differ; if all bounds are 0.
+        If a row or a loss is not finite, or lengths differ; if all bounds are 0, one is too large
+        for a float64, or their sum is.
 
     Notes
     -----
@@ -87,6 +88,7 @@ def cluster_sensitivity(
     >>> len(picked)
     2
     """
+    replacement = _check.flag("replacement", replacement)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     labels, distances, centers = clusters_of(rows, bad, clusters, options, spherical=False)
     count = len(centers)
@@ -96,9 +98,11 @@ def cluster_sensitivity(
     power = _check.number("exponent", exponent, "(0, inf)")
     if lipschitz == 0:
         _warn_of_zero()
-    bounds = (losses - min(0.0, float(losses.min())))[labels] + lipschitz * distances**power
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        bounds = (losses - min(0.0, float(losses.min())))[labels] + lipschitz * distances**power
     if bad is not None:
         bounds[bad] = 0.0
+    _check.weights("bounds (center loss + holder_constant * distance ** exponent)", bounds)
 
     def core(task: Task) -> Picks:
         own = task.of(bounds)
@@ -113,12 +117,13 @@ def cluster_sensitivity(
         "cluster_sensitivity", len(rows), budget, options, core, bad=bad, scores=bounds,
         arguments={"center_losses": center_losses, "clusters": clusters,
                    "holder_constant": lipschitz, "exponent": power,
-                   "replacement": bool(replacement)},
+                   "replacement": replacement},
     )  # fmt: skip
 
 
 def _independent(bounds: Floats, task: Task) -> Picks:
     """Draw with replacement; weights 1 / (M p)."""
+    bounds = _check.weights("bounds", bounds)
     probabilities = bounds / bounds.sum()
     words = [int(_rng.value(task.key, np.uint64(draw))) for draw in range(task.budget)]
     points = (np.array(words, np.uint64) >> np.uint64(11)) * 2.0**-53

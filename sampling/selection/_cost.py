@@ -227,7 +227,7 @@ def of_call(
     classes = shape[1] if not reads and len(shape) == 2 else 1
     labels = arguments.get("labels")
     if labels is not None:
-        names = np.asarray(_check.host(labels))
+        names = _check.host(labels, "labels")
         classes = np.unique(names).size if names.dtype.kind in "iufbSU" else 1
     return evaluate(entry, shape[0], max(1, dimensions), max(1, classes), arguments, budget)
 

@@ -13,7 +13,7 @@ from ._clusters import GivenClusters, clusters_of
 from ._inputs import best, embeddings_of
 from ._registry import method
 from ._semdedup import semdedup
-from ._task import Options, Picks, Task, select
+from ._task import Options, Picks, Task, already_of, select
 
 __all__ = ["d4"]
 
@@ -85,12 +85,10 @@ def d4(
     array([3])
     """
     part = _check.number("dedup_keep", dedup_keep, "(0, 1]")
-    _check.choice("keep", keep, ("far", "near"))
+    keep = _check.choice("keep", keep, ("far", "near"))
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
     open_ = np.ones(len(rows), np.bool_) if bad is None else ~bad
-    already = options.get("already_selected")
-    if already is not None and np.size(already):
-        open_[_check.unique_rows("already_selected", already, len(rows))] = False
+    open_[already_of(options, len(rows))] = False
     size = int(open_.sum())
     least = count_of(part, size) if size else 0
     asked = least if options.get("costs") is not None else count_of(budget, len(rows))

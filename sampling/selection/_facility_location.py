@@ -109,7 +109,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     (array([3, 5]), array([4., 3.]))
     """
     cosine = is_cosine(metric)
-    _check.choice("optimizer", optimizer, ("lazy", "naive", "stochastic"))
+    optimizer = _check.choice("optimizer", optimizer, ("lazy", "naive", "stochastic"))
     epsilon = _check.number("epsilon", epsilon, "(0, 1)")
     max_memory = bytes_of(options.get("max_memory"), 2**30)
     if num_neighbours is not None:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
+from .. import _check
 from ..types import Floats, Indices, Scores, Selection
 from ._geometry import by_key, kept_before, rounding, work_rows
 from ._inputs import embeddings_of
@@ -68,6 +69,7 @@ def herding(
     >>> herding([[0.0], [1.0], [2.0], [3.0], [9.0]], 3).indices
     array([3, 2, 1])
     """
+    replacement = _check.flag("replacement", replacement)
     rows, bad = embeddings_of("embeddings", embeddings, options)
 
     def core(task: Task) -> Picks:
@@ -85,7 +87,7 @@ def herding(
         budget,
         options,
         core,
-        arguments={"replacement": bool(replacement)},
+        arguments={"replacement": replacement},
         bad=bad,
     )
 

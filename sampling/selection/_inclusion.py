@@ -94,9 +94,11 @@ def draw_rows(task: Task, scores: Floats, draw: str, along: Indices | None = Non
         places = np.flatnonzero(points < chances)
     elif draw == "systematic":
         along = shuffled(task.keys, task.key)
-        out = np.empty(task.budget, np.int64)
+        out = np.full(task.budget, -1)
         start = _rng.uniform(_rng.subkey(task.key, 1))
         systematic_kernel(np.ascontiguousarray(chances[along]), 1.0, task.key, start, out)
+        if out[-1] < 0:
+            raise RuntimeError(f"drew fewer than {task.budget} rows: the chances do not add up")
         places = np.sort(along[out])
     else:
         along = shuffled(task.keys, task.key) if along is None else along
@@ -168,7 +170,7 @@ def pivotal(
     """
     values, bad = scores_of("pi", pi, options)
     _refuse_negative("pi", values)
-    _check.choice("spread", spread, KINDS)
+    spread = _check.choice("spread", spread, KINDS)
     rank, axes = None, None
     if order is not None:
         given = _check.unique_rows("order", order, values.size)

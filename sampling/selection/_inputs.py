@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from ..types import Floats, Indices, Score
+from ._options import check_words
 from ._task import Keys, Options
 
 AnyScores = ArrayLike | Score
@@ -14,7 +15,8 @@ AnyScores = ArrayLike | Score
 
 def on_bad(options: Options) -> bool:
     """Return whether bad rows are to be dropped instead of raised for."""
-    return _check.choice("on_bad", options.get("on_bad", "raise"), ("raise", "drop")) == "drop"
+    check_words(options)
+    return options.get("on_bad", "raise") == "drop"
 
 
 def scores_of(
@@ -46,9 +48,10 @@ def embeddings_of(
     A memory-mapped array is looked at in blocks, and not copied. Under cosine a row of zeros has
     no direction, and is bad too.
     """
+    dropped = on_bad(options)
     array = _check.matrix(name, values)
     bad = _check.bad_rows(array, directed=cosine)
-    if bad is not None and not on_bad(options):
+    if bad is not None and not dropped:
         _check.refuse_rows(name, array, bad)
     return array, bad
 

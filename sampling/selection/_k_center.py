@@ -90,7 +90,7 @@ def k_center(
     """
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=is_cosine(metric))
     if isinstance(start, str):
-        _check.choice("start", start, ("medoid", "random"))
+        start = _check.choice("start", start, ("medoid", "random"))
     else:
         start = _check.integer("start", start, 0, len(rows))
 

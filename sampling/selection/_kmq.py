@@ -148,8 +148,8 @@ def kmq(
     >>> sorted(kmq(rows, 2, quality=[0.0, 90.0, 90.0, 0.0], clusters=2).indices.tolist())
     [1, 2]
     """
-    _check.choice("allocation", allocation, ("equal", "proportional", "sqrt"))
-    _check.choice("weighting", weighting, ("softmax", "linear"))
+    allocation = _check.choice("allocation", allocation, ("equal", "proportional", "sqrt"))
+    weighting = _check.choice("weighting", weighting, ("softmax", "linear"))
     rows, bad = embeddings_of("embeddings", embeddings, options)
     values, worse = scores_of("quality", quality, options)
     _check.same_length("quality", values, "embeddings", len(rows))

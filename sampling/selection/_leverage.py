@@ -91,7 +91,7 @@ def scores_of_rows(
     Bad rows have none and count for nothing.
     """
     ridge = _check.number("ridge", ridge, "[0, inf)")
-    _check.choice("method", method, METHODS)
+    method = _check.choice("method", method, METHODS)
     key = _rng.key(_check.seed(seed), 0, "leverage sketch")
     transform, total, path = whitening(name, rows, bad, ridge, method, key)
     found = squared_lengths(rows, transform, bad)
@@ -206,9 +206,9 @@ def spreading(
     rows: Rows, bad: Bad, draw: str, spread: str | None
 ) -> Callable[[Task], Indices | None]:
     """Return what gives the places of a task in the order to draw along; None for a random one."""
-    _check.choice("draw", draw, DRAWS)
+    draw = _check.choice("draw", draw, DRAWS)
     if spread is not None:
-        _check.choice("spread", spread, KINDS)
+        spread = _check.choice("spread", spread, KINDS)
     if spread is None or draw != "pivotal":
         return lambda task: None
     axes = axes_of(rows, spread, bad)

@@ -88,19 +88,19 @@ def lewis_weights(
     array([0.25, 0.25, 0.5 ])
     """
     array = _check.matrix("rows", rows)
-    _check_power(p, 1.0)
+    p = _check_power(p, 1.0)
     return _iterated("rows", array, None, p, iteration, tolerance, max_iter)[0]
 
 
-def _check_power(p: float, low: float, high: float = math.inf) -> None:
-    _check.number("p", p, f"[{low:g}, {high:g})")
+def _check_power(p: float, low: float, high: float = math.inf) -> float:
+    return _check.number("p", p, f"[{low:g}, {high:g})")
 
 
 def _iterated(
     name: str, rows: Rows, bad: Bad, p: float, iteration: str, tolerance: float, max_iter: int
 ) -> tuple[Floats, dict[str, Any]]:
     """Return the Lewis weights (N,), and the way and number of steps they took."""
-    _check.choice("iteration", iteration, ("auto", "plain", "damped"))
+    iteration = _check.choice("iteration", iteration, ("auto", "plain", "damped"))
     tolerance = _check.number("tolerance", tolerance, "(0, inf)")
     max_iter = _check.integer("max_iter", max_iter, 1)
     plain = iteration == "plain" or (iteration == "auto" and p < PLAIN_BELOW)
@@ -192,7 +192,7 @@ def lewis(
     >>> 2 in picked.indices, 3 in picked.indices
     (True, False)
     """
-    _check_power(p, 1.0)
+    p = _check_power(p, 1.0)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     scores, info = _iterated("embeddings", rows, bad, p, "auto", tolerance, max_iter)
     core = drawing(rows, bad, scores, draw, spread, info)
@@ -266,7 +266,7 @@ def root_leverage(
     >>> len(picked), 3 in picked.indices
     (2, False)
     """
-    _check_power(p, 1.0, 2.0)
+    p = _check_power(p, 1.0, 2.0)
     rounds = _check.integer("rounds", rounds, 1)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     along = spreading(rows, bad, draw, spread)
@@ -360,7 +360,8 @@ def sensitivity_lp(
     >>> sensitivity_lp([[3.0], [1.0], [0.0], [1.0]], 1, p=4.0).scores.round(3)
     array([1.   , 0.033, 0.   , 0.033])
     """
-    _check_power(p, 1.0)
+    mixture = _check.flag("mixture", mixture)
+    p = _check_power(p, 1.0)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     levels, path = scores_of_rows("embeddings", rows, bad)
     size = len(rows) if bad is None else int(np.count_nonzero(~bad))
@@ -370,5 +371,5 @@ def sensitivity_lp(
     core = drawing(rows, bad, scores, draw, spread, {"path": path})
     return select(
         "sensitivity_lp", len(rows), budget, options, core, bad=bad, scores=scores,
-        arguments={"p": p, "mixture": bool(mixture), "draw": draw, "spread": spread},
+        arguments={"p": p, "mixture": mixture, "draw": draw, "spread": spread},
     )  # fmt: skip

@@ -66,6 +66,7 @@ def moderate(
     >>> moderate([[0.0], [1.0], [2.0], [3.0], [9.0]], 2).indices
     array([3, 1])
     """
+    per_class = _check.flag("per_class", per_class)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     names = np.zeros(len(rows), np.int64) if labels is None else _check.labels("labels", labels)
     _check.same_length("labels", names, "embeddings", len(rows))
@@ -84,7 +85,7 @@ def moderate(
 
     return select(
         "moderate", len(rows), budget, options, core, bad=bad, scores=distances, order="rising",
-        arguments={"labels": labels, "per_class": bool(per_class)},
+        arguments={"labels": labels, "per_class": per_class},
     )  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from typing import Any, Literal, TypedDict
 
 from numpy.typing import ArrayLike
 
+from .. import _check
+
 __all__ = ["Options"]
 
 
@@ -53,3 +55,27 @@ class Options(TypedDict, total=False):
     shortfall: Literal["raise", "redistribute", "accept"]
     costs: ArrayLike | None
     max_memory: "int | str | None"
+
+
+WORDS = {
+    "on_bad": ("raise", "drop"),
+    "group_budgets": ("proportional", "equal", "sqrt"),
+    "shortfall": ("raise", "redistribute", "accept"),
+}
+
+
+def check_options(name: str, options: Options) -> None:
+    """Refuse keywords that no selector has, and words that are none of an option's."""
+    unknown = set(options) - set(Options.__annotations__)
+    if unknown:
+        raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
+    check_words(options)
+
+
+def check_words(options: Options) -> None:
+    """Refuse a word that is none of an option's, whether or not the option is needed."""
+    for name, words in WORDS.items():
+        value = options.get(name)
+        given_by_group = name == "group_budgets" and not isinstance(value, str)
+        if value is not None and not given_by_group:  # a mapping is checked with the groups' names
+            _check.choice(name, value, words)

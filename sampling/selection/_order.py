@@ -54,7 +54,7 @@ def spatial_order(embeddings: ArrayLike, kind: str = "kd") -> Indices:
     >>> spatial_order([[0.0, 0.0], [9.0, 9.0], [0.0, 9.0], [9.0, 0.0]])
     array([0, 2, 3, 1])
     """
-    _check.choice("kind", kind, KINDS)
+    kind = _check.choice("kind", kind, KINDS)
     rows, _ = embeddings_of("embeddings", embeddings, {})
     return halved(axes_of(rows, kind), np.arange(len(rows), dtype=np.uint64))
 

@@ -81,7 +81,8 @@ def perplexity(
     >>> 4 in picked.indices
     False
     """
-    _check.choice("rule", rule, ("gaussian", "stepwise"))
+    reweight = _check.flag("reweight", reweight)
+    rule = _check.choice("rule", rule, ("gaussian", "stepwise"))
     spread = _check.number("width", width, "(0, inf)")
     values, bad = scores_of("perplexities", perplexities, options)
     low = np.flatnonzero((values <= 0) & ~(np.False_ if bad is None else bad))
@@ -104,7 +105,7 @@ def perplexity(
     return select(
         "perplexity", values.size, budget, options, core, bad=bad, scores=values,
         arguments={"rule": rule, "width": spread, "boundaries": boundaries,
-                   "reweight": bool(reweight)},
+                   "reweight": reweight},
     )  # fmt: skip
 
 

@@ -67,7 +67,8 @@ def preference_gap(
     >>> preference_gap([2.0, 1.0, 5.0], 2, rejected=[1.0, 3.0, 1.0]).indices
     array([2, 0])
     """
-    _check.choice("keep", keep, ("largest", "smallest"))
+    drop_reversed = _check.flag("drop_reversed", drop_reversed)
+    keep = _check.choice("keep", keep, ("largest", "smallest"))
     one, bad = scores_of("chosen", chosen, options)
     other, worse = scores_of("rejected", rejected, options)
     _check.same_length("rejected", other, "chosen", one.size)
@@ -88,5 +89,5 @@ def preference_gap(
     return select(
         "preference_gap", one.size, budget, options, core, bad=bad, scores=gaps,
         order="falling" if keep == "largest" else None if drop_reversed else "rising",
-        arguments={"rejected": rejected, "keep": keep, "drop_reversed": bool(drop_reversed)},
+        arguments={"rejected": rejected, "keep": keep, "drop_reversed": drop_reversed},
     )  # fmt: skip

@@ -69,7 +69,7 @@ def prototypes(
     >>> prototypes(rows, 1, clusters=1).indices
     array([2])
     """
-    _check.choice("keep", keep, ("far", "near"))
+    keep = _check.choice("keep", keep, ("far", "near"))
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
     _, distances, centers = clusters_of(rows, bad, clusters, options, spherical=True)
 

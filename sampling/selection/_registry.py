@@ -11,6 +11,7 @@ from functools import wraps
 from time import perf_counter
 from typing import Any, Literal, TypeVar, cast, get_args
 
+from .. import _check
 from ..io import directed
 from ..types import Direction, Score, Selection
 from ._cost import Estimate, bytes_of, check_formula, of_call, refuse_over
@@ -77,6 +78,8 @@ def method(  # noqa: PLR0913  # the columns of the list
     minds: Mapping[str, Meanings] | None = None,
 ) -> Callable[[F], F]:
     """Put a selector on the list."""
+    label = _check.choice("label", label, get_args(Label))
+    ranked = _check.flag("ranked", ranked)
 
     def listed(function: F) -> F:
         @wraps(function)

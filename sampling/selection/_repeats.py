@@ -144,7 +144,7 @@ def repeat_counts(
     shares = _check.weights("weights", weights)
     total = _check.integer("total", total, 1)
     cap = _check.integer("max_repeats", max_repeats, 1)
-    _check.choice("rounding", rounding, ("systematic", "largest"))
+    rounding = _check.choice("rounding", rounding, ("systematic", "largest"))
     most = cap * int(np.count_nonzero(shares))
     if total > most:
         raise ValueError(

@@ -53,6 +53,10 @@ def at_threshold(
             "dropped=True"
         )
     value = _check.number("threshold", threshold, cut["range"])
+    for name, each in (("keys", keys), ("names", names)):
+        if each is not None:
+            array = _check.one_dimensional(name, each)
+            _check.same_length(name, array, "the data", len(scores))
     rules = selection.rules
     never = [code for code, rule in enumerate(rules) if rule in {BAD, ALREADY}]
     open_ = ~np.isin(verdicts, never)

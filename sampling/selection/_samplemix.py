@@ -104,7 +104,7 @@ def samplemix(  # noqa: PLR0913  # what the method can be asked
     alpha = _check.number("alpha", alpha, "[0, 1]")
     tau = _check.number("tau", tau, "(0, inf)")
     cap = _MOST if max_repeat is None else _check.integer("max_repeat", max_repeat, 1, _MOST + 1)
-    _check.choice("rounding", rounding, ("systematic", "bernoulli"))
+    rounding = _check.choice("rounding", rounding, ("systematic", "bernoulli"))
     shares, bad, count = _shares(embeddings, quality, clusters, alpha, options)
     amounts, limit, plain = _budget_of_costs(budget, shares.size, options)
 

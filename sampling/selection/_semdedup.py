@@ -16,11 +16,11 @@ from ..clustering import Clustering, kmeans
 from ..engine import gathered
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
-from ._clusters import points_limit
+from ._clusters import labels_of, points_limit
 from ._copies import Copies, Members, find_copies
 from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._registry import method
-from ._task import Options, Picks, Task, keys_for, select
+from ._task import Options, Picks, Task, already_of, keys_for, select
 
 __all__ = ["semdedup"]
 
@@ -113,11 +113,14 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
         order, worse = scores_of("quality", quality, options)
         _check.same_length("quality", order, "embeddings", len(rows))
         bad = either(bad, worse)
+    classes = None if labels is None else labels_of("labels", labels, len(rows))[0]
+    if isinstance(clusters, Clustering):
+        _check.same_length("clusters", clusters.labels, "embeddings", len(rows))
     good = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)
     own = rows if bad is None else gathered(rows, good)
-    where = _clusters(own, clusters, labels, good, options)
+    where = _clusters(own, clusters, classes, good, options)
     rank = _rank(where, good, len(rows), order, options)
-    members = _members(where, good, labels, num_assignments)
+    members = _members(where, good, classes, num_assignments)
     copies, limit, count = _found(rows, members, rank, rule, budget, limit, options)
 
     def core(task: Task) -> Picks:
@@ -173,7 +176,7 @@ def _found(  # noqa: PLR0913
     options: Options,
 ) -> tuple[Copies, float | None, int | None]:
     """Return the copies, the threshold if it is known by now, and M if the budget does not say."""
-    already = np.asarray(options.get("already_selected", ()), np.int64)
+    already = already_of(options, len(rows))
     if budget is not None and rule != "any_earlier":
         wanted = count_of(budget, len(rows))
         copies, limit = _search(rows, members, rank, rule, wanted, already)
@@ -189,21 +192,16 @@ def _found(  # noqa: PLR0913
 def _clusters(
     rows: NDArray[Any],
     given: "Clustering | int | None",
-    labels: ArrayLike | None,
+    classes: Indices | None,
     good: Indices,
     options: Options,
 ) -> Clustering:
     """Return the clusters of the good rows."""
     if isinstance(given, Clustering):
-        if len(given.labels) < int(good[-1]) + 1:
-            raise ValueError(
-                f"clusters must be of all {int(good[-1]) + 1} rows, got {len(given.labels)} labels"
-            )
         return given.among(good)
     count = _default_clusters(len(rows)) if given is None else given
-    classes = None
-    if labels is not None:
-        classes = _check.labels("labels", labels)[good]
+    if classes is not None:
+        classes = classes[good]
         count = max(int(count), np.unique(classes).size)
     count = min(_check.integer("clusters", count, 1), len(rows))
     limit = points_limit(options.get("max_memory"), rows.shape, count)
@@ -234,7 +232,7 @@ def _rank(
         late = np.zeros(good.size)
     else:
         late = where.distances.astype(np.float64) * (-1.0 if keep == "hard" else 1.0)
-    already = np.asarray(options.get("already_selected", ()), np.int64)
+    already = already_of(options, size)
     first = np.isin(good, already)
     order = np.lexsort((keys, late, ~first))
     rank = np.full(size, size, np.int64)
@@ -243,17 +241,17 @@ def _rank(
 
 
 def _members(
-    where: Clustering, good: Indices, labels: ArrayLike | None, num_assignments: int
+    where: Clustering, good: Indices, classes: Indices | None, num_assignments: int
 ) -> Members:
     """Return the rows of each cluster, and with two assignments those that look there as well."""
     codes, others = where.labels, where.seconds if num_assignments == 2 else None
     if num_assignments == 2 and others is None:
         raise ValueError("clusters must have `seconds` for num_assignments=2, got none")
-    if labels is not None:  # clusters that were given may hold several labels
-        names, classes = np.unique(_check.labels("labels", labels), return_inverse=True)
-        codes = codes * names.size + classes[good]
+    if classes is not None:  # clusters that were given may hold several labels
+        count = int(classes.max()) + 1
+        codes = codes * count + classes[good]
         if others is not None:
-            others = np.where(others < 0, -1, others * names.size + classes[good])
+            others = np.where(others < 0, -1, others * count + classes[good])
     return Members.of(good, codes, others)
 
 

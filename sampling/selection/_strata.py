@@ -66,7 +66,7 @@ def stratified(
     np.int64(4)
     """
     bins = _check.integer("num_strata", num_strata, 1)
-    _check.choice("strata", strata, ("width", "quantile"))
+    strata = _check.choice("strata", strata, ("width", "quantile"))
     values, bad = scores_of("scores", scores, options)
 
     def core(task: Task) -> Picks:
@@ -141,7 +141,7 @@ def ccs(
     np.True_
     """
     bins = _check.integer("num_strata", num_strata, 1)
-    _check.choice("strata", strata, ("width", "quantile"))
+    strata = _check.choice("strata", strata, ("width", "quantile"))
     part = None if cut is None else _check.number("cut", cut, "[0, 1)")
     values, bad = scores_of("scores", scores, options)
     hard = values

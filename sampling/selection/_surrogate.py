@@ -72,9 +72,10 @@ def surrogate(
     >>> picked.indices
     array([0, 1])
     """
+    reweight = _check.flag("reweight", reweight)
     power = _check.number("exponent", exponent)
     even = _check.number("uniform", uniform, "[0, 1]")
-    chances = np.asarray(_check.host(probabilities), np.float64)
+    chances = np.asarray(_check.host(probabilities, "probabilities"), np.float64)
     if chances.ndim not in {1, 2} or 0 in chances.shape:
         raise ValueError(f"probabilities must have shape (N,) or (N, C), got {chances.shape}")
     rows = chances.reshape(len(chances), -1)
@@ -99,5 +100,5 @@ def surrogate(
 
     return select(
         "surrogate", len(doubt), budget, options, core, scores=doubt,
-        arguments={"exponent": power, "reweight": bool(reweight), "uniform": even},
+        arguments={"exponent": power, "reweight": reweight, "uniform": even},
     )  # fmt: skip

@@ -18,7 +18,7 @@ from ..kernels._keys import keys_of_ids, keys_of_words
 from ..types import ALREADY, BAD, Floats, Indices, Selection
 from ._budget import count_of
 from ._groups import group_counts
-from ._options import Options
+from ._options import Options, check_options
 from ._registry import METHODS, describe
 from ._rethreshold import at_threshold
 from ._spend import costs_of, limit_of, paid_for, refuse_costs
@@ -111,14 +111,13 @@ def select(  # noqa: PLR0913  # what a selector knows
     repeats : how often a row may be used; a budget may be that many times the rows
     ranked  : False where the arguments make a ranked method one whose picks are not
     """
-    unknown = set(options) - set(Options.__annotations__)
-    if unknown:
-        raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
+    order = None if order is None else _check.choice("order", order, ("falling", "rising"))
+    check_options(name, options)
     seed = _check.seed(options.get("seed", 0))
     if budget is None and count is None:
         raise ValueError("budget must be given, a count or a fraction, got None")
     amounts, limit = None, 0
-    ranked = ranked and METHODS[name].ranked
+    ranked = _check.flag("ranked", ranked) and METHODS[name].ranked
     if options.get("costs") is not None:
         refuse_costs(name, options, ranked=ranked)
         amounts = costs_of(options["costs"], size)  # type: ignore[arg-type]  # not None
@@ -126,7 +125,7 @@ def select(  # noqa: PLR0913  # what a selector knows
         wanted = 1
     else:
         wanted = int(count or 0) if budget is None else count_of(budget, size, repeats=repeats)
-    already = _already(options, size)
+    already = already_of(options, size)
     open_ = np.ones(size, np.bool_) if bad is None else ~bad
     open_[already] = False
     rows = np.flatnonzero(open_)
@@ -167,7 +166,7 @@ def select(  # noqa: PLR0913  # what a selector knows
     return replace(found, shorten=lambda smaller: _shortened(found, rows[places_for(smaller)]))
 
 
-def _already(options: Options, size: int) -> Indices:
+def already_of(options: Options, size: int) -> Indices:
     """Return the rows that are kept anyway."""
     given = options.get("already_selected")
     if given is None or not np.size(given):
@@ -225,7 +224,7 @@ def keys_for(options: Options, size: int) -> Keys:
     if ids is None:
         keys_of_ids(np.arange(size), key, keys)
         return keys
-    names = np.asarray(ids)
+    names = _check.host(ids, "ids")
     if names.shape != (size,):
         raise ValueError(f"ids must have shape ({size},), got {names.shape}")
     if names.dtype.kind in "iu":

@@ -1,7 +1,6 @@
 """What dropped rows were like: the kept row most similar to each, to look at side by side."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -78,10 +77,9 @@ def twins_of(
     (0, 1)
     """
     count = _check.integer("count", count, 0)
-    rows: Any = embeddings if hasattr(embeddings, "shape") else _check.host(embeddings)
+    rows = _check.matrix("embeddings", embeddings)
     shown = _copies(selection, count)
-    if len(rows) != selection.size:
-        raise ValueError(f"embeddings must have {selection.size} rows, got {len(rows)}")
+    _check.same_length("embeddings", rows, "the data", int(selection.size or 0))
     kept = np.sort(selection.indices)
     if not shown.size or not kept.size:
         return [Twin(int(row), -1, -1.0) for row in shown]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import _check
 from .._optional import require
 from ._registry import SAMPLER, Check, ContractError
 from ._report import case_id, cases, run
@@ -81,6 +82,7 @@ def parametrize_with_checks(
     ... def test_contract(factory, check):
     ...     check(factory)
     """
+    distributed = _check.flag("distributed", distributed)
     pytest = _pytest()
     expected = expected_failures or {}
     unknown = set(expected) - set(factories)

@@ -71,7 +71,7 @@ class CurriculumWeights:
         order: Literal["easy_first", "hard_first"] = "easy_first",
     ) -> None:
         found = _in_unit("easiness", easiness)
-        _check.choice("order", order, ("easy_first", "hard_first"))
+        order = _check.choice("order", order, ("easy_first", "hard_first"))
         self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.epoch = 0.0
         easy = found if order == "easy_first" else 1.0 - found
@@ -201,7 +201,7 @@ def pairwise_easiness(positive: ArrayLike, negatives: ArrayLike) -> Floats:
     array([0.75, 0.25])
     """
     high = _in_unit("positive", positive)
-    low = _check.host(negatives)
+    low = _check.host(negatives, "negatives")
     if low.ndim not in {1, 2} or 0 in low.shape:
         raise ValueError(f"negatives must have shape (N,) or (N, K), got {low.shape}")
     _check.same_length("negatives", low, "positive", high.size)

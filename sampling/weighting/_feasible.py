@@ -221,6 +221,8 @@ def feasible(  # noqa: PLR0913  # one signature for the family
     >>> weights
     tensor([1.5000])
     """
+    dual_first = _check.flag("dual_first", dual_first)
+    normalise = _check.flag("normalise", normalise)
     bound = _check.number("bound", bound)
     step_size = _check.number("step_size", step_size, "(0, inf)")
     if resilience is not None:

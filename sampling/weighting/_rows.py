@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _check
 from ..types import Scores
 
 
@@ -62,7 +63,7 @@ class Rows:
 
 
 def _whole(indices: ArrayLike) -> NDArray[np.generic]:
-    array = np.asarray(indices)
+    array = _check.host(indices, "indices")
     if array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
     return array.astype(np.int64)

@@ -83,7 +83,7 @@ def self_paced(  # noqa: PLR0913  # one signature for the family
     >>> self_paced(losses, threshold=4.0, form="linear").round(decimals=3)
     tensor([0.0000, 2.0000, 0.6670, 1.3330])
     """
-    _check.choice("form", form, _FORMS)
+    form = _check.choice("form", form, _FORMS)
     at_least = _check.integer("at_least", at_least, 1)
     if (share is None) == (threshold is None):
         raise ValueError(f"share or threshold must be given, got {share} and {threshold}")

@@ -219,7 +219,7 @@ def _weights(
 ) -> torch.Tensor:
     """Return n times the share (B,) of each loss among those of all ranks."""
     if penalty is not None:
-        _check.choice("penalty", penalty, ("chi2", "kl"))
+        penalty = _check.choice("penalty", penalty, ("chi2", "kl"))
     shift_cost = _check.number("shift_cost", shift_cost, "(0, inf)")
     reference = None if state is None else state_of(state, LossReference, "cvar and its like")
     if reference is not None and penalty is not None:

@@ -77,6 +77,7 @@ def tldr(  # noqa: PLR0913  # one signature for the family
     tensor([[0.2930, 0.2930],
             [1.0000, 0.0000]])
     """
+    detach_weight = _check.flag("detach_weight", detach_weight)
     missing, counts = _missing(losses, probabilities, mask)
     if _check.choice("level", level, ("token", "sequence")) == "sequence":
         missing = _row_means(missing, counts)
@@ -136,6 +137,7 @@ def focal(  # noqa: PLR0913  # one signature for the family
     >>> focal(-torch.log(torch.tensor([0.5, 0.9])))
     tensor([0.2500, 0.0100])
     """
+    detach_weight = _check.flag("detach_weight", detach_weight)
     gamma = _check.number("gamma", gamma, "[0, inf)")
     missing, counts = _missing(losses, probabilities, mask)
     if _check.choice("level", level, ("token", "sequence")) == "sequence":

@@ -137,7 +137,9 @@ def test_given_clusters_are_used():
     clusters = kmeans(rows, 4, spherical=True)
     found = semdedup(rows, 400, clusters=clusters)
     assert found.info["clusters"] == 4
-    with pytest.raises(ValueError, match="clusters must be of all 500 rows, got 100 labels"):
+    with pytest.raises(
+        ValueError, match="clusters must have the length of embeddings, 500, got 100"
+    ):
         semdedup(rows, 400, clusters=kmeans(rows[:100], 4))
 
 

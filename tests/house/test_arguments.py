@@ -1,0 +1,235 @@
+"""Flags and words are checked at the call: whoever writes "false" or "droop" is told at once."""
+
+import inspect
+import typing
+
+import numpy as np
+import pytest
+import torch
+from selection.cases import CALLS, DATA
+
+from sampling import Selection, clustering, engine, integrations, io, scores, weighting
+from sampling import samplers as own
+from sampling.samplers._options import EpochOptions
+from sampling.selection import (
+    METHODS,
+    leverage_scores,
+    lewis_weights,
+    method,
+    repeat_counts,
+    select,
+)
+from sampling.selection._options import Options
+from sampling.testing import parametrize_with_checks
+from sampling.testing._ours import SAMPLERS
+from sampling.types import Score
+
+from .test_docstrings import CLASSES, PUBLIC
+from .test_docstrings import METHODS as OF_CLASSES
+
+LOGITS = torch.zeros(4, 3)
+LABELS = torch.zeros(4, dtype=torch.int64)
+LOSSES = torch.ones(4)
+ROWS = np.eye(6, 2)
+FIELDS = [
+    "forgetting",
+    "cartography",
+    "aum",
+    "el2n",
+    "entropy",
+    "margin",
+    "ema_loss",
+    "dyn_unc",
+    "dual",
+]
+SCORES = scores.AttributionScores(np.eye(3))
+DYNAMICS = scores.TrainingDynamics(4, 3, fields=FIELDS)
+NETWORK = torch.nn.Linear(3, 3)
+
+
+def selector(name):
+    def call(**given):
+        needed = {"semdedup": {"threshold": None}}.get(name, {})
+        return CALLS[name](DATA, 20, **needed, **given)
+
+    return call
+
+
+def sampler(name):
+    return lambda **given: SAMPLERS[name](**given)
+
+
+def forward(**given):
+    chooser = own.SelectiveForward(NETWORK, lambda model, x: model(x).sum(1), own.TopKLoss(2))
+    return chooser(torch.ones(4, 3), **given)
+
+
+# One call of each public function, class and method that has a flag or a word.
+RECIPES = {
+    ".Selection": lambda **o: Selection(np.arange(3), **o),
+    "io.export_rows": lambda **o: io.export_rows("none", "nowhere", Selection(np.arange(3)), **o),
+    "io.save_selection": lambda **o: io.save_selection(Selection(np.arange(3)), "none", **o),
+    **{f"selection.{name}": selector(name) for name in METHODS},
+    "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
+    "selection.lewis_weights": lambda **o: lewis_weights(ROWS, 1.0, **o),
+    "selection.method": lambda **o: method(
+        **{"needs": "scores", "label": "baseline", "ranked": True, "time": "N", "memory": "N", **o}
+    ),
+    "selection.repeat_counts": lambda **o: repeat_counts([1.0, 2.0], 4, max_repeats=3, **o),
+    "selection.select": lambda **o: select("top", 3, 1, {}, None, arguments={}, **o),
+    **{f"samplers.{name}": sampler(name) for name in SAMPLERS},
+    "samplers.MixtureSampler": lambda **o: own.MixtureSampler([3, 4], **o),
+    "samplers.AdaptiveBatchSampler": lambda **o: own.AdaptiveBatchSampler(
+        own.ShuffleSampler(9), 2, **o
+    ),
+    "samplers.EpochBatchSampler": lambda **o: own.EpochBatchSampler(own.ShuffleSampler(9), 2, **o),
+    "samplers.MultistageFilter": lambda **o: own.MultistageFilter(3, **o),
+    "samplers.ODM": lambda **o: own.ODM(**o),
+    "samplers.RHOLoss": lambda **o: own.RHOLoss(np.zeros(9), **o),
+    "samplers.RankedBatch": lambda **o: own.RankedBatch(2, **o),
+    "samplers.SelectiveBackprop": lambda **o: own.SelectiveBackprop(**o),
+    "samplers.SelectiveForward": lambda **o: own.SelectiveForward(
+        NETWORK, lambda model, x: x, own.TopKLoss(2), **o
+    ),
+    "samplers.SelectiveForward.__call__": forward,
+    "samplers.BatchSelector.select": lambda **o: own.TopKLoss(2).select(LOSSES, **o),
+    "samplers.TopKLoss": lambda **o: own.TopKLoss(2, **o),
+    "samplers.frozen_statistics": lambda **o: own.frozen_statistics(NETWORK, **o).__enter__(),
+    "samplers.suggest_batch_size": lambda **o: own.suggest_batch_size(
+        torch.ones(4, 3), max_batch_size=9, **o
+    ),
+    "samplers.ClassBalancedSampler.reduce": lambda **o: own.ShuffleSampler(4).reduce(
+        LOSSES, range(4), **o
+    ),
+    "scores.AttributionScores": lambda **o: scores.AttributionScores(np.eye(3), **o),
+    "scores.AttributionScores.score": lambda **o: SCORES.score(**o),
+    **{
+        f"scores.TrainingDynamics.{name}": lambda name=name, **o: getattr(DYNAMICS, name)(**o)
+        for name in dir(DYNAMICS)
+        if "missing" in getattr(getattr(DYNAMICS, name), "__annotations__", ())
+    },
+    "scores.gradient_norm_bound": lambda **o: scores.gradient_norm_bound(LOGITS, LABELS, **o),
+    "scores.grand": lambda **o: scores.grand(
+        NETWORK, torch.nn.CrossEntropyLoss(), torch.ones(4, 3), LABELS, **o
+    ),
+    "scores.label_issues": lambda **o: scores.label_issues(LABELS, LOGITS, **o),
+    "scores.label_quality": lambda **o: scores.label_quality(LABELS, LOGITS, **o),
+    "scores.margin": lambda **o: scores.margin(LOGITS, LABELS, **o),
+    "scores.score_stored": lambda **o: scores.score_stored(["el2n"], LOGITS, LABELS, **o),
+    "weighting.CurriculumWeights": lambda **o: weighting.CurriculumWeights([0.1, 0.2], 3, **o),
+    "weighting.cvar": lambda **o: weighting.cvar(LOSSES, **o),
+    "weighting.esrm": lambda **o: weighting.esrm(LOSSES, **o),
+    "weighting.extremile": lambda **o: weighting.extremile(LOSSES, **o),
+    "weighting.feasible": lambda **o: weighting.feasible(LOSSES, bound=1.0, step_size=1.0, **o),
+    "weighting.focal": lambda **o: weighting.focal(LOSSES[None], **o),
+    "weighting.self_paced": lambda **o: weighting.self_paced(LOSSES, share=0.5, **o),
+    "weighting.tldr": lambda **o: weighting.tldr(LOSSES[None], **o),
+    "clustering.kmeans": lambda **o: clustering.kmeans(ROWS, 2, **o),
+    "engine.each": lambda **o: engine.each(len, ROWS, **o),
+    "integrations.LightningSamplerCallback": lambda **o: integrations.LightningSamplerCallback(
+        own.ShuffleSampler(9), **o
+    ),
+    "integrations.load_loader_state": lambda **o: integrations.load_loader_state(None, {}, **o),
+    "integrations.SamplerTrainerMixin.compute_loss": lambda **o: (
+        integrations.SamplerTrainerMixin.compute_loss(None, None, {}, **o)
+    ),
+    "testing.parametrize_with_checks": lambda **o: parametrize_with_checks(own.ShuffleSampler, **o),
+}
+# What the package fills in itself, or takes from a framework that it plugs into.
+EXEMPT = {
+    "selection.Method": "made by `method`",
+    "samplers.SelectedStep": "made by `SelectiveForward`",
+    "bench.Benchmark": "`interrupted` says how a run ended",
+    "bench.Benchmark.run": "would train",
+    "testing.Check": "made by the kit",
+    "testing.Result": "made by the kit",
+}
+
+
+def words_of(hint):
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    return [word for part in typing.get_args(hint) for word in words_of(part)]
+
+
+def callables():
+    for package, name, thing in PUBLIC:
+        if not inspect.isclass(thing):
+            yield f"{package}.{name}", thing
+    for package, name, cls in CLASSES:
+        yield f"{package}.{name}", cls.__init__
+        if "__call__" in vars(cls):
+            yield f"{package}.{name}.__call__", cls.__call__
+    for package, name, function in OF_CLASSES:
+        if not isinstance(function, property):
+            yield f"{package}.{name}", function
+
+
+def arguments():
+    """(name of a callable, parameter, whether it is a flag) of all flags and words."""
+    for name, function in callables():
+        plain = inspect.unwrap(getattr(function, "__func__", function))
+        if not callable(plain):
+            continue
+        for parameter in inspect.signature(plain).parameters.values():
+            hint = parameter.annotation
+            if parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            assert not (isinstance(hint, str) and ("bool" in hint.split() or "Literal" in hint))
+            if hint is bool or typing.get_args(hint) == (bool, type(None)):
+                yield name, parameter.name, True
+            elif words_of(hint):
+                yield name, parameter.name, False
+
+
+ARGUMENTS = list(arguments())
+
+
+def options_of(kind):
+    """Flags and words among the keywords that a whole family takes."""
+    for name, hint in kind.__annotations__.items():
+        if hint is bool or words_of(hint):
+            yield name, hint is bool
+
+
+def refused(call, name, is_flag):
+    if is_flag:
+        for value in ("false", 1):
+            with pytest.raises(TypeError, match=f"^{name} must be True or False, got "):
+                call(**{name: value})
+        return
+    with pytest.raises((ValueError, TypeError), match=f"^{name} must be .*, got 'no such word'"):
+        call(**{name: "no such word"})
+
+
+def test_the_table_names_what_there_is():
+    found = {name for name, _, _ in ARGUMENTS}
+    assert len(ARGUMENTS) > 100
+    assert found - set(RECIPES) - set(EXEMPT) == set()
+    assert set(EXEMPT) - found == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "is_flag"),
+    [pytest.param(*each, id=".".join(each[:2])) for each in ARGUMENTS if each[0] not in EXEMPT],
+)
+def test_a_wrong_flag_or_word_is_refused_at_the_call(name, parameter, is_flag):
+    refused(RECIPES[name], parameter, is_flag)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_every_sampler_checks_the_flags_and_words_of_all(name):
+    for option, is_flag in options_of(EpochOptions):
+        refused(SAMPLERS[name], option, is_flag)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_selector_checks_the_words_of_all(name):
+    for option, is_flag in options_of(Options):
+        refused(selector(name), option, is_flag)
+    refused(selector(name), "group_budgets", False)
+
+
+def test_scores_have_a_direction_that_there_is():
+    refused(lambda higher_is: Score(np.ones(3), higher_is), "higher_is", False)
+    refused(Score(np.ones(3), "keep").as_higher, "meaning", False)
