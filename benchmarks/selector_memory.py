@@ -8,6 +8,8 @@ by the first call. A row over its limit ends the script with an error.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import subprocess
 import sys
@@ -55,6 +57,8 @@ def one(name: str, dtype: str, cold: bool, settings: dict[str, int]) -> dict[str
     classes = len(np.unique(asked["labels"])) if "labels" in asked else 1
     known = {"classes": classes, **{k: v for k, v in asked.items() if k == "clusters"}, **settings}
     need = estimate(name, size, wide[0] if wide else None, budget=size // 10, **known)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what is free already would hide what the call takes
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
     found = function(first, size // 10, **asked, max_memory=need.memory, **settings)

@@ -23,7 +23,7 @@ _FAR = np.float32(1e30)  # in medians
     label="recommended",
     ranked=True,
     time="2 N^2 D + N k + M k log N",
-    memory="4 N D + 60 N + 32 N k bytes",
+    memory="4 N D + 100 N + 28 N k bytes",
 )
 def d2(
     scores: AnyScores,
