@@ -57,14 +57,17 @@ def one(name: str, dtype: str, cold: bool, settings: dict[str, int]) -> dict[str
     classes = len(np.unique(asked["labels"])) if "labels" in asked else 1
     known = {"classes": classes, **{k: v for k, v in asked.items() if k == "clusters"}, **settings}
     need = estimate(name, size, wide[0] if wide else None, budget=size // 10, **known)
+    limit = need.memory
+    if "R" in need.memory_formula:  # below that, k-means takes its centers from some of the rows
+        limit = max(limit, 16 * size * wide[0])
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what is free already would hide what the call takes
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
-    found = function(first, size // 10, **asked, max_memory=need.memory, **settings)
+    found = function(first, size // 10, **asked, max_memory=limit, **settings)
     peak = resident("VmHWM") - before
     assert len(found)  # noqa: S101
-    return {"rows": size, "limit": need.memory / MIB, "peak": peak / MIB}
+    return {"rows": size, "limit": limit / MIB, "peak": peak / MIB}
 
 
 def main() -> None:

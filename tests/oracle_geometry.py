@@ -140,4 +140,6 @@ def d2(scores, rows, count, k, gamma):
     unit = np.median([gap for ends in edges for gap in ends.values()])
     values = messages_of_neighbours(edges, values, unit)
     rows = range(len(rows))
-    return messages_by_scanning(edges, lambda d: np.exp(-gamma * d / unit), [], values, rows, count)[0]
+    return messages_by_scanning(
+        edges, lambda d: np.exp(-gamma * d / unit), [], values, rows, count
+    )[0]

@@ -76,7 +76,7 @@ def d2(
                 the picks; 4 N D + 28 N k bytes.
     Gradients   No weights: training sees the kept rows as they are.
     Source      Maharana, Yadav, Bansal, "D2 Pruning", ICLR 2024, arXiv:2310.07931. Its settings for
-                a tenth of CIFAR-10, in the README of the code, are k = 5, gamma = 0.1 and forgetting
+                a tenth of CIFAR-10, in the README of the code, are k = 5, gamma = 0.1, forgetting
                 scores, and two steps more: the hardest 40 % of the rows are dropped beforehand, and
                 it selects in each class by itself, which `groups=labels` does. Unlike the
                 released code: scores are made >= 0 with hard rows high (negative ones turned
