@@ -20,7 +20,7 @@ __all__ = ["beta"]
 _LEAST = 1e-300  # stands for a weight of 0: such rows come last
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="91 N bytes")
+@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="95 N bytes")
 def beta(
     scores: AnyScores,
     budget: float,

@@ -99,7 +99,7 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     )  # fmt: skip
 
 
-@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="41 N bytes")
+@method(needs="scores", label="recommended", ranked=False, time="N log N", memory="46 N bytes")
 def window(
     scores: AnyScores, budget: float, *, offset: float = 0.1, **options: Unpack[Options]
 ) -> Selection:
