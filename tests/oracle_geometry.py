@@ -38,8 +38,26 @@ def nearest_by_definition(rows, centers, distances):
     return np.minimum(distances, squares_of(rows, centers).min(axis=1))
 
 
-def messages_by_scanning(neighbours, pull, before, values, allowed, count):
-    values, left, picks = values.copy(), set(allowed), []
+def ends_of_edges(neighbours, distances):
+    """Of each row the rows that are joined to it, by an adjacency matrix: {row: distance}."""
+    joined = np.full((len(neighbours), len(neighbours)), np.inf)
+    for i, (rows, gaps) in enumerate(zip(neighbours, distances, strict=True)):
+        for j, gap in zip(rows, gaps, strict=True):
+            if j >= 0:
+                joined[i, j] = joined[j, i] = gap
+    return [{int(j): row[j] for j in np.flatnonzero(np.isfinite(row))} for row in joined]
+
+
+def messages_of_neighbours(edges, own, unit):
+    return [
+        own[i] + sum(np.exp(-gap / unit) * own[j] for j, gap in ends.items())
+        for i, ends in enumerate(edges)
+    ]
+
+
+def messages_by_scanning(edges, pull, before, values, allowed, count):
+    """pull : of a distance, the fraction of a pick's value that a neighbour loses"""
+    values, left, picks = np.array(values), set(allowed), []
     for t in range(len(before) + count):
         if t < len(before):
             pick = before[t]
@@ -47,9 +65,9 @@ def messages_by_scanning(neighbours, pull, before, values, allowed, count):
             pick = max(left, key=lambda i: (values[i], -i))
             left.remove(pick)
             picks.append(pick)
-        for other, part in zip(neighbours[pick], pull[pick], strict=True):
-            if other >= 0:
-                values[other] -= part * max(values[pick], 0.0)
+        sent = max(values[pick], 0.0)
+        for other, gap in edges[pick].items():
+            values[other] -= pull(gap) * sent
     return picks, values
 
 
@@ -113,12 +131,15 @@ def similarity(rows, metric):
 
 
 def d2(scores, rows, count, k, gamma):
-    """The card's own version, on a dense matrix."""
+    """The card's own version, on a matrix of who is joined with whom."""
     values = (scores - scores.min()) / (scores.max() - scores.min())
     gaps = -minus_distances(rows, rows)
     np.fill_diagonal(gaps, np.inf)
     near = np.argsort(gaps, axis=1)[:, :k]
-    gaps = np.take_along_axis(gaps, near, 1)
-    gaps /= np.median(gaps)
-    values = values + (np.exp(-gaps) * values[near]).sum(axis=1)
-    return messages_by_scanning(near, np.exp(-gamma * gaps), [], values, range(len(rows)), count)[0]
+    edges = ends_of_edges(near, np.take_along_axis(gaps, near, 1))
+    unit = np.median([gap for ends in edges for gap in ends.values()])
+    values = messages_of_neighbours(edges, values, unit)
+    rows = range(len(rows))
+    return messages_by_scanning(
+        edges, lambda d: np.exp(-gamma * d / unit), [], values, rows, count
+    )[0]

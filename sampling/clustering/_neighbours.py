@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from ..engine import over
 from ..types import Indices, Scores
 from ._assign import BLOCK, Space
 
@@ -15,6 +16,9 @@ __all__ = ["Neighbours", "neighbours"]
 
 _PROCESS = os.getpid()  # OpenMP threads do not survive a fork
 _QUERIES = 8192  # rows searched at a time
+_COMPARED = BLOCK // 4  # numbers compared exactly at a time: four arrays of 4 MiB
+_NUMBERS = 2**18  # of a block of a graph
+_SAME = 2.0**-20  # a shift or a stretch of the rows that float32 hardly sees
 _SPARE = 4  # more than asked for, as float32 may rank the last ones wrongly
 
 
@@ -67,15 +71,18 @@ class Neighbours:
         """
         places = np.full(len(self.indices) + 1, -1, np.int64)  # the last is that of no neighbour
         places[rows] = np.arange(rows.size)
-        found = places[self.indices[rows]]
-        gone = found < 0
-        distances = np.where(gone, np.float32(np.inf), self.distances[rows])
-        order = np.argsort(gone, axis=1, kind="stable")  # what is left moves to the front
-        return Neighbours(
-            np.take_along_axis(found, order, 1),
-            np.take_along_axis(distances, order, 1),
-            self.metric,
-        )
+        shape = (rows.size, self.indices.shape[1])
+        indices, distances = np.empty(shape, np.int64), np.empty(shape, np.float32)
+        step = max(1, _NUMBERS // max(1, shape[1]))
+        for start in range(0, rows.size, step):
+            part = slice(start, start + step)
+            found = places[self.indices[rows[part]]]
+            gone = found < 0
+            near = np.where(gone, np.float32(np.inf), self.distances[rows[part]])
+            order = np.argsort(gone, axis=1, kind="stable")  # what is left moves to the front
+            indices[part] = np.take_along_axis(found, order, 1)
+            distances[part] = np.take_along_axis(near, order, 1)
+        return Neighbours(indices, distances, self.metric)
 
 
 def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> Neighbours:
@@ -108,8 +115,8 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     Order       By distance, ties by the lower row; which of several equally far rows are the last
                 ones may depend on the order of the rows. Distances are computed from differences in
                 float64; rows that are left out by float32 rounding alone may be missed.
-    Cost        O(N^2 D) time. Holds a float32 copy of the rows, 4 N D bytes, the result, 12 N k
-                bytes, and blocks of about 50 MiB.
+    Cost        O(N^2 D) time. Holds the result, 12 N k bytes, blocks of about 50 MiB, and a float32
+                copy of the rows, 4 N D bytes, unless they are float32 rows of mean 0 and size 1.
     Source      Exhaustive search of faiss.
 
     Examples
@@ -129,17 +136,28 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     if width == 0:
         return Neighbours(indices, distances, metric)
     space = Space.of(raw, cosine)
-    work = space.work(raw)
+    work = raw if _seen_as_they_are(raw, space) else space.work(raw)
     kind = faiss.METRIC_INNER_PRODUCT if cosine else faiss.METRIC_L2
     for start in range(0, n, _QUERIES):
         rows = np.arange(start, min(start + _QUERIES, n))
         _, near = faiss.knn(work[rows], work, min(n, width + 1 + _SPARE), kind)
-        step = max(1, BLOCK // (near.shape[1] * raw.shape[1]))
+        step = max(1, _COMPARED // (near.shape[1] * raw.shape[1]))
         for at in range(0, rows.size, step):
             part = slice(at, at + step)
             found, gaps = _ranked(raw, space, rows[part], near[part], width)
             indices[rows[part], :width], distances[rows[part], :width] = found, gaps
     return Neighbours(indices, distances, metric)
+
+
+def _seen_as_they_are(raw: NDArray[np.generic], space: Space) -> bool:
+    """Return whether `space.work` would be a copy of the rows, but for a rounding."""
+    if raw.dtype != np.float32 or not raw.flags["C_CONTIGUOUS"]:
+        return False
+    if not space.spherical:
+        return space.scale == 1.0 and float(np.abs(space.shift).max()) <= _SAME
+    return all(
+        bool((np.abs(lengths - 1.0) <= _SAME).all()) for _, lengths in over(space.lengths, raw)
+    )
 
 
 def _ranked(

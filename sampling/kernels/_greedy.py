@@ -1,12 +1,12 @@
 """Kernels of greedy selection: the farthest row, the row with the most messages, the largest gain.
 
-Callers: selection/_k_center.py, selection/_coverage.py, selection/_d2.py.
+Callers: selection/_k_center.py, selection/_coverage.py, selection/_d2.py, selection/_geometry.py.
 
 Contract, the same for every kernel in this file
     Checked   Rows are finite; places are in range; heaps are ordered by falling value, then by
               rising place, and hold no place twice.
     Sizes     n = rows, D = dimensions, T = candidates, P = centers, k = neighbours, m = picks,
-              b = rows of a block, w = columns of a block, L = pairs.
+              b = rows of a block, w = columns of a block, L = pairs, E = ends of edges.
     Types     Rows float32; squares, gains and messages float64; places int64, those of pairs int32.
     Random    None: ties go to the lower key or, where there are none, to the lower place.
     Memory    The caller allocates; heaps, gains and pairs are used up.
@@ -16,7 +16,10 @@ kernel        reads                             writes            oracle (tests/
 farthest      distances (n,), keys (n,)         out (T,)          farthest_by_sorting
 look_ahead    rows (T, D), distances, keys (T,) out (m,)          look_ahead_by_definition
 come_nearer   rows (b, D), dots, centers (P, D) distances (b,)    nearest_by_definition
-pick_messages neighbours, pull (n, k), before   values, out (m,)  messages_by_scanning
+count_ends    neighbours (n, k)                 counts (n,)       ends_of_edges
+fill_ends     neighbours, distances (n, k)      ends, gaps (E,)   ends_of_edges
+add_messages  starts, ends, gaps (E,), own (n,) values (n,)       messages_of_neighbours
+pick_messages starts, ends, pull (E,), before   values, out (m,)  messages_by_scanning
 change_gains  values (b, w), old, new (b,)      gains (w,)        gains_by_definition
 to_distances  rows (b, D), columns (w, D)       values (b, w)     minus_distances
 gather_pairs  values (b, n), current (n,)       pairs, lengths    pairs_by_scanning
@@ -168,9 +171,93 @@ def sift(values: Array64, heap: Places, size: int) -> None:
 
 
 @kernel
-def pick_messages(
+def lists(neighbours: Places, i: int, j: int) -> bool:
+    """Return whether row i has row j among its neighbours.
+
+    neighbours : int64 (n, k)  -1 for none
+    """
+    for column in range(neighbours.shape[1]):
+        if neighbours[i, column] == j:
+            return True
+    return False
+
+
+@kernel
+def count_ends(neighbours: Places, counts: Places) -> None:
+    """Count the edges at each row: rows are joined if either has the other among its neighbours.
+
+    neighbours : int64 (n, k)  -1 for none; no row twice, nor the row itself
+    counts     : int64 (n,)    filled; O(n k^2)
+    """
+    counts[:] = 0
+    for i in range(neighbours.shape[0]):
+        for column in range(neighbours.shape[1]):
+            other = neighbours[i, column]
+            if other >= 0:
+                counts[i] += 1
+                counts[other] += not lists(neighbours, other, i)
+
+
+@kernel
+def fill_ends(
     neighbours: Places,
-    pull: Array64,
+    distances: Array32,
+    starts: Places,
+    filled: Places,
+    ends: NDArray[np.int32],
+    gaps: Array32,
+) -> None:
+    """Write the rows at the other ends of each row's edges, and their distances.
+
+    neighbours : int64 (n, k)    -1 for none; no row twice, nor the row itself
+    distances  : float32 (n, k)
+    starts     : int64 (n + 1,)  where the edges of a row begin, by the counts of `count_ends`
+    filled     : int64 (n,)      zeros; used up
+    ends, gaps : (E,)            filled
+    """
+    for i in range(neighbours.shape[0]):
+        for column in range(neighbours.shape[1]):
+            other = neighbours[i, column]
+            if other < 0:
+                continue
+            at = starts[i] + filled[i]
+            ends[at], gaps[at] = other, distances[i, column]
+            filled[i] += 1
+            if not lists(neighbours, other, i):
+                at = starts[other] + filled[other]
+                ends[at], gaps[at] = i, distances[i, column]
+                filled[other] += 1
+
+
+@kernel
+def add_messages(
+    starts: Places,
+    ends: NDArray[np.int32],
+    gaps: Array32,
+    unit: float,
+    own: Array64,
+    values: Array64,
+) -> None:
+    """Write a row's own value and what its neighbours send: exp(-distance / unit) of theirs.
+
+    starts     : int64 (n + 1,)
+    ends, gaps : (E,)
+    unit       : float64 ()
+    own        : float64 (n,)
+    values     : float64 (n,)  filled
+    """
+    for i in range(own.size):
+        total = own[i]
+        for at in range(starts[i], starts[i + 1]):
+            total += np.exp(-np.float64(gaps[at]) / unit) * own[ends[at]]
+        values[i] = total
+
+
+@kernel
+def pick_messages(
+    starts: Places,
+    ends: NDArray[np.int32],
+    pull: Array32,
     before: Places,
     values: Array64,
     bounds: Array64,
@@ -179,13 +266,14 @@ def pick_messages(
 ) -> None:
     """Pick the highest value again and again; each pick lowers its neighbours.
 
-    neighbours : int64 (n, k)    -1 for none
-    pull       : float64 (n, k)  part of a pick's value that its neighbour loses
-    before     : int64 (a,)      places that are picked beforehand, in this order
-    values     : float64 (n,)    lowered
-    bounds     : float64 (n,)    the values to start with; lowered later
-    heap       : int64 (c,)      places that may be picked, by their bounds
-    out        : int64 (m,)      m <= c
+    starts : int64 (n + 1,)  where the neighbours of a row begin
+    ends   : int32 (E,)      the neighbours
+    pull   : float32 (E,)    fraction of a pick's value that the neighbour loses
+    before : int64 (a,)      places that are picked beforehand, in this order
+    values : float64 (n,)    lowered
+    bounds : float64 (n,)    the values to start with; lowered later
+    heap   : int64 (c,)      places that may be picked, by their bounds
+    out    : int64 (m,)      m <= c
 
     Values only fall, so a heap of old values is enough: its first is picked if it is up to date.
     """
@@ -203,9 +291,8 @@ def pick_messages(
             heap[0] = heap[size]
             sift(bounds, heap, size)
         sent = max(values[pick], 0.0)  # a negative one would raise its neighbours
-        for column in range(neighbours.shape[1]):
-            if neighbours[pick, column] >= 0:
-                values[neighbours[pick, column]] -= pull[pick, column] * sent
+        for at in range(starts[pick], starts[pick + 1]):
+            values[ends[at]] -= pull[at] * sent
 
 
 @kernel

@@ -1,14 +1,14 @@
 """The mean loss of each domain since the last look, in O(K) memory."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..distributed import gather_rows, world_size
-from ..scores._buffer import DeviceBuffer
+from ..scores._buffer import DeviceBuffer, Write
 from ..scores._table import host_losses, on_device
 from ..types import Floats, Indices, Scores
 
@@ -46,7 +46,7 @@ class DomainLosses:
         self._group = process_group
         self._own = np.zeros(2 * sources)  # sums, then counts; of this rank since the last merge
         self._all = np.zeros(2 * sources)  # of all ranks before it
-        self._buffers: dict[torch.device, DeviceBuffer] = {}
+        self._buffers: dict[tuple[torch.device, str], DeviceBuffer] = {}
 
     def write(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
         """Add the losses of a batch; never waits for a device."""
@@ -54,9 +54,23 @@ class DomainLosses:
         if device is None:
             self._land(rows, host_losses(losses))  # type: ignore[arg-type]  # both at home
             return
-        if device not in self._buffers:
-            self._buffers[device] = DeviceBuffer(device, self._land)
-        self._buffers[device].append(torch.as_tensor(rows), losses.detach())
+        self._buffer(device, "losses", self._land).append(torch.as_tensor(rows), losses.detach())
+
+    def add(self, rows: Indices | torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> None:
+        """Add finite sums (B,) of that many losses (B,); never waits for a device."""
+        device = on_device(sums) or on_device(rows)
+        if device is None:
+            self._land_sums(rows, sums.numpy())  # type: ignore[arg-type]  # all on the host
+            self._land_counts(rows, counts.numpy())  # type: ignore[arg-type]
+            return
+        where = torch.as_tensor(rows)
+        self._buffer(device, "sums", self._land_sums).append(where, sums)
+        self._buffer(device, "counts", self._land_counts).append(where, counts)
+
+    def _buffer(self, device: torch.device, name: str, write: Write) -> DeviceBuffer:
+        if (device, name) not in self._buffers:
+            self._buffers[device, name] = DeviceBuffer(device, write)
+        return self._buffers[device, name]
 
     def merge(self) -> None:
         """Bring the losses of all ranks together; every rank must call it."""
@@ -107,6 +121,19 @@ class DomainLosses:
         sums, counts = np.split(self._own, 2)
         sums += np.bincount(codes[good], values[good], sums.size)
         counts += np.bincount(codes[good], minlength=counts.size)
+
+    def _land_sums(self, rows: Indices, values: NDArray[np.floating[Any]]) -> None:
+        self._land_in(0, rows, values)
+
+    def _land_counts(self, rows: Indices, values: NDArray[np.floating[Any]]) -> None:
+        self._land_in(1, rows, values)
+
+    def _land_in(self, half: int, rows: Indices, values: NDArray[np.floating[Any]]) -> None:
+        good = (rows >= 0) & (rows < self._size)
+        codes = self._domain_of(rows[good])
+        known = codes >= 0
+        own = np.split(self._own, 2)[half]
+        own += np.bincount(codes[known], values[good][known], own.size)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what belongs to this process: its group and its device buffers."""

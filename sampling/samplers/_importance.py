@@ -54,7 +54,7 @@ class ImportanceSampler(EpochSampler):
     (`num_samples`) keep them fresher. `InfoBatchSampler` and `VarianceBudgetSampler` save draws
     instead. Under a fixed budget Arazo et al. did not find importance sampling consistently better
     than uniform. For replication of PA&DA: `signal="gradient_norm"`, `schedule="linear"`,
-    `objective="sampled"`.
+    `floor=1e-6`, `independent=True`, `objective="sampled"`; what differs then is under Source.
 
     With g the scores, s = g ** power, and unseen samples at the mean:
 
@@ -81,7 +81,7 @@ class ImportanceSampler(EpochSampler):
         Uniform part of p. Adding c times the mean to each score is a floor of c / (1 + c). For
         exponentially distributed scores 0.2 leaves 1.92 of the variance ratio of 2.
     schedule : {"linear"}, optional
-        1 - floor rises as epoch / num_epochs, up to what `floor` says: uniform at first.
+        1 - floor is epoch / num_epochs, up to what `floor` says (0.8 by default): uniform at first.
     replacement, independent : bool, default True and False
         As in `WeightedSampler`: evenly with replacement, afresh each time, or M < N different
         samples, with p their chance to be in.
@@ -118,8 +118,12 @@ class ImportanceSampler(EpochSampler):
                 fixed parameters, whatever the scores. "sampled" leaves the weights out, as the
                 released code of PA&DA does, and trains on the drawn distribution.
     Source      Katharopoulos, Fleuret, "Not All Samples Are Created Equal: Deep Learning with
-                Importance Sampling", ICML 2018, there in batches; the schedule is that of Lu et
-                al., PA&DA, CVPR 2023, whose code gives a sample not drawn the score 0.
+                Importance Sampling", ICML 2018, there in batches, with 0.9 of the old gain in the
+                average after each. The schedule is that of Lu et al., PA&DA, CVPR 2023. Its code
+                uses the tau = epoch / num_epochs of an epoch for the draws of the next one, an
+                epoch later than here; it draws with replacement in uniform epochs too (the second),
+                gives a sample that was not drawn the score 0, and averages the scores of one that
+                was drawn several times, where here the last one stays.
 
     Examples
     --------

@@ -71,7 +71,9 @@ class InfoBatchSampler(PruningSampler):
                 which SGD notices and Adam or LARS hardly do. `importance_weights` are M/N times
                 the weights: unbiased for the mean, per step. "sampled" leaves the weights out.
     Source      Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data
-                Pruning", ICLR 2024.
+                Pruning", ICLR 2024. As in its code the kept easy samples are rounded down, and
+                pruning ends after floor((1 - anneal_fraction) num_epochs) epochs. The code weights
+                by 1 / (1 - drop_prob), whatever the rounding, and prunes nine tenths at most.
 
     Examples
     --------

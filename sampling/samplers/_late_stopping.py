@@ -46,11 +46,13 @@ class LateStoppingSampler(PruningSampler):
     rounds : sequence of int, default (4, 4, 4)
         Rounds with k = 1, with k = 2, and so on.
     warm_up : int, default 6
-        A round goes on at least until its epoch number `warm_up` + 1, counted from 0, is over.
-        What was learnt before counts.
+        Answers in epochs 0 to `warm_up` of a round are ignored: what a network that has hardly
+        been trained gets right is chance. A sample learnt in k epochs is so in epoch
+        `warm_up` + k of its round at the earliest.
     max_epochs : int, optional
         A round that has not reached its target after so many epochs ends without shrinking the
-        set; the next one has its own, lower target. By default rounds go on to the end of the run.
+        set; the next one has its own, lower target. At least `warm_up` + 1 + k for the largest k.
+        By default rounds go on to the end of the run.
     evaluate : bool, default False
         Take the answers from `record_answers` only.
     **options
@@ -85,8 +87,11 @@ class LateStoppingSampler(PruningSampler):
     Gradients   The mean over the current set: samples learnt late are gone, which is the purpose.
                 How many draws a run takes depends on what the network learns, so `for_target` is
                 unreachable whatever the fraction.
-    Source      Late Stopping: Yuan, Feng, Liu, ICCV 2023, pp. 16079-16088. Its code counts the
-                epochs up to the one before the last; here the epoch that just ended counts.
+    Source      Late Stopping: Yuan, Feng, Liu, ICCV 2023, pp. 16079-16088. As in its code
+                `warm_up` holds anew in each round. That code counts the epochs up to the one before
+                the last, where here the epoch that just ended counts; it rounds the target
+                rho^n N down, which is one sample less at the most; and of its last round, on a
+                fresh network, only the set is made here: the training is yours.
 
     Examples
     --------
@@ -102,6 +107,7 @@ class LateStoppingSampler(PruningSampler):
     """
 
     folds = True
+    algorithm = 2  # 1 counted the answers of the warm-up
 
     def __init__(
         self,
@@ -120,7 +126,8 @@ class LateStoppingSampler(PruningSampler):
         self.warm_up = _check.integer("warm_up", warm_up, 0)
         self.max_epochs = max_epochs
         if max_epochs is not None:
-            self.max_epochs = _check.integer("max_epochs", max_epochs, self.warm_up + 2)
+            longest = max(k for k, count in enumerate(self.rounds, 1) if count)
+            self.max_epochs = _check.integer("max_epochs", max_epochs, self.warm_up + 1 + longest)
         self.evaluate = _check.flag("evaluate", evaluate)
         self.round = 1
         self.round_ended = False
@@ -222,18 +229,18 @@ class LateStoppingSampler(PruningSampler):
         wrong = fresh < 1.0
         if self.finished or not (right.any() or wrong.any()):
             return
-        runs, learned = self._history["runs"], self._history["learned"]
-        np.add(runs, 1, out=runs, where=right & (runs < 255))
-        runs[wrong] = 0
-        learned |= runs >= self.streak
         self._looked += 1
+        if self._looked > self.warm_up + 1:
+            runs, learned = self._history["runs"], self._history["learned"]
+            np.add(runs, 1, out=runs, where=right & (runs < 255))
+            runs[wrong] = 0
+            learned |= runs >= self.streak
         self._end_round()
 
     def _end_round(self) -> None:
         """Go on to the next round if this one reached its target, or took too long."""
         target = math.ceil(self.keep_per_round**self.round * self.size - 1e-9)
-        reached = self._looked > self.warm_up + 1 and self.learned >= target
-        if reached:
+        if self.learned >= target:
             self._history["current"][:] = self._history["learned"]
         elif self.max_epochs is None or self._looked < self.max_epochs:
             return

@@ -50,7 +50,8 @@ class MixtureSampler(LearningMixture):
         Tokens in a sample of each domain, by id as `weights`. Weights are then shares of the
         tokens, and sizes for `temperature` and "unimax" are tokens.
     updater : ODM, DoReMi or another MixtureUpdater, optional
-        Moves the weights in `set_epoch` by the losses that were recorded. They begin as given.
+        Moves the weights in `set_epoch` by the losses that were recorded. They begin as given. For
+        DoReMi on sequences see `record_excess`.
     compose : {"even", "shuffled"}, default "even"
         "even": every stretch of the epoch has each domain's share, see Order. "shuffled": the
         epoch's counts are the same, their order is random.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from ..errors import StateError
@@ -73,8 +73,84 @@ class LearningMixture(EpochSampler):
         labels: torch.Tensor | None,
     ) -> None:
         super()._store(rows, losses, logits, labels)
-        if self._losses is not None:
+        if self._losses is not None and not self._reads_excess:
             self._losses.write(rows, losses)
+
+    @property
+    def _reads_excess(self) -> bool:
+        return self.updater is not None and self.updater.per_token
+
+    def record_excess(
+        self,
+        indices: ArrayLike | torch.Tensor,
+        excess: ArrayLike | torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        num_tokens: ArrayLike | torch.Tensor | None = None,
+    ) -> None:
+        """Record how much more a batch loses than under a reference model, token by token.
+
+        For `DoReMi(excess="token")`, once for each batch; `reduce` gives the loss to train on as
+        ever. What is below 0 counts as 0, for each token; the excess of a domain in an epoch is the
+        mean over all tokens recorded. Never waits for a device.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Which samples, as the loader gave them.
+        excess : float array or tensor of shape (B, T) or (B,)
+            Loss of each token less its loss under the reference model. (B,): the mean of a
+            sample's tokens, each cut off at 0 already. Values that are not finite are counted, and
+            left out.
+        mask : bool tensor of the shape of excess, optional
+            False for padding.
+        num_tokens : array or tensor of shape (B,), optional
+            Tokens behind each mean, >= 0; 1 by default. Only for excess of shape (B,).
+
+        Raises
+        ------
+        ValueError
+            If the updater does not learn from it, a shape does not fit, or an index is out of range
+            or was not drawn in this epoch. Nothing is recorded then.
+
+        Examples
+        --------
+        >>> from sampling.samplers import DoReMi, MixtureSampler
+        >>> sampler = MixtureSampler([2, 2], updater=DoReMi(excess="token", floor=0.0))
+        >>> losses, reference = torch.tensor([[3.0, 0.0], [1.0, 2.0]]), torch.ones(2, 2)
+        >>> sampler.record_excess([0, 2], losses - reference)  # 2, 0 and 0, 1: means 1 and 1/2
+        >>> sampler.set_epoch(1)
+        >>> sampler.shares(1).round(3)
+        array([0.622, 0.378])
+        """
+        if self._losses is None or not self._reads_excess:
+            raise ValueError(
+                "updater must be one that learns from the excess of tokens for record_excess, such "
+                f"as DoReMi(excess='token'), got {type(self.updater).__name__}"
+            )
+        rows = self._located(indices)
+        if not isinstance(excess, torch.Tensor):
+            excess = torch.from_numpy(np.array(excess, np.float64))
+        values = excess.detach()
+        if not values.is_floating_point():
+            values = values.double()
+        if values.ndim not in {1, 2} or values.shape[0] != len(rows):
+            raise ValueError(
+                f"excess must have shape ({len(rows)}, T) or ({len(rows)},), got "
+                f"{tuple(values.shape)}"
+            )
+        counted = _counted(mask, values)
+        sizes = _sizes(num_tokens, values)
+        if isinstance(rows, torch.Tensor):
+            self._device_weights(rows)  # counts bad indices
+        self._count_nonfinite(torch.where(counted, values, 0.0))
+        counted &= torch.isfinite(values)
+        cut = torch.where(counted, values.clamp(min=0.0), 0.0)
+        cut = cut if cut.dtype == torch.float64 else cut.float()
+        if values.ndim == 2:
+            self._losses.add(rows, cut.sum(dim=1), counted.sum(dim=1))
+        else:
+            self._losses.add(rows, cut * sizes, torch.where(counted, sizes, 0.0))
 
     def _exchange(self, call: str) -> None:
         super()._exchange(call)
@@ -119,3 +195,33 @@ class LearningMixture(EpochSampler):
         self._used = arrays["used"].copy()
         self._losses.restore(arrays["losses"])
         self._nonfinite = int(notes["num_nonfinite"])
+
+
+def _counted(mask: torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:
+    """Return which values count, bool of their shape: a checked copy of the mask."""
+    if mask is None:
+        return torch.ones_like(values, dtype=torch.bool)
+    found = torch.as_tensor(np.array(mask) if not isinstance(mask, torch.Tensor) else mask)
+    if found.dtype != torch.bool:
+        raise TypeError(f"mask must be bool, got {found.dtype}")
+    if found.shape != values.shape:
+        raise ValueError(
+            f"mask must have the shape of excess, {tuple(values.shape)}, got {tuple(found.shape)}"
+        )
+    return found.to(values.device, non_blocking=True, copy=True)
+
+
+def _sizes(num_tokens: ArrayLike | torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:
+    """Return how many tokens stand behind each value, float (B,)."""
+    if num_tokens is None:
+        return torch.ones(len(values), device=values.device)
+    found = num_tokens if isinstance(num_tokens, torch.Tensor) else torch.tensor(num_tokens)
+    if values.ndim != 1 or found.shape != values.shape:
+        raise ValueError(
+            f"num_tokens must have the shape of excess, which must be (B,), got "
+            f"{tuple(found.shape)} for {tuple(values.shape)}"
+        )
+    if found.is_cpu and bool((~(found >= 0)).any()):
+        row = int((~(found >= 0)).to(torch.uint8).argmax())
+        raise ValueError(f"num_tokens must be >= 0, got {found[row].item()} in row {row}")
+    return found.to(values.device, torch.float32, non_blocking=True).clamp(min=0.0)

@@ -34,9 +34,13 @@ class MixtureUpdater(ABC):
     ----------
     reference_losses : float32 array of shape (N,), or None
         Subtracted from the losses, sample by sample; what is below 0 then counts as 0.
+    per_token : bool
+        Whether the losses that the rule sees are those of `MixtureSampler.record_excess`, and not
+        those of `reduce` and `record`.
     """
 
     reference_losses: Scores | None = None
+    per_token = False
 
     def __init__(self, *, floor: float = 1e-4, max_change: float | None = None) -> None:
         self.floor = _check.number("floor", floor, "[0, 1]")
@@ -244,7 +248,13 @@ class DoReMi(MixtureUpdater):
     Parameters
     ----------
     reference_losses : array-like of shape (N,), optional
-        Loss of the reference model on each sample; a sample with NaN takes no part.
+        Loss of the reference model on each sample; a sample with NaN takes no part. The excess is
+        then cut off at 0 once for each sample, which is DoReMi's rule for samples of one loss. A
+        sequence has one for each token: use excess="token".
+    excess : {"sample", "token"}, default "sample"
+        "sample": the losses of `reduce` and `record`, less `reference_losses`. "token": what
+        `MixtureSampler.record_excess` is given, cut off at 0 for each token and averaged over the
+        tokens of a source, as in DoReMi; `reduce` and `record` teach nothing then.
     step_size : float > 0, default 1
         What a loss adds to the logarithm of its source's weight, in one update.
     floor : float in [0, 1], default 1e-4
@@ -255,7 +265,8 @@ class DoReMi(MixtureUpdater):
     Raises
     ------
     ValueError
-        If an argument is out of its range, or a reference loss is infinite.
+        If an argument is out of its range, a reference loss is infinite, or there are reference
+        losses and excess="token".
 
     Notes
     -----
@@ -264,8 +275,11 @@ class DoReMi(MixtureUpdater):
     Gradients   Sources are drawn by the weights. DoReMi draws by fixed weights p and multiplies
                 losses by w / p: the same gradient in the mean, with more variance.
     Source      Xie et al., "DoReMi", NeurIPS 2023, arXiv:2305.10429: an excess below 0 is cut off
-                for each sample, then averaged; a source that was not seen keeps its last one. Its
-                step size is for one update a step; here an update is an epoch.
+                for each token, then averaged over all tokens of a source; one that was not seen
+                keeps its last. Cutting off the mean of a sample hides the tokens that got worse
+                behind those that got better. Its step size is for one update a step; here an update
+                is an epoch. The released code begins with an excess of log(vocabulary) for sources
+                not seen yet, here 0, and counts the first weights in the average.
 
     Examples
     --------
@@ -279,12 +293,20 @@ class DoReMi(MixtureUpdater):
         self,
         reference_losses: ArrayLike | None = None,
         *,
+        excess: Literal["sample", "token"] = "sample",
         step_size: float = 1.0,
         floor: float = 1e-4,
         max_change: float | None = None,
     ) -> None:
         super().__init__(floor=floor, max_change=max_change)
         self.step_size = _check.number("step_size", step_size, "(0, inf)")
+        if _check.choice("excess", excess, ("sample", "token")) == "token":
+            self.per_token = True
+            if reference_losses is not None:
+                raise ValueError(
+                    "reference_losses must be None with excess='token', got an array: subtract the "
+                    "loss of each token under the reference model before record_excess"
+                )
         if reference_losses is not None:
             array = _check.one_dimensional("reference_losses", reference_losses)
             if array.dtype.kind not in "fiu":

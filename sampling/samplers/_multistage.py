@@ -83,7 +83,9 @@ class MultistageFilter(BatchSelector):
                 (when rows are collected, the sum over the epoch) at the price of variance.
     Source      Ouyang, Ansari, Lin, Ji, "Efficient NLP Model Finetuning via Multistage Data
                 Filtering", IJCAI 2023, doi 10.24963/ijcai.2023/455: threshold="frozen", without
-                audits. Audits, fading counts and the moving thresholds are ours.
+                audits. Audits, fading counts and the moving thresholds are ours. The released code
+                also enters stage 2 in the second epoch, whatever the predictor knows, steps on
+                single rows there, and in stage 1 trains on rows at the threshold too.
 
     Examples
     --------

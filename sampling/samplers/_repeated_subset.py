@@ -30,7 +30,7 @@ class RepeatedSubsetSampler(EpochSampler):
     data_source : int or sized
         N, or anything with a length.
     keep_fraction : float in (0, 1]
-        Each round deals m = round(keep_fraction * N) samples, at least 1.
+        Each round draws m = round(keep_fraction * N) samples, halves rounded up, at least 1.
     replacement : bool, default False
         Whether rounds are independent of one another.
     labels : array-like of shape (N,), optional
@@ -54,7 +54,10 @@ class RepeatedSubsetSampler(EpochSampler):
                 small classes a little more frequent, which objective="original" undoes.
     Source      Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of
                 Learning", ICLR 2024. Without replacement it is ordinary training for
-                keep_fraction times as many epochs under a compressed schedule.
+                keep_fraction times as many epochs under a compressed schedule. The released code
+                rounds halves to the even number, and to 0 in a small class; its round at the end of
+                a shuffle has one sample less, takes the rest from the front of the same shuffle,
+                and the next round begins a new one.
 
     Examples
     --------

@@ -27,7 +27,8 @@ class SeTaSampler(PruningSampler):
     num_epochs : int
         Epochs of the whole run; fixes when annealing begins.
     drop_prob : float in [0, 1), default 0.1
-        Part of the samples left out at random: of the window, and of everything while annealing.
+        Fraction of the samples excluded at random: of the window, and of everything while
+        annealing; what is kept is rounded down.
     num_groups : int in [1, 100], default 5
         Groups of losses; fewer where there are fewer distinct losses.
     scale : float in (0, 1], default 0.9
@@ -63,6 +64,11 @@ class SeTaSampler(PruningSampler):
                 windows the groups at both ends are dealt less often than those in the middle.
     Source      SeTa: Zhou, Gao, Wang, CVPR 2025, arXiv:2503.13385. The defaults of `drop_prob`,
                 `num_groups` and `scale` are its settings for CIFAR; for ImageNet it has 0, 5, 0.6.
+                Unlike the released code: epoch 0 draws every sample, as none has a loss (there it
+                excludes `drop_prob` of them at random, all groups in the window); the random part
+                is taken of the groups in the window, each with the same share (there of all
+                samples, before they are grouped); and `drop_prob` may exceed 0.9, where the code
+                stops. Windows and the epoch at which annealing begins are the same.
 
     Examples
     --------

@@ -28,6 +28,7 @@ class Resumable:
 
     dynamic: bool
     blocked: bool
+    algorithm = 1  # raised where the same arguments and losses come to draw otherwise
     size: int
     num_samples: int
     epoch: int
@@ -142,7 +143,9 @@ class Resumable:
 
     def _own_fingerprint(self) -> str:
         if not self._fingerprint:
-            self._fingerprint = fingerprint(self.size, self.num_samples, *self._identity())
+            raised = () if self.algorithm == 1 else (f"algorithm {self.algorithm}",)
+            parts = (*raised, self.size, self.num_samples, *self._identity())
+            self._fingerprint = fingerprint(*parts)
         return self._fingerprint
 
     # ------------------------------------------------------------------ from the other parts

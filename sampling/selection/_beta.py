@@ -25,7 +25,7 @@ _LEAST = 1e-300  # stands for a weight of 0: such rows come last
     label="recommended",
     ranked=False,
     time="N log N",
-    memory="91 N bytes",
+    memory="95 N bytes",
     minds={"scores": ("harder",)},
 )
 def beta(

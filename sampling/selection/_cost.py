@@ -45,7 +45,8 @@ class Estimate:
     ----------
     method : str
     memory : int
-        Bytes beside the input, at the peak, with 64 MiB for blocks.
+        Bytes in addition to the input and the libraries, at the peak, with 64 MiB for blocks. The
+        first call of a process also loads libraries, about 50 MiB.
     seconds : float
         A rough guess, for two cores of a server.
     sizes : dict of str to float
@@ -110,8 +111,8 @@ def estimate(
                 100,000 rows of 64 numbers, a fifth of them for those that compare all): there
                 seconds are a third of the estimate to three times it, but for `moderate`, whose
                 medians are no products (five times). Other machines and shapes add their own
-                factor. The peak of numpy's memory was below the estimate in runs of
-                every method at two sizes.
+                factor. The peak of the resident set was below the estimate in a run of every
+                method in a fresh process (`benchmarks/selector_memory.py`).
 
     Examples
     --------

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from ..clustering import Neighbours, neighbours
+from ..kernels._greedy import count_ends, fill_ends
 from ..types import Indices, Scores
 from ._task import Task
 
@@ -16,6 +17,7 @@ __all__ = [
     "by_key",
     "graph_of",
     "is_cosine",
+    "joined",
     "kept_before",
     "power",
     "rounding",
@@ -78,6 +80,22 @@ def graph_of(  # noqa: PLR0913  # rows as they are seen, and as they are named
         raise ValueError(f"num_neighbours must have metric {metric!r}, got {given.metric!r}")
     some = given.among(nodes)
     return replace(some, distances=some.distances * np.float32(scale))
+
+
+def joined(graph: Neighbours) -> tuple[Indices, NDArray[np.int32], Scores]:
+    """Return the undirected graph: rows are joined if either has the other among its neighbours.
+
+    Returns where the edges of each row begin, int64 (n + 1,), the rows at their other ends, int32
+    (E,), and the distances, float32 (E,): both directions of every edge, so E <= 2 n k.
+    """
+    size = len(graph.indices)
+    starts, counts = np.zeros(size + 1, np.int64), np.empty(size, np.int64)
+    count_ends(graph.indices, counts)
+    np.cumsum(counts, out=starts[1:])
+    ends, gaps = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    counts[:] = 0
+    fill_ends(graph.indices, graph.distances, starts, counts, ends, gaps)
+    return starts, ends, gaps
 
 
 def tiles(size: int, dimensions: int) -> Iterator[slice]:

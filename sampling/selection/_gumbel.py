@@ -12,7 +12,7 @@ from ._task import Keys, Options, Picks, Task, select
 __all__ = ["gumbel"]
 
 
-@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="65 N bytes")
+@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="66 N bytes")
 def gumbel(
     scores: AnyScores, budget: float, *, temperature: float = 1.0, **options: Unpack[Options]
 ) -> Selection:

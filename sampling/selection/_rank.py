@@ -104,7 +104,7 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     label="recommended",
     ranked=False,
     time="N log N",
-    memory="41 N bytes",
+    memory="46 N bytes",
     minds={"scores": ("harder", None)},
 )
 def window(

@@ -55,14 +55,14 @@ class GroupWeights:
     def _update(self, means: torch.Tensor, present: torch.Tensor, step: float) -> torch.Tensor:
         """Multiply the weights of present groups by exp(step * mean); return all weights (G,).
 
-        What the present groups have together stays: an absent group is left alone, and does not
-        shrink because others grew.
+        All weights are scaled to sum to 1, those of absent groups too: these give way to the
+        present ones. Without a present group nothing changes.
         """
         logs = self._logs.to(means)
-        moved = logs + step * means
-        before = torch.logsumexp(torch.where(present, logs, -torch.inf), 0)
-        after = torch.logsumexp(torch.where(present, moved, -torch.inf), 0)
-        self._logs = torch.where(present, moved + (before - after), logs)
+        moved = torch.where(present, logs + step * means, logs)
+        moved = moved - torch.logsumexp(moved, 0)
+        least = torch.finfo(torch.float32).min  # finite, so that the state can be loaded
+        self._logs = torch.where(present.any(), moved.clamp(min=least), logs)
         return self._logs.exp()
 
     def state_dict(self) -> dict[str, Any]:
@@ -106,8 +106,9 @@ def group_dro(  # noqa: PLR0913  # one signature for the family
     """Return weights that make the loss a mean over groups, the worst groups counting most.
 
     A baseline for worst-group accuracy where groups are known. Draw the groups evenly
-    (`ClassBalancedSampler` over group ids), or the means of rare groups are noise. Without strong
-    weight decay or early stopping a network fits all groups and the weights have nothing to say.
+    (`ClassBalancedSampler` over group ids): the means of rare groups are noise otherwise, and their
+    weight falls in every batch that has none of them. Without strong weight decay or early stopping
+    a network fits all groups and the weights have nothing to say.
 
     Parameters
     ----------
@@ -122,8 +123,8 @@ def group_dro(  # noqa: PLR0913  # one signature for the family
         Needed; changed in place, before the weights are taken from it.
     step_size : float >= 0, default 0.01
     adjustment : float >= 0, default 0
-        C: groups with n samples in the data are treated as if their loss were C / sqrt(n) larger.
-        Needs the `counts` of the state.
+        C: groups with n samples in the data are treated as if their loss were C / sqrt(n) larger,
+        in batches that have some of them. Needs the `counts` of the state.
     process_group : torch.distributed.ProcessGroup, optional
         The ranks that make up a batch; all of them by default.
 
@@ -141,12 +142,15 @@ def group_dro(  # noqa: PLR0913  # one signature for the family
 
     Notes
     -----
-    Order       A group without a sample keeps its weight to the digit.
+    Order       A group without a sample in the batch of all ranks has a loss of 0 there: its weight
+                is scaled down as those of the others grow, so batches of one group move the weights
+                too.
     Cost        O(B + G), and with several ranks one exchange of 2 G numbers; no waiting for a
                 device.
     Gradients   The weights are detached.
     Source      Sagawa, Koh, Hashimoto, Liang, arXiv:1911.08731, 2020:
-                q_g <- q_g exp(step_size L_g) / Z, loss sum_g q_g L_g.
+                q_g <- q_g exp(step_size L_g) / Z, loss sum_g q_g L_g, Z over all groups. The
+                released code adds the adjustment to groups that are absent as well.
 
     Examples
     --------

@@ -50,6 +50,7 @@ def context(labels, **changes):
 SWEPT = [name for name, method in METHODS.items() if method.swept and not method.pilot]
 FIXED = [name for name, method in METHODS.items() if not method.swept and name != "late-stopping"]
 SCORING = {"ies", "kakurenbo", "sensitivity", "selective-backprop", "top-k"}
+LEAST = {"ies": 0.8}  # of 8 epochs it can exclude samples from the last two
 FULL_COST = {"full-matched-rate"}  # swept, as what it is matched to is
 
 
@@ -84,8 +85,9 @@ def test_infobatch_costs_its_target(data):
 @pytest.mark.filterwarnings("ignore:the run takes")
 @pytest.mark.parametrize("method", SWEPT)
 def test_a_control_costs_what_infobatch_realised(data, method):
-    done = run(data, method, 0.7, budget=0.74, pilot={"drop_prob": 0.55})
-    cost = 1.0 if method in FULL_COST else 0.74
+    budget = LEAST.get(method, 0.74)
+    done = run(data, method, 0.7, budget=budget, pilot={"drop_prob": 0.55})
+    cost = 1.0 if method in FULL_COST else budget
     assert done.cost == pytest.approx(cost, abs=NEAR.get(method, 1 / len(data.train)))
     assert done.draws == pytest.approx(done.cost * len(data.train) * EPOCHS)
     assert len(done.val_curve) == done.epochs

@@ -4,6 +4,8 @@ import oracle_geometry as oracles
 import pytest
 
 from sampling.clustering import load_neighbours, neighbours, save_neighbours
+from sampling.clustering._assign import Space
+from sampling.clustering._neighbours import _seen_as_they_are
 
 RANDOM = np.random.default_rng(8)
 ROWS = RANDOM.normal(size=(300, 6)).astype(np.float32)
@@ -100,3 +102,33 @@ def test_a_graph_on_disk(tmp_path, metric):
         load_neighbours(tmp_path / "graph.parquet")
     with pytest.raises(FileNotFoundError, match="save_neighbours writes it"):
         load_neighbours(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_rows_that_are_searched_as_they_are_give_what_a_copy_gives(metric):
+    """Float32 rows of mean 0 and size 1, or of length 1, are not copied."""
+    rows = np.random.default_rng(5).normal(size=(300, 8))
+    if metric == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    else:
+        rows = 0.9 * (rows - rows.mean(axis=0)) / np.abs(rows - rows.mean(axis=0)).max()
+    rows = rows.astype(np.float32)
+    space = Space.of(rows, metric == "cosine")
+    assert _seen_as_they_are(rows, space)
+    assert not _seen_as_they_are(rows.astype(np.float64), space)
+    assert not _seen_as_they_are(rows * np.float32(1.01) + np.float32(0.5), Space.of(
+        rows * np.float32(1.01) + np.float32(0.5), metric == "cosine"))  # fmt: skip
+    found, copied = neighbours(rows, 4, metric=metric), neighbours(
+        rows.astype(np.float64), 4, metric=metric)  # fmt: skip
+    assert np.array_equal(found.indices, copied.indices)
+    np.testing.assert_allclose(found.distances, copied.distances, rtol=1e-6)
+
+
+def test_a_part_of_a_graph_is_the_same_in_blocks(monkeypatch):
+    graph = neighbours(np.random.default_rng(1).normal(size=(60, 3)), 5)
+    rows = np.random.default_rng(2).permutation(60)[:41]
+    whole = graph.among(rows)
+    monkeypatch.setattr("sampling.clustering._neighbours._NUMBERS", 20)
+    parts = graph.among(rows)
+    assert np.array_equal(whole.indices, parts.indices)
+    assert np.array_equal(whole.distances, parts.distances)

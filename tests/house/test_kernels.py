@@ -32,6 +32,7 @@ WITHOUT_A_ROW = {
     ("_permute", "add_hash"): "one half-round; part of permute_in_integers",
     ("_permute", "pass_through"): "the network without its walk; part of permute_in_integers",
     ("_groups", "deal_pass"): "a window of one shuffle; part of deal_by_walking",
+    ("_greedy", "lists"): "whether a row is among the neighbours of another; part of ends_of_edges",
     ("_greedy", "sift"): "one step of a heap; part of messages_by_scanning, greedy_on_pairs",
     ("_prune", "kept_bytes"): "eight codes of a word; part of kept_by_numpy",
 }

@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampling.kernels._greedy import (
+    add_messages,
     change_gains,
     come_nearer,
+    count_ends,
     farthest,
+    fill_ends,
     gather_pairs,
     look_ahead,
     pick_gains,
@@ -66,22 +69,54 @@ def test_come_nearer(n, p, seed):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@few
-@given(st.integers(2, 12), st.integers(1, 3), numbers)
-def test_pick_messages(n, k, seed):
-    random = np.random.default_rng(seed)
+def graph_for(random, n, k):
+    """Neighbours in no order, -1 among them, and distances that are the same both ways."""
     neighbours = np.array([random.permutation(np.r_[np.delete(np.arange(n), i), -1])[:k]
                            for i in range(n)])  # fmt: skip
-    k = neighbours.shape[1]
-    pull = random.random((n, k)).round(1)
+    both = random.integers(0, 8, (n, n)) / 4
+    both = np.float32(both + both.T)
+    return neighbours, np.take_along_axis(both, np.maximum(neighbours, 0), 1)
+
+
+def ends_for(neighbours, distances):
+    counts = np.empty(len(neighbours), np.int64)
+    count_ends(neighbours, counts)
+    starts = np.r_[0, np.cumsum(counts)]
+    ends, gaps = np.full(starts[-1], -7, np.int32), np.empty(starts[-1], np.float32)
+    fill_ends(neighbours, distances, starts, np.zeros_like(counts), ends, gaps)
+    return starts, ends, gaps
+
+
+@few
+@given(st.integers(2, 12), st.integers(1, 4), numbers)
+def test_count_ends_and_fill_ends(n, k, seed):
+    graph = graph_for(np.random.default_rng(seed), n, k)
+    starts, ends, gaps = ends_for(*graph)
+    for i, expected in enumerate(oracles.ends_of_edges(*graph)):
+        own = slice(starts[i], starts[i + 1])
+        assert len(expected) == starts[i + 1] - starts[i]
+        assert dict(zip(ends[own].tolist(), gaps[own].tolist(), strict=True)) == expected
+
+
+@few
+@given(st.integers(2, 12), st.integers(1, 3), numbers)
+def test_add_messages_and_pick_messages(n, k, seed):
+    random = np.random.default_rng(seed)
+    graph = graph_for(random, n, k)
+    edges, (starts, ends, gaps) = oracles.ends_of_edges(*graph), ends_for(*graph)
+    own, values = random.integers(0, 4, n).astype(np.float64), np.empty(n)
+    add_messages(starts, ends, gaps, 0.5, own, values)
+    np.testing.assert_allclose(values, oracles.messages_of_neighbours(edges, own, 0.5))
     values = random.integers(-1, 4, n).astype(np.float64)
     before = np.arange(n)[n - n // 4 :]
     allowed = np.arange(n - n // 4)
     count = int(random.integers(1, allowed.size + 1))
-    picks, left = oracles.messages_by_scanning(neighbours, pull, before, values, allowed, count)
+    picks, left = oracles.messages_by_scanning(
+        edges, lambda gap: gap / 4, before, values, allowed, count
+    )
     out, bounds = np.empty(count, np.int64), values.copy()
     heap = allowed[np.argsort(-values[allowed], kind="stable")]
-    pick_messages(neighbours, pull, before, values, bounds, heap, out)
+    pick_messages(starts, ends, gaps / np.float32(4), before, values, bounds, heap, out)
     assert out.tolist() == picks
     np.testing.assert_allclose(values, left, atol=1e-12)
 

@@ -108,6 +108,34 @@ def test_the_schedule_goes_from_uniform_to_the_floor():
         np.testing.assert_allclose(shares(sampler), expected, rtol=1e-5)
 
 
+# ---- PA&DA ---------------------------------------------------------------------------------------
+
+
+def test_the_recipe_for_panda_has_its_probabilities_and_its_draws():
+    """p = tau g / sum(g) + (1 - tau) / N, tau = epoch / num_epochs, and np.random.choice's draws.
+
+    Stratified draws have 400 different samples of 500 at tau = 1/2, independent ones 312.
+    """
+    size, epochs = 500, 10
+    random = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(size, 4, generator=random)
+    labels = torch.randint(4, (size,), generator=random)
+    norms = (logits.softmax(1) - F.one_hot(labels, 4)).norm(dim=1).double().numpy()
+    recipe = {"signal": "gradient_norm", "schedule": "linear", "floor": 1e-6, "independent": True}
+    sampler = ImportanceSampler(size, epochs, objective="sampled", **recipe)
+    sampler.record(np.arange(size), torch.ones(size), logits=logits, labels=labels)
+    for epoch in (1, 5, 9):  # a floor of 0.2 would stop tau at 0.8
+        sampler.set_epoch(epoch)
+        tau = epoch / epochs
+        p = tau * norms / norms.sum() + (1 - tau) / size
+        np.testing.assert_allclose(shares(sampler), p, rtol=1e-5)
+        different = 1 - (1 - p) ** size  # mean and at most the variance of as many coins
+        found = np.unique(dealt(sampler, epoch)).size
+        limit = 4 * np.sqrt((different * (1 - different)).sum())  # 4 sigma, fixed seed
+        assert abs(found - different.sum()) < limit
+        assert (sampler.weights_for(np.arange(9)) == 1).all()
+
+
 # ---- the defect of PA&DA's code: a sample not drawn is forgotten ---------------------------------
 
 

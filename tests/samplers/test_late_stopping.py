@@ -46,13 +46,13 @@ def rounds_by_loop(right, rho, rounds, warm_up, max_epochs=None, behind=0):
         sets.append(sorted(current))
         if number > len(ks):
             continue
-        k, looked = ks[number - 1], range(began, epoch + 1 - behind)
+        k, looked = ks[number - 1], range(began + warm_up + 1, epoch + 1 - behind)
         learned = {
             i
             for i in current
             if any(all(right[start : start + k, i]) for start in looked if start + k - 1 in looked)
         }
-        reached = epoch - began > warm_up and len(learned) >= rho**number * right.shape[1] - 1e-9
+        reached = len(learned) >= rho**number * right.shape[1] - 1e-9
         if reached or (max_epochs and epoch + 1 - began >= max_epochs):
             current = learned if reached else current
             number, began = number + 1, epoch + 1
@@ -114,14 +114,40 @@ def test_defect_targets_are_parts_of_n_not_of_a_size_written_down(size, rho):
             assert len(sampler) == (learned if learned == need else size)
 
 
-def test_warm_up_holds_a_round_open_but_what_was_learnt_counts():
-    right = np.zeros((12, N), bool)
-    right[0] = True  # learnt in the first epoch, and never right again
-    sampler = LateStoppingSampler(N, 12, rounds=(1,))
-    for epoch in range(12):
+def test_answers_of_the_warm_up_are_ignored_in_each_round():
+    """The released code reads epochs whose number is above 6 only, in every round."""
+    right = np.zeros((40, N), bool)
+    right[:7] = True  # epochs 0 to 6, and never again
+    never = run(LateStoppingSampler(N, 40, rounds=(1,)), 20, right)
+    assert (never.round, never.learned) == (1, 0)
+    right[7] = True
+    right[8:15] = True  # the warm-up of the second round
+    sampler = LateStoppingSampler(N, 40, rounds=(2,))
+    for epoch in range(20):
         sampler.set_epoch(epoch)
-        assert sampler.round_ended == (epoch == 8)  # after epoch 7, the first past 6
+        assert sampler.round_ended == (epoch == 8)
         watch(sampler, epoch, right)
+    assert (sampler.round, sampler.learned) == (2, 0)
+
+
+def test_a_streak_that_begins_in_the_warm_up_begins_after_it():
+    right = np.zeros((12, N), bool)
+    right[5:9] = True  # 5 and 6 do not count, so three in a row would end in epoch 9
+    sampler = run(LateStoppingSampler(N, 12, rounds=(0, 0, 1)), 12, right)
+    assert (sampler.round, sampler.learned) == (1, 0)
+    right[9] = True
+    ended = run(LateStoppingSampler(N, 12, rounds=(0, 0, 1)), 10, right)
+    assert (ended.round_ended, ended.finished) == (True, True)
+
+
+def test_epochs_without_answers_are_not_of_the_warm_up():
+    right = np.ones((12, N), bool)
+    sampler = LateStoppingSampler(N, 12, rounds=(1,), warm_up=1)
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        assert sampler.round_ended == (epoch == 5)  # answers in 0, 2 and 4
+        if epoch % 2 == 0:
+            watch(sampler, epoch, right)
 
 
 def test_a_round_that_does_not_reach_its_target_goes_on_or_ends_without_shrinking():
@@ -154,11 +180,11 @@ def test_each_round_asks_for_its_streak():
 def test_a_round_counts_anew():
     """Right answers of the round before neither count nor start a streak."""
     right = np.ones((EPOCHS, N), bool)
-    right[2:, 0] = False
+    right[3:, 0] = False
     options = {"keep_per_round": 0.9, "rounds": (0, 2), "warm_up": 0}
-    sampler = run(LateStoppingSampler(N, EPOCHS, **options), 2, right)
+    sampler = run(LateStoppingSampler(N, EPOCHS, **options), 3, right)
     assert (sampler.round, len(sampler)) == (2, N)  # two in a row, all of them
-    sampler = run(LateStoppingSampler(N, EPOCHS, **options), 4, right)
+    sampler = run(LateStoppingSampler(N, EPOCHS, **options), 6, right)
     assert sampler.finished
     assert sampler.kept.tolist() == [*range(1, N)]
 
@@ -212,13 +238,16 @@ def test_a_non_finite_loss_in_training_is_counted_even_if_nothing_is_learnt_from
 
 
 def learned_after(logits, losses=None, labels=None):
-    """Who is learnt after the first epoch with k = 1."""
+    """Which samples are learnt after the first epoch that counts, with k = 1."""
     size = len(logits)
-    sampler = LateStoppingSampler(size, EPOCHS, rounds=(1,))
+    sampler = LateStoppingSampler(size, EPOCHS, rounds=(1,), warm_up=0)
+    wrong = torch.tensor([[0.0, 1.0]] * size)
+    sampler.record(range(size), torch.ones(size), logits=wrong, labels=torch.zeros(size).long())
+    sampler.set_epoch(1)
     labels = torch.zeros(size, dtype=torch.int64) if labels is None else labels
     losses = torch.ones(size) if losses is None else losses
     sampler.reduce(losses, range(size), logits=logits, labels=labels)
-    sampler.set_epoch(1)
+    sampler.set_epoch(2)
     return np.flatnonzero(sampler._history["learned"]).tolist()
 
 
@@ -237,8 +266,8 @@ def test_what_is_a_right_answer():
 def test_samples_that_an_epoch_did_not_look_at_keep_their_run():
     sampler = LateStoppingSampler(4, EPOCHS, keep_per_round=0.9, rounds=(0, 0, 1), warm_up=0)
     right = np.ones((EPOCHS, 4), bool)
-    right[1, 2] = False
-    for epoch, rows in enumerate([[0, 1, 2, 3], [0, 2, 3], [0, 1, 2, 3], [1, 2]]):
+    right[2, 2] = False
+    for epoch, rows in enumerate([[0], [0, 1, 2, 3], [0, 2, 3], [0, 1, 2, 3], [1, 2]]):
         sampler.set_epoch(epoch)
         watch(sampler, epoch, right, rows)
     sampler.set_epoch(5)
@@ -286,7 +315,8 @@ def test_no_share_of_draws_can_be_promised():
         ({"rounds": (0, 0)}, "not all 0"),
         ({"rounds": (2, -1)}, "rounds must be >= 0, got -1"),
         ({"warm_up": -1}, "warm_up must be >= 0, got -1"),
-        ({"max_epochs": 7}, "max_epochs must be >= 8, got 7"),
+        ({"max_epochs": 9}, "max_epochs must be >= 10, got 9"),
+        ({"max_epochs": 7, "rounds": (9, 0)}, "max_epochs must be >= 8, got 7"),
         ({"objective": "original"}, "no importance weights: samples that are learnt late are left"),
     ],
 )

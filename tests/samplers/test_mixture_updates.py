@@ -142,6 +142,129 @@ def test_excess_is_cut_off_for_each_sample_and_then_averaged():
     )
 
 
+def excess_by_token(batches, domain_of, domains):
+    """The rule of DoReMi, token by token: mean over a domain's tokens of max(excess, 0)."""
+    sums, counts = np.zeros(domains), np.zeros(domains)
+    for rows, excess, mask in batches:
+        for row, values, inside in zip(rows, excess, mask, strict=True):
+            for value, counts_here in zip(values, inside, strict=True):
+                if counts_here and np.isfinite(value):
+                    sums[domain_of(row)] += max(float(value), 0.0)
+                    counts[domain_of(row)] += 1
+    return sums / counts
+
+
+def test_excess_is_cut_off_for_each_token():
+    """Two sources of the same mean excess: cut off by sample, neither would be told from the other.
+
+    Source 0 has tokens 0.1 above the reference; in source 1 half of them are 10.1 above it and half
+    9.9 below.
+    """
+    tokens = np.where(np.arange(8) % 2, 10.1, -9.9)
+    excess = torch.tensor(np.stack([np.full(8, 0.1), tokens]))
+    weights = {}
+    for kind in ("token", "sample"):
+        sampler = MixtureSampler([1, 1], updater=DoReMi(excess=kind, floor=0.0))
+        if kind == "token":
+            sampler.record_excess([0, 1], excess)
+        else:
+            sampler.record([0, 1], excess.mean(dim=1).clamp(min=0))
+        sampler.set_epoch(1)
+        weights[kind] = sampler.shares(1)
+    np.testing.assert_allclose(weights["token"], softmax([0.1, 5.05]), rtol=1e-6)
+    np.testing.assert_allclose(weights["sample"], [0.5, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_batches_of_tokens_equal_the_rule_token_by_token(dtype):
+    generator = np.random.default_rng(0)
+    sampler = MixtureSampler([5, 5, 3], updater=DoReMi(excess="token", step_size=0.7, floor=0.0))
+    batches = []
+    for size, length in [(6, 4), (4, 9), (3, 1)]:
+        rows = generator.choice(13, size, replace=False)
+        excess = torch.tensor(generator.normal(size=(size, length))).to(dtype)
+        mask = generator.random((size, length)) < 0.8
+        mask[0], mask[-1, 0] = False, True
+        if length == 9:
+            excess[1, 2] = torch.nan
+        batches.append((rows, excess.double().numpy(), mask))
+        sampler.record_excess(rows, excess, mask=torch.tensor(mask))
+        sampler.reduce(torch.full((size,), 99.0), rows)  # what it trains on teaches nothing
+    assert sampler.num_nonfinite == int(batches[1][2][1, 2])
+    sampler.set_epoch(1)
+    means = excess_by_token(batches, lambda row: int(sampler.domain_of([row])[0]), 3)
+    expected = softmax(np.log([5, 5, 3]) + 0.7 * means)
+    np.testing.assert_allclose(sampler.shares(1), expected, rtol=1e-5)
+
+
+def test_means_of_tokens_that_were_cut_off_are_weighted_by_their_number():
+    whole, parts = (MixtureSampler([2, 1], updater=DoReMi(excess="token")) for _ in range(2))
+    excess = torch.tensor([[1.0, -5.0, 3.0], [2.0, 7.0, 7.0], [0.5, 0.0, -1.0]])
+    mask = torch.tensor([[True, True, True], [True, False, False], [True, True, False]])
+    whole.record_excess([0, 1, 2], excess, mask=mask)
+    parts.record_excess([0, 1, 2], [4 / 3, 2.0, 0.25], num_tokens=[3, 1, 2])
+    for sampler in (whole, parts):
+        sampler._exchange("test")
+        np.testing.assert_allclose(sampler._losses.means(), [6 / 4, 0.25], rtol=1e-6)
+
+
+def test_excess_comes_home_with_the_merge_and_with_the_state(monkeypatch):
+    def made():
+        return MixtureSampler([2, 2], updater=DoReMi(excess="token"))
+
+    sampler, other = made(), made()
+    other.record_excess([0, 3], torch.tensor([[1.0, 3.0], [4.0, -2.0]]))
+    monkeypatch.setattr(
+        "sampling.samplers._domain_losses.on_device", lambda array: torch.device("cpu")
+    )
+    sampler.record_excess([0, 3], torch.tensor([[1.0, 3.0], [4.0, -2.0]]))
+    assert not sampler._losses._own.any()
+    full = full_state(sampler)
+    np.testing.assert_array_equal(sampler._losses.means(), [2, 2])
+    resumed = made()
+    load_full_state(resumed, full)
+    for each in (sampler, other, resumed):
+        each.set_epoch(1)
+        np.testing.assert_array_equal(each.shares(1), sampler.shares(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([0], torch.ones(2, 2)), ValueError, r"excess must have shape \(1, T\) or \(1,\), got"),
+        (([0], torch.tensor(1.0)), ValueError, r"excess must have shape \(1, T\) or \(1,\), got"),
+        (([7], torch.ones(1, 2)), ValueError, r"indices must be in \[0, 4\), got 7 in row 0"),
+        (([0], torch.ones(1, 2), torch.ones(1, 2)), TypeError, "mask must be bool"),
+        (([0], torch.ones(1, 2), torch.ones(1, 3) > 0), ValueError, "mask must have the shape of"),
+        (([0], torch.ones(1), None, [-1]), ValueError, "num_tokens must be >= 0, got -1 in row 0"),
+        (([0], torch.ones(1, 2), None, [2]), ValueError, "num_tokens must have the shape of exces"),
+    ],
+)
+def test_refuses_excess(arguments, error, message):
+    sampler = MixtureSampler([2, 2], updater=DoReMi(excess="token"))
+    rows, excess, mask, sizes = (*arguments, None, None)[:4]
+    with pytest.raises(error, match=message):
+        sampler.record_excess(rows, excess, mask=mask, num_tokens=sizes)
+    sampler._exchange("test")
+    assert not sampler._losses.merged.any()
+
+
+@pytest.mark.parametrize("updater", [None, ODM(), DoReMi(), DoReMi([0.0] * 4)])
+def test_excess_needs_an_updater_that_learns_from_it(updater):
+    with pytest.raises(ValueError, match="updater must be one that learns from the excess of tok"):
+        MixtureSampler([2, 2], updater=updater).record_excess([0], torch.ones(1, 2))
+
+
+def test_the_excess_of_tokens_is_another_run():
+    per_token, per_sample = DoReMi(excess="token"), DoReMi()
+    assert per_token.identity() != per_sample.identity()
+    with pytest.raises(StateError, match="of the same data and arguments"):
+        load_full_state(
+            MixtureSampler([2, 2], updater=per_token),
+            full_state(MixtureSampler([2, 2], updater=per_sample)),
+        )
+
+
 def test_a_zero_weight_comes_back_by_the_floor_only():
     assert after(DoReMi(floor=0.0), [0, 1], [9, 1])["weights"].tolist() == [0, 1]
     assert after(DoReMi(floor=0.02), [0, 1], [9, 1])["weights"].tolist() == [0.01, 0.99]
@@ -186,6 +309,8 @@ def test_no_losses_change_nothing():
         (lambda: DoReMi(step_size=0), ValueError, "step_size must be"),
         (lambda: DoReMi([1, np.inf]), ValueError, "reference_losses must be finite, or NaN for"),
         (lambda: DoReMi(["a"]), TypeError, "reference_losses must hold numbers"),
+        (lambda: DoReMi([1.0], excess="token"), ValueError, "reference_losses must be None with"),
+        (lambda: DoReMi(excess="word"), ValueError, "excess must be one of 'sample', 'token', got"),
         (lambda: MixtureSampler([3, 2], updater=ODM(exploration=0.6)), ValueError,
          "exploration must be at most 1 / K = 0.5 with 2 sources, got 0.6"),
         (lambda: MixtureSampler([3, 2], updater=DoReMi([1.0])), ValueError,

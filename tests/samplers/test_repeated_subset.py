@@ -253,3 +253,13 @@ def test_refuses(arguments, error, message):
 def test_refuses_labels(labels, message):
     with pytest.raises(ValueError, match=message):
         RepeatedSubsetSampler(10, 0.5, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("size", "part", "count"), [(10, 0.25, 3), (10, 0.15, 2), (10, 0.34, 3), (3, 0.1, 1)]
+)
+def test_halves_are_rounded_up_and_a_round_is_never_empty(size, part, count):
+    """The released code has Python's `round`: 2, 2, 3 and 0."""
+    assert len(RepeatedSubsetSampler(size, part)) == count
+    labels = np.repeat([0, 1], size)
+    assert len(RepeatedSubsetSampler(2 * size, part, labels=labels)) == 2 * count

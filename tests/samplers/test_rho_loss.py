@@ -71,3 +71,10 @@ def test_bad_arguments():
         RHOLoss([0.0]).select(torch.ones(1))
     with pytest.raises(ValueError, match=r"indices must be in \[0, 2\), got 2 in row 1"):
         RHOLoss([0.0, 1.0]).select(torch.ones(3), [0, 2, -1])
+
+
+@pytest.mark.parametrize(("size", "count"), [(320, 32), (35, 4), (9, 1)])
+def test_a_part_of_the_rows_is_rounded_up(size, count):
+    """The released code has max(1, int(0.1 B)): 32, 3 and 1."""
+    selector = RHOLoss(np.zeros(size))
+    assert selector.select(torch.arange(float(size)), indices=range(size)).rows.numel() == count

@@ -49,6 +49,20 @@ def test_the_window_slides_from_easy_to_hard():
         assert groups_of(dealt(sampler, epoch)) == inside
 
 
+@pytest.mark.parametrize("num_epochs", [8, 10, 30])
+def test_windows_and_annealing_are_at_the_epochs_of_the_released_code(num_epochs):
+    """There epochs are counted from 1 for the end of pruning, and from 0 for the window."""
+    sampler = scored(num_epochs=num_epochs, drop_prob=0.2, scale=0.6)
+    assert len(dealt(sampler, 0)) == N  # ours: there 0.8 N, at random
+    for epoch in range(1, num_epochs):
+        pruned = epoch + 1 <= num_epochs * 0.875
+        first = epoch % (5 - 3 + 1) if pruned else 0
+        last = first + 3 if pruned else 5
+        held = groups_of(dealt(sampler, epoch))
+        assert [count > 0 for count in held] == [first <= group < last for group in range(5)]
+        assert sum(held) == int(0.8 * sum(SIZES[first:last]) + 1e-9)
+
+
 @pytest.mark.parametrize(
     ("num_groups", "scale", "window"),
     [(5, 0.9, 4), (5, 0.6, 3), (5, 0.5, 2), (5, 0.01, 1), (5, 1.0, 5), (1, 0.3, 1)],

@@ -162,7 +162,7 @@ def test_sizes_come_from_any_kind_of_data():
     assert top(Score(DATA.scores, "keep"), 9).info["estimate"]["memory"] == FIXED + 41 * N
     assert top(DATA.scores.tolist(), 9).info["estimate"]["memory"] == FIXED + 41 * N
     found = d2(DATA.scores, 9, embeddings=DATA.embeddings, num_neighbours=4)
-    assert found.info["estimate"]["memory"] == FIXED + 4 * N * D + 60 * N + 32 * N * 4
+    assert found.info["estimate"]["memory"] == FIXED + 4 * N * D + 100 * N + 28 * N * 4
     plain, spread = pivotal(DATA.scores + 1, 9), pivotal(DATA.scores + 1, 9, embeddings=rows)
     assert plain.info["estimate"]["memory"] < spread.info["estimate"]["memory"]
     classes = np.unique(DATA.labels).size

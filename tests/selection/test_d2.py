@@ -1,9 +1,14 @@
 """D2 against a dense version, with the signs and copies that the released code gets wrong."""
 
+import tracemalloc
+
 import numpy as np
 import oracle_geometry as oracles
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
+from sampling.clustering import neighbours
 from sampling.selection import d2, top
 from sampling.types import Score
 
@@ -17,6 +22,62 @@ SCORES = RANDOM.normal(size=200)
 def test_the_picks_of_the_definition(gamma, k):
     found = d2(SCORES, 80, embeddings=ROWS, num_neighbours=k, gamma=gamma)
     assert found.indices.tolist() == oracles.d2(SCORES, ROWS, 80, k, gamma)
+
+
+def test_a_pick_lowers_the_rows_that_list_it_and_not_only_those_that_it_lists():
+    """By lists alone the first clump, whose middle row lists one of its neighbours, gives both."""
+    rows = [[0.0], [0.4], [0.9], [9.0], [9.5]]
+    scores = [0.5, 1.0, 0.9, 0.3, 0.3]
+    found = d2(scores, 2, embeddings=rows, num_neighbours=1, gamma=0.0)
+    assert (found.indices < 3).sum() == 1
+    graph = neighbours(rows, 1)  # made beforehand, it is joined both ways too
+    again = d2(scores, 2, embeddings=rows, num_neighbours=graph, gamma=0.0)
+    assert again.indices.tolist() == found.indices.tolist()
+    kept = d2(scores, 1, embeddings=rows, num_neighbours=1, gamma=0.0, already_selected=[1])
+    assert kept.indices[0] > 2  # a row kept before lowers those that list it as well
+
+
+def test_a_hub_sends_and_takes_along_every_edge():
+    """A star: the middle row is listed by all, and lists one."""
+    angles = np.linspace(0, 2 * np.pi, 6)[:-1]
+    rows = np.concatenate([[[0.0, 0.0]], np.stack([np.cos(angles), np.sin(angles)], 1)])
+    rows[1:] *= np.linspace(2.0, 2.1, 5)[:, None]
+    scores = np.r_[0.9, np.linspace(1.0, 0.2, 5)]
+    for gamma in (0.0, 0.5):
+        found = d2(scores, 6, embeddings=rows, num_neighbours=1, gamma=gamma)
+        assert found.indices.tolist() == oracles.d2(scores, rows, 6, 1, gamma)
+        assert found.indices[0] == 0  # five messages against one
+
+
+def test_digits_are_learnt_from_a_tenth_better_than_from_random_rows():
+    """Means of the splits: 92.5 and 93.6 %; by the directed graph 83.3 and 84.8; random 90.1."""
+    pixels, digits = load_digits(return_X_y=True)
+    pixels = (pixels / 16).astype(np.float32)
+    found = []
+    for split in (1, 2):
+        train, test = np.split(np.random.default_rng(split).permutation(len(digits)), [1200])
+        rows, labels = pixels[train], digits[train]
+        guesses = LogisticRegression(max_iter=200).fit(rows, labels).predict_proba(rows)
+        errors = np.linalg.norm(guesses - np.eye(10)[labels], axis=1)  # EL2N
+        for settings in ({"num_neighbours": 5, "gamma": 0.1}, {}):
+            picks = d2(errors, 120, embeddings=rows, **settings).indices
+            model = LogisticRegression(max_iter=200).fit(rows[picks], labels[picks])
+            found.append(100 * model.score(pixels[test], digits[test]))
+    as_published, by_default = np.reshape(found, (2, 2)).mean(axis=0)
+    assert as_published > 91.5
+    assert by_default > 92.5
+
+
+def test_the_rows_are_held_once():
+    """A second float32 copy in the search took the selector over its limit."""
+    size, dimensions = 600, 4096
+    rows = RANDOM.normal(size=(size, dimensions)).astype(np.float32)
+    scores = RANDOM.random(size)
+    tracemalloc.start()
+    d2(scores, 50, embeddings=rows, num_neighbours=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * size * dimensions + 2**25  # of 64 MiB for blocks
 
 
 def test_shifting_or_scaling_scores_and_features_changes_nothing():
