@@ -59,8 +59,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
         apart = labels is not None and labels.endswith(".npy")
         if labels is not None and apart:
             source.append(Path(labels))
-        files = [file for each in source for file in io.table_files(each)]
-        with io.unchanged(files), bars() as progress:
+        with io.unchanged(source), bars() as progress:
             if of == "dynamics":
                 dynamics = scores.TrainingDynamics.from_file(table)
                 found = dynamics.scores(

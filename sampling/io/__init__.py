@@ -4,7 +4,8 @@ Everything is written whole or not at all.
 """
 
 from .._files import written_whole
-from ._digest import differences, digest, digests, table_files, unchanged
+from ._bytes import digest
+from ._digest import Watch, differences, digests, table_files, unchanged
 from ._export import export_rows
 from ._inputs import changes, with_inputs
 from ._parquet_rows import read_column, read_rows
@@ -15,6 +16,7 @@ from ._table import Table, open_table, shape_of
 
 __all__ = [
     "Table",
+    "Watch",
     "changes",
     "differences",
     "digest",

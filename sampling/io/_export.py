@@ -10,19 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .. import _check
+from .. import _check, _parquet
 from .._files import written_whole
 from ..types import Floats, Indices, Progress, Selection
-from ._digest import compare_stamps, differences, digests, stamps
+from ._bytes import compare_stamps, stamps
+from ._digest import differences, digests
 from ._inputs import share_names, tables_of
 from ._parquet_rows import Shards
 
 __all__ = ["export_rows"]
 
 _VERSION = 1
-_KEY = b"sampling"
 _MANIFEST = "_export.json"  # readers of a folder pass over names that begin so
 _LEFT_OVER = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+")
 _GROUP_BYTES, _GROUP_ROWS = 2**26, 2**20  # of one row group that is written
@@ -52,7 +51,7 @@ def export_rows(
         in the order given, those of a folder by name.
     folder : str or pathlib.Path
         Made if it is not there. It must be empty, or hold this very export, begun before: then only
-        the missing shards are written.
+        the shards that are missing or damaged are written.
     rows_per_shard : int, default 1,000,000
     columns : sequence of str, optional
         All of them by default. Types, nested ones too, are kept as they are.
@@ -80,7 +79,8 @@ def export_rows(
     Notes
     -----
     Order       Every shard is whole or not there, and `_export.json` comes last: what has it is
-                complete. One export at a time may write to a folder.
+                complete. Pages have checksums, and an export that is continued reads the shards
+                that are there before it counts on them. One export at a time may write to a folder.
     Cost        One pass over the source for its digests. Then in the order of the rows one pass
                 over the row groups that hold any, whatever their size: blocks of 16 MiB are
                 decoded and 64 MiB wait to be written, 330 MiB in all as measured; in the order of
@@ -160,8 +160,7 @@ class _Plan:
         schema = self.shards.schema_of(self.names)
         if self.weights is not None:
             schema = schema.append(pa.field("weight", pa.float64()))
-        mark = json.dumps({"export": self.identity, "shard": shard}).encode()
-        return schema.with_metadata({**(schema.metadata or {}), _KEY: mark})
+        return _parquet.with_facts(schema, {"export": self.identity, "shard": shard})
 
     def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
         """Give each wanted shard, and its tables, which are read as they are asked for."""
@@ -238,7 +237,7 @@ class _Stream:
 
 def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN401
     """Write tables to a file, a row group for each so many bytes or rows."""
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with _parquet.writer(path, schema) as writer:
         waiting: list[Any] = []
         size = rows = 0
 
@@ -308,7 +307,9 @@ def _missing(folder: Path, plan: _Plan) -> list[int]:
         if _LEFT_OVER.fullmatch(path.name):  # half a file, of a run that was killed
             left_over.append(path)
         elif _mark_of(path) == plan.identity and path.name in {*names, _MANIFEST}:
-            done.add(names.get(path.name))
+            shard = names.get(path.name)
+            if shard is not None and _is_whole(path, plan.schema(shard), plan.rows_of(shard)):
+                done.add(shard)
         else:
             raise ValueError(
                 f"{folder} must be empty or hold this very export, begun before, got {path.name}"
@@ -322,10 +323,22 @@ def _mark_of(path: Path) -> str | None:
     """Return which export a file is of; None if of none."""
     try:
         if path.name == _MANIFEST:
-            text = path.read_text()
+            facts = json.loads(path.read_text(encoding="utf-8"))
         else:
-            text = (pq.read_schema(path).metadata or {}).get(_KEY, b"{}").decode()
-        mark: str | None = json.loads(text).get("export")
+            with _parquet.opened(path) as file:
+                facts = _parquet.facts_in(file.schema_arrow, path)
     except (ValueError, OSError):
         return None
+    mark: str | None = facts.get("export") if isinstance(facts, dict) else None
     return mark
+
+
+def _is_whole(path: Path, schema: Any, rows: int) -> bool:  # noqa: ANN401  # pyarrow.Schema
+    """Read all of a shard that is there; what is damaged is written again."""
+    try:
+        with _parquet.opened(path, pre_buffer=False) as file:
+            if not file.schema_arrow.equals(schema, check_metadata=False):
+                return False
+            return max(0, rows) == sum(batch.num_rows for batch in file.iter_batches())
+    except ValueError:
+        return False

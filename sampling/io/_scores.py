@@ -1,22 +1,21 @@
 """Scores on disk: a Parquet column for each, whose metadata says what a high one means."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from .. import _check
+from .. import _check, _parquet
 from .._files import written_whole
 from ..types import Direction, Score
-from ._table import Table
+from ._table import Table, npy_in
 
 __all__ = ["load_scores", "read_vector", "save_scores", "score_of"]
 
-_HIGHER_IS, _KEY = b"higher_is", b"sampling"
+_HIGHER_IS = b"higher_is"
 
 
 def save_scores(
@@ -52,11 +51,10 @@ def save_scores(
         pa.field(name, pa.float64(), metadata={_HIGHER_IS: each.higher_is})
         for name, each in scores.items()
     ]
-    text = json.dumps(dict(info or {}), sort_keys=True).encode()
     columns = [pa.array(np.asarray(each.values, np.float64)) for each in scores.values()]
-    table = pa.table(columns, schema=pa.schema(fields, metadata={_KEY: text}))
+    table = pa.table(columns, schema=pa.schema(fields))
     with written_whole(path) as beside:
-        pq.write_table(table, beside, compression="zstd")
+        _parquet.write_own(beside, table, info or {})
 
 
 def load_scores(path: str | Path) -> dict[str, Score]:
@@ -73,18 +71,14 @@ def load_scores(path: str | Path) -> dict[str, Score]:
     Raises
     ------
     ValueError
-        If the file is cut short, or has no column with a direction.
+        If the file is damaged, has no column with a direction, or one that holds no numbers.
     """
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"{path} must exist, got no such file") from error
-        raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
+    table = _parquet.read(path)
+    _parquet.facts_in(table.schema, path)  # refused where it is damaged
     found = {
-        field.name: Score(table[field.name].to_numpy(), direction, field.name)
+        field.name: Score(_numbers(table[field.name], f"{field.name} of {path}"), way, field.name)
         for field in table.schema
-        if (direction := _direction(field)) is not None
+        if (way := _direction(field)) is not None
     }
     if not found:
         raise ValueError(f"{path} must have a column with a direction, got {table.column_names}")
@@ -104,7 +98,8 @@ def score_of(table: Table, column: str) -> Any:  # noqa: ANN401  # Score, or arr
     Score or array of shape (N,)
     """
     values = table.column(column)
-    direction = _direction(pq.read_schema(table.files_of(column)[0]).field(column))
+    with _parquet.opened(table.files_of(column)[0]) as file:
+        direction = _direction(file.schema_arrow.field(column))
     return values if direction is None else Score(values, direction, column)
 
 
@@ -122,13 +117,18 @@ def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)
     Raises
     ------
     ValueError
-        If the file is cut short, or holds pickled objects or a matrix.
+        If the file is damaged, or holds pickled objects or a matrix.
     """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} must be a whole .npy file of numbers, got: {error}") from error
-    return _check.one_dimensional(str(path), values)
+    return _check.one_dimensional(str(path), np.array(npy_in(Path(path))))
+
+
+def _numbers(column: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.ChunkedArray
+    """Return a column of scores: NaN where there is none."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise ValueError(f"{name} must hold numbers, got {kind}")
+    values: NDArray[Any] = column.to_numpy()
+    return values
 
 
 def _direction(field: Any) -> Direction | None:  # noqa: ANN401  # pyarrow.Field

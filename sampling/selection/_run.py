@@ -4,6 +4,7 @@ import hashlib
 import json
 import resource
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,15 +18,16 @@ import pyarrow.parquet as pq
 from .. import _check
 from ..io import (
     Table,
+    Watch,
+    digest,
     digests,
     export_rows,
     load_selection,
     save_selection,
-    table_files,
-    unchanged,
     written_whole,
 )
 from ..types import BAD, Indices, Selection
+from ._exact import exact
 from ._from_table import select_from
 from ._plan import Plan
 from ._registry import takes
@@ -39,17 +41,18 @@ _ROW = "the row's number"  # a column beside those of the table
 
 def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `Plan.run`."""
+    for each in plan.warnings():
+        warnings.warn(each, UserWarning, stacklevel=3)
     work.mkdir(parents=True, exist_ok=True)
-    files = [file for each in (plan.table, *plan.beside) for file in table_files(each)]
-    with unchanged(files):
-        run = Run(plan, work, say or (lambda _: None))
-        found = run.stages()
+    run = Run(plan, work, say or (lambda _: None))
+    found = run.stages()
     final = replace(
         found,
         method="plan",
         arguments=plan.description(),
         info={"stages": run.manifest["stages"], "inputs": run.manifest["inputs"]},
     )
+    run.watch.compare()
     save_selection(final, work / "selection.parquet", dropped=True)
     if plan.export is not None:
         with run.measured("export", len(final)) as entry:
@@ -70,14 +73,27 @@ class Run:
     def __post_init__(self) -> None:
         old = self._old()
         tables = [self.plan.table, *self.plan.beside]
-        self.manifest = {"plan": self.plan.description(), "inputs": [], "stages": []}
+        self.watch = Watch(tables)
+        self.manifest = {
+            "plan": self.plan.description(),
+            "warnings": self.plan.warnings(),
+            "inputs": [],
+            "stages": [],
+        }
         earlier = [*old.get("earlier", []), *old.get("stages", [])]
         self.known = {each["key"]: each for each in earlier if each.get("key")}
         with self.measured("read", None) as entry:
-            self.manifest["inputs"] = [each for table in tables for each in digests(table)]
-            self.table = self.plan.open(self.work / "scratch")
+            first, *others = [digests(table) for table in tables]
+            self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
+            self.table = self.plan.open(self.work / "scratch", first)
             self.plan.check(self.table.names)
+            columns = {stage.group_column for stage in self.plan.stages} - {None}
+            self.groups = {
+                name: np.unique(self.table.column(name), return_inverse=True)
+                for name in sorted(map(str, columns))
+            }
             entry["after"] = self.table.size
+            entry |= self._groups(np.arange(self.table.size))
         self.shared: dict[str, Shared] = {}
         self.reached: dict[str, Indices] = {}
         if self.plan.clusters is not None:
@@ -93,7 +109,35 @@ class Run:
             return {}
         except ValueError as error:
             raise ValueError(f"{path} must be a manifest, got: {error}") from error
+        if not isinstance(found, dict):
+            raise ValueError(f"{path} must be a manifest, got {type(found).__name__}")
         return found
+
+    def _groups(self, rows: Indices) -> dict[str, Any]:
+        """Return how many of the rows each group has, by column, if stages have groups."""
+        if not self.groups:
+            return {}
+        found = {}
+        for column, (names, codes) in self.groups.items():
+            counts = np.bincount(codes[rows], minlength=len(names))
+            found[column] = {str(n): int(count) for n, count in zip(names, counts, strict=True)}
+        return {"groups": found}
+
+    def _reusable(self, known: dict[str, Any] | None) -> bool:
+        """Whether the files of a result are there as they were written: others may be of its name.
+
+        A stage of another plan, run in the same folder, replaces them.
+        """
+        files = (known or {}).get("files")
+        return bool(files) and all(
+            (self.work / name).is_file() and digest(self.work / name) == then
+            for name, then in files.items()
+        )
+
+    def _files(self, path: Path) -> dict[str, str]:
+        """Return the digests of what a result is in: a file, and those that lie next to it."""
+        names = [path.name, *(f"{path.stem}.{each}.parquet" for each in ("dropped", "centers"))]
+        return {name: digest(self.work / name) for name in names if (self.work / name).is_file()}
 
     # ------------------------------------------------------------------ stages
 
@@ -105,9 +149,9 @@ class Run:
             key = self._key(self.plan.stages[:number])
             path = self.work / f"{number}-{stage.name}.parquet"
             known = self.known.get(key)
-            if known is not None and path.is_file():
+            if known is not None and self._reusable(known):
                 now = load_selection(path)
-                self._done({**known, "reused": True})
+                self._done({**known, **self._groups(now.indices), "reused": True})
                 continue
             alive = np.sort(now.indices)
             with stage_named(number, stage):
@@ -121,6 +165,8 @@ class Run:
                     "after": len(now),
                     "rules": now.summary()["rules"],
                     "info": now.info,
+                    "files": self._files(path),
+                    **self._groups(now.indices),
                 }
         return now
 
@@ -171,16 +217,18 @@ class Run:
     def made(self, name: str, given: Any, make: Any, load: Any) -> tuple[Any, Indices]:  # noqa: ANN401
         """Make what stages share, or read what an earlier run has left; return its rows too."""
         alive = self.reached[name]
-        key = digest_of([name, given, self.plan.seed, self.plan.max_memory, _sum(alive),
+        key = digest_of([name, exact(given), self.plan.seed, self.plan.max_memory, _sum(alive),
                          self.manifest["inputs"]])  # fmt: skip
         path = self.work / f"{name}.parquet"
         known = self.known.get(key)
-        if known is not None and path.is_file():
+        if known is not None and self._reusable(known):
             self._done({**known, "reused": True})
             return load(path), alive
         with self.measured(name, alive.size, key) as entry:
             entry["after"] = alive.size
-            return make(alive, path, entry), alive
+            found = make(alive, path, entry)
+            entry["files"] = self._files(path)
+            return found, alive
 
     # ------------------------------------------------------------------ the manifest
 
@@ -190,7 +238,7 @@ class Run:
 
     def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
         """Return what a stage's result hangs on: the table, the plan up to it."""
-        shared = replace(self.plan, stages=stages).description()
+        shared = replace(self.plan, stages=stages).identity()
         return digest_of([shared, self.manifest["inputs"]])
 
     def _done(self, entry: dict[str, Any]) -> None:
@@ -209,7 +257,10 @@ class Run:
 
 @dataclass
 class _Measured:
-    """Time and peak memory of a block, put into the manifest if it succeeds."""
+    """Time and peak memory of a block, put into the manifest if it succeeds.
+
+    What was made of a table that has changed meanwhile is not: it is under the digests of another.
+    """
 
     run: Run
     entry: dict[str, Any]
@@ -222,6 +273,7 @@ class _Measured:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is None:
+            self.run.watch.compare()
             self.entry["seconds"] = perf_counter() - self.began
             self.entry["peak_memory"] = _peak_memory()
             self.run._done(self.entry)
@@ -262,7 +314,7 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         scores[alive] = found.scores
     weights = found.weights
     if before.weights is not None:
-        earlier = np.empty(size)
+        earlier = np.full(size, np.nan)  # all rows of this stage are among those before it
         earlier[before.indices] = before.weights
         weights = earlier[indices] * (1.0 if weights is None else weights)
     return replace(
@@ -292,7 +344,7 @@ def _filtered(table: Table, stage: Stage) -> Selection:
     return Selection(
         kept,
         method="filter",
-        arguments={"where": [list(each) for each in stage.where]},
+        arguments={"where": exact(stage.where)},
         size=table.size,
         ranked=True,
         verdicts=verdicts,

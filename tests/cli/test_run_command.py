@@ -105,7 +105,7 @@ def test_a_shard_cut_short_is_named(plan):
 
 
 def test_what_is_wrong_with_a_plan(plan):
-    assert "nope.toml must be a file" in refused(plan.parent / "nope.toml")
+    assert "nope.toml must exist" in refused(plan.parent / "nope.toml")
     plan.write_text(PLAN.replace("threshold", "treshold"))
     assert "stage 1 (semdedup): semdedup has no argument 'treshold'" in refused(plan, "--dry-run")
     plan.write_text(PLAN.replace('table = "corpus"', 'table = "corpus"\nmax_memory = "1MiB"'))
