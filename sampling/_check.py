@@ -79,22 +79,24 @@ def epoch(value: object) -> int:
 
 
 def size(name: str, source: int | Sized) -> int:
-    """Return N, given as an int or as a dataset with a length; at least 1.
-
-    Text and mappings of names, such as a `DatasetDict` of splits, have a length that is no N.
-    """
-    if isinstance(source, str | bytes | bytearray):
-        raise TypeError(f"{name} must be an int or a dataset with a length, got {source!r}")
-    if isinstance(source, Mapping) and source and 0 not in source:
-        raise TypeError(
-            f"{name} must be an int or a dataset with a length, got a {type(source).__name__} of "
-            f"{', '.join(map(repr, list(source)[:3]))}: give one of its values"
-        )
+    """Return N, given as an int or as a dataset with a length; at least 1."""
+    refuse_names(name, source)
     if hasattr(source, "__len__") and not (hasattr(source, "shape") and not source.shape):
         source = len(source)
         if source == 0:
             raise ValueError(f"{name} must not be empty, got length 0")
     return integer(name, source, 1, MAX_SIZE + 1)
+
+
+def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # perhaps a dataset
+    """Refuse text, and mappings of names such as a `DatasetDict`: their length is no N."""
+    if isinstance(source, str | bytes | bytearray):
+        raise TypeError(f"{name} must be a dataset with a length, or an int, got {source!r}")
+    if isinstance(source, Mapping) and source and 0 not in source:
+        raise TypeError(
+            f"{name} must be a dataset with a length, or an int, got a {type(source).__name__} of "
+            f"{', '.join(map(repr, list(source)[:3]))}: give one of its values"
+        )
 
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401  # perhaps no str

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import _parquet
+from .. import _check, _parquet
 from ..types import Progress
 from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
 from ._table import _files
@@ -57,7 +57,7 @@ def contents(
     source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Return name, bytes, digest and path ("file") of each file, which need not be whole."""
-    sources = [source] if isinstance(source, str | Path) else list(source)
+    sources = [source] if isinstance(source, str | Path) else _check.listed("source", source)
     files = [(Path(each), file) for each in sources for file in table_files(each)]
     total = sum(file.stat().st_size for _, file in files)
     return [
@@ -129,7 +129,7 @@ class Watch:
     """
 
     def __init__(self, sources: Sequence[str | Path]) -> None:
-        self._sources = list(sources)
+        self._sources = _check.listed("sources", sources)
         self._files = self._now()
         self._stamps: list[Stamp] = stamps(self._files)
 

@@ -99,7 +99,8 @@ def read_column(sources: Sequence[str | Path], name: str, rows: Sequence[int]) -
     ValueError
         If no table has the column.
     """
-    parquet = [each for each in sources if _parquet.is_parquet(table_files(each)[0])]
+    listed = _check.listed("sources", sources)
+    parquet = [each for each in listed if _parquet.is_parquet(table_files(each)[0])]
     tables = [Shards.of(each) for each in parquet]
     names = [each for table in tables for each in table.schema.names]
     if name not in names:
@@ -134,7 +135,7 @@ class Shards:
     @classmethod
     def of(cls, source: str | Path | Sequence[str | Path]) -> "Shards":
         """Open a file, a folder or several of them, and compare their schemas."""
-        sources = [source] if isinstance(source, str | Path) else list(source)
+        sources = [source] if isinstance(source, str | Path) else _check.listed("source", source)
         files = tuple(file for each in sources for file in table_files(each))
         if not files:
             raise ValueError("source must name a file or a folder, got none")

@@ -117,7 +117,9 @@ class Distinct(Listed):
     ) -> None:
         self.weights, self.scale = weights, scale
         chosen = np.empty(draws, np.int32 if weights.size < 2**31 else np.int64)
-        _draw.systematic(weights, scale, key, offset, chosen)
+        drawn = _draw.systematic(weights, scale, key, offset, chosen)
+        if drawn != draws:  # they sum to it but for rounding
+            raise RuntimeError(f"drew {drawn} samples of {draws}: the chances do not add up")
         super().__init__(chosen, weights.size, self._inclusion)
 
     def _inclusion(self, rows: Indices) -> Floats:

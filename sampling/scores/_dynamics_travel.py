@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _check
 from ..types import Indices
+from ._table import as_tensor
 
 Batch = tuple[Indices, NDArray[Any], Indices]
 
@@ -67,11 +69,11 @@ def tensors(
     """Return a batch of which something lives on a device as tensors that the host can read."""
     found: list[torch.Tensor] = []
     for name, each in (("indices", indices), ("labels", labels)):
-        tensor = torch.as_tensor(each)
+        tensor = as_tensor(each)
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
             raise TypeError(f"{name} must hold ints, got dtype {tensor.dtype}")
         found.append(tensor.long())
-    values = torch.as_tensor(logits).detach()
+    values = as_tensor(logits).detach()
     if values.dtype not in {torch.float32, torch.float64}:
         values = values.float()
     return found[0], values.contiguous(), found[1]
@@ -85,7 +87,7 @@ def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
             logits = logits.float()
         array: NDArray[Any] = logits.numpy()
     else:
-        array = np.asarray(logits)
+        array = _check.host(logits)
         if array.dtype.kind not in "fiu":
             raise TypeError(f"logits must hold numbers, got dtype {array.dtype}")
     return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
@@ -93,7 +95,7 @@ def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
 
 def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
     """Return class ids as a contiguous int64 array on the host."""
-    array = labels.numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    array = labels.numpy() if isinstance(labels, torch.Tensor) else _check.host(labels)
     if array.dtype.kind not in "iu":
         found = "" if array.ndim == 0 or array.size == 0 else f", {array.flat[0]!r} in row 0"
         raise TypeError(f"labels must hold class ids in [0, C), got dtype {array.dtype}{found}")

@@ -133,7 +133,7 @@ class ScoreTable:
             return
         if device not in self._buffers:
             self._buffers[device] = DeviceBuffer(device, self._land_checked)
-        self._buffers[device].append(torch.as_tensor(rows), torch.as_tensor(losses).detach())
+        self._buffers[device].append(torch.as_tensor(rows), as_tensor(losses).detach())
 
     def flush(self) -> None:
         """Wait for the losses that are still on a device, and store them."""
@@ -203,9 +203,14 @@ def on_device(array: object) -> torch.device | None:
     return None
 
 
+def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
+    """Return what is no tensor yet as one, whatever its byte order."""
+    return torch.as_tensor(values if isinstance(values, torch.Tensor) else _check.host(values))
+
+
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
     """Return indices as a contiguous int64 array on the host, without a copy where they are one."""
-    array = indices.numpy() if isinstance(indices, torch.Tensor) else np.asarray(indices)
+    array = indices.numpy() if isinstance(indices, torch.Tensor) else _check.host(indices)
     if array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
     return np.asarray(array, dtype=np.int64, order="C")

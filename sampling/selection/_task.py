@@ -225,7 +225,7 @@ def keys_for(options: Options, size: int) -> Keys:
     if ids is None:
         keys_of_ids(np.arange(size), key, keys)
         return keys
-    names = np.asarray(ids)
+    names = _check.host(ids)
     if names.shape != (size,):
         raise ValueError(f"ids must have shape ({size},), got {names.shape}")
     if names.dtype.kind in "iu":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from numpy.typing import ArrayLike
 
+from .. import _check
 from ..distributed import all_reduce_max, all_reduce_sum, gather_batch
 from ..errors import StateError
 
@@ -97,7 +98,7 @@ def rows_of(
     """
     if rows is None:
         raise ValueError(f"{name} must be given, one for each loss, got None")
-    ids = torch.as_tensor(rows)
+    ids = torch.as_tensor(rows if isinstance(rows, torch.Tensor) else _check.host(rows))
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise TypeError(f"{name} must hold ints, got {ids.dtype}")
     if ids.shape != losses.shape:
