@@ -78,7 +78,7 @@ def load_scores(path: str | Path) -> dict[str, Score]:
     found = {
         field.name: Score(_numbers(table[field.name], f"{field.name} of {path}"), way, field.name)
         for field in table.schema
-        if (way := _direction(field)) is not None
+        if (way := _direction(field, path)) is not None
     }
     if not found:
         raise ValueError(f"{path} must have a column with a direction, got {table.column_names}")
@@ -99,7 +99,7 @@ def score_of(table: Table, column: str) -> Any:  # noqa: ANN401  # Score, or arr
     """
     values = table.column(column)
     with _parquet.opened(table.files_of(column)[0]) as file:
-        direction = _direction(file.schema_arrow.field(column))
+        direction = _direction(file.schema_arrow.field(column), table.files_of(column)[0])
     return values if direction is None else Score(values, direction, column)
 
 
@@ -131,13 +131,13 @@ def _numbers(column: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow
     return values
 
 
-def _direction(field: Any) -> Direction | None:  # noqa: ANN401  # pyarrow.Field
+def _direction(field: Any, path: str | Path) -> Direction | None:  # noqa: ANN401  # pyarrow.Field
     """Return the direction in a field's metadata."""
     word = (field.metadata or {}).get(_HIGHER_IS)
     if word is None:
         return None
     allowed: tuple[Direction, ...] = get_args(Direction)
     for each in allowed:
-        if word.decode() == each:
+        if word == each.encode():
             return each
-    raise ValueError(f"higher_is of {field.name} must be one of {allowed}, got {word.decode()!r}")
+    raise ValueError(f"higher_is of {field.name} in {path} must be one of {allowed}, got {word!r}")

@@ -175,7 +175,7 @@ def load_state(sampler: AnySampler, path: str | Path) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
+    path = _check.file(path, "a file of save_state")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}

@@ -366,6 +366,7 @@ def _write(state: Mapping[str, Any], path: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
+    _check.file(path, "a file of save")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
