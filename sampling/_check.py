@@ -7,6 +7,7 @@ half-open, as in the messages: `rank must be in [0, 8), got 8`.
 import difflib
 import math
 import operator
+import os
 import stat
 from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
@@ -129,6 +130,8 @@ def file(path: str | Path, what: str) -> Path:
         raise FileNotFoundError(f"{path} must exist, got no such file") from None
     if stat.S_ISDIR(mode):
         raise ValueError(f"{path} must be {what}, got a folder")
+    if not os.access(found, os.R_OK):
+        raise PermissionError(f"{path} must be readable, got no permission to read it")
     return found
 
 

@@ -20,9 +20,9 @@ _SPAN = 2**24  # bytes read at once
 class Rows:
     """A matrix in a file, or some of its rows in some order.
 
-    It has the shape, dtype and length of an array, in this machine's byte order; slices and int arrays of row numbers give numpy
-    arrays of those rows. `numpy.asarray` reads all of it. Only the file's name is held: it can be
-    sent to other processes, and read by several threads.
+    It has the shape, dtype and length of an array, in this machine's byte order; slices and int
+    arrays of row numbers give numpy arrays of those rows. `numpy.asarray` reads all of it. Only the
+    file's name is held: it can be sent to other processes, and read by several threads.
 
     Parameters
     ----------

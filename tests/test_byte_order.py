@@ -34,9 +34,7 @@ SAMPLERS = {
     "class balanced": lambda f: samplers.ClassBalancedSampler(f(LABELS)),
     "names": lambda f: samplers.ClassBalancedSampler(f(LABELS.astype(str))),
     "subset": lambda f: samplers.SubsetSampler(f(np.arange(0, N, 2))),
-    "repeat factor": lambda f: samplers.RepeatFactorSampler(
-        f(np.eye(3, dtype=int)[LABELS]), 0.5
-    ),
+    "repeat factor": lambda f: samplers.RepeatFactorSampler(f(np.eye(3, dtype=int)[LABELS]), 0.5),
     "rs2": lambda f: samplers.RepeatedSubsetSampler(N, 0.5, labels=f(LABELS)),
     "cluster clip": lambda f: samplers.ClusterClipSampler(f(LABELS), 20, num_epochs=2),
     "curriculum": lambda f: samplers.CurriculumSampler(f(VALUES), 3),

@@ -48,6 +48,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug):
         from .. import clustering, io
 
+        watch = io.Watch([table, *(beside or [])])
         opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         found = clustering.kmeans(
             embeddings_in(opened),
@@ -57,6 +58,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
             seed=parse(int, "seed", seed),
             groups=None if labels is None else opened.column(labels),
         )
+        watch.compare()
         clustering.save_clustering(found, out)
         least, most = int(found.sizes.min()), int(found.sizes.max())
         if as_json:

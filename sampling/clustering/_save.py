@@ -182,9 +182,7 @@ def _numbers(
         raise ValueError(f"{what} must hold ints, got {table[name].type}")
     bad = np.flatnonzero((values < low) | (values >= high))
     if bad.size:
-        raise ValueError(
-            f"{what} must be in [{low}, {high}), got {values[bad[0]]} in row {bad[0]}"
-        )
+        raise ValueError(f"{what} must be in [{low}, {high}), got {values[bad[0]]} in row {bad[0]}")
     return values.astype(np.int64)
 
 

@@ -339,6 +339,6 @@ def _is_whole(path: Path, schema: Any, rows: int) -> bool:  # noqa: ANN401  # py
         with _parquet.opened(path, pre_buffer=False) as file:
             if not file.schema_arrow.equals(schema, check_metadata=False):
                 return False
-            return max(0, rows) == sum(batch.num_rows for batch in file.iter_batches())
+            return max(0, rows) == sum(int(batch.num_rows) for batch in file.iter_batches())
     except ValueError:
         return False

@@ -43,7 +43,8 @@ def read_rows(
     Raises
     ------
     ValueError
-        If a file is damaged (it is named), files differ in their columns, or there is no such row or column.
+        If a file is damaged (it is named), files differ in their columns, or there is no such row
+        or column.
 
     Notes
     -----

@@ -259,10 +259,10 @@ def kind_of(path: Path) -> str:
 
 
 def _npy(path: Path) -> Rows | NDArray[Any]:
-    rows = npy_in(path)
+    rows: NDArray[Any] = npy_in(path)
     if not (rows.flags.c_contiguous and rows.size):
         return rows
-    return Rows(path, rows.shape, rows.dtype, rows.offset)
+    return Rows(path, rows.shape, rows.dtype, rows.offset)  # type: ignore[attr-defined]  # a memmap
 
 
 def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap

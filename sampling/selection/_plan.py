@@ -366,7 +366,8 @@ class Plan:
         work : str or pathlib.Path
             Folder for what each stage kept, the clusters, a copy of the embeddings if they come
             from Parquet, `selection.parquet` and `manifest.json`: time, memory and counts of each
-            stage, by group too if any stage has `groups`.
+            stage, by group too if any stage has `groups`. Each of `warnings()` is in the manifest
+            too, and a UserWarning.
         progress : callable, optional
             Called with one line of text as each stage is done.
 
@@ -382,11 +383,6 @@ class Plan:
         ValueError
             If the plan does not fit the table; the message names the stage. If a file of the table
             changes while the plan runs.
-
-        Warns
-        -----
-        UserWarning
-            For each of `warnings()`.
 
         Notes
         -----

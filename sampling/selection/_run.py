@@ -69,6 +69,7 @@ class Run:
     work: Path
     say: Callable[[str], None]
     manifest: dict[str, Any] = field(default_factory=dict)
+    by_column: dict[str, Any] = field(default_factory=dict)  # names of groups, and codes (N,)
 
     def __post_init__(self) -> None:
         old = self._old()
@@ -87,11 +88,8 @@ class Run:
             self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
             self.table = self.plan.open(self.work / "scratch", first)
             self.plan.check(self.table.names)
-            columns = {stage.group_column for stage in self.plan.stages} - {None}
-            self.groups = {
-                name: np.unique(self.table.column(name), return_inverse=True)
-                for name in sorted(map(str, columns))
-            }
+            for name in sorted({stage.group_column or "" for stage in self.plan.stages} - {""}):
+                self.by_column[name] = np.unique(self.table.column(name), return_inverse=True)
             entry["after"] = self.table.size
             entry |= self._groups(np.arange(self.table.size))
         self.shared: dict[str, Shared] = {}
@@ -109,16 +107,21 @@ class Run:
             return {}
         except ValueError as error:
             raise ValueError(f"{path} must be a manifest, got: {error}") from error
-        if not isinstance(found, dict):
-            raise ValueError(f"{path} must be a manifest, got {type(found).__name__}")
+        whole = isinstance(found, dict) and all(
+            isinstance(each, dict)
+            for name in ("earlier", "stages")
+            for each in _check.listed(name, found.get(name, ()))
+        )
+        if not whole:
+            raise ValueError(f"{path} must be a manifest, got what no run has written")
         return found
 
     def _groups(self, rows: Indices) -> dict[str, Any]:
         """Return how many of the rows each group has, by column, if stages have groups."""
-        if not self.groups:
+        if not self.by_column:
             return {}
-        found = {}
-        for column, (names, codes) in self.groups.items():
+        found: dict[str, dict[str, int]] = {}
+        for column, (names, codes) in self.by_column.items():
             counts = np.bincount(codes[rows], minlength=len(names))
             found[column] = {str(n): int(count) for n, count in zip(names, counts, strict=True)}
         return {"groups": found}
@@ -128,7 +131,7 @@ class Run:
 
         A stage of another plan, run in the same folder, replaces them.
         """
-        files = (known or {}).get("files")
+        files: dict[str, str] = (known or {}).get("files") or {}
         return bool(files) and all(
             (self.work / name).is_file() and digest(self.work / name) == then
             for name, then in files.items()
@@ -218,7 +221,7 @@ class Run:
         """Make what stages share, or read what an earlier run has left; return its rows too."""
         alive = self.reached[name]
         key = digest_of([name, exact(given), self.plan.seed, self.plan.max_memory, _sum(alive),
-                         self.manifest["inputs"]])  # fmt: skip
+                         self.plan.embeddings, self.manifest["inputs"]])  # fmt: skip
         path = self.work / f"{name}.parquet"
         known = self.known.get(key)
         if known is not None and self._reusable(known):
