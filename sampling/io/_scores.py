@@ -140,4 +140,5 @@ def _direction(field: Any, path: str | Path) -> Direction | None:  # noqa: ANN40
     for each in allowed:
         if word == each.encode():
             return each
-    raise ValueError(f"higher_is of {field.name} in {path} must be one of {allowed}, got {word!r}")
+    got = word.decode(errors="replace")
+    raise ValueError(f"higher_is of {field.name} must be one of {allowed}, got {got!r} in {path}")
