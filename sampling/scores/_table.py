@@ -205,7 +205,7 @@ def on_device(array: object) -> torch.device | None:
 
 def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
     """Return what is no tensor yet as one, whatever its byte order."""
-    return torch.as_tensor(values if isinstance(values, torch.Tensor) else _check.host(values))
+    return torch.as_tensor(_check.native(values) if isinstance(values, np.ndarray) else values)
 
 
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:

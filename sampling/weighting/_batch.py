@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
@@ -98,7 +99,7 @@ def rows_of(
     """
     if rows is None:
         raise ValueError(f"{name} must be given, one for each loss, got None")
-    ids = torch.as_tensor(rows if isinstance(rows, torch.Tensor) else _check.host(rows))
+    ids = torch.as_tensor(_check.native(rows) if isinstance(rows, np.ndarray) else rows)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise TypeError(f"{name} must hold ints, got {ids.dtype}")
     if ids.shape != losses.shape:
