@@ -7,7 +7,10 @@ half-open, as in the messages: `rank must be in [0, 8), got 8`.
 import difflib
 import math
 import operator
+import os
+import stat
 from collections.abc import Iterable, Mapping, Sized
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
@@ -89,12 +92,59 @@ def epoch(value: object) -> int:
 
 
 def size(name: str, source: int | Sized) -> int:
-    """Return N, given as an int or as anything with a length; at least 1."""
-    if hasattr(source, "__len__"):
+    """Return N, given as an int or as a dataset with a length; at least 1."""
+    refuse_names(name, source)
+    if hasattr(source, "__len__") and not (hasattr(source, "shape") and not source.shape):
         source = len(source)
         if source == 0:
             raise ValueError(f"{name} must not be empty, got length 0")
     return integer(name, source, 1, MAX_SIZE + 1)
+
+
+def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # perhaps a dataset
+    """Refuse text, and mappings of names such as a `DatasetDict`: their length is no N."""
+    if isinstance(source, str | bytes | bytearray):
+        raise TypeError(f"{name} must be a dataset with a length, or an int, got {source!r}")
+    if isinstance(source, Mapping) and source and 0 not in source:
+        raise TypeError(
+            f"{name} must be a dataset with a length, or an int, got a {type(source).__name__} of "
+            f"{', '.join(map(repr, list(source)[:3]))}: give one of its values"
+        )
+
+
+def text(name: str, value: Any) -> str:  # noqa: ANN401  # perhaps no str
+    """Return a word, such as the name of a column."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {value!r}")
+    return value
+
+
+def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # noqa: ANN401  # perhaps no mapping
+    """Return a mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, a table in a file, got {value!r}")
+    return value
+
+
+def listed(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # any iterable
+    """Return the entries of a sequence; a word is none, though it has letters."""
+    if isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list, got {values!r}")
+    return list(values)
+
+
+def file(path: str | Path, what: str) -> Path:
+    """Return the path of a file that is there and no folder; `what` says which kind it must be."""
+    found = Path(path)
+    try:
+        mode = found.stat().st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} must exist, got no such file") from None
+    if stat.S_ISDIR(mode):
+        raise ValueError(f"{path} must be {what}, got a folder")
+    if not os.access(found, os.R_OK):
+        raise PermissionError(f"{path} must be readable, got no permission to read it")
+    return found
 
 
 def one_dimensional(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -321,8 +371,9 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
 def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # array-likes
     """Return array-likes and tensors as numpy has them, without a copy where it can.
 
-    Rows on disk are returned as they are: whoever takes them reads them part by part. What numpy
-    masks is missing, and refused: numpy would hand over the numbers behind the mask.
+    Numbers in the other byte order, which neither numba nor torch takes, are copied into this
+    machine's. Rows on disk are returned as they are, to be read in blocks. What numpy masks is
+    missing, and refused: numpy would give the numbers behind the mask.
     """
     if isinstance(values, Rows):
         return cast("NDArray[Any]", values)
@@ -332,7 +383,12 @@ def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # 
         if str(values.dtype) == "torch.bfloat16":  # which numpy has not
             values = values.float()
         values = values.numpy()
-    return np.asarray(values)
+    return native(np.asarray(values))
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in this machine's byte order, without a copy where it is."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def unmasked(name: str, values: object) -> None:

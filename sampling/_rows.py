@@ -20,9 +20,9 @@ _SPAN = 2**24  # bytes read at once
 class Rows:
     """A matrix in a file, or some of its rows in some order.
 
-    It has the shape, dtype and length of an array; slices and int arrays of row numbers give numpy
-    arrays of those rows. `numpy.asarray` reads all of it. Only the file's name is held: it can be
-    sent to other processes, and read by several threads.
+    It has the shape, dtype and length of an array, in this machine's byte order; slices and int
+    arrays of row numbers give numpy arrays of those rows. `numpy.asarray` reads all of it. Only the
+    file's name is held: it can be sent to other processes, and read by several threads.
 
     Parameters
     ----------
@@ -63,7 +63,8 @@ class Rows:
     ) -> None:
         self.scratch = scratch
         self._path, self._offset, self._places = Path(path), offset, places
-        self.dtype = np.dtype(dtype)
+        self._stored = np.dtype(dtype)
+        self.dtype = self._stored.newbyteorder("=")
         self._file_shape = shape
         self._row = int(self.dtype.itemsize * np.prod(shape[1:], dtype=np.int64))
         self.shape = (shape[0] if places is None else len(places), *shape[1:])
@@ -117,7 +118,7 @@ class Rows:
         Rows
         """
         places = rows if self._places is None else self._places[rows]
-        return Rows(self._path, self._file_shape, self.dtype, self._offset, places, self.scratch)
+        return Rows(self._path, self._file_shape, self._stored, self._offset, places, self.scratch)
 
     def _gather(self, places: NDArray[np.int64]) -> NDArray[Any]:
         """Read rows of the file: those that lie close together at once."""
@@ -151,7 +152,7 @@ class Rows:
 
     def _read(self, file: int, start: int, stop: int) -> NDArray[Any]:
         """Read the rows [start, stop) of an open file."""
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        out = np.empty((stop - start, *self.shape[1:]), self._stored)
         view = memoryview(out.reshape(-1).view(np.uint8).data)
         at, done = self._offset + start * self._row, 0
         while done < len(view):
@@ -159,4 +160,4 @@ class Rows:
             if count == 0:
                 raise ValueError(f"{self._path} must hold {stop} rows, got a file cut short")
             done += count
-        return out
+        return out.astype(self.dtype, copy=False)

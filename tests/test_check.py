@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sampling import _check
+from sampling import Indexed, _check
 
 
 def message(text):
@@ -80,7 +80,7 @@ def test_seed_and_epoch_take_64_bits(check):
         check(None)
 
 
-@pytest.mark.parametrize("source", [3, np.int16(3), [1, 2, 3], np.zeros((3, 5)), Sized(), "abc"])
+@pytest.mark.parametrize("source", [3, np.int16(3), [1, 2, 3], np.zeros((3, 5)), Sized()])
 def test_size_of_an_int_or_of_anything_with_a_length(source):
     assert _check.size("data_source", source) == 3
     assert type(_check.size("data_source", source)) is int
@@ -98,6 +98,59 @@ def test_size_refuses_nothing_and_too_much():
         _check.size("data_source", 2.5)
     with pytest.raises(TypeError, match=message("data_source must be an int, got None")):
         _check.size("data_source", None)
+
+
+@pytest.mark.parametrize("value", ["1000", b"1000", bytearray(b"1000")])
+def test_size_refuses_text(value):
+    text = f"data_source must be a dataset with a length, or an int, got {value!r}"
+    with pytest.raises(TypeError, match=message(text)):
+        _check.size("data_source", value)
+
+
+def test_size_refuses_a_mapping_of_names_and_takes_one_of_rows():
+    text = "data_source must be a dataset with a length, or an int, got a dict of 'train', "
+    text += "'test': give one of its values"
+    with pytest.raises(TypeError, match=message(text)):
+        _check.size("data_source", {"train": [1, 2], "test": [3]})
+    with pytest.raises(TypeError, match="dataset must be a dataset with a length"):
+        Indexed({"train": [1, 2], "test": [3]})
+    assert _check.size("data_source", {0: "a", 1: "b"}) == 2
+    assert _check.size("data_source", np.array(5)) == _check.size("n", torch.tensor(5)) == 5
+
+
+@pytest.mark.parametrize("value", ["ab", b"ab", {"a": 1}, 3, None])
+def test_a_word_is_no_list(value):
+    with pytest.raises(TypeError, match=message(f"columns must be a list, got {value!r}")):
+        _check.listed("columns", value)
+    assert _check.listed("columns", ("a", "b")) == ["a", "b"]
+
+
+def test_text_and_mappings():
+    assert _check.text("ids", "url") == "url"
+    assert _check.mapping("columns", {"a": 1}) == {"a": 1}
+    with pytest.raises(TypeError, match=message("ids must be a str, got 3")):
+        _check.text("ids", 3)
+    wrong = "columns must be a mapping, a table in a file, got ['a']"
+    with pytest.raises(TypeError, match=message(wrong)):
+        _check.mapping("columns", ["a"])
+    _check.refuse_names("dataset", [1, 2])
+    with pytest.raises(TypeError, match="dataset must be a dataset with a length"):
+        _check.refuse_names("dataset", "ab")
+
+
+def test_native_copies_only_the_other_byte_order():
+    values = np.arange(3.0)
+    assert _check.native(values) is values
+    assert _check.native(values.astype(">f8")).dtype == np.float64
+    assert _check.native(values.astype(">f8")).tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_file_is_there_and_no_folder(tmp_path):
+    with pytest.raises(ValueError, match=message(f"{tmp_path} must be a plan, got a folder")):
+        _check.file(tmp_path, "a plan")
+    missing = tmp_path / "x"
+    with pytest.raises(FileNotFoundError, match=message(f"{missing} must exist, got no such file")):
+        _check.file(missing, "a plan")
 
 
 # ---------------------------------------------------------------------- number, choice

@@ -55,6 +55,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
         io.check_outputs(
             clustering.clustering_outputs(out), io.paths_read([table, *(beside or [])])
         )
+        watch = io.Watch([table, *(beside or [])])
         opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
         found = clustering.kmeans(
             embeddings_in(opened),
@@ -64,6 +65,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
             seed=parse(int, "seed", seed),
             groups=None if labels is None else opened.column(labels),
         )
+        watch.compare()
         clustering.save_clustering(found, out)
         made_of = io.columns_text(opened.embedding_columns)
         least, most = int(found.sizes.min()), int(found.sizes.max())

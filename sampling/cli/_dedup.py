@@ -95,8 +95,11 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             given["clusters"] = load_clustering(clusters)
         columns = {"quality": quality, "labels": within}
         wanted = budget_of(budget)
-        opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
-        with io.unchanged([file for each in tables for file in io.table_files(each)]):
+        tables = [table, *(beside or [])]
+        with io.unchanged(tables):
+            opened = io.open_table(
+                table, embeddings=embeddings, beside=beside or (), scratch=scratch
+            )
             found = selection.select_from(
                 opened,
                 "semdedup",

@@ -1,11 +1,11 @@
 """The command that runs a plan."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ._shared import INTERRUPTED, AsJson, Debug, answer, refusals
+from ._shared import INTERRUPTED, AsJson, Debug, answer, refusals, warned
 
 
 def run(
@@ -24,23 +24,26 @@ def run(
 
     Embeddings are read once, and clusters made once for all stages. The folder holds what each
     stage kept, selection.parquet, and manifest.json with counts, time and memory of each. The same
-    command goes on after an interruption, and runs again only what has changed.
+    command goes on after an interruption, and runs again only what has changed. A stage that can
+    undo the counts by group of one before it is warned of.
 
     sampling run plan.toml --dry-run
 
     sampling run plan.toml --work runs/first
     """
-    with refusals(debug):
+    with refusals(debug), warned():
         from .. import selection
 
         given = selection.Plan.read(plan)
         folder = plan.with_suffix("") if work is None else work
         given.check_outputs(folder)
         if dry_run:
-            needs = given.estimates()
+            needs, doubts = given.estimates(), given.warnings()
             if as_json:
-                answer({"stages": needs})
+                answer({"stages": needs, "warnings": doubts})
                 return
+            for doubt in doubts:
+                typer.echo(f"warning: {doubt}", err=True)
             for each in needs:
                 print(f"{each['name']}: at most {each['rows']:,} rows, about "
                       f"{each['memory'] / 2**30:.2f} GiB and {each['seconds']:,.0f} s")  # fmt: skip
@@ -53,10 +56,26 @@ def run(
             typer.echo("interrupted: the same command goes on where it stopped", err=True)
             raise typer.Exit(INTERRUPTED) from None
         if as_json:
-            answer({**found.summary(), "info": found.info})
+            answer({**found.summary(), "info": found.info, "warnings": given.warnings()})
             return
         for rule, count in found.summary()["rules"].items():
             print(f"{count:>12,}  {rule}")
+        _print_groups(found.info["stages"])
         print("written:", folder / "selection.parquet")
         if given.export is not None:
             print("written:", given.export["folder"])
+
+
+_SHOWN = 20  # groups whose counts are printed; the manifest has all
+
+
+def _print_groups(stages: list[dict[str, Any]]) -> None:
+    """Print the rows of each group after each stage, by column."""
+    counted = [stage for stage in stages if "groups" in stage]
+    for column in counted[0]["groups"] if counted else ():
+        print(f"rows per {column} after {', '.join(stage['name'] for stage in counted)}:")
+        counts = [stage["groups"][column] for stage in counted]
+        for name in list(counts[0])[:_SHOWN]:
+            print("".join(f"{each[name]:>12,}" for each in counts), f" {name}")
+        if len(counts[0]) > _SHOWN:
+            print(f"{len(counts[0]) - _SHOWN:>12,} more groups are in the manifest")

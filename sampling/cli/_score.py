@@ -84,8 +84,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
         if labels is not None and apart:
             source.append(Path(labels))
         io.check_outputs(io.score_outputs(out), io.paths_read(source))
-        files = [file for each in source for file in io.table_files(each)]
-        with io.unchanged(files), bars() as progress:
+        with io.unchanged(source), bars() as progress:
             if of == "dynamics":
                 dynamics = scores.TrainingDynamics.from_file(table)
                 found = dynamics.scores(

@@ -97,8 +97,11 @@ def select(  # noqa: PLR0913  # one parameter for each option
 
             given["clusters"] = load_clustering(clusters)
         wanted = budget_of(budget)
-        opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
-        with io.unchanged([file for each in tables for file in io.table_files(each)]):
+        tables = [*table, *(beside or [])]
+        with io.unchanged(tables):
+            opened = io.open_table(
+                table, embeddings=embeddings, beside=beside or (), scratch=scratch
+            )
             found = selection.select_from(
                 opened, method, wanted, columns=dict(pairs("--with", columns)), settings=given
             )

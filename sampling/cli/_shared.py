@@ -1,6 +1,7 @@
 """What the commands share: the app, how words are read, and how a mistake is answered."""
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +99,18 @@ def refusals(debug: bool) -> Iterator[None]:
         if not debug:
             refuse(f"{type(error).__name__}, not foreseen: {error} (--debug shows where)")
         raise
+
+
+@contextmanager
+def warned() -> Iterator[None]:
+    """Print each warning of the block as one line on standard error."""
+
+    def show(message: object, *_: object, **__: object) -> None:
+        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # put back at the end of the block
+        yield
 
 
 def refuse(message: str) -> NoReturn:

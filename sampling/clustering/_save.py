@@ -1,15 +1,14 @@
 """Clusterings on disk: the rows for everybody to read, and the centers beside them."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .._files import KEY, Output, check_outputs, next_to, parquet_kind, written_whole
+from .. import _check, _parquet
+from .._files import Output, check_outputs, next_to, parquet_kind, written_whole
 from ._kmeans import Clustering
 from ._neighbours import Neighbours
 
@@ -128,21 +127,24 @@ def load_clustering(path: str | Path) -> Clustering:
     Raises
     ------
     ValueError
-        If a file is cut short, of something else, or the two are not of the same clustering.
+        If a file is damaged, of something else, or the two are not of the same clustering; if a
+        label is no number of a cluster. The message names the file.
     """
     path = Path(path)
     rows, facts = _read(path)
     clusters, others = _read(_centers(path))
+    count = len(clusters)
+    seconds = _numbers(path, rows, "second", -1, count) if "second" in rows.column_names else None
     found = Clustering(
-        centers=_matrix(clusters["center"]),
-        labels=rows["label"].to_numpy().astype(np.int64),
-        distances=rows["distance"].to_numpy().astype(np.float32),
-        nearest=clusters["nearest"].to_numpy().astype(np.int64),
-        sizes=clusters["size"].to_numpy().astype(np.int64),
+        centers=_matrix(_centers(path), clusters, "center"),
+        labels=_numbers(path, rows, "label", 0, count),
+        distances=_numbers(path, rows, "distance").astype(np.float32),
+        nearest=_numbers(_centers(path), clusters, "nearest", 0, _check.MAX_SIZE),
+        sizes=_numbers(_centers(path), clusters, "size", 0, _check.MAX_SIZE),
         objective=facts["objective"],
         n_iter=facts["n_iter"],
         seed=facts["seed"],
-        seconds=rows["second"].to_numpy() if "second" in rows.column_names else None,
+        seconds=seconds,
     )
     if facts != others or _fingerprint(found) != facts["clustering"]:
         raise ValueError(f"{_centers(path)} must be of the clustering in {path.name}, got another")
@@ -199,11 +201,18 @@ def load_neighbours(path: str | Path) -> Neighbours:
     Raises
     ------
     ValueError
-        If the file is cut short, or of something else.
+        If the file is damaged, or of something else; if a neighbour is no row of the graph, or
+        twice that of one row. The message names the file.
     """
-    table, facts = _read(Path(path), "save_neighbours", "neighbours")
-    indices = _matrix(table["neighbour"], np.int64)
-    return Neighbours(indices, _matrix(table["distance"]), facts["neighbours"])
+    path = Path(path)
+    table, facts = _read(path, "save_neighbours", "neighbours")
+    indices = _matrix(path, table, "neighbour", np.int64)
+    distances = _matrix(path, table, "distance")
+    if distances.shape != indices.shape:
+        raise ValueError(f"{path} must hold a distance for each neighbour, got {distances.shape} "
+                         f"and {indices.shape}")  # fmt: skip
+    _check_graph(path, indices, distances)
+    return Neighbours(indices, distances, facts["neighbours"])
 
 
 def _centers(path: Path) -> Path:
@@ -219,27 +228,69 @@ def _fingerprint(clustering: Clustering) -> str:
     return found.hexdigest()[:32]
 
 
-def _matrix(column: Any, dtype: Any = np.float32) -> Any:  # noqa: ANN401  # pyarrow's column
-    flat = column.combine_chunks().flatten().to_numpy()
-    return np.array(flat, dtype).reshape(len(column), -1)
+def _numbers(
+    path: Path,
+    table: Any,  # noqa: ANN401  # pyarrow.Table
+    name: str,
+    low: int | None = None,
+    high: int = 0,
+) -> Any:  # noqa: ANN401  # array (n,)
+    """Return a column of ints in [low, high), or of finite numbers >= 0 where there is no low."""
+    if name not in table.column_names or table[name].null_count:
+        raise ValueError(f"{path} must have a column {name!r} without missing values, got "
+                         f"{table.column_names}")  # fmt: skip
+    values = table[name].to_numpy()
+    what = f"{name} of {path}"
+    if low is None:
+        return _check.floats(what, values, "finite and >= 0") if values.size else values
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"{what} must hold ints, got {table[name].type}")
+    bad = np.flatnonzero((values < low) | (values >= high))
+    if bad.size:
+        raise ValueError(f"{what} must be in [{low}, {high}), got {values[bad[0]]} in row {bad[0]}")
+    return values.astype(np.int64)
+
+
+def _matrix(path: Path, table: Any, name: str, dtype: Any = np.float32) -> Any:  # noqa: ANN401
+    """Return a column of lists of one length: (n, width)."""
+    column = table[name] if name in table.column_names else None
+    if column is None or not pa.types.is_fixed_size_list(column.type) or column.null_count:
+        raise ValueError(f"{path} must have a column {name!r} of lists of one length, got "
+                         f"{table.column_names}")  # fmt: skip
+    flat = column.combine_chunks().flatten()
+    kinds = pa.types.is_integer if dtype is np.int64 else pa.types.is_floating
+    if not kinds(flat.type) or flat.null_count:
+        raise ValueError(f"{name} of {path} must hold lists of {np.dtype(dtype)}, got {flat.type}")
+    return np.array(flat.to_numpy(zero_copy_only=False), dtype).reshape(-1, column.type.list_size)
+
+
+def _check_graph(path: Path, indices: Any, distances: Any) -> None:  # noqa: ANN401  # arrays (n, k)
+    """Refuse a graph with neighbours that are no rows, or there twice, or at no distance."""
+    size, gone = len(indices), indices == -1
+    own = np.arange(size)[:, None]
+    in_order = np.sort(np.where(gone, -1 - np.arange(indices.shape[1]), indices), axis=1)
+    wrong = {
+        f"neighbour of {path} must be in [0, {size}), or -1": (indices < -1) | (indices >= size),
+        f"neighbour of {path} must be another row": indices == own,
+        f"neighbour of {path} must hold no row twice": in_order[:, 1:] == in_order[:, :-1],
+        f"distance of {path} must be >= 0, and infinite for no neighbour": ~(distances >= 0)
+        | (gone & np.isfinite(distances)),
+    }
+    for rule, bad in wrong.items():
+        if bad.any():
+            row = int(np.flatnonzero(bad.any(axis=1))[0])
+            raise ValueError(f"{rule}, got {indices[row].tolist()} at {distances[row].tolist()} in "
+                             f"row {row}")  # fmt: skip
 
 
 def _write(path: Path, columns: dict[str, Any], facts: dict[str, Any]) -> None:
-    text = json.dumps(facts, sort_keys=True)
-    table = pa.table(columns).replace_schema_metadata({KEY: text})
-    pq.write_table(table, path, compression="zstd")
+    _parquet.write_own(path, pa.table(columns), facts)
 
 
 def _read(
     path: Path, writer: str = "save_clustering", what: str = "clustering"
 ) -> tuple[Any, dict[str, Any]]:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"{path} must exist: {writer} writes it") from error
-        raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
-    facts: dict[str, Any] = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
+    table, facts = _parquet.read_own(path, writer)
     if facts.get("version") != _VERSION or what not in facts:
         raise ValueError(f"{path} must be a file of {writer}, got {table.column_names}")
     return table, facts

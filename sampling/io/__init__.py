@@ -4,7 +4,8 @@ Everything is written whole or not at all, and never over a file of another kind
 """
 
 from .._files import check_outputs, written_whole
-from ._digest import differences, digest, digests, table_files, unchanged
+from ._bytes import digest
+from ._digest import Watch, differences, digests, table_files, unchanged
 from ._export import check_export, export_rows
 from ._inputs import changes, paths_read, with_inputs
 from ._parquet_rows import read_column, read_rows
@@ -23,6 +24,7 @@ from ._table import Table, class_columns, columns_text, open_table, shape_of
 
 __all__ = [
     "Table",
+    "Watch",
     "changes",
     "check_export",
     "check_outputs",

@@ -1,20 +1,16 @@
 """What a file holds, in a few bytes: so that a table that has changed is found out, and named."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from .. import _check, _parquet
 from ..types import Progress
+from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
 from ._table import _files
 
-__all__ = ["differences", "digest", "digests", "table_files", "unchanged"]
-
-_STEP = 2**20
+__all__ = ["Watch", "differences", "digests", "table_files", "unchanged"]
 
 
 def table_files(path: str | Path) -> tuple[Path, ...]:
@@ -30,43 +26,6 @@ def table_files(path: str | Path) -> tuple[Path, ...]:
     tuple of pathlib.Path
     """
     return _files(Path(path))
-
-
-def digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes, as "sha256:" and 64 hexadecimal digits.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-
-    Returns
-    -------
-    str
-        What `sha256sum` prints, so that others can check it.
-
-    Notes
-    -----
-    Cost        O(bytes): 0.8 GB/s on one core where it was chosen over blake2b with 0.3.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     written = Path(folder, "x").write_text("abc")
-    ...     digest(Path(folder, "x"))[:15]
-    'sha256:ba7816bf'
-    """
-    return _digest(Path(path), None, 0)
-
-
-def _digest(path: Path, progress: Progress | None, total: int) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_STEP):
-            found.update(block)
-            if progress is not None:
-                progress(len(block), total, "B")
-    return f"sha256:{found.hexdigest()}"
 
 
 def digests(
@@ -90,7 +49,7 @@ def digests(
     found = contents(source, progress=progress)
     for each in found:
         file = each.pop("file")
-        each["rows"] = _rows_in(file) if file.suffix == ".parquet" else None
+        each["rows"] = _rows_in(file) if _parquet.is_parquet(file) else None
     return found
 
 
@@ -98,25 +57,30 @@ def contents(
     source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Return name, bytes, digest and path ("file") of each file, which need not be whole."""
-    sources = [source] if isinstance(source, str | Path) else list(source)
+    sources = [source] if isinstance(source, str | Path) else _check.listed("source", source)
     files = [(Path(each), file) for each in sources for file in table_files(each)]
     total = sum(file.stat().st_size for _, file in files)
     return [
         {
-            "name": f"{given.resolve().name}/{file.name}" if given.is_dir() else file.name,
+            "name": _name(given, file),
             "bytes": file.stat().st_size,
-            "digest": _digest(file, progress, total),
+            "digest": digest_of_bytes(file, progress, total),
             "file": file,
         }
         for given, file in files
     ]
 
 
+def _name(given: Path, file: Path) -> str:
+    """Return the name of a file, under that of the folder which was given."""
+    if not given.is_dir():
+        return file.name
+    return f"{given.resolve().name}/{file.relative_to(given).as_posix()}"
+
+
 def _rows_in(path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
+    with _parquet.opened(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def differences(
@@ -155,32 +119,52 @@ def differences(
     return wrong
 
 
+class Watch:
+    """Files as they are now, to be compared with what they are later.
+
+    Parameters
+    ----------
+    sources : sequence of str or pathlib.Path
+        Files, and folders of shards.
+    """
+
+    def __init__(self, sources: Sequence[str | Path]) -> None:
+        self._sources = _check.listed("sources", sources)
+        self._files = self._now()
+        self._stamps: list[Stamp] = stamps(self._files)
+
+    def _now(self) -> list[Path]:
+        return [file for each in self._sources for file in table_files(each)]
+
+    def compare(self) -> None:
+        """Refuse what has changed since.
+
+        Raises
+        ------
+        ValueError
+            If a file has another size or time, or a folder another shard: the message names it.
+        """
+        compare_stamps(self._files, self._stamps)
+        other = set(self._now()) ^ set(self._files)
+        if other:
+            raise ValueError(f"{min(other)} must not come while its folder is read, got it there")
+
+
 @contextmanager
-def unchanged(paths: Sequence[str | Path]) -> Iterator[None]:
+def unchanged(sources: Sequence[str | Path]) -> Iterator[None]:
     """Refuse a result whose files were changed while the block read them.
 
     Parameters
     ----------
-    paths : sequence of str or pathlib.Path
+    sources : sequence of str or pathlib.Path
+        Files, and folders of shards.
 
     Returns
     -------
     context manager
-        It raises ValueError at its end, naming the file whose size or time is another one.
+        It raises ValueError at its end, naming the file whose size or time is another one, or the
+        shard that has come.
     """
-    before = stamps(paths)
+    watch = Watch(sources)
     yield
-    compare_stamps(paths, before)
-
-
-def stamps(paths: Sequence[str | Path]) -> list[tuple[int, int]]:
-    """Return size and time of the last change of each file."""
-    found = [Path(path).stat() for path in paths]
-    return [(each.st_size, each.st_mtime_ns) for each in found]
-
-
-def compare_stamps(paths: Sequence[str | Path], before: Sequence[tuple[int, int]]) -> None:
-    """Refuse files that are not what they were."""
-    for path, then, now in zip(paths, before, stamps(paths), strict=True):
-        if then != now:
-            raise ValueError(f"{path} must not change while it is read, got another size or time")
+    watch.compare()

@@ -10,11 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .. import _check
+from .. import _check, _parquet
 from .._files import (
-    KEY,
     check_apart,
     json_kind,
     own_folder,
@@ -23,7 +21,8 @@ from .._files import (
     written_whole,
 )
 from ..types import Floats, Indices, Progress, Selection
-from ._digest import compare_stamps, differences, digests, stamps
+from ._bytes import compare_stamps, stamps
+from ._digest import differences, digests
 from ._inputs import paths_read, share_names, tables_of
 from ._parquet_rows import Shards
 
@@ -62,7 +61,8 @@ def export_rows(
         in the order given, those of a folder by name.
     folder : str or pathlib.Path
         Made if it is not there. It must be empty, or hold this very export, begun before: then only
-        the missing shards are written. It must not be in a folder of the source.
+        the shards that are missing or damaged are written. It must not be in a folder
+        of the source.
     rows_per_shard : int, default 1,000,000
     columns : sequence of str, optional
         All of them by default. Types, nested ones too, are kept as they are.
@@ -92,7 +92,8 @@ def export_rows(
     Notes
     -----
     Order       Every shard is whole or not there, and `_export.json` comes last: what has it is
-                complete. One export at a time may write to a folder.
+                complete. Pages have checksums, and an export that is continued reads the shards
+                that are there before it counts on them. One export at a time may write to a folder.
     Cost        One pass over the source for its digests. Then in the order of the rows one pass
                 over the row groups that hold any, whatever their size: blocks of 16 MiB are
                 decoded and 64 MiB wait to be written, 330 MiB in all as measured; in the order of
@@ -228,8 +229,7 @@ class _Plan:
         schema = self.shards.schema_of(self.names)
         if self.weights is not None:
             schema = schema.append(pa.field("weight", pa.float64()))
-        mark = json.dumps({"export": self.identity, "shard": shard}).encode()
-        return schema.with_metadata({**(schema.metadata or {}), KEY: mark})
+        return _parquet.with_facts(schema, {"export": self.identity, "shard": shard})
 
     def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
         """Give each wanted shard, and its tables, which are read as they are asked for."""
@@ -306,7 +306,7 @@ class _Stream:
 
 def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN401
     """Write tables to a file, a row group for each so many bytes or rows."""
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with _parquet.writer(path, schema) as writer:
         waiting: list[Any] = []
         size = rows = 0
 
@@ -372,7 +372,9 @@ def _missing(folder: Path, plan: _Plan) -> list[int]:
         if _LEFT_OVER.fullmatch(path.name):  # half a file, of a run that was killed
             left_over.append(path)
         elif _mark_of(path) == plan.identity and path.name in {*names, _MANIFEST}:
-            done.add(names.get(path.name))
+            shard = names.get(path.name)
+            if shard is not None and _is_whole(path, plan.schema(shard), plan.rows_of(shard)):
+                done.add(shard)
         else:
             raise ValueError(
                 f"{folder} must be empty or hold this very export, begun before, got {path.name}"
@@ -386,10 +388,22 @@ def _mark_of(path: Path) -> str | None:
     """Return which export a file is of; None if of none."""
     try:
         if path.name == _MANIFEST:
-            text = path.read_text()
+            facts = json.loads(path.read_text(encoding="utf-8"))
         else:
-            text = (pq.read_schema(path).metadata or {}).get(KEY, b"{}").decode()
-        mark: str | None = json.loads(text).get("export")
+            with _parquet.opened(path) as file:
+                facts = _parquet.facts_in(file.schema_arrow, path)
     except (ValueError, OSError):
         return None
+    mark: str | None = facts.get("export") if isinstance(facts, dict) else None
     return mark
+
+
+def _is_whole(path: Path, schema: Any, rows: int) -> bool:  # noqa: ANN401  # pyarrow.Schema
+    """Read all of a shard that is there; what is damaged is written again."""
+    try:
+        with _parquet.opened(path, pre_buffer=False) as file:
+            if not file.schema_arrow.equals(schema, check_metadata=False):
+                return False
+            return max(0, rows) == sum(int(batch.num_rows) for batch in file.iter_batches())
+    except ValueError:
+        return False

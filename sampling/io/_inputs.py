@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .. import _check
 from ..types import Progress, Selection
 from ._digest import contents, differences, digests, table_files
 
@@ -55,7 +56,8 @@ def with_inputs(
     """
     noted: dict[str, Any] = {"inputs": digests(source, progress=progress)}
     if beside:
-        noted["beside"] = [digests(each, progress=progress) for each in beside]
+        others = _check.listed("beside", beside)
+        noted["beside"] = [digests(each, progress=progress) for each in others]
     return replace(selection, info={**selection.info, **noted})
 
 

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .. import _parquet
 from .._files import written_whole
 from .._rows import Rows
+from ._bytes import digest
 
 __all__ = ["rows_in_memory", "rows_on_disk"]
 
@@ -27,7 +28,7 @@ def list_blocks(paths: tuple[Path, ...], names: tuple[str, ...]) -> Iterator[NDA
     done, width, kind = 0, -1, np.dtype(np.float32)
     what = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(columns=list(names), batch_size=_BATCH):
+        for batch in _batches(path, names):
             if not batch.num_rows:
                 continue
             block = _block(batch, names, width, f"{path}, row", done)
@@ -39,6 +40,11 @@ def list_blocks(paths: tuple[Path, ...], names: tuple[str, ...]) -> Iterator[NDA
             done += len(block)
     if done == 0:
         raise ValueError(f"{what} must not be empty, got no rows in {paths[0]}")
+
+
+def _batches(path: Path, names: tuple[str, ...]) -> Iterator[Any]:
+    with _parquet.opened(path) as file:
+        yield from file.iter_batches(columns=list(names), batch_size=_BATCH)
 
 
 def _block(batch: Any, names: tuple[str, ...], width: int, where: str, done: int) -> NDArray[Any]:  # noqa: ANN401
@@ -71,28 +77,62 @@ def rows_in_memory(paths: tuple[Path, ...], names: tuple[str, ...], size: int) -
     rows = np.empty((size, first.shape[1]), first.dtype)
     done = 0
     for block in chain([first], blocks):
+        _refuse_other(paths, done + len(block) <= size, size)
         rows[done : done + len(block)] = block
         done += len(block)
+    _refuse_other(paths, done == size, size)
     return rows
 
 
-def rows_on_disk(paths: tuple[Path, ...], names: tuple[str, ...], size: int, scratch: Path) -> Rows:
+def _refuse_other(paths: tuple[Path, ...], right: bool, size: int) -> None:
+    """Refuse files that hold another number of rows than their footers say."""
+    if not right:
+        files = paths[0] if len(paths) == 1 else f"the files of {paths[0].parent}"
+        raise ValueError(f"{files} must hold {size} rows, as their footers say, got another number")
+
+
+def rows_on_disk(
+    paths: tuple[Path, ...],
+    names: tuple[str, ...],
+    size: int,
+    scratch: Path,
+    sums: Sequence[str] | None = None,
+) -> Rows:
     """Copy rows into a file, unless an earlier call has; whole or not at all.
 
-    The file's name is made of the shards' names, sizes and times: of another table there is
-    another file. What it holds stands beside it as JSON.
+    sums : digests of the files, made here unless they are known
+
+    The file's name is made of the digests: another table of the same names, sizes and times has
+    another file. After the copy they are made again: what changed meanwhile is under no name. The
+    shape stands beside the copy as JSON.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    what = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    key = hashlib.blake2b(json.dumps([names, what]).encode(), digest_size=8).hexdigest()
+    known = [digest(path) for path in paths] if sums is None else list(sums)
+    key = hashlib.blake2b(json.dumps([names, known]).encode(), digest_size=8).hexdigest()
     target, beside = scratch / f"rows-{key}.bin", scratch / f"rows-{key}.json"
+    found = _copied(target, beside)
+    if found is not None:
+        return found
+    width, kind, done = 0, "", 0
+    with written_whole(target) as path, path.open("wb") as file:
+        for block in list_blocks(paths, names):
+            file.write(np.ascontiguousarray(block).data)
+            width, kind, done = block.shape[1], block.dtype.str, done + len(block)
+        _refuse_other(paths, done == size, size)
+        for each, then in zip(paths, known, strict=True):
+            if digest(each) != then:
+                raise ValueError(f"{each} must not change while it is read, got other bytes")
+    with written_whole(beside) as path:
+        path.write_text(json.dumps({"shape": [size, width], "dtype": kind}))
+    return Rows(target, (size, width), kind, scratch=scratch)
+
+
+def _copied(target: Path, beside: Path) -> Rows | None:
+    """Return the rows that an earlier call has copied; None if it did not, or not to the end."""
     if not (target.exists() and beside.exists()):
-        width, kind = 0, ""
-        with written_whole(target) as path, path.open("wb") as file:
-            for block in list_blocks(paths, names):
-                file.write(np.ascontiguousarray(block).data)
-                width, kind = block.shape[1], block.dtype.str
-        with written_whole(beside) as path:
-            path.write_text(json.dumps({"shape": [size, width], "dtype": kind}))
-    known = json.loads(beside.read_text())
-    return Rows(target, tuple(known["shape"]), known["dtype"], scratch=scratch)
+        return None
+    try:
+        facts = json.loads(beside.read_text())
+        return Rows(target, tuple(facts["shape"]), facts["dtype"], scratch=target.parent)
+    except (ValueError, KeyError, TypeError):  # damaged: copied again
+        return None

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .. import _check
+from .. import _check, _parquet
 from ..types import Indices
 from ._digest import table_files
 
@@ -44,7 +43,8 @@ def read_rows(
     Raises
     ------
     ValueError
-        If a file is cut short, files differ in their columns, or there is no such row or column.
+        If a file is damaged (it is named), files differ in their columns, or there is no such row
+        or column.
 
     Notes
     -----
@@ -52,17 +52,14 @@ def read_rows(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import tempfile, pyarrow.parquet
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     pq.write_table(pa.table({"x": [0, 10, 20]}), Path(folder, "a.parquet"))
+    ...     pyarrow.parquet.write_table(pa.table({"x": [0, 10, 20]}), Path(folder, "a.parquet"))
     ...     read_rows(folder, np.array([2, 0]))["x"].to_pylist()
     [20, 0]
     """
     shards = Shards.of(source)
-    wanted = np.asarray(rows)
-    if wanted.size and wanted.dtype.kind not in "iu":
-        raise TypeError(f"rows must hold ints, got dtype {wanted.dtype}")
-    wanted = wanted.astype(np.int64)
+    wanted = _row_numbers(rows)
     if wanted.size and (wanted.min() < 0 or wanted.max() >= shards.size):
         raise ValueError(f"rows must be in [0, {shards.size}), got {wanted.min()}, {wanted.max()}")
     names = shards.columns(columns)
@@ -72,6 +69,14 @@ def read_rows(
     back = np.empty(order.size, np.int64)
     back[order] = np.arange(order.size)
     return whole.take(pa.array(back))
+
+
+def _row_numbers(rows: Indices) -> Indices:
+    """Return row numbers as int64 (n,); n may be 0."""
+    array = _check.host(rows)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise TypeError(f"rows must hold ints of shape (n,), got {array.dtype} {array.shape}")
+    return array.astype(np.int64)
 
 
 def read_column(sources: Sequence[str | Path], name: str, rows: Sequence[int]) -> list[Any]:
@@ -95,7 +100,8 @@ def read_column(sources: Sequence[str | Path], name: str, rows: Sequence[int]) -
     ValueError
         If no table has the column.
     """
-    parquet = [each for each in sources if table_files(each)[0].suffix == ".parquet"]
+    listed = _check.listed("sources", sources)
+    parquet = [each for each in listed if _parquet.is_parquet(table_files(each)[0])]
     tables = [Shards.of(each) for each in parquet]
     names = [each for table in tables for each in table.schema.names]
     if name not in names:
@@ -130,19 +136,15 @@ class Shards:
     @classmethod
     def of(cls, source: str | Path | Sequence[str | Path]) -> "Shards":
         """Open a file, a folder or several of them, and compare their schemas."""
-        sources = [source] if isinstance(source, str | Path) else list(source)
+        sources = [source] if isinstance(source, str | Path) else _check.listed("source", source)
         files = tuple(file for each in sources for file in table_files(each))
         if not files:
             raise ValueError("source must name a file or a folder, got none")
         counts, schema = [0], None
         for path in files:
-            if path.suffix != ".parquet":
+            if not _parquet.is_parquet(path):
                 raise ValueError(f"{path} must be a Parquet file, got {path.suffix!r}")
-            try:
-                file = pq.ParquetFile(path)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
-            with file:
+            with _parquet.opened(path) as file:
                 counts.append(file.metadata.num_rows)
                 schema = file.schema_arrow if schema is None else schema
                 _same_schema(path, file.schema_arrow, files[0], schema)
@@ -155,7 +157,7 @@ class Shards:
 
     def columns(self, names: Sequence[str] | None) -> list[str]:
         """Return the chosen columns in the order of the files, or refuse a name."""
-        for name in names or ():
+        for name in _check.listed("columns", () if names is None else names):
             if name not in self.schema.names:
                 raise ValueError(
                     f"columns must be of {self.schema.names}, got {name!r}"
@@ -177,16 +179,11 @@ class Shards:
         for i, path in enumerate(self.files):
             own = rows[ends[i] : ends[i + 1]] - self.starts[i]
             if own.size:
-                try:
-                    yield from _of_file(path, own, list(names))
-                except (pa.ArrowInvalid, OSError) as error:
-                    raise ValueError(
-                        f"{path} must be a whole Parquet file, got: {error}"
-                    ) from error
+                yield from _of_file(path, own, list(names))
 
 
 def _of_file(path: Path, rows: Indices, names: list[str]) -> Iterator[Any]:
-    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ) as file:
+    with _parquet.opened(path, pre_buffer=False, buffer_size=_READ) as file:
         begin = 0
         for group in range(file.metadata.num_row_groups):
             facts = file.metadata.row_group(group)

@@ -1,18 +1,17 @@
 """Scores on disk: a Parquet column for each, whose metadata says what a high one means."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from .. import _check
-from .._files import KEY, Output, parquet_kind, written_whole
+from .. import _check, _parquet
+from .._files import Output, parquet_kind, written_whole
 from ..types import Direction, Score
-from ._table import Table
+from ._table import Table, npy_in
 
 __all__ = [
     "directed",
@@ -89,11 +88,10 @@ def save_scores(
         pa.field(name, pa.float64(), metadata={_HIGHER_IS: each.higher_is})
         for name, each in scores.items()
     ]
-    text = json.dumps(dict(info or {}), sort_keys=True).encode()
     columns = [pa.array(np.asarray(each.values, np.float64)) for each in scores.values()]
-    table = pa.table(columns, schema=pa.schema(fields, metadata={KEY: text}))
+    table = pa.table(columns, schema=pa.schema(fields))
     with written_whole(path, _SCORES) as beside:
-        pq.write_table(table, beside, compression="zstd")
+        _parquet.write_own(beside, table, info or {})
 
 
 def load_scores(
@@ -115,16 +113,12 @@ def load_scores(
     Raises
     ------
     ValueError
-        If the file is cut short, or has no column with a direction; if `higher_is` names a column
-        that is not there.
+        If the file is damaged, has no column with a direction, or one that holds no numbers; if
+        `higher_is` names a column that is not there.
     """
     stated = dict(higher_is or {})
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"{path} must exist, got no such file") from error
-        raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
+    table = _parquet.read(path)
+    _parquet.facts_in(table.schema, path)  # refused where it is damaged
     for name, word in stated.items():
         if name not in table.column_names:
             raise ValueError(
@@ -133,9 +127,9 @@ def load_scores(
             )
         _check.choice(f"higher_is of {name}", word, get_args(Direction))
     found = {
-        field.name: Score(table[field.name].to_numpy(), direction, field.name)
+        field.name: Score(_numbers(table[field.name], f"{field.name} of {path}"), way, field.name)
         for field in table.schema
-        if (direction := stated.get(field.name) or _direction(field)) is not None
+        if (way := stated.get(field.name) or _direction(field, path)) is not None
     }
     if not found:
         raise ValueError(
@@ -232,7 +226,7 @@ def direction_of(
         If one file says something else than another, or nothing, and nothing is stated.
     """
     files = table.files_of(column)
-    said = [_direction(pq.read_schema(file).field(column)) for file in files]
+    said = [_direction_in(file, column) for file in files]
     if stated is not None:
         other = [each for each in said if each not in {None, stated}]
         return stated, f"stated, and its file says {other[0]!r}" if other else "stated"
@@ -259,22 +253,33 @@ def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)
     Raises
     ------
     ValueError
-        If the file is cut short, or holds pickled objects or a matrix.
+        If the file is damaged, or holds pickled objects or a matrix.
     """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} must be a whole .npy file of numbers, got: {error}") from error
-    return _check.one_dimensional(str(path), values)
+    return _check.one_dimensional(str(path), np.array(npy_in(Path(path))))
 
 
-def _direction(field: Any) -> Direction | None:  # noqa: ANN401  # pyarrow.Field
+def _numbers(column: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.ChunkedArray
+    """Return a column of scores: NaN where there is none."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise ValueError(f"{name} must hold numbers, got {kind}")
+    values: NDArray[Any] = column.to_numpy()
+    return values
+
+
+def _direction_in(path: Path, column: str) -> Direction | None:
+    with _parquet.opened(path) as file:
+        return _direction(file.schema_arrow.field(column), path)
+
+
+def _direction(field: Any, path: str | Path) -> Direction | None:  # noqa: ANN401  # pyarrow.Field
     """Return the direction in a field's metadata."""
     word = (field.metadata or {}).get(_HIGHER_IS)
     if word is None:
         return None
     allowed: tuple[Direction, ...] = get_args(Direction)
     for each in allowed:
-        if word.decode() == each:
+        if word == each.encode():
             return each
-    raise ValueError(f"higher_is of {field.name} must be one of {allowed}, got {word.decode()!r}")
+    got = word.decode(errors="replace")
+    raise ValueError(f"higher_is of {field.name} must be one of {allowed}, got {got!r} in {path}")

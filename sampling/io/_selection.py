@@ -1,7 +1,9 @@
 """Selections on disk: a Parquet file that pandas, polars, duckdb and datasets read."""
 
+import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -9,16 +11,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .. import _check
-from .._files import KEY, Output, check_outputs, next_to, parquet_kind, written_whole
+from .. import _check, _parquet
+from .._files import Output, check_outputs, next_to, parquet_kind, written_whole
 from ..types import Selection
 
 __all__ = ["load_selection", "save_selection", "selection_outputs"]
 
 _VERSION = 1
+_ROWS, _WRITER = "index", "save_selection"
+_MANIFEST: dict[str, Any] = {"method": str, "arguments": dict, "size": int | None, "ranked": bool,
+                             "rules": list, "info": dict}  # fmt: skip
+_SAME = ("fingerprint", "method", "arguments", "size", "rules")  # in both files of a selection
 
 
 def _is_kept(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
@@ -88,17 +93,11 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
     array([1, 2])
     """
     dropped = _check.flag("dropped", dropped)
-    path, kept = Path(path), selection.indices
+    path = Path(path)
     outputs = selection_outputs(path, dropped=dropped)
     check_outputs(outputs)
-    columns: dict[str, Any] = {"index": kept.astype(np.int64)}
-    if selection.ids is not None:
-        columns["id"] = selection.ids
-    if selection.weights is not None:
-        columns["weight"] = selection.weights
-    if selection.scores is not None:
-        columns["score"] = selection.scores[kept]
-    manifest = {
+    columns = _kept(selection)
+    manifest: dict[str, Any] = {
         "version": _VERSION,
         "method": selection.method,
         "arguments": selection.arguments,
@@ -107,13 +106,60 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
         "rules": list(selection.rules),
         "info": selection.info,
         "versions": _versions(),
+        "repeats": bool(np.unique(selection.indices).size < len(selection)),
     }
+    rest = _rest(selection) if dropped else {}
+    manifest["fingerprint"] = _fingerprint(manifest, columns, rest)
     if dropped:
-        _write(outputs[1], _rest(selection), {**manifest, "rows": "dropped"})
+        _write(outputs[1], rest, {**manifest, "rows": "dropped"})
     _write(outputs[0], columns, {**manifest, "rows": "kept", "dropped": dropped})
     if not dropped:
         for others, _ in outputs[1:]:
             Path(others).unlink(missing_ok=True)  # of another selection, by now
+
+
+def _kept(selection: Selection) -> dict[str, Any]:
+    """Return the columns of the kept rows, which hold what `load_selection` takes."""
+    kept = _indices("indices", selection.indices, selection.size)
+    columns: dict[str, Any] = {_ROWS: kept}
+    if selection.ids is not None:
+        _check.same_length("ids", selection.ids, "indices", kept.size)
+        columns["id"] = selection.ids
+    if selection.weights is not None:
+        columns["weight"] = _weights("weights", selection.weights)
+        _check.same_length("weights", columns["weight"], "indices", kept.size)
+    if selection.scores is not None:
+        columns["score"] = _check.host(selection.scores)[kept]
+    return columns
+
+
+def _indices(name: str, values: Any, size: int | None) -> NDArray[np.int64]:  # noqa: ANN401
+    """Return row numbers, int64 (M,), in [0, size); M may be 0, and a row may be there twice."""
+    array = _check.host(values)
+    if array.ndim == 1 and not array.size:
+        return np.zeros(0, np.int64)
+    _check.one_dimensional(name, array)
+    _check.codes(name, array, _check.MAX_SIZE if size is None else size)
+    return array.astype(np.int64)
+
+
+def _weights(name: str, values: Any) -> NDArray[np.float64]:  # noqa: ANN401
+    array = _check.host(values)
+    if array.ndim == 1 and not array.size:
+        return np.zeros(0)
+    return _check.floats(name, array, "finite and >= 0")
+
+
+def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str:
+    """Return what tells this selection from others: of kept and dropped rows together."""
+    found = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
+    for table in tables:
+        for name, values in table.items():
+            found.update(f"{name} {len(values)}".encode())
+            if isinstance(values, pa.Array):
+                values = values.indices.to_numpy()
+            found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()[:32]
 
 
 def _versions() -> dict[str, str]:
@@ -127,7 +173,7 @@ def _versions() -> dict[str, str]:
 
 def _rest(selection: Selection) -> dict[str, Any]:
     rows = np.flatnonzero(~selection.mask())
-    columns: dict[str, Any] = {"index": rows}
+    columns: dict[str, Any] = {_ROWS: rows}
     if selection.scores is not None:
         columns["score"] = selection.scores[rows]
     if selection.verdicts is not None:
@@ -141,11 +187,8 @@ def _other(path: Path) -> Path:
 
 
 def _write(place: Output, columns: dict[str, Any], manifest: dict[str, Any]) -> None:
-    table = pa.table(columns)
-    text = json.dumps(manifest, sort_keys=True).encode()
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text})
     with written_whole(*place) as beside:
-        pq.write_table(table, beside, compression="zstd")
+        _parquet.write_own(beside, pa.table(columns), {**manifest, "columns": list(columns)})
 
 
 def load_selection(path: str | Path) -> Selection:
@@ -163,25 +206,30 @@ def load_selection(path: str | Path) -> Selection:
     Raises
     ------
     ValueError
-        If the file is cut short or of something else, or its rows do not fit its N.
+        If the file is damaged or of something else; if a row is not in [0, N) or there twice, or a
+        weight is negative or not finite; if the file with the dropped rows is of another selection,
+        or does not hold all of them. The message names the file.
     """
     path = Path(path)
     table, manifest = _read(path)
-    columns = {name: table[name].to_numpy() for name in table.column_names}
-    if "index" not in columns:
-        raise ValueError(f"{path} must have a column 'index', got {table.column_names}")
-    indices, size = columns["index"].astype(np.int64), manifest["size"]
-    if indices.size and (indices.min() < 0 or (size is not None and indices.max() >= size)):
-        raise ValueError(f"index must be in [0, {size}), got {indices.min()} to {indices.max()}")
+    size = manifest["size"]
+    indices = _indices(f"index of {path}", _plain(path, table, _ROWS), size)
+    if not manifest.get("repeats", True) and indices.size:
+        _check.unique_rows(f"index of {path}", indices)
+    weights = None
+    if "weight" in table.column_names:
+        weights = _weights(f"weight of {path}", _plain(path, table, "weight"))
+    kept = _scores(path, table)
+    ids = _plain(path, table, "id") if "id" in table.column_names else None
     scores, verdicts = None, None
     beside = manifest.get("dropped", True)  # a file of that name may be of something else
     if beside and size is not None and _other(path).is_file():
-        scores, verdicts = _all_rows(_other(path), indices, columns.get("score"), manifest)
+        scores, verdicts = _all_rows(_other(path), indices, kept, manifest)
     return Selection(
         indices,
-        columns.get("weight"),
+        weights,
         scores,
-        _names(columns.get("id")),
+        _names(ids),
         manifest["method"],
         manifest["arguments"],
         size,
@@ -197,19 +245,36 @@ def _names(ids: NDArray[Any] | None) -> NDArray[Any] | None:
 
 
 def _read(path: Path) -> tuple[Any, dict[str, Any]]:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"{path} must exist, got no such file") from error
-        raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
-    text = (table.schema.metadata or {}).get(KEY)
-    if text is None:
-        raise ValueError(f"{path} must be a file of save_selection, got one without its manifest")
-    manifest: dict[str, Any] = json.loads(text)
+    table, manifest = _parquet.read_own(path, _WRITER)
     if manifest.get("version") != _VERSION:
         raise ValueError(f"{path} must have version {_VERSION}, got {manifest.get('version')!r}")
+    for name, kinds in _MANIFEST.items():
+        if not isinstance(manifest.get(name), kinds):
+            raise ValueError(f"{path} must have a manifest with {name}, got {manifest.get(name)!r}")
+    for name in manifest.get("columns", [_ROWS]):
+        if name not in table.column_names:
+            raise ValueError(f"{path} must have a column {name!r}, got {table.column_names}")
     return table, manifest
+
+
+def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Table
+    """Return a column without missing values."""
+    column = table[name]
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise ValueError(f"{name} of {path} must have no missing values, got none in row {row}")
+    values: NDArray[Any] = column.to_numpy()
+    return values
+
+
+def _scores(path: Path, table: Any) -> NDArray[Any] | None:  # noqa: ANN401  # pyarrow.Table
+    """Return the column of scores, if there is one; NaN where a row has none."""
+    if "score" not in table.column_names:
+        return None
+    values: NDArray[Any] = table["score"].to_numpy()
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"score of {path} must hold numbers, got {table['score'].type}")
+    return values
 
 
 def _all_rows(
@@ -220,15 +285,37 @@ def _all_rows(
 ) -> tuple[NDArray[Any] | None, NDArray[np.uint8] | None]:
     """Return scores and verdicts of all rows, from both files."""
     table, other = _read(path)
-    if (other["method"], other["arguments"]) != (manifest["method"], manifest["arguments"]):
-        raise ValueError(f"{path} must be of the same selection, got one of {other['method']!r}")
-    rows = table["index"].to_numpy()
+    if any(other.get(name) != manifest.get(name) for name in _SAME):
+        raise ValueError(
+            f"{path} must be of the same selection, got one of {other['method']!r} with another "
+            "fingerprint: delete it if the dropped rows are not needed"
+        )
+    size = manifest["size"]
+    rows = _indices(f"index of {path}", _plain(path, table, _ROWS), size)
+    there = np.bincount(np.concatenate([np.unique(indices), rows]), minlength=size)
+    if (there != 1).any():
+        wrong = int(np.flatnonzero(there != 1)[0])
+        raise ValueError(
+            f"{path} must hold each row that is not kept, once, got row {wrong} {there[wrong]} "
+            "times in both files"
+        )
     scores, verdicts = None, None
-    if kept is not None and "score" in table.column_names:
-        scores = np.empty(manifest["size"], kept.dtype)
-        scores[rows], scores[indices] = table["score"].to_numpy(), kept
+    rest = _scores(path, table)
+    if kept is not None and rest is not None:
+        scores = np.full(size, np.nan, np.result_type(kept, rest))
+        scores[rows], scores[indices] = rest, kept
     if "rule" in table.column_names:
-        verdicts = np.zeros(manifest["size"], np.uint8)
-        codes = table["rule"].combine_chunks().indices.to_numpy()
-        verdicts[rows] = codes
+        verdicts = np.zeros(size, np.uint8)
+        verdicts[rows] = _codes(path, table["rule"], manifest["rules"])
     return scores, verdicts
+
+
+def _codes(path: Path, column: Any, rules: list[str]) -> NDArray[Any]:  # noqa: ANN401
+    """Return which of the rules each word of a column is."""
+    words = column.combine_chunks()
+    if not pa.types.is_dictionary(words.type) or words.null_count:
+        raise ValueError(f"rule of {path} must hold words, got {column.type}")
+    if words.dictionary.to_pylist() != rules:
+        raise ValueError(f"rule of {path} must hold {rules}, got {words.dictionary.to_pylist()}")
+    codes: NDArray[Any] = words.indices.to_numpy()
+    return codes

@@ -8,17 +8,18 @@ for it is given, copied once into a file there.
 import fnmatch
 import json
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .. import _check
+from .. import _check, _parquet
 from .._files import check_apart, tensors_of
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk
@@ -30,6 +31,10 @@ _PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", 
 _SUFFIXES = (".npy", ".parquet", ".safetensors")
 _NUMBER = re.compile("[0-9]+")
 _SHOWN = 16  # names in a report
+# What a damaged header raises: numpy has it evaluated as a literal of Python, and makes a dtype of
+# what comes out.
+_BAD_HEADER = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError,
+               KeyError, AttributeError, EOFError, struct.error, TokenError)  # fmt: skip
 
 
 @dataclass
@@ -71,7 +76,7 @@ class Table:
         ValueError
             If there is no such column, or it has missing values: the message names the row.
         """
-        parts = [pq.read_table(path, columns=[name])[name] for path in self.files_of(name)]
+        parts = [_parquet.read(path, [name])[name] for path in self.files_of(name)]
         whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
         if whole.null_count:
             row = int(np.flatnonzero(whole.is_null().to_numpy())[0])
@@ -125,6 +130,7 @@ def open_table(
     embeddings: str | None = None,
     beside: Sequence[str | Path] = (),
     scratch: str | Path | None = None,
+    contents: Sequence[Mapping[str, Any]] | None = None,
 ) -> Table:
     """Open a file or a folder of shards, or several one after another.
 
@@ -132,7 +138,9 @@ def open_table(
     ----------
     path : str or pathlib.Path, or sequence of them
         A `.npy`, `.parquet` or `.safetensors` file, or a folder of Parquet files, whose rows are
-        numbered by file name. Several are Parquet files and folders, numbered in the order given.
+        numbered by file name. As in `pyarrow.dataset`, folders in it belong to it, and files and
+        folders whose names begin with "." or "_" do not. Several are Parquet files and folders,
+        numbered in the order given.
     embeddings : str, optional
         The Parquet column (lists of one length) or the safetensors tensor that holds the
         embeddings; by default the only one that can. A pattern such as "x*" takes the Parquet
@@ -142,8 +150,11 @@ def open_table(
         Parquet files with further columns of the same rows; what lists they have is left out.
     scratch : str or pathlib.Path, optional
         Folder for a copy of embeddings that come from Parquet, N D values of their dtype; a later
-        call with the same files finds it there. By default they are read into memory. It must not
-        be in a folder that is read.
+        call with files of the same bytes finds it there. By default they are read into memory. It
+        must not be in a folder that is read.
+    contents : sequence of mapping, optional
+        What `digests` says of the files of `path`, where that is known already. A copy in `scratch`
+        goes by it, and the files are read once more for it by default.
 
     Returns
     -------
@@ -152,9 +163,10 @@ def open_table(
     Raises
     ------
     ValueError
-        If a file is cut short, holds pickled objects or lists of several lengths, or files differ
-        in their number of rows or in their columns. If `embeddings` is given for a `.npy` file,
-        which holds one array, or `scratch` where there is nothing to copy.
+        If a file is damaged or changes while it is read (the message names it), holds pickled
+        objects or lists of several lengths, or files differ in their number of rows or in their
+        columns. If `embeddings` is given for a `.npy` file, which holds one array, or `scratch`
+        where there is nothing to copy.
 
     Examples
     --------
@@ -170,17 +182,18 @@ def open_table(
     if scratch is not None:
         given = [path] if isinstance(path, str | Path) else path
         check_apart(scratch, [*given, *beside])
-    if paths[0].suffix == ".npy":
+    if kind_of(paths[0]) == ".npy":
         table = Table(paths, 0, _npy(paths[0]), ())
-    elif paths[0].suffix == ".safetensors":
+    elif kind_of(paths[0]) == ".safetensors":
         table = Table(paths, 0, _safetensors(paths[0], embeddings), ())
     else:
-        table = _parquet(paths, embeddings, None if scratch is None else Path(scratch))
+        copies = None if scratch is None else Path(scratch)
+        table = _of_parquet(paths, embeddings, copies, contents)
     if scratch is not None and table.embeddings is None:
         raise ValueError(f"scratch must be left out where there are no embeddings, got {scratch}")
     if table.embeddings is not None:
         table.size = len(table.embeddings)
-    for other in beside:
+    for other in _check.listed("beside", beside):
         more = _columns(_files(Path(other)))
         if more.size != table.size:
             raise ValueError(f"{other} must have {table.size} rows, got {more.size}")
@@ -226,18 +239,19 @@ def shape_of(
     """
     paths = _all_files(path)
     _check_needless(paths, embeddings, None)
-    if paths[0].suffix != ".parquet":
+    if not _parquet.is_parquet(paths[0]):
         table = open_table(path, embeddings=embeddings, beside=beside)
         wide = table.embeddings
         return table.size, None if wide is None else wide.shape[1], table.names
     found = _columns(paths)
     chosen, width = found.embeddings(embeddings), None
     if len(chosen) == 1:
-        first = next(pq.ParquetFile(paths[0]).iter_batches(columns=[*chosen], batch_size=1), None)
+        with _parquet.opened(paths[0]) as file:
+            first = next(file.iter_batches(columns=[*chosen], batch_size=1), None)
         width = 0 if first is None else len(first.column(0)[0])
     elif chosen:
         width = len(chosen)
-    others = [_columns(_files(Path(other))).names for other in beside]
+    others = [_columns(_files(Path(other))).names for other in _check.listed("beside", beside)]
     names = [each for each in found.names if each not in chosen]
     return found.size, width, (*names, *(each for other in others for each in other))
 
@@ -250,7 +264,7 @@ def _all_files(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
     if not found:
         raise ValueError("path must name at least one file, got none")
     for file in found:
-        if len(found) > 1 and file.suffix != ".parquet":
+        if len(found) > 1 and not _parquet.is_parquet(file):
             raise ValueError(f"several files must be Parquet, got {file}")
         if found.count(file) > 1:
             raise ValueError(f"each file must be given once, got {file} again")
@@ -259,30 +273,46 @@ def _all_files(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
 
 def _files(path: Path) -> tuple[Path, ...]:
     if path.is_dir():
-        shards = tuple(sorted(path.glob("*.parquet")))
+        shards = _parquet.shards_in(path)
         if not shards:
             raise ValueError(f"{path} must hold Parquet files, got none")
         return shards
-    if not path.exists():
-        raise FileNotFoundError(f"{path} must exist")
-    if path.suffix not in _SUFFIXES:
+    _check.file(path, "a file")
+    if kind_of(path) not in _SUFFIXES:
         raise ValueError(f"{path} must end in one of {', '.join(_SUFFIXES)}, got {path.suffix!r}")
     return (path,)
 
 
+def kind_of(path: Path) -> str:
+    """Return the suffix of a file that says how it is read."""
+    return path.suffix.lower()
+
+
 def _npy(path: Path) -> Rows | NDArray[Any]:
-    try:
-        rows: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} must be a whole .npy file of numbers, got: {error}") from error
-    if not (isinstance(rows, np.memmap) and rows.flags.c_contiguous and rows.ndim):
+    rows: NDArray[Any] = npy_in(path)
+    if not (rows.flags.c_contiguous and rows.size):
         return rows
-    return Rows(path, rows.shape, rows.dtype, rows.offset)
+    return Rows(path, rows.shape, rows.dtype, rows.offset)  # type: ignore[attr-defined]  # a memmap
+
+
+def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap
+    """Map the array of a .npy file, not a scalar, into memory; nothing is unpickled."""
+    what = "a whole .npy file of numbers"
+    _check.file(path, what)
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+        wrong = f"dtype {array.dtype}" if array.dtype.kind not in "fiubUS" else None
+    except _BAD_HEADER as error:
+        raise ValueError(f"{path} must be {what}, got: {error}") from error
+    if wrong is not None or array.ndim == 0:
+        raise ValueError(f"{path} must be {what}, got {wrong or 'a single value'}")
+    return array
 
 
 def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
     from safetensors import SafetensorError
 
+    _check.file(path, "a whole safetensors file")
     try:
         with tensors_of(path) as file:
             names = list(file.keys())
@@ -296,6 +326,8 @@ def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
         length = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(length))[names[0] if name is None else name]
     kind, shape = entry["dtype"], tuple(entry["shape"])
+    if not shape:
+        raise ValueError(f"{path} must hold rows, got a single value")
     begin = 8 + length + entry["data_offsets"][0]
     if kind == "BF16":  # the upper half of a float32, which numpy has not
         half = np.asarray(Rows(path, shape, "<u2", begin))
@@ -405,7 +437,12 @@ def columns_text(names: Sequence[str]) -> str:
     return f"{', '.join(names[: _SHOWN // 2])}, ..., {names[-1]} ({len(names)} columns)"
 
 
-def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) -> Table:
+def _of_parquet(
+    paths: tuple[Path, ...],
+    name: str | None,
+    scratch: Path | None,
+    contents: Sequence[Mapping[str, Any]] | None,
+) -> Table:
     """Read the embeddings of Parquet shards, and note their other columns."""
     found = _columns(paths)
     chosen = found.embeddings(name)
@@ -413,7 +450,8 @@ def _parquet(paths: tuple[Path, ...], name: str | None, scratch: Path | None) ->
     if chosen and scratch is None:
         rows = rows_in_memory(paths, chosen, found.size)
     elif chosen and scratch is not None:
-        rows = rows_on_disk(paths, chosen, found.size, scratch)
+        sums = None if contents is None else [str(each["digest"]) for each in contents]
+        rows = rows_on_disk(paths, chosen, found.size, scratch, sums)
     names = tuple(each for each in found.names if each not in chosen)
     files = dict.fromkeys(names, paths)
     return Table(paths, found.size, rows, names, files, embedding_columns=chosen)
@@ -423,12 +461,9 @@ def _columns(paths: tuple[Path, ...]) -> _Columns:
     """Return the columns of shards, which must have the same, of the same types."""
     schemas, size = [], 0
     for path in paths:
-        try:
-            file = pq.ParquetFile(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path} must be a whole Parquet file, got: {error}") from error
-        schemas.append(file.schema_arrow)
-        size += file.metadata.num_rows
+        with _parquet.opened(path) as file:
+            schemas.append(file.schema_arrow)
+            size += file.metadata.num_rows
     first = schemas[0]
     names = tuple(each.name for each in first if not pa.types.is_nested(each.type))
     for path, schema in zip(paths, schemas, strict=True):

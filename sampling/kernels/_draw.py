@@ -119,8 +119,10 @@ def systematic(
     key: np.uint64,
     offset: float,
     out: Packed,
-) -> None:
+) -> int:
     """Choose out.size samples, sample i with probability min(1, scale * weights[i]) exactly.
+
+    Returns how many it chose: fewer only where the probabilities do not sum to out.size.
 
     weights : float64 (N,)
     scale   : float64        such that the probabilities sum to out.size
@@ -161,5 +163,7 @@ def systematic(
                 out[chosen] = block[j]
                 chosen += 1
         start += size
-    if chosen < out.size:  # the sum ended a rounding error below the last point
+    if chosen < out.size and spare >= 0:  # the sum ended a rounding error below the last point
         out[chosen] = spare
+        chosen += 1
+    return chosen

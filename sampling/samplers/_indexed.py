@@ -6,6 +6,8 @@ from typing import Any
 
 from torch.utils.data import Dataset, IterableDataset
 
+from .. import _check
+
 
 class Indexed(Dataset[Any]):
     """Yield (index, sample) instead of sample; the outermost wrapper of a dataset.
@@ -48,6 +50,7 @@ class Indexed(Dataset[Any]):
                 "dataset must be map-style, with __getitem__ and __len__, got "
                 f"{type(dataset).__name__}"
             )
+        _check.refuse_names("dataset", dataset)
         self.dataset = dataset
         self.key = key
 

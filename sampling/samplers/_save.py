@@ -183,7 +183,7 @@ def load_state(sampler: AnySampler, path: str | Path) -> None:
     """
     from safetensors import SafetensorError
 
-    path = Path(path)
+    path = _check.file(path, "a file of save_state")
     try:
         with tensors_of(path) as file:
             header = file.metadata() or {}

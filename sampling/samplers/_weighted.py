@@ -117,10 +117,10 @@ class Distinct(Listed):
         self, weights: Floats, scale: float, draws: int, key: np.uint64, offset: float
     ) -> None:
         self.weights, self.scale = weights, scale
-        chosen = np.full(draws, -1, np.int32 if weights.size < 2**31 else np.int64)
-        _draw.systematic(weights, scale, key, offset, chosen)
-        if chosen[-1] < 0:
-            raise RuntimeError(f"drew fewer than {draws} samples: their chances do not add up")
+        chosen = np.empty(draws, np.int32 if weights.size < 2**31 else np.int64)
+        drawn = _draw.systematic(weights, scale, key, offset, chosen)
+        if drawn != draws:  # they sum to it but for rounding
+            raise RuntimeError(f"drew {drawn} samples of {draws}: the chances do not add up")
         super().__init__(chosen, weights.size, self._inclusion)
 
     def _inclusion(self, rows: Indices) -> Floats:

@@ -376,6 +376,7 @@ def _write(state: Mapping[str, Any], path: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError
 
+    _check.file(path, "a file of save")
     try:
         with tensors_of(path) as file:
             header = file.metadata() or {}

@@ -81,7 +81,7 @@ class Reports(ABC):
         """
         if names is None:
             names = [name for name, field in _FIELD_OF.items() if field in self.fields]
-        for name in names:
+        for name in _check.listed("names", names):
             if name not in _FIELD_OF:
                 raise ValueError(
                     f"names must be of {', '.join(map(repr, _FIELD_OF))}, got {name!r}"

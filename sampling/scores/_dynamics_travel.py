@@ -81,7 +81,7 @@ def tensors(
 
 
 def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
-    """Return logits as a contiguous float32 array, detached; float64 ones stay as they are."""
+    """Return logits as a contiguous float32 array, detached; wider floats as a float64 one."""
     if isinstance(logits, torch.Tensor):
         logits = logits.detach()
         if logits.dtype not in {torch.float32, torch.float64}:
@@ -91,7 +91,8 @@ def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
         array = _check.host(logits, "logits")
         if array.dtype.kind not in "fiu":
             raise TypeError(f"logits must hold numbers, got dtype {array.dtype}")
-    return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > 4
+    return np.ascontiguousarray(array, np.float64 if wide else np.float32)
 
 
 def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:

@@ -219,7 +219,7 @@ def score_stored(
     >>> found["margin"].values.round(3), found["margin"].higher_is
     (array([0., 1.]), 'easier')
     """
-    for kind in kinds:
+    for kind in _check.listed("kinds", kinds):
         if kind not in _STORED:
             raise ValueError(
                 f"kinds must be of {', '.join(map(repr, _STORED))}, got {kind!r}"

@@ -130,7 +130,7 @@ class ScoreTable:
             return
         if device not in self._buffers:
             self._buffers[device] = DeviceBuffer(device, self._land_checked)
-        self._buffers[device].append(torch.as_tensor(rows), torch.as_tensor(losses).detach())
+        self._buffers[device].append(torch.as_tensor(rows), as_tensor(losses).detach())
 
     def flush(self) -> None:
         """Wait for the losses that are still on a device, and store them."""
@@ -201,6 +201,11 @@ def on_device(array: object) -> torch.device | None:
     if isinstance(array, torch.Tensor) and not array.is_cpu:
         return array.device
     return None
+
+
+def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
+    """Return what is no tensor yet as one, whatever its byte order."""
+    return torch.as_tensor(_check.native(values) if isinstance(values, np.ndarray) else values)
 
 
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:

@@ -117,7 +117,9 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
     if ridge == 0 and proj_dim > most:
         raise ValueError(f"proj_dim must be at most {most}, the samples or the parameters, unless "
                          f"lambda_reg > 0, got {proj_dim}")  # fmt: skip
-    states = [model.state_dict()] if checkpoints is None else list(checkpoints)
+    states = (
+        [model.state_dict()] if checkpoints is None else _check.listed("checkpoints", checkpoints)
+    )
     if not states:
         raise ValueError("checkpoints must hold at least one state dict, got none")
     twin = copy.deepcopy(model).requires_grad_(False)

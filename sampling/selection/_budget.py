@@ -143,7 +143,8 @@ def per_group(
         raise ValueError(
             f"{name} must be whole numbers, got {limits[at]:g} for group {names[at].item()!r}"
         )
-    return np.minimum(limits, _MOST)
+    found: Floats = np.minimum(limits, _MOST)
+    return found
 
 
 def whole(name: str, values: ArrayLike, size: int | None = None) -> Indices:

@@ -75,9 +75,13 @@ def draw_fixed(pi: Floats, order: Indices, key: np.uint64, budget: int) -> Indic
     out = np.zeros(pi.size, np.bool_)
     pivotal_walk(pi, order, key, out)
     found = np.flatnonzero(out)
-    if found.size != budget:  # pi adds up to the budget but for rounding
-        raise RuntimeError(f"drew {found.size} rows of {budget}: the probabilities do not add up")
+    _refuse_other(found.size, budget)
     return found
+
+
+def _refuse_other(drawn: int, budget: int) -> None:
+    if drawn != budget:  # they add up to the budget but for rounding
+        raise RuntimeError(f"drew {drawn} rows of {budget}: the probabilities do not add up")
 
 
 def draw_rows(task: Task, scores: Floats, draw: str, along: Indices | None = None) -> Picks:
@@ -96,9 +100,8 @@ def draw_rows(task: Task, scores: Floats, draw: str, along: Indices | None = Non
         along = shuffled(task.keys, task.key)
         out = np.full(task.budget, -1)
         start = _rng.uniform(_rng.subkey(task.key, 1))
-        systematic_kernel(np.ascontiguousarray(chances[along]), 1.0, task.key, start, out)
-        if out[-1] < 0:
-            raise RuntimeError(f"drew fewer than {task.budget} rows: the chances do not add up")
+        in_order = np.ascontiguousarray(chances[along])
+        _refuse_other(systematic_kernel(in_order, 1.0, task.key, start, out), task.budget)
         places = np.sort(along[out])
     else:
         along = shuffled(task.keys, task.key) if along is None else along

@@ -7,8 +7,9 @@ stages before it kept; the rows that come out are numbered as in the table.
 """
 
 import inspect
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from ..clustering import kmeans, neighbours
 from ..io import Table, export_rows, open_table, shape_of, table_files
 from ..types import Selection
 from ._budget import count_of
-from ._cost import estimate, of_clusters
+from ._cost import bytes_of, estimate, of_clusters
+from ._exact import exact
 from ._registry import METHODS, describe, takes
-from ._stage import Stage, stage_named
+from ._stage import Stage, said_of, stage_named
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -61,6 +63,11 @@ class Plan:
     export : mapping, optional
         Arguments of `io.export_rows`: the chosen rows are written to `folder`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of another type, or out of range.
+
     Examples
     --------
     >>> import tempfile, numpy, pyarrow, pyarrow.parquet
@@ -90,6 +97,26 @@ class Plan:
     neighbours: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        _path("table", self.table)
+        object.__setattr__(self, "beside", tuple(_check.listed("beside", self.beside)))
+        for each in self.beside:
+            _path("beside", each)
+        object.__setattr__(self, "stages", tuple(_check.listed("stages", self.stages)))
+        for stage in self.stages:
+            if not isinstance(stage, Stage):
+                raise TypeError(f"stages must hold Stage objects, got {stage!r}")
+        for name in ("embeddings", "ids"):
+            if getattr(self, name) is not None:
+                _check.text(name, getattr(self, name))
+        object.__setattr__(self, "seed", _check.seed(self.seed))
+        _check.choice("on_bad", self.on_bad, ("raise", "drop"))
+        if self.max_memory is not None:
+            bytes_of(self.max_memory, 0)
+        for name in ("clusters", "neighbours", "export"):
+            if getattr(self, name) is not None:
+                _check.mapping(name, getattr(self, name))
+
     @classmethod
     def read(cls, path: str | Path) -> "Plan":
         """Read a plan from a TOML file; paths in it are relative to its folder.
@@ -109,17 +136,20 @@ class Plan:
         ------
         FileNotFoundError
             If there is no such file.
-        ValueError
-            If the file is no TOML, or holds what no plan has.
+        TypeError, ValueError
+            If the file is no TOML in UTF-8, or holds what no plan has, or in another type. The
+            message names the file.
         """
         path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} must be a file, got none there")
+        _check.file(path, "a TOML file")
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
+            given = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors mark it so
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} must be TOML in UTF-8, got: {error}") from error
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path} must be TOML, got: {error}") from error
-        return cls.of(given, path.parent)
+        with said_of(str(path)):
+            return cls.of(given, path.parent)
 
     @classmethod
     def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> "Plan":
@@ -136,26 +166,33 @@ class Plan:
         Plan
         """
         tables = {"read", "stage", "clusters", "neighbours", "export"}
-        _known("the plan", given, tables)
+        _known("the plan", _check.mapping("the plan", given), tables)
+        for name in tables - {"stage"}:
+            if name in given:
+                _check.mapping(f"[{name}]", given[name])
         reading, folder = dict(given.get("read", {})), Path(folder)
         _known("[read]", reading, {each.name for each in fields(cls)} - tables - {"stages"})
         if "table" not in reading:
             raise ValueError("[read] must name a table, got none")
-        reading["table"] = folder / reading["table"]
-        reading["beside"] = [folder / each for each in reading.get("beside", ())]
+        reading["table"] = folder / _path("table", reading["table"])
+        beside = _check.listed("beside", reading.get("beside", ()))
+        reading["beside"] = [folder / _path("beside", each) for each in beside]
         export = given.get("export")
         if export is not None:
             if "folder" not in export:
                 raise ValueError("[export] must name a folder, got none")
-            export = {**export, "folder": folder / export["folder"]}
+            export = {**export, "folder": folder / _path("folder", export["folder"])}
+        if isinstance(given.get("stage"), Mapping):
+            raise TypeError("stage must be a list of tables, got one table: write [[stage]]")
         own = {"method", "budget", "name", "columns", "where"}
         stages = []
-        for number, stage in enumerate(given.get("stage", ()), 1):
-            if "method" not in stage:
+        for number, stage in enumerate(_check.listed("stage", given.get("stage", ())), 1):
+            if "method" not in _check.mapping(f"stage {number}", stage):
                 raise ValueError(f"stage {number} must name a method, got none")
             settings = {name: value for name, value in stage.items() if name not in own}
             known = {name: value for name, value in stage.items() if name in own}
-            stages.append(Stage(**known, settings=settings))
+            with said_of(f"stage {number} ({stage.get('name') or stage['method']})"):
+                stages.append(Stage(**known, settings=settings))
         return cls(
             **reading,
             stages=stages,
@@ -164,13 +201,19 @@ class Plan:
             export=export,
         )
 
-    def open(self, scratch: str | Path | None = None) -> Table:
+    def open(
+        self,
+        scratch: str | Path | None = None,
+        contents: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Table:
         """Open the table.
 
         Parameters
         ----------
         scratch : str or pathlib.Path, optional
-            Folder for a copy of embeddings, if they come from Parquet.
+            Folder for a copy of embeddings that come from Parquet.
+        contents : sequence of mapping, optional
+            What `io.digests` says of the table, where that is known already.
 
         Returns
         -------
@@ -181,7 +224,11 @@ class Plan:
             if width is None or table_files(self.table)[0].suffix != ".parquet":
                 scratch = None  # there is nothing to copy
         return open_table(
-            self.table, embeddings=self.embeddings, beside=self.beside, scratch=scratch
+            self.table,
+            embeddings=self.embeddings,
+            beside=self.beside,
+            scratch=scratch,
+            contents=contents,
         )
 
     def check(self, names: Sequence[str]) -> None:
@@ -313,24 +360,64 @@ class Plan:
             needs.append(need)
         return needs
 
+    def warnings(self) -> list[str]:
+        """Say what the plan does that is hardly meant, though it can be done.
+
+        Returns
+        -------
+        list of str
+            One for each stage with `groups` whose counts by group a later stage can undo: one that
+            drops rows and shares its own budget out over no groups, or over those of another
+            column.
+
+        Examples
+        --------
+        >>> kept = Stage("quota", 90, columns={"scores": "quality", "groups": "label"})
+        >>> Plan("corpus", [kept, Stage("k_center", 50)]).warnings()[0][:52]
+        'stage 2 (k_center) can undo the counts per label of '
+        """
+        found = []
+        for number, stage in enumerate(self.stages, 1):
+            column, undoing = stage.group_column, []
+            if column is None:
+                continue
+            for later, other in enumerate(self.stages[number:], number + 1):
+                if other.group_column == column:
+                    break  # the counts are its own from here on
+                undoing.append(f"stage {later} ({other.name})")
+            if undoing:
+                found.append(
+                    f"{' and '.join(undoing)} can undo the counts per {column} of stage {number} "
+                    f'({stage.name}): give columns = {{ groups = "{column}" }} to what comes after '
+                    "it, or put it last"
+                )
+        return found
+
     def description(self) -> dict[str, Any]:
         """Return the plan as JSON values, without what only says where files are."""
+        return self._as(describe)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the same with nothing left out: arrays and long lists by what they hold."""
+        return self._as(exact)
+
+    def _as(self, told: Callable[[Any], Any]) -> dict[str, Any]:
         return {
             "seed": self.seed,
             "ids": self.ids,
             "embeddings": self.embeddings,
             "on_bad": self.on_bad,
-            "max_memory": self.max_memory,
-            "clusters": describe(self.clusters),
-            "neighbours": describe(self.neighbours),
+            "max_memory": exact(self.max_memory),
+            "clusters": told(self.clusters),
+            "neighbours": told(self.neighbours),
             "stages": [
                 {
                     "name": stage.name,
                     "method": stage.method,
-                    "budget": stage.budget,
+                    "budget": exact(stage.budget),
                     "columns": dict(stage.columns),
-                    "where": [list(each) for each in stage.where],
-                    "settings": describe(dict(stage.settings)),
+                    "where": exact(stage.where),
+                    "settings": told(dict(stage.settings)),
                 }
                 for stage in self.stages
             ],
@@ -343,7 +430,9 @@ class Plan:
         ----------
         work : str or pathlib.Path
             Folder for what each stage kept, the clusters, a copy of the embeddings if they come
-            from Parquet, `selection.parquet` and `manifest.json`.
+            from Parquet, `selection.parquet` and `manifest.json`: time, memory and counts of each
+            stage, by group too if any stage has `groups`. Each of `warnings()` is in the manifest
+            too, and a UserWarning.
         progress : callable, optional
             Called with one line of text as each stage is done.
 
@@ -365,7 +454,7 @@ class Plan:
         Notes
         -----
         Order       A stage that is unchanged, over unchanged files and stages before it, is read
-                    from `work` instead of run again.
+                    from `work` instead of run again, if the files there are those that it wrote.
         Cost        That of the stages. Embeddings of Parquet are read once, and copied to `work`.
         """
         from ._run import run_plan
@@ -378,6 +467,12 @@ class _Promised:
 
     def __init__(self, given: Mapping[str, Any], size: int) -> None:
         self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))
+
+
+def _path(name: str, value: Any) -> Any:  # noqa: ANN401  # str or PathLike
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, got {value!r}")
+    return value
 
 
 def _known(what: str, given: Mapping[str, Any], names: set[str]) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import resource
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -20,6 +21,7 @@ from .._files import Output, check_apart, check_outputs, json_kind, written_whol
 from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
     Table,
+    Watch,
     check_export,
     columns_text,
     digest,
@@ -29,11 +31,10 @@ from ..io import (
     paths_read,
     save_selection,
     selection_outputs,
-    table_files,
-    unchanged,
 )
 from ..types import BAD, Indices, Selection
 from ._directions import notes_of
+from ._exact import exact
 from ._from_table import select_from
 from ._plan import Plan
 from ._registry import takes
@@ -49,17 +50,18 @@ _ROW = "the row's number"  # a column beside those of the table
 def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `Plan.run`."""
     check_work(plan, work)
+    for each in plan.warnings():
+        warnings.warn(each, UserWarning, stacklevel=3)
     work.mkdir(parents=True, exist_ok=True)
-    files = [file for each in (plan.table, *plan.beside) for file in table_files(each)]
-    with unchanged(files):
-        run = Run(plan, work, say or (lambda _: None))
-        found = run.stages()
+    run = Run(plan, work, say or (lambda _: None))
+    found = run.stages()
     final = replace(
         found,
         method="plan",
         arguments=plan.description(),
         info={"stages": run.manifest["stages"], "inputs": run.manifest["inputs"]},
     )
+    run.watch.compare()
     save_selection(final, work / "selection.parquet", dropped=True)
     if plan.export is not None:
         with run.measured("export", len(final)) as entry:
@@ -112,22 +114,33 @@ class Run:
     work: Path
     say: Callable[[str], None]
     manifest: dict[str, Any] = field(default_factory=dict)
+    by_column: dict[str, Any] = field(default_factory=dict)  # names of groups, and codes (N,)
 
     def __post_init__(self) -> None:
         old = self._old()
         tables = [self.plan.table, *self.plan.beside]
-        self.manifest = {"plan": self.plan.description(), "inputs": [], "stages": []}
+        self.watch = Watch(tables)
+        self.manifest = {
+            "plan": self.plan.description(),
+            "warnings": self.plan.warnings(),
+            "inputs": [],
+            "stages": [],
+        }
         earlier = [*old.get("earlier", []), *old.get("stages", [])]
         self.known = {each["key"]: each for each in earlier if each.get("key")}
         with self.measured("read", None) as entry:
-            self.manifest["inputs"] = [each for table in tables for each in digests(table)]
-            self.table = self.plan.open(self.work / "scratch")
+            first, *others = [digests(table) for table in tables]
+            self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
+            self.table = self.plan.open(self.work / "scratch", first)
             self.plan.check(self.table.names)
             self.plan.check_bad(self.table.embeddings is not None)
             if len(self.table.embedding_columns) > 1:
                 entry["embedding_columns"] = columns_text(self.table.embedding_columns)
                 self.say(f"embeddings: {entry['embedding_columns']}")
+            for name in sorted({stage.group_column or "" for stage in self.plan.stages} - {""}):
+                self.by_column[name] = np.unique(self.table.column(name), return_inverse=True)
             entry["after"] = self.table.size
+            entry |= self._groups(np.arange(self.table.size))
         self.shared: dict[str, Shared] = {}
         self.reached: dict[str, Indices] = {}
         if self.plan.clusters is not None:
@@ -143,7 +156,40 @@ class Run:
             return {}
         except ValueError as error:
             raise ValueError(f"{path} must be a manifest, got: {error}") from error
+        whole = isinstance(found, dict) and all(
+            isinstance(each, dict)
+            for name in ("earlier", "stages")
+            for each in _check.listed(name, found.get(name, ()))
+        )
+        if not whole:
+            raise ValueError(f"{path} must be a manifest, got what no run has written")
         return found
+
+    def _groups(self, rows: Indices) -> dict[str, Any]:
+        """Return how many of the rows each group has, by column, if stages have groups."""
+        if not self.by_column:
+            return {}
+        found: dict[str, dict[str, int]] = {}
+        for column, (names, codes) in self.by_column.items():
+            counts = np.bincount(codes[rows], minlength=len(names))
+            found[column] = {str(n): int(count) for n, count in zip(names, counts, strict=True)}
+        return {"groups": found}
+
+    def _reusable(self, known: dict[str, Any] | None) -> bool:
+        """Whether the files of a result are there as they were written: others may be of its name.
+
+        A stage of another plan, run in the same folder, replaces them.
+        """
+        files: dict[str, str] = (known or {}).get("files") or {}
+        return bool(files) and all(
+            (self.work / name).is_file() and digest(self.work / name) == then
+            for name, then in files.items()
+        )
+
+    def _files(self, path: Path) -> dict[str, str]:
+        """Return the digests of what a result is in: a file, and those that lie next to it."""
+        names = [path.name, *(f"{path.stem}.{each}.parquet" for each in ("dropped", "centers"))]
+        return {name: digest(self.work / name) for name in names if (self.work / name).is_file()}
 
     # ------------------------------------------------------------------ stages
 
@@ -154,10 +200,10 @@ class Run:
             self._reach(stage, now)
             key = self._key(self.plan.stages[:number])
             path = self.work / f"{number}-{stage.name}.parquet"
-            known = self._reusable(key, path)
-            if known is not None:
+            known = self.known.get(key)
+            if known is not None and self._reusable(known):
                 now = load_selection(path)
-                self._done({**known, "reused": True})
+                self._done({**known, **self._groups(now.indices), "reused": True})
                 continue
             alive = np.sort(now.indices)
             with stage_named(number, stage):
@@ -171,7 +217,8 @@ class Run:
                     "after": len(now),
                     "rules": now.summary()["rules"],
                     "info": now.info,
-                    "file": digest(path),
+                    "files": self._files(path),
+                    **self._groups(now.indices),
                 }
         return now
 
@@ -222,29 +269,18 @@ class Run:
     def made(self, name: str, given: Any, make: Any, load: Any) -> tuple[Any, Indices]:  # noqa: ANN401
         """Make what stages share, or read what an earlier run has left; return its rows too."""
         alive = self.reached[name]
-        key = digest_of([name, given, self.plan.seed, self.plan.max_memory, _sum(alive),
-                         self.manifest["inputs"]])  # fmt: skip
+        key = digest_of([name, exact(given), self.plan.seed, self.plan.max_memory, _sum(alive),
+                         self.plan.embeddings, self.manifest["inputs"]])  # fmt: skip
         path = self.work / f"{name}.parquet"
-        known = self._reusable(key, path)
-        if known is not None:
+        known = self.known.get(key)
+        if known is not None and self._reusable(known):
             self._done({**known, "reused": True})
             return load(path), alive
         with self.measured(name, alive.size, key) as entry:
             entry["after"] = alive.size
             found = make(alive, path, entry)
-            entry["file"] = digest(path)
-        return found, alive
-
-    def _reusable(self, key: str, path: Path) -> dict[str, Any] | None:
-        """Return the manifest's entry of a result whose file is still the one that it wrote.
-
-        A file's name says which stage it is of, and not of which plan: after a change and back the
-        file is that of the change, and after an interruption it may be newer than the manifest.
-        """
-        known: dict[str, Any] | None = self.known.get(key)
-        if known is None or not path.is_file() or known.get("file") != digest(path):
-            return None
-        return known
+            entry["files"] = self._files(path)
+            return found, alive
 
     # ------------------------------------------------------------------ the manifest
 
@@ -253,11 +289,11 @@ class Run:
         return _Measured(self, {"name": name, "before": before, "key": key})
 
     def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
-        """Return what a stage's result hangs on: the table, the plan up to it.
+        """Return what a stage's result depends on: the table, the plan up to it.
 
         Clusters and neighbours count from the first stage that uses them.
         """
-        shared = replace(self.plan, stages=stages).description()
+        shared = replace(self.plan, stages=stages).identity()
         for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
             if not any(self._uses(stage, name) for stage in stages):
                 shared[table] = None
@@ -281,7 +317,10 @@ class Run:
 
 @dataclass
 class _Measured:
-    """Time and peak memory of a block, put into the manifest if it succeeds."""
+    """Time and peak memory of a block, put into the manifest if it succeeds.
+
+    What was made of a table that has changed meanwhile is not: it is under the digests of another.
+    """
 
     run: Run
     entry: dict[str, Any]
@@ -294,6 +333,7 @@ class _Measured:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is None:
+            self.run.watch.compare()
             self.entry["seconds"] = perf_counter() - self.began
             self.entry["peak_memory"] = _peak_memory()
             self.run._done(self.entry)
@@ -334,7 +374,7 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         scores[alive] = found.scores
     weights = found.weights
     if before.weights is not None:
-        earlier = np.empty(size)
+        earlier = np.full(size, np.nan)  # all rows of this stage are among those before it
         earlier[before.indices] = before.weights
         weights = earlier[indices] * (1.0 if weights is None else weights)
     return replace(
@@ -364,7 +404,7 @@ def _filtered(table: Table, stage: Stage) -> Selection:
     return Selection(
         kept,
         method="filter",
-        arguments={"where": [list(each) for each in stage.where]},
+        arguments={"where": exact(stage.where)},
         size=table.size,
         ranked=True,
         verdicts=verdicts,

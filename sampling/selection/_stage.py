@@ -10,8 +10,9 @@ from .. import _check
 from ._options import Options
 from ._registry import METHODS, directed_for
 
-__all__ = ["Stage", "stage_named"]
+__all__ = ["Stage", "said_of", "stage_named"]
 
+_OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")  # of pyarrow's filters
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
 
 
@@ -32,9 +33,19 @@ class Stage:
         "margin:easier", see `select_from`.
     where : sequence of (column, operator, value), optional
         For "filter": all of them must hold. Operators are those of pyarrow's filters: "==", "!=",
-        "<", "<=", ">", ">=", "in", "not in".
+        "<", "<=", ">", ">=", "in", "not in"; the last two take a list of values.
     settings : mapping, optional
         Other arguments of the method.
+
+    Attributes
+    ----------
+    group_column : str or None
+        Column of the groups over which the stage shares its budget out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of another type, or an operator is unknown.
 
     Examples
     --------
@@ -50,7 +61,27 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.method)
+        _check.text("method", self.method)
+        object.__setattr__(self, "name", _check.text("name", self.name) or self.method)
+        if self.budget is not None:
+            _check.number("budget", self.budget, "(0, inf)")
+        for argument, column in _check.mapping("columns", self.columns).items():
+            _check.text(f"columns[{argument!r}]", column)
+        for each in _check.listed("where", self.where):
+            if isinstance(each, str) or len(_check.listed("where", each)) != 3:
+                raise ValueError(f"where must hold [column, operator, value], got {each!r}")
+            _check.text("the column in where", each[0])
+            _check.choice("the operator in where", each[1], _OPERATORS)
+            if each[1] in {"in", "not in"}:
+                _check.listed(f"the value of {each[1]!r} in where", each[2])
+        object.__setattr__(self, "where", tuple(tuple(each) for each in self.where))
+        _check.mapping("settings", self.settings)
+
+    @property
+    def group_column(self) -> str | None:
+        """Column of the groups over which the stage shares its budget out; None without."""
+        per_class = self.columns.get("labels") if self.settings.get("per_class") else None
+        return self.columns.get("groups", per_class)
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse what can be known to fail before any work.
@@ -83,9 +114,6 @@ class Stage:
     def _check_filter(self) -> None:
         if not self.where or self.columns or self.settings or self.budget is not None:
             raise ValueError("where must be given for a filter, and nothing else")
-        for each in self.where:
-            if len(each) != 3:
-                raise ValueError(f"where must hold [column, operator, value], got {each}")
 
     def _check_method(self) -> None:
         if self.method not in METHODS:
@@ -117,7 +145,16 @@ def _known(column: str, names: Sequence[str]) -> None:
 @contextmanager
 def stage_named(number: int, stage: Stage) -> Iterator[None]:
     """Say in an error which stage it is about."""
+    with said_of(f"stage {number} ({stage.name})"):
+        yield
+
+
+@contextmanager
+def said_of(what: str) -> Iterator[None]:
+    """Say in an error of the block what it is about."""
     try:
         yield
+    except TypeError as error:
+        raise TypeError(f"{what}: {error}") from error
     except ValueError as error:
-        raise ValueError(f"stage {number} ({stage.name}): {error}") from error
+        raise ValueError(f"{what}: {error}") from error

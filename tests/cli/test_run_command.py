@@ -1,6 +1,7 @@
 """`sampling run`: a plan through the real command, and what is wrong with one in one line."""
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -105,8 +106,55 @@ def test_a_shard_cut_short_is_named(plan):
 
 
 def test_what_is_wrong_with_a_plan(plan):
-    assert "nope.toml must be a file" in refused(plan.parent / "nope.toml")
+    assert "nope.toml must exist" in refused(plan.parent / "nope.toml")
     plan.write_text(PLAN.replace("threshold", "treshold"))
     assert "stage 1 (semdedup): semdedup has no argument 'treshold'" in refused(plan, "--dry-run")
     plan.write_text(PLAN.replace('table = "corpus"', 'table = "corpus"\nmax_memory = "1MiB"'))
     assert "stage 1 (semdedup): max_memory must be at least" in refused(plan)
+
+
+UNDONE = PLAN.replace('columns = { quality = "quality" }', 'columns = { quality = "quality" }\n'
+    '\n[[stage]]\nmethod = "quota"\nbudget = 40\ngroup_budgets = "equal"\n'
+    'columns = { scores = "quality", groups = "kind" }')  # fmt: skip
+
+
+@pytest.mark.filterwarnings("default")
+def test_quotas_that_a_later_stage_undoes(plan):
+    for number, shard in enumerate(sorted((plan.parent / "corpus").iterdir())):
+        table = pq.read_table(shard)
+        kinds = pa.array(["rare" if i < 25 * number else "many" for i in range(len(table))])
+        pq.write_table(table.append_column("kind", kinds), shard)
+    plan.write_text(UNDONE)
+    warning = "warning: stage 3 (cluster_uniform) can undo the counts per kind of stage 2 (quota)"
+    dry = run(plan, "--dry-run")
+    assert dry.stderr.startswith(warning)
+    assert dry.stderr.count("\n") == 1
+    assert len(json.loads(run(plan, "--dry-run", "--json").stdout)["warnings"]) == 1
+    found = run(plan)
+    assert found.exit_code == 0, found.output
+    assert found.stderr.startswith(warning)
+    assert "rows per kind after read, semdedup, quota, cluster_uniform:" in found.stdout
+    assert [line.split()[:4] for line in found.stdout.splitlines() if line.endswith("  rare")] == [
+        ["25", "24", "20", str(len_of(plan, "rare"))]
+    ]
+    shutil.rmtree(plan.parent / "chosen")
+    plan.write_text(UNDONE.replace("budget = 20", 'budget = 20\ncolumns = { groups = "kind" }'))
+    again = run(plan, "--json")
+    assert again.stderr == ""
+    assert json.loads(again.stdout)["warnings"] == []
+    stages = {each["name"]: each for each in json.loads(again.stdout)["info"]["stages"]}
+    assert stages["cluster_uniform"]["groups"] == {"kind": {"many": 10, "rare": 10}}
+
+
+def len_of(plan, kind):
+    found = Selection.load(plan.parent / "plan" / "selection.parquet")
+    kinds = io.open_table(plan.parent / "corpus").column("kind")
+    return int((kinds[found.indices] == kind).sum())
+
+
+def test_plans_that_cannot_be_read(plan):
+    plan.write_bytes(PLAN.replace("corpus", "größe").encode("latin-1"))
+    assert "plan.toml must be TOML in UTF-8, got:" in refused(plan)
+    plan.write_text(PLAN.replace('"semdedup"', "3"))
+    assert "plan.toml: stage 1 (3): method must be a str, got 3" in refused(plan)
+    assert "must be a TOML file, got a folder" in refused(plan.parent)

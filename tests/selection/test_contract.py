@@ -192,3 +192,13 @@ def test_rows_on_disk_give_the_same(name, tmp_path):
     one, other = CALLS[name](DATA, 40), CALLS[name](disk, 40)
     assert np.array_equal(one.indices, other.indices)
     assert one.weights is None or np.array_equal(one.weights, other.weights)
+
+
+@each
+def test_the_other_byte_order_gives_the_same(name):
+    other = Data(**{
+        key: array.astype(array.dtype.newbyteorder("S")) for key, array in vars(DATA).items()
+    })  # fmt: skip
+    found = CALLS[name](DATA, 40, ids=DATA.ids, groups=DATA.labels)
+    again = CALLS[name](other, 40, ids=other.ids, groups=other.labels)
+    assert again.indices.tolist() == found.indices.tolist()

@@ -75,6 +75,7 @@ columns = { scores = "quality", groups = "label" }
 [[stage]]
 method = "cluster_uniform"
 budget = 0.5
+columns = { groups = "label" }
 
 [export]
 folder = "chosen"
@@ -102,7 +103,8 @@ def by_hand(rows, data):
     found = quota(data["quality"][alive], 90, groups=data["label"][alive], group_budgets="equal",
                   **given(alive))  # fmt: skip
     alive = np.sort(alive[found.indices])
-    found = cluster_uniform(rows[alive], 0.5, clusters=among(alive), **given(alive))
+    found = cluster_uniform(rows[alive], 0.5, clusters=among(alive), groups=data["label"][alive],
+                            **given(alive))  # fmt: skip
     return alive[found.indices], found.weights, data["url"][alive][found.indices]
 
 
@@ -199,7 +201,7 @@ def test_only_what_changed_runs_again(plan, tmp_path, monkeypatch):
         return select_from(table, method, *args, **settings)
 
     monkeypatch.setattr(_run, "select_from", noted)
-    stages = [*plan.stages[:-1], Stage("cluster_uniform", 7)]
+    stages = [*plan.stages[:-1], Stage("cluster_uniform", 7, columns={"groups": "label"})]
     changed = Plan(**{**vars(plan), "stages": stages, "export": None})
     assert len(changed.run(tmp_path / "work")) == 7
     assert ran == ["cluster_uniform"]

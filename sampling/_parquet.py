@@ -1,0 +1,140 @@
+"""Parquet files, read and written in one way: with checksums, and errors that name the file."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import _check
+from ._files import KEY
+
+__all__ = [
+    "facts_in",
+    "is_parquet",
+    "named",
+    "opened",
+    "read",
+    "read_own",
+    "shards_in",
+    "with_facts",
+    "write_own",
+    "writer",
+]
+
+_CHECKSUM = KEY + b".checksum"
+_WRITTEN: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+
+
+def shards_in(folder: Path) -> tuple[Path, ...]:
+    """Return the Parquet files of a folder, and of the folders in it, in the order of their paths.
+
+    Those that `pyarrow.dataset` finds: files and folders whose names begin with "." or "_" are
+    ignored. So are, other than there, files whose names do not end in ".parquet", such as a
+    README.md. An empty file is no exception: whoever opens it refuses it.
+    """
+    from pyarrow.dataset import dataset  # loaded by those that read a folder
+    from pyarrow.fs import LocalFileSystem
+
+    found = dataset(
+        str(folder), schema=pa.schema([]), format="parquet", filesystem=LocalFileSystem()
+    )
+    return tuple(path for path in map(Path, sorted(found.files)) if is_parquet(path))
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is of Parquet by its name."""
+    return path.suffix.lower() == ".parquet"
+
+
+@contextmanager
+def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None]:
+    """Say in an error of the block which file is damaged, missing, or a folder.
+
+    What the system refuses (`PermissionError`, for instance) stays what it is.
+    """
+    _check.file(path, what)
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{path} must be {what}, got: {error}") from error
+
+
+@contextmanager
+def opened(path: str | Path, **settings: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Open a Parquet file, whose pages are compared with their checksums where it has any.
+
+    An error of the block names the file: what reads from it belongs inside.
+    """
+    with (
+        named(path),
+        pq.ParquetFile(path, page_checksum_verification=True, **settings) as file,
+    ):
+        yield file
+
+
+def read(path: str | Path, columns: Sequence[str] | None = None) -> Any:  # noqa: ANN401
+    """Read a Parquet file as a pyarrow.Table; its folder's name gives it no columns."""
+    with opened(path) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+def writer(path: str | Path, schema: Any) -> Any:  # noqa: ANN401  # pyarrow's
+    """Return a writer of row groups, whose pages have checksums."""
+    return pq.ParquetWriter(path, schema, **_WRITTEN)
+
+
+def write_own(path: str | Path, table: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401
+    """Write a table, with JSON values under our own key of its metadata."""
+    table = table.replace_schema_metadata(with_facts(table.schema, facts).metadata)
+    pq.write_table(table, path, **_WRITTEN)
+
+
+def with_facts(schema: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+    """Return a schema with JSON values under our own key, and a checksum of them."""
+    text = json.dumps(dict(facts), sort_keys=True).encode()
+    return schema.with_metadata({**(schema.metadata or {}), KEY: text, _CHECKSUM: _sum(text)})
+
+
+def read_own(path: str | Path, made_by: str) -> tuple[Any, dict[str, Any]]:
+    """Read a file of `write_own`: the table, and the JSON values.
+
+    made_by : the function whose files these are, for messages
+    """
+    try:
+        table = read(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} must exist: {made_by} writes it") from None
+    facts = facts_in(table.schema, path)
+    if facts is None:
+        raise ValueError(f"{path} must be a file of {made_by}, got one without its manifest, of "
+                         f"{table.column_names}")  # fmt: skip
+    return table, facts
+
+
+def facts_in(schema: Any, path: str | Path) -> dict[str, Any] | None:  # noqa: ANN401
+    """Return the JSON values under our own key; None where there are none."""
+    metadata = schema.metadata or {}
+    text = metadata.get(KEY)
+    if text is None:
+        return None
+    if metadata.get(_CHECKSUM, _sum(text)) != _sum(text):
+        raise ValueError(f"{path} must have the checksum in its metadata, got another: it is "
+                         "damaged")  # fmt: skip
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} must have JSON in its metadata, got: {error}") from error
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path} must have a JSON object in its metadata, got {facts!r}")
+    return facts
+
+
+def _sum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:32].encode()
