@@ -36,6 +36,8 @@ class Resumable:
     _fingerprint: str
     _plans: "dict[int, Plan]"
 
+    _version = 1  # of the algorithm; raised where the same arguments, seed and epoch draw otherwise
+
     # ------------------------------------------------------------------ what a method may provide
 
     def _identity(self) -> tuple[object, ...]:
@@ -74,7 +76,7 @@ class Resumable:
 
     def _state(self, epoch: int, consumed: int, plan: "Plan | None") -> dict[str, Any]:
         return {
-            "version": 1,
+            "version": self._version,
             "sampler": type(self).__name__,
             "size": self.size,
             "seed": self.seed,
@@ -112,7 +114,14 @@ class Resumable:
         return None
 
     def _check_own(self, state: Mapping[str, Any]) -> None:
-        check_state(state, type(self).__name__, self.size, self.seed, self._own_fingerprint())
+        check_state(
+            state,
+            type(self).__name__,
+            self.size,
+            self.seed,
+            self._own_fingerprint(),
+            self._version,
+        )
 
     def _check_consumed(self, epoch: int, consumed: int) -> None:
         _check.integer("consumed", consumed, 0, self._draws(epoch) + 1)
@@ -182,15 +191,26 @@ def _checksum_of(array: NDArray[Any]) -> bytes:
 
 
 def check_state(
-    state: Mapping[str, Any], sampler: str, size: int, seed: int, fingerprint: str
+    state: Mapping[str, Any],
+    sampler: str,
+    size: int,
+    seed: int,
+    fingerprint: str,
+    version: int = 1,
 ) -> None:
     """Raise `StateError` with the first thing that tells the state from the sampler."""
     missing = _KEYS - set(state)
     if missing:
         raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
-    if state["version"] != 1:
-        raise StateError(f"state must have version 1, got {state['version']!r}")
-    for name, ours in (("sampler", sampler), ("size", size), ("seed", seed)):
+    if state["sampler"] != sampler:
+        raise StateError(f"state must have sampler {sampler!r}, got {state['sampler']!r}")
+    if state["version"] != version:
+        raise StateError(
+            f"state must have version {version}, got {state['version']!r}: the draws of {sampler} "
+            "differ between these versions of its algorithm, so finish the run with the release of "
+            "sampling that saved the state, or begin without it at the next epoch"
+        )
+    for name, ours in (("size", size), ("seed", seed)):
         if state[name] != ours:
             raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
     if state["fingerprint"] != fingerprint:
