@@ -87,7 +87,7 @@ class ClassBalancedSampler(EpochSampler):
     array([4, 4])
     """
 
-    _version = 2  # 1 rounded each epoch by itself, and walked to it
+    _algorithm = 2  # 1 rounded each epoch by itself, and walked to it
 
     def __init__(
         self,

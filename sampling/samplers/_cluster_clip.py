@@ -120,7 +120,7 @@ class ClusterClipSampler(EpochSampler):
             filled = self._level.drawn(run) / run
             self._dealer = Dealer(groups, draws, filled, seed, quotas=quotas)
         if self._dealer is not None:
-            self._version = 2  # 1 rounded each epoch by itself, and walked to it
+            self._algorithm = 2  # 1 rounded each epoch by itself, and walked to it
         self.temperature = temperature
         super().__init__(groups.codes.size, draws, **options)
 

@@ -157,7 +157,8 @@ class CurriculumSampler(EpochSampler):
         epoch = min(epoch, self.num_epochs)
         if self.grow == "epoch":
             return np.full(slots.size, epoch / self.num_epochs)
-        done: Floats = (epoch * size + slots) / (self.num_epochs * size)
+        # As floats: whole numbers up to 2**53, and no overflow above.
+        done: Floats = (float(epoch * size) + slots) / float(self.num_epochs * size)
         return done
 
     def _competence(self, done: Floats) -> Floats:

@@ -168,7 +168,7 @@ class MixtureSampler(LearningMixture):
             raise ValueError("only one of phases and updater may be given, got both")
         self._begin_learning(updater, self._mixing(0))
         if not self.dynamic:
-            self._version = 2  # 1 rounded each epoch by itself, and walked to it
+            self._algorithm = 2  # 1 rounded each epoch by itself, and walked to it
         draws = int(self._planned_at(0)[1].sum())
         if draws >= 2**31 and compose == "even":
             raise ValueError(

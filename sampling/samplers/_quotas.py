@@ -43,8 +43,8 @@ class Quotas:
     num_samples : int
         Draws in one epoch.
     key : uint64
-        Which groups are rounded up first. The mean over all keys is the share, to about a tenth of
-        a draw.
+        Which groups are rounded up first. The mean over all keys is the share, to two tenths of a
+        draw.
     whole : int, default 50
         Quotas within 2**-whole of a whole number, relative to themselves, are that number: shares
         are floats, and n / N times N should be n.
@@ -226,7 +226,7 @@ def _exact(
 def _phases(groups: int, key: np.uint64) -> NDArray[np.int64]:
     """Return how much earlier than at one half each group is rounded up: int64 (G,), sum 0.
 
-    Each is uniform over the keys; the sum stays the same, so that two groups never both gain.
+    Each is uniform over the keys; the sum stays 0, so that no key favours all groups.
     """
     if groups < 2:
         return np.zeros(groups, np.int64)

@@ -36,7 +36,7 @@ class Resumable:
     _fingerprint: str
     _plans: "dict[int, Plan]"
 
-    _version = 1  # of the algorithm; raised where the same arguments, seed and epoch draw otherwise
+    _algorithm = 1  # raised where the same arguments, seed and epoch draw other samples than before
 
     # ------------------------------------------------------------------ what a method may provide
 
@@ -76,8 +76,9 @@ class Resumable:
 
     def _state(self, epoch: int, consumed: int, plan: "Plan | None") -> dict[str, Any]:
         return {
-            "version": self._version,
+            "version": 1,
             "sampler": type(self).__name__,
+            "algorithm": self._algorithm,
             "size": self.size,
             "seed": self.seed,
             "epoch": epoch,
@@ -120,7 +121,7 @@ class Resumable:
             self.size,
             self.seed,
             self._own_fingerprint(),
-            self._version,
+            self._algorithm,
         )
 
     def _check_consumed(self, epoch: int, consumed: int) -> None:
@@ -196,23 +197,24 @@ def check_state(
     size: int,
     seed: int,
     fingerprint: str,
-    version: int = 1,
+    algorithm: int = 1,
 ) -> None:
     """Raise `StateError` with the first thing that tells the state from the sampler."""
     missing = _KEYS - set(state)
     if missing:
         raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
-    if state["sampler"] != sampler:
-        raise StateError(f"state must have sampler {sampler!r}, got {state['sampler']!r}")
-    if state["version"] != version:
-        raise StateError(
-            f"state must have version {version}, got {state['version']!r}: the draws of {sampler} "
-            "differ between these versions of its algorithm, so finish the run with the release of "
-            "sampling that saved the state, or begin without it at the next epoch"
-        )
-    for name, ours in (("size", size), ("seed", seed)):
+    if state["version"] != 1:
+        raise StateError(f"state must have version 1, got {state['version']!r}")
+    for name, ours in (("sampler", sampler), ("size", size), ("seed", seed)):
         if state[name] != ours:
             raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
+    saved = state.get("algorithm", 1)  # older states do not say
+    if saved != algorithm:
+        raise StateError(
+            f"state must have algorithm {algorithm} of {sampler}, got {saved!r}, which draws other "
+            "samples: finish the run with the release of sampling that saved it, or begin its next "
+            "epoch with set_epoch instead of loading the state"
+        )
     if state["fingerprint"] != fingerprint:
         raise StateError(
             f"state must come from a {sampler} of the same data and arguments, fingerprint "

@@ -1,8 +1,13 @@
-"""Let a block end in any exception, and keep what it was."""
+"""Let a block end in any exception, and keep what it was; end a call that takes too long."""
 
+import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Watch:
@@ -33,3 +38,30 @@ class Watch:
             # Its frames hold loaders, and those their workers: let them end now.
             self.error = error.with_traceback(None)
         return isinstance(error, Exception)
+
+
+class _TooLongError(BaseException):
+    """Not an `Exception`: what is called may catch those."""
+
+
+def at_once(call: Callable[[], T], lines: int) -> T | None:
+    """Return what a call returns, or None if it runs through more lines of Python than allowed.
+
+    Lines, not seconds: a loaded machine changes nothing. A loop in compiled code is not seen.
+    """
+    left, before = lines, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ANN401
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise _TooLongError
+        return trace
+
+    sys.settrace(trace)
+    try:
+        return call()
+    except _TooLongError:
+        return None
+    finally:
+        sys.settrace(before)
