@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _labels
 from ._kept import coverage, nearest_kept, rank_by
 from ._records import Direction as Direction
 from ._records import Explanation, Score
@@ -281,11 +282,12 @@ class Selection:
             counts = np.bincount(self.verdicts, minlength=len(self.rules))
             found["rules"] = {rule: int(n) for rule, n in zip(self.rules, counts, strict=False)}
         if groups is not None:
-            names, codes = np.unique(np.asarray(groups), return_inverse=True)
+            names, codes = _labels.grouped("groups", groups)
             own = np.bincount(codes[self.indices], minlength=len(names))
             every = np.bincount(codes, minlength=len(names))
             found["groups"] = {
-                name.item(): (int(k), int(n)) for name, k, n in zip(names, own, every, strict=True)
+                name: (int(k), int(n))
+                for name, k, n in zip(names.tolist(), own, every, strict=True)
             }
         if embeddings is not None:
             out = ~self.mask()

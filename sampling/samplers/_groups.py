@@ -1,11 +1,12 @@
 """Samples in groups (classes or clusters), dealt by quota: every sample before any is repeated."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _rng
+from .. import _labels, _rng
 from ..kernels import _groups
 from ..types import Floats, Indices, Packed
 from ._quotas import Quotas, run_starts
@@ -29,14 +30,14 @@ class Groups:
     """
 
     def __init__(self, name: str, labels: ArrayLike) -> None:
-        array = _check.labels(name, labels)
-        self.names, self.codes, self.sizes = _encode(array)
+        self.names, self.codes, self.sizes = _encode(_labels.read(name, labels))
+        size = self.codes.size
         if self.names.size == 0:
-            raise ValueError(f"{name} must label at least one sample, got -1 in all {array.size}")
+            raise ValueError(f"{name} must label at least one sample, got -1 in all {size}")
         self.num_labeled = int(self.sizes.sum())
-        self.num_unlabeled = array.size - self.num_labeled
+        self.num_unlabeled = size - self.num_labeled
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
-        dtype = np.int32 if array.size < 2**31 else np.int64
+        dtype = np.int32 if size < 2**31 else np.int64
         self.members = np.empty(self.num_labeled, dtype)
         _groups.collect_members(self.codes, self.starts, self.members)
 
@@ -165,9 +166,12 @@ def within_room(quotas: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[n
 
 
 def _encode(
-    labels: NDArray[np.generic],
+    labels: NDArray[Any] | _labels.Labels,
 ) -> tuple[NDArray[np.generic], NDArray[np.int32], NDArray[np.int64]]:
     """Return (names (C,), codes (N,), sizes (C,)): ids in [0, 4 N) by counting, others by sort."""
+    if isinstance(labels, _labels.Labels):
+        codes = labels.codes.astype(np.int32)
+        return labels.names, codes, np.bincount(codes[codes >= 0], minlength=labels.names.size)
     if labels.dtype.kind in "iu" and int(labels.max()) < 4 * labels.size + 65_536:
         counts = np.zeros(int(labels.max()) + 2, np.int64)
         codes = np.empty(labels.size, np.int32)

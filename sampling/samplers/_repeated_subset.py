@@ -15,7 +15,6 @@ from ._options import EpochOptions
 from ._order import Permutation
 from ._tables import Listed, Shuffled, Table
 
-
 ROUNDS = 16  # of one run, at most, where its passes hang together
 
 
@@ -38,7 +37,7 @@ class RepeatedSubsetSampler(EpochSampler):
         Whether rounds are independent of one another.
     labels : array-like of shape (N,), optional
         Stratify: class c gives round(keep_fraction * n_c) samples to each round, at least 1.
-        Unlabelled (-1) samples are left out.
+        Unlabelled samples (-1, None, NaN) are left out.
     **options
         Those of every sampler: see `EpochSampler`.
 

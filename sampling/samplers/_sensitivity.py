@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
 from ..kernels._scores import fill_uniform
 from ..types import Floats, Indices
 from ._base import EpochSampler
@@ -123,7 +123,7 @@ class SensitivitySampler(EpochSampler):
         **options: Unpack[EpochOptions],
     ) -> None:
         powers = _check.floats("distances", distances, "finite and >= 0")
-        self._clusters = _check.labels("clusters", clusters)
+        self._clusters = _labels.ids("clusters", clusters)
         _check.same_length("clusters", self._clusters, "distances", powers.size)
         losses = _check.floats("center_losses", center_losses)
         _check.codes("clusters", self._clusters, losses.size)

@@ -255,7 +255,7 @@ def _look_at_all(
     if whole.ndim != 2 or whole.shape[0] == 0 or whole.shape[1] < 2:
         raise ValueError(f"{name} must have shape (N, C) with N >= 1, C >= 2, got {whole.shape}")
     size, classes = whole.shape
-    known = None if labels is None else host_labels(_check.host(labels))
+    known = None if labels is None else host_labels(labels)
     if known is not None:
         check_shapes(np.broadcast_to(0, size), whole, known, None)
         _check.codes("labels", known, classes)

@@ -128,10 +128,13 @@ def per_group(
         return np.full(names.size, default)
     if not isinstance(value, Mapping):
         return np.full(names.size, _check.number(name, value, "[0, inf)"))
-    known = {each.item(): place for place, each in enumerate(names)}
+    known = {each: place for place, each in enumerate(names.tolist())}
     unknown = set(value) - set(known)
     if unknown:
-        raise ValueError(f"{name} must name groups of {sorted(known)[:10]}, got {sorted(unknown)}")
+        raise ValueError(
+            f"{name} must name groups of {sorted(known, key=str)[:10]}, got "
+            f"{sorted(unknown, key=str)}"
+        )
     limits = np.full(names.size, default)
     for group, limit in value.items():
         limits[known[group]] = _check.number(f"{name}[{group!r}]", limit, "[0, inf)")

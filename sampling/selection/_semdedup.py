@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from .. import _check
+from .. import _check, _labels
 from ..clustering import Clustering, kmeans
 from ..engine import gathered
 from ..types import Floats, Indices, Selection
@@ -202,7 +202,7 @@ def _clusters(
     count = _default_clusters(len(rows)) if given is None else given
     classes = None
     if labels is not None:
-        classes = _check.labels("labels", labels)[good]
+        classes = _labels.grouped("labels", labels)[1][good]
         count = max(int(count), np.unique(classes).size)
     count = min(_check.integer("clusters", count, 1), len(rows))
     limit = points_limit(options.get("max_memory"), rows.shape, count)
@@ -249,7 +249,7 @@ def _members(
     if num_assignments == 2 and others is None:
         raise ValueError("clusters must have `seconds` for num_assignments=2, got none")
     if labels is not None:  # clusters that were given may hold several labels
-        names, classes = np.unique(_check.labels("labels", labels), return_inverse=True)
+        names, classes = _labels.grouped("labels", labels)
         codes = codes * names.size + classes[good]
         if others is not None:
             others = np.where(others < 0, -1, others * names.size + classes[good])

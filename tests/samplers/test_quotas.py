@@ -7,6 +7,7 @@ import numpy as np
 import oracles
 import pytest
 
+import sampling.selection  # noqa: F401  # what caps need is imported late: not counted below
 from sampling import _rng
 from sampling.errors import StateError
 from sampling.samplers import (
