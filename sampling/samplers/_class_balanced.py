@@ -31,8 +31,8 @@ class ClassBalancedSampler(EpochSampler):
     Parameters
     ----------
     labels : int or str array-like of shape (N,)
-        Class of each sample; ids need not be contiguous. -1 or missing (None, NaN): unlabelled, never
-        drawn.
+        Class of each sample; ids need not be contiguous. -1, None or NaN:
+        unlabelled, never drawn.
     num_samples : int, default the number of labelled samples
         M: draws in one epoch, all ranks together.
     power : float, default 0.0

@@ -29,8 +29,8 @@ class ClusterClipSampler(EpochSampler):
     Parameters
     ----------
     clusters : int array-like of shape (N,)
-        Cluster of each sample; ids need not be contiguous. -1 or missing (None, NaN): in no cluster, never
-        drawn.
+        Cluster of each sample; ids need not be contiguous. -1, None or NaN:
+        in no cluster, never drawn.
     num_samples : int, default the number of samples in a cluster
         M: draws in one epoch, all ranks together.
     num_epochs : int, default 1

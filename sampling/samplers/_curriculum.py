@@ -158,8 +158,8 @@ class CurriculumSampler(EpochSampler):
         if self.grow == "epoch":
             return np.full(slots.size, epoch / self.num_epochs)
         # As floats: whole numbers up to 2**53, and no overflow above.
-        done: Floats = (float(epoch * size) + slots) / float(self.num_epochs * size)
-        return done
+        done = (float(epoch * size) + slots) / float(self.num_epochs * size)
+        return np.asarray(done, np.float64)
 
     def _competence(self, done: Floats) -> Floats:
         part = done / self.full_at

@@ -103,7 +103,7 @@ class Dealer:
     def _share(self, epoch: int) -> Floats:
         return self._shares(epoch) if callable(self._shares) else self._shares
 
-    def _plan(self, epoch: int) -> tuple[NDArray[np.generic], Indices]:
+    def _plan(self, epoch: int) -> tuple[NDArray[Any], Indices]:
         """Return the draws of each run before an epoch, and its quotas: (C,), int64 (C,)."""
         if epoch < self._settled:
             return self._walked(epoch), self._rounded(epoch)
@@ -170,16 +170,13 @@ def _encode(
 ) -> tuple[NDArray[np.generic], NDArray[np.int32], NDArray[np.int64]]:
     """Return (names (C,), codes (N,), sizes (C,)): ids in [0, 4 N) by counting, others by sort."""
     if isinstance(labels, _labels.Labels):
-        codes = labels.codes.astype(np.int32)
-        return labels.names, codes, np.bincount(codes[codes >= 0], minlength=labels.names.size)
+        known = labels.codes[labels.codes >= 0]
+        sizes = np.bincount(known, minlength=labels.names.size)
+        return labels.names, labels.codes.astype(np.int32), sizes
     if labels.dtype.kind in "iu" and int(labels.max()) < 4 * labels.size + 65_536:
         counts = np.zeros(int(labels.max()) + 2, np.int64)
         codes = np.empty(labels.size, np.int32)
         _groups.encode(labels, counts, codes)
         names = np.flatnonzero(counts[1:])
         return names, codes, counts[1:][names]
-    names, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    codes = codes.astype(np.int32)
-    if labels.dtype.kind in "iu" and names[0] == -1:
-        return names[1:], codes - 1, counts[1:]
-    return names, codes, counts
+    return _encode(_labels.Labels.of(labels))

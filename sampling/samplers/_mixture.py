@@ -36,8 +36,8 @@ class MixtureSampler(LearningMixture):
     num_samples : int, default N
         M: draws in one epoch, all ranks together. Only with stop="cycle".
     domains : int or str array-like of shape (N,), optional
-        Instead of `lengths`: domain of each sample. -1 or missing (None, NaN): in no domain, never
-        drawn.
+        Instead of `lengths`: domain of each sample. -1, None or NaN:
+        in no domain, never drawn.
     weights : array-like of shape (K,), mapping, or "unimax", optional
         Share of each domain, by id or in the order of `names`; need not sum to 1. "unimax": as even
         as `max_repeats` allows over the run.

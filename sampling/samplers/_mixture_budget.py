@@ -3,7 +3,7 @@
 import bisect
 import math
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,7 @@ class Budget:
 
     def _next(self, phases: Phases) -> "Stretch":
         """Return the stretch after those that are known."""
-        start, used = 0, cast("Used", np.zeros(len(self._sources), np.int64))
+        start, used = 0, np.zeros(len(self._sources), np.int64)
         if self._run:
             last = self._run[-1]
             start = int(last.stop or 0)
@@ -197,16 +197,19 @@ class Stretch:
     def used(self, epoch: int) -> Used:
         """Return the draws of each domain before an epoch of the stretch, or its stop: (K,)."""
         if isinstance(self._quotas, Quotas):
-            return cast("Used", self._used + self._quotas.before(epoch - self.start))
-        return cast("Used", self._used + self._quotas * (epoch - self.start))
+            drawn: Used = self._quotas.before(epoch - self.start)
+        else:
+            drawn = self._quotas * (epoch - self.start)
+        used: Used = self._used + drawn
+        return used
 
 
 def _epochs_within(quotas: Quotas, room: Indices) -> int:
     """Return in how many epochs, from the first on, no domain exceeds its room (K,)."""
     # A count is less than two off what is exact; between what that leaves, bisect.
     pairs = [(left, each) for left, each in zip(room.tolist(), quotas.exact, strict=True) if each]
-    low = min(max(0, ((left - 2) << 64) // each) for left, each in pairs)
-    high = min(((left + 2) << 64) // each for left, each in pairs) + 1
+    low: int = min(max(0, ((left - 2) << 64) // each) for left, each in pairs)
+    high: int = min(((left + 2) << 64) // each for left, each in pairs) + 1
     while high - low > 1:
         middle = (low + high) // 2
         if (quotas.before(middle) <= room).all():

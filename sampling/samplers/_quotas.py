@@ -6,6 +6,7 @@ For shares that do not change over the epochs. Where they do, each epoch is roun
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,7 @@ class Quotas:
             end = self._rounded(epochs, start, np.minimum(room, epochs))
             self._root = _Stretch(0, epochs, start, end)
 
-    def before(self, epoch: int) -> NDArray[np.generic]:
+    def before(self, epoch: int) -> NDArray[Any]:
         """Return the draws of each group in the epochs before one: int64 (G,).
 
         Where they might not fit: Python ints in an array of objects.
@@ -96,7 +97,7 @@ class Quotas:
         else:
             extra = self._stretch(epoch).before
         if epoch * self.num_samples < SPAN:
-            counts: NDArray[np.generic] = epoch * self._floors
+            counts: NDArray[Any] = epoch * self._floors
         else:
             counts = epoch * self._floors.astype(object)
         counts[self._live] += extra
@@ -190,13 +191,14 @@ class _Stretch:
         self.before, self.after = before, after
 
 
-def run_starts(used: NDArray[np.generic], sizes: Indices) -> Indices:
+def run_starts(used: NDArray[Any], sizes: Indices) -> Indices:
     """Return where endless runs stand after so many draws, as int64: (G,) -> (G,).
 
     A run begins again at the last whole shuffle before 2**62 draws, where a counter would overflow.
     """
     spans = sizes * (SPAN // sizes)
-    return (used % spans).astype(np.int64)
+    starts: Indices = (used % spans).astype(np.int64)
+    return starts
 
 
 def _exact(
