@@ -40,10 +40,6 @@ class Watch:
         return isinstance(error, Exception)
 
 
-class _TooLongError(BaseException):
-    """Not an `Exception`: what is called may catch those."""
-
-
 def at_once(call: Callable[[], T], lines: int) -> T | None:
     """Return what a call returns, or None if it runs through more lines of Python than allowed.
 
@@ -55,13 +51,15 @@ def at_once(call: Callable[[], T], lines: int) -> T | None:
         nonlocal left
         left -= 1
         if left < 0:
-            raise _TooLongError
+            raise KeyboardInterrupt  # what is called may catch an `Exception`
         return trace
 
     sys.settrace(trace)
     try:
         return call()
-    except _TooLongError:
+    except KeyboardInterrupt:
+        if left >= 0:  # the user's own
+            raise
         return None
     finally:
         sys.settrace(before)
