@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _check
+from . import _check, _labels
 from ._kept import coverage, nearest_kept, rank_by
 from ._records import Direction as Direction
 from ._records import Explanation, Score
@@ -286,13 +286,13 @@ class Selection:
             counts = np.bincount(self.verdicts, minlength=len(self.rules))
             found["rules"] = {rule: int(n) for rule, n in zip(self.rules, counts, strict=False)}
         if groups is not None:
-            labels = _check.labels("groups", groups)
-            _check.same_length("groups", labels, "the data", self._size(None))
-            names, codes = np.unique(labels, return_inverse=True)
+            names, codes = _labels.grouped("groups", groups)
+            _check.same_length("groups", codes, "the data", self._size(None))
             own = np.bincount(codes[self.indices], minlength=len(names))
             every = np.bincount(codes, minlength=len(names))
             found["groups"] = {
-                name.item(): (int(k), int(n)) for name, k, n in zip(names, own, every, strict=True)
+                name: (int(k), int(n))
+                for name, k, n in zip(names.tolist(), own, every, strict=True)
             }
         if embeddings is not None:
             rows = _check.matrix("embeddings", embeddings)

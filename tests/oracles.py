@@ -651,3 +651,53 @@ def front_in_integers(key, size, places, fronts):
         )
         found.append(next(r for r in range(front) if (r + 1) * size > point))
     return found
+
+
+def quotas_by_halving(shares, phases, epochs):
+    """Draws of each group after 0, 1, ..., `epochs` epochs, a power of two: (epochs + 1, G).
+
+    Every state is found by trying: of all ways to add one draw to some groups, the one that those
+    furthest behind take, among numbers that both halves can still be filled from.
+
+    shares : fractions, draws of each group in one epoch; their sum is whole
+    phases : floats, by which a group counts as further behind than it is
+    """
+    groups, total = range(len(shares)), sum(shares)
+
+    def rounded(at, low, high):
+        exact = [at * share for share in shares]
+        counts = [min(max(math.floor(exact[g]), low[g]), high[g]) for g in groups]
+        while sum(counts) != at * total:
+            step = 1 if sum(counts) < at * total else -1
+            behind = [step * (exact[g] - counts[g]) for g in groups]
+            able = [g for g in groups if low[g] <= counts[g] + step <= high[g]]
+            nearer = [g for g in able if behind[g] > 0]  # after the step
+            best = max(nearer, key=lambda g: behind[g] + step * phases[g], default=None)
+            counts[max(able, key=behind.__getitem__) if best is None else best] += step
+        return counts
+
+    floors = [math.floor(share) for share in shares]
+    most = [math.ceil(share) for share in shares]
+    found = {0: [0] * len(shares)}
+
+    def halve(first, last):
+        if last - first == 1:
+            return
+        middle = (first + last) // 2
+        left, right = middle - first, last - middle
+        low = [max(found[first][g] + floors[g] * left, found[last][g] - most[g] * right)
+               for g in groups]  # fmt: skip
+        high = [min(found[first][g] + most[g] * left, found[last][g] - floors[g] * right)
+                for g in groups]  # fmt: skip
+        found[middle] = rounded(middle, low, high)
+        halve(first, middle)
+        halve(middle, last)
+
+    first = 0
+    for last in [1 << power for power in range(epochs.bit_length())]:
+        span = last - first
+        low = [found[first][g] + floors[g] * span for g in groups]
+        found[last] = rounded(last, low, [found[first][g] + most[g] * span for g in groups])
+        halve(first, last)
+        first = last
+    return [found[each] for each in range(epochs + 1)]

@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
 from ..engine import gathered, over
 from ..kernels._permute import permute
 from ..kernels._space import add_rows
@@ -324,9 +324,9 @@ def _within(fit: _Fit, raw: NDArray[Any], members: list[Indices], n_clusters: in
 
 def _members(groups: ArrayLike, n: int, n_clusters: int) -> list[Indices]:
     """Check `groups`; return the rows of each, ascending, in the order of their sorted names."""
-    array = _check.labels("groups", groups)
-    _check.same_length("groups", array, "embeddings", n)
-    _, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
+    names, inverse = _labels.grouped("groups", groups)
+    _check.same_length("groups", inverse, "embeddings", n)
+    counts = np.bincount(inverse, minlength=names.size)
     if counts.size > n_clusters:
         raise ValueError(
             f"n_clusters must be >= the number of groups, {counts.size}, got {n_clusters}"

@@ -308,6 +308,8 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     def expected_samples(self, num_epochs: int) -> int:
         """Return how many draws `num_epochs` epochs take, all ranks together."""
         num_epochs = _check.integer("num_epochs", num_epochs, 0)
+        if type(self)._draws is EpochSampler._draws and not self.dynamic:
+            return num_epochs * self.num_samples
         return sum(self._draws(epoch) for epoch in range(num_epochs))
 
     def progress(self, epoch: int, consumed: int = 0, num_epochs: int | None = None) -> float:

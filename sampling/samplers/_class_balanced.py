@@ -31,7 +31,8 @@ class ClassBalancedSampler(EpochSampler):
     Parameters
     ----------
     labels : int or str array-like of shape (N,)
-        Class of each sample; ids need not be contiguous. -1 = unlabelled: never drawn.
+        Class of each sample; ids need not be contiguous. -1, None or NaN:
+        unlabelled, never drawn.
     num_samples : int, default the number of labelled samples
         M: draws in one epoch, all ranks together.
     power : float, default 0.0
@@ -66,10 +67,15 @@ class ClassBalancedSampler(EpochSampler):
 
     Notes
     -----
-    Order       Class c gets M * share_c draws, rounded up or down at random in each epoch so that
-                the sum is M. They go on, in an endless run of shuffles of the class, where the last
-                epoch stopped. An epoch far ahead costs O(C) for each one before it.
-    Cost        8 N + 4 M bytes; O(N) once and O(M + N) an epoch.
+    Order       Class c gets M * share_c draws, rounded up or down in each epoch so that the sum is
+                M and that after any number e of epochs it has had e M share_c to about one draw:
+                less than one off for 98 of 100 sets of shares, at most 1.1 for the others that were
+                tried. They continue, in an endless run of shuffles of the class, where the last
+                epoch stopped. Any epoch is reached at once. While `progressive_epochs` moves the
+                shares, each epoch is rounded at random by itself, and in every 1,024th of those
+                epochs the runs begin again, with other shuffles.
+    Cost        8 N + 4 M bytes; O(N) once and O(M + N) an epoch. An epoch e out of turn O(C log e)
+                more, or O(C) for each epoch since the last multiple of 1,024 while shares move.
     Gradients   objective="sampled" (default): `reduce` gives the gradient of the mean over classes
                 in their shares. "original" restores that of the mean over the labelled samples.
     Source      Kang et al., ICLR 2020 (power, progressive); Cui et al., CVPR 2019 (beta).
@@ -81,6 +87,8 @@ class ClassBalancedSampler(EpochSampler):
     >>> np.bincount(labels[list(ClassBalancedSampler(labels, seed=0))])
     array([4, 4])
     """
+
+    _algorithm = 2  # 1 rounded each epoch by itself, and walked to it
 
     def __init__(
         self,
@@ -104,7 +112,8 @@ class ClassBalancedSampler(EpochSampler):
         if progressive_epochs is not None:
             self.progressive_epochs = _check.integer("progressive_epochs", progressive_epochs, 1)
         seed = _check.seed(options.get("seed", 0))
-        self._dealer = Dealer(self._groups, draws, self.shares, seed)
+        settled = 0 if self.progressive_epochs is None else self.progressive_epochs - 1
+        self._dealer = Dealer(self._groups, draws, self.shares, seed, settled=settled)
         super().__init__(self._groups.codes.size, draws, **options)
 
     @property

@@ -28,7 +28,8 @@ class ClassesPerBatchSampler(BlockBatchSampler):
     Parameters
     ----------
     labels : int or str array-like of shape (N,)
-        Class of each sample; ids need not be contiguous. -1 = unlabelled: never drawn.
+        Class of each sample; ids need not be contiguous. -1, None or NaN:
+        unlabelled, never drawn.
     classes_per_batch : int
         P, at most the number of classes.
     samples_per_class : int

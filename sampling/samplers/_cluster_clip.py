@@ -12,8 +12,9 @@ from ..kernels import _groups
 from ..types import Floats
 from ._base import EpochSampler
 from ._class_balanced import class_shares
-from ._groups import Dealer, Fixed, Groups
+from ._groups import Dealer, Groups
 from ._options import EpochOptions
+from ._quotas import SPAN, Quotas
 from ._tables import Listed, Table
 
 
@@ -28,7 +29,8 @@ class ClusterClipSampler(EpochSampler):
     Parameters
     ----------
     clusters : int array-like of shape (N,)
-        Cluster of each sample; ids need not be contiguous. -1 = in no cluster: never drawn.
+        Cluster of each sample; ids need not be contiguous. -1, None or NaN:
+        in no cluster, never drawn.
     num_samples : int, default the number of samples in a cluster
         M: draws in one epoch, all ranks together.
     num_epochs : int, default 1
@@ -59,8 +61,10 @@ class ClusterClipSampler(EpochSampler):
     Notes
     -----
     Order       "run": every level of the schedule draws once from each active cluster, in an order
-                of its own, so any stretch of draws is as even as its length allows. Within a
-                cluster every sample is used before any is repeated.
+                of its own, so any stretch of draws is as even as its length allows. "epoch" and
+                `temperature`: each epoch's draws of a cluster are rounded as those of a class are
+                by `ClassBalancedSampler`. Within a cluster every sample is used before any is
+                repeated. Any epoch is reached at once.
     Cost        8 N + 4 M bytes, and 16 M more while an epoch is planned; O(N) once, O(M + N) an
                 epoch.
     Gradients   objective="sampled" (default) minimises the mean over clusters. "original" restores
@@ -103,13 +107,22 @@ class ClusterClipSampler(EpochSampler):
             if temperature != math.inf:
                 temperature = _check.number("temperature", temperature, "[1, inf)")
             shares = class_shares(groups.names, groups.sizes, power=1.0 / temperature)
-            self._dealer = Dealer(groups, draws, Fixed(shares), seed)
-        elif self.schedule == "epoch" and self.max_repeats is not None:
-            caps = groups.sizes * self.max_repeats
-            filled = WaterLevel(caps).drawn(draws * self.num_epochs) / (draws * self.num_epochs)
-            self._dealer = Dealer(groups, draws, Fixed(filled), seed, caps)
-        self.temperature = temperature
+            self._dealer = Dealer(groups, draws, shares, seed)
         self._level = WaterLevel(groups.sizes * (self.max_repeats or 1))
+        if self.schedule == "epoch" and self.max_repeats is not None:
+            run = draws * self.num_epochs
+            quotas = Quotas(
+                self._level.ratio(run),
+                draws,
+                _rng.key(seed, 0, "quotas"),
+                epochs=self.num_epochs,
+                caps=self._level.caps,
+            )
+            filled = self._level.drawn(run) / run
+            self._dealer = Dealer(groups, draws, filled, seed, quotas=quotas)
+        if self._dealer is not None:
+            self._algorithm = 2  # 1 rounded each epoch by itself, and walked to it
+        self.temperature = temperature
         super().__init__(groups.codes.size, draws, **options)
 
     def knocked_out(self, epoch: int) -> NDArray[np.generic]:
@@ -193,6 +206,12 @@ class WaterLevel:
         levels, rest = divmod(over, int(self._active[stage]))
         return int(self._bottoms[stage]) + levels, rest
 
+    def ratio(self, draws: int) -> list[int]:
+        """Return the expected draws of each cluster among the first `draws`, up to a factor."""
+        level, rest = self.at(draws)
+        active = int(np.count_nonzero(self.caps > level)) or 1
+        return [min(cap * active, level * active + rest) for cap in self.caps.tolist()]
+
     def drawn(self, draws: int) -> Floats:
         """Return the expected draws of each cluster among the first `draws`: float64 (C,)."""
         level, rest = self.at(draws)
@@ -224,5 +243,10 @@ def _repeats(
         raise ValueError(
             f"max_repeats must be at least {-(-draws // population)} for {draws} draws of "
             f"{population} samples in the run, got {repeats}"
+        )
+    if repeats * population >= SPAN:
+        raise ValueError(
+            f"max_repeats must allow fewer than 2**62 draws in the run, got {repeats} of "
+            f"{population} samples: take fewer epochs or samples an epoch"
         )
     return repeats

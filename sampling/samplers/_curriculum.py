@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
 from ..kernels import _pace
 from ..kernels._scores import first_outside
 from ..types import Floats, Indices, Packed, Score
@@ -62,8 +62,8 @@ class CurriculumSampler(EpochSampler):
         Whether competence rises with every draw, or at the beginning of each epoch.
     labels : array-like of shape (N,), optional
         Order by the rank within the class, so that every front has its part of each class, and at
-        least one sample. Without it, a class of hard samples is missing early on. -1, unlabelled,
-        is one more class.
+        least one sample. Without it, a class of hard samples is missing early on. -1 or missing,
+        unlabelled, is one more class.
     **options
         Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
@@ -124,7 +124,7 @@ class CurriculumSampler(EpochSampler):
         codes: NDArray[np.int64] | None = None
         self._least = 1
         if labels is not None:
-            names, codes = np.unique(_check.labels("labels", labels), return_inverse=True)
+            names, codes = _labels.grouped("labels", labels)
             _check.same_length("labels", codes, "difficulty", size)
             self._least = names.size
         key = _rng.key(_check.seed(options.get("seed", 0)), 0, "curriculum")
@@ -157,8 +157,9 @@ class CurriculumSampler(EpochSampler):
         epoch = min(epoch, self.num_epochs)
         if self.grow == "epoch":
             return np.full(slots.size, epoch / self.num_epochs)
-        done: Floats = (epoch * size + slots) / (self.num_epochs * size)
-        return done
+        # As floats: whole numbers up to 2**53, and no overflow above.
+        done = (float(epoch * size) + slots) / float(self.num_epochs * size)
+        return np.asarray(done, np.float64)
 
     def _competence(self, done: Floats) -> Floats:
         part = done / self.full_at

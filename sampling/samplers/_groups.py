@@ -1,16 +1,20 @@
 """Samples in groups (classes or clusters), dealt by quota: every sample before any is repeated."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _rng
+from .. import _labels, _rng
 from ..kernels import _groups
 from ..types import Floats, Indices, Packed
+from ._quotas import Quotas, run_starts
 from ._tables import Listed
 
 Shares = Callable[[int], Floats]  # epoch -> share of each group (C,), summing to 1
+
+BLOCK = 1024  # epochs of changing shares after which the runs begin again
 
 
 class Groups:
@@ -26,14 +30,14 @@ class Groups:
     """
 
     def __init__(self, name: str, labels: ArrayLike) -> None:
-        array = _check.labels(name, labels)
-        self.names, self.codes, self.sizes = _encode(array)
+        self.names, self.codes, self.sizes = _encode(_labels.read(name, labels))
+        size = self.codes.size
         if self.names.size == 0:
-            raise ValueError(f"{name} must label at least one sample, got -1 in all {array.size}")
+            raise ValueError(f"{name} must label at least one sample, got -1 in all {size}")
         self.num_labeled = int(self.sizes.sum())
-        self.num_unlabeled = array.size - self.num_labeled
+        self.num_unlabeled = size - self.num_labeled
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
-        dtype = np.int32 if array.size < 2**31 else np.int64
+        dtype = np.int32 if size < 2**31 else np.int64
         self.members = np.empty(self.num_labeled, dtype)
         _groups.collect_members(self.codes, self.starts, self.members)
 
@@ -50,84 +54,95 @@ class Groups:
         return np.where(codes >= 0, (per_group / self.sizes)[codes], 0.0)
 
 
-class Fixed:
-    """The same shares in every epoch."""
-
-    def __init__(self, shares: Floats) -> None:
-        self._shares = shares
-
-    def __call__(self, epoch: int) -> Floats:
-        """Return the share of each group."""
-        return self._shares
-
-
 class Dealer:
-    """Deals quotas from endless runs of shuffles, one run a group, on from epoch to epoch.
+    """Draws quotas from endless runs of shuffles, one run a group, on from epoch to epoch.
 
-    A quota M * share is rarely whole. In each epoch it is rounded up or down at random, all groups
-    together so that the sum stays M; how far each run has come is the sum of the quotas before.
+    A quota M * share is rarely whole. It is rounded up or down, all groups together so that the sum
+    stays M; where each run stands is the sum of the quotas before.
+
+    Where the shares stay the same from some epoch on, the sums are known in any epoch at once: see
+    `Quotas`. Before it each epoch is rounded at random, by itself, and the sums are walked. So that
+    no walk is longer than `BLOCK` epochs, the runs begin again, with other shuffles, in every epoch
+    before it that `BLOCK` divides.
 
     Parameters
     ----------
     groups : Groups
     num_samples : int
         M.
-    shares : callable
-        Epoch -> share of each group, float64 (C,), summing to 1.
+    shares : float64 array of shape (C,) or callable
+        Share of each group, summing to 1; a callable takes the epoch.
     seed : int
-    caps : int64 array of shape (C,), optional
-        Draws of a run after which a group is out; the others take its part. They must suffice.
+    settled : int, default 0
+        First epoch from which the shares stay the same.
+    quotas : Quotas, optional
+        Those from `settled` on; by default made from the shares then.
     """
 
     def __init__(
         self,
         groups: Groups,
         num_samples: int,
-        shares: Shares,
+        shares: Floats | Shares,
         seed: int,
-        caps: NDArray[np.int64] | None = None,
+        *,
+        settled: int = 0,
+        quotas: Quotas | None = None,
     ) -> None:
         self._groups = groups
         self._num_samples = num_samples
         self._shares = shares
         self._seed = seed
-        self._caps = caps
+        self._settled = settled
+        if quotas is None:
+            quotas = Quotas(self._share(settled), num_samples, _rng.key(seed, settled, "quotas"))
+        self._quotas = quotas
         self._epoch = 0
         self._used = np.zeros(len(groups), np.int64)
 
-    def _quotas(self, epoch: int, used: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many draws each group gets in an epoch: int64 (C,), summing to M."""
+    def _share(self, epoch: int) -> Floats:
+        return self._shares(epoch) if callable(self._shares) else self._shares
+
+    def _plan(self, epoch: int) -> tuple[NDArray[Any], Indices]:
+        """Return the draws of each run before an epoch, and its quotas: (C,), int64 (C,)."""
+        if epoch < self._settled:
+            return self._walked(epoch), self._rounded(epoch)
+        after = epoch - self._settled
+        used = self._quotas.before(after) + self._walked(self._settled)
+        return used, self._quotas.of(after)
+
+    def _rounded(self, epoch: int) -> Indices:
         offset = _rng.uniform(_rng.key(self._seed, epoch, "quota"))
-        quotas = quotas_of(self._shares(epoch), self._num_samples, offset)
-        return quotas if self._caps is None else within_room(quotas, self._caps - used)
+        return quotas_of(self._share(epoch), self._num_samples, offset)
+
+    def _walked(self, epoch: int) -> Indices:
+        """Return the draws of each run before an epoch, from the last one that `BLOCK` divides."""
+        begin = epoch // BLOCK * BLOCK
+        if not begin <= self._epoch <= epoch:
+            self._epoch, self._used = begin, np.zeros_like(self._used)
+        while self._epoch < epoch:
+            self._used = self._used + self._rounded(self._epoch)
+            self._epoch += 1
+        return self._used
 
     def deal(self, epoch: int) -> Packed:
         """Return the samples of an epoch, group after group: (M,)."""
         groups = self._groups
         out = np.empty(self._num_samples, groups.members.dtype)
-        key = _rng.key(self._seed, 0, "deal")
-        used = self._used_before(epoch)
-        quotas = self._quotas(epoch, used)
-        _groups.deal_windows(groups.members, groups.starts, used, quotas, key, out)
+        key = _rng.key(self._seed, min(epoch, self._settled) // BLOCK, "deal")
+        used, quotas = self._plan(epoch)
+        starts = run_starts(used, groups.sizes)
+        _groups.deal_windows(groups.members, groups.starts, starts, quotas, key, out)
         return out
 
     def table(self, epoch: int) -> Listed:
         """Return the draw table of an epoch."""
-        per_group = self._shares(epoch) * self._num_samples
+        per_group = self._share(epoch) * self._num_samples
         return Listed(
             self.deal(epoch),
             self._groups.num_labeled,
             lambda rows: self._groups.spread(per_group, rows),
         )
-
-    def _used_before(self, epoch: int) -> NDArray[np.int64]:
-        """Return the draws of each run before an epoch: O(C) for each epoch passed on the way."""
-        if epoch < self._epoch:
-            self._epoch, self._used = 0, np.zeros_like(self._used)
-        while self._epoch < epoch:
-            self._used = self._used + self._quotas(self._epoch, self._used)
-            self._epoch += 1
-        return self._used
 
 
 def quotas_of(shares: Floats, num_samples: int, offset: float) -> NDArray[np.int64]:
@@ -151,17 +166,17 @@ def within_room(quotas: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[n
 
 
 def _encode(
-    labels: NDArray[np.generic],
+    labels: NDArray[Any] | _labels.Labels,
 ) -> tuple[NDArray[np.generic], NDArray[np.int32], NDArray[np.int64]]:
     """Return (names (C,), codes (N,), sizes (C,)): ids in [0, 4 N) by counting, others by sort."""
+    if isinstance(labels, _labels.Labels):
+        known = labels.codes[labels.codes >= 0]
+        sizes = np.bincount(known, minlength=labels.names.size)
+        return labels.names, labels.codes.astype(np.int32), sizes
     if labels.dtype.kind in "iu" and int(labels.max()) < 4 * labels.size + 65_536:
         counts = np.zeros(int(labels.max()) + 2, np.int64)
         codes = np.empty(labels.size, np.int32)
         _groups.encode(labels, counts, codes)
         names = np.flatnonzero(counts[1:])
         return names, codes, counts[1:][names]
-    names, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    codes = codes.astype(np.int32)
-    if labels.dtype.kind in "iu" and names[0] == -1:
-        return names[1:], codes - 1, counts[1:]
-    return names, codes, counts
+    return _encode(_labels.Labels.of(labels))

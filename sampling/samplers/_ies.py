@@ -99,7 +99,7 @@ class IESSampler(HidingSampler):
     """
 
     folds = True
-    algorithm = 2  # 1 tested after five losses
+    _algorithm = 2  # 1 tested after five losses
 
     def __init__(
         self,

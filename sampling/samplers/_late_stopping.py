@@ -107,7 +107,7 @@ class LateStoppingSampler(PruningSampler):
     """
 
     folds = True
-    algorithm = 2  # 1 counted the answers of the warm-up
+    _algorithm = 2  # 1 counted the answers of the warm-up
 
     def __init__(
         self,

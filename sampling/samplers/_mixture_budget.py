@@ -1,18 +1,23 @@
 """How many draws each source of a mixture gets: whole numbers, stop rules, caps on repeats."""
 
+import bisect
 import math
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import _check, _rng
 from ..types import Floats, Indices
 from ._groups import quotas_of, within_room
+from ._quotas import Quotas
 from ._sources import Sources
 
 Stop: TypeAlias = Literal["cycle", "first_exhausted", "all_exhausted"]
 Shortfall: TypeAlias = Literal["redistribute", "raise"]
+Phases: TypeAlias = tuple[Indices, Callable[[int], Floats]]  # starts (P,), epoch -> shares (K,)
+Used: TypeAlias = NDArray[Any]  # int64 (K,), or Python ints where those might not fit
 
 
 class Budget:
@@ -40,12 +45,12 @@ class Budget:
             repeats = _check.number("max_repeats", max_repeats, "(0, inf)")
             most = 2.0**62 / len(sources)  # the sum fits
             self._caps = np.floor(np.minimum(repeats * sources.sizes, most) + 1e-9).astype(int)
-        self._walked = (0, np.zeros(len(sources), np.int64))  # epoch, draws before it
+        self._run: list[Stretch] = []  # of a run whose shares are known, as far as it was needed
 
-    def check(self, num_epochs: int | None, wanted: Callable[[int], Floats] | None) -> None:
+    def check(self, num_epochs: int | None, phases: Phases | None) -> None:
         """Look ahead over the run for an epoch that the caps cannot fill.
 
-        wanted : epoch -> shares (K,); None where they are not known in advance
+        phases : the shares of the run; None where they are not known in advance
         """
         if self._caps is None:
             return
@@ -55,28 +60,93 @@ class Budget:
                 f"num_samples must be at most {room // epochs} for {epochs} epochs: max_repeats "
                 f"leaves {room} uses of all samples together, got {self._num_samples}"
             )
-        if wanted is not None:
-            self.used_before(epochs, wanted)
+        if phases is not None:
+            self.at(epochs - 1, phases)
 
-    def planned(self, epoch: int, shares: Floats, used: Indices) -> tuple[Floats, Indices]:
-        """Return shares (K,) and draws (K,) of an epoch, after `used` draws (K,) in the run."""
+    # ------------------------------------------------------------------ shares that are known
+
+    def at(self, epoch: int, phases: Phases) -> tuple[Floats, Indices, Used]:
+        """Return shares (K,) and draws (K,) of an epoch, and the draws before it (K,).
+
+        Any epoch at once: a run is a few stretches in which neither the shares nor the domains
+        that are left change, and each stretch has its `Quotas`.
+        """
+        stretch = self._stretch(epoch, phases)
+        return stretch.shares, stretch.quotas(epoch), stretch.used(epoch)
+
+    def used_before(self, epoch: int, phases: Phases) -> Used:
+        """Return the draws of each domain before an epoch: (K,)."""
+        if epoch == 0:
+            return np.zeros(len(self._sources), np.int64)
+        stretch = self._stretch(epoch - 1, phases)
+        return stretch.used(epoch)
+
+    def _stretch(self, epoch: int, phases: Phases) -> "Stretch":
+        """Return the stretch of the run that holds an epoch."""
+        while not self._run or (self._run[-1].stop or epoch + 1) <= epoch:
+            self._run.append(self._next(phases))
+        number = bisect.bisect_right(self._run, epoch, key=lambda each: each.start)
+        return self._run[number - 1]
+
+    def _next(self, phases: Phases) -> "Stretch":
+        """Return the stretch after those that are known."""
+        start, used = 0, np.zeros(len(self._sources), np.int64)
+        if self._run:
+            last = self._run[-1]
+            start = int(last.stop or 0)
+            used = last.used(start)
+        starts, wanted = phases
+        later = [each for each in starts.tolist() if each > start]
+        stop = int(later[0]) if later else None
+        shares = wanted(start)
+        draws = self._draws(shares)
+        room = None
+        if self._caps is not None:
+            room = (self._caps - used).astype(np.int64)
+            if self._shortfall == "redistribute" and ((shares > 0) & (room > 0)).any():
+                shares = np.where(room > 0, shares, 0.0)
+                shares = shares / shares.sum()
+        key = _rng.key(self._seed, start, "quotas")
+        quotas = Quotas(shares, draws, key, whole=50 if self.stop == "cycle" else 39)
+        if room is not None:
+            epochs = _epochs_within(quotas, room)
+            if epochs == 0:
+                shares, counts = self._redistributed(start, shares, draws, room)
+                return Stretch(start, start + 1, shares, used, counts)
+            stop = start + epochs if stop is None else min(stop, start + epochs)
+        return Stretch(start, stop, shares, used, quotas)
+
+    def _draws(self, shares: Floats) -> int:
+        """Return the draws of an epoch of these shares."""
         live = np.flatnonzero(shares)
         sizes = self._sources.sizes[live]
-        draws = self._num_samples
-        with np.errstate(over="ignore"):
-            needed = sizes / shares[live]  # draws of the epoch that use up a domain
         if self.stop == "first_exhausted":
-            draws = max(1, math.floor(float(needed.min()) * (1.0 + 1e-12)))
-        elif self.stop == "all_exhausted":
+            with np.errstate(over="ignore"):
+                needed = sizes / shares[live]
+            return max(1, math.floor(float(needed.min()) * (1.0 + 1e-12)))
+        if self.stop == "all_exhausted":
+            with np.errstate(over="ignore"):
+                needed = sizes / shares[live]  # draws of the epoch that use up a domain
             if needed.max() > _check.MAX_SIZE:
                 name = self._sources.names[live[int(np.argmax(needed))]]
                 raise ValueError(
                     "stop='all_exhausted' must end after at most 2**62 draws, got "
                     f"{needed.max():.3g} for the share of domain {name}: give it more weight, or 0"
                 )
-            draws = math.ceil(float(needed.max()) * (1.0 - 1e-12))
+            return math.ceil(float(needed.max()) * (1.0 - 1e-12))
+        return self._num_samples
+
+    # ------------------------------------------------------------------ shares that are learnt
+
+    def planned(self, epoch: int, shares: Floats, used: Indices) -> tuple[Floats, Indices]:
+        """Return shares (K,) and draws (K,) of an epoch, after `used` draws (K,) in the run.
+
+        Rounded at random, for shares that depend on the epochs before.
+        """
+        live = np.flatnonzero(shares)
+        sizes = self._sources.sizes[live]
         offset = _rng.uniform(_rng.key(self._seed, epoch, "quota"))
-        found = quotas_of(shares[live], draws, offset)
+        found = quotas_of(shares[live], self._draws(shares), offset)
         if self.stop == "first_exhausted":  # floats may round to one draw more than there is
             found = within_room(found, sizes)
         elif self.stop == "all_exhausted":  # or to one less
@@ -106,18 +176,55 @@ class Budget:
             )
         return quotas / draws, quotas
 
-    def used_before(self, epoch: int, wanted: Callable[[int], Floats]) -> Indices:
-        """Return the draws of each domain before an epoch: O(K) for each epoch on the way."""
-        at, used = self._walked
-        if epoch < at:
-            at, used = 0, np.zeros_like(used)
-        while at < epoch:
-            used = used + self.planned(at, wanted(at), used)[1]
-            at += 1
-        self._walked = (at, used)
-        return used
-
     def identity(self) -> tuple[object, ...]:
         """Return what decides the draws: arrays and JSON values."""
         caps = () if self._caps is None else (self._caps,)
         return (self.stop, self._num_samples, self._shortfall, *caps)
+
+
+class Stretch:
+    """Epochs in which a mixture has the same shares and the same domains.
+
+    Attributes
+    ----------
+    start : int
+    stop : int or None
+        None where the stretch has no end.
+    shares : float64 array of shape (K,)
+    """
+
+    def __init__(
+        self, start: int, stop: int | None, shares: Floats, used: Used, quotas: "Quotas | Indices"
+    ) -> None:
+        self.start, self.stop, self.shares = start, stop, shares
+        self._used, self._quotas = used, quotas
+
+    def quotas(self, epoch: int) -> Indices:
+        """Return the draws of each domain in an epoch of the stretch: int64 (K,)."""
+        if isinstance(self._quotas, Quotas):
+            return self._quotas.of(epoch - self.start)
+        return self._quotas
+
+    def used(self, epoch: int) -> Used:
+        """Return the draws of each domain before an epoch of the stretch, or its stop: (K,)."""
+        if isinstance(self._quotas, Quotas):
+            drawn: Used = self._quotas.before(epoch - self.start)
+        else:
+            drawn = self._quotas * (epoch - self.start)
+        used: Used = self._used + drawn
+        return used
+
+
+def _epochs_within(quotas: Quotas, room: Indices) -> int:
+    """Return in how many epochs, from the first on, no domain exceeds its room (K,)."""
+    # A count is less than two off what is exact; between what that leaves, bisect.
+    pairs = [(left, each) for left, each in zip(room.tolist(), quotas.exact, strict=True) if each]
+    low: int = min(max(0, ((left - 2) << 64) // each) for left, each in pairs)
+    high: int = min(((left + 2) << 64) // each for left, each in pairs) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (quotas.before(middle) <= room).all():
+            low = middle
+        else:
+            high = middle
+    return low

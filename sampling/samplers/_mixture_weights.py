@@ -78,7 +78,8 @@ def _phased(
         name = f"phases[{place}]"
         if not isinstance(phase, Sequence) or len(phase) != 2:
             raise ValueError(f"{name} must be (start, weights or temperature), got {phase!r}")
-        starts.append(_start_of(f"{name}[0]", phase[0], num_epochs))
+        start = _start_of(f"{name}[0]", phase[0], num_epochs)
+        starts.append(_check.integer(f"the start of {name}", start, 0, 2**62))
         what = phase[1]
         if isinstance(what, int | float | np.number):
             rows.append(temperature_weights(sizes, float(what), name=f"{name}[1]"))

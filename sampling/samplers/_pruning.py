@@ -163,8 +163,10 @@ class PruningSampler(EpochSampler):
         if self._target is None:
             return None
         total = self._target * self.size * self.num_epochs
-        spent = sum(self._dealt.get(before, self.size) for before in range(epoch))
-        coming = len([each for each in self.pruning_epochs if each >= epoch])
+        known = [draws for before, draws in self._dealt.items() if before < epoch]
+        spent = sum(known) + (epoch - len(known)) * self.size
+        pruning = self.pruning_epochs
+        coming = max(0, pruning.stop - max(epoch, pruning.start))
         full = (self.num_epochs - epoch - coming) * self.size
         return min(self.size, max(1, round((total - spent - full) / max(coming, 1))))
 

@@ -15,6 +15,8 @@ from ._options import EpochOptions
 from ._order import Permutation
 from ._tables import Listed, Shuffled, Table
 
+ROUNDS = 16  # of one run, at most, where its passes hang together
+
 
 class RepeatedSubsetSampler(EpochSampler):
     """Train each round on another random subset of the same size: the baseline to beat.
@@ -35,7 +37,7 @@ class RepeatedSubsetSampler(EpochSampler):
         Whether rounds are independent of one another.
     labels : array-like of shape (N,), optional
         Stratify: class c gives round(keep_fraction * n_c) samples to each round, at least 1.
-        Unlabelled (-1) samples are left out.
+        Unlabelled samples (-1, None, NaN) are left out.
     **options
         Those of every sampler: see `EpochSampler`.
 
@@ -48,6 +50,7 @@ class RepeatedSubsetSampler(EpochSampler):
     -----
     Order       A pure function of (N, keep_fraction, seed, epoch). Any round is reached without
                 walking there; at m > N / 2 after going back up to m / (N - m) shuffles, of O(N).
+                Where that is more than 16, at m > 16 N / 17, a new run begins in every 16th round.
     Cost        O(1) memory for most rounds. After a wrap up to 16 m bytes; to plan it O(N) bytes.
                 Stratified: O(m) an epoch.
     Gradients   Every sample is drawn equally often; all weights are 1. Stratified rounding makes
@@ -94,6 +97,8 @@ class RepeatedSubsetSampler(EpochSampler):
             Run(int(n), int(m), seed, f"rs2 {stratum}")
             for stratum, (n, m) in enumerate(zip(strata, self._windows, strict=True))
         ]
+        if any(run.rounds for run in self._runs):
+            self._algorithm = 2  # 1 walked back to the first round of all
         super().__init__(size, int(self._windows.sum()), **options)
 
     def _table(self, epoch: int) -> Table:
@@ -141,21 +146,37 @@ class Pass:
 
 
 class Run:
-    """An endless run of shuffles of range(size), cut into windows of which none has a repeat."""
+    """An endless run of shuffles of range(size), cut into windows of which none has a repeat.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds after which a new run begins, with other shuffles; 0 for none. Else a pass may depend
+        on all passes before it, as far as window / (size - window) of them.
+    """
 
     def __init__(self, size: int, window: int, seed: int, purpose: str) -> None:
         self.size = size
         self.window = window
         self.purpose = purpose
+        self.rounds = ROUNDS if window < size and window > ROUNDS * (size - window) else 0
         self._seed = seed
+        self._number = 0  # of the run that `_recent` is of
         self._recent: dict[int, Pass] = {}
 
-    def at(self, number: int) -> Pass:
-        """Return a pass.
+    def split(self, epoch: int) -> tuple[int, int]:
+        """Return in which run an epoch is, and where in it its round begins."""
+        number, rounds = divmod(epoch, self.rounds) if self.rounds else (0, epoch)
+        return number, rounds * self.window
+
+    def at(self, run: int, number: int) -> Pass:
+        """Return a pass of a run.
 
         It depends on the end of the one before, and so on back to one whose rearranged front
         cannot reach its end; at m <= N / 2 that is the very one before.
         """
+        if run != self._number:
+            self._number, self._recent = run, {}
         first = number
         while first not in self._recent and self._tail(first - 1) and not self._settled(first):
             first -= 1
@@ -176,7 +197,7 @@ class Run:
         return self._tail(number - 2) == 0 or self.window + self._tail(number - 1) <= self.size
 
     def _raw(self, number: int) -> Permutation:
-        key = _rng.subkey(_rng.key(self._seed, 0, self.purpose), number)
+        key = _rng.subkey(_rng.key(self._seed, self._number, self.purpose), number)
         return Permutation(self.size, key)
 
     def _make(self, number: int) -> Pass:
@@ -223,11 +244,11 @@ class Window(Table):
     def __init__(self, run: Run, epoch: int) -> None:
         self.size = run.window
         self.population = run.size
-        self._first = epoch * run.window % run.size
-        number = epoch * run.window // run.size
-        self._passes = [run.at(number)]
+        which, start = run.split(epoch)
+        number, self._first = divmod(start, run.size)
+        self._passes = [run.at(which, number)]
         if self._first + run.window > run.size:
-            self._passes.append(run.at(number + 1))
+            self._passes.append(run.at(which, number + 1))
 
     def take(self, slots: Indices) -> Indices:
         """See `Table`."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
 from ..distributed import this_rank, world_size
 from ..errors import StateError
 from ._lots import lots
@@ -257,7 +257,8 @@ class BatchSelector:
         size = losses.numel()
         at_home = None
         if groups is not None:
-            at_home = _check.one_dimensional("groups", _check.host(groups))
+            found = _labels.read("groups", groups)
+            at_home = found.codes if isinstance(found, _labels.Labels) else found
             _check.same_length("groups", at_home, "losses", size)
         if features is not None:
             features = host_features(features)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
 from ..kernels._scores import fill_uniform
 from ..types import Floats, Indices
 from ._base import EpochSampler
@@ -123,7 +123,7 @@ class SensitivitySampler(EpochSampler):
         **options: Unpack[EpochOptions],
     ) -> None:
         distances = _check.floats("distances", distances, "finite and >= 0")
-        self._clusters = _check.labels("clusters", clusters)
+        self._clusters = _labels.ids("clusters", clusters)
         _check.same_length("clusters", self._clusters, "distances", distances.size)
         losses = _check.floats("center_losses", center_losses)
         _check.codes("clusters", self._clusters, losses.size)
@@ -186,7 +186,7 @@ class SensitivitySampler(EpochSampler):
         seed, z = _check.seed(options.get("seed", 0)), _check.number("z", z, "(0, inf)")
         rows = _check.embeddings("embeddings", embeddings)
         if labels is not None:
-            labels = _check.labels("labels", labels)
+            labels = _labels.grouped("labels", labels)[1]
             _check.same_length("labels", labels, "embeddings", len(rows))
         found = kmeans(rows, n_clusters, seed=seed, groups=labels)
         at_centers = _losses_of(center_loss, found.nearest)

@@ -28,7 +28,6 @@ class Resumable:
 
     dynamic: bool
     blocked: bool
-    algorithm = 1  # raised where the same arguments and losses come to draw otherwise
     size: int
     num_samples: int
     epoch: int
@@ -36,6 +35,8 @@ class Resumable:
     _last: "tuple[int, str] | None"
     _fingerprint: str
     _plans: "dict[int, Plan]"
+
+    _algorithm = 1  # raised where the same arguments, seed, epoch and losses come to draw otherwise
 
     # ------------------------------------------------------------------ what a method may provide
 
@@ -77,6 +78,7 @@ class Resumable:
         return {
             "version": 1,
             "sampler": type(self).__name__,
+            "algorithm": self._algorithm,
             "size": self.size,
             "seed": self.seed,
             "epoch": epoch,
@@ -114,7 +116,14 @@ class Resumable:
         return None
 
     def _check_own(self, state: Mapping[str, Any]) -> None:
-        check_state(state, type(self).__name__, self.size, self.seed, self._own_fingerprint())
+        check_state(
+            state,
+            type(self).__name__,
+            self.size,
+            self.seed,
+            self._own_fingerprint(),
+            self._algorithm,
+        )
 
     def _check_consumed(self, epoch: int, consumed: int) -> int:
         consumed = _check.integer("consumed", consumed, 0, self._draws(epoch) + 1)
@@ -143,9 +152,7 @@ class Resumable:
 
     def _own_fingerprint(self) -> str:
         if not self._fingerprint:
-            raised = () if self.algorithm == 1 else (f"algorithm {self.algorithm}",)
-            parts = (*raised, self.size, self.num_samples, *self._identity())
-            self._fingerprint = fingerprint(*parts)
+            self._fingerprint = fingerprint(self.size, self.num_samples, *self._identity())
         return self._fingerprint
 
     # ------------------------------------------------------------------ from the other parts
@@ -187,7 +194,12 @@ def _checksum_of(array: NDArray[Any]) -> bytes:
 
 
 def check_state(
-    state: Mapping[str, Any], sampler: str, size: int, seed: int, fingerprint: str
+    state: Mapping[str, Any],
+    sampler: str,
+    size: int,
+    seed: int,
+    fingerprint: str,
+    algorithm: int = 1,
 ) -> None:
     """Raise `StateError` with the first thing that tells the state from the sampler."""
     missing = _KEYS - set(state)
@@ -198,6 +210,13 @@ def check_state(
     for name, ours in (("sampler", sampler), ("size", size), ("seed", seed)):
         if state[name] != ours:
             raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
+    saved = state.get("algorithm", 1)  # older states do not say
+    if saved != algorithm:
+        raise StateError(
+            f"state must have algorithm {algorithm} of {sampler}, got {saved!r}, which draws other "
+            "samples: finish the run with the release of sampling that saved it, or begin its next "
+            "epoch with set_epoch instead of loading the state"
+        )
     if state["fingerprint"] != fingerprint:
         raise StateError(
             f"state must come from a {sampler} of the same data and arguments, fingerprint "

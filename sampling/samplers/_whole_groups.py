@@ -26,7 +26,8 @@ class GroupBatchSampler(BlockBatchSampler):
     Parameters
     ----------
     groups : int or str array-like of shape (N,)
-        Group of each sample; ids need not be contiguous. -1 = in no group: never drawn.
+        Group of each sample; ids need not be contiguous. -1, None or NaN:
+        in no group, never drawn.
     groups_per_batch : int, default 1
         The last batch may hold fewer; `drop_last` leaves it out then, other groups in each epoch.
     **options

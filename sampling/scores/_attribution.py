@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..types import Floats, Score
 
 _BLOCK = 2**26  # bytes of float64 in memory at once
@@ -79,9 +79,8 @@ class AttributionScores:
         number = self.matrix.shape[1]
         codes = np.arange(number)
         if tasks is not None:
-            named = _check.labels("tasks", tasks)
-            _check.same_length("tasks", named, "the targets", number)
-            codes = np.unique(named, return_inverse=True)[1]
+            codes = _labels.grouped("tasks", tasks)[1]
+            _check.same_length("tasks", codes, "the targets", number)
         self._columns = np.argsort(codes, kind="stable")  # targets, task by task
         self._sizes = np.bincount(codes)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)])

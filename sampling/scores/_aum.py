@@ -6,7 +6,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
 from ..kernels import _dynamics
 from ..types import Indices, Score
 
@@ -57,7 +57,7 @@ def threshold_samples(
     >>> relabelled[rows[0]] = 2
     """
     classes = _check.integer("num_classes", num_classes, 2)
-    known = _check.labels("labels", labels)
+    known = _labels.ids("labels", labels)
     _check.codes("labels", known, classes)
     key = _rng.key(_check.seed(seed), 0, "aum threshold samples")
     run = _check.integer("run", run, 0, 2)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..types import Indices
 
 Batch = tuple[Indices, NDArray[Any], Indices]
@@ -97,11 +97,20 @@ def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
 
 def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
     """Return class ids as a contiguous int64 array on the host."""
-    array = _check.host(labels, "labels")
+    array = _with_labels(labels)
     if array.dtype.kind not in "iu":
         found = "" if array.ndim == 0 or array.size == 0 else f", {array.flat[0]!r} in row 0"
         raise TypeError(f"labels must hold class ids in [0, C), got dtype {array.dtype}{found}")
     return np.ascontiguousarray(array, np.int64)
+
+
+def _with_labels(labels: ArrayLike | torch.Tensor) -> NDArray[Any]:
+    """Return labels as numpy has them, or refuse the first that is missing."""
+    array = np.asarray(labels) if isinstance(labels, np.ma.MaskedArray) else _check.host(labels)
+    missing = isinstance(labels, np.ma.MaskedArray) or array.dtype.kind == "O"
+    if missing or (array.dtype.kind == "f" and np.isnan(array).any()):
+        return _labels.ids("labels", labels)
+    return array
 
 
 def check_shapes(rows: Any, logits: Any, labels: Any, classes: int | None) -> None:  # noqa: ANN401

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..distributed import fitting, sum_counts, world_size
 from ..errors import StateError
 from ..kernels import _scores
@@ -170,9 +170,8 @@ class ExposureCounter:
             names: NDArray[Any] = np.array(["all"])
             codes: Indices = np.zeros(0, np.int64)
         else:
-            labels = _check.labels("groups", groups)
-            _check.same_length("groups", labels, "the counter", len(self))
-            names, codes = np.unique(labels, return_inverse=True)
+            names, codes = _labels.grouped("groups", groups)
+            _check.same_length("groups", codes, "the counter", len(self))
         samples, exposures, seen, most = (np.zeros(names.size, np.int64) for _ in range(4))
         for start in range(0, counts.size, _BLOCK):
             block = counts[start : start + _BLOCK].astype(np.int64)

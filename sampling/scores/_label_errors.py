@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from .._optional import require
 from ..types import Score
 
@@ -173,7 +173,7 @@ def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], ND
             raise ValueError(
                 f"pred_probs must {rule}, got {found[row]:g} in row {row} ({bad.sum()} such rows)"
             )
-    known = _check.labels("labels", labels)
+    known = _labels.ids("labels", labels)
     _check.same_length("labels", known, "pred_probs", len(probs))
     _check.codes("labels", known, probs.shape[1])
     known = known.astype(np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..clustering import Clustering, kmeans
 from ..engine import gathered
 from ..types import Floats, Indices
@@ -68,7 +68,6 @@ def points_limit(limit: "int | str | None", shape: tuple[int, ...], count: int) 
 
 def labels_of(name: str, values: ArrayLike, size: int) -> tuple[Indices, NDArray[Any]]:
     """Return a number in [0, G) for each row's group, and the groups' names."""
-    array = _check.labels(name, values)
-    _check.same_length(name, array, "the data", size)
-    names, codes = np.unique(array, return_inverse=True)
+    names, codes = _labels.grouped(name, values)
+    _check.same_length(name, codes, "the data", size)
     return codes, names

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _check
+from .. import _check, _labels
 from ..types import Score
 
 if TYPE_CHECKING:
@@ -228,8 +228,7 @@ def of_call(
     classes = shape[1] if not reads and len(shape) == 2 else 1
     labels = arguments.get("labels")
     if labels is not None:
-        names = _check.host(labels, "labels")
-        classes = np.unique(names).size if names.dtype.kind in "iufbSU" else 1
+        classes = _labels.grouped("labels", labels)[0].size
     return evaluate(entry, shape[0], max(1, dimensions), max(1, classes), arguments, budget)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..clustering import Neighbours, neighbours
 from ..kernels._greedy import count_ends, fill_ends
 from ..types import Indices, Scores
@@ -51,8 +51,8 @@ def kept_before(
         rows = rows[~bad[rows]]
     if groups is None or rows.size == 0:
         return rows
-    labels = np.asarray(groups)
-    own: Indices = rows[labels[rows] == labels[task.rows[0]]]
+    codes = _labels.grouped("groups", groups)[1]
+    own: Indices = rows[codes[rows] == codes[task.rows[0]]]
     return own
 
 

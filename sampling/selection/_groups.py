@@ -27,7 +27,7 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
     if (low > high).any():
         at = int(np.flatnonzero(low > high)[0])
         raise ValueError(
-            f"floor must be <= cap, got {low[at]} > {high[at]} in group {names[at].item()!r}"
+            f"floor must be <= cap, got {low[at]} > {high[at]} in group {names.tolist()[at]!r}"
         )
     mapping = _check.named("group_budgets", rule)
     if mapping is not None:
@@ -46,7 +46,7 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
         at = int(short[0])
         raise ValueError(
             "shortfall must be 'redistribute' or 'accept' where a group has too few rows, got "
-            f"'raise' and {sizes[at]} rows in group {names[at].item()!r}, which is to give "
+            f"'raise' and {sizes[at]} rows in group {names.tolist()[at]!r}, which is to give "
             f"{wanted[at]}"
         )
     over = budget - int(given.sum())

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from .. import _check
-from ..types import Floats, Selection
+from .. import _check, _labels
+from ..types import Floats, Indices, Selection
 from ._inputs import embeddings_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
@@ -68,13 +68,15 @@ def moderate(
     """
     per_class = _check.flag("per_class", per_class)
     rows, bad = embeddings_of("embeddings", embeddings, options)
-    names = np.zeros(len(rows), np.int64) if labels is None else _check.labels("labels", labels)
-    _check.same_length("labels", names, "embeddings", len(rows))
-    distances = _distances(rows, names, bad)
+    codes = np.zeros(len(rows), np.int64)
+    if labels is not None:
+        codes = _labels.grouped("labels", labels)[1]
+    _check.same_length("labels", codes, "embeddings", len(rows))
+    distances = _distances(rows, codes, bad)
     if per_class:
         if options.get("groups") is not None:
             raise ValueError("per_class must be False where groups are given, got True")
-        options["groups"] = names
+        options["groups"] = codes if labels is None else labels
 
     def core(task: Task) -> Picks:
         order = np.lexsort((task.keys, task.of(distances)))
@@ -89,13 +91,11 @@ def moderate(
     )  # fmt: skip
 
 
-def _distances(
-    rows: NDArray[np.floating], names: NDArray[np.generic], bad: NDArray[np.bool_] | None
-) -> Floats:
+def _distances(rows: NDArray[np.floating], codes: Indices, bad: NDArray[np.bool_] | None) -> Floats:
     """Return the distance of each row to the median of its class; 0 for bad rows."""
     found = np.zeros(len(rows))
     open_ = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)
-    _, codes = np.unique(names[open_], return_inverse=True)
+    _, codes = np.unique(codes[open_], return_inverse=True)
     order = open_[np.argsort(codes, kind="stable")]
     for own in np.split(order, np.cumsum(np.bincount(codes))[:-1]):
         members = np.asarray(rows[own], np.float64)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..types import Floats, Indices, Selection
 from ._inputs import embeddings_of
 
@@ -85,9 +85,8 @@ def propagate(
         values = np.minimum(values, _check.number("max_weight", max_weight, "(0, inf)"))
     codes = np.zeros(size, np.int64)
     if labels is not None:
-        classes = _check.labels("labels", labels)
-        _check.same_length("labels", classes, "embeddings", size)
-        _, codes = np.unique(classes, return_inverse=True)
+        codes = _labels.grouped("labels", labels)[1]
+        _check.same_length("labels", codes, "embeddings", size)
     found = np.ones(size)
     reached = np.isin(codes, codes[known])
     for code in np.unique(codes[known]):

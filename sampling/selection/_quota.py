@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from typing_extensions import Unpack
 
-from .. import _check
+from .. import _check, _labels
 from ..kernels._fill import take_fitting
 from ..types import Indices, Selection
 from ._budget import per_group
@@ -89,9 +89,8 @@ def quota(
     limit = limit_of(budget, int(amounts.sum()))
     names, codes = np.zeros(1, np.int64), np.zeros(values.size, np.int64)
     if options.get("groups") is not None:
-        labels = _check.labels("groups", options["groups"])  # type: ignore[arg-type]
-        _check.same_length("groups", labels, "scores", values.size)
-        names, codes = np.unique(labels, return_inverse=True)
+        names, codes = _labels.grouped("groups", options["groups"])  # type: ignore[arg-type]
+        _check.same_length("groups", codes, "scores", values.size)
     plain: Options = {k: v for k, v in options.items() if k not in _OWN}  # type: ignore[assignment]
 
     def within(task: Task) -> Picks:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
 from ..kernels._keys import keys_of_ids, keys_of_words
 from ..types import ALREADY, BAD, Floats, Indices, Selection
 from ._budget import count_of
@@ -253,9 +253,10 @@ def _by_group(
     task: Task, groups: ArrayLike, options: Options, core: Callable[[Task], Picks], repeats: int
 ) -> Picks:
     """Run a core in each group with its share of the budget; the picks of one after another."""
-    labels = _check.labels("groups", groups)
-    _check.same_length("groups", labels, "the data", task.size)
-    names, codes = np.unique(labels[task.rows], return_inverse=True)
+    every, codes = _labels.grouped("groups", groups)
+    _check.same_length("groups", codes, "the data", task.size)
+    present, codes = np.unique(codes[task.rows], return_inverse=True)
+    names = every[present]
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes, minlength=names.size)
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -292,13 +293,13 @@ def _by_group(
             at = int(np.flatnonzero(counts > shares)[0])
             raise ValueError(
                 f"head needs groups that shrink with the budget, got {counts[at]} rows in group "
-                f"{names[at].item()!r} for {budget}, and {shares[at]} for {task.budget}"
+                f"{names.tolist()[at]!r} for {budget}, and {shares[at]} for {task.budget}"
             )
         parts = dict(zip(np.flatnonzero(shares), places, strict=True))
         return np.concatenate([part[: counts[code]] for code, part in parts.items()])
 
     whole.shorten = shorter
     whole.info["group_counts"] = {
-        name.item(): int(count) for name, count in zip(names, shares, strict=True)
+        name: int(count) for name, count in zip(names.tolist(), shares, strict=True)
     }
     return whole

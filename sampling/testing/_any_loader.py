@@ -13,7 +13,6 @@ from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
 from ._global_state import scramble, states
 from ._registry import does_not_apply, equal, expect, line, same
 from ._subject import (
-    AnySampler,
     Subject,
     drain,
     flat,
@@ -25,9 +24,11 @@ from ._subject import (
     set_epoch,
     take,
 )
+from ._watch import at_once
 
 MANY = 10**6  # samples of a large epoch
 FAR = 2**40  # an epoch of a run that counts steps
+LINES = 10**6  # of Python to the first draw of any epoch: ours take fewer than 50,000
 ALLOWED = 10 * MANY  # bytes to its first index: one integer array is 8, a list 40
 
 
@@ -193,14 +194,15 @@ def heeds_no_global_state(subject: Subject) -> None:
     "mixes seed and epoch into every order",
     why="Without both, a run cannot be repeated, resumed or varied. With `seed + epoch`, seed 0 "
     "in epoch 1 is seed 1 in epoch 0: runs meant to differ see the same data one epoch later.",
-    fix="Take `seed` and `set_epoch(epoch)`; hash the pair, each to its full 64 bits.",
+    fix="Take `seed` and `set_epoch(epoch)`; hash the pair, each to its full 64 bits, and compute "
+    "an epoch from it, not from the epochs before: a far one then takes as long as the first.",
 )
 def mixes_seed_and_epoch(subject: Subject) -> None:
     if _draws_nothing_at_random(subject):
         does_not_apply("takes no seed and needs none: one fixed order")
     expect(subject.takes("seed"), "takes no seed")
     expect(has_epochs(subject.make()), "has no set_epoch")
-    _takes_any_epoch(subject.make())
+    _reaches_any_epoch(subject)
 
     def drawn(seed: int, epoch: int) -> list[Any]:
         return subject.order(epoch, seed=seed)
@@ -216,11 +218,25 @@ def mixes_seed_and_epoch(subject: Subject) -> None:
         )
 
 
-def _takes_any_epoch(sampler: AnySampler) -> None:
-    try:
-        set_epoch(sampler, FAR)
-    except ValueError as refused:  # a schedule that ends says so
-        expect(str(refused), f"set_epoch({FAR}) is refused without a word")
+def _reaches_any_epoch(subject: Subject) -> None:
+    """See that far epochs and seeds are set, and that no epoch is walked through on the way."""
+    seed, size = 2**64 - 1, subject.size
+
+    def first(epoch: int) -> list[Any]:
+        sampler = subject.make(seed=seed)
+        set_epoch(sampler, epoch)
+        return take(1, iter(sampler))
+
+    first(1)  # what is imported or compiled does not count
+    for epoch in (FAR, FAR + 1):
+        try:
+            drawn = at_once(lambda epoch=epoch: first(epoch), LINES)  # type: ignore[misc]
+        except ValueError as refused:  # a schedule that ends says so
+            expect(str(refused), f"set_epoch({epoch}) is refused without a word")
+            return
+        expect(drawn is not None, f"the first draw of epoch {epoch} does not come at once")
+        for index in flat(drawn or []):
+            expect(0 <= index and (size is None or index < size), f"epoch {epoch} gives {index}")
 
 
 def _draws_nothing_at_random(subject: Subject) -> bool:

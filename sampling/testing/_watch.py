@@ -1,8 +1,13 @@
-"""Let a block end in any exception, and keep what it was."""
+"""Let a block end in any exception, and keep what it was; end a call that takes too long."""
 
+import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Watch:
@@ -33,3 +38,28 @@ class Watch:
             # Its frames hold loaders, and those their workers: let them end now.
             self.error = error.with_traceback(None)
         return isinstance(error, Exception)
+
+
+def at_once(call: Callable[[], T], lines: int) -> T | None:
+    """Return what a call returns, or None if it runs through more lines of Python than allowed.
+
+    Lines, not seconds: a loaded machine changes nothing. A loop in compiled code is not seen.
+    """
+    left, before = lines, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ANN401
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt  # what is called may catch an `Exception`
+        return trace
+
+    sys.settrace(trace)
+    try:
+        return call()
+    except KeyboardInterrupt:
+        if left >= 0:  # the user's own
+            raise
+        return None
+    finally:
+        sys.settrace(before)

@@ -167,6 +167,15 @@ class ShortEpoch(Good):
         super().set_epoch(int(np.int32(epoch)))
 
 
+@fault("walks through the epochs before", "C8")
+class WalksEpochs(Good):
+    def key(self, epoch):
+        state = 0
+        for each in range(epoch + 1):
+            state = hashed(self.seed, each) if each < 100 else state + 1
+        return state
+
+
 @fault("ignores set_epoch in its order", "C8")
 class OneOrder(Good):
     def key(self, epoch):
