@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from .. import _check
+from .._interrupt import heard
 from .._optional import require
 from ._data import DATASETS, Data, load
 from ._methods import METHODS, default_methods
@@ -200,7 +201,8 @@ class Benchmark:
                 tqdm(total=len(wanted), disable=disable, unit="run") as bar,
             ):
                 self._run_all(wanted, bar)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            heard(error)
             self.interrupted = True
             if self.results.runs:  # the key may have come between a run's end and its writing
                 self.results.save(self.folder)

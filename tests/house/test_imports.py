@@ -13,7 +13,7 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_kept", "_records", "_check", "_files", "_rng", "_rows", "_numba"}
-BASE |= {"_optional"}
+BASE |= {"_optional", "_interrupt"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -30,8 +30,9 @@ _ALL_BELOW = BELOW["samplers"] | {"samplers", "weighting", "__init__"}
 BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW
-BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench"}
-BELOW["__main__"] = {"cli"}
+BELOW["_warm"] = _ALL_BELOW | {"integrations", "testing"}
+BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench", "_warm"}
+BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
 _TORCH = {"samplers", "weighting", "scores", "distributed", "integrations", "testing", "bench"}
