@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ..types import Indices
+from ._heads import binary_ids_on_host, is_one_output, refuse_table, two_columns
 
 Batch = tuple[Indices, NDArray[Any], Indices]
 
@@ -66,12 +67,15 @@ def tensors(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return a batch of which something lives on a device as tensors that the host can read."""
     found: list[torch.Tensor] = []
+    values = torch.as_tensor(logits).detach()
     for name, each in (("indices", indices), ("labels", labels)):
         tensor = torch.as_tensor(each)
+        if name == "labels" and is_one_output(values, len(found[0])):
+            found.append(tensor)  # read on the host, where looking at them is free
+            continue
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
             raise TypeError(f"{name} must hold ints, got dtype {tensor.dtype}")
         found.append(tensor.long())
-    values = torch.as_tensor(logits).detach()
     if values.dtype not in {torch.float32, torch.float64}:
         values = values.float()
     return found[0], values.contiguous(), found[1]
@@ -91,9 +95,20 @@ def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
 
 
+def read_host(
+    logits: NDArray[Any], labels: ArrayLike | torch.Tensor
+) -> tuple[NDArray[Any], Indices]:
+    """Return logits (B, C) and class ids int64 (B,); of one output the two columns (0, z)."""
+    if logits.ndim and is_one_output(logits, len(logits)):
+        given = labels.numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+        return two_columns(logits), binary_ids_on_host(given, len(logits))
+    return logits, host_labels(labels)
+
+
 def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
     """Return class ids as a contiguous int64 array on the host."""
     array = labels.numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    refuse_table(array)
     if array.dtype.kind not in "iu":
         found = "" if array.ndim == 0 or array.size == 0 else f", {array.flat[0]!r} in row 0"
         raise TypeError(f"labels must hold class ids in [0, C), got dtype {array.dtype}{found}")

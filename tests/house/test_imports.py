@@ -67,6 +67,8 @@ PRIVATE = {  # (file, module) -> why it reaches into another package's file
     ("__init__.py", "samplers._indexed"): "`sampling.Indexed` is the public address",
     ("samplers/_objective.py", "scores._table"): "one conversion of batches to host arrays",
     ("samplers/_hidden.py", "scores._table"): "the same, for samples that are not dealt",
+    ("samplers/_hidden.py", "scores._heads"): "one reading of logits and labels",
+    ("integrations/_trainer_loss.py", "scores._heads"): "the same, for losses",
     ("samplers/_domain_losses.py", "scores._table"): "the same, for losses of domains",
     ("samplers/_domain_losses.py", "scores._buffer"): "one way home for losses on a device",
     ("bench/_pruners.py", "samplers._pruning"): "the base of pruners, of which users make none",
