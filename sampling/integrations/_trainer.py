@@ -167,7 +167,7 @@ class SamplerTrainerMixin(TrainerSteps):
                 "compute_loss_func must not be given, as it returns the loss of a batch: override "
                 "per_sample_loss"
             )
-        refuse_overrides(self, SamplerTrainerMixin)
+        self._refuse_own()
         if self.loss_is_scaled_for_ga is not True:
             raise ValueError(
                 f"loss_is_scaled_for_ga must be True, got {self.loss_is_scaled_for_ga!r}: "
@@ -196,6 +196,9 @@ class SamplerTrainerMixin(TrainerSteps):
                     f"{name} must be 1, one process for each part of a batch, got {size}: launch "
                     "with torchrun or accelerate, one process per device"
                 )
+
+    def _refuse_own(self) -> None:
+        refuse_overrides(self, SamplerTrainerMixin)
 
     # ------------------------------------------------------------------ the loader
 

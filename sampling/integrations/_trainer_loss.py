@@ -230,6 +230,13 @@ class IndexCollator:
 
     def __call__(self, pairs: Sequence[tuple[int, Any]]) -> Any:  # noqa: ANN401
         """Collate a batch."""
+        for pair in pairs:
+            if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], int):
+                raise ValueError(
+                    "the training loader must yield the (index, sample) pairs of sampling.Indexed, "
+                    f"got {type(pair).__name__}: call super().get_train_dataloader() in an own "
+                    "get_train_dataloader"
+                )
         batch = self.collate([sample for _, sample in pairs])
         if not isinstance(batch, MutableMapping):
             raise TypeError(

@@ -29,6 +29,7 @@ class TrainerSteps(_Base):
     _step_batches: list[Any]  # of the running optimizer step
     _step_counts: "torch.Tensor | None"  # samples and labels in them, all processes
     _reduced: int
+    _refuse_own: Callable[[], None]
     _rng_folder: str | None = None  # whose random state to load once the loader has begun
     _schedule_base = 0  # the schedule's step at the beginning of the epoch
 
@@ -45,6 +46,7 @@ class TrainerSteps(_Base):
         tuple
             See the Trainer's.
         """
+        self._refuse_own()  # methods of the object may have come since it was made
         self._bridge._begin(dataloader)
         values = list(super().set_initial_training_values(args, dataloader))
         if args.max_steps > 0:

@@ -545,7 +545,7 @@ def test_reduce_items_is_reduce_of_the_items_written_out():
     ("logits", "labels", "message"),
     [
         ((4, 3), torch.zeros(4), "labels must be class numbers"),
-        ((4,), torch.zeros(4, dtype=torch.long), "labels must be class numbers"),
+        ((4, 2, 2, 2), torch.zeros(4, dtype=torch.long), "labels must be class numbers"),
         ((4, 5, 3), torch.zeros(4, dtype=torch.long), "labels must be one for each row of logits"),
     ],
 )
