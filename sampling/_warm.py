@@ -121,7 +121,7 @@ def _epochs(make: Callable[..., EpochSampler | EpochBatchSampler]) -> None:
         sampler = make(**ranks)
         for epoch in range(3):
             sampler.set_epoch(epoch)
-            drawn = list(sampler)
+            drawn: list[Any] = list(sampler)
             if isinstance(sampler, EpochBatchSampler):
                 drawn = [index for batch in drawn for index in batch]
             indices = torch.tensor(drawn)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ._shared import FAILED, INTERRUPTED, Debug, parse, refusals, words
+from .._interrupt import INTERRUPTED
+from ._shared import FAILED, Debug, parse, refusals, words
 
 
 def bench(  # noqa: PLR0913  # one parameter for each option

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ._shared import INTERRUPTED, AsJson, Debug, answer, refusals
+from .._interrupt import INTERRUPTED
+from ._shared import AsJson, Debug, answer, refusals
 
 
 def run(

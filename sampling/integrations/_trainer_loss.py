@@ -46,7 +46,8 @@ def mean_loss(found: Any) -> torch.Tensor:  # noqa: ANN401  # what `per_sample_l
     if items is None:
         mean: torch.Tensor = losses.mean()
         return mean
-    return (losses * items).sum() / items.sum()
+    weighted: torch.Tensor = (losses * items).sum() / items.sum()
+    return weighted
 
 
 def label_losses(

@@ -36,6 +36,7 @@ BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
 _TORCH = {"samplers", "weighting", "scores", "distributed", "integrations", "testing", "bench"}
+_TORCH |= {"_warm"}
 ONLY_IN = {  # library -> the parts of the package that may import it
     "torch": _TORCH,
     "torchvision": set(),
