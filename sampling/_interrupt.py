@@ -26,7 +26,13 @@ class Interrupt(KeyboardInterrupt):
 
     A class of its own: the interpreter remembers a plain KeyboardInterrupt that passed through text
     it executed, and ends by the signal in the end.
+
+    last : list, whose only entry it becomes
     """
+
+    def __init__(self, last: "list[Interrupt]") -> None:
+        super().__init__()
+        last[:] = [self]
 
 
 def run(command: Callable[[], None]) -> None:
@@ -78,20 +84,22 @@ def insisting(every: float = 0.5) -> Iterator[list[Interrupt]]:
         yield last
         return
     open_now = [True]
+    presses = [0]
 
-    def watch(error: Interrupt) -> None:
+    def watch(press: int) -> None:
         while True:
             time.sleep(every)
-            if not open_now or last != [error] or getattr(error, "heard", False):
+            if not open_now or press != presses[0] or not _unanswered(last):
                 return
+            error = last[0]
             if not _on_its_way(error, main.ident):
                 _signal_again(main.ident)
                 return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        last[:] = [Interrupt()]
-        _thread.start_new_thread(watch, (last[0],))
-        raise last[0]
+        presses[0] += 1
+        _thread.start_new_thread(watch, (presses[0],))
+        raise Interrupt(last)
 
     signal.signal(signal.SIGINT, handle)
     try:

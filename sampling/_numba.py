@@ -115,13 +115,15 @@ class KernelCache:
 
     def save_overload(self, signature: Any, compiled: Any) -> None:  # noqa: ANN401  # numba's
         """Keep what was compiled, where a folder can be written."""
-        try:
-            if self.writable is None:
-                raise OSError("none of its folders can be written")
-            self.writable.save_overload(signature, compiled)
-        except OSError as error:  # also where the disk is full, or the folder is read-only by now
-            self.kept = False
-            _warn(str(error))
+        reason = "none of its folders can be written"
+        if self.writable is not None:
+            try:
+                self.writable.save_overload(signature, compiled)
+                return
+            except OSError as error:  # the disk is full, or the folder is read-only by now
+                reason = str(error)
+        self.kept = False
+        _warn(reason)
 
     def flush(self) -> None:
         """Forget what the folder that is written holds."""
