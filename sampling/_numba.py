@@ -2,10 +2,13 @@
 
 Cache       On. A fresh process reaches its first cached kernel in tens of milliseconds and pays
             seconds for a compile. numba writes each cache file under another name and renames it,
-            so processes that start together find a whole file or none; where the package folder
-            cannot be written it uses the user's cache folder. `NUMBA_CACHE_DIR` moves it. The
-            crashes reported for shared caches (numba issues 4807 and 10128) are of `guvectorize`,
-            which keeps two files for one function; nothing here uses it.
+            so processes that start together find a whole file or none. The folders are numba's, in
+            its order: `NUMBA_CACHE_DIR`, the package's `__pycache__`, the user's cache folder.
+            Compiled kernels are also read from a folder that cannot be written, such as one that
+            `sampling warm` filled when a container image was built; where none can be written,
+            kernels are compiled in each process, after one warning.
+            The crashes reported for shared caches (numba issues 4807 and 10128) are of
+            `guvectorize`, which keeps two files for one function; nothing here uses it.
             A cache notices edits of its own file only: after editing a kernel that others call,
             delete `__pycache__`.
 Parallel    Off. A parallel kernel in the parent makes numba's OpenMP layer kill any DataLoader
@@ -14,18 +17,24 @@ fastmath    Off: it would let the compiler assume that there is no NaN, and NaN 
 Division    By numpy's rules (no exception branch in inner loops); no kernel divides by zero.
 """
 
+import functools
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import caching
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_COMPILED: list[Any] = []  # every kernel of the modules imported so far
+_warned = False
 
 
 def kernel(function: F) -> F:
     """Compile a serial kernel: arrays and scalars in, an `out` array filled, nothing checked."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(F, compiled)
+    return _compiled(function, False)
 
 
 def summing_kernel(function: F) -> F:
@@ -33,8 +42,146 @@ def summing_kernel(function: F) -> F:
 
     NaN, infinity and the sign of zero are kept. The last digit may differ between processors.
     """
-    flags = {"reassoc", "contract"}
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=flags)(
-        function
-    )
+    return _compiled(function, {"reassoc", "contract"})
+
+
+def kernels() -> tuple[Any, ...]:
+    """Return numba's dispatcher of each kernel of the modules imported so far."""
+    return tuple(_COMPILED)
+
+
+def _compiled(function: F, fastmath: Any) -> F:  # noqa: ANN401  # numba's
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    if hasattr(compiled, "enable_caching"):  # not with NUMBA_DISABLE_JIT
+        compiled._cache = KernelCache(function)
+        _COMPILED.append(compiled)
     return cast(F, compiled)
+
+
+# ---------------------------------------------------------------------- the cache
+
+
+class KernelCache:
+    """numba's cache of one function, read from every folder that has it, written where it can be.
+
+    numba's own refuses to import a module if no folder can be written, and does not read one that
+    cannot, which in a container is the one that was filled when its image was built.
+
+    Parameters
+    ----------
+    function : callable
+        In Python.
+
+    Attributes
+    ----------
+    writable : numba.core.caching.FunctionCache or None
+        Of the first folder that can be written.
+    filled : list of numba.core.caching.FunctionCache
+        Of folders before it that cannot be written and hold the function.
+    kept : bool
+        Whether all that was compiled is kept.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.writable: Any = None
+        self.filled: list[Any] = []
+        for kind in _locators():
+            self.writable = _cache_at(_written(kind), function)
+            if self.writable is not None:
+                break
+            found = _cache_at(_read(kind), function)
+            if found is not None and Path(found._cache_file._index_path).is_file():
+                self.filled.append(found)
+        self.kept = self.writable is not None or bool(self.filled)
+        if not self.kept:
+            _warn("none of its folders can be written")
+
+    @property
+    def cache_path(self) -> str | None:
+        """Folder that is written, else the first that is read, if there is one."""
+        first = self.writable or next(iter(self.filled), None)
+        return None if first is None else str(first.cache_path)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:  # noqa: ANN401  # numba's
+        """Return what was compiled for a signature, or None."""
+        for cache in [*self.filled, *([] if self.writable is None else [self.writable])]:
+            try:
+                found = cache.load_overload(signature, context)
+            except OSError:  # a folder that is gone, or that may not be read
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:  # noqa: ANN401  # numba's
+        """Keep what was compiled, where a folder can be written."""
+        reason = "none of its folders can be written"
+        if self.writable is not None:
+            try:
+                self.writable.save_overload(signature, compiled)
+                return
+            except OSError as error:  # the disk is full, or the folder is read-only by now
+                reason = str(error)
+        self.kept = False
+        _warn(reason)
+
+    def flush(self) -> None:
+        """Forget what the folder that is written holds."""
+        if self.writable is not None:
+            self.writable.flush()
+
+    def enable(self) -> None:
+        """Do nothing: it is on."""
+
+    def disable(self) -> None:
+        """Do nothing: `NUMBA_DISABLE_JIT` is how to do without compiled kernels."""
+
+
+def _locators() -> list[Any]:
+    """Return numba's ways to find a folder, in its order, `NUMBA_CACHE_LOCATOR_CLASSES` first."""
+    named = getattr(numba.config, "CACHE_LOCATOR_CLASSES", "")
+    return [None] if named else list(caching.CompileResultCacheImpl._locator_classes)
+
+
+@functools.cache
+def _written(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
+    """Return numba's cache in folders of one kind."""
+    if kind is None:
+        return caching.FunctionCache  # numba reads the variable by itself
+    found = type("_Implementation", (caching.CompileResultCacheImpl,), {"_locator_classes": [kind]})
+    return type("_Cache", (caching.FunctionCache,), {"_impl_class": found})
+
+
+@functools.cache
+def _read(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
+    """Return the same, which is content with a folder that exists."""
+    if kind is None:
+        return caching.FunctionCache
+
+    def ensure_cache_path(self: Any) -> None:  # noqa: ANN401
+        Path(self.get_cache_path()).stat()
+
+    return _written(type(kind.__name__, (kind,), {"ensure_cache_path": ensure_cache_path}))
+
+
+def _cache_at(kind: type[Any], function: Callable[..., Any]) -> Any:  # noqa: ANN401
+    """Return the cache of a function in folders of a kind; None where there is no such folder."""
+    try:
+        return kind(function)
+    except (RuntimeError, OSError):  # "no locator available"
+        return None
+
+
+def _warn(reason: str) -> None:
+    """Warn once in a process that compiled kernels are not kept."""
+    global _warned
+    if _warned:
+        return
+    _warned = True
+    warnings.warn(
+        f"compiled kernels cannot be cached ({reason}): each process compiles them again, which "
+        "takes seconds; set NUMBA_CACHE_DIR to a folder that can be written, or to one that "
+        "`sampling warm` filled",
+        UserWarning,
+        stacklevel=2,
+    )

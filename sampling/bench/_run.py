@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from .. import _check
 from .._files import check_outputs
+from .._interrupt import heard
 from .._optional import require
 from ._compare import FEWEST, REFERENCES
 from ._data import DATASETS, Data, check_data_dir, files_of, load
@@ -229,7 +230,8 @@ class Benchmark:
                 tqdm(total=len(wanted), disable=disable, unit="run") as bar,
             ):
                 self._run_all(wanted, bar)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            heard(error)
             self.interrupted = True
             if self.results.runs:  # the key may have come between a run's end and its writing
                 self.results.save(self.folder)

@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Packages are loaded by the command that needs them."""
 
+from .._interrupt import run as _run_command
 from ._bench import bench, contracts
 from ._cluster import cluster
 from ._dedup import dedup
@@ -8,13 +9,26 @@ from ._run import run
 from ._score import score
 from ._select import inspect, methods, select
 from ._shared import app
+from ._warm import warm
 
 __all__ = ["app", "main"]
 
-for _command in (select, run, score, cluster, dedup, inspect, export, methods, bench, contracts):
+for _command in (
+    select,
+    run,
+    score,
+    cluster,
+    dedup,
+    inspect,
+    export,
+    methods,
+    bench,
+    contracts,
+    warm,
+):
     app.command()(_command)  # in the order of the help
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; Ctrl-C ends it with exit code 130."""
+    _run_command(app)

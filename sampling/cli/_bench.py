@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ._shared import FAILED, INTERRUPTED, Debug, parse, refusals, refuse_given, words
+from .._interrupt import INTERRUPTED
+from ._shared import FAILED, Debug, parse, refusals, refuse_given, words
 
 _NOT_LISTED = ("dataset", "keep", "methods", "seeds", "first_seed", "margin", "epochs",
                "batch_size", "out", "device", "imbalance", "label_noise", "data_dir")  # fmt: skip

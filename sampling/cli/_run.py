@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ._shared import INTERRUPTED, AsJson, Debug, answer, refusals, warned
+from .._interrupt import INTERRUPTED
+from ._shared import AsJson, Debug, answer, refusals, warned
 
 
 def run(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
 import typer
 
 from .. import __version__
+from .._interrupt import INTERRUPTED
 from ..errors import MissingExtraError, StateError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ Number = TypeVar("Number", int, float)
 
 FAILED = 1
 REFUSED = 2
-INTERRUPTED = 130
 
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

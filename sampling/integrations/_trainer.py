@@ -5,7 +5,8 @@ and gives a loss for the batch. The mixin says how long each epoch is, places th
 and takes a loss for each sample through `reduce`.
 """
 
-from collections.abc import Callable, Sized
+import warnings
+from collections.abc import Callable, Mapping, Sized
 from functools import partial
 from typing import Any
 
@@ -23,8 +24,11 @@ from ._trainer_loss import (
     count_step,
     label_losses,
     logits_of,
+    mean_loss,
+    problem_of,
     reduce_items,
 )
+from ._trainer_own import refuse_overrides, refuse_strategy
 from ._trainer_steps import TrainerSteps
 
 _utils: Any = _optional.require("transformers.trainer_utils", "hf", "sampling.integrations")
@@ -71,10 +75,15 @@ class SamplerTrainerMixin(TrainerSteps):
     TypeError
         If the sampler is not of this package, or the dataset is iterable-style.
     ValueError
-        If `compute_loss_func` is given (override `per_sample_loss`); if the sampler was made for
-        another number of samples or of ranks; for `DataParallel` and model-parallel splits of a
-        batch. From `train`: if accelerate is to leave the ranks with unequal numbers of batches;
-        if an `AdaptiveBatchSampler` changes its size within an epoch.
+        If `compute_loss_func` is given, or a class has a `compute_loss` of its own (override
+        `per_sample_loss`), or another method that would be passed over, see Notes; if
+        `train_sampling_strategy` is not "random"; if the sampler was made for another number of
+        samples or of ranks; for `DataParallel` and model-parallel splits of a batch. From `train`:
+        if accelerate is to leave the ranks with unequal numbers of batches; if an
+        `AdaptiveBatchSampler` changes its size within an epoch.
+        From `train`, before the first step: if the batches of a step did not reach
+        `compute_loss`, as where `training_step` or `get_train_dataloader` are overridden
+        without calling those of `super()`.
     RuntimeError
         If transformers is older than 5.20, which cannot say how a loss is scaled.
     StateError
@@ -98,6 +107,12 @@ class SamplerTrainerMixin(TrainerSteps):
                 for models that take `num_items_in_batch`. For others it averages the means of
                 micro-batches, which differs where these are not equally large. With
                 `average_tokens_across_devices=False` it is the mean of the processes' means.
+    Own classes `compute_loss` and `_get_train_sampler` of any class but the Trainer's own, and
+                `per_sample_loss` and `get_train_dataloader` of classes behind the mixin, are
+                refused: they would not be called. To pass them over knowingly, write
+                `compute_loss = SamplerTrainerMixin.compute_loss` in the class itself. Once a run,
+                a model that returns a loss other than the default one of `per_sample_loss` is
+                warned about. An overridden `per_sample_loss` is the loss of evaluation too.
 
     Examples
     --------
@@ -135,8 +150,11 @@ class SamplerTrainerMixin(TrainerSteps):
         self._bridge._driven = True
         self._step_batches = []
         self._step_counts = None
+        self._reduced = 0  # batches of the running step that went through `reduce`
+        self._compared = False  # the default loss with the model's own
         super().__init__(*args, **kwargs)
         self._refuse()
+        self._bridge._before_step = self._refuse_unreduced
         # First, so that the others find the epoch planned and counted.
         self.callback_handler.callbacks.insert(0, self._bridge)
 
@@ -149,6 +167,13 @@ class SamplerTrainerMixin(TrainerSteps):
                 "compute_loss_func must not be given, as it returns the loss of a batch: override "
                 "per_sample_loss"
             )
+        self._refuse_own()
+        if self.loss_is_scaled_for_ga is not True:
+            raise ValueError(
+                f"loss_is_scaled_for_ga must be True, got {self.loss_is_scaled_for_ga!r}: "
+                "SamplerTrainerMixin divides the loss by the count of the whole step"
+            )
+        refuse_strategy(self.args, self.train_sampler)
         data, size = self.train_dataset, self.train_sampler.size
         if data is not None and not isinstance(data, Sized):
             raise TypeError(
@@ -171,6 +196,9 @@ class SamplerTrainerMixin(TrainerSteps):
                     f"{name} must be 1, one process for each part of a batch, got {size}: launch "
                     "with torchrun or accelerate, one process per device"
                 )
+
+    def _refuse_own(self) -> None:
+        refuse_overrides(self, SamplerTrainerMixin)
 
     # ------------------------------------------------------------------ the loader
 
@@ -242,7 +270,11 @@ class SamplerTrainerMixin(TrainerSteps):
         """Return one loss for each sample of a batch; override it for other losses.
 
         By default the cross-entropy of `outputs["logits"]` and `inputs["labels"]`, with the
-        Trainer's label smoothing. Labels of shape (B,) are classes of samples. Labels of shape
+        Trainer's label smoothing. Labels of shape (B,) are classes of samples; of logits of one
+        output, (B, 1), they are 0 or 1, ints or floats. Where the `problem_type` of the model's
+        config is "multi_label_classification", or float labels have the shape of the logits, it
+        is the mean binary cross-entropy of the classes; where it is "regression", or the config
+        has `num_labels` 1, as transformers reads it, the mean squared error. Labels of shape
         (B, T) are classes of tokens: a sample's loss is the mean over its own tokens, and it
         counts as many times as it has tokens. Label -100 counts for nothing. A causal language
         model predicts the next token, and then the labels are shifted.
@@ -266,8 +298,13 @@ class SamplerTrainerMixin(TrainerSteps):
                 "inputs must have labels, or per_sample_loss be overridden, got "
                 f"{', '.join(inputs)}"
             )
-        smoothing = self.args.label_smoothing_factor
-        return label_losses(logits_of(outputs), labels, shift=self._shifts, smoothing=smoothing)
+        return label_losses(
+            logits_of(outputs),
+            labels,
+            shift=self._shifts,
+            smoothing=self.args.label_smoothing_factor,
+            problem=problem_of(model),
+        )
 
     def compute_loss(
         self,
@@ -292,13 +329,19 @@ class SamplerTrainerMixin(TrainerSteps):
         """
         return_outputs = _check.flag("return_outputs", return_outputs)
         if self.index_key not in inputs:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            if self._default_loss or model.training:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            outputs = model(**inputs)
+            loss = mean_loss(self.per_sample_loss(model, inputs, outputs))
+            return (loss, outputs) if return_outputs else loss
         step = self._step_batches or [inputs]
         indices = inputs[self.index_key]
         inputs = {name: each for name, each in inputs.items() if name != self.index_key}
         outputs = model(**inputs)
         found = self.per_sample_loss(model, inputs, outputs)
         losses, items = found if isinstance(found, tuple) else (found, None)
+        self._compare(found, outputs)
+        self._reduced += 1
         labels = inputs.get("labels")
         alike = isinstance(labels, torch.Tensor) and labels.numel() == losses.numel()
         if num_items_in_batch is None or (items is None and not alike):
@@ -310,6 +353,38 @@ class SamplerTrainerMixin(TrainerSteps):
         answers = answers_of(outputs, labels, losses.numel())
         loss = reduce_items(self.train_sampler, losses, indices, items, denominator, answers)
         return (loss, outputs) if return_outputs else loss
+
+    @property
+    def _default_loss(self) -> bool:
+        return type(self).per_sample_loss is SamplerTrainerMixin.per_sample_loss
+
+    def _compare(self, found: Any, outputs: Any) -> None:  # noqa: ANN401
+        """Warn, once, of a model whose own loss is another than the one that it is trained with."""
+        if self._compared:
+            return
+        self._compared = True
+        own = outputs.get("loss") if isinstance(outputs, Mapping) else None
+        if not self._default_loss or self.args.label_smoothing_factor or own is None:
+            return
+        theirs, ours = float(own.detach().mean()), float(mean_loss(found).detach())
+        if abs(theirs - ours) > 0.02 * max(abs(theirs), abs(ours)):
+            warnings.warn(
+                f"the model returns a loss of {theirs:g} for the first batch, and the default "
+                f"per_sample_loss has a mean of {ours:g}: the model is trained with the latter; "
+                "override per_sample_loss to train with its own",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _refuse_unreduced(self) -> None:
+        """Refuse a step whose batches did not go through the sampler, before it is made."""
+        if self._reduced < len(self._step_batches):
+            raise ValueError(
+                f"every batch must reach SamplerTrainerMixin.compute_loss with {self.index_key!r} "
+                f"in it, got {self._reduced} of {len(self._step_batches)} in this step: call "
+                "self.compute_loss in an own training_step, and super().get_train_dataloader() in "
+                "an own get_train_dataloader"
+            )
 
     @property
     def _shifts(self) -> bool:

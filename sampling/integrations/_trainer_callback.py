@@ -1,6 +1,7 @@
 """Hugging Face Trainer: the epoch reaches the sampler in time, and its state every checkpoint."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler, load_state, save_state
 from ._accelerate import check_prepared, complete_rounds
 from ._accelerate_chain import AnySampler, Chain, find_chain
+from ._trainer_own import refuse_strategy
 
 _transformers: Any = _optional.require("transformers", "hf", "sampling.integrations")
 
@@ -70,6 +72,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         self._whole = self._left = 0  # batches of the epoch, and of the pass
         self._size: int | None = None  # of adaptive batches, when the epoch began
         self._accumulate = 1
+        self._before_step: Callable[[], None] | None = None  # of the mixin
 
     # ------------------------------------------------------------------ what the Trainer calls
 
@@ -78,6 +81,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         self._accumulate = args.gradient_accumulation_steps
         if self._driven:
             return
+        refuse_strategy(args, self.sampler)
         chain = self._begin(kwargs["train_dataloader"])
         self._refuse_varying(chain, math.ceil(state.num_train_epochs))
         if state.global_step > 0:
@@ -92,6 +96,11 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         self._base, self._skipped = state.global_step - self._skipped, 0
         self._size = self._chain.current_size
         self._epoch += 1
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """See that the batches of the step went through the sampler, where the mixin says so."""
+        if self._before_step is not None:
+            self._before_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Count the epoch from its beginning, where the Trainer counts from the resume."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..scores._heads import binary_ids, is_one_output, two_columns
 from ._accelerate_chain import AnySampler
 
 IGNORED = -100  # the label that counts for nothing, here as everywhere in transformers
@@ -19,7 +20,8 @@ def logits_of(outputs: Any) -> torch.Tensor:  # noqa: ANN401  # a ModelOutput, m
     if isinstance(outputs, Mapping):
         outputs = outputs.get("logits")
     elif isinstance(outputs, tuple | list):
-        tensors = [each for each in outputs if isinstance(each, torch.Tensor) and each.ndim > 1]
+        tensors = [each for each in outputs if isinstance(each, torch.Tensor) and each.ndim > 0]
+        tensors.sort(key=lambda each: each.ndim == 1)  # one output a sample, if there are no others
         outputs = tensors[0] if tensors else None
     if not isinstance(outputs, torch.Tensor):
         raise ValueError(
@@ -29,15 +31,50 @@ def logits_of(outputs: Any) -> torch.Tensor:  # noqa: ANN401  # a ModelOutput, m
     return outputs
 
 
-def label_losses(
-    logits: torch.Tensor, labels: torch.Tensor, *, shift: bool, smoothing: float
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return cross-entropies (B,), and how many tokens each is the mean of, None for one each.
+def problem_of(model: Any) -> str | None:  # noqa: ANN401  # the user's, perhaps wrapped
+    """Return the `problem_type` of a model's config, read as transformers reads it; else None."""
+    config = getattr(getattr(model, "module", model), "config", None)
+    problem = getattr(config, "problem_type", None)
+    if problem is None and getattr(config, "num_labels", None) == 1:
+        problem = "regression"
+    return problem if isinstance(problem, str) else None
 
-    logits : floating (B, C), or (B, T, C) for labels of tokens
-    labels : int (B,) or (B, T); -100 counts for nothing
-    shift  : position t predicts label t + 1
+
+def mean_loss(found: Any) -> torch.Tensor:  # noqa: ANN401  # what `per_sample_loss` returned
+    """Return the mean of losses (B,), each as often as it counts."""
+    losses, items = found if isinstance(found, tuple) else (found, None)
+    if items is None:
+        mean: torch.Tensor = losses.mean()
+        return mean
+    weighted: torch.Tensor = (losses * items).sum() / items.sum()
+    return weighted
+
+
+def label_losses(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    shift: bool,
+    smoothing: float,
+    problem: str | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return losses (B,), and how many tokens each is the mean of, None for one each.
+
+    logits  : floating (B, C), (B, 1) or (B,) of one output, or (B, T, C) for labels of tokens
+    labels  : int (B,) or (B, T); -100 counts for nothing. Of one output 0 or 1, ints or floats.
+              Floats (B, C) for several labels a sample
+    shift   : position t predicts label t + 1
+    problem : transformers' word for what is learnt
     """
+    size = len(logits) if logits.ndim else 0
+    several = labels.is_floating_point() and labels.shape == logits.shape and logits.ndim == 2
+    if problem == "regression":
+        return _apart(nn.functional.mse_loss, logits, labels, smoothing, problem), None
+    if problem == "multi_label_classification" or (several and logits.shape[1] > 1):
+        loss = nn.functional.binary_cross_entropy_with_logits
+        return _apart(loss, logits, labels, smoothing, "multi_label_classification"), None
+    if is_one_output(logits, size):
+        return _binary(logits, labels, smoothing), None
     if labels.is_floating_point() or logits.ndim not in {2, 3}:
         raise ValueError(
             "labels must be class numbers of samples or tokens, or per_sample_loss be overridden, "
@@ -66,6 +103,46 @@ def label_losses(
     return losses.sum(1) / items.clamp(min=1), items
 
 
+def _apart(
+    loss: Callable[..., torch.Tensor],
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    smoothing: float,
+    problem: str,
+) -> torch.Tensor:
+    """Return the mean over the outputs of each sample of a loss of each output: (B,)."""
+    if labels.numel() != logits.numel() or len(labels) != len(logits):
+        raise ValueError(
+            f"labels must have the shape of the logits, {tuple(logits.shape)}, for "
+            f"problem_type={problem!r}, or per_sample_loss be overridden, got {tuple(labels.shape)}"
+        )
+    if smoothing:
+        raise ValueError(
+            f"label_smoothing_factor must be 0 for problem_type={problem!r}, got {smoothing:g}"
+        )
+    values = logits.float().flatten(1) if logits.ndim > 1 else logits.float().unsqueeze(1)
+    return loss(values, labels.to(values.dtype).reshape(values.shape), reduction="none").mean(1)
+
+
+def _binary(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Return the binary cross-entropies of one output, as those of the two outputs 0 and z."""
+    try:
+        classes = binary_ids(labels, len(logits))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; set problem_type of the model's config to 'regression' to learn numbers, or "
+            "override per_sample_loss"
+        ) from None
+    losses = nn.functional.cross_entropy(
+        two_columns(logits.float()),
+        classes.clamp(min=0),
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    losses = torch.where(classes == IGNORED, 0.0, losses)
+    return torch.where((classes < 0) & (classes != IGNORED), torch.nan, losses)
+
+
 def answers_of(
     outputs: Any,  # noqa: ANN401
     labels: Any,  # noqa: ANN401
@@ -79,7 +156,11 @@ def answers_of(
         logits = logits_of(outputs)
     except ValueError:  # a loss of the user's own may need none
         return None, None
-    if not isinstance(labels, torch.Tensor) or logits.ndim != 2 or len(logits) != size:
+    if not isinstance(labels, torch.Tensor) or logits.ndim == 0 or len(logits) != size:
+        return None, None
+    if is_one_output(logits, size):
+        return (logits, labels.reshape(-1)) if labels.numel() == size else (None, None)
+    if logits.ndim != 2:
         return None, None
     if labels.shape == logits.shape:
         return logits, labels
@@ -150,6 +231,13 @@ class IndexCollator:
 
     def __call__(self, pairs: Sequence[tuple[int, Any]]) -> Any:  # noqa: ANN401
         """Collate a batch."""
+        for pair in pairs:
+            if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], int):
+                raise ValueError(
+                    "the training loader must yield the (index, sample) pairs of sampling.Indexed, "
+                    f"got {type(pair).__name__}: call super().get_train_dataloader() in an own "
+                    "get_train_dataloader"
+                )
         batch = self.collate([sample for _, sample in pairs])
         if not isinstance(batch, MutableMapping):
             raise TypeError(

@@ -28,6 +28,8 @@ class TrainerSteps(_Base):
     _bridge: SamplerTrainerCallback
     _step_batches: list[Any]  # of the running optimizer step
     _step_counts: "torch.Tensor | None"  # samples and labels in them, all processes
+    _reduced: int
+    _refuse_own: Callable[[], None]
     _rng_folder: str | None = None  # whose random state to load once the loader has begun
     _schedule_base = 0  # the schedule's step at the beginning of the epoch
 
@@ -44,6 +46,7 @@ class TrainerSteps(_Base):
         tuple
             See the Trainer's.
         """
+        self._refuse_own()  # methods of the object may have come since it was made
         self._bridge._begin(dataloader)
         values = list(super().set_initial_training_values(args, dataloader))
         if args.max_steps > 0:
@@ -188,7 +191,7 @@ class TrainerSteps(_Base):
         list, tensor or None
         """
         batches, items = super().get_batch_samples(*args)
-        self._step_batches, self._step_counts = batches, None
+        self._step_batches, self._step_counts, self._reduced = batches, None, 0
         if self._rng_folder is not None:  # beginning the loader drew from the generator
             self._load_rng_state(self._rng_folder)
             self._rng_folder = None

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from ..kernels._scores import first_outside
+from ..scores._heads import binary_ids, is_one_output, one_class, two_columns
 from ..scores._table import host_losses, host_rows, on_device
 from ..types import Indices
 from ._device import DeviceWeights
@@ -132,7 +133,8 @@ def answers(
     """Return detached float32 logits (B, C), and which rows predict the class given, bool (B,).
 
     A tie for the largest logit is no prediction: `argmax` would give it to the lower class, and in
-    float16 ties are common. Soft labels give the class of their largest entry.
+    float16 ties are common. Soft labels give the class of their largest entry. Logits of one output
+    come back as two columns. On a device, a row whose label is no class gets logits of NaN.
     """
     if logits is None or labels is None:
         raise ValueError(
@@ -142,22 +144,38 @@ def answers(
     for name, each in (("logits", logits), ("labels", labels)):
         if not isinstance(each, torch.Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(each).__name__}")
-    if logits.ndim != 2 or logits.shape[0] != count or not logits.is_floating_point():
+    single = is_one_output(logits, count)
+    fits = single or (logits.ndim == 2 and logits.shape[0] == count)
+    if not fits or not logits.is_floating_point():
         raise ValueError(
             f"logits must be floating of shape (B, C), B = {count}, got {logits.dtype} of shape "
             f"{tuple(logits.shape)}"
         )
+    outputs = logits.detach().float()
+    if single:
+        return _compared(two_columns(outputs), binary_ids(labels, count))
     if labels.shape != logits.shape and labels.shape != (count,):
         raise ValueError(
             f"labels must have shape ({count},) or that of logits, {tuple(logits.shape)}, got "
             f"{tuple(labels.shape)}"
         )
     if labels.ndim == 1 and labels.is_floating_point():
-        raise TypeError(f"labels of shape (B,) must hold ints, got {labels.dtype}")
-    outputs = logits.detach().float()
-    given = labels.detach().to(outputs.device, non_blocking=True)
-    if given.ndim == 2:
-        given = given.argmax(dim=1)
+        raise TypeError(
+            f"labels of shape (B,) must hold ints, got {labels.dtype}: give labels.long()"
+        )
+    if labels.ndim == 1:
+        return _compared(outputs, labels.detach())
+    classes = one_class(labels)
+    return _compared(outputs, classes, unknown=classes < 0)
+
+
+def _compared(
+    outputs: torch.Tensor, given: torch.Tensor, unknown: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    given = given.to(outputs.device, non_blocking=True)
+    if unknown is not None:
+        unknown = unknown.to(outputs.device, non_blocking=True)
+        outputs = outputs.masked_fill(unknown.unsqueeze(1), torch.nan)
     top, predicted = outputs.max(dim=1)
     alone = (outputs == top.unsqueeze(1)).sum(dim=1) == 1
     return outputs, (predicted == given) & alone

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check, _labels, _rng
 from ..kernels import _dynamics
 from ..types import Indices, Score
+from ._heads import column, refuse_one_class
 
 
 def threshold_samples(
@@ -24,7 +25,8 @@ def threshold_samples(
     Parameters
     ----------
     labels : int array-like of shape (N,)
-        In [0, C).
+        In [0, C); (N, 1) and whole floats too. A model of one output tells 2 classes apart, and
+        needs 3 outputs here.
     num_classes : int
         C, at least 2.
     seed : int in [0, 2**64), default 0
@@ -56,8 +58,9 @@ def threshold_samples(
     >>> relabelled = labels.copy()
     >>> relabelled[rows[0]] = 2
     """
+    refuse_one_class("num_classes", num_classes)
     classes = _check.integer("num_classes", num_classes, 2)
-    known = _labels.ids("labels", labels)
+    known = _labels.ids("labels", column(labels))
     _check.codes("labels", known, classes)
     key = _rng.key(_check.seed(seed), 0, "aum threshold samples")
     run = _check.integer("run", run, 0, 2)

@@ -18,7 +18,8 @@ from ..kernels import _dynamics
 from ..types import Indices
 from ._dynamics_reports import Reports
 from ._dynamics_tables import FIELDS, Journal, Tables, look
-from ._dynamics_travel import Travelling, check_shapes, host_labels, host_logits, tensors
+from ._dynamics_travel import Travelling, check_shapes, host_logits, read_host, tensors
+from ._heads import is_one_output, refuse_one_class
 from ._table import host_rows, on_device
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class TrainingDynamics(Reports):
     data_source : int or sized
         N, or anything with a length.
     num_classes : int
-        C, at least 2.
+        C, at least 2; 2 for a model of one output.
     fields : sequence of str, default ("el2n", "forgetting", "aum", "cartography")
         What to record; also "dyn_unc", "dual", "ema_loss", "entropy" and "margin". "forgetting"
         is needed for `first_learned`, "cartography" for `confidence`, `variability` and
@@ -112,6 +113,7 @@ class TrainingDynamics(Reports):
         process_group: "dist.ProcessGroup | None" = None,
     ) -> None:
         self._size = _check.size("data_source", data_source)
+        refuse_one_class("num_classes", num_classes)
         self.num_classes = _check.integer("num_classes", num_classes, 2)
         if isinstance(fields, str) or not fields:
             raise ValueError(f"fields must be a sequence of names, at least one, got {fields!r}")
@@ -146,18 +148,25 @@ class TrainingDynamics(Reports):
         indices : int array or tensor of shape (B,)
             Dataset indices.
         logits : float array or tensor of shape (B, C)
-            Before the softmax; float16 and bfloat16 too.
+            Before the softmax; float16 and bfloat16 too. (B, 1) and (B,) are of a model of one
+            output, read as the two outputs 0 and z.
         labels : int array or tensor of shape (B,)
-            In [0, C).
+            In [0, C). For one output 0 or 1 of any type, (B,) or (B, 1).
         """
         if on_device(logits) or on_device(indices) or on_device(labels):
             batch = tensors(indices, logits, labels)
-            check_shapes(*batch, self.num_classes)
+            if not is_one_output(batch[1], len(batch[0])):
+                check_shapes(*batch, self.num_classes)
+            elif self.num_classes != 2:
+                raise ValueError(self._not_two(batch[1]))
             self._travelling.send(*batch)
             return
         if self._travelling:  # what came first is recorded first
             self._travelling.drain()
-        rows, values, classes = host_rows(indices), host_logits(logits), host_labels(labels)
+        rows, values = host_rows(indices), host_logits(logits)
+        if self.num_classes != 2 and values.ndim and is_one_output(values, len(values)):
+            raise ValueError(self._not_two(values))
+        values, classes = read_host(values, labels)
         check_shapes(rows, values, classes, self.num_classes)
         wrong = self._first_wrong(rows, classes)
         if wrong:
@@ -187,6 +196,12 @@ class TrainingDynamics(Reports):
         self.flush()
         return len(self._journal)
 
+    def _not_two(self, logits: NDArray[Any] | torch.Tensor) -> str:
+        return (
+            f"logits must have shape (B, {self.num_classes}), got {tuple(logits.shape)}: a model "
+            "of one output has num_classes=2"
+        )
+
     def _first_wrong(self, rows: Indices, labels: Indices) -> str:
         """Return what is wrong with the first bad row of a batch, or an empty text."""
         bad = _dynamics.first_bad(rows, labels, self._size, self.num_classes)
@@ -208,7 +223,11 @@ class TrainingDynamics(Reports):
             self._tables.record(rows, observed)
 
     def _land_late(self, rows: Indices, logits: NDArray[Any], labels: Indices) -> None:
-        wrong = self._first_wrong(rows, labels)
+        try:
+            logits, labels = read_host(logits, labels)
+            wrong = self._first_wrong(rows, labels)
+        except (TypeError, ValueError) as error:  # labels of one output, not looked at until now
+            wrong = str(error)
         if wrong:
             self._wrong = f"{wrong} of a batch from a device, which was left out"
         else:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels
 from ..types import Indices
+from ._heads import binary_ids_on_host, column, is_one_output, refuse_table, two_columns
 
 Batch = tuple[Indices, NDArray[Any], Indices]
 
@@ -67,14 +68,17 @@ def tensors(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return a batch of which something lives on a device as tensors that the host can read."""
     found: list[torch.Tensor] = []
+    lives = isinstance(logits, torch.Tensor)
+    values = torch.as_tensor(logits if lives else _check.host(logits, "logits")).detach()
     for name, each in (("indices", indices), ("labels", labels)):
-        known = isinstance(each, torch.Tensor)
-        tensor = torch.as_tensor(each if known else _check.host(each, name))
+        read = _with_labels if name == "labels" else _check.host
+        tensor = torch.as_tensor(each if isinstance(each, torch.Tensor) else read(each, name))
+        if name == "labels" and is_one_output(values, len(found[0])):
+            found.append(tensor)  # read on the host, where looking at them is free
+            continue
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
             raise TypeError(f"{name} must hold ints, got dtype {tensor.dtype}")
         found.append(tensor.long())
-    lives = isinstance(logits, torch.Tensor)
-    values = torch.as_tensor(logits if lives else _check.host(logits, "logits")).detach()
     if values.dtype not in {torch.float32, torch.float64}:
         values = values.float()
     return found[0], values.contiguous(), found[1]
@@ -95,21 +99,31 @@ def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(array, np.float64 if wide else np.float32)
 
 
+def read_host(
+    logits: NDArray[Any], labels: ArrayLike | torch.Tensor
+) -> tuple[NDArray[Any], Indices]:
+    """Return logits (B, C) and class ids int64 (B,); of one output the two columns (0, z)."""
+    if logits.ndim and is_one_output(logits, len(logits)):
+        return two_columns(logits), binary_ids_on_host(_with_labels(column(labels)), len(logits))
+    return logits, host_labels(labels)
+
+
 def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
     """Return class ids as a contiguous int64 array on the host."""
     array = _with_labels(labels)
+    refuse_table(array)
     if array.dtype.kind not in "iu":
         found = "" if array.ndim == 0 or array.size == 0 else f", {array.flat[0]!r} in row 0"
         raise TypeError(f"labels must hold class ids in [0, C), got dtype {array.dtype}{found}")
     return np.ascontiguousarray(array, np.int64)
 
 
-def _with_labels(labels: ArrayLike | torch.Tensor) -> NDArray[Any]:
+def _with_labels(labels: ArrayLike | torch.Tensor, name: str = "labels") -> NDArray[Any]:
     """Return labels as numpy has them, or refuse the first that is missing."""
-    array = np.asarray(labels) if isinstance(labels, np.ma.MaskedArray) else _check.host(labels)
-    missing = isinstance(labels, np.ma.MaskedArray) or array.dtype.kind == "O"
-    if missing or (array.dtype.kind == "f" and np.isnan(array).any()):
-        return _labels.ids("labels", labels)
+    masked = isinstance(labels, np.ma.MaskedArray)
+    array = np.asarray(labels) if masked else _check.host(labels, name)
+    if masked or array.dtype.kind == "O" or (array.dtype.kind == "f" and np.isnan(array).any()):
+        return _labels.ids(name, labels)
     return array
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from .. import _check
+from ._heads import binary_ids, is_one_output, two_columns
 
 
 def gradient_norm_bound(
@@ -17,10 +18,12 @@ def gradient_norm_bound(
     Parameters
     ----------
     logits : floating tensor of shape (B, C)
-        Before the softmax or sigmoid.
+        Before the softmax or sigmoid. (B, 1) and (B,) are of a model of one output, read as the
+        two outputs 0 and z.
     labels : tensor of shape (B,) or (B, C)
         Classes as ints (B,), or a target for each class (B, C): probabilities, as of mixup or label
-        smoothing, or for `multi_label` 0 or 1 or anything between.
+        smoothing, or for `multi_label` 0 or 1 or anything between. For one output 0 or 1 of any
+        type, (B,) or (B, 1).
     multi_label : bool, default False
         One sigmoid a class, |sigmoid - target|, in place of a softmax over all.
 
@@ -35,7 +38,8 @@ def gradient_norm_bound(
     TypeError
         If logits or labels are not tensors, or the logits are not floating.
     ValueError
-        If the shapes do not fit.
+        If the shapes do not fit, or a label of one output is not 0 or 1 (on a device its norm is
+        NaN).
 
     Notes
     -----
@@ -55,6 +59,14 @@ def gradient_norm_bound(
     tensor([0.0000, 1.4142])
     """
     multi_label = _check.flag("multi_label", multi_label)
+    _check_types(logits, labels)
+    if logits.ndim > 0 and is_one_output(logits, len(logits)):
+        if multi_label:
+            logits = logits.reshape(-1, 1)
+            labels = labels.reshape(-1, 1) if labels.ndim == 1 else labels
+        else:
+            logits, labels = two_columns(logits), binary_ids(labels, len(logits))
+            labels = labels.to(logits.device, non_blocking=True)
     _check_pair(logits, labels, multi_label)
     logits = logits.detach()
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -77,13 +89,17 @@ def _of_classes(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tens
     return norms.masked_fill(~known, torch.nan)
 
 
-def _check_pair(logits: torch.Tensor, labels: torch.Tensor, multi_label: bool) -> None:
-    """Refuse what is no pair of tensors (B, C) and (B,) or (B, C)."""
+def _check_types(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    """Refuse what is no tensor, and logits that are not floating."""
     for name, tensor in (("logits", logits), ("labels", labels)):
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
     if not logits.is_floating_point():
         raise TypeError(f"logits must be floating, got {logits.dtype}")
+
+
+def _check_pair(logits: torch.Tensor, labels: torch.Tensor, multi_label: bool) -> None:
+    """Refuse what is no pair of tensors (B, C) and (B,) or (B, C)."""
     if logits.ndim != 2:
         raise ValueError(f"logits must have shape (B, C), got {tuple(logits.shape)}")
     if labels.shape == logits.shape:

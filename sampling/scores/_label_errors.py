@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check, _labels
 from .._optional import require
 from ..types import Score
+from ._heads import column, two_probabilities
 
 _METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 _BY_RATE = ("prune_by_noise_rate", "prune_by_class", "both")
@@ -36,8 +37,9 @@ def label_quality(
     labels : int array or tensor of shape (N,)
         In [0, C); wrong ones among them.
     pred_probs : float array or tensor of shape (N, C)
-        Probabilities from a model that was not trained on the sample. Of a model that was, nearly
-        all labels look right; a mean of more than 0.99 for the labels is warned about.
+        Or (N, 1) or (N,), those of class 1 of two. From a model that was not trained on the
+        sample. Of a model that was, nearly all labels look right; a mean of more than 0.99 for the
+        labels is warned about.
     method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
         Default "self_confidence", the probability of the label. The margin is that to the best
         other class, and suits labels confused with another class.
@@ -155,6 +157,8 @@ def label_issues(
 def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return labels as int64 (N,) and probabilities (N, C), in the precision given, at least 32."""
     probs = _check.host(pred_probs, "pred_probs")
+    if probs.dtype.kind == "f" and probs.size and column(probs).ndim == 1:
+        probs = two_probabilities("pred_probs", probs)
     if probs.ndim != 2 or probs.shape[0] == 0 or probs.shape[1] < 2:
         raise ValueError(f"pred_probs must have shape (N, C) with N >= 1, C >= 2, "
                          f"got {probs.shape}")  # fmt: skip
@@ -173,7 +177,7 @@ def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], ND
             raise ValueError(
                 f"pred_probs must {rule}, got {found[row]:g} in row {row} ({bad.sum()} such rows)"
             )
-    known = _labels.ids("labels", labels)
+    known = _labels.ids("labels", column(labels))
     _check.same_length("labels", known, "pred_probs", len(probs))
     _check.codes("labels", known, probs.shape[1])
     known = known.astype(np.int64)

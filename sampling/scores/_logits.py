@@ -1,4 +1,8 @@
-"""Scores of one set of logits, as functions: for a checkpoint, where nothing was recorded."""
+"""Scores of one set of logits, as functions: for a checkpoint, where nothing was recorded.
+
+Logits (N, 1) are those of a model of one output z, read as the two outputs 0 and z; so are (N,)
+where labels come with them. Labels then are 0 or 1 of any type, (N,) or (N, 1).
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,7 +14,8 @@ from .. import _check
 from ..kernels._dynamics import EL2N, ENTROPY, MARGIN, PROBABILITY, PROBABILITY_MARGIN
 from ..types import Direction, Floats, Progress, Score
 from ._dynamics_tables import look
-from ._dynamics_travel import check_shapes, host_labels, host_logits
+from ._dynamics_travel import check_shapes, host_logits, read_host
+from ._heads import is_one_output, two_columns, two_probabilities
 
 _STORED: dict[str, tuple[int, Direction]] = {  # kind -> what of a look it is, and its direction
     "el2n": (EL2N, "harder"),
@@ -26,7 +31,7 @@ def el2n(logits: ArrayLike, labels: ArrayLike) -> Score:
 
     Parameters
     ----------
-    logits : float array or tensor of shape (N, C)
+    logits : float array or tensor of shape (N, C) or (N, 1)
         Of an early checkpoint, in evaluation mode, of samples without augmentation.
     labels : int array or tensor of shape (N,)
 
@@ -53,7 +58,7 @@ def entropy(logits: ArrayLike) -> Score:
 
     Parameters
     ----------
-    logits : float array or tensor of shape (N, C)
+    logits : float array or tensor of shape (N, C) or (N, 1)
 
     Returns
     -------
@@ -81,7 +86,7 @@ def margin(
 
     Parameters
     ----------
-    logits : float array or tensor of shape (N, C)
+    logits : float array or tensor of shape (N, C) or (N, 1)
     labels : int array or tensor of shape (N,), optional
         Without labels the largest leads the second, as in active learning, and no margin is < 0.
     of : {"probabilities", "logits"}, default "probabilities"
@@ -112,7 +117,7 @@ def confidence(logits: ArrayLike, labels: ArrayLike | None = None) -> Score:
 
     Parameters
     ----------
-    logits : float array or tensor of shape (N, C)
+    logits : float array or tensor of shape (N, C) or (N, 1)
     labels : int array or tensor of shape (N,), optional
         Without labels the largest probability.
 
@@ -189,13 +194,13 @@ def score_stored(
     ----------
     kinds : sequence of {"el2n", "entropy", "margin", "confidence"}
         The functions of these names.
-    values : float array or tensor of shape (N, C)
+    values : float array or tensor of shape (N, C) or (N, 1)
         Rows are read in blocks: a memory map is never in memory as a whole.
     labels : int array or tensor of shape (N,), optional
         "el2n" cannot do without; "entropy" alone has no use for them, and refuses them.
     of : {"logits", "probabilities"}, default "logits"
         What the values are. Rows of probabilities need not sum to 1: they are taken in proportion.
-        A 0 counts as 1e-300.
+        A 0 counts as 1e-300. Of one column they are those of class 1.
     progress : callable, optional
         Called with (step, N, "rows").
 
@@ -254,17 +259,31 @@ def _look_at_all(
     """Return columns of what `look` says of each row: float64 (N,) for each."""
     whole = _check.host(values, "values")
     name = "probabilities" if probabilities else "logits"
-    if whole.ndim != 2 or whole.shape[0] == 0 or whole.shape[1] < 2:
-        raise ValueError(f"{name} must have shape (N, C) with N >= 1, C >= 2, got {whole.shape}")
-    size, classes = whole.shape
-    known = None if labels is None else host_labels(labels)
-    if known is not None:
-        check_shapes(np.broadcast_to(0, size), whole, known, None)
+    single = whole.ndim > 0 and len(whole) > 0 and is_one_output(whole, len(whole))
+    if single and whole.ndim == 1 and labels is None:
+        raise ValueError(
+            f"{name} must have shape (N, C), got {whole.shape}: give {name}[:, None] if they are "
+            f"of a model of one output, {name}[None] if they are one sample"
+        )
+    if not single and (whole.ndim != 2 or 0 in whole.shape):
+        raise ValueError(f"{name} must have shape (N, C) with N, C >= 1, got {whole.shape}")
+    size, classes = len(whole), 2 if single else whole.shape[1]
+    known: NDArray[Any] | None = None
+    if labels is not None:
+        # of a row of zeros: the rows themselves are read in blocks
+        like = np.broadcast_to(np.float32(0), whole.shape)
+        _, known = read_host(like, labels)
+        check_shapes(np.broadcast_to(0, size), np.broadcast_to(0, (size, classes)), known, None)
         _check.codes("labels", known, classes)
     found: list[Floats] = [np.empty(size) for _ in columns]
     for start in range(0, size, _BLOCK):
         here = slice(start, min(start + _BLOCK, size))
-        rows = _logarithms(whole[here], start) if probabilities else host_logits(whole[here])
+        rows = whole[here]
+        if probabilities:
+            rows = _logarithms(rows, start, single)
+        else:
+            rows = host_logits(rows)
+            rows = two_columns(rows) if single else rows
         own = rows.argmax(axis=1) if known is None else known[here]
         block, skipped = look(rows, own)
         if skipped:
@@ -279,11 +298,13 @@ def _look_at_all(
     return found
 
 
-def _logarithms(rows: NDArray[Any], start: int) -> NDArray[Any]:
-    """Return probabilities as logits: their logarithms, float64."""
+def _logarithms(rows: NDArray[Any], start: int, single: bool) -> NDArray[Any]:
+    """Return probabilities as logits: their logarithms, float64; of class 1 alone, of both."""
     if rows.dtype.kind not in "fiu":
         raise TypeError(f"probabilities must hold numbers, got dtype {rows.dtype}")
     wide = np.asarray(rows, np.float64)
+    if single:
+        wide = two_probabilities("probabilities", wide, start)
     wrong = np.flatnonzero((wide < 0).any(axis=1) | (wide > 1 + 1e-3).any(axis=1))
     if wrong.size:
         bad = wide[wrong[0]]

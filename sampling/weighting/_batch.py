@@ -73,7 +73,10 @@ def check_batch(name: str, values: torch.Tensor) -> None:
         raise TypeError(f"{name} must be a tensor, got {type(values).__name__}")
     if values.ndim != 1:
         shape = "a scalar" if values.ndim == 0 else str(tuple(values.shape))
-        raise ValueError(f"{name} must have shape (B,), got {shape}: use reduction='none'")
+        remedy = "use reduction='none'"
+        if values.ndim > 1:
+            remedy = f"reduce each sample to one first, e.g. {name}.flatten(1).mean(1)"
+        raise ValueError(f"{name} must have shape (B,), got {shape}: {remedy}")
     if not values.is_floating_point():
         raise TypeError(f"{name} must be floating, got {values.dtype}")
 

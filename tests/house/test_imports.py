@@ -13,7 +13,7 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_kept", "_records", "_check", "_files", "_rng", "_rows", "_numba"}
-BASE |= {"_labels", "_optional", "_parquet"}
+BASE |= {"_interrupt", "_labels", "_optional", "_parquet"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -30,11 +30,13 @@ _ALL_BELOW = BELOW["samplers"] | {"samplers", "weighting", "__init__"}
 BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW
-BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench"}
-BELOW["__main__"] = {"cli"}
+BELOW["_warm"] = _ALL_BELOW | {"integrations", "testing"}
+BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench", "_warm"}
+BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
 _TORCH = {"samplers", "weighting", "scores", "distributed", "integrations", "testing", "bench"}
+_TORCH |= {"_warm"}
 ONLY_IN = {  # library -> the parts of the package that may import it
     "torch": _TORCH,
     "torchvision": set(),
@@ -68,6 +70,8 @@ PRIVATE = {  # (file, module) -> why it reaches into another package's file
     ("__init__.py", "samplers._indexed"): "`sampling.Indexed` is the public address",
     ("samplers/_objective.py", "scores._table"): "one conversion of batches to host arrays",
     ("samplers/_hidden.py", "scores._table"): "the same, for samples that are not dealt",
+    ("samplers/_hidden.py", "scores._heads"): "one reading of logits and labels",
+    ("integrations/_trainer_loss.py", "scores._heads"): "the same, for losses",
     ("samplers/_domain_losses.py", "scores._table"): "the same, for losses of domains",
     ("samplers/_domain_losses.py", "scores._buffer"): "one way home for losses on a device",
     ("bench/_pruners.py", "samplers._pruning"): "the base of pruners, of which users make none",

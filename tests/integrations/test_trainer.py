@@ -545,7 +545,7 @@ def test_reduce_items_is_reduce_of_the_items_written_out():
     ("logits", "labels", "message"),
     [
         ((4, 3), torch.zeros(4), "labels must be class numbers"),
-        ((4,), torch.zeros(4, dtype=torch.long), "labels must be class numbers"),
+        ((4, 2, 2, 2), torch.zeros(4, dtype=torch.long), "labels must be class numbers"),
         ((4, 5, 3), torch.zeros(4, dtype=torch.long), "labels must be one for each row of logits"),
     ],
 )
@@ -559,7 +559,7 @@ ANSWERS = {  # logits, labels -> the shape of the labels that `reduce` gets
     "a column": ((4, 3), torch.zeros(4, 1, dtype=torch.long), (4,)),
     "several classes": ((4, 3), torch.zeros(4, 3), (4, 3)),
     "tokens": ((4, 2, 3), torch.zeros(4, 2, dtype=torch.long), None),
-    "numbers": ((4, 1), torch.zeros(4), None),
+    "one output": ((4, 1), torch.zeros(4), (4,)),
     "none": ((4, 3), None, None),
 }
 

@@ -167,9 +167,9 @@ def test_labels_that_are_no_class_are_never_right():
         ({}, ValueError, "logits and labels must be given.*got no logits"),
         ({"logits": torch.zeros(2, 3)}, ValueError, "got no labels"),
         (
-            {"logits": torch.zeros(2), "labels": torch.zeros(2)},
+            {"logits": torch.zeros(()), "labels": torch.zeros(2)},
             ValueError,
-            r"logits must be floating of shape \(B, C\), B = 2, got torch.float32 of shape \(2,\)",
+            r"logits must be floating of shape \(B, C\), B = 2, got torch.float32 of shape \(\)",
         ),
         ({"logits": torch.zeros(3, 2), "labels": torch.zeros(2)}, ValueError, r"shape \(3, 2\)"),
         (

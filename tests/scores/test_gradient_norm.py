@@ -108,7 +108,7 @@ def test_logits_that_are_not_finite_are_nan():
         (LOGITS.numpy(), CLASSES, False, TypeError, "logits must be a tensor, got ndarray"),
         (LOGITS, CLASSES.tolist(), False, TypeError, "labels must be a tensor, got list"),
         (LOGITS.long(), CLASSES, False, TypeError, "logits must be floating, got torch.int64"),
-        (LOGITS[0], CLASSES, False, ValueError, r"logits must have shape \(B, C\), got \(5,\)"),
+        (LOGITS[None], CLASSES, False, ValueError, r"logits must have shape \(B, C\), got \(1, 2"),
         (LOGITS, CLASSES[:3], False, ValueError, "labels must be one for each row .* 20, got 3"),
         (LOGITS, CLASSES.float(), False, TypeError, "must be ints, got torch.float32"),
         (LOGITS, CLASSES, True, ValueError, r"shape of the logits, \(20, 5\), got \(20,\)"),

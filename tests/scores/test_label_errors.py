@@ -87,8 +87,8 @@ def test_probabilities_of_training_samples_are_warned_about():
         ([0, 1, 2, 0], PROBS, r"labels must be in \[0, 2\), got 2 in row 2"),
         ([0, -1, 1, 0], PROBS, r"labels must be in \[0, 2\), got -1 in row 1"),
         ([0, 1, 1], PROBS, "labels must have the length of pred_probs, 4, got 3"),
-        (LABELS, PROBS[:, 0], r"pred_probs must have shape \(N, C\).*got \(4,\)"),
-        (LABELS, PROBS[:, :1], r"pred_probs must have shape \(N, C\).*got \(4, 1\)"),
+        (LABELS, PROBS[None], r"pred_probs must have shape \(N, C\).*got \(1, 4, 2\)"),
+        (LABELS, PROBS[:, :1] * 2, r"pred_probs must be in \[0, 1\], got 1.4 in row 0"),
     ],
 )
 def test_bad_inputs_are_refused(score, labels, probs, message):

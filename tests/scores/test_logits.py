@@ -57,8 +57,8 @@ def test_bad_logits_are_refused(score):
         logits[9, 1] = bad
         with pytest.raises(ValueError, match=f"logits must be finite, got {bad} in row 9"):
             score(logits, LABELS)
-    with pytest.raises(ValueError, match=r"logits must have shape \(N, C\) with N >= 1, C >= 2"):
-        score(LOGITS[:, :1], LABELS)
+    with pytest.raises(ValueError, match=r"logits must have shape \(N, C\) with N, C >= 1"):
+        score(LOGITS[:, :0], LABELS)
     with pytest.raises(TypeError, match="logits must hold numbers"):
         score(LOGITS.astype(str), LABELS)
 

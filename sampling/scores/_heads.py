@@ -1,0 +1,129 @@
+"""Logits and labels of any classifier as those of one output a class.
+
+A binary classifier may have one output z, the log odds of class 1, with labels 0 and 1 (or 0. and
+1., of shape (B, 1), as binary cross-entropy takes them). The sigmoid of z is the softmax of (0, z),
+so everything behind these functions sees two columns, and never one: the results are those of a
+model of two outputs 0 and z, to the last bit.
+"""
+
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import _check
+from ..types import Indices
+
+Values = TypeVar("Values", NDArray[Any], torch.Tensor)
+
+_ONE_OUTPUT = "a model of one output tells classes 0 and 1 apart"
+_MULTI_LABEL = "of several labels a sample, give one class at a time: logits[:, [c]], labels[:, c]"
+
+
+def is_one_output(logits: Any, count: int) -> bool:  # noqa: ANN401  # array or tensor
+    """Return whether logits of `count` samples are of one output: (B, 1) or (B,)."""
+    return tuple(logits.shape) in {(count, 1), (count,)}
+
+
+def two_columns(logits: Values) -> Values:
+    """Return logits of one output as those of classes 0 and 1: (B, 1) or (B,) -> (B, 2), (0, z)."""
+    single = logits.reshape(-1)
+    if isinstance(single, torch.Tensor):
+        return torch.stack([torch.zeros_like(single), single], dim=1)
+    return np.stack([np.zeros_like(single), single], axis=1)
+
+
+def two_probabilities(name: str, probabilities: NDArray[Any], start: int = 0) -> NDArray[Any]:
+    """Return probabilities of class 1 as those of both: (B, 1) or (B,) -> (B, 2), (1 - p, p).
+
+    start : number of the first row, for the message
+    """
+    single = probabilities.reshape(-1)
+    bad = np.flatnonzero(~((single >= 0) & (single <= 1)))
+    if bad.size:
+        got, row = single[bad[0]], start + bad[0]
+        raise ValueError(f"{name} must be in [0, 1], got {got} in row {row}")
+    return np.stack([1 - single, single], axis=1)
+
+
+def binary_ids(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the labels of one output as class ids: int64 (B,), 0 or 1.
+
+    labels : (B,) or (B, 1), of ints, bools, or floats that are 0 or 1; of ints those below 0 are
+             "no label", and kept
+
+    Others are refused on the host. On a device, where looking would mean waiting, they become -1.
+    """
+    if tuple(labels.shape) not in {(count,), (count, 1)}:
+        raise ValueError(
+            f"labels must have shape ({count},) or ({count}, 1) for logits of one column, got "
+            f"{tuple(labels.shape)}: {_ONE_OUTPUT}"
+        )
+    given = labels.detach().reshape(-1)
+    if given.is_complex():
+        raise TypeError(f"labels must hold 0 or 1 for logits of one column, got {given.dtype}")
+    known = (given == 0) | (given == 1)
+    if not given.is_floating_point() and given.dtype != torch.bool:
+        known = known | (given < 0)
+    if given.is_cpu and not bool(known.all()):
+        row = int((~known).nonzero()[0, 0])
+        raise ValueError(
+            f"labels must be 0 or 1 for logits of one column, got {given[row].item():g} in row "
+            f"{row}: {_ONE_OUTPUT}"
+        )
+    return torch.where(known, given, -1).to(torch.int64)
+
+
+def binary_ids_on_host(labels: NDArray[Any], count: int) -> Indices:
+    """Return the same of an array; "no label" is refused too."""
+    if labels.dtype.kind not in "iufb":
+        raise TypeError(f"labels must hold 0 or 1 for logits of one column, got {labels.dtype}")
+    whole = labels if labels.dtype.kind != "u" else labels.astype(np.int64)
+    found = binary_ids(torch.from_numpy(np.ascontiguousarray(whole)), count).numpy()
+    _check.codes("labels", found, 2)
+    return found
+
+
+def one_class(labels: torch.Tensor) -> torch.Tensor:
+    """Return the class of each row of targets (B, C), that of the largest: int64 (B,).
+
+    Rows must be distributions over the classes, as one-hot, mixed and smoothed labels are: those of
+    several labels a sample have no one class, and are refused on the host; on a device they become
+    -1.
+    """
+    targets = labels.detach().float()
+    sums = targets.sum(dim=1)
+    known = (sums - 1.0).abs() <= 0.01  # half precision, and smoothing that rounds
+    if targets.is_cpu and not bool(known.all()):
+        row = int((~known).nonzero()[0, 0])
+        raise ValueError(
+            f"labels of shape (B, C) must sum to 1 in each row, got {sums[row].item():g} in row "
+            f"{row}: this needs one class a sample; {_MULTI_LABEL}"
+        )
+    return torch.where(known, targets.argmax(dim=1), -1)
+
+
+def column(values: Any) -> Any:  # noqa: ANN401  # array, tensor or lists
+    """Return (N, 1) as (N,), and all else as it is."""
+    if isinstance(values, list | tuple):
+        rows = [len(each) if isinstance(each, list | tuple) else 0 for each in values]
+        return [each[0] for each in values] if rows and set(rows) == {1} else values
+    if not hasattr(values, "reshape"):
+        return values
+    return values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def refuse_table(labels: Any) -> None:  # noqa: ANN401  # array or tensor
+    """Refuse labels (B, C), C > 1, where a class id is wanted."""
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise ValueError(
+            f"labels must have shape ({labels.shape[0]},), one class id a sample, got "
+            f"{tuple(labels.shape)}: of one-hot labels give labels.argmax(1); {_MULTI_LABEL}"
+        )
+
+
+def refuse_one_class(name: str, value: object) -> None:
+    """Refuse C = 1, which would be what a model of one output has."""
+    if isinstance(value, int | np.integer) and value == 1:
+        raise ValueError(f"{name} must be >= 2, got 1: {_ONE_OUTPUT}, which are two")
