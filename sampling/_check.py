@@ -399,7 +399,7 @@ def unmasked(name: str, values: object) -> None:
         masked = np.array([bool(np.ma.getmaskarray(each).any()) for each in values])
     elif isinstance(values, np.ma.MaskedArray):
         mask = np.atleast_1d(np.ma.getmaskarray(values))
-        masked = mask.any(axis=tuple(range(1, mask.ndim)))
+        masked = np.asarray(mask.any(axis=tuple(range(1, mask.ndim))))
     else:
         return
     if masked.any():

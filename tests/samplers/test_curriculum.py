@@ -334,7 +334,7 @@ def test_a_state_of_other_arguments_is_refused(other):
             ValueError,
             "difficulty must be finite, got inf in row 1",
         ),
-        ({"num_epochs": 0}, ValueError, "num_epochs must be >= 1, got 0"),
+        ({"num_epochs": 0}, ValueError, r"num_epochs must be in \[1, 2147483648\), got 0"),
         ({"num_samples": 0}, ValueError, r"num_samples must be in \[1, 4294967296\), got 0"),
         ({"c0": 0}, ValueError, r"c0 must be in \(0, 1\], got 0"),
         ({"c0": 1.5}, ValueError, r"c0 must be in \(0, 1\], got 1.5"),

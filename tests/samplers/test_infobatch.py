@@ -630,7 +630,7 @@ def test_progress_uses_the_planned_length():
         ({"drop_prob": np.nan}, ValueError, r"drop_prob must be in \[0, 1\), got nan"),
         ({"anneal_fraction": 1.5}, ValueError, r"anneal_fraction must be in \[0, 1\], got 1.5"),
         ({"score_ema": 0.0}, ValueError, r"score_ema must be in \(0, 1\], got 0.0"),
-        ({"buckets": []}, ValueError, r"buckets must be 1 to 200 pairs \(quantile, keep\), got 0"),
+        ({"buckets": []}, ValueError, r"buckets must be 1 to 125 pairs \(quantile, keep\), got 0"),
         (
             {"buckets": [(0.0, 0.5)]},
             ValueError,

@@ -92,7 +92,8 @@ def by_hand(rows, data):
     labels[alive], distances[alive] = wide.labels, wide.distances
 
     def among(some):
-        return type(wide)(**{**vars(wide), "labels": labels[some], "distances": distances[some]})
+        own = {"labels": labels[some], "distances": distances[some], "seconds": None}
+        return type(wide)(**{**vars(wide), **own})
 
     def given(some):
         return {"seed": 3, "ids": data["url"][some]}

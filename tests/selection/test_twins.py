@@ -51,7 +51,7 @@ def test_a_saved_selection_will_do(tmp_path):
 
 def test_what_cannot_be_shown_is_said():
     found = semdedup(ROWS, threshold=0.97, clusters=2)
-    with pytest.raises(ValueError, match="embeddings must have 90 rows, got 89"):
+    with pytest.raises(ValueError, match="embeddings must have the length of the data, 90, got 89"):
         twins_of(found, ROWS[1:])
     with pytest.raises(ValueError, match="selection must say which rules decided"):
         twins_of(Selection(np.array([1]), size=90), ROWS)

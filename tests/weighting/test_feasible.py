@@ -108,7 +108,7 @@ def test_saved_and_resumed_it_goes_on_alike():
         ([0, 3], ValueError, r"^indices must be in \[0, 3\), got 3 in row 1$"),
         ([0, -1], ValueError, r"^indices must be in \[0, 3\), got -1 in row 1$"),
         ([0], ValueError, r"^indices must have the shape of losses, \(2,\), got \(1,\)$"),
-        ([0.0, 1.0], TypeError, "^indices must hold ints, got torch.float32$"),
+        ([0.0, 1.0], TypeError, "^indices must hold ints, got torch.float64$"),
     ],
 )
 def test_bad_indices_change_nothing(indices, error, message):
