@@ -15,7 +15,8 @@ from ._options import EpochOptions
 from ._order import Permutation
 from ._tables import Listed, Shuffled, Table
 
-ROUNDS = 16  # of one run, at most, where its passes hang together
+ROUNDS = 16  # of one run, at most, where its passes depend on too many before them ...
+WORK = 2**22  # ... which is more samples than this
 
 
 class RepeatedSubsetSampler(EpochSampler):
@@ -50,7 +51,8 @@ class RepeatedSubsetSampler(EpochSampler):
     -----
     Order       A pure function of (N, keep_fraction, seed, epoch). Any round is reached without
                 walking there; at m > N / 2 after going back up to m / (N - m) shuffles, of O(N).
-                Where that is more than 16, at m > 16 N / 17, a new run begins in every 16th round.
+                Where that is more than 16 and they hold more than 2**22 samples, a new run begins
+                in every 16th round: only within it does every sample come before any comes again.
     Cost        O(1) memory for most rounds. After a wrap up to 16 m bytes; to plan it O(N) bytes.
                 Stratified: O(m) an epoch.
     Gradients   Every sample is drawn equally often; all weights are 1. Stratified rounding makes
@@ -159,7 +161,9 @@ class Run:
         self.size = size
         self.window = window
         self.purpose = purpose
-        self.rounds = ROUNDS if window < size and window > ROUNDS * (size - window) else 0
+        rest = size - window  # a pass depends on window / rest passes before it, at most
+        far = rest > 0 and window > ROUNDS * rest and window * size > WORK * rest
+        self.rounds = ROUNDS if far else 0
         self._seed = seed
         self._number = 0  # of the run that `_recent` is of
         self._recent: dict[int, Pass] = {}
