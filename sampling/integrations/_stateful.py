@@ -145,13 +145,14 @@ class _Saved:
                 f"snapshot_every_n_steps > 1, got one of another kind, {self.behind} batches "
                 "behind"
             )
-        over = self.finished and self.light is not None and self.light["consumed"] > 0
-        if not (items or over):
-            return
-        rest: Any = iter(sampler)
-        # What is left of a pass that had ended is less than a batch, which the loader dropped.
-        deque(rest if over else islice(rest, items), maxlen=0)
-        sampler.load_state_dict(rest.state_dict())
+        light = self.light or {}
+        if self.finished and light.get("consumed", 0) > 0:
+            # The loop had ended too: what may be left is less than a batch, which was dropped.
+            sampler.load_state_dict(sampler._state(light["epoch"] + 1, 0, None))
+        elif items:
+            rest: Any = iter(sampler)
+            deque(islice(rest, items), maxlen=0)
+            sampler.load_state_dict(rest.state_dict())
 
     def _batch_size(self, loader: "DataLoader[Any]") -> int:
         """Return the B of the saved run; before its first snapshot, that of the loader."""

@@ -19,7 +19,7 @@ from typing_extensions import Unpack
 from .. import _check, _rng
 from ..distributed import meet, world_size
 from ..types import Indices
-from ._iterate import Draws, EpochIterator
+from ._iterate import Draws, EpochIterator, Pass
 from ._objective import Objective
 from ._options import Checked, EpochOptions
 from ._plan import CHUNK, Plan
@@ -89,7 +89,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._start = 0
         self._pending = False  # something was given that counts from the next `set_epoch` on
         self._warned = False
-        self._last: tuple[int, str] | None = None  # epoch and plan before the running one
+        self._resumed = False  # by a state, since the last `set_epoch`
+        self._running: Pass[Any] | None = None  # the latest pass of this epoch
+        self._last: tuple[int, str, int] | None = None  # epoch, plan and M before these
         self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._fingerprint = ""
         self._plans: dict[int, Plan] = {}
@@ -125,8 +127,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         if not self._met:
             self._meet(f"set_epoch({epoch})")
         if epoch == self.epoch and epoch in self._plans:
-            if not self.dynamic:
-                self._plans[epoch].finished = False  # asked for again, in so many words
+            plan = self._plans[epoch]
+            if plan.finished and not self.dynamic:  # asked for again, in so many words
+                plan.finished, self._resumed, self._running = False, False, None
             return
         if epoch == self.epoch and not (self.dynamic or self._pending):
             return
@@ -135,9 +138,11 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             self._exchange(f"set_epoch({epoch})")
         self._before_plan(epoch)
         running = self._plans.get(self.epoch)
-        self._last = None if running is None else (self.epoch, running.name)
+        dynamic = running is not None and self.dynamic
+        self._last = (self.epoch, running.name, running.table.size) if dynamic else None
         plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
         self.epoch, self._plans, self._start = epoch, plans, 0
+        self._resumed, self._running = False, None
 
     def _meet(self, call: str, **facts: int) -> dict[str, Any]:
         """Wait for all ranks at a call of this sampler, and compare what they hold."""
@@ -198,12 +203,17 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         count = self._share(plan.table.size - self._start)
         return Draws(plan, self._start, self.rank, self.num_replicas, count)
 
+    def _begun(self, dealt: Pass[Any]) -> None:
+        """Note the pass that a state without `consumed` is about."""
+        self._running = dealt
+
     def _begin(self) -> Plan:
         """Return the plan of a pass that begins now; a finished one is not dealt in silence."""
         plan = self._plan(self.epoch)
         if not plan.finished:
             return plan
-        if self._options.auto_epoch:
+        # A resumed pass has no whole epoch to repeat: what follows its end is the next one.
+        if self._options.auto_epoch or (self._resumed and not self.dynamic):
             self.set_epoch(plan.epoch + 1)
             return self._plan(plan.epoch + 1)
         if self.dynamic:
@@ -340,4 +350,5 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         """Leave out what belongs to this process, and plans that can be made again."""
         self._report_device_indices()
         plans = self._plans if self.dynamic else {}
-        return {**self.__dict__, "_options": self._options.without_group(), "_plans": plans}
+        own = {"_options": self._options.without_group(), "_plans": plans, "_running": None}
+        return {**self.__dict__, **own}

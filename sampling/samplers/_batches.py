@@ -99,6 +99,9 @@ class EpochBatchSampler(Sampler[list[int]]):
         count = self._share(cuts.count if cuts.whole else 0)
         return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count)
 
+    def _begun(self, dealt: Pass[Any]) -> None:
+        self.sampler._begun(dealt)
+
     def batches(self, epoch: int, start: int = 0, stop: int | None = None) -> list[list[int]]:
         """Return batches `start` to `stop` of an epoch's global order, whatever the rank.
 
@@ -160,7 +163,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     # ------------------------------------------------------------------ state
 
-    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the run stands: the state of the sampler; see `EpochSampler.state_dict`."""
         return self.sampler.state_dict(consumed)
 

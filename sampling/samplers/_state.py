@@ -14,6 +14,7 @@ from ..kernels._digest import checksum
 from ._cuts import batch_at
 
 if TYPE_CHECKING:
+    from ._iterate import Pass
     from ._plan import Plan
     from ._tables import Table
 
@@ -32,7 +33,9 @@ class Resumable:
     num_samples: int
     epoch: int
     _start: int
-    _last: "tuple[int, str] | None"
+    _resumed: bool
+    _running: "Pass[Any] | None"
+    _last: "tuple[int, str, int] | None"
     _fingerprint: str
     _plans: "dict[int, Plan]"
 
@@ -59,17 +62,23 @@ class Resumable:
 
     # ------------------------------------------------------------------ the light state
 
-    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the run stands: a fresh dictionary of JSON values, under 1 KiB.
 
         Parameters
         ----------
-        consumed : int, default 0
+        consumed : int, optional
             Draws of this epoch that were trained on, by all ranks together, from the epoch's
             beginning, also across an earlier resume: see `consumed_after`. What a loader
-            prefetched does not count.
+            prefetched does not count. By default what the latest `iter` of this epoch has handed
+            out, or the position of a resume if there was none: right for `torchdata.nodes`, and
+            wherever the sampler is not read ahead of training. A `DataLoader` with workers reads
+            ahead, so give `consumed` there.
         """
-        self._check_consumed(self.epoch, consumed)
+        if consumed is None:
+            consumed = self._start if self._running is None else self._running.position
+        else:
+            consumed = self._check_consumed(self.epoch, consumed)
         return self._state(self.epoch, consumed, self._plan(self.epoch) if self.dynamic else None)
 
     def _state(self, epoch: int, consumed: int, plan: "Plan | None") -> dict[str, Any]:
@@ -101,12 +110,14 @@ class Resumable:
         epoch, consumed, digest = _check.epoch(state["epoch"]), state["consumed"], state["plan"]
         if self.dynamic and digest is None:
             return self._wait_for(epoch, consumed)
-        if self.dynamic and consumed == 0 and (epoch, digest) == self._last:
-            return None  # a loader at the end of an epoch says so, besides saying that it is over
+        if self._last is not None and (epoch, digest) == self._last[:2]:
+            if consumed in {0, self._last[2]}:
+                return None  # a loader at the end of the epoch before: the next one is planned
         self._check_plan(epoch, digest)
-        self._check_consumed(epoch, consumed)
+        consumed = self._check_consumed(epoch, consumed)
         self._plans = {each: plan for each, plan in self._plans.items() if each == epoch}
         self.epoch, self._start = epoch, consumed
+        self._resumed, self._running = True, None
         if epoch in self._plans:
             self._plans[epoch].finished = False
         return None
@@ -114,10 +125,11 @@ class Resumable:
     def _check_own(self, state: Mapping[str, Any]) -> None:
         check_state(state, type(self).__name__, self.size, self.seed, self._own_fingerprint())
 
-    def _check_consumed(self, epoch: int, consumed: int) -> None:
-        _check.integer("consumed", consumed, 0, self._draws(epoch) + 1)
+    def _check_consumed(self, epoch: int, consumed: int) -> int:
+        consumed = _check.integer("consumed", consumed, 0, self._draws(epoch) + 1)
         if self.blocked:
             batch_at(self._plan(epoch).table.cuts, consumed)
+        return consumed
 
     def _check_plan(self, epoch: int, digest: str | None) -> None:
         if not self.dynamic:
