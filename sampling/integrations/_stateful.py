@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler
+from ._loader_chain import refuse_misfit
 
 _OURS = {"version", "sampler", "epoch", "consumed", "fingerprint"}
 
@@ -43,6 +44,8 @@ def load_loader_state(
     StateError
         If `num_workers` has changed, and the state has none of our sampler (torch's `BatchSampler`
         hides it), or has one of the dataset; if the sampler's state is of other data or arguments.
+    ValueError
+        If the sampler was made for another number of samples than the dataset has.
     TypeError
         If `num_workers` has changed, and the loader has no sampler of ours.
 
@@ -66,8 +69,12 @@ def load_loader_state(
     >>> loader.sampler.remaining
     2
     """
-    if not state:  # of a loader that was never used
-        return
+    if state:  # empty of a loader that was never used
+        _load(loader, state, ignore_dataset_state)
+    refuse_misfit(loader)
+
+
+def _load(loader: "DataLoader[Any]", state: Mapping[str, Any], ignore_dataset_state: bool) -> None:
     saved = _Saved(state)
     native = hasattr(loader, "load_state_dict") and saved.num_workers == loader.num_workers
     # At the end of an epoch with drop_last and workers, torchdata's own would begin the next pass

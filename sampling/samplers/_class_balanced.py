@@ -82,6 +82,8 @@ class ClassBalancedSampler(EpochSampler):
     array([4, 4])
     """
 
+    covers_dataset = True
+
     def __init__(
         self,
         labels: ArrayLike,

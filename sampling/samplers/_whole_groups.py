@@ -72,6 +72,7 @@ class GroupBatchSampler(BlockBatchSampler):
 class WholeGroups(EpochSampler):
     """The draws of `GroupBatchSampler`, group after group."""
 
+    covers_dataset = True
     blocked = True
 
     def __init__(
