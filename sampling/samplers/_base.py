@@ -151,8 +151,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             self._exchange(f"set_epoch({epoch})")
         self._before_plan(epoch)
         running = self._plans.get(self.epoch)
-        dynamic = running is not None and self.dynamic
-        self._last = (self.epoch, running.name, running.table.size) if dynamic else None
+        self._last = None
+        if running is not None and self.dynamic:
+            self._last = (self.epoch, running.name, running.table.size)
         plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
         self.epoch, self._plans, self._start = epoch, plans, 0
         self._resumed, self._running = False, None
