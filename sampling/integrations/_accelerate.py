@@ -14,6 +14,7 @@ from torch.utils.data import BatchSampler
 from .. import _optional
 from ..samplers import EpochBatchSampler
 from ._accelerate_chain import AnySampler, find_chain
+from ._loader_chain import refuse_misfit
 
 _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.integrations")
 
@@ -43,7 +44,8 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # acc
     Raises
     ------
     ValueError
-        If the sampler deals to another number of ranks than there are processes, or as another
+        If the sampler was made for another number of samples than the dataset has. If the sampler
+        deals to another number of ranks than there are processes, or as another
         rank; if it deals to ranks and accelerate is told to dispatch or to split batches. From
         `iter`, if a batch has another size than `batch_size` and is not the last: accelerate would
         leave out samples without a word.
@@ -68,6 +70,7 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # acc
     (3, [0, 1, 2, 3, 4, 5])
     """
     chain = find_chain(loader)
+    refuse_misfit(loader)
     processes = accelerator.num_processes
     dealing = chain is not None and chain.sampler.num_replicas > 1
     if chain is not None and dealing:
@@ -101,9 +104,11 @@ def check_prepared(loader: Any) -> None:  # noqa: ANN401  # any loader
     Raises
     ------
     ValueError
-        If each process would see only 1 / W of its own share.
+        If the sampler was made for another number of samples than the dataset has, or each process
+        would see only 1 / W of its own share.
     """
     chain = find_chain(loader)
+    refuse_misfit(loader)
     if chain is None or chain.sampler.num_replicas == 1 or chain.processes == 1:
         return
     raise ValueError(

@@ -128,7 +128,7 @@ def find_chain(loader: Any) -> Chain | None:  # noqa: ANN401  # any loader
             break
         node = inner
     if isinstance(node, EpochBatchSampler):
-        return Chain(node, None, False, processes, even, split)
+        return Chain(node, None, node.drop_last, processes, even, split)
     sampler = getattr(node, "sampler", node)
     if not isinstance(sampler, EpochSampler):
         return None

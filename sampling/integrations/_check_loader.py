@@ -13,8 +13,20 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from ..distributed import world_size
 from ..samplers import EpochBatchSampler, EpochSampler
-from ._loader_chain import core_of, is_a, is_stock, path_to_indexed, ranks_of, walk
+from ._loader_chain import (
+    ONE_EACH,
+    core_of,
+    is_a,
+    is_stock,
+    length_of,
+    misfit,
+    path_to_indexed,
+    ranks_of,
+    sampler_in,
+    walk,
+)
 
+_OUTERMOST = {"", "loader.dataset"}
 _LIGHTNING = "construct Trainer(use_distributed_sampler=False)"
 _ACCELERATE = (
     "make the sampler with num_replicas=1 (scores still merge over all ranks), or prepare the "
@@ -30,7 +42,7 @@ class LoaderProblem:
     ----------
     problem : str
         One of "replaced", "reshuffled", "sharded twice", "not sharded", "batch size lost", "epoch
-        not delivered", "state hidden", "not outermost", "out of order".
+        not delivered", "state hidden", "another size", "not outermost", "out of order".
     where : str
         The place, as an expression: `loader.batch_sampler.sampler`.
     found : str
@@ -140,6 +152,7 @@ def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN
         look.sharded,
         look.epoch_not_delivered,
         look.state_hidden,
+        look.another_size,
         look.not_outermost,
         look.out_of_order,
     )
@@ -271,11 +284,22 @@ class _Look:
                 advice = "save the sampler itself, with sampling.samplers.save_state"
             yield LoaderProblem("state hidden", "loader.batch_sampler", found, advice)
 
+    def another_size(self) -> Iterator[LoaderProblem]:
+        """Look for a dataset that has not the samples that our sampler was made for."""
+        sampler, dataset = sampler_in(self.loader), getattr(self.loader, "dataset", None)
+        if sampler is None or path_to_indexed("loader.dataset", dataset) not in _OUTERMOST:
+            return
+        wrong = misfit(sampler, dataset)
+        if wrong:
+            found = f"made for {sampler.size} samples where the dataset has {length_of(dataset)}, "
+            found += f"the {wrong}"
+            yield LoaderProblem("another size", self.end_path, found, ONE_EACH)
+
     def not_outermost(self) -> Iterator[LoaderProblem]:
         """Look for a dataset that tells its index inside another one, which has its own."""
         outer = getattr(self.loader, "dataset", None)
         path = path_to_indexed("loader.dataset", outer)
-        if path not in {"", "loader.dataset"}:
+        if path not in _OUTERMOST:
             found = f"Indexed inside {type(outer).__name__} tells indices of the inner dataset"
             advice = "wrap last, as in Indexed(Subset(dataset, ...)), and make the sampler for that"
             yield LoaderProblem("not outermost", path, found, advice)

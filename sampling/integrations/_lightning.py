@@ -28,6 +28,7 @@ from ._lightning_loader import (
     not_found,
     refuse_hidden,
 )
+from ._loader_chain import refuse_misfit
 
 
 class LightningSamplerCallback(Callback):
@@ -65,7 +66,8 @@ class LightningSamplerCallback(Callback):
     TypeError
         If the sampler is not of this package.
     ValueError
-        When `fit` begins: if the training loader has another sampler, if Lightning would replace or
+        When `fit` begins: if the training loader has another sampler, or a dataset of another
+        length than the sampler was made for, if Lightning would replace or
         shard it (`use_distributed_sampler`), or if it deals to other ranks than the trainer's.
     RuntimeError
         If the batch size changes within an epoch, whose batches Lightning has counted.
@@ -268,6 +270,7 @@ class LightningSamplerCallback(Callback):
             return
         loader = self._take()
         refuse_hidden(loader, inner_of(self.sampler))
+        refuse_misfit(loader)
         self._lengths.note(trainer, loader, inner_of(self.sampler))
         if self._restored:
             self._before = self._lengths.agree(trainer, loader, inner_of(self.sampler))

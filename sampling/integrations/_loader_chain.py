@@ -4,11 +4,23 @@ from collections.abc import Iterator
 from inspect import getattr_static
 from typing import Any
 
-from torch.utils.data import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DistributedSampler,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+)
 
 from .. import Indexed
 from ..samplers import EpochBatchSampler, EpochSampler
 
+ONE_EACH = (
+    "give it one label, weight or score for each sample of the dataset (of class weights: "
+    "weights[labels]), or choose samples with SubsetSampler"
+)
+_PASSING = {"torch", "torchdata", "accelerate", "lightning", "pytorch_lightning", "sampling"}
+_PASSING |= {"lightning_fabric"}
 _INNER = ("_batch_sampler", "wrapped", "batch_sampler", "sampler", "_sampler")
 
 
@@ -31,6 +43,60 @@ def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
                 break
         else:
             return
+
+
+def sampler_in(loader: Any) -> EpochSampler | None:  # noqa: ANN401
+    """Return the sampler of this package whose very draws the loader takes, if there is one.
+
+    Only what torch, a framework or this package put between passes draws on as they are: any other
+    sampler around ours may make other indices of them.
+    """
+    nodes = [node for _, node in walk(loader)]
+    if not nodes or not isinstance(nodes[-1], EpochSampler):
+        return None
+    known = all(
+        isinstance(each, EpochBatchSampler) or type(each).__module__.partition(".")[0] in _PASSING
+        for each in nodes[:-1]
+    )
+    return nodes[-1] if known else None
+
+
+def length_of(dataset: object) -> int | None:
+    """Return N of a map-style dataset; None if it is of another kind or does not say."""
+    if dataset is None or isinstance(dataset, IterableDataset):
+        return None
+    try:
+        return len(dataset)  # type: ignore[arg-type]
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def misfit(sampler: EpochSampler, dataset: object) -> str:
+    """Say how a sampler and a dataset of different sizes go wrong; empty if they fit."""
+    own, size = sampler.size, length_of(dataset)
+    if size is None or own == size or (own < size and not sampler.covers_dataset):
+        return ""
+    wrong = f"indices from {size} on, which the dataset does not have"
+    if own < size:
+        wrong = f"none of the samples from {own} on"
+    return f"{type(sampler).__name__} draws {wrong}"
+
+
+def refuse_misfit(loader: Any) -> None:  # noqa: ANN401
+    """Raise if a loader's dataset has not the samples that its sampler was made for."""
+    sampler = sampler_in(loader)
+    if sampler is not None:
+        refuse_size(sampler, getattr(loader, "dataset", None), "sampler", "the loader's dataset")
+
+
+def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) -> None:
+    """Raise if a dataset has not the samples that a sampler was made for."""
+    wrong = misfit(sampler, dataset)
+    if wrong:
+        raise ValueError(
+            f"{name} must be made for the {length_of(dataset)} samples of {holder}, got one for "
+            f"{sampler.size}: {wrong}; {ONE_EACH}"
+        )
 
 
 def core_of(sampler: object) -> object:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from .. import _check
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler
+from ._loader_chain import refuse_misfit
 
 _OURS = {"version", "sampler", "epoch", "consumed", "fingerprint"}
 
@@ -44,6 +45,8 @@ def load_loader_state(
     StateError
         If `num_workers` has changed, and the state has none of our sampler (torch's `BatchSampler`
         hides it), or has one of the dataset; if the sampler's state is of other data or arguments.
+    ValueError
+        If the sampler was made for another number of samples than the dataset has.
     TypeError
         If `num_workers` has changed, and the loader has no sampler of ours.
 
@@ -68,8 +71,12 @@ def load_loader_state(
     2
     """
     ignore_dataset_state = _check.flag("ignore_dataset_state", ignore_dataset_state)
-    if not state:  # of a loader that was never used
-        return
+    if state:  # empty of a loader that was never used
+        _load(loader, state, ignore_dataset_state)
+    refuse_misfit(loader)
+
+
+def _load(loader: "DataLoader[Any]", state: Mapping[str, Any], ignore_dataset_state: bool) -> None:
     saved = _Saved(state)
     native = hasattr(loader, "load_state_dict") and saved.num_workers == loader.num_workers
     # At the end of an epoch with drop_last and workers, torchdata's own would begin the next pass
@@ -147,13 +154,14 @@ class _Saved:
                 f"snapshot_every_n_steps > 1, got one of another kind, {self.behind} batches "
                 "behind"
             )
-        over = self.finished and self.light is not None and self.light["consumed"] > 0
-        if not (items or over):
-            return
-        rest: Any = iter(sampler)
-        # What is left of a pass that had ended is less than a batch, which the loader dropped.
-        deque(rest if over else islice(rest, items), maxlen=0)
-        sampler.load_state_dict(rest.state_dict())
+        light = self.light or {}
+        if self.finished and light.get("consumed", 0) > 0:
+            # The loop had ended too: what may be left is less than a batch, which was dropped.
+            sampler.load_state_dict(sampler._state(light["epoch"] + 1, 0, None))
+        elif items:
+            rest: Any = iter(sampler)
+            deque(islice(rest, items), maxlen=0)
+            sampler.load_state_dict(rest.state_dict())
 
     def _batch_size(self, loader: "DataLoader[Any]") -> int:
         """Return the B of the saved run; before its first snapshot, that of the loader."""

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from ._loader_chain import refuse_misfit
+
 _WRAP = "wrap the dataset in sampling.Indexed instead"
 
 
@@ -37,7 +39,8 @@ class BatchTracker:
     TypeError
         If `loader` is no DataLoader, or its dataset is iterable-style: then nothing is dealt.
     ValueError
-        If `in_order=False`, or the loader is one of accelerate's that hands out other batches than
+        If a sampler of ours was made for another number of samples than the dataset has; if
+        `in_order=False`, or the loader is one of accelerate's that hands out other batches than
         it deals.
     RuntimeError
         While iterating, if a subclass of DataLoader hands out more or fewer batches than its
@@ -60,6 +63,7 @@ class BatchTracker:
 
     def __init__(self, loader: "DataLoader[Any]") -> None:
         self._base = _loader_that_deals(loader)
+        refuse_misfit(self._base)
         self.loader = loader
 
     def __len__(self) -> int:
@@ -73,6 +77,7 @@ class BatchTracker:
         iterator of (int64 tensor of shape (B,), batch)
             Where the loader does not batch (`batch_size=None`), B is 1, or what its sampler deals.
         """
+        refuse_misfit(self._base)  # datasets grow
         return _TrackedPass(self.loader, self._base)
 
 

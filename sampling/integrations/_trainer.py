@@ -17,6 +17,7 @@ from .. import Indexed, _check, _optional
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._accelerate import prepare_loader
 from ._accelerate_chain import AnySampler
+from ._loader_chain import core_of, refuse_size
 from ._trainer_callback import SamplerTrainerCallback
 from ._trainer_loss import (
     IndexCollator,
@@ -174,16 +175,14 @@ class SamplerTrainerMixin(TrainerSteps):
                 "SamplerTrainerMixin divides the loss by the count of the whole step"
             )
         refuse_strategy(self.args, self.train_sampler)
-        data, size = self.train_dataset, self.train_sampler.size
+        data = self.train_dataset
         if data is not None and not isinstance(data, Sized):
             raise TypeError(
                 f"train_dataset must be map-style, with a length, got {type(data).__name__}"
             )
-        if data is not None and len(data) != size:
-            raise ValueError(
-                f"train_sampler must be made for the {len(data)} samples of train_dataset, got one "
-                f"for {size}"
-            )
+        own = core_of(self.train_sampler)
+        if isinstance(own, EpochSampler):
+            refuse_size(own, data, "train_sampler", "train_dataset")
         if self.accelerator.dispatch_batches:
             raise ValueError(
                 "dispatch_batches must be False, got True: the other processes would not know "

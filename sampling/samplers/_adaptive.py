@@ -104,7 +104,7 @@ class AdaptiveBatchSampler(EpochBatchSampler):
         num_batches = _check.integer("num_batches", num_batches, 0, len(self._ends) + 1)
         return self._ends[num_batches - 1] if num_batches else self.sampler._start
 
-    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the run stands, with the current size; see `EpochSampler.state_dict`."""
         return {**super().state_dict(consumed), "batch_size": self.current_batch_size}
 

@@ -9,7 +9,8 @@ so any rank reads any stretch of any epoch without walking there.
 """
 
 import warnings
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from typing_extensions import Unpack
 from .. import _check, _rng
 from ..distributed import meet, world_size
 from ..types import Indices
-from ._iterate import Draws, EpochIterator
+from ._indexed import Indexed
+from ._iterate import Draws, EpochIterator, Pass
 from ._objective import Objective
 from ._options import Checked, EpochOptions
 from ._plan import CHUNK, Plan
@@ -68,6 +70,10 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         Set by `set_epoch`; 0 at first.
     dynamic : bool
         True if an epoch depends on what was recorded, so that only the planned epoch is known.
+    covers_dataset : bool
+        True if the sampler is made from a dataset, or from something for each sample of one: then
+        `size` is its length, and the bridges to the frameworks refuse a dataset of another. False,
+        here and where indices are given: `size` bounds them, and the dataset may hold more.
 
     Notes
     -----
@@ -76,6 +82,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     """
 
     dynamic = False
+    covers_dataset = False
     blocked = False  # True if the draws come in batches of the method's making
 
     def __init__(self, size: int, num_samples: int, **options: Unpack[EpochOptions]) -> None:
@@ -89,7 +96,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._start = 0
         self._pending = False  # something was given that counts from the next `set_epoch` on
         self._warned = False
-        self._last: tuple[int, str] | None = None  # epoch and plan before the running one
+        self._resumed = False  # by a state, since the last `set_epoch`
+        self._running: Pass[Any] | None = None  # the latest pass of this epoch
+        self._last: tuple[int, str, int] | None = None  # epoch, plan and M before these
         self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._fingerprint = ""
         self._plans: dict[int, Plan] = {}
@@ -120,13 +129,20 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         Parameters
         ----------
         epoch : int in [0, 2**64)
+
+        Raises
+        ------
+        ValueError
+            If the dataset that the sampler was made from has another length by now.
         """
         epoch = _check.epoch(epoch)
+        self._refuse_changed(f"set_epoch({epoch})")
         if not self._met:
             self._meet(f"set_epoch({epoch})")
         if epoch == self.epoch and epoch in self._plans:
-            if not self.dynamic:
-                self._plans[epoch].finished = False  # asked for again, in so many words
+            plan = self._plans[epoch]
+            if plan.finished and not self.dynamic:  # asked for again, in so many words
+                plan.finished, self._resumed, self._running = False, False, None
             return
         if epoch == self.epoch and not (self.dynamic or self._pending):
             return
@@ -135,9 +151,29 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             self._exchange(f"set_epoch({epoch})")
         self._before_plan(epoch)
         running = self._plans.get(self.epoch)
-        self._last = None if running is None else (self.epoch, running.name)
+        self._last = None
+        if running is not None and self.dynamic:
+            self._last = (self.epoch, running.name, running.table.size)
         plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
         self.epoch, self._plans, self._start = epoch, plans, 0
+        self._resumed, self._running = False, None
+
+    def _size_of(self, name: str, source: int | Sized) -> int:
+        """Return N of a dataset, and remember whose it is: `set_epoch` names a change of it."""
+        size = _check.size(name, source)
+        if isinstance(source, Sized):
+            known = self.__dict__.setdefault("_sources_of_n", [])  # fields of the base come last
+            known.append((name, _reference(source), size))
+        return size
+
+    def _refuse_changed(self, call: str) -> None:
+        for name, reference, size in self.__dict__.get("_sources_of_n", ()):
+            source = reference()
+            if source is not None and len(source) != size:
+                raise ValueError(
+                    f"{name} must keep the {size} samples that the {type(self).__name__} was made "
+                    f"for, got {len(source)} at {call}: make a sampler for the data as they are"
+                )
 
     def _meet(self, call: str, **facts: int) -> dict[str, Any]:
         """Wait for all ranks at a call of this sampler, and compare what they hold."""
@@ -198,12 +234,17 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         count = self._share(plan.table.size - self._start)
         return Draws(plan, self._start, self.rank, self.num_replicas, count)
 
+    def _begun(self, dealt: Pass[Any]) -> None:
+        """Note the pass that a state without `consumed` is about."""
+        self._running = dealt
+
     def _begin(self) -> Plan:
         """Return the plan of a pass that begins now; a finished one is not dealt in silence."""
         plan = self._plan(self.epoch)
         if not plan.finished:
             return plan
-        if self._options.auto_epoch:
+        # A resumed pass has no whole epoch to repeat: what follows its end is the next one.
+        if self._options.auto_epoch or (self._resumed and not self.dynamic):
             self.set_epoch(plan.epoch + 1)
             return self._plan(plan.epoch + 1)
         if self.dynamic:
@@ -342,4 +383,15 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         """Leave out what belongs to this process, and plans that can be made again."""
         self._report_device_indices()
         plans = self._plans if self.dynamic else {}
-        return {**self.__dict__, "_options": self._options.without_group(), "_plans": plans}
+        own = {"_options": self._options.without_group(), "_plans": plans, "_running": None}
+        return {**self.__dict__, **own, "_sources_of_n": []}
+
+
+def _reference(source: Sized) -> Callable[[], Sized | None]:
+    """Return what returns the object, without keeping it alive where that is possible."""
+    while isinstance(source, Indexed):  # often made for this call alone
+        source = source.dataset
+    try:
+        return weakref.ref(source)
+    except TypeError:  # a list
+        return lambda: source

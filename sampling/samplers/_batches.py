@@ -4,6 +4,7 @@ The draws are a sampler's; a batch sampler adds where they are cut, and nothing 
 resume, scores, weights and `reduce` stay in one place, the sampler inside.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from ._base import EpochSampler
 from ._cuts import Cuts, EqualCuts, GivenCuts
 from ._iterate import Batches, EpochIterator, Pass, cut
 from ._plan import Plan
+
+# They make a batch sampler anew where it shows `drop_last` beside `batch_size`.
+_REBUILDING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 
 
 class EpochBatchSampler(Sampler[list[int]]):
@@ -36,7 +40,8 @@ class EpochBatchSampler(Sampler[list[int]]):
     batch_size : int
         B, draws in a batch of one rank.
     drop_last : bool, default False
-        Leave out the last batch if it is short.
+        Leave out the last batch if it is short. accelerate, where it shards the batches, then
+        leaves out a last round that has not one for each process too.
 
     Attributes
     ----------
@@ -44,6 +49,8 @@ class EpochBatchSampler(Sampler[list[int]]):
         `set_epoch` there and here are the same.
     batch_size : int or None
         None where sizes vary: accelerate loses data if it finds a number then.
+    drop_last : bool
+        Hidden from Lightning, which otherwise replaces the sampler to predict.
 
     Raises
     ------
@@ -75,9 +82,22 @@ class EpochBatchSampler(Sampler[list[int]]):
             )
         self.sampler = sampler
         self.batch_size: int | None = _check.integer("batch_size", batch_size, 1)
-        # Not `drop_last`: Lightning makes whatever shows it next to `batch_size` anew to predict,
-        # around a SequentialSampler.
         self._drop_last = _check.flag("drop_last", drop_last)
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether what does not fill a batch, or a round of them, is left out."""
+        # accelerate shards by it. Lightning asks whether it is there, and if so calls
+        # `type(self)(SequentialSampler(dataset), batch_size=..., drop_last=False)` to predict, and
+        # the same around a DistributedSampler to train: another order, or arguments that a class
+        # does not take. Both ask for this name on this object, so the asker decides.
+        asker = sys._getframe(1).f_globals.get("__name__", "")
+        if asker.partition(".")[0] in _REBUILDING:
+            raise AttributeError("drop_last is hidden from Lightning, which would rebuild by it")
+        return self._drops()
+
+    def _drops(self) -> bool:
+        return self._drop_last
 
     # ------------------------------------------------------------------ what a method may change
 
@@ -98,6 +118,9 @@ class EpochBatchSampler(Sampler[list[int]]):
         cuts = self._cuts(plan.epoch, sampler._start)
         count = self._share(cuts.count if cuts.whole else 0)
         return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count)
+
+    def _begun(self, dealt: Pass[Any]) -> None:
+        self.sampler._begun(dealt)
 
     def batches(self, epoch: int, start: int = 0, stop: int | None = None) -> list[list[int]]:
         """Return batches `start` to `stop` of an epoch's global order, whatever the rank.
@@ -160,7 +183,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     # ------------------------------------------------------------------ state
 
-    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the run stands: the state of the sampler; see `EpochSampler.state_dict`."""
         return self.sampler.state_dict(consumed)
 
@@ -173,7 +196,8 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the sampler has
         # Only reached for what is not found here. While unpickling there is no `sampler` yet.
-        if name.startswith("_") or "sampler" not in self.__dict__:
+        hidden = name == "drop_last"  # found here, or hidden on purpose
+        if name.startswith("_") or hidden or "sampler" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.sampler, name)
 
@@ -193,6 +217,9 @@ class BlockBatchSampler(EpochBatchSampler):
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
         return GivenCuts(self.sampler._plan(epoch).table.cuts, start)
+
+    def _drops(self) -> bool:
+        return self.sampler._options.drop_last
 
     def length(self, epoch: int) -> int:
         """Return this rank's batches in an epoch, which is the same for every epoch."""

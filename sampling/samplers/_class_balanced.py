@@ -89,6 +89,7 @@ class ClassBalancedSampler(EpochSampler):
     """
 
     _algorithm = 2  # 1 rounded each epoch by itself, and walked to it
+    covers_dataset = True
 
     def __init__(
         self,

@@ -35,8 +35,8 @@ class ClassesPerBatchSampler(BlockBatchSampler):
     samples_per_class : int
         K: a batch has P K draws. A class with fewer than K samples repeats them in its block.
     **options
-        Those of every sampler: see `EpochSampler`. No batch is short, so `drop_last` changes
-        nothing.
+        Those of every sampler: see `EpochSampler`. No batch is short, so `drop_last` only
+        lets accelerate leave out a last round that has not one batch for each process.
 
     Attributes
     ----------
@@ -97,6 +97,7 @@ class ClassesPerBatchSampler(BlockBatchSampler):
 class ClassBlocks(EpochSampler):
     """The draws of `ClassesPerBatchSampler`, batch after batch."""
 
+    covers_dataset = True
     blocked = True
 
     def __init__(

@@ -81,6 +81,8 @@ class ClusterClipSampler(EpochSampler):
     [array([3, 3]), array([5, 1])]
     """
 
+    covers_dataset = True
+
     def __init__(
         self,
         clusters: ArrayLike,

@@ -96,6 +96,8 @@ class CurriculumSampler(EpochSampler):
     [[3], [1, 3], [1, 2, 3], [0, 1, 2, 3]]
     """
 
+    covers_dataset = True
+
     def __init__(  # noqa: PLR0913  # the pace alone has four
         self,
         difficulty: ArrayLike | Score,

@@ -139,6 +139,7 @@ class ImportanceSampler(EpochSampler):
     (1.42, 1.22)
     """
 
+    covers_dataset = True
     dynamic = True
 
     def __init__(  # noqa: PLR0913  # what importance sampling can be asked
@@ -157,7 +158,7 @@ class ImportanceSampler(EpochSampler):
         score_ema: float = 1.0,
         **options: Unpack[EpochOptions],
     ) -> None:
-        size = _check.size("data_source", data_source)
+        size = self._size_of("data_source", data_source)
         if num_epochs is not None:
             num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.num_epochs = num_epochs

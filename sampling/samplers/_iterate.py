@@ -62,6 +62,11 @@ class Pass(ABC, Generic[Item]):
         """Items of this rank handed out so far."""
         return self._made - length_hint(self._current)
 
+    @property
+    def position(self) -> int:
+        """`consumed`; after the last item, all draws of the epoch, dropped ones too."""
+        return self.plan.table.size if self.taken >= self.count else self.consumed
+
 
 class Draws(Pass[int]):
     """Single draws: rank r of W takes positions start + r, start + r + W, ..."""
@@ -135,6 +140,8 @@ class Dealer(Protocol):
 
     def _pass(self) -> Pass[Any]: ...
 
+    def _begun(self, dealt: Pass[Any]) -> None: ...
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
@@ -144,8 +151,10 @@ class EpochIterator(itertools.chain[Item]):
     `itertools.chain` over chunk lists hands out 10^7 ints in 0.12 s, where a Python `__next__`
     takes 0.44 s. Epoch and position were read when it was made, not at the first `next`.
 
-    `state_dict` and `load_state_dict` are what torchdata's `StatefulDataLoader` looks for: the
-    position is what was handed out, and after the last draw it is the beginning of the next epoch.
+    `state_dict` and `load_state_dict` are what torchdata's `StatefulDataLoader` looks for. The
+    position is what was handed out. After the last item it is the end of the epoch: a pass resumed
+    there is empty, and the one after it begins the next epoch. Whether the training loop had come
+    to the end too, only the loader knows: then it makes those two passes at once.
     """
 
     _sampler: Dealer
@@ -156,17 +165,19 @@ class EpochIterator(itertools.chain[Item]):
         """Return an iterator over a sampler's pass."""
         made = cast(Self, cls.from_iterable(dealt))
         made._sampler, made._pass = sampler, dealt
+        sampler._begun(dealt)
         return made
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this pass stands, in the form of the sampler's `state_dict`."""
-        dealt, plan = self._pass, self._pass.plan
-        if dealt.taken >= dealt.count:
-            return self._sampler._state(plan.epoch + 1, 0, None)
-        return self._sampler._state(plan.epoch, dealt.consumed, plan)
+        plan = self._pass.plan
+        return self._sampler._state(plan.epoch, self._pass.position, plan)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where another pass stood; only before the first `next`."""
         self._sampler.load_state_dict(state)
         # In place: the chain has begun no chunk yet, and asks these for its first.
         self._pass.__dict__.update(self._sampler._pass().__dict__)
+        self._sampler._begun(self._pass)
+        if self._pass.count == 0:
+            self._pass.plan.finished = True  # over, whether anybody asks for its first item or not

@@ -17,7 +17,7 @@ from ._mixture_updates import MixtureUpdater, State
 from ._mixture_weights import Phase, Weights, even_weights, mixing_of, tokens_of
 from ._options import EpochOptions
 from ._quotas import run_starts
-from ._sources import Lengths, sources_of
+from ._sources import Lengths, parts_of, sources_of
 
 
 class MixtureSampler(LearningMixture):
@@ -125,6 +125,8 @@ class MixtureSampler(LearningMixture):
     ([0, 1], [3, 1], (5, 'y'))
     """
 
+    covers_dataset = True
+
     def __init__(  # noqa: PLR0913  # each is a choice of the user
         self,
         lengths: Lengths | None = None,
@@ -144,6 +146,8 @@ class MixtureSampler(LearningMixture):
         **options: Unpack[EpochOptions],
     ) -> None:
         self._sources = sources_of(lengths, domains)
+        for place, each in enumerate(() if lengths is None else parts_of(lengths)):
+            self._size_of(f"lengths[{place}]", each)
         self.num_epochs = num_epochs
         if num_epochs is not None:
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)

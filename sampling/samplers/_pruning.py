@@ -36,6 +36,7 @@ class PruningSampler(EpochSampler):
     the last ones (annealing), which let the weights settle on the whole data.
     """
 
+    covers_dataset = True
     dynamic = True
     folds = False  # True if a method keeps more of its losses than the last, or their average
 
@@ -48,7 +49,7 @@ class PruningSampler(EpochSampler):
         score_ema: float = 1.0,
         **options: Unpack[EpochOptions],
     ) -> None:
-        size = _check.size("data_source", data_source)
+        size = self._size_of("data_source", data_source)
         self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
         self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")

@@ -66,6 +66,8 @@ class RepeatFactorSampler(EpochSampler):
     (array([2., 1., 1.]), 101)
     """
 
+    covers_dataset = True
+
     def __init__(
         self,
         labels: "ArrayLike | sparse.sparray | sparse.spmatrix",

@@ -75,6 +75,8 @@ class RepeatedSubsetSampler(EpochSampler):
     array([2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
 
+    covers_dataset = True
+
     def __init__(
         self,
         data_source: int | Sized,
@@ -84,7 +86,7 @@ class RepeatedSubsetSampler(EpochSampler):
         labels: ArrayLike | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
-        size = _check.size("data_source", data_source)
+        size = self._size_of("data_source", data_source)
         self.keep_fraction = _check.number("keep_fraction", keep_fraction, "(0, 1]")
         self.replacement = _check.flag("replacement", replacement)
         self._groups: Groups | None = None

@@ -27,7 +27,7 @@ _HEADER = "sampling"
 _STATE = tensors_kind("a file of save_state", _HEADER)
 
 
-def full_state(sampler: AnySampler, consumed: int = 0) -> dict[str, Any]:
+def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, Any]:
     """Return all that a run needs to go on in another process.
 
     Every rank must call it: the ranks bring their scores together first. The running epoch is not
@@ -36,8 +36,8 @@ def full_state(sampler: AnySampler, consumed: int = 0) -> dict[str, Any]:
     Parameters
     ----------
     sampler : EpochSampler or EpochBatchSampler
-    consumed : int, default 0
-        See `EpochSampler.state_dict`.
+    consumed : int, optional
+        See `EpochSampler.state_dict`, also for the default.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
         exposure.restore(counts)
 
 
-def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None:
+def save_state(sampler: AnySampler, path: str | Path, consumed: int | None = None) -> None:
     """Write the full state of a sampler to one file.
 
     Every rank must call it, with the same `consumed`; rank 0 writes, and no rank returns before the
@@ -119,9 +119,9 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int = 0) -> None
     path : str or pathlib.Path
         Its folder must exist. The format is safetensors, with the light state as JSON in the
         header, and a checksum. A file of `save_state` there is replaced, and no other file.
-    consumed : int, default 0
+    consumed : int, optional
         Draws of this epoch that were trained on, by all ranks together; see
-        `EpochSampler.consumed_after`.
+        `EpochSampler.consumed_after`, and `EpochSampler.state_dict` for the default.
 
     Raises
     ------

@@ -111,6 +111,8 @@ class SensitivitySampler(EpochSampler):
     array([3. , 0.6], dtype=float32)
     """
 
+    covers_dataset = True
+
     def __init__(
         self,
         distances: ArrayLike,

@@ -48,13 +48,15 @@ class ShuffleSampler(EpochSampler):
     125000000000
     """
 
+    covers_dataset = True
+
     def __init__(
         self,
         data_source: int | Sized,
         num_samples: int | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
-        size = _check.size("data_source", data_source)
+        size = self._size_of("data_source", data_source)
         draws = size if num_samples is None else _check.integer("num_samples", num_samples, 1)
         super().__init__(size, draws, **options)
 

@@ -98,8 +98,13 @@ def sources_of(lengths: Lengths | None, domains: ArrayLike | None) -> Sources:
     return Sources(np.array(_counted(lengths), np.int64))
 
 
+def parts_of(lengths: Any) -> Any:  # noqa: ANN401
+    """Return the datasets of torch's ConcatDataset, also within Indexed; anything else as it is."""
+    return getattr(lengths, "datasets", lengths)
+
+
 def _counted(lengths: Any) -> list[int]:  # noqa: ANN401  # anything that has lengths or is one
-    parts = getattr(lengths, "datasets", lengths)  # torch's ConcatDataset, also within Indexed
+    parts = parts_of(lengths)
     if hasattr(parts, "tolist"):
         parts = _check.one_dimensional("lengths", parts).tolist()
     if not isinstance(parts, Sequence):

@@ -14,6 +14,7 @@ from ..kernels._digest import checksum
 from ._cuts import batch_at
 
 if TYPE_CHECKING:
+    from ._iterate import Pass
     from ._plan import Plan
     from ._tables import Table
 
@@ -32,7 +33,9 @@ class Resumable:
     num_samples: int
     epoch: int
     _start: int
-    _last: "tuple[int, str] | None"
+    _resumed: bool
+    _running: "Pass[Any] | None"
+    _last: "tuple[int, str, int] | None"
     _fingerprint: str
     _plans: "dict[int, Plan]"
 
@@ -61,17 +64,23 @@ class Resumable:
 
     # ------------------------------------------------------------------ the light state
 
-    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the run stands: a fresh dictionary of JSON values, under 1 KiB.
 
         Parameters
         ----------
-        consumed : int, default 0
+        consumed : int, optional
             Draws of this epoch that were trained on, by all ranks together, from the epoch's
             beginning, also across an earlier resume: see `consumed_after`. What a loader
-            prefetched does not count.
+            prefetched does not count. By default what the latest `iter` of this epoch has handed
+            out, or the position of a resume if there was none: right for `torchdata.nodes`, and
+            wherever the sampler is not read ahead of training. A `DataLoader` with workers reads
+            ahead, so give `consumed` there.
         """
-        consumed = self._check_consumed(self.epoch, consumed)
+        if consumed is None:
+            consumed = self._start if self._running is None else self._running.position
+        else:
+            consumed = self._check_consumed(self.epoch, consumed)
         return self._state(self.epoch, consumed, self._plan(self.epoch) if self.dynamic else None)
 
     def _state(self, epoch: int, consumed: int, plan: "Plan | None") -> dict[str, Any]:
@@ -105,12 +114,14 @@ class Resumable:
         consumed = _check.integer("consumed", state["consumed"], 0)
         if self.dynamic and digest is None:
             return self._wait_for(epoch, consumed)
-        if self.dynamic and consumed == 0 and (epoch, digest) == self._last:
-            return None  # a loader at the end of an epoch says so, besides saying that it is over
+        if self._last is not None and (epoch, digest) == self._last[:2]:
+            if consumed in {0, self._last[2]}:
+                return None  # a loader at the end of the epoch before: the next one is planned
         self._check_plan(epoch, digest)
         consumed = self._check_consumed(epoch, consumed)
         self._plans = {each: plan for each, plan in self._plans.items() if each == epoch}
         self.epoch, self._start = epoch, consumed
+        self._resumed, self._running = True, None
         if epoch in self._plans:
             self._plans[epoch].finished = False
         return None

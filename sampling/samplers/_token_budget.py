@@ -50,8 +50,8 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
         does. The order does not depend on the ranks, so choose it for the largest number that the
         run may have. Ignored if not padded.
     **options
-        Those of every sampler: see `EpochSampler`. Every sample is dealt, so `drop_last` changes
-        nothing.
+        Those of every sampler: see `EpochSampler`. Every sample is dealt, so `drop_last` only
+        lets accelerate leave out a last round that has not one batch for each process.
 
     Attributes
     ----------
@@ -112,6 +112,7 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
 class TokenBlocks(EpochSampler):
     """The draws of `TokenBudgetBatchSampler`, batch after batch."""
 
+    covers_dataset = True
     blocked = True
 
     def __init__(

@@ -70,6 +70,8 @@ class WeightedSampler(EpochSampler):
     array([0, 2, 2, 4])
     """
 
+    covers_dataset = True
+
     def __init__(
         self,
         weights: ArrayLike,

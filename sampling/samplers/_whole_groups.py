@@ -73,6 +73,7 @@ class GroupBatchSampler(BlockBatchSampler):
 class WholeGroups(EpochSampler):
     """The draws of `GroupBatchSampler`, group after group."""
 
+    covers_dataset = True
     blocked = True
 
     def __init__(

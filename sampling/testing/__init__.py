@@ -11,7 +11,14 @@ shuffle: 3 pass
 In pytest `parametrize_with_checks` makes one test of each sampler and line.
 """
 
-from . import _any_loader, _batches, _dataloader, _ranks, _stateful  # noqa: F401  # enter their lines
+from . import (  # noqa: F401  # enter their lines
+    _any_loader,
+    _batches,
+    _dataloader,
+    _nodes,
+    _ranks,
+    _stateful,
+)
 from ._matrix import Cell, cells, matrix_outputs, matrix_table, run_cells, write_matrix
 from ._pytest import parametrize_with_checks
 from ._registry import Check, ContractError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from .. import Indexed
 from .._optional import require
@@ -16,7 +16,7 @@ from ._ours import BATCH, EPOCHS, SIZE, AnySampler
 
 Leg = Literal["whole", "first", "second"]
 STOP_EPOCH, STOP_BATCH = 1, 2
-WHERE = ("epoch end", "mid-epoch")
+WHERE = ("epoch end", "mid-epoch", "last batch")
 
 
 @dataclass
@@ -28,7 +28,8 @@ class Trip:
     sampler : EpochSampler or EpochBatchSampler
     num_workers : int
     where : str
-        "epoch end" or "mid-epoch": where the first leg stops.
+        Where the first leg stops: "epoch end" (after the loop), "mid-epoch", or "last batch" (in
+        the loop, after the epoch's last batch).
     leg : {"whole", "first", "second"}
     folder : pathlib.Path
         Where the first leg leaves what the second needs.
@@ -77,11 +78,21 @@ class Trip:
         """Tell whether the first leg stops after a batch of this epoch, or (None) at its end."""
         if self.leg != "first" or self.sampler.epoch != STOP_EPOCH:
             return False
-        return number == (STOP_BATCH if self.where == "mid-epoch" else None)
+        places = {"epoch end": None, "mid-epoch": STOP_BATCH, "last batch": self.batches}
+        return number == places[self.where]
+
+    @property
+    def batches(self) -> int:
+        """Batches that a process trains on in the epoch."""
+        sampler = self.sampler
+        batches = (
+            len(sampler) if isinstance(sampler, EpochBatchSampler) else -(-len(sampler) // BATCH)
+        )
+        return batches if sampler.num_replicas > 1 else -(-batches // self.world)
 
     def consumed(self, number: int | None, ranks: int) -> int:
         """Return the draws consumed after so many batches on each of `ranks` ranks."""
-        if number is None:
+        if number is None or self.where == "last batch":
             return len(self.orders[self.sampler.epoch])
         if isinstance(self.sampler, EpochBatchSampler):
             return self.sampler.consumed_after(number * ranks)
@@ -126,7 +137,7 @@ def stateful(trip: Trip) -> None:
     loader = trip.loader(module.StatefulDataLoader)
     dynamic, epoch = trip.sampler.dynamic, 0
     if trip.leg == "second":
-        epoch = STOP_EPOCH + (trip.where == "epoch end")
+        epoch = STOP_EPOCH + (trip.where == "epoch end")  # another loop is still to end
         if dynamic:
             load_state(trip.sampler, trip.file)
         loader.load_state_dict(trip.kept["loader"])
@@ -149,6 +160,39 @@ def stateful(trip: Trip) -> None:
 def _save_both(trip: Trip, loader: Any, number: int | None) -> None:  # noqa: ANN401
     trip.kept["loader"] = deepcopy(loader.state_dict())
     save_state(trip.sampler, trip.file, trip.consumed(number, 1))
+
+
+def nodes(trip: Trip) -> None:
+    """Train with a loop of one's own and `torchdata.nodes`: a thread for each worker."""
+    module = require("torchdata.nodes", "stateful", "torchdata.nodes")
+    dataset = Indexed(Rows())
+    node = module.SamplerWrapper(trip.sampler)
+    if not isinstance(trip.sampler, EpochBatchSampler):
+        node = module.Batcher(node, BATCH, drop_last=False)
+    node = module.ParallelMapper(
+        node,
+        lambda batch: default_collate([dataset[index] for index in batch]),
+        num_workers=trip.num_workers,
+        method="thread",
+    )
+    loader = module.Loader(node)
+    if trip.leg == "second":
+        if trip.sampler.dynamic:
+            load_state(trip.sampler, trip.file)
+        loader.load_state_dict(trip.kept["loader"])
+    epoch = -1
+    while epoch < EPOCHS - 1:
+        batches = iter(loader)  # which chooses the epoch: after the end of one, the next
+        epoch = trip.sampler.epoch
+        if trip.leg != "second" or trip.dealt:
+            trip.begin()
+        for number, (indices, _) in enumerate(batches, 1):
+            trip.train(indices)
+            if trip.stops(number):
+                return _save_both(trip, loader, number)
+        if trip.stops():
+            return _save_both(trip, loader, None)
+    return None
 
 
 def accelerated(trip: Trip) -> None:
@@ -189,6 +233,7 @@ def trainer(trip: Trip) -> None:
 Run: TypeAlias = Callable[[Trip], None]
 EXTRAS = {  # loader -> framework that it needs, extra that brings it
     "StatefulDataLoader": ("torchdata", "stateful"),
+    "torchdata.nodes": ("torchdata", "stateful"),
     "Lightning": ("lightning", "lightning"),
     "accelerate": ("accelerate", "hf"),
     "HF Trainer": ("transformers", "hf"),
@@ -196,6 +241,7 @@ EXTRAS = {  # loader -> framework that it needs, extra that brings it
 LOADERS: dict[str, tuple[Run, bool]] = {  # name -> run, and whether the framework deals to ranks
     "DataLoader": (plain, False),
     "StatefulDataLoader": (stateful, False),
+    "torchdata.nodes": (nodes, False),
     "Lightning": (lightning, False),
     "accelerate": (accelerated, True),
     "HF Trainer": (trainer, True),

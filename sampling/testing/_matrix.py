@@ -34,7 +34,7 @@ class Cell:
     sampler, loader : str
     num_workers : int
     where : str
-        Where the run is stopped: "epoch end" or "mid-epoch".
+        Where the run is stopped: "epoch end", "mid-epoch" or "last batch" (in the loop).
     num_replicas : int
     """
 
@@ -70,7 +70,7 @@ def cells(
     Examples
     --------
     >>> len(cells(["ShuffleSampler"], ["Lightning"]))
-    8
+    12
     """
     samplers = list(SAMPLERS) if samplers is None else samplers
     loaders = list(LOADERS) if loaders is None else loaders

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Function: TypeAlias = "Callable[[Subject], None]"
 SAMPLER, BATCHES = "sampler", "batch sampler"
-LETTERS = "CDTRLH"  # in the order in which they are run and listed
+LETTERS = "CDTNRLH"  # in the order in which they are run and listed
 
 
 class ContractError(AssertionError):
@@ -37,8 +37,8 @@ class Check:
     ----------
     id : str
         Letter and number: C for any loader, D for `DataLoader`, T for torchdata's
-        `StatefulDataLoader`, R for ranks, and the two lines of Lightning (L3) and accelerate (H3)
-        that a batch sampler can be held to alone.
+        `StatefulDataLoader`, N for `torchdata.nodes`, R for ranks, and the two lines of Lightning
+        (L3) and accelerate (H3) that a batch sampler can be held to alone.
     title : str
         What a sampler does that keeps the line.
     why : str

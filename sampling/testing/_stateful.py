@@ -152,6 +152,41 @@ def goes_on_with_the_next_epoch(subject: Subject) -> None:
 
 
 @line(
+    "T8",
+    "has no batch left in a state saved in the loop after the last batch",
+    why="A usual `every k steps` saves after an epoch's last batch too, before the loop ends. The "
+    "state says that the loader has not finished: resumed, a pass of no batch is due. A sampler "
+    "whose iterator is at the next epoch by then deals that epoch twice.",
+    fix="After its last item an iterator's state is the end of its own epoch. A pass resumed there "
+    "is empty, and the `iter` after it begins the next epoch: for a state saved after the loop "
+    "StatefulDataLoader makes both at once.",
+    workers=True,
+)
+def has_no_batch_left(subject: Subject) -> None:
+    subject.needs_batches(1)
+    for epoch in (0, 2):
+        original = subject.at(epoch)
+        loader = subject.stateful_loader(original)
+        state: State = None
+        for _ in loader:
+            state = loader.state_dict()
+        state = deepcopy(state)
+        if has_epochs(original):
+            set_epoch(original, epoch + 1)
+        expected = drain(loader)
+        what = f"after a load of what was saved in the loop at the last batch of epoch {epoch}"
+        for told in (False, True)[: 1 + has_epochs(original)]:
+            sampler = subject.reborn(epoch)
+            loader = _resumed(subject, sampler, state)
+            if told:
+                set_epoch(sampler, epoch)
+            same(drain(loader), [], f"the pass {what}")
+            if told or is_dynamic(sampler):
+                set_epoch(sampler, epoch + 1)
+            same(drain(loader), expected, f"the second pass {what}")
+
+
+@line(
     "T4",
     "carries its state through every way of handing it to the loader",
     why="As `sampler=` torchdata wraps it in its own batch sampler; as `batch_sampler=` or with "

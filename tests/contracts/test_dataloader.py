@@ -1,5 +1,6 @@
 """D lines of our own, beside those of the conformance kit: each sampler inside `DataLoader`."""
 
+import copy
 import itertools
 import pickle
 
@@ -221,5 +222,28 @@ def test_an_iterator_knows_what_it_handed_out(factory):
     sampler.load_state_dict({**state, "consumed": 0})
     done = iter(sampler)
     list(done)
-    assert (done.state_dict()["epoch"], done.state_dict()["consumed"]) == (3, 0)
-    assert sampler.indices(2).size == whole
+    assert (done.state_dict()["epoch"], done.state_dict()["consumed"]) == (2, whole)
+    assert sampler.state_dict() == done.state_dict()
+
+
+@every
+def test_n1_a_state_without_a_count_is_where_the_latest_pass_stands(factory):
+    sampler = run_to(factory(), 2)
+    expected = order(sampler)
+    assert sampler.state_dict()["consumed"] == 0
+    live = iter(sampler)
+    for count in (0, 5, len(expected)):
+        sum(1 for _ in itertools.islice(live, count - sampler.state_dict()["consumed"]))
+        state = sampler.state_dict()
+        assert (state["epoch"], state["consumed"]) == (2, count)
+        other = run_to(factory(), 2)
+        other.state_dict()  # plans
+        other.load_state_dict(state)
+        assert other.state_dict() == state, "loaded, before a pass began"
+        assert list(other) == expected[count:]
+    again = copy.deepcopy(sampler)
+    assert again.state_dict()["consumed"] == 0, "no pass runs in a copy"
+    assert sampler.state_dict(3)["consumed"] == 3
+    for each in (sampler, again):
+        each.set_epoch(3)
+        assert each.state_dict()["consumed"] == 0

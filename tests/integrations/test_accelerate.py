@@ -21,6 +21,7 @@ from sampling.samplers import (
     InfoBatchSampler,
     ShuffleSampler,
     TokenBudgetBatchSampler,
+    TwoStreamBatchSampler,
 )
 
 from .trainer_runs import attempt, flat, on_two_processes
@@ -50,9 +51,10 @@ def rank_of(world, rank):
 
 
 def loader_of(sampler, **options):
+    data = range(getattr(sampler, "size", N))
     if isinstance(sampler, EpochSampler):
-        return DataLoader(range(N), sampler=sampler, **{"batch_size": 4, **options})
-    return DataLoader(range(N), batch_sampler=sampler)
+        return DataLoader(data, sampler=sampler, **{"batch_size": 4, **options})
+    return DataLoader(data, batch_sampler=sampler)
 
 
 def dealt(loader):
@@ -76,13 +78,14 @@ def groups(**options):
     return GroupBatchSampler(GROUPS, **{"seed": 5, "num_replicas": 1, "rank": 0, **options})
 
 
-def tokens():
+def tokens(**options):
     lengths = 1 + np.arange(N) ** 2 % 17
-    return TokenBudgetBatchSampler(lengths, 30, seed=5, num_replicas=1, rank=0)
+    return TokenBudgetBatchSampler(lengths, 30, seed=5, num_replicas=1, rank=0, **options)
 
 
-def classes():
-    return ClassesPerBatchSampler(np.arange(N) % 5, 3, 2, seed=5, num_replicas=1, rank=0)
+def classes(**options):
+    labels = np.arange(N) % 5
+    return ClassesPerBatchSampler(labels, 3, 2, seed=5, num_replicas=1, rank=0, **options)
 
 
 KINDS = {
@@ -97,6 +100,53 @@ KINDS = {
     "classes": lambda: loader_of(classes()),
 }
 OF_ONE_SIZE = [*itertools.islice(KINDS, 5)]
+
+# ---------------------------------------------------------------------- A1: drop_last
+
+
+def two_streams():
+    options = {"drop_last": True, "seed": 5, "num_replicas": 1, "rank": 0}
+    return TwoStreamBatchSampler(np.arange(15), np.arange(15, N), 3, 1, **options)
+
+
+DROPPING = {
+    "sampler": lambda: loader_of(shuffle(21), drop_last=True, batch_size=3),
+    "batches": lambda: loader_of(EpochBatchSampler(shuffle(21), 3, drop_last=True)),
+    "adaptive": lambda: loader_of(AdaptiveBatchSampler(shuffle(21), 3, drop_last=True)),
+    "groups": lambda: loader_of(groups(drop_last=True, groups_per_batch=1)),
+    "tokens": lambda: loader_of(tokens(drop_last=True)),
+    "classes": lambda: loader_of(classes(drop_last=True)),
+    "two streams": lambda: loader_of(two_streams()),
+}
+
+
+@pytest.mark.parametrize("even", [True, False])
+@pytest.mark.parametrize("prepare", [prepare_loader, plainly])
+@pytest.mark.parametrize("kind", DROPPING)
+def test_a1_drop_last_leaves_out_the_last_round_as_for_torchs_batch_sampler(kind, prepare, even):
+    whole = dealt(DROPPING[kind]())
+    for world in (2, 3, 4):
+        ranks = by_rank(lambda _: DROPPING[kind](), world, prepare, even_batches=even)
+        rounds = len(whole) // world
+        assert [*zip(*ranks, strict=True)] == [
+            tuple(whole[i : i + world]) for i in range(0, rounds * world, world)
+        ]
+        prepared = prepare(rank_of(world, 0)(even_batches=even), DROPPING[kind]())
+        assert len(prepared) == find_chain(prepared).batches(0) == rounds
+
+
+def test_a1_is_what_torchs_own_does_and_a_sampler_that_deals_loses_nothing_by_it():
+    torchs = lambda _: loader_of(BatchSampler(range(21), 3, True))  # noqa: E731
+    ours = lambda _: DROPPING["batches"]()  # noqa: E731
+    for even in (True, False):
+        options = {"prepare": plainly, "even_batches": even}
+        counts = [[len(each) for each in by_rank(make, 2, **options)] for make in (torchs, ours)]
+        assert counts == [[3, 3], [3, 3]]
+    dealing = lambda rank: loader_of(  # noqa: E731
+        EpochBatchSampler(shuffle(21, num_replicas=2, rank=rank), 3, drop_last=True)
+    )
+    assert [len(each) for each in by_rank(dealing, 2)] == [4, 4]
+
 
 # ---------------------------------------------------------------------- H1: the global order
 
@@ -143,8 +193,8 @@ def test_consumed_counts_the_draws_of_all_processes(kind):
     found = []
     for taken, _ in enumerate(loader, 1):
         found.append(chain.consumed(taken))
-    # Over is over. Only a loader's own `drop_last` lets accelerate leave out the last round.
-    assert found == ([8, 23] if kind == "sampler, drop_last" else [8, 16, 23])
+    # Over is over. Only `drop_last` lets accelerate leave out the last round.
+    assert found == ([8, 23] if "drop_last" in kind else [8, 16, 23])
     assert chain.draws == N
 
 

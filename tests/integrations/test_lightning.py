@@ -38,6 +38,7 @@ from sampling.samplers import (
     EpochBatchSampler,
     InfoBatchSampler,
     ShuffleSampler,
+    TwoStreamBatchSampler,
 )
 
 pytestmark = NOISE
@@ -547,10 +548,14 @@ def test_l6_prediction_with_the_sampler():
 
 
 @pytest.mark.filterwarnings("ignore:You are using a custom batch sampler")
-@pytest.mark.parametrize("drop_last", [False, True])
-def test_l6_prediction_leaves_a_batch_sampler_as_it_is(drop_last):
-    """Lightning makes anew what shows `drop_last`, around a SequentialSampler; ours does not."""
-    batches = EpochBatchSampler(ShuffleSampler(N, seed=3), 5, drop_last)
+@pytest.mark.parametrize("kind", ["whole", "drop_last", "two streams"])
+def test_l6_prediction_leaves_a_batch_sampler_as_it_is(kind):
+    """Lightning makes anew what shows `drop_last`, around a SequentialSampler: not to it."""
+    if kind == "two streams":
+        batches = TwoStreamBatchSampler(range(N - 9), range(N - 9, N), 5, 2, drop_last=True)
+    else:
+        batches = EpochBatchSampler(ShuffleSampler(N, seed=3), 5, kind == "drop_last")
+    assert batches.drop_last == (kind != "whole")
     expected = batches.batches(0)
     trainer = pl.Trainer(enable_checkpointing=False, **QUIET)
     found = trainer.predict(Model(batches), make_loader(batches))

@@ -151,7 +151,7 @@ def test_large_batches_and_chunks_meet_without_a_seam():
     whole = sampler.indices(0).tolist()
     for size in (1, 255, 8192, 8193, 50_000, 60_000):
         assert sum(list(EpochBatchSampler(sampler, size)), []) == whole if size > 200 else True
-        sampler.load_state_dict(sampler.state_dict())
+        sampler.load_state_dict(sampler.state_dict(0))
     assert list(EpochBatchSampler(ShuffleSampler(9000), 1))[8999] == [
         int(ShuffleSampler(9000).indices(0)[8999])
     ]

@@ -5,6 +5,7 @@ They have nothing in common with the samplers of the package: place p of an epoc
 """
 
 import math
+import weakref
 from hashlib import blake2b
 
 import torch.distributed as dist
@@ -57,6 +58,7 @@ class Pass:
 
     def __next__(self):
         if self.taken >= self.count:
+            self.sampler.passed = self.epoch if self.start else self.sampler.passed
             raise StopIteration
         item = self.item(self.taken)
         self.taken += 1
@@ -69,13 +71,20 @@ class Pass:
         """Return the global position: the draws of all ranks since the epoch began."""
         return min(self.start + self.taken * self.sampler.num_replicas, len(self.order))
 
+    def position(self):
+        return len(self.order) if self.taken >= self.count else self.consumed()
+
     def state_dict(self):
-        if self.taken >= self.count:
-            return self.sampler.state(self.epoch + 1, 0)
-        return self.sampler.state(self.epoch, self.consumed())
+        return self.sampler.state(self.epoch, self.position())
 
     def load_state_dict(self, state):
         self.sampler.load_state_dict(state)
+        self.again()
+        self.sampler.begun(self)
+        if not self.count:
+            self.sampler.passed = self.epoch
+
+    def again(self):
         Pass.__init__(self, self.sampler, self.sampler.epoch, self.sampler.start)
 
 
@@ -83,6 +92,8 @@ class Good(Sampler):
     """A sampler of single draws."""
 
     pass_type = Pass
+    running = None  # the latest pass of this epoch
+    passed = None  # an epoch whose resumed pass is over
 
     def __init__(self, size=103, seed=0, num_replicas=None, rank=None, drop_last=False, pad=True):
         if size < 1:
@@ -111,9 +122,24 @@ class Good(Sampler):
     def set_epoch(self, epoch):
         if epoch != self.epoch:
             self.epoch, self.start = epoch, 0
+            self.running = self.passed = None
+
+    def begun(self, dealt):
+        self.running = weakref.ref(dealt)
+
+    def __getstate__(self):
+        return {**self.__dict__, "running": None}
+
+    def on(self):
+        """Go on to the next epoch after the end of a resumed one."""
+        if self.passed == self.epoch:
+            Good.set_epoch(self, self.epoch + 1)
 
     def __iter__(self):
-        return self.pass_type(self, self.epoch, self.start)
+        self.on()
+        dealt = self.pass_type(self, self.epoch, self.start)
+        self.begun(dealt)
+        return dealt
 
     def __len__(self):
         return self.share(len(self.order(self.epoch)))
@@ -125,7 +151,10 @@ class Good(Sampler):
     def state(self, epoch, consumed):
         return {"size": self.size, "seed": self.seed, "epoch": epoch, "consumed": consumed}
 
-    def state_dict(self, consumed=0):
+    def state_dict(self, consumed=None):
+        if consumed is None:
+            running = self.running and self.running()
+            consumed = running.position() if running else self.start
         return self.state(self.epoch, consumed)
 
     def load_state_dict(self, state):
@@ -133,6 +162,7 @@ class Good(Sampler):
             if state[name] != getattr(self, name):
                 raise ValueError(f"{name} must be {getattr(self, name)}, got {state[name]}")
         self.epoch, self.start = state["epoch"], state["consumed"]
+        self.running = self.passed = None
 
 
 class GoodDynamic(Good):
@@ -146,7 +176,6 @@ class GoodDynamic(Good):
         self.losses = dict.fromkeys(range(size), 1.0)
         self.new = {}
         self.plan, self.digest, self.last_digest = list(range(size)), 0, None
-        self.over = False
 
     def record(self, indices, losses):
         self.new.update(zip(map(int, indices), map(float, losses), strict=True))
@@ -169,7 +198,6 @@ class GoodDynamic(Good):
         self.last_digest = self.digest
         self.plan = sorted(self.losses, key=lambda i: (self.losses[i], i))[self.size // 4 :]
         self.digest = hashed(self.plan)
-        self.over = False
 
     def gathered(self):
         """Return what all ranks recorded."""
@@ -179,10 +207,9 @@ class GoodDynamic(Good):
         dist.all_gather_object(everybodys, self.new)
         return everybodys
 
-    def __iter__(self):
-        if self.over:
+    def on(self):
+        if self.passed == self.epoch:
             raise RuntimeError(f"call set_epoch({self.epoch + 1}) first")
-        return super().__iter__()
 
     def state(self, epoch, consumed):
         return {**super().state(epoch, consumed), "plan": self.digest}
@@ -191,12 +218,9 @@ class GoodDynamic(Good):
         epoch, digest = self.epoch, self.digest
         if (state["epoch"], state["plan"]) == (epoch - 1, self.last_digest):
             return  # the run has gone on to the next epoch since
-        if (state["epoch"], state["consumed"], state["plan"]) == (epoch, 0, self.last_digest):
-            return  # the end of the last epoch, which is the beginning of this one
-        if state["plan"] != digest or state["epoch"] not in {epoch, epoch + 1}:
+        if (state["epoch"], state["plan"]) != (epoch, digest):
             raise ValueError(f"plan must be {digest} of epoch {epoch}, got {state}")
         super().load_state_dict(state)
-        self.epoch, self.over = epoch, state["epoch"] == epoch + 1
 
 
 class BatchPass(Pass):
@@ -222,8 +246,7 @@ class BatchPass(Pass):
         done = self.taken * self.sampler.num_replicas * self.sampler.cut_size
         return min(self.start + done, len(self.order))
 
-    def load_state_dict(self, state):
-        self.sampler.load_state_dict(state)
+    def again(self):
         self.__init__(self.sampler, self.sampler.inner.epoch, self.sampler.inner.start)
 
 
@@ -252,8 +275,22 @@ class GoodBatches(Sampler):
     def set_epoch(self, epoch):
         self.inner.set_epoch(epoch)
 
+    @property
+    def passed(self):
+        return self.inner.passed
+
+    @passed.setter
+    def passed(self, epoch):
+        self.inner.passed = epoch
+
+    def begun(self, dealt):
+        self.inner.begun(dealt)
+
     def __iter__(self):
-        return self.pass_type(self, self.inner.epoch, self.inner.start)
+        self.inner.on()
+        dealt = self.pass_type(self, self.inner.epoch, self.inner.start)
+        self.begun(dealt)
+        return dealt
 
     def __len__(self):
         return self.share(self.cut(len(self.inner)))
@@ -265,7 +302,7 @@ class GoodBatches(Sampler):
     def state(self, epoch, consumed):
         return self.inner.state(epoch, consumed)
 
-    def state_dict(self, consumed=0):
+    def state_dict(self, consumed=None):
         return self.inner.state_dict(consumed)
 
     def load_state_dict(self, state):

@@ -103,7 +103,7 @@ class AdvancesInIter(Good):
         super().load_state_dict(state)
 
 
-@fault("returns itself from `__iter__`", "C5", "D2", "D3", "D5")
+@fault("returns itself from `__iter__`", "C5", "D2", "D3", "D5", "T3")
 class ReturnsItself(Good):
     live = None
 

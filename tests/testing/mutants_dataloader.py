@@ -1,4 +1,4 @@
-"""Mutants that break a D or a T line."""
+"""Mutants that break a D, a T or an N line."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class RollsOver(Good):
             self.sampler.ended = self.taken >= self.count
             return super().__next__()
 
-    def state_dict(self, consumed=0):
+    def state_dict(self, consumed=None):
         if self.ended:
             return self.state(self.epoch + 1, 0)
         return super().state_dict(consumed)
@@ -39,15 +39,15 @@ class RollsOver(Good):
 
 @fault("ignores set_epoch while a pass runs", "D2")
 class IgnoresEpochs(Good):
-    running = False
+    busy = False
 
     class pass_type(Pass):
         def __next__(self):
-            self.sampler.running = self.taken < self.count
+            self.sampler.busy = self.taken < self.count
             return super().__next__()
 
     def set_epoch(self, epoch):
-        if not self.running:
+        if not self.busy:
             super().set_epoch(epoch)
 
 
@@ -93,7 +93,7 @@ class GoesOn(Good):
 # ------------------------------------------------------------------------------ T: torchdata
 
 
-@fault("its state lacks the epoch", "T1", "T3")
+@fault("its state lacks the epoch", "T1", "T3", "T8", "N1")
 class StateWithoutEpoch(Good):
     def state(self, epoch, consumed):
         return {"size": self.size, "seed": self.seed, "consumed": consumed}
@@ -115,7 +115,7 @@ class DropsPosition(Good):
         self.epoch, self.start = epoch, 0
 
 
-@fault("set_epoch of another epoch keeps a position that was loaded", "T2")
+@fault("set_epoch of another epoch keeps a position that was loaded", "T2", "T8")
 class KeepsPosition(Good):
     loaded = False
 
@@ -134,14 +134,22 @@ class KeepsPosition(Good):
             self.start = start
 
 
-@fault("its iterator stays at the end of the epoch", "T3")
+@fault("stays at the end of a resumed epoch", "T3", "T8")
 class StaysAtTheEnd(Good):
+    def on(self):
+        pass
+
+
+@fault("its iterator is at the next epoch after the last item, in the loop too", "T8")
+class RollsOverInTheLoop(Good):
     class pass_type(Pass):
         def state_dict(self):
-            return self.sampler.state(self.epoch, self.consumed())
+            if self.taken >= self.count:
+                return self.sampler.state(self.epoch + 1, 0)
+            return super().state_dict()
 
 
-@fault("its iterator rolls over to the same epoch", "T3")
+@fault("its iterator rolls over to the same epoch", "T3", "T8")
 class RepeatsTheEpoch(Good):
     class pass_type(Pass):
         def state_dict(self):
@@ -210,9 +218,18 @@ class RestoresTheRank(Good):
         self.rank = min(state["rank"], self.num_replicas - 1)
 
 
-@fault("keeps no state at all", "D3", "T1", "T3", "T4", "T6")
+@fault("keeps no state at all", "D3", "T1", "T3", "T4", "T6", "T8")
 class KeepsNoState(Good):
     state_dict = load_state_dict = None
 
     class pass_type(Pass):
         state_dict = load_state_dict = None
+
+
+# ------------------------------------------------------------------------------ N: torchdata.nodes
+
+
+@fault("its state without a count is the beginning of the epoch", "N1")
+class BeginsWithoutACount(Good):
+    def state_dict(self, consumed=0):
+        return super().state_dict(consumed)

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sampling.cli import app
+from sampling.samplers import EpochSampler
+from sampling.samplers._iterate import EpochIterator
 from sampling.testing import cells, run_cells
 from sampling.testing._legs import EXTRAS
 from sampling.testing._matrix import _verdict
@@ -51,12 +53,46 @@ def test_verdicts(ranks, message):
     assert re.search(message, found)
 
 
+def rolls_over(iterator):
+    """The state of an iterator that is at the next epoch after its last item, in the loop too."""
+    dealt, plan = iterator._pass, iterator._pass.plan
+    if dealt.taken >= dealt.count:
+        return iterator._sampler._state(plan.epoch + 1, 0, None)
+    return iterator._sampler._state(plan.epoch, dealt.consumed, plan)
+
+
+def begins(sampler, consumed=0):
+    """The state of a sampler that says 0 without a count."""
+    plan = sampler._plan(sampler.epoch) if sampler.dynamic else None
+    return sampler._state(sampler.epoch, consumed, plan)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "mutant", "loader", "killed"),
+    [
+        (EpochIterator, "state_dict", rolls_over, "StatefulDataLoader", {"last batch"}),
+        (EpochSampler, "state_dict", begins, "torchdata.nodes", {"mid-epoch", "last batch"}),
+        (EpochSampler, "_begin", lambda s: s._plan(s.epoch), "StatefulDataLoader", None),
+    ],
+)
+@pytest.mark.parametrize("sampler", ["ShuffleSampler", "InfoBatchSampler"])
+def test_a_mutant_is_killed_by_its_cells(monkeypatch, owner, name, mutant, loader, killed, sampler):
+    if killed is None:  # a sampler that stays at the end; a dynamic one is told its epochs
+        killed = set() if sampler == "InfoBatchSampler" else {"epoch end", "last batch"}
+    elif loader == "torchdata.nodes":
+        killed = killed | {"epoch end"}
+    asked = cells([sampler], [loader], workers=[0], ranks=[1])
+    assert not any(run_cells(asked).values())
+    monkeypatch.setattr(owner, name, mutant)
+    assert {case.where for case, text in run_cells(asked).items() if text} == killed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["WeightedSampler", "EpochBatchSampler of InfoBatch"])
 def test_one_process_in_every_loader(sampler):
     found = run_cells(cells([sampler], workers=[0], ranks=[1]))
     assert {case: text for case, text in found.items() if text} == {}
-    assert len(found) == 10
+    assert len(found) == 18
 
 
 @pytest.mark.slow
@@ -66,7 +102,7 @@ def test_two_processes_in_every_loader():
     asked += cells(["ClassesPerBatchSampler"], ["DataLoader"], workers=[2], ranks=[2])
     found = run_cells(asked)
     assert {case: text for case, text in found.items() if text} == {}
-    assert len(found) == 12
+    assert len(found) == 21
 
 
 def test_the_command_prints_a_table_and_keeps_the_cells(tmp_path):
@@ -74,9 +110,9 @@ def test_the_command_prints_a_table_and_keeps_the_cells(tmp_path):
     out = tmp_path / "matrix.json"
     result = CliRunner().invoke(app, ["contracts", *arguments, "--ranks", "1", "--out", str(out)])
     assert result.exit_code == 0, result.output
-    assert "| ShuffleSampler | 2/2 |" in result.output
+    assert "| ShuffleSampler | 3/3 |" in result.output
     kept = json.loads(out.read_text())
-    assert [cell["problem"] for cell in kept["cells"]] == ["", ""]
+    assert [cell["problem"] for cell in kept["cells"]] == ["", "", ""]
 
 
 @pytest.mark.parametrize(
