@@ -39,6 +39,9 @@ class NAType:
     def __bool__(self):
         raise TypeError("boolean value of NA is ambiguous")
 
+    def __repr__(self):  # part of the names of tests, which must not differ between processes
+        return "<NA>"
+
 
 NA = NAType()
 
