@@ -111,9 +111,13 @@ def export_rows(
     ...     pq.read_table(Path(folder, "chosen"), columns=["text"])["text"].to_pylist()
     ['b', 'c']
     """
-    weights = _check.flag("weights", weights)
     shards, names = check_export(
-        source, folder, rows_per_shard=rows_per_shard, columns=columns, order=order
+        source,
+        folder,
+        rows_per_shard=rows_per_shard,
+        columns=columns,
+        weights=weights,
+        order=order,
     )
     if selection.size is not None and selection.size != shards.size:
         raise ValueError(f"source must have {selection.size} rows, got {shards.size}")
@@ -179,9 +183,10 @@ def check_export(
     OSError
         If the folder cannot be made or written to.
     """
-    shards = Shards.of(source)
     _check.integer("rows_per_shard", rows_per_shard, 1)
+    _check.flag("weights", weights)
     _check.choice("order", order, ("rows", "picks"))
+    shards = Shards.of(source)
     names, out = shards.columns(columns), Path(folder)
     check_apart(out, paths_read(source))
     if out.is_symlink() and not out.exists():

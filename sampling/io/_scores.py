@@ -116,7 +116,7 @@ def load_scores(
         If the file is damaged, has no column with a direction, or one that holds no numbers; if
         `higher_is` names a column that is not there.
     """
-    stated = dict(higher_is or {})
+    stated = {} if higher_is is None else _check.mapping("higher_is", higher_is)
     table = _parquet.read(path)
     _parquet.facts_in(table.schema, path)  # refused where it is damaged
     for name, word in stated.items():
@@ -197,6 +197,8 @@ def score_of(table: Table, column: str, higher_is: Direction | None = None) -> A
     ValueError
         If the files of the column do not say the same.
     """
+    if higher_is is not None:
+        higher_is = _check.choice("higher_is", higher_is, get_args(Direction))
     direction, _ = direction_of(table, column, higher_is)
     values = table.column(column)
     return values if direction is None else Score(values, direction, column)
@@ -225,6 +227,8 @@ def direction_of(
     ValueError
         If one file says something else than another, or nothing, and nothing is stated.
     """
+    if stated is not None:
+        stated = _check.choice("stated", stated, get_args(Direction))
     files = table.files_of(column)
     said = [_direction_in(file, column) for file in files]
     if stated is not None:

@@ -53,7 +53,7 @@ def selection_outputs(path: str | Path, *, dropped: bool = False) -> list[Output
     -------
     list of (path, Kind)
     """
-    path = Path(path)
+    path, dropped = Path(path), _check.flag("dropped", dropped)
     others = _other(path)
     removed = others.is_file() and _REST.holds(others)
     return [(path, _KEPT), *([(others, _REST)] if dropped or removed else [])]

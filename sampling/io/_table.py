@@ -404,7 +404,7 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
         If the numbers of the names have a gap, or a number comes twice: then the columns' places
         are not the classes.
     """
-    names = table.embedding_columns
+    labelled, names = _check.flag("labelled", labelled), table.embedding_columns
     if len(names) < 2:
         return ()
     numbers = [[int(each) for each in _NUMBER.findall(name)] for name in names]

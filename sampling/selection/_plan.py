@@ -283,6 +283,7 @@ class Plan:
         embeddings : bool
             Whether the table has any.
         """
+        embeddings = _check.flag("embeddings", embeddings)
         if self.on_bad == "drop" and not embeddings:
             raise ValueError(f"on_bad must be left out without embeddings, got {self.on_bad!r}")
 

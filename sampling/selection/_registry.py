@@ -80,6 +80,7 @@ def method(  # noqa: PLR0913  # the columns of the list
     """Put a selector on the list."""
     label = _check.choice("label", label, get_args(Label))
     ranked = _check.flag("ranked", ranked)
+    minds = {} if minds is None else _check.mapping("minds", minds)
 
     def listed(function: F) -> F:
         @wraps(function)
@@ -103,7 +104,7 @@ def method(  # noqa: PLR0913  # the columns of the list
         check_formula(f"time of {name}", time)
         check_formula(f"memory of {name}", memory)
         METHODS[name] = Method(
-            name, timed, needs, label, ranked, weights, time, memory, clusters, dict(minds or {})
+            name, timed, needs, label, ranked, weights, time, memory, clusters, dict(minds)
         )
         return cast(F, timed)
 

@@ -13,6 +13,8 @@ from sampling import samplers as own
 from sampling.samplers._options import EpochOptions
 from sampling.selection import (
     METHODS,
+    Plan,
+    Stage,
     leverage_scores,
     lewis_weights,
     method,
@@ -67,9 +69,16 @@ def forward(**given):
 # One call of each public function, class and method that has a flag or a word.
 RECIPES = {
     ".Selection": lambda **o: Selection(np.arange(3), **o),
-    "io.export_rows": lambda **o: io.export_rows("none", "nowhere", Selection(np.arange(3)), **o),
+    "io.check_export": lambda **o: io.check_export("none", "nowhere", **o),
+    "io.class_columns": lambda **o: io.class_columns(None, **o),
+    "io.direction_of": lambda **o: io.direction_of(None, "x", **o),
+    "io.export_rows": lambda **o: io.export_rows(Selection(np.arange(3)), "none", "nowhere", **o),
+    "io.load_scores": lambda **o: io.load_scores("none", **o),
+    "io.score_of": lambda **o: io.score_of(None, "x", **o),
+    "io.selection_outputs": lambda **o: io.selection_outputs("none", **o),
     "io.save_selection": lambda **o: io.save_selection(Selection(np.arange(3)), "none", **o),
     **{f"selection.{name}": selector(name) for name in METHODS},
+    "selection.Plan.check_bad": lambda **o: Plan("t.parquet", [Stage("top", 1)]).check_bad(**o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
     "selection.lewis_weights": lambda **o: lewis_weights(ROWS, 1.0, **o),
     "selection.method": lambda **o: method(
