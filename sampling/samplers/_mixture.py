@@ -146,8 +146,10 @@ class MixtureSampler(LearningMixture):
         **options: Unpack[EpochOptions],
     ) -> None:
         self._sources = sources_of(lengths, domains)
-        for place, each in enumerate(() if lengths is None else parts_of(lengths)):
-            self._size_of(f"lengths[{place}]", each)
+        parts = parts_of(lengths)
+        if isinstance(parts, Sequence):  # of counts, or of datasets
+            for place, each in enumerate(parts):
+                self._size_of(f"lengths[{place}]", each)
         self.num_epochs = num_epochs
         if num_epochs is not None:
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)

@@ -121,7 +121,7 @@ def check_positions_between_batches_only(factory):
 
 
 def check_iterator_state(factory):
-    """The iterator says where it stands, and goes on from there; at the end, the next epoch."""
+    """The iterator says where it stands, and goes on from there; after the end, the next epoch."""
     whole = of_epoch(factory, 1)
     batches = factory()
     batches.set_epoch(1)
@@ -136,7 +136,7 @@ def check_iterator_state(factory):
     assert list(iterator) == whole[3:]
     after = factory()
     after.load_state_dict(iterator.state_dict())
-    assert after.epoch == 2
+    assert (after.epoch, list(after)) == (1, [])
     assert list(after) == of_epoch(factory, 2)
 
 
