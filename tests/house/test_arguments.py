@@ -91,6 +91,7 @@ RECIPES = {
     "samplers.AdaptiveBatchSampler": lambda **o: own.AdaptiveBatchSampler(
         own.ShuffleSampler(9), 2, **o
     ),
+    "samplers.DoReMi": lambda **o: own.DoReMi(**o),
     "samplers.EpochBatchSampler": lambda **o: own.EpochBatchSampler(own.ShuffleSampler(9), 2, **o),
     "samplers.MultistageFilter": lambda **o: own.MultistageFilter(3, **o),
     "samplers.ODM": lambda **o: own.ODM(**o),
