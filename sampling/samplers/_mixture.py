@@ -146,10 +146,7 @@ class MixtureSampler(LearningMixture):
         **options: Unpack[EpochOptions],
     ) -> None:
         self._sources = sources_of(lengths, domains)
-        parts = parts_of(lengths)
-        if isinstance(parts, Sequence):  # of counts, or of datasets
-            for place, each in enumerate(parts):
-                self._size_of(f"lengths[{place}]", each)
+        self._hold_lengths(lengths)
         self.num_epochs = num_epochs
         if num_epochs is not None:
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
@@ -188,6 +185,13 @@ class MixtureSampler(LearningMixture):
         super().__init__(self._sources.size, draws, **options)
         if self.dynamic:
             self._plan(0)
+
+    def _hold_lengths(self, lengths: Lengths | None) -> None:
+        """Keep the datasets, whose lengths `set_epoch` compares."""
+        parts = parts_of(lengths)
+        if isinstance(parts, Sequence):  # of counts, or of datasets
+            for place, each in enumerate(parts):
+                self._size_of(f"lengths[{place}]", each)
 
     # ------------------------------------------------------------------ shares and quotas
 
