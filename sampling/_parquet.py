@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _CHECKSUM = KEY + b".checksum"
+SUFFIXES = (".parquet", ".pq", ".parq")
 _WRITTEN: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 
@@ -34,12 +35,17 @@ def shards_in(folder: Path) -> tuple[Path, ...]:
     """Return the Parquet files of a folder, and of the folders in it, in the order of their paths.
 
     Those that `pyarrow.dataset` finds: files and folders whose names begin with "." or "_" are
-    ignored. So are, other than there, files whose names do not end in ".parquet", such as a
-    README.md. An empty file is no exception: whoever opens it refuses it.
+    ignored. So are, other than there, files whose names do not end in ".parquet" (".pq", ".parq"),
+    such as a README.md. An empty file is no exception: it is refused when it is opened. A link to
+    nothing is refused here: that shard is lost.
     """
     from pyarrow.dataset import dataset  # loaded by those that read a folder
     from pyarrow.fs import LocalFileSystem
 
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        if is_parquet(path) and path.is_symlink() and not (path.exists() or hidden):
+            raise FileNotFoundError(f"{path} must exist, got a link to nothing")
     found = dataset(
         str(folder), schema=pa.schema([]), format="parquet", filesystem=LocalFileSystem()
     )
@@ -48,7 +54,7 @@ def shards_in(folder: Path) -> tuple[Path, ...]:
 
 def is_parquet(path: Path) -> bool:
     """Whether a file is of Parquet by its name."""
-    return path.suffix.lower() == ".parquet"
+    return path.suffix.lower() in SUFFIXES
 
 
 @contextmanager

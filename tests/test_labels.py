@@ -187,7 +187,7 @@ def test_consumers_do_with_missing_what_they_do_with_minus_one(name):
 def test_group_names_of_strings_with_missing_ones():
     wanted = {"a": 4, "b": 3, -1: 2}
     assert top(np.arange(N), 9, groups=NAMED, group_budgets=wanted).info["group_counts"] == wanted
-    with pytest.raises(ValueError, match=r"must name groups of \[-1, 'a', 'b'\], got \['c'\]"):
+    with pytest.raises(ValueError, match=r"must name groups of \[-1, 'a', 'b'\], got 'c'"):
         top(np.arange(N), 9, groups=NAMED, group_budgets={"c": 9})
 
 
@@ -205,3 +205,37 @@ def test_group_names_of_strings_with_missing_ones():
 def test_where_every_sample_needs_a_label_the_row_is_named(use, missing):
     with pytest.raises(ValueError, match=r"must have a label in each row, got .* in row 1"):
         use(missing)
+
+
+# ---------------------------------------------------------------------- ids
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array(["x", "yy", "z"], object),
+        ("x", "yy", "z"),
+        np.array(["x", "yy", "z"], np.dtypes.StringDType()),
+        [b"x", b"yy", b"z"],
+    ],
+)
+def test_ids_are_strings_whatever_holds_them(ids):
+    expected = ["yy", "z"] if isinstance(ids[0], str) else [b"yy", b"z"]
+    assert top([0.1, 0.9, 0.5], 2, ids=ids).ids.tolist() == expected
+
+
+@pytest.mark.parametrize("missing", [NAN, None, NA])
+@pytest.mark.parametrize("make", [list, lambda given: np.array(given, object)])
+def test_a_missing_id_is_refused(missing, make):
+    with pytest.raises(ValueError, match="ids must have a label in each row, got .* in row 1"):
+        top([0.1, 0.9, 0.5], 2, ids=make(["x", missing, "z"]))
+
+
+@pytest.mark.parametrize("other", [1, True, b"y"])
+def test_ids_of_several_kinds_are_refused(other):
+    with pytest.raises(TypeError, match="^ids must "):
+        top([0.1, 0.9, 0.5], 2, ids=["x", other, "z"])
+
+
+def test_negative_ids_are_ids():
+    assert top([0.1, 0.9, 0.5], 2, ids=[-7, -1, 5]).ids.tolist() == [-1, 5]

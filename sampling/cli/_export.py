@@ -29,9 +29,11 @@ def export(  # noqa: PLR0913  # one parameter for each option
 ) -> None:
     """Write the chosen rows as Parquet shards.
 
-    They are read from the original Parquet, and keep their columns and types. A table that is not
-    what was selected from is refused, by the digests in the subset file. Interrupted, it goes on
-    with the missing shards when it is called again; _export.json comes last.
+    They are read from the original Parquet, and keep their columns and types. A table that was
+    selected from and has changed, or shares only some of its files, is refused by the digests in
+    the subset file. One that shares none (the texts, where embeddings were selected from) is taken
+    if it has as many rows, and the output says so. Called again after an interruption, it writes
+    the missing shards; _export.json comes last.
 
     sampling export subset.parquet corpus/ --out chosen --rows-per-shard 100000 --columns text,url
     """
@@ -57,5 +59,8 @@ def export(  # noqa: PLR0913  # one parameter for each option
             return
         print(f"{done['rows']:,} rows in {len(done['shards']):,} shards")
         if not done["checked"]:
-            print("not checked: the subset file has no digests of this table, only its length")
+            print(
+                "not checked: the subset file has no digests of a file of this table, only its "
+                "number of rows was compared"
+            )
         print("written:", out)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._rows import Rows
 from ..engine import over
 from ..types import Indices, Scores
 from ._assign import BLOCK, Space
@@ -151,7 +152,7 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
 
 def _seen_as_they_are(raw: NDArray[np.generic], space: Space) -> bool:
     """Return whether `space.work` would be a copy of the rows, but for a rounding."""
-    if raw.dtype != np.float32 or not raw.flags["C_CONTIGUOUS"]:
+    if isinstance(raw, Rows) or raw.dtype != np.float32 or not raw.flags["C_CONTIGUOUS"]:
         return False
     if not space.spherical:
         return space.scale == 1.0 and float(np.abs(space.shift).max()) <= _SAME

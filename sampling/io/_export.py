@@ -23,7 +23,7 @@ from .._files import (
 from ..types import Floats, Indices, Progress, Selection
 from ._bytes import compare_stamps, stamps
 from ._digest import differences, digests
-from ._inputs import paths_read, share_names, tables_of
+from ._inputs import paths_read, share_files, tables_of
 from ._parquet_rows import Shards
 
 __all__ = ["check_export", "export_rows"]
@@ -353,13 +353,14 @@ def _identity(facts: list[Any], indices: Indices, weights: Floats | None) -> str
 def _checked(selection: Selection, sources: Sequence[dict[str, Any]]) -> bool:
     """Whether the source is a table that was selected from; refuse one that is no more.
 
-    A table of another name (the texts, where embeddings were selected from) cannot be checked.
+    A table that shares no file with those (the texts, where embeddings were selected from) cannot
+    be checked.
     """
     tables = tables_of(selection)
     if any(not differences(table, sources) for table in tables):
         return True
     for table in tables:
-        if share_names(table, sources):
+        if share_files(table, sources):
             raise ValueError(
                 "source must be the table that was selected from, got another: "
                 + "; ".join(differences(table, sources))

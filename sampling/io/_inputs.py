@@ -93,7 +93,7 @@ def changes(
         raise ValueError("selection must hold the digests of its inputs, got one without")
     found = contents(source, progress=progress)
     wrong = [differences(table, found) for table in tables]
-    named = [i for i, table in enumerate(tables) if share_names(table, found)]
+    named = [i for i, table in enumerate(tables) if share_files(table, found)]
     best = min(wrong, key=len)
     return best if not best or not named else min((wrong[i] for i in named), key=len)
 
@@ -104,6 +104,10 @@ def tables_of(selection: Selection) -> list[list[dict[str, Any]]]:
     return [table for table in (info.get("inputs"), *info.get("beside", ())) if table]
 
 
-def share_names(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> bool:
-    """Whether two tables have a file of one name."""
-    return bool({each["name"] for each in one} & {each["name"] for each in other})
+def share_files(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> bool:
+    """Whether two tables have a file of one name, or of the same bytes: one was made of the other.
+
+    A name has its folder in it: `texts/part-0.parquet` is not `embeddings/part-0.parquet`.
+    """
+    return any({each[key] for each in one} & {each[key] for each in other}
+               for key in ("name", "digest"))  # fmt: skip

@@ -28,7 +28,7 @@ __all__ = ["Table", "class_columns", "columns_text", "in_order", "open_table", "
 
 _PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "|i1",
           "U8": "|u1"}  # fmt: skip
-_SUFFIXES = (".npy", ".parquet", ".safetensors")
+_SUFFIXES = (".npy", ".safetensors", *_parquet.SUFFIXES)
 _NUMBER = re.compile("[0-9]+")
 _SHOWN = 16  # names in a report
 # What a damaged header raises: numpy has it evaluated as a literal of Python, and makes a dtype of
@@ -214,7 +214,7 @@ def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> N
             f"embeddings must be left out for a .npy file, which holds one array, got "
             f"{embeddings!r} with {paths[0]}"
         )
-    if scratch is not None and paths[0].suffix != ".parquet":
+    if scratch is not None and not _parquet.is_parquet(paths[0]):
         raise ValueError(f"scratch must be left out but for Parquet, got it with {paths[0]}, whose "
                          "rows stay on disk")  # fmt: skip
 

@@ -60,7 +60,7 @@ class HidingSampler(PruningSampler):
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
-            Of `hidden`; each rank a part of them. May be on the losses' device.
+            Of `hidden`, B >= 0; each rank a part of them. May be on the losses' device.
         losses : float array or tensor of shape (B,)
             One loss per sample. Detached and copied.
         logits : float tensor of shape (B, C), optional
@@ -80,6 +80,8 @@ class HidingSampler(PruningSampler):
         """
         if not isinstance(losses, torch.Tensor):
             losses = torch.from_numpy(host_losses(losses))
+        if losses.numel() == 0 and len(indices) == 0:  # type: ignore[arg-type]  # sized
+            return  # nothing was left out, or nothing of this rank's
         rows = self._hidden_rows(indices)
         check_losses(losses, rows)
         if isinstance(rows, torch.Tensor):

@@ -50,8 +50,8 @@ def two_probabilities(name: str, probabilities: NDArray[Any], start: int = 0) ->
 def binary_ids(labels: torch.Tensor, count: int) -> torch.Tensor:
     """Return the labels of one output as class ids: int64 (B,), 0 or 1.
 
-    labels : (B,) or (B, 1), of ints, bools, or floats that are 0 or 1; of ints those below 0 are
-             "no label", and kept
+    labels : (B,) or (B, 1), of ints, bools, or floats that are 0 or 1; of ints -100 is "no label",
+             and kept, but not -1, which elsewhere is the other class of 1
 
     Others are refused on the host. On a device, where looking would mean waiting, they become -1.
     """
@@ -65,7 +65,7 @@ def binary_ids(labels: torch.Tensor, count: int) -> torch.Tensor:
         raise TypeError(f"labels must hold 0 or 1 for logits of one column, got {given.dtype}")
     known = (given == 0) | (given == 1)
     if not given.is_floating_point() and given.dtype != torch.bool:
-        known = known | (given < 0)
+        known = known | (given == -100)
     if given.is_cpu and not bool(known.all()):
         row = int((~known).nonzero()[0, 0])
         raise ValueError(

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check
+from ..clustering import Clustering
 from ..types import Selection
 from ._budget import count_of
 from ._clusters import GivenClusters, clusters_of
@@ -86,6 +87,11 @@ def d4(
     """
     part = _check.number("dedup_keep", dedup_keep, "(0, 1]")
     keep = _check.choice("keep", keep, ("far", "near"))
+    if isinstance(clusters, Clustering):
+        raise TypeError(
+            "clusters must be an int, as they are made of what the first stage keeps, got a "
+            "Clustering: give it as dedup_clusters"
+        )
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
     open_ = np.ones(len(rows), np.bool_) if bad is None else ~bad
     open_[already_of(options, len(rows))] = False

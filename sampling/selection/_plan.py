@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _check
+from .._parquet import is_parquet
 from ..clustering import kmeans, neighbours
 from ..io import Table, export_rows, open_table, shape_of, table_files
 from ..types import Selection
@@ -221,7 +222,7 @@ class Plan:
         """
         if scratch is not None:
             _, width, _ = shape_of(self.table, embeddings=self.embeddings)
-            if width is None or table_files(self.table)[0].suffix != ".parquet":
+            if width is None or not is_parquet(table_files(self.table)[0]):
                 scratch = None  # there is nothing to copy
         return open_table(
             self.table,

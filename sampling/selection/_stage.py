@@ -96,6 +96,8 @@ class Stage:
         ValueError
             If there is no such method, argument or column.
         """
+        if self.method != "filter":
+            self._check_known()
         entry = METHODS.get(self.method)
         for argument, text in self.columns.items():
             _known(text if entry is None else directed_for(entry, argument, text, names)[0], names)
@@ -115,12 +117,14 @@ class Stage:
         if not self.where or self.columns or self.settings or self.budget is not None:
             raise ValueError("where must be given for a filter, and nothing else")
 
-    def _check_method(self) -> None:
+    def _check_known(self) -> None:
         if self.method not in METHODS:
             raise ValueError(
                 f"method must be filter or one of {', '.join(sorted(METHODS))}, got "
                 f"{self.method!r}{_check.closest(self.method, METHODS)}"
             )
+
+    def _check_method(self) -> None:
         if self.where:
             raise ValueError(f"where must be given for a filter only, got it for {self.method}")
         known = [*inspect.signature(METHODS[self.method].function).parameters]

@@ -75,7 +75,10 @@ def surrogate(
     reweight = _check.flag("reweight", reweight)
     power = _check.number("exponent", exponent)
     even = _check.number("uniform", uniform, "[0, 1]")
-    chances = np.asarray(_check.host(probabilities, "probabilities"), np.float64)
+    given = _check.host(probabilities, "probabilities")
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"probabilities must hold numbers, got dtype {given.dtype}")
+    chances = np.asarray(given, np.float64)
     if chances.ndim not in {1, 2} or 0 in chances.shape:
         raise ValueError(f"probabilities must have shape (N,) or (N, C), got {chances.shape}")
     rows = chances.reshape(len(chances), -1)

@@ -125,11 +125,11 @@ def select(  # noqa: PLR0913  # what a selector knows
         wanted = 1
     else:
         wanted = int(count or 0) if budget is None else count_of(budget, size, repeats=repeats)
-    already = already_of(options, size)
+    already, ids = already_of(options, size), ids_of(options.get("ids"), size)
     open_ = np.ones(size, np.bool_) if bad is None else ~bad
     open_[already] = False
     rows = np.flatnonzero(open_)
-    keys, ids = keys_for(options, size), options.get("ids")
+    keys = keys_for({**options, "ids": ids}, size)
     task = Task(rows, wanted, keys[rows], already, seed, _rng.key(seed, 0, name), size)
     groups = options.get("groups")
     if groups is not None:
@@ -148,7 +148,7 @@ def select(  # noqa: PLR0913  # what a selector knows
         indices,
         picks.weights,
         scores,
-        None if ids is None else np.asarray(ids)[indices],
+        None if ids is None else ids[indices],
         name,
         {"budget": describe(budget), **{k: describe(v) for k, v in arguments.items()}},
         size,
@@ -217,25 +217,38 @@ def _verdicts(
     return verdicts, tuple(rules)
 
 
+def ids_of(ids: ArrayLike | None, size: int) -> NDArray[Any] | None:
+    """Return ids (N,) of ints or strings; one that is missing or of another type is refused."""
+    if ids is None:
+        return None
+    kinds = set(map(type, ids)) if isinstance(ids, list | tuple) else set()
+    if kinds & {str, bytes, np.str_, np.bytes_}:
+        names = _labels.ids("ids", ids)  # numpy would make strings of all that they are mixed with
+    else:
+        names = _check.host(ids, "ids")
+        if names.dtype.kind in "OT":
+            names = _labels.ids("ids", names)
+    if names.shape != (size,):
+        raise ValueError(f"ids must have shape ({size},), got {names.shape}")
+    if names.dtype.kind not in "iuUS":
+        raise TypeError(f"ids must hold ints or strings, got dtype {names.dtype}")
+    return names
+
+
 def keys_for(options: Options, size: int) -> Keys:
     """Return the tie-breaking key of each row, hashed from (seed, id): (N,)."""
     key = _rng.key(_check.seed(options.get("seed", 0)), 0, "ties")
-    ids, keys = options.get("ids"), np.empty(size, np.uint64)
-    if ids is None:
+    names, keys = ids_of(options.get("ids"), size), np.empty(size, np.uint64)
+    if names is None:
         keys_of_ids(np.arange(size), key, keys)
         return keys
-    names = _check.host(ids, "ids")
-    if names.shape != (size,):
-        raise ValueError(f"ids must have shape ({size},), got {names.shape}")
     if names.dtype.kind in "iu":
         keys_of_ids(names.astype(np.int64), key, keys)
-    elif names.dtype.kind in "US":
+    else:
         encoded = np.char.encode(names, "utf-8") if names.dtype.kind == "U" else names
         width = -(-max(1, encoded.dtype.itemsize) // 8) * 8
         words = encoded.astype(f"S{width}").view(np.uint64).reshape(size, width // 8)
         keys_of_words(words, key, keys)
-    else:
-        raise TypeError(f"ids must hold ints or strings, got dtype {names.dtype}")
     order = np.argsort(keys, kind="stable")
     twice = keys[order][1:] == keys[order][:-1]
     if twice.any():

@@ -156,6 +156,23 @@ def test_from_scores_to_shards(rows):
     assert not rows.with_name("more").exists()
 
 
+def test_an_export_from_a_copy_of_which_a_file_has_changed_is_refused(rows):
+    folder, subset = rows.with_name("corpus"), rows.with_name("subset.parquet")
+    words = ["--budget", 5, "--with", "scores=quality", "--out", subset]
+    assert run("select", "top", folder, *words).exit_code == 0
+    copy = rows.with_name("copy")
+    copy.mkdir()
+    for name in ("a.parquet", "b.parquet"):
+        (copy / name).write_bytes((folder / name).read_bytes())
+    assert run("export", subset, copy, "--out", rows.with_name("same")).exit_code == 0
+    table = pq.read_table(copy / "b.parquet")
+    pq.write_table(table.take(list(range(len(table)))[::-1]), copy / "b.parquet")
+    result = run("export", subset, copy, "--out", rows.with_name("other"))
+    assert result.exit_code == 2
+    assert "got another: copy/b.parquet h" in result.stderr
+    assert not rows.with_name("other").exists()
+
+
 def test_an_export_without_digests_says_so(rows):
     folder, subset = rows.with_name("corpus"), rows.with_name("subset.parquet")
     words = ["--budget", 5, "--with", "scores=quality", "--out", subset, "--no-digest"]

@@ -72,6 +72,21 @@ def test_other_names_are_ignored_and_capitals_are_not(corpus):
     assert open_table(corpus / "C.PARQUET").size == 1
 
 
+def test_other_suffixes_of_parquet(corpus):
+    shard(corpus / "d.pq", [1.0, 2.0])
+    shard(corpus / "e.parq", [1.0])
+    assert open_table(corpus).size == 9
+    assert open_table(corpus / "d.pq").size == 2
+
+
+def test_a_link_to_nothing_is_a_lost_shard(corpus):
+    (corpus / "_hidden.parquet").symlink_to(corpus / "nowhere.parquet")
+    assert open_table(corpus).size == 6
+    (corpus / "d.parquet").symlink_to(corpus / "nowhere.parquet")
+    with pytest.raises(FileNotFoundError, match=r"d\.parquet must exist, got a link to nothing"):
+        open_table(corpus)
+
+
 def test_an_empty_file_is_no_shard_without_rows(corpus):
     (corpus / "d.parquet").write_bytes(b"")
     with pytest.raises(ValueError, match=r"d\.parquet must be a whole Parquet file"):

@@ -165,7 +165,7 @@ def test_other_paths(tmp_path):
     with pytest.raises(FileNotFoundError, match="must exist"):
         open_table(tmp_path / "absent.npy")
     (tmp_path / "rows.csv").write_text("1")
-    with pytest.raises(ValueError, match=r"must end in one of \.npy, \.parquet, \.safetensors"):
+    with pytest.raises(ValueError, match=r"must end in one of \.npy, \.safetensors, \.parquet"):
         open_table(tmp_path / "rows.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="must hold Parquet files, got none"):

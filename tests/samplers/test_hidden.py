@@ -87,6 +87,14 @@ def test_dealt_samples_are_recorded_and_hidden_ones_rescored_never_the_other_way
     assert sampler.scores[hidden] == losses.numpy()[0]
 
 
+def test_nothing_hidden_is_nothing_to_rescore():
+    sampler = KakurenboSampler(N, 20)
+    assert sampler.hidden.size == 0
+    none = torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)
+    sampler.rescore(sampler.hidden, torch.zeros(0), logits=none[0], labels=none[1])
+    sampler.rescore([], [])
+
+
 def test_bad_indices_on_a_device_are_named_by_the_next_set_epoch():
     sampler = watched(2)
     sampler._count_bad(torch.tensor(sampler.hidden))

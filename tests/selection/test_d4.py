@@ -68,6 +68,12 @@ def test_budgets_in_tokens():
     assert np.array_equal(found.indices, d4(ROWS, len(found), clusters=4).indices)
 
 
+def test_clusters_are_of_the_second_stage():
+    rows = np.eye(6)
+    with pytest.raises(TypeError, match="clusters must be an int, .* give it as dedup_clusters"):
+        d4(rows, 2, clusters=kmeans(rows, 2, spherical=True))
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"dedup_keep must be in \(0, 1\], got 0"):
         d4(ROWS, 9, dedup_keep=0)

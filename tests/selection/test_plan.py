@@ -236,8 +236,34 @@ def test_a_change_and_back_is_the_first_plan_again(tmp_path):
     assert again == ["top"]  # which uses no clusters
     assert run(20, 4) == (first, ["top"])
     assert run(20, 4) == (first, ["top", "cluster_uniform", "quota"])
-    (tmp_path / "work" / "2-cluster_uniform.parquet").write_bytes(b"something else")
+    foreign = tmp_path / "work" / "2-cluster_uniform.parquet"
+    foreign.write_bytes(b"something else")
+    with pytest.raises(ValueError, match="must be free or hold a subset file"):
+        run(20, 4)
+    foreign.unlink()
     assert run(20, 4) == (first, ["top", "clusters", "quota"])
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_stages_share_one_graph_of_neighbours(tmp_path, apart):
+    rng = np.random.default_rng(0)
+    rows, scores = rng.normal(size=(90, 3)).astype(np.float32), rng.random(90)
+    columns = {"q": scores}
+    if apart:
+        np.save(tmp_path / "e.npy", rows)
+    else:
+        columns["e"] = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 3)
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    plan = Plan(
+        tmp_path / ("e.npy" if apart else "t.parquet"),
+        [Stage("top", 60, columns={"scores": "q"}), Stage("d2", 9, columns={"scores": "q"})],
+        beside=[tmp_path / "t.parquet"] if apart else (),
+        neighbours={"k": 4},
+    )
+    found = plan.run(tmp_path / "work").indices
+    first = np.sort(top(scores, 60).indices)
+    expected = d2(scores[first], 9, embeddings=rows[first], num_neighbours=4)
+    np.testing.assert_array_equal(found, first[expected.indices])
 
 
 def test_a_shard_that_changes_meanwhile(plan, tmp_path, monkeypatch):
