@@ -1,8 +1,16 @@
 """Settings of the whole suite."""
 
+import signal
+
 import numpy as np
 import pytest
 from numba import config
+
+
+def pytest_configure():
+    """Let Ctrl-C reach the processes that tests start: a shell's background jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -79,8 +79,9 @@ def test_a_position_counted_by_numpy_is_saved(tmp_path):
 @pytest.mark.parametrize("consumed", [True, 4.0, "4", None])
 def test_other_positions_are_refused(consumed):
     sampler = ShuffleSampler(10)
-    with pytest.raises(TypeError, match="consumed must be an int"):
-        sampler.state_dict(consumed)
+    if consumed is not None:  # which is the default: where the running pass stands
+        with pytest.raises(TypeError, match="consumed must be an int"):
+            sampler.state_dict(consumed)
     with pytest.raises(TypeError, match="consumed must be an int"):
         sampler.load_state_dict({**sampler.state_dict(), "consumed": consumed})
 
