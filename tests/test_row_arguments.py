@@ -302,7 +302,8 @@ def test_another_length_is_refused_by_name(argument, rows, call):
 
 @cases(PARALLEL | FIRST)
 def test_another_shape_is_refused_by_name(argument, rows, call):
-    for wrong in (rows[..., None], rows[0]):
+    # a column is (N,) where labels are read as those of a model of one output
+    for wrong in (np.stack([rows, rows], axis=-1), rows[0]):
         with pytest.raises((ValueError, TypeError), match=rf"\b{argument}\b"):
             call(wrong)
 

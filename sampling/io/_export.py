@@ -102,6 +102,7 @@ def export_rows(
     Examples
     --------
     >>> import tempfile
+    >>> import pyarrow.parquet as pq
     >>> from sampling.selection import top
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     rows = pa.table({"text": ["a", "b", "c"], "loss": [0.1, 0.9, 0.5]})

@@ -248,7 +248,7 @@ def test_damaged_shards_are_named(tmp_path):
     with pytest.raises(ValueError, match=named):
         open_table(tmp_path)
     with pytest.raises(ValueError, match=named):
-        open_table(tmp_path, embeddings="rows", scratch=tmp_path / "scratch")
+        open_table(tmp_path, embeddings="rows", scratch=tmp_path.parent / "scratch of damaged")
     with pytest.raises(ValueError, match=named):
         read_rows(tmp_path, np.arange(600))
     pq.write_table(pa.table({"x": VALUES}), tmp_path / "a.parquet")

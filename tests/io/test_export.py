@@ -212,7 +212,11 @@ def test_a_shard_that_changed_is_named(two, tmp_path):
     with pytest.raises(ValueError, match=r"that was selected from, got another: two/p0\.parquet h"):
         export_rows(picked, two, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    other = two.rename(tmp_path / "texts")  # another table: nothing is known of it
+    other = two.rename(tmp_path / "texts")
+    with pytest.raises(ValueError, match=r"got another: texts/p0\.parquet h"):  # p1 is the same
+        export_rows(picked, other, tmp_path / "out")
+    pq.write_table(pa.table({"x": np.arange(7, 12)}), other / "p1.parquet")
+    # another table: nothing is known of it
     assert not export_rows(picked, other, tmp_path / "out")["checked"]
 
 

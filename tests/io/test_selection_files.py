@@ -107,7 +107,7 @@ def test_sets_and_masks():
         Selection(np.array([3])).mask()
     with pytest.raises(ValueError, match="selections must be of the same input, got 50 and 3 rows"):
         high & top([1.0, 2.0, 3.0], 1)
-    with pytest.raises(ValueError, match=r"budget must be in \[0, 20\], got 21"):
+    with pytest.raises(ValueError, match=r"budget must be in \[0, 21\), got 21"):
         high.head(21)
 
 

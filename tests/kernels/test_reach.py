@@ -96,14 +96,17 @@ REFUSED = {
         "lengths must have a finite sum",
     ),
     "epochs": (lambda: CurriculumSampler([1.0, 2.0], 2**62), r"num_epochs must be in \[1, 2147"),
-    "tokens": (lambda: MixtureSampler([3, 4], mean_tokens=[1e-308, 1]), "mean_tokens must be in"),
+    "tokens": (
+        lambda: MixtureSampler([3, 4], mean_tokens=[1e-308, 1]),
+        r"mean_tokens\[0\] must",
+    ),
     "exhausted": (
         lambda: MixtureSampler([3, 4], weights=[1, 1e-300], stop="all_exhausted"),
         "stop='all_exhausted' must end after at most 2",
     ),
     "draws": (lambda: ShuffleSampler(5, 2**63), "num_samples must be in"),
-    "costs": (lambda: quota([1.0, 2, 3], 4, costs=[2**62] * 3), "costs must have a sum below"),
-    "costs of a list": (lambda: top([1.0, 2, 3], 4, costs=[2**62] * 3), "costs must have a sum"),
+    "costs": (lambda: quota([1.0, 2, 3], 4, costs=[2**62] * 3), "costs must add up to less than"),
+    "costs of a list": (lambda: top([1.0, 2, 3], 4, costs=[2**62] * 3), "costs must add up"),
     "graph": (
         lambda: d2(
             np.ones(2),
