@@ -56,7 +56,7 @@ print(json.dumps([unreached, {name: count for name, count in new.items() if coun
 """
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_after_it_the_common_paths_compile_nothing():
     found = subprocess.run(
         [sys.executable, "-c", _COMMON], capture_output=True, text=True, check=True

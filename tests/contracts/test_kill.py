@@ -83,7 +83,7 @@ def together(batches):
 scripts = pytest.mark.parametrize(
     "script", ["plain.py", "with_lightning.py", "with_trainer.py"], ids=lambda name: name[:-3]
 )
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 
 def weights(folder):
