@@ -95,7 +95,7 @@ def test_one_process_in_every_loader(sampler):
     assert len(found) == 18
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.distributed
 def test_two_processes_in_every_loader():
     asked = cells(["InfoBatchSampler"], workers=[0], ranks=[2])
