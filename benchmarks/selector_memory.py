@@ -62,7 +62,7 @@ def one(name: str, dtype: str, cold: bool, settings: dict[str, int]) -> dict[str
         limit = max(limit, 16 * size * wide[0])
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what is free already would hide what the call takes
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = resident("VmRSS")
     found = function(first, size // 10, **asked, max_memory=limit, **settings)
     peak = resident("VmHWM") - before

@@ -423,7 +423,7 @@ def _unused_folder(target: Path) -> Path:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file for this process; whether nobody else has, where locks can tell."""
+    """Lock an open file for this process; whether no other has, where locks can tell."""
     if fcntl is None:
         return False
     try:
