@@ -9,7 +9,9 @@ from ._ranks import (
     gather_rows,
     merge_means,
     rank_and_replicas,
+    refuse_uneven,
     this_rank,
+    uneven,
     world_size,
 )
 
@@ -22,7 +24,9 @@ __all__ = [
     "meet",
     "merge_means",
     "rank_and_replicas",
+    "refuse_uneven",
     "sum_counts",
     "this_rank",
+    "uneven",
     "world_size",
 ]

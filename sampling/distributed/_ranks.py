@@ -1,5 +1,9 @@
 """The only place that asks torch.distributed anything."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -8,6 +12,7 @@ from numpy.typing import NDArray
 from .. import _check
 from ..types import Indices, Scores
 
+_uneven: ContextVar[str] = ContextVar("uneven", default="")  # why ranks have unequal batches
 _BLOCK = 2**22  # samples whose scores travel in one exchange: at most 48 MiB a rank
 
 
@@ -35,10 +40,38 @@ def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, 
     return _check.integer("rank", rank, 0, num_replicas), num_replicas
 
 
+@contextmanager
+def uneven(reason: str) -> Iterator[None]:
+    """Refuse whatever waits for all ranks, where their numbers of batches differ.
+
+    reason : why they differ, and what to do about it; nothing is refused if it is empty
+
+    A rank that has no batch left does not answer: the others wait for ever, or, inside the `join`
+    of DistributedDataParallel, meet one of its own exchanges with another size, and the process is
+    aborted. So it is refused in the first batch, on every rank, and not in the last.
+    """
+    token = _uneven.set(reason)
+    try:
+        yield
+    finally:
+        _uneven.reset(token)
+
+
+def refuse_uneven(what: str, group: dist.ProcessGroup | None) -> None:
+    """Raise if `what` is about to wait for ranks that may have no batch left; see `uneven`."""
+    reason = _uneven.get()
+    if reason and world_size(group) > 1:
+        raise ValueError(
+            f"{what} needs a batch on every rank of each step, got ranks with unequal numbers of "
+            f"batches: {reason}"
+        )
+
+
 def all_reduce_sum(value: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
     """Return the sum of `value` over the ranks, detached; on one rank the value itself."""
     value = value.detach()
     if world_size(group) > 1:
+        refuse_uneven("an all-reduce over the ranks", group)
         value = value.clone()
         dist.all_reduce(value, group=group)
     return value
@@ -48,6 +81,7 @@ def all_reduce_max(value: torch.Tensor, group: dist.ProcessGroup | None) -> torc
     """Return the largest `value` of the ranks, entry by entry, detached; no entry may be NaN."""
     value = value.detach()
     if world_size(group) > 1:
+        refuse_uneven("an all-reduce over the ranks", group)
         value = value.clone()
         dist.all_reduce(value, op=dist.ReduceOp.MAX, group=group)
     return value
@@ -64,6 +98,7 @@ def gather_batch(values: torch.Tensor, group: dist.ProcessGroup | None) -> tuple
     """
     if world_size(group) == 1:
         return values, 0
+    refuse_uneven("a gather over the ranks", group)
     parts = _gather(values.to(_device(group)), group)
     start = sum(part.numel() for part in parts[: dist.get_rank(group)])
     return torch.cat(parts).to(values.device), start

@@ -90,6 +90,12 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # acc
     elif shard is not None and shard.batch_size is not None and _is_foreign(shard.batch_sampler):
         shard.batch_sampler = EqualBatches(shard.batch_sampler)
     complete_rounds(prepared)
+    chain = find_chain(prepared)
+    if chain is not None:
+        unequal = chain.processes > 1 and not chain.even and not chain.drop_last
+        chain.inner._unequal_batches = (
+            "accelerate deals them with even_batches=False: set it to True" if unequal else ""
+        )
     return prepared
 
 

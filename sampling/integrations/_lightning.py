@@ -350,6 +350,12 @@ class LightningSamplerCallback(Callback):
                 "LightningDataModule.setup, and give LightningSamplerCallback a function that "
                 "returns it"
             )
+        uneven = inner._uneven()
+        if uneven:
+            raise ValueError(
+                "sampler must give every rank as many batches, which Lightning's ranks wait for, "
+                f"got one that may not: {uneven}"
+            )
 
     def _in_use(self) -> bool:
         """Whether Lightning trains with the sampler: `overfit_batches` puts another in place."""

@@ -10,7 +10,7 @@ from .. import _check
 from ._base import EpochSampler
 from ._batches import EpochBatchSampler
 from ._cuts import EqualCuts
-from ._iterate import Pass
+from ._iterate import Doubt, Pass
 from ._plan import Plan
 
 
@@ -84,9 +84,9 @@ class AdaptiveBatchSampler(EpochBatchSampler):
         return EqualCuts(draws, self.current_batch_size, start, drop_last=self._drop_last)
 
     def _pass(self) -> Pass[list[int]]:
-        plan = self.sampler._begin()
+        plan, doubt = self.sampler._begin()
         self._ends = array("q")
-        return Rounds(self, plan, self.sampler._start, self._ends)
+        return Rounds(self, plan, self.sampler._start, self._ends, doubt)
 
     def consumed_after(self, num_batches: int) -> int:
         """Return the draws trained on once this pass gave `num_batches` batches to each rank.
@@ -123,9 +123,14 @@ class Rounds(Pass[list[int]]):
     """One batch at a time, cut when it is asked for."""
 
     def __init__(
-        self, batches: AdaptiveBatchSampler, plan: Plan, start: int, ends: "array[int]"
+        self,
+        batches: AdaptiveBatchSampler,
+        plan: Plan,
+        start: int,
+        ends: "array[int]",
+        doubt: Doubt = None,
     ) -> None:
-        super().__init__(plan)
+        super().__init__(plan, doubt)
         self._batches = batches
         self._start = start
         self._ends = ends
@@ -133,6 +138,8 @@ class Rounds(Pass[list[int]]):
     @property
     def count(self) -> int:
         """Batches of this rank in the pass, if the size stays."""
+        if isinstance(self._doubt, Exception):
+            return 0
         return self._made + self._batches._share(self._ahead().count)
 
     def _ahead(self) -> EqualCuts:

@@ -21,7 +21,7 @@ from .. import _check, _rng
 from ..distributed import meet, world_size
 from ..types import Indices
 from ._indexed import Indexed
-from ._iterate import Draws, EpochIterator, Pass
+from ._iterate import Doubt, Draws, EpochIterator, Pass
 from ._objective import Objective
 from ._options import Checked, EpochOptions
 from ._plan import CHUNK, Plan
@@ -46,7 +46,8 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         Leave out the up to W - 1 last draws, so that every rank has the same number.
     pad : bool, default True
         Without `drop_last`: repeat the front of the order until every rank has the same number;
-        False leaves ranks uneven and the epoch exact.
+        False leaves ranks uneven and the epoch exact: `reduce` then refuses what would wait in
+        every batch for ranks that may be done, such as "weighted_mean".
     process_group : torch.distributed.ProcessGroup, optional
         The ranks that train together, whatever `num_replicas` is: they exchange scores in
         `set_epoch`, and `reduce` normalises over them. All ranks by default.
@@ -62,7 +63,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     exposure : ExposureCounter, optional
         Told of every sample that `reduce` and `record` see.
     auto_epoch : bool, default False
-        Go on to the next epoch when a finished one is iterated again. One process only.
+        Go on to the next epoch when a finished one is iterated again, so that each pass is an
+        epoch; for loaders that start again by themselves, such as Lightning's `CombinedLoader` in
+        mode "max_size_cycle". One process only.
 
     Attributes
     ----------
@@ -95,10 +98,14 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self.epoch = 0
         self._start = 0
         self._pending = False  # something was given that counts from the next `set_epoch` on
-        self._warned = False
+        self._warned = False  # of a pass that repeats another
+        self._handed_out = 0  # draws of this epoch that passes before the latest handed out
+        self._excused: Pass[Any] | None = None  # the latest, if `set_epoch` named its epoch since
         self._resumed = False  # by a state, since the last `set_epoch`
         self._running: Pass[Any] | None = None  # the latest pass of this epoch
         self._last: tuple[int, str, int] | None = None  # epoch, plan and M before these
+        self._in_batches = False  # a batch sampler deals whole batches of it to the ranks
+        self._unequal_batches = ""  # who else leaves ranks with unequal numbers, and the remedy
         self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._fingerprint = ""
         self._plans: dict[int, Plan] = {}
@@ -141,6 +148,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             self._meet(f"set_epoch({epoch})")
         if epoch == self.epoch and epoch in self._plans:
             plan = self._plans[epoch]
+            self._handed_out, self._excused = 0, self._running
             if plan.finished and not self.dynamic:  # asked for again, in so many words
                 plan.finished, self._resumed, self._running = False, False, None
             return
@@ -156,7 +164,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             self._last = (self.epoch, running.name, running.table.size)
         plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
         self.epoch, self._plans, self._start = epoch, plans, 0
-        self._resumed, self._running = False, None
+        self._resumed, self._running, self._excused, self._handed_out = False, None, None, 0
 
     def _size_of(self, name: str, source: int | Sized) -> int:
         """Return N of a dataset, and remember whose it is: `set_epoch` names a change of it."""
@@ -230,36 +238,62 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     def _pass(self) -> Draws:
         """Return the draws of a pass that begins now."""
-        plan = self._begin()
-        count = self._share(plan.table.size - self._start)
-        return Draws(plan, self._start, self.rank, self.num_replicas, count)
+        plan, doubt = self._begin()
+        count = 0 if isinstance(doubt, Exception) else self._share(plan.table.size - self._start)
+        return Draws(plan, self._start, self.rank, self.num_replicas, count, doubt)
 
     def _begun(self, dealt: Pass[Any]) -> None:
         """Note the pass that a state without `consumed` is about."""
         self._running = dealt
 
-    def _begin(self) -> Plan:
-        """Return the plan of a pass that begins now; a finished one is not dealt in silence."""
+    def _begin(self) -> tuple[Plan, Doubt]:
+        """Return the plan of a pass that begins now, and what is to be said at its first item.
+
+        Not said here: loaders make iterators that they throw away, and some load a state into
+        those that they keep.
+        """
         plan = self._plan(self.epoch)
+        running = self._running
+        if running is not None and running is not self._excused and running.plan is plan:
+            self._handed_out = running.taken or self._handed_out
         if not plan.finished:
-            return plan
+            return plan, self._repeated(plan, cut=True) if self._handed_out else None
         # A resumed pass has no whole epoch to repeat: what follows its end is the next one.
         if self._options.auto_epoch or (self._resumed and not self.dynamic):
             self.set_epoch(plan.epoch + 1)
-            return self._plan(plan.epoch + 1)
+            return self._plan(plan.epoch + 1), None
         if self.dynamic:
-            raise RuntimeError(
+            return plan, RuntimeError(
                 f"epoch {plan.epoch} is over: call set_epoch({plan.epoch + 1}) before the next "
-                "pass, so that what it recorded can plan it"
+                f"pass, so that what it recorded can plan it; {self._where_none_can_be_set()}"
             )
-        if not self._warned:
+        return plan, self._repeated(plan, cut=False)
+
+    def _where_none_can_be_set(self) -> str:
+        """Say what to do where a loader starts its pass again within an epoch of the trainer."""
+        loaders = "where a loader starts again by itself (CombinedLoader in mode 'max_size_cycle')"
+        others = "that its other loaders end by: mode 'min_size', or 'max_size'"
+        if self.num_replicas == 1 and world_size(self.process_group) == 1:
+            return f"{loaders}, construct with auto_epoch=True, or choose a mode {others}"
+        return f"{loaders}, choose a mode {others}"
+
+    def _repeated(self, plan: Plan, *, cut: bool) -> Callable[[], None]:
+        """Return what warns, once, of draws that come again in the same order."""
+
+        def warn() -> None:
+            if self._warned:
+                return
             self._warned = True
+            what, remedy = "is dealt a second time, in the same order", "each pass"
+            if cut:
+                what = "is begun again, with the draws of a pass that was cut short"
             warnings.warn(
-                f"epoch {plan.epoch} is dealt a second time, in the same order: call "
-                "set_epoch(epoch) before each pass, or construct with auto_epoch=True",
-                stacklevel=5,
+                f"epoch {plan.epoch} {what}: call set_epoch(epoch) before {remedy}; "
+                f"{self._where_none_can_be_set()}",
+                stacklevel=3,
             )
-        return plan
+
+        return warn
 
     def indices(self, epoch: int, start: int = 0, stop: int | None = None) -> Indices:
         """Return draws `start` to `stop` of an epoch's global order, whatever the rank.
@@ -311,6 +345,19 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         if self._options.pad:
             return -(-draws // self.num_replicas)
         return max(0, -(-(draws - self.rank) // self.num_replicas))
+
+    def _uneven(self) -> str:
+        remedy = (
+            "leave pad at True; or take reduction='batch_mean' or a denominator=, and weights of "
+            "the batch of this rank alone (process_group=, a group of one)"
+        )
+        if self._unequal_batches:
+            return f"{self._unequal_batches}, or {remedy}"
+        options = self._options
+        whole = options.drop_last and not self._in_batches  # which tail is dropped: draws'
+        if options.pad or whole or self.num_replicas == 1:
+            return ""
+        return f"{type(self).__name__} was made with pad=False; {remedy}"
 
     def length(self, epoch: int) -> int:
         """Return this rank's number of draws in an epoch; of a dynamic sampler, the planned one."""
@@ -383,7 +430,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         """Leave out what belongs to this process, and plans that can be made again."""
         self._report_device_indices()
         plans = self._plans if self.dynamic else {}
-        own = {"_options": self._options.without_group(), "_plans": plans, "_running": None}
+        own = {"_options": self._options.without_group(), "_plans": plans, "_running": None, "_excused": None}
         return {**self.__dict__, **own, "_sources_of_n": []}
 
 

@@ -81,6 +81,7 @@ class EpochBatchSampler(Sampler[list[int]]):
                 "sampler use torch.utils.data.BatchSampler"
             )
         self.sampler = sampler
+        sampler._in_batches = True
         self.batch_size: int | None = _check.integer("batch_size", batch_size, 1)
         self._drop_last = _check.flag("drop_last", drop_last)
 
@@ -114,10 +115,11 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     def _pass(self) -> Pass[list[int]]:
         sampler = self.sampler
-        plan = sampler._begin()
+        plan, doubt = sampler._begin()
         cuts = self._cuts(plan.epoch, sampler._start)
-        count = self._share(cuts.count if cuts.whole else 0)
-        return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count)
+        over = isinstance(doubt, Exception)
+        count = self._share(cuts.count if cuts.whole and not over else 0)
+        return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count, doubt)
 
     def _begun(self, dealt: Pass[Any]) -> None:
         self.sampler._begun(dealt)
@@ -213,6 +215,7 @@ class BlockBatchSampler(EpochBatchSampler):
 
     def __init__(self, sampler: EpochSampler, batch_size: int | None) -> None:
         self.sampler = sampler
+        sampler._in_batches = True
         self.batch_size = batch_size
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:

@@ -2,9 +2,9 @@
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 from typing_extensions import Self
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")  # a draw, or a batch of them
 
+# Said when a pass hands out its first item: an exception is raised, a warning given.
+Doubt: TypeAlias = Exception | Callable[[], None] | None
+
 
 class Pass(ABC, Generic[Item]):
     """What one rank is dealt in an epoch, from a position on, as iterators over lists.
@@ -26,8 +29,9 @@ class Pass(ABC, Generic[Item]):
     plan : Plan
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, doubt: Doubt = None) -> None:
         self.plan = plan
+        self._doubt = doubt
         self._made = 0
         self._current: Iterator[Item] = iter(())
 
@@ -49,6 +53,11 @@ class Pass(ABC, Generic[Item]):
         return self
 
     def __next__(self) -> Iterator[Item]:
+        if isinstance(self._doubt, Exception):
+            raise self._doubt
+        if self._doubt is not None:
+            doubt, self._doubt = self._doubt, None
+            doubt()
         if self._made >= self.count:
             self.plan.finished = True
             raise StopIteration
@@ -71,8 +80,10 @@ class Pass(ABC, Generic[Item]):
 class Draws(Pass[int]):
     """Single draws: rank r of W takes positions start + r, start + r + W, ..."""
 
-    def __init__(self, plan: Plan, start: int, rank: int, world: int, count: int) -> None:
-        super().__init__(plan)
+    def __init__(  # noqa: PLR0913  # what a pass consists of
+        self, plan: Plan, start: int, rank: int, world: int, count: int, doubt: Doubt = None
+    ) -> None:
+        super().__init__(plan, doubt)
         self._count = count
         self._start, self._rank, self._world = start, rank, world
 
@@ -99,8 +110,10 @@ class Draws(Pass[int]):
 class Batches(Pass[list[int]]):
     """Whole batches: rank r of W takes batches r, r + W, ... of those that `cuts` makes."""
 
-    def __init__(self, plan: Plan, cuts: "Cuts", rank: int, world: int, count: int) -> None:
-        super().__init__(plan)
+    def __init__(  # noqa: PLR0913  # what a pass consists of
+        self, plan: Plan, cuts: "Cuts", rank: int, world: int, count: int, doubt: Doubt = None
+    ) -> None:
+        super().__init__(plan, doubt)
         self._count = count
         self._cuts, self._rank, self._world = cuts, rank, world
         self._at_a_time = max(1, CHUNK // max(1, cuts.typical))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ..distributed import refuse_uneven, uneven
 from ..kernels._scores import first_outside
 from ..scores import ScoreTable
 from ..scores._table import host_losses, host_rows, on_device
@@ -228,12 +229,20 @@ class Objective:
         ------
         ValueError
             If the losses are a scalar, or not as many as the indices, or an index is out of range
-            or was never dealt in this epoch, or `weighting` returns another shape. Nothing is
-            recorded then.
+            or was never dealt in this epoch, or `weighting` returns another shape; if ranks have
+            unequal numbers of batches (`pad=False`) and "weighted_mean" without a denominator, or a
+            `weighting` over all ranks, would wait for those that are done. Nothing is recorded
+            then.
         """
         denominator = check_reduction(reduction, denominator)
         rows = self._located(indices)
         check_losses(losses, rows)
+        with uneven(self._uneven()):
+            if reduction == "weighted_mean" and denominator is None:
+                refuse_uneven("reduction='weighted_mean'", self.process_group)
+            own = None
+            if weighting is not None:
+                own = checked_weights(weighting(losses, indices=indices), losses)
         if isinstance(rows, torch.Tensor):
             weights: torch.Tensor | None = self._device_weights(rows)
         else:
@@ -241,8 +250,7 @@ class Objective:
             weights = None if array is None else torch.from_numpy(array)
         if weights is not None and weights.device != losses.device:
             weights = weights.to(losses.device, non_blocking=True)
-        if weighting is not None:
-            own = checked_weights(weighting(losses, indices=indices), losses)
+        if own is not None:
             weights = own if weights is None else weights * own
         self._store(rows, losses, logits, labels)
         return reduce_losses(
@@ -255,6 +263,10 @@ class Objective:
         )
 
     # ------------------------------------------------------------------ behind them
+
+    def _uneven(self) -> str:
+        """Return why ranks may have unequal numbers of batches, and the remedy; empty if none."""
+        raise TypeError("EpochSampler knows its ranks")
 
     def _raise_if_refused(self, epoch: int) -> None:
         reason = self._refusal(epoch)

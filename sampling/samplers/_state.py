@@ -35,6 +35,8 @@ class Resumable:
     _start: int
     _resumed: bool
     _running: "Pass[Any] | None"
+    _excused: "Pass[Any] | None"
+    _handed_out: int
     _last: "tuple[int, str, int] | None"
     _fingerprint: str
     _plans: "dict[int, Plan]"
@@ -121,7 +123,7 @@ class Resumable:
         consumed = self._check_consumed(epoch, consumed)
         self._plans = {each: plan for each, plan in self._plans.items() if each == epoch}
         self.epoch, self._start = epoch, consumed
-        self._resumed, self._running = True, None
+        self._resumed, self._running, self._excused, self._handed_out = True, None, None, 0
         if epoch in self._plans:
             self._plans[epoch].finished = False
         return None

@@ -52,7 +52,7 @@ def test_c5_a_second_full_pass_is_noticed(factory):
     list(sampler)
     if sampler.dynamic:
         with pytest.raises(RuntimeError, match=r"epoch 0 is over: call set_epoch\(1\)"):
-            iter(sampler)
+            next(iter(sampler))
         sampler.set_epoch(1)
         assert len(list(sampler)) == len(sampler)
         return

@@ -156,7 +156,7 @@ def test_t3_saved_at_the_end_of_an_epoch_the_next_pass_is_the_next_epoch(
     load_loader_state(loader, state)
     if resumed.dynamic:
         with pytest.raises(RuntimeError, match=r"epoch 1 is over: call set_epoch\(2\)"):
-            iter(resumed)
+            next(iter(resumed))
         resumed.set_epoch(2)
     assert flat(loader) == resumed.indices(2)[: len(loader) * 4].tolist()
     assert resumed.epoch == 2
@@ -219,7 +219,6 @@ def test_t3_saved_after_the_loop_with_older_snapshots_or_a_short_batch_dropped(h
     assert flat(again) == resumed.indices(2)[:whole].tolist()
 
 
-@pytest.mark.filterwarnings("ignore:epoch 1 is dealt a second time")  # until the state is loaded
 def test_t3_an_earlier_state_of_the_same_process_goes_back_to_the_end_of_its_epoch():
     sampler = ShuffleSampler(N)
     loader = loader_of(sampler)

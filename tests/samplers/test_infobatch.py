@@ -415,10 +415,10 @@ def test_the_end_of_an_epoch_asks_for_set_epoch():
     message = r"epoch 0 is over: call set_epoch\(1\) before the next pass"
     for _ in range(2):
         with pytest.raises(RuntimeError, match=message):
-            iter(sampler)
+            next(iter(sampler))
     sampler.set_epoch(0)  # the same epoch is still over
     with pytest.raises(RuntimeError, match=message):
-        iter(sampler)
+        next(iter(sampler))
     sampler.set_epoch(1)
     assert len(list(sampler)) == len(sampler)
 

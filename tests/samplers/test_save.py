@@ -114,7 +114,7 @@ def test_the_end_of_a_dynamic_pass_waits_for_set_epoch():
     resumed.load_state_dict(state)
     assert list(resumed) == []
     with pytest.raises(RuntimeError, match=r"epoch 2 is over: call set_epoch\(3\)"):
-        iter(resumed)
+        next(iter(resumed))
     for each in (sampler, resumed):
         each.set_epoch(3)
     resumed.load_state_dict(state)
