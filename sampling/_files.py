@@ -32,6 +32,8 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from ._keywords import told
+
 try:
     import fcntl
 except ImportError:  # Windows: nothing is locked there, and no left-over removed
@@ -111,6 +113,7 @@ Output: TypeAlias = tuple[str | Path, Kind]  # a file that will be written or re
 # ---------------------------------------------------------------------- where files may go
 
 
+@told
 def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -> None:
     """Refuse, before the work, what could not or must not be written at its end.
 
@@ -285,6 +288,7 @@ def json_kind(name: str, *keys: str) -> Kind:
 # ---------------------------------------------------------------------- whole or not at all
 
 
+@told
 @contextmanager
 def written_whole(path: str | Path, kind: Kind | None = None) -> Iterator[Path]:
     """Give a place next to `path` to write to, and move it there once the block has succeeded.

@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check
+from ._keywords import told
 
 __all__ = ["Explanation", "Score"]
 
 Direction: TypeAlias = Literal["harder", "easier", "keep", "drop"]
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Score:
     """A number for each sample, and what a high one means.

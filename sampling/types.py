@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _labels
 from ._kept import coverage, nearest_kept, rank_by
+from ._keywords import told
 from ._records import Direction as Direction
 from ._records import Explanation, Score
 
@@ -26,6 +27,7 @@ BAD, ALREADY = "a value that is not finite", "already selected"
 _NO_CHOICE = {BAD, ALREADY}  # rules over rows that were never to be picked
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Selection:
     """Chosen samples, with the weight of each: what every selector returns.
@@ -87,6 +89,7 @@ class Selection:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @told
     def head(self, budget: int) -> "Selection":
         """Return the selection for a smaller budget, without selecting again.
 
@@ -131,6 +134,7 @@ class Selection:
             rules=rules,
         )
 
+    @told
     def rethreshold(self, threshold: float) -> "Selection":
         """Return the selection at another threshold, without comparing rows again.
 
@@ -327,6 +331,7 @@ class Selection:
         self._size(len(dataset))
         return Subset(dataset, self.indices.tolist())
 
+    @told
     def save(self, path: str | Path) -> None:
         """Write the selection to a Parquet file, whole or not at all; see `sampling.io`.
 
@@ -348,6 +353,7 @@ class Selection:
         save_selection(self, path)
 
     @classmethod
+    @told
     def load(cls, path: str | Path) -> "Selection":
         """Read a file of `save`.
 

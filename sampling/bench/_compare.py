@@ -4,6 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
+from .._keywords import told
 from ._store import Results
 
 REFERENCES = ("full", "uniform")
@@ -60,6 +61,7 @@ class Difference:
         return "inferior" if self.high < -self.margin else "inconclusive"
 
 
+@told
 def differences(
     results: Results, margin: float, reference: tuple[str, float] | None = None
 ) -> list[Difference]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._files import Kind, Output
+from .._keywords import told
 from .._optional import require
 from ._compare import LEVEL, REFERENCES, Difference, differences
 from ._methods import METHODS
@@ -106,6 +107,7 @@ def rows(results: Results) -> list[Row]:
     ]
 
 
+@told
 def table(results: Results, margin: float = 0.3) -> Group:
     """Return what the terminal shows: the table, comparisons, why rows are empty, and the notes.
 
@@ -205,6 +207,7 @@ def _percent(row: Row, name: str) -> str:
     return f"{mean:.2f}" if math.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
 
 
+@told
 def method_table() -> Table:
     """Return what `sampling bench --list` shows: every method, and where it runs by default."""
     grid = Table("method", "at", "by default on", "what it does", box=None, pad_edge=False)
@@ -214,6 +217,7 @@ def method_table() -> Table:
     return grid
 
 
+@told
 def write_report(results: Results, folder: Path) -> list[Path]:
     """Draw what there is to draw into a folder.
 

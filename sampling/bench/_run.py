@@ -12,6 +12,7 @@ from tqdm import tqdm
 from .. import _check
 from .._files import check_outputs
 from .._interrupt import heard
+from .._keywords import told
 from .._optional import require
 from ._compare import FEWEST, REFERENCES
 from ._data import DATASETS, Data, check_data_dir, files_of, load
@@ -36,6 +37,7 @@ _MATCH_NOTE = (
 )
 
 
+@told
 @dataclass(frozen=True)
 class Settings:
     """What to run; every field is an option of `sampling bench`.
@@ -319,6 +321,7 @@ class Benchmark:
         return len(self.results.calls) - 1
 
 
+@told
 def prepare(settings: Settings) -> Benchmark:
     """Check the settings, load the data and open the results: all that can fail before a run.
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels, _rng
+from .._keywords import told
 from ..engine import gathered, over
 from ..kernels._permute import permute
 from ..kernels._space import add_rows
@@ -32,6 +33,7 @@ __all__ = ["Clustering", "kmeans"]
 _PROCESS = os.getpid()  # of the import: elsewhere we are in a fork
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Clustering:
     """Rows put into K clusters: what `kmeans` returns. No cluster is empty.
@@ -102,6 +104,7 @@ class Clustering:
         )
 
 
+@told
 def kmeans(
     embeddings: ArrayLike,
     n_clusters: int,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from .._rows import Rows
 from ..engine import over
 from ..types import Indices, Scores
@@ -23,6 +24,7 @@ _SAME = 2.0**-20  # a shift or a stretch of the rows that float32 hardly sees
 _SPARE = 4  # more than asked for, as float32 may rank the last ones wrongly
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Neighbours:
     """The k nearest other rows of each row, the nearest first.
@@ -86,6 +88,7 @@ class Neighbours:
         return Neighbours(indices, distances, self.metric)
 
 
+@told
 def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> Neighbours:
     """Find the k nearest other rows of each row, by comparing all pairs.
 

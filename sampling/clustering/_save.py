@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from .. import _check, _parquet
 from .._files import Output, check_outputs, next_to, parquet_kind, written_whole
+from .._keywords import told
 from ._kmeans import Clustering
 from ._neighbours import Neighbours
 
@@ -35,6 +36,7 @@ _CENTERS = parquet_kind(
 _GRAPH = parquet_kind("a neighbour graph", _holds("neighbours", "neighbour", "distance"))
 
 
+@told
 def clustering_outputs(path: str | Path) -> list[Output]:
     """Return the files that `save_clustering` will write, for `io.check_outputs`.
 
@@ -49,6 +51,7 @@ def clustering_outputs(path: str | Path) -> list[Output]:
     return [(path, _ROWS), (_centers(Path(path)), _CENTERS)]
 
 
+@told
 def neighbour_outputs(path: str | Path) -> list[Output]:
     """Return the files that `save_neighbours` will write, for `io.check_outputs`.
 
@@ -63,6 +66,7 @@ def neighbour_outputs(path: str | Path) -> list[Output]:
     return [(path, _GRAPH)]
 
 
+@told
 def save_clustering(clustering: Clustering, path: str | Path) -> None:
     """Write a clustering to two Parquet files, both or neither.
 
@@ -112,6 +116,7 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
         _write(other, rows, facts)
 
 
+@told
 def load_clustering(path: str | Path) -> Clustering:
     """Read the files of `save_clustering`.
 
@@ -151,6 +156,7 @@ def load_clustering(path: str | Path) -> Clustering:
     return found
 
 
+@told
 def save_neighbours(graph: Neighbours, path: str | Path) -> None:
     """Write a neighbour graph to a Parquet file, whole or not at all.
 
@@ -187,6 +193,7 @@ def save_neighbours(graph: Neighbours, path: str | Path) -> None:
         _write(beside, columns, {"version": _VERSION, "neighbours": graph.metric})
 
 
+@told
 def load_neighbours(path: str | Path) -> Neighbours:
     """Read a file of `save_neighbours`.
 

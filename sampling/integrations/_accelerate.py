@@ -12,6 +12,7 @@ from typing import Any
 from torch.utils.data import BatchSampler
 
 from .. import _optional
+from .._keywords import told
 from ..samplers import EpochBatchSampler
 from ._accelerate_chain import AnySampler, find_chain
 from ._loader_chain import refuse_misfit
@@ -19,6 +20,7 @@ from ._loader_chain import refuse_misfit
 _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.integrations")
 
 
+@told
 def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # accelerate's classes
     """Prepare a loader as `accelerator.prepare` does, and deal each batch to one process, once.
 
@@ -99,6 +101,7 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # acc
     return prepared
 
 
+@told
 def check_prepared(loader: Any) -> None:  # noqa: ANN401  # any loader
     """Refuse a prepared loader whose sampler deals to ranks that accelerate deals to again.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, DistributedSampler
 
+from .._keywords import told
 from ..distributed import world_size
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._loader_chain import (
@@ -105,6 +106,7 @@ class LoaderReport:
             raise ValueError(str(LoaderReport(self.chain, rest)))
 
 
+@told
 def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN401  # any framework's
     """Say what a framework, or the way it was built, did to a loader's sampler.
 

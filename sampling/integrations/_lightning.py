@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 from ..samplers import AdaptiveBatchSampler, full_state, load_full_state
 from ._lightning_loader import (
@@ -31,6 +32,7 @@ from ._lightning_loader import (
 from ._loader_chain import refuse_misfit
 
 
+@told
 class LightningSamplerCallback(Callback):
     """Let a Lightning run that was stopped go on with the very next sample.
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._loader_chain import refuse_misfit
@@ -19,6 +20,7 @@ from ._loader_chain import refuse_misfit
 _OURS = {"version", "sampler", "epoch", "consumed", "fingerprint"}
 
 
+@told
 def load_loader_state(
     loader: "DataLoader[Any]", state: Mapping[str, Any], *, ignore_dataset_state: bool = False
 ) -> None:

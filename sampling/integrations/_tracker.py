@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from .._keywords import told
 from ._loader_chain import refuse_misfit
 
 _WRAP = "wrap the dataset in sampling.Indexed instead"
 
 
+@told
 class BatchTracker:
     """Yield (indices, batch) from a loader, by the order in which it hands batches out.
 

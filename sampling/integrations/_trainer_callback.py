@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _optional
+from .._keywords import told
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler, load_state, save_state
 from ._accelerate import check_prepared, complete_rounds
@@ -17,6 +18,7 @@ _transformers: Any = _optional.require("transformers", "hf", "sampling.integrati
 STATE_FILE = "sampler.safetensors"  # in the folder of a checkpoint
 
 
+@told
 class SamplerTrainerCallback(_transformers.TrainerCallback):
     """Tell a sampler the epoch before its iterator is made, and keep its state in checkpoints.
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .._keywords import told
 from ..types import Progress
 
 __all__ = ["compare_stamps", "digest", "digest_of_bytes", "stamps"]
@@ -12,6 +13,7 @@ _STEP = 2**20
 Stamp = tuple[int, int, int]
 
 
+@told
 def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, as "sha256:" and 64 hexadecimal digits.
 

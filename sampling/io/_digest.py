@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _check, _parquet
+from .._keywords import told
 from ..types import Progress
 from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
 from ._table import _files
@@ -13,6 +14,7 @@ from ._table import _files
 __all__ = ["Watch", "differences", "digests", "table_files", "unchanged"]
 
 
+@told
 def table_files(path: str | Path) -> tuple[Path, ...]:
     """Return the files of a table, in the order in which their rows are numbered.
 
@@ -28,6 +30,7 @@ def table_files(path: str | Path) -> tuple[Path, ...]:
     return _files(Path(path))
 
 
+@told
 def digests(
     source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
@@ -83,6 +86,7 @@ def _rows_in(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
+@told
 def differences(
     recorded: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
 ) -> list[str]:
@@ -119,6 +123,7 @@ def differences(
     return wrong
 
 
+@told
 class Watch:
     """Files as they are now, to be compared with what they are later.
 
@@ -150,6 +155,7 @@ class Watch:
             raise ValueError(f"{min(other)} must not come while its folder is read, got it there")
 
 
+@told
 @contextmanager
 def unchanged(sources: Sequence[str | Path]) -> Iterator[None]:
     """Refuse a result whose files were changed while the block read them.

@@ -20,6 +20,7 @@ from .._files import (
     remove_left_overs,
     written_whole,
 )
+from .._keywords import told
 from ..types import Floats, Indices, Progress, Selection
 from ._bytes import compare_stamps, stamps
 from ._digest import differences, digests
@@ -39,6 +40,7 @@ _FACTS = json_kind("the manifest of an export", "export", "shards")
 Order = Literal["rows", "picks"]
 
 
+@told
 def export_rows(
     selection: Selection,
     source: str | Path | Sequence[str | Path],
@@ -152,6 +154,7 @@ def export_rows(
     return facts
 
 
+@told
 def check_export(
     source: str | Path | Sequence[str | Path],
     folder: str | Path,

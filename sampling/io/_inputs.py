@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import _check
+from .._keywords import told
 from ..types import Progress, Selection
 from ._digest import contents, differences, digests, table_files
 
 __all__ = ["changes", "paths_read", "with_inputs"]
 
 
+@told
 def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return every file and folder that is read with a table, for `check_outputs`.
 
@@ -29,6 +31,7 @@ def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
     return [path for each in sources for path in dict.fromkeys((Path(each), *table_files(each)))]
 
 
+@told
 def with_inputs(
     selection: Selection,
     source: str | Path | Sequence[str | Path],
@@ -61,6 +64,7 @@ def with_inputs(
     return replace(selection, info={**selection.info, **noted})
 
 
+@told
 def changes(
     selection: Selection,
     source: str | Path | Sequence[str | Path],

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from .. import _check, _parquet
+from .._keywords import told
 from ..types import Indices
 from ._digest import table_files
 
@@ -19,6 +20,7 @@ _ROWS = 2**16  # and no more rows than this
 _READ = 2**20  # bytes read at once: by default whole column chunks, 850 MiB of a row group of 330
 
 
+@told
 def read_rows(
     source: str | Path | Sequence[str | Path],
     rows: Indices,
@@ -79,6 +81,7 @@ def _row_numbers(rows: Indices) -> Indices:
     return array.astype(np.int64)
 
 
+@told
 def read_column(sources: Sequence[str | Path], name: str, rows: Sequence[int]) -> list[Any]:
     """Return some values of a column of the first table that has it.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import naming, own_folder
+from .._keywords import told
 from .._rows import Rows
 
 __all__ = ["regrouped"]
@@ -17,6 +18,7 @@ __all__ = ["regrouped"]
 _BLOCK = 2**27  # bytes read and sorted at a time
 
 
+@told
 @contextmanager
 def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
     """Lay rows out in a file in the order given, for as long as the block lasts.

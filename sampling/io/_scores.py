@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .. import _check, _parquet
 from .._files import Output, parquet_kind, written_whole
+from .._keywords import told
 from ..types import Direction, Score
 from ._table import Table, npy_in
 
@@ -33,6 +34,7 @@ def _is_scores(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # p
 _SCORES = parquet_kind("a file of scores", _is_scores)
 
 
+@told
 def score_outputs(path: str | Path) -> list[Output]:
     """Return the files that `save_scores` will write, for `check_outputs`.
 
@@ -47,6 +49,7 @@ def score_outputs(path: str | Path) -> list[Output]:
     return [(path, _SCORES)]
 
 
+@told
 def save_scores(
     scores: Mapping[str, Score], path: str | Path, *, info: Mapping[str, Any] | None = None
 ) -> None:
@@ -94,6 +97,7 @@ def save_scores(
         _parquet.write_own(beside, table, info or {})
 
 
+@told
 def load_scores(
     path: str | Path, *, higher_is: Mapping[str, Direction] | None = None
 ) -> dict[str, Score]:
@@ -139,6 +143,7 @@ def load_scores(
     return found
 
 
+@told
 def directed(text: str, names: Sequence[str]) -> tuple[str, Direction | None]:
     """Read COLUMN or COLUMN:DIRECTION, such as "margin:easier".
 
@@ -178,6 +183,7 @@ def directed(text: str, names: Sequence[str]) -> tuple[str, Direction | None]:
     )
 
 
+@told
 def score_of(table: Table, column: str, higher_is: Direction | None = None) -> Any:  # noqa: ANN401
     """Return a column of a table, as a `Score` if its files say what a high one means.
 
@@ -204,6 +210,7 @@ def score_of(table: Table, column: str, higher_is: Direction | None = None) -> A
     return values if direction is None else Score(values, direction, column)
 
 
+@told
 def direction_of(
     table: Table, column: str, stated: Direction | None = None
 ) -> tuple[Direction | None, str]:
@@ -243,6 +250,7 @@ def direction_of(
     return said[0], "assumed" if said[0] is None else "file"
 
 
+@told
 def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)
     """Return the vector in a `.npy` file, such as labels.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .. import _check, _parquet
 from .._files import Output, check_outputs, next_to, parquet_kind, written_whole
+from .._keywords import told
 from ..types import Selection
 
 __all__ = ["load_selection", "save_selection", "selection_outputs"]
@@ -41,6 +42,7 @@ _KEPT = parquet_kind("a subset file", _is_kept)
 _REST = parquet_kind("the dropped rows of a subset file", _is_rest)
 
 
+@told
 def selection_outputs(path: str | Path, *, dropped: bool = False) -> list[Output]:
     """Return the files that `save_selection` will write or remove, for `check_outputs`.
 
@@ -59,6 +61,7 @@ def selection_outputs(path: str | Path, *, dropped: bool = False) -> list[Output
     return [(path, _KEPT), *([(others, _REST)] if dropped or removed else [])]
 
 
+@told
 def save_selection(selection: Selection, path: str | Path, *, dropped: bool = False) -> None:
     """Write a selection to a Parquet file, whole or not at all.
 
@@ -191,6 +194,7 @@ def _write(place: Output, columns: dict[str, Any], manifest: dict[str, Any]) -> 
         _parquet.write_own(beside, pa.table(columns), {**manifest, "columns": list(columns)})
 
 
+@told
 def load_selection(path: str | Path) -> Selection:
     """Read a file of `save_selection`, and the one with the dropped rows if it is there.
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from .. import _check, _parquet
 from .._files import check_apart, tensors_of
+from .._keywords import told
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk
 
@@ -124,6 +125,7 @@ class Table:
         return replace(self, size=len(rows), embeddings=embeddings, _rows=own)
 
 
+@told
 def open_table(
     path: str | Path | Sequence[str | Path],
     *,
@@ -219,6 +221,7 @@ def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> N
                          "rows stay on disk")  # fmt: skip
 
 
+@told
 def shape_of(
     path: str | Path | Sequence[str | Path],
     *,
@@ -383,6 +386,7 @@ def in_order(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (not numbers[name], numbers[name])))
 
 
+@told
 def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
     """Return the columns that hold the logits of class 0, 1, ... of a table that has such.
 
@@ -420,6 +424,7 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
     return names
 
 
+@told
 def columns_text(names: Sequence[str]) -> str:
     """Return names for a report, in their order: all, or the first and the last of many.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _check
+from .._keywords import told
 from ._base import EpochSampler
 from ._batches import EpochBatchSampler
 from ._cuts import EqualCuts
@@ -14,6 +15,7 @@ from ._iterate import Doubt, Pass
 from ._plan import Plan
 
 
+@told
 class AdaptiveBatchSampler(EpochBatchSampler):
     """Cut a sampler's epoch into batches of a size that training may change as it goes.
 

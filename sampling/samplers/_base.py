@@ -18,6 +18,7 @@ from torch.utils.data import Sampler
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import refuse_rest, told
 from ..distributed import meet, world_size
 from ..types import Indices
 from ._indexed import Indexed
@@ -29,6 +30,7 @@ from ._state import Resumable, fingerprint
 from ._tables import Table
 
 
+@told
 class EpochSampler(Resumable, Objective, Sampler[int]):
     """What every sampler of the package can do; give it a draw table and it is a sampler.
 
@@ -93,6 +95,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         # `__init__` to call (2.13) or one that warns (2.4).
         self.size = _check.integer("size", size, 1, _check.MAX_SIZE + 1)
         self.num_samples = _check.integer("num_samples", num_samples, 0, _check.MAX_SIZE + 1)
+        refuse_rest(type(self), options, EpochOptions)
         self._options = Checked(**options)
         self._scores = self._make_scores()
         self.epoch = 0
@@ -127,6 +130,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     # ------------------------------------------------------------------ order
 
+    @told
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next `iter` deals; call it before each pass, on every rank.
 
@@ -295,6 +299,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
         return warn
 
+    @told
     def indices(self, epoch: int, start: int = 0, stop: int | None = None) -> Indices:
         """Return draws `start` to `stop` of an epoch's global order, whatever the rank.
 
@@ -359,6 +364,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             return ""
         return f"{type(self).__name__} was made with pad=False; {remedy}"
 
+    @told
     def length(self, epoch: int) -> int:
         """Return this rank's number of draws in an epoch; of a dynamic sampler, the planned one."""
         return self._share(self._draws(_check.epoch(epoch)))
@@ -372,6 +378,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         """Draws of this rank from the position of a resume to the end of the epoch."""
         return self._share(self._draws(self.epoch) - self._start)
 
+    @told
     def consumed_after(self, num_batches: int, batch_size: int) -> int:
         """Return the draws trained on once this pass gave `num_batches` batches to each rank.
 
@@ -393,6 +400,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         taken = num_batches * batch_size * self.num_replicas
         return min(self._start + taken, self._draws(self.epoch))
 
+    @told
     def expected_samples(self, num_epochs: int) -> int:
         """Return how many draws `num_epochs` epochs take, all ranks together."""
         num_epochs = _check.integer("num_epochs", num_epochs, 0)
@@ -400,6 +408,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             return num_epochs * self.num_samples
         return sum(self._draws(epoch) for epoch in range(num_epochs))
 
+    @told
     def progress(self, epoch: int, consumed: int = 0, num_epochs: int | None = None) -> float:
         """Return the part of the run that is done, in [0, 1], for learning-rate schedules.
 
@@ -426,12 +435,19 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     # ------------------------------------------------------------------ copies
 
+    def _found(self) -> dict[str, str]:
+        """Return, for `repr`, what came from `torch.distributed` and not from an argument."""
+        given = self.__dict__.get("_given", {})
+        ranks = {"num_replicas": self.num_replicas, "rank": self.rank}
+        missing = {name: str(value) for name, value in ranks.items() if name not in given}
+        return missing if self.num_replicas > 1 else {}
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process, and plans that can be made again."""
         self._report_device_indices()
         plans = self._plans if self.dynamic else {}
-        own = {"_options": self._options.without_group(), "_plans": plans, "_running": None, "_excused": None}
-        return {**self.__dict__, **own, "_sources_of_n": []}
+        own = {"_options": self._options.without_group(), "_plans": plans, "_sources_of_n": []}
+        return {**self.__dict__, **own, "_running": None, "_excused": None}
 
 
 def _reference(source: Sized) -> Callable[[], Sized | None]:

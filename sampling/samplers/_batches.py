@@ -12,6 +12,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from .. import _check
+from .._keywords import told
 from ._base import EpochSampler
 from ._cuts import Cuts, EqualCuts, GivenCuts
 from ._iterate import Batches, EpochIterator, Pass, cut
@@ -21,6 +22,7 @@ from ._plan import Plan
 _REBUILDING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 
 
+@told
 class EpochBatchSampler(Sampler[list[int]]):
     """Cut a sampler's epoch into batches: for `DataLoader(batch_sampler=...)`.
 
@@ -124,6 +126,7 @@ class EpochBatchSampler(Sampler[list[int]]):
     def _begun(self, dealt: Pass[Any]) -> None:
         self.sampler._begun(dealt)
 
+    @told
     def batches(self, epoch: int, start: int = 0, stop: int | None = None) -> list[list[int]]:
         """Return batches `start` to `stop` of an epoch's global order, whatever the rank.
 
@@ -153,6 +156,7 @@ class EpochBatchSampler(Sampler[list[int]]):
             return -(-batches // world)
         return max(0, -(-(batches - rank) // world))
 
+    @told
     def length(self, epoch: int) -> int:
         """Return this rank's batches in an epoch; of a dynamic sampler, the planned one."""
         return self._share(self._cuts(_check.epoch(epoch)).whole)
@@ -166,6 +170,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         """Batches of this rank from the position of a resume to the end of the epoch."""
         return self._share(self._cuts(self.sampler.epoch, self.sampler._start).count)
 
+    @told
     def consumed_after(self, num_batches: int) -> int:
         """Return the draws trained on once this pass gave `num_batches` batches to each rank.
 
@@ -185,6 +190,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     # ------------------------------------------------------------------ state
 
+    @told
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the run stands: the state of the sampler; see `EpochSampler.state_dict`."""
         return self.sampler.state_dict(consumed)

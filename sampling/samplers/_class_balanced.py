@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats
 from ._base import EpochSampler
 from ._groups import Dealer, Groups
@@ -18,6 +19,7 @@ from ._tables import Table
 Target = Mapping[Any, float] | ArrayLike
 
 
+@told
 class ClassBalancedSampler(EpochSampler):
     """Draw the classes in chosen shares, and each class's samples evenly.
 

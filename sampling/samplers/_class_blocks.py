@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels import _blocks, _groups
 from ..types import Packed
 from ._base import EpochSampler
@@ -16,6 +17,7 @@ from ._order import Permutation
 from ._tables import Listed, Table
 
 
+@told
 class ClassesPerBatchSampler(BlockBatchSampler):
     """Fill every batch with P classes and K samples of each, and leave no sample out.
 

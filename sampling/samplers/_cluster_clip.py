@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels import _groups
 from ..types import Floats
 from ._base import EpochSampler
@@ -18,6 +19,7 @@ from ._quotas import SPAN, Quotas
 from ._tables import Listed, Table
 
 
+@told
 class ClusterClipSampler(EpochSampler):
     """Draw clusters evenly, and knock a cluster out once its samples were repeated enough.
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _labels, _rng
+from .._keywords import told
 from ..kernels import _pace
 from ..kernels._scores import first_outside
 from ..types import Floats, Indices, Packed, Score
@@ -23,6 +24,7 @@ from ._order import Permutation
 from ._tables import Table
 
 
+@told
 class CurriculumSampler(EpochSampler):
     """Draw from the easiest samples first, and from more of them as the run goes on.
 

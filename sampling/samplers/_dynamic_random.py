@@ -6,6 +6,7 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels._scores import fill_uniform
 from ..scores import ScoreTable
 from ..types import Floats, Scores
@@ -13,6 +14,7 @@ from ._options import EpochOptions
 from ._pruning import MOST_PRUNED, PruningSampler
 
 
+@told
 class DynamicRandomSampler(PruningSampler):
     """Skip a fresh random part of the data in each epoch, and anneal: pruning without scores.
 

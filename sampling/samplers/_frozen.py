@@ -7,10 +7,12 @@ from typing import Literal
 import torch
 
 from .. import _check
+from .._keywords import told
 
 Mode = Literal["eval", "train"]
 
 
+@told
 @contextmanager
 def frozen_statistics(model: torch.nn.Module, mode: Mode = "eval") -> Iterator[None]:
     """Run forward passes inside which nothing changes the model's statistics or modes.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from .. import _check
+from .._keywords import told
 from ..distributed import all_reduce_sum, world_size
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 Test = Literal["norm", "inner_product", "augmented"]
 
 
+@told
 def per_sample_gradients(
     model: torch.nn.Module,
     loss_fn: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
@@ -60,6 +62,7 @@ def per_sample_gradients(
     return torch.cat([gradients[name].flatten(1) for name in trained], dim=1)
 
 
+@told
 def suggest_batch_size(
     gradients: torch.Tensor,
     *,
@@ -132,6 +135,7 @@ def suggest_batch_size(
     return _grown(size, noise, maximum)
 
 
+@told
 def suggest_batch_size_from_ranks(
     gradients: Iterable[torch.Tensor],
     batch_size: int,

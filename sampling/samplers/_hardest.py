@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..kernels import _prune
 from ..types import Floats, Scores
 from ._levels import highest
@@ -21,6 +22,7 @@ from ._state import Arrays
 from ._tables import Kept, Table
 
 
+@told
 class HardestSampler(PruningSampler):
     """Keep the samples with the highest losses.
 
@@ -126,6 +128,7 @@ class HardestSampler(PruningSampler):
         return (*super()._identity(), self.keep, self.refresh_every)
 
 
+@told
 class EpsilonGreedySampler(HardestSampler):
     """Keep the samples with the highest average losses, and a random part of the others.
 
@@ -217,6 +220,7 @@ class EpsilonGreedySampler(HardestSampler):
         return (*super()._identity(), self.epsilon)
 
 
+@told
 class UCBSampler(HardestSampler):
     """Keep the samples with the highest average loss plus spread of their losses.
 

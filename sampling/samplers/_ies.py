@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Self, Unpack
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Scores
 from ._hidden import HidingSampler
 from ._levels import highest
@@ -21,6 +22,7 @@ from ._state import Arrays
 _LOSSES = 6  # the code waits for a fourth second difference, which the mean leaves out
 
 
+@told
 class IESSampler(HidingSampler):
     """Rest each sample as soon as its own loss has stopped changing, and watch it on.
 

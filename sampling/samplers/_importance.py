@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels import _probabilities
 from ..scores import ScoreTable
 from ..types import Floats, Indices, Scores
@@ -45,6 +46,7 @@ class ImportanceGain:
     batch_gain: float
 
 
+@told
 class ImportanceSampler(EpochSampler):
     """Draw samples in proportion to their last loss or gradient norm; weights restore the mean.
 

@@ -7,8 +7,10 @@ from typing import Any
 from torch.utils.data import Dataset, IterableDataset
 
 from .. import _check
+from .._keywords import told
 
 
+@told
 class Indexed(Dataset[Any]):
     """Yield (index, sample) instead of sample; the outermost wrapper of a dataset.
 

@@ -7,6 +7,7 @@ import numpy as np
 from typing_extensions import Self, Unpack
 
 from .. import _check
+from .._keywords import told
 from ..kernels import _prune
 from ..types import Floats, Scores
 from ._levels import quantile_levels
@@ -14,6 +15,7 @@ from ._options import EpochOptions
 from ._pruning import MOST_PRUNED, PruningSampler
 
 
+@told
 class InfoBatchSampler(PruningSampler):
     """Skip a random part of the easy samples in each epoch, and weight up the easy ones kept.
 

@@ -12,6 +12,7 @@ import torch
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..scores import ScoreTable
 from ..types import Floats, Indices, Scores
 from ._hidden import HidingSampler, answers
@@ -22,6 +23,7 @@ from ._pruning import MOST_PRUNED
 _STAGES = ((0.0, 1.0), (0.3, 0.8), (0.6, 0.6), (0.8, 0.4))
 
 
+@told
 class KakurenboSampler(HidingSampler):
     """Hide the samples with the lowest losses whose predictions are right and sure.
 

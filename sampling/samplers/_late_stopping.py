@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Indices, Scores
 from ._hidden import answers
 from ._options import EpochOptions
@@ -21,6 +22,7 @@ from ._pruning import PruningSampler
 from ._state import Arrays
 
 
+@told
 class LateStoppingSampler(PruningSampler):
     """Shrink noisy data by rounds to the samples that are learnt first.
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats, Indices
 from ._mixture_budget import Budget, Phases, Shortfall, Stop, Used
 from ._mixture_learning import LearningMixture
@@ -20,6 +21,7 @@ from ._quotas import run_starts
 from ._sources import Lengths, parts_of, sources_of
 
 
+@told
 class MixtureSampler(LearningMixture):
     """Draw from several datasets in chosen shares, evenly spread over the epoch.
 

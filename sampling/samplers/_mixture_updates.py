@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Scores
 
 State = dict[str, Floats]
 
 
+@told
 class MixtureUpdater(ABC):
     """The base of `ODM` and `DoReMi`: floors and caps on what a rule proposes.
 
@@ -113,6 +115,7 @@ class MixtureUpdater(ABC):
         return (type(self).__name__, values, *arrays)
 
 
+@told
 class ODM(MixtureUpdater):
     """Draw more from sources whose loss is high: a bandit that explores less and less.
 
@@ -237,6 +240,7 @@ class ODM(MixtureUpdater):
         return min(1.0 / sources, math.sqrt(math.log(sources) / (sources * update)))
 
 
+@told
 class DoReMi(MixtureUpdater):
     """Draw more from sources whose loss exceeds that of a reference model; group DRO without one.
 

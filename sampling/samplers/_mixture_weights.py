@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats
 
 Weights: TypeAlias = Mapping[Any, float] | ArrayLike
@@ -113,6 +114,7 @@ def weights_of(name: str, given: Weights, names: NDArray[np.generic]) -> Floats:
     return _check.weights(name, _check.by_name(name, given, names, "domains"))
 
 
+@told
 def temperature_weights(
     sizes: ArrayLike,
     temperature: float,
@@ -171,6 +173,7 @@ def temperature_weights(
     return weights
 
 
+@told
 def effective_samples(unique: float, drawn: float, *, r_star: float = R_STAR) -> float:
     """Return how many fresh samples a number of draws from a smaller set is worth.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats
 from ._lots import host_lots
 from ._nested import host_features
@@ -23,6 +24,7 @@ from ._skip_predictor import Predictor, SkipPredictor
 _SURPRISES = 16  # batches over which the predictor must do well
 
 
+@told
 class MultistageFilter(BatchSelector):
     """Filter by a loss threshold, later by a cheap prediction of it from features.
 

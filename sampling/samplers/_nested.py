@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from .. import _check
+from .._keywords import told
 
 Leaf = Callable[[Any], Any]
 
 
+@told
 def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  # noqa: ANN401
     """Return the same batch with some of its rows: what it is made of stays as it is.
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from .._keywords import told
 from ..distributed import refuse_uneven, uneven
 from ..kernels._scores import first_outside
 from ..scores import ScoreTable
@@ -98,6 +99,7 @@ class Objective:
     def weights_for(self, indices: torch.Tensor) -> torch.Tensor: ...
     @overload
     def weights_for(self, indices: ArrayLike) -> Scores: ...
+    @told
     def weights_for(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
         """Return what `reduce` multiplies the losses of these samples by, in the current epoch.
 
@@ -123,6 +125,7 @@ class Objective:
     def importance_weights(self, indices: torch.Tensor) -> torch.Tensor: ...
     @overload
     def importance_weights(self, indices: ArrayLike) -> Scores: ...
+    @told
     def importance_weights(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
         """Return 1/(N p) of samples of this epoch, whatever the objective.
 
@@ -153,6 +156,7 @@ class Objective:
 
     # ------------------------------------------------------------------ the training step
 
+    @told
     def record(
         self,
         indices: ArrayLike | torch.Tensor,
@@ -184,6 +188,7 @@ class Objective:
             self._device_weights(rows)  # counts bad indices
         self._store(rows, losses, logits, labels)
 
+    @told
     def reduce(
         self,
         losses: torch.Tensor,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ._batches import EpochBatchSampler
 
 
+@told
 class ProgressScheduler:
     """Run any of torch's schedules on the part of the run that is done, instead of on steps.
 

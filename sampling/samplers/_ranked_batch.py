@@ -8,12 +8,14 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats
 from ._lots import check_keep
 from ._ranked_draw import RankedDraw
 from ._selectors import SelectorOptions
 
 
+@told
 class RankedBatch(RankedDraw):
     """Draw rows with a chance that falls exponentially with their rank, ever less steeply.
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels._scores import fill_uniform
 from ..types import Floats
 from ._base import EpochSampler
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
+@told
 class RepeatFactorSampler(EpochSampler):
     """Repeat each sample by its rarest category, dropping none.
 

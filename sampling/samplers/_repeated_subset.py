@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats, Indices
 from ._base import EpochSampler
 from ._groups import Groups
@@ -19,6 +20,7 @@ ROUNDS = 16  # of one run, at most, where its passes depend on too many before t
 WORK = 2**22  # ... which is more samples than this
 
 
+@told
 class RepeatedSubsetSampler(EpochSampler):
     """Train each round on another random subset of the same size: the baseline to beat.
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..scores import ScoreTable
 from ..types import Scores
 from ._device import DeviceWeights
@@ -17,6 +18,7 @@ from ._selectors import BatchSelector, Candidates, Chosen, SelectorOptions, unwe
 _EXCLUDED = 1e30  # an irreducible loss that puts a row after all others but not after NaN
 
 
+@told
 class RHOLoss(BatchSelector):
     """Train on the rows whose loss is furthest above their irreducible loss.
 

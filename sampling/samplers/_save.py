@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import _check
 from .._files import saved_tensors, tensors_kind, tensors_of
+from .._keywords import told
 from ..distributed import this_rank
 from ..errors import StateError
 from ._base import EpochSampler
@@ -27,6 +28,7 @@ _HEADER = "sampling"
 _STATE = tensors_kind("a file of save_state", _HEADER)
 
 
+@told
 def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, Any]:
     """Return all that a run needs to go on in another process.
 
@@ -65,6 +67,7 @@ def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, An
     return {"state": state, "notes": inner._notes(), "arrays": arrays}
 
 
+@told
 def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
     """Go to where `full_state` was taken; the next `iter` deals what was not yet trained on.
 
@@ -106,6 +109,7 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
         exposure.restore(counts)
 
 
+@told
 def save_state(sampler: AnySampler, path: str | Path, consumed: int | None = None) -> None:
     """Write the full state of a sampler to one file.
 
@@ -168,6 +172,7 @@ def _write(full: Mapping[str, Any], path: Path) -> None:
     saved_tensors(arrays, path, header, _STATE)
 
 
+@told
 def load_state(sampler: AnySampler, path: str | Path) -> None:
     """Read a file of `save_state` and go to where it was written; see `load_full_state`.
 

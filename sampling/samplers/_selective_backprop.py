@@ -13,12 +13,14 @@ import torch
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats
 from ._lots import check_keep
 from ._ranked_draw import RankedDraw
 from ._selectors import Candidates, Chosen, SelectorOptions, unweighted
 
 
+@told
 class SelectiveBackprop(RankedDraw):
     """Draw rows with a chance that rises as a power of the place of their loss among others.
 

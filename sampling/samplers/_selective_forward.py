@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from .. import _check
+from .._keywords import told
 from ._frozen import Mode, frozen_statistics
 from ._nested import host_features, take_rows
 from ._reduce import check_losses
@@ -66,6 +67,7 @@ class SelectedStep:
         return self.weights
 
 
+@told
 class SelectiveForward:
     """Score a batch without a trace, let a selector choose, and forward what it chose.
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels, _rng
+from .._keywords import told
 from ..distributed import this_rank, world_size
 from ..errors import StateError
 from ._lots import lots
@@ -114,6 +115,7 @@ class Candidates:
         return lots(_rng.subkey(self.key, purpose), self.losses.numel(), self.losses.device)
 
 
+@told
 class BatchSelector:
     """What every selector can do; a method adds `_choose`.
 
@@ -178,6 +180,7 @@ class BatchSelector:
         """
         return None
 
+    @told
     def observe(self, losses: torch.Tensor, features: Any = None) -> None:  # noqa: ANN401
         """Take note of a batch that was trained on as a whole.
 
@@ -218,6 +221,7 @@ class BatchSelector:
         if _check.epoch(epoch) != self.epoch:
             self.epoch, self.step = epoch, 0
 
+    @told
     def select(
         self,
         losses: torch.Tensor,

@@ -10,12 +10,14 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Scores
 from ._levels import highest
 from ._options import EpochOptions
 from ._pruning import MOST_PRUNED, PruningSampler
 
 
+@told
 class SelfPacedSampler(PruningSampler):
     """Keep the samples with the lowest losses, a part of the data that grows until it is all of it.
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, Unpack
 
 from .. import _check, _labels, _rng
+from .._keywords import told
 from ..kernels._scores import fill_uniform
 from ..types import Floats, Indices
 from ._base import EpochSampler
@@ -47,6 +48,7 @@ class HolderFit:
     evaluations: int
 
 
+@told
 class SensitivitySampler(EpochSampler):
     """Draw samples by a bound on their loss, known from the losses at cluster centers.
 

@@ -6,12 +6,14 @@ import numpy as np
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats, Scores
 from ._breaks import natural_breaks
 from ._options import EpochOptions
 from ._pruning import MOST_PRUNED, PruningSampler
 
 
+@told
 class SeTaSampler(PruningSampler):
     """Deal a few neighbouring groups of the losses at a time, from the easy to the hard ones.
 

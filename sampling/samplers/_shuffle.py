@@ -5,11 +5,13 @@ from collections.abc import Sized
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ._base import EpochSampler
 from ._options import EpochOptions
 from ._tables import Shuffled, Table
 
 
+@told
 class ShuffleSampler(EpochSampler):
     """Shuffle a dataset of any size without storing the order.
 

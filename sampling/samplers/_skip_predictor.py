@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 from ..types import Floats
 
@@ -30,6 +31,7 @@ class Predictor(Protocol):
         ...
 
 
+@told
 class SkipPredictor:
     """Bernoulli naive Bayes over features that are present (> 0) or absent, fed batch by batch.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 from ..kernels._digest import checksum
 from ._cuts import batch_at
@@ -66,6 +67,7 @@ class Resumable:
 
     # ------------------------------------------------------------------ the light state
 
+    @told
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return where the run stands: a fresh dictionary of JSON values, under 1 KiB.
 

@@ -5,12 +5,14 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..types import Indices, Selection
 from ._base import EpochSampler
 from ._options import EpochOptions
 from ._tables import Listed, Table
 
 
+@told
 class SubsetSampler(EpochSampler):
     """Shuffle a chosen subset; the weights of a selection come along.
 

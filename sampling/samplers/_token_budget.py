@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels import _blocks, _groups
 from ..types import Floats, Indices, Packed
 from ._base import EpochSampler
@@ -16,6 +17,7 @@ from ._order import Permutation
 from ._tables import Listed, Table
 
 
+@told
 class TokenBudgetBatchSampler(BlockBatchSampler):
     """Batch samples of like length, as many as a budget of tokens allows.
 

@@ -7,10 +7,12 @@ import torch
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ._lots import check_keep, count_of, hardest_first
 from ._selectors import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
 
 
+@told
 class TopKLoss(BatchSelector):
     """Train on the highest losses of a batch, and on nothing else.
 

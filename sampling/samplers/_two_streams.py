@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels import _groups
 from ..types import Floats, Indices, Packed
 from ._base import EpochSampler
@@ -13,6 +14,7 @@ from ._options import EpochOptions
 from ._tables import Listed, Table
 
 
+@told
 class TwoStreamBatchSampler(BlockBatchSampler):
     """Give every batch a fixed number of samples from a second, smaller set.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from .. import _check
+from .._keywords import told
 from ..kernels import _probabilities
 from ..types import Floats, Indices, Scores
 from ._options import EpochOptions
@@ -20,6 +21,7 @@ from ._tables import Table
 HALVINGS = 64
 
 
+@told
 class VarianceBudgetSampler(PruningSampler):
     """Skip as many small losses, at random, as add at most a part `tau` to the variance of SGD.
 

@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels import _draw
 from ..types import Floats, Indices
 from ._base import EpochSampler
@@ -12,6 +13,7 @@ from ._options import EpochOptions
 from ._tables import Cumulative, Listed, Table, Weighted
 
 
+@told
 class WeightedSampler(EpochSampler):
     """Draw samples in proportion to a fixed weight, of any number of samples.
 

@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels import _blocks
 from ..types import Indices
 from ._base import EpochSampler
@@ -15,6 +16,7 @@ from ._order import Permutation
 from ._tables import Listed, Table
 
 
+@told
 class GroupBatchSampler(BlockBatchSampler):
     """Deal groups whole: a batch is one bag, or a few of them.
 

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels
+from .._keywords import told
 from ..types import Floats, Score
 
 _BLOCK = 2**26  # bytes of float64 in memory at once
 _REDUCTIONS = ("mean", "max", "rank-mean", "rank-max")
 
 
+@told
 class AttributionScores:
     """What each of N training rows does for each of T targets.
 

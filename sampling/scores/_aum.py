@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels, _rng
+from .._keywords import told
 from ..kernels import _dynamics
 from ..types import Indices, Score
 from ._heads import column, refuse_one_class
 
 
+@told
 def threshold_samples(
     labels: ArrayLike, num_classes: int, *, seed: int = 0, run: int = 0
 ) -> Indices:
@@ -74,6 +76,7 @@ def threshold_samples(
     return np.sort(order[run * count : (run + 1) * count]).astype(np.int64)
 
 
+@told
 def aum_flagged(
     aum: Score | ArrayLike, threshold_rows: ArrayLike, percentile: float = 99.0
 ) -> NDArray[np.bool_]:

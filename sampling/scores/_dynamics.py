@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._files import saved_tensors, tensors_kind, tensors_of
+from .._keywords import told
 from ..distributed import meet, this_rank, world_size
 from ..errors import StateError
 from ..kernels import _dynamics
@@ -30,6 +31,7 @@ _HEADER = "training dynamics"
 _FILE = tensors_kind("a file of TrainingDynamics.save", _HEADER)
 
 
+@told
 class TrainingDynamics(Reports):
     """Record how a model answered each sample during training, and score the samples by it.
 
@@ -135,6 +137,7 @@ class TrainingDynamics(Reports):
 
     # ------------------------------------------------------------------ recording
 
+    @told
     def update(
         self,
         indices: ArrayLike | torch.Tensor,

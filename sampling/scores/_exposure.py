@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels
+from .._keywords import told
 from ..distributed import fitting, sum_counts, world_size
 from ..errors import StateError
 from ..kernels import _scores
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**22  # samples looked at in one go: bounds the memory of the reports
 
 
+@told
 class ExposureCounter:
     """Count how often each sample of a dataset was trained on.
 

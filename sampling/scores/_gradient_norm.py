@@ -3,9 +3,11 @@
 import torch
 
 from .. import _check
+from .._keywords import told
 from ._heads import binary_ids, is_one_output, two_columns
 
 
+@told
 def gradient_norm_bound(
     logits: torch.Tensor, labels: torch.Tensor, *, multi_label: bool = False
 ) -> torch.Tensor:

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Score
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+@told
 def grand(
     model: torch.nn.Module,
     loss_fn: LossFunction,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels
+from .._keywords import told
 from .._optional import require
 from ..types import Score
 from ._heads import column, two_probabilities
@@ -21,6 +22,7 @@ _BY_SAMPLE = ("confident_learning", "predicted_neq_given")
 _BY_SCORE = ("low_normalized_margin", "low_self_confidence")
 
 
+@told
 def label_quality(
     labels: ArrayLike,
     pred_probs: ArrayLike,
@@ -87,6 +89,7 @@ def label_quality(
     return Score(np.asarray(found, np.float64), "keep", f"label quality by {method}")
 
 
+@told
 def label_issues(
     labels: ArrayLike,
     pred_probs: ArrayLike,

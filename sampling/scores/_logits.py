@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..kernels._dynamics import EL2N, ENTROPY, MARGIN, PROBABILITY, PROBABILITY_MARGIN
 from ..types import Direction, Floats, Progress, Score
 from ._dynamics_tables import look
@@ -26,6 +27,7 @@ _STORED: dict[str, tuple[int, Direction]] = {  # kind -> what of a look it is, a
 _BLOCK = 2**16  # rows looked at in one go: 16 C + 48 bytes each
 
 
+@told
 def el2n(logits: ArrayLike, labels: ArrayLike) -> Score:
     """Return the length of the error of each sample, |softmax - onehot|: "harder".
 
@@ -53,6 +55,7 @@ def el2n(logits: ArrayLike, labels: ArrayLike) -> Score:
     return Score(_observed(logits, labels, EL2N), "harder", "el2n")
 
 
+@told
 def entropy(logits: ArrayLike) -> Score:
     """Return the entropy of the softmax of each sample, in nats: "harder".
 
@@ -76,6 +79,7 @@ def entropy(logits: ArrayLike) -> Score:
     return Score(_observed(logits, None, ENTROPY), "harder", "entropy")
 
 
+@told
 def margin(
     logits: ArrayLike,
     labels: ArrayLike | None = None,
@@ -112,6 +116,7 @@ def margin(
     return Score(_observed(logits, labels, column), "easier", f"margin of {of}")
 
 
+@told
 def confidence(logits: ArrayLike, labels: ArrayLike | None = None) -> Score:
     """Return the probability of the label: "easier".
 
@@ -138,6 +143,7 @@ def confidence(logits: ArrayLike, labels: ArrayLike | None = None) -> Score:
     return Score(_observed(logits, labels, PROBABILITY), "easier", "confidence")
 
 
+@told
 def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
     """Return the bits that the input of each sample tells a model about its label: "easier".
 
@@ -180,6 +186,7 @@ def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
     return Score((with_input - empty) / np.log(2.0), "easier", "pvi")
 
 
+@told
 def score_stored(
     kinds: Sequence[str],
     values: ArrayLike,

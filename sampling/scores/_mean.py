@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Score
 
 
+@told
 def mean_scores(scores: Sequence[Score]) -> Score:
     """Return the mean of the same score over several runs, such as EL2N of ten seeds.
 

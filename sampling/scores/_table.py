@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..distributed import merge_means, world_size
 from ..kernels import _scores
 from ..types import Indices, Scores
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch.distributed as dist
 
 
+@told
 class ScoreTable:
     """One float32 score for each sample of a dataset, written from the training loop.
 
@@ -99,6 +101,7 @@ class ScoreTable:
         self.flush()
         return int(np.count_nonzero(self._touched))
 
+    @told
     def update(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
         """Store the losses of a batch.
 

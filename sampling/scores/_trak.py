@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .. import _check, _rng
 from .._files import Kind, check_outputs, written_whole
+from .._keywords import told
 from .._optional import require
 from ._attribution import AttributionScores
 
@@ -27,6 +28,7 @@ _MATRIX = Kind("a matrix", ".npy", None)
 _ONE_BLOCK = 100  # dimensions that the library projects on in one block
 
 
+@told
 def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
     model: torch.nn.Module,
     train: Dataset[Any],

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Indices
 
 __all__ = ["count_of", "share_out", "water_fill"]
@@ -19,6 +20,7 @@ __all__ = ["count_of", "share_out", "water_fill"]
 _MOST = 2.0**61
 
 
+@told
 def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1) -> int:
     """Return how many rows a budget means: an int is a count, a float in (0, 1] a part of `size`.
 
@@ -33,6 +35,7 @@ def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1
     return _check.integer(name, budget, 1, size * repeats + 1)
 
 
+@told
 def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> Indices:
     """Share `total` out in proportion to weights, in whole numbers, none above its cap.
 
@@ -89,6 +92,7 @@ def _capped(shares: Floats, total: float, limits: Floats) -> Floats:
     return given
 
 
+@told
 def water_fill(capacities: ArrayLike, total: int) -> Indices:
     """Share `total` out evenly, none above its capacity: min(capacity, level) each.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _check, _labels
+from .._keywords import told
 from ..types import Score
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Estimate:
     memory_formula: str
 
 
+@told
 def estimate(
     method: str,
     size: int,

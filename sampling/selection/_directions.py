@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .._keywords import told
 from ..types import Direction, Score
 
 __all__ = ["Meanings", "meant", "notes_of", "turn_scores"]
@@ -51,6 +52,7 @@ def turn_scores(
     return said
 
 
+@told
 def notes_of(info: Mapping[str, Any]) -> list[str]:
     """Return lines for a report: what a high score was taken to mean, and the embedding columns.
 

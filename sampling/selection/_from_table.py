@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import _check
+from .._keywords import told
 from ..io import Table, columns_text, direction_of, score_of
 from ..types import Selection
 from ._registry import METHODS, Method, directed_for, takes_scores
@@ -14,6 +15,7 @@ from ._task import Options
 __all__ = ["select_from"]
 
 
+@told
 def select_from(
     table: Table,
     method: str,

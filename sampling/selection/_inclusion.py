@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..kernels._draw import systematic as systematic_kernel
 from ..kernels._pivotal import pivotal_walk
 from ..types import Floats, Indices, Selection
@@ -26,6 +27,7 @@ __all__ = ["inclusion_probabilities", "pivotal", "poisson", "systematic"]
 DRAWS = ("pivotal", "systematic", "poisson", "top")
 
 
+@told
 def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
     """Return min(1, c s_i) with c such that they add up to the budget.
 

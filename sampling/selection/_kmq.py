@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats, Indices, Selection
 from ._budget import share_out, water_fill
 from ._clusters import GivenClusters, clusters_of
@@ -178,6 +179,7 @@ def kmq(
     )  # fmt: skip
 
 
+@told
 def reweight_clusters(
     log_weights: ArrayLike, gains: ArrayLike, clusters: ArrayLike, *, rate: float = 0.5
 ) -> Floats:

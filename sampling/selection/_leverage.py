@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats, Indices, Selection
 from ._inclusion import DRAWS, draw_rows
 from ._inputs import embeddings_of
@@ -30,6 +31,7 @@ Draw = Literal["pivotal", "systematic", "poisson", "top"]
 Spread = Literal["kd", "pca"]
 
 
+@told
 def leverage_scores(
     rows: ArrayLike,
     *,

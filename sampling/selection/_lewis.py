@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats, Selection
 from ._inclusion import draw_rows
 from ._inputs import embeddings_of
@@ -39,6 +40,7 @@ DIVERGES_FROM = 4.0
 Iteration = Literal["auto", "plain", "damped"]
 
 
+@told
 def lewis_weights(
     rows: ArrayLike,
     p: float,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..types import Floats, Indices
 from ._inputs import embeddings_of
 from ._task import Keys
@@ -20,6 +21,7 @@ KINDS = ("kd", "pca")
 MOST_AXES = 8  # a million rows are halved 20 times: more axes would not get their turn
 
 
+@told
 def spatial_order(embeddings: ArrayLike, kind: str = "kd") -> Indices:
     """Return all rows in an order that keeps neighbours together.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _check
+from .._keywords import told
 from .._parquet import is_parquet
 from ..clustering import kmeans, neighbours
 from ..io import Table, export_rows, open_table, shape_of, table_files
@@ -33,6 +34,7 @@ else:
 __all__ = ["Plan"]
 
 
+@told
 @dataclass(frozen=True)
 class Plan:
     """A table, and the stages that choose among its rows.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels
+from .._keywords import told
 from ..types import Floats, Indices, Selection
 from ._inputs import embeddings_of
 
@@ -19,6 +20,7 @@ BLOCK = 2**22  # distances looked at together
 SPARE = 4  # candidates beyond the neighbours asked for, as products round
 
 
+@told
 def propagate(
     core: Selection | ArrayLike,
     weights: ArrayLike,

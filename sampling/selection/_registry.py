@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from .. import _check
+from .._keywords import told
 from ..io import directed
 from ..types import Direction, Score, Selection
 from ._cost import Estimate, bytes_of, check_formula, of_call, refuse_over
@@ -66,6 +67,7 @@ class Method:
 METHODS: dict[str, Method] = {}
 
 
+@told
 def method(  # noqa: PLR0913  # the columns of the list
     *,
     needs: str,
@@ -83,6 +85,7 @@ def method(  # noqa: PLR0913  # the columns of the list
     minds = {} if minds is None else _check.mapping("minds", minds)
 
     def listed(function: F) -> F:
+        @told
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Selection:  # noqa: ANN401
             entry = METHODS[function.__name__]
@@ -149,6 +152,7 @@ def _needed(entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Est
     return need
 
 
+@told
 def methods() -> dict[str, Method]:
     """Return every selector by name.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _check, _rng
+from .._keywords import told
 from ..types import Floats, Indices
 from ._budget import share_out
 from ._whiten import hashed
@@ -45,6 +46,7 @@ class UniMax:
     shortfall: float
 
 
+@told
 def unimax(sizes: ArrayLike, total: float, *, max_epochs: float = 1.0) -> UniMax:
     """Share a total out over sources evenly, with at most so many passes over each.
 
@@ -94,6 +96,7 @@ def unimax(sizes: ArrayLike, total: float, *, max_epochs: float = 1.0) -> UniMax
     return UniMax(amounts, amounts / amounts.sum(), epochs, shortfall)
 
 
+@told
 def repeat_counts(
     weights: ArrayLike,
     total: int,

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..types import ALREADY, BAD, Indices, Selection
 
 __all__ = ["at_threshold"]
 
 
+@told
 def at_threshold(
     selection: Selection,
     threshold: float,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _check
+from .._keywords import told
 from ._options import Options
 from ._registry import METHODS, directed_for
 
@@ -16,6 +17,7 @@ _OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")  # of pyarrow's 
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
 
 
+@told
 @dataclass(frozen=True)
 class Stage:
     """One selector of a plan, or a filter.

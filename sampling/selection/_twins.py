@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _check
+from .._keywords import told
 from ..types import Indices, Progress, Scores, Selection
 from ._copies import unit
 
@@ -31,6 +32,7 @@ class Twin:
     similarity: float
 
 
+@told
 def twins_of(
     selection: Selection,
     embeddings: ArrayLike,

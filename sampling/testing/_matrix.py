@@ -17,6 +17,7 @@ from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import spawn
 
 from .._files import Output, json_kind, written_whole
+from .._keywords import told
 from .._optional import require
 from ._legs import EXTRAS, LOADERS, WHERE, Leg, Trip
 from ._ours import SAMPLERS, AnySampler
@@ -45,6 +46,7 @@ class Cell:
     num_replicas: int
 
 
+@told
 def cells(
     samplers: Sequence[str] | None = None,
     loaders: Sequence[str] | None = None,
@@ -89,6 +91,7 @@ def cells(
     return [Cell(s, loader, w, where, r) for r, s, loader, w, where in product]
 
 
+@told
 def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) -> dict[Cell, str]:
     """Run the cells; two processes are started for those of two ranks.
 
@@ -198,6 +201,7 @@ def _verdict(ranks: list[Any]) -> str:
     return ""
 
 
+@told
 def matrix_table(found: dict[Cell, str]) -> str:
     """Return the matrix as a Markdown table: cells that passed of cells, by sampler and loader.
 
@@ -217,6 +221,7 @@ def matrix_table(found: dict[Cell, str]) -> str:
     return "\n".join(lines)
 
 
+@told
 def matrix_outputs(path: str | Path) -> list[Output]:
     """Return the files that `write_matrix` will write, for `io.check_outputs`.
 
@@ -231,6 +236,7 @@ def matrix_outputs(path: str | Path) -> list[Output]:
     return [(path, _MATRIX)]
 
 
+@told
 def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     """Write the matrix to a JSON file: versions, and one entry for each cell.
 

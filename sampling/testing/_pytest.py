@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _check
+from .._keywords import told
 from .._optional import require
 from ._registry import SAMPLER, Check, ContractError
 from ._report import case_id, cases, run
@@ -36,6 +37,7 @@ class Case:
             raise ContractError(result.message)
 
 
+@told
 def parametrize_with_checks(
     factories: Mapping[str, Factory],
     *,

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 
 from typing_extensions import Unpack
 
+from .._keywords import told
 from ._global_state import put_back
 from ._registry import BATCHES, CHECKS, LETTERS, SAMPLER, Check, ContractError, NotApplicable
 from ._subject import Factory, Subject
@@ -167,6 +168,7 @@ def report_on(
     return Report(name, tuple(results))
 
 
+@told
 def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     """Hold a sampler to the contract: run every check, and raise if it breaks a line.
 
@@ -215,6 +217,7 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     return _kept(report_on(_name(factory), factory, SAMPLER, **options))
 
 
+@told
 def check_batch_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     """Hold a batch sampler to the contract; as `check_sampler`.
 

@@ -11,11 +11,13 @@ import torch
 from numpy.typing import ArrayLike
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 from ..types import Floats
 from ._rows import Rows
 
 
+@told
 class CurriculumWeights:
     """Weight each sample by w = (1 - t) D + t, where t goes from 0 to 1 and D = 1 is easy.
 
@@ -143,6 +145,7 @@ class CurriculumWeights:
         self.set_epoch(state["epoch"])
 
 
+@told
 def pointwise_easiness(scores: ArrayLike, positive: ArrayLike) -> Floats:
     """Return D of single answers to rank: a high score is easy for a positive, hard for another.
 
@@ -176,6 +179,7 @@ def pointwise_easiness(scores: ArrayLike, positive: ArrayLike) -> Floats:
     return np.where(relevant, found, 1.0 - found)
 
 
+@told
 def pairwise_easiness(positive: ArrayLike, negatives: ArrayLike) -> Floats:
     """Return D of pairs to rank: (positive - negative + 1) / 2, of several negatives the least.
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 from ..scores import ScoreTable
 from ..types import Scores
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch.distributed as dist
 
 
+@told
 class MomentumDifficulty:
     """Weight each sample by (d / mean d) ** gamma, d being a moving average of 1 - p_y.
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..distributed import merge_means, world_size
 from ..errors import StateError
 from ._batch import Batch, check_saved, rows_of, state_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 
+@told
 class Duals:
     """One multiplier >= 0 for each sample of a dataset, by dataset index.
 
@@ -145,6 +147,7 @@ class Duals:
         self._touched.zero_()
 
 
+@told
 def feasible(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._keywords import told
 from ..distributed import all_reduce_sum
 from ..errors import StateError
 from ._batch import Batch, check_saved, rows_of, state_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 
+@told
 class GroupWeights:
     """The weights of G groups, which sum to 1; uniform at first.
 
@@ -92,6 +94,7 @@ class GroupWeights:
         self._logs = torch.from_numpy(logs)
 
 
+@told
 def group_dro(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,

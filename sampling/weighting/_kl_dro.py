@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import _check
+from .._keywords import told
 from ._batch import Batch, check_saved, state_of
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 
+@told
 class RunningRisk:
     """The running risk of `kl_dro`, temperature * log of the mean of exp(loss / temperature).
 
@@ -82,6 +84,7 @@ class RunningRisk:
         self._risk = math.nan if risk is None else _check.number("risk of the state", risk)
 
 
+@told
 def kl_dro(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,

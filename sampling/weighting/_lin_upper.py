@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import _check
+from .._keywords import told
 from ._batch import Batch, check_saved, state_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _EQUAL = 1e-6  # of the larger loss: losses nearer than this are equal, up to fl
 _NARROW = 1e-6  # the smallest range that losses are stretched from
 
 
+@told
 class BurnIn:
     """The first steps of a run, in which all weights are 1: losses say little then.
 
@@ -74,6 +76,7 @@ class BurnIn:
         self.seen = _check.integer("seen of the state", state["seen"], 0)
 
 
+@told
 def lin_upper(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,
@@ -137,6 +140,7 @@ def lin_upper(  # noqa: PLR0913  # one signature for the family
     return _shaped(losses, state, temperature, clip, process_group, lambda h: (h + 1).clamp(max=1))
 
 
+@told
 def quadratic(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,
@@ -183,6 +187,7 @@ def quadratic(  # noqa: PLR0913  # one signature for the family
     return _shaped(losses, state, temperature, clip, process_group, lambda h: 1 - h.square())
 
 
+@told
 def extremes(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,

@@ -8,10 +8,12 @@ import torch
 from numpy.typing import ArrayLike
 
 from .. import _check
+from .._keywords import told
 from ..errors import StateError
 from ._batch import check_saved
 
 
+@told
 class LossReference:
     """Losses of the data as they were last seen, for `cvar`, `extremile` and `esrm` as `state`.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from .. import _check
+from .._keywords import told
 from ._batch import Batch, refuse_on_host
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _FORMS = ("hard", "linear", "log")
 
 
+@told
 def self_paced(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,

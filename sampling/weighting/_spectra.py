@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from .. import _check
+from .._keywords import told
 from ..distributed import gather_batch
 from ..kernels import _isotonic
 from ._batch import Batch, state_of
@@ -28,6 +29,7 @@ Penalty = Literal["chi2", "kl"]
 Spectrum = Callable[[torch.Tensor], torch.Tensor]  # S, of float64 fractions in [0, 1]
 
 
+@told
 def cvar(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,
@@ -98,6 +100,7 @@ def cvar(  # noqa: PLR0913  # one signature for the family
     return _weights(losses, spectrum, penalty, shift_cost, state, process_group)
 
 
+@told
 def extremile(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,
@@ -147,6 +150,7 @@ def extremile(  # noqa: PLR0913  # one signature for the family
     return _weights(losses, spectrum, penalty, shift_cost, state, process_group)
 
 
+@told
 def esrm(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,

@@ -10,9 +10,11 @@ from typing import Literal
 import torch
 
 from .. import _check
+from .._keywords import told
 from ._batch import refuse_on_host
 
 
+@told
 def tldr(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,
@@ -86,6 +88,7 @@ def tldr(  # noqa: PLR0913  # one signature for the family
     return _finished(weights, counts, detach_weight)
 
 
+@told
 def focal(  # noqa: PLR0913  # one signature for the family
     losses: torch.Tensor,
     *,

@@ -1,0 +1,299 @@
+"""What a call was given: keywords that it does not take are refused by name, arguments described.
+
+`@told` on a function or a class is the one mechanism. A wrong keyword names the callable of the
+user, not one inside it, and the remedy: our word for torch's or scikit-learn's, the nearest of
+ours, or who takes it. A class also gets a `repr` of the arguments that it was made with.
+"""
+
+import difflib
+import functools
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import is_dataclass
+from operator import length_hint
+from typing import Any, TypeVar, get_args
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+LONG = 60  # characters of an argument in short form
+
+_HERE: list[Callable[..., Any]] = []  # all that is told, for "who takes it"
+
+# Other people's words, and ours for them: the first that the callable takes.
+_OURS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("generator", "rng", "random_state", "random_seed", "data_seed", "shuffle_seed"), ("seed",)
+    ),
+    **dict.fromkeys(
+        ("world_size", "num_ranks", "num_shards", "num_processes", "nranks"), ("num_replicas",)
+    ),
+    **dict.fromkeys(("shard_id", "shard_index", "local_rank", "process_index"), ("rank",)),
+    **dict.fromkeys(
+        ("dataset", "data", "source", "n", "N", "length"),
+        ("data_source", "sampler", "lengths", "table", "size"),
+    ),
+    **dict.fromkeys(
+        ("labels", "label", "targets", "target", "y", "y_true", "classes", "class_ids"),
+        ("labels", "groups", "clusters"),
+    ),
+    **dict.fromkeys(("domain", "domain_ids", "sources"), ("domains", "groups")),
+    **dict.fromkeys(("group", "group_ids"), ("groups",)),
+    **dict.fromkeys(("cluster", "cluster_ids", "assignments"), ("clusters",)),
+    **dict.fromkeys(
+        ("indices", "idx", "index", "subset", "mask"), ("indices", "selection", "primary", "rows")
+    ),
+    **dict.fromkeys(("epochs", "n_epochs", "max_epochs", "total_epochs"), ("num_epochs",)),
+    **dict.fromkeys(
+        ("num_samples", "num_draws", "epoch_size", "n_samples", "length_before_new_iter", "size"),
+        ("num_samples", "budget", "total"),
+    ),
+    **dict.fromkeys(
+        ("train_size", "k", "num_select", "n_select", "fraction", "ratio", "keep", "keep_fraction"),
+        ("budget", "keep", "keep_fraction", "samples_per_class", "num_neighbours", "fraction")
+        + ("n_clusters",),
+    ),
+    **dict.fromkeys(
+        ("prune_ratio", "pruning_ratio", "prune_rate", "drop_fraction"),
+        ("drop_prob", "budget", "keep_fraction", "keep"),
+    ),
+    **dict.fromkeys(("replace", "with_replacement"), ("replacement",)),
+    **dict.fromkeys(
+        ("weights", "weight", "sample_weights", "class_weights", "probabilities", "probs", "ratios")
+        + ("proportions", "p", "pi"),
+        ("weights", "target", "pi"),
+    ),
+    **dict.fromkeys(("drop_remainder", "round_up", "even_batches"), ("drop_last",)),
+    **dict.fromkeys(("m", "num_instances", "n_per_class"), ("samples_per_class",)),
+    **dict.fromkeys(("num_classes", "n_classes", "P"), ("classes_per_batch", "num_classes")),
+    **dict.fromkeys(
+        ("max_duration", "max_num", "tokens_per_batch", "token_budget"), ("max_tokens",)
+    ),
+    **dict.fromkeys(
+        ("X", "features", "feats", "embedding", "vectors", "data"), ("embeddings", "rows")
+    ),
+    **dict.fromkeys(("n_clusters", "num_clusters"), ("n_clusters", "clusters", "num_strata")),
+    **dict.fromkeys(("similarity_threshold", "eps", "similarity"), ("threshold",)),
+    **dict.fromkeys(("n_neighbors", "num_neighbors"), ("num_neighbours", "k")),
+    **dict.fromkeys(("losses", "loss", "score", "values"), ("losses", "scores", "values")),
+    **dict.fromkeys(("criterion", "loss_function"), ("loss_fn",)),
+    **dict.fromkeys(("temp", "T"), ("temperature",)),
+    **dict.fromkeys(("out", "output", "file", "filename"), ("path", "folder")),
+}
+
+# What has no word of ours, and what to do instead; of samplers (they take `seed`) and the rest.
+_LOADERS = (
+    "num_workers",
+    "pin_memory",
+    "collate_fn",
+    "prefetch_factor",
+    "persistent_workers",
+    "worker_init_fn",
+    "timeout",
+)
+_ADVICE: dict[str, str] = {
+    "shuffle": "leave it out: the order is shuffled afresh in each epoch, by seed and set_epoch",
+    "batch_size": "give it to DataLoader, or to EpochBatchSampler(sampler, batch_size)",
+    **dict.fromkeys(
+        ("epoch", "start_epoch", "initial_epoch", "last_epoch"), "call set_epoch(epoch) instead"
+    ),
+    **dict.fromkeys(_LOADERS, "give it to DataLoader"),
+}
+_NOTES: dict[str, str] = {  # beside our word, where the value is another one too
+    "generator": ", an int, such as generator.initial_seed()",
+    "rng": ", an int",
+    "random_state": ", an int",
+    "local_rank": ", counted over all machines",
+    "even_batches": " or pad",
+    "mask": ", as np.flatnonzero(mask)",
+}
+_PRUNED = {word for word, ours in _OURS.items() if ours[0] == "drop_prob"}
+
+
+def told(thing: T) -> T:
+    """Let a function, method or class refuse wrong keywords by its own name, before it begins."""
+    if inspect.isclass(thing):
+        _tell_class(thing)
+        _HERE.append(thing)
+        return thing
+    method = "." in thing.__qualname__ and "<locals>" not in thing.__qualname__
+
+    @functools.wraps(thing)
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if kwargs:
+            known = _accepted(thing)
+            if known is not None and not kwargs.keys() <= known.keys():
+                owner = args[0] if method and args else None
+                name = thing.__name__
+                if owner is not None:
+                    owner = owner if inspect.isclass(owner) else type(owner)
+                    name, known = f"{owner.__name__}.{name}", dict.fromkeys([*known][1:])
+                refuse(name, kwargs, known, thing.__module__)
+        return thing(*args, **kwargs)
+
+    if not method:
+        _HERE.append(call)
+    return call  # type: ignore[return-value]  # the same signature
+
+
+def refuse(name: str, given: Iterable[str], known: Iterable[str], module: str = "") -> None:
+    """Raise for keywords that are not known; `module` is where others are that may take them."""
+    known = list(known)
+    wrong = [each for each in given if each not in set(known)]
+    if not wrong:
+        return
+    remedies = dict.fromkeys(_remedy(each, known, module) for each in wrong)
+    found = "; ".join(each for each in (*remedies, f"its keywords are {', '.join(known)}") if each)
+    plural = "s" if len(wrong) > 1 else ""
+    raise TypeError(f"{name} takes no keyword{plural} {', '.join(map(repr, wrong))}: {found}")
+
+
+def refuse_rest(made: type, given: Mapping[str, Any], keywords: Any) -> None:  # noqa: ANN401
+    """Refuse what a class that takes any keyword handed on to one that does not.
+
+    keywords : the TypedDict of those that are taken
+    """
+    named = [each for each in _signature(made).parameters.values() if each.kind != each.VAR_KEYWORD]
+    known = [*(each.name for each in named), *keywords.__annotations__]
+    refuse(made.__name__, given, known, made.__module__)
+
+
+def _remedy(word: str, known: list[str], module: str) -> str:
+    ours = [each for each in _OURS.get(word, ()) if each in known]
+    if ours:
+        note = _NOTES.get(word, "")
+        if word in _PRUNED and ours[0] != "drop_prob":
+            note = f", the fraction to keep, 1 - {word},"
+        return f"write {ours[0]}{note} instead of {word}"
+    if word in _ADVICE and {"sampler", "auto_epoch"} & set(known):
+        return f"{word}: {_ADVICE[word]}"
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    for meant in (word, *_OURS.get(word, ())):
+        names = _takers(meant, module)
+        if names and "sampler" in known:
+            return f"give {meant} to the sampler inside"
+        if names:
+            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+            return f"{meant} is a keyword of {', '.join(names[:6])}{more}"
+    return ""
+
+
+def _takers(word: str, module: str) -> list[str]:
+    """Return who takes a keyword in the package of a module, which is loaded then."""
+    part = ".".join(module.split(".")[:2])
+    near = [each for each in _HERE if part != "" and each.__module__.startswith(f"{part}.")]
+    return sorted({each.__name__ for each in near if word in (_accepted(each) or ())})
+
+
+@functools.cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a call: of a class, that of its `__init__` without `self`."""
+    if not inspect.isclass(function):
+        return inspect.signature(function)
+    found = inspect.signature(function.__init__)
+    return found.replace(parameters=list(found.parameters.values())[1:], return_annotation=function)
+
+
+@functools.cache
+def _accepted(function: Callable[..., Any]) -> dict[str, None] | None:
+    """Return the keywords of a call, those of `**options: Unpack[Keywords]` too; None if any."""
+    known: dict[str, None] = {}
+    for parameter in _signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            keywords = get_args(parameter.annotation)
+            if not keywords or not hasattr(keywords[0], "__annotations__"):
+                return None
+            known |= dict.fromkeys(keywords[0].__annotations__)
+        elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+            known[parameter.name] = None
+    return known
+
+
+# ------------------------------------------------------------------ classes
+
+
+class _Signature:
+    """The signature of a class, which `__new__` would hide from `inspect`."""
+
+    def __get__(self, made: object, owner: type) -> inspect.Signature:
+        return _signature(owner)
+
+
+def _tell_class(owner: Any) -> None:  # noqa: ANN401  # a class, whose attributes are set
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        made = super(owner, cls).__new__(cls)
+        known = _accepted(cls)
+        if known is not None and not kwargs.keys() <= known.keys():
+            refuse(cls.__name__, kwargs, known, cls.__module__)
+        if described:
+            object.__setattr__(made, "_given", _described(cls, args, kwargs))
+        return made
+
+    if any("__new__" in vars(base) and "_told" in vars(base) for base in owner.__mro__):
+        return  # it is inherited
+    described = not is_dataclass(owner)
+    new.__name__, new.__qualname__ = "__new__", f"{owner.__qualname__}.__new__"
+    owner.__new__ = new
+    owner._told = True
+    owner.__signature__ = _Signature()
+    if owner.__repr__ is object.__repr__:
+        owner.__repr__ = _repr
+
+
+def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an object is made with, in short form: nothing of it is kept alive."""
+    try:
+        bound = _signature(cls).bind_partial(*args, **kwargs)
+    except TypeError:  # `__init__` will say what is wrong
+        return {}
+    given: dict[str, str] = {}
+    for name, value in bound.arguments.items():
+        kind = bound.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            given |= {each: short(found) for each, found in value.items()}
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            given["*" + name] = short(value)
+        else:
+            given[name] = short(value)
+    return given
+
+
+def _repr(made: Any) -> str:  # noqa: ANN401  # of any class that is told
+    given = {**made.__dict__.get("_given", {}), **getattr(made, "_found", dict)()}
+    return f"{type(made).__name__}({', '.join(f'{name}={each}' for name, each in given.items())})"
+
+
+def short(value: Any) -> str:  # noqa: ANN401  # any argument
+    """Return an argument in short form: an array as its type and shape. Nothing is read."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape == () and dtype is not None:
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | complex | bytes | str):
+        return _cut(repr(value))
+    if "_given" in getattr(value, "__dict__", ()):
+        return _cut(repr(value), 2 * LONG)
+    kind = type(value).__name__
+    if shape is not None and dtype is not None:
+        return f"<{str(dtype).removeprefix('torch.')} {tuple(shape)}>"
+    if inspect.isroutine(value) or inspect.isclass(value):
+        return f"<{getattr(value, '__name__', kind)}>"
+    if isinstance(value, list | tuple | dict) and len(value) <= 8:
+        try:
+            text = json.dumps(value, default=_not_plain)
+        except (TypeError, ValueError):
+            text = ""
+        if 0 < len(text) <= LONG:
+            return repr(value)
+    if hasattr(type(value), "__len__"):
+        return f"<{kind} of {length_hint(value)}>"
+    return f"<{kind}>"
+
+
+def _not_plain(value: object) -> None:
+    raise TypeError(f"values must be plain, got a {type(value).__name__}")
+
+
+def _cut(text: str, length: int = LONG) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
