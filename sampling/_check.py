@@ -348,9 +348,19 @@ def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
         )
 
 
+def refuse_mask(name: str, values: Any) -> None:  # noqa: ANN401  # an array or a tensor
+    """Refuse a mask where indices are wanted: as numbers it would be rows 0 and 1."""
+    if "bool" in str(getattr(values, "dtype", "")):
+        raise TypeError(
+            f"{name} must hold ints, got bools, a mask of shape {tuple(values.shape)}: give "
+            "np.flatnonzero(mask)"
+        )
+
+
 def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArray[np.int64]:
     """Return dataset indices: int64 (M,), in [0, high), none twice."""
     array = one_dimensional(name, indices)
+    refuse_mask(name, array)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")
     if high is not None and ((array < 0) | (array >= high)).any():

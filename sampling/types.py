@@ -84,6 +84,7 @@ class Selection:
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        _check.refuse_mask("indices", self.indices)
         object.__setattr__(self, "ranked", _check.flag("ranked", self.ranked))
 
     def __len__(self) -> int:

@@ -31,12 +31,29 @@ def this_rank(group: dist.ProcessGroup | None = None) -> int:
 
 
 def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, int]:
-    """Return (rank, num_replicas): those given, else of torch.distributed, else (0, 1)."""
-    if num_replicas is None:
-        num_replicas = world_size()
+    """Return (rank, num_replicas): those given, else of torch.distributed, else (0, 1).
+
+    One alone says nothing where torch.distributed is not initialised: every process would be rank 0
+    of 8, or rank 3 of 1, and the ranks would draw the same samples or none.
+    """
+    if rank is not None and num_replicas is None and not _running():
+        raise ValueError(
+            "rank must come with num_replicas where torch.distributed is not initialised, got "
+            f"rank={rank!r} alone: give num_replicas=, the number of ranks, too, or call "
+            "init_process_group first"
+        )
+    world = world_size()
+    num_replicas = world if num_replicas is None else num_replicas
+    num_replicas = _check.integer("num_replicas", num_replicas, 1)
+    if rank is None and num_replicas > 1 and num_replicas != world:
+        where = f"has {world} ranks" if _running() else "is not initialised"
+        raise ValueError(
+            f"num_replicas must come with rank where torch.distributed {where}, got "
+            f"num_replicas={num_replicas} alone: give rank=, in [0, {num_replicas}), too, or call "
+            "init_process_group first"
+        )
     if rank is None:
         rank = dist.get_rank() if _running() and num_replicas > 1 else 0
-    num_replicas = _check.integer("num_replicas", num_replicas, 1)
     return _check.integer("rank", rank, 0, num_replicas), num_replicas
 
 

@@ -76,6 +76,7 @@ def read_rows(
 def _row_numbers(rows: Indices) -> Indices:
     """Return row numbers as int64 (n,); n may be 0."""
     array = _check.host(rows)
+    _check.refuse_mask("rows", array)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(f"rows must hold ints of shape (n,), got {array.dtype} {array.shape}")
     return array.astype(np.int64)

@@ -111,6 +111,8 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._unequal_batches = ""  # who else leaves ranks with unequal numbers, and the remedy
         self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._fingerprint = ""
+        self._outer = ""  # the batch sampler of which this one is a part
+        self._arguments: dict[str, str] = {}  # the same in short form, by argument
         self._plans: dict[int, Plan] = {}
         if self.objective == "original":
             self._raise_if_refused(0)

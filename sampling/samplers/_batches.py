@@ -221,7 +221,7 @@ class BlockBatchSampler(EpochBatchSampler):
 
     def __init__(self, sampler: EpochSampler, batch_size: int | None) -> None:
         self.sampler = sampler
-        sampler._in_batches = True
+        sampler._in_batches, sampler._outer = True, type(self).__name__
         self.batch_size = batch_size
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:

@@ -151,8 +151,12 @@ class ClassBalancedSampler(EpochSampler):
         absent = self.classes[self.shares(epoch) == 0]
         return f"class {absent[0]} has share 0 and is never drawn" if absent.size else ""
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self._groups.codes, self._shares, self.progressive_epochs)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "labels": self._groups.codes,
+            "shares from power, beta and target": self._shares,
+            "progressive_epochs": self.progressive_epochs,
+        }
 
 
 def class_shares(

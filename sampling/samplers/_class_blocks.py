@@ -171,5 +171,9 @@ class ClassBlocks(EpochSampler):
             cuts=np.arange(self.num_batches + 1) * (self.classes_per_batch * block),
         )
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self._groups.codes, self.classes_per_batch, self.samples_per_class)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "labels": self._groups.codes,
+            "classes_per_batch": self.classes_per_batch,
+            "samples_per_class": self.samples_per_class,
+        }

@@ -171,15 +171,15 @@ class ClusterClipSampler(EpochSampler):
         out = self.knocked_out(epoch)
         return f"cluster {out[0]} is knocked out before epoch {epoch}" if out.size else ""
 
-    def _identity(self) -> tuple[object, ...]:
+    def _identity(self) -> dict[str, object]:
         temperature = None if self.temperature is None else str(float(self.temperature))
-        return (
-            self._groups.codes,
-            self.num_epochs,
-            self.max_repeats,
-            temperature,
-            self.schedule,
-        )
+        return {
+            "clusters": self._groups.codes,
+            "num_epochs": self.num_epochs,
+            "max_repeats": self.max_repeats,
+            "temperature": temperature,
+            "schedule": self.schedule,
+        }
 
 
 class WaterLevel:

@@ -198,9 +198,18 @@ class CurriculumSampler(EpochSampler):
         shut = self.size - int(self._fronts(epoch, size, np.array([size - 1]))[0])
         return f"{shut} of {self.size} samples are not drawn in epoch {epoch}" if shut else ""
 
-    def _identity(self) -> tuple[object, ...]:
-        schedule = (self.num_epochs, self.pacing, self.c0, self.p, self.full_at, self.grow)
-        return (self._order, self._least, self._whole_front, *schedule)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "order from difficulty, order and labels": self._order,
+            "first front from labels": self._least,
+            "front from num_samples and grow": self._whole_front,
+            "num_epochs": self.num_epochs,
+            "pacing": self.pacing,
+            "c0": self.c0,
+            "p": self.p,
+            "full_at": self.full_at,
+            "grow": self.grow,
+        }
 
 
 class Front(Table):

@@ -97,5 +97,5 @@ class DynamicRandomSampler(PruningSampler):
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
         return {"drop_prob": share / self.share}
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.drop_prob, self.share)
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "drop_prob": self.drop_prob, "share": self.share}

@@ -124,8 +124,8 @@ class HardestSampler(PruningSampler):
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
         return {"keep": 1.0 - share}
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.keep, self.refresh_every)
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "keep": self.keep, "refresh_every": self.refresh_every}
 
 
 @told
@@ -216,8 +216,8 @@ class EpsilonGreedySampler(HardestSampler):
     def _refusal(self, epoch: int) -> str:
         return ""
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.epsilon)
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "epsilon": self.epsilon}
 
 
 @told
@@ -322,5 +322,5 @@ class UCBSampler(HardestSampler):
             found += self._history["average"]
         return found
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.decay, self.bonus)
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "decay": self.decay, "bonus": self.bonus}

@@ -200,5 +200,5 @@ class IESSampler(HidingSampler):
             data_source, num_epochs, samples_fraction, below_mean=below_mean, **arguments
         )
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.delta)
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "delta": self.delta}

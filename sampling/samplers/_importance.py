@@ -319,9 +319,9 @@ class ImportanceSampler(EpochSampler):
         self._score_table.restore(arrays["scores"], int(notes["num_nonfinite"]))
         self._average_gain = notes["average_gain"]
 
-    def _identity(self) -> tuple[object, ...]:
-        drawn = (self.replacement, self.independent, self.power, self.floor, self.schedule)
-        return (self.signal, self.num_epochs, self.min_gain, self.score_ema, *drawn)
+    def _identity(self) -> dict[str, object]:
+        names = ("signal", "num_epochs", "min_gain", "score_ema", "replacement", "independent")
+        return {name: getattr(self, name) for name in (*names, "power", "floor", "schedule")}
 
 
 def _batch_gain(scores: Scores) -> tuple[float, float, float]:

@@ -154,9 +154,13 @@ class InfoBatchSampler(PruningSampler):
             data_source, num_epochs, samples_fraction, below_mean=below_mean, **arguments
         )
 
-    def _identity(self) -> tuple[object, ...]:
+    def _identity(self) -> dict[str, object]:
         quantiles = None if self._quantiles is None else self._quantiles.tolist()
-        return (*super()._identity(), quantiles, self._keep.tolist())
+        return {
+            **super()._identity(),
+            "quantiles from buckets": quantiles,
+            "shares from drop_prob and buckets": self._keep.tolist(),
+        }
 
 
 def _check_buckets(

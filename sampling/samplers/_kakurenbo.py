@@ -220,8 +220,13 @@ class KakurenboSampler(HidingSampler):
         mean = self._mean_scale()
         return {"fraction": share / mean if mean else 0.0}
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.fraction, self.schedule, self.confidence)
+    def _identity(self) -> dict[str, object]:
+        return {
+            **super()._identity(),
+            "fraction": self.fraction,
+            "schedule": self.schedule,
+            "confidence": self.confidence,
+        }
 
 
 def _check_schedule(schedule: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

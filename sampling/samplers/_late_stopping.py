@@ -297,9 +297,9 @@ class LateStoppingSampler(PruningSampler):
         self.round, self._looked = int(notes["round"]), int(notes["looked"])
         self.round_ended = bool(notes["round_ended"])
 
-    def _identity(self) -> tuple[object, ...]:
-        own = (self.keep_per_round, self.rounds, self.warm_up, self.max_epochs, self.evaluate)
-        return (*super()._identity(), *own)
+    def _identity(self) -> dict[str, object]:
+        own = ("keep_per_round", "rounds", "warm_up", "max_epochs", "evaluate")
+        return {**super()._identity(), **{name: getattr(self, name) for name in own}}
 
 
 def _check_rounds(rounds: Sequence[int]) -> tuple[int, ...]:

@@ -332,10 +332,18 @@ class MixtureSampler(LearningMixture):
         absent = self.names[self._planned(epoch)[0] == 0]
         return f"domain {absent[0]} has share 0 and is never drawn" if absent.size else ""
 
-    def _identity(self) -> tuple[object, ...]:
+    def _identity(self) -> dict[str, object]:
         rule = () if self.updater is None else self.updater.identity()
-        arrays = (self._sources.identity(), self._mixing.starts, self._mixing.table, self._tokens)
-        return (*arrays, self.compose, *self._budget.identity(), *rule)
+        return {
+            "lengths or domains": self._sources.identity(),
+            "starts from phases": self._mixing.starts,
+            "shares from weights, temperature and phases": self._mixing.table,
+            "mean_tokens": self._tokens,
+            "compose": self.compose,
+            **self._budget.identity(),
+            **dict(zip(("updater", "arguments from updater"), rule[:2], strict=False)),
+            **{f"array {at} from updater": part for at, part in enumerate(rule[2:])},
+        }
 
     # ------------------------------------------------------------------ where a sample is from
 

@@ -176,10 +176,14 @@ class Budget:
             )
         return quotas / draws, quotas
 
-    def identity(self) -> tuple[object, ...]:
-        """Return what decides the draws: arrays and JSON values."""
-        caps = () if self._caps is None else (self._caps,)
-        return (self.stop, self._num_samples, self._shortfall, *caps)
+    def identity(self) -> dict[str, object]:
+        """Return what decides the draws: arrays and JSON values, by argument."""
+        found = {
+            "stop": self.stop,
+            "draws from num_samples": self._num_samples,
+            "shortfall": self._shortfall,
+        }
+        return found if self._caps is None else {**found, "caps from max_repeats": self._caps}
 
 
 class Stretch:

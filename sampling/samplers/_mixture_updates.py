@@ -110,8 +110,9 @@ class MixtureUpdater(ABC):
 
     def identity(self) -> tuple[object, ...]:
         """Return what tells this updater from others: arrays and JSON values."""
-        values = {k: v for k, v in vars(self).items() if not isinstance(v, np.ndarray)}
-        arrays = [v for _, v in sorted(vars(self).items()) if isinstance(v, np.ndarray)]
+        own = {k: v for k, v in vars(self).items() if k != "_given"}  # which is for `repr`
+        values = {k: v for k, v in own.items() if not isinstance(v, np.ndarray)}
+        arrays = [v for _, v in sorted(own.items()) if isinstance(v, np.ndarray)]
         return (type(self).__name__, values, *arrays)
 
 

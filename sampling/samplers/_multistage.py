@@ -250,16 +250,10 @@ class MultistageFilter(BatchSelector):
 
     # ------------------------------------------------------------------ state
 
-    def _identity(self) -> tuple[object, ...]:
-        return (
-            self.warmup,
-            self.threshold,
-            self.window,
-            self.epsilon,
-            self.trust,
-            self.unbiased,
-            type(self.predictor).__name__,
-        )
+    def _identity(self) -> dict[str, object]:
+        names = ("warmup", "threshold", "window", "epsilon", "trust", "unbiased")
+        found = {name: getattr(self, name) for name in names}
+        return {**found, "predictor": type(self.predictor).__name__}
 
     def _arrays(self) -> dict[str, Any]:
         return {

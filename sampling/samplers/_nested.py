@@ -56,6 +56,7 @@ def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  
     {'x': tensor([[3],
             [1]]), 'names': ['c', 'a']}
     """
+    _check.refuse_mask("rows", rows)
     size = _length(batch) if size is None else size
     if size is None:
         raise ValueError("size must be given for a batch without tensors or arrays, got None")

@@ -316,8 +316,13 @@ class PruningSampler(EpochSampler):
         for name, ours in self._history.items():
             ours[:] = arrays[name]
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self.num_epochs, self.anneal_fraction, self.score_ema, self._target)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "num_epochs": self.num_epochs,
+            "anneal_fraction": self.anneal_fraction,
+            "score_ema": self.score_ema,
+            "target of for_target": self._target,
+        }
 
 
 def _quotas(counts: Indices, keep: Floats, size: int) -> Indices:

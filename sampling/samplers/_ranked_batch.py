@@ -105,5 +105,6 @@ class RankedBatch(RankedDraw):
         found: Floats = np.exp(-np.log(self.pressure) * np.arange(size) / max(1, size - 1))
         return found
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self.num_epochs, self.keep, self.start, self.end, self.unbiased)
+    def _identity(self) -> dict[str, object]:
+        names = ("num_epochs", "keep", "start", "end", "unbiased")
+        return {name: getattr(self, name) for name in names}

@@ -110,8 +110,8 @@ class RepeatFactorSampler(EpochSampler):
         scale = samples.size / self.repeat_factors.sum()
         return Listed(samples, self.size, lambda rows: scale * self.repeat_factors[rows])
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self.repeat_factors,)
+    def _identity(self) -> dict[str, object]:
+        return {"repeat factors from labels, threshold and sqrt": self.repeat_factors}
 
 
 def _binary_csr(labels: Any) -> "sparse.csr_array":  # noqa: ANN401  # any matrix

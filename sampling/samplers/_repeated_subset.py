@@ -123,9 +123,13 @@ class RepeatedSubsetSampler(EpochSampler):
             return Shuffled(run.size, run.window, _rng.key(self.seed, epoch, run.purpose))
         return Window(run, epoch)
 
-    def _identity(self) -> tuple[object, ...]:
+    def _identity(self) -> dict[str, object]:
         codes = None if self._groups is None else self._groups.codes
-        return (self.replacement, self._windows, codes)
+        return {
+            "replacement": self.replacement,
+            "draws from keep_fraction": self._windows,
+            "labels": codes,
+        }
 
 
 @dataclass

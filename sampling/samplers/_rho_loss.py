@@ -149,8 +149,12 @@ class RHOLoss(BatchSelector):
                     "that are not"
                 )
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self._irreducible, self.keep, self.missing)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "irreducible": self._irreducible,
+            "keep": self.keep,
+            "missing": self.missing,
+        }
 
     def _arrays(self) -> dict[str, Any]:
         self._report()

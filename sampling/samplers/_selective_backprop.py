@@ -140,8 +140,9 @@ class SelectiveBackprop(RankedDraw):
         self._ring[: fresh.numel() - first] = fresh[first:]
         self._next = (self._next + fresh.numel()) % self.history
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self.keep, self.form, self.history, self.unbiased, self.floor)
+    def _identity(self) -> dict[str, object]:
+        names = ("keep", "form", "history", "unbiased", "floor")
+        return {name: getattr(self, name) for name in names}
 
     def _arrays(self) -> dict[str, Any]:
         return {"ring": _check.host(self._ring).copy(), "next": self._next}

@@ -22,7 +22,7 @@ from ._lots import lots
 from ._nested import host_features
 from ._reduce import check_losses
 from ._row_buffer import RowBuffer
-from ._state import fingerprint
+from ._state import changed, fingerprint, in_short, named_parts
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,12 @@ class BatchSelector:
     def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
         """Learn from losses of a batch that was trained on as a whole."""
 
-    def _identity(self) -> tuple[object, ...]:
-        """Return what decides the choice beside class and seed: arrays and JSON values."""
-        return ()
+    def _identity(self) -> Mapping[str, object] | tuple[object, ...]:
+        """Return what decides the choice beside class and seed, by argument."""
+        return {}
+
+    def _parts(self) -> dict[str, object]:
+        return {**named_parts(self._identity()), "collect": self.collect}
 
     def _arrays(self) -> dict[str, Any]:
         """Return what must outlive the process, as JSON values and arrays."""
@@ -308,7 +311,8 @@ class BatchSelector:
             "version": 1,
             "selector": type(self).__name__,
             "seed": self.seed,
-            "fingerprint": fingerprint(*self._identity(), self.collect),
+            "fingerprint": fingerprint(*self._parts().values()),
+            "arguments": in_short(self._parts(), self.__dict__.get("_given", {})),
             "epoch": self.epoch,
             "step": self.step,
             "cost": asdict(self.cost),
@@ -333,12 +337,17 @@ class BatchSelector:
             "version": 1,
             "selector": type(self).__name__,
             "seed": self.seed,
-            "fingerprint": fingerprint(*self._identity(), self.collect),
+            "fingerprint": fingerprint(*self._parts().values()),
         }
         missing = {*own, "epoch", "step", "cost", "buffer", "arrays"} - set(state)
         if missing:
             raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
         for name, ours in own.items():
+            if name == "fingerprint" and state[name] != ours:
+                given = self.__dict__.get("_given", {})
+                differ = changed(state.get("arguments"), in_short(self._parts(), given))
+                if differ:
+                    raise StateError(f"state must come from a {type(self).__name__} with {differ}")
             if state[name] != ours:
                 raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
         self.epoch, self.step = _check.epoch(state["epoch"]), int(state["step"])
@@ -349,9 +358,11 @@ class BatchSelector:
 
 def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
     """Return dataset indices as a tensor, where they are."""
+    _check.refuse_mask("indices", indices)
     if isinstance(indices, torch.Tensor):
         return indices
     given = _check.host(indices, "indices")
+    _check.refuse_mask("indices", given)
     array = np.array(given)  # a copy: torch warns of arrays that are read-only
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints (B,), got {array.dtype} of shape {array.shape}")

@@ -163,8 +163,8 @@ class SelfPacedSampler(PruningSampler):
         known = {**planned, **self._dealt}
         return sum(known.get(epoch, self.size) for epoch in range(epochs))
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.start, self.growth)
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "start": self.start, "growth": self.growth}
 
 
 def _left_out(parts: Floats) -> float:

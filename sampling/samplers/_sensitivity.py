@@ -261,8 +261,11 @@ class SensitivitySampler(EpochSampler):
         key = _rng.key(self.seed, epoch, "sensitivity")
         return Weighted(self._cumulative, self.num_samples, key, independent=False)
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self._spread, self._clusters)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "spread from distances, holder_constant and z": self._spread,
+            "clusters": self._clusters,
+        }
 
 
 def _powers(distances: Floats, z: float) -> Floats:

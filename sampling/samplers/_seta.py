@@ -167,5 +167,10 @@ class SeTaSampler(PruningSampler):
         left = (1.0 - share) * self.num_groups / self._window(self.num_groups)
         return {"drop_prob": min(MOST_PRUNED, max(0.0, 1.0 - left))}
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.drop_prob, self.num_groups, self.scale)
+    def _identity(self) -> dict[str, object]:
+        return {
+            **super()._identity(),
+            "drop_prob": self.drop_prob,
+            "num_groups": self.num_groups,
+            "scale": self.scale,
+        }

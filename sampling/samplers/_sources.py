@@ -79,6 +79,7 @@ class Sources:
         if rows.ndim != 1:
             raise ValueError(f"indices must have shape (B,), got {rows.shape}")
         if rows.size:
+            _check.refuse_mask("indices", rows)
             _check.codes("indices", rows, self.size)
         return rows.astype(np.int64)
 

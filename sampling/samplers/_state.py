@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 
 _KEYS = {"version", "sampler", "size", "seed", "epoch", "consumed", "fingerprint", "plan"}
+_LONG = 40  # characters of an argument in a state
+_MOST = 560  # of all of them as JSON: the state is to stay under 1 KiB
+_DEFAULTS = "defaults"  # of arguments of which none was given
+_WORD = re.compile(r"\w+")
 _KEY = np.uint64(0x5A3C96E1D2B487F0)
 
 
@@ -40,15 +45,22 @@ class Resumable:
     _handed_out: int
     _last: "tuple[int, str, int] | None"
     _fingerprint: str
+    _arguments: dict[str, str]
+    _outer: str
     _plans: "dict[int, Plan]"
 
     _algorithm = 1  # raised where the same arguments, seed, epoch and losses come to draw otherwise
 
     # ------------------------------------------------------------------ what a method may provide
 
-    def _identity(self) -> tuple[object, ...]:
-        """Return what decides the draws beside class, N and seed: arrays and JSON values."""
-        return ()
+    def _identity(self) -> "Mapping[str, object] | tuple[object, ...]":
+        """Return what decides the draws beside class, N and seed: arrays and JSON values.
+
+        By argument, so that a state of other arguments is refused by name; "shares from weights" is
+        what was made of some, and named where no argument itself has changed. Of a tuple the
+        entries are numbered.
+        """
+        return {}
 
     def _arrays(self) -> Arrays:
         """Return what the running plan and the next one are made of; static samplers: nothing."""
@@ -97,6 +109,7 @@ class Resumable:
             "epoch": epoch,
             "consumed": consumed,
             "fingerprint": self._own_fingerprint(),
+            "arguments": dict(self._own_arguments()),
             "plan": plan.digest() if self.dynamic and plan is not None else None,
         }
 
@@ -138,6 +151,8 @@ class Resumable:
             self.seed,
             self._own_fingerprint(),
             self._algorithm,
+            self._own_arguments(),
+            self._outer,
         )
 
     def _check_consumed(self, epoch: int, consumed: int) -> int:
@@ -167,8 +182,15 @@ class Resumable:
 
     def _own_fingerprint(self) -> str:
         if not self._fingerprint:
-            self._fingerprint = fingerprint(self.size, self.num_samples, *self._identity())
+            parts = named_parts(self._identity())
+            self._fingerprint = fingerprint(self.size, self.num_samples, *parts.values())
         return self._fingerprint
+
+    def _own_arguments(self) -> dict[str, str]:
+        if not self._arguments:
+            parts = {"num_samples": self.num_samples, **named_parts(self._identity())}
+            self._arguments = in_short(parts, self.__dict__.get("_given", {}))
+        return self._arguments
 
     # ------------------------------------------------------------------ from the other parts
 
@@ -208,13 +230,99 @@ def _checksum_of(array: NDArray[Any]) -> bytes:
     return total.to_bytes(8, "little") + data[whole:].tobytes()
 
 
-def check_state(
+def named_parts(identity: "Mapping[str, object] | tuple[object, ...]") -> Mapping[str, object]:
+    """Return the parts of an identity by name; those of a tuple have numbers."""
+    if isinstance(identity, Mapping):
+        return identity
+    return {f"part {at} of _identity": part for at, part in enumerate(identity)}
+
+
+def in_short(parts: Mapping[str, object], given: Mapping[str, str]) -> dict[str, str]:
+    """Return each part as a text, in all at most `_MOST` characters as JSON.
+
+    "0.5", or where that is long, or an array, what it was given as and a digest: "<int64 (9,)>
+    #6f2a91c0". Equal parts have equal texts behind the mark.
+
+    given : the arguments in short form, for what was made of some
+    """
+    texts = {}
+    for name, part in parts.items():
+        array = isinstance(part, np.ndarray)
+        shown = f"<{part.dtype} {part.shape}>" if isinstance(part, np.ndarray) else _plain(part)
+        of = [each for each in _WORD.findall(name) if each in given]
+        if " from " in name or name == "lengths or domains":
+            shown = ", ".join(f"{each}={given[each]}" for each in of) or _DEFAULTS
+        elif not array and len(shown) <= _LONG:
+            texts[name] = shown
+            continue
+        shown = shown if len(shown) <= _LONG else f"{shown[: _LONG - 3]}..."
+        texts[name] = f"{shown} #{fingerprint(part)[:8]}"
+    for name in sorted(texts, key=lambda each: -len(texts[each])):
+        if len(json.dumps(texts)) > _MOST:
+            texts[name] = f"#{fingerprint(parts[name])[:8]}"
+    return texts
+
+
+def _plain(part: object) -> str:
+    return repr(json.loads(json.dumps(part)))  # a tuple and a list are the same here
+
+
+def changed(saved: object, ours: Mapping[str, str]) -> str:
+    """Say which arguments of a state are others: "power 0.5, got 0.0"; empty if it cannot be told.
+
+    saved, ours : what `in_short` returned there and here
+
+    What was made of arguments differs too where another argument has changed: it is named where it
+    was given otherwise, or where nothing else is.
+    """
+    if not isinstance(saved, Mapping):
+        return ""
+    pairs: dict[str, tuple[str, str]] = {}
+    for name in ours:
+        here, there = ours[name], str(saved.get(name, ours[name]))
+        if (_split(here)[1] or here) != (_split(there)[1] or there):
+            pairs[name] = here, there
+    given = [each for each in pairs if _made_of(each) == each or _differ(*pairs[each])]
+    by_argument = {_made_of(each): pairs[each] for each in reversed(given or [*pairs])}
+    texts = [_pair(name, *pair) for name, pair in by_argument.items()]
+    return "; ".join(reversed(texts[-3:]))
+
+
+def _pair(name: str, ours: str, saved: str) -> str:
+    """Say how an argument differs: "power=0.5, got power=0.0"."""
+    if not _differ(ours, saved):
+        return f"{name} of the values here, {ours}, got others, {saved}"
+    here, there = (
+        "the defaults" if shown == _DEFAULTS else shown if "=" in shown else f"{name}={shown}"
+        for shown in (_split(ours)[0], _split(saved)[0])
+    )
+    return f"{here if here != 'the defaults' else f'{name} left out'}, got {there}"
+
+
+def _made_of(name: str) -> str:
+    """Return the arguments that a part was made of: "power, beta and target"."""
+    return name.rpartition(" from ")[2]
+
+
+def _differ(ours: str, saved: str) -> bool:
+    return bool(_split(ours)[0] and _split(saved)[0]) and _split(ours)[0] != _split(saved)[0]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return what is shown of an argument, and its digest; "" where there is none."""
+    shown, mark, digest = text.rpartition("#")
+    return (shown.strip(), digest) if mark else (text, "")
+
+
+def check_state(  # noqa: PLR0913  # what a state is compared with
     state: Mapping[str, Any],
     sampler: str,
     size: int,
     seed: int,
     fingerprint: str,
     algorithm: int = 1,
+    arguments: Mapping[str, str] | None = None,
+    shown: str = "",
 ) -> None:
     """Raise `StateError` with the first thing that tells the state from the sampler."""
     missing = _KEYS - set(state)
@@ -233,9 +341,13 @@ def check_state(
             "epoch with set_epoch instead of loading the state"
         )
     if state["fingerprint"] != fingerprint:
+        differ = changed(state.get("arguments"), arguments or {})
+        if differ:
+            raise StateError(f"state must come from a {shown or sampler} with {differ}")
         raise StateError(
             f"state must come from a {sampler} of the same data and arguments, fingerprint "
-            f"{fingerprint}, got {state['fingerprint']!r}"
+            f"{fingerprint}, got {state['fingerprint']!r}: which argument is another, a state of "
+            "an earlier release does not say"
         )
 
 

@@ -80,5 +80,5 @@ class SubsetSampler(EpochSampler):
             return np.ones(rows.size)
         return self._weights[self._places(rows)]
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self._samples,)
+    def _identity(self) -> dict[str, object]:
+        return {"selection": self._samples}

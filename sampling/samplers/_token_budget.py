@@ -238,11 +238,16 @@ class TokenBlocks(EpochSampler):
         cuts = np.concatenate([[0], np.cumsum(np.diff(self._cuts)[order])])
         return Listed(samples, self.size, _once, ordered=True, even=True, cuts=cuts)
 
-    def _identity(self) -> tuple[object, ...]:
-        places = () if self._places is None else (self._places,)
-        arguments = (self.max_tokens, self.max_batch_size, self.batch_size_multiple, self.padded)
-        arrays = (self._members, self._starts, self._cuts, *places)
-        return (*arrays, *arguments, self.noise, self.round_size)
+    def _identity(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            "order from lengths": self._members,
+            "bands from lengths": self._starts,
+            "batches from lengths": self._cuts,
+        }
+        if self._places is not None:
+            found["places from lengths"] = self._places
+        names = ("max_tokens", "max_batch_size", "batch_size_multiple", "padded", "noise")
+        return found | {name: getattr(self, name) for name in (*names, "round_size")}
 
 
 def _by_falling_length(lengths: Floats) -> tuple[Packed, Floats]:

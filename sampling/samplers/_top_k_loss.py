@@ -92,5 +92,5 @@ class TopKLoss(BatchSelector):
         left_out = min(int(self.cap * size + 1e-9), size - 1)
         return slice(left_out, min(size, left_out + count_of(self.keep, size)))
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self.keep, self.within, self.cap)
+    def _identity(self) -> dict[str, object]:
+        return {"keep": self.keep, "within": self.within, "cap": self.cap}

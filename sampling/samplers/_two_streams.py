@@ -139,9 +139,14 @@ class TwoStreams(EpochSampler):
         drawn = self.num_batches * self.secondary_batch_size
         return self._primary.share(rows, self._passed) + self._secondary.share(rows, drawn)
 
-    def _identity(self) -> tuple[object, ...]:
-        arrays = (self._primary.samples, self._secondary.samples)
-        return (*arrays, self.batch_size, self.secondary_batch_size, self._drop_last)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "primary": self._primary.samples,
+            "secondary": self._secondary.samples,
+            "batch_size": self.batch_size,
+            "secondary_batch_size": self.secondary_batch_size,
+            "drop_last": self._drop_last,
+        }
 
 
 class _Stream:

@@ -209,8 +209,8 @@ class VarianceBudgetSampler(PruningSampler):
         super()._adopt(arrays, notes)
         self.added_variance = float(notes["added_variance"])
 
-    def _identity(self) -> tuple[object, ...]:
-        return (*super()._identity(), self.tau, self.signal, self.floor)
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "tau": self.tau, "signal": self.signal, "floor": self.floor}
 
 
 def _least_shares(lengths: Floats, floor: float, enough: Callable[[Floats], bool]) -> Floats:

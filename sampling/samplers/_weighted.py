@@ -109,9 +109,11 @@ class WeightedSampler(EpochSampler):
             return f"{self._zeros} of {self.size} weights are 0, and those samples are never drawn"
         return ""
 
-    def _identity(self) -> tuple[object, ...]:
-        data = self._cumulative.sums if self.replacement else self._weights
-        return (data, self.replacement, self.independent)
+    def _identity(self) -> dict[str, object]:
+        own = {"replacement": self.replacement, "independent": self.independent}
+        if self.replacement:
+            return {"running sum from weights": self._cumulative.sums, **own}
+        return {"weights": self._weights, **own}
 
 
 class Distinct(Listed):

@@ -121,5 +121,9 @@ class WholeGroups(EpochSampler):
             cuts=ends[edges],
         )
 
-    def _identity(self) -> tuple[object, ...]:
-        return (self._groups.codes, self.groups_per_batch, self._drop_last)
+    def _identity(self) -> dict[str, object]:
+        return {
+            "groups": self._groups.codes,
+            "groups_per_batch": self.groups_per_batch,
+            "drop_last": self._drop_last,
+        }

@@ -237,6 +237,7 @@ class ExposureCounter:
 
     def _collect(self, indices: torch.Tensor) -> None:
         """Take indices on a device along; they are counted once they came home."""
+        _check.refuse_mask("indices", indices)
         if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
             raise TypeError(f"indices must hold ints, got dtype {indices.dtype}")
         if indices.ndim != 1:

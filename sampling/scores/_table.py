@@ -119,6 +119,7 @@ class ScoreTable:
                 f"got {tuple(values.shape)}"
             )
         if not isinstance(rows, np.ndarray):
+            _check.refuse_mask("indices", rows)
             if rows.is_floating_point() or rows.dtype == torch.bool:
                 raise TypeError(f"indices must hold ints, got dtype {rows.dtype}")
         else:
@@ -214,6 +215,7 @@ def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
     """Return indices as a contiguous int64 array on the host, without a copy where they are one."""
     array = _check.host(indices, "indices")
+    _check.refuse_mask("indices", array)
     if array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
     return np.asarray(array, dtype=np.int64, order="C")

@@ -102,6 +102,7 @@ def rows_of(
     if rows is None:
         raise ValueError(f"{name} must be given, one for each loss, got None")
     ids = rows if isinstance(rows, torch.Tensor) else torch.as_tensor(_check.host(rows, name))
+    _check.refuse_mask(name, ids)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise TypeError(f"{name} must hold ints, got {ids.dtype}")
     if ids.shape != losses.shape:

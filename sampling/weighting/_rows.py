@@ -42,6 +42,7 @@ class Rows:
         if indices is None:
             raise ValueError("indices must be given: the weights are of samples, got None")
         rows = indices if isinstance(indices, torch.Tensor) else torch.from_numpy(_whole(indices))
+        _check.refuse_mask("indices", rows)
         if rows.is_floating_point() or rows.dtype == torch.bool:
             raise TypeError(f"indices must hold ints, got dtype {rows.dtype}")
         if losses.ndim != 1 or rows.shape != losses.shape:
@@ -64,6 +65,7 @@ class Rows:
 
 def _whole(indices: ArrayLike) -> NDArray[np.generic]:
     array = _check.host(indices, "indices")
+    _check.refuse_mask("indices", array)
     if array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
     return array.astype(np.int64)
