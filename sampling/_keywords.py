@@ -177,7 +177,8 @@ def _remedy(word: str, known: list[str], module: str) -> str:
         if names:
             more = f" and {len(names) - 6} more" if len(names) > 6 else ""
             return f"{meant} is a keyword of {', '.join(names[:6])}{more}"
-    return ""
+    foreign = difflib.get_close_matches(word, [*_OURS, *_ADVICE], n=1, cutoff=0.8)
+    return _remedy(foreign[0], known, module) if foreign and foreign[0] != word else ""
 
 
 def _takers(word: str, module: str) -> list[str]:

@@ -290,12 +290,13 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             if self._warned:
                 return
             self._warned = True
-            what, remedy = "is dealt a second time, in the same order", "each pass"
+            what = "is dealt a second time, in the same order"
+            remedy = f"before each pass; {self._where_none_can_be_set()}"
             if cut:
                 what = "is begun again, with the draws of a pass that was cut short"
+                remedy = "before each pass, also for the same epoch again"
             warnings.warn(
-                f"epoch {plan.epoch} {what}: call set_epoch(epoch) before {remedy}; "
-                f"{self._where_none_can_be_set()}",
+                f"epoch {plan.epoch} {what}: call set_epoch(epoch) {remedy}",
                 stacklevel=3,
             )
 

@@ -243,3 +243,24 @@ def test_every_selector_checks_the_words_of_all(name):
 def test_scores_have_a_direction_that_there_is():
     refused(lambda higher_is: Score(np.ones(3), higher_is), "higher_is", False)
     refused(Score(np.ones(3), "keep").as_higher, "meaning", False)
+
+
+# What users do not call with keywords of ours: records that functions return, and helpers.
+UNTOLD = {
+    "bench": {"Benchmark", "Difference", "Results", "Run"},
+    "integrations": {"LoaderProblem", "LoaderReport", "SamplerTrainerMixin"},
+    "io": {"Table"},
+    "samplers": {"Chosen", "HolderFit", "ImportanceGain", "SelectedStep", "SelectionCost"},
+    "selection": {"Estimate", "Method", "Picks", "Task", "Twin", "UniMax", "select"},
+    "testing": {"Cell", "Check", "ContractError", "Report", "Result"},
+}
+
+
+def test_what_is_public_refuses_a_wrong_keyword_by_its_own_name():
+    for package, name, thing in PUBLIC:
+        if package in ("distributed", "engine") or name in UNTOLD.get(package, ()):
+            continue
+        if not callable(thing) or isinstance(thing, dict):
+            continue
+        with pytest.raises(TypeError, match=f"^{name} takes no keyword 'no_such_word': "):
+            thing(no_such_word=1)

@@ -1,0 +1,158 @@
+"""A wrong keyword names what was called, and the remedy; `repr` prints the arguments."""
+
+import copy
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from sampling import Selection, clustering, scores, selection, weighting
+from sampling._keywords import short, told
+from sampling.samplers import (
+    ODM,
+    ClassBalancedSampler,
+    ClassesPerBatchSampler,
+    EpochBatchSampler,
+    EpochSampler,
+    InfoBatchSampler,
+    MixtureSampler,
+    MixtureUpdater,
+    ShuffleSampler,
+    SubsetSampler,
+    TokenBudgetBatchSampler,
+    TopKLoss,
+    WeightedSampler,
+)
+from sampling.samplers._tables import Shuffled
+from sampling.testing._ours import SAMPLERS
+
+ROWS = np.eye(4)
+CASES = [
+    (lambda **o: ShuffleSampler(9, **o), "generator", "write seed, an int, such as generator.init"),
+    (lambda **o: ShuffleSampler(9, **o), "world_size", "write num_replicas instead of world_size"),
+    (lambda **o: ShuffleSampler(9, **o), "shuffle", "leave it out: the order is shuffled afresh"),
+    (lambda **o: ShuffleSampler(9, **o), "sede", "did you mean 'seed'"),
+    (lambda **o: ShuffleSampler(9, **o), "batch_size", r"or to EpochBatchSampler\(sampler, batch"),
+    (lambda **o: ShuffleSampler(9, **o), "num_workers", "give it to DataLoader"),
+    (lambda **o: ShuffleSampler(9, **o), "start_epoch", r"call set_epoch\(epoch\) instead"),
+    (lambda **o: ShuffleSampler(9, **o), "replacement", "is a keyword of ImportanceSampler, Rep"),
+    (lambda **o: ShuffleSampler(**o), "dataset", "write data_source instead of dataset"),
+    (lambda **o: ClassBalancedSampler(**o), "targets", "write labels instead of targets"),
+    (lambda **o: WeightedSampler([1, 2], **o), "replace", "write replacement instead of replace"),
+    (lambda **o: InfoBatchSampler(9, 5, **o), "prune_ratio", "write drop_prob instead"),
+    (lambda **o: InfoBatchSampler(9, **o), "epochs", "write num_epochs instead of epochs"),
+    (lambda **o: SubsetSampler(**o), "indices", "write selection instead of indices"),
+    (lambda **o: ClassesPerBatchSampler([0, 1], **o), "k", "write samples_per_class instead of k"),
+    (lambda **o: TokenBudgetBatchSampler([1, 2], **o), "max_num", "write max_tokens instead"),
+    (lambda **o: EpochBatchSampler(ShuffleSampler(9), 2, **o), "seed", "give seed to the sampler"),
+    (lambda **o: TopKLoss(**o), "k", "write keep instead of k"),
+    (lambda **o: selection.top(np.arange(4.0), **o), "train_size", "write budget instead of train"),
+    (lambda **o: selection.METHODS["ccs"].function(np.arange(4.0), 2, **o), "n_strata", "did you"),
+    (lambda **o: selection.k_center(budget=1, **o), "X", "write embeddings instead of X"),
+    (
+        lambda **o: selection.top(np.arange(4.0), **o),
+        "prune_rate",
+        "the fraction to keep, 1 - prune",
+    ),
+    (lambda **o: scores.el2n(torch.ones(2, 2), **o), "targets", "write labels instead of targets"),
+    (lambda **o: weighting.group_dro(torch.ones(2), **o), "group", "write groups instead of group"),
+    (lambda **o: weighting.GroupWeights(**o), "n_groups", "did you mean 'num_groups'"),
+    (lambda **o: clustering.kmeans(ROWS, **o), "k", "write n_clusters instead of k"),
+    (lambda **o: Selection(np.arange(3), **o), "weight", "write weights instead of weight"),
+    (lambda **o: ShuffleSampler(2).reduce(torch.ones(2), [0, 1], **o), "weights", "weighting"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "word", "remedy"), CASES, ids=[f"{c[1]}{i}" for i, c in enumerate(CASES)]
+)
+def test_a_wrong_keyword_gets_the_remedy(call, word, remedy):
+    with pytest.raises(TypeError, match=rf"^\S+ takes no keyword '{word}': .*{remedy}"):
+        call(**{word: 1})
+
+
+class Own(EpochSampler):
+    """One that hands on whatever it does not know."""
+
+    def __init__(self, n, **options):
+        self.mine = options.pop("mine", 0)
+        super().__init__(n, n, **options)
+
+    def _table(self, epoch):
+        return Shuffled(self.size, self.num_samples, np.uint64(epoch))
+
+
+def test_a_subclass_is_named_and_may_take_any_keyword_of_its_own():
+    assert repr(Own(9, mine=3, seed=1)) == "Own(n=9, mine=3, seed=1)"
+    with pytest.raises(TypeError, match="Own takes no keyword 'generator': write seed, an int"):
+        Own(9, generator=None)
+
+
+def test_nothing_is_read_before_a_wrong_keyword_is_refused():
+    class Dear:
+        def __array__(self, *_, **__):
+            raise AssertionError("was read")
+
+    with pytest.raises(TypeError, match="ClassBalancedSampler takes no keyword 'powr': did you"):
+        ClassBalancedSampler(Dear(), powr=0.5)
+    with pytest.raises(TypeError, match="top takes no keyword 'sed': did you mean 'seed'"):
+        selection.top(Dear(), 1, sed=1)
+
+
+def test_several_wrong_keywords_are_named_together():
+    message = "no keywords 'rng', 'shuffel': write seed, an int instead of rng; shuffle: leave it"
+    with pytest.raises(TypeError, match=message):
+        ShuffleSampler(9, rng=1, shuffel=True)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_repr_prints_the_arguments_and_survives_a_copy(name):
+    sampler = SAMPLERS[name](seed=7)
+    text = repr(sampler)
+    assert text.startswith(f"{type(sampler).__name__}(")
+    assert "seed=7" in text
+    assert "array(" not in text
+    assert len(text) < 500
+    for other in (copy.deepcopy(sampler), pickle.loads(pickle.dumps(sampler))):  # noqa: S301
+        assert repr(other) == text
+
+
+def test_repr_in_short_form():
+    sampler = ClassBalancedSampler(np.zeros(10**5, np.int64), power=np.float64(0.5))
+    assert repr(sampler) == "ClassBalancedSampler(labels=<int64 (100000,)>, power=0.5)"
+    inner = WeightedSampler(torch.ones(4), num_replicas=2, rank=1)
+    assert repr(EpochBatchSampler(inner, 2)) == (
+        "EpochBatchSampler(sampler=WeightedSampler(weights=<float32 (4,)>, num_replicas=2, "
+        "rank=1), batch_size=2)"
+    )
+    mixed = MixtureSampler([range(3), range(4)], updater=ODM(exploration=0.2))
+    assert repr(mixed) == "MixtureSampler(lengths=<list of 2>, updater=ODM(exploration=0.2))"
+    assert (
+        repr(SubsetSampler(Selection(np.arange(3)))) == "SubsetSampler(selection=<Selection of 3>)"
+    )
+    assert short(print) == "<print>"
+    assert short("x" * 100) == "'" + "x" * 56 + "..."
+    assert short([0.5, 1]) == "[0.5, 1]"
+
+
+def test_signatures_and_abstract_classes_are_as_they_were():
+    assert [*inspect.signature(ShuffleSampler).parameters] == [
+        "data_source",
+        "num_samples",
+        "options",
+    ]
+    assert inspect.signature(selection.top).parameters["budget"].default is inspect.Parameter.empty
+    with pytest.raises(TypeError, match="abstract"):
+        MixtureUpdater(floor=0.0, max_change=None)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'data_source'"):
+        ShuffleSampler()
+
+    @told
+    def twice(x, *, factor=2):
+        return x * factor
+
+    assert twice(2, factor=3) == 6
+    with pytest.raises(TypeError, match="twice takes no keyword 'fctor': did you mean 'factor'"):
+        twice(2, fctor=3)
