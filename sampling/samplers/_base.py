@@ -67,7 +67,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     auto_epoch : bool, default False
         Go on to the next epoch when a finished one is iterated again, so that each pass is an
         epoch; for loaders that start again by themselves, such as Lightning's `CombinedLoader` in
-        mode "max_size_cycle". One process only.
+        mode "max_size_cycle". `set_epoch` then only goes forward: an earlier epoch, of a trainer
+        that counts its own, is the next one here, or the current one if none of it was handed out.
+        One process only.
 
     Attributes
     ----------
@@ -152,6 +154,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._refuse_changed(f"set_epoch({epoch})")
         if not self._met:
             self._meet(f"set_epoch({epoch})")
+        if self._options.auto_epoch and epoch < self.epoch:
+            begun = self._handed_out or (self._running is not None and self._running.taken)
+            epoch = self.epoch + 1 if begun else self.epoch
         if epoch == self.epoch and epoch in self._plans:
             plan = self._plans[epoch]
             self._handed_out, self._excused = 0, self._running

@@ -665,3 +665,73 @@ def test_a_checkpoint_of_one_failing_rank_waits_for_nobody():
     static = LightningSamplerCallback(make_sampler("shuffle"))
     static.on_exception(Two(), None, KeyError())
     LightningSamplerCallback(make_sampler("shuffle")).load_state_dict(static.state_dict())
+
+
+# ---- loaders that start again within an epoch ----------------------------------------------------
+
+SHORT = 12
+
+
+def cycled(short, long=3 * SHORT, mode="max_size_cycle"):
+    loaders = {
+        "short": DataLoader(range(SHORT), batch_size=4, sampler=short),
+        "long": DataLoader(range(long), batch_size=4),
+    }
+    return CombinedLoader(loaders, mode)
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated")
+def test_a_loader_that_starts_again_within_an_epoch_gets_advice_that_works_there():
+    message = (
+        r"epoch 0 is over: call set_epoch\(1\) before the next pass.*CombinedLoader in mode "
+        r"'max_size_cycle'\), construct with auto_epoch=True, or choose a mode .* 'min_size'"
+    )
+    sampler = InfoBatchSampler(SHORT, 9)
+    with pytest.raises(RuntimeError, match=message):
+        list(cycled(sampler))
+    sampler = InfoBatchSampler(SHORT, 9, num_replicas=2, rank=0)
+    with pytest.raises(RuntimeError, match=r"'max_size_cycle'\), choose a mode that its other"):
+        list(cycled(sampler))
+    with pytest.warns(UserWarning, match="epoch 0 is dealt a second time.*with auto_epoch=True"):
+        list(cycled(ShuffleSampler(SHORT)))
+
+
+@pytest.mark.parametrize("mode", ["max_size_cycle", "min_size", "max_size"])
+def test_the_advice_is_followed(mode):
+    cycles = mode == "max_size_cycle"
+    sampler = InfoBatchSampler(SHORT, 99, auto_epoch=cycles)
+    loader, drawn = cycled(sampler, mode=mode), []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)  # as Lightning does: the second is behind the sampler's own
+        for batch, _, _ in loader:
+            if batch["short"] is not None:
+                drawn.extend(batch["short"].tolist())
+    assert len(drawn) == (6 if cycles else 2) * SHORT
+    passes = [drawn[at : at + SHORT] for at in range(0, len(drawn), SHORT)]
+    assert all(sorted(each) == [*range(SHORT)] for each in passes)
+    assert len({tuple(each) for each in passes}) == len(passes)
+
+
+class Paired(pl.LightningModule):
+    def __init__(self, sampler):
+        super().__init__()
+        self.sampler, self.layer, self.drawn = sampler, torch.nn.Linear(1, 1), []
+
+    def training_step(self, batch, batch_idx):
+        indices = batch["short"]
+        self.drawn.extend(indices.tolist())
+        losses = self.layer(indices[:, None].float()).square().mean(1)
+        return self.sampler.reduce(losses, indices)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1e-4)
+
+
+def test_a_dynamic_sampler_in_a_dict_of_loaders():
+    """Lightning's own mode there is "max_size_cycle": two passes and a half in each epoch."""
+    sampler = InfoBatchSampler(SHORT, 99, auto_epoch=True)
+    model, loaders = Paired(sampler), cycled(sampler, long=30).iterables
+    pl.Trainer(enable_checkpointing=False, max_epochs=2, **QUIET).fit(model, loaders)
+    assert sampler.epoch > 3  # each pass was an epoch, and Lightning's second did not go back to 1
+    assert sorted(model.drawn[:SHORT]) == [*range(SHORT)]
+    assert len(model.drawn) > 4 * SHORT

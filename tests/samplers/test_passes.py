@@ -5,8 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sampling.samplers import (
@@ -29,10 +27,7 @@ OF_EACH_KIND = {
     "adaptive": lambda **o: AdaptiveBatchSampler(ShuffleSampler(N, **o), 2),
     "dynamic": lambda **o: InfoBatchSampler(N, 5, **o),
 }
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),
-    pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
 kinds = pytest.mark.parametrize("kind", OF_EACH_KIND)
 
 
@@ -128,42 +123,3 @@ def test_looking_at_a_whole_epoch_before_a_resume_gives_no_false_warning(
     if not dynamic:
         list(resumed)  # the whole of the next epoch
         assert resumed.epoch == 1
-
-
-def combined(short, long=3 * N, mode="max_size_cycle"):
-    loaders = {
-        "short": DataLoader(range(N), batch_size=4, sampler=short),
-        "long": DataLoader(range(long), batch_size=4),
-    }
-    return CombinedLoader(loaders, mode)
-
-
-def test_a_loader_that_starts_again_within_an_epoch_gets_advice_that_works_there():
-    message = (
-        r"epoch 0 is over: call set_epoch\(1\) before the next pass.*CombinedLoader in mode "
-        r"'max_size_cycle'\), construct with auto_epoch=True, or choose a mode .* 'min_size'"
-    )
-    sampler = InfoBatchSampler(N, 9)
-    with pytest.raises(RuntimeError, match=message):
-        list(combined(sampler))
-    sampler = InfoBatchSampler(N, 9, num_replicas=2, rank=0)
-    with pytest.raises(RuntimeError, match=r"'max_size_cycle'\), choose a mode that its other"):
-        list(combined(sampler))
-    with pytest.warns(UserWarning, match=TWICE + ".*construct with auto_epoch=True"):
-        list(combined(ShuffleSampler(N)))
-
-
-@pytest.mark.parametrize("mode", ["max_size_cycle", "min_size", "max_size"])
-def test_the_advice_is_followed(mode):
-    cycles = mode == "max_size_cycle"
-    sampler = InfoBatchSampler(N, 99, auto_epoch=cycles)
-    loader, drawn = combined(sampler, mode=mode), []
-    for epoch in range(2):
-        sampler.set_epoch(max(epoch, sampler.epoch + 1) if epoch and cycles else epoch)
-        for batch, _, _ in loader:
-            if batch["short"] is not None:
-                drawn.extend(batch["short"].tolist())
-    assert len(drawn) == (6 if cycles else 2) * N
-    passes = [drawn[at : at + N] for at in range(0, len(drawn), N)]
-    assert all(sorted(each) == [*range(N)] for each in passes)
-    assert len({tuple(each) for each in passes}) == len(passes)
