@@ -88,7 +88,9 @@ class AdaptiveBatchSampler(EpochBatchSampler):
     def _pass(self) -> Pass[list[int]]:
         plan, doubt = self.sampler._begin()
         self._ends = array("q")
-        return Rounds(self, plan, self.sampler._start, self._ends, doubt)
+        found = Rounds(self, plan, self.sampler._start, self._ends, doubt)
+        found.over = self.sampler._is_over(plan)
+        return found
 
     def consumed_after(self, num_batches: int) -> int:
         """Return the draws trained on once this pass gave `num_batches` batches to each rank.
@@ -133,6 +135,7 @@ class Rounds(Pass[list[int]]):
         doubt: Doubt = None,
     ) -> None:
         super().__init__(plan, doubt)
+        self.over = False  # nothing is left of the epoch
         self._batches = batches
         self._start = start
         self._ends = ends
@@ -140,7 +143,7 @@ class Rounds(Pass[list[int]]):
     @property
     def count(self) -> int:
         """Batches of this rank in the pass, if the size stays."""
-        if isinstance(self._doubt, Exception):
+        if self.over:
             return 0
         return self._made + self._batches._share(self._ahead().count)
 

@@ -250,7 +250,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     def _pass(self) -> Draws:
         """Return the draws of a pass that begins now."""
         plan, doubt = self._begin()
-        count = 0 if isinstance(doubt, Exception) else self._share(plan.table.size - self._start)
+        count = 0 if self._is_over(plan) else self._share(plan.table.size - self._start)
         return Draws(plan, self._start, self.rank, self.num_replicas, count, doubt)
 
     def _begun(self, dealt: Pass[Any]) -> None:
@@ -273,12 +273,22 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         if self._options.auto_epoch or (self._resumed and not self.dynamic):
             self.set_epoch(plan.epoch + 1)
             return self._plan(plan.epoch + 1), None
-        if self.dynamic:
-            return plan, RuntimeError(
+        return plan, self._refused(plan) if self.dynamic else self._repeated(plan, cut=False)
+
+    def _is_over(self, plan: Plan) -> bool:
+        """Whether nothing is left of a plan until `set_epoch` makes the next one."""
+        return self.dynamic and plan.finished
+
+    def _refused(self, plan: Plan) -> Callable[[], None]:
+        """Return what raises for a pass over an epoch that is over."""
+
+        def refuse() -> None:
+            raise RuntimeError(
                 f"epoch {plan.epoch} is over: call set_epoch({plan.epoch + 1}) before the next "
                 f"pass, so that what it recorded can plan it; {self._where_none_can_be_set()}"
             )
-        return plan, self._repeated(plan, cut=False)
+
+        return refuse
 
     def _where_none_can_be_set(self) -> str:
         """Say what to do where a loader starts its pass again within an epoch of the trainer."""

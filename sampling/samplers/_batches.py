@@ -119,8 +119,8 @@ class EpochBatchSampler(Sampler[list[int]]):
         sampler = self.sampler
         plan, doubt = sampler._begin()
         cuts = self._cuts(plan.epoch, sampler._start)
-        over = isinstance(doubt, Exception)
-        count = self._share(cuts.count if cuts.whole and not over else 0)
+        left = cuts.whole and not sampler._is_over(plan)
+        count = self._share(cuts.count if left else 0)
         return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count, doubt)
 
     def _begun(self, dealt: Pass[Any]) -> None:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")  # a draw, or a batch of them
 
-# Said when a pass hands out its first item: an exception is raised, a warning given.
-Doubt: TypeAlias = Exception | Callable[[], None] | None
+Doubt: TypeAlias = Callable[[], None] | None  # called at the first item: it warns, or raises
 
 
 class Pass(ABC, Generic[Item]):
@@ -53,11 +52,9 @@ class Pass(ABC, Generic[Item]):
         return self
 
     def __next__(self) -> Iterator[Item]:
-        if isinstance(self._doubt, Exception):
-            raise self._doubt
         if self._doubt is not None:
-            doubt, self._doubt = self._doubt, None
-            doubt()
+            self._doubt()
+            self._doubt = None
         if self._made >= self.count:
             self.plan.finished = True
             raise StopIteration

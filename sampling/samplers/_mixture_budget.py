@@ -178,7 +178,7 @@ class Budget:
 
     def identity(self) -> dict[str, object]:
         """Return what decides the draws: arrays and JSON values, by argument."""
-        found = {
+        found: dict[str, object] = {
             "stop": self.stop,
             "draws from num_samples": self._num_samples,
             "shortfall": self._shortfall,

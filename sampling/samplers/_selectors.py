@@ -347,7 +347,10 @@ class BatchSelector:
                 given = self.__dict__.get("_given", {})
                 differ = changed(state.get("arguments"), in_short(self._parts(), given))
                 if differ:
-                    raise StateError(f"state must come from a {type(self).__name__} with {differ}")
+                    raise StateError(
+                        f"state must come from a {type(self).__name__} of the same data and "
+                        f"arguments, {differ}"
+                    )
             if state[name] != ours:
                 raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
         self.epoch, self.step = _check.epoch(state["epoch"]), int(state["step"])

@@ -188,7 +188,7 @@ class Resumable:
 
     def _own_arguments(self) -> dict[str, str]:
         if not self._arguments:
-            parts = {"num_samples": self.num_samples, **named_parts(self._identity())}
+            parts = {"draws from num_samples": self.num_samples, **named_parts(self._identity())}
             self._arguments = in_short(parts, self.__dict__.get("_given", {}))
         return self._arguments
 
@@ -343,7 +343,10 @@ def check_state(  # noqa: PLR0913  # what a state is compared with
     if state["fingerprint"] != fingerprint:
         differ = changed(state.get("arguments"), arguments or {})
         if differ:
-            raise StateError(f"state must come from a {shown or sampler} with {differ}")
+            raise StateError(
+                f"state must come from a {shown or sampler} of the same data and arguments, "
+                f"{differ}"
+            )
         raise StateError(
             f"state must come from a {sampler} of the same data and arguments, fingerprint "
             f"{fingerprint}, got {state['fingerprint']!r}: which argument is another, a state of "

@@ -133,7 +133,9 @@ def estimate(
     known = inspect.signature(entry.function).parameters
     unknown = set(settings) - set(known) - set(Options.__annotations__)
     if unknown:
-        raise TypeError(f"{method} has no argument {sorted(unknown)[0]!r}")
+        wrong = sorted(unknown)[0]
+        near = _check.closest(wrong, [*known, *Options.__annotations__])
+        raise TypeError(f"{method} has no argument {wrong!r}{near}")
     if "embeddings" in entry.needs and dimensions is None:
         raise ValueError(f"dimensions must be given for {method}, which reads embeddings, got None")
     if dimensions is not None:

@@ -80,6 +80,7 @@ def select_from(
             raise TypeError(
                 f"{method} has no argument {name!r}, only {', '.join(allowed)}"
                 f"{_check.closest(name, allowed)}"
+                f"{_check.closest(name, allowed)}"
             )
     arguments: dict[str, Any] = {**(settings or {})}
     twice = set(chosen) & set(arguments)

@@ -136,6 +136,7 @@ class Stage:
                 raise ValueError(
                     f"{self.method} has no argument {name!r}, only {', '.join(sorted(allowed))}"
                     f"{_check.closest(name, allowed)}"
+                    f"{_check.closest(name, allowed)}"
                 )
             if name in self.settings and name in _COLUMN_ONLY:
                 raise ValueError(f"{name} must be a column: put it under columns")

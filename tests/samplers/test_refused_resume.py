@@ -106,7 +106,10 @@ def test_the_argument_is_named_with_both_values(name):
     make, ours, theirs, message = CASES[name]
     sampler, state = make(ours), json.loads(json.dumps(make(theirs).state_dict(), default=list))
     shown = type(sampler).__name__
-    with pytest.raises(StateError, match=f"^state must come from a {shown} with {message}"):
+    with pytest.raises(
+        StateError,
+        match=f"^state must come from a {shown} of the same data and arguments, {message}",
+    ):
         sampler.load_state_dict(state)
 
 
@@ -153,7 +156,9 @@ class Numbered(EpochSampler):
 
 
 def test_an_identity_without_names_is_numbered():
-    message = "Numbered with part 0 of _identity=1, got part 0 of _identity=2"
+    message = (
+        "Numbered of the same data and arguments, part 0 of _identity=1, got part 0 of _identity=2"
+    )
     with pytest.raises(StateError, match=message):
         Numbered(5, 1).load_state_dict(Numbered(5, 2).state_dict())
 
