@@ -158,10 +158,12 @@ CONSUMERS = {
     "mixture": lambda y: list(MixtureSampler(domains=y)),
     "rs2": lambda y: list(RepeatedSubsetSampler(N, 0.5, labels=y)),
     "curriculum": lambda y: list(CurriculumSampler(np.arange(N), 2, labels=y)),
-    "top in groups": lambda y: top(np.arange(N), 9, groups=y).indices.tolist(),
-    "quota": lambda y: quota(np.arange(N), 9, groups=y, group_budgets="equal").indices.tolist(),
+    "top in groups": lambda y: top(np.arange(N), 9, groups=y, unlabeled="group").indices.tolist(),
+    "quota": lambda y: quota(
+        np.arange(N), 9, groups=y, group_budgets="equal", unlabeled="group"
+    ).indices.tolist(),
     "quota by cost": lambda y: quota(
-        np.arange(N), 20, groups=y, costs=np.arange(N) % 3 + 1
+        np.arange(N), 20, groups=y, costs=np.arange(N) % 3 + 1, unlabeled="group"
     ).indices.tolist(),
     "moderate": lambda y: moderate(X, 9, labels=y).indices.tolist(),
     "semdedup": lambda y: semdedup(X, threshold=0.5, labels=y).indices.tolist(),
@@ -227,7 +229,7 @@ def test_ids_are_strings_whatever_holds_them(ids):
 @pytest.mark.parametrize("missing", [NAN, None, NA])
 @pytest.mark.parametrize("make", [list, lambda given: np.array(given, object)])
 def test_a_missing_id_is_refused(missing, make):
-    with pytest.raises(ValueError, match="ids must have a label in each row, got .* in row 1"):
+    with pytest.raises(ValueError, match="ids must have an id in each row, got .* in row 1"):
         top([0.1, 0.9, 0.5], 2, ids=make(["x", missing, "z"]))
 
 

@@ -370,7 +370,7 @@ def test_variance_factor():
         ({}, ValueError, "one of lengths and domains must be given, got neither"),
         ({"lengths": [1], "domains": [0]}, ValueError, "must be given, got both"),
         ({"lengths": []}, ValueError, "lengths must not be empty"),
-        ({"lengths": 5}, TypeError, "lengths must be a list of counts or of datasets"),
+        ({"lengths": 5}, TypeError, "lengths must be a list or a mapping of counts or of datasets"),
         ({"lengths": [3, 0]}, ValueError, r"lengths\[1\] must be in \[1, .*got 0"),
         ({"lengths": [3, []]}, ValueError, r"lengths\[1\] must not be empty"),
         ({"lengths": [3, 1.5]}, TypeError, r"lengths\[1\] must be an int, got 1.5"),

@@ -78,7 +78,7 @@ def test_class_exposure_counts_co_occurrence():
 @pytest.mark.parametrize(
     "kind",
     [
-        lambda m: m.tolist(),
+        lambda m: m.astype(bool).tolist(),
         lambda m: m.astype(bool),
         lambda m: m.astype(np.uint8),
         lambda m: m.astype(np.float32),
@@ -121,7 +121,7 @@ def test_rows_and_categories_without_labels():
 
 
 def test_one_sample():
-    assert list(RepeatFactorSampler([[1]], 0.5)) == [0]
+    assert list(RepeatFactorSampler(np.array([[1]]), 0.5)) == [0]
 
 
 def test_original_restores_the_mean_over_the_data():
@@ -147,9 +147,17 @@ def test_original_restores_the_mean_over_the_data():
     [
         ([0, 1], 0.5, ValueError, r"labels must have shape \(N, C\) with N, C >= 1, got \(2,\)"),
         (np.zeros((0, 3)), 0.5, ValueError, r"labels must have shape .*, got \(0, 3\)"),
-        ([[0, 1], [2, 0]], 0.5, ValueError, "labels must be 0 or 1, got 2 in row 1"),
-        ([[0, 1], [1, -1]], 0.5, ValueError, "labels must be 0 or 1, got -1 in row 1"),
-        ([[0, np.nan], [1, 0]], 0.5, ValueError, "labels must be 0 or 1, got nan in row 0"),
+        (np.array([[0, 1], [2, 0]]), 0.5, ValueError, "labels must be 0 or 1, got 2 in row 1"),
+        (np.array([[0, 1], [1, -1]]), 0.5, ValueError, "labels must be 0 or 1, got -1 in row 1"),
+        (np.array([[0, np.nan], [1, 0]]), 0.5, ValueError, "must be 0 or 1, got nan in row 0"),
+        ([[0, 1], [1, 0]], 0.5, ValueError, r"could be either: .*np.array\(labels\).*set\(row\)"),
+        ([[0], [1]], 0.5, ValueError, "could be either"),
+        ([[1, 2], [-1]], 0.5, TypeError, "all int >= 0 or all str, got -1 in row 1"),
+        ([[1], [], [2, "a"]], 0.5, TypeError, "all int >= 0 or all str, got 'a' in row 2"),
+        ([[1, 2], [None]], 0.5, TypeError, "got None in row 1"),
+        ([[1, 2], 3], 0.5, TypeError, "labels must be lists of category ids, got 3 in row 1"),
+        ([[{"category_id": 3}]], 0.5, TypeError, r"list of samples: .*'category_id'"),
+        ([[], set()], 0.5, ValueError, "must hold a category, got none in all 2 rows"),
         (GOLDEN, 0.0, ValueError, r"threshold must be in \(0, 1\], got 0.0"),
         (GOLDEN, 1.5, ValueError, r"threshold must be in \(0, 1\], got 1.5"),
         (GOLDEN, np.nan, ValueError, r"threshold must be in \(0, 1\], got nan"),
