@@ -5,7 +5,7 @@ from end to end, every image decoded, before numpy finds that the entries are no
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def unread(name: str, values: Any) -> Any:  # noqa: ANN401, C901  # one branch f
     """
     if isinstance(values, list | tuple):
         if values and _is_sample(values[0]):
-            raise _refusal(name, f"a {type(values).__name__} of samples", _remedy(values))
+            _refuse(name, f"a {type(values).__name__} of samples", _remedy(values))
         return values
     if _is_array(values) or isinstance(values, _VALUES):
         return values
@@ -32,17 +32,17 @@ def unread(name: str, values: Any) -> Any:  # noqa: ANN401, C901  # one branch f
         return _column(name, values)
     if isinstance(values, Sequence):
         if len(values) and _is_sample(values[0]):
-            raise _refusal(name, f"a {kind} of samples", _remedy(values))
+            _refuse(name, f"a {kind} of samples", _remedy(values))
         return list(values)
     if isinstance(values, Mapping):
-        raise _refusal(name, f"a {kind}", ": give its values in the order of the rows")
+        _refuse(name, f"a {kind}", ": give its values in the order of the rows")
     if hasattr(values, "__getitem__"):
-        raise _refusal(name, f"a {kind}", _remedy(values))
+        _refuse(name, f"a {kind}", _remedy(values))
     for each in ("labels", "indices", "values"):
         if hasattr(getattr(values, each, None), "shape"):  # a Clustering, a Selection, a Score
-            raise _refusal(name, f"a {kind}", f": give its `{each}`")
+            _refuse(name, f"a {kind}", f": give its `{each}`")
     if isinstance(values, Iterable):
-        raise _refusal(name, f"a {kind}", ": give a list of it")
+        _refuse(name, f"a {kind}", ": give a list of it")
     return values
 
 
@@ -105,12 +105,12 @@ def _column(name: str, values: Any) -> Any:  # noqa: ANN401  # datasets.Column, 
     feature = values.features
     if not hasattr(feature, "pa_type") or hasattr(feature, "decode_example"):
         got = f"a {type(values).__name__} of {type(feature).__name__}"
-        raise _refusal(name, got, ": its samples are not read here; give a column of values")
+        _refuse(name, got, ": its samples are not read here; give a column of values")
     return values[:] if hasattr(values, "__len__") else list(values)
 
 
-def _refusal(name: str, got: str, remedy: str) -> TypeError:
-    return TypeError(f"{name} must be an array or a list of values, got {got}{remedy}")
+def _refuse(name: str, got: str, remedy: str) -> NoReturn:
+    raise TypeError(f"{name} must be an array or a list of values, got {got}{remedy}")
 
 
 def _remedy(dataset: Any) -> str:  # noqa: ANN401  # a dataset
@@ -133,7 +133,7 @@ def _remedy(dataset: Any) -> str:  # noqa: ANN401  # a dataset
     if hasattr(dataset, "tensors"):
         return ": give one of its tensors, such as dataset.tensors[1]"
     return (
-        ": its samples are not read here; give the values themselves, such as "
+        ": its samples are not read here; give the values themselves, one for each sample, such as "
         "[label for _, label in dataset]"
     )
 

@@ -260,7 +260,7 @@ def _of_pandas(
     if not missing.any():
         return np.asarray(values), None
     if kind in "iub":
-        return np.asarray(values.fillna(kind == "b" and False)), missing
+        return np.asarray(values.fillna(False if kind == "b" else 0)), missing
     return np.asarray(values, object), None
 
 
@@ -363,7 +363,8 @@ def _of_objects(
         if not own:
             raise TypeError(
                 f"{name} must hold class ids (int, str, bytes or bool; None for unlabelled), got "
-                f"{_short(rows[row])} of type {type(rows[row]).__name__} in row {row}"
+                f"{_short(rows[row])} of type {type(rows[row]).__name__} in row {row}: make them "
+                "strings"
             )
         if kind and own != kind:
             raise TypeError(

@@ -175,9 +175,12 @@ def select(  # noqa: PLR0913  # what a selector knows
 def already_of(options: Options, size: int) -> Indices:
     """Return the rows that are kept anyway."""
     given = options.get("already_selected")
-    if given is None or not np.size(given):
+    if given is None:
         return np.zeros(0, np.int64)
-    return _check.unique_rows("already_selected", given, size)
+    rows = _check.host(given, "already_selected")
+    return (
+        _check.unique_rows("already_selected", rows, size) if rows.size else rows.astype(np.int64)
+    )
 
 
 def _shortened(whole: Selection, indices: Indices) -> Selection:
