@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._containers import is_missing
+from ._containers import is_missing, unread
 
 Codes = NDArray[np.int64]
 
@@ -220,7 +220,7 @@ def _held(
     """Return the array in a container, and which entries its mask or its nulls leave out."""
     if isinstance(values, np.ma.MaskedArray):
         return np.asarray(values.data), np.ma.getmaskarray(values)
-    values = _check.unread(name, values)
+    values = unread(name, values)
     columns = getattr(values, "column_names", getattr(values, "columns", None))
     if columns is not None and not callable(columns):
         first = list(columns)[:1]
@@ -290,14 +290,12 @@ def _of_arrow(
         raise TypeError(f"{name} must hold class ids, got Arrow's {kind}")
     if not len(values):
         return np.empty(0, np.int64), None
-    missing = np.concatenate([np.asarray(each.is_null()) for each in chunks])
+    missing: NDArray[np.bool_] = np.concatenate([np.asarray(each.is_null()) for each in chunks])
     if pa.types.is_null(kind):
         return np.zeros(len(values), np.int64), missing
-    if not missing.any():
-        missing = None
-    else:
-        chunks = [each.fill_null(pa.scalar(0).cast(kind)) for each in chunks]
-    return np.concatenate([each.to_numpy(zero_copy_only=False) for each in chunks]), missing
+    chunks = [each.fill_null(pa.scalar(0).cast(kind)) for each in chunks]
+    held = np.concatenate([each.to_numpy(zero_copy_only=False) for each in chunks])
+    return held, missing if missing.any() else None
 
 
 def _of_arrow_words(chunks: Sequence[Any]) -> "NDArray[Any] | Labels":

@@ -104,12 +104,15 @@ class Table:
         whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
         found, missing = _labels.opened(name, whole)
         if isinstance(found, _labels.Labels):
-            array = np.append(found.names.astype(object), None)[found.codes]  # None is that of -1
+            names = np.array([*found.names.tolist(), None], object)  # None is that of -1
+            array: NDArray[Any] = names[found.codes]
         elif missing is None:
             array = found
         else:
             array = np.ma.masked_array(found, missing)
-        return array if self._rows is None else array[self._rows]
+        if self._rows is not None:
+            array = array[self._rows]
+        return array
 
     def files_of(self, name: str) -> tuple[Path, ...]:
         """Return the files that hold a column, in the order of their rows.

@@ -190,7 +190,7 @@ def _lists_of(labels: Any) -> list[Any] | None:  # noqa: ANN401  # any container
     return held
 
 
-_SEVERAL = list | tuple | set | frozenset
+_SEVERAL = (list, tuple, set, frozenset)
 
 
 def _has_objects(labels: Any) -> bool:  # noqa: ANN401  # anything

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels
+from .._containers import is_missing
 from ..types import Floats, Indices, Packed
 from ._groups import Groups, Unlabeled
 
@@ -110,7 +111,7 @@ def sources_of(
 
 def _names(name: str, given: list[Any]) -> NDArray[Any]:
     """Return the names of datasets, in their order."""
-    if any(_labels.is_missing(each) for each in given):
+    if any(is_missing(each) for each in given):
         raise ValueError(f"{name} must have names, got {given}")
     return _labels.names_of_rows(f"the names of {name}", given)
 
