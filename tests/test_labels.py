@@ -13,6 +13,8 @@ import torch
 
 from sampling import Indexed, Selection, _labels
 from sampling.clustering import kmeans
+from sampling.io import open_table
+from sampling.io._selection import _fingerprint
 from sampling.samplers import (
     ClassBalancedSampler,
     ClassesPerBatchSampler,
@@ -27,7 +29,8 @@ from sampling.samplers import (
     WeightedSampler,
 )
 from sampling.scores import ExposureCounter, el2n, label_quality, threshold_samples
-from sampling.selection import Plan, Stage, moderate, propagate, quota, semdedup, top
+from sampling.selection import Plan, Stage, moderate, propagate, quota, select_from, semdedup, top
+from sampling.selection._task import keys_for
 
 NAN = float("nan")
 NAT = np.datetime64("NaT")
@@ -435,3 +438,54 @@ def test_ids_of_several_kinds_are_refused(other):
 
 def test_negative_ids_are_ids():
     assert top([0.1, 0.9, 0.5], 2, ids=[-7, -1, 5]).ids.tolist() == [-1, 5]
+
+
+# ---- columns of files ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [pa.array, lambda values: pa.array(values).dictionary_encode()])
+def test_groups_of_a_table_may_be_null(tmp_path, kind):
+    path = tmp_path / "rows.parquet"
+    held = {
+        "score": np.arange(N),
+        "group": kind(NAMED),
+        "number": pa.array(WITH_NAN, from_pandas=True),
+    }
+    pq.write_table(pa.table(held), path, row_group_size=7)
+    table = open_table(path)
+    for column in ("group", "number"):
+        columns = {"scores": "score", "groups": column}
+        with pytest.raises(ValueError, match="groups must have a name in each row, got .*row 2"):
+            select_from(table, "top", 9, columns=columns)
+        grouped = select_from(table, "top", 9, columns=columns, settings={"unlabeled": "group"})
+        expected = top(np.arange(N), 9, groups=NAMED, unlabeled="group")
+        assert grouped.indices.tolist() == expected.indices.tolist()
+        stage = Stage("top", 9, columns=columns, settings={"unlabeled": "drop"})
+        found = Plan(path, [stage]).run(tmp_path / column)
+        assert not set(found.indices) & set(np.flatnonzero(AS_MINUS_ONE < 0))
+        assert found.explain(2).rule == "top: in no group"
+        few = table.take(np.array([2, 0]))
+        assert _labels.labelled("groups", few.labels(column)).codes.tolist() == [-1, 0]
+
+
+def test_the_key_of_a_name_depends_on_the_name_alone():
+    short, long = ["a", "b" * 8, "c" * 9], ["d" * 999]
+    alone = keys_for(3, np.array(short), 3)
+    assert keys_for(3, np.array([*short, *long]), 4)[:3].tolist() == alone.tolist()
+    assert keys_for(3, np.array([*long, *short], object), 4)[1:].tolist() == alone.tolist()
+    assert keys_for(3, np.array([each.encode() for each in short]), 3).tolist() == alone.tolist()
+
+
+def test_long_ids_are_fingerprinted_by_what_they_say(tmp_path):
+    words = ["a" * 60, "b", "c"]
+    one, same, other = (
+        _fingerprint({}, {"id": np.array(each, object)})
+        for each in (
+            words,
+            ["a" * 59 + each[-1:] for each in words[:1]] + words[1:],
+            ["a", "b", "c"],
+        )
+    )
+    assert one == same != other
+    top([3, 2, 1], 2, ids=words).save(tmp_path / "top.parquet")
+    assert Selection.load(tmp_path / "top.parquet").ids.tolist() == words[:2]

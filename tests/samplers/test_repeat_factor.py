@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from helpers import assert_hits, assert_mean, counts_of
@@ -174,3 +175,49 @@ def test_names_the_row_of_a_bad_entry_after_empty_rows():
     labels[4, 2] = 3
     with pytest.raises(ValueError, match="labels must be 0 or 1, got 3.0 in row 4"):
         RepeatFactorSampler(sparse.csr_array(labels), 0.5)
+
+
+LVIS = [[3, 3, 7], [7], [], [7, 12], [3], [7]]  # category ids of the boxes of each image
+
+
+def factors_by_hand(images, threshold):
+    """Twin: the largest factor of an image's categories, each counted once an image."""
+    held = [set(image) for image in images]
+    share = {c: sum(c in own for own in held) / len(held) for own in held for c in own}
+    return [
+        max((max(1.0, (threshold / share[c]) ** 0.5) for c in own), default=1.0) for own in held
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        list,
+        lambda rows: [set(row) for row in rows],
+        lambda rows: [tuple(row) or None for row in rows],
+        lambda rows: [np.array(row, int) for row in rows],
+        lambda rows: [torch.tensor(row) for row in rows],
+        lambda rows: np.array(rows, object),
+        lambda rows: [[f"{each:02}" for each in row] for row in rows],
+        pa.array,
+        lambda rows: pa.chunked_array([rows[:2], rows[2:]], pa.list_(pa.int64())),
+        lambda rows: pytest.importorskip("pandas").Series(rows, index=range(9, 15)),
+        lambda rows: pytest.importorskip("datasets").Dataset.from_dict({"ids": rows})["ids"],
+    ],
+)
+def test_lists_of_category_ids(kind):
+    sampler = RepeatFactorSampler(kind(LVIS), threshold=0.9, seed=1)
+    np.testing.assert_allclose(sampler.repeat_factors, factors_by_hand(LVIS, 0.9))
+    assert [int(each) for each in sampler.categories] == [3, 7, 12]
+    matrix = np.array([[c in image for c in (3, 7, 12)] for image in LVIS])
+    same = RepeatFactorSampler(matrix, threshold=0.9, seed=1)
+    assert list(sampler) == list(same)
+    np.testing.assert_allclose(sampler.class_exposure(), same.class_exposure())
+    assert same.categories.tolist() == [0, 1, 2]
+
+
+def test_lists_of_one_length_without_a_zero_are_ids():
+    sampler = RepeatFactorSampler([[3], [5], [3]], threshold=1.0)
+    np.testing.assert_allclose(sampler.repeat_factors**2, [1.5, 3, 1.5])
+    same = RepeatFactorSampler([{0}, {1}, {0}], threshold=1.0)
+    np.testing.assert_allclose(same.repeat_factors, sampler.repeat_factors)
