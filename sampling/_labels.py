@@ -158,6 +158,11 @@ def names_of_rows(name: str, values: ArrayLike) -> NDArray[Any]:
     _check.unmasked(name, values)
     if isinstance(values, np.ndarray) and values.dtype.kind in "US":
         return _check.one_dimensional(name, values)
+    held = np.asarray(values) if hasattr(values, "isna") else values
+    if isinstance(held, list) or (isinstance(held, np.ndarray) and held.dtype == object):
+        rows = list(held)
+        if set(map(type, rows)) in ({str}, {bytes}):  # as they are: names need no numbers
+            return strings(rows)
     array, missing = opened(name, values)
     if isinstance(array, Labels):
         missing = array.codes == UNLABELLED

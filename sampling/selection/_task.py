@@ -266,8 +266,9 @@ def _keys_of_strings(names: list[Any], key: np.uint64) -> Keys:
 
     So the key of a name depends on itself alone, and none is held at the width of a longer one.
     """
-    encoded = [each.encode() if isinstance(each, str) else each for each in names]
-    counts = np.array([max(1, -(-len(each) // 8)) for each in encoded])
+    encoded = list(map(str.encode, names)) if isinstance(names[0], str) else names
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    counts = np.maximum(1, -(-lengths // 8))
     keys = np.empty(len(names), np.uint64)
     for count in np.unique(counts).tolist():
         rows = np.flatnonzero(counts == count)
