@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._containers import is_missing, unlike, unread
 from ._rows import Rows
 
 Word = TypeVar("Word")
@@ -214,8 +215,8 @@ def by_name(
     interval : of each number
     default  : for those that are not named; None where all must be
 
-    A name that does not occur must have the number 0. TOML and JSON have words for keys: "3" is the
-    name 3 where no name is that word.
+    A name that does not occur must have the number 0. None, NaN and NA name the unlabelled. TOML
+    and JSON have words for keys: "3" is the name 3 where no name is that word.
     """
     ids = names.tolist()
     mapping = named(name, given)
@@ -235,7 +236,8 @@ def by_name(
     places: dict[Any, int] = {word: at for at, word in enumerate(words)}
     places |= {each: at for at, each in enumerate(ids)}
     found = np.full(len(ids), np.nan)
-    for key, value in mapping.items():
+    for given_key, value in mapping.items():
+        key = -1 if is_missing(given_key) else given_key  # what the unlabelled are called
         entry = number(f"{name}[{key!r}]", value, interval if key in places else "(-inf, inf)")
         if key in places and np.isnan(found[places[key]]):
             found[places[key]] = entry
@@ -393,7 +395,13 @@ def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # 
         if str(values.dtype) == "torch.bfloat16":  # which numpy has not
             values = values.float()
         values = values.numpy()
-    return native(np.asarray(values))
+    values = unread(name, values)
+    try:
+        return native(np.asarray(values))
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(f"{name} must have entries of one shape, got {unlike(values)}") from None
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,20 +1,31 @@
-"""Labels, groups, domains: which class each sample has, whatever holds the answer.
+"""Labels, groups, domains, ids: which name each sample has, whatever holds the answer.
 
-Everything that takes a class of each sample reads it here, so that a missing one means the same
-everywhere. Missing: None, NaN, NaT, pandas' NA, a masked entry of a numpy array. A missing label is
-an unlabelled sample, as -1 is among ints.
+Everything that takes a class of each sample reads it here, so that all containers are taken and a
+missing label means the same everywhere. Containers: lists, numpy arrays of any kind, tensors,
+Series of pandas and polars, Arrow arrays, columns of Hugging Face datasets. Missing: None, NaN,
+NaT, pandas' NA, an Arrow null, a masked entry of a numpy array. A missing label is an unlabelled
+sample, as -1 is among ints.
+
+Strings become numbers at once. They are never held at the width of the longest, which one long
+string among many short ones would make N times its length.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
+from ._containers import is_missing, unread
 
 Codes = NDArray[np.int64]
 
 UNLABELLED = -1
+_ROWS = 2**16  # of a numpy array of strings, made Python strings together
+_VIEWS = {"string_view": "string", "binary_view": "binary"}  # Arrow's, of which it codes none
+_WORDS = {"string", "large_string", "binary", "large_binary", *_VIEWS}
+_OBJECT = 57  # bytes of a short Python string beyond its characters, and of the pointer to it
 
 
 class Labels:
@@ -33,65 +44,135 @@ class Labels:
 
     @classmethod
     def of(cls, ids: NDArray[Any]) -> "Labels":
-        """Return the classes of an array of ids without missing ones; -1 is unlabelled."""
+        """Return the classes of an array of ints or bools; -1 is unlabelled."""
         names, codes = np.unique(ids, return_inverse=True)
         if ids.dtype.kind in "iu" and int(names[0]) == UNLABELLED:
             names, codes = names[1:], codes - 1
         return cls(names, codes.astype(np.int64, copy=False))
 
+    @classmethod
+    def among(cls, words: list[Any], codes: Codes) -> "Labels":
+        """Return the classes of codes into distinct words in any order; -1 is missing."""
+        used = np.bincount(codes[codes >= 0], minlength=len(words)) > 0
+        order = sorted(np.flatnonzero(used).tolist(), key=words.__getitem__)
+        places = np.full(len(words) + 1, -1)  # the last is that of -1
+        places[order] = np.arange(len(order))
+        return cls(strings([words[each] for each in order]), places[codes])
+
     def __len__(self) -> int:
         return self.codes.size
 
 
-def read(name: str, values: ArrayLike) -> "NDArray[Any] | Labels":
-    """Return labels as an array of ints (-1: unlabelled), bools or strings (N,), or as `Labels`.
+def strings(words: Iterable[Any]) -> NDArray[Any]:
+    """Return str or bytes as an array: of fixed width, or of objects where that takes less memory.
 
-    `Labels` where they are Python objects: an array of the longest string for each is not made.
+    A hundred thousand short strings and one of 1,000 characters are 6 MB as objects, and 400 MB at
+    the width of the longest.
+    """
+    held = list(words)
+    if not held:
+        return np.array(held, str)
+    longest, total = max(map(len, held)), sum(map(len, held))
+    size = 1 if isinstance(held[0], bytes) else 4
+    if longest * size * len(held) <= total + _OBJECT * len(held):
+        return np.array(held)
+    array = np.empty(len(held), object)
+    array[:] = held
+    return array
+
+
+def read(name: str, values: ArrayLike) -> "NDArray[Any] | Labels":
+    """Return labels as an array of ints (-1: unlabelled) or bools (N,), or as `Labels`: of strings.
 
     Raises
     ------
     TypeError
         If labels are of several kinds, or of another than int, str, bytes and bool; floats count as
-        ints if they are whole. The message names the row.
+        ints if they are whole. The message names the row. If what is given holds samples, and no
+        labels: they are not read.
     ValueError
         If a label is a fraction, infinite, or an int below -1. The message names the row.
     """
-    missing: NDArray[np.bool_] | None = None
-    if isinstance(values, np.ma.MaskedArray):
-        missing = np.ma.getmaskarray(values)
-        values = np.asarray(values.data)
-    array = _array(values)
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have shape (N,), got {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty, got length 0")
-    if array.dtype.kind in "OT":
-        return _of_objects(name, array.astype(object, copy=False), missing)
-    if array.dtype.kind == "f":
-        gone = np.isnan(array)
-        missing = gone if missing is None else gone | missing
-    if missing is None or not missing.any():
+    return _read(name, *opened(name, values))
+
+
+def _read(
+    name: str, array: NDArray[Any] | Labels, missing: NDArray[np.bool_] | None
+) -> "NDArray[Any] | Labels":
+    if isinstance(array, Labels):
+        return array
+    if missing is None:
         return _check.labels(name, array)
-    if array.dtype.kind in "US":
-        return _of_objects(name, array.astype(object), missing)
     ids = np.full(array.size, UNLABELLED, np.int64)
     if not missing.all():
+        if array.dtype.kind == "b":
+            codes = np.where(missing, -1, array.astype(np.int64))
+            return Labels(*_present(np.array([False, True]), codes))
         ids[~missing] = _known(name, array, ~missing)
     return ids
 
 
-def ids(name: str, values: ArrayLike) -> NDArray[Any]:
+def opened(
+    name: str, values: ArrayLike
+) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+    """Return what a container holds: numbers (N,) and which of them are missing, or `Labels`.
+
+    The numbers are ints, floats or bools, whatever they mean; what is missing has any number, and
+    None stands for no missing ones.
+    """
+    held, missing = _held(name, values)
+    if isinstance(held, Labels):
+        return held, None
+    if held.ndim != 1:
+        raise ValueError(f"{name} must have shape (N,), got {held.shape}")
+    if held.size == 0:
+        raise ValueError(f"{name} must not be empty, got length 0")
+    if held.dtype.kind in "OT":
+        return _of_objects(name, held.astype(object, copy=False), missing)
+    if held.dtype.kind in "US":
+        return _of_words(held, missing), None
+    if held.dtype.kind == "f":
+        gone = np.isnan(held)
+        missing = gone if missing is None else gone | missing
+    return held, missing if missing is not None and missing.any() else None
+
+
+def ids(name: str, values: ArrayLike, what: str = "a label") -> NDArray[Any]:
     """Return class ids, strings or bools (N,) where each sample must have its own.
 
-    Ints below 0 only -1, which the caller refuses or takes for a class; a missing label is refused.
+    Ints below 0 only -1, which the caller refuses or takes for a class; a missing label is refused,
+    as a sample without `what`.
     """
-    found = read(name, values)
-    if not isinstance(found, Labels):
-        if found.dtype.kind == "i" and not _is_integers(values):
-            _refuse_missing(name, np.flatnonzero(found == UNLABELLED), values)
-        return found
-    _refuse_missing(name, np.flatnonzero(found.codes == UNLABELLED), values)
-    return found.names[found.codes]
+    array, missing = opened(name, values)
+    if isinstance(array, Labels):
+        missing = array.codes == UNLABELLED
+    elif missing is not None:
+        missing = missing | (array == UNLABELLED)  # both are unlabelled
+    if missing is not None and missing.any():
+        _refuse_missing(name, np.flatnonzero(missing), values, what)
+    return array.names[array.codes] if isinstance(array, Labels) else _check.labels(name, array)
+
+
+def names_of_rows(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return the name of each row, (N,): any ints, or strings; a missing one is refused."""
+    _check.unmasked(name, values)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "US":
+        return _check.one_dimensional(name, values)
+    held = np.asarray(values) if hasattr(values, "isna") else values
+    if isinstance(held, list) or (isinstance(held, np.ndarray) and held.dtype == object):
+        rows = list(held)
+        if set(map(type, rows)) in ({str}, {bytes}):  # as they are: names need no numbers
+            return strings(rows)
+    array, missing = opened(name, values)
+    if isinstance(array, Labels):
+        missing = array.codes == UNLABELLED
+    if missing is not None and missing.any():
+        _refuse_missing(name, np.flatnonzero(missing), values, "an id")
+    if isinstance(array, Labels):
+        array = array.names[array.codes]
+    if array.dtype.kind not in "iuUSO":
+        raise TypeError(f"{name} must hold ints or strings, got dtype {array.dtype}")
+    return array
 
 
 def labelled(name: str, values: ArrayLike) -> Labels:
@@ -100,29 +181,145 @@ def labelled(name: str, values: ArrayLike) -> Labels:
     return found if isinstance(found, Labels) else Labels.of(found)
 
 
-def grouped(name: str, values: ArrayLike) -> tuple[NDArray[Any], Codes]:
-    """Return (names (G,), codes (N,)) where the unlabelled are one more group, named -1.
+def grouped(name: str, values: ArrayLike, unlabeled: str = "group") -> tuple[NDArray[Any], Codes]:
+    """Return (names (G,), codes (N,)) of the groups of samples.
 
-    It comes first, as -1 does among ints.
+    unlabeled : "group": the samples without a label are one more group, named -1. It comes first,
+                as -1 does among ints. "drop": their code is -1. "raise": a missing label is
+                refused, and the -1 of an array of ints is a group of that name
     """
-    found = labelled(name, values)
+    held, missing = opened(name, values)
+    if isinstance(held, Labels):
+        missing = held.codes == UNLABELLED
+    if unlabeled == "raise" and missing is not None and missing.any():
+        remedy = "leave those rows out, or say unlabeled='group' or unlabeled='drop'"
+        _refuse_missing(name, np.flatnonzero(missing), values, "a name", remedy)
+    found = _read(name, held, missing)
+    found = found if isinstance(found, Labels) else Labels.of(found)
+    if unlabeled != "drop":
+        found = as_group(found)
+    return found.names, found.codes
+
+
+def as_group(read: "NDArray[Any] | Labels") -> Labels:
+    """Return labels where the unlabelled, if there are any, are one more group, named -1."""
+    found = read if isinstance(read, Labels) else Labels.of(read)
     if not (found.codes == UNLABELLED).any():
-        return found.names, found.codes
+        return found
     if found.names.size == 0:
-        return np.array([UNLABELLED]), found.codes + 1
+        return Labels(np.array([UNLABELLED]), found.codes + 1)
     names = found.names
     if names.dtype.kind not in "iu":
         names = names.astype(object)
-    return np.concatenate([np.array([UNLABELLED], names.dtype), names]), found.codes + 1
+    first = np.array([UNLABELLED], names.dtype)
+    return Labels(np.concatenate([first, names]), found.codes + 1)
 
 
-def _array(values: Any) -> NDArray[Any]:  # noqa: ANN401  # array-likes and tensors
-    """Return labels as an array that keeps what each is: numpy turns ["a", nan] into strings."""
+# ---------------------------------------------------------------------- containers
+
+
+def _held(
+    name: str,
+    values: Any,  # noqa: ANN401  # whatever holds labels
+) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+    """Return the array in a container, and which entries its mask or its nulls leave out."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values.data), np.ma.getmaskarray(values)
+    values = unread(name, values)
+    columns = getattr(values, "column_names", getattr(values, "columns", None))
+    if columns is not None and not callable(columns):
+        first = list(columns)[:1]
+        remedy = f": give one of its columns, such as table[{first[0]!r}]" if first else ""
+        raise TypeError(f"{name} must be one column, got a {type(values).__name__}{remedy}")
+    if hasattr(values, "isna") and hasattr(values, "dtype"):  # pandas
+        return _of_pandas(values)
+    if hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__"):
+        return _of_arrow(name, values)
     if isinstance(values, list | tuple) and not _is_plain(set(map(type, values))):
         array = np.empty(len(values), object)
         array[:] = [None if each is np.ma.masked else each for each in values]
-        return array
-    return _check.host(values)
+        return array, None
+    return _check.host(values, name), None
+
+
+def _of_pandas(
+    values: Any,  # noqa: ANN401  # a Series, an Index or an array of pandas
+) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+    """Return a Series, an Index or an extension array of pandas.
+
+    numpy would round ints with a missing one among them to floats.
+    """
+    categories = getattr(values, "cat", values)
+    if hasattr(categories, "categories") and hasattr(categories, "codes"):
+        words = np.asarray(categories.categories)
+        codes = np.asarray(categories.codes).astype(np.int64)
+        if words.dtype.kind == "O" and set(map(type, words.tolist())) == {str} and codes.size:
+            return Labels.among(words.tolist(), codes), None
+        held = np.empty(len(words) + 1, object)
+        held[:-1], held[-1] = words.tolist(), None
+        return held[codes], None
+    if isinstance(values.dtype, np.dtype):
+        return np.asarray(values), None
+    missing = np.asarray(values.isna())
+    kind = getattr(values.dtype, "kind", "O")
+    if not missing.any():
+        return np.asarray(values), None
+    if kind in "iub":
+        return np.asarray(values.fillna(False if kind == "b" else 0)), missing
+    return np.asarray(values, object), None
+
+
+def _of_arrow(
+    name: str,
+    values: Any,  # noqa: ANN401  # an Arrow array, or what has one
+) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+    """Return an array of Arrow, whole or in chunks; nulls are missing."""
+    import pyarrow as pa  # which who has no such arrays does not wait for
+
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        values = values.to_arrow() if hasattr(values, "to_arrow") else pa.chunked_array(values)
+    chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+    kind = values.type
+    if isinstance(kind, pa.BaseExtensionType):  # such as a UUID
+        chunks, kind = [each.storage for each in chunks], kind.storage_type
+    coded = pa.types.is_dictionary(kind)
+    kind = kind.value_type if coded else kind
+    if str(kind) in _VIEWS and not coded:
+        chunks = [each.cast(_VIEWS[str(kind)]) for each in chunks]
+    if str(kind) in _WORDS or pa.types.is_fixed_size_binary(kind):
+        return _of_arrow_words(chunks), None
+    if coded:
+        chunks = [each.dictionary_decode() for each in chunks]
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if not numbers and not pa.types.is_null(kind):
+        raise TypeError(f"{name} must hold class ids, got Arrow's {kind}")
+    if not len(values):
+        return np.empty(0, np.int64), None
+    missing: NDArray[np.bool_] = np.concatenate([np.asarray(each.is_null()) for each in chunks])
+    if pa.types.is_null(kind):
+        return np.zeros(len(values), np.int64), missing
+    chunks = [each.fill_null(pa.scalar(0).cast(kind)) for each in chunks]
+    held = np.concatenate([each.to_numpy(zero_copy_only=False) for each in chunks])
+    return held, missing if missing.any() else None
+
+
+def _of_arrow_words(chunks: Sequence[Any]) -> "NDArray[Any] | Labels":
+    """Return Arrow's strings as `Labels`, each distinct one made a Python string once a chunk."""
+    numbers: dict[Any, int] = {}
+    parts = []
+    for chunk in chunks:
+        if not len(chunk):
+            continue
+        coded = chunk if hasattr(chunk, "dictionary") else chunk.dictionary_encode()
+        words = coded.dictionary.to_pylist()
+        places = np.full(len(words) + 1, UNLABELLED)  # the last is that of a null
+        for place, word in enumerate(words):
+            if word is not None:
+                places[place] = numbers.setdefault(word, len(numbers))
+        parts.append(places[np.asarray(coded.indices.cast("int64").fill_null(len(words)))])
+    if not parts:
+        return np.empty(0, np.int64)
+    return Labels.among(list(numbers), np.concatenate(parts))
 
 
 def _is_plain(kinds: set[type]) -> bool:
@@ -135,84 +332,105 @@ def _is_plain(kinds: set[type]) -> bool:
     return all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds)
 
 
+# ---------------------------------------------------------------------- words and objects
+
+
+def _of_words(array: NDArray[Any], missing: NDArray[np.bool_] | None) -> Labels:
+    """Return numpy's strings, made Python strings a block at a time."""
+    numbers: dict[Any, int] = {}
+    codes = np.empty(array.size, np.int64)
+    for start in range(0, array.size, _ROWS):
+        block = array[start : start + _ROWS].tolist()
+        codes[start : start + _ROWS] = [numbers.setdefault(each, len(numbers)) for each in block]
+    if missing is not None:
+        codes[missing] = UNLABELLED
+    return Labels.among(list(numbers), codes)
+
+
 def _of_objects(
     name: str, array: NDArray[np.object_], missing: NDArray[np.bool_] | None
-) -> "NDArray[Any] | Labels":
+) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
     """Return labels that are Python objects: all str, all bytes, all bool, or all whole numbers."""
-    known = np.array([not _is_missing(each) for each in array.tolist()], np.bool_)
+    rows = array.tolist()
+    kinds = {each: _kind(each) for each in set(map(type, rows))}
+    if missing is None and set(kinds.values()) in ({"str"}, {"bytes"}):
+        return _numbered(rows), None
+    gone = np.array([is_missing(each) for each in rows], np.bool_)
     if missing is not None:
-        known &= ~missing
-    if not known.any():
-        return np.full(array.size, UNLABELLED, np.int64)
+        gone |= missing
+    if gone.all():
+        return np.full(array.size, UNLABELLED), gone
     kind, first = "", -1
-    for row in np.flatnonzero(known).tolist():
-        own = _kind(array[row])
+    for row in np.flatnonzero(~gone).tolist():
+        own = kinds[type(rows[row])]
         if not own:
             raise TypeError(
                 f"{name} must hold class ids (int, str, bytes or bool; None for unlabelled), got "
-                f"{array[row]!r} of type {type(array[row]).__name__} in row {row}"
+                f"{_short(rows[row])} of type {type(rows[row]).__name__} in row {row}: make them "
+                "strings"
             )
         if kind and own != kind:
             raise TypeError(
-                f"{name} must hold labels of one kind, got {own} {array[row]!r} in row {row} after "
-                f"{kind} {array[first]!r} in row {first}: make them all strings or all ints, and "
+                f"{name} must hold labels of one kind, got {own} {rows[row]!r} in row {row} after "
+                f"{kind} {rows[first]!r} in row {first}: make them all strings or all ints, and "
                 "None where there is none"
             )
         kind, first = (own, row) if not kind else (kind, first)
-    if kind == "int":
-        ids = np.full(array.size, UNLABELLED, np.int64)
-        ids[known] = _known(name, np.array(array[known].tolist()), known)
-        return ids
-    rows = array[known].tolist()
-    names = sorted(set(rows))
-    numbers = {each: number for number, each in enumerate(names)}
-    codes = np.full(array.size, UNLABELLED, np.int64)
-    codes[known] = np.fromiter((numbers[each] for each in rows), np.int64, len(rows))
-    return Labels(np.array(names), codes)
+    if kind in {"str", "bytes"}:
+        return _numbered([None if out else row for row, out in zip(rows, gone, strict=True)]), None
+    held: list[Any] = [False if out else row for row, out in zip(rows, gone, strict=True)]
+    if kind == "int" and gone.any():
+        held = [0 if out else row for row, out in zip(rows, gone, strict=True)]
+    return np.array(held), gone if gone.any() else None
 
 
-def _kind(label: Any) -> str:  # noqa: ANN401  # anything
-    if isinstance(label, bool | np.bool_):
+def _numbered(rows: list[Any]) -> Labels:
+    """Return str or bytes, None for a missing one, as `Labels`."""
+    numbers: dict[Any, int] = {}
+    codes = [-1 if each is None else numbers.setdefault(each, len(numbers)) for each in rows]
+    return Labels.among(list(numbers), np.array(codes, np.int64))
+
+
+def _present(names: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
+    """Return names that occur, and codes among these."""
+    found = Labels.of(codes)
+    return names[found.names], found.codes
+
+
+def _kind(kind: type) -> str:
+    if issubclass(kind, bool | np.bool_):
         return "bool"
-    if isinstance(label, int | np.integer | float | np.floating):
+    if issubclass(kind, int | np.integer | float | np.floating):
         return "int"
-    if isinstance(label, str):
+    if issubclass(kind, str):
         return "str"
-    return "bytes" if isinstance(label, bytes) else ""
+    return "bytes" if issubclass(kind, bytes) else ""
 
 
-def _is_missing(label: Any) -> bool:  # noqa: ANN401  # anything
-    if label is None:
-        return True
-    if isinstance(label, str | bytes | int):
-        return False
-    if type(label).__name__ in {"NAType", "NaTType"}:  # pandas', which need not be installed
-        return True
-    if isinstance(label, np.datetime64 | np.timedelta64):
-        return bool(np.isnat(label))
-    return isinstance(label, float | np.floating) and bool(np.isnan(label))
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _known(name: str, array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
     """Return the ids of the rows that have one; a message names the row of all rows."""
     whole = np.zeros(known.size, array.dtype)
-    whole[known] = array if array.size < known.size else array[known]
+    whole[known] = array[known]
     return _check.labels(name, whole)[known]
 
 
-def _is_integers(values: ArrayLike) -> bool:
-    """Return whether a -1 can only be the caller's own: nothing else is there to be missing."""
-    return not isinstance(values, np.ma.MaskedArray) and _array(values).dtype.kind in "iu"
-
-
-def _refuse_missing(name: str, rows: Codes, values: ArrayLike) -> None:
-    if rows.size == 0:
-        return
+def _refuse_missing(
+    name: str,
+    rows: Codes,
+    values: ArrayLike,
+    what: str,
+    remedy: str = "leave out the samples without one",
+) -> None:
     row = int(rows[0])
     given: Any = values
     label = given[row] if isinstance(given, list | tuple | np.ndarray) else "a missing one"
+    label = repr(label) if isinstance(given, list | tuple | np.ndarray) else label
     more = f" ({rows.size} such rows)" if rows.size > 1 else ""
     raise ValueError(
-        f"{name} must have a label in each row, got {label!r} in row {row}{more}: leave out the "
-        "samples without one"
+        f"{name} must have {what} in each row, got {label} in row {row}{more}: {remedy}"
     )

@@ -23,8 +23,8 @@ Counts: TypeAlias = NDArray[np.unsignedinteger[Any]]  # the narrowest that holds
 Packed: TypeAlias = NDArray[Any]  # indices as int32 where N < 2**31, else int64
 Progress: TypeAlias = Callable[[int, int, str], object]  # (step, total, unit)
 
-BAD, ALREADY = "a value that is not finite", "already selected"
-_NO_CHOICE = {BAD, ALREADY}  # rules over rows that were never to be picked
+BAD, ALREADY, NO_GROUP = "a value that is not finite", "already selected", "in no group"
+_NO_CHOICE = {BAD, ALREADY, NO_GROUP}  # rules over rows that were never to be picked
 
 
 @told

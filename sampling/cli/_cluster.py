@@ -63,7 +63,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
             spherical=spherical,
             n_iter=parse(int, "iterations", iterations),
             seed=parse(int, "seed", seed),
-            groups=None if labels is None else opened.column(labels),
+            groups=None if labels is None else opened.labels(labels),
         )
         watch.compare()
         clustering.save_clustering(found, out)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .. import _check, _parquet
+from .. import _check, _labels, _parquet
 from .._files import Output, check_outputs, next_to, parquet_kind, written_whole
 from .._keywords import told
 from ..types import Selection
@@ -161,6 +161,13 @@ def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str
             found.update(f"{name} {len(values)}".encode())
             if isinstance(values, pa.Array):
                 values = values.indices.to_numpy()
+            if (
+                isinstance(values, np.ndarray) and values.dtype.hasobject
+            ):  # of which an array has the addresses
+                for each in values.tolist():
+                    word = each.encode() if isinstance(each, str) else bytes(each)
+                    found.update(len(word).to_bytes(8, "little") + word)
+                continue
             found.update(np.ascontiguousarray(values).tobytes())
     return found.hexdigest()[:32]
 
@@ -245,7 +252,7 @@ def load_selection(path: str | Path) -> Selection:
 
 
 def _names(ids: NDArray[Any] | None) -> NDArray[Any] | None:
-    return ids.astype(str) if ids is not None and ids.dtype == object else ids
+    return _labels.strings(ids.tolist()) if ids is not None and ids.dtype == object else ids
 
 
 def _read(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .. import _check, _parquet
+from .. import _check, _labels, _parquet
 from .._files import check_apart, tensors_of
 from .._keywords import told
 from .._rows import Rows
@@ -85,7 +85,35 @@ class Table:
         array: NDArray[Any] = whole.to_numpy()
         if self._rows is not None:
             array = array[self._rows]
-        return array.astype(str) if array.dtype == object else array
+        return _labels.strings(array.tolist()) if array.dtype == object else array
+
+    def labels(self, name: str) -> NDArray[Any]:
+        """Return a column of labels or groups: (N,), where a null is None, or masked.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        ValueError
+            If there is no such column.
+        TypeError
+            If it holds no ints, bools or strings.
+        """
+        parts = [_parquet.read(path, [name])[name] for path in self.files_of(name)]
+        whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
+        found, missing = _labels.opened(name, whole)
+        if isinstance(found, _labels.Labels):
+            names = np.array([*found.names.tolist(), None], object)  # None is that of -1
+            array: NDArray[Any] = names[found.codes]
+        elif missing is None:
+            array = found
+        else:
+            array = np.ma.masked_array(found, missing)
+        if self._rows is not None:
+            array = array[self._rows]
+        return array
 
     def files_of(self, name: str) -> tuple[Path, ...]:
         """Return the files that hold a column, in the order of their rows.

@@ -12,7 +12,7 @@ from .. import _check
 from .._keywords import told
 from ..types import Floats
 from ._base import EpochSampler
-from ._groups import Dealer, Groups
+from ._groups import Dealer, Groups, Unlabeled
 from ._options import EpochOptions
 from ._tables import Table
 
@@ -34,7 +34,7 @@ class ClassBalancedSampler(EpochSampler):
     ----------
     labels : int or str array-like of shape (N,)
         Class of each sample; ids need not be contiguous. -1, None or NaN:
-        unlabelled, never drawn.
+        unlabelled, see `unlabeled`.
     num_samples : int, default the number of labelled samples
         M: draws in one epoch, all ranks together.
     power : float, default 0.0
@@ -50,6 +50,9 @@ class ClassBalancedSampler(EpochSampler):
         occurs must be named, and every class with a positive share must occur.
     progressive_epochs : int, optional
         T: share (1 - t) * n_c / N + t * share_c with t = e / (T - 1), at most 1.
+    unlabeled : {"drop", "group", "raise"}, default "drop"
+        Samples whose class is missing (-1, None, NaN, a null) are never drawn, are one more class,
+        named -1, or are refused.
     **options
         Those of every sampler: see `EpochSampler`.
 
@@ -102,9 +105,10 @@ class ClassBalancedSampler(EpochSampler):
         beta: float | Literal["inverse"] | None = None,
         target: Target | None = None,
         progressive_epochs: int | None = None,
+        unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
-        self._groups = Groups("labels", labels)
+        self._groups = Groups("labels", labels, unlabeled)
         draws = self._groups.num_labeled
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)

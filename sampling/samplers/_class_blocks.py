@@ -11,7 +11,7 @@ from ..types import Packed
 from ._base import EpochSampler
 from ._batches import BlockBatchSampler
 from ._cluster_clip import WaterLevel
-from ._groups import Groups
+from ._groups import Groups, Unlabeled
 from ._options import EpochOptions
 from ._order import Permutation
 from ._tables import Listed, Table
@@ -31,11 +31,14 @@ class ClassesPerBatchSampler(BlockBatchSampler):
     ----------
     labels : int or str array-like of shape (N,)
         Class of each sample; ids need not be contiguous. -1, None or NaN:
-        unlabelled, never drawn.
+        unlabelled, see `unlabeled`.
     classes_per_batch : int
         P, at most the number of classes.
     samples_per_class : int
         K: a batch has P K draws. A class with fewer than K samples repeats them in its block.
+    unlabeled : {"drop", "group", "raise"}, default "drop"
+        Samples whose class is missing (-1, None, NaN, a null) are never drawn, are one more class,
+        named -1, or are refused.
     **options
         Those of every sampler: see `EpochSampler`. No batch is short, so `drop_last` only
         lets accelerate leave out a last round that has not one batch for each process.
@@ -88,9 +91,11 @@ class ClassesPerBatchSampler(BlockBatchSampler):
         labels: ArrayLike,
         classes_per_batch: int,
         samples_per_class: int,
+        *,
+        unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
-        blocks = ClassBlocks(labels, classes_per_batch, samples_per_class, **options)
+        blocks = ClassBlocks(labels, classes_per_batch, samples_per_class, unlabeled, **options)
         self.classes_per_batch = blocks.classes_per_batch
         self.samples_per_class = blocks.samples_per_class
         super().__init__(blocks, self.classes_per_batch * self.samples_per_class)
@@ -107,9 +112,10 @@ class ClassBlocks(EpochSampler):
         labels: ArrayLike,
         classes_per_batch: int,
         samples_per_class: int,
+        unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
-        self._groups = Groups("labels", labels)
+        self._groups = Groups("labels", labels, unlabeled)
         classes = len(self._groups)
         width = _check.integer("classes_per_batch", classes_per_batch, 1)
         if width > classes:

@@ -13,7 +13,7 @@ from ..kernels import _groups
 from ..types import Floats
 from ._base import EpochSampler
 from ._class_balanced import class_shares
-from ._groups import Dealer, Groups
+from ._groups import Dealer, Groups, Unlabeled
 from ._options import EpochOptions
 from ._quotas import SPAN, Quotas
 from ._tables import Listed, Table
@@ -32,7 +32,7 @@ class ClusterClipSampler(EpochSampler):
     ----------
     clusters : int array-like of shape (N,)
         Cluster of each sample; ids need not be contiguous. -1, None or NaN:
-        in no cluster, never drawn.
+        in no cluster, see `unlabeled`.
     num_samples : int, default the number of samples in a cluster
         M: draws in one epoch, all ranks together.
     num_epochs : int, default 1
@@ -46,6 +46,9 @@ class ClusterClipSampler(EpochSampler):
     schedule : {"run", "epoch"}, default "run"
         "epoch" gives every epoch the same shares: the limit is spread over the epochs, and what
         the small clusters cannot take goes to the others (water-filling).
+    unlabeled : {"drop", "group", "raise"}, default "drop"
+        Samples whose cluster is missing (-1, None, NaN, a null) are never drawn, are one more
+        cluster, named -1, or are refused.
     **options
         Those of every sampler: see `EpochSampler`.
 
@@ -94,9 +97,10 @@ class ClusterClipSampler(EpochSampler):
         max_repeats: int | None = None,
         temperature: float | None = None,
         schedule: Literal["run", "epoch"] = "run",
+        unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
-        groups = Groups("clusters", clusters)
+        groups = Groups("clusters", clusters, unlabeled)
         population = groups.num_labeled
         draws = population
         if num_samples is not None:

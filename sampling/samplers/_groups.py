@@ -1,18 +1,20 @@
 """Samples in groups (classes or clusters), dealt by quota: every sample before any is repeated."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _labels, _rng
+from .. import _check, _labels, _rng
 from ..kernels import _groups
 from ..types import Floats, Indices, Packed
 from ._quotas import Quotas, run_starts
 from ._tables import Listed
 
 Shares = Callable[[int], Floats]  # epoch -> share of each group (C,), summing to 1
+
+Unlabeled = Literal["drop", "group", "raise"]
 
 BLOCK = 1024  # epochs of changing shares after which the runs begin again
 
@@ -29,8 +31,18 @@ class Groups:
         Position in `names` of each sample's group; -1 for unlabelled.
     """
 
-    def __init__(self, name: str, labels: ArrayLike) -> None:
-        self.names, self.codes, self.sizes = _encode(_labels.read(name, labels))
+    def __init__(self, name: str, labels: ArrayLike, unlabeled: str = "drop") -> None:
+        word = _check.choice("unlabeled", unlabeled, get_args(Unlabeled))
+        read = _labels.read(name, labels)
+        if word == "group":
+            read = _labels.as_group(read)
+        self.names, self.codes, self.sizes = _encode(read)
+        if word == "raise" and (self.codes < 0).any():
+            rows = np.flatnonzero(self.codes < 0)
+            raise ValueError(
+                f"{name} must be given for each sample, got none in row {rows[0]} ({rows.size} "
+                "such rows): fill them in, or say unlabeled='drop' or unlabeled='group'"
+            )
         size = self.codes.size
         if self.names.size == 0:
             raise ValueError(f"{name} must label at least one sample, got -1 in all {size}")

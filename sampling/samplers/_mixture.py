@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from .. import _check, _rng
 from .._keywords import told
 from ..types import Floats, Indices
+from ._groups import Unlabeled
 from ._mixture_budget import Budget, Phases, Shortfall, Stop, Used
 from ._mixture_learning import LearningMixture
 from ._mixture_table import Mixed
@@ -33,12 +34,14 @@ class MixtureSampler(LearningMixture):
 
     Parameters
     ----------
-    lengths : list of int or sized, int array of shape (K,), or ConcatDataset, optional
+    lengths : list or mapping of int or sized, int array of shape (K,), or ConcatDataset, optional
         Length of each dataset, or the datasets: the samples of dataset k come after those of k - 1.
+        A mapping, such as a `DatasetDict`, names them; concatenate its values in its order.
     num_samples : int, default N
         M: draws in one epoch, all ranks together. Only with stop="cycle".
     domains : int or str array-like of shape (N,), optional
-        Instead of `lengths`: domain of each sample. -1, None or NaN: in no domain, never drawn.
+        Instead of `lengths`: domain of each sample. -1, None or NaN: in no domain, see
+        `unlabeled`.
     weights : mapping, array-like of shape (K,), or "unimax", optional
         Share of each domain, by id; need not sum to 1. Entry k of an array is that of domain k:
         domains with names need a mapping (or a pandas Series), as for all that is by domain.
@@ -69,13 +72,16 @@ class MixtureSampler(LearningMixture):
         error.
     num_epochs : int, optional
         Epochs of the whole run.
+    unlabeled : {"drop", "group", "raise"}, default "drop"
+        Samples whose domain is missing (-1, None, NaN, a null) are never drawn, are one more
+        domain, named -1, or are refused.
     **options
         Those of every sampler: see `EpochSampler`.
 
     Attributes
     ----------
     names : array of shape (K,)
-        Domain ids that occur, sorted; 0 to K - 1 for datasets.
+        Domain ids that occur, sorted; for datasets the names of a mapping, else 0 to K - 1.
     sizes : int64 array of shape (K,)
     num_epochs : int or None
     average_weights : float64 array of shape (K,)
@@ -145,9 +151,10 @@ class MixtureSampler(LearningMixture):
         max_repeats: float | None = None,
         shortfall: Shortfall = "redistribute",
         num_epochs: int | None = None,
+        unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
-        self._sources = sources_of(lengths, domains)
+        self._sources = sources_of(lengths, domains, unlabeled)
         self._hold_lengths(lengths)
         self.num_epochs = num_epochs
         if num_epochs is not None:
@@ -199,7 +206,7 @@ class MixtureSampler(LearningMixture):
 
     @property
     def names(self) -> NDArray[np.generic]:
-        """Domain ids that occur, sorted: (K,); 0 to K - 1 for datasets."""
+        """Domain ids that occur, sorted, or what datasets are called: (K,)."""
         return self._sources.names
 
     @property

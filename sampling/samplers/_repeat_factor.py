@@ -1,12 +1,15 @@
 """Repeating images with rare categories (several labels a sample). One label: the balanced one."""
 
+from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from .. import _check, _rng
+from .. import _check, _labels, _rng
+from .._containers import is_missing, unread
 from .._keywords import told
 from ..kernels._scores import fill_uniform
 from ..types import Floats
@@ -29,8 +32,11 @@ class RepeatFactorSampler(EpochSampler):
 
     Parameters
     ----------
-    labels : 0/1 array or scipy sparse matrix of shape (N, C)
-        Which categories each sample holds. A sample without any has factor 1.
+    labels : list of N lists of int or str, or 0/1 array or scipy sparse matrix of shape (N, C)
+        Which categories each sample holds: their ids, as COCO and LVIS name them for each box of an
+        image, or a matrix. An id counts once for each sample. A sample without any has factor 1.
+        Lists of one length with zeros, or of ones alone, could be either and are refused: an array
+        is a matrix, and sets hold ids.
     threshold : float in (0, 1]
         t: categories in fewer than this part of the samples are repeated.
     sqrt : bool, default True
@@ -40,13 +46,18 @@ class RepeatFactorSampler(EpochSampler):
 
     Attributes
     ----------
+    categories : array of shape (C,)
+        The ids that occur, sorted; 0 to C - 1 for a matrix.
     repeat_factors : float64 array of shape (N,)
         r_i: the largest max(1, sqrt(t / f_c)) among the sample's categories.
 
     Raises
     ------
     ValueError
-        If the matrix is not two-dimensional and of 0 and 1, or `threshold` is outside (0, 1].
+        If the matrix is not two-dimensional and of 0 and 1, or no list holds a category; if
+        `threshold` is outside (0, 1].
+    TypeError
+        If ids are neither all int nor all str. The message names the row.
 
     Notes
     -----
@@ -66,20 +77,23 @@ class RepeatFactorSampler(EpochSampler):
     >>> sampler = RepeatFactorSampler(labels, threshold=0.04)
     >>> sampler.repeat_factors[:3], len(sampler)
     (array([2., 1., 1.]), 101)
+    >>> images = [["person", "person", "dog"], ["person"], ["person"], []]
+    >>> RepeatFactorSampler(images, threshold=1.0).repeat_factors.round(2)
+    array([2.  , 1.15, 1.15, 1.  ])
     """
 
     covers_dataset = True
 
     def __init__(
         self,
-        labels: "ArrayLike | sparse.sparray | sparse.spmatrix",
+        labels: "ArrayLike | Sequence[Collection[Any]] | sparse.sparray | sparse.spmatrix",
         threshold: float,
         *,
         sqrt: bool = True,
         **options: Unpack[EpochOptions],
     ) -> None:
         sqrt = _check.flag("sqrt", sqrt)
-        matrix = _binary_csr(labels)
+        self.categories, matrix = _categories_of(labels)
         threshold = _check.number("threshold", threshold, "(0, 1]")
         self._matrix = matrix
         frequency = np.bincount(matrix.indices, minlength=matrix.shape[1]) / matrix.shape[0]
@@ -92,7 +106,7 @@ class RepeatFactorSampler(EpochSampler):
         self.num_samples = round(float(self.repeat_factors.sum()))
 
     def class_exposure(self) -> Floats:
-        """Return how many expected draws of an epoch hold each category: float64 (C,)."""
+        """Return how many expected draws of an epoch hold each of `categories`: float64 (C,)."""
         exposure: Floats = self._matrix.T @ self.repeat_factors
         return exposure
 
@@ -114,13 +128,88 @@ class RepeatFactorSampler(EpochSampler):
         return {"repeat factors from labels, threshold and sqrt": self.repeat_factors}
 
 
-def _binary_csr(labels: Any) -> "sparse.csr_array":  # noqa: ANN401  # any matrix
-    """Return a 0/1 matrix (N, C) as CSR with only its ones stored."""
+def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # noqa: ANN401
+    """Return the categories (C,), and a 0/1 matrix (N, C) as CSR with only its ones stored."""
     from scipy import sparse  # 0.1 s that only this sampler needs
 
-    matrix = labels if sparse.issparse(labels) else _check.host(labels, "labels")
+    if sparse.issparse(labels):
+        return _of_matrix(labels)
+    lists = _lists_of(labels)
+    if lists is None:
+        return _of_matrix(_check.host(labels, "labels"))
+    lists = [[] if each is None else list(each) for each in lists]
+    counts = np.array([len(each) for each in lists])
+    flat = list(chain.from_iterable(lists))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    if not flat:
+        raise ValueError(f"labels must hold a category, got none in all {len(lists)} rows")
+    words = isinstance(flat[0], str)
+    for at, each in enumerate(flat):
+        number = isinstance(each, int | np.integer) and not isinstance(each, bool) and each >= 0
+        if not isinstance(each, str) if words else not number:
+            row = int(np.searchsorted(starts, at, side="right")) - 1
+            raise TypeError(
+                "labels must be lists of category ids, all int >= 0 or all str, got "
+                f"{each!r} in row {row}"
+            )
+    names, codes = np.unique(np.array(flat, object if words else np.int64), return_inverse=True)
+    if words:
+        names = _labels.strings(names.tolist())
+    matrix = sparse.csr_array((np.ones(codes.size), codes, starts), shape=(len(lists), names.size))
+    matrix.sum_duplicates()  # a category counts once for each sample, however many boxes it has
+    matrix.data[:] = 1.0
+    return names, matrix
+
+
+def _lists_of(labels: Any) -> list[Any] | None:  # noqa: ANN401  # any container
+    """Return the ids of each sample, None for no list, or None where labels are a matrix."""
+    labels = unread("labels", labels)
+    labels = labels.to_arrow() if hasattr(labels, "to_arrow") else labels  # a Series of polars
+    if "list<" in str(getattr(labels, "type", "")):  # of Arrow
+        held = labels.to_pylist()
+    elif isinstance(labels, list | tuple) or _has_objects(labels):
+        held = [each.tolist() if hasattr(each, "tolist") else each for each in labels]
+    else:
+        return None
+    rows = [each for each in held if isinstance(each, _SEVERAL)]
+    for row, each in enumerate(held):
+        if not isinstance(each, _SEVERAL) and not is_missing(each) and rows:
+            raise TypeError(f"labels must be lists of category ids, got {each!r} in row {row}")
+    held = [each if isinstance(each, _SEVERAL) else None for each in held]
+    if any(isinstance(each, set | frozenset) for each in rows) or len(rows) < len(held):
+        return held if rows else None
+    entries = list(chain.from_iterable(rows))
+    if len(set(map(len, rows))) > 1:
+        return held
+    if not entries or any(isinstance(each, bool | list) for each in entries):
+        return None  # no id is a bool
+    if all(each in (0, 1) for each in entries) or (len(rows[0]) > 1 and 0 in entries):
+        raise ValueError(
+            "labels must be an array, or lists of category ids, got lists of one length that "
+            "could be either: give np.array(labels) if they are a matrix, or "
+            "[set(row) for row in labels] if they are category ids"
+        )
+    return held
+
+
+_SEVERAL = (list, tuple, set, frozenset)
+
+
+def _has_objects(labels: Any) -> bool:  # noqa: ANN401  # anything
+    """Return whether this is a column of objects, such as a Series of lists."""
+    if len(getattr(labels, "shape", ())) != 1 or hasattr(labels, "detach"):
+        return False
+    return not isinstance(labels.dtype, np.dtype) or labels.dtype == object
+
+
+def _of_matrix(matrix: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # noqa: ANN401
+    from scipy import sparse
+
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"labels must have shape (N, C) with N, C >= 1, got {matrix.shape}")
+        raise ValueError(
+            f"labels must have shape (N, C) with N, C >= 1, got {matrix.shape}: give lists of "
+            "category ids, or for one label a sample use ClassBalancedSampler"
+        )
     csr = sparse.csr_array(matrix, copy=True)
     csr.sum_duplicates()
     bad = np.flatnonzero(~np.isin(csr.data, (0, 1)))
@@ -128,4 +217,4 @@ def _binary_csr(labels: Any) -> "sparse.csr_array":  # noqa: ANN401  # any matri
         row = int(np.searchsorted(csr.indptr, bad[0], side="right")) - 1
         raise ValueError(f"labels must be 0 or 1, got {csr.data[bad[0]]} in row {row}")
     csr.eliminate_zeros()
-    return csr
+    return np.arange(csr.shape[1]), csr

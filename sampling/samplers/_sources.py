@@ -1,16 +1,17 @@
 """Where the samples of a mixture lie: datasets one after the other, or a domain for each sample."""
 
-from collections.abc import Sequence, Sized
-from typing import Any
+from collections.abc import Mapping, Sequence, Sized
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
+from .._containers import is_missing
 from ..types import Floats, Indices, Packed
-from ._groups import Groups
+from ._groups import Groups, Unlabeled
 
-Lengths = Sequence[int | Sized] | ArrayLike
+Lengths = Sequence[int | Sized] | Mapping[Any, int | Sized] | ArrayLike
 
 
 class Sources:
@@ -19,7 +20,7 @@ class Sources:
     Attributes
     ----------
     names : array of shape (K,)
-        The caller's domain ids, sorted; positions in the list for datasets.
+        The caller's domain ids, sorted; for datasets the names of a mapping, else positions.
     sizes : int64 array of shape (K,)
     size : int
         N: indices lie in [0, N).
@@ -29,12 +30,16 @@ class Sources:
         None where the domains lie one after the other, and nothing has to be stored.
     """
 
-    def __init__(self, sizes: Indices, groups: Groups | None = None) -> None:
+    def __init__(
+        self, sizes: Indices, groups: Groups | None = None, names: NDArray[Any] | None = None
+    ) -> None:
         self.sizes = sizes
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
         self.population = int(self.starts[-1])
         self.groups = groups
-        self.names: NDArray[np.generic] = np.arange(sizes.size) if groups is None else groups.names
+        if names is None:
+            names = np.arange(sizes.size) if groups is None else groups.names
+        self.names = names
         self.size = self.population if groups is None else groups.codes.size
 
     def __len__(self) -> int:
@@ -88,20 +93,40 @@ class Sources:
         return self.sizes if self.groups is None else self.groups.codes
 
 
-def sources_of(lengths: Lengths | None, domains: ArrayLike | None) -> Sources:
+def sources_of(
+    lengths: Lengths | None, domains: ArrayLike | None, unlabeled: Unlabeled = "drop"
+) -> Sources:
     """Return the domains, of which exactly one form is given."""
     if (lengths is None) == (domains is None):
         got = "neither" if lengths is None else "both"
         raise ValueError(f"one of lengths and domains must be given, got {got}")
     if domains is not None:
-        groups = Groups("domains", domains)
+        groups = Groups("domains", domains, unlabeled)
         return Sources(groups.sizes, groups)
+    _check.choice("unlabeled", unlabeled, get_args(Unlabeled))
+    if isinstance(lengths, Mapping):
+        sizes = np.array(_counted(list(lengths.values())), np.int64)
+        return Sources(sizes, names=_names("lengths", list(lengths)))
     return Sources(np.array(_counted(lengths), np.int64))
 
 
+def _names(name: str, given: list[Any]) -> NDArray[Any]:
+    """Return the names of datasets, in their order."""
+    if any(is_missing(each) for each in given):
+        raise ValueError(f"{name} must have names, got {given}")
+    return _labels.names_of_rows(f"the names of {name}", given)
+
+
 def parts_of(lengths: Any) -> Any:  # noqa: ANN401
-    """Return the datasets of torch's ConcatDataset, also within Indexed; anything else as it is."""
-    return getattr(lengths, "datasets", lengths)
+    """Return the datasets of a mapping or of torch's ConcatDataset, also within Indexed.
+
+    Anything else is returned as it is.
+    """
+    return (
+        list(lengths.values())
+        if isinstance(lengths, Mapping)
+        else getattr(lengths, "datasets", lengths)
+    )
 
 
 def _counted(lengths: Any) -> list[int]:  # noqa: ANN401  # anything that has lengths or is one
@@ -110,8 +135,8 @@ def _counted(lengths: Any) -> list[int]:  # noqa: ANN401  # anything that has le
         parts = _check.one_dimensional("lengths", parts).tolist()
     if not isinstance(parts, Sequence):
         raise TypeError(
-            "lengths must be a list of counts or of datasets, or a ConcatDataset, got "
-            f"{type(lengths).__name__}"
+            "lengths must be a list or a mapping of counts or of datasets, or a ConcatDataset, "
+            f"got {type(lengths).__name__}"
         )
     if len(parts) == 0:
         raise ValueError("lengths must not be empty, got length 0")

@@ -10,7 +10,7 @@ from ..kernels import _blocks
 from ..types import Indices
 from ._base import EpochSampler
 from ._batches import BlockBatchSampler
-from ._groups import Groups
+from ._groups import Groups, Unlabeled
 from ._options import EpochOptions
 from ._order import Permutation
 from ._tables import Listed, Table
@@ -29,9 +29,12 @@ class GroupBatchSampler(BlockBatchSampler):
     ----------
     groups : int or str array-like of shape (N,)
         Group of each sample; ids need not be contiguous. -1, None or NaN:
-        in no group, never drawn.
+        in no group, see `unlabeled`.
     groups_per_batch : int, default 1
         The last batch may hold fewer; `drop_last` leaves it out then, other groups in each epoch.
+    unlabeled : {"drop", "group", "raise"}, default "drop"
+        Samples whose group is missing (-1, None, NaN, a null) are never drawn, are one more group,
+        named -1, or are refused.
     **options
         Those of every sampler: see `EpochSampler`.
 
@@ -65,9 +68,14 @@ class GroupBatchSampler(BlockBatchSampler):
     """
 
     def __init__(
-        self, groups: ArrayLike, groups_per_batch: int = 1, **options: Unpack[EpochOptions]
+        self,
+        groups: ArrayLike,
+        groups_per_batch: int = 1,
+        *,
+        unlabeled: Unlabeled = "drop",
+        **options: Unpack[EpochOptions],
     ) -> None:
-        whole = WholeGroups(groups, groups_per_batch, **options)
+        whole = WholeGroups(groups, groups_per_batch, unlabeled, **options)
         self.groups_per_batch = whole.groups_per_batch
         super().__init__(whole, None)
 
@@ -79,9 +87,13 @@ class WholeGroups(EpochSampler):
     blocked = True
 
     def __init__(
-        self, groups: ArrayLike, groups_per_batch: int, **options: Unpack[EpochOptions]
+        self,
+        groups: ArrayLike,
+        groups_per_batch: int,
+        unlabeled: Unlabeled = "drop",
+        **options: Unpack[EpochOptions],
     ) -> None:
-        self._groups = Groups("groups", groups)
+        self._groups = Groups("groups", groups, unlabeled)
         count = len(self._groups)
         self.groups_per_batch = _check.integer("groups_per_batch", groups_per_batch, 1)
         self._drop_last = _check.flag("drop_last", options.get("drop_last", False))

@@ -111,7 +111,8 @@ def column(values: Any) -> Any:  # noqa: ANN401  # array, tensor or lists
         return [each[0] for each in values] if rows and set(rows) == {1} else values
     if not hasattr(values, "reshape"):
         return values
-    return values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
+    shape = tuple(values.shape)
+    return values.reshape(-1) if len(shape) == 2 and shape[1] == 1 else values
 
 
 def refuse_table(labels: Any) -> None:  # noqa: ANN401  # array or tensor

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
+from .._containers import unread
 from .._keywords import told
 from ..distributed import merge_means, world_size
 from ..kernels import _scores
@@ -209,6 +210,8 @@ def on_device(array: object) -> torch.device | None:
 
 def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
     """Return what is no tensor yet as one, whatever its byte order."""
+    if not isinstance(values, torch.Tensor):
+        values = unread("values", values)
     return torch.as_tensor(_check.native(values) if isinstance(values, np.ndarray) else values)
 
 

@@ -101,7 +101,7 @@ def d2(
 
     def core(task: Task) -> Picks:
         order = by_key(task)
-        before = kept_before(task, bad, options.get("groups"))
+        before = kept_before(task, bad, own=True)
         nodes = np.concatenate([task.rows[order], before])
         work, _ = work_rows(rows, nodes, cosine=False)
         starts, ends, gaps = joined(graph_of(num_neighbours, work, nodes, len(rows), "euclidean"))

@@ -124,7 +124,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
 
     def core(task: Task) -> Picks:
         order = by_key(task)
-        before = kept_before(task, bad, options.get("groups"))
+        before = kept_before(task, bad, own=True)
         nodes = np.concatenate([task.rows[order], before])
         work, scale = work_rows(rows, nodes, cosine=cosine)
         cover = Coverage(work, order.size, task.budget, cosine, scale)

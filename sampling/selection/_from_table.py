@@ -110,6 +110,8 @@ def _column(
 ) -> Any:  # noqa: ANN401  # array (N,) or Score
     """Return a column for an argument, and note what is known of its direction, if it has one."""
     column, stated = directed_for(entry, name, text, table.names)
+    if name in ("groups", "labels"):
+        return table.labels(column)
     if not takes_scores(entry, name):
         return table.column(column)
     direction, by = direction_of(table, column, stated)

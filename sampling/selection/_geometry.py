@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .. import _check, _labels
+from .. import _check
 from ..clustering import Neighbours, neighbours
 from ..kernels._greedy import count_ends, fill_ends
 from ..types import Indices, Scores
@@ -42,18 +42,15 @@ def by_key(task: Task) -> Indices:
     return np.argsort(task.keys, kind="stable")
 
 
-def kept_before(
-    task: Task, bad: NDArray[np.bool_] | None, groups: ArrayLike | None = None
-) -> Indices:
-    """Return the rows kept anyway, but bad ones; with groups, those of the task's own."""
+def kept_before(task: Task, bad: NDArray[np.bool_] | None, *, own: bool = False) -> Indices:
+    """Return the rows kept anyway, but bad ones; those of the task's own group if asked to."""
     rows = task.already
     if bad is not None:
         rows = rows[~bad[rows]]
-    if groups is None or rows.size == 0:
+    if not own or task.codes is None or rows.size == 0:
         return rows
-    codes = _labels.grouped("groups", groups)[1]
-    own: Indices = rows[codes[rows] == codes[task.rows[0]]]
-    return own
+    found: Indices = rows[task.codes[rows] == task.codes[task.rows[0]]]
+    return found
 
 
 GivenNeighbours = Neighbours | int

@@ -74,7 +74,7 @@ def herding(
 
     def core(task: Task) -> Picks:
         order = by_key(task)
-        before = kept_before(task, bad, options.get("groups"))
+        before = kept_before(task, bad, own=True)
         work, scale = work_rows(rows, np.concatenate([task.rows[order], before]), cosine=False)
         picks, error = _herd(work, task.rows.size, task.budget, again=replacement)
         return Picks(

@@ -25,6 +25,10 @@ class Options(TypedDict, total=False):
     groups : int or str array of shape (N,), optional
         Class, source or language of each row: the budget is shared out over them, and the method
         selects in each by itself.
+    unlabeled : {"raise", "group", "drop"}, default "raise"
+        What to do about rows whose group is missing (None, NaN, NA, a null): refuse them, make them
+        one more group, or never pick them. That group is named -1; a mapping by group may call it
+        None too. In an array of ints -1 is a group of that name, and is missing for "drop" alone.
     group_budgets : {"proportional", "equal", "sqrt"} or mapping, default "proportional"
         "equal" raises one level for all. A mapping gives every group its count, whole numbers that
         add up to the budget, or its share of the budget, which add up to 1: rounded to whole rows
@@ -49,6 +53,7 @@ class Options(TypedDict, total=False):
     on_bad: Literal["raise", "drop"]
     already_selected: ArrayLike | None
     groups: ArrayLike | None
+    unlabeled: Literal["raise", "group", "drop"]
     group_budgets: "str | Mapping[Any, float]"
     floor: "float | Mapping[Any, float] | None"
     cap: "float | Mapping[Any, float] | None"
@@ -61,6 +66,7 @@ WORDS = {
     "on_bad": ("raise", "drop"),
     "group_budgets": ("proportional", "equal", "sqrt"),
     "shortfall": ("raise", "redistribute", "accept"),
+    "unlabeled": ("raise", "group", "drop"),
 }
 
 

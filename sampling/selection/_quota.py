@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 from typing_extensions import Unpack
 
-from .. import _check, _labels
 from ..kernels._fill import take_fitting
-from ..types import Indices, Selection
+from ..types import NO_GROUP, Indices, Selection
 from ._budget import per_group
 from ._groups import group_counts
 from ._inputs import AnyScores, best, scores_of
 from ._registry import describe, method
 from ._spend import costs_of, limit_of
-from ._task import Options, Picks, Task, select
+from ._task import Options, Picks, Task, groups_of, select
 
 __all__ = ["quota"]
 
@@ -87,14 +86,14 @@ def quota(
         )  # fmt: skip
     amounts = costs_of(costs, values.size)
     limit = limit_of(budget, int(amounts.sum()))
-    names, codes = np.zeros(1, np.int64), np.zeros(values.size, np.int64)
-    if options.get("groups") is not None:
-        names, codes = _labels.grouped("groups", options["groups"])  # type: ignore[arg-type]
-        _check.same_length("groups", codes, "scores", values.size)
+    names, of_row = groups_of(options, values.size)
+    codes = np.zeros(values.size, np.int64) if of_row is None else of_row
+    names = np.zeros(1, np.int64) if of_row is None else names
     plain: Options = {k: v for k, v in options.items() if k not in _OWN}  # type: ignore[assignment]
 
     def within(task: Task) -> Picks:
         order = task.rows[np.lexsort((task.keys, -task.of(values)))]
+        order = order[codes[order] >= 0]
         sums = np.bincount(codes[order], amounts[order], names.size).astype(np.int64)
         shares = group_counts(min(limit, int(sums.sum())), names, sums, options)
         taken = np.zeros(task.size, np.bool_)
@@ -105,7 +104,8 @@ def quota(
         places = np.flatnonzero(taken[task.rows])
         rank = np.lexsort((task.keys[places], -task.of(values)[places]))
         info = {"cost": limit - int(left), "unspent": int(left)}
-        return Picks(places[rank], info=info)
+        out = codes[task.rows] < 0
+        return Picks(places[rank], None, [(out, NO_GROUP)] if out.any() else [], info)
 
     found = select(
         "quota", values.size, 1, plain, within, bad=bad, scores=values, order="falling",
@@ -114,7 +114,7 @@ def quota(
     return replace(found, ranked=False, arguments={**found.arguments, "budget": describe(budget)})
 
 
-_OWN = {"costs", "groups", "group_budgets", "floor", "cap", "shortfall"}
+_OWN = {"costs", "groups", "group_budgets", "floor", "cap", "shortfall", "unlabeled"}
 
 
 def _caps(names: Indices, sums: Indices, options: Options) -> Indices:

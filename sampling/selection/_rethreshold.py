@@ -1,13 +1,14 @@
 """The selection at another threshold, from the scores of the one that is there."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from .._keywords import told
-from ..types import ALREADY, BAD, Indices, Selection
+from ..types import ALREADY, BAD, NO_GROUP, Indices, Selection
 
 __all__ = ["at_threshold"]
 
@@ -55,12 +56,13 @@ def at_threshold(
             "dropped=True"
         )
     value = _check.number("threshold", threshold, cut["range"])
-    for name, each in (("keys", keys), ("names", names)):
+    named = None if names is None else _labels.names_of_rows("names", names)
+    for name, each in (("keys", keys), ("names", named)):
         if each is not None:
             array = _check.one_dimensional(name, each)
             _check.same_length(name, array, "the data", len(scores))
     rules = selection.rules
-    never = [code for code, rule in enumerate(rules) if rule in {BAD, ALREADY}]
+    never = [code for code, rule in enumerate(rules) if rule in {BAD, ALREADY, NO_GROUP}]
     open_ = ~np.isin(verdicts, never)
     kept = open_ & (scores <= value)
     rows = np.flatnonzero(kept)
@@ -72,7 +74,7 @@ def at_threshold(
         selection,
         indices=indices,
         weights=None,
-        ids=_ids(selection, indices, names),
+        ids=_ids(selection, indices, named),
         arguments={**selection.arguments, "budget": None, "threshold": value},
         verdicts=decided,
         info={**selection.info, "threshold": value, cut["count"]: dropped},
@@ -89,7 +91,7 @@ def _ties(
     if "ids" not in selection.arguments:
         from ._task import keys_for  # which loads this file
 
-        return keys_for({"seed": selection.arguments.get("seed", 0)}, selection.size or 0)[rows]
+        return keys_for(selection.arguments.get("seed", 0), None, selection.size or 0)[rows]
     place = np.full(selection.size or 0, -1)
     place[selection.indices] = np.arange(len(selection))
     if (place[rows] < 0).any():
@@ -102,10 +104,10 @@ def _ties(
 
 
 def _ids(
-    selection: Selection, indices: Indices, names: ArrayLike | None
+    selection: Selection, indices: Indices, names: NDArray[Any] | None
 ) -> NDArray[np.generic] | None:
     if names is not None:
-        return np.asarray(names)[indices]
+        return names[indices]
     if selection.ids is None:
         return None
     place = np.zeros(selection.size or 0, np.int64)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .. import _check
+from .. import _check, _labels
 from .._files import Output, check_apart, check_outputs, json_kind, written_whole
 from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
@@ -138,7 +138,7 @@ class Run:
                 entry["embedding_columns"] = columns_text(self.table.embedding_columns)
                 self.say(f"embeddings: {entry['embedding_columns']}")
             for name in sorted({stage.group_column or "" for stage in self.plan.stages} - {""}):
-                self.by_column[name] = np.unique(self.table.column(name), return_inverse=True)
+                self.by_column[name] = _labels.grouped(name, self.table.labels(name))
             entry["after"] = self.table.size
             entry |= self._groups(np.arange(self.table.size))
         self.shared: dict[str, Shared] = {}

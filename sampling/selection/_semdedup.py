@@ -20,7 +20,7 @@ from ._clusters import labels_of, points_limit
 from ._copies import Copies, Members, find_copies
 from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._registry import method
-from ._task import Options, Picks, Task, already_of, keys_for, select
+from ._task import Options, Picks, Task, already_of, ids_of, keys_for, select
 
 __all__ = ["semdedup"]
 
@@ -225,7 +225,8 @@ def _rank(
     where: Clustering, good: Indices, size: int, keep: "Keep | Floats", options: Options
 ) -> Indices:
     """Return which rows come earlier: (N,), N for bad rows."""
-    keys = keys_for(options, size)[good]
+    seed = _check.seed(options.get("seed", 0))
+    keys = keys_for(seed, ids_of(options.get("ids"), size), size)[good]
     if isinstance(keep, np.ndarray):
         late = -keep[good]
     elif keep == "random":

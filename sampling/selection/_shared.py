@@ -58,7 +58,7 @@ class SharedClusters:
         given, table, plan = dict(self._given), self._run.table, self._run.plan
         own: Any = _embeddings(self._run, alive)
         if "groups" in given:
-            given["groups"] = table.column(given["groups"])[alive]
+            given["groups"] = table.labels(given["groups"])[alive]
         limit = points_limit(plan.max_memory, own.shape, given.get("n_clusters", 1))
         if limit is not None:
             given.setdefault("max_points_per_centroid", limit)

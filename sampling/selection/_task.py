@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels, _rng
 from ..kernels._keys import keys_of_ids, keys_of_words
-from ..types import ALREADY, BAD, Floats, Indices, Selection
+from ..types import ALREADY, BAD, NO_GROUP, Floats, Indices, Selection
 from ._budget import count_of
 from ._groups import group_counts
 from ._options import Options, check_options
@@ -27,6 +27,7 @@ __all__ = ["Options", "Picks", "Task", "select"]
 
 Keys = NDArray[np.uint64]
 T = TypeVar("T", bound=np.generic)
+_BLOCK = 2**16  # strings that are encoded together
 KEPT, BEYOND = "kept", "beyond the budget"
 
 
@@ -49,6 +50,8 @@ class Task:
         For the core's random decisions; another one in each group.
     size : int
         N.
+    codes : int64 array of shape (N,), optional
+        The group of each row, where the budget is shared out over groups; -1 for none.
     """
 
     rows: Indices
@@ -58,6 +61,7 @@ class Task:
     seed: int
     key: np.uint64
     size: int
+    codes: Indices | None = None
 
     def of(self, array: NDArray[T]) -> NDArray[T]:
         """Return the entries of an array (N, ...) that belong to the rows; no copy if all do."""
@@ -128,12 +132,14 @@ def select(  # noqa: PLR0913  # what a selector knows
     already, ids = already_of(options, size), ids_of(options.get("ids"), size)
     open_ = np.ones(size, np.bool_) if bad is None else ~bad
     open_[already] = False
+    names, codes = groups_of(options, size)
+    if codes is not None:
+        open_[codes < 0] = False
     rows = np.flatnonzero(open_)
-    keys = keys_for({**options, "ids": ids}, size)
-    task = Task(rows, wanted, keys[rows], already, seed, _rng.key(seed, 0, name), size)
-    groups = options.get("groups")
-    if groups is not None:
-        picks = _by_group(task, groups, options, core, repeats)
+    keys = keys_for(seed, ids, size)
+    task = Task(rows, wanted, keys[rows], already, seed, _rng.key(seed, 0, name), size, codes)
+    if codes is not None:
+        picks = _by_group(task, names, codes, options, core, repeats)
     elif wanted > rows.size * repeats:
         times = "" if repeats == 1 else f"{repeats} times "
         raise ValueError(
@@ -152,7 +158,7 @@ def select(  # noqa: PLR0913  # what a selector knows
         name,
         {"budget": describe(budget), **{k: describe(v) for k, v in arguments.items()}},
         size,
-        ranked=ranked and groups is None,
+        ranked=ranked and codes is None,
         verdicts=verdicts,
         rules=rules,
         info=picks.info if order is None else {**picks.info, "order": order},
@@ -169,9 +175,12 @@ def select(  # noqa: PLR0913  # what a selector knows
 def already_of(options: Options, size: int) -> Indices:
     """Return the rows that are kept anyway."""
     given = options.get("already_selected")
-    if given is None or not np.size(given):
+    if given is None:
         return np.zeros(0, np.int64)
-    return _check.unique_rows("already_selected", given, size)
+    rows = _check.host(given, "already_selected")
+    return (
+        _check.unique_rows("already_selected", rows, size) if rows.size else rows.astype(np.int64)
+    )
 
 
 def _shortened(whole: Selection, indices: Indices) -> Selection:
@@ -209,6 +218,8 @@ def _verdicts(
 
     if bad is not None and bad.any():
         decide(np.flatnonzero(bad), BAD)
+    if task.codes is not None and (task.codes < 0).any():
+        decide(np.flatnonzero(task.codes < 0), NO_GROUP)
     if already.size:
         decide(already, ALREADY)
     for places, rule in picks.ruled:
@@ -221,34 +232,25 @@ def ids_of(ids: ArrayLike | None, size: int) -> NDArray[Any] | None:
     """Return ids (N,) of ints or strings; one that is missing or of another type is refused."""
     if ids is None:
         return None
-    kinds = set(map(type, ids)) if isinstance(ids, list | tuple) else set()
-    if kinds & {str, bytes, np.str_, np.bytes_}:
-        names = _labels.ids("ids", ids)  # numpy would make strings of all that they are mixed with
-    else:
-        names = _check.host(ids, "ids")
-        if names.dtype.kind in "OT":
-            names = _labels.ids("ids", names)
+    names = _labels.names_of_rows("ids", ids)
     if names.shape != (size,):
         raise ValueError(f"ids must have shape ({size},), got {names.shape}")
-    if names.dtype.kind not in "iuUS":
-        raise TypeError(f"ids must hold ints or strings, got dtype {names.dtype}")
     return names
 
 
-def keys_for(options: Options, size: int) -> Keys:
+def keys_for(seed: int, names: NDArray[Any] | None, size: int) -> Keys:
     """Return the tie-breaking key of each row, hashed from (seed, id): (N,)."""
-    key = _rng.key(_check.seed(options.get("seed", 0)), 0, "ties")
-    names, keys = ids_of(options.get("ids"), size), np.empty(size, np.uint64)
+    key = _rng.key(seed, 0, "ties")
+    keys = np.empty(size, np.uint64)
     if names is None:
         keys_of_ids(np.arange(size), key, keys)
         return keys
     if names.dtype.kind in "iu":
         keys_of_ids(names.astype(np.int64), key, keys)
     else:
-        encoded = np.char.encode(names, "utf-8") if names.dtype.kind == "U" else names
-        width = -(-max(1, encoded.dtype.itemsize) // 8) * 8
-        words = encoded.astype(f"S{width}").view(np.uint64).reshape(size, width // 8)
-        keys_of_words(words, key, keys)
+        for start in range(0, size, _BLOCK):
+            block = names[start : start + _BLOCK].tolist()
+            keys[start : start + _BLOCK] = _keys_of_strings(block, key)
     order = np.argsort(keys, kind="stable")
     twice = keys[order][1:] == keys[order][:-1]
     if twice.any():
@@ -259,15 +261,51 @@ def keys_for(options: Options, size: int) -> Keys:
     return keys
 
 
+def _keys_of_strings(names: list[Any], key: np.uint64) -> Keys:
+    """Return the key of each str or bytes: strings of as many 8-byte words are hashed together.
+
+    So the key of a name depends on itself alone, and none is held at the width of a longer one.
+    """
+    encoded = list(map(str.encode, names)) if isinstance(names[0], str) else names
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    counts = np.maximum(1, -(-lengths // 8))
+    keys = np.empty(len(names), np.uint64)
+    for count in np.unique(counts).tolist():
+        rows = np.flatnonzero(counts == count)
+        words = np.array([encoded[row] for row in rows.tolist()], f"S{8 * count}")
+        own = np.empty(rows.size, np.uint64)
+        keys_of_words(words.view(np.uint64).reshape(rows.size, count), key, own)
+        keys[rows] = own
+    return keys
+
+
 # ---------------------------------------------------------------------- groups
 
 
-def _by_group(
-    task: Task, groups: ArrayLike, options: Options, core: Callable[[Task], Picks], repeats: int
+def groups_of(options: Options, size: int) -> tuple[NDArray[Any], Indices | None]:
+    """Return the names of the groups (G,), and which of them each row is in: int64 (N,), or None.
+
+    -1 for rows without a group that are never picked.
+    """
+    given = options.get("groups")
+    if given is None:
+        return np.zeros(0, np.int64), None
+    names, codes = _labels.grouped("groups", given, options.get("unlabeled", "raise"))
+    _check.same_length("groups", codes, "the data", size)
+    if names.size == 0:
+        raise ValueError(f"groups must name a group for at least one row, got none in all {size}")
+    return names, codes
+
+
+def _by_group(  # noqa: PLR0913  # groups as they are named, and as they are numbered
+    task: Task,
+    every: NDArray[Any],
+    codes: Indices,
+    options: Options,
+    core: Callable[[Task], Picks],
+    repeats: int,
 ) -> Picks:
     """Run a core in each group with its share of the budget; the picks of one after another."""
-    every, codes = _labels.grouped("groups", groups)
-    _check.same_length("groups", codes, "the data", task.size)
     present, codes = np.unique(codes[task.rows], return_inverse=True)
     names = every[present]
     order = np.argsort(codes, kind="stable")

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..distributed import all_reduce_max, all_reduce_sum, gather_batch
 from ..errors import StateError
 
@@ -101,7 +101,7 @@ def rows_of(
     """
     if rows is None:
         raise ValueError(f"{name} must be given, one for each loss, got None")
-    ids = rows if isinstance(rows, torch.Tensor) else torch.as_tensor(_check.host(rows, name))
+    ids = rows if isinstance(rows, torch.Tensor) else torch.as_tensor(_ints(name, rows))
     _check.refuse_mask(name, ids)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise TypeError(f"{name} must hold ints, got {ids.dtype}")
@@ -116,6 +116,16 @@ def rows_of(
     ids = torch.where(inside, ids, 0).to(torch.int64)
     device = losses.device
     return ids.to(device, non_blocking=True), inside.to(device, non_blocking=True)
+
+
+def _ints(name: str, rows: ArrayLike) -> NDArray[Any]:
+    """Return ids that may be whole floats or objects, as from a table, as ints."""
+    array = _check.host(rows, name)
+    if array.dtype.kind in "fOTUS" and array.ndim == 1:
+        array = _labels.ids(name, rows)
+    if array.dtype.kind not in "iub":
+        raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")
+    return array
 
 
 def state_of(state: object, kind: type[T], function: str) -> T:

@@ -320,7 +320,7 @@ def test_reduce_gives_the_gradient_of_the_objective(settings):
         ([[0, 1]], ValueError, r"labels must have shape \(N,\), got \(1, 2\)"),
         (np.array([1, 2**63], np.uint64), ValueError, "labels must be < .*, got 92233.* in row 1"),
         ([0.0, 1e300], ValueError, r"labels must be .*, got 1e\+300 in row 1"),
-        ([{}, 1], TypeError, "labels must hold class ids .*, got {} of type dict in row 0"),
+        ([1, {}], TypeError, "labels must hold class ids .*, got {} of type dict in row 1"),
     ],
 )
 def test_refuses_labels(labels, error, message):

@@ -371,7 +371,7 @@ def test_variance_factor():
         ({}, ValueError, "one of lengths and domains must be given, got neither"),
         ({"lengths": [1], "domains": [0]}, ValueError, "must be given, got both"),
         ({"lengths": []}, ValueError, "lengths must not be empty"),
-        ({"lengths": 5}, TypeError, "lengths must be a list of counts or of datasets"),
+        ({"lengths": 5}, TypeError, "lengths must be a list or a mapping of counts or of datasets"),
         ({"lengths": [3, 0]}, ValueError, r"lengths\[1\] must be in \[1, .*got 0"),
         ({"lengths": [3, []]}, ValueError, r"lengths\[1\] must not be empty"),
         ({"lengths": [3, 1.5]}, TypeError, r"lengths\[1\] must be an int, got 1.5"),
@@ -479,3 +479,31 @@ def test_an_array_goes_by_the_number_of_the_domain():
     assert sampler.shares(0).tolist() == [0.25, 0.75]
     assert MixtureSampler([10, 30], weights={1: 3, 0: 1}).shares(0).tolist() == [0.25, 0.75]
     assert MixtureSampler([10, 30], weights={"1": 3, "0": 1}).shares(0).tolist() == [0.25, 0.75]
+
+
+def test_a_mapping_names_its_datasets():
+    parts = {"web": range(6), "books": range(2), "code": 4}
+    sampler = MixtureSampler(parts, 12, weights={"web": 1, "books": 2, "code": 1}, seed=0)
+    same = MixtureSampler([6, 2, 4], 12, weights=[1, 2, 1], seed=0)
+    assert sampler.names.tolist() == ["web", "books", "code"]  # in its order, as concatenated
+    assert list(sampler) == list(same)
+    assert sampler.domain_of([5, 6, 8]).tolist() == ["web", "books", "code"]
+    assert sampler.locate([6])[0].tolist() == [1]
+    sampler.load_state_dict(same.state_dict())
+    with pytest.raises(ValueError, match="weights must be a mapping where domains have names"):
+        MixtureSampler(parts, weights=[1, 2, 1])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "message"),
+    [
+        ({}, ValueError, "lengths must not be empty"),
+        ({"a": 3, "b": []}, ValueError, r"lengths\[1\] must not be empty"),
+        ({"a": {"train": [1], "test": [2]}}, TypeError, "give one of its values"),
+        ({"a": 3, 1: 4}, TypeError, "one kind"),
+        ({None: 3, "a": 4}, ValueError, "lengths must have names"),
+    ],
+)
+def test_mappings_that_are_no_datasets(lengths, error, message):
+    with pytest.raises(error, match=message):
+        MixtureSampler(lengths)

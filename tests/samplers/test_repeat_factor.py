@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from helpers import assert_hits, assert_mean, counts_of
@@ -78,7 +79,7 @@ def test_class_exposure_counts_co_occurrence():
 @pytest.mark.parametrize(
     "kind",
     [
-        lambda m: m.tolist(),
+        lambda m: m.astype(bool).tolist(),
         lambda m: m.astype(bool),
         lambda m: m.astype(np.uint8),
         lambda m: m.astype(np.float32),
@@ -121,7 +122,7 @@ def test_rows_and_categories_without_labels():
 
 
 def test_one_sample():
-    assert list(RepeatFactorSampler([[1]], 0.5)) == [0]
+    assert list(RepeatFactorSampler(np.array([[1]]), 0.5)) == [0]
 
 
 def test_original_restores_the_mean_over_the_data():
@@ -147,9 +148,17 @@ def test_original_restores_the_mean_over_the_data():
     [
         ([0, 1], 0.5, ValueError, r"labels must have shape \(N, C\) with N, C >= 1, got \(2,\)"),
         (np.zeros((0, 3)), 0.5, ValueError, r"labels must have shape .*, got \(0, 3\)"),
-        ([[0, 1], [2, 0]], 0.5, ValueError, "labels must be 0 or 1, got 2 in row 1"),
-        ([[0, 1], [1, -1]], 0.5, ValueError, "labels must be 0 or 1, got -1 in row 1"),
-        ([[0, np.nan], [1, 0]], 0.5, ValueError, "labels must be 0 or 1, got nan in row 0"),
+        (np.array([[0, 1], [2, 0]]), 0.5, ValueError, "labels must be 0 or 1, got 2 in row 1"),
+        (np.array([[0, 1], [1, -1]]), 0.5, ValueError, "labels must be 0 or 1, got -1 in row 1"),
+        (np.array([[0, np.nan], [1, 0]]), 0.5, ValueError, "must be 0 or 1, got nan in row 0"),
+        ([[0, 1], [1, 0]], 0.5, ValueError, r"could be either: .*np.array\(labels\).*set\(row\)"),
+        ([[0], [1]], 0.5, ValueError, "could be either"),
+        ([[1, 2], [-1]], 0.5, TypeError, "all int >= 0 or all str, got -1 in row 1"),
+        ([[1], [], [2, "a"]], 0.5, TypeError, "all int >= 0 or all str, got 'a' in row 2"),
+        ([[1, 2], [None]], 0.5, TypeError, "got None in row 1"),
+        ([[1, 2], 3], 0.5, TypeError, "labels must be lists of category ids, got 3 in row 1"),
+        ([[{"category_id": 3}]], 0.5, TypeError, r"list of samples: .*'category_id'"),
+        ([[], set()], 0.5, ValueError, "must hold a category, got none in all 2 rows"),
         (GOLDEN, 0.0, ValueError, r"threshold must be in \(0, 1\], got 0.0"),
         (GOLDEN, 1.5, ValueError, r"threshold must be in \(0, 1\], got 1.5"),
         (GOLDEN, np.nan, ValueError, r"threshold must be in \(0, 1\], got nan"),
@@ -166,3 +175,49 @@ def test_names_the_row_of_a_bad_entry_after_empty_rows():
     labels[4, 2] = 3
     with pytest.raises(ValueError, match="labels must be 0 or 1, got 3.0 in row 4"):
         RepeatFactorSampler(sparse.csr_array(labels), 0.5)
+
+
+LVIS = [[3, 3, 7], [7], [], [7, 12], [3], [7]]  # category ids of the boxes of each image
+
+
+def factors_by_hand(images, threshold):
+    """Twin: the largest factor of an image's categories, each counted once an image."""
+    held = [set(image) for image in images]
+    share = {c: sum(c in own for own in held) / len(held) for own in held for c in own}
+    return [
+        max((max(1.0, (threshold / share[c]) ** 0.5) for c in own), default=1.0) for own in held
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        list,
+        lambda rows: [set(row) for row in rows],
+        lambda rows: [tuple(row) or None for row in rows],
+        lambda rows: [np.array(row, int) for row in rows],
+        lambda rows: [torch.tensor(row) for row in rows],
+        lambda rows: np.array(rows, object),
+        lambda rows: [[f"{each:02}" for each in row] for row in rows],
+        pa.array,
+        lambda rows: pa.chunked_array([rows[:2], rows[2:]], pa.list_(pa.int64())),
+        lambda rows: pytest.importorskip("pandas").Series(rows, index=range(9, 15)),
+        lambda rows: pytest.importorskip("datasets").Dataset.from_dict({"ids": rows})["ids"],
+    ],
+)
+def test_lists_of_category_ids(kind):
+    sampler = RepeatFactorSampler(kind(LVIS), threshold=0.9, seed=1)
+    np.testing.assert_allclose(sampler.repeat_factors, factors_by_hand(LVIS, 0.9))
+    assert [int(each) for each in sampler.categories] == [3, 7, 12]
+    matrix = np.array([[c in image for c in (3, 7, 12)] for image in LVIS])
+    same = RepeatFactorSampler(matrix, threshold=0.9, seed=1)
+    assert list(sampler) == list(same)
+    np.testing.assert_allclose(sampler.class_exposure(), same.class_exposure())
+    assert same.categories.tolist() == [0, 1, 2]
+
+
+def test_lists_of_one_length_without_a_zero_are_ids():
+    sampler = RepeatFactorSampler([[3], [5], [3]], threshold=1.0)
+    np.testing.assert_allclose(sampler.repeat_factors**2, [1.5, 3, 1.5])
+    same = RepeatFactorSampler([{0}, {1}, {0}], threshold=1.0)
+    np.testing.assert_allclose(same.repeat_factors, sampler.repeat_factors)

@@ -1,0 +1,144 @@
+"""What holds values row by row, told from what holds samples without reading one.
+
+numpy makes an array of anything with a length and entries. A dataset has both, so it would be read
+from end to end, every image decoded, before numpy finds that the entries are no numbers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+# what numpy or Arrow read as one array
+_ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__arrow_c_array__",
+           "__arrow_c_stream__", "__buffer__", "buffer_info")  # fmt: skip
+_VALUES = str | bytes | int | float | complex | np.generic | None
+_LIKELY = ("label", "labels", "target", "fine_label", "class", "category_id")
+
+
+def unread(name: str, values: Any) -> Any:  # noqa: ANN401, C901  # one branch for each kind
+    """Return what is an array, or stands for one; refuse a dataset before any sample is read.
+
+    Other sequences, such as a column of a Hugging Face dataset, become lists.
+    """
+    if isinstance(values, list | tuple):
+        if values and _is_sample(values[0]):
+            _refuse(name, f"a {type(values).__name__} of samples", _remedy(values))
+        return values
+    if _is_array(values) or isinstance(values, _VALUES):
+        return values
+    kind = type(values).__name__
+    if hasattr(values, "column_name") and hasattr(values, "features"):  # of a Hugging Face dataset
+        return _column(name, values)
+    if isinstance(values, Sequence):
+        if len(values) and _is_sample(values[0]):
+            _refuse(name, f"a {kind} of samples", _remedy(values))
+        return list(values)
+    if isinstance(values, Mapping):
+        _refuse(name, f"a {kind}", ": give its values in the order of the rows")
+    if hasattr(values, "__getitem__"):
+        _refuse(name, f"a {kind}", _remedy(values))
+    for each in ("labels", "indices", "values"):
+        if hasattr(getattr(values, each, None), "shape"):  # a Clustering, a Selection, a Score
+            _refuse(name, f"a {kind}", f": give its `{each}`")
+    if isinstance(values, Iterable):
+        _refuse(name, f"a {kind}", ": give a list of it")
+    return values
+
+
+def is_missing(label: Any) -> bool:  # noqa: ANN401  # anything
+    """Return whether a value stands for none: None, NaN, NaT, pandas' NA, numpy's masked."""
+    if label is None or label is np.ma.masked:
+        return True
+    if isinstance(label, str | bytes | int):
+        return False
+    if type(label).__name__ in {"NAType", "NaTType"}:  # pandas', which need not be installed
+        return True
+    if isinstance(label, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(label))
+    return isinstance(label, float | np.floating) and bool(np.isnan(label))
+
+
+def unlike(values: Any) -> str:  # noqa: ANN401  # a list of what has several shapes
+    """Return which entry has another shape than the first, for a message."""
+    shapes = [_shape(each) for each in values]
+    for row, own in enumerate(shapes):
+        if own != shapes[0]:
+            return f"{own} in row {row} after {shapes[0]} in row 0"
+    return "lists of unlike lengths within the entries"
+
+
+def _shape(entry: Any) -> tuple[int, ...]:  # noqa: ANN401  # anything
+    if isinstance(entry, list | tuple):
+        return (len(entry),)
+    return tuple(getattr(entry, "shape", ()))
+
+
+def _is_array(values: Any) -> bool:  # noqa: ANN401  # anything
+    if any(hasattr(values, each) for each in _ARRAYS):
+        return not hasattr(values, "features")  # a Hugging Face dataset can be read as Arrow's too
+    known = hasattr(values, "shape") and hasattr(values, "dtype")
+    return known or isinstance(values, memoryview)
+
+
+def _is_sample(entry: Any) -> bool:  # noqa: ANN401  # anything
+    """Return whether an entry is an image, named parts, or parts of which some are single."""
+    if isinstance(entry, Mapping) or _part(entry) == "other":
+        return isinstance(entry, Mapping) or hasattr(entry, "__array_interface__")
+    if not isinstance(entry, list | tuple):
+        return False
+    parts = set(map(_part, entry))
+    return "other" in parts or len(parts) > 1
+
+
+def _part(entry: Any) -> str:  # noqa: ANN401  # anything
+    if isinstance(entry, _VALUES):
+        return "single"
+    if isinstance(entry, list | tuple):
+        return "several"
+    if hasattr(entry, "shape") and hasattr(entry, "dtype"):
+        return "several" if len(entry.shape) else "single"
+    return "other"
+
+
+def _column(name: str, values: Any) -> Any:  # noqa: ANN401  # datasets.Column, IterableColumn
+    feature = values.features
+    if not hasattr(feature, "pa_type") or hasattr(feature, "decode_example"):
+        got = f"a {type(values).__name__} of {type(feature).__name__}"
+        _refuse(name, got, ": its samples are not read here; give a column of values")
+    return values[:] if hasattr(values, "__len__") else list(values)
+
+
+def _refuse(name: str, got: str, remedy: str) -> NoReturn:
+    raise TypeError(f"{name} must be an array or a list of values, got {got}{remedy}")
+
+
+def _remedy(dataset: Any) -> str:  # noqa: ANN401  # a dataset
+    """Return where a dataset holds its labels, without reading a sample."""
+    first = dataset[0] if isinstance(dataset, list | tuple) else None
+    if isinstance(first, list | tuple) and first and isinstance(first[0], Mapping):
+        return (
+            f": give one value of each, such as [[each[{_likely(first[0])!r}] for each in row] ...]"
+        )
+    if isinstance(first, Mapping):
+        return f": give one value of each, such as [each[{_likely(first)!r}] for each in samples]"
+    columns = getattr(dataset, "column_names", None)
+    if isinstance(columns, list) and columns:
+        return f": give one of its columns, such as dataset[{_likely(columns)!r}]"
+    for each in ("targets", "labels"):
+        if hasattr(dataset, each):
+            return f": give its `{each}`"
+        if hasattr(dataset, "indices") and hasattr(getattr(dataset, "dataset", None), each):
+            return f": give [subset.dataset.{each}[i] for i in subset.indices]"
+    if hasattr(dataset, "tensors"):
+        return ": give one of its tensors, such as dataset.tensors[1]"
+    return (
+        ": its samples are not read here; give the values themselves, one for each sample, such as "
+        "[label for _, label in dataset]"
+    )
+
+
+def _likely(names: Iterable[Any]) -> Any:  # noqa: ANN401  # a name
+    """Return the name that labels are likely to have."""
+    held = list(names)
+    return next((each for each in _LIKELY if each in held), held[0] if held else "label")
