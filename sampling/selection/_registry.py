@@ -189,6 +189,8 @@ def describe(value: Any) -> Any:  # noqa: ANN401  # any argument
     """Return an argument as JSON has it; an array as its shape and type."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Score):
+        return describe(value.values)
     if isinstance(value, dict):
         return {str(name): describe(each) for name, each in value.items()}
     if hasattr(value, "shape") and hasattr(value, "dtype"):
