@@ -253,7 +253,8 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     results : Results
         Finished or not.
     folder : Path
-        Where to; made if it is not there. Plots of `write_report` there are replaced, and no other file.
+        Where to; made if it is not there. Plots of `write_report` there are replaced, and no other
+        file.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..types import Direction, Score
+from ._recall import search_note
 
 __all__ = ["Meanings", "meant", "notes_of", "turn_scores"]
 
@@ -91,6 +92,8 @@ def notes_of(info: Mapping[str, Any]) -> list[str]:
             "no row was cut as too hard: a score that means 'keep' does not say which rows are "
             "hard; margins=..., such as of aum, do"
         )
+    if "search" in info:
+        lines.append(search_note(info["search"]))
     if "embedding_columns" in info:
         lines.append(f"embeddings: {info['embedding_columns']}")
     return lines

@@ -106,6 +106,7 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     time="N log N",
     memory="46 N bytes",
     minds={"scores": ("harder", "keep")},
+    version=2,
 )
 def window(
     scores: AnyScores, budget: float, *, offset: float = 0.1, **options: Unpack[Options]

@@ -153,9 +153,9 @@ def ccs(
     if margins is None and isinstance(scores, Score) and scores.higher_is == "keep":
         if part:
             raise ValueError(
-                f"margins must be given for cut={part:g}, got None: the score {scores.name!r} means "
-                "'keep', which does not say which rows are hard; give margins=dynamics.aum(), or "
-                "cut=0"
+                f"margins must be given for cut={part:g}, got None: the score {scores.name!r} "
+                "means 'keep', which does not say which rows are hard; give "
+                "margins=dynamics.aum(), or cut=0"
             )
         part, by = 0.0, "nothing"
     if margins is not None:

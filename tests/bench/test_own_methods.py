@@ -1,4 +1,4 @@
-"""Runs of methods that the benchmark does not have: the caller's, or those of an earlier version."""
+"""Runs of methods that the benchmark does not have: the caller's, or an earlier version's."""
 
 import json
 

@@ -202,9 +202,7 @@ def test_a_score_where_an_array_is_wanted_says_so():
     for call_ in (
         lambda: surrogate(score, 9),
         lambda: top(score, 9, groups=score),
-        lambda: cluster_sensitivity(
-            ROWS, 9, clusters=3, center_losses=score, holder_constant=1.0
-        ),
+        lambda: cluster_sensitivity(ROWS, 9, clusters=3, center_losses=score, holder_constant=1.0),
         lambda: methods()["herding"].function(score, 9),
         lambda: moderate(ROWS, 9, labels=score),
     ):
