@@ -85,8 +85,8 @@ def row_of(name: str, rows: np.ndarray, runs: int) -> Row:
         "missed": left,
         "missed by the peer": theirs_left,
         "missed beyond the peer": left - theirs_left,
-        "recall by its own estimate": search.get("recall"),
-        "recall at least": (search.get("interval") or [None])[0],
+        "recall, estimated by it": search.get("recall", 1.0),
+        "lower end of its interval": search.get("interval", [1.0])[0],
         "seconds with one assignment": seconds,
         "missed with one assignment": missed(rows, one),
     }

@@ -21,7 +21,7 @@ _COSINES, _NUMBERS = 2**20, 2**18  # at a time: cosines, and numbers of rows
 
 
 def default_checked(size: int, members: Members, clusters: int, passes: int) -> int:
-    """Return how many rows to compare with all of `size` rows, for a quarter of the search's work."""
+    """Return how many rows to compare with all of `size` rows, for a quarter of its work."""
     work = members.comparisons + passes * size * clusters
     return int(min(_MOST, _SHARE * work / max(1, size)))
 

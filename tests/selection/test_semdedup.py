@@ -103,9 +103,8 @@ def test_clusters_made_by_hand_have_their_second_ones_found():
     moved = dataclasses.replace(by_hand, labels=(made.labels + 1) % 12)
     away = second_nearest(rows, moved, spherical=True)
     assert (away != moved.labels).all()
-    assert np.array_equal(
-        away[made.seconds != moved.labels], made.labels[made.seconds != moved.labels]
-    )
+    other = made.labels != moved.labels  # there the nearest center is not the row's own
+    assert np.array_equal(away[other], made.labels[other])
     with pytest.raises(ValueError, match="dimensions of the centers, 8, got 7"):
         second_nearest(rows[:, :7], made)
     assert second_nearest(rows, kmeans(rows, 1)).max() == -1
