@@ -209,7 +209,7 @@ def _data_of(results: Results) -> str:
 
 def _cells(row: Row, third: str) -> list[str | Text]:
     """Return a row of the table; "-" for what own runs do not say."""
-    head = [f"{row.target:g}", Text(row.method)]
+    head: list[str | Text] = [f"{row.target:g}", Text(row.method)]
     if not row.done:
         return [*head, "unreachable", "-", "-", "-", f"0/{len(row.reasons)}"]
     counted = all(run.draws for run in row.done)
