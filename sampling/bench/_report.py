@@ -40,6 +40,7 @@ _LOOKS = [
     ("#8C6D31", "X"),
 ]
 _SPREAD = 0.018
+_WIDEST = 24  # letters of a method's name that a terminal of 80 has room for
 _SOURCE = "sampling bench"  # under "Source" in the text of a PNG file
 
 
@@ -91,10 +92,10 @@ class Row:
 
 
 def rows(results: Results) -> list[Row]:
-    """Group the runs: the full cost first, then falling targets, methods in their order."""
-    names = list(METHODS)
+    """Group the runs: the full cost first, then descending targets, methods in their order."""
+    places = {name: place for place, name in enumerate(_names(results))}
     groups: dict[tuple[float, str], list[Run]] = {}
-    for run in sorted(results.runs, key=lambda run: (-run.target, names.index(run.method))):
+    for run in sorted(results.runs, key=lambda run: (-run.target, places[run.method])):
         groups.setdefault((run.target, run.method), []).append(run)
     return [
         Row(
@@ -107,6 +108,11 @@ def rows(results: Results) -> list[Row]:
     ]
 
 
+def _names(results: Results) -> list[str]:
+    """Return the methods: those of the benchmark, then any others in the order of their runs."""
+    return list(dict.fromkeys([*METHODS, *(run.method for run in results.runs)]))
+
+
 @told
 def table(results: Results, margin: float = 0.3) -> Group:
     """Return what the terminal shows: the table, comparisons, why rows are empty, and the notes.
@@ -114,7 +120,7 @@ def table(results: Results, margin: float = 0.3) -> Group:
     Parameters
     ----------
     results : Results
-        Finished or not.
+        Finished or not. A method may be any: one of the caller's, or one of an earlier version.
     margin : float > 0, default 0.3
         Points of the test metric below full data that still count as equal.
 
@@ -123,12 +129,11 @@ def table(results: Results, margin: float = 0.3) -> Group:
     rich.console.Group
         For the `print` of a rich console.
     """
-    identity = results.identity
     metric, third = f"test {results.metric} (%)", _third_column(results)
     grid = _new_table(
-        f"{identity['dataset']}{_data_of(results)}, {identity['epochs']} epochs, "
-        f"batches of {identity['batch_size']}",
+        _title(results),
         ["keep", "method", metric, third, "cost", "seconds", "runs"],
+        [run.method for run in results.runs],
     )
     last, reasons = math.nan, []
     for row in rows(results):
@@ -143,13 +148,25 @@ def table(results: Results, margin: float = 0.3) -> Group:
     return Group(grid, *compared, *map(Text, [*reasons, *results.notes]))
 
 
-def _new_table(title: str, headings: Sequence[str]) -> Table:
-    grid = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+def _title(results: Results) -> str:
+    identity = results.identity
+    parts = [f"{identity.get('dataset', 'own data')}{_data_of(results)}"]
+    for name, words in (("epochs", "{} epochs"), ("batch_size", "batches of {}")):
+        if identity.get(name) is not None:
+            parts.append(words.format(identity[name]))
+    return ", ".join(parts)
+
+
+def _new_table(title: str, headings: Sequence[str], methods: Sequence[str] = ()) -> Table:
+    grid = Table(title=Text(title), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    fits = max(map(len, methods), default=0) <= _WIDEST
     for heading in headings:
+        folds = heading.startswith(("test", "worst")) or (heading == "method" and not fits)
         grid.add_column(
             heading,
             justify="left" if heading in ("method", "verdict") else "right",
-            no_wrap=not heading.startswith(("test", "worst")),
+            no_wrap=not folds,
+            overflow="fold" if folds else "ellipsis",
         )
     return grid
 
@@ -159,11 +176,12 @@ def _comparison(found: Sequence[Difference]) -> Table:
     grid = _new_table(
         f"minus {reference}, in points; non-inferior: the whole interval is above -{margin:g}",
         ["keep", "method", "difference", f"{LEVEL:.0%} interval", "seeds", "verdict"],
+        [row.method for row in found],
     )
     for row in sorted(found, key=lambda row: -row.target):
         grid.add_row(
             f"{row.target:g}",
-            row.method,
+            Text(row.method),
             f"{row.mean:+.2f}",
             f"{row.low:+.2f} to {row.high:+.2f}",
             f"{row.runs}",
@@ -175,30 +193,38 @@ def _comparison(found: Sequence[Difference]) -> Table:
 def _third_column(results: Results) -> str:
     """Return what is shown beside the metric: what the data and the methods ask for."""
     done = [run for run in results.runs if run.done]
-    asked = results.identity["imbalance"] or results.identity.get("label_noise")
-    if asked and all(run.worst is not None for run in done):
+    if _is_hard(results) and all(run.worst is not None for run in done):
         return "worst class (%)"
     return "scored" if any(run.scored for run in done) else "samples"
 
 
+def _is_hard(results: Results) -> bool:
+    """Return whether the data have a long tail or wrong labels."""
+    return bool(results.identity.get("imbalance") or results.identity.get("label_noise"))
+
+
 def _data_of(results: Results) -> str:
-    identity = results.identity
-    tail = f", long tail 1:{identity['imbalance']:g}" if identity["imbalance"] else ""
-    noise = identity.get("label_noise")
+    imbalance, noise = (results.identity.get(name) for name in ("imbalance", "label_noise"))
+    tail = f", long tail 1:{imbalance:g}" if imbalance else ""
     return tail + (f", {noise:.0%} of labels wrong" if noise else "")
 
 
-def _cells(row: Row, third: str) -> list[str]:
-    head = [f"{row.target:g}", row.method]
+def _cells(row: Row, third: str) -> list[str | Text]:
+    """Return a row of the table; "-" for what own runs do not say."""
+    head: list[str | Text] = [f"{row.target:g}", Text(row.method)]
     if not row.done:
         return [*head, "unreachable", "-", "-", "-", f"0/{len(row.reasons)}"]
-    beside = f"{row.mean('draws'):,.0f}"
-    if third == "scored":  # in the units of the cost: N x epochs = draws / cost
+    counted = all(run.draws for run in row.done)
+    beside = f"{row.mean('draws'):,.0f}" if counted else "-"
+    if third == "scored" and counted:  # in the units of the cost: N x epochs = draws / cost
         beside = f"{statistics.fmean(run.scored * run.cost / run.draws for run in row.done):.3f}"
-    elif third != "samples":
+    elif third not in ("samples", "scored"):
         beside = _percent(row, "worst")
     runs = f"{len(row.done)}/{len(row.done) + len(row.reasons)}"
-    cost, seconds = f"{row.mean('cost'):.3f}", f"{row.mean('seconds'):.1f}"
+    cost, seconds = (
+        form.format(row.mean(name)) if all(getattr(run, name) for run in row.done) else "-"
+        for name, form in (("cost", "{:.3f}"), ("seconds", "{:.1f}"))
+    )
     return [*head, _percent(row, "test"), beside, cost, seconds, runs]
 
 
@@ -222,14 +248,17 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     """Draw what there is to draw into a folder.
 
     `pruning.png` shows the methods that run at several keep fractions, `balance.png` those for long
-    tails and wrong labels. Neither is written without a finished run to show.
+    tails and wrong labels. Neither is written without a finished run to show. A method that is not
+    one of the benchmark is in the second if its data have a long tail or wrong labels and its
+    target is the full cost, else in the first.
 
     Parameters
     ----------
     results : Results
         Finished or not.
     folder : Path
-        Where to. Plots of `write_report` there are replaced, and no other file.
+        Where to; made if it is not there. Plots of `write_report` there are replaced, and no other
+        file.
 
     Returns
     -------
@@ -241,9 +270,11 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     ValueError
         If another file has the name of a plot.
     """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     found = [row for row in rows(results) if row.done]
-    swept = [row for row in found if METHODS[row.method].swept]
-    tail = [row for row in found if PLAIN not in METHODS[row.method].runs_on]
+    swept = [row for row in found if _is_swept(row, results)]
+    tail = [row for row in found if _is_balanced(row, results)]
     written = []
     if swept:
         full = next((row for row in found if row.method in REFERENCES), None)
@@ -255,6 +286,24 @@ def write_report(results: Results, folder: Path) -> list[Path]:
         _draw_balance(figure.add_subplot(), results, tail)
         written.append(_write_figure(figure, folder / BALANCE_PLOT))
     return written
+
+
+def _is_swept(row: Row, results: Results) -> bool:
+    method = METHODS.get(row.method)
+    return not _is_balanced(row, results) if method is None else method.swept
+
+
+def _is_balanced(row: Row, results: Results) -> bool:
+    method = METHODS.get(row.method)
+    if method is None:
+        return _is_hard(results) and row.target >= 1.0
+    return PLAIN not in method.runs_on
+
+
+def _plain(name: str) -> str:
+    """Return a name such that a plot shows it as it is: no formula, and not left out."""
+    shown = name.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _new_figure() -> "Figure":
@@ -275,11 +324,11 @@ def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | 
     if full is not None:
         mean, deviation = 100 * full.mean("test"), 100 * full.deviation("test")
         band = "" if math.isnan(deviation) else " ± deviation"
-        label = f"{full.method} (cost 1){band}"
+        label = f"{_plain(full.method)} (cost 1){band}"
         axes.axhline(mean, color="0.35", linewidth=1, linestyle="--", label=label, zorder=1)
         if not math.isnan(deviation):
             axes.axhspan(mean - deviation, mean + deviation, color="0.88", zorder=0)
-    methods = [name for name in METHODS if any(row.method == name for row in swept)]
+    methods = [name for name in _names(results) if any(row.method == name for row in swept)]
     for place, name in enumerate(methods):
         series = sorted((row for row in swept if row.method == name), key=lambda row: row.target)
         shift = _SPREAD * (2 * place / max(len(methods) - 1, 1) - 1) if len(methods) > 1 else 0.0
@@ -293,7 +342,7 @@ def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | 
             linewidth=1,
             markersize=6,
             capsize=2,
-            label=name + _absent(results, name),
+            label=_plain(name) + _absent(results, name),
         )
     axes.set_xlabel(
         "cost: realised samples / (N x epochs)\n"
@@ -315,7 +364,7 @@ def _absent(results: Results, method: str) -> str:
 
 
 def _draw_balance(axes: "Axes", results: Results, tail: list[Row]) -> None:
-    names = [row.method for row in tail]
+    names = [_plain(row.method) for row in tail]
     for place, row in enumerate(tail):
         axes.errorbar(
             [100 * row.mean("test")],
@@ -341,10 +390,11 @@ def _label(axes: "Axes", results: Results, shown: list[Row], direction: str) -> 
     counts = sorted({len(row.done) for row in shown})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     bars = "one run each" if counts == [1] else f"mean ± deviation over {seeds} seeds"
-    text = f"test {results.metric} (%), axis not from 0"
+    text = _plain(f"test {results.metric} (%), axis not from 0")
     axes.set(**{f"{direction}label": text})
-    name = f"{identity['dataset']}{_data_of(results)}"
-    axes.set_title(f"{name}: {identity['epochs']} epochs at full cost, {bars}", fontsize=10)
+    name = _plain(f"{identity.get('dataset', 'own data')}{_data_of(results)}")
+    epochs = f"{identity['epochs']} epochs at full cost, " if identity.get("epochs") else ""
+    axes.set_title(f"{name}: {epochs}{bars}", fontsize=10)
     axes.grid(axis="both", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

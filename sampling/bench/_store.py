@@ -74,7 +74,12 @@ class Results:
         self._new.append(run)
 
     def save(self, folder: Path) -> None:
-        """Write the results file; what other processes wrote since it was read comes in too."""
+        """Write the results file; what other processes wrote since it was read comes in too.
+
+        The folder is made if it is not there.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):
             if (folder / FILE).exists():
                 self._take_in(open_results(folder, self.identity, self.metric))
@@ -86,7 +91,8 @@ class Results:
                 "calls": self.calls,
                 "runs": [run.as_json() for run in self.runs],
             }
-            write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode(), _RESULTS)
+            text = json.dumps(content, indent=1, default=_number)
+            write_whole(folder / FILE, (text + "\n").encode(), _RESULTS)
 
     def _take_in(self, others: "Results") -> None:
         """Take in the runs of a file, in the place of ours unless ours were made here."""
@@ -100,6 +106,13 @@ class Results:
         known = made | {_place(run) for run in held}
         ours = [run for run in self.runs if _place(run) in made or _place(run) not in known]
         self.runs = [run for run in held if _place(run) not in made] + ours
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401  # a scalar of numpy or torch
+    """Return a scalar of another library as a Python number, for JSON."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"runs and identity must hold JSON values, got {type(value).__name__}")
 
 
 def _place(run: Run) -> tuple[str, float, int]:
@@ -130,10 +143,11 @@ def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results
         raise ValueError(f"out must hold results of this program, got {path}: {error}") from error
     if version != _FORMAT:
         raise ValueError(f"out must hold results of format {_FORMAT}, got {version} in {path}")
-    for name in identity:
-        if found.get(name) != identity[name]:
+    written = json.loads(json.dumps(identity, default=_number))  # tuples as lists
+    for name, value in written.items():
+        if found.get(name) != value:
             raise ValueError(
-                f"out must hold results of {name} {identity[name]}, got {found.get(name)} in "
+                f"out must hold results of {name} {value}, got {found.get(name)} in "
                 f"{path}: give another folder"
             )
     return Results(identity, metric, calls, runs)

@@ -54,7 +54,15 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     rule: Annotated[str, typer.Option(help="any_earlier, greedy or components.")] = "any_earlier",
     num_assignments: Annotated[
         str, typer.Option(metavar="1|2", help="Look in this many clusters near each row.")
-    ] = "1",
+    ] = "2",
+    num_checked: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INT",
+            help="Rows compared with all others, to estimate what part of the copies is found; "
+            "0 for none.",
+        ),
+    ] = None,
     clusters: Clusters = None,
     show: Annotated[str, typer.Option(metavar="INT", help="Examples of dropped rows.")] = "20",
     text: Annotated[str | None, typer.Option(help="Column to show of the examples.")] = None,
@@ -71,6 +79,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
 
     Each dropped row stands beside the kept row most like it. The examples run from the least
     similar pair to the most similar: where the first ones are no copies, the threshold is too low.
+    Copies are looked for in the two clusters nearest to each row; the report estimates what part of
+    them that finds.
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """
@@ -82,6 +92,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             "seed": parse(int, "seed", seed),
             "num_assignments": parse(int, "num_assignments", num_assignments),
         }
+        if num_checked is not None:
+            given["num_checked"] = parse(int, "num_checked", num_checked)
         if threshold is not None:
             given["threshold"] = parse(float, "threshold", threshold)
         shown = parse(int, "show", show)

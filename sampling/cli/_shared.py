@@ -120,6 +120,7 @@ def refuse(message: str) -> NoReturn:
     options |= {"budget", "seed", "embeddings", "beside", "explain", "iterations", "threshold"}
     options |= {"label_noise", "first_seed", "margin", "data_dir"}
     options |= {"rows_per_shard", "columns", "order", "show", "clusters", "num_assignments"}
+    options |= {"num_checked"}
     if name in options:
         message = f"--{name.replace('_', '-')} {rest}"
     typer.echo(f"error: {' '.join(message.split())}", err=True)

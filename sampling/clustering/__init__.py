@@ -1,6 +1,6 @@
 """Clustering on faiss, made seeded, checked and exact where faiss rounds."""
 
-from ._kmeans import Clustering, kmeans
+from ._kmeans import Clustering, kmeans, second_nearest
 from ._neighbours import Neighbours, neighbours
 from ._save import (
     clustering_outputs,
@@ -22,4 +22,5 @@ __all__ = [
     "neighbours",
     "save_clustering",
     "save_neighbours",
+    "second_nearest",
 ]

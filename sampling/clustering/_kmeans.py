@@ -28,7 +28,7 @@ from ..types import Floats, Indices, Scores
 from ._assign import BLOCK, Assigned, Space, assign, nearest, single, unit
 from ._lloyd import lloyd, pays
 
-__all__ = ["Clustering", "kmeans"]
+__all__ = ["Clustering", "kmeans", "second_nearest"]
 
 _PROCESS = os.getpid()  # of the import: elsewhere we are in a fork
 
@@ -213,6 +213,56 @@ def kmeans(
         seed=seed,
         seconds=rows.seconds,
     )
+
+
+def second_nearest(
+    embeddings: ArrayLike, clustering: Clustering, *, spherical: bool = False
+) -> Indices:
+    """Return the second nearest center of each row, for a clustering that does not have `seconds`.
+
+    Parameters
+    ----------
+    embeddings : array-like or tensor of shape (N, D), converted to float32
+        The rows that were clustered.
+    clustering : Clustering
+    spherical : bool, default False
+        Compare directions.
+
+    Returns
+    -------
+    int64 array of shape (N,)
+        The nearest center that is not the row's own cluster, as float32 finds it; -1 where there
+        is one cluster only.
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite (the first is named), or the embeddings do not fit the clustering.
+
+    Notes
+    -----
+    Cost        O(N K D) time, one pass over the rows.
+
+    Examples
+    --------
+    >>> rows = [[0.0], [1.0], [10.0], [14.0]]
+    >>> found = kmeans(rows, 3, seed=1)
+    >>> (second_nearest(rows, found) == found.seconds).all()
+    np.True_
+    """
+    spherical = _check.flag("spherical", spherical)
+    raw = _check.embeddings("embeddings", embeddings)
+    _check.same_length("embeddings", raw, "the clustering", len(clustering.labels))
+    if raw.shape[1] != clustering.centers.shape[1]:
+        raise ValueError(
+            f"embeddings must have the dimensions of the centers, {clustering.centers.shape[1]}, "
+            f"got {raw.shape[1]}"
+        )
+    if os.getpid() != _PROCESS:
+        faiss.omp_set_num_threads(1)
+    centers = np.asarray(clustering.centers, np.float32)
+    found = assign(raw, centers, Space.of(raw, spherical), "assigning rows")
+    return np.where(found.labels == clustering.labels, found.seconds, found.labels)
 
 
 # ---- below, arguments are checked ----------------------------------------------------------------

@@ -5,18 +5,23 @@ from collapsing at high rates; `ccs` gets there by a cut.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.stats import beta as beta_distribution
 from typing_extensions import Unpack
 
 from .. import _check
-from ..types import Selection
+from ..types import Score, Selection
 from ._gumbel import noise
 from ._inputs import AnyScores, best, either, scores_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
 __all__ = ["beta"]
+_SHIFT = (
+    "rows are drawn in proportion to it; take one that is >= 0 and higher for harder rows, such as "
+    "dual or el2n, or move it there, as in Score(score.values.max() - score.values, 'harder') of "
+    "one that is higher for easier rows"
+)
+_MEAN = "it is the mean probability of the right class, as of TrainingDynamics.confidence"
 _LEAST = 1e-300  # stands for a weight of 0: such rows come last
 
 
@@ -26,13 +31,13 @@ _LEAST = 1e-300  # stands for a weight of 0: such rows come last
     ranked=False,
     time="N log N",
     memory="95 N bytes",
-    minds={"scores": ("harder",)},
+    minds={"scores": ("harder", "keep"), "confidence": ("easier",)},
 )
 def beta(
     scores: AnyScores,
     budget: float,
     *,
-    confidence: ArrayLike,
+    confidence: AnyScores,
     exponent: float = 4.0,
     concentration: float = 16.0,
     **options: Unpack[Options],
@@ -42,11 +47,13 @@ def beta(
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite and >= 0, higher for harder rows: DUAL in the paper.
+        Finite and >= 0, higher for rows that are harder or more worth keeping:
+        `TrainingDynamics.dual` in the paper.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
-    confidence : float array of shape (N,)
-        Mean probability of the right class over the epochs, in [0, 1].
+    confidence : Score, or float array of shape (N,)
+        Mean probability of the right class over the epochs, in [0, 1]:
+        `TrainingDynamics.confidence`.
     exponent : float > 0, default 4.0
         How late the density moves towards easy rows; the paper has 4 for CIFAR-10.
     concentration : float > 0, default 16.0
@@ -87,11 +94,17 @@ def beta(
     sure, worse = scores_of("confidence", confidence, options)
     _check.same_length("confidence", sure, "scores", values.size)
     bad = either(bad, worse)
-    for name, array, high in (("scores", values, np.inf), ("confidence", sure, 1.0)):
+    for name, given, array, high, remedy in (
+        ("scores", scores, values, np.inf, _SHIFT), ("confidence", confidence, sure, 1.0, _MEAN),
+    ):  # fmt: skip
         outside = np.flatnonzero((array < 0) | (array > high))
         if outside.size:
             row = outside[0]
-            raise ValueError(f"{name} must be in [0, {high}], got {array[row]} in row {row}")
+            of = f" of {given.name!r}" if isinstance(given, Score) else ""
+            rule = "[0, 1]" if high == 1.0 else "[0, inf)"
+            raise ValueError(
+                f"{name} must be in {rule}, got {array[row]} in row {row}{of}: {remedy}"
+            )
 
     def core(task: Task) -> Picks:
         own, chance = task.of(values), task.of(sure)

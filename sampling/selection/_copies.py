@@ -84,11 +84,14 @@ class Members:
     parts : list of slice
         Of `slots`, for each cluster with something to compare: the most work comes first, so that
         no thread has to wait for one that got a large part late.
+    comparisons : int
+        Pairs of rows that are compared.
     """
 
     slots: Indices
     visits: NDArray[np.bool_]
     parts: list[slice]
+    comparisons: int
 
     @classmethod
     def of(cls, rows: Indices, codes: Indices, others: Indices | None = None) -> "Members":
@@ -106,7 +109,7 @@ class Members:
         work = own * (own - 1) // 2 + own * visiting
         wanted = np.argsort(-work, kind="stable")[: np.count_nonzero(work)]
         parts = [slice(int(ends[at] - sizes[at]), int(ends[at])) for at in wanted]
-        return cls(rows[order], visits[order], parts)
+        return cls(rows[order], visits[order], parts, int(work.sum()))
 
     def pieces(self) -> list[tuple[slice, int, int]]:
         """Return (part, k, n): the k-th of the n pieces in which a part is worked on."""

@@ -24,7 +24,8 @@ _PLAIN = {"far": "too near to the center of its cluster", "near": "too far from 
 
 @method(
     needs="embeddings", label="recommended", ranked=True,
-    time="I N K D + 16 N K D + 3 N^2 D / K", memory="8 N D + 120 N bytes",
+    time="I N K D + 16 N K D + 3 N^2 D / K", memory="8 N D + 160 N bytes",
+    version=2,
 )  # fmt: skip
 def d4(
     embeddings: ArrayLike,
@@ -64,7 +65,8 @@ def d4(
     Selection
         Ranked, without weights, unless the budget is more than the first stage was to keep.
         `scores` are the distances sqrt(2 - 2 cos) to the new centers, NaN for near copies.
-        `info["deduplicated"]` is what the first stage kept.
+        `info["deduplicated"]` is what the first stage kept; `info["search"]` says what part of the
+        copies it is estimated to have found, see `semdedup`.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def d4(
     Notes
     -----
     Order       By distance, ties by a hash of (seed, id).
-    Cost        That of `semdedup`, and k-means over the rows it keeps; 8 N D + 120 N bytes.
+    Cost        That of `semdedup`, and k-means over the rows it keeps; 8 N D + 160 N bytes.
     Gradients   No weights.
     Source      Tirumala, Simig, Aghajanyan, Morcos, "D4: Improving LLM Pretraining via Document
                 De-Duplication and Diversification", NeurIPS 2023.
@@ -111,6 +113,7 @@ def d4(
         wanted = np.where(copies, -9.0 - task.of(similarity), own if keep == "far" else -own)
         places = best(wanted, task.budget, task.keys)
         info: dict[str, Any] = {"deduplicated": left.size, "clusters": len(centers)}
+        info["search"] = first.info["search"]
         return Picks(places, ruled=[(~copies, _PLAIN[keep]), (copies, _COPY)], info=info)
 
     return select(

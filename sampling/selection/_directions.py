@@ -5,6 +5,7 @@ from typing import Any
 
 from .._keywords import told
 from ..types import Direction, Score
+from ._recall import search_note
 
 __all__ = ["Meanings", "meant", "notes_of", "turn_scores"]
 
@@ -27,16 +28,18 @@ def meant(name: str, higher_is: Direction, meanings: Meanings) -> Direction | No
         if meaning is None or any({meaning, higher_is} <= pair for pair in _PAIRS):
             return meaning
     raise ValueError(
-        f"higher_is must be {meanings[0]!r} or its opposite, got {higher_is!r} of {name}"
+        f"higher_is must be {meanings[0]!r} or its opposite, got {higher_is!r} of {name}: hard is "
+        "not the same as worth keeping; if a high one does mean that here, state it: "
+        f"Score(score.values, {meanings[0]!r}), or COLUMN:{meanings[0]} for a column"
     )
 
 
 def turn_scores(
     minds: Mapping[str, Meanings], arguments: dict[str, Any]
 ) -> dict[str, dict[str, str]]:
-    """Replace each `Score` by its values, turned; return what was taken to be high of each.
+    """Turn each `Score` to what the method minds; return what was taken to be high of each.
 
-    minds : argument -> what a high value shall mean
+    minds : argument -> what a high value shall mean. One that is taken as it is becomes its values.
     """
     said: dict[str, dict[str, str]] = {}
     for name, meanings in minds.items():
@@ -48,13 +51,20 @@ def turn_scores(
             continue
         meaning = meant(f"the score {given.name!r}", given.higher_is, meanings)
         said[name] = {"higher_is": given.higher_is, "by": "stated"}
-        arguments[name] = given.values if meaning is None else given.as_higher(meaning)
+        arguments[name] = given.values if meaning is None else _turned(given, meaning)
     return said
+
+
+def _turned(given: Score, meaning: Direction) -> Score:
+    """Return a score whose high values mean `meaning`; its name says if its sign was changed."""
+    if given.higher_is == meaning:
+        return given
+    return Score(given.as_higher(meaning), meaning, f"{given.name} with its sign changed".strip())
 
 
 @told
 def notes_of(info: Mapping[str, Any]) -> list[str]:
-    """Return lines for a report: what a high score was taken to mean, and the embedding columns.
+    """Return lines for a report: what a high score was taken to mean, what was left undone and why.
 
     Parameters
     ----------
@@ -79,6 +89,13 @@ def notes_of(info: Mapping[str, Any]) -> list[str]:
         if facts.get("unused"):
             line += ", which the method does not use: it takes the values as they are"
         lines.append(line)
+    if info.get("cut_by") == "nothing":
+        lines.append(
+            "no row was cut as too hard: a score that means 'keep' does not say which rows are "
+            "hard; margins=..., such as of aum, do"
+        )
+    if "search" in info:
+        lines.append(search_note(info["search"]))
     if "embedding_columns" in info:
         lines.append(f"embeddings: {info['embedding_columns']}")
     return lines

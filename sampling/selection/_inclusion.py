@@ -295,4 +295,7 @@ def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
 def _refuse_negative(name: str, values: Floats) -> None:
     if (values < 0).any():
         row = int(np.flatnonzero(values < 0)[0])
-        raise ValueError(f"{name} must be >= 0, got {values[row]} in row {row}")
+        raise ValueError(
+            f"{name} must be >= 0, got {values[row]} in row {row}: rows are drawn in proportion to "
+            "it; move it so that its least is 0, or take its exponential"
+        )

@@ -87,7 +87,10 @@ def perplexity(
     values, bad = scores_of("perplexities", perplexities, options)
     low = np.flatnonzero((values <= 0) & ~(np.False_ if bad is None else bad))
     if low.size:
-        raise ValueError(f"perplexities must be > 0, got {values[low[0]]} in row {low[0]}")
+        raise ValueError(
+            f"perplexities must be > 0, got {values[low[0]]} in row {low[0]}: give perplexities "
+            "themselves; numpy.exp of losses in nats makes them"
+        )
     given = None if boundaries is None else _check.floats("boundaries", boundaries)
     if given is not None and (given.size != 3 or not (np.diff(given) > 0).all() or given[0] <= 0):
         raise ValueError(f"boundaries must be three rising numbers > 0, got {given.tolist()}")

@@ -105,7 +105,8 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     ranked=False,
     time="N log N",
     memory="46 N bytes",
-    minds={"scores": ("harder", None)},
+    minds={"scores": ("harder", "keep")},
+    version=2,
 )
 def window(
     scores: AnyScores, budget: float, *, offset: float = 0.1, **options: Unpack[Options]
@@ -118,8 +119,8 @@ def window(
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite; of a `Score` the hardest are left out. An array is taken to be higher for harder
-        rows: its highest are left out.
+        Finite; of a `Score` the hardest are left out, or those most worth keeping. An array is
+        taken to be higher for harder rows: its highest are left out.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     offset : float in [0, 1), default 0.1

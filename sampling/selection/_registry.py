@@ -17,6 +17,7 @@ from ..io import directed
 from ..types import Direction, Score, Selection
 from ._cost import Estimate, bytes_of, check_formula, of_call, refuse_over
 from ._directions import Meanings, meant, turn_scores
+from ._exact import exact
 
 __all__ = ["METHODS", "Method", "method", "methods"]
 
@@ -50,6 +51,8 @@ class Method:
         Scores whose direction changes the selection: argument -> what a high value is turned to
         mean, "harder" or "keep"; where neither fits, None takes the values as they are. Of an array
         without a direction the first is assumed, and `info["directions"]` says so.
+    version : int
+        Of the algorithm: higher each time that equal arguments select other rows than before.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Method:
     memory: str
     clusters: Callable[[int], int] | None = None
     minds: Mapping[str, Meanings] = field(default_factory=dict)
+    version: int = 1
 
 
 METHODS: dict[str, Method] = {}
@@ -78,6 +82,7 @@ def method(  # noqa: PLR0913  # the columns of the list
     weights: str = "",
     clusters: Callable[[int], int] | None = None,
     minds: Mapping[str, Meanings] | None = None,
+    version: int = 1,
 ) -> Callable[[F], F]:
     """Put a selector on the list."""
     label = _check.choice("label", label, get_args(Label))
@@ -107,7 +112,7 @@ def method(  # noqa: PLR0913  # the columns of the list
         check_formula(f"time of {name}", time)
         check_formula(f"memory of {name}", memory)
         METHODS[name] = Method(
-            name, timed, needs, label, ranked, weights, time, memory, clusters, dict(minds)
+            name, timed, needs, label, ranked, weights, time, memory, clusters, dict(minds), version
         )
         return cast(F, timed)
 
@@ -164,6 +169,19 @@ def methods() -> dict[str, Method]:
     return dict(sorted(METHODS.items()))
 
 
+def made_by(name: str) -> dict[str, Any]:
+    """Return what a stage's result depends on beside its arguments: the version, and defaults.
+
+    Names without a selector, such as "filter", have neither.
+    """
+    if name not in METHODS:
+        return {}
+    known = inspect.signature(METHODS[name].function).parameters
+    empty = inspect.Parameter.empty
+    defaults = {each: exact(own.default) for each, own in known.items() if own.default is not empty}
+    return {"version": METHODS[name].version, "defaults": defaults}
+
+
 def takes(name: str, argument: str) -> bool:
     """Return whether a selector has an argument of its own of that name."""
     return name in METHODS and argument in inspect.signature(METHODS[name].function).parameters
@@ -193,6 +211,8 @@ def describe(value: Any) -> Any:  # noqa: ANN401  # any argument
     """Return an argument as JSON has it; an array as its shape and type."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Score):
+        return describe(value.values)
     if isinstance(value, dict):
         return {str(name): describe(each) for name, each in value.items()}
     if hasattr(value, "shape") and hasattr(value, "dtype"):

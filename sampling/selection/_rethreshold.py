@@ -61,6 +61,10 @@ def at_threshold(
         if each is not None:
             array = _check.one_dimensional(name, each)
             _check.same_length(name, array, "the data", len(scores))
+    info = {**selection.info, "threshold": value}
+    if "search" in info:  # its estimate was for the other threshold
+        kept_facts = ("exact", "num_assignments")
+        info["search"] = {name: info["search"][name] for name in kept_facts}
     rules = selection.rules
     never = [code for code, rule in enumerate(rules) if rule in {BAD, ALREADY, NO_GROUP}]
     open_ = ~np.isin(verdicts, never)
@@ -77,7 +81,7 @@ def at_threshold(
         ids=_ids(selection, indices, named),
         arguments={**selection.arguments, "budget": None, "threshold": value},
         verdicts=decided,
-        info={**selection.info, "threshold": value, cut["count"]: dropped},
+        info={**info, cut["count"]: dropped},
         shorten=None,
     )
 

@@ -37,7 +37,7 @@ from ._directions import notes_of
 from ._exact import exact
 from ._from_table import select_from
 from ._plan import Plan
-from ._registry import takes
+from ._registry import made_by, takes
 from ._shared import Shared, SharedClusters, SharedNeighbours
 from ._stage import Stage, stage_named
 
@@ -289,7 +289,7 @@ class Run:
         return _Measured(self, {"name": name, "before": before, "key": key})
 
     def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
-        """Return what a stage's result depends on: the table, the plan up to it.
+        """Return what a stage's result depends on: the table, the plan up to it, the methods.
 
         Clusters and neighbours count from the first stage that uses them.
         """
@@ -297,7 +297,8 @@ class Run:
         for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
             if not any(self._uses(stage, name) for stage in stages):
                 shared[table] = None
-        return digest_of([shared, self.manifest["inputs"]])
+        methods = [made_by(stage.method) for stage in stages]
+        return digest_of([shared, methods, self.manifest["inputs"]])
 
     def _done(self, entry: dict[str, Any]) -> None:
         self.manifest["stages"].append(entry)

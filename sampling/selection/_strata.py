@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
-from ..types import Floats, Selection
+from ..types import Floats, Score, Selection
 from ._budget import water_fill
 from ._inputs import AnyScores, best, either, scores_of
 from ._registry import method
@@ -84,7 +84,7 @@ def stratified(
     ranked=False,
     time="N log N",
     memory="72 N bytes",
-    minds={"scores": ("harder",), "margins": ("harder",)},
+    minds={"scores": ("harder", "keep"), "margins": ("harder",)},
 )
 def ccs(
     scores: AnyScores,
@@ -101,7 +101,9 @@ def ccs(
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite; a plain array is taken to be higher for harder rows.
+        Finite; a plain array is taken to be higher for harder rows. One that means "keep", such as
+        `dual`, `dyn_unc` or `variability` of `TrainingDynamics`, does not say which rows are hard:
+        then nothing is cut unless `margins` are given.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     cut : float in [0, 1), optional
@@ -110,7 +112,8 @@ def ccs(
         the values that the authors give for single rates; they chose theirs by grid search.
     margins : Score, or float array of shape (N,), optional
         What "hardest" is decided by, higher for harder if it is a plain array; `scores` by default.
-        The authors cut by AUM, whatever the score.
+        The authors cut by AUM, whatever the score; those of DUAL by the highest DUAL, which is
+        `margins=Score(score.values, "harder")`.
     num_strata : int, default 50
     strata : {"width", "quantile"}, default "width"
     **options
@@ -119,12 +122,14 @@ def ccs(
     Returns
     -------
     Selection
-        Stratum by stratum from the easiest up, without weights.
+        Stratum by stratum from the lowest up, without weights. `info["cut"]` rows were cut, by
+        `info["cut_by"]`: "scores", "margins" or "nothing".
 
     Raises
     ------
     ValueError
-        If a score is not finite, the message names the row; if `margins` has another length.
+        If a score is not finite, the message names the row; if `margins` has another length; if
+        `cut` is above 0 and nothing says which rows are hard.
 
     Notes
     -----
@@ -144,7 +149,15 @@ def ccs(
     strata = _check.choice("strata", strata, ("width", "quantile"))
     part = None if cut is None else _check.number("cut", cut, "[0, 1)")
     values, bad = scores_of("scores", scores, options)
-    hard = values
+    hard, by = values, "scores" if margins is None else "margins"
+    if margins is None and isinstance(scores, Score) and scores.higher_is == "keep":
+        if part:
+            raise ValueError(
+                f"margins must be given for cut={part:g}, got None: the score {scores.name!r} "
+                "means 'keep', which does not say which rows are hard; give "
+                "margins=dynamics.aum(), or cut=0"
+            )
+        part, by = 0.0, "nothing"
     if margins is not None:
         hard, worse = scores_of("margins", margins, options)
         _check.same_length("margins", hard, "scores", values.size)
@@ -157,7 +170,7 @@ def ccs(
         hardest = best(task.of(hard), dropped, task.keys) if dropped else np.zeros(0, np.int64)
         left = np.setdiff1d(np.arange(size), hardest, assume_unique=True)
         picks = _spread(task.of(values)[left], task.budget, bins, strata, task.keys[left], task.key)
-        info = {**picks.info, "cut": dropped}
+        info = {**picks.info, "cut": dropped, "cut_by": by}
         return Picks(left[picks.places], ruled=[(hardest, "among the hardest")], info=info)
 
     return select(

@@ -99,8 +99,9 @@ def test_directions_that_are_none(rewritten):
     assert "got 'margn': did you mean 'margin'?" in refused(*with_, "scores=margn:easier")
     message = refused(*with_, "scores=margin", "--with", "ids=name:easier")
     assert "ids must be a column without a direction, got 'name:easier'" in message
-    message = refused(*with_, "scores=margin:keep")
-    assert "higher_is must be 'harder' or its opposite, got 'keep' of scores" in message
+    message = refused(*with_, "scores=margin", "--with", "margins=margin:keep")
+    assert "higher_is must be 'harder' or its opposite, got 'keep' of margins" in message
+    assert "or COLUMN:harder for a column" in message
 
 
 def test_a_column_with_a_colon_in_its_name(tmp_path):
@@ -152,7 +153,7 @@ def test_a_plan_states_directions(rewritten):
     found = Selection.load(rewritten.with_name("work") / "selection.parquet")
     assert np.array_equal(np.sort(found.indices), np.sort(expected))
     for text, message in (("margin:eesier", "got 'eesier'"), ("margin:drop", "got 'drop'")):
-        plan = Plan(rewritten, [Stage("ccs", 5, columns={"scores": text})])
+        plan = Plan(rewritten, [Stage("ccs", 5, columns={"scores": "margin", "margins": text})])
         with pytest.raises(ValueError, match=f"stage 1 .ccs.*{message}"):
             plan.check(["margin"])
 

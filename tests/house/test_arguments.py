@@ -135,6 +135,9 @@ RECIPES = {
     "weighting.self_paced": lambda **o: weighting.self_paced(LOSSES, share=0.5, **o),
     "weighting.tldr": lambda **o: weighting.tldr(LOSSES[None], **o),
     "clustering.kmeans": lambda **o: clustering.kmeans(ROWS, 2, **o),
+    "clustering.second_nearest": lambda **o: clustering.second_nearest(
+        ROWS, clustering.kmeans(ROWS, 2), **o
+    ),
     "engine.each": lambda **o: engine.each(len, ROWS, **o),
     "integrations.LightningSamplerCallback": lambda **o: integrations.LightningSamplerCallback(
         own.ShuffleSampler(9), **o

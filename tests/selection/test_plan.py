@@ -126,8 +126,8 @@ def test_a_plan_is_the_selectors_one_after_another(plan, corpus, tmp_path):
     assert found.size == SIZE
     again = Selection.load(tmp_path / "work" / "selection.parquet")
     assert again.indices.tolist() == indices.tolist()
-    notes = [line for line in lines if "is assumed to mean 'keep'" in line]
-    assert [line.split(":")[0] for line in notes] == ["semdedup", "quota"]
+    notes = [line for line in lines if "assumed to mean 'keep'" in line or "the search for" in line]
+    assert [line.split(":")[0] for line in notes] == ["semdedup", "semdedup", "quota"]
     assert [line.split(":")[0] for line in lines if line not in notes] == [
         "read", "english", "clusters", "semdedup", "quota", "cluster_uniform", "export",
     ]  # fmt: skip

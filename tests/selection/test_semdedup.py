@@ -6,7 +6,7 @@ import numpy as np
 import oracles
 import pytest
 
-from sampling.clustering import kmeans
+from sampling.clustering import kmeans, second_nearest
 from sampling.selection import semdedup
 
 RANDOM = np.random.default_rng(11)
@@ -91,9 +91,23 @@ def test_classes_are_kept_apart():
             found = semdedup(rows, threshold=0.99, labels=labels, clusters=clusters,
                              num_assignments=assignments)  # fmt: skip
             assert len(found) == 20
-    old = dataclasses.replace(shared, seconds=None)
-    with pytest.raises(ValueError, match="clusters must have `seconds` for num_assignments=2"):
-        semdedup(rows, threshold=0.99, clusters=old, num_assignments=2)
+
+
+def test_clusters_made_by_hand_have_their_second_ones_found():
+    rows = RANDOM.normal(size=(2000, 8))
+    made = kmeans(rows, 12, spherical=True)
+    by_hand = dataclasses.replace(made, seconds=None)
+    one, other = (semdedup(rows, threshold=0.9, clusters=each) for each in (made, by_hand))
+    assert np.array_equal(one.indices, other.indices)
+    assert one.info["search"] == other.info["search"]
+    moved = dataclasses.replace(by_hand, labels=(made.labels + 1) % 12)
+    away = second_nearest(rows, moved, spherical=True)
+    assert (away != moved.labels).all()
+    other = made.labels != moved.labels  # there the nearest center is not the row's own
+    assert np.array_equal(away[other], made.labels[other])
+    with pytest.raises(ValueError, match="dimensions of the centers, 8, got 7"):
+        second_nearest(rows[:, :7], made)
+    assert second_nearest(rows, kmeans(rows, 1)).max() == -1
 
 
 def test_two_assignments_find_copies_across_borders():

@@ -1,0 +1,127 @@
+"""Runs of methods that the benchmark does not have: the caller's, or an earlier version's."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sampling import bench
+from sampling.bench import Results, Run, Settings, differences
+from sampling.bench._report import rows
+from sampling.bench._store import open_results
+
+
+def runs(method, target, values, **more):
+    return [
+        Run(method, target, seed, target, draws=100, cost=target, seconds=1.0, test=value, **more)
+        for seed, value in enumerate(values)
+    ]
+
+
+def shown(results, width=80):
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(bench.table(results))
+    return capture.get()
+
+
+def labels(monkeypatch):
+    """Return what the legends and ticks of the plots drawn from now on say."""
+    from matplotlib.figure import Figure
+
+    texts, save = [], Figure.savefig
+
+    def kept(figure, *args, **kwargs):
+        (axes,) = figure.axes
+        texts.extend(text.get_text() for text in axes.get_yticklabels())
+        if axes.get_legend():
+            texts.extend(text.get_text() for text in axes.get_legend().get_texts())
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return texts
+
+
+FULL = runs("full", 1.0, [0.9, 0.91, 0.92])
+PLAIN = {"dataset": "digits", "epochs": 4, "batch_size": 64, "imbalance": None}
+
+
+def test_own_methods_stand_after_ours_in_the_order_of_their_runs(tmp_path, monkeypatch):
+    texts = labels(monkeypatch)
+    own = runs("mine", 0.5, [0.8, 0.82, 0.81]) + runs("ccs", 0.5, [0.85, 0.86, 0.88])
+    results = Results(PLAIN, "accuracy", runs=own + runs("rs2", 0.5, [0.8, 0.8, 0.81]) + FULL)
+    assert [row.method for row in rows(results)] == ["full", "rs2", "mine", "ccs"]
+    head, _, compared = shown(results).partition("minus full")
+    for part in (head, compared):
+        assert "mine" in part
+        assert "ccs" in part
+    assert bench.write_report(results, tmp_path) == [tmp_path / "pruning.png"]
+    assert {"rs2", "mine", "ccs"} <= set(texts)
+    assert {row.method for row in differences(results, 0.3, ("ccs", 0.5))} == {
+        "full", "rs2", "mine",
+    }  # fmt: skip
+
+
+def test_own_data_and_full_cost(tmp_path, monkeypatch):
+    texts = labels(monkeypatch)
+    results = Results({"dataset": "mine"}, "recall", runs=runs("focal", 1.0, [0.8]) + FULL)
+    assert shown(results).splitlines()[0].strip() == "mine"
+    assert bench.write_report(results, str(tmp_path / "new")) == [tmp_path / "new" / "pruning.png"]
+    assert "focal" in texts
+    assert "own data" in shown(Results({}, "recall"))
+    tail = Results({"label_noise": 0.2}, "recall", runs=runs("focal", 1.0, [0.8, 0.9]))
+    assert bench.write_report(tail, tmp_path) == [tmp_path / "balance.png"]
+    tail = Results({"label_noise": 0.2}, "recall", runs=runs("focal", 0.5, [0.8, 0.9]))
+    assert bench.write_report(tail, tmp_path / "b") == [tmp_path / "b" / "pruning.png"]
+
+
+@pytest.mark.parametrize("name", ["a[red]b[/]", "$x$ at $", "_mine", "x" * 60])
+def test_names_are_shown_as_they_are(tmp_path, monkeypatch, name):
+    texts = labels(monkeypatch)
+    results = Results(PLAIN, "accuracy", runs=runs(name, 0.5, [0.8, 0.82, 0.81]) + FULL)
+    text = shown(results)
+    if len(name) < 60:
+        assert text.count(name) == 2
+    else:
+        assert text.count("x") >= 120
+    assert "82.00 ± 1.00" not in text  # the values below are of this row
+    assert "81.00 ± 1.00" in text
+    bench.write_report(results, tmp_path)
+    assert name.replace("$", r"\$") in {each.strip() for each in texts}
+
+
+def test_what_own_runs_do_not_say_is_a_dash(tmp_path):
+    own = [Run("ccs", 0.5, seed, 0.5, test=0.8 + seed / 100) for seed in range(2)]
+    results = Results(PLAIN, "accuracy", runs=own)
+    (line,) = [each.split() for each in shown(results).splitlines() if "ccs" in each]
+    assert line == ["0.5", "ccs", "80.50", "±", "0.71", "-", "-", "-", "2/2"]
+    results.add(Run("ies", 0.5, 0, 0.5, draws=100, cost=0.5, scored=40, test=0.9, seconds=1.0))
+    (line,) = [each.split() for each in shown(results).splitlines() if "ccs" in each]
+    assert line[5:8] == ["-", "-", "-"]
+    bench.write_report(results, tmp_path)
+
+
+def test_own_runs_are_kept_in_a_folder_that_the_benchmark_goes_on_with(tmp_path):
+    """As a file of an earlier version, whose method is gone."""
+    ready = bench.prepare(Settings("digits", methods=("full",), out=tmp_path / "out"))
+    results = Results(ready.results.identity, "accuracy", runs=runs("gone", 0.5, [0.8]))
+    results.add(Run("ccs", np.float32(0.5), 0, 0.5, test=np.float32(0.75)))
+    results.save(str(tmp_path / "out"))
+    ready = bench.prepare(Settings("digits", methods=("full",), out=tmp_path / "out"))
+    assert [(run.method, run.test) for run in ready.results.runs] == [("gone", 0.8), ("ccs", 0.75)]
+    assert "gone" in shown(ready.results)
+    assert bench.write_report(ready.results, ready.folder) == [tmp_path / "out" / "pruning.png"]
+
+
+def test_own_identities_are_compared_as_they_are_written(tmp_path):
+    identity = {"dataset": "mine", "sizes": (3, 4), "rate": np.float64(0.5)}
+    results = Results(identity, "accuracy", runs=runs("ccs", 0.5, [0.8]))
+    results.save(tmp_path / "a" / "b")
+    results.save(tmp_path / "a" / "b")
+    found = open_results(tmp_path / "a" / "b", identity, "accuracy")
+    assert [run.method for run in found.runs] == ["ccs"]
+    assert json.loads((tmp_path / "a" / "b" / "results.json").read_text())["format"] == 1
+    results.identity["model"] = object()
+    with pytest.raises(TypeError, match="must hold JSON values, got object"):
+        results.save(tmp_path / "c")
