@@ -224,10 +224,10 @@ class _Signature:
 
 def _tell_class(owner: Any) -> None:  # noqa: ANN401  # a class, whose attributes are set
     def new(cls: type, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        made = super(owner, cls).__new__(cls)
         known = _accepted(cls)
         if known is not None and not kwargs.keys() <= known.keys():
             refuse(cls.__name__, kwargs, known, cls.__module__)
+        made = super(owner, cls).__new__(cls)
         if described:
             object.__setattr__(made, "_given", _described(cls, args, kwargs))
         return made
