@@ -389,11 +389,6 @@ def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # 
     """
     if isinstance(values, Rows):
         return cast("NDArray[Any]", values)
-    if hasattr(values, "higher_is"):  # a Score: what a high value means would be lost
-        raise TypeError(
-            f"{name} must be an array, got the score {values.name!r}: its direction would have no "
-            "effect here; give the numbers, score.values"
-        )
     unmasked(name, values)
     if hasattr(values, "detach"):
         values = values.detach().cpu()

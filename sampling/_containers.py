@@ -38,8 +38,11 @@ def unread(name: str, values: Any) -> Any:  # noqa: ANN401, C901  # one branch f
         _refuse(name, f"a {kind}", ": give its values in the order of the rows")
     if hasattr(values, "__getitem__"):
         _refuse(name, f"a {kind}", _remedy(values))
-    for each in ("labels", "indices", "values"):
-        if hasattr(getattr(values, each, None), "shape"):  # a Clustering, a Selection, a Score
+    if hasattr(values, "higher_is"):  # a Score
+        own = f"the score {values.name!r}"
+        _refuse(name, own, ": its direction would have no effect here; give its `values`")
+    for each in ("labels", "indices"):
+        if hasattr(getattr(values, each, None), "shape"):  # a Clustering, a Selection
             _refuse(name, f"a {kind}", f": give its `{each}`")
     if isinstance(values, Iterable):
         _refuse(name, f"a {kind}", ": give a list of it")

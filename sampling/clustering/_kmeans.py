@@ -215,6 +215,7 @@ def kmeans(
     )
 
 
+@told
 def second_nearest(
     embeddings: ArrayLike, clustering: Clustering, *, spherical: bool = False
 ) -> Indices:

@@ -175,7 +175,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
         if num_checked is None:
             passes = 0 if isinstance(clusters, Clustering) else _PASSES
             num_checked = default_checked(good.size, members, len(where.centers), passes)
-        lots = keys_for(options, len(rows)) ^ _rng.key(options.get("seed", 0), 0, "dedup check")
+        lots = _keys(options, len(rows)) ^ _rng.key(options.get("seed", 0), 0, "dedup check")
         search = checked_search(rows, copies, classes, found.info["threshold"], num_checked, lots)
     return replace(found, info={**found.info, "search": {**search, **assigned}})
 
@@ -254,12 +254,15 @@ def _default_clusters(size: int) -> int:
     return max(1, min(size // _PER_CLUSTER, math.isqrt(size // 2)))
 
 
+def _keys(options: Options, size: int) -> "NDArray[np.uint64]":
+    return keys_for(_check.seed(options.get("seed", 0)), ids_of(options.get("ids"), size), size)
+
+
 def _rank(
     where: Clustering, good: Indices, size: int, keep: "Keep | Floats", options: Options
 ) -> Indices:
     """Return which rows come earlier: (N,), N for bad rows."""
-    seed = _check.seed(options.get("seed", 0))
-    keys = keys_for(seed, ids_of(options.get("ids"), size), size)[good]
+    keys = _keys(options, size)[good]
     if isinstance(keep, np.ndarray):
         late = -keep[good]
     elif keep == "random":
