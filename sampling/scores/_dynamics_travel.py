@@ -112,8 +112,6 @@ def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
     """Return class ids as a contiguous int64 array on the host."""
     array = _with_labels(labels)
     refuse_table(array)
-    if array.dtype.kind in "fTUS" and array.ndim == 1 and array.size:
-        array = _labels.ids("labels", labels)  # whole floats are ids, as in columns with gaps
     if array.dtype.kind not in "iu":
         found = "" if array.ndim == 0 or array.size == 0 else f", {array.flat[0]!r} in row 0"
         raise TypeError(f"labels must hold class ids in [0, C), got dtype {array.dtype}{found}")

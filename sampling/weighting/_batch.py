@@ -119,11 +119,11 @@ def rows_of(
 
 
 def _ints(name: str, rows: ArrayLike) -> NDArray[Any]:
-    """Return ids that may be whole floats or objects, as from a table, as ints."""
+    """Return ids that may be objects, as from a table, as an array that torch takes."""
     array = _check.host(rows, name)
-    if array.dtype.kind in "fOTUS" and array.ndim == 1:
+    if array.dtype.kind == "O" and array.ndim == 1:
         array = _labels.ids(name, rows)
-    if array.dtype.kind not in "iub":
+    if array.dtype.kind in "OTUS":
         raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")
     return array
 
