@@ -133,7 +133,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def both(folder):
-    return on_two_ranks(functools.partial(everything, str(folder)))
+    return on_two_ranks(functools.partial(everything, str(folder)), fresh=True)
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
