@@ -62,6 +62,8 @@ def candidates_table(results: Results) -> str:
         accuracy = 100 * _mean(runs, lambda run: run.val_curve[-1])
         cells = [name, f"{accuracy:.2f}", f"{_mean(runs, lambda run: run.cost):.3f}", _passes(runs)]
         lines.append("| " + " | ".join(cells) + " |")
+    reasons = {run.method: run.reason for run in results.runs if run.reason}
+    lines += [f"\nNot run: `{name}`: {reason}." for name, reason in reasons.items()]
     return "\n".join(lines)
 
 
