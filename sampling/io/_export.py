@@ -24,7 +24,7 @@ from ..types import Floats, Indices, Progress, Selection
 from ._bytes import compare_stamps, stamps
 from ._digest import differences, digests
 from ._inputs import paths_read, share_files, tables_of
-from ._parquet_rows import Shards
+from ._parquet_rows import Joined, Stream, joined
 
 __all__ = ["check_export", "export_rows"]
 
@@ -45,9 +45,10 @@ def export_rows(
     folder: str | Path,
     *,
     rows_per_shard: int = 1_000_000,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     weights: bool = True,
     order: Order = "rows",
+    beside: str | Path | Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the chosen rows of a Parquet table to a folder of Parquet shards.
@@ -64,12 +65,16 @@ def export_rows(
         the shards that are missing or damaged are written. It must not be in a folder
         of the source.
     rows_per_shard : int, default 1,000,000
-    columns : sequence of str, optional
-        All of them by default. Types, nested ones too, are kept as they are.
+    columns : str or sequence of str, optional
+        All of the source by default, or of the files beside it where the source is no Parquet.
+        Types, nested ones too, are kept as they are where all files agree; else each column gets
+        the one type that holds the values of all files, and is null where a file has none.
     weights : bool, default True
         Write the selection's weights, if it has any, as a column `weight`.
     order : {"rows", "picks"}, default "rows"
         The order of the source, or of the picks.
+    beside : str or pathlib.Path, or sequence of them, default ()
+        Parquet files, or folders, with further columns of the same rows.
     progress : callable, optional
         Called with (step, total, unit): bytes ("B") while the source's digests are made, then rows.
 
@@ -84,7 +89,8 @@ def export_rows(
     ------
     ValueError
         If the source has another N, is not what the selection's manifest has the digests of (the
-        shard is named), changes while it is read, or has a column `weight` already; if the folder
+        shard is named), changes while it is read, or has a column `weight` already; if no type
+        holds the values of a column in all files, or a column is there twice; if the folder
         is the source's or holds anything else.
     OSError
         If the folder cannot be made, cannot be written to, or is full.
@@ -119,6 +125,7 @@ def export_rows(
         columns=columns,
         weights=weights,
         order=order,
+        beside=beside,
     )
     if selection.size is not None and selection.size != shards.size:
         raise ValueError(f"source must have {selection.size} rows, got {shards.size}")
@@ -133,8 +140,9 @@ def export_rows(
             "column of that name: leave one of them out"
         )
     before = stamps(shards.files)
-    sources = digests(source, progress=progress)
-    checked = _checked(selection, sources)
+    parts = [digests(part.source, progress=progress) for part in shards.parts]
+    sources = [each for part in parts for each in part]
+    checked = all([_checked(selection, part) for part in parts])
     plan = _Plan(shards, names, selection.indices, given, per_shard, order, _identity(
         [[each["digest"] for each in sources], names, per_shard, order], selection.indices, given
     ))  # fmt: skip
@@ -157,24 +165,25 @@ def check_export(
     folder: str | Path,
     *,
     rows_per_shard: int = 1_000_000,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     weights: bool = True,
     order: Order = "rows",
+    beside: str | Path | Sequence[str | Path] = (),
     made: str | Path | None = None,
-) -> tuple[Shards, list[str]]:
+) -> tuple[Joined, list[str]]:
     """Refuse, before there is a selection, what `export_rows` would refuse after it.
 
     Parameters
     ----------
-    source, folder, rows_per_shard, columns, weights, order
+    source, folder, rows_per_shard, columns, weights, order, beside
         Those of `export_rows`.
     made : str or pathlib.Path, optional
         A folder that will be made before the export: it need not exist.
 
     Returns
     -------
-    tuple of Shards, list of str
-        The shards of the source, and the columns that will be written.
+    tuple of Joined, list of str
+        The tables that are read, and the columns that will be written.
 
     Raises
     ------
@@ -187,9 +196,10 @@ def check_export(
     _check.integer("rows_per_shard", rows_per_shard, 1)
     _check.flag("weights", weights)
     _check.choice("order", order, ("rows", "picks"))
-    shards = Shards.of(source)
-    names, out = shards.columns(columns), Path(folder)
-    check_apart(out, paths_read(source))
+    shards, names = joined(source, beside, columns)
+    out = Path(folder)
+    reads = [*_check.paths("source", source), *_check.paths("beside", beside)]
+    check_apart(out, paths_read(reads))
     if out.is_symlink() and not out.exists():
         raise ValueError(f"{out} must be a folder, got a link to nothing")
     if out.exists() and not out.is_dir():
@@ -212,7 +222,7 @@ def check_export(
 class _Plan:
     """Which rows go to which shard. Everything is checked."""
 
-    shards: Shards
+    shards: Joined
     names: list[str]
     indices: Indices
     weights: Floats | None
@@ -246,7 +256,7 @@ class _Plan:
         order = np.argsort(self.indices, kind="stable")
         places = [self._places(shard, order) for shard in wanted]
         rows = self.indices[np.concatenate([order[:0], *places])]
-        stream = _Stream(self.shards.blocks(rows, self.names))
+        stream = Stream(self.shards.blocks(rows, self.names))
         for shard, own in zip(wanted, places, strict=True):
             yield shard, self._weighted(stream.read(own.size), own)
 
@@ -291,23 +301,6 @@ class _Plan:
                 for i, name in enumerate(names)
             ],
         }  # fmt: skip
-
-
-class _Stream:
-    """Tables cut at other places than where they came."""
-
-    def __init__(self, tables: Iterator[Any]) -> None:
-        self._tables = tables
-        self._rest: Any = None
-
-    def read(self, count: int) -> Iterator[Any]:
-        """Give tables of `count` rows together."""
-        while count:
-            table = next(self._tables) if self._rest is None else self._rest
-            now = table.slice(0, count)
-            self._rest = table.slice(count) if table.num_rows > count else None
-            count -= now.num_rows
-            yield now
 
 
 def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN401

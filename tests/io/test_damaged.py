@@ -246,7 +246,7 @@ def test_damaged_shards_are_named(tmp_path):
     path.write_bytes(whole[:4] + bytes(5000) + whole[5004:])
     named = r"b\.parquet must be a whole Parquet file"
     with pytest.raises(ValueError, match=named):
-        open_table(tmp_path)
+        _ = open_table(tmp_path).embeddings
     with pytest.raises(ValueError, match=named):
         open_table(tmp_path, embeddings="rows", scratch=tmp_path.parent / "scratch of damaged")
     with pytest.raises(ValueError, match=named):
