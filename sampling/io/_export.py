@@ -39,7 +39,7 @@ _FACTS = json_kind("the manifest of an export", "export", "shards")
 Order = Literal["rows", "picks"]
 
 
-def export_rows(
+def export_rows(  # noqa: PLR0913  # each is an option of the export
     selection: Selection,
     source: str | Path | Sequence[str | Path],
     folder: str | Path,

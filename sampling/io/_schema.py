@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .. import _check, _parquet
+from .. import _parquet
 
 __all__ = ["Schemas", "is_number", "is_rows", "without_columns"]
 

@@ -103,9 +103,11 @@ class Table:
             array: NDArray[Any] = whole.to_numpy()
             return array.astype(str) if array.dtype == object else array
         if not allowed:
+            rows = np.flatnonzero(whole.is_null().to_numpy())
+            more = f" ({rows.size} such rows)" if rows.size > 1 else ""
             raise ValueError(
-                f"{name} must have no missing values, got none in row "
-                f"{int(np.flatnonzero(whole.is_null().to_numpy())[0])}{self._lacking(name)}"
+                f"{name} must have a value in each row, got a missing one in row {rows[0]}{more}"
+                f"{self._lacking(name)}"
             )
         return _with_gaps(whole)
 
@@ -126,44 +128,28 @@ class Table:
         ValueError
             If there is no such column, or more than one; if no type holds the values of all files.
         """
-        schemas = self._schemas_of(name)
-        kind = schemas.field(name).type
-        parts = [schemas.read(path, [name])[name] for path in schemas.files]
+        schemas, kind = self._schemas_of(name), self.type_of(name)
+        parts = [schemas.read(path, [name])[name].cast(kind) for path in schemas.files]
         whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
-        if read_as(kind) != kind:
-            whole = whole.cast(read_as(kind))
         return whole if self._rows is None else whole.take(pa.array(self._rows))
 
-    def check(self, name: str) -> None:
-        """Refuse a column that `column` could not read, without reading it.
+    def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType
+        """Return the type of `values`, or refuse the column, without reading it.
 
         Parameters
         ----------
         name : str
+
+        Returns
+        -------
+        pyarrow.DataType
 
         Raises
         ------
         ValueError
             If there is no such column, or more than one, or no type holds the values of all files.
         """
-        self._schemas_of(name).field(name)
-
-    def empty(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Table
-        """Return columns without any row, in the types of `values`.
-
-        Parameters
-        ----------
-        names : sequence of str
-
-        Returns
-        -------
-        pyarrow.Table
-        """
-        found = {}
-        for name in _check.words("names", names):
-            kind = self._schemas_of(name).field(name).type
-            found[name] = pa.array([], read_as(kind))
-        return pa.table(found)
+        return _read_as(self._schemas_of(name).field(name).type)
 
     def files_of(self, name: str) -> tuple[Path, ...]:
         """Return the files that hold a column, in the order of their rows.
@@ -219,10 +205,10 @@ class Table:
         return f": {other[0]} has no such column" if other else ""
 
 
-def read_as(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
+def _read_as(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
     """Return the type in which a column is read: of categories, that of what they stand for."""
     if pa.types.is_dictionary(kind):
-        return read_as(kind.value_type)
+        return _read_as(kind.value_type)
     if pa.types.is_decimal(kind):
         return pa.float64() if kind.scale else pa.int64()
     return kind

@@ -88,9 +88,10 @@ def select_from(
         if name in table.names and needed and name not in arguments:
             chosen.setdefault(name, name)
     said: dict[str, dict[str, Any]] = {}
+    gaps = arguments.get("on_bad") == "drop"
     for name, column in chosen.items():
-        arguments[name] = _column(table, entry, name, column, said)
-    if "embeddings" in known and table.embeddings is not None:
+        arguments[name] = _column(table, entry, name, column, said, gaps)
+    if "embeddings" in known and table.has_embeddings:
         arguments.setdefault("embeddings", table.embeddings)
     if first not in arguments:
         raise ValueError(
@@ -102,19 +103,28 @@ def select_from(
     return _with_columns(entry.function(data, budget, **arguments), table, said, known)
 
 
-def _column(
-    table: Table, entry: Method, name: str, text: str, said: dict[str, dict[str, Any]]
+def _column(  # noqa: PLR0913  # what is known of one argument
+    table: Table,
+    entry: Method,
+    name: str,
+    text: str,
+    said: dict[str, dict[str, Any]],
+    gaps: bool,
 ) -> Any:  # noqa: ANN401  # array (N,) or Score
-    """Return a column for an argument, and note what is known of its direction, if it has one."""
+    """Return a column for an argument, and note what is known of its direction, if it has one.
+
+    gaps : whether numbers may be missing: the method drops such rows, or names them
+    """
     column, stated = directed_for(entry, name, text, table.names)
     if not takes_scores(entry, name):
-        return table.column(column)
+        own = name != "labels" and name not in Options.__annotations__
+        return table.column(column, missing=gaps and own)
     direction, by = direction_of(table, column, stated)
     if name in entry.minds:
         said[name] = {"column": column, "by": by}
     elif stated is not None:
         said[name] = {"column": column, "higher_is": stated, "by": by, "unused": True}
-    return score_of(table, column, direction)
+    return score_of(table, column, direction, missing=gaps)
 
 
 def _with_columns(

@@ -44,7 +44,7 @@ class Plan:
     stages : sequence of Stage
     embeddings : str, optional
         Column or tensor with the embeddings.
-    beside : sequence of str or pathlib.Path, default ()
+    beside : str or pathlib.Path, or sequence of them, default ()
         Parquet files with further columns of the same rows.
     ids : str, optional
         Column with the names of the rows.
@@ -62,7 +62,8 @@ class Plan:
         Arguments of `clustering.neighbours`: one graph in the same way, for the stages that take
         `num_neighbours`.
     export : mapping, optional
-        Arguments of `io.export_rows`: the chosen rows are written to `folder`.
+        Arguments of `io.export_rows`: the chosen rows are written to `folder`. Columns are those of
+        the table, or of the files beside it where that is no Parquet; `columns` may name any.
 
     Raises
     ------
@@ -89,7 +90,7 @@ class Plan:
     table: str | Path
     stages: Sequence[Stage]
     embeddings: str | None = None
-    beside: Sequence[str | Path] = ()
+    beside: str | Path | Sequence[str | Path] = ()
     ids: str | None = None
     seed: int = 0
     on_bad: str = "raise"
@@ -100,9 +101,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         _path("table", self.table)
-        object.__setattr__(self, "beside", tuple(_check.listed("beside", self.beside)))
-        for each in self.beside:
-            _path("beside", each)
+        object.__setattr__(self, "beside", tuple(_check.paths("beside", self.beside)))
         object.__setattr__(self, "stages", tuple(_check.listed("stages", self.stages)))
         for stage in self.stages:
             if not isinstance(stage, Stage):
@@ -176,8 +175,8 @@ class Plan:
         if "table" not in reading:
             raise ValueError("[read] must name a table, got none")
         reading["table"] = folder / _path("table", reading["table"])
-        beside = _check.listed("beside", reading.get("beside", ()))
-        reading["beside"] = [folder / _path("beside", each) for each in beside]
+        beside = _check.paths("beside", reading.get("beside", ()))
+        reading["beside"] = [folder / each for each in beside]
         export = given.get("export")
         if export is not None:
             if "folder" not in export:
@@ -220,10 +219,13 @@ class Plan:
         -------
         Table
         """
-        if scratch is not None:
-            _, width, _ = shape_of(self.table, embeddings=self.embeddings)
-            if width is None or not is_parquet(table_files(self.table)[0]):
-                scratch = None  # there is nothing to copy
+        if not (self.reads_embeddings and is_parquet(table_files(self.table)[0])):
+            scratch = None  # there is nothing to copy
+        elif (
+            scratch is not None
+            and not open_table(self.table, embeddings=self.embeddings).has_embeddings
+        ):
+            scratch = None
         return open_table(
             self.table,
             embeddings=self.embeddings,
@@ -231,6 +233,32 @@ class Plan:
             scratch=scratch,
             contents=contents,
         )
+
+    @property
+    def reads_embeddings(self) -> bool:
+        """Whether anything has a use for embeddings: else those of Parquet are not read."""
+        made = self.clusters is not None or self.neighbours is not None
+        taken = any(takes(stage.method, "embeddings") for stage in self.stages)
+        return made or taken or self.on_bad == "drop"
+
+    def check_columns(self, table: Table) -> None:
+        """Refuse columns that the stages use and that could not be read, or compared.
+
+        Parameters
+        ----------
+        table : Table
+
+        Raises
+        ------
+        ValueError
+            If a column is there twice, or of two kinds; if a condition of a filter does not fit its
+            column. The message names the stage.
+        """
+        if self.ids is not None:
+            table.type_of(self.ids)
+        for number, stage in enumerate(self.stages, 1):
+            with stage_named(number, stage):
+                stage.check_types(table)
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse what can be known to fail before any work.
@@ -340,7 +368,9 @@ class Plan:
         """
         size, width, names = shape_of(self.table, embeddings=self.embeddings, beside=self.beside)
         self.check(names)
-        self.check_bad(width is not None)
+        table = open_table(self.table, embeddings=self.embeddings, beside=self.beside)
+        self.check_columns(table)
+        self.check_bad(table.has_embeddings)
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:

@@ -13,8 +13,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .. import _check
 from .._files import Output, check_apart, check_outputs, json_kind, written_whole
@@ -35,6 +33,7 @@ from ..io import (
 from ..types import BAD, Indices, Selection
 from ._directions import notes_of
 from ._exact import exact
+from ._filter import where_holds
 from ._from_table import select_from
 from ._plan import Plan
 from ._registry import takes
@@ -43,8 +42,8 @@ from ._stage import Stage, stage_named
 
 __all__ = ["lifted", "run_plan"]
 
+_FILTERS = 2  # version of what conditions mean: since 2 none holds of NaN
 _MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
-_ROW = "the row's number"  # a column beside those of the table
 
 
 def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
@@ -59,13 +58,13 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
         found,
         method="plan",
         arguments=plan.description(),
-        info={"stages": run.manifest["stages"], "inputs": run.manifest["inputs"]},
+        info={"stages": run.manifest["stages"], **run.inputs},
     )
     run.watch.compare()
     save_selection(final, work / "selection.parquet", dropped=True)
     if plan.export is not None:
         with run.measured("export", len(final)) as entry:
-            done = export_rows(final, plan.table, **plan.export)
+            done = export_rows(final, plan.table, beside=plan.beside, **plan.export)
             entry |= {"after": done["rows"], "shards": len(done["shards"])}
     return final
 
@@ -89,7 +88,7 @@ def check_work(plan: Plan, work: Path) -> None:
             raise ValueError(
                 f"[export] must have a folder of its own, got {export['folder']}, in which {own} is"
             )
-    check_export(plan.table, made=work, **export)
+    check_export(plan.table, beside=plan.beside, made=work, **export)
 
 
 def _outputs(plan: Plan, work: Path) -> list[Output]:
@@ -131,9 +130,13 @@ class Run:
         with self.measured("read", None) as entry:
             first, *others = [digests(table) for table in tables]
             self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
+            self.inputs = {"inputs": first, **({"beside": others} if others else {})}
             self.table = self.plan.open(self.work / "scratch", first)
             self.plan.check(self.table.names)
-            self.plan.check_bad(self.table.embeddings is not None)
+            self.plan.check_columns(self.table)
+            self.plan.check_bad(self.table.has_embeddings)
+            if self.plan.reads_embeddings:
+                _ = self.table.embeddings  # read once, here
             if len(self.table.embedding_columns) > 1:
                 entry["embedding_columns"] = columns_text(self.table.embedding_columns)
                 self.say(f"embeddings: {entry['embedding_columns']}")
@@ -224,10 +227,11 @@ class Run:
 
     def _readable(self) -> Selection:
         """Return the rows that the first stage sees: all, or those that are finite."""
-        size, embeddings = self.table.size, self.table.embeddings
+        size = self.table.size
         alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
-        if self.plan.on_bad == "drop" and embeddings is not None:
-            bad = _check.bad_rows(embeddings)  # type: ignore[arg-type]  # Rows are arrays here
+        if self.plan.on_bad == "drop":
+            rows: Any = self.table.embeddings
+            bad = _check.bad_rows(rows)
             if bad is not None:
                 alive, verdicts = np.flatnonzero(~bad), bad.astype(np.uint8)
                 rules.append(f"read: {BAD}")
@@ -297,7 +301,8 @@ class Run:
         for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
             if not any(self._uses(stage, name) for stage in stages):
                 shared[table] = None
-        return digest_of([shared, self.manifest["inputs"]])
+        rules = [_FILTERS] if any(stage.method == "filter" for stage in stages) else []
+        return digest_of([shared, self.manifest["inputs"], *rules])
 
     def _done(self, entry: dict[str, Any]) -> None:
         self.manifest["stages"].append(entry)
@@ -392,13 +397,8 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
 
 def _filtered(table: Table, stage: Stage) -> Selection:
     """Return the rows of which all conditions hold."""
-    columns = {name: table.column(name) for name in {each[0] for each in stage.where}}
-    rows = pa.table({**columns, _ROW: np.arange(table.size)})
-    holds = pq.filters_to_expression([tuple(each) for each in stage.where])
-    try:
-        kept = rows.filter(holds)[_ROW].to_numpy()
-    except pa.ArrowException as error:
-        raise ValueError(f"where must fit the columns, got: {error}") from error
+    columns = {name: table.values(name) for name in {each[0] for each in stage.where}}
+    kept = where_holds(columns, table.size, stage.where)
     verdicts = np.ones(table.size, np.uint8)
     verdicts[kept] = 0
     return Selection(

@@ -6,13 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from .. import _check
+from ..io import Table
+from ._filter import conditions, where_holds
 from ._options import Options
 from ._registry import METHODS, directed_for
 
 __all__ = ["Stage", "said_of", "stage_named"]
 
-_OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")  # of pyarrow's filters
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
 
 
@@ -32,8 +35,9 @@ class Stage:
         Argument of the method -> column of the table; of a score also "COLUMN:DIRECTION", such as
         "margin:easier", see `select_from`.
     where : sequence of (column, operator, value), optional
-        For "filter": all of them must hold. Operators are those of pyarrow's filters: "==", "!=",
-        "<", "<=", ">", ">=", "in", "not in"; the last two take a list of values.
+        For "filter": all of them must hold. Operators are "==", "!=", "<", "<=", ">", ">=", and
+        "in" and "not in", which take a list of values. As in SQL, none of them holds where the
+        value is missing (null or NaN); (column, "is_null") and (column, "not_null") ask for that.
     settings : mapping, optional
         Other arguments of the method.
 
@@ -67,14 +71,7 @@ class Stage:
             _check.number("budget", self.budget, "(0, inf)")
         for argument, column in _check.mapping("columns", self.columns).items():
             _check.text(f"columns[{argument!r}]", column)
-        for each in _check.listed("where", self.where):
-            if isinstance(each, str) or len(_check.listed("where", each)) != 3:
-                raise ValueError(f"where must hold [column, operator, value], got {each!r}")
-            _check.text("the column in where", each[0])
-            _check.choice("the operator in where", each[1], _OPERATORS)
-            if each[1] in {"in", "not in"}:
-                _check.listed(f"the value of {each[1]!r} in where", each[2])
-        object.__setattr__(self, "where", tuple(tuple(each) for each in self.where))
+        object.__setattr__(self, "where", conditions(self.where))
         _check.mapping("settings", self.settings)
 
     @property
@@ -112,6 +109,27 @@ class Stage:
             self._check_filter()
         else:
             self._check_method()
+
+    def check_types(self, table: Table) -> None:
+        """Refuse columns that could not be read, and conditions that do not fit their columns.
+
+        Parameters
+        ----------
+        table : Table
+
+        Raises
+        ------
+        ValueError
+            If a column is there twice, or of two kinds, or cannot be compared with a value.
+        """
+        entry = METHODS.get(self.method)
+        for argument, text in self.columns.items():
+            named = (
+                (text, None) if entry is None else directed_for(entry, argument, text, table.names)
+            )
+            table.type_of(named[0])
+        types = {each[0]: table.type_of(each[0]) for each in self.where}
+        where_holds({name: pa.array([], kind) for name, kind in types.items()}, 0, self.where)
 
     def _check_filter(self) -> None:
         if not self.where or self.columns or self.settings or self.budget is not None:

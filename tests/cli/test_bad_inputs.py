@@ -119,7 +119,7 @@ def test_a_row_that_is_no_number_is_named(folder):
     assert "scores must be finite, got inf in row 9" in select(folder)
     missing = [None if i == 4 else float(i) for i in range(N)]
     pq.write_table(pa.table({"score": missing}), folder / "table.parquet")
-    assert "score must have no missing values, got none in row 4" in select(folder)
+    assert "score must have a value in each row, got a missing one in row 4" in select(folder)
 
 
 def test_tables_of_other_lengths(folder):
@@ -141,7 +141,6 @@ def test_tables_of_other_lengths(folder):
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (ROWS, ROWS.astype(np.float64), "must be float32 in all files, got float64"),
         (ROWS, ROWS[:, :2], "must hold lists of 3 numbers, got others"),
         (ROWS[:0], ROWS[:0], "must not be empty"),
     ],
