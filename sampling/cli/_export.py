@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from ._shared import AsJson, Debug, answer, bars, parse, refusals, words
+from ._shared import AsJson, Beside, Debug, answer, bars, parse, refusals, words
 
 
 def export(  # noqa: PLR0913  # one parameter for each option
@@ -24,6 +24,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
     order: Annotated[
         str, typer.Option(help="rows, one pass; or picks, one pass for each shard.")
     ] = "rows",
+    beside: Beside = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -45,6 +46,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
             "columns": None if columns is None else words(columns),
             "weights": weights,
             "order": cast(Literal["rows", "picks"], order),
+            "beside": beside or (),
         }
         with bars() as progress:
             done = io.export_rows(

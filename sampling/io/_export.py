@@ -126,6 +126,7 @@ def export_rows(  # noqa: PLR0913  # each is an option of the export
         weights=weights,
         order=order,
         beside=beside,
+        weighted=selection.weights is not None,
     )
     if selection.size is not None and selection.size != shards.size:
         raise ValueError(f"source must have {selection.size} rows, got {shards.size}")
@@ -134,11 +135,6 @@ def export_rows(  # noqa: PLR0913  # each is an option of the export
                          f"{shards.size}")  # fmt: skip
     per_shard = int(rows_per_shard)
     given = selection.weights if weights else None
-    if given is not None and "weight" in names:
-        raise ValueError(
-            "columns must not include 'weight' where the selection's weights are written, got a "
-            "column of that name: leave one of them out"
-        )
     before = stamps(shards.files)
     parts = [digests(part.source, progress=progress) for part in shards.parts]
     sources = [each for part in parts for each in part]
@@ -169,6 +165,7 @@ def check_export(
     weights: bool = True,
     order: Order = "rows",
     beside: str | Path | Sequence[str | Path] = (),
+    weighted: bool = False,
     made: str | Path | None = None,
 ) -> tuple[Joined, list[str]]:
     """Refuse, before there is a selection, what `export_rows` would refuse after it.
@@ -177,6 +174,8 @@ def check_export(
     ----------
     source, folder, rows_per_shard, columns, weights, order, beside
         Those of `export_rows`.
+    weighted : bool, default False
+        Whether the selection will have weights.
     made : str or pathlib.Path, optional
         A folder that will be made before the export: it need not exist.
 
@@ -197,6 +196,11 @@ def check_export(
     _check.flag("weights", weights)
     _check.choice("order", order, ("rows", "picks"))
     shards, names = joined(source, beside, columns)
+    if _check.flag("weighted", weighted) and weights and "weight" in names:
+        raise ValueError(
+            "columns must not include 'weight' where the selection's weights are written, got a "
+            "column of that name: leave one of them out"
+        )
     out = Path(folder)
     reads = [*_check.paths("source", source), *_check.paths("beside", beside)]
     check_apart(out, paths_read(reads))

@@ -279,7 +279,9 @@ def joined(
                 f"{part.files[0]} must have {whole.size} rows, as {whole.files[0]}, got {part.size}"
             )
     names = (Joined(tuple(own)) if own and columns is None else whole).columns(columns)
-    return whole.used(names), names
+    used = whole.used(names)
+    used.schema_of(names)  # refuses what has no type for all files
+    return used, names
 
 
 class Stream:

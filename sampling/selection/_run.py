@@ -88,7 +88,8 @@ def check_work(plan: Plan, work: Path) -> None:
             raise ValueError(
                 f"[export] must have a folder of its own, got {export['folder']}, in which {own} is"
             )
-    check_export(plan.table, beside=plan.beside, made=work, **export)
+    weighted = any(stage.gives_weights for stage in plan.stages)
+    check_export(plan.table, beside=plan.beside, made=work, weighted=weighted, **export)
 
 
 def _outputs(plan: Plan, work: Path) -> list[Output]:

@@ -45,6 +45,8 @@ class Stage:
     ----------
     group_column : str or None
         Column of the groups over which the stage shares its budget out.
+    gives_weights : bool
+        Whether the rows that it keeps will have weights.
 
     Raises
     ------
@@ -79,6 +81,13 @@ class Stage:
         """Column of the groups over which the stage shares its budget out; None without."""
         per_class = self.columns.get("labels") if self.settings.get("per_class") else None
         return self.columns.get("groups", per_class)
+
+    @property
+    def gives_weights(self) -> bool:
+        """Whether the rows that the stage keeps will have weights."""
+        weights = "" if self.method not in METHODS else METHODS[self.method].weights
+        asked = "or none" not in weights or self.settings.get("reweight") is True
+        return bool(weights) and asked
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse what can be known to fail before any work.

@@ -222,7 +222,7 @@ TYPES = [
     ("stage", "columns", "loss", "columns must be a mapping, a table in a file, got 'loss'"),
     ("stage", "columns", {"scores": 3}, r"columns\['scores'\] must be a str, got 3"),
     ("stage", "where", "loss", "where must be a list, got 'loss'"),
-    ("stage", "where", ["a>1"], "where must hold .column, operator, value., got 'a>1'"),
+    ("stage", "where", ["a>1"], "where must hold .column, operator, value. or .*, got 'a>1'"),
     ("stage", "where", [["a", "in", "en"]], "the value of 'in' in where must be a list, got 'en'"),
     ("stage", "where", [["a", "=", 1]], "the operator in where must be one of .*, got '='"),
     ("read", "table", 3, "table must be a path, got 3"),
