@@ -156,7 +156,7 @@ def export_rows(  # noqa: PLR0913  # each is an option of the export
     return facts
 
 
-def check_export(
+def check_export(  # noqa: PLR0913  # those of `export_rows`
     source: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,

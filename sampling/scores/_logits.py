@@ -181,7 +181,7 @@ def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
 
 
 def score_stored(
-    kinds: Sequence[str],
+    kinds: str | Sequence[str],
     values: ArrayLike,
     labels: ArrayLike | None = None,
     *,
@@ -192,7 +192,7 @@ def score_stored(
 
     Parameters
     ----------
-    kinds : sequence of {"el2n", "entropy", "margin", "confidence"}
+    kinds : str or sequence of {"el2n", "entropy", "margin", "confidence"}
         The functions of these names.
     values : float array or tensor of shape (N, C) or (N, 1)
         Rows are read in blocks: a memory map is never in memory as a whole.
@@ -224,7 +224,8 @@ def score_stored(
     >>> found["margin"].values.round(3), found["margin"].higher_is
     (array([0., 1.]), 'easier')
     """
-    for kind in _check.listed("kinds", kinds):
+    kinds = _check.words("kinds", kinds)
+    for kind in kinds:
         if kind not in _STORED:
             raise ValueError(
                 f"kinds must be of {', '.join(map(repr, _STORED))}, got {kind!r}"

@@ -90,7 +90,7 @@ class Plan:
     table: str | Path
     stages: Sequence[Stage]
     embeddings: str | None = None
-    beside: str | Path | Sequence[str | Path] = ()
+    beside: Sequence[str | Path] = ()
     ids: str | None = None
     seed: int = 0
     on_bad: str = "raise"

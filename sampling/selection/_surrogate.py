@@ -1,7 +1,7 @@
 """Select by a surrogate model's uncertainty: how strongly, and with or without weights."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from .. import _check, _rng
@@ -82,7 +82,7 @@ def surrogate(
     if chances.ndim not in {1, 2} or 0 in chances.shape:
         raise ValueError(f"probabilities must have shape (N,) or (N, C), got {chances.shape}")
     rows = chances.reshape(len(chances), -1)
-    bad = ~np.isfinite(rows).all(axis=1) & on_bad(options)
+    bad: NDArray[np.bool_] = on_bad(options) & ~np.isfinite(rows).all(axis=1)
     if bad.any():
         rows = np.where(bad[:, None], 1.0 / rows.shape[1], rows)
     wrong = ~((rows >= 0) & (rows <= 1)).all(axis=1)
@@ -107,6 +107,7 @@ def surrogate(
         return Picks(places, 1.0 / pi[places] if reweight else None)
 
     return select(
-        "surrogate", len(doubt), budget, options, core, scores=doubt, bad=bad if bad.any() else None,
+        "surrogate", len(doubt), budget, options, core, scores=doubt,
+        bad=bad if bad.any() else None,
         arguments={"exponent": power, "reweight": reweight, "uniform": even},
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Plans over embeddings with Parquet beside them: what is exported, checked and refused early."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -96,8 +97,14 @@ def test_columns_beside_a_table_of_parquet(folder):
     export = {"folder": folder / "more", "columns": "q"}
     Plan(stages=[stage], export=export, **given).run(folder / "work")
     assert pq.read_table(folder / "more").column_names == ["q"]
-    result = run("export", folder / "work" / "selection.parquet", folder / "corpus", "--beside",
-                 folder / "scores.parquet", "--columns", "id,q", "--out", folder / "cli")  # fmt: skip
+    words = [
+        "export",
+        folder / "work" / "selection.parquet",
+        folder / "corpus",
+        "--columns",
+        "id,q",
+    ]
+    result = run(*words, "--beside", folder / "scores.parquet", "--out", folder / "cli")
     assert result.exit_code == 0, result.output
     assert pq.read_table(folder / "cli").to_pylist()[0] == {"id": 17, "q": 0.85}
 
@@ -124,7 +131,7 @@ def test_what_cannot_be_exported_is_refused_before_any_work(folder, change, mess
     path = plan(folder, TEXT, change, ("k_center", "leverage"))
     result = run("run", path, *dry)
     assert result.exit_code == 2
-    assert __import__("re").search(message, result.stderr), result.stderr
+    assert re.search(message, result.stderr), result.stderr
     assert not list((folder / "plan").glob("*-*.parquet"))
 
 
