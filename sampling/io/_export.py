@@ -194,9 +194,10 @@ def check_export(  # noqa: PLR0913  # those of `export_rows`
     """
     _check.integer("rows_per_shard", rows_per_shard, 1)
     _check.flag("weights", weights)
+    _check.flag("weighted", weighted)
     _check.choice("order", order, ("rows", "picks"))
     shards, names = joined(source, beside, columns)
-    if _check.flag("weighted", weighted) and weights and "weight" in names:
+    if weighted and weights and "weight" in names:
         raise ValueError(
             "columns must not include 'weight' where the selection's weights are written, got a "
             "column of that name: leave one of them out"

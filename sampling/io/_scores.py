@@ -203,6 +203,7 @@ def score_of(
     """
     if higher_is is not None:
         higher_is = _check.choice("higher_is", higher_is, get_args(Direction))
+    missing = _check.flag("missing", missing)
     direction, _ = direction_of(table, column, higher_is)
     values = table.column(column, missing=missing)
     if values.dtype == object and not pa.types.is_string(table.type_of(column)):

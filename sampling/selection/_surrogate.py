@@ -1,7 +1,7 @@
 """Select by a surrogate model's uncertainty: how strongly, and with or without weights."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
@@ -82,8 +82,9 @@ def surrogate(
     if chances.ndim not in {1, 2} or 0 in chances.shape:
         raise ValueError(f"probabilities must have shape (N,) or (N, C), got {chances.shape}")
     rows = chances.reshape(len(chances), -1)
-    bad: NDArray[np.bool_] = on_bad(options) & ~np.isfinite(rows).all(axis=1)
-    if bad.any():
+    bad = np.zeros(len(rows), np.bool_)
+    if on_bad(options):
+        bad |= ~np.isfinite(rows).all(axis=1)
         rows = np.where(bad[:, None], 1.0 / rows.shape[1], rows)
     wrong = ~((rows >= 0) & (rows <= 1)).all(axis=1)
     if chances.ndim == 2:

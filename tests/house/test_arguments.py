@@ -74,6 +74,7 @@ RECIPES = {
     "io.direction_of": lambda **o: io.direction_of(None, "x", **o),
     "io.export_rows": lambda **o: io.export_rows(Selection(np.arange(3)), "none", "nowhere", **o),
     "io.load_scores": lambda **o: io.load_scores("none", **o),
+    "io.Table.column": lambda **o: io.Table((), 0, ()).column("x", **o),
     "io.score_of": lambda **o: io.score_of(None, "x", **o),
     "io.selection_outputs": lambda **o: io.selection_outputs("none", **o),
     "io.save_selection": lambda **o: io.save_selection(Selection(np.arange(3)), "none", **o),
