@@ -65,7 +65,8 @@ def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:
     """Return the dtype that holds the numbers of all files, and NaN where any is missing."""
     kinds = [schemas.field(name).type for name in names]
     kinds = [kind.value_type if is_rows(kind) else kind for kind in kinds]
-    dtype = np.result_type(*(kind.to_pandas_dtype() for kind in kinds))
+    known = [kind.to_pandas_dtype() for kind in kinds if not pa.types.is_null(kind)]
+    dtype = np.result_type(*(known or [np.float32]))
     if dtype.kind == "f" or not any(_has_gaps(schemas, path, names) for path in schemas.files):
         return dtype
     return np.result_type(dtype, np.float32)

@@ -129,9 +129,21 @@ class Table:
             If there is no such column, or more than one; if no type holds the values of all files.
         """
         schemas, kind = self._schemas_of(name), self.type_of(name)
-        parts = [schemas.read(path, [name])[name].cast(kind) for path in schemas.files]
-        whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
-        return whole if self._rows is None else whole.take(pa.array(self._rows))
+        chunks = []
+        for path in schemas.files:
+            part = schemas.read(path, [name])[name]
+            try:
+                chunks += part.cast(kind).chunks
+            except pa.ArrowException as error:
+                raise ValueError(
+                    f"{name!r} must fit {kind}, got {part.type} in {path}: {error}"
+                ) from error
+        whole = pa.chunked_array(chunks, kind)
+        if self._rows is None:
+            return whole
+        if pa.types.is_string(kind):  # whose chunks pyarrow puts together: 2 GiB at the most
+            whole = whole.cast(pa.large_string())
+        return whole.take(pa.array(self._rows))
 
     def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType
         """Return the type of `values`, or refuse the column, without reading it.
@@ -457,8 +469,9 @@ def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:
         return (name,)
     if name in schemas.names and schemas.type_of(name) is None:
         schemas.field(name)  # says why it is none
-    numbers = (each for each in schemas.names if fnmatch.fnmatchcase(each, name))
-    found = tuple(each for each in numbers if is_number(schemas.type_of(each)))
+    like = [each for each in schemas.names if fnmatch.fnmatchcase(each, name)]
+    kinds = {each: schemas.field(each).type for each in like}  # no dimension is left out unsaid
+    found = tuple(each for each in like if is_number(kinds[each]) or pa.types.is_null(kinds[each]))
     if len(found) < 2:
         raise ValueError(
             f"embeddings must be one of the list columns {list(wide)}, or a pattern such "

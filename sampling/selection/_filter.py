@@ -102,11 +102,11 @@ def _values(column: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
     kind = column.type
     if pa.types.is_float16(kind):
         kind = pa.float32()
-    elif not pa.types.is_string(kind) and _is_text(kind):
-        kind = pa.large_string()
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays([pa.array([], column.type), *column.chunks])
+    elif _is_text(kind):
+        kind = pa.large_string()  # of which one piece may pass 2 GiB
     column = column.cast(kind)
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays([pa.array([], kind), *column.chunks])
     if not pa.types.is_floating(kind):
         return column
     return pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)

@@ -371,6 +371,8 @@ class Plan:
         table = open_table(self.table, embeddings=self.embeddings, beside=self.beside)
         self.check_columns(table)
         self.check_bad(table.has_embeddings)
+        if self.reads_embeddings and width is None and table.has_embeddings:
+            _ = table.embeddings  # refuses that none of several columns is named
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:

@@ -114,6 +114,9 @@ def test_embeddings_in_columns_with_gaps(tmp_path):
     table = open_table(tmp_path / "t.parquet", embeddings="x*")
     picked = select_from(table, "k_center", 2, settings={"on_bad": "drop"})
     assert sorted(picked.indices.tolist()) == [0, 2]
+    pd.DataFrame({**columns, "x2": None}).to_parquet(tmp_path / "t.parquet")
+    table = open_table(tmp_path / "t.parquet", embeddings="x*")
+    assert np.isnan(table.embeddings[:, 2]).all()  # no dimension is left out unsaid
 
 
 def test_embeddings_that_nobody_asked_for(tmp_path):
@@ -130,6 +133,10 @@ def test_embeddings_that_nobody_asked_for(tmp_path):
     table = open_table(tmp_path / "t.parquet")
     with pytest.raises(ValueError, match="tokens must hold lists of 1 numbers, got others in"):
         select_from(table, "k_center", 1)
+    pq.write_table(pa.table({"a": tokens, "b": tokens, "q": [1, 3, 2]}), tmp_path / "t.parquet")
+    assert Plan(tmp_path / "t.parquet", stages).run(tmp_path / "other").indices.tolist() == [1]
+    with pytest.raises(ValueError, match=r"embeddings must name one of the columns \['a', 'b'\]"):
+        Plan(tmp_path / "t.parquet", [Stage("k_center", 1)]).estimates()
 
 
 # ---------------------------------------------------------------------- filters
