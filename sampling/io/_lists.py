@@ -22,14 +22,18 @@ _BATCH = 65_536
 _FEW = 64  # rows read to see how long a list is
 
 
-def list_blocks(schemas: Schemas, names: tuple[str, ...]) -> Iterator[NDArray[Any]]:
-    """Read rows file after file: arrays (n, D) of one dtype, that of `dtype_of`.
+def list_blocks(
+    schemas: Schemas, names: tuple[str, ...], width: int, dtype: np.dtype[Any]
+) -> Iterator[NDArray[Any]]:
+    """Read rows file after file: arrays (n, D) of one dtype.
 
     names : one column of lists of one length, or D columns of numbers
+    width : D, from `width_of`
+    dtype : from `dtype_of`
 
     A row, or a number, that is missing is NaN.
     """
-    width, dtype, done = width_of(schemas, names), dtype_of(schemas, names), 0
+    done = 0
     for path in schemas.files:
         with _parquet.opened(path) as file:
             there = schemas.within(path, names)
@@ -79,18 +83,23 @@ def _has_gaps(schemas: Schemas, path: Path, names: tuple[str, ...]) -> bool:
             return False
         if len(schemas.within(path, names)) < len(names):
             return True
+        paths = [file.schema.column(i).path for i in range(file.metadata.num_columns)]
+        own = [i for i, path in enumerate(paths) if not _heads(path).isdisjoint(names)]
         for group in range(file.metadata.num_row_groups):
             facts = file.metadata.row_group(group)
-            for column in (facts.column(i) for i in range(facts.num_columns)):
-                within = f"{column.path_in_schema}."  # "x.", or "x.list.element."
-                if not any(within.startswith(f"{name}.") for name in names):
-                    continue
-                known = column.statistics
+            for i in own:
+                known = facts.column(i).statistics
                 if known is None or not known.has_null_count:
                     return any(map(_any_missing, file.iter_batches(columns=[*names])))
                 if known.null_count:
                     return True
     return False
+
+
+def _heads(path: str) -> set[str]:
+    """Return what a column may be called by the path of its values: of "x.list.element", "x"."""
+    parts = path.split(".")
+    return {".".join(parts[: i + 1]) for i in range(len(parts))}
 
 
 def _any_missing(batch: Any) -> bool:  # noqa: ANN401  # pyarrow.RecordBatch
@@ -149,8 +158,9 @@ def _numbers(column: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Array
 def rows_in_memory(schemas: Schemas, names: tuple[str, ...]) -> NDArray[Any]:
     """Read rows into one array (N, D)."""
     size, done = schemas.size, 0
-    rows = np.empty((size, width_of(schemas, names)), dtype_of(schemas, names))
-    for block in list_blocks(schemas, names):
+    width, dtype = width_of(schemas, names), dtype_of(schemas, names)
+    rows = np.empty((size, width), dtype)
+    for block in list_blocks(schemas, names, width, dtype):
         _refuse_other(schemas.files, done + len(block) <= size, size)
         rows[done : done + len(block)] = block
         done += len(block)
@@ -187,18 +197,18 @@ def rows_on_disk(
     found = _copied(target, beside)
     if found is not None:
         return found
-    width, kind, done = 0, "", 0
+    width, dtype, done = width_of(schemas, names), dtype_of(schemas, names), 0
     with written_whole(target) as path, path.open("wb") as file:
-        for block in list_blocks(schemas, names):
+        for block in list_blocks(schemas, names, width, dtype):
             file.write(np.ascontiguousarray(block).data)
-            width, kind, done = block.shape[1], block.dtype.str, done + len(block)
+            done += len(block)
         _refuse_other(paths, done == size, size)
         for each, then in zip(paths, known, strict=True):
             if digest(each) != then:
                 raise ValueError(f"{each} must not change while it is read, got other bytes")
     with written_whole(beside) as path:
-        path.write_text(json.dumps({"shape": [size, width], "dtype": kind}))
-    return Rows(target, (size, width), kind, scratch=scratch)
+        path.write_text(json.dumps({"shape": [size, width], "dtype": dtype.str}))
+    return Rows(target, (size, width), dtype, scratch=scratch)
 
 
 def _copied(target: Path, beside: Path) -> Rows | None:

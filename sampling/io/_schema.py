@@ -19,6 +19,21 @@ __all__ = ["Schemas", "is_number", "is_rows", "without_columns"]
 Key = tuple[str, int]  # a name, and how many columns of that name come before it in a file
 
 
+class _Kind:
+    """What files with one schema hold: fields by name, in the order of the file."""
+
+    def __init__(self, schema: Any) -> None:  # noqa: ANN401  # pyarrow.Schema
+        self.metadata = schema.metadata
+        self.fields: dict[str, list[Any]] = {}
+        for field in schema:
+            self.fields.setdefault(field.name, []).append(field)
+
+    def field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field, or None
+        """Return a field; None where there is none."""
+        own = self.fields.get(key[0], ())
+        return own[key[1]] if key[1] < len(own) else None
+
+
 class Schemas:
     """Columns of Parquet files whose rows follow one another.
 
@@ -42,16 +57,25 @@ class Schemas:
 
     def __init__(self, files: Iterable[Path]) -> None:
         self.files = tuple(files)
-        self._places = {path: i for i, path in enumerate(self.files)}
-        self._schemas, counts = [], []
+        self._kinds: list[_Kind] = []  # of files that do not agree; most tables have one
+        self._kind_of: dict[Path, _Kind] = {}
+        known: dict[bytes, _Kind] = {}
+        counts = []
         for path in self.files:
             with _parquet.opened(path) as file:
-                self._schemas.append(file.schema_arrow)
+                schema = file.schema_arrow
                 counts.append(int(file.metadata.num_rows))
+            written = schema.remove_metadata().serialize().to_pybytes()
+            if written not in known:
+                known[written] = _Kind(schema)
+            self._kind_of[path] = known[written]
         self.counts = tuple(counts)
-        self._used = [i for i, count in enumerate(counts) if count] or list(range(len(counts)))
-        names = (name for i in self._used for name in self._schemas[i].names)
-        self.names = tuple(dict.fromkeys(names))
+        rows = dict(zip(self.files, counts, strict=True))
+        self._with_rows = [path for path in self.files if rows[path]] or list(self.files)
+        self._first: dict[_Kind, Path] = {}
+        for path in self._with_rows:
+            self._first.setdefault(self._kind_of[path], path)
+        self.names = tuple(dict.fromkeys(name for kind in self._first for name in kind.fields))
         self._known: dict[Key, Any] = {}
 
     @property
@@ -62,20 +86,22 @@ class Schemas:
     @property
     def metadata(self) -> Any:  # noqa: ANN401  # dict of bytes, or None
         """What the first file says of itself, in the way of pyarrow's schemas."""
-        return self._schemas[self._used[0]].metadata
+        return next(iter(self._first)).metadata
 
     def every(self) -> list[str]:
         """Return the names of all columns; one that a file has twice is there twice."""
-        most: Counter[str] = Counter()
-        for i in self._used:
-            most |= Counter(self._schemas[i].names)
-        return [name for name in self.names for _ in range(most[name])]
+        return [
+            name
+            for name in self.names
+            for _ in range(max(len(kind.fields.get(name, ())) for kind in self._first))
+        ]
 
     def files_of(self, name: str) -> tuple[Path, ...]:
         """Return the files, among those that count, with values of a column."""
-        found = [i for i in self._used if name in self._schemas[i].names]
-        typed = [i for i in found if not pa.types.is_null(self._of(i, (name, 0)).type)]
-        return tuple(self.files[i] for i in typed or found)
+        found = [(path, self._kind_of[path].field((name, 0))) for path in self._with_rows]
+        found = [(path, field) for path, field in found if field is not None]
+        typed = [path for path, field in found if not pa.types.is_null(field.type)]
+        return tuple(typed or [path for path, _ in found])
 
     def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
         """Return the type of a column; None where `field` refuses it."""
@@ -92,11 +118,11 @@ class Schemas:
         ValueError
             If a file has two columns of the name, or no type holds the values of all files.
         """
-        for i in self._used:
-            if self._schemas[i].names.count(name) > 1:
+        for kind, path in self._first.items():
+            if len(kind.fields.get(name, ())) > 1:
                 raise ValueError(
-                    f"{name!r} must be one column, got two of that name in {self.files[i]}: rename "
-                    "one of them, or leave them out"
+                    f"{name!r} must be one column, got two of that name in {path}: rename one of "
+                    "them, or leave them out"
                 )
         return self._field((name, 0))
 
@@ -108,13 +134,14 @@ class Schemas:
         """Return all rows of some columns of a file, in the types of all files: pyarrow.Table."""
         there = self.within(path, names)
         if not there:
-            return self.fitted(without_columns(self.counts[self._places[path]]), names, path)
+            rows = without_columns(self.counts[self.files.index(path)])
+            return self.fitted(rows, names, path)
         with _parquet.opened(path) as file:
             return self.fitted(file.read(columns=there), names, path)
 
     def within(self, path: Path, names: Sequence[str]) -> list[str]:
         """Return those of the names that a file has."""
-        own = set(self._schemas[self._places[path]].names)
+        own = self._kind_of[path].fields
         return [name for name in dict.fromkeys(names) if name in own]
 
     def fitted(self, rows: Any, names: Sequence[str], path: Path) -> Any:  # noqa: ANN401
@@ -143,13 +170,9 @@ class Schemas:
             columns.append(column)
         return pa.table(columns, schema=pa.schema([self._field(key) for key in keys]))
 
-    def _of(self, i: int, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field, or None
-        places = self._schemas[i].get_all_field_indices(key[0])
-        return self._schemas[i].field(places[key[1]]) if key[1] < len(places) else None
-
     def _field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field
         if key not in self._known:
-            own = [(self.files[i], self._of(i, key)) for i in self._used]
+            own = [(path, kind.field(key)) for kind, path in self._first.items()]
             there = [(path, each) for path, each in own if each is not None]
             first, kind = there[0][0], there[0][1].type
             for path, each in there[1:]:
