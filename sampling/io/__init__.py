@@ -3,11 +3,12 @@
 Everything is written whole or not at all, and never over a file of another kind.
 """
 
-from .._files import check_outputs, written_whole
+from .._files import check_folder, check_outputs, written_whole
 from ._bytes import digest
 from ._digest import Watch, differences, digests, table_files, unchanged
 from ._export import check_export, export_rows
 from ._inputs import changes, paths_read, with_inputs
+from ._outline import Outline, outline_of
 from ._parquet_rows import read_column, read_rows
 from ._regroup import regrouped
 from ._scores import (
@@ -23,10 +24,12 @@ from ._selection import load_selection, save_selection, selection_outputs
 from ._table import Table, class_columns, columns_text, open_table, shape_of
 
 __all__ = [
+    "Outline",
     "Table",
     "Watch",
     "changes",
     "check_export",
+    "check_folder",
     "check_outputs",
     "class_columns",
     "columns_text",
@@ -39,6 +42,7 @@ __all__ = [
     "load_scores",
     "load_selection",
     "open_table",
+    "outline_of",
     "paths_read",
     "read_column",
     "read_rows",

@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .. import _check, _parquet
-from .._files import check_apart, tensors_of
+from .._files import check_folder, tensors_of
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk
 
@@ -131,6 +131,7 @@ def open_table(
     beside: Sequence[str | Path] = (),
     scratch: str | Path | None = None,
     contents: Sequence[Mapping[str, Any]] | None = None,
+    read_embeddings: bool = True,
 ) -> Table:
     """Open a file or a folder of shards, or several one after another.
 
@@ -155,6 +156,9 @@ def open_table(
     contents : sequence of mapping, optional
         What `digests` says of the files of `path`, where that is known already. A copy in `scratch`
         goes by it, and the files are read once more for it by default.
+    read_embeddings : bool, default True
+        Whether embeddings are wanted. If not, those of Parquet are left where they are, the table
+        has none, and it need not be said which of several columns holds them.
 
     Returns
     -------
@@ -179,18 +183,20 @@ def open_table(
     """
     paths = _all_files(path)
     _check_needless(paths, embeddings, scratch)
+    read_embeddings = _check.flag("read_embeddings", read_embeddings)
     if scratch is not None:
         given = [path] if isinstance(path, str | Path) else path
-        check_apart(scratch, [*given, *beside])
+        check_folder(scratch, [*given, *beside])
     if kind_of(paths[0]) == ".npy":
         table = Table(paths, 0, _npy(paths[0]), ())
     elif kind_of(paths[0]) == ".safetensors":
-        table = Table(paths, 0, _safetensors(paths[0], embeddings), ())
+        table = Table(paths, 0, _safetensors(paths[0], embeddings, read_embeddings), ())
     else:
         copies = None if scratch is None else Path(scratch)
-        table = _of_parquet(paths, embeddings, copies, contents)
+        table = _of_parquet(paths, embeddings, copies, contents, read_embeddings)
     if scratch is not None and table.embeddings is None:
-        raise ValueError(f"scratch must be left out where there are no embeddings, got {scratch}")
+        none = "there are no embeddings" if read_embeddings else "no embeddings are read"
+        raise ValueError(f"scratch must be left out where {none}, got {scratch}")
     if table.embeddings is not None:
         table.size = len(table.embeddings)
     for other in _check.listed("beside", beside):
@@ -224,28 +230,34 @@ def shape_of(
     *,
     embeddings: str | None = None,
     beside: Sequence[str | Path] = (),
+    read_embeddings: bool = True,
 ) -> tuple[int, int | None, tuple[str, ...]]:
     """Return N, D and the names of the columns of a table, from what its files say of themselves.
 
     Parameters
     ----------
-    path, embeddings, beside
+    path, embeddings, beside, read_embeddings
         Those of `open_table`.
 
     Returns
     -------
     tuple of int, int or None, tuple of str
-        D is None where there are no embeddings.
+        D is None where there are no embeddings, or they are not read.
     """
+    read_embeddings = _check.flag("read_embeddings", read_embeddings)
     paths = _all_files(path)
     _check_needless(paths, embeddings, None)
     if not _parquet.is_parquet(paths[0]):
-        table = open_table(path, embeddings=embeddings, beside=beside)
-        wide = table.embeddings
-        return table.size, None if wide is None else wide.shape[1], table.names
+        table = open_table(
+            path, embeddings=embeddings, beside=beside, read_embeddings=read_embeddings
+        )
+        wide = table.embeddings if read_embeddings else None
+        return table.size, None if wide is None else int(np.prod(wide.shape[1:])), table.names
     found = _columns(paths)
-    chosen, width = found.embeddings(embeddings), None
-    if len(chosen) == 1:
+    chosen, width = found.embeddings(embeddings, wanted=read_embeddings), None
+    if not read_embeddings:
+        pass
+    elif len(chosen) == 1:
         with _parquet.opened(paths[0]) as file:
             first = next(file.iter_batches(columns=[*chosen], batch_size=1), None)
         width = 0 if first is None else len(first.column(0)[0])
@@ -309,14 +321,15 @@ def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap
     return array
 
 
-def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
+def _safetensors(path: Path, name: str | None, wanted: bool) -> Rows | NDArray[Any]:
     from safetensors import SafetensorError
 
     _check.file(path, "a whole safetensors file")
     try:
         with tensors_of(path) as file:
             names = list(file.keys())
-            if name is None and len(names) != 1:
+            lengths = {tuple(file.get_slice(each).get_shape()[:1]) for each in names}
+            if name is None and len(names) != 1 and (wanted or len(lengths) != 1):
                 raise ValueError(f"embeddings must name one of the tensors {names} of {path}")
             if name is not None and name not in names:
                 raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")
@@ -347,11 +360,13 @@ class _Columns:
     wide: tuple[str, ...]  # of columns of lists of numbers
     numbers: tuple[str, ...]  # of columns of single numbers
 
-    def embeddings(self, name: str | None) -> tuple[str, ...]:
+    def embeddings(self, name: str | None, *, wanted: bool = True) -> tuple[str, ...]:
         """Return the columns with the embeddings: those that are named, or the only one of lists.
 
         Empty where there are none.
         """
+        if name is None and not wanted:
+            return ()
         if name is None and len(self.wide) > 1:
             raise ValueError(
                 f"embeddings must name one of the columns {list(self.wide)} of {self.paths[0]}"
@@ -442,19 +457,22 @@ def _of_parquet(
     name: str | None,
     scratch: Path | None,
     contents: Sequence[Mapping[str, Any]] | None,
+    wanted: bool,
 ) -> Table:
     """Read the embeddings of Parquet shards, and note their other columns."""
     found = _columns(paths)
-    chosen = found.embeddings(name)
+    chosen = found.embeddings(name, wanted=wanted)
     rows: NDArray[Any] | Rows | None = None
-    if chosen and scratch is None:
+    if not wanted:
+        pass
+    elif chosen and scratch is None:
         rows = rows_in_memory(paths, chosen, found.size)
     elif chosen and scratch is not None:
         sums = None if contents is None else [str(each["digest"]) for each in contents]
         rows = rows_on_disk(paths, chosen, found.size, scratch, sums)
     names = tuple(each for each in found.names if each not in chosen)
     files = dict.fromkeys(names, paths)
-    return Table(paths, found.size, rows, names, files, embedding_columns=chosen)
+    return Table(paths, found.size, rows, names, files, embedding_columns=chosen if wanted else ())
 
 
 def _columns(paths: tuple[Path, ...]) -> _Columns:

@@ -14,13 +14,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from .. import _check
 from .._parquet import is_parquet
 from ..clustering import kmeans, neighbours
-from ..io import Table, export_rows, open_table, shape_of, table_files
+from ..io import Outline, Table, export_rows, open_table, outline_of, table_files
 from ..types import Selection
+from ._before import check_before
 from ._budget import count_of
-from ._cost import bytes_of, estimate, of_clusters
+from ._cost import bytes_of, estimate, of_clusters, refuse_over
 from ._exact import exact
 from ._registry import METHODS, describe, takes
 from ._stage import Stage, said_of, stage_named
@@ -220,9 +223,12 @@ class Plan:
         -------
         Table
         """
+        wanted = self._reads_embeddings
         if scratch is not None:
-            _, width, _ = shape_of(self.table, embeddings=self.embeddings)
-            if width is None or not is_parquet(table_files(self.table)[0]):
+            found = outline_of(
+                self.table, embeddings=self.embeddings, read_embeddings=wanted
+            )
+            if found.shape is None or not is_parquet(table_files(self.table)[0]):
                 scratch = None  # there is nothing to copy
         return open_table(
             self.table,
@@ -230,32 +236,106 @@ class Plan:
             beside=self.beside,
             scratch=scratch,
             contents=contents,
+            read_embeddings=wanted,
         )
 
-    def check(self, names: Sequence[str]) -> None:
+    @property
+    def _reads_embeddings(self) -> bool:
+        """Whether anything has a use for embeddings: else those of Parquet are not read."""
+        made = self.clusters is not None or self.neighbours is not None
+        return made or self.on_bad == "drop" or any(
+            takes(stage.method, "embeddings") for stage in self.stages
+        )
+
+    def check(self, names: Sequence[str], outline: Outline | None = None) -> None:
         """Refuse what can be known to fail before any work.
 
         Parameters
         ----------
         names : sequence of str
             Columns of the table.
+        outline : Outline, optional
+            Of the table, from `sampling.io.outline_of`: then types are checked too.
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             The message names the stage.
         """
         if not self.stages:
             raise ValueError("stages must not be empty, got none")
         if self.ids is not None and self.ids not in names:
             raise ValueError(f"ids must be one of {list(names)}, got {self.ids!r}")
+        kind = None if outline is None or self.ids is None else outline.types[self.ids]
+        if kind is not None and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise TypeError(f"ids must hold ints or strings, got {kind} in column {self.ids!r}")
         self.check_arguments()
+        if outline is not None:
+            self.check_bad(outline.shape is not None)
+            self._check_made(outline)
+        size = None if outline is None else outline.size
         called = [stage.name for stage in self.stages]
         for number, stage in enumerate(self.stages, 1):
             with stage_named(number, stage):
                 if called.count(stage.name) > 1:
                     raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
-                stage.check(names)
+                stage.check(names, outline, size=size, shared=self._shared())
+
+    def _shared(self) -> list[str]:
+        """Return the arguments that stages are given."""
+        given = {"clusters": self.clusters, "num_neighbours": self.neighbours}
+        return [name for name, each in given.items() if each is not None]
+
+    def _check_made(self, outline: Outline) -> None:
+        """Refuse clusters and neighbours that cannot be made, or are of no use to a stage."""
+        for what, given, function, needed in (
+            ("clusters", self.clusters, kmeans, "n_clusters"),
+            ("neighbours", self.neighbours, neighbours, "k"),
+        ):
+            if given is None:
+                continue
+            with said_of(f"[{what}]"):
+                if needed not in given:
+                    raise ValueError(f"{needed} must be given, got none")
+                if outline.shape is None:
+                    raise ValueError(f"the table must have embeddings, got none in {outline.path}")
+                column = given.get("groups")
+                if column is not None and column not in outline.names:
+                    raise ValueError(
+                        f"groups must be one of {list(outline.names)}, got {column!r}"
+                        f"{_check.closest(str(column), outline.names)}"
+                    )
+                check_before(function, given)
+        metric = (self.neighbours or {}).get("metric", "euclidean")
+        for number, stage in enumerate(self.stages, 1):
+            if self.neighbours is None or "num_neighbours" in stage.settings:
+                continue
+            if takes(stage.method, "num_neighbours"):
+                known = inspect.signature(METHODS[stage.method].function).parameters
+                own = known["metric"].default if "metric" in known else "euclidean"
+                own = stage.settings.get("metric", own)
+                if own != metric:
+                    with stage_named(number, stage):
+                        raise ValueError(
+                            f"metric must be that of [neighbours], {metric!r}, got {own!r}"
+                        )
+
+    def _check_weights(self, names: Sequence[str]) -> None:
+        """Refuse an export with two columns of weights: the table's and those of the stages."""
+        export = self.export or {}
+        written = export.get("columns")
+        if self.export is None or not export.get("weights", True):
+            return
+        if "weight" not in (names if written is None else written):
+            return
+        for stage in self.stages:
+            says = METHODS[stage.method].weights if stage.method in METHODS else ""
+            if says and ("or none" not in says or stage.settings.get("reweight")):
+                raise ValueError(
+                    f"[export] columns must not include 'weight' where stage {stage.name} gives "
+                    "weights, got a column of that name: leave it out of columns, or set weights = "
+                    "false"
+                )
 
     def check_arguments(self) -> None:
         """Refuse arguments of the clusters, neighbours and export that do not exist or do nothing.
@@ -271,7 +351,8 @@ class Plan:
             ("export", self.export, export_rows),
         ):
             known = set(inspect.signature(function).parameters)
-            _known(f"[{what}]", given or {}, known - {"embeddings", "selection", "source"})
+            own = {"embeddings", "selection", "source", "owners"}  # which the plan gives
+            _known(f"[{what}]", given or {}, known - own)
         if self.export is not None and "folder" not in self.export:
             raise ValueError("[export] must name a folder, got none")
         self._check_shared()
@@ -322,7 +403,7 @@ class Plan:
         """
         from ._run import check_work
 
-        check_work(self, Path(work))
+        check_work(self, Path(_path("work", work)))
 
     def estimates(self) -> list[dict[str, Any]]:
         """Say what each stage will need, as if the stages before it dropped nothing else.
@@ -338,27 +419,44 @@ class Plan:
         ValueError
             If the plan does not fit the table.
         """
-        size, width, names = shape_of(self.table, embeddings=self.embeddings, beside=self.beside)
-        self.check(names)
-        self.check_bad(width is not None)
+        outline = outline_of(
+            self.table,
+            embeddings=self.embeddings,
+            beside=self.beside,
+            read_embeddings=self._reads_embeddings,
+        )
+        self.check(outline.names, outline)
+        self._check_weights(outline.names)
+        size, width = outline.size, None if outline.shape is None else outline.shape[1]
+        sure = self.on_bad == "raise"  # that so many rows reach the stage, and no fewer
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:
             n_iter, count = (self.clusters or {}).get("n_iter", 25), len(clusters.centers)
             memory, seconds = of_clusters(size, width or 1, count, n_iter, self.max_memory)
             needs.append({"name": "clusters", "rows": size, "memory": memory, "seconds": seconds})
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages, 1):
             need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
-            if stage.method != "filter":
+            if stage.method == "filter":
+                sure = False
+            else:
                 settings = dict(stage.settings)
                 if self.max_memory is not None:
                     settings.setdefault("max_memory", self.max_memory)
                 if clusters is not None and takes(stage.method, "clusters"):
                     settings.setdefault("clusters", clusters)
-                found = estimate(stage.method, size, width, budget=stage.budget, **settings)
+                if "costs" in stage.columns:
+                    settings["costs"] = ()
+                with stage_named(number, stage):
+                    found = estimate(stage.method, size, width, budget=stage.budget, **settings)
+                    if sure and settings.get("max_memory") is not None:
+                        refuse_over(found, bytes_of(settings["max_memory"], 0))
+                    exactly = not {"costs", "groups"} & set(stage.columns)
+                    exactly &= stage.method not in ("poisson", "samplemix")
+                    sure &= exactly and stage.budget is not None
+                    if stage.budget is not None and exactly:
+                        size = count_of(stage.budget, size)
                 need |= {"memory": found.memory, "seconds": found.seconds}
-                if stage.budget is not None:
-                    size = count_of(stage.budget, size)
             needs.append(need)
         return needs
 
@@ -461,7 +559,7 @@ class Plan:
         """
         from ._run import run_plan
 
-        return run_plan(self, Path(work), progress)
+        return run_plan(self, Path(_path("work", work)), progress)
 
 
 class _Promised:

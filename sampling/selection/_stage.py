@@ -6,13 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _check
-from ._options import Options
-from ._registry import METHODS, directed_for
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-__all__ = ["Stage", "said_of", "stage_named"]
+from .. import _check
+from ..io import Outline
+from ._before import check_columns, check_needs, check_settings, with_own
+from ._options import Options
+from ._registry import METHODS
+
+__all__ = ["Stage", "said_of", "stage_named", "where_holds"]
 
 _OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")  # of pyarrow's filters
+_ROW = "the row's number"  # a column beside those of the table
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
 
 
@@ -83,26 +90,43 @@ class Stage:
         per_class = self.columns.get("labels") if self.settings.get("per_class") else None
         return self.columns.get("groups", per_class)
 
-    def check(self, names: Sequence[str]) -> None:
+    def check(
+        self,
+        names: Sequence[str],
+        outline: Outline | None = None,
+        *,
+        size: int | None = None,
+        shared: Sequence[str] = (),
+    ) -> None:
         """Refuse what can be known to fail before any work.
 
         Parameters
         ----------
         names : sequence of str
             Columns of the table.
+        outline : Outline, optional
+            Of the table: the types of its columns, and whether it has embeddings.
+        size : int, optional
+            Rows that reach the stage, at the most.
+        shared : sequence of str, optional
+            Arguments that the plan gives to all stages.
 
         Raises
         ------
-        ValueError
-            If there is no such method, argument or column.
+        ValueError, TypeError
+            If there is no such method, argument or column; if a value is one that the method
+            refuses whatever its data are; if a condition does not fit the type of its column.
         """
         if self.method != "filter":
             self._check_known()
-        entry = METHODS.get(self.method)
-        for argument, text in self.columns.items():
-            _known(text if entry is None else directed_for(entry, argument, text, names)[0], names)
-        for each in self.where:
-            _known(each[0], names)
+        types = {} if outline is None else outline.types
+        columns = dict(self.columns)
+        if self.method in METHODS:
+            columns = with_own(self.method, columns, self.settings, names)
+            check_columns(self.method, columns, names, types)
+        for column in (*self.columns.values(), *(each[0] for each in self.where)):
+            if self.method == "filter":
+                _known(column, names)
         if not self.name.isprintable() or set("/\\") & set(self.name):
             raise ValueError(f"name must be one that a file can have, got {self.name!r}")
         twice = set(self.columns) & set(self.settings)
@@ -110,8 +134,18 @@ class Stage:
             raise ValueError(f"{min(twice)} must be a column or a setting, got both")
         if self.method == "filter":
             self._check_filter()
-        else:
-            self._check_method()
+            if outline is not None:
+                where_holds(
+                    {each[0]: pa.array([], types[each[0]]) for each in self.where}, 0, self.where
+                )
+            return
+        self._check_method()
+        check_settings(
+            self.method, self.budget, columns, self.settings, size=size, shared=shared
+        )
+        if outline is not None:
+            given = {*columns, *self.settings, *shared}
+            check_needs(self.method, given, names, outline.shape is not None, outline.path)
 
     def _check_filter(self) -> None:
         if not self.where or self.columns or self.settings or self.budget is not None:
@@ -144,6 +178,32 @@ def _known(column: str, names: Sequence[str]) -> None:
         raise ValueError(
             f"column must be one of {list(names)}, got {column!r}{_check.closest(column, names)}"
         )
+
+
+def where_holds(
+    columns: Mapping[str, Any], size: int, where: Sequence[Sequence[Any]]
+) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Return the rows of which all conditions hold, int64 (n,); refuse those that do not fit.
+
+    columns : pyarrow or numpy array (N,) of each column in the conditions
+    size    : N
+    """
+    rows = {name: _plain(column) for name, column in columns.items()}
+    try:
+        table = pa.table({**rows, _ROW: np.arange(size)})
+        holds = pq.filters_to_expression([tuple(each) for each in where])
+        kept: np.ndarray[Any, np.dtype[np.int64]] = table.filter(holds)[_ROW].to_numpy()
+    except (pa.ArrowException, TypeError) as error:
+        raise ValueError(f"where must fit the columns, got: {error}") from error
+    return kept
+
+
+def _plain(column: Any) -> Any:  # noqa: ANN401  # pyarrow or numpy array
+    """Return a column as `Table.column` does, so that a type is compared as it will be."""
+    if not isinstance(column, pa.Array):
+        return column
+    array = column.to_numpy(zero_copy_only=False)
+    return array.astype(str) if array.dtype == object else array
 
 
 @contextmanager

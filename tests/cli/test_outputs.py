@@ -147,7 +147,7 @@ def test_work_over_what_is_read(folder, dry):
         ({"more": 'beside = ["w/selection.parquet"]'}, "w", "over, got what is read"),
         ({"table": "corpus", "column": "kind"}, "corpus", "must not be"),
         ({"table": "corpus", "column": "kind"}, "corpus/work", "in a folder that is read"),
-        ({}, "foreign.parquet", "must be a folder, got a file or"),
+        ({}, "foreign.parquet", "must be a folder, got a file"),
         ({"table": ".", "column": "score", "at": "./plan.toml"}, "w", "in a folder that is read"),
     ):
         path = plan(folder, **given)

@@ -119,9 +119,11 @@ def test_a_damaged_stage_is_never_read(table, tmp_path):
         best(table, tmp_path / "work")  # it may be anybody's
     path.unlink()
     assert best(table, tmp_path / "work") == first
+    assert not (tmp_path / "work" / "scratch").exists()  # no stage reads embeddings
+    spread = centers(table, tmp_path / "work")
     scratch = next((tmp_path / "work" / "scratch").glob("*.json"))
     scratch.write_text("{")
-    assert best(table, tmp_path / "work") == first
+    assert centers(table, tmp_path / "work") == spread
 
 
 def test_a_result_goes_by_all_of_an_argument():

@@ -1,0 +1,287 @@
+"""What can be known to fail before any work: arguments and columns of a call of a selector.
+
+A selector checks its arguments before it looks at its data. So it is called with something in place
+of the data that ends the call when it is first looked at: whatever is refused until then is refused
+now, by the same check and in the same words, and nothing is written twice.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import pyarrow as pa
+
+from .. import _check
+from ..clustering import Clustering, Neighbours
+from ..io import Outline
+from ._budget import count_of, per_group
+from ._cost import bytes_of
+from ._options import Options, check_options
+from ._registry import METHODS, Method, directed_for, takes_scores
+from ._spend import limit_of, refuse_costs
+
+__all__ = ["check_before", "check_call", "check_settings", "known_method", "reads_embeddings"]
+
+_OWN_COSTS = ("quota", "samplemix")  # they do with costs what they document
+_SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # numbers that fit
+
+
+class _Looked(BaseException):
+    """The data has been looked at: what comes before it is in order."""
+
+
+class _Data:
+    """Stands for data. Whatever is asked of it ends the call."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _Looked
+
+    def __len__(self) -> NoReturn:
+        raise _Looked
+
+    def __iter__(self) -> NoReturn:
+        raise _Looked
+
+    def __getitem__(self, key: object) -> NoReturn:
+        raise _Looked
+
+
+def known_method(method: str) -> Method:
+    """Return a selector by name, or refuse the name."""
+    if method not in METHODS:
+        raise ValueError(
+            f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}"
+            f"{_check.closest(method, METHODS)}"
+        )
+    return METHODS[method]
+
+
+def reads_embeddings(method: str) -> bool:
+    """Return whether a selector has a use for embeddings.
+
+    Parameters
+    ----------
+    method : str
+        One of `methods()`.
+
+    Returns
+    -------
+    bool
+    """
+    return "embeddings" in inspect.signature(known_method(method).function).parameters
+
+
+def check_call(
+    outline: Outline,
+    method: str,
+    budget: float | None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Refuse, before a table is read, what `select_from` would refuse of a call.
+
+    Parameters
+    ----------
+    outline : Outline
+        From `sampling.io.outline_of`.
+    method, budget, columns, settings
+        Those of `select_from`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What the selector itself would say.
+    """
+    columns, settings = dict(columns or {}), dict(settings or {})
+    check_names(method, columns, settings)
+    names, types = outline.names, outline.types
+    columns = with_own(method, columns, settings, names)
+    check_columns(method, columns, names, types)
+    if reads_embeddings(method):
+        shape = outline.shape
+        if shape is not None and (len(shape) != 2 or 0 in shape):
+            raise ValueError(f"embeddings must have shape (N, D) with N, D >= 1, got {shape}")
+    check_needs(method, {*columns, *settings}, names, outline.shape is not None, outline.path)
+    check_settings(method, budget, columns, settings, size=outline.size)
+    for name, given in settings.items():
+        own = given.labels if isinstance(given, Clustering) else None
+        own = given.indices if isinstance(given, Neighbours) else own
+        if own is not None and len(own) != outline.size:
+            raise ValueError(f"{name} must be of all {outline.size} rows, got {len(own)}")
+
+
+def check_names(method: str, columns: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    """Refuse arguments that a selector does not have, or that are given twice."""
+    known = inspect.signature(known_method(method).function).parameters
+    allowed = [name for name in (*known, *Options.__annotations__) if name != "options"]
+    for name in (*columns, *settings):
+        if name not in allowed or name == "budget":
+            raise TypeError(
+                f"{method} has no argument {name!r}, only {', '.join(allowed)}"
+                f"{_check.closest(name, allowed)}"
+            )
+    twice = set(columns) & set(settings)
+    if twice:
+        raise ValueError(f"{min(twice)} must be a column or a setting, got both")
+
+
+def with_own(
+    method: str, columns: Mapping[str, str], settings: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, str]:
+    """Return the columns of a call: an argument that must be given needs no mention.
+
+    A column of its name is taken.
+    """
+    chosen = dict(columns)
+    for name, parameter in inspect.signature(METHODS[method].function).parameters.items():
+        needed = parameter.default is inspect.Parameter.empty
+        if name in names and needed and name not in settings:
+            chosen.setdefault(name, name)
+    return chosen
+
+
+def check_columns(
+    method: str, columns: Mapping[str, str], names: Sequence[str], types: Mapping[str, Any]
+) -> None:
+    """Refuse columns that are not there, directions that do not fit, and words for numbers.
+
+    types : pyarrow.DataType of each column, as far as known
+    """
+    entry = METHODS[method]
+    for argument, text in columns.items():
+        column, _ = directed_for(entry, argument, text, names)
+        if column not in names:
+            raise ValueError(
+                f"column must be one of {list(names)}, got {column!r}"
+                f"{_check.closest(column, names)}"
+            )
+        kind = types.get(column)
+        if kind is None:
+            continue
+        if (argument == "costs" or takes_scores(entry, argument)) and _is_no_number(kind):
+            raise TypeError(f"{argument} must hold numbers, got {kind} in column {column!r}")
+        if argument == "ids" and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise TypeError(f"ids must hold ints or strings, got {kind} in column {column!r}")
+
+
+def _is_no_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = ("string", "large_string", "binary", "large_binary", "fixed_size_binary", "temporal",
+             "nested")  # fmt: skip
+    return any(getattr(pa.types, f"is_{test}")(kind) for test in tests)
+
+
+def check_needs(
+    method: str, given: set[str], names: Sequence[str], embeddings: bool, where: str
+) -> None:
+    """Refuse a call without what the selector cannot do without.
+
+    given      : arguments that are columns or settings
+    embeddings : whether the table has any
+    """
+    for name, parameter in inspect.signature(METHODS[method].function).parameters.items():
+        if parameter.default is not inspect.Parameter.empty or name in {*given, "budget"}:
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD or (name == "embeddings" and embeddings):
+            continue
+        if name == "embeddings":
+            raise ValueError(f"{method} needs embeddings, got none in {where}")
+        kind = str(parameter.annotation)
+        if "float" == kind or name in {*_SHARED, "center_losses"}:
+            raise ValueError(f"{method} needs {name}: give it as a setting")
+        raise ValueError(
+            f"{method} needs {name}: name a column, {name}=COLUMN, one of {list(names)}"
+        )
+
+
+def check_settings(
+    method: str,
+    budget: float | None,
+    columns: Mapping[str, str],
+    settings: Mapping[str, Any],
+    *,
+    size: int | None = None,
+    shared: Sequence[str] = (),
+) -> None:
+    """Refuse settings, and a budget, that the selector refuses whatever its data are.
+
+    columns : arguments that are read from the table
+    size    : at least so many rows as there will be
+    shared  : arguments that a plan gives
+    """
+    entry = METHODS[method]
+    function: Any = inspect.unwrap(entry.function)
+    known = inspect.signature(function).parameters
+    options = {name: each for name, each in settings.items() if name in Options.__annotations__}
+    _check_options(method, options, costs="costs" in columns)
+    _check_budget(method, budget, settings, size, costs="costs" in columns)
+    arguments = {name: _Data() for name in (*columns, "embeddings") if name in known}
+    arguments |= {name: _SHARED[name] for name in shared if name in known}
+    arguments |= {name: each for name, each in settings.items()}
+    arguments |= {name: _Data() for name in columns if name not in known}
+    needed = [name for name, each in known.items() if each.default is inspect.Parameter.empty]
+    arguments |= {
+        name: _SHARED.get(name, _Data())
+        for name in needed
+        if name not in {*arguments, "budget"} and known[name].kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    _call(function, {"budget": budget, **arguments})
+
+
+def check_before(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that a function of embeddings refuses whatever these are."""
+    own = {name: _Data() if name == "groups" else each for name, each in arguments.items()}
+    _call(function, {"embeddings": _Data(), **own})
+
+
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    try:
+        function(**arguments)
+    except _Looked:
+        return
+
+
+def _check_options(method: str, options: Mapping[str, Any], *, costs: bool) -> None:
+    given = cast(Options, dict(options))
+    check_options(method, given)
+    _check.seed(options.get("seed", 0))
+    bytes_of(options.get("max_memory"), 0)
+    for name in ("floor", "cap"):
+        limit = options.get(name)
+        mapping = _check.named(name, limit)
+        names = np.array(list(mapping) if mapping is not None else [0])
+        per_group(name, limit if mapping is None else None, names, 0.0)
+        for key, each in (mapping or {}).items():
+            _check.number(f"{name}[{key!r}]", each, "[0, inf)")
+    shares = options.get("group_budgets")
+    if shares is not None and not isinstance(shares, str):
+        mapping = _check.named("group_budgets", shares)
+        if mapping is None:
+            raise TypeError(
+                "group_budgets must be a mapping from groups, or a word, got "
+                f"{type(shares).__name__}"
+            )
+        for key, each in mapping.items():
+            _check.number(f"group_budgets[{key!r}]", each, "[0, inf)")
+    if np.size(options.get("already_selected") if "already_selected" in options else ()):
+        _check.unique_rows("already_selected", options["already_selected"])
+    if costs and method not in _OWN_COSTS:
+        refuse_costs(method, given, ranked=METHODS[method].ranked)
+
+
+def _check_budget(
+    method: str, budget: float | None, settings: Mapping[str, Any], size: int | None, *, costs: bool
+) -> None:
+    """Refuse a budget that is none, or more than there can be."""
+    kind = str(inspect.signature(METHODS[method].function).parameters["budget"].annotation)
+    if budget is None:
+        if "None" not in kind:
+            raise ValueError("budget must be given, a count or a fraction, got None")
+    elif costs:
+        limit_of(budget, 1)
+    else:
+        unknown = size is None or method == "samplemix"  # which repeats rows
+        count_of(budget, 2**62 if unknown else size)
