@@ -69,7 +69,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
 
     from .. import bench as benchmark
 
-    with refusals(debug):
+    with refusals(debug, context):
         if list_:
             refuse_given(context, _NOT_LISTED, "with --list, which trains nothing")
             Console(width=140).print(benchmark.method_table())
@@ -114,6 +114,7 @@ def _optional(name: str, word: str | None) -> float | None:
 
 
 def contracts(
+    context: typer.Context,
     samplers: Annotated[
         str | None, typer.Option(help="Names, with commas; all of the package by default.")
     ] = None,
@@ -138,7 +139,7 @@ def contracts(
 
     from .. import io, testing
 
-    with refusals(debug):
+    with refusals(debug, context):
         if out is not None:
             io.check_outputs(testing.matrix_outputs(out))
         cells = testing.cells(

@@ -38,7 +38,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         typer.Option(metavar="FLOAT", help="Cosine similarity above which a row is a copy."),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Or how many to keep: a count, or a fraction such as 0.8.")
+        str | None,
+        typer.Option(help="Or how many to keep: a count, or a fraction such as 0.8 or 80%."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
     quality: Annotated[
@@ -74,7 +75,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io, selection
 
         given: dict[str, Any] = {
@@ -85,27 +86,28 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         if threshold is not None:
             given["threshold"] = parse(float, "threshold", threshold)
         shown = parse(int, "show", show)
+        if shown < 0:
+            raise ValueError(f"show must be >= 0, got {shown}")
         if shown == 0:
             refuse_given(context, ["text"], "with --show 0, which shows no examples")
+        wanted = budget_of(budget)
         tables = [table, *(beside or [])]
-        check_subset(out, dropped, tables, clusters)
+        check_subset(out, dropped, tables, clusters, scratch)
         if clusters is not None:
             from ..clustering import load_clustering
 
             given["clusters"] = load_clustering(clusters)
-        columns = {"quality": quality, "labels": within}
-        wanted = budget_of(budget)
-        tables = [table, *(beside or [])]
+        named = {"quality": quality, "labels": within}
+        columns = {name: column for name, column in named.items() if column is not None}
+        source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         with io.unchanged(tables):
-            opened = io.open_table(
-                table, embeddings=embeddings, beside=beside or (), scratch=scratch
-            )
+            outline = io.outline_of(table, **source)
+            selection.check_call(outline, "semdedup", wanted, columns=columns, settings=given)
+            if text is not None:
+                io.read_column(tables, text, [])
+            opened = io.open_table(table, **source, scratch=scratch)
             found = selection.select_from(
-                opened,
-                "semdedup",
-                wanted,
-                columns={name: column for name, column in columns.items() if column is not None},
-                settings=given,
+                opened, "semdedup", wanted, columns=columns, settings=given
             )
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)

@@ -9,6 +9,7 @@ from ._shared import AsJson, Debug, answer, bars, parse, refusals, words
 
 
 def export(  # noqa: PLR0913  # one parameter for each option
+    context: typer.Context,
     subset: Annotated[Path, typer.Argument(help="A subset file.")],
     original: Annotated[
         list[Path], typer.Argument(help="Parquet: files in their order, or a folder of shards.")
@@ -37,7 +38,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
 
     sampling export subset.parquet corpus/ --out chosen --rows-per-shard 100000 --columns text,url
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io
 
         given: dict[str, Any] = {

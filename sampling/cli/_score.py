@@ -17,6 +17,7 @@ from ._shared import (
     words,
 )
 
+_INPUTS = ("logits", "probabilities", "dynamics")
 _OF_SCORES = ("least", "mean", "most")
 
 
@@ -43,13 +44,16 @@ def score(  # noqa: PLR0913  # one parameter for each option
     values: Annotated[
         str | None,
         typer.Option(
-            help="Column or tensor with the logits, if there are several; a pattern such as "
-            "'logit_*' takes one column for each class, logit_2 before logit_10."
+            help="Column or tensor with the logits or probabilities, if there are several; a "
+            "pattern such as 'logit_*' takes one column for each class, logit_2 before logit_10."
         ),
     ] = None,
     beside: Beside = None,
     missing: Annotated[
-        str, typer.Option(help="Samples that dynamics have not seen enough: raise or nan.")
+        str,
+        typer.Option(
+            help="With --of dynamics, what to do about samples not seen enough: raise or nan."
+        ),
     ] = "raise",
     as_json: AsJson = False,
     debug: Debug = False,
@@ -68,7 +72,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
 
     sampling select ccs scores.parquet --budget 0.1 --with scores=margin
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io, scores
 
         if of == "dynamics":
@@ -84,6 +88,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
         if labels is not None and apart:
             source.append(Path(labels))
         io.check_outputs(io.score_outputs(out), io.paths_read(source))
+        if of not in _INPUTS:
+            raise ValueError(f"of must be one of {', '.join(map(repr, _INPUTS))}, got {of!r}")
         with io.unchanged(source), bars() as progress:
             if of == "dynamics":
                 dynamics = scores.TrainingDynamics.from_file(table)
@@ -92,17 +98,18 @@ def score(  # noqa: PLR0913  # one parameter for each option
                     missing=cast(Literal["raise", "nan"], missing),
                 )
             else:
-                opened = io.open_table(table, embeddings=values, beside=beside or ())
-                classes = io.class_columns(opened, labelled=labels is not None)
-                given = None
-                if labels is not None:
-                    given = io.read_vector(labels) if apart else opened.column(labels)
+                read: dict[str, Any] = {"embeddings": values, "beside": beside or ()}
+                outline = io.outline_of(table, **read)
+                classes = io.class_columns(outline, labelled=labels is not None)
+                given, kind = None, cast(Literal["logits", "probabilities"], of)
+                if labels is not None:  # first: it is little to read, and may be refused
+                    columns = io.open_table(table, **read, read_embeddings=False)
+                    given = io.read_vector(labels) if apart else columns.column(labels)
+                if outline.shape is not None:
+                    scores.check_stored(asked, outline.shape, given, of=kind)
+                opened = io.open_table(table, **read)
                 found = scores.score_stored(
-                    asked,
-                    embeddings_in(opened),
-                    given,
-                    of=cast(Literal["logits", "probabilities"], of),
-                    progress=progress,
+                    asked, embeddings_in(opened), given, of=kind, progress=progress
                 )
             inputs = [io.digests(each, progress=progress) for each in source]
         info = {"inputs": inputs, "of": of, "classes": list(classes)}
@@ -113,7 +120,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
                     "classes": list(classes)})  # fmt: skip
             return
         if classes:
-            print(f"classes 0 to {len(classes) - 1}: {io.columns_text(classes)}")
+            what = of if labels is None else f"classes 0 to {len(classes) - 1}"
+            print(f"{what}: {io.columns_text(classes)}")
         for each in facts:
             print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
         print("written:", out)

@@ -25,17 +25,30 @@ class Outline:
         That of the embeddings, (N, D); None where there are none, or they are not to be read.
     types : dict of str to pyarrow.DataType
         The columns that `Table.column` can read.
+    embedding_columns : tuple of str
+        Those of the table.
     """
 
     path: str
     size: int
     shape: tuple[int, ...] | None
     types: Mapping[str, Any]
+    embedding_columns: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns."""
         return tuple(self.types)
+
+
+    def check_rows(self) -> None:
+        """Refuse a table without rows, and embeddings that are no matrix."""
+        if not self.size:
+            raise ValueError(f"{self.path} must not be empty, got no rows")
+        if self.shape is not None and (len(self.shape) != 2 or 0 in self.shape):
+            raise ValueError(
+                f"embeddings must have shape (N, D) with N, D >= 1, got {self.shape}"
+            )
 
 
 def outline_of(
@@ -70,4 +83,4 @@ def outline_of(
             with _parquet.opened(first) as file:
                 schemas[first] = file.schema_arrow
     types = {name: schemas[table.files_of(name)[0]].field(name).type for name in table.names}
-    return Outline(str(table.paths[0]), table.size, shape, types)
+    return Outline(str(table.paths[0]), table.size, shape, types, table.embedding_columns)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -52,8 +52,8 @@ class Table:
     names : tuple of str
         Columns that `column` can read.
     embedding_columns : tuple of str
-        The Parquet columns that the embeddings are made of, in the order of their dimensions; ()
-        for another file.
+        The Parquet columns that the embeddings are made of, or would be if they were read, in the
+        order of their dimensions; () for another file.
     """
 
     paths: tuple[Path, ...]
@@ -398,12 +398,22 @@ def in_order(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (not numbers[name], numbers[name])))
 
 
-def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
+class _Named(Protocol):
+    """A table, or its outline."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def embedding_columns(self) -> tuple[str, ...]: ...
+
+
+def class_columns(table: _Named, *, labelled: bool = True) -> tuple[str, ...]:
     """Return the columns that hold the logits of class 0, 1, ... of a table that has such.
 
     Parameters
     ----------
-    table : Table
+    table : Table or Outline
         Opened with a pattern for its embeddings, such as "logit_*".
     labelled : bool, default True
         Whether labels are compared with them: else their order does not matter.
@@ -416,8 +426,9 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If the numbers of the names have a gap, or a number comes twice: then the columns' places
-        are not the classes.
+        If the numbers of the names have a gap, or a number comes twice, or the first is neither 0
+        nor 1, or the table has another column of the kind: then the columns' places are not the
+        classes.
     """
     labelled, names = _check.flag("labelled", labelled), table.embedding_columns
     if len(names) < 2:
@@ -432,7 +443,26 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
                     f"columns of classes must be numbered one after another, got {name!r} and then "
                     f"{after!r}"
                 )
+        _refuse_part(names, table.names)
     return names
+
+
+def _refuse_part(names: tuple[str, ...], others: Sequence[str]) -> None:
+    """Refuse columns of some classes: those of the first, or of others, are not among them."""
+    first, second = ([int(each) for each in _NUMBER.findall(name)] for name in names[:2])
+    place = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+    alike = [name for name in others if _NUMBER.sub("#", name) == _NUMBER.sub("#", names[0])]
+    for name in in_order(alike):
+        own = [int(each) for each in _NUMBER.findall(name)]
+        if own[:place] + own[place + 1 :] == first[:place] + first[place + 1 :]:
+            raise ValueError(
+                f"embeddings must take a column for each class, got {columns_text(names)} without "
+                f"{name!r}: write a pattern that takes it too"
+            )
+    if first[place] > 1:
+        raise ValueError(
+            f"columns of classes must begin with number 0 or 1, got {names[0]!r} as the first"
+        )
 
 
 def columns_text(names: Sequence[str]) -> str:
@@ -472,7 +502,7 @@ def _of_parquet(
         rows = rows_on_disk(paths, chosen, found.size, scratch, sums)
     names = tuple(each for each in found.names if each not in chosen)
     files = dict.fromkeys(names, paths)
-    return Table(paths, found.size, rows, names, files, embedding_columns=chosen if wanted else ())
+    return Table(paths, found.size, rows, names, files, embedding_columns=chosen)
 
 
 def _columns(paths: tuple[Path, ...]) -> _Columns:

@@ -1,18 +1,14 @@
-"""What can be known to fail before any work: arguments and columns of a call of a selector.
-
-A selector checks its arguments before it looks at its data. So it is called with something in place
-of the data that ends the call when it is first looked at: whatever is refused until then is refused
-now, by the same check and in the same words, and nothing is written twice.
-"""
+"""What can be known to fail before any work: arguments and columns of a call of a selector."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from .. import _check
+from .._before import Data, call_before
 from ..clustering import Clustering, Neighbours
 from ..io import Outline
 from ._budget import count_of, per_group
@@ -21,30 +17,10 @@ from ._options import Options, check_options
 from ._registry import METHODS, Method, directed_for, takes_scores
 from ._spend import limit_of, refuse_costs
 
-__all__ = ["check_before", "check_call", "check_settings", "known_method", "reads_embeddings"]
+__all__ = ["check_call", "check_settings", "known_method", "reads_embeddings"]
 
 _OWN_COSTS = ("quota", "samplemix")  # they do with costs what they document
 _SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # numbers that fit
-
-
-class _Looked(BaseException):
-    """The data has been looked at: what comes before it is in order."""
-
-
-class _Data:
-    """Stands for data. Whatever is asked of it ends the call."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise _Looked
-
-    def __len__(self) -> NoReturn:
-        raise _Looked
-
-    def __iter__(self) -> NoReturn:
-        raise _Looked
-
-    def __getitem__(self, key: object) -> NoReturn:
-        raise _Looked
 
 
 def known_method(method: str) -> Method:
@@ -99,10 +75,7 @@ def check_call(
     names, types = outline.names, outline.types
     columns = with_own(method, columns, settings, names)
     check_columns(method, columns, names, types)
-    if reads_embeddings(method):
-        shape = outline.shape
-        if shape is not None and (len(shape) != 2 or 0 in shape):
-            raise ValueError(f"embeddings must have shape (N, D) with N, D >= 1, got {shape}")
+    outline.check_rows()
     check_needs(method, {*columns, *settings}, names, outline.shape is not None, outline.path)
     check_settings(method, budget, columns, settings, size=outline.size)
     for name, given in settings.items():
@@ -218,30 +191,17 @@ def check_settings(
     options = {name: each for name, each in settings.items() if name in Options.__annotations__}
     _check_options(method, options, costs="costs" in columns)
     _check_budget(method, budget, settings, size, costs="costs" in columns)
-    arguments = {name: _Data() for name in (*columns, "embeddings") if name in known}
+    arguments = {name: Data() for name in (*columns, "embeddings") if name in known}
     arguments |= {name: _SHARED[name] for name in shared if name in known}
     arguments |= {name: each for name, each in settings.items()}
-    arguments |= {name: _Data() for name in columns if name not in known}
+    arguments |= {name: Data() for name in columns if name not in known}
     needed = [name for name, each in known.items() if each.default is inspect.Parameter.empty]
     arguments |= {
-        name: _SHARED.get(name, _Data())
+        name: _SHARED.get(name, Data())
         for name in needed
         if name not in {*arguments, "budget"} and known[name].kind is not inspect.Parameter.VAR_KEYWORD
     }
-    _call(function, {"budget": budget, **arguments})
-
-
-def check_before(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments that a function of embeddings refuses whatever these are."""
-    own = {name: _Data() if name == "groups" else each for name, each in arguments.items()}
-    _call(function, {"embeddings": _Data(), **own})
-
-
-def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
-    try:
-        function(**arguments)
-    except _Looked:
-        return
+    call_before(function, budget=budget, **arguments)
 
 
 def _check_options(method: str, options: Mapping[str, Any], *, costs: bool) -> None:

@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from .. import _check
 from .._parquet import is_parquet
-from ..clustering import kmeans, neighbours
+from ..clustering import check_kmeans, check_neighbours, kmeans, neighbours
 from ..io import Outline, Table, export_rows, open_table, outline_of, table_files
 from ..types import Selection
-from ._before import check_before
 from ._budget import count_of
 from ._cost import bytes_of, estimate, of_clusters, refuse_over
 from ._exact import exact
@@ -271,6 +270,7 @@ class Plan:
             raise TypeError(f"ids must hold ints or strings, got {kind} in column {self.ids!r}")
         self.check_arguments()
         if outline is not None:
+            outline.check_rows()
             self.check_bad(outline.shape is not None)
             self._check_made(outline)
         size = None if outline is None else outline.size
@@ -288,24 +288,12 @@ class Plan:
 
     def _check_made(self, outline: Outline) -> None:
         """Refuse clusters and neighbours that cannot be made, or are of no use to a stage."""
-        for what, given, function, needed in (
-            ("clusters", self.clusters, kmeans, "n_clusters"),
-            ("neighbours", self.neighbours, neighbours, "k"),
-        ):
-            if given is None:
-                continue
-            with said_of(f"[{what}]"):
-                if needed not in given:
-                    raise ValueError(f"{needed} must be given, got none")
-                if outline.shape is None:
-                    raise ValueError(f"the table must have embeddings, got none in {outline.path}")
-                column = given.get("groups")
-                if column is not None and column not in outline.names:
-                    raise ValueError(
-                        f"groups must be one of {list(outline.names)}, got {column!r}"
-                        f"{_check.closest(str(column), outline.names)}"
-                    )
-                check_before(function, given)
+        if self.clusters is not None:
+            with said_of("[clusters]"):
+                check_kmeans(outline, **self.clusters)
+        if self.neighbours is not None:
+            with said_of("[neighbours]"):
+                check_neighbours(outline, **self.neighbours)
         metric = (self.neighbours or {}).get("metric", "euclidean")
         for number, stage in enumerate(self.stages, 1):
             if self.neighbours is None or "num_neighbours" in stage.settings:

@@ -163,7 +163,7 @@ class Run:
             first, *others = [digests(table) for table in tables]
             self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
             self.table = self.plan.open(self.work / "scratch", first)
-            if len(self.table.embedding_columns) > 1:
+            if len(self.table.embedding_columns) > 1 and self.table.embeddings is not None:
                 entry["embedding_columns"] = columns_text(self.table.embedding_columns)
                 self.say(f"embeddings: {entry['embedding_columns']}")
             for name in sorted({stage.group_column or "" for stage in self.plan.stages} - {""}):

@@ -230,7 +230,7 @@ def test_names_of_stages_are_names_of_files(folder):
         (["select", "moderate", "rows.npy", "--budget", 3, "--scratch", "s"],
          "scratch must be left out but for Parquet"),
         (["select", "top", "scores.parquet", "--budget", 3, "--with", "scores=score", "--scratch",
-          "s"], "scratch must be left out where there are no embeddings"),
+          "s"], "scratch must be left out where no embeddings are read"),
         (["cluster", "rows.npy", 2, "--scratch", "s"], "scratch must be left out"),
         ([*SELECT, "--set", "seed=1", "--seed", 2], "--seed must be left out with --set seed="),
         ([*SELECT, "--set", "clusters=2"], "--clusters must be left out with --set clusters="),
