@@ -25,6 +25,13 @@ def export(  # noqa: PLR0913  # one parameter for each option
     order: Annotated[
         str, typer.Option(help="rows, one pass; or picks, one pass for each shard.")
     ] = "rows",
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Let it take the place of another export in the folder, once it is complete.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -46,6 +53,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
             "columns": None if columns is None else words(columns),
             "weights": weights,
             "order": cast(Literal["rows", "picks"], order),
+            "replace": replace,
         }
         with bars() as progress:
             done = io.export_rows(

@@ -4,14 +4,14 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 import typer
 
 from .. import __version__
-from .._interrupt import INTERRUPTED
+from .._interrupt import INTERRUPTED, end_quietly
 from ..errors import MissingExtraError, StateError
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         raise
-    except BrokenPipeError:  # nobody reads on: `_interrupt.run` ends the command
-        raise
+    except BrokenPipeError:
+        end_quietly()
     except (ValueError, TypeError, OSError, MissingExtraError, StateError) as error:
         if not debug:
             refuse(str(error), context)
@@ -142,7 +142,8 @@ def refuse(message: str, context: typer.Context | None) -> NoReturn:
         options |= _OTHER_NAMES.get(context.command.name or "", {})
         if options.get(name, name) != name:
             message = f"{options[name]} {rest}"
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    with suppress(BrokenPipeError):  # then nobody reads it
+        typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(REFUSED)
 
 

@@ -54,7 +54,7 @@ def _block(batch: Any, names: tuple[str, ...], width: int, where: str, done: int
         for name, column in zip(names, columns, strict=True):
             if column.null_count:
                 row = done + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-                raise ValueError(f"{name} must have no missing values, got none in {where} {row}")
+                raise ValueError(f"{name} must have no missing values, got null in {where} {row}")
         return np.stack([each.to_numpy(zero_copy_only=False) for each in columns], axis=1)
     lists = batch.column(0)
     flat = lists.flatten().to_numpy(zero_copy_only=False)

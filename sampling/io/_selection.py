@@ -262,7 +262,7 @@ def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  
     column = table[name]
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise ValueError(f"{name} of {path} must have no missing values, got none in row {row}")
+        raise ValueError(f"{name} of {path} must have no missing values, got null in row {row}")
     values: NDArray[Any] = column.to_numpy()
     return values
 

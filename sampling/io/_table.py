@@ -80,7 +80,7 @@ class Table:
         whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
         if whole.null_count:
             row = int(np.flatnonzero(whole.is_null().to_numpy())[0])
-            raise ValueError(f"{name} must have no missing values, got none in row {row}")
+            raise ValueError(f"{name} must have no missing values, got null in row {row}")
         array: NDArray[Any] = whole.to_numpy()
         if self._rows is not None:
             array = array[self._rows]

@@ -19,6 +19,7 @@ from ._spend import limit_of, refuse_costs
 
 __all__ = ["check_call", "check_settings", "known_method", "reads_embeddings"]
 
+_OF_ROWS = ("ids", "groups", "costs")
 _OWN_COSTS = ("quota", "samplemix")  # they do with costs what they document
 _SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # numbers that fit
 
@@ -189,6 +190,13 @@ def check_settings(
     function: Any = inspect.unwrap(entry.function)
     known = inspect.signature(function).parameters
     options = {name: each for name, each in settings.items() if name in Options.__annotations__}
+    for name, given in settings.items():
+        each = known.get(name)
+        of_rows = name in _OF_ROWS or (each is not None and "ArrayLike" in str(each.annotation))
+        if of_rows and isinstance(given, str | bool | int | float):
+            raise TypeError(
+                f"{name} must hold a value for each row, got {given!r}: name a column instead"
+            )
     _check_options(method, options, costs="costs" in columns)
     _check_budget(method, budget, settings, size, costs="costs" in columns)
     arguments = {name: Data() for name in (*columns, "embeddings") if name in known}

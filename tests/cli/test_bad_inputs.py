@@ -119,7 +119,7 @@ def test_a_row_that_is_no_number_is_named(folder):
     assert "scores must be finite, got inf in row 9" in select(folder)
     missing = [None if i == 4 else float(i) for i in range(N)]
     pq.write_table(pa.table({"score": missing}), folder / "table.parquet")
-    assert "score must have no missing values, got none in row 4" in select(folder)
+    assert "score must have no missing values, got null in row 4" in select(folder)
 
 
 def test_tables_of_other_lengths(folder):

@@ -155,7 +155,7 @@ def test_empty_shards_count_nothing(tmp_path):
 def test_missing_values_are_named(tmp_path):
     pq.write_table(pa.table({"quality": [1.0, None, 3.0]}), tmp_path / "rows.parquet")
     table = open_table(tmp_path / "rows.parquet")
-    with pytest.raises(ValueError, match="quality must have no missing values, got none in row 1"):
+    with pytest.raises(ValueError, match="quality must have no missing values, got null in row 1"):
         table.column("quality")
     with pytest.raises(ValueError, match=r"column must be one of \['quality'\], got 'x'"):
         table.column("x")
