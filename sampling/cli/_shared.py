@@ -243,12 +243,16 @@ def budget_of(text: str | None) -> float | None:
     if word.endswith("%"):
         return share("budget", word)
     try:
-        number = int(word) if word.lstrip("+-").isdigit() else float(word)
+        digits = word.replace("_", "").lstrip("+-")
+        number = int(word) if digits.isdigit() else float(word)
+        if "e" in word.lower() and number > 1 and number == int(number):
+            digits = str(int(number))
+            raise ValueError
         if math.isfinite(number):
             return number
         raise ValueError
-    except ValueError:
-        digits = word.replace(",", "").replace("_", "")
+    except (ValueError, OverflowError):
+        digits = digits.replace(",", "")
         hint = f": write {digits}" if digits.isdigit() else ""
         raise ValueError(
             f"budget must be a count such as 1000, or a fraction such as 0.1 or 10%, got {text!r}"
@@ -261,10 +265,11 @@ def share(name: str, word: str) -> float:
     word = word.strip()
     if not word.endswith("%"):
         return parse(float, name, word)
-    part = parse(float, name, word[:-1].strip())
-    if not 0 < part <= 100:
-        raise ValueError(f"{name} must be in (0%, 100%], got {word!r}")
-    return part / 100
+    with suppress(ValueError):
+        part = float(word[:-1])
+        if 0 < part <= 100:
+            return part / 100
+    raise ValueError(f"{name} must be in (0%, 100%], got {word!r}")
 
 
 def words(text: str) -> list[str]:

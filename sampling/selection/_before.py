@@ -2,10 +2,11 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from .. import _check
 from .._before import Data, call_before
@@ -19,6 +20,7 @@ from ._spend import limit_of, refuse_costs
 
 __all__ = ["check_call", "check_settings", "known_method", "reads_embeddings"]
 
+_ARRAYS = set(get_args(ArrayLike))  # in the annotation of what is an array
 _OF_ROWS = ("ids", "groups", "costs")
 _OWN_COSTS = ("quota", "samplemix")  # they do with costs what they document
 _SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # numbers that fit
@@ -163,8 +165,7 @@ def check_needs(
             continue
         if name == "embeddings":
             raise ValueError(f"{method} needs embeddings, got none in {where}")
-        kind = str(parameter.annotation)
-        if "float" == kind or name in {*_SHARED, "center_losses"}:
+        if parameter.annotation is float or name in {*_SHARED, "center_losses"}:
             raise ValueError(f"{method} needs {name}: give it as a setting")
         raise ValueError(
             f"{method} needs {name}: name a column, {name}=COLUMN, one of {list(names)}"
@@ -192,7 +193,7 @@ def check_settings(
     options = {name: each for name, each in settings.items() if name in Options.__annotations__}
     for name, given in settings.items():
         each = known.get(name)
-        of_rows = name in _OF_ROWS or (each is not None and "ArrayLike" in str(each.annotation))
+        of_rows = name in _OF_ROWS or (each is not None and _ARRAYS <= set(get_args(each.annotation)))
         if of_rows and isinstance(given, str | bool | int | float):
             raise TypeError(
                 f"{name} must hold a value for each row, got {given!r}: name a column instead"

@@ -38,6 +38,7 @@ from ._plan import Plan
 from ._registry import takes
 from ._shared import Shared, SharedClusters, SharedNeighbours
 from ._stage import Stage, stage_named, where_holds
+from ._task import ids_of
 
 __all__ = ["lifted", "run_plan"]
 
@@ -59,6 +60,7 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
         method="plan",
         arguments=plan.description(),
         info={"stages": run.manifest["stages"], "inputs": run.manifest["inputs"]},
+        row_ids=None if plan.ids is None else ids_of(run.table.column(plan.ids), run.table.size),
     )
     run.watch.compare()
     save_selection(final, work / "selection.parquet", dropped=True)
@@ -399,6 +401,7 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         rules=tuple(rules),
         ranked=found.ranked and before.weights is None,
         shorten=None,
+        row_ids=None,  # those of the rows that reached the stage
     )
 
 
