@@ -27,9 +27,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     ] = "3",
     first_seed: Annotated[
         str,
-        typer.Option(
-            metavar="INT", help="The first of the seeds: processes may share one --out."
-        ),
+        typer.Option(metavar="INT", help="The first of the seeds: processes may share one --out."),
     ] = "0",
     margin: Annotated[
         str, typer.Option(metavar="FLOAT", help="Points below full that still count as equal.")
@@ -82,9 +80,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
         ready = benchmark.prepare(
             benchmark.Settings(
                 dataset,
-                keep=None
-                if keep is None
-                else tuple(share("keep", word) for word in words(keep)),
+                keep=None if keep is None else tuple(share("keep", word) for word in words(keep)),
                 methods=None if methods is None else tuple(words(methods)),
                 seeds=parse(int, "seeds", seeds),
                 first_seed=parse(int, "first_seed", first_seed),

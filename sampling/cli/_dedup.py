@@ -85,9 +85,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         }
         if threshold is not None:
             given["threshold"] = parse(float, "threshold", threshold)
-        shown = parse(int, "show", show)
-        if shown < 0:
-            raise ValueError(f"show must be >= 0, got {shown}")
+        shown = _count(show)
         if shown == 0:
             refuse_given(context, ["text"], "with --show 0, which shows no examples")
         wanted = budget_of(budget)
@@ -103,8 +101,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         with io.unchanged(tables):
             outline = io.outline_of(table, **source)
             selection.check_call(outline, "semdedup", wanted, columns=columns, settings=given)
-            if text is not None:
-                io.read_column(tables, text, [])
+            _texts(tables, text, [])  # the column is there
             opened = io.open_table(table, **source, scratch=scratch)
             found = selection.select_from(
                 opened, "semdedup", wanted, columns=columns, settings=given
@@ -112,11 +109,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
                 pairs = [asdict(twin) for twin in twins]
-                if text is not None:
-                    for end in ("dropped", "kept"):
-                        read = io.read_column(tables, text, [pair[end] for pair in pairs])
-                        for pair, word in zip(pairs, read, strict=True):
-                            pair[f"{end}_{text}"] = word
+                _texts(tables, text, pairs)
                 if digest:
                     found = io.with_inputs(found, table, beside or (), progress=progress)
         io.save_selection(found, out, dropped=dropped)
@@ -126,6 +119,25 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             return
         report(found, out, False)
         _print_pairs(pairs, text)
+
+
+def _count(show: str) -> int:
+    count = parse(int, "show", show)
+    if count < 0:
+        raise ValueError(f"show must be >= 0, got {count}")
+    return count
+
+
+def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:
+    """Put the texts of rows beside their numbers."""
+    from .. import io
+
+    if text is None:
+        return
+    for end in ("dropped", "kept"):
+        read = io.read_column(tables, text, [pair[end] for pair in pairs])
+        for pair, word in zip(pairs, read, strict=True):
+            pair[f"{end}_{text}"] = word
 
 
 def _print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:

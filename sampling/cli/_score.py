@@ -11,13 +11,13 @@ from ._shared import (
     Debug,
     answer,
     bars,
+    choice,
     embeddings_in,
     refusals,
     refuse_given,
     words,
 )
 
-_INPUTS = ("logits", "probabilities", "dynamics")
 _OF_SCORES = ("least", "mean", "most")
 
 
@@ -84,12 +84,11 @@ def score(  # noqa: PLR0913  # one parameter for each option
             refuse_given(context, ["values"], "for a .npy file, which holds one array")
         asked, classes = words(kinds), tuple[str, ...]()
         source = [table, *(beside or [])]
-        apart = labels is not None and labels.endswith(".npy")
-        if labels is not None and apart:
+        if labels is not None and labels.endswith(".npy"):
             source.append(Path(labels))
         io.check_outputs(io.score_outputs(out), io.paths_read(source))
-        if of not in _INPUTS:
-            raise ValueError(f"of must be one of {', '.join(map(repr, _INPUTS))}, got {of!r}")
+        choice("of", of, ("logits", "probabilities", "dynamics"))
+        choice("missing", missing, ("raise", "nan"))
         with io.unchanged(source), bars() as progress:
             if of == "dynamics":
                 dynamics = scores.TrainingDynamics.from_file(table)
@@ -99,17 +98,13 @@ def score(  # noqa: PLR0913  # one parameter for each option
                 )
             else:
                 read: dict[str, Any] = {"embeddings": values, "beside": beside or ()}
-                outline = io.outline_of(table, **read)
-                classes = io.class_columns(outline, labelled=labels is not None)
-                given, kind = None, cast(Literal["logits", "probabilities"], of)
-                if labels is not None:  # first: it is little to read, and may be refused
-                    columns = io.open_table(table, **read, read_embeddings=False)
-                    given = io.read_vector(labels) if apart else columns.column(labels)
-                if outline.shape is not None:
-                    scores.check_stored(asked, outline.shape, given, of=kind)
-                opened = io.open_table(table, **read)
+                classes, given = _labelled(asked, table, read, labels, of)
                 found = scores.score_stored(
-                    asked, embeddings_in(opened), given, of=kind, progress=progress
+                    asked,
+                    embeddings_in(io.open_table(table, **read)),
+                    given,
+                    of=cast(Literal["logits", "probabilities"], of),
+                    progress=progress,
                 )
             inputs = [io.digests(each, progress=progress) for each in source]
         info = {"inputs": inputs, "of": of, "classes": list(classes)}
@@ -122,9 +117,31 @@ def score(  # noqa: PLR0913  # one parameter for each option
         if classes:
             what = of if labels is None else f"classes 0 to {len(classes) - 1}"
             print(f"{what}: {io.columns_text(classes)}")
-        for each in facts:
-            print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
+        _print_facts(facts)
         print("written:", out)
+
+
+def _labelled(
+    asked: list[str], table: Path, read: dict[str, Any], labels: str | None, of: str
+) -> tuple[tuple[str, ...], Any]:
+    """Return the columns of the classes and the labels, which are read first: they are little."""
+    from .. import io, scores
+
+    outline = io.outline_of(table, **read)
+    classes, given = io.class_columns(outline, labelled=labels is not None), None
+    if labels is not None and labels.endswith(".npy"):
+        given = io.read_vector(labels)
+    elif labels is not None:
+        given = io.open_table(table, **read, read_embeddings=False).column(labels)
+    if outline.shape is not None:
+        kind = cast(Literal["logits", "probabilities"], of)
+        scores.check_stored(asked, outline.shape, given, of=kind)
+    return classes, given
+
+
+def _print_facts(facts: list[dict[str, Any]]) -> None:
+    for each in facts:
+        print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
 
 
 def _facts(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401  # Score, unloaded

@@ -51,9 +51,7 @@ Scratch: TypeAlias = Annotated[
         help="Folder for a copy of embeddings from Parquet: then they are not read into memory."
     ),
 ]
-Seed: TypeAlias = Annotated[
-    str, typer.Option(metavar="INT", help="Seed of every random decision.")
-]
+Seed: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Seed of every random decision.")]
 
 app = typer.Typer(
     help="Which samples to use, how often, in what order and with what weight.",
@@ -275,6 +273,13 @@ def share(name: str, word: str) -> float:
 def words(text: str) -> list[str]:
     """Read words with commas between them."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def choice(name: str, word: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a word that is none of an option's, before anything is read."""
+    from .. import _check
+
+    _check.choice(name, word, allowed)
 
 
 def parse(kind: type[Number], name: str, word: str) -> Number:

@@ -63,8 +63,8 @@ def _check_made(
         raise ValueError(f"{needed} must be given, got none")
     if outline.shape is None:
         raise ValueError(
-            f"{outline.path} must have a column of lists, or columns of numbers that a pattern such "
-            f"as 'x*' names, got {list(outline.names)}"
+            f"{outline.path} must have a column of lists, or columns of numbers that a pattern "
+            f"such as 'x*' names, got {list(outline.names)}"
         )
     outline.check_rows()
     call_before(function, embeddings=Data(), **given)

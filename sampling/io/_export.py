@@ -30,7 +30,7 @@ _FACTS = json_kind("the manifest of an export", "export", "shards")
 Order = Literal["rows", "picks"]
 
 
-def export_rows(
+def export_rows(  # noqa: PLR0913  # how an export is written
     selection: Selection,
     source: str | Path | Sequence[str | Path],
     folder: str | Path,
@@ -151,7 +151,7 @@ def export_rows(
     return facts
 
 
-def check_export(
+def check_export(  # noqa: PLR0913  # those of `export_rows`
     source: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
@@ -239,7 +239,9 @@ class _Plan:
         schema = self.shards.schema_of(self.names)
         if self.weights is not None:
             schema = schema.append(pa.field("weight", pa.float64()))
-        return _parquet.with_facts(schema, {"export": self.identity, "shard": shard, "owner": self.owner})
+        return _parquet.with_facts(
+            schema, {"export": self.identity, "shard": shard, "owner": self.owner}
+        )
 
     def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
         """Give each wanted shard, and its tables, which are read as they are asked for."""

@@ -1,4 +1,4 @@
-"""The folder of an export: whose files are in it, and how a new export takes an earlier one's place.
+"""The folder of an export: whose files are in it, and how a new export replaces an earlier one.
 
     the folder holds...                     then
     nothing, or this very export            it is written to, and goes on where it was interrupted

@@ -40,15 +40,12 @@ class Outline:
         """The columns."""
         return tuple(self.types)
 
-
     def check_rows(self) -> None:
         """Refuse a table without rows, and embeddings that are no matrix."""
         if not self.size:
             raise ValueError(f"{self.path} must not be empty, got no rows")
         if self.shape is not None and (len(self.shape) != 2 or 0 in self.shape):
-            raise ValueError(
-                f"embeddings must have shape (N, D) with N, D >= 1, got {self.shape}"
-            )
+            raise ValueError(f"embeddings must have shape (N, D) with N, D >= 1, got {self.shape}")
 
 
 def outline_of(

@@ -72,8 +72,8 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
         what was found on the way are JSON under the key "sampling" of the file's metadata.
     dropped : bool, default False
         Write the other rows too, with `id`, `score` and `rule` where known, to a second file beside
-        it, whose name ends in ".dropped.parquet": what `Selection.explain` needs. If not, such a file of an
-        earlier selection is removed, if `save_selection` wrote it.
+        it, whose name ends in ".dropped.parquet": what `Selection.explain` needs. If not,
+        such a file of an earlier selection is removed, if `save_selection` wrote it.
 
     Raises
     ------
@@ -316,7 +316,7 @@ def _all_rows(
     names = None
     if ids is not None and "id" in table.column_names:
         others = _names(_plain(path, table, "id"))
-        names = np.empty(size, np.result_type(ids, others))  # type: ignore[arg-type]  # both known
+        names = np.empty(size, np.result_type(ids, others))
         names[rows], names[indices] = others, ids
     return scores, verdicts, names
 

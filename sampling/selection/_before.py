@@ -193,14 +193,17 @@ def check_settings(
     options = {name: each for name, each in settings.items() if name in Options.__annotations__}
     for name, given in settings.items():
         each = known.get(name)
-        of_rows = name in _OF_ROWS or (each is not None and _ARRAYS <= set(get_args(each.annotation)))
+        of_rows = name in _OF_ROWS or (
+            each is not None and _ARRAYS <= set(get_args(each.annotation))
+        )
         if of_rows and isinstance(given, str | bool | int | float):
             raise TypeError(
                 f"{name} must hold a value for each row, got {given!r}: name a column instead"
             )
-    _check_options(method, options, costs="costs" in columns)
-    _check_budget(method, budget, settings, size, costs="costs" in columns)
-    arguments = {name: Data() for name in (*columns, "embeddings") if name in known}
+    costs = "costs" in {*columns, *settings}
+    _check_options(method, options, costs=costs)
+    _check_budget(method, budget, size, costs=costs)
+    arguments: dict[str, Any] = {name: Data() for name in (*columns, "embeddings") if name in known}
     arguments |= {name: _SHARED[name] for name in shared if name in known}
     arguments |= {name: each for name, each in settings.items()}
     arguments |= {name: Data() for name in columns if name not in known}
@@ -208,7 +211,8 @@ def check_settings(
     arguments |= {
         name: _SHARED.get(name, Data())
         for name in needed
-        if name not in {*arguments, "budget"} and known[name].kind is not inspect.Parameter.VAR_KEYWORD
+        if name not in {*arguments, "budget"}
+        and known[name].kind is not inspect.Parameter.VAR_KEYWORD
     }
     call_before(function, budget=budget, **arguments)
 
@@ -235,15 +239,14 @@ def _check_options(method: str, options: Mapping[str, Any], *, costs: bool) -> N
             )
         for key, each in mapping.items():
             _check.number(f"group_budgets[{key!r}]", each, "[0, inf)")
-    if np.size(options.get("already_selected") if "already_selected" in options else ()):
-        _check.unique_rows("already_selected", options["already_selected"])
+    already: Any = options.get("already_selected")
+    if already is not None and np.size(already):
+        _check.unique_rows("already_selected", already)
     if costs and method not in _OWN_COSTS:
         refuse_costs(method, given, ranked=METHODS[method].ranked)
 
 
-def _check_budget(
-    method: str, budget: float | None, settings: Mapping[str, Any], size: int | None, *, costs: bool
-) -> None:
+def _check_budget(method: str, budget: float | None, size: int | None, *, costs: bool) -> None:
     """Refuse a budget that is none, or more than there can be."""
     kind = str(inspect.signature(METHODS[method].function).parameters["budget"].annotation)
     if budget is None:
@@ -253,4 +256,4 @@ def _check_budget(
         limit_of(budget, 1)
     else:
         unknown = size is None or method == "samplemix"  # which repeats rows
-        count_of(budget, 2**62 if unknown else size)
+        count_of(budget, _check.MAX_SIZE if unknown or size is None else size)

@@ -224,9 +224,7 @@ class Plan:
         """
         wanted = self._reads_embeddings
         if scratch is not None:
-            found = outline_of(
-                self.table, embeddings=self.embeddings, read_embeddings=wanted
-            )
+            found = outline_of(self.table, embeddings=self.embeddings, read_embeddings=wanted)
             if found.shape is None or not is_parquet(table_files(self.table)[0]):
                 scratch = None  # there is nothing to copy
         return open_table(
@@ -242,8 +240,10 @@ class Plan:
     def _reads_embeddings(self) -> bool:
         """Whether anything has a use for embeddings: else those of Parquet are not read."""
         made = self.clusters is not None or self.neighbours is not None
-        return made or self.on_bad == "drop" or any(
-            takes(stage.method, "embeddings") for stage in self.stages
+        return (
+            made
+            or self.on_bad == "drop"
+            or any(takes(stage.method, "embeddings") for stage in self.stages)
         )
 
     def check(self, names: Sequence[str], outline: Outline | None = None) -> None:
@@ -433,13 +433,11 @@ class Plan:
                     settings.setdefault("max_memory", self.max_memory)
                 if clusters is not None and takes(stage.method, "clusters"):
                     settings.setdefault("clusters", clusters)
-                if "costs" in stage.columns:
-                    settings["costs"] = ()
                 with stage_named(number, stage):
                     found = estimate(stage.method, size, width, budget=stage.budget, **settings)
                     if sure and settings.get("max_memory") is not None:
                         refuse_over(found, bytes_of(settings["max_memory"], 0))
-                    exactly = not {"costs", "groups"} & set(stage.columns)
+                    exactly = not {"costs", "groups"} & {*stage.columns, *stage.settings}
                     exactly &= stage.method not in ("poisson", "samplemix")
                     sure &= exactly and stage.budget is not None
                     if stage.budget is not None and exactly:

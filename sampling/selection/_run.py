@@ -98,7 +98,7 @@ def _owners(plan: Plan, old: dict[str, Any]) -> list[str]:
     The same plan over the same files, or one that was run in the same folder.
     """
     if plan.export is None:
-        return old.get("exports", [])
+        return list(old.get("exports", []))
     tables = [str(Path(each).resolve()) for each in (plan.table, *plan.beside)]
     asked = {name: plan.export[name] for name in plan.export if name not in _HOW}
     own = digest_of([plan.identity(), tables, exact(asked)])

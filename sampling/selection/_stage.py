@@ -140,9 +140,7 @@ class Stage:
                 )
             return
         self._check_method()
-        check_settings(
-            self.method, self.budget, columns, self.settings, size=size, shared=shared
-        )
+        check_settings(self.method, self.budget, columns, self.settings, size=size, shared=shared)
         if outline is not None:
             given = {*columns, *self.settings, *shared}
             check_needs(self.method, given, names, outline.shape is not None, outline.path)

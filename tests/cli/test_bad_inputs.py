@@ -101,7 +101,10 @@ def test_an_unknown_column_and_the_likely_one(folder):
         ("0.0", "--budget must be in (0, 1], got 0.0"),
         ("1.5", "--budget must be in (0, 1], got 1.5"),
         (-3, "--budget must be in [1, 41), got -3"),
-        ("nan", "--budget must be a count such as 1000, or a fraction such as 0.1 or 10%, got 'nan'"),
+        (
+            "nan",
+            "--budget must be a count such as 1000, or a fraction such as 0.1 or 10%, got 'nan'",
+        ),
     ],
 )
 def test_budgets_out_of_range(folder, budget, message):

@@ -216,7 +216,9 @@ def test_an_export_of_others_is_refused_before_the_work(plan, monkeypatch):
     plan.write_text(PLAN.replace("budget = 20", "budget = 10"))
     for dry in ([], ["--dry-run"]):
         line = refused(plan, "--work", plan.parent / "elsewhere", *dry)
-        assert "chosen must be empty or hold this very export, begun before, got _export.json" in line
+        assert (
+            "chosen must be empty or hold this very export, begun before, got _export.json" in line
+        )
         assert "replace = true" in line
     (plan.parent / "chosen" / "mine.txt").write_text("mine")
     for text in (PLAN, PLAN + "replace = true\n"):
@@ -265,7 +267,9 @@ def test_a_work_folder_in_place_of_a_file(plan, name):
 
 
 def test_a_name_that_is_too_long_for_a_file(plan):
-    plan.write_text(PLAN.replace('method = "semdedup"', f'method = "semdedup"\nname = "{"x" * 250}"'))
+    plan.write_text(
+        PLAN.replace('method = "semdedup"', f'method = "semdedup"\nname = "{"x" * 250}"')
+    )
     assert "File name too long" in refused(plan, "--dry-run")
     assert not (plan.parent / "plan").exists()
 
