@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import _parquet
+from .. import _check, _parquet
 from ._table import open_table, shape_of
 
 __all__ = ["Outline", "outline_of"]
@@ -66,6 +66,7 @@ def outline_of(
     -------
     Outline
     """
+    read_embeddings = _check.flag("read_embeddings", read_embeddings)
     size, width, _ = shape_of(
         path, embeddings=embeddings, beside=beside, read_embeddings=read_embeddings
     )

@@ -181,9 +181,9 @@ def open_table(
     >>> table.size, table.embeddings.shape, table.names
     (3, (3, 3), ())
     """
+    read_embeddings = _check.flag("read_embeddings", read_embeddings)
     paths = _all_files(path)
     _check_needless(paths, embeddings, scratch)
-    read_embeddings = _check.flag("read_embeddings", read_embeddings)
     if scratch is not None:
         given = [path] if isinstance(path, str | Path) else path
         check_folder(scratch, [*given, *beside])

@@ -244,10 +244,11 @@ def check_stored(
 
     Parameters
     ----------
-    kinds, labels, of
-        Those of `score_stored`.
+    kinds : sequence of {"el2n", "entropy", "margin", "confidence"}
     shape : sequence of int
-        (N, C), (N, 1) or (N,), that of its values.
+        (N, C), (N, 1) or (N,): that of the values of `score_stored`.
+    labels : int array or tensor of shape (N,), optional
+    of : {"logits", "probabilities"}, default "logits"
 
     Raises
     ------
