@@ -84,7 +84,7 @@ def compared_table(results: Results, *, worst: bool) -> str:
             second = f"{_mean(runs, lambda run: run.cost):.3f}, {_passes(runs)}"
         difference = verdict = ""
         if row is not None:
-            difference = f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"
+            difference = f"{row.mean:+.2f} ({row.interval})"
             verdict = row.verdict
         cells = [name, _spread(runs, "test"), second, difference, verdict, f"{len(runs)}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -99,7 +99,7 @@ def against_random(results: Results) -> str:
     ]
     for row in differences(results, MARGIN, ("rs2", 0.6)):
         if row.target < 1 and row.method != "full-matched-rate":
-            cells = [row.method, f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"]
+            cells = [row.method, f"{row.mean:+.2f} ({row.interval})"]
             lines.append("| " + " | ".join([*cells, f"{row.runs}"]) + " |")
     return "\n".join(lines)
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .. import _check, _parquet
-from .._files import check_apart, tensors_of
+from .._files import check_folder, tensors_of
 from .._rows import Rows
 from ._lists import rows_in_memory, rows_on_disk, width_of
 from ._schema import Schemas, is_number, is_rows
@@ -53,6 +53,7 @@ class Table:
         `Rows` are on disk: they are read where they are needed. Those of Parquet are read when they
         are first asked for; a missing row, or number, is NaN.
     has_embeddings : bool
+    embeddings_shape : tuple of int, or None
     names : tuple of str
         Columns that `column` can read.
     embedding_columns : tuple of str
@@ -65,6 +66,7 @@ class Table:
     names: tuple[str, ...]
     embedding_columns: tuple[str, ...] = ()
     _load: Callable[[], NDArray[Any] | Rows] | None = field(default=None, repr=False)
+    _wide: Schemas | None = field(default=None, repr=False)  # the files of the embedding columns
     _columns: dict[str, list[Schemas]] = field(default_factory=dict, repr=False)
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
     _loaded: NDArray[Any] | Rows | None = field(default=None, repr=False)
@@ -80,6 +82,40 @@ class Table:
         if self._loaded is None and self._load is not None:
             self._loaded = self._load()
         return self._loaded
+
+    @property
+    def embeddings_shape(self) -> tuple[int, ...] | None:
+        """Shape of the embeddings, of which no more is read than a few; None where there are none.
+
+        It is (N, D) but for a file that holds another array. Raises ValueError where several
+        columns or tensors could be the embeddings and none is named.
+        """
+        if self._wide is not None and self._loaded is None:
+            return self.size, width_of(self._wide, self.embedding_columns)
+        rows = self.embeddings
+        return None if rows is None else tuple(rows.shape)
+
+    def check_rows(self) -> None:
+        """Refuse a table without rows.
+
+        Raises
+        ------
+        ValueError
+        """
+        if not self.size:
+            raise ValueError(f"{self.paths[0]} must not be empty, got no rows")
+
+    def check_embeddings(self) -> None:
+        """Refuse, before they are read, embeddings that are no matrix; a table may have none.
+
+        Raises
+        ------
+        ValueError
+            Also where several columns or tensors could be the embeddings and none is named.
+        """
+        shape = self.embeddings_shape
+        if shape is not None and (len(shape) != 2 or 0 in shape):
+            raise ValueError(f"embeddings must have shape (N, D) with N, D >= 1, got {shape}")
 
     def column(self, name: str, *, missing: bool = False) -> NDArray[Any]:
         """Return a column of the table: (N,), strings as numpy has them.
@@ -314,10 +350,12 @@ def open_table(
     if twice:
         raise ValueError(f"beside must name each file once, got {twice[0]} again")
     if scratch is not None:
-        check_apart(scratch, [*_check.paths("path", path), *besides])
-    if not _parquet.is_parquet(paths[0]):
-        own = _npy(paths[0]) if kind_of(paths[0]) == ".npy" else _safetensors(paths[0], embeddings)
+        check_folder(scratch, [*_check.paths("path", path), *besides])
+    if kind_of(paths[0]) == ".npy":
+        own = _npy(paths[0])
         table = Table(paths, len(own), (), _load=lambda: own)
+    elif kind_of(paths[0]) == ".safetensors":
+        table = _of_safetensors(paths, embeddings)
     else:
         copies = None if scratch is None else Path(scratch)
         table = _of_parquet(paths, embeddings, copies, contents)
@@ -364,16 +402,11 @@ def shape_of(
     Returns
     -------
     tuple of int, int or None, tuple of str
-        D is None where there are no embeddings, or several columns that could be them.
+        D is None where there are no embeddings, or single values in their place.
     """
     table = open_table(path, embeddings=embeddings, beside=beside)
-    if not _parquet.is_parquet(table.paths[0]):
-        wide: Any = table.embeddings
-        return table.size, wide.shape[1] if wide.ndim > 1 else None, table.names
-    chosen = table.embedding_columns
-    if not chosen:
-        return table.size, None, table.names
-    return table.size, width_of(Schemas(table.paths), chosen), table.names
+    shape = table.embeddings_shape
+    return table.size, shape[1] if shape is not None and len(shape) > 1 else None, table.names
 
 
 def _all_files(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
@@ -429,22 +462,34 @@ def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap
     return array
 
 
-def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
+def _of_safetensors(paths: tuple[Path, ...], name: str | None) -> Table:
+    """Find the tensor with the embeddings; which of several need be said only where it is used."""
     from safetensors import SafetensorError
 
+    (path,) = paths
     _check.file(path, "a whole safetensors file")
     try:
         with tensors_of(path) as file:
-            names = list(file.keys())
-            if name is None and len(names) != 1:
-                raise ValueError(f"embeddings must name one of the tensors {names} of {path}")
-            if name is not None and name not in names:
-                raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")
+            lengths = {each: file.get_slice(each).get_shape()[:1] for each in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
         raise ValueError(f"{path} must be a whole safetensors file, got: {error}") from error
+    names = list(lengths)
+    if name is not None and name not in names:
+        raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")
+    if name is not None or len(names) == 1:
+        own = _tensor(path, names[0] if name is None else name)
+        return Table(paths, len(own), (), _load=lambda: own)
+    several = partial(_refuse_several, "tensors", names, path)
+    sizes = {each[0] for each in lengths.values() if each}
+    if len(sizes) != 1 or [] in lengths.values():
+        several()
+    return Table(paths, sizes.pop(), (), _load=several)
+
+
+def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
     with path.open("rb") as file:  # the format: length of the header, header as JSON, tensors
         length = int.from_bytes(file.read(8), "little")
-        entry = json.loads(file.read(length))[names[0] if name is None else name]
+        entry = json.loads(file.read(length))[name]
     kind, shape = entry["dtype"], tuple(entry["shape"])
     if not shape:
         raise ValueError(f"{path} must hold rows, got a single value")
@@ -524,8 +569,9 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If the numbers of the names have a gap, or a number comes twice: then the columns' places
-        are not the classes.
+        If the numbers of the names have a gap, or a number comes twice, or the first is neither 0
+        nor 1, or the table has another column of the kind: then the columns' places are not the
+        classes.
     """
     labelled, names = _check.flag("labelled", labelled), table.embedding_columns
     if len(names) < 2:
@@ -540,7 +586,26 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
                     f"columns of classes must be numbered one after another, got {name!r} and then "
                     f"{after!r}"
                 )
+        _refuse_part(names, table.names)
     return names
+
+
+def _refuse_part(names: tuple[str, ...], others: Sequence[str]) -> None:
+    """Refuse columns of some classes: those of the first, or of others, are not among them."""
+    first, second = ([int(each) for each in _NUMBER.findall(name)] for name in names[:2])
+    place = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+    alike = [name for name in others if _NUMBER.sub("#", name) == _NUMBER.sub("#", names[0])]
+    for name in in_order(alike):
+        own = [int(each) for each in _NUMBER.findall(name)]
+        if own[:place] + own[place + 1 :] == first[:place] + first[place + 1 :]:
+            raise ValueError(
+                f"embeddings must take a column for each class, got {columns_text(names)} without "
+                f"{name!r}: write a pattern that takes it too"
+            )
+    if first[place] > 1:
+        raise ValueError(
+            f"columns of classes must begin with number 0 or 1, got {names[0]!r} as the first"
+        )
 
 
 def columns_text(names: Sequence[str]) -> str:
@@ -574,9 +639,9 @@ def _of_parquet(
     if chosen:
         load = partial(_read_embeddings, schemas, chosen, scratch, contents)
     elif _wide(schemas):
-        load = partial(_refuse_several, schemas)
+        load = partial(_refuse_several, "columns", list(_wide(schemas)), paths[0])
     columns = {each: [schemas] for each in names}
-    return Table(paths, schemas.size, names, chosen, load, columns)
+    return Table(paths, schemas.size, names, chosen, load, schemas if chosen else None, columns)
 
 
 def _read_embeddings(
@@ -591,7 +656,5 @@ def _read_embeddings(
     return rows_on_disk(schemas, chosen, scratch, sums)
 
 
-def _refuse_several(schemas: Schemas) -> NoReturn:
-    raise ValueError(
-        f"embeddings must name one of the columns {list(_wide(schemas))} of {schemas.files[0]}"
-    )
+def _refuse_several(what: str, names: list[str], path: Path) -> NoReturn:
+    raise ValueError(f"embeddings must name one of the {what} {names} of {path}")

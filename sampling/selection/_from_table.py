@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import _check
 from ..io import Table, columns_text, direction_of, score_of
 from ..types import Selection
-from ._registry import METHODS, Method, directed_for, takes_scores
-from ._task import Options
+from ._before import check_columns, check_names, check_needs, known_method, with_own
+from ._options import Options
+from ._registry import Method, directed_for, takes_scores
 
 __all__ = ["select_from"]
 
@@ -64,42 +64,19 @@ def select_from(
     ...     select_from(open_table(path), "top", 2, columns={"scores": "loss"}).indices
     array([1, 2])
     """
-    if method not in METHODS:
-        raise ValueError(
-            f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}"
-            f"{_check.closest(method, METHODS)}"
-        )
-    entry, chosen = METHODS[method], dict(columns or {})
+    entry, arguments = known_method(method), {**(settings or {})}
     known = inspect.signature(entry.function).parameters
-    first = next(iter(known))
-    allowed = [name for name in (*known, *Options.__annotations__) if name not in {"options"}]
-    for name in (*chosen, *(settings or {})):
-        if name not in allowed or name == "budget":
-            raise TypeError(
-                f"{method} has no argument {name!r}, only {', '.join(allowed)}"
-                f"{_check.closest(name, allowed)}"
-            )
-    arguments: dict[str, Any] = {**(settings or {})}
-    twice = set(chosen) & set(arguments)
-    if twice:
-        raise ValueError(f"{min(twice)} must be a column or a setting, got both")
-    for name, parameter in known.items():
-        needed = parameter.default is inspect.Parameter.empty
-        if name in table.names and needed and name not in arguments:
-            chosen.setdefault(name, name)
+    check_names(method, columns or {}, arguments)
+    chosen = with_own(method, columns or {}, arguments, table.names)
+    check_columns(method, chosen, table.names)
+    check_needs(method, {*chosen, *arguments}, table)
     said: dict[str, dict[str, Any]] = {}
     gaps = arguments.get("on_bad") == "drop"
     for name, column in chosen.items():
         arguments[name] = _column(table, entry, name, column, said, gaps)
     if "embeddings" in known and table.has_embeddings:
         arguments.setdefault("embeddings", table.embeddings)
-    if first not in arguments:
-        raise ValueError(
-            f"{method} needs {first}: name a column, {first}=COLUMN, one of {list(table.names)}"
-            if first != "embeddings"
-            else f"{method} needs embeddings, got none in {table.paths[0]}"
-        )
-    data = arguments.pop(first)
+    data = arguments.pop(next(iter(known)))
     return _with_columns(entry.function(data, budget, **arguments), table, said, known)
 
 

@@ -16,7 +16,7 @@ from ..clustering import Clustering, kmeans
 from ..engine import gathered
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
-from ._clusters import labels_of, points_limit
+from ._clusters import check_clusters, labels_of, points_limit
 from ._copies import Copies, Members, find_copies
 from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._registry import method
@@ -107,6 +107,7 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     array([2, 1])
     """
     limit = _checked(budget, threshold, rule, keep, quality, num_assignments)
+    check_clusters(clusters)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     order: Keep | Floats = keep
     if quality is not None:

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from .. import _check
 from ..io import Table
+from ._before import check_columns, check_needs, check_settings, with_own
 from ._filter import conditions, where_holds
 from ._options import Options
-from ._registry import METHODS, directed_for
+from ._registry import METHODS
 
 __all__ = ["Stage", "said_of", "stage_named"]
 
@@ -89,26 +90,43 @@ class Stage:
         asked = "or none" not in weights or self.settings.get("reweight") is True
         return bool(weights) and asked
 
-    def check(self, names: Sequence[str]) -> None:
+    def check(
+        self,
+        names: Sequence[str],
+        table: Table | None = None,
+        *,
+        size: int | None = None,
+        shared: Sequence[str] = (),
+    ) -> None:
         """Refuse what can be known to fail before any work.
 
         Parameters
         ----------
         names : sequence of str
             Columns of the table.
+        table : Table, optional
+            The table itself: then types are checked too, and whether it has embeddings.
+        size : int, optional
+            Rows that reach the stage, at the most.
+        shared : sequence of str, optional
+            Arguments that the plan gives to all stages.
 
         Raises
         ------
-        ValueError
-            If there is no such method, argument or column.
+        ValueError, TypeError
+            If there is no such method, argument or column; if a value is one that the method
+            refuses whatever its data are; if a column is there twice, or of two kinds, or a
+            condition does not fit its type.
         """
         if self.method != "filter":
             self._check_known()
-        entry = METHODS.get(self.method)
-        for argument, text in self.columns.items():
-            _known(text if entry is None else directed_for(entry, argument, text, names)[0], names)
-        for each in self.where:
-            _known(each[0], names)
+        columns = dict(self.columns)
+        if self.method in METHODS:
+            columns = with_own(self.method, columns, self.settings, names)
+            check_columns(self.method, columns, names, table)
+        for column in (*self.columns.values(), *(each[0] for each in self.where)):
+            if self.method == "filter":
+                _known(column, names)
         if not self.name.isprintable() or set("/\\") & set(self.name):
             raise ValueError(f"name must be one that a file can have, got {self.name!r}")
         twice = set(self.columns) & set(self.settings)
@@ -116,29 +134,15 @@ class Stage:
             raise ValueError(f"{min(twice)} must be a column or a setting, got both")
         if self.method == "filter":
             self._check_filter()
-        else:
-            self._check_method()
-
-    def check_types(self, table: Table) -> None:
-        """Refuse columns that could not be read, and conditions that do not fit their columns.
-
-        Parameters
-        ----------
-        table : Table
-
-        Raises
-        ------
-        ValueError
-            If a column is there twice, or of two kinds, or cannot be compared with a value.
-        """
-        entry = METHODS.get(self.method)
-        for argument, text in self.columns.items():
-            named = (
-                (text, None) if entry is None else directed_for(entry, argument, text, table.names)
-            )
-            table.type_of(named[0])
-        types = {each[0]: table.type_of(each[0]) for each in self.where}
-        where_holds({name: pa.array([], kind) for name, kind in types.items()}, 0, self.where)
+            if table is not None:
+                types = {each[0]: table.type_of(each[0]) for each in self.where}
+                empty = {name: pa.array([], kind) for name, kind in types.items()}
+                where_holds(empty, 0, self.where)
+            return
+        self._check_method()
+        check_settings(self.method, self.budget, columns, self.settings, size=size, shared=shared)
+        if table is not None:
+            check_needs(self.method, {*columns, *self.settings, *shared}, table)
 
     def _check_filter(self) -> None:
         if not self.where or self.columns or self.settings or self.budget is not None:

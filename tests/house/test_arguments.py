@@ -78,6 +78,7 @@ RECIPES = {
     "io.score_of": lambda **o: io.score_of(None, "x", **o),
     "io.selection_outputs": lambda **o: io.selection_outputs("none", **o),
     "io.save_selection": lambda **o: io.save_selection(Selection(np.arange(3)), "none", **o),
+    "scores.check_stored": lambda **o: scores.check_stored(["entropy"], (4, 3), **o),
     **{f"selection.{name}": selector(name) for name in METHODS},
     "selection.Plan.check_bad": lambda **o: Plan("t.parquet", [Stage("top", 1)]).check_bad(**o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),

@@ -71,7 +71,7 @@ def test_the_parquet_beside_is_exported_and_checked(folder):
     assert json.loads(result.stdout)["checked"]
     pq.write_table(pa.table({"text": ["new"] * 8, "id": range(8)}), folder / "corpus/b.parquet")
     result = run("export", subset, folder / "corpus", "--out", folder / "third")
-    assert "source must be the table that was selected from, got another: " in result.stderr
+    assert "ORIGINAL must be the table that was selected from, got another: " in result.stderr
 
 
 @pytest.mark.parametrize("order", ["rows", "picks"])
@@ -115,6 +115,7 @@ WRONG = [
     (('"corpus"', '"short.parquet"'), "short.parquet must have 20 rows, got 1"),
     (('"corpus"', '"weight.parquet"'), "columns must not include 'weight' where the selection's"),
     (('"corpus"', '"mixed"'), "'x' must be of one kind in all files, got int64 in .* and string"),
+    (('"chosen"', '"chosen"\nbeside = "more.parquet"'), r"\[export\] must hold .*, got 'beside'"),
     (('"chosen"', '"chosen"\ncolumns = ["txt"]'), "columns must be of .*: did you mean 'text'?"),
 ]
 
