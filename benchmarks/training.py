@@ -62,6 +62,8 @@ def candidates_table(results: Results) -> str:
         accuracy = 100 * _mean(runs, lambda run: run.val_curve[-1])
         cells = [name, f"{accuracy:.2f}", f"{_mean(runs, lambda run: run.cost):.3f}", _passes(runs)]
         lines.append("| " + " | ".join(cells) + " |")
+    reasons = {run.method: run.reason for run in results.runs if run.reason}
+    lines += [f"\nNot run: `{name}`: {reason}." for name, reason in reasons.items()]
     return "\n".join(lines)
 
 
@@ -82,7 +84,7 @@ def compared_table(results: Results, *, worst: bool) -> str:
             second = f"{_mean(runs, lambda run: run.cost):.3f}, {_passes(runs)}"
         difference = verdict = ""
         if row is not None:
-            difference = f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"
+            difference = f"{row.mean:+.2f} ({row.interval})"
             verdict = row.verdict
         cells = [name, _spread(runs, "test"), second, difference, verdict, f"{len(runs)}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -97,7 +99,7 @@ def against_random(results: Results) -> str:
     ]
     for row in differences(results, MARGIN, ("rs2", 0.6)):
         if row.target < 1 and row.method != "full-matched-rate":
-            cells = [row.method, f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"]
+            cells = [row.method, f"{row.mean:+.2f} ({row.interval})"]
             lines.append("| " + " | ".join([*cells, f"{row.runs}"]) + " |")
     return "\n".join(lines)
 

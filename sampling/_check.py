@@ -134,6 +134,21 @@ def listed(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # any iterable
     return list(values)
 
 
+def paths(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # a path, or any iterable
+    """Return the paths of a sequence; a path alone is a list of one."""
+    found = [values] if isinstance(values, str | os.PathLike) else listed(name, values)
+    for each in found:
+        if not isinstance(each, str | os.PathLike):
+            raise TypeError(f"{name} must hold paths, got {each!r}")
+    return found
+
+
+def words(name: str, values: Any) -> list[str]:  # noqa: ANN401  # a str, or any iterable
+    """Return the words of a sequence, such as names of columns; a word alone is a list of one."""
+    found = [values] if isinstance(values, str) else listed(name, values)
+    return [text(f"each of {name}", each) for each in found]
+
+
 def file(path: str | Path, what: str) -> Path:
     """Return the path of a file that is there and no folder; `what` says which kind it must be."""
     found = Path(path)

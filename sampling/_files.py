@@ -43,6 +43,7 @@ __all__ = [
     "Kind",
     "Output",
     "check_apart",
+    "check_folder",
     "check_outputs",
     "json_kind",
     "naming",
@@ -143,6 +144,51 @@ def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -
         if other is not path:
             raise ValueError(f"{path} must be written once, got it for {other} too")
         with own_folder(target):  # can be made: so can the file
+            pass
+
+
+def check_folder(
+    path: str | Path,
+    reads: Iterable[str | Path] = (),
+    *,
+    files: Iterable[str] = (),
+    outputs: Iterable[Output] = (),
+) -> None:
+    """Refuse, before the work, a folder that could not or must not be made or written to.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        It need not be there, nor the folders around it.
+    reads : iterable of str or pathlib.Path
+        Files and folders that are read.
+    files : iterable of str
+        Names of files that will be written to it.
+    outputs : iterable of (path, Kind)
+        Files that will be written elsewhere, in whose way it must not be.
+
+    Raises
+    ------
+    ValueError
+        If it is something read or in a folder that is read; if a file is there, or in place of a
+        folder around it.
+    OSError
+        If it cannot be made or written to, or a name is too long.
+    """
+    path = Path(path)
+    check_apart(path, reads)
+    place = _followed(path)
+    if path.is_symlink() and not place.exists():
+        raise ValueError(f"{path} must be a folder, got a link to nothing")
+    around = next(each for each in (place, *place.parents) if os.path.lexists(each))
+    if not around.is_dir():
+        got = "a file" if around == place else f"one in a file, {around}"
+        raise ValueError(f"{path} must be a folder, got {got}")
+    for output, _ in outputs:
+        if _followed(Path(output)) in (place, *place.parents):
+            raise ValueError(f"{path} must be a folder of its own, got the place of {output}")
+    for name in files or (around.name,):
+        with naming(path), own_folder(around / name):  # can be made: so can the files
             pass
 
 

@@ -8,17 +8,20 @@ place of the exit code, whoever caught it since.
 """
 
 import _thread
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
-__all__ = ["INTERRUPTED", "Interrupt", "heard", "insisting", "run"]
+__all__ = ["INTERRUPTED", "Interrupt", "end_quietly", "heard", "insisting", "run"]
 
-INTERRUPTED = 130  # the exit code, as a shell has it
+INTERRUPTED = 130  # the exit codes, as a shell has them
+BROKEN_PIPE = 141
 
 
 class Interrupt(KeyboardInterrupt):
@@ -42,8 +45,13 @@ def run(command: Callable[[], None]) -> None:
     """
     with insisting() as last:
         try:
-            command()
+            try:
+                command()
+            finally:
+                sys.stdout.flush()  # here and not at the exit, where an error would be printed
             code: object = 0
+        except BrokenPipeError:
+            end_quietly()
         except SystemExit as end:
             code = end.code
             if code == INTERRUPTED or not _unanswered(last):
@@ -53,6 +61,18 @@ def run(command: Callable[[], None]) -> None:
         if code is None or _unanswered(last):
             sys.stderr.write("interrupted\n")
             raise SystemExit(INTERRUPTED)
+
+
+def end_quietly() -> NoReturn:
+    """End as other programs do whose reader has gone, as `head` does: without a word.
+
+    What is left in the buffers goes nowhere: at the exit the interpreter would try again.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    raise SystemExit(BROKEN_PIPE) from None
 
 
 def _unanswered(last: list[Interrupt]) -> bool:

@@ -61,6 +61,8 @@ class Selection:
     recut : callable, optional
         From a selection and a threshold to the selection at it, with names of rows that a file
         does not hold: what `rethreshold` calls.
+    row_ids : array of shape (N,), optional
+        The caller's names of all rows, kept or not: by them `explain` finds a row.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class Selection:
     info: dict[str, Any] = field(default_factory=dict)
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
+    row_ids: NDArray[Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check.refuse_mask("indices", self.indices)
@@ -217,19 +220,28 @@ class Selection:
 
     # ------------------------------------------------------------------ what was decided
 
-    def explain(self, row: int, embeddings: ArrayLike | None = None) -> Explanation:
+    def explain(self, row: int | str, embeddings: ArrayLike | None = None) -> Explanation:
         """Say why a row was kept or dropped.
 
         Parameters
         ----------
-        row : int in [0, N)
+        row : int in [0, N), or str
+            Its number, or as a str its id.
         embeddings : array of shape (N, D), optional
             To name the kept row nearest to it; O(M D).
 
         Returns
         -------
         Explanation
+
+        Raises
+        ------
+        ValueError
+            If there is no such row; if it is an id and the selection has none, or none of dropped
+            rows, as a file that was saved without them.
         """
+        if isinstance(row, str):
+            row = self._row_of(row)
         size = self._size(None)
         row = _check.integer("row", row, 0, size)
         place = np.flatnonzero(self.indices == row)
@@ -251,6 +263,22 @@ class Selection:
             ((near, _),) = nearest_kept(rows, np.array([row]), others)
             nearest = int(near[0])
         return Explanation(int(row), kept, rank, score, rule, nearest)
+
+    def _row_of(self, name: str) -> int:
+        """Return the number of the row with an id."""
+        known = self.ids if self.row_ids is None else self.row_ids
+        if known is None:
+            raise ValueError(f"row must be the number of a row, got {name!r}: there are no ids")
+        words = known.astype(np.str_) if known.dtype.kind in "iu" else known
+        found = np.flatnonzero(words == (name.encode() if known.dtype.kind == "S" else name))
+        if found.size:
+            return int(found[0] if known is self.row_ids else self.indices[found[0]])
+        if self.row_ids is None:
+            raise ValueError(
+                f"row must be the id of a kept row, or the number of any, got {name!r}: the ids of "
+                "dropped rows are in a file that was saved with them"
+            )
+        raise ValueError(f"row must be the id of one of {len(known)} rows, got {name!r}")
 
     def _choices(self) -> NDArray[np.bool_]:
         """Which rows could be picked: bool (N,)."""

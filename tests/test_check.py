@@ -7,6 +7,10 @@ import pytest
 import torch
 
 from sampling import Indexed, _check
+from sampling.bench import Settings
+from sampling.samplers import ShuffleSampler
+from sampling.scores import TrainingDynamics, score_stored
+from sampling.testing import cells, check_sampler
 
 
 def message(text):
@@ -596,3 +600,29 @@ def test_every_function_of_the_module_is_tested_here():
     for name, function in inspect.getmembers(_check, inspect.isfunction):
         if function.__module__ == _check.__name__ and not name.startswith("_"):
             assert f"_check.{name}" in text, name
+
+
+def test_one_word_or_path_is_a_list_of_one(tmp_path):
+    assert _check.words("columns", "text") == ["text"]
+    assert _check.words("columns", ("a", "b")) == ["a", "b"]
+    assert _check.paths("beside", "a/b") == ["a/b"]
+    assert _check.paths("beside", tmp_path) == [tmp_path]
+    for check, wrong in ((_check.words, 3), (_check.words, [3]), (_check.paths, {"a": 1})):
+        with pytest.raises(TypeError, match="given must be a "):
+            check("given", wrong)
+    with pytest.raises(TypeError, match="given must hold paths, got 3"):
+        _check.paths("given", [3])
+
+
+def test_everything_that_takes_several_words_takes_one():
+    """And does not read it letter by letter."""
+    dynamics = TrainingDynamics(3, 2, fields="aum")
+    dynamics.update([0, 1, 2], np.eye(3, 2), [0, 1, 0])
+    assert list(dynamics.scores("aum")) == ["aum"]
+    assert list(score_stored("entropy", np.eye(3, 2))) == ["entropy"]
+    assert {cell.sampler for cell in cells("ShuffleSampler", "Lightning")} == {"ShuffleSampler"}
+    found = check_sampler(lambda: ShuffleSampler(103, seed=0), only="C3")
+    assert len(found.results) == 1
+    assert Settings(methods="random", keep=0.5).checked().methods == ("random",)
+    with pytest.raises(ValueError, match="methods must be one of"):
+        Settings(methods="ccz").checked()

@@ -45,6 +45,13 @@ class Difference:
     margin: float
 
     @property
+    def interval(self) -> str:
+        """The interval as text: none where all differences are equal, which say no spread."""
+        if self.high - self.low < _POINT:
+            return "none, all equal"
+        return f"{self.low:+.2f} to {self.high:+.2f}"
+
+    @property
     def verdict(self) -> str:
         """What the interval says of the margin.
 

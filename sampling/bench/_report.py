@@ -183,7 +183,7 @@ def _comparison(found: Sequence[Difference]) -> Table:
             f"{row.target:g}",
             Text(row.method),
             f"{row.mean:+.2f}",
-            f"{row.low:+.2f} to {row.high:+.2f}",
+            row.interval,
             f"{row.runs}",
             row.verdict,
         )

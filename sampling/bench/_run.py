@@ -46,10 +46,10 @@ class Settings:
     ----------
     dataset : {"digits", "fashion-mnist"}
         Which data.
-    keep : tuple of float in (0, 1), optional
+    keep : float in (0, 1) or tuple of them, optional
         Keep fractions at which the pruning methods run, 0.3, 0.5 and 0.7 by default. None may be
         given where no method prunes.
-    methods : tuple of str, optional
+    methods : str or tuple of str, optional
         Names of methods; by default those that answer the question of the data: pruning, or a long
         tail with `imbalance`, or wrong labels with `label_noise`.
     seeds : int
@@ -102,7 +102,8 @@ class Settings:
                 f"keep must be left out where no method prunes, got {self.keep} with "
                 f"{', '.join(methods)}"
             )
-        given = _KEEP if self.keep is None else self.keep
+        alone = isinstance(self.keep, int | float)
+        given = _KEEP if self.keep is None else (self.keep,) if alone else self.keep
         if not given:
             raise ValueError("keep must name at least one fraction, got none")
         keep = sorted({_check.number("keep", fraction, "(0, 1)") for fraction in given})
@@ -143,6 +144,7 @@ class Settings:
 def _checked_methods(names: tuple[str, ...] | None, kinds: tuple[str, ...]) -> tuple[str, ...]:
     if names is None:
         return default_methods(kinds)
+    names = tuple(_check.words("methods", names))
     if not names:
         raise ValueError("methods must name at least one method, got none")
     for name in names:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .._interrupt import INTERRUPTED
-from ._shared import FAILED, Debug, parse, refusals, refuse_given, words
+from ._shared import FAILED, Debug, parse, refusals, refuse_given, share, words
 
 _NOT_LISTED = ("dataset", "keep", "methods", "seeds", "first_seed", "margin", "epochs",
                "batch_size", "out", "device", "imbalance", "label_noise", "data_dir")  # fmt: skip
@@ -17,7 +17,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     dataset: Annotated[str, typer.Argument(help="digits or fashion-mnist.")] = "digits",
     keep: Annotated[
         str | None,
-        typer.Option(help="Keep fractions, with commas; 0.3,0.5,0.7 by default."),
+        typer.Option(help="Keep fractions or percentages, with commas; 0.3,0.5,0.7 by default."),
     ] = None,
     methods: Annotated[
         str | None, typer.Option(help="Methods, with commas; all that suit the data by default.")
@@ -27,7 +27,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     ] = "3",
     first_seed: Annotated[
         str,
-        typer.Option(metavar="INT", help="The first of them: processes may share one --out."),
+        typer.Option(metavar="INT", help="The first of the seeds: processes may share one --out."),
     ] = "0",
     margin: Annotated[
         str, typer.Option(metavar="FLOAT", help="Points below full that still count as equal.")
@@ -69,7 +69,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
 
     from .. import bench as benchmark
 
-    with refusals(debug):
+    with refusals(debug, context):
         if list_:
             refuse_given(context, _NOT_LISTED, "with --list, which trains nothing")
             Console(width=140).print(benchmark.method_table())
@@ -80,9 +80,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
         ready = benchmark.prepare(
             benchmark.Settings(
                 dataset,
-                keep=None
-                if keep is None
-                else tuple(parse(float, "keep", word) for word in words(keep)),
+                keep=None if keep is None else tuple(share("keep", word) for word in words(keep)),
                 methods=None if methods is None else tuple(words(methods)),
                 seeds=parse(int, "seeds", seeds),
                 first_seed=parse(int, "first_seed", first_seed),
@@ -91,9 +89,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
                 out=out,
                 device=device,
                 imbalance=_optional("imbalance", imbalance),
-                label_noise=None
-                if label_noise is None
-                else parse(float, "label_noise", label_noise),
+                label_noise=None if label_noise is None else share("label_noise", label_noise),
                 data_dir=data_dir,
             )
         )
@@ -114,13 +110,15 @@ def _optional(name: str, word: str | None) -> float | None:
 
 
 def contracts(
+    context: typer.Context,
     samplers: Annotated[
         str | None, typer.Option(help="Names, with commas; all of the package by default.")
     ] = None,
     loaders: Annotated[
         str | None,
         typer.Option(
-            help="Of DataLoader, StatefulDataLoader, Lightning, accelerate, HF Trainer; all."
+            help="Names of DataLoader, StatefulDataLoader, Lightning, accelerate, HF Trainer, with "
+            "commas; all by default."
         ),
     ] = None,
     workers: Annotated[str, typer.Option(help="Numbers of loader workers, with commas.")] = "0,2",
@@ -138,7 +136,7 @@ def contracts(
 
     from .. import io, testing
 
-    with refusals(debug):
+    with refusals(debug, context):
         if out is not None:
             io.check_outputs(testing.matrix_outputs(out))
         cells = testing.cells(

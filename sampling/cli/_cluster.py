@@ -1,7 +1,7 @@
 """The command that clusters rows, for selectors to share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from ._shared import (
     Scratch,
     Seed,
     answer,
+    check_scratch,
     embeddings_in,
     parse,
     refusals,
@@ -30,7 +31,9 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     spherical: Annotated[
         bool, typer.Option("--spherical", help="Cluster directions, as semdedup does.")
     ] = False,
-    iterations: Annotated[str, typer.Option(metavar="INT", help="Of assigning, averaging.")] = "25",
+    iterations: Annotated[
+        str, typer.Option(metavar="INT", help="Rounds of assigning and averaging.")
+    ] = "25",
     labels: Annotated[
         str | None, typer.Option(help="Column of classes: each cluster lies inside one.")
     ] = None,
@@ -47,24 +50,28 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
 
     sampling cluster rows.npy 1000 --spherical --out clusters.parquet
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import clustering, io
 
         if labels is None:
             refuse_given(context, ["beside"], "without --labels, the only column that is read")
-        io.check_outputs(
-            clustering.clustering_outputs(out), io.paths_read([table, *(beside or [])])
-        )
+        given: dict[str, Any] = {
+            "n_clusters": parse(int, "k", k),
+            "spherical": spherical,
+            "n_iter": parse(int, "iterations", iterations),
+            "seed": parse(int, "seed", seed),
+        }
+        reads, outputs = io.paths_read([table, *(beside or [])]), clustering.clustering_outputs(out)
+        io.check_outputs(outputs, reads)
+        check_scratch(scratch, reads, outputs)
+        source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         watch = io.Watch([table, *(beside or [])])
-        opened = io.open_table(table, embeddings=embeddings, beside=beside or (), scratch=scratch)
-        found = clustering.kmeans(
-            embeddings_in(opened),
-            parse(int, "k", k),
-            spherical=spherical,
-            n_iter=parse(int, "iterations", iterations),
-            seed=parse(int, "seed", seed),
-            groups=None if labels is None else opened.labels(labels),
-        )
+        opened = io.open_table(table, **source)
+        clustering.check_kmeans(opened, **given, groups=labels)
+        if scratch is not None:
+            opened = io.open_table(table, **source, scratch=scratch)
+        groups = None if labels is None else opened.labels(labels)
+        found = clustering.kmeans(embeddings_in(opened), **given, groups=groups)
         watch.compare()
         clustering.save_clustering(found, out)
         made_of = io.columns_text(opened.embedding_columns)

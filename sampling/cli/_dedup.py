@@ -38,7 +38,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         typer.Option(metavar="FLOAT", help="Cosine similarity above which a row is a copy."),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Or how many to keep: a count, or a fraction such as 0.8.")
+        str | None,
+        typer.Option(help="Or how many to keep: a count, or a fraction such as 0.8 or 80%."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
     quality: Annotated[
@@ -84,7 +85,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io, selection
 
         given: dict[str, Any] = {
@@ -96,37 +97,32 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             given["num_checked"] = parse(int, "num_checked", num_checked)
         if threshold is not None:
             given["threshold"] = parse(float, "threshold", threshold)
-        shown = parse(int, "show", show)
+        shown = _count(show)
         if shown == 0:
             refuse_given(context, ["text"], "with --show 0, which shows no examples")
+        wanted = budget_of(budget)
         tables = [table, *(beside or [])]
-        check_subset(out, dropped, tables, clusters)
+        check_subset(out, dropped, tables, clusters, scratch)
         if clusters is not None:
             from ..clustering import load_clustering
 
             given["clusters"] = load_clustering(clusters)
-        columns = {"quality": quality, "labels": within}
-        wanted = budget_of(budget)
-        tables = [table, *(beside or [])]
+        named = {"quality": quality, "labels": within}
+        columns = {name: column for name, column in named.items() if column is not None}
+        source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         with io.unchanged(tables):
-            opened = io.open_table(
-                table, embeddings=embeddings, beside=beside or (), scratch=scratch
-            )
+            opened = io.open_table(table, **source)
+            selection.check_call(opened, "semdedup", wanted, columns=columns, settings=given)
+            _texts(tables, text, [])  # the column is there
+            if scratch is not None:
+                opened = io.open_table(table, **source, scratch=scratch)
             found = selection.select_from(
-                opened,
-                "semdedup",
-                wanted,
-                columns={name: column for name, column in columns.items() if column is not None},
-                settings=given,
+                opened, "semdedup", wanted, columns=columns, settings=given
             )
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
                 pairs = [asdict(twin) for twin in twins]
-                if text is not None:
-                    for end in ("dropped", "kept"):
-                        read = io.read_column(tables, text, [pair[end] for pair in pairs])
-                        for pair, word in zip(pairs, read, strict=True):
-                            pair[f"{end}_{text}"] = word
+                _texts(tables, text, pairs)
                 if digest:
                     found = io.with_inputs(found, table, beside or (), progress=progress)
         io.save_selection(found, out, dropped=dropped)
@@ -136,6 +132,25 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             return
         report(found, out, False)
         _print_pairs(pairs, text)
+
+
+def _count(show: str) -> int:
+    count = parse(int, "show", show)
+    if count < 0:
+        raise ValueError(f"show must be >= 0, got {count}")
+    return count
+
+
+def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:
+    """Put the texts of rows beside their numbers."""
+    from .. import io
+
+    if text is None:
+        return
+    for end in ("dropped", "kept"):
+        read = io.read_column(tables, text, [pair[end] for pair in pairs])
+        for pair, word in zip(pairs, read, strict=True):
+            pair[f"{end}_{text}"] = word
 
 
 def _print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:

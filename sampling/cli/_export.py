@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from ._shared import AsJson, Debug, answer, bars, parse, refusals, words
+from ._shared import AsJson, Beside, Debug, answer, bars, parse, refusals, words
 
 
 def export(  # noqa: PLR0913  # one parameter for each option
+    context: typer.Context,
     subset: Annotated[Path, typer.Argument(help="A subset file.")],
     original: Annotated[
         list[Path], typer.Argument(help="Parquet: files in their order, or a folder of shards.")
@@ -24,6 +25,14 @@ def export(  # noqa: PLR0913  # one parameter for each option
     order: Annotated[
         str, typer.Option(help="rows, one pass; or picks, one pass for each shard.")
     ] = "rows",
+    beside: Beside = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Let it take the place of another export in the folder, once it is complete.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -37,7 +46,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
 
     sampling export subset.parquet corpus/ --out chosen --rows-per-shard 100000 --columns text,url
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io
 
         given: dict[str, Any] = {
@@ -45,6 +54,8 @@ def export(  # noqa: PLR0913  # one parameter for each option
             "columns": None if columns is None else words(columns),
             "weights": weights,
             "order": cast(Literal["rows", "picks"], order),
+            "beside": beside or (),
+            "replace": replace,
         }
         with bars() as progress:
             done = io.export_rows(

@@ -10,6 +10,7 @@ from ._shared import AsJson, Debug, answer, refusals, warned
 
 
 def run(
+    context: typer.Context,
     plan: Annotated[Path, typer.Argument(help="A TOML file: see the README.")],
     work: Annotated[
         Path | None,
@@ -32,7 +33,7 @@ def run(
 
     sampling run plan.toml --work runs/first
     """
-    with refusals(debug), warned():
+    with refusals(debug, context), warned():
         from .. import selection
 
         given = selection.Plan.read(plan)

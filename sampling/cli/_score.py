@@ -1,7 +1,7 @@
 """The command that makes scores from what a model said."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -11,11 +11,15 @@ from ._shared import (
     Debug,
     answer,
     bars,
+    choice,
     embeddings_in,
     refusals,
     refuse_given,
     words,
 )
+
+if TYPE_CHECKING:
+    from ..io import Table
 
 _OF_SCORES = ("least", "mean", "most")
 
@@ -43,13 +47,16 @@ def score(  # noqa: PLR0913  # one parameter for each option
     values: Annotated[
         str | None,
         typer.Option(
-            help="Column or tensor with the logits, if there are several; a pattern such as "
-            "'logit_*' takes one column for each class, logit_2 before logit_10."
+            help="Column or tensor with the logits or probabilities, if there are several; a "
+            "pattern such as 'logit_*' takes one column for each class, logit_2 before logit_10."
         ),
     ] = None,
     beside: Beside = None,
     missing: Annotated[
-        str, typer.Option(help="Samples that dynamics have not seen enough: raise or nan.")
+        str,
+        typer.Option(
+            help="With --of dynamics, what to do about samples not seen enough: raise or nan."
+        ),
     ] = "raise",
     as_json: AsJson = False,
     debug: Debug = False,
@@ -68,7 +75,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
 
     sampling select ccs scores.parquet --budget 0.1 --with scores=margin
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io, scores
 
         if of == "dynamics":
@@ -80,10 +87,11 @@ def score(  # noqa: PLR0913  # one parameter for each option
             refuse_given(context, ["values"], "for a .npy file, which holds one array")
         asked, classes = words(kinds), tuple[str, ...]()
         source = [table, *(beside or [])]
-        apart = labels is not None and labels.endswith(".npy")
-        if labels is not None and apart:
+        if labels is not None and labels.endswith(".npy"):
             source.append(Path(labels))
         io.check_outputs(io.score_outputs(out), io.paths_read(source))
+        choice("of", of, ("logits", "probabilities", "dynamics"))
+        choice("missing", missing, ("raise", "nan"))
         with io.unchanged(source), bars() as progress:
             if of == "dynamics":
                 dynamics = scores.TrainingDynamics.from_file(table)
@@ -93,10 +101,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
                 )
             else:
                 opened = io.open_table(table, embeddings=values, beside=beside or ())
-                classes = io.class_columns(opened, labelled=labels is not None)
-                given = None
-                if labels is not None:
-                    given = io.read_vector(labels) if apart else opened.column(labels)
+                classes, given = _labelled(asked, opened, labels, of)
                 found = scores.score_stored(
                     asked,
                     embeddings_in(opened),
@@ -113,10 +118,33 @@ def score(  # noqa: PLR0913  # one parameter for each option
                     "classes": list(classes)})  # fmt: skip
             return
         if classes:
-            print(f"classes 0 to {len(classes) - 1}: {io.columns_text(classes)}")
-        for each in facts:
-            print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
+            what = of if labels is None else f"classes 0 to {len(classes) - 1}"
+            print(f"{what}: {io.columns_text(classes)}")
+        _print_facts(facts)
         print("written:", out)
+
+
+def _labelled(
+    asked: list[str], table: "Table", labels: str | None, of: str
+) -> tuple[tuple[str, ...], Any]:
+    """Return the columns of the classes and the labels, which are read first: they are little."""
+    from .. import io, scores
+
+    classes, given = io.class_columns(table, labelled=labels is not None), None
+    if labels is not None and labels.endswith(".npy"):
+        given = io.read_vector(labels)
+    elif labels is not None:
+        given = table.column(labels)
+    shape = table.embeddings_shape
+    if shape is not None:
+        kind = cast(Literal["logits", "probabilities"], of)
+        scores.check_stored(asked, shape, given, of=kind)
+    return classes, given
+
+
+def _print_facts(facts: list[dict[str, Any]]) -> None:
+    for each in facts:
+        print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
 
 
 def _facts(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401  # Score, unloaded

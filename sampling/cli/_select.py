@@ -42,7 +42,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
         ),
     ],
     budget: Annotated[
-        str | None, typer.Option(help="How many to keep: a count, or a fraction such as 0.1.")
+        str | None,
+        typer.Option(help="How many to keep: a count, or a fraction such as 0.1 or 10%."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
     columns: Annotated[
@@ -83,28 +84,32 @@ def select(  # noqa: PLR0913  # one parameter for each option
     sampling select semdedup rows.npy --set threshold=0.95 --beside corpus.parquet --with
     quality=score
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io, selection
 
         given: dict[str, Any] = {name: json_value(text) for name, text in pairs("--set", settings)}
         for name in {"seed", "clusters"} & set(given):
             refuse_given(context, [name], f"with --set {name}=")
         given.setdefault("seed", parse(int, "seed", seed))
+        named, wanted = dict(pairs("--with", columns)), budget_of(budget)
         tables = [*table, *(beside or [])]
-        check_subset(out, dropped, tables, clusters)
+        check_subset(out, dropped, tables, clusters, scratch)
+        source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         if clusters is not None:
             from ..clustering import load_clustering
 
             given["clusters"] = load_clustering(clusters)
-        wanted = budget_of(budget)
-        tables = [*table, *(beside or [])]
         with io.unchanged(tables):
-            opened = io.open_table(
-                table, embeddings=embeddings, beside=beside or (), scratch=scratch
-            )
-            found = selection.select_from(
-                opened, method, wanted, columns=dict(pairs("--with", columns)), settings=given
-            )
+            opened = io.open_table(table, **source)
+            selection.check_call(opened, method, wanted, columns=named, settings=given)
+            if scratch is not None:
+                if not selection.reads_embeddings(method):
+                    raise ValueError(
+                        f"scratch must be left out for {method}, which reads no embeddings, got "
+                        f"{scratch}"
+                    )
+                opened = io.open_table(table, **source, scratch=scratch)
+            found = selection.select_from(opened, method, wanted, columns=named, settings=given)
             if digest:
                 with bars() as progress:
                     found = io.with_inputs(found, table, beside or (), progress=progress)
@@ -159,11 +164,23 @@ def methods(as_json: AsJson = False, debug: Debug = False) -> None:
         Console(width=140).print(grid)
 
 
+def _row_of(text: str) -> int | str:
+    """Read the number of a row, or its id."""
+    if text.startswith("id:"):
+        return text.removeprefix("id:")
+    return int(text) if text.strip().lstrip("+-").isdigit() else text
+
+
 def inspect(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(help="A subset file.")],
     explain: Annotated[
-        str | None, typer.Option(metavar="ROW", help="Why this row was kept or dropped.")
+        str | None,
+        typer.Option(
+            metavar="ROW",
+            help="Why this row was kept or dropped: its number, or its id, id:7 where ids are "
+            "numbers. Of dropped rows a file knows more if it was written with --dropped.",
+        ),
     ] = None,
     check: Annotated[
         Path | None,
@@ -182,13 +199,13 @@ def inspect(
 
     sampling inspect subset.parquet --check corpus.parquet
     """
-    with refusals(debug):
+    with refusals(debug, context):
         from .. import io
 
         found = io.load_selection(path)
         if explain is not None:
             refuse_given(context, ["check"], "with --explain: ask one question at a time")
-            answer(asdict(found.explain(parse(int, "explain", explain))))
+            answer(asdict(found.explain(_row_of(explain))))
             return
         if check is not None:
             with bars() as progress:

@@ -1,19 +1,21 @@
 """What the commands share: the app, how words are read, and how a mistake is answered."""
 
 import json
+import math
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 import typer
 
 from .. import __version__
-from .._interrupt import INTERRUPTED
+from .._interrupt import INTERRUPTED, end_quietly
 from ..errors import MissingExtraError, StateError
 
 if TYPE_CHECKING:
+    from .._files import Output
     from ..io import Table
     from ..types import Progress
 
@@ -49,7 +51,7 @@ Scratch: TypeAlias = Annotated[
         help="Folder for a copy of embeddings from Parquet: then they are not read into memory."
     ),
 ]
-Seed: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Of every random decision.")]
+Seed: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Seed of every random decision.")]
 
 app = typer.Typer(
     help="Which samples to use, how often, in what order and with what weight.",
@@ -80,8 +82,11 @@ def _options(
 
 
 @contextmanager
-def refusals(debug: bool) -> Iterator[None]:
-    """Turn an error of the block into one line and exit code 2, and Ctrl-C into 130."""
+def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None]:
+    """Turn an error of the block into one line and exit code 2, and Ctrl-C into 130.
+
+    context : of the command, whose options a message names as the user writes them
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -89,15 +94,18 @@ def refusals(debug: bool) -> Iterator[None]:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         raise
+    except BrokenPipeError:
+        end_quietly()
     except (ValueError, TypeError, OSError, MissingExtraError, StateError) as error:
         if not debug:
-            refuse(str(error))
+            refuse(str(error), context)
         raise
     except typer.Exit:
         raise
     except Exception as error:  # ours to mend: still one line
         if not debug:
-            refuse(f"{type(error).__name__}, not foreseen: {error} (--debug shows where)")
+            found = type(error).__name__
+            refuse(f"{found}, not foreseen: {error} (--debug shows where)", context)
         raise
 
 
@@ -113,17 +121,27 @@ def warned() -> Iterator[None]:
         yield
 
 
-def refuse(message: str) -> NoReturn:
+# What a function calls an argument that the command calls otherwise.
+_OTHER_NAMES = {
+    "score": {"embeddings": "--values", "kinds": "KIND"},
+    "cluster": {"n_clusters": "K", "k": "K", "n_iter": "--iterations", "groups": "--labels"},
+    "dedup": {"labels": "--within", "count": "--show"},
+    "select": {"columns": "columns", "settings": "settings"},  # `--with` and `--set` name theirs
+    "inspect": {"row": "--explain"},
+    "export": {"source": "ORIGINAL", "folder": "--out"},
+}
+
+
+def refuse(message: str, context: typer.Context | None) -> NoReturn:
     """Say on one line what is wrong, with the argument's name spelt as the option, and stop."""
     name, _, rest = message.partition(" ")
-    options = {"keep", "methods", "seeds", "epochs", "batch_size", "out", "device", "imbalance"}
-    options |= {"budget", "seed", "embeddings", "beside", "explain", "iterations", "threshold"}
-    options |= {"label_noise", "first_seed", "margin", "data_dir"}
-    options |= {"rows_per_shard", "columns", "order", "show", "clusters", "num_assignments"}
-    options |= {"num_checked"}
-    if name in options:
-        message = f"--{name.replace('_', '-')} {rest}"
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    if context is not None:
+        options = {each.name: each.opts[0] for each in context.command.params}
+        options |= _OTHER_NAMES.get(context.command.name or "", {})
+        if options.get(name, name) != name:
+            message = f"{options[name]} {rest}"
+    with suppress(BrokenPipeError):  # then nobody reads it
+        typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(REFUSED)
 
 
@@ -151,7 +169,13 @@ def answer(facts: dict[str, Any]) -> None:
     print(json.dumps(facts))
 
 
-def check_subset(out: Path, dropped: bool, tables: list[Path], clusters: Path | None) -> None:
+def check_subset(
+    out: Path,
+    dropped: bool,
+    tables: list[Path],
+    clusters: Path | None,
+    scratch: Path | None,
+) -> None:
     """Refuse, before any work, to write a subset over what is read or is not ours."""
     from .. import io
 
@@ -160,13 +184,26 @@ def check_subset(out: Path, dropped: bool, tables: list[Path], clusters: Path | 
         from ..clustering import clustering_outputs
 
         reads += [Path(path) for path, _ in clustering_outputs(clusters)]
-    io.check_outputs(io.selection_outputs(out, dropped=dropped), reads)
+    outputs = io.selection_outputs(out, dropped=dropped)
+    io.check_outputs(outputs, reads)
+    check_scratch(scratch, reads, outputs)
+
+
+def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output]") -> None:
+    """Refuse, before any work, a folder for copies that cannot be one, or is in another's way."""
+    from .. import io
+
+    if scratch is not None:
+        io.check_folder(scratch, reads, outputs=outputs)
 
 
 def embeddings_in(table: "Table") -> Any:  # noqa: ANN401  # array (N, D), or rows on disk
     """Return the embeddings of a table, which must have some."""
     if table.embeddings is None:
-        raise ValueError(f"{table.paths[0]} must have a column of lists, got {list(table.names)}")
+        raise ValueError(
+            f"{table.paths[0]} must have a column of lists, or columns of numbers that a pattern "
+            f"such as 'x*' names, got {list(table.names)}"
+        )
     return table.embeddings
 
 
@@ -197,17 +234,52 @@ def json_value(text: str) -> Any:  # noqa: ANN401  # any JSON value
 
 
 def budget_of(text: str | None) -> float | None:
-    """Read a count, or a fraction where there is a point."""
+    """Read a count, or a fraction where there is a point or a percent sign."""
     if text is None:
         return None
-    if any(each in text for each in ".e"):
-        return parse(float, "budget", text)
-    return parse(int, "budget", text)
+    word = text.strip()
+    if word.endswith("%"):
+        return share("budget", word)
+    try:
+        digits = word.replace("_", "").lstrip("+-")
+        number = int(word) if digits.isdigit() else float(word)
+        if "e" in word.lower() and number > 1 and number == int(number):
+            digits = str(int(number))
+            raise ValueError
+        if math.isfinite(number):
+            return number
+        raise ValueError
+    except (ValueError, OverflowError):
+        digits = digits.replace(",", "")
+        hint = f": write {digits}" if digits.isdigit() else ""
+        raise ValueError(
+            f"budget must be a count such as 1000, or a fraction such as 0.1 or 10%, got {text!r}"
+            f"{hint}"
+        ) from None
+
+
+def share(name: str, word: str) -> float:
+    """Read a fraction, or a percentage."""
+    word = word.strip()
+    if not word.endswith("%"):
+        return parse(float, name, word)
+    with suppress(ValueError):
+        part = float(word[:-1])
+        if 0 < part <= 100:
+            return part / 100
+    raise ValueError(f"{name} must be in (0%, 100%], got {word!r}")
 
 
 def words(text: str) -> list[str]:
     """Read words with commas between them."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def choice(name: str, word: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a word that is none of an option's, before anything is read."""
+    from .. import _check
+
+    _check.choice(name, word, allowed)
 
 
 def parse(kind: type[Number], name: str, word: str) -> Number:

@@ -1,5 +1,6 @@
 """Clustering on faiss, made seeded, checked and exact where faiss rounds."""
 
+from ._before import check_kmeans, check_neighbours
 from ._kmeans import Clustering, kmeans, second_nearest
 from ._neighbours import Neighbours, neighbours
 from ._save import (
@@ -14,6 +15,8 @@ from ._save import (
 __all__ = [
     "Clustering",
     "Neighbours",
+    "check_kmeans",
+    "check_neighbours",
     "clustering_outputs",
     "kmeans",
     "load_clustering",

@@ -181,13 +181,13 @@ def kmeans(
     6.5
     """
     spherical = _check.flag("spherical", spherical)
-    raw = _check.embeddings("embeddings", embeddings)
     n_clusters = _check.integer("n_clusters", n_clusters, 1)
     n_iter = _check.integer("n_iter", n_iter, 1)
     seed = _check.seed(seed)
     limit = max_points_per_centroid
     if limit is not None:
         limit = _check.integer("max_points_per_centroid", limit, 1)
+    raw = _check.embeddings("embeddings", embeddings)
     members = None if groups is None else _members(groups, len(raw), n_clusters)
     if n_clusters > len(raw):
         message = f"n_clusters must be at most the number of rows, {len(raw)}, got {n_clusters}"

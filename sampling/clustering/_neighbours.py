@@ -128,9 +128,9 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     >>> neighbours([[0.0], [1.0], [3.0]], 1).indices.tolist()
     [[1], [0], [1]]
     """
-    raw = _check.embeddings("embeddings", embeddings)
     k = _check.integer("k", k, 1)
     cosine = _check.choice("metric", metric, ("euclidean", "cosine")) == "cosine"
+    raw = _check.embeddings("embeddings", embeddings)
     if os.getpid() != _PROCESS:
         faiss.omp_set_num_threads(1)
     n = len(raw)

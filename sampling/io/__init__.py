@@ -3,7 +3,7 @@
 Everything is written whole or not at all, and never over a file of another kind.
 """
 
-from .._files import check_outputs, written_whole
+from .._files import check_folder, check_outputs, written_whole
 from ._bytes import digest
 from ._digest import Watch, differences, digests, table_files, unchanged
 from ._export import check_export, export_rows
@@ -27,6 +27,7 @@ __all__ = [
     "Watch",
     "changes",
     "check_export",
+    "check_folder",
     "check_outputs",
     "class_columns",
     "columns_text",

@@ -60,7 +60,7 @@ def contents(
     source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Return name, bytes, digest and path ("file") of each file, which need not be whole."""
-    sources = [source] if isinstance(source, str | Path) else _check.listed("source", source)
+    sources = _check.paths("source", source)
     files = [(Path(each), file) for each in sources for file in table_files(each)]
     total = sum(file.stat().st_size for _, file in files)
     return [
@@ -129,12 +129,12 @@ class Watch:
 
     Parameters
     ----------
-    sources : sequence of str or pathlib.Path
+    sources : str or pathlib.Path, or sequence of them
         Files, and folders of shards.
     """
 
-    def __init__(self, sources: Sequence[str | Path]) -> None:
-        self._sources = _check.listed("sources", sources)
+    def __init__(self, sources: str | Path | Sequence[str | Path]) -> None:
+        self._sources = _check.paths("sources", sources)
         self._files = self._now()
         self._stamps: list[Stamp] = stamps(self._files)
 
@@ -157,12 +157,12 @@ class Watch:
 
 @told
 @contextmanager
-def unchanged(sources: Sequence[str | Path]) -> Iterator[None]:
+def unchanged(sources: str | Path | Sequence[str | Path]) -> Iterator[None]:
     """Refuse a result whose files were changed while the block read them.
 
     Parameters
     ----------
-    sources : sequence of str or pathlib.Path
+    sources : str or pathlib.Path, or sequence of them
         Files, and folders of shards.
 
     Returns

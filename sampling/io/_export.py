@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,26 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from .. import _check, _parquet
-from .._files import (
-    check_apart,
-    json_kind,
-    own_folder,
-    parquet_kind,
-    remove_left_overs,
-    written_whole,
-)
+from .._files import check_apart, json_kind, parquet_kind, written_whole
 from .._keywords import told
 from ..types import Floats, Indices, Progress, Selection
 from ._bytes import compare_stamps, stamps
 from ._digest import differences, digests
+from ._export_folder import MANIFEST, Place
 from ._inputs import paths_read, share_files, tables_of
-from ._parquet_rows import Shards
+from ._parquet_rows import Joined, Stream, joined
 
 __all__ = ["check_export", "export_rows"]
 
 _VERSION = 1
-_MANIFEST = "_export.json"  # readers of a folder pass over names that begin so
-_LEFT_OVER = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+")
 _GROUP_BYTES, _GROUP_ROWS = 2**26, 2**20  # of one row group that is written
 
 _SHARD = parquet_kind("a shard of an export", lambda facts, _: "export" in facts)
@@ -41,15 +32,18 @@ Order = Literal["rows", "picks"]
 
 
 @told
-def export_rows(
+def export_rows(  # noqa: PLR0913  # how an export is written
     selection: Selection,
     source: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
     rows_per_shard: int = 1_000_000,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     weights: bool = True,
     order: Order = "rows",
+    beside: str | Path | Sequence[str | Path] = (),
+    replace: bool = False,
+    owners: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the chosen rows of a Parquet table to a folder of Parquet shards.
@@ -63,15 +57,25 @@ def export_rows(
         in the order given, those of a folder by name.
     folder : str or pathlib.Path
         Made if it is not there. It must be empty, or hold this very export, begun before: then only
-        the shards that are missing or damaged are written. It must not be in a folder
-        of the source.
+        the shards that are missing or damaged are written. See `replace` for one with another
+        export. It must not be in a folder of the source.
     rows_per_shard : int, default 1,000,000
-    columns : sequence of str, optional
-        All of them by default. Types, nested ones too, are kept as they are.
+    columns : str or sequence of str, optional
+        All of the source by default, or of the files beside it where the source is no Parquet.
+        Types, nested ones too, are kept as they are where all files agree; else each column gets
+        the one type that holds the values of all files, and is null where a file has none.
     weights : bool, default True
         Write the selection's weights, if it has any, as a column `weight`.
     order : {"rows", "picks"}, default "rows"
         The order of the source, or of the picks.
+    beside : str or pathlib.Path, or sequence of them, default ()
+        Parquet files, or folders, with further columns of the same rows.
+    replace : bool, default False
+        Let an export take the place of another one that is in the folder, when it is complete:
+        until then the old one stays. A folder with anything else in it is refused.
+    owners : str or sequence of str, default ()
+        Names of what this export is one of, such as a plan: it is written under the first, and
+        takes the place of one that was written under any of them.
     progress : callable, optional
         Called with (step, total, unit): bytes ("B") while the source's digests are made, then rows.
 
@@ -86,8 +90,9 @@ def export_rows(
     ------
     ValueError
         If the source has another N, is not what the selection's manifest has the digests of (the
-        shard is named), changes while it is read, or has a column `weight` already; if the folder
-        is the source's or holds anything else.
+        shard is named), changes while it is read, or has a column `weight` already; if no type
+        holds the values of a column in all files, or a column is there twice; if the folder is the
+        source's or holds anything else, another export too unless it may be replaced.
     OSError
         If the folder cannot be made, cannot be written to, or is full.
 
@@ -95,7 +100,9 @@ def export_rows(
     -----
     Order       Every shard is whole or not there, and `_export.json` comes last: what has it is
                 complete. Pages have checksums, and an export that is continued reads the shards
-                that are there before it counts on them. One export at a time may write to a folder.
+                that are there before it counts on them. One that replaces another is written to a
+                hidden folder next to it, and moved to its place at the end: the disk must have
+                room for both. One export at a time may write to a folder.
     Cost        One pass over the source for its digests. Then in the order of the rows one pass
                 over the row groups that hold any, whatever their size: blocks of 16 MiB are
                 decoded and 64 MiB wait to be written, 330 MiB in all as measured; in the order of
@@ -114,13 +121,10 @@ def export_rows(
     ...     pq.read_table(Path(folder, "chosen"), columns=["text"])["text"].to_pylist()
     ['b', 'c']
     """
-    shards, names = check_export(
-        source,
-        folder,
-        rows_per_shard=rows_per_shard,
-        columns=columns,
-        weights=weights,
-        order=order,
+    replace, named = _check.flag("replace", replace), _check.words("owners", owners)
+    weighted = selection.weights is not None
+    shards, names, place = _checked_call(
+        source, folder, rows_per_shard, columns, weights, order, beside, weighted
     )
     if selection.size is not None and selection.size != shards.size:
         raise ValueError(f"source must have {selection.size} rows, got {shards.size}")
@@ -129,99 +133,119 @@ def export_rows(
                          f"{shards.size}")  # fmt: skip
     per_shard = int(rows_per_shard)
     given = selection.weights if weights else None
-    if given is not None and "weight" in names:
-        raise ValueError(
-            "columns must not include 'weight' where the selection's weights are written, got a "
-            "column of that name: leave one of them out"
-        )
+    asked = _identity([names, per_shard, order], selection.indices, given)
+    place.check(named or [asked], replace=replace)
     before = stamps(shards.files)
-    sources = digests(source, progress=progress)
-    checked = _checked(selection, sources)
+    parts = [digests(part.source, progress=progress) for part in shards.parts]
+    sources = [each for part in parts for each in part]
+    checked = all([_checked(selection, part) for part in parts])
     plan = _Plan(shards, names, selection.indices, given, per_shard, order, _identity(
         [[each["digest"] for each in sources], names, per_shard, order], selection.indices, given
-    ))  # fmt: skip
-    out = Path(folder)
+    ), (named or [asked])[0])  # fmt: skip
+    out = place.begin(plan.identity, replace=replace or bool(named))
     missing = _missing(out, plan)
     with_progress = _rows_done(progress, sum(plan.rows_of(shard) for shard in missing))
     for shard, tables in plan.contents(missing):
-        with written_whole(out / plan.name(shard), _SHARD) as beside:
-            _write(beside, plan.schema(shard), with_progress(tables))
+        with written_whole(out / plan.name(shard), _SHARD) as part:
+            _write(part, plan.schema(shard), with_progress(tables))
             compare_stamps(shards.files, before)
     facts = {**plan.facts(out), "sources": sources, "checked": checked, "size": shards.size,
              "method": selection.method, "arguments": selection.arguments}  # fmt: skip
-    with written_whole(out / _MANIFEST, _FACTS) as beside:
-        beside.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    with written_whole(out / MANIFEST, _FACTS) as path:
+        path.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    place.finish(out)
     return facts
 
 
 @told
-def check_export(
+def check_export(  # noqa: PLR0913  # those of `export_rows`
     source: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
     rows_per_shard: int = 1_000_000,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     weights: bool = True,
     order: Order = "rows",
+    beside: str | Path | Sequence[str | Path] = (),
+    replace: bool = False,
+    owners: str | Sequence[str] = (),
+    weighted: bool = False,
     made: str | Path | None = None,
-) -> tuple[Shards, list[str]]:
+) -> tuple[Joined, list[str]]:
     """Refuse, before there is a selection, what `export_rows` would refuse after it.
 
     Parameters
     ----------
-    source, folder, rows_per_shard, columns, weights, order
+    source, folder, rows_per_shard, columns, weights, order, beside, replace, owners
         Those of `export_rows`.
+    weighted : bool, default False
+        Whether the selection will have weights.
     made : str or pathlib.Path, optional
         A folder that will be made before the export: it need not exist.
 
     Returns
     -------
-    tuple of Shards, list of str
-        The shards of the source, and the columns that will be written.
+    tuple of Joined, list of str
+        The tables that are read, and the columns that will be written.
 
     Raises
     ------
     ValueError
         If an argument is none that `export_rows` takes; if the folder is the source's or in it, or
-        holds anything but an export.
+        holds anything but an export that this one may go on with or replace.
     OSError
         If the folder cannot be made or written to.
     """
+    replace, named = _check.flag("replace", replace), _check.words("owners", owners)
+    shards, names, place = _checked_call(
+        source, folder, rows_per_shard, columns, weights, order, beside, weighted
+    )
+    later = made is not None and place.folder.parent == Path(made).resolve()
+    place.check(named, replace=replace, will_be_made=later)
+    return shards, names
+
+
+def _checked_call(  # noqa: PLR0913  # those of `export_rows`
+    source: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    rows_per_shard: int,
+    columns: str | Sequence[str] | None,
+    weights: bool,
+    order: Order,
+    beside: str | Path | Sequence[str | Path],
+    weighted: bool,
+) -> tuple[Joined, list[str], Place]:
+    """Return the tables that are read, the columns and the folder, once the arguments are checked.
+
+    What is in the folder is checked by `Place.check`.
+    """
     _check.integer("rows_per_shard", rows_per_shard, 1)
     _check.flag("weights", weights)
+    _check.flag("weighted", weighted)
     _check.choice("order", order, ("rows", "picks"))
-    shards = Shards.of(source)
-    names, out = shards.columns(columns), Path(folder)
-    check_apart(out, paths_read(source))
-    if out.is_symlink() and not out.exists():
-        raise ValueError(f"{out} must be a folder, got a link to nothing")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} must be a folder, got a file")
-    if not out.exists() and not out.parent.is_dir():
-        if made is not None and out.parent.resolve() == Path(made).resolve():
-            return shards, names
-        raise FileNotFoundError(f"the folder of {out} must exist, got none")
-    with own_folder(out / _MANIFEST if out.exists() else out):  # can be made: so can the shards
-        pass
-    for path in sorted(out.iterdir()) if out.exists() else ():
-        if not _LEFT_OVER.fullmatch(path.name) and _mark_of(path) is None:
-            raise ValueError(
-                f"{out} must be empty or hold this very export, begun before, got {path.name}"
-            )
-    return shards, names
+    shards, names = joined(source, beside, columns)
+    if weighted and weights and "weight" in names:
+        raise ValueError(
+            "columns must not include 'weight' where the selection's weights are written, got a "
+            "column of that name: leave one of them out"
+        )
+    reads = [*_check.paths("source", source), *_check.paths("beside", beside)]
+    check_apart(folder, paths_read(reads))
+    return shards, names, Place(Path(folder))
 
 
 @dataclass(frozen=True)
 class _Plan:
     """Which rows go to which shard. Everything is checked."""
 
-    shards: Shards
+    shards: Joined
     names: list[str]
     indices: Indices
     weights: Floats | None
     per_shard: int
     order: Order
     identity: str
+    owner: str
 
     @property
     def count(self) -> int:
@@ -238,7 +262,9 @@ class _Plan:
         schema = self.shards.schema_of(self.names)
         if self.weights is not None:
             schema = schema.append(pa.field("weight", pa.float64()))
-        return _parquet.with_facts(schema, {"export": self.identity, "shard": shard})
+        return _parquet.with_facts(
+            schema, {"export": self.identity, "shard": shard, "owner": self.owner}
+        )
 
     def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
         """Give each wanted shard, and its tables, which are read as they are asked for."""
@@ -249,7 +275,7 @@ class _Plan:
         order = np.argsort(self.indices, kind="stable")
         places = [self._places(shard, order) for shard in wanted]
         rows = self.indices[np.concatenate([order[:0], *places])]
-        stream = _Stream(self.shards.blocks(rows, self.names))
+        stream = Stream(self.shards.blocks(rows, self.names))
         for shard, own in zip(wanted, places, strict=True):
             yield shard, self._weighted(stream.read(own.size), own)
 
@@ -283,6 +309,7 @@ class _Plan:
         return {
             "version": _VERSION,
             "export": self.identity,
+            "owner": self.owner,
             "rows": int(self.indices.size),
             "columns": self.names,
             "weights": self.weights is not None,
@@ -294,23 +321,6 @@ class _Plan:
                 for i, name in enumerate(names)
             ],
         }  # fmt: skip
-
-
-class _Stream:
-    """Tables cut at other places than where they came."""
-
-    def __init__(self, tables: Iterator[Any]) -> None:
-        self._tables = tables
-        self._rest: Any = None
-
-    def read(self, count: int) -> Iterator[Any]:
-        """Give tables of `count` rows together."""
-        while count:
-            table = next(self._tables) if self._rest is None else self._rest
-            now = table.slice(0, count)
-            self._rest = table.slice(count) if table.num_rows > count else None
-            count -= now.num_rows
-            yield now
 
 
 def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN401
@@ -373,43 +383,18 @@ def _checked(selection: Selection, sources: Sequence[dict[str, Any]]) -> bool:
 
 
 def _missing(folder: Path, plan: _Plan) -> list[int]:
-    """Return the shards that are not there yet, and make the folder if need be."""
-    folder.mkdir(exist_ok=True)
-    remove_left_overs(folder)
-    names = {plan.name(shard): shard for shard in range(plan.count)}
-    done, left_over = set(), []
-    for path in sorted(folder.iterdir()):
-        if _LEFT_OVER.fullmatch(path.name):  # half a file, of a run that was killed
-            left_over.append(path)
-        elif _mark_of(path) == plan.identity and path.name in {*names, _MANIFEST}:
-            shard = names.get(path.name)
-            if shard is not None and _is_whole(path, plan.schema(shard), plan.rows_of(shard)):
-                done.add(shard)
-        else:
-            raise ValueError(
-                f"{folder} must be empty or hold this very export, begun before, got {path.name}"
-            )
-    for path in left_over:
-        path.unlink()
-    return [shard for shard in range(plan.count) if shard not in done]
-
-
-def _mark_of(path: Path) -> str | None:
-    """Return which export a file is of; None if of none."""
-    try:
-        if path.name == _MANIFEST:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-        else:
-            with _parquet.opened(path) as file:
-                facts = _parquet.facts_in(file.schema_arrow, path)
-    except (ValueError, OSError):
-        return None
-    mark: str | None = facts.get("export") if isinstance(facts, dict) else None
-    return mark
+    """Return the shards that are not there yet, or damaged."""
+    return [
+        shard
+        for shard in range(plan.count)
+        if not _is_whole(folder / plan.name(shard), plan.schema(shard), plan.rows_of(shard))
+    ]
 
 
 def _is_whole(path: Path, schema: Any, rows: int) -> bool:  # noqa: ANN401  # pyarrow.Schema
     """Read all of a shard that is there; what is damaged is written again."""
+    if not path.exists():
+        return False
     try:
         with _parquet.opened(path, pre_buffer=False) as file:
             if not file.schema_arrow.equals(schema, check_metadata=False):

@@ -27,7 +27,7 @@ def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
     list of pathlib.Path
         Files as given; of a folder the folder itself and its shards.
     """
-    sources = [source] if isinstance(source, str | Path) else list(source)
+    sources = _check.paths("source", source)
     return [path for each in sources for path in dict.fromkeys((Path(each), *table_files(each)))]
 
 
@@ -35,7 +35,7 @@ def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
 def with_inputs(
     selection: Selection,
     source: str | Path | Sequence[str | Path],
-    beside: Sequence[str | Path] = (),
+    beside: str | Path | Sequence[str | Path] = (),
     *,
     progress: Progress | None = None,
 ) -> Selection:
@@ -46,7 +46,7 @@ def with_inputs(
     selection : Selection
     source : str or pathlib.Path, or sequence of them
         The table that it was made from.
-    beside : sequence of str or pathlib.Path, default ()
+    beside : str or pathlib.Path, or sequence of them, default ()
         The files beside it.
     progress : callable, optional
         Called with (step, total, "B") as bytes are read.
@@ -59,7 +59,7 @@ def with_inputs(
     """
     noted: dict[str, Any] = {"inputs": digests(source, progress=progress)}
     if beside:
-        others = _check.listed("beside", beside)
+        others = _check.paths("beside", beside)
         noted["beside"] = [digests(each, progress=progress) for each in others]
     return replace(selection, info={**selection.info, **noted})
 

@@ -3,84 +3,168 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from .. import _parquet
 from .._files import written_whole
 from .._rows import Rows
 from ._bytes import digest
+from ._schema import Schemas, is_rows
 
-__all__ = ["rows_in_memory", "rows_on_disk"]
+__all__ = ["rows_in_memory", "rows_on_disk", "width_of"]
 
 _BATCH = 65_536
+_FEW = 64  # rows read to see how long a list is
 
 
-def list_blocks(paths: tuple[Path, ...], names: tuple[str, ...]) -> Iterator[NDArray[Any]]:
-    """Read rows shard after shard: arrays (n, D) of one dtype.
+def list_blocks(
+    schemas: Schemas, names: tuple[str, ...], width: int, dtype: np.dtype[Any]
+) -> Iterator[NDArray[Any]]:
+    """Read rows file after file: arrays (n, D) of one dtype.
 
     names : one column of lists of one length, or D columns of numbers
+    width : D, from `width_of`
+    dtype : from `dtype_of`
+
+    A row, or a number, that is missing is NaN.
     """
-    done, width, kind = 0, -1, np.dtype(np.float32)
-    what = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-    for path in paths:
-        for batch in _batches(path, names):
-            if not batch.num_rows:
-                continue
-            block = _block(batch, names, width, f"{path}, row", done)
-            if done == 0:
-                width, kind = block.shape[1], block.dtype
-            if block.dtype != kind:
-                raise ValueError(f"{what} must be {kind} in all files, got {block.dtype} in {path}")
-            yield block
-            done += len(block)
-    if done == 0:
-        raise ValueError(f"{what} must not be empty, got no rows in {paths[0]}")
+    done = 0
+    for path in schemas.files:
+        with _parquet.opened(path) as file:
+            there = schemas.within(path, names)
+            for batch in file.iter_batches(columns=there, batch_size=_BATCH):
+                if batch.num_rows:
+                    block = _block(batch, names, width, path, done)
+                    if block.dtype.kind == "f" and dtype.kind != "f":
+                        raise ValueError(
+                            f"{path} must lack no number of {names[0]}, as its footer says, got "
+                            "one missing"
+                        )
+                    yield block.astype(dtype, copy=False)
+                    done += len(block)
 
 
-def _batches(path: Path, names: tuple[str, ...]) -> Iterator[Any]:
-    with _parquet.opened(path) as file:
-        yield from file.iter_batches(columns=list(names), batch_size=_BATCH)
-
-
-def _block(batch: Any, names: tuple[str, ...], width: int, where: str, done: int) -> NDArray[Any]:  # noqa: ANN401
-    """Return the rows (n, D) of a batch; lists must have the width of those before, if any."""
+def width_of(schemas: Schemas, names: tuple[str, ...]) -> int:
+    """Return D: the number of columns, or the length of the first list that is there."""
     if len(names) > 1:
-        columns = [batch.column(name) for name in names]
-        for name, column in zip(names, columns, strict=True):
-            if column.null_count:
-                row = done + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-                raise ValueError(f"{name} must have no missing values, got none in {where} {row}")
-        return np.stack([each.to_numpy(zero_copy_only=False) for each in columns], axis=1)
-    lists = batch.column(0)
-    flat = lists.flatten().to_numpy(zero_copy_only=False)
-    lengths = np.nan_to_num(lists.value_lengths().to_numpy(zero_copy_only=False), nan=-1)
-    width = max(0, int(lengths[0])) if width < 0 else width
+        return len(names)
+    for path, count in zip(schemas.files, schemas.counts, strict=True):
+        if not count or not schemas.within(path, names):
+            continue
+        with _parquet.opened(path) as file:
+            for batch in file.iter_batches(columns=[*names], batch_size=_FEW):
+                lists = batch.column(batch.schema.get_field_index(names[0]))
+                if not pa.types.is_null(lists.type) and lists.null_count < len(lists):
+                    return int(lists.drop_null().value_lengths()[0].as_py())
+    what = "rows" if not schemas.size else "rows but missing ones"
+    raise ValueError(f"{names[0]} must not be empty, got no {what} in {schemas.files[0]}")
+
+
+def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:
+    """Return the dtype that holds the numbers of all files, and NaN where any is missing."""
+    kinds = [schemas.field(name).type for name in names]
+    kinds = [kind.value_type if is_rows(kind) else kind for kind in kinds]
+    known = [kind.to_pandas_dtype() for kind in kinds if not pa.types.is_null(kind)]
+    dtype = np.result_type(*(known or [np.float32]))
+    if dtype.kind == "f" or not any(_has_gaps(schemas, path, names) for path in schemas.files):
+        return dtype
+    return np.result_type(dtype, np.float32)
+
+
+def _has_gaps(schemas: Schemas, path: Path, names: tuple[str, ...]) -> bool:
+    """Whether a file lacks any number of the columns: its footer says so, or else its pages."""
+    with _parquet.opened(path) as file:
+        if file.metadata.num_rows == 0:
+            return False
+        if len(schemas.within(path, names)) < len(names):
+            return True
+        paths = [file.schema.column(i).path for i in range(file.metadata.num_columns)]
+        own = [i for i, path in enumerate(paths) if not _heads(path).isdisjoint(names)]
+        for group in range(file.metadata.num_row_groups):
+            facts = file.metadata.row_group(group)
+            for i in own:
+                known = facts.column(i).statistics
+                if known is None or not known.has_null_count:
+                    return any(map(_any_missing, file.iter_batches(columns=[*names])))
+                if known.null_count:
+                    return True
+    return False
+
+
+def _heads(path: str) -> set[str]:
+    """Return what a column may be called by the path of its values: of "x.list.element", "x"."""
+    parts = path.split(".")
+    return {".".join(parts[: i + 1]) for i in range(len(parts))}
+
+
+def _any_missing(batch: Any) -> bool:  # noqa: ANN401  # pyarrow.RecordBatch
+    lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
+    return any(
+        column.null_count or (any(is_(column.type) for is_ in lists) and
+                              column.flatten().null_count)
+        for column in batch.columns
+    )  # fmt: skip
+
+
+def _block(
+    batch: Any,  # noqa: ANN401  # pyarrow.RecordBatch
+    names: tuple[str, ...],
+    width: int,
+    path: Path,
+    done: int,
+) -> NDArray[Any]:
+    """Return the rows (n, D) of a batch, NaN where they are missing.
+
+    done : rows before it
+    """
+    places = [batch.schema.get_field_index(name) for name in names]
+    gap = np.full(batch.num_rows, np.nan, np.float32)
+    if len(names) > 1:
+        columns = [gap if at < 0 else _numbers(batch.column(at)) for at in places]
+        return np.stack(columns, axis=1)
+    lists = None if places[0] < 0 else batch.column(places[0])
+    if lists is None or pa.types.is_null(lists.type):
+        return np.broadcast_to(gap[:, None], (gap.size, width))
+    there = lists.is_valid().to_numpy(zero_copy_only=False)
+    lengths = np.full(there.size, width)
+    lengths[there] = lists.drop_null().value_lengths().to_numpy(zero_copy_only=False)
     other = np.flatnonzero(lengths != width)
     if other.size:
         raise ValueError(
-            f"{names[0]} must hold lists of {width} numbers, got others in {where} "
+            f"{names[0]} must hold lists of {width} numbers, got others in {path}, row "
             f"{other[0] + done}"
         )
-    rows: NDArray[Any] = flat.reshape(len(lists), width)
-    return rows
+    rows: NDArray[Any] = _numbers(lists.flatten()).reshape(-1, width)
+    if there.all():
+        return rows
+    whole = np.full((there.size, width), np.nan, np.result_type(rows, np.float32))
+    whole[there] = rows
+    return whole
 
 
-def rows_in_memory(paths: tuple[Path, ...], names: tuple[str, ...], size: int) -> NDArray[Any]:
+def _numbers(column: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Array
+    """Return numbers as numpy has them: NaN where one is missing."""
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan, np.float32)
+    numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def rows_in_memory(schemas: Schemas, names: tuple[str, ...]) -> NDArray[Any]:
     """Read rows into one array (N, D)."""
-    blocks = list_blocks(paths, names)
-    first = next(blocks)  # there is one, or it raises
-    rows = np.empty((size, first.shape[1]), first.dtype)
-    done = 0
-    for block in chain([first], blocks):
-        _refuse_other(paths, done + len(block) <= size, size)
+    size, done = schemas.size, 0
+    width, dtype = width_of(schemas, names), dtype_of(schemas, names)
+    rows = np.empty((size, width), dtype)
+    for block in list_blocks(schemas, names, width, dtype):
+        _refuse_other(schemas.files, done + len(block) <= size, size)
         rows[done : done + len(block)] = block
         done += len(block)
-    _refuse_other(paths, done == size, size)
+    _refuse_other(schemas.files, done == size, size)
     return rows
 
 
@@ -92,9 +176,8 @@ def _refuse_other(paths: tuple[Path, ...], right: bool, size: int) -> None:
 
 
 def rows_on_disk(
-    paths: tuple[Path, ...],
+    schemas: Schemas,
     names: tuple[str, ...],
-    size: int,
     scratch: Path,
     sums: Sequence[str] | None = None,
 ) -> Rows:
@@ -106,6 +189,7 @@ def rows_on_disk(
     another file. After the copy they are made again: what changed meanwhile is under no name. The
     shape stands beside the copy as JSON.
     """
+    paths, size = schemas.files, schemas.size
     scratch.mkdir(parents=True, exist_ok=True)
     known = [digest(path) for path in paths] if sums is None else list(sums)
     key = hashlib.blake2b(json.dumps([names, known]).encode(), digest_size=8).hexdigest()
@@ -113,18 +197,18 @@ def rows_on_disk(
     found = _copied(target, beside)
     if found is not None:
         return found
-    width, kind, done = 0, "", 0
+    width, dtype, done = width_of(schemas, names), dtype_of(schemas, names), 0
     with written_whole(target) as path, path.open("wb") as file:
-        for block in list_blocks(paths, names):
+        for block in list_blocks(schemas, names, width, dtype):
             file.write(np.ascontiguousarray(block).data)
-            width, kind, done = block.shape[1], block.dtype.str, done + len(block)
+            done += len(block)
         _refuse_other(paths, done == size, size)
         for each, then in zip(paths, known, strict=True):
             if digest(each) != then:
                 raise ValueError(f"{each} must not change while it is read, got other bytes")
     with written_whole(beside) as path:
-        path.write_text(json.dumps({"shape": [size, width], "dtype": kind}))
-    return Rows(target, (size, width), kind, scratch=scratch)
+        path.write_text(json.dumps({"shape": [size, width], "dtype": dtype.str}))
+    return Rows(target, (size, width), dtype, scratch=scratch)
 
 
 def _copied(target: Path, beside: Path) -> Rows | None:

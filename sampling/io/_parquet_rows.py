@@ -1,6 +1,6 @@
 """Some rows of Parquet shards, a block at a time: row groups without any of them are not read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from .. import _check, _parquet
 from .._keywords import told
 from ..types import Indices
 from ._digest import table_files
+from ._schema import Schemas, without_columns
 
-__all__ = ["Shards", "read_column", "read_rows"]
+__all__ = ["Joined", "Shards", "Stream", "joined", "read_column", "read_rows"]
 
 _BLOCK = 2**24  # bytes, about, of rows that are decoded together
 _ROWS = 2**16  # and no more rows than this
@@ -24,7 +25,7 @@ _READ = 2**20  # bytes read at once: by default whole column chunks, 850 MiB of 
 def read_rows(
     source: str | Path | Sequence[str | Path],
     rows: Indices,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
 ) -> Any:  # noqa: ANN401  # pyarrow.Table
     """Return some rows of a Parquet file, or of the shards of a folder.
 
@@ -34,19 +35,20 @@ def read_rows(
         Rows are numbered through the files in the order given, those of a folder by name.
     rows : int64 array of shape (n,)
         In any order; a row may be there twice.
-    columns : sequence of str, optional
+    columns : str or sequence of str, optional
         All of them by default.
 
     Returns
     -------
     pyarrow.Table
-        In the order of `rows`.
+        In the order of `rows`, each column in the one type that holds the values of all files; it
+        is null where a file has no such column.
 
     Raises
     ------
     ValueError
-        If a file is damaged (it is named), files differ in their columns, or there is no such row
-        or column.
+        If a file is damaged (it is named), no type holds the values of all files, or there is no
+        such row or column.
 
     Notes
     -----
@@ -83,12 +85,14 @@ def _row_numbers(rows: Indices) -> Indices:
 
 
 @told
-def read_column(sources: Sequence[str | Path], name: str, rows: Sequence[int]) -> list[Any]:
+def read_column(
+    sources: str | Path | Sequence[str | Path], name: str, rows: Sequence[int]
+) -> list[Any]:
     """Return some values of a column of the first table that has it.
 
     Parameters
     ----------
-    sources : sequence of str or pathlib.Path
+    sources : str or pathlib.Path, or sequence of them
         Tables of the same rows, one beside the other; those that are not Parquet are passed over.
     name : str
     rows : sequence of int
@@ -104,17 +108,15 @@ def read_column(sources: Sequence[str | Path], name: str, rows: Sequence[int]) -
     ValueError
         If no table has the column.
     """
-    listed = _check.listed("sources", sources)
+    listed = _check.paths("sources", sources)
     parquet = [each for each in listed if _parquet.is_parquet(table_files(each)[0])]
     tables = [Shards.of(each) for each in parquet]
-    names = [each for table in tables for each in table.schema.names]
+    names = [each for table in tables for each in table.names]
     if name not in names:
         raise ValueError(
             f"column must be one of {names}, got {name!r}{_check.closest(name, names)}"
         )
-    source = next(
-        each for each, table in zip(parquet, tables, strict=True) if name in table.schema.names
-    )
+    source = next(each for each, table in zip(parquet, tables, strict=True) if name in table.names)
     wanted = [row for row in rows if row >= 0]
     values = iter(read_rows(source, np.array(wanted, np.int64), [name])[name].to_pylist())
     return [next(values) if row >= 0 else None for row in rows]
@@ -122,60 +124,56 @@ def read_column(sources: Sequence[str | Path], name: str, rows: Sequence[int]) -
 
 @dataclass(frozen=True)
 class Shards:
-    """Parquet files of one schema.
+    """Parquet files whose rows follow one another.
 
     Attributes
     ----------
-    files : tuple of pathlib.Path
+    columns_in : Schemas
+        What their columns are, in the types that hold the values of all files.
     starts : int64 array of shape (number of files + 1,)
         Number of the first row of each, and N.
-    schema : pyarrow.Schema
-        With the metadata of the first file.
+    files : tuple of pathlib.Path
+        A file that was given twice is there twice.
+    source : tuple of str or pathlib.Path
+        The files and folders as they were given.
     """
 
-    files: tuple[Path, ...]
+    columns_in: Schemas
     starts: Indices
-    schema: Any
+    files: tuple[Path, ...]
+    source: tuple[str | Path, ...]
 
     @classmethod
     def of(cls, source: str | Path | Sequence[str | Path]) -> "Shards":
-        """Open a file, a folder or several of them, and compare their schemas."""
-        sources = [source] if isinstance(source, str | Path) else _check.listed("source", source)
-        files = tuple(file for each in sources for file in table_files(each))
+        """Open a file, a folder or several of them."""
+        given = tuple(_check.paths("source", source))
+        files = tuple(file for each in given for file in table_files(each))
         if not files:
             raise ValueError("source must name a file or a folder, got none")
-        counts, schema = [0], None
         for path in files:
             if not _parquet.is_parquet(path):
                 raise ValueError(f"{path} must be a Parquet file, got {path.suffix!r}")
-            with _parquet.opened(path) as file:
-                counts.append(file.metadata.num_rows)
-                schema = file.schema_arrow if schema is None else schema
-                _same_schema(path, file.schema_arrow, files[0], schema)
-        return cls(files, np.cumsum(counts), schema)
+        found = Schemas(dict.fromkeys(files))
+        counts = dict(zip(found.files, found.counts, strict=True))
+        return cls(found, np.cumsum([0, *(counts[path] for path in files)]), files, given)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return self.columns_in.names
 
     @property
     def size(self) -> int:
         """N, rows in all files."""
         return int(self.starts[-1])
 
-    def columns(self, names: Sequence[str] | None) -> list[str]:
+    def columns(self, names: str | Sequence[str] | None) -> list[str]:
         """Return the chosen columns in the order of the files, or refuse a name."""
-        for name in _check.listed("columns", () if names is None else names):
-            if name not in self.schema.names:
-                raise ValueError(
-                    f"columns must be of {self.schema.names}, got {name!r}"
-                    f"{_check.closest(name, self.schema.names)}"
-                )
-        chosen = [each for each in self.schema.names if names is None or each in names]
-        if not chosen:
-            raise ValueError("columns must name at least one column, got none")
-        return chosen
+        return _chosen(names, self.columns_in.every(), self.names, self.columns_in.field)
 
     def schema_of(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
         """Return the schema of some columns."""
-        fields = [self.schema.field(name) for name in names]
-        return pa.schema(fields, metadata=self.schema.metadata)
+        return self.columns_in.schema(names)
 
     def blocks(self, rows: Indices, names: Sequence[str]) -> Iterator[Any]:
         """Give tables of the rows, which rise (two may be equal), in their order."""
@@ -183,10 +181,172 @@ class Shards:
         for i, path in enumerate(self.files):
             own = rows[ends[i] : ends[i + 1]] - self.starts[i]
             if own.size:
-                yield from _of_file(path, own, list(names))
+                yield from _of_file(path, own, names, self.columns_in)
 
 
-def _of_file(path: Path, rows: Indices, names: list[str]) -> Iterator[Any]:
+@dataclass(frozen=True)
+class Joined:
+    """Tables of the same rows, one beside the other: a column is in one of them.
+
+    Attributes
+    ----------
+    parts : tuple of Shards
+    """
+
+    parts: tuple[Shards, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of all parts."""
+        return tuple(file for part in self.parts for file in part.files)
+
+    @property
+    def size(self) -> int:
+        """N, rows of each."""
+        return self.parts[0].size
+
+    def columns(self, names: str | Sequence[str] | None) -> list[str]:
+        """Return the chosen columns in the order of the parts, or refuse a name."""
+        every = [name for part in self.parts for name in part.columns_in.every()]
+        for name in {name for name in every if self._has(name) > 1}:
+            if names is None or name in _check.words("columns", names):
+                one, other = [part for part in self.parts if name in part.names][:2]
+                raise ValueError(
+                    f"{name!r} must be one column, got it in {one.files[0]} and in "
+                    f"{other.files[0]}: name the columns to be written, without it"
+                )
+        return _chosen(names, every, tuple(dict.fromkeys(every)), self._field)
+
+    def _has(self, name: str) -> int:
+        return sum(name in part.names for part in self.parts)
+
+    def _field(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.Field
+        return self._part_of(name).columns_in.field(name)
+
+    def _part_of(self, name: str) -> Shards:
+        return next(part for part in self.parts if name in part.names)
+
+    def used(self, names: Sequence[str]) -> "Joined":
+        """Return those of the parts that have any of the columns."""
+        return Joined(tuple(part for part in self.parts if set(part.names) & set(names)))
+
+    def schema_of(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+        """Return the schema of some columns, in the order of the parts."""
+        schemas = [part.schema_of(self._of(part, names)) for part in self.parts]
+        metadata = schemas[0].metadata if schemas else None
+        return pa.schema([each for schema in schemas for each in schema], metadata=metadata)
+
+    def _of(self, part: Shards, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in part.names]
+
+    def blocks(self, rows: Indices, names: Sequence[str]) -> Iterator[Any]:
+        """Give tables of the rows, which rise (two may be equal), in their order."""
+        streams = [Stream(part.blocks(rows, self._of(part, names))) for part in self.parts]
+        schema, done = self.schema_of(names), 0
+        while done < rows.size:
+            count = min(stream.ready() for stream in streams)
+            parts = [stream.next(count) for stream in streams]
+            columns = [column for part in parts for column in part.columns]
+            yield pa.table(columns, schema=schema)
+            done += count
+
+
+def joined(
+    source: str | Path | Sequence[str | Path],
+    beside: str | Path | Sequence[str | Path],
+    columns: str | Sequence[str] | None,
+) -> tuple[Joined, list[str]]:
+    """Return the tables that some columns of a table, and of the files beside it, are in.
+
+    All columns by default: those of the table, or where that is no Parquet those beside it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, more than one, or none at all; if a table has another number of
+        rows than the first.
+    """
+    files = [file for each in _check.paths("source", source) for file in table_files(each)]
+    besides = _check.paths("beside", beside)
+    own = []
+    if all(map(_parquet.is_parquet, files)):
+        own = [Shards.of(source)]
+    elif not besides:
+        raise ValueError(
+            f"source must be Parquet, or have Parquet files of the same rows beside it, got "
+            f"{files[0]}"
+        )
+    whole = Joined((*own, *map(Shards.of, besides)))
+    for part in whole.parts:
+        if part.size != whole.size:
+            raise ValueError(
+                f"{part.files[0]} must have {whole.size} rows, as {whole.files[0]}, got {part.size}"
+            )
+    names = (Joined(tuple(own)) if own and columns is None else whole).columns(columns)
+    used = whole.used(names)
+    used.schema_of(names)  # refuses what has no type for all files
+    return used, names
+
+
+class Stream:
+    """Tables cut at other rows than those at which they came.
+
+    Parameters
+    ----------
+    tables : iterator of pyarrow.Table
+    """
+
+    def __init__(self, tables: Iterator[Any]) -> None:
+        self._tables = tables
+        self._rest: Any = None
+
+    def ready(self) -> int:
+        """Return how many rows `next` may be asked for, at least 1."""
+        if self._rest is None:
+            self._rest = next(self._tables)
+        return int(self._rest.num_rows)
+
+    def next(self, count: int) -> Any:  # noqa: ANN401  # pyarrow.Table
+        """Give a table of so many rows."""
+        table = self._rest
+        self._rest = table.slice(count) if table.num_rows > count else None
+        return table.slice(0, count)
+
+    def read(self, count: int) -> Iterator[Any]:
+        """Give tables of `count` rows together."""
+        while count:
+            table = self.next(min(count, self.ready()))
+            count -= table.num_rows
+            yield table
+
+
+def _chosen(
+    names: str | Sequence[str] | None,
+    every: list[str],
+    known: tuple[str, ...],
+    check: Callable[[str], object],
+) -> list[str]:
+    """Return the chosen columns in the order of the files: all, or those that are named.
+
+    check : refuses a column that is named and cannot be read
+    """
+    if names is None:
+        if not every:
+            raise ValueError("columns must name at least one column, got none")
+        return every
+    wanted = _check.words("columns", names)
+    for name in wanted:
+        if name not in known:
+            raise ValueError(
+                f"columns must be of {list(known)}, got {name!r}{_check.closest(name, known)}"
+            )
+        check(name)
+    if not wanted:
+        raise ValueError("columns must name at least one column, got none")
+    return [name for name in known if name in wanted]
+
+
+def _of_file(path: Path, rows: Indices, names: Sequence[str], schemas: Schemas) -> Iterator[Any]:
     with _parquet.opened(path, pre_buffer=False, buffer_size=_READ) as file:
         begin = 0
         for group in range(file.metadata.num_row_groups):
@@ -196,7 +356,9 @@ def _of_file(path: Path, rows: Indices, names: list[str]) -> Iterator[Any]:
             if own.size:
                 width = max(1, facts.total_byte_size // count)
                 step = max(1, min(_ROWS, _BLOCK // width))
-                yield from _of_group(file, group, own, names, step)
+                there = schemas.within(path, names)
+                for part in _of_group(file, group, own, there, step):
+                    yield schemas.fitted(part, names, path)
             begin = end
 
 
@@ -212,18 +374,13 @@ def _of_group(
         stop = start + batch.num_rows
         own = rows[slice(*np.searchsorted(rows, [start, stop]))] - start
         if own.size:
-            yield pa.Table.from_batches([batch]).select(names).take(pa.array(own))
+            yield _taken(batch, own)
         if rows[-1] < stop:
             return  # the rest of the row group is not decoded
         start = stop
 
 
-def _same_schema(path: Path, schema: Any, first: Path, expected: Any) -> None:  # noqa: ANN401
-    """Refuse a file with other columns, or columns of other types."""
-    if schema.names != expected.names:
-        raise ValueError(
-            f"{path} must have the columns of {first.name}, {expected.names}, got {schema.names}"
-        )
-    for name, kind, other in zip(schema.names, schema.types, expected.types, strict=True):
-        if kind != other:
-            raise ValueError(f"{name} must be {other} as in {first.name}, got {kind} in {path}")
+def _taken(batch: Any, rows: Indices) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch, and a Table
+    if not batch.num_columns:
+        return without_columns(rows.size)
+    return pa.Table.from_batches([batch]).take(pa.array(rows))

@@ -184,7 +184,9 @@ def directed(text: str, names: Sequence[str]) -> tuple[str, Direction | None]:
 
 
 @told
-def score_of(table: Table, column: str, higher_is: Direction | None = None) -> Any:  # noqa: ANN401
+def score_of(
+    table: Table, column: str, higher_is: Direction | None = None, *, missing: bool = False
+) -> Any:  # noqa: ANN401
     """Return a column of a table, as a `Score` if its files say what a high one means.
 
     Parameters
@@ -193,6 +195,8 @@ def score_of(table: Table, column: str, higher_is: Direction | None = None) -> A
     column : str
     higher_is : {"harder", "easier", "keep", "drop"}, optional
         What a high value means, in place of what the files say.
+    missing : bool, default False
+        Whether values may be missing, as nulls are: NaN.
 
     Returns
     -------
@@ -201,12 +205,15 @@ def score_of(table: Table, column: str, higher_is: Direction | None = None) -> A
     Raises
     ------
     ValueError
-        If the files of the column do not say the same.
+        If the files of the column do not say the same, or values are missing and may not be.
     """
     if higher_is is not None:
         higher_is = _check.choice("higher_is", higher_is, get_args(Direction))
+    missing = _check.flag("missing", missing)
     direction, _ = direction_of(table, column, higher_is)
-    values = table.column(column)
+    values = table.column(column, missing=missing)
+    if values.dtype == object and not pa.types.is_string(table.type_of(column)):
+        values = np.array(values, np.float64)  # ints that float64 has not, or bools
     return values if direction is None else Score(values, direction, column)
 
 

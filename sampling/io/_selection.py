@@ -35,7 +35,7 @@ def _is_kept(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pya
 def _is_rest(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
     earlier = "rows" not in facts and "rule" in schema.names  # before files said which rows
     ours = "method" in facts and (facts.get("rows") == "dropped" or earlier)
-    return ours and {"index", "score", "rule"}.issuperset(schema.names)
+    return ours and {"index", "id", "score", "rule"}.issuperset(schema.names)
 
 
 _KEPT = parquet_kind("a subset file", _is_kept)
@@ -74,9 +74,9 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
         selection has them `id`, `weight` (float64) and `score`. The method, its arguments, N and
         what was found on the way are JSON under the key "sampling" of the file's metadata.
     dropped : bool, default False
-        Write the other rows too, with `score` and `rule`, to a second file beside it, whose name
-        ends in ".dropped.parquet": what `Selection.explain` needs. If not, such a file of an
-        earlier selection is removed, if `save_selection` wrote it.
+        Write the other rows too, with `id`, `score` and `rule` where known, to a second file beside
+        it, whose name ends in ".dropped.parquet": what `Selection.explain` needs. If not,
+        such a file of an earlier selection is removed, if `save_selection` wrote it.
 
     Raises
     ------
@@ -184,6 +184,9 @@ def _versions() -> dict[str, str]:
 def _rest(selection: Selection) -> dict[str, Any]:
     rows = np.flatnonzero(~selection.mask())
     columns: dict[str, Any] = {_ROWS: rows}
+    if selection.row_ids is not None:
+        _check.same_length("row_ids", selection.row_ids, "the data", int(selection.size or 0))
+        columns["id"] = selection.row_ids[rows]
     if selection.scores is not None:
         columns["score"] = selection.scores[rows]
     if selection.verdicts is not None:
@@ -232,15 +235,16 @@ def load_selection(path: str | Path) -> Selection:
         weights = _weights(f"weight of {path}", _plain(path, table, "weight"))
     kept = _scores(path, table)
     ids = _plain(path, table, "id") if "id" in table.column_names else None
-    scores, verdicts = None, None
+    ids = _names(ids)
+    scores, verdicts, row_ids = None, None, None
     beside = manifest.get("dropped", True)  # a file of that name may be of something else
     if beside and size is not None and _other(path).is_file():
-        scores, verdicts = _all_rows(_other(path), indices, kept, manifest)
+        scores, verdicts, row_ids = _all_rows(_other(path), indices, kept, ids, manifest)
     return Selection(
         indices,
         weights,
         scores,
-        _names(ids),
+        ids,
         manifest["method"],
         manifest["arguments"],
         size,
@@ -248,6 +252,7 @@ def load_selection(path: str | Path) -> Selection:
         verdicts,
         tuple(manifest["rules"]),
         manifest["info"],
+        row_ids=row_ids,
     )
 
 
@@ -273,7 +278,8 @@ def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  
     column = table[name]
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise ValueError(f"{name} of {path} must have no missing values, got none in row {row}")
+        raise ValueError(f"{name} of {path} must have a value in each row, got a missing "
+                         f"one in row {row}")  # fmt: skip
     values: NDArray[Any] = column.to_numpy()
     return values
 
@@ -292,9 +298,10 @@ def _all_rows(
     path: Path,
     indices: NDArray[np.int64],
     kept: NDArray[Any] | None,
+    ids: NDArray[Any] | None,
     manifest: dict[str, Any],
-) -> tuple[NDArray[Any] | None, NDArray[np.uint8] | None]:
-    """Return scores and verdicts of all rows, from both files."""
+) -> tuple[NDArray[Any] | None, NDArray[np.uint8] | None, NDArray[Any] | None]:
+    """Return scores, verdicts and ids of all rows, from both files."""
     table, other = _read(path)
     if any(other.get(name) != manifest.get(name) for name in _SAME):
         raise ValueError(
@@ -318,7 +325,12 @@ def _all_rows(
     if "rule" in table.column_names:
         verdicts = np.zeros(size, np.uint8)
         verdicts[rows] = _codes(path, table["rule"], manifest["rules"])
-    return scores, verdicts
+    names = None
+    if ids is not None and "id" in table.column_names:
+        others = _names(_plain(path, table, "id"))
+        names = np.empty(size, np.result_type(ids, others))
+        names[rows], names[indices] = others, ids
+    return scores, verdicts, names
 
 
 def _codes(path: Path, column: Any, rules: list[str]) -> NDArray[Any]:  # noqa: ANN401
@@ -326,7 +338,7 @@ def _codes(path: Path, column: Any, rules: list[str]) -> NDArray[Any]:  # noqa: 
     words = column.combine_chunks()
     if not pa.types.is_dictionary(words.type) or words.null_count:
         raise ValueError(f"rule of {path} must hold words, got {column.type}")
-    if words.dictionary.to_pylist() != rules:
+    if len(words) and words.dictionary.to_pylist() != rules:  # of no rows Parquet keeps none
         raise ValueError(f"rule of {path} must hold {rules}, got {words.dictionary.to_pylist()}")
     codes: NDArray[Any] = words.indices.to_numpy()
     return codes

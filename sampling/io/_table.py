@@ -2,28 +2,30 @@
 
 Rows are numbered through the files in the order of their names. Nothing is unpickled. Embeddings
 of .npy and safetensors are left on disk; those of Parquet are read into memory, or, where a folder
-for it is given, copied once into a file there.
+for it is given, copied once into a file there. Of Parquet only what is used is read, and must fit.
 """
 
 import fnmatch
 import json
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from .. import _check, _labels, _parquet
-from .._files import check_apart, tensors_of
+from .._files import check_folder, tensors_of
 from .._keywords import told
 from .._rows import Rows
-from ._lists import rows_in_memory, rows_on_disk
+from ._lists import rows_in_memory, rows_on_disk, width_of
+from ._schema import Schemas, is_number, is_rows
 
 __all__ = ["Table", "class_columns", "columns_text", "in_order", "open_table", "shape_of"]
 
@@ -49,7 +51,10 @@ class Table:
     size : int
         N.
     embeddings : array or Rows of shape (N, D), or None
-        `Rows` are on disk: they are read where they are needed.
+        `Rows` are on disk: they are read where they are needed. Those of Parquet are read when they
+        are first asked for; a missing row, or number, is NaN.
+    has_embeddings : bool
+    embeddings_shape : tuple of int, or None
     names : tuple of str
         Columns that `column` can read.
     embedding_columns : tuple of str
@@ -59,33 +64,89 @@ class Table:
 
     paths: tuple[Path, ...]
     size: int
-    embeddings: NDArray[Any] | Rows | None
     names: tuple[str, ...]
-    _files: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
-    _rows: NDArray[np.int64] | None = field(default=None, repr=False)
     embedding_columns: tuple[str, ...] = ()
+    _load: Callable[[], NDArray[Any] | Rows] | None = field(default=None, repr=False)
+    _wide: Schemas | None = field(default=None, repr=False)  # the files of the embedding columns
+    _columns: dict[str, list[Schemas]] = field(default_factory=dict, repr=False)
+    _rows: NDArray[np.int64] | None = field(default=None, repr=False)
+    _loaded: NDArray[Any] | Rows | None = field(default=None, repr=False)
 
-    def column(self, name: str) -> NDArray[Any]:
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether there are embeddings, which need not have been read."""
+        return self._load is not None
+
+    @property
+    def embeddings(self) -> NDArray[Any] | Rows | None:
+        """Embeddings (N, D), read when they are first asked for; None where there are none."""
+        if self._loaded is None and self._load is not None:
+            self._loaded = self._load()
+        return self._loaded
+
+    @property
+    def embeddings_shape(self) -> tuple[int, ...] | None:
+        """Shape of the embeddings, of which no more is read than a few; None where there are none.
+
+        It is (N, D) but for a file that holds another array. Raises ValueError where several
+        columns or tensors could be the embeddings and none is named.
+        """
+        if self._wide is not None and self._loaded is None:
+            return self.size, width_of(self._wide, self.embedding_columns)
+        rows = self.embeddings
+        return None if rows is None else tuple(rows.shape)
+
+    def check_rows(self) -> None:
+        """Refuse a table without rows.
+
+        Raises
+        ------
+        ValueError
+        """
+        if not self.size:
+            raise ValueError(f"{self.paths[0]} must not be empty, got no rows")
+
+    def check_embeddings(self) -> None:
+        """Refuse, before they are read, embeddings that are no matrix; a table may have none.
+
+        Raises
+        ------
+        ValueError
+            Also where several columns or tensors could be the embeddings and none is named.
+        """
+        shape = self.embeddings_shape
+        if shape is not None and (len(shape) != 2 or 0 in shape):
+            raise ValueError(f"embeddings must have shape (N, D) with N, D >= 1, got {shape}")
+
+    def column(self, name: str, *, missing: bool = False) -> NDArray[Any]:
         """Return a column of the table: (N,), strings as numpy has them.
 
         Parameters
         ----------
         name : str
+        missing : bool, default False
+            Whether values may be missing: then numbers are float64 with NaN, times have NaT, and
+            anything else is an array of objects with None. Whole numbers beyond 2**53, which
+            float64 has not, are objects too.
 
         Raises
         ------
         ValueError
-            If there is no such column, or it has missing values: the message names the row.
+            If there is no such column, or more than one; if no type holds the values of all files;
+            if values are missing and may not be: the message names the row.
         """
-        parts = [_parquet.read(path, [name])[name] for path in self.files_of(name)]
-        whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
-        if whole.null_count:
-            row = int(np.flatnonzero(whole.is_null().to_numpy())[0])
-            raise ValueError(f"{name} must have no missing values, got none in row {row}")
-        array: NDArray[Any] = whole.to_numpy()
-        if self._rows is not None:
-            array = array[self._rows]
-        return _labels.strings(array.tolist()) if array.dtype == object else array
+        allowed, whole = _check.flag("missing", missing), self.values(name)
+        if not whole.null_count:
+            array: NDArray[Any] = whole.to_numpy()
+            return _labels.strings(array.tolist()) if array.dtype == object else array
+        if not allowed:
+            rows = np.flatnonzero(whole.is_null().to_numpy())
+            more = f" ({rows.size} such rows)" if rows.size > 1 else ""
+            raise ValueError(
+                f"{name} must have a value in each row, got a missing one in row {rows[0]}{more}"
+                f"{self._lacking(name)}"
+            )
+        return _with_gaps(whole)
 
     def labels(self, name: str) -> NDArray[Any]:
         """Return a column of labels or groups: (N,), where a null is None, or masked.
@@ -97,23 +158,68 @@ class Table:
         Raises
         ------
         ValueError
-            If there is no such column.
+            If there is no such column, or more than one; if no type holds the values of all files.
         TypeError
             If it holds no ints, bools or strings.
         """
-        parts = [_parquet.read(path, [name])[name] for path in self.files_of(name)]
-        whole = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
-        found, missing = _labels.opened(name, whole)
+        found, missing = _labels.opened(name, self.values(name))
         if isinstance(found, _labels.Labels):
             names = np.array([*found.names.tolist(), None], object)  # None is that of -1
             array: NDArray[Any] = names[found.codes]
-        elif missing is None:
-            array = found
-        else:
-            array = np.ma.masked_array(found, missing)
-        if self._rows is not None:
-            array = array[self._rows]
-        return array
+            return array
+        return found if missing is None else np.ma.masked_array(found, missing)
+
+    def values(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.ChunkedArray
+        """Return a column of the table as pyarrow has it, in the type for all files: (N,).
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        pyarrow.ChunkedArray
+            Categories as what they stand for, decimal numbers as float64, or int64 without places.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or more than one; if no type holds the values of all files.
+        """
+        schemas, kind = self._schemas_of(name), self.type_of(name)
+        chunks = []
+        for path in schemas.files:
+            part = schemas.read(path, [name])[name]
+            try:
+                chunks += part.cast(kind).chunks
+            except pa.ArrowException as error:
+                raise ValueError(
+                    f"{name!r} must fit {kind}, got {part.type} in {path}: {error}"
+                ) from error
+        whole = pa.chunked_array(chunks, kind)
+        if self._rows is None:
+            return whole
+        if pa.types.is_string(kind):  # whose chunks pyarrow puts together: 2 GiB at the most
+            whole = whole.cast(pa.large_string())
+        return whole.take(pa.array(self._rows))
+
+    def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType
+        """Return the type of `values`, or refuse the column, without reading it.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        pyarrow.DataType
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or more than one, or no type holds the values of all files.
+        """
+        return _read_as(self._schemas_of(name).field(name).type)
 
     def files_of(self, name: str) -> tuple[Path, ...]:
         """Return the files that hold a column, in the order of their rows.
@@ -125,14 +231,9 @@ class Table:
         Raises
         ------
         ValueError
-            If there is no such column.
+            If there is no such column, or more than one.
         """
-        if name not in self._files:
-            raise ValueError(
-                f"column must be one of {list(self.names)}, got {name!r}"
-                f"{_check.closest(name, self.names)}"
-            )
-        return self._files[name]
+        return self._schemas_of(name).files_of(name)
 
     def take(self, rows: NDArray[np.int64]) -> "Table":
         """Return the table of some of the rows.
@@ -146,11 +247,62 @@ class Table:
         Table
             Embeddings on disk stay there; those in memory are copied.
         """
-        embeddings = self.embeddings
-        if embeddings is not None:
-            embeddings = embeddings.take(rows) if isinstance(embeddings, Rows) else embeddings[rows]
         own = rows if self._rows is None else self._rows[rows]
-        return replace(self, size=len(rows), embeddings=embeddings, _rows=own)
+        load = None if self._load is None else partial(_taken, self, rows)
+        return replace(self, size=len(rows), _rows=own, _load=load, _loaded=None)
+
+    def _schemas_of(self, name: str) -> Schemas:
+        if name not in self._columns:
+            raise ValueError(
+                f"column must be one of {list(self.names)}, got {name!r}"
+                f"{_check.closest(name, self.names)}"
+            )
+        one, *others = self._columns[name]
+        if others:
+            raise ValueError(
+                f"{name!r} must be one column, got it in {one.files[0]} and in "
+                f"{others[0].files[0]}: rename one of them, or leave it out"
+            )
+        return one
+
+    def _lacking(self, name: str) -> str:
+        """Return which file has no such column, for the end of a message; "" if all have."""
+        schemas = self._schemas_of(name)
+        other = [
+            path for path, count in zip(schemas.files, schemas.counts, strict=True)
+            if count and not schemas.within(path, [name])
+        ]  # fmt: skip
+        return f": {other[0]} has no such column" if other else ""
+
+
+def _read_as(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
+    """Return the type in which a column is read: of categories, that of what they stand for."""
+    if pa.types.is_dictionary(kind):
+        return _read_as(kind.value_type)
+    if pa.types.is_decimal(kind):
+        return pa.float64() if kind.scale else pa.int64()
+    return kind
+
+
+def _taken(table: Table, rows: NDArray[np.int64]) -> NDArray[Any] | Rows:
+    found: Any = table.embeddings
+    return found.take(rows) if isinstance(found, Rows) else found[rows]
+
+
+def _with_gaps(whole: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.ChunkedArray
+    """Return a column with missing values as numpy has them, see `Table.column`."""
+    kind = whole.type
+    if pa.types.is_null(kind):
+        return np.full(len(whole), np.nan)
+    if pa.types.is_integer(kind):
+        try:
+            whole = whole.cast(pa.float64())
+        except pa.ArrowException:  # not all of them are numbers of float64
+            return np.array([*whole.to_pylist(), None], object)[:-1]
+    elif not (pa.types.is_floating(kind) or pa.types.is_temporal(kind)):
+        return np.array([*whole.to_pylist(), None], object)[:-1]
+    array: NDArray[Any] = whole.to_numpy()
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
 @told
@@ -158,7 +310,7 @@ def open_table(
     path: str | Path | Sequence[str | Path],
     *,
     embeddings: str | None = None,
-    beside: Sequence[str | Path] = (),
+    beside: str | Path | Sequence[str | Path] = (),
     scratch: str | Path | None = None,
     contents: Sequence[Mapping[str, Any]] | None = None,
 ) -> Table:
@@ -176,7 +328,7 @@ def open_table(
         embeddings; by default the only one that can. A pattern such as "x*" takes the Parquet
         columns of numbers that match, in the order of the numbers in their names (x2 before x10);
         names with equal numbers, and those without, which come last, in the order of the file.
-    beside : sequence of str or pathlib.Path, default ()
+    beside : str or pathlib.Path, or sequence of them, default ()
         Parquet files with further columns of the same rows; what lists they have is left out.
     scratch : str or pathlib.Path, optional
         Folder for a copy of embeddings that come from Parquet, N D values of their dtype; a later
@@ -194,9 +346,16 @@ def open_table(
     ------
     ValueError
         If a file is damaged or changes while it is read (the message names it), holds pickled
-        objects or lists of several lengths, or files differ in their number of rows or in their
-        columns. If `embeddings` is given for a `.npy` file, which holds one array, or `scratch`
-        where there is nothing to copy.
+        objects, or files beside it have another number of rows. If `embeddings` is given for a
+        `.npy` file, which holds one array, or `scratch` where there is nothing to copy. Embeddings
+        of Parquet that are lists of several lengths are refused when they are read.
+
+    Notes
+    -----
+    Columns     Files need not agree in their columns. What is used is read as one type for all
+                files with rows: numbers as the one that holds all, strings and lists whatever way
+                they are stored; a column that a file has not, or has without any value, is missing
+                there. What is not used is not looked at.
 
     Examples
     --------
@@ -209,31 +368,32 @@ def open_table(
     """
     paths = _all_files(path)
     _check_needless(paths, embeddings, scratch)
+    besides = _check.paths("beside", beside)
+    twice = [each for i, each in enumerate(besides) if each in besides[:i]]
+    if twice:
+        raise ValueError(f"beside must name each file once, got {twice[0]} again")
     if scratch is not None:
-        given = [path] if isinstance(path, str | Path) else path
-        check_apart(scratch, [*given, *beside])
+        check_folder(scratch, [*_check.paths("path", path), *besides])
     if kind_of(paths[0]) == ".npy":
-        table = Table(paths, 0, _npy(paths[0]), ())
+        own = _npy(paths[0])
+        table = Table(paths, len(own), (), _load=lambda: own)
     elif kind_of(paths[0]) == ".safetensors":
-        table = Table(paths, 0, _safetensors(paths[0], embeddings), ())
+        table = _of_safetensors(paths, embeddings)
     else:
         copies = None if scratch is None else Path(scratch)
         table = _of_parquet(paths, embeddings, copies, contents)
-    if scratch is not None and table.embeddings is None:
+    if scratch is not None and not table.has_embeddings:
         raise ValueError(f"scratch must be left out where there are no embeddings, got {scratch}")
-    if table.embeddings is not None:
-        table.size = len(table.embeddings)
-    for other in _check.listed("beside", beside):
-        more = _columns(_files(Path(other)))
+    if scratch is not None:
+        _ = table.embeddings  # they are wanted: the copy is made now
+    for other in besides:
+        more = Schemas(_files(Path(other)))
         if more.size != table.size:
             raise ValueError(f"{other} must have {table.size} rows, got {more.size}")
-        twice = set(more.names) & set(table.names)
-        if twice:
-            raise ValueError(
-                f"{other} must have columns of its own, got {sorted(twice)[0]!r} again"
-            )
-        table.names += more.names
-        table._files |= dict.fromkeys(more.names, more.paths)
+        names = [name for name in more.names if _is_single(more, name)]
+        table.names += tuple(name for name in names if name not in table.names)
+        for name in names:
+            table._columns.setdefault(name, []).append(more)
     return table
 
 
@@ -254,7 +414,7 @@ def shape_of(
     path: str | Path | Sequence[str | Path],
     *,
     embeddings: str | None = None,
-    beside: Sequence[str | Path] = (),
+    beside: str | Path | Sequence[str | Path] = (),
 ) -> tuple[int, int | None, tuple[str, ...]]:
     """Return N, D and the names of the columns of a table, from what its files say of themselves.
 
@@ -266,32 +426,18 @@ def shape_of(
     Returns
     -------
     tuple of int, int or None, tuple of str
-        D is None where there are no embeddings.
+        D is None where there are no embeddings, or single values in their place.
     """
-    paths = _all_files(path)
-    _check_needless(paths, embeddings, None)
-    if not _parquet.is_parquet(paths[0]):
-        table = open_table(path, embeddings=embeddings, beside=beside)
-        wide = table.embeddings
-        return table.size, None if wide is None else wide.shape[1], table.names
-    found = _columns(paths)
-    chosen, width = found.embeddings(embeddings), None
-    if len(chosen) == 1:
-        with _parquet.opened(paths[0]) as file:
-            first = next(file.iter_batches(columns=[*chosen], batch_size=1), None)
-        width = 0 if first is None else len(first.column(0)[0])
-    elif chosen:
-        width = len(chosen)
-    others = [_columns(_files(Path(other))).names for other in _check.listed("beside", beside)]
-    names = [each for each in found.names if each not in chosen]
-    return found.size, width, (*names, *(each for other in others for each in other))
+    table = open_table(path, embeddings=embeddings, beside=beside)
+    shape = table.embeddings_shape
+    return table.size, shape[1] if shape is not None and len(shape) > 1 else None, table.names
 
 
 def _all_files(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
     """Return the files of a table in the order of its rows: several are of Parquet."""
     if isinstance(given, str | Path):
         return _files(Path(given))
-    found = tuple(file for each in given for file in _files(Path(each)))
+    found = tuple(file for each in _check.paths("path", given) for file in _files(Path(each)))
     if not found:
         raise ValueError("path must name at least one file, got none")
     for file in found:
@@ -340,22 +486,34 @@ def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap
     return array
 
 
-def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
+def _of_safetensors(paths: tuple[Path, ...], name: str | None) -> Table:
+    """Find the tensor with the embeddings; which of several need be said only where it is used."""
     from safetensors import SafetensorError
 
+    (path,) = paths
     _check.file(path, "a whole safetensors file")
     try:
         with tensors_of(path) as file:
-            names = list(file.keys())
-            if name is None and len(names) != 1:
-                raise ValueError(f"embeddings must name one of the tensors {names} of {path}")
-            if name is not None and name not in names:
-                raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")
+            lengths = {each: file.get_slice(each).get_shape()[:1] for each in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
         raise ValueError(f"{path} must be a whole safetensors file, got: {error}") from error
+    names = list(lengths)
+    if name is not None and name not in names:
+        raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")
+    if name is not None or len(names) == 1:
+        own = _tensor(path, names[0] if name is None else name)
+        return Table(paths, len(own), (), _load=lambda: own)
+    several = partial(_refuse_several, "tensors", names, path)
+    sizes = {each[0] for each in lengths.values() if each}
+    if len(sizes) != 1 or [] in lengths.values():
+        several()
+    return Table(paths, sizes.pop(), (), _load=several)
+
+
+def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
     with path.open("rb") as file:  # the format: length of the header, header as JSON, tensors
         length = int.from_bytes(file.read(8), "little")
-        entry = json.loads(file.read(length))[names[0] if name is None else name]
+        entry = json.loads(file.read(length))[name]
     kind, shape = entry["dtype"], tuple(entry["shape"])
     if not shape:
         raise ValueError(f"{path} must hold rows, got a single value")
@@ -368,34 +526,37 @@ def _safetensors(path: Path, name: str | None) -> Rows | NDArray[Any]:
     return Rows(path, shape, _PLAIN[kind], begin)
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """What Parquet shards hold."""
+def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:
+    """Return the columns with the embeddings: those that are named, or the only one of lists.
 
-    paths: tuple[Path, ...]
-    size: int
-    names: tuple[str, ...]  # of columns of single values
-    wide: tuple[str, ...]  # of columns of lists of numbers
-    numbers: tuple[str, ...]  # of columns of single numbers
+    () where there are none. Several of lists are refused where they are needed, and none is named.
+    """
+    wide = _wide(schemas)
+    if name is None:
+        return wide if len(wide) < 2 else ()
+    if name in wide:
+        return (name,)
+    if name in schemas.names and schemas.type_of(name) is None:
+        schemas.field(name)  # says why it is none
+    like = [each for each in schemas.names if fnmatch.fnmatchcase(each, name)]
+    kinds = {each: schemas.field(each).type for each in like}  # no dimension is left out unsaid
+    found = tuple(each for each in like if is_number(kinds[each]) or pa.types.is_null(kinds[each]))
+    if len(found) < 2:
+        raise ValueError(
+            f"embeddings must be one of the list columns {list(wide)}, or a pattern such "
+            f"as 'x*' for two columns of numbers or more, got {name!r}"
+        )
+    return in_order(found)
 
-    def embeddings(self, name: str | None) -> tuple[str, ...]:
-        """Return the columns with the embeddings: those that are named, or the only one of lists.
 
-        Empty where there are none.
-        """
-        if name is None and len(self.wide) > 1:
-            raise ValueError(
-                f"embeddings must name one of the columns {list(self.wide)} of {self.paths[0]}"
-            )
-        if name is None or name in self.wide:
-            return self.wide if name is None else (name,)
-        found = tuple(each for each in self.numbers if fnmatch.fnmatchcase(each, name))
-        if len(found) < 2:
-            raise ValueError(
-                f"embeddings must be one of the list columns {list(self.wide)}, or a pattern such "
-                f"as 'x*' for two columns of numbers or more, got {name!r}"
-            )
-        return in_order(found)
+def _wide(schemas: Schemas) -> tuple[str, ...]:
+    return tuple(name for name in schemas.names if is_rows(schemas.type_of(name)))
+
+
+def _is_single(schemas: Schemas, name: str) -> bool:
+    """Whether a column holds single values, or what is refused when it is used."""
+    kind = schemas.type_of(name)
+    return kind is None or not pa.types.is_nested(kind)
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:
@@ -433,8 +594,9 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If the numbers of the names have a gap, or a number comes twice: then the columns' places
-        are not the classes.
+        If the numbers of the names have a gap, or a number comes twice, or the first is neither 0
+        nor 1, or the table has another column of the kind: then the columns' places are not the
+        classes.
     """
     labelled, names = _check.flag("labelled", labelled), table.embedding_columns
     if len(names) < 2:
@@ -449,7 +611,26 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
                     f"columns of classes must be numbered one after another, got {name!r} and then "
                     f"{after!r}"
                 )
+        _refuse_part(names, table.names)
     return names
+
+
+def _refuse_part(names: tuple[str, ...], others: Sequence[str]) -> None:
+    """Refuse columns of some classes: those of the first, or of others, are not among them."""
+    first, second = ([int(each) for each in _NUMBER.findall(name)] for name in names[:2])
+    place = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+    alike = [name for name in others if _NUMBER.sub("#", name) == _NUMBER.sub("#", names[0])]
+    for name in in_order(alike):
+        own = [int(each) for each in _NUMBER.findall(name)]
+        if own[:place] + own[place + 1 :] == first[:place] + first[place + 1 :]:
+            raise ValueError(
+                f"embeddings must take a column for each class, got {columns_text(names)} without "
+                f"{name!r}: write a pattern that takes it too"
+            )
+    if first[place] > 1:
+        raise ValueError(
+            f"columns of classes must begin with number 0 or 1, got {names[0]!r} as the first"
+        )
 
 
 @told
@@ -476,52 +657,30 @@ def _of_parquet(
     scratch: Path | None,
     contents: Sequence[Mapping[str, Any]] | None,
 ) -> Table:
-    """Read the embeddings of Parquet shards, and note their other columns."""
-    found = _columns(paths)
-    chosen = found.embeddings(name)
-    rows: NDArray[Any] | Rows | None = None
-    if chosen and scratch is None:
-        rows = rows_in_memory(paths, chosen, found.size)
-    elif chosen and scratch is not None:
-        sums = None if contents is None else [str(each["digest"]) for each in contents]
-        rows = rows_on_disk(paths, chosen, found.size, scratch, sums)
-    names = tuple(each for each in found.names if each not in chosen)
-    files = dict.fromkeys(names, paths)
-    return Table(paths, found.size, rows, names, files, embedding_columns=chosen)
+    """Find the embeddings of Parquet shards, to be read when they are used, and the columns."""
+    schemas = Schemas(paths)
+    chosen = _embedding_columns(schemas, name)
+    names = tuple(n for n in schemas.names if n not in chosen and _is_single(schemas, n))
+    load: Callable[[], NDArray[Any] | Rows] | None = None
+    if chosen:
+        load = partial(_read_embeddings, schemas, chosen, scratch, contents)
+    elif _wide(schemas):
+        load = partial(_refuse_several, "columns", list(_wide(schemas)), paths[0])
+    columns = {each: [schemas] for each in names}
+    return Table(paths, schemas.size, names, chosen, load, schemas if chosen else None, columns)
 
 
-def _columns(paths: tuple[Path, ...]) -> _Columns:
-    """Return the columns of shards, which must have the same, of the same types."""
-    schemas, size = [], 0
-    for path in paths:
-        with _parquet.opened(path) as file:
-            schemas.append(file.schema_arrow)
-            size += file.metadata.num_rows
-    first = schemas[0]
-    names = tuple(each.name for each in first if not pa.types.is_nested(each.type))
-    for path, schema in zip(paths, schemas, strict=True):
-        if schema.names != first.names:
-            raise ValueError(
-                f"{path} must have the columns of {paths[0].name}, {first.names}, got "
-                f"{schema.names}"
-            )
-        for name in names:
-            if schema.field(name).type != first.field(name).type:
-                raise ValueError(
-                    f"{name} must be {first.field(name).type} in all files, as in "
-                    f"{paths[0].name}, got {schema.field(name).type} in {path}"
-                )
-    wide = tuple(each.name for each in first if _is_rows(each.type))
-    return _Columns(paths, size, names, wide, tuple(n for n in names if _is_number(first.field(n))))
+def _read_embeddings(
+    schemas: Schemas,
+    chosen: tuple[str, ...],
+    scratch: Path | None,
+    contents: Sequence[Mapping[str, Any]] | None,
+) -> NDArray[Any] | Rows:
+    if scratch is None:
+        return rows_in_memory(schemas, chosen)
+    sums = None if contents is None else [str(each["digest"]) for each in contents]
+    return rows_on_disk(schemas, chosen, scratch, sums)
 
 
-def _is_number(field: Any) -> bool:  # noqa: ANN401  # pyarrow.Field
-    return bool(pa.types.is_integer(field.type) or pa.types.is_floating(field.type))
-
-
-def _is_rows(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
-    """Whether a type is one of lists of numbers."""
-    lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
-    if not any(each(kind) for each in lists):
-        return False
-    return bool(pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
+def _refuse_several(what: str, names: list[str], path: Path) -> NoReturn:
+    raise ValueError(f"embeddings must name one of the {what} {names} of {path}")

@@ -7,7 +7,7 @@ from ._exposure import ExposureCounter
 from ._gradient_norm import gradient_norm_bound
 from ._grand import grand
 from ._label_errors import label_issues, label_quality
-from ._logits import confidence, el2n, entropy, margin, pvi, score_stored
+from ._logits import check_stored, confidence, el2n, entropy, margin, pvi, score_stored
 from ._mean import mean_scores
 from ._table import ScoreTable
 from ._trak import trak
@@ -18,6 +18,7 @@ __all__ = [
     "ScoreTable",
     "TrainingDynamics",
     "aum_flagged",
+    "check_stored",
     "confidence",
     "el2n",
     "entropy",

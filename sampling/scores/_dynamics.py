@@ -45,7 +45,7 @@ class TrainingDynamics(Reports):
         N, or anything with a length.
     num_classes : int
         C, at least 2; 2 for a model of one output.
-    fields : sequence of str, default ("el2n", "forgetting", "aum", "cartography")
+    fields : str or sequence of str, default ("el2n", "forgetting", "aum", "cartography")
         What to record; also "dyn_unc", "dual", "ema_loss", "entropy" and "margin". "forgetting"
         is needed for `first_learned`, "cartography" for `confidence`, `variability` and
         `correctness`.
@@ -108,7 +108,7 @@ class TrainingDynamics(Reports):
         data_source: int | Sized,
         num_classes: int,
         *,
-        fields: Sequence[str] = ("el2n", "forgetting", "aum", "cartography"),
+        fields: str | Sequence[str] = ("el2n", "forgetting", "aum", "cartography"),
         window: int = 10,
         max_streak: int = 1,
         ema: float = 0.1,
@@ -117,9 +117,9 @@ class TrainingDynamics(Reports):
         self._size = _check.size("data_source", data_source)
         refuse_one_class("num_classes", num_classes)
         self.num_classes = _check.integer("num_classes", num_classes, 2)
-        if isinstance(fields, str) or not fields:
-            raise ValueError(f"fields must be a sequence of names, at least one, got {fields!r}")
-        asked = {_check.choice("fields", each, FIELDS) for each in fields}
+        asked = {_check.choice("fields", each, FIELDS) for each in _check.words("fields", fields)}
+        if not asked:
+            raise ValueError(f"fields must name at least one, got {fields!r}")
         self.fields = tuple(field for field in FIELDS if field in asked)
         self.window = _check.integer("window", window, 2)
         self.max_streak = _check.integer("max_streak", max_streak, 1)

@@ -65,13 +65,13 @@ class Reports(ABC):
         return never
 
     def scores(
-        self, names: Sequence[str] | None = None, missing: Missing = "raise"
+        self, names: str | Sequence[str] | None = None, missing: Missing = "raise"
     ) -> dict[str, Score]:
         """Return several scores by name, of the methods below.
 
         Parameters
         ----------
-        names : sequence of str, optional
+        names : str or sequence of str, optional
             All that the recorded fields allow, by default.
         missing : {"raise", "nan"}, default "raise"
 
@@ -81,7 +81,8 @@ class Reports(ABC):
         """
         if names is None:
             names = [name for name, field in _FIELD_OF.items() if field in self.fields]
-        for name in _check.listed("names", names):
+        names = _check.words("names", names)
+        for name in names:
             if name not in _FIELD_OF:
                 raise ValueError(
                     f"names must be of {', '.join(map(repr, _FIELD_OF))}, got {name!r}"

@@ -188,7 +188,7 @@ def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
 
 @told
 def score_stored(
-    kinds: Sequence[str],
+    kinds: str | Sequence[str],
     values: ArrayLike,
     labels: ArrayLike | None = None,
     *,
@@ -199,7 +199,7 @@ def score_stored(
 
     Parameters
     ----------
-    kinds : sequence of {"el2n", "entropy", "margin", "confidence"}
+    kinds : str or sequence of {"el2n", "entropy", "margin", "confidence"}
         The functions of these names.
     values : float array or tensor of shape (N, C) or (N, 1)
         Rows are read in blocks: a memory map is never in memory as a whole.
@@ -231,7 +231,50 @@ def score_stored(
     >>> found["margin"].values.round(3), found["margin"].higher_is
     (array([0., 1.]), 'easier')
     """
-    for kind in _check.listed("kinds", kinds):
+    of = _check.choice("of", of, ("logits", "probabilities"))
+    kinds = _checked_kinds(kinds, labels is not None)
+    columns = [_STORED[kind][0] for kind in kinds]
+    found = _look_at_all(values, labels, columns, of == "probabilities", progress)
+    return {
+        kind: Score(each, _STORED[kind][1], kind) for kind, each in zip(kinds, found, strict=True)
+    }
+
+
+def check_stored(
+    kinds: str | Sequence[str],
+    shape: Sequence[int],
+    labels: ArrayLike | None = None,
+    *,
+    of: Literal["logits", "probabilities"] = "logits",
+) -> None:
+    """Refuse, before the rows are read, what `score_stored` would refuse of their shape.
+
+    Parameters
+    ----------
+    kinds : {"el2n", "entropy", "margin", "confidence"}, or sequence of them
+    shape : sequence of int
+        (N, C), (N, 1) or (N,): that of the values of `score_stored`.
+    labels : int array or tensor of shape (N,), optional
+    of : {"logits", "probabilities"}, default "logits"
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a kind is unknown, labels are missing or of no use, or do not fit the shape.
+
+    Examples
+    --------
+    >>> check_stored(["el2n"], (3, 2), [0, 1, 1])
+    """
+    of = _check.choice("of", of, ("logits", "probabilities"))
+    _checked_kinds(kinds, labels is not None)
+    _known_labels(tuple(_check.listed("shape", shape)), labels, of)
+
+
+def _checked_kinds(kinds: str | Sequence[str], labelled: bool) -> list[str]:
+    """Return the kinds, or refuse one that is none, or labels that do not go with them."""
+    kinds = _check.words("kinds", kinds)
+    for kind in kinds:
         if kind not in _STORED:
             raise ValueError(
                 f"kinds must be of {', '.join(map(repr, _STORED))}, got {kind!r}"
@@ -239,16 +282,33 @@ def score_stored(
             )
     if not kinds:
         raise ValueError("kinds must name at least one score, got none")
-    of = _check.choice("of", of, ("logits", "probabilities"))
-    if "el2n" in kinds and labels is None:
+    if "el2n" in kinds and not labelled:
         raise ValueError("labels must be given for 'el2n', got None")
-    if labels is not None and set(kinds) == {"entropy"}:
+    if labelled and set(kinds) == {"entropy"}:
         raise ValueError("labels must be left out for 'entropy' alone, which has no use for them")
-    columns = [_STORED[kind][0] for kind in kinds]
-    found = _look_at_all(values, labels, columns, of == "probabilities", progress)
-    return {
-        kind: Score(each, _STORED[kind][1], kind) for kind, each in zip(kinds, found, strict=True)
-    }
+    return kinds
+
+
+def _known_labels(
+    shape: tuple[int, ...], labels: ArrayLike | None, name: str
+) -> tuple[bool, NDArray[Any] | None]:
+    """Return whether values of a shape are of one output, and their labels int64 (N,), if any."""
+    like = np.broadcast_to(np.float32(0), shape)  # the rows themselves are read in blocks
+    single = len(shape) > 0 and shape[0] > 0 and is_one_output(like, shape[0])
+    if single and len(shape) == 1 and labels is None:
+        raise ValueError(
+            f"{name} must have shape (N, C), got {shape}: give {name}[:, None] if they are "
+            f"of a model of one output, {name}[None] if they are one sample"
+        )
+    if not single and (len(shape) != 2 or 0 in shape):
+        raise ValueError(f"{name} must have shape (N, C) with N, C >= 1, got {shape}")
+    if labels is None:
+        return single, None
+    size, classes = shape[0], 2 if single else shape[1]
+    _, known = read_host(like, labels)
+    check_shapes(np.broadcast_to(0, size), np.broadcast_to(0, (size, classes)), known, None)
+    _check.codes("labels", known, classes)
+    return single, known
 
 
 def _observed(logits: ArrayLike, labels: ArrayLike | None, column: int) -> Floats:
@@ -266,22 +326,8 @@ def _look_at_all(
     """Return columns of what `look` says of each row: float64 (N,) for each."""
     whole = _check.host(values, "values")
     name = "probabilities" if probabilities else "logits"
-    single = whole.ndim > 0 and len(whole) > 0 and is_one_output(whole, len(whole))
-    if single and whole.ndim == 1 and labels is None:
-        raise ValueError(
-            f"{name} must have shape (N, C), got {whole.shape}: give {name}[:, None] if they are "
-            f"of a model of one output, {name}[None] if they are one sample"
-        )
-    if not single and (whole.ndim != 2 or 0 in whole.shape):
-        raise ValueError(f"{name} must have shape (N, C) with N, C >= 1, got {whole.shape}")
-    size, classes = len(whole), 2 if single else whole.shape[1]
-    known: NDArray[Any] | None = None
-    if labels is not None:
-        # of a row of zeros: the rows themselves are read in blocks
-        like = np.broadcast_to(np.float32(0), whole.shape)
-        _, known = read_host(like, labels)
-        check_shapes(np.broadcast_to(0, size), np.broadcast_to(0, (size, classes)), known, None)
-        _check.codes("labels", known, classes)
+    single, known = _known_labels(tuple(whole.shape), labels, name)
+    size = len(whole)
     found: list[Floats] = [np.empty(size) for _ in columns]
     for start in range(0, size, _BLOCK):
         here = slice(start, min(start + _BLOCK, size))

@@ -6,6 +6,7 @@
 `methods()` lists them with what they need and cost. `Options` are the keywords that all take.
 """
 
+from ._before import check_call, reads_embeddings
 from ._beta import beta
 from ._budget import count_of, share_out, water_fill
 from ._cluster_sensitivity import cluster_sensitivity
@@ -57,6 +58,7 @@ __all__ = [
     "beta",
     "bottom",
     "ccs",
+    "check_call",
     "cluster_sensitivity",
     "cluster_uniform",
     "count_of",
@@ -84,6 +86,7 @@ __all__ = [
     "propagate",
     "prototypes",
     "quota",
+    "reads_embeddings",
     "repeat_counts",
     "reweight_clusters",
     "root_leverage",

@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from .. import _check, _rng
 from ..types import Floats, Indices, Selection
-from ._clusters import GivenClusters, clusters_of
+from ._clusters import GivenClusters, check_clusters, clusters_of
 from ._inclusion import draw_fixed, inclusion_probabilities
 from ._inputs import embeddings_of, shuffled
 from ._registry import method
@@ -89,13 +89,14 @@ def cluster_sensitivity(
     2
     """
     replacement = _check.flag("replacement", replacement)
+    lipschitz = _check.number("holder_constant", holder_constant, "[0, inf)")
+    power = _check.number("exponent", exponent, "(0, inf)")
+    check_clusters(clusters)
+    losses = _check.floats("center_losses", center_losses)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     labels, distances, centers = clusters_of(rows, bad, clusters, options, spherical=False)
     count = len(centers)
-    losses = _check.floats("center_losses", center_losses)
     _check.same_length("center_losses", losses, "the clusters", count)
-    lipschitz = _check.number("holder_constant", holder_constant, "[0, inf)")
-    power = _check.number("exponent", exponent, "(0, inf)")
     if lipschitz == 0:
         _warn_of_zero()
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused

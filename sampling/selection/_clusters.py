@@ -21,6 +21,12 @@ def default_clusters(size: int) -> int:
     return max(1, round(math.sqrt(size / 2)))
 
 
+def check_clusters(given: GivenClusters, name: str = "clusters") -> None:
+    """Refuse what is neither a clustering nor a number of clusters."""
+    if given is not None and not isinstance(given, Clustering):
+        _check.integer(name, given, 1)
+
+
 def clusters_of(
     rows: NDArray[Any],
     bad: NDArray[np.bool_] | None,

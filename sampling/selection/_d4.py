@@ -10,7 +10,7 @@ from .. import _check
 from ..clustering import Clustering
 from ..types import Selection
 from ._budget import count_of
-from ._clusters import GivenClusters, clusters_of
+from ._clusters import GivenClusters, check_clusters, clusters_of
 from ._inputs import best, embeddings_of
 from ._registry import method
 from ._semdedup import semdedup
@@ -94,6 +94,8 @@ def d4(
             "clusters must be an int, as they are made of what the first stage keeps, got a "
             "Clustering: give it as dedup_clusters"
         )
+    check_clusters(clusters)
+    check_clusters(dedup_clusters, "dedup_clusters")
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
     open_ = np.ones(len(rows), np.bool_) if bad is None else ~bad
     open_[already_of(options, len(rows))] = False

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import _check
 from .._keywords import told
 from ..io import Table, columns_text, direction_of, score_of
 from ..types import Selection
-from ._registry import METHODS, Method, directed_for, takes_scores
-from ._task import Options
+from ._before import check_columns, check_names, check_needs, known_method, with_own
+from ._options import Options
+from ._registry import Method, directed_for, takes_scores
 
 __all__ = ["select_from"]
 
@@ -66,60 +66,46 @@ def select_from(
     ...     select_from(open_table(path), "top", 2, columns={"scores": "loss"}).indices
     array([1, 2])
     """
-    if method not in METHODS:
-        raise ValueError(
-            f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}"
-            f"{_check.closest(method, METHODS)}"
-        )
-    entry, chosen = METHODS[method], dict(columns or {})
+    entry, arguments = known_method(method), {**(settings or {})}
     known = inspect.signature(entry.function).parameters
-    first = next(iter(known))
-    allowed = [name for name in (*known, *Options.__annotations__) if name not in {"options"}]
-    for name in (*chosen, *(settings or {})):
-        if name not in allowed or name == "budget":
-            raise TypeError(
-                f"{method} has no argument {name!r}, only {', '.join(allowed)}"
-                f"{_check.closest(name, allowed)}"
-                f"{_check.closest(name, allowed)}"
-            )
-    arguments: dict[str, Any] = {**(settings or {})}
-    twice = set(chosen) & set(arguments)
-    if twice:
-        raise ValueError(f"{min(twice)} must be a column or a setting, got both")
-    for name, parameter in known.items():
-        needed = parameter.default is inspect.Parameter.empty
-        if name in table.names and needed and name not in arguments:
-            chosen.setdefault(name, name)
+    check_names(method, columns or {}, arguments)
+    chosen = with_own(method, columns or {}, arguments, table.names)
+    check_columns(method, chosen, table.names)
+    check_needs(method, {*chosen, *arguments}, table)
     said: dict[str, dict[str, Any]] = {}
+    gaps = arguments.get("on_bad") == "drop"
     for name, column in chosen.items():
-        arguments[name] = _column(table, entry, name, column, said)
-    if "embeddings" in known and table.embeddings is not None:
+        arguments[name] = _column(table, entry, name, column, said, gaps)
+    if "embeddings" in known and table.has_embeddings:
         arguments.setdefault("embeddings", table.embeddings)
-    if first not in arguments:
-        raise ValueError(
-            f"{method} needs {first}: name a column, {first}=COLUMN, one of {list(table.names)}"
-            if first != "embeddings"
-            else f"{method} needs embeddings, got none in {table.paths[0]}"
-        )
-    data = arguments.pop(first)
+    data = arguments.pop(next(iter(known)))
     return _with_columns(entry.function(data, budget, **arguments), table, said, known)
 
 
-def _column(
-    table: Table, entry: Method, name: str, text: str, said: dict[str, dict[str, Any]]
+def _column(  # noqa: PLR0913  # what is known of one argument
+    table: Table,
+    entry: Method,
+    name: str,
+    text: str,
+    said: dict[str, dict[str, Any]],
+    gaps: bool,
 ) -> Any:  # noqa: ANN401  # array (N,) or Score
-    """Return a column for an argument, and note what is known of its direction, if it has one."""
+    """Return a column for an argument, and note what is known of its direction, if it has one.
+
+    gaps : whether numbers may be missing: the method drops such rows, or names them
+    """
     column, stated = directed_for(entry, name, text, table.names)
     if name in ("groups", "labels"):
         return table.labels(column)
     if not takes_scores(entry, name):
-        return table.column(column)
+        own = name not in Options.__annotations__
+        return table.column(column, missing=gaps and own)
     direction, by = direction_of(table, column, stated)
     if name in entry.minds:
         said[name] = {"column": column, "by": by}
     elif stated is not None:
         said[name] = {"column": column, "higher_is": stated, "by": by, "unused": True}
-    return score_of(table, column, direction)
+    return score_of(table, column, direction, missing=gaps)
 
 
 def _with_columns(

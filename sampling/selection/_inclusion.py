@@ -173,9 +173,9 @@ def pivotal(
     >>> len(picked), 0 in picked.indices, 4 in picked.indices
     (2, True, False)
     """
+    spread = _check.choice("spread", spread, KINDS)
     values, bad = scores_of("pi", pi, options)
     _refuse_negative("pi", values)
-    spread = _check.choice("spread", spread, KINDS)
     rank, axes = None, None
     if order is not None:
         given = _check.unique_rows("order", order, values.size)

@@ -88,15 +88,17 @@ def k_center(
     >>> found.indices, found.info["radius"]
     (array([0, 4, 3]), 2.0)
     """
-    rows, bad = embeddings_of("embeddings", embeddings, options, cosine=is_cosine(metric))
+    cosine = is_cosine(metric)
     if isinstance(start, str):
         start = _check.choice("start", start, ("medoid", "random"))
     else:
-        start = _check.integer("start", start, 0, len(rows))
-
+        start = _check.integer("start", start, 0)
     robust = _check.number("robust", robust, "[0, 1)")
     if robust and options.get("costs") is not None:
         raise ValueError(f"robust must be 0 with costs, got {robust}")
+    rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
+    if not isinstance(start, str):
+        start = _check.integer("start", start, 0, len(rows))
 
     def core(whole: Task) -> Picks:
         task, kept = whole, np.arange(whole.rows.size)

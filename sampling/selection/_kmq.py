@@ -10,7 +10,7 @@ from .. import _check, _rng
 from .._keywords import told
 from ..types import Floats, Indices, Selection
 from ._budget import share_out, water_fill
-from ._clusters import GivenClusters, clusters_of
+from ._clusters import GivenClusters, check_clusters, clusters_of
 from ._gumbel import noise
 from ._inputs import AnyScores, either, embeddings_of, scores_of
 from ._registry import method
@@ -70,6 +70,7 @@ def cluster_uniform(
     >>> sorted(cluster_uniform(rows, 2, clusters=2).weights.tolist())
     [1.0, 4.0]
     """
+    check_clusters(clusters)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     labels, _, centers = clusters_of(rows, bad, clusters, options, spherical=False)
     count = len(centers)
@@ -151,6 +152,7 @@ def kmq(
     """
     allocation = _check.choice("allocation", allocation, ("equal", "proportional", "sqrt"))
     weighting = _check.choice("weighting", weighting, ("softmax", "linear"))
+    check_clusters(clusters)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     values, worse = scores_of("quality", quality, options)
     _check.same_length("quality", values, "embeddings", len(rows))

@@ -174,9 +174,12 @@ def leverage(
     >>> 2 in picked.indices, 3 in picked.indices, float(picked.weights[1])
     (True, False, 1.0)
     """
-    rows, bad = embeddings_of("embeddings", embeddings, options)
+    check_drawing(draw, spread)
+    ridge = _check.number("ridge", ridge, "[0, inf)")
+    _check.choice("method", method, METHODS)
     uniform = _check.number("uniform", uniform, "[0, 1)")
     seed = _check.seed(options.get("seed", 0))
+    rows, bad = embeddings_of("embeddings", embeddings, options)
     scores, path = scores_of_rows("embeddings", rows, bad, ridge=ridge, method=method, seed=seed)
     mixed = scores
     if uniform:
@@ -204,13 +207,18 @@ def drawing(
     return core
 
 
+def check_drawing(draw: str, spread: str | None) -> None:
+    """Refuse words that are none of a way to draw, or of an order to draw along."""
+    _check.choice("draw", draw, DRAWS)
+    if spread is not None:
+        _check.choice("spread", spread, KINDS)
+
+
 def spreading(
     rows: Rows, bad: Bad, draw: str, spread: str | None
 ) -> Callable[[Task], Indices | None]:
     """Return what gives the places of a task in the order to draw along; None for a random one."""
-    draw = _check.choice("draw", draw, DRAWS)
-    if spread is not None:
-        spread = _check.choice("spread", spread, KINDS)
+    check_drawing(draw, spread)
     if spread is None or draw != "pivotal":
         return lambda task: None
     axes = axes_of(rows, spread, bad)

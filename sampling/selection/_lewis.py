@@ -20,7 +20,7 @@ from .._keywords import told
 from ..types import Floats, Selection
 from ._inclusion import draw_rows
 from ._inputs import embeddings_of
-from ._leverage import Draw, Spread, drawing, scores_of_rows, spreading
+from ._leverage import Draw, Spread, check_drawing, drawing, scores_of_rows, spreading
 from ._registry import method
 from ._task import Options, Picks, Task, select
 from ._whiten import (
@@ -195,6 +195,9 @@ def lewis(
     (True, False)
     """
     p = _check_power(p, 1.0)
+    check_drawing(draw, spread)
+    tolerance = _check.number("tolerance", tolerance, "(0, inf)")
+    max_iter = _check.integer("max_iter", max_iter, 1)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     scores, info = _iterated("embeddings", rows, bad, p, "auto", tolerance, max_iter)
     core = drawing(rows, bad, scores, draw, spread, info)
@@ -270,6 +273,7 @@ def root_leverage(
     """
     p = _check_power(p, 1.0, 2.0)
     rounds = _check.integer("rounds", rounds, 1)
+    check_drawing(draw, spread)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     along = spreading(rows, bad, draw, spread)
     levels, path = scores_of_rows("embeddings", rows, bad)
@@ -364,6 +368,7 @@ def sensitivity_lp(
     """
     mixture = _check.flag("mixture", mixture)
     p = _check_power(p, 1.0)
+    check_drawing(draw, spread)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     levels, path = scores_of_rows("embeddings", rows, bad)
     size = len(rows) if bad is None else int(np.count_nonzero(~bad))

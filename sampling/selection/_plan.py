@@ -14,14 +14,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from .. import _check
 from .._keywords import told
 from .._parquet import is_parquet
-from ..clustering import kmeans, neighbours
-from ..io import Table, export_rows, open_table, shape_of, table_files
+from ..clustering import check_kmeans, check_neighbours, kmeans, neighbours
+from ..io import Table, export_rows, open_table, table_files
 from ..types import Selection
 from ._budget import count_of
-from ._cost import bytes_of, estimate, of_clusters
+from ._cost import bytes_of, estimate, of_clusters, refuse_over
 from ._exact import exact
 from ._registry import METHODS, describe, takes
 from ._stage import Stage, said_of, stage_named
@@ -46,7 +48,7 @@ class Plan:
     stages : sequence of Stage
     embeddings : str, optional
         Column or tensor with the embeddings.
-    beside : sequence of str or pathlib.Path, default ()
+    beside : str or pathlib.Path, or sequence of them, default ()
         Parquet files with further columns of the same rows.
     ids : str, optional
         Column with the names of the rows.
@@ -64,7 +66,8 @@ class Plan:
         Arguments of `clustering.neighbours`: one graph in the same way, for the stages that take
         `num_neighbours`.
     export : mapping, optional
-        Arguments of `io.export_rows`: the chosen rows are written to `folder`.
+        Arguments of `io.export_rows`: the chosen rows are written to `folder`. Columns are those of
+        the table, or of the files beside it where that is no Parquet; `columns` may name any.
 
     Raises
     ------
@@ -102,9 +105,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         _path("table", self.table)
-        object.__setattr__(self, "beside", tuple(_check.listed("beside", self.beside)))
-        for each in self.beside:
-            _path("beside", each)
+        object.__setattr__(self, "beside", tuple(_check.paths("beside", self.beside)))
         object.__setattr__(self, "stages", tuple(_check.listed("stages", self.stages)))
         for stage in self.stages:
             if not isinstance(stage, Stage):
@@ -178,8 +179,8 @@ class Plan:
         if "table" not in reading:
             raise ValueError("[read] must name a table, got none")
         reading["table"] = folder / _path("table", reading["table"])
-        beside = _check.listed("beside", reading.get("beside", ()))
-        reading["beside"] = [folder / _path("beside", each) for each in beside]
+        beside = _check.paths("beside", reading.get("beside", ()))
+        reading["beside"] = [folder / each for each in beside]
         export = given.get("export")
         if export is not None:
             if "folder" not in export:
@@ -222,10 +223,11 @@ class Plan:
         -------
         Table
         """
-        if scratch is not None:
-            _, width, _ = shape_of(self.table, embeddings=self.embeddings)
-            if width is None or not is_parquet(table_files(self.table)[0]):
-                scratch = None  # there is nothing to copy
+        if not (self.reads_embeddings and is_parquet(table_files(self.table)[0])):
+            scratch = None  # there is nothing to copy
+        elif scratch is not None:
+            found = open_table(self.table, embeddings=self.embeddings)
+            scratch = scratch if found.has_embeddings else None
         return open_table(
             self.table,
             embeddings=self.embeddings,
@@ -234,30 +236,79 @@ class Plan:
             contents=contents,
         )
 
-    def check(self, names: Sequence[str]) -> None:
+    @property
+    def reads_embeddings(self) -> bool:
+        """Whether anything has a use for embeddings: else those of Parquet are not read."""
+        made = self.clusters is not None or self.neighbours is not None
+        return (
+            made
+            or self.on_bad == "drop"
+            or any(takes(stage.method, "embeddings") for stage in self.stages)
+        )
+
+    def check(self, names: Sequence[str], table: Table | None = None) -> None:
         """Refuse what can be known to fail before any work.
 
         Parameters
         ----------
         names : sequence of str
             Columns of the table.
+        table : Table, optional
+            The table itself, from `open`: then types are checked too.
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             The message names the stage.
         """
         if not self.stages:
             raise ValueError("stages must not be empty, got none")
         if self.ids is not None and self.ids not in names:
             raise ValueError(f"ids must be one of {list(names)}, got {self.ids!r}")
+        kind = None if table is None or self.ids is None else table.type_of(self.ids)
+        if kind is not None and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise TypeError(f"ids must hold ints or strings, got {kind} in column {self.ids!r}")
         self.check_arguments()
+        if table is not None:
+            table.check_rows()
+            if self.reads_embeddings:
+                table.check_embeddings()
+            self.check_bad(table.has_embeddings)
+            self._check_made(table)
+        size = None if table is None else table.size
         called = [stage.name for stage in self.stages]
         for number, stage in enumerate(self.stages, 1):
             with stage_named(number, stage):
                 if called.count(stage.name) > 1:
                     raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
-                stage.check(names)
+                stage.check(names, table, size=size, shared=self._shared())
+
+    def _shared(self) -> list[str]:
+        """Return the arguments that stages are given."""
+        given = {"clusters": self.clusters, "num_neighbours": self.neighbours}
+        return [name for name, each in given.items() if each is not None]
+
+    def _check_made(self, table: Table) -> None:
+        """Refuse clusters and neighbours that cannot be made, or are of no use to a stage."""
+        if self.clusters is not None:
+            with said_of("[clusters]"):
+                check_kmeans(table, **self.clusters)
+        if self.neighbours is not None:
+            with said_of("[neighbours]"):
+                check_neighbours(table, **self.neighbours)
+        metric = (self.neighbours or {}).get("metric", "euclidean")
+        for number, stage in enumerate(self.stages, 1):
+            if self.neighbours is None or "num_neighbours" in stage.settings:
+                continue
+            if takes(stage.method, "num_neighbours"):
+                known = inspect.signature(METHODS[stage.method].function).parameters
+                own = known["metric"].default if "metric" in known else "euclidean"
+                own = stage.settings.get("metric", own)
+                if own != metric:
+                    with stage_named(number, stage):
+                        raise ValueError(
+                            f"metric must be that of [neighbours], {metric!r}, got {own!r}"
+                        )
 
     def check_arguments(self) -> None:
         """Refuse arguments of the clusters, neighbours and export that do not exist or do nothing.
@@ -273,7 +324,8 @@ class Plan:
             ("export", self.export, export_rows),
         ):
             known = set(inspect.signature(function).parameters)
-            _known(f"[{what}]", given or {}, known - {"embeddings", "selection", "source"})
+            own = {"embeddings", "selection", "source", "beside", "owners"}  # the plan gives them
+            _known(f"[{what}]", given or {}, known - own)
         if self.export is not None and "folder" not in self.export:
             raise ValueError("[export] must name a folder, got none")
         self._check_shared()
@@ -324,7 +376,7 @@ class Plan:
         """
         from ._run import check_work
 
-        check_work(self, Path(work))
+        check_work(self, Path(_path("work", work)))
 
     def estimates(self) -> list[dict[str, Any]]:
         """Say what each stage will need, as if the stages before it dropped nothing else.
@@ -340,27 +392,37 @@ class Plan:
         ValueError
             If the plan does not fit the table.
         """
-        size, width, names = shape_of(self.table, embeddings=self.embeddings, beside=self.beside)
-        self.check(names)
-        self.check_bad(width is not None)
+        table = self.open()
+        self.check(table.names, table)
+        shape = table.embeddings_shape if self.reads_embeddings else None
+        size, width = table.size, None if shape is None else shape[1]
+        sure = self.on_bad == "raise"  # that so many rows reach the stage, and no fewer
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:
             n_iter, count = (self.clusters or {}).get("n_iter", 25), len(clusters.centers)
             memory, seconds = of_clusters(size, width or 1, count, n_iter, self.max_memory)
             needs.append({"name": "clusters", "rows": size, "memory": memory, "seconds": seconds})
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages, 1):
             need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
-            if stage.method != "filter":
+            if stage.method == "filter":
+                sure = False
+            else:
                 settings = dict(stage.settings)
                 if self.max_memory is not None:
                     settings.setdefault("max_memory", self.max_memory)
                 if clusters is not None and takes(stage.method, "clusters"):
                     settings.setdefault("clusters", clusters)
-                found = estimate(stage.method, size, width, budget=stage.budget, **settings)
+                with stage_named(number, stage):
+                    found = estimate(stage.method, size, width, budget=stage.budget, **settings)
+                    if sure and settings.get("max_memory") is not None:
+                        refuse_over(found, bytes_of(settings["max_memory"], 0))
+                    exactly = not {"costs", "groups"} & {*stage.columns, *stage.settings}
+                    exactly &= stage.method not in ("poisson", "samplemix")
+                    sure &= exactly and stage.budget is not None
+                    if stage.budget is not None and exactly:
+                        size = count_of(stage.budget, size)
                 need |= {"memory": found.memory, "seconds": found.seconds}
-                if stage.budget is not None:
-                    size = count_of(stage.budget, size)
             needs.append(need)
         return needs
 
@@ -463,7 +525,7 @@ class Plan:
         """
         from ._run import run_plan
 
-        return run_plan(self, Path(work), progress)
+        return run_plan(self, Path(_path("work", work)), progress)
 
 
 class _Promised:

@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 
 from .. import _check
 from ..types import Selection
-from ._clusters import GivenClusters, clusters_of
+from ._clusters import GivenClusters, check_clusters, clusters_of
 from ._inputs import best, embeddings_of
 from ._registry import method
 from ._task import Options, Picks, Task, select
@@ -70,6 +70,7 @@ def prototypes(
     array([2])
     """
     keep = _check.choice("keep", keep, ("far", "near"))
+    check_clusters(clusters)
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
     _, distances, centers = clusters_of(rows, bad, clusters, options, spherical=True)
 

@@ -13,11 +13,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .. import _check, _labels
-from .._files import Output, check_apart, check_outputs, json_kind, written_whole
+from .._files import Output, check_folder, check_outputs, json_kind, written_whole
 from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
     Table,
@@ -35,21 +33,25 @@ from ..io import (
 from ..types import BAD, Indices, Selection
 from ._directions import notes_of
 from ._exact import exact
+from ._filter import where_holds
 from ._from_table import select_from
 from ._plan import Plan
 from ._registry import made_by, takes
 from ._shared import Shared, SharedClusters, SharedNeighbours
 from ._stage import Stage, stage_named
+from ._task import ids_of
 
 __all__ = ["lifted", "run_plan"]
 
+_FILTERS = 2  # version of what conditions mean: since 2 none holds of NaN
+_HOW = ("folder", "replace", "progress")  # of an export, what changes none of its rows
 _MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
-_ROW = "the row's number"  # a column beside those of the table
 
 
 def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `Plan.run`."""
     check_work(plan, work)
+    plan.estimates()  # refuses what the files of the table say cannot work
     for each in plan.warnings():
         warnings.warn(each, UserWarning, stacklevel=3)
     work.mkdir(parents=True, exist_ok=True)
@@ -59,13 +61,15 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
         found,
         method="plan",
         arguments=plan.description(),
-        info={"stages": run.manifest["stages"], "inputs": run.manifest["inputs"]},
+        info={"stages": run.manifest["stages"], **run.inputs},
+        row_ids=None if plan.ids is None else ids_of(run.table.column(plan.ids), run.table.size),
     )
     run.watch.compare()
     save_selection(final, work / "selection.parquet", dropped=True)
     if plan.export is not None:
         with run.measured("export", len(final)) as entry:
-            done = export_rows(final, plan.table, **plan.export)
+            owners = run.manifest["exports"]
+            done = export_rows(final, plan.table, beside=plan.beside, owners=owners, **plan.export)
             entry |= {"after": done["rows"], "shards": len(done["shards"])}
     return final
 
@@ -74,12 +78,11 @@ def check_work(plan: Plan, work: Path) -> None:
     """Refuse what a run could not or must not write; see `Plan.check_outputs`."""
     plan.check_arguments()
     reads = paths_read([plan.table, *plan.beside])
-    for folder in (work, work / "scratch"):
-        check_apart(folder, reads)
-        if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
-            raise ValueError(f"{folder} must be a folder, got a file or a link to nothing")
+    outputs = _outputs(plan, work)
+    check_folder(work, reads, files=[Path(path).name for path, _ in outputs])
+    check_folder(work / "scratch", reads)
     if work.is_dir():
-        check_outputs(_outputs(plan, work), reads)
+        check_outputs(outputs, reads)
     if plan.export is None:
         return
     export = {name: value for name, value in plan.export.items() if name != "progress"}
@@ -89,7 +92,46 @@ def check_work(plan: Plan, work: Path) -> None:
             raise ValueError(
                 f"[export] must have a folder of its own, got {export['folder']}, in which {own} is"
             )
-    check_export(plan.table, made=work, **export)
+    check_export(
+        plan.table,
+        beside=plan.beside,
+        owners=_owners(plan, manifest_in(work)),
+        weighted=any(stage.gives_weights for stage in plan.stages),
+        made=work,
+        **export,
+    )
+
+
+def _owners(plan: Plan, old: dict[str, Any]) -> list[str]:
+    """Return what exports are of this plan, the first as it is now, the others as it was.
+
+    The same plan over the same files, or one that was run in the same folder.
+    """
+    if plan.export is None:
+        return list(old.get("exports", []))
+    tables = [str(Path(each).resolve()) for each in (plan.table, *plan.beside)]
+    asked = {name: plan.export[name] for name in plan.export if name not in _HOW}
+    own = digest_of([plan.identity(), tables, exact(asked)])
+    return list(dict.fromkeys([own, *old.get("exports", [])]))
+
+
+def manifest_in(work: Path) -> dict[str, Any]:
+    """Return the manifest that a run has left in its folder; empty where there is none."""
+    path = work / "manifest.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{path} must be a manifest, got: {error}") from error
+    whole = isinstance(found, dict) and all(
+        isinstance(each, kind)
+        for name, kind in (("earlier", dict), ("stages", dict), ("exports", str))
+        for each in _check.listed(name, found.get(name, ()))
+    )
+    if not whole:
+        raise ValueError(f"{path} must be a manifest, got what no run has written")
+    return found
 
 
 def _outputs(plan: Plan, work: Path) -> list[Output]:
@@ -117,7 +159,7 @@ class Run:
     by_column: dict[str, Any] = field(default_factory=dict)  # names of groups, and codes (N,)
 
     def __post_init__(self) -> None:
-        old = self._old()
+        old = manifest_in(self.work)
         tables = [self.plan.table, *self.plan.beside]
         self.watch = Watch(tables)
         self.manifest = {
@@ -125,16 +167,16 @@ class Run:
             "warnings": self.plan.warnings(),
             "inputs": [],
             "stages": [],
+            "exports": _owners(self.plan, old),
         }
         earlier = [*old.get("earlier", []), *old.get("stages", [])]
         self.known = {each["key"]: each for each in earlier if each.get("key")}
         with self.measured("read", None) as entry:
             first, *others = [digests(table) for table in tables]
             self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
+            self.inputs = {"inputs": first, **({"beside": others} if others else {})}
             self.table = self.plan.open(self.work / "scratch", first)
-            self.plan.check(self.table.names)
-            self.plan.check_bad(self.table.embeddings is not None)
-            if len(self.table.embedding_columns) > 1:
+            if len(self.table.embedding_columns) > 1 and self.plan.reads_embeddings:
                 entry["embedding_columns"] = columns_text(self.table.embedding_columns)
                 self.say(f"embeddings: {entry['embedding_columns']}")
             for name in sorted({stage.group_column or "" for stage in self.plan.stages} - {""}):
@@ -147,23 +189,6 @@ class Run:
             self.shared["clusters"] = SharedClusters(self)
         if self.plan.neighbours is not None:
             self.shared["num_neighbours"] = SharedNeighbours(self)
-
-    def _old(self) -> dict[str, Any]:
-        path = self.work / "manifest.json"
-        try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise ValueError(f"{path} must be a manifest, got: {error}") from error
-        whole = isinstance(found, dict) and all(
-            isinstance(each, dict)
-            for name in ("earlier", "stages")
-            for each in _check.listed(name, found.get(name, ()))
-        )
-        if not whole:
-            raise ValueError(f"{path} must be a manifest, got what no run has written")
-        return found
 
     def _groups(self, rows: Indices) -> dict[str, Any]:
         """Return how many of the rows each group has, by column, if stages have groups."""
@@ -224,10 +249,11 @@ class Run:
 
     def _readable(self) -> Selection:
         """Return the rows that the first stage sees: all, or those that are finite."""
-        size, embeddings = self.table.size, self.table.embeddings
+        size = self.table.size
         alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
-        if self.plan.on_bad == "drop" and embeddings is not None:
-            bad = _check.bad_rows(embeddings)  # type: ignore[arg-type]  # Rows are arrays here
+        if self.plan.on_bad == "drop":
+            rows: Any = self.table.embeddings
+            bad = _check.bad_rows(rows)
             if bad is not None:
                 alive, verdicts = np.flatnonzero(~bad), bad.astype(np.uint8)
                 rules.append(f"read: {BAD}")
@@ -297,8 +323,9 @@ class Run:
         for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
             if not any(self._uses(stage, name) for stage in stages):
                 shared[table] = None
+        rules = [_FILTERS] if any(stage.method == "filter" for stage in stages) else []
         methods = [made_by(stage.method) for stage in stages]
-        return digest_of([shared, methods, self.manifest["inputs"]])
+        return digest_of([shared, methods, self.manifest["inputs"], *rules])
 
     def _done(self, entry: dict[str, Any]) -> None:
         self.manifest["stages"].append(entry)
@@ -388,18 +415,14 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         rules=tuple(rules),
         ranked=found.ranked and before.weights is None,
         shorten=None,
+        row_ids=None,  # those of the rows that reached the stage
     )
 
 
 def _filtered(table: Table, stage: Stage) -> Selection:
     """Return the rows of which all conditions hold."""
-    columns = {name: table.column(name) for name in {each[0] for each in stage.where}}
-    rows = pa.table({**columns, _ROW: np.arange(table.size)})
-    holds = pq.filters_to_expression([tuple(each) for each in stage.where])
-    try:
-        kept = rows.filter(holds)[_ROW].to_numpy()
-    except pa.ArrowException as error:
-        raise ValueError(f"where must fit the columns, got: {error}") from error
+    columns = {name: table.values(name) for name in {each[0] for each in stage.where}}
+    kept = where_holds(columns, table.size, stage.where)
     verdicts = np.ones(table.size, np.uint8)
     verdicts[kept] = 0
     return Selection(

@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from .. import _check, _rng
 from ..types import Floats, Indices, Selection
-from ._clusters import GivenClusters, clusters_of
+from ._clusters import GivenClusters, check_clusters, clusters_of
 from ._inputs import AnyScores, either, embeddings_of, scores_of, shuffled
 from ._registry import describe, method
 from ._repeats import TINIEST, filled, rounded
@@ -105,6 +105,7 @@ def samplemix(  # noqa: PLR0913  # what the method can be asked
     tau = _check.number("tau", tau, "(0, inf)")
     cap = _MOST if max_repeat is None else _check.integer("max_repeat", max_repeat, 1, _MOST + 1)
     rounding = _check.choice("rounding", rounding, ("systematic", "bernoulli"))
+    check_clusters(clusters)
     shares, bad, count = _shares(embeddings, quality, clusters, alpha, options)
     amounts, limit, plain = _budget_of_costs(budget, shares.size, options)
 

@@ -18,7 +18,7 @@ from ..clustering import Clustering, kmeans, second_nearest
 from ..engine import gathered
 from ..types import Floats, Indices, Selection
 from ._budget import count_of
-from ._clusters import labels_of, points_limit
+from ._clusters import check_clusters, labels_of, points_limit
 from ._copies import Copies, Members, find_copies
 from ._inputs import AnyScores, best, either, embeddings_of, scores_of
 from ._recall import checked_search, default_checked
@@ -127,8 +127,8 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     array([2, 1])
     """
     limit = _checked(budget, threshold, rule, keep, quality, num_assignments)
-    if num_checked is not None:
-        num_checked = _check.integer("num_checked", num_checked, 0)
+    num_checked = None if num_checked is None else _check.integer("num_checked", num_checked, 0)
+    check_clusters(clusters)
     rows, bad = embeddings_of("embeddings", embeddings, options)
     order: Keep | Floats = keep
     if quality is not None:
@@ -169,7 +169,6 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
                    "rule": rule, "clusters": clusters, "num_assignments": num_assignments,
                    "num_checked": num_checked, "labels": labels, "quality": quality},
     )  # fmt: skip
-    assigned = {"num_assignments": num_assignments}
     search: dict[str, Any] = {"exact": exact}
     if not exact:
         if num_checked is None:
@@ -177,7 +176,8 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
             num_checked = default_checked(good.size, members, len(where.centers), passes)
         lots = _keys(options, len(rows)) ^ _rng.key(options.get("seed", 0), 0, "dedup check")
         search = checked_search(rows, copies, classes, found.info["threshold"], num_checked, lots)
-    return replace(found, info={**found.info, "search": {**search, **assigned}})
+    search["num_assignments"] = num_assignments
+    return replace(found, info={**found.info, "search": search})
 
 
 def _checked(  # noqa: PLR0913  # arguments of the method

@@ -6,14 +6,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from .. import _check
 from .._keywords import told
+from ..io import Table
+from ._before import check_columns, check_needs, check_settings, with_own
+from ._filter import conditions, where_holds
 from ._options import Options
-from ._registry import METHODS, directed_for
+from ._registry import METHODS
 
 __all__ = ["Stage", "said_of", "stage_named"]
 
-_OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")  # of pyarrow's filters
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
 
 
@@ -34,8 +38,9 @@ class Stage:
         Argument of the method -> column of the table; of a score also "COLUMN:DIRECTION", such as
         "margin:easier", see `select_from`.
     where : sequence of (column, operator, value), optional
-        For "filter": all of them must hold. Operators are those of pyarrow's filters: "==", "!=",
-        "<", "<=", ">", ">=", "in", "not in"; the last two take a list of values.
+        For "filter": all of them must hold. Operators are "==", "!=", "<", "<=", ">", ">=", and
+        "in" and "not in", which take a list of values. As in SQL, none of them holds where the
+        value is missing (null or NaN); (column, "is_null") and (column, "not_null") ask for that.
     settings : mapping, optional
         Other arguments of the method.
 
@@ -43,6 +48,8 @@ class Stage:
     ----------
     group_column : str or None
         Column of the groups over which the stage shares its budget out.
+    gives_weights : bool
+        Whether the rows that it keeps will have weights.
 
     Raises
     ------
@@ -69,14 +76,7 @@ class Stage:
             _check.number("budget", self.budget, "(0, inf)")
         for argument, column in _check.mapping("columns", self.columns).items():
             _check.text(f"columns[{argument!r}]", column)
-        for each in _check.listed("where", self.where):
-            if isinstance(each, str) or len(_check.listed("where", each)) != 3:
-                raise ValueError(f"where must hold [column, operator, value], got {each!r}")
-            _check.text("the column in where", each[0])
-            _check.choice("the operator in where", each[1], _OPERATORS)
-            if each[1] in {"in", "not in"}:
-                _check.listed(f"the value of {each[1]!r} in where", each[2])
-        object.__setattr__(self, "where", tuple(tuple(each) for each in self.where))
+        object.__setattr__(self, "where", conditions(self.where))
         _check.mapping("settings", self.settings)
 
     @property
@@ -85,26 +85,50 @@ class Stage:
         per_class = self.columns.get("labels") if self.settings.get("per_class") else None
         return self.columns.get("groups", per_class)
 
-    def check(self, names: Sequence[str]) -> None:
+    @property
+    def gives_weights(self) -> bool:
+        """Whether the rows that the stage keeps will have weights."""
+        weights = "" if self.method not in METHODS else METHODS[self.method].weights
+        asked = "or none" not in weights or self.settings.get("reweight") is True
+        return bool(weights) and asked
+
+    def check(
+        self,
+        names: Sequence[str],
+        table: Table | None = None,
+        *,
+        size: int | None = None,
+        shared: Sequence[str] = (),
+    ) -> None:
         """Refuse what can be known to fail before any work.
 
         Parameters
         ----------
         names : sequence of str
             Columns of the table.
+        table : Table, optional
+            The table itself: then types are checked too, and whether it has embeddings.
+        size : int, optional
+            Rows that reach the stage, at the most.
+        shared : sequence of str, optional
+            Arguments that the plan gives to all stages.
 
         Raises
         ------
-        ValueError
-            If there is no such method, argument or column.
+        ValueError, TypeError
+            If there is no such method, argument or column; if a value is one that the method
+            refuses whatever its data are; if a column is there twice, or of two kinds, or a
+            condition does not fit its type.
         """
         if self.method != "filter":
             self._check_known()
-        entry = METHODS.get(self.method)
-        for argument, text in self.columns.items():
-            _known(text if entry is None else directed_for(entry, argument, text, names)[0], names)
-        for each in self.where:
-            _known(each[0], names)
+        columns = dict(self.columns)
+        if self.method in METHODS:
+            columns = with_own(self.method, columns, self.settings, names)
+            check_columns(self.method, columns, names, table)
+        for column in (*self.columns.values(), *(each[0] for each in self.where)):
+            if self.method == "filter":
+                _known(column, names)
         if not self.name.isprintable() or set("/\\") & set(self.name):
             raise ValueError(f"name must be one that a file can have, got {self.name!r}")
         twice = set(self.columns) & set(self.settings)
@@ -112,8 +136,15 @@ class Stage:
             raise ValueError(f"{min(twice)} must be a column or a setting, got both")
         if self.method == "filter":
             self._check_filter()
-        else:
-            self._check_method()
+            if table is not None:
+                types = {each[0]: table.type_of(each[0]) for each in self.where}
+                empty = {name: pa.array([], kind) for name, kind in types.items()}
+                where_holds(empty, 0, self.where)
+            return
+        self._check_method()
+        check_settings(self.method, self.budget, columns, self.settings, size=size, shared=shared)
+        if table is not None:
+            check_needs(self.method, {*columns, *self.settings, *shared}, table)
 
     def _check_filter(self) -> None:
         if not self.where or self.columns or self.settings or self.budget is not None:

@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 from .. import _check, _rng
 from ..types import Selection
 from ._inclusion import draw_fixed, inclusion_probabilities
-from ._inputs import shuffled
+from ._inputs import on_bad, shuffled
 from ._registry import method
 from ._task import Options, Picks, Task, select
 
@@ -55,8 +55,8 @@ def surrogate(
     Raises
     ------
     ValueError
-        If a probability is outside [0, 1], or those of a row do not add up to 1: the message names
-        the row.
+        If a probability is outside [0, 1] or NaN, or those of a row do not add up to 1: the message
+        names the row.
 
     Notes
     -----
@@ -82,6 +82,10 @@ def surrogate(
     if chances.ndim not in {1, 2} or 0 in chances.shape:
         raise ValueError(f"probabilities must have shape (N,) or (N, C), got {chances.shape}")
     rows = chances.reshape(len(chances), -1)
+    bad = np.zeros(len(rows), np.bool_)
+    if on_bad(options):
+        bad |= ~np.isfinite(rows).all(axis=1)
+        rows = np.where(bad[:, None], 1.0 / rows.shape[1], rows)
     wrong = ~((rows >= 0) & (rows <= 1)).all(axis=1)
     if chances.ndim == 2:
         wrong |= ~(np.abs(rows.sum(axis=1) - 1.0) <= 1e-3)
@@ -91,7 +95,9 @@ def surrogate(
             f"probabilities must be in [0, 1] and add up to 1 over classes, got {rows[row]} in "
             f"row {row}"
         )
-    doubt = chances * (1.0 - chances) if chances.ndim == 1 else 1.0 - np.square(rows).sum(axis=1)
+    doubt = (
+        rows[:, 0] * (1.0 - rows[:, 0]) if chances.ndim == 1 else 1.0 - np.square(rows).sum(axis=1)
+    )
 
     def core(task: Task) -> Picks:
         own = np.maximum(task.of(doubt), _LEAST)
@@ -103,5 +109,6 @@ def surrogate(
 
     return select(
         "surrogate", len(doubt), budget, options, core, scores=doubt,
+        bad=bad if bad.any() else None,
         arguments={"exponent": power, "reweight": reweight, "uniform": even},
     )  # fmt: skip

@@ -162,6 +162,7 @@ def select(  # noqa: PLR0913  # what a selector knows
         verdicts=verdicts,
         rules=rules,
         info=picks.info if order is None else {**picks.info, "order": order},
+        row_ids=ids,
     )
     found = replace(found, arguments={**found.arguments, **_given(options), "seed": seed})
     if "cut" in picks.info:

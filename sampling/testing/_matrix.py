@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import spawn
 
+from .. import _check
 from .._files import Output, json_kind, written_whole
 from .._keywords import told
 from .._optional import require
@@ -48,8 +49,8 @@ class Cell:
 
 @told
 def cells(
-    samplers: Sequence[str] | None = None,
-    loaders: Sequence[str] | None = None,
+    samplers: str | Sequence[str] | None = None,
+    loaders: str | Sequence[str] | None = None,
     *,
     workers: Sequence[int] = (0, 2),
     ranks: Sequence[int] = (1, 2),
@@ -58,7 +59,7 @@ def cells(
 
     Parameters
     ----------
-    samplers, loaders : sequence of str, optional
+    samplers, loaders : str or sequence of str, optional
         Names; all by default.
     workers : sequence of int, default (0, 2)
         Of each loader.
@@ -74,8 +75,8 @@ def cells(
     >>> len(cells(["ShuffleSampler"], ["Lightning"]))
     12
     """
-    samplers = list(SAMPLERS) if samplers is None else samplers
-    loaders = list(LOADERS) if loaders is None else loaders
+    samplers = list(SAMPLERS) if samplers is None else _check.words("samplers", samplers)
+    loaders = list(LOADERS) if loaders is None else _check.words("loaders", loaders)
     asked: list[tuple[str, list[object], Sequence[object]]] = [
         ("samplers", list(SAMPLERS), samplers),
         ("loaders", list(LOADERS), loaders),

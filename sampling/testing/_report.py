@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 
 from typing_extensions import Unpack
 
+from .. import _check
 from .._keywords import told
 from ._global_state import put_back
 from ._registry import BATCHES, CHECKS, LETTERS, SAMPLER, Check, ContractError, NotApplicable
@@ -81,9 +82,10 @@ def case_id(check: Check, num_workers: int) -> str:
 
 
 def cases(
-    kind: str, workers: Sequence[int], distributed: bool, only: Collection[str] | None = None
+    kind: str, workers: Sequence[int], distributed: bool, only: str | Collection[str] | None = None
 ) -> list[tuple[Check, int]]:
     """Return the checks for a kind of sampler, those with loaders once for each worker count."""
+    only = None if only is None else _check.words("only", only)
     unknown = set(only or ()) - set(CHECKS)
     if unknown:
         raise ValueError(f"only must name checks of {sorted(CHECKS)}, got {sorted(unknown)}")
@@ -143,7 +145,7 @@ class CheckOptions(TypedDict, total=False):
     size: int | None
     workers: Sequence[int]
     distributed: bool
-    only: Collection[str] | None
+    only: str | Collection[str] | None
     expected_failures: Mapping[str, str] | None
 
 
@@ -155,7 +157,7 @@ def report_on(
     size: int | None = None,
     workers: Sequence[int] = (0,),
     distributed: bool = False,
-    only: Collection[str] | None = None,
+    only: str | Collection[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Report:
     """Run the checks of a kind over one sampler."""
@@ -184,7 +186,7 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
         Numbers of worker processes with which the checks of loaders are run.
     distributed : bool, default False
         Run R4 too, which starts two processes.
-    only : collection of str, optional
+    only : str or collection of str, optional
         Ids of the checks to run; all by default.
     expected_failures : mapping of str to str, optional
         Check id -> reason. "T1" means it with any number of workers, "T1-workers2" with 2 only.

@@ -133,7 +133,7 @@ def test_wrong_labels_show_the_worst_class_and_the_comparison(tmp_path):
     assert "40% of labels wrong" in shown
     assert "50.00 ± 0.00" in shown
     assert "late-stopping" in shown.partition("minus uniform")[2]
-    assert "-10.00 to -10.00" in shown
+    assert "none, all equal" in shown
     assert "inconclusive" in shown  # all differences are equal
 
 

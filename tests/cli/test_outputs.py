@@ -147,7 +147,7 @@ def test_work_over_what_is_read(folder, dry):
         ({"more": 'beside = ["w/selection.parquet"]'}, "w", "over, got what is read"),
         ({"table": "corpus", "column": "kind"}, "corpus", "must not be"),
         ({"table": "corpus", "column": "kind"}, "corpus/work", "in a folder that is read"),
-        ({}, "foreign.parquet", "must be a folder, got a file or"),
+        ({}, "foreign.parquet", "must be a folder, got a file"),
         ({"table": ".", "column": "score", "at": "./plan.toml"}, "w", "in a folder that is read"),
     ):
         path = plan(folder, **given)
@@ -230,7 +230,7 @@ def test_names_of_stages_are_names_of_files(folder):
         (["select", "moderate", "rows.npy", "--budget", 3, "--scratch", "s"],
          "scratch must be left out but for Parquet"),
         (["select", "top", "scores.parquet", "--budget", 3, "--with", "scores=score", "--scratch",
-          "s"], "scratch must be left out where there are no embeddings"),
+          "s"], "--scratch must be left out for top, which reads no embeddings"),
         (["cluster", "rows.npy", 2, "--scratch", "s"], "scratch must be left out"),
         ([*SELECT, "--set", "seed=1", "--seed", 2], "--seed must be left out with --set seed="),
         ([*SELECT, "--set", "clusters=2"], "--clusters must be left out with --set clusters="),

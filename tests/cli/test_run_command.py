@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -158,3 +161,150 @@ def test_plans_that_cannot_be_read(plan):
     plan.write_text(PLAN.replace('"semdedup"', "3"))
     assert "plan.toml: stage 1 (3): method must be a str, got 3" in refused(plan)
     assert "must be a TOML file, got a folder" in refused(plan.parent)
+
+
+# ---------------------------------------------------------------------- a plan that changes
+
+
+def exported(plan, folder="chosen"):
+    """What the folder of an export says of itself, and the rows in it."""
+    names = sorted(path.name for path in (plan.parent / folder).iterdir())
+    facts = json.loads((plan.parent / folder / "_export.json").read_text())
+    assert names == ["_export.json", *(each["name"] for each in facts["shards"])]
+    assert pq.read_table(plan.parent / folder).num_rows == facts["rows"]
+    assert not [path for path in plan.parent.iterdir() if path.name.startswith(".")]
+    return facts["rows"]
+
+
+def test_a_changed_plan_replaces_its_own_export_and_computes_what_changed(plan, monkeypatch):
+    ran, select_from = [], _run.select_from
+
+    def noted(table, method, *args, **settings):
+        ran.append(method)
+        return select_from(table, method, *args, **settings)
+
+    monkeypatch.setattr(_run, "select_from", noted)
+
+    def again(text):
+        del ran[:]
+        plan.write_text(text)
+        result = run(plan)
+        assert result.exit_code == 0, result.output
+        return ran[:]
+
+    assert again(PLAN) == ["semdedup", "cluster_uniform"]
+    less = PLAN.replace("budget = 20", "budget = 10")
+    assert again(less) == ["cluster_uniform"]
+    assert exported(plan) == 10
+    first = less.replace("0.99", "0.999")
+    assert again(first) == ["semdedup", "cluster_uniform"]
+    shards = first + "rows_per_shard = 3\n"  # only the export changed
+    assert again(shards) == []
+    assert exported(plan) == 10
+    assert again(shards.replace('"chosen"', '"other"')) == []
+    assert exported(plan, "other") == exported(plan) == 10
+    assert again(shards) == []  # an unchanged one is continued
+    stage = '[[stage]]\nmethod = "k_center"\nbudget = 4\n\n[export]'
+    assert again(PLAN.replace("[export]", stage)) == ["semdedup", "cluster_uniform", "k_center"]
+    assert exported(plan) == 4
+
+
+def test_an_export_of_others_is_refused_before_the_work(plan, monkeypatch):
+    assert run(plan).exit_code == 0
+    before = {path: path.read_bytes() for path in (plan.parent / "chosen").iterdir()}
+    monkeypatch.setattr(_run, "Run", None)  # no work has begun
+    plan.write_text(PLAN.replace("budget = 20", "budget = 10"))
+    for dry in ([], ["--dry-run"]):
+        line = refused(plan, "--work", plan.parent / "elsewhere", *dry)
+        assert (
+            "chosen must be empty or hold this very export, begun before, got _export.json" in line
+        )
+        assert "replace = true" in line
+    (plan.parent / "chosen" / "mine.txt").write_text("mine")
+    for text in (PLAN, PLAN + "replace = true\n"):
+        plan.write_text(text)
+        assert "got mine.txt, which is of no export" in refused(plan)
+    (plan.parent / "chosen" / "mine.txt").unlink()
+    assert {path: path.read_bytes() for path in (plan.parent / "chosen").iterdir()} == before
+
+
+def test_another_export_is_replaced_where_the_plan_says_so(plan):
+    assert run(plan).exit_code == 0
+    plan.write_text(PLAN.replace("budget = 20", "budget = 10") + "replace = true\n")
+    result = run(plan, "--work", plan.parent / "elsewhere")
+    assert result.exit_code == 0, result.output
+    assert exported(plan) == 10
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_an_export_is_replaced_whole_or_not_at_all(plan, monkeypatch, at):
+    """Killed or refused at any step of the exchange, the next run finds the old one or the new."""
+    assert run(plan).exit_code == 0
+    plan.write_text(PLAN.replace("budget = 20", "budget = 10"))
+    calls, rename = [], Path.rename
+
+    def failing(self, target):
+        calls.append(self.name)
+        if len(calls) == at:
+            raise OSError(5, "Input/output error", str(self))
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", failing)
+        assert "Input/output error" in refused(plan)
+    facts = json.loads((plan.parent / "chosen" / "_export.json").read_text())
+    assert facts["rows"] == 20 == pq.read_table(plan.parent / "chosen").num_rows
+    (plan.parent / "chosen").rename(plan.parent / ".chosen.old")  # killed between the two renames
+    assert run(plan).exit_code == 0
+    assert exported(plan) == 10
+
+
+@pytest.mark.parametrize("name", ["file", "file/work", "absent/../file"])
+def test_a_work_folder_in_place_of_a_file(plan, name):
+    (plan.parent / "file").write_text("mine")
+    for dry in ([], ["--dry-run"]):
+        assert "must be a folder, got" in refused(plan, "--work", plan.parent / name, *dry)
+
+
+def test_a_name_that_is_too_long_for_a_file(plan):
+    plan.write_text(
+        PLAN.replace('method = "semdedup"', f'method = "semdedup"\nname = "{"x" * 250}"')
+    )
+    assert "File name too long" in refused(plan, "--dry-run")
+    assert not (plan.parent / "plan").exists()
+
+
+def test_a_row_is_explained_by_its_id(plan):
+    corpus = plan.parent / "corpus"
+    for number, shard in enumerate(sorted(corpus.iterdir())):
+        table = pq.read_table(shard)
+        names = pa.array([f"doc-{number * 60 + i}" for i in range(len(table))])
+        pq.write_table(table.append_column("id", names), shard)
+    plan.write_text(PLAN.replace('"corpus"', '"corpus"\nids = "id"'))
+    assert run(plan).exit_code == 0
+    file = plan.parent / "plan" / "selection.parquet"
+    kept = Selection.load(file).indices.tolist()
+    dropped = next(row for row in range(120) if row not in kept)
+    for row in (kept[0], dropped):
+        for name in (f"doc-{row}", str(row), f"id:doc-{row}"):
+            found = CliRunner().invoke(app, ["inspect", str(file), "--explain", name])
+            assert found.exit_code == 0, found.output
+            facts = json.loads(found.stdout)
+            assert (facts["row"], facts["kept"]) == (row, row in kept)
+    (file.parent / "selection.dropped.parquet").unlink()
+    for name, line in (
+        ("doc-x", "--explain must be the id of a kept row, or the number of any, got 'doc-x'"),
+        (120, "--explain must be in [0, 120), got 120"),
+    ):
+        found = CliRunner().invoke(app, ["inspect", str(file), "--explain", str(name)])
+        assert found.exit_code == 2
+        assert line in found.stderr
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_ends_a_command_quietly(plan):
+    command = [sys.executable, "-m", "sampling", "run", str(plan)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141

@@ -74,7 +74,10 @@ def test_the_list_of_methods():
         (["nope"], "method must be one of"),
         (["top", "--budget", "3"], "top needs scores: name a column, scores=COLUMN, one of"),
         (["top", "--budget", "61", "--with", "scores=quality"], r"--budget must be in \[1, 61\)"),
-        (["top", "--budget", "x", "--with", "scores=quality"], "--budget must be an int, got 'x'"),
+        (
+            ["top", "--budget", "x", "--with", "scores=quality"],
+            "--budget must be a count such as 1000, or a fraction .*, got 'x'",
+        ),
         (["top", "--budget", "3", "--with", "scores"], "--with must be NAME=VALUE, got 'scores'"),
         (["top", "--budget", "3", "--with", "scores=q"], "column must be one of .*, got 'q'"),
         (["top", "--budget", "3", "--set", "size=1"], "top has no argument 'size', only scores"),

@@ -1,6 +1,7 @@
 """One of each sampler, over the same N = 103 samples (a prime: nothing divides it)."""
 
 import numpy as np
+import pytest
 
 from sampling import Selection
 from sampling.samplers import (
@@ -62,6 +63,8 @@ FACTORIES = {
     "variance budget": lambda **o: VarianceBudgetSampler(N, 8, tau=0.2, **o),
     "dynamic random": lambda **o: DynamicRandomSampler(N, 8, **o),
 }
+
+EVERY = [pytest.param(make, id=name) for name, make in FACTORIES.items()]
 
 
 def run_to(sampler, epoch):

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from products import pairs
 
 from sampling.samplers import (
     ImportanceSampler,
@@ -13,15 +14,12 @@ from sampling.samplers import (
     ShuffleSampler,
 )
 
-from .cases import FACTORIES, order, run_to
+from .cases import EVERY, FACTORIES, order, run_to
 
-every = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
+every = pytest.mark.parametrize("factory", EVERY)
 
 
-@every
-@pytest.mark.parametrize("drop_last", [False, True])
-@pytest.mark.parametrize("pad", [False, True])
-@pytest.mark.parametrize("ranks", [1, 3, 8])
+@pairs({"factory": EVERY, "drop_last": [False, True], "pad": [False, True], "ranks": [1, 3, 8]})
 def test_c4_len_is_true_before_the_epoch(factory, drop_last, pad, ranks):
     for rank in range(ranks):
         sampler = factory(num_replicas=ranks, rank=rank, drop_last=drop_last, pad=pad)

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from products import pairs
 from torch.utils.data import DataLoader, Dataset
 
 from sampling import Indexed
@@ -18,10 +19,10 @@ from sampling.samplers import (
     WeightedSampler,
 )
 
-from .cases import FACTORIES, N, order, run_to
+from .cases import EVERY, N, order, run_to
 
-every = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-workers = pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+every = pytest.mark.parametrize("factory", EVERY)
+WORKERS = [0, pytest.param(2, marks=pytest.mark.slow)]
 
 
 class Squares(Dataset):
@@ -86,9 +87,7 @@ def test_d1_handed_out_runs_ahead_and_the_position_is_what_was_trained_on(
     list(batches)  # let the workers end
 
 
-@every
-@pytest.mark.parametrize("drop_last", [False, True])
-@workers
+@pairs({"factory": EVERY, "drop_last": [False, True], "num_workers": WORKERS})
 def test_d3_resume_without_torchdata(factory, drop_last, num_workers):
     interrupted = run_to(factory(drop_last=drop_last), 2)
     expected = order(interrupted)
@@ -190,8 +189,8 @@ def test_d5_loader_options(options):
         assert len(drawn) == (N // 8 * 8 if options.get("drop_last") else N)
 
 
+@pytest.mark.parametrize("num_workers", WORKERS)
 @every
-@workers
 def test_the_training_loop_is_the_same_for_every_sampler(factory, num_workers):
     sampler = factory()
     loading = loader(sampler, num_workers)

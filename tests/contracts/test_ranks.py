@@ -2,17 +2,16 @@
 
 import numpy as np
 import pytest
+from products import pairs
 
 from sampling.samplers import ShuffleSampler
 
-from .cases import FACTORIES, order, run_to
+from .cases import EVERY, order, run_to
 
-every = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
+every = pytest.mark.parametrize("factory", EVERY)
 
 
-@every
-@pytest.mark.parametrize("ranks", range(1, 9))
-@pytest.mark.parametrize("tail", ["drop", "pad", "uneven"])
+@pairs({"factory": EVERY, "ranks": range(1, 9), "tail": ["drop", "pad", "uneven"]})
 def test_r1_union_is_the_single_process_epoch(factory, ranks, tail):
     options = {"drop_last": tail == "drop", "pad": tail == "pad"}
     whole = order(run_to(factory(), 2))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from accelerate import Accelerator, DataLoaderConfiguration, PartialState, skip_first_batches
 from accelerate.data_loader import SeedableRandomSampler, prepare_data_loader
+from products import pairs
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from sampling.integrations._accelerate import check_prepared, complete_rounds, prepare_loader
@@ -120,9 +121,7 @@ DROPPING = {
 }
 
 
-@pytest.mark.parametrize("even", [True, False])
-@pytest.mark.parametrize("prepare", [prepare_loader, plainly])
-@pytest.mark.parametrize("kind", DROPPING)
+@pairs({"kind": DROPPING, "prepare": [prepare_loader, plainly], "even": [True, False]})
 def test_a1_drop_last_leaves_out_the_last_round_as_for_torchs_batch_sampler(kind, prepare, even):
     whole = dealt(DROPPING[kind]())
     for world in (2, 3, 4):

@@ -298,7 +298,7 @@ ACCELERATE = {
 def test_what_accelerate_makes_of_loaders():
     pytest.importorskip("accelerate", reason="needs accelerate")
     pytest.importorskip("torchdata", reason="needs torchdata")
-    for cases, texts in on_two_ranks(with_accelerate):
+    for cases, texts in on_two_ranks(with_accelerate, fresh=True):
         assert cases == ACCELERATE
         assert texts["rank-aware"].splitlines() == [
             "1 problem in DataLoaderShard > BatchSamplerShard > BatchSampler > ShuffleSampler",
@@ -407,7 +407,7 @@ LIGHTNING = {
 @pytest.mark.distributed
 def test_what_lightning_makes_of_loaders():
     pytest.importorskip("lightning", reason="needs lightning")
-    for cases, texts in on_two_ranks(with_lightning):
+    for cases, texts in on_two_ranks(with_lightning, fresh=True):
         assert cases == LIGHTNING
         assert texts["rank-aware"].splitlines() == [
             "2 problems in DataLoader > BatchSampler > DistributedSamplerWrapper > ShuffleSampler",

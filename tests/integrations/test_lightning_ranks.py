@@ -32,7 +32,7 @@ from integrations.lightning_helpers import (
 from sampling.integrations._lightning import LightningSamplerCallback
 from sampling.samplers import EpochBatchSampler
 
-pytestmark = [*NOISE, pytest.mark.distributed, pytest.mark.slow]
+pytestmark = [*NOISE, pytest.mark.distributed, pytest.mark.slow, pytest.mark.full]
 DDP = {"strategy": "ddp", "devices": 2, "use_distributed_sampler": False}
 CASES = [("shuffle", "plain"), ("shuffle", "stateful"), ("batch", "plain")]
 CASES += [("pruned", "plain"), ("batch pruned", "stateful"), ("growing", "plain")]
@@ -133,7 +133,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def both(folder):
-    return on_two_ranks(functools.partial(everything, str(folder)))
+    return on_two_ranks(functools.partial(everything, str(folder)), fresh=True)
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from contracts.cases import FACTORIES, N, run_to
+from products import pairs
 from torch.utils.data import BatchSampler, DataLoader
 
 from sampling.errors import StateError
@@ -29,8 +30,9 @@ DYNAMIC = ["infobatch", "dynamic random"]
 WORKERS = [0, pytest.param(2, marks=pytest.mark.slow)]
 CHANGES = [(2, 0), (0, 2), (2, 3), (1, 2), (0, 0), (2, 2)]
 slow_changes = [
-    pytest.param(*each, marks=pytest.mark.slow) if any(each) else each for each in CHANGES
+    pytest.param(*each, marks=[pytest.mark.slow] if any(each) else []) for each in CHANGES
 ]
+HOW = ["sampler", "batch_sampler"]
 
 
 class Items:
@@ -103,10 +105,7 @@ def again(name, sampler, **options):
 # ---- T1 to T4: without the helper ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*STATIC, *DYNAMIC])
-@pytest.mark.parametrize("how", ["sampler", "batch_sampler"])
-@pytest.mark.parametrize("num_workers", WORKERS)
-@pytest.mark.parametrize("epoch", [0, 2])
+@pairs({"name": [*STATIC, *DYNAMIC], "how": HOW, "num_workers": WORKERS, "epoch": [0, 2]})
 def test_t1_continues_exactly_twice_in_an_epoch(name, how, num_workers, epoch):
     """Once without being told the epoch after the load, and once with."""
     sampler = run_to(FACTORIES[name](), epoch)
@@ -140,10 +139,14 @@ def test_t2_another_epoch_drops_the_position(how, num_workers):
     assert flat(loader) == sampler.indices(5).tolist()
 
 
-@pytest.mark.parametrize("drop_last", [False, True])
-@pytest.mark.parametrize("name", ["shuffle", "weighted", "infobatch"])
-@pytest.mark.parametrize("how", ["sampler", "batch_sampler"])
-@pytest.mark.parametrize(("before", "after"), slow_changes)
+@pairs(
+    {
+        "before, after": slow_changes,
+        "how": HOW,
+        "name": ["shuffle", "weighted", "infobatch"],
+        "drop_last": [False, True],
+    }
+)
 def test_t3_saved_at_the_end_of_an_epoch_the_next_pass_is_the_next_epoch(
     name, how, before, after, drop_last
 ):
@@ -172,9 +175,13 @@ IN_LOOP = [
 ]
 
 
-@pytest.mark.parametrize(("name", "how", "drop_last", "every_n"), IN_LOOP)
-@pytest.mark.parametrize("told", [False, True])
-@pytest.mark.parametrize(("before", "after"), slow_changes)
+@pairs(
+    {
+        "before, after": slow_changes,
+        "told": [False, True],
+        "name, how, drop_last, every_n": [pytest.param(*each) for each in IN_LOOP],
+    }
+)
 def test_t3_saved_in_the_loop_after_the_last_batch_none_is_left_of_the_epoch(
     name, how, before, after, drop_last, every_n, told
 ):
@@ -246,9 +253,13 @@ def test_t4_torchs_batch_sampler_hides_the_state():
 # ---- T6: another number of workers ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["shuffle over", "class balanced", "infobatch", "dynamic random"])
-@pytest.mark.parametrize("how", ["sampler", "batch_sampler"])
-@pytest.mark.parametrize(("before", "after"), slow_changes)
+@pairs(
+    {
+        "name": ["shuffle over", "class balanced", "infobatch", "dynamic random"],
+        "how": HOW,
+        "before, after": slow_changes,
+    }
+)
 def test_t6_workers_may_change_in_mid_epoch(name, how, before, after):
     expected = whole_epoch(name, 2)
     sampler = run_to(FACTORIES[name](), 2)
@@ -269,12 +280,16 @@ def test_t6_workers_may_change_in_mid_epoch(name, how, before, after):
     assert sampler.epoch == 2
 
 
-@pytest.mark.parametrize("how", ["sampler", "batch_sampler", "single"])
-@pytest.mark.parametrize("taken", [0, 4, 5, 13])
-@pytest.mark.parametrize("every_n", [1, 5])
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [pytest.param(2, 0, marks=pytest.mark.slow), pytest.param(0, 2, marks=pytest.mark.slow)],
+@pairs(
+    {
+        "how": [*HOW, "single"],
+        "taken": [0, 4, 5, 13],
+        "every_n": [1, 5],
+        "before, after": [
+            pytest.param(2, 0, marks=pytest.mark.slow),
+            pytest.param(0, 2, marks=pytest.mark.slow),
+        ],
+    }
 )
 def test_t6_what_was_handed_out_counts_and_not_what_was_prefetched(
     how, taken, every_n, before, after

@@ -459,7 +459,7 @@ def test_accelerate_on_two_ranks():
     pytest.importorskip("accelerate", reason="needs accelerate")
     pytest.importorskip("torchdata", reason="needs torchdata")
     (one, rest_1, skipped_1, random_1, name), (two, rest_2, _, random_2, _) = on_two_ranks(
-        tracked_shards
+        tracked_shards, fresh=True
     )
     assert name == "DataLoaderShard"
     sampler = ShuffleSampler(N)

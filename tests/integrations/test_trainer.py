@@ -803,6 +803,7 @@ def two_processes(tmp_path_factory):
     return folder, on_two_processes(pairs, folder)
 
 
+@pytest.mark.full
 @pytest.mark.distributed
 @pytest.mark.slow
 @pytest.mark.parametrize("ignore_data_skip", [False, True])
@@ -818,6 +819,7 @@ def test_h5_two_processes_resume_as_one_does(two_processes, name, part, ignore_d
         assert getattr(rest, "scores", 0) == getattr(whole, "scores", 0)
 
 
+@pytest.mark.full
 @pytest.mark.distributed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
@@ -838,6 +840,7 @@ def test_two_processes_deal_the_samplers_epochs(two_processes, name):
         order = ahead
 
 
+@pytest.mark.full
 @pytest.mark.distributed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixin", "infobatch", "batch sampler", "groups"])
@@ -868,6 +871,7 @@ def test_one_process_takes_up_what_two_left(two_processes, tmp_path, name):
     assert (rest.steps, rest.rates) == (one.steps, one.rates[step:])
 
 
+@pytest.mark.full
 @pytest.mark.distributed
 @pytest.mark.slow
 def test_h2_ranks_of_ours_are_refused_where_the_trainer_deals(two_processes):
@@ -877,6 +881,7 @@ def test_h2_ranks_of_ours_are_refused_where_the_trainer_deals(two_processes):
         assert "must have as many batches, got 11 to 12 in epoch 0" in found["uneven"]
 
 
+@pytest.mark.full
 @pytest.mark.distributed
 @pytest.mark.slow
 @pytest.mark.parametrize("case", STEPS, ids=str)

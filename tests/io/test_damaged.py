@@ -146,12 +146,15 @@ def rewritten(path, **columns):
 SUBSETS = [
     ({"index": [0, 0, 2]}, "index of .* must hold no index twice, got 0 again in row 1"),
     ({"index": [0.0, 1.0, 2.0]}, "index of .* must hold ints"),
-    ({"index": [0, 1, None]}, "index of .* must have no missing values, got none in row 2"),
+    (
+        {"index": [0, 1, None]},
+        "index of .* must have a value in each row, got a missing one in row 2",
+    ),
     ({"index": [0, 1, 9]}, r"index of .* must be in \[0, 9\), got 9 in row 2"),
     ({"index": [0, 1, -1]}, r"index of .* must be in \[0, 9\), got -1"),
     ({"weight": [1.0, -1.0, 1.0]}, "weight of .* must be finite and >= 0, got -1.0 in row 1"),
     ({"weight": [1.0, 1.0, np.nan]}, "weight of .* must be finite and >= 0, got nan in row 2"),
-    ({"weight": [1.0, None, 1.0]}, "weight of .* must have no missing values"),
+    ({"weight": [1.0, None, 1.0]}, "weight of .* must have a value in each row"),
     ({"weight": ["a", "b", "c"]}, "weight of .* must hold numbers"),
     ({"score": ["a", "b", "c"]}, "score of .* must hold numbers"),
 ]
@@ -246,7 +249,7 @@ def test_damaged_shards_are_named(tmp_path):
     path.write_bytes(whole[:4] + bytes(5000) + whole[5004:])
     named = r"b\.parquet must be a whole Parquet file"
     with pytest.raises(ValueError, match=named):
-        open_table(tmp_path)
+        _ = open_table(tmp_path).embeddings
     with pytest.raises(ValueError, match=named):
         open_table(tmp_path, embeddings="rows", scratch=tmp_path.parent / "scratch of damaged")
     with pytest.raises(ValueError, match=named):

@@ -189,7 +189,7 @@ def test_a_source_of_other_rows_is_refused(source, tmp_path):
         with pytest.raises(ValueError, match=text):
             export_rows(Selection(np.array([200]), size=size), source, tmp_path / "out")
     np.save(tmp_path / "x.npy", np.eye(3))
-    with pytest.raises(ValueError, match="must be a Parquet file, got '.npy'"):
+    with pytest.raises(ValueError, match="source must be Parquet, or have Parquet files"):
         export_rows(Selection(np.array([0]), size=3), tmp_path / "x.npy", tmp_path / "out")
     with pytest.raises(ValueError, match=r"order must be one of 'rows', 'picks', got 'row'"):
         export_rows(Selection(np.array([0]), size=N), source, tmp_path / "out", order="row")
@@ -233,14 +233,8 @@ def test_a_shard_that_changes_on_the_way_leaves_no_half(two, tmp_path, monkeypat
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_shards_of_several_schemas_are_refused(two, tmp_path):
+def test_damaged_shards_are_refused(two, tmp_path):
     picked = Selection(np.array([1, 7]), size=10)
-    pq.write_table(pa.table({"x": np.arange(5.0)}), two / "p1.parquet")
-    with pytest.raises(ValueError, match=r"x must be int64 as in p0.parquet, got double in .*p1"):
-        export_rows(picked, two, tmp_path / "out")
-    pq.write_table(pa.table({"y": np.arange(5)}), two / "p1.parquet")
-    with pytest.raises(ValueError, match=r"p1.parquet must have the columns of p0.parquet, \['x'"):
-        export_rows(picked, two, tmp_path / "out")
     whole = (two / "p0.parquet").read_bytes()
     (two / "p1.parquet").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"p1.parquet must be a whole Parquet file"):

@@ -130,17 +130,11 @@ def test_uneven_shards_are_refused(tmp_path):
     write(tmp_path / "a.parquet", ROWS[:5])
     write(tmp_path / "b.parquet", ROWS[:5, :2])
     with pytest.raises(ValueError, match="embedding must hold lists of 3 numbers, got others in"):
-        open_table(tmp_path)
-    pq.write_table(pa.table({"embedding": lists(ROWS, np.float64)}), tmp_path / "b.parquet")
-    with pytest.raises(ValueError, match="embedding must be float32 in all files, got float64"):
-        open_table(tmp_path)
-    write(tmp_path / "b.parquet", ROWS, more=np.arange(20))
-    with pytest.raises(ValueError, match="b.parquet must have the columns of a.parquet"):
-        open_table(tmp_path)
+        _ = open_table(tmp_path).embeddings
     ragged = pa.array([[1.0, 2.0], [1.0, 2.0], [3.0]])
     pq.write_table(pa.table({"embedding": ragged}), tmp_path / "c.parquet")
     with pytest.raises(ValueError, match="lists of .* numbers, got others in .*, row 2"):
-        open_table(tmp_path / "c.parquet")
+        _ = open_table(tmp_path / "c.parquet").embeddings
 
 
 def test_empty_shards_count_nothing(tmp_path):
@@ -149,13 +143,15 @@ def test_empty_shards_count_nothing(tmp_path):
     assert open_table(tmp_path).size == 20
     write(tmp_path / "a.parquet", ROWS[:0])
     with pytest.raises(ValueError, match="embedding must not be empty"):
-        open_table(tmp_path)
+        _ = open_table(tmp_path).embeddings
 
 
 def test_missing_values_are_named(tmp_path):
     pq.write_table(pa.table({"quality": [1.0, None, 3.0]}), tmp_path / "rows.parquet")
     table = open_table(tmp_path / "rows.parquet")
-    with pytest.raises(ValueError, match="quality must have no missing values, got none in row 1"):
+    with pytest.raises(
+        ValueError, match="quality must have a value in each row, got a missing one in row 1"
+    ):
         table.column("quality")
     with pytest.raises(ValueError, match=r"column must be one of \['quality'\], got 'x'"):
         table.column("x")
@@ -185,7 +181,7 @@ def test_parquet_beside_parquet(tmp_path):
     assert [table.column(name)[5] for name in table.names] == [5.0, 1.0, 0.0]
     assert shape_of(tmp_path / "rows.parquet", beside=beside) == (20, 3, table.names)
     again = [tmp_path / "third.parquet"] * 2
-    with pytest.raises(ValueError, match="must have columns of its own, got 'other' again"):
+    with pytest.raises(ValueError, match="beside must name each file once, got .*third.parquet"):
         open_table(tmp_path / "rows.parquet", beside=again)
 
 
@@ -194,9 +190,9 @@ def test_types_that_differ_between_shards(tmp_path):
     pq.write_table(pa.table({"label": ["x", "y"]}), tmp_path / "b.parquet")
     with pytest.raises(
         ValueError,
-        match=r"label must be int64 in all files, as in a\.parquet, got string in .*b\.pa",
+        match=r"'label' must be of one kind in all files, got int64 in .*a\.pa.* string in .*b\.pa",
     ):
-        open_table(tmp_path)
+        open_table(tmp_path).column("label")
 
 
 def test_some_rows_of_a_table(tmp_path):
@@ -222,8 +218,8 @@ def test_embeddings_in_many_columns(tmp_path):
         open_table(tmp_path / "rows.parquet", embeddings="y*")
     gap = pa.array([1.0, None] * 10, pa.float32())
     pq.write_table(pa.table({**columns, "x1": gap}), tmp_path / "rows.parquet")
-    with pytest.raises(ValueError, match=r"x1 must have no missing values, got none in .*, row 1$"):
-        open_table(tmp_path / "rows.parquet", embeddings="x*")
+    table = open_table(tmp_path / "rows.parquet", embeddings="x*")
+    assert np.flatnonzero(np.isnan(table.embeddings).any(axis=1)).tolist() == list(range(1, 20, 2))
 
 
 def test_several_files_are_numbered_in_the_order_given(tmp_path):

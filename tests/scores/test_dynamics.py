@@ -191,8 +191,9 @@ def test_one_class_and_unknown_fields_are_refused():
         TrainingDynamics(4, 1)
     with pytest.raises(ValueError, match="fields must be one of 'el2n', .* got 'grand'"):
         TrainingDynamics(4, 2, fields=("grand",))
-    with pytest.raises(ValueError, match="fields must be a sequence of names"):
-        TrainingDynamics(4, 2, fields="aum")
+    assert TrainingDynamics(4, 2, fields="aum").fields == ("aum",)
+    with pytest.raises(ValueError, match="fields must name at least one, got"):
+        TrainingDynamics(4, 2, fields=[])
     with pytest.raises(ValueError, match="window must be >= 2, got 1"):
         TrainingDynamics(4, 2, window=1)
 

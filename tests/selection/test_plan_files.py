@@ -112,16 +112,16 @@ def test_clusters_of_another_column_are_others(table, tmp_path):
 
 
 def test_a_damaged_stage_is_never_read(table, tmp_path):
-    first = best(table, tmp_path / "work")
-    path = tmp_path / "work" / "1-top.parquet"
+    first = centers(table, tmp_path / "work")
+    path = tmp_path / "work" / "1-k_center.parquet"
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ValueError, match=r"1-top\.parquet must be free or hold a subset file"):
-        best(table, tmp_path / "work")  # it may be anybody's
+    with pytest.raises(ValueError, match=r"1-k_center\.parquet must be free or hold a subset file"):
+        centers(table, tmp_path / "work")  # it may be anybody's
     path.unlink()
-    assert best(table, tmp_path / "work") == first
+    assert centers(table, tmp_path / "work") == first
     scratch = next((tmp_path / "work" / "scratch").glob("*.json"))
     scratch.write_text("{")
-    assert best(table, tmp_path / "work") == first
+    assert centers(table, tmp_path / "work") == first
 
 
 def test_a_result_goes_by_all_of_an_argument():
@@ -222,12 +222,12 @@ TYPES = [
     ("stage", "columns", "loss", "columns must be a mapping, a table in a file, got 'loss'"),
     ("stage", "columns", {"scores": 3}, r"columns\['scores'\] must be a str, got 3"),
     ("stage", "where", "loss", "where must be a list, got 'loss'"),
-    ("stage", "where", ["a>1"], "where must hold .column, operator, value., got 'a>1'"),
+    ("stage", "where", ["a>1"], "where must hold .column, operator, value. or .*, got 'a>1'"),
     ("stage", "where", [["a", "in", "en"]], "the value of 'in' in where must be a list, got 'en'"),
     ("stage", "where", [["a", "=", 1]], "the operator in where must be one of .*, got '='"),
     ("read", "table", 3, "table must be a path, got 3"),
-    ("read", "beside", "more.parquet", "beside must be a list, got 'more.parquet'"),
-    ("read", "beside", [3], "beside must be a path, got 3"),
+    ("read", "beside", 3, "beside must be a list, got 3"),
+    ("read", "beside", [3], "beside must hold paths, got 3"),
     ("read", "embeddings", 3, "embeddings must be a str, got 3"),
     ("read", "ids", ["a"], r"ids must be a str, got \['a'\]"),
     ("read", "seed", "0", "seed must be an int, got '0'"),
@@ -258,8 +258,7 @@ def test_a_plan_in_python_is_checked_at_once():
         Plan("t.parquet", [{"method": "top"}])
     with pytest.raises(TypeError, match="stages must be a list, got Stage"):
         Plan("t.parquet", EVEN)
-    with pytest.raises(TypeError, match="beside must be a list, got 'more"):
-        Plan("t.parquet", [EVEN], beside="more.parquet")
+    assert Plan("t.parquet", [EVEN], beside="more.parquet").beside == ("more.parquet",)
 
 
 def test_errors_of_types_name_the_stage(table, tmp_path):

@@ -1,6 +1,7 @@
 """Every sampler and batch sampler of ours keeps every line of the contract."""
 
 import pytest
+from products import in_turn
 
 from sampling.testing import parametrize_with_checks
 
@@ -12,13 +13,15 @@ SLOW = {
 }
 
 
-@parametrize_with_checks(SAMPLERS, workers=(0, 2), distributed=True, marks=SLOW)
+@in_turn(parametrize_with_checks(SAMPLERS, workers=(0, 2), distributed=True, marks=SLOW))
 def test_sampler(factory, check):
     check(factory)
 
 
-@parametrize_with_checks(
-    BATCH_SAMPLERS, kind="batch sampler", workers=(0, 2), distributed=True, marks=SLOW
+@in_turn(
+    parametrize_with_checks(
+        BATCH_SAMPLERS, kind="batch sampler", workers=(0, 2), distributed=True, marks=SLOW
+    )
 )
 def test_batch_sampler(factory, check):
     check(factory)

@@ -1,0 +1,72 @@
+"""What can be known to fail before rows are read, of clusters and neighbour graphs to be made."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import _check
+from .._before import Data, call_before
+from ..io import Table
+from ._kmeans import kmeans
+from ._neighbours import neighbours
+
+__all__ = ["check_kmeans", "check_neighbours"]
+
+
+def check_kmeans(table: Table, **given: Any) -> None:  # noqa: ANN401  # those of `kmeans`
+    """Refuse, before a table's rows are read, what `kmeans` would refuse of its embeddings.
+
+    Parameters
+    ----------
+    table : Table
+        From `sampling.io.open_table`.
+    **given
+        Arguments of `kmeans`; `groups` is a column of the table.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What `kmeans` itself would say; if there is no such column, or there are no embeddings.
+    """
+    column = given.get("groups")
+    if column is not None:
+        if column not in table.names:
+            raise ValueError(
+                f"groups must be one of {list(table.names)}, got {column!r}"
+                f"{_check.closest(str(column), table.names)}"
+            )
+        table.type_of(column)  # refuses one that could not be read
+        given["groups"] = Data()
+    _check_made(table, kmeans, "n_clusters", given)
+
+
+def check_neighbours(table: Table, **given: Any) -> None:  # noqa: ANN401  # of `neighbours`
+    """Refuse, before a table's rows are read, what `neighbours` would refuse of its embeddings.
+
+    Parameters
+    ----------
+    table : Table
+        From `sampling.io.open_table`.
+    **given
+        Arguments of `neighbours`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What `neighbours` itself would say; if there are no embeddings.
+    """
+    _check_made(table, neighbours, "k", given)
+
+
+def _check_made(
+    table: Table, function: Callable[..., Any], needed: str, given: dict[str, Any]
+) -> None:
+    if needed not in given:
+        raise ValueError(f"{needed} must be given, got none")
+    if not table.has_embeddings:
+        raise ValueError(
+            f"{table.paths[0]} must have a column of lists, or columns of numbers that a pattern "
+            f"such as 'x*' names, got {list(table.names)}"
+        )
+    table.check_rows()
+    table.check_embeddings()
+    call_before(function, embeddings=Data(), **given)

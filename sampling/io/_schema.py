@@ -1,0 +1,276 @@
+"""What the columns of several Parquet files are called, and one type for each that is used.
+
+Files that are written one after another seldom agree: a column without any value has no type, one
+with a missing value turns from int64 to double, libraries differ in how they store strings and
+lists. A column is looked at when it is used, and only in files with rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from .. import _parquet
+
+__all__ = ["Schemas", "is_number", "is_rows", "without_columns"]
+
+Key = tuple[str, int]  # a name, and how many columns of that name come before it in a file
+
+
+class _Kind:
+    """What files with one schema hold: fields by name, in the order of the file."""
+
+    def __init__(self, schema: Any) -> None:  # noqa: ANN401  # pyarrow.Schema
+        self.metadata = schema.metadata
+        self.fields: dict[str, list[Any]] = {}
+        for field in schema:
+            self.fields.setdefault(field.name, []).append(field)
+
+    def field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field, or None
+        """Return a field; None where there is none."""
+        own = self.fields.get(key[0], ())
+        return own[key[1]] if key[1] < len(own) else None
+
+
+class Schemas:
+    """Columns of Parquet files whose rows follow one another.
+
+    Parameters
+    ----------
+    files : sequence of pathlib.Path
+
+    Attributes
+    ----------
+    files : tuple of pathlib.Path
+    counts : tuple of int
+        Rows of each.
+    names : tuple of str
+        Those of the files with rows, or of all if none has any, in the order in which they come.
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged: the message names it.
+    """
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self.files = tuple(files)
+        self._kinds: list[_Kind] = []  # of files that do not agree; most tables have one
+        self._kind_of: dict[Path, _Kind] = {}
+        known: dict[bytes, _Kind] = {}
+        counts = []
+        for path in self.files:
+            with _parquet.opened(path) as file:
+                schema = file.schema_arrow
+                counts.append(int(file.metadata.num_rows))
+            written = schema.remove_metadata().serialize().to_pybytes()
+            if written not in known:
+                known[written] = _Kind(schema)
+            self._kind_of[path] = known[written]
+        self.counts = tuple(counts)
+        rows = dict(zip(self.files, counts, strict=True))
+        self._with_rows = [path for path in self.files if rows[path]] or list(self.files)
+        self._first: dict[_Kind, Path] = {}
+        for path in self._with_rows:
+            self._first.setdefault(self._kind_of[path], path)
+        self.names = tuple(dict.fromkeys(name for kind in self._first for name in kind.fields))
+        self._known: dict[Key, Any] = {}
+
+    @property
+    def size(self) -> int:
+        """N, rows in all files."""
+        return sum(self.counts)
+
+    @property
+    def metadata(self) -> Any:  # noqa: ANN401  # dict of bytes, or None
+        """What the first file says of itself, in the way of pyarrow's schemas."""
+        return next(iter(self._first)).metadata
+
+    def every(self) -> list[str]:
+        """Return the names of all columns; one that a file has twice is there twice."""
+        return [
+            name
+            for name in self.names
+            for _ in range(max(len(kind.fields.get(name, ())) for kind in self._first))
+        ]
+
+    def files_of(self, name: str) -> tuple[Path, ...]:
+        """Return the files, among those that count, with values of a column."""
+        found = [(path, self._kind_of[path].field((name, 0))) for path in self._with_rows]
+        found = [(path, field) for path, field in found if field is not None]
+        typed = [path for path, field in found if not pa.types.is_null(field.type)]
+        return tuple(typed or [path for path, _ in found])
+
+    def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
+        """Return the type of a column; None where `field` refuses it."""
+        try:
+            return self.field(name).type
+        except ValueError:
+            return None
+
+    def field(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.Field
+        """Return the one field that holds a column of all files.
+
+        Raises
+        ------
+        ValueError
+            If a file has two columns of the name, or no type holds the values of all files.
+        """
+        for kind, path in self._first.items():
+            if len(kind.fields.get(name, ())) > 1:
+                raise ValueError(
+                    f"{name!r} must be one column, got two of that name in {path}: rename one of "
+                    "them, or leave them out"
+                )
+        return self._field((name, 0))
+
+    def schema(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+        """Return the schema of some columns; a name that comes again is its next column."""
+        return pa.schema([self._field(key) for key in _keys(names)], metadata=self.metadata)
+
+    def read(self, path: Path, names: Sequence[str]) -> Any:  # noqa: ANN401
+        """Return all rows of some columns of a file, in the types of all files: pyarrow.Table."""
+        there = self.within(path, names)
+        if not there:
+            rows = without_columns(self.counts[self.files.index(path)])
+            return self.fitted(rows, names, path)
+        with _parquet.opened(path) as file:
+            return self.fitted(file.read(columns=there), names, path)
+
+    def within(self, path: Path, names: Sequence[str]) -> list[str]:
+        """Return those of the names that a file has."""
+        own = self._kind_of[path].fields
+        return [name for name in dict.fromkeys(names) if name in own]
+
+    def fitted(self, rows: Any, names: Sequence[str], path: Path) -> Any:  # noqa: ANN401
+        """Return the columns of some rows of a file, in the types of all files.
+
+        rows : pyarrow.Table or pyarrow.RecordBatch, with those of the columns that the file has
+
+        A column that the file has not is missing in all its rows. Raises ValueError if a value has
+        no place in the type: the message names column and file.
+        """
+        keys, columns = _keys(names), []
+        for name, number in keys:
+            places = rows.schema.get_all_field_indices(name)
+            wanted = self._field((name, number)).type
+            column = rows.column(places[number]) if number < len(places) else None
+            if column is None or pa.types.is_null(column.type):
+                column = pa.nulls(rows.num_rows, wanted)
+            elif column.type != wanted:
+                try:
+                    column = column.cast(wanted)
+                except pa.ArrowException as error:
+                    raise ValueError(
+                        f"{name!r} must fit {wanted}, the type for all files, got {column.type} in "
+                        f"{path}: {error}"
+                    ) from error
+            columns.append(column)
+        return pa.table(columns, schema=pa.schema([self._field(key) for key in keys]))
+
+    def _field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field
+        if key not in self._known:
+            own = [(path, kind.field(key)) for kind, path in self._first.items()]
+            there = [(path, each) for path, each in own if each is not None]
+            first, kind = there[0][0], there[0][1].type
+            for path, each in there[1:]:
+                found = _common(kind, each.type)
+                if found is None:
+                    raise ValueError(
+                        f"{key[0]!r} must be of one kind in all files, got {kind} in {first} and "
+                        f"{each.type} in {path}: write them alike, or leave the column out"
+                    )
+                if found != kind:
+                    first, kind = path, found
+            nullable = len(there) < len(own) or any(each.nullable for _, each in there)
+            said = next((each.metadata for _, each in there if each.metadata), None)
+            self._known[key] = pa.field(key[0], kind, nullable=nullable, metadata=said)
+        return self._known[key]
+
+
+def without_columns(count: int) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch
+    """Return so many rows that have no column."""
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * count, pa.struct([])))
+
+
+def is_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
+    """Whether a type is one of single numbers."""
+    return kind is not None and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def is_rows(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
+    """Whether a type is one of lists of numbers."""
+    lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
+    return kind is not None and any(each(kind) for each in lists) and is_number(kind.value_type)
+
+
+def _keys(names: Sequence[str]) -> list[Key]:
+    seen: Counter[str] = Counter()
+    keys = []
+    for name in names:
+        keys.append((name, seen[name]))
+        seen[name] += 1
+    return keys
+
+
+def _common(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
+    """Return the type that holds the values of both; None if there is none."""
+    if one.equals(other):
+        return one
+    kinds = pa.types
+    if kinds.is_dictionary(one) != kinds.is_dictionary(other) and not (
+        kinds.is_null(one) or kinds.is_null(other)
+    ):
+        return _common(_plain(one), _plain(other))
+    pair = (one, other)
+    if all(_is_text(each) for each in pair):
+        return pa.large_string() if any(each != pa.string() for each in pair) else pa.string()
+    if any(_is_text(each) for each in pair) and any(_is_bytes(each) for each in pair):
+        return None  # pyarrow would make bytes of strings
+    if any(map(kinds.is_decimal, pair)) and not all(map(kinds.is_decimal, pair)):
+        numbers = all(is_number(each) or kinds.is_decimal(each) for each in pair)
+        if numbers:
+            return pa.float64()
+    if any(map(kinds.is_timestamp, pair)):
+        return _common_time(one, other)
+    try:
+        fields = [pa.schema([pa.field("_", each)]) for each in pair]
+        return pa.unify_schemas(fields, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        if kinds.is_dictionary(one) and kinds.is_dictionary(other):
+            return _common(_plain(one), _plain(other))
+        return None
+
+
+def _common_time(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
+    """Return the timestamps of the finer unit; a date is the beginning of its day."""
+    kinds = pa.types
+    if kinds.is_null(one) or kinds.is_null(other):
+        return other if kinds.is_null(one) else one
+    if kinds.is_date(one):
+        one, other = other, one
+    if kinds.is_date(other):
+        return one if one.tz is None else None
+    if not kinds.is_timestamp(one) or not kinds.is_timestamp(other):
+        return None
+    if (one.tz is None) != (other.tz is None):
+        return None  # nothing says which zone the other is in
+    unit = max(one.unit, other.unit, key=["s", "ms", "us", "ns"].index)
+    return pa.timestamp(unit, one.tz if one.tz == other.tz else "UTC")
+
+
+def _plain(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+    views = getattr(pa.types, "is_string_view", None)
+    plain = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(plain or (views is not None and views(kind)))
+
+
+def _is_bytes(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    return any(each(kind) for each in kinds)
