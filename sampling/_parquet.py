@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +21,7 @@ __all__ = [
     "opened",
     "read",
     "read_own",
+    "refuse_missing",
     "shards_in",
     "with_facts",
     "write_own",
@@ -122,6 +124,20 @@ def read_own(path: str | Path, made_by: str) -> tuple[Any, dict[str, Any]]:
         raise ValueError(f"{path} must be a file of {made_by}, got one without its manifest, of "
                          f"{table.column_names}")  # fmt: skip
     return table, facts
+
+
+def refuse_missing(name: str, column: Any, more: str = "") -> None:  # noqa: ANN401
+    """Refuse a column, a pyarrow.ChunkedArray, without a value in each row; `more` ends the line.
+
+    The message names the first such row.
+    """
+    if column.null_count:
+        rows = np.flatnonzero(column.is_null().to_numpy())
+        others = f" ({rows.size} such rows)" if rows.size > 1 else ""
+        raise ValueError(
+            f"{name} must have a value in each row, got a missing one in row {rows[0]}{others}"
+            f"{more}"
+        )
 
 
 def facts_in(schema: Any, path: str | Path) -> dict[str, Any] | None:  # noqa: ANN401

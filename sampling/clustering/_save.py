@@ -243,11 +243,11 @@ def _numbers(
     high: int = 0,
 ) -> Any:  # noqa: ANN401  # array (n,)
     """Return a column of ints in [low, high), or of finite numbers >= 0 where there is no low."""
-    if name not in table.column_names or table[name].null_count:
-        raise ValueError(f"{path} must have a column {name!r} without missing values, got "
-                         f"{table.column_names}")  # fmt: skip
-    values = table[name].to_numpy()
+    if name not in table.column_names:
+        raise ValueError(f"{path} must have a column {name!r}, got {table.column_names}")
     what = f"{name} of {path}"
+    _parquet.refuse_missing(what, table[name])
+    values = table[name].to_numpy()
     if low is None:
         return _check.floats(what, values, "finite and >= 0") if values.size else values
     if values.dtype.kind not in "iu":

@@ -276,10 +276,7 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
 def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Table
     """Return a column without missing values."""
     column = table[name]
-    if column.null_count:
-        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise ValueError(f"{name} of {path} must have a value in each row, got a missing "
-                         f"one in row {row}")  # fmt: skip
+    _parquet.refuse_missing(f"{name} of {path}", column)
     values: NDArray[Any] = column.to_numpy()
     return values
 

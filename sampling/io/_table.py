@@ -140,12 +140,7 @@ class Table:
             array: NDArray[Any] = whole.to_numpy()
             return _labels.strings(array.tolist()) if array.dtype == object else array
         if not allowed:
-            rows = np.flatnonzero(whole.is_null().to_numpy())
-            more = f" ({rows.size} such rows)" if rows.size > 1 else ""
-            raise ValueError(
-                f"{name} must have a value in each row, got a missing one in row {rows[0]}{more}"
-                f"{self._lacking(name)}"
-            )
+            _parquet.refuse_missing(name, whole, self._lacking(name))
         return _with_gaps(whole)
 
     def labels(self, name: str) -> NDArray[Any]:
@@ -427,6 +422,12 @@ def shape_of(
     -------
     tuple of int, int or None, tuple of str
         D is None where there are no embeddings, or single values in their place.
+
+    Raises
+    ------
+    ValueError
+        What `open_table` refuses; if several columns or tensors could be the embeddings and none is
+        named.
     """
     table = open_table(path, embeddings=embeddings, beside=beside)
     shape = table.embeddings_shape
