@@ -31,7 +31,7 @@ def pairs(axes):
 
 def _param(value):
     param = value if hasattr(value, "marks") else pytest.param(value)
-    name = param.id or " ".join(map(str, param.values))
+    name = param.id or " ".join(getattr(each, "__name__", str(each)) for each in param.values)
     return pytest.param(*param.values, id=name, marks=param.marks)
 
 

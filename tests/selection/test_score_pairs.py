@@ -39,7 +39,7 @@ ROWS = RANDOM.normal(size=(N, 6)).astype(np.float32)
 
 
 def trained():
-    found = TrainingDynamics(N, C, fields=FIELDS)
+    found = TrainingDynamics(N, C, fields=list(FIELDS))
     for epoch in range(14):
         logits = RANDOM.normal(size=(N, C))
         logits[np.arange(N), LABELS] += epoch / 5
