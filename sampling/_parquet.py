@@ -68,6 +68,10 @@ def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None
     _check.file(path, what)
     try:
         yield
+    except pa.ArrowNotImplementedError as error:  # which says nothing about the file
+        raise ValueError(f"{path} must hold what pyarrow can read, got: {error}") from error
+    except (pa.ArrowMemoryError, pa.ArrowCapacityError):
+        raise
     except (pa.ArrowException, OSError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

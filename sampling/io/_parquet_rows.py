@@ -12,7 +12,7 @@ from .. import _check, _parquet
 from .._keywords import told
 from ..types import Indices
 from ._digest import table_files
-from ._schema import Schemas, without_columns
+from ._schema import Schemas, without_columns, without_views
 
 __all__ = ["Joined", "Shards", "Stream", "joined", "read_column", "read_rows"]
 
@@ -383,4 +383,4 @@ def _of_group(
 def _taken(batch: Any, rows: Indices) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch, and a Table
     if not batch.num_columns:
         return without_columns(rows.size)
-    return pa.Table.from_batches([batch]).take(pa.array(rows))
+    return without_views(pa.Table.from_batches([batch])).take(pa.array(rows))

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from .. import _parquet
 
-__all__ = ["Schemas", "is_number", "is_rows", "without_columns"]
+__all__ = ["Schemas", "is_number", "is_rows", "without_columns", "without_views"]
 
 Key = tuple[str, int]  # a name, and how many columns of that name come before it in a file
 
@@ -26,6 +26,7 @@ class _Kind:
         self.metadata = schema.metadata
         self.fields: dict[str, list[Any]] = {}
         for field in schema:
+            field = field.with_type(_unviewed(field.type))
             self.fields.setdefault(field.name, []).append(field)
 
     def field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field, or None
@@ -161,7 +162,7 @@ class Schemas:
                 column = pa.nulls(rows.num_rows, wanted)
             elif column.type != wanted:
                 try:
-                    column = column.cast(wanted)
+                    column = _cast(column, wanted)
                 except pa.ArrowException as error:
                     raise ValueError(
                         f"{name!r} must fit {wanted}, the type for all files, got {column.type} in "
@@ -195,6 +196,13 @@ def without_columns(count: int) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch
     return pa.RecordBatch.from_struct_array(pa.array([{}] * count, pa.struct([])))
 
 
+def without_views(rows: Any) -> Any:  # noqa: ANN401  # pyarrow.Table
+    """Return rows whose strings and bytes are no views, of which pyarrow takes none by number."""
+    fields = [field.with_type(_unviewed(field.type)) for field in rows.schema]
+    schema = pa.schema(fields, metadata=rows.schema.metadata)
+    return rows if schema.equals(rows.schema) else rows.cast(schema)
+
+
 def is_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
     """Whether a type is one of single numbers."""
     return kind is not None and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
@@ -202,8 +210,7 @@ def is_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
 
 def is_rows(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
     """Whether a type is one of lists of numbers."""
-    lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
-    return kind is not None and any(each(kind) for each in lists) and is_number(kind.value_type)
+    return kind is not None and _is_list(kind) and is_number(kind.value_type)
 
 
 def _keys(names: Sequence[str]) -> list[Key]:
@@ -227,7 +234,7 @@ def _common(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, o
     pair = (one, other)
     if all(_is_text(each) for each in pair):
         return pa.large_string() if any(each != pa.string() for each in pair) else pa.string()
-    if any(_is_text(each) for each in pair) and any(_is_bytes(each) for each in pair):
+    if _mixes(one, other):
         return None  # pyarrow would make bytes of strings
     if any(map(kinds.is_decimal, pair)) and not all(map(kinds.is_decimal, pair)):
         numbers = all(is_number(each) or kinds.is_decimal(each) for each in pair)
@@ -242,6 +249,88 @@ def _common(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, o
         if kinds.is_dictionary(one) and kinds.is_dictionary(other):
             return _common(_plain(one), _plain(other))
         return None
+
+
+def _mixes(one: Any, other: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+    """Whether one type has strings where the other has bytes, at any level."""
+    one, other = _plain(one), _plain(other)
+    if _is_text(one) or _is_text(other):
+        return _is_bytes(one) or _is_bytes(other)
+    return any(_mixes(each, another) for each, another in _inner(one, other))
+
+
+def _inner(one: Any, other: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401  # pyarrow.DataType
+    """Return the types of what is inside two nested types, in pairs."""
+    kinds = pa.types
+    if kinds.is_struct(one) and kinds.is_struct(other):
+        both = {field.name for field in one} & {field.name for field in other}
+        return [(one.field(name).type, other.field(name).type) for name in sorted(both)]
+    if kinds.is_map(one) and kinds.is_map(other):
+        return [(one.key_type, other.key_type), (one.item_type, other.item_type)]
+    if _is_list(one) and _is_list(other):
+        return [(one.value_type, other.value_type)]
+    return []
+
+
+def _cast(column: Any, wanted: Any) -> Any:  # noqa: ANN401  # pyarrow's array, or chunks of it
+    """Cast a column; refuse, as pyarrow does for ints, to round a decimal to a float.
+
+    Raises pyarrow.ArrowInvalid.
+    """
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        _refuse_rounded(chunk, wanted)
+    return column.cast(wanted)
+
+
+def _refuse_rounded(values: Any, wanted: Any) -> None:  # noqa: ANN401  # pyarrow.Array
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        _refuse_rounded(values.dictionary, wanted)
+    elif pa.types.is_decimal(kind) and pa.types.is_floating(wanted):
+        floats = values.cast(wanted)
+        try:  # the shortest number that is read as this float
+            same = floats.cast(pa.string()).cast(kind).equals(values)
+        except pa.ArrowInvalid:
+            same = False
+        if not same:
+            raise pa.ArrowInvalid("a decimal number has more digits than a float holds")
+    elif pa.types.is_struct(kind) and pa.types.is_struct(wanted):
+        for field in kind:
+            if wanted.get_field_index(field.name) >= 0:
+                number = kind.get_field_index(field.name)
+                _refuse_rounded(values.flatten()[number], wanted.field(field.name).type)
+    elif pa.types.is_map(kind) and pa.types.is_map(wanted):
+        _refuse_rounded(values.keys, wanted.key_type)
+        _refuse_rounded(values.items, wanted.item_type)
+    elif _is_list(kind) and _is_list(wanted):
+        _refuse_rounded(values.flatten(), wanted.value_type)
+
+
+def _unviewed(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
+    """Return a type without views, at any level."""
+    kinds = pa.types
+    if str(kind) in ("string_view", "binary_view"):
+        return pa.large_string() if str(kind) == "string_view" else pa.large_binary()
+    if kinds.is_struct(kind):
+        return pa.struct([field.with_type(_unviewed(field.type)) for field in kind])
+    if kinds.is_map(kind):
+        item = kind.item_field
+        return pa.map_(
+            _unviewed(kind.key_type),
+            item.with_type(_unviewed(item.type)),
+            keys_sorted=kind.keys_sorted,
+        )
+    if _is_list(kind):
+        value = kind.value_field.with_type(_unviewed(kind.value_type))
+        if kinds.is_fixed_size_list(kind):
+            return pa.list_(value, kind.list_size)
+        return pa.large_list(value) if kinds.is_large_list(kind) else pa.list_(value)
+    return kind
+
+
+def _is_list(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+    lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
+    return any(each(kind) for each in lists)
 
 
 def _common_time(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
@@ -266,9 +355,7 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
 
 
 def _is_text(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
-    views = getattr(pa.types, "is_string_view", None)
-    plain = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return bool(plain or (views is not None and views(kind)))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_bytes(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType

@@ -183,7 +183,9 @@ class Table:
         """
         schemas, kind = self._schemas_of(name), self.type_of(name)
         chunks = []
-        for path in schemas.files:
+        for path, count in zip(schemas.files, schemas.counts, strict=True):
+            if not count:
+                continue  # whose type need not fit
             part = schemas.read(path, [name])[name]
             try:
                 chunks += part.cast(kind).chunks

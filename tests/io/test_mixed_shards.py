@@ -1,6 +1,7 @@
 """Shards that do not agree: what is used is read as one type, and what is selected is exported."""
 
 import datetime
+import decimal
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sampling import _parquet
 from sampling.io import export_rows, open_table, read_column, read_rows
 from sampling.selection import select_from, top
 
@@ -187,3 +189,76 @@ def test_datasets_of_hugging_face(tmp_path):
     back = datasets.Dataset.from_parquet(files, cache_dir=str(tmp_path / "cache"))
     assert back["score"][:] == [1.0, 2.0]
     assert back["tags"][:] == [["x"], []]
+
+
+AT_ODDS = [
+    (of([["a"]]), of([[b"a"]])),
+    (of([{"a": "x"}]), of([{"a": b"x", "b": 1}])),
+    (of([[{"a": ["x"]}]]), of([[{"a": [b"x"]}]])),
+    (of([["a"]], pa.list_(pa.large_string())), of([[b"a"]], pa.list_(pa.binary(1)))),
+    (
+        of([[("k", "x")]], pa.map_(pa.string(), pa.string())),
+        of([[("k", b"x")]], pa.map_(pa.string(), pa.binary())),
+    ),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), AT_ODDS)
+def test_strings_are_never_made_bytes(tmp_path, first, second):
+    """Text beside bytes is refused inside lists, structs and maps as it is at the top."""
+    for number, pair in enumerate(((first, second), (second, first))):
+        folder = shards(tmp_path / f"in{number}", *({"x": each} for each in pair))
+        with pytest.raises(ValueError, match="'x' must be of one kind in all files"):
+            export_rows(top([1.0, 2.0], 2), folder, tmp_path / "out")
+
+
+LONG = decimal.Decimal("12345678901234567890.123")
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x, None], lambda x: {"a": [x]}])
+def test_no_decimal_is_rounded_to_a_float(tmp_path, wrap):
+    """As an int beside floats: one that a float holds is read, one that it does not is refused."""
+    kind = pa.decimal128(38, 18)
+    first = of([wrap(LONG)])
+    folder = shards(tmp_path / "in", {"x": first}, {"x": of([wrap(0.5)])})
+    with pytest.raises(ValueError, match=r"'x' must fit .*a\.parquet: a decimal number has more"):
+        export_rows(top([1.0, 2.0], 2), folder, tmp_path / "out")
+    short = of([decimal.Decimal("0.1"), None], kind)
+    folder = shards(tmp_path / "short", {"x": short}, {"x": of([0.5])})
+    assert read_rows(folder, np.arange(3))["x"].to_pylist() == [0.1, None, 0.5]
+
+
+def test_a_file_without_rows_has_no_say(tmp_path):
+    """Neither where a column is read nor where its type is asked for."""
+    empty = {"x": of([], pa.list_(pa.int8()))}
+    table = open_table(shards(tmp_path / "in", {"x": [1, 2]}, empty, {"x": [3]}))
+    assert table.values("x").to_pylist() == [1, 2, 3]
+    assert table.column("x").tolist() == [1, 2, 3]
+
+
+def test_views_of_strings_are_read_and_taken(tmp_path):
+    """Strings and bytes that are views, nested ones too, go through a selection and an export."""
+    views = {
+        "x": of(["a", None, "b"], pa.string_view()),
+        "y": of([[b"a"], None, [b"b", None]], pa.list_(pa.binary_view())),
+        "z": of([{"a": "x"}, None, {"a": None}], pa.struct([("a", pa.string_view())])),
+    }
+    folder = shards(tmp_path / "in", views)
+    table = open_table(folder).take(np.array([2, 0]))
+    assert table.column("x", missing=True).tolist() == ["b", "a"]
+    assert table.labels("x").tolist() == ["b", "a"]
+    for order in ("rows", "picks"):
+        export_rows(top([1.0, 2.0, 3.0], 2), folder, tmp_path / order, order=order)
+        found = pq.read_table(tmp_path / order).to_pylist()
+        wanted = [{name: views[name][i].as_py() for name in views} for i in (1, 2)]
+        assert found == (wanted if order == "rows" else wanted[::-1])
+
+
+def test_what_pyarrow_cannot_do_is_no_damage(tmp_path):
+    """The message does not send the user after a broken file."""
+    folder = shards(tmp_path / "in", {"x": [1]})
+    with (
+        pytest.raises(ValueError, match="must hold what pyarrow can read, got: no such kernel"),
+        _parquet.opened(folder / "a.parquet"),
+    ):
+        raise pa.ArrowNotImplementedError("no such kernel")
