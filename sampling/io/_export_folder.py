@@ -87,17 +87,19 @@ class Place:
             raise ValueError(f"{out} must be a folder, got a link to nothing")
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out} must be a folder, got a file")
-        self._restore()
-        if not self.folder.exists():
+        stands = self.folder
+        if not stands.exists() and self._is_ours(self._old):
+            stands = self._old  # a process was killed between the two renames: `begin` mends it
+        if not stands.exists():
             if self.folder.parent.is_dir():
                 with own_folder(self.folder):  # can be made: so can the folder
                     pass
             elif self.folder.parent.exists() or not will_be_made:
                 raise FileNotFoundError(f"the folder of {out} must exist, got none")
             return
-        with own_folder(self.folder / MANIFEST):
+        with own_folder(stands / MANIFEST):
             pass
-        marks = self._marks(self.folder)
+        marks = self._marks(stands)
         for name, mark in marks.items():
             if not replace and mark.owner not in owners:
                 self._refuse(name)
@@ -120,13 +122,21 @@ class Place:
             )
         with own_folder(self.folder):
             pass
-        if self._next.exists():
-            self._marks(self._next)
+        for other in (self._next, self._old):
+            if other.exists():
+                self._marks(other)
+
+    def _is_ours(self, folder: Path) -> bool:
+        """Whether a folder next to the given one is of an export: others may have its name."""
+        if folder.is_symlink() or not folder.is_dir():
+            return False
+        names = [path for path in folder.iterdir() if not _LEFT_OVER.fullmatch(path.name)]
+        return bool(names) and all(map(Mark.of, names))
 
     def _marks(self, folder: Path) -> dict[str, Mark]:
         """Return the mark of each file but left-overs; refuse a file that has none."""
         found = {}
-        for path in sorted(folder.iterdir()):
+        for path in sorted(folder.iterdir() if folder.is_dir() else [folder]):
             if _LEFT_OVER.fullmatch(path.name):
                 continue
             mark = Mark.of(path)
@@ -147,11 +157,13 @@ class Place:
         self.folder.mkdir(exist_ok=True)
         marks = self._marks(self.folder)
         if all(mark.export == identity for mark in marks.values()):
-            self._clear(self._next)
+            if self._is_ours(self._next):
+                self._clear(self._next)
             made = self.folder
         else:
             if not replace:
                 self._refuse(next(n for n, mark in marks.items() if mark.export != identity))
+            self._check_movable()
             made = self._next
             if any(mark.export != identity for mark in self._marks_next().values()):
                 self._clear(made)  # begun for a plan that has changed since
@@ -172,7 +184,7 @@ class Place:
         try:
             made.rename(self.folder)
         except BaseException:
-            self._restore()
+            self._old.rename(self.folder)
             raise
         self._clear(self._old)
 
@@ -181,7 +193,7 @@ class Place:
 
     def _restore(self) -> None:
         """Take the earlier export back if a process was killed while it was replaced."""
-        if not self._old.is_dir():
+        if not self._is_ours(self._old):
             return
         if self.folder.exists():
             self._clear(self._old)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sampling import Selection
 from sampling.io import _export as module
-from sampling.io import digest, export_rows, read_column, read_rows, with_inputs
+from sampling.io import check_export, digest, export_rows, read_column, read_rows, with_inputs
 from sampling.selection import pivotal
 
 N = 200
@@ -284,3 +284,41 @@ def test_some_values_of_the_table_that_has_the_column(source, tmp_path):
     assert read_column(tables, "row", [7, -1, 3]) == [7, None, 3]
     with pytest.raises(ValueError, match="got 'mor': did you mean 'more'?"):
         read_column(tables, "mor", [7])
+
+
+def test_a_folder_that_only_has_the_name_is_left_alone(tmp_path):
+    """Neither a check nor an export moves or empties a `.nn.old` or `.nn.next` of the user's."""
+    pq.write_table(pa.table({"x": [1, 2, 3]}), tmp_path / "t.parquet")
+    own = [tmp_path / ".nn.old", tmp_path / ".nn.next"]
+    for each in own:
+        each.mkdir()
+        (each / "mine").write_text("x")
+    call = (tmp_path / "t.parquet", tmp_path / "nn")
+    check_export(*call)
+    assert not (tmp_path / "nn").exists()
+    export_rows(Selection(np.array([0, 2]), size=3), *call)
+    with pytest.raises(
+        ValueError, match=r"\.nn\.(old|next) must be .* got mine, which is of no ex"
+    ):
+        check_export(*call, replace=True)
+    with pytest.raises(
+        ValueError, match=r"\.nn\.(old|next) must be .* got mine, which is of no ex"
+    ):
+        export_rows(Selection(np.array([1]), size=3), *call, replace=True)
+    assert [(each / "mine").read_text() for each in own] == ["x", "x"]
+    assert read(tmp_path / "nn")["x"].to_pylist() == [1, 3]
+
+
+def test_a_check_moves_no_earlier_export(tmp_path):
+    """One that a killed process has left aside is looked at where it is; the export takes it."""
+    pq.write_table(pa.table({"x": [1, 2, 3]}), tmp_path / "t.parquet")
+    call = (tmp_path / "t.parquet", tmp_path / "nn")
+    export_rows(Selection(np.array([0]), size=3), *call)
+    (tmp_path / "nn").rename(tmp_path / ".nn.old")
+    with pytest.raises(ValueError, match="this very export"):
+        check_export(*call)
+    check_export(*call, replace=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".nn.old", "t.parquet"]
+    export_rows(Selection(np.array([1]), size=3), *call, replace=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nn", "t.parquet"]
+    assert read(tmp_path / "nn")["x"].to_pylist() == [2]
