@@ -4,7 +4,9 @@ As in SQL, a missing value fits no condition but `is_null`: neither "==" nor "!=
 it is neither "in" a list nor "not in" it. Missing are nulls, as pandas writes its NaN, and NaN.
 """
 
+import math
 import operator as operators
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -79,8 +81,8 @@ def _condition(given: Any) -> tuple[Any, ...]:  # noqa: ANN401  # of a plan
 def where_holds(columns: Mapping[str, Any], size: int, where: Sequence[Sequence[Any]]) -> Indices:
     """Return the rows of which all conditions hold, rising: int64 (n,).
 
-    columns : pyarrow array (N,) of each column in the conditions; N may be 0, to see whether the
-              values fit the types
+    columns : pyarrow array (N,) of each column in the conditions; to see whether the values fit the
+              types, one row without values will do
     size    : N
     where   : from `conditions`
     """
@@ -89,9 +91,10 @@ def where_holds(columns: Mapping[str, Any], size: int, where: Sequence[Sequence[
         try:
             holds = _holds(_values(columns[column]), operator, *value)
         except (pa.ArrowException, TypeError, OverflowError) as error:
+            kind = columns[column].type
             raise ValueError(
-                f"where must fit the columns, got {column!r} of {columns[column].type} "
-                f"{operator} {value[0]!r}: {error}"
+                f"where must fit the columns, got {column!r} of {kind} {operator} {value[0]!r} "
+                f"({type(value[0]).__name__}): compare it with {_fitting(kind)}"
             ) from error
         kept &= holds.fill_null(False).to_numpy(zero_copy_only=False)
     return np.flatnonzero(kept)
@@ -122,7 +125,7 @@ def _holds(column: Any, operator: str, value: Any = None) -> Any:  # noqa: ANN40
     numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     if operator not in _LISTS:
         if numeric and _is_number(value):
-            return pc.and_(there, pa.array(_NUMBERS[operator](_plain(column), value)))
+            return pc.and_(there, pa.array(_compared(_plain(column), operator, value)))
         return _COMPARE[operator](column, _scalar(value))
     values = list(value)
     if numeric and all(map(_is_number, values)):
@@ -148,13 +151,68 @@ def _among(column: Any, values: list[Any]) -> Any:  # noqa: ANN401  # pyarrow.Ar
 
 
 def _among_numbers(column: NDArray[Any], values: list[Any]) -> NDArray[np.bool_]:
-    """Return whether each number is one of the values; no integer is rounded."""
-    if column.dtype.kind == "f":
-        return np.isin(column, np.array(values, np.float64))
-    ends = np.iinfo(column.dtype)
-    whole = [int(each) for each in values if np.isfinite(each) and each == int(each)]
-    inside = [each for each in whole if ends.min <= each <= ends.max]
-    return np.isin(column, np.array(inside, column.dtype))
+    """Return whether each number is one of the values; none is rounded."""
+    bounds = [_at_most(column.dtype, each) for each in values]
+    return np.isin(column, np.array([each for each, same in bounds if same], column.dtype))
+
+
+def _compared(column: NDArray[Any], operator: str, value: Any) -> NDArray[np.bool_]:  # noqa: ANN401
+    """Compare each number with a value; neither is rounded."""
+    bound, same = _at_most(column.dtype, value)
+    if not same and operator in ("==", "!="):
+        return np.full(column.size, operator == "!=")
+    if bound is None:
+        return np.full(column.size, operator in (">", ">="))
+    if not same:
+        operator = "<=" if operator in ("<", "<=") else ">"
+    found: NDArray[np.bool_] = _NUMBERS[operator](column, column.dtype.type(bound))
+    return found
+
+
+def _at_most(dtype: np.dtype[Any], value: Any) -> tuple[Any, bool]:  # noqa: ANN401  # a number
+    """Return the highest number of a dtype that is <= value, and whether it equals the value.
+
+    None where there is no such number.
+    """
+    value = int(value) if isinstance(value, int | np.integer) else float(value)
+    if dtype.kind == "f":
+        try:
+            near = float(value)
+        except OverflowError:
+            near = sys.float_info.max if value > 0 else -math.inf
+        if near > value:  # Python compares an int and a float exactly
+            near = math.nextafter(near, -math.inf)
+        return near, near == value
+    ends = np.iinfo(dtype)
+    if value > ends.max:
+        return int(ends.max), False
+    return (None, False) if value < ends.min else (math.floor(value), math.floor(value) == value)
+
+
+def _fitting(kind: Any) -> str:  # noqa: ANN401  # pyarrow.DataType
+    """Return what values can be compared with those of a type, and how one is written."""
+    kinds = pa.types
+    if kinds.is_boolean(kind):
+        return "true or false"
+    if kinds.is_integer(kind) or kinds.is_floating(kind):
+        return "numbers"
+    if _is_text(kind):
+        return "strings"
+    if kinds.is_date(kind):
+        return "dates (in TOML 2024-01-03 without quotes, or a datetime.date)"
+    if kinds.is_timestamp(kind):
+        zone, word = ("", "without") if kind.tz is None else ("Z", "with")
+        return (
+            f"times {word} a zone (in TOML 2024-01-03T00:00:00{zone} without quotes, or a "
+            "datetime.datetime)"
+        )
+    if kinds.is_time(kind):
+        return "times of day (in TOML 07:30:00 without quotes, or a datetime.time)"
+    if kinds.is_duration(kind):
+        return "durations (datetime.timedelta, or numpy.timedelta64)"
+    if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+        return "bytes"
+    return 'nothing: only "is_null" and "not_null" hold of such'
 
 
 def _plain(column: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Array

@@ -43,7 +43,7 @@ from ._task import ids_of
 
 __all__ = ["lifted", "run_plan"]
 
-_FILTERS = 2  # version of what conditions mean: since 2 none holds of NaN
+_FILTERS = 3  # version of what conditions mean: since 2 none holds of NaN, since 3 none rounds
 _HOW = ("folder", "replace", "progress")  # of an export, what changes none of its rows
 _MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
 
@@ -62,7 +62,8 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
         method="plan",
         arguments=plan.description(),
         info={"stages": run.manifest["stages"], **run.inputs},
-        row_ids=None if plan.ids is None else ids_of(run.table.column(plan.ids), run.table.size),
+        ids=run.ids_of(found.indices),
+        row_ids=None if run.without_id.any() else run.ids_of(np.arange(run.table.size)),
     )
     run.watch.compare()
     save_selection(final, work / "selection.parquet", dropped=True)
@@ -183,6 +184,9 @@ class Run:
                 self.by_column[name] = _labels.grouped(name, self.table.labels(name))
             entry["after"] = self.table.size
             entry |= self._groups(np.arange(self.table.size))
+        self.without_id = np.zeros(self.table.size, np.bool_)  # a row that is dropped may be so
+        if self.plan.ids is not None:
+            self.without_id = self.table.values(self.plan.ids).is_null().to_numpy()
         self.shared: dict[str, Shared] = {}
         self.reached: dict[str, Indices] = {}
         if self.plan.clusters is not None:
@@ -232,6 +236,8 @@ class Run:
                 continue
             alive = np.sort(now.indices)
             with stage_named(number, stage):
+                if stage.method != "filter":
+                    self.check_ids(alive)
                 settings = self._settings(stage, alive)  # clusters are made here, by themselves
             with self.measured(stage.name, len(now), key) as entry:
                 with stage_named(number, stage):
@@ -258,6 +264,24 @@ class Run:
                 alive, verdicts = np.flatnonzero(~bad), bad.astype(np.uint8)
                 rules.append(f"read: {BAD}")
         return Selection(alive, method="read", size=size, verdicts=verdicts, rules=tuple(rules))
+
+    def check_ids(self, rows: Indices) -> None:
+        """Refuse rows of the table, of shape (n,), that have no id though the plan names one."""
+        bad = rows[self.without_id[rows]]
+        if bad.size:
+            others = f" ({bad.size} such rows)" if bad.size > 1 else ""
+            raise ValueError(
+                f"ids must have a value in each row that reaches a stage, got a missing one in row "
+                f"{bad.min()} of column {self.plan.ids!r}{others}: drop such rows before, with "
+                f'a filter where = [["{self.plan.ids}", "not_null"]]'
+            )
+
+    def ids_of(self, rows: Indices) -> Any:  # noqa: ANN401  # array (n,), or None
+        """Return the ids of rows of the table, of shape (n,), which all have one."""
+        if self.plan.ids is None:
+            return None
+        self.check_ids(rows)
+        return ids_of(self.table.take(rows).column(self.plan.ids), rows.size)
 
     def _stage(self, stage: Stage, alive: Indices, settings: dict[str, Any]) -> Selection:
         """Run one stage over the rows that are left, numbered among them."""

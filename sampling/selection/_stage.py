@@ -138,8 +138,8 @@ class Stage:
             self._check_filter()
             if table is not None:
                 types = {each[0]: table.type_of(each[0]) for each in self.where}
-                empty = {name: pa.array([], kind) for name, kind in types.items()}
-                where_holds(empty, 0, self.where)
+                made_up = {name: pa.nulls(1, kind) for name, kind in types.items()}
+                where_holds(made_up, 1, self.where)
             return
         self._check_method()
         check_settings(self.method, self.budget, columns, self.settings, size=size, shared=shared)

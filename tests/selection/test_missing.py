@@ -244,3 +244,86 @@ def test_conditions_that_do_not_fit_are_refused_before_any_work(table, condition
     plan = Plan(table, [Stage("filter", where=[condition])])
     with pytest.raises(ValueError, match=r"stage 1 \(filter\): where must fit the columns, got '"):
         plan.estimates()
+
+
+def kept_by(tmp_path, column, *condition):
+    """Rows that a filter keeps of a column, as its plan runs."""
+    pq.write_table(pa.table({"i": column}), tmp_path / "t.parquet")
+    plan = Plan(tmp_path / "t.parquet", [Stage("filter", where=[["i", *condition]])])
+    return plan.run(tmp_path / "work").indices.tolist()
+
+
+B = 2**53
+INTS, FLOATS = pa.array([B - 1, B, B + 1, -3, None]), pa.array([B * 1.0, B + 2.0, -NAN, 0.5, None])
+UNSIGNED = pa.array([2**63, 2**63 + 1, 0], pa.uint64())
+
+
+@pytest.mark.parametrize(("column", "operator", "value", "kept"), [
+    (INTS, "==", float(B), [1]),
+    (INTS, ">", float(B), [2]),
+    (INTS, "<=", float(B), [0, 1, 3]),
+    (INTS, "!=", 0.5, [0, 1, 2, 3]),
+    (INTS, "==", 0.5, []),
+    (INTS, "<", -2.5, [3]),
+    (INTS, ">=", -3.5, [0, 1, 2, 3]),
+    (INTS, ">=", -2.5, [0, 1, 2]),
+    (INTS, "<", float("inf"), [0, 1, 2, 3]),
+    (INTS, "<=", -float("inf"), []),
+    (INTS, ">", 2**70, []),
+    (INTS, ">=", -(2**70), [0, 1, 2, 3]),
+    (INTS, "in", [float(B), 2**70, 0.5, float("inf")], [1]),
+    (INTS, "not in", [float(B), 2**70], [0, 2, 3]),
+    (UNSIGNED, "==", float(2**63), [0]),
+    (UNSIGNED, "in", [float(2**63), -1], [0]),
+    (FLOATS, "==", B + 1, []),
+    (FLOATS, ">", B + 1, [1]),
+    (FLOATS, "<=", B + 1, [0, 3]),
+    (FLOATS, "<", 2**1100, [0, 1, 3]),
+    (FLOATS, ">", -(2**1100), [0, 1, 3]),
+    (FLOATS, "in", [2**1100, B + 1, B], [0]),
+])  # fmt: skip
+def test_filters_round_neither_ints_nor_floats(tmp_path, column, operator, value, kept):
+    assert kept_by(tmp_path, column, operator, value) == kept
+
+
+ZONED = pa.array([dt.datetime(2024, 1, 3)], pa.timestamp("us", "UTC"))
+
+
+@pytest.mark.parametrize(("column", "value", "remedy"), [
+    (ZONED, dt.datetime(2024, 1, 3), "with times with a zone .in TOML 2024-01-03T00:00:00Z"),
+    (ZONED.cast(pa.timestamp("us")), dt.datetime(2024, 1, 3, tzinfo=dt.timezone.utc),
+     "with times without a zone"),
+    (pa.array([dt.date(2024, 1, 3)]), "2024-01-03", "compare it with dates .in TOML 2024-01-03"),
+    (pa.array([True]), 1, "compare it with true or false"),
+    (pa.array([1]), "1", "compare it with numbers"),
+])  # fmt: skip
+def test_what_a_filter_cannot_compare_is_refused_before_the_run(tmp_path, column, value, remedy):
+    """By the dry run, with what to write; the same for a list of values."""
+    pq.write_table(pa.table({"i": column}), tmp_path / "t.parquet")
+    for condition in (["i", "==", value], ["i", "in", [value]]):
+        plan = Plan(tmp_path / "t.parquet", [Stage("filter", where=[condition])])
+        with pytest.raises(ValueError, match=f"stage 1 .*{remedy}"):
+            plan.estimates()
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_a_row_that_is_dropped_may_have_no_id(tmp_path, kind):
+    """Ids are asked of the rows that reach a selector, which is named if one has none."""
+    ids = pa.array([5, None, 7, None], pa.int64()).cast(kind)
+    rows = pa.array([[1.0, 0.0], [NAN, 0.0], [0.0, 1.0], [1.0, 1.0]], F4)
+    table = {"id": ids, "q": [1.0, 2.0, 3.0, 4.0], "x": rows}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    stages = [
+        Stage("filter", where=[["q", "<", 4]]),
+        Stage("top", 1, columns={"scores": "q"}),
+    ]
+    plan = Plan(tmp_path / "t.parquet", stages, ids="id", on_bad="drop")
+    found = plan.run(tmp_path / "work")
+    assert found.indices.tolist() == [2]
+    assert [str(each) for each in found.ids] == ["7"]
+    assert load_selection(tmp_path / "work/selection.parquet").ids.tolist() == found.ids.tolist()
+    refused = Plan(tmp_path / "t.parquet", stages[1:], ids="id", on_bad="drop")
+    with pytest.raises(
+        ValueError, match=r"stage 1 \(top\): ids must have .* row 3 of column 'id':"
+    ):
+        refused.run(tmp_path / "other")
