@@ -43,6 +43,9 @@ def run(command: Callable[[], None]) -> None:
 
     command : ends by SystemExit, as `typer` does, or returns
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: what is printed goes nowhere
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     with insisting() as last:
         try:
             try:

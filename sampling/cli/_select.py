@@ -164,11 +164,30 @@ def methods(as_json: AsJson = False, debug: Debug = False) -> None:
         Console(width=140).print(grid)
 
 
-def _row_of(text: str) -> int | str:
-    """Read the number of a row, or its id."""
-    if text.startswith("id:"):
-        return text.removeprefix("id:")
-    return int(text) if text.strip().lstrip("+-").isdigit() else text
+def _row_of(text: str, found: Any) -> int | str:  # noqa: ANN401  # Selection, unloaded
+    """Read the number of a row, or its id; refuse what is the number of one and the id of another.
+
+    found : Selection, whose ids may look like numbers
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "id":
+        return rest
+    if kind == "row":
+        return parse(int, "row", rest)
+    if not text.strip().lstrip("+-").isdecimal():
+        return text
+    number = parse(int, "row", text)
+    try:
+        named = found.explain(text.strip()).row
+    except ValueError:  # no id that reads so
+        return number
+    inside = 0 <= number < (found.size or 0)
+    if inside and named != number:
+        raise ValueError(
+            f"row must be the number of a row or its id, got {text}, which is both (row {named} "
+            f"has this id): write row:{number} or id:{text.strip()}"
+        )
+    return number if inside else text.strip()
 
 
 def inspect(
@@ -178,8 +197,9 @@ def inspect(
         str | None,
         typer.Option(
             metavar="ROW",
-            help="Why this row was kept or dropped: its number, or its id, id:7 where ids are "
-            "numbers. Of dropped rows a file knows more if it was written with --dropped.",
+            help="Why this row was kept or dropped: its number or its id; row:7 or id:7 "
+            "where it could be either. Of dropped rows a file knows more if it was written with "
+            "--dropped.",
         ),
     ] = None,
     check: Annotated[
@@ -205,7 +225,7 @@ def inspect(
         found = io.load_selection(path)
         if explain is not None:
             refuse_given(context, ["check"], "with --explain: ask one question at a time")
-            answer(asdict(found.explain(_row_of(explain))))
+            answer(asdict(found.explain(_row_of(explain, found))))
             return
         if check is not None:
             with bars() as progress:

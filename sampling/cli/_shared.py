@@ -88,6 +88,8 @@ def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None
     context : of the command, whose options a message names as the user writes them
     """
     try:
+        if context is not None:
+            _refuse_dash(context)
         yield
     except KeyboardInterrupt:
         if not debug:
@@ -107,6 +109,16 @@ def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None
             found = type(error).__name__
             refuse(f"{found}, not foreseen: {error} (--debug shows where)", context)
         raise
+
+
+def _refuse_dash(context: typer.Context) -> None:
+    """Refuse "-" for a file: it stands for the standard streams, which no command uses."""
+    for name, given in context.params.items():
+        if Path("-") in (given if isinstance(given, list) else [given]):
+            raise ValueError(
+                f"{name} must be a file or a folder, got '-': no command reads standard input or "
+                "writes its files to standard output"
+            )
 
 
 @contextmanager

@@ -109,3 +109,34 @@ def test_names_that_match_need_no_mention(tmp_path):
         select_from(opened, "top", 5, settings={"budget": 3})
     with pytest.raises(ValueError, match="moderate needs embeddings, got none in"):
         select_from(opened, "moderate", 5)
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_an_id_that_reads_as_a_row_number(tmp_path, kind):
+    """What could be either is refused with both ways to write it; what is one of them is not."""
+    ids = [kind(each) for each in (5, 4, 2, 70, 1, 0)]
+    pq.write_table(pa.table({"id": ids, "q": [1.0, 6, 3, 4, 5, 2]}), tmp_path / "t.parquet")
+    words = ["select", "top", tmp_path / "t.parquet", "--budget", 3, "--with", "scores=q"]
+    out = tmp_path / "s.parquet"
+    result = run(*words, "--with", "ids=id", "--dropped", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    result = run("inspect", out, "--explain", "0")
+    assert result.exit_code == 2
+    assert "--explain must be the number of a row or its id, got 0, which is both" in result.stderr
+    assert "write row:0 or id:0" in result.stderr
+    asked = {"row:0": 0, "id:0": 5, "2": 2, "3": 3, "70": 3, "id:70": 3}
+    for text, row in asked.items():
+        result = run("inspect", out, "--explain", text)
+        assert (text, json.loads(result.stdout)["row"]) == (text, row)
+    assert "--explain must be an int, got 'x'" in run("inspect", out, "--explain", "row:x").stderr
+
+
+def test_a_dash_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"q": [1.0, 6.0]}), "t.parquet")
+    words = ["--budget", 1, "--with", "scores=q"]
+    result = run("select", "top", "t.parquet", *words, "--out", "-")
+    assert result.exit_code == 2
+    assert "--out must be a file or a folder, got '-'" in result.stderr
+    assert run("select", "top", "-", *words).exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
