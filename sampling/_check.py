@@ -59,6 +59,14 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     return result
 
 
+def numbers(name: str, values: Any, interval: str = "(-inf, inf)") -> list[float]:  # noqa: ANN401
+    """Return the numbers of a sequence, each inside `interval`; a number alone is a list of one."""
+    if isinstance(values, str | bytes | bytearray):
+        raise TypeError(f"{name} must be a number or a list of numbers, got {values!r}")
+    alone = isinstance(values, int | float | np.floating | np.integer)
+    return [number(name, each, interval) for each in ([values] if alone else listed(name, values))]
+
+
 def flag(name: str, value: object) -> bool:
     """Return `value` as a bool; only a bool is one: "false" is true for Python."""
     if not isinstance(value, bool | np.bool_):
@@ -141,6 +149,13 @@ def paths(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # a path, or an
         if not isinstance(each, str | os.PathLike):
             raise TypeError(f"{name} must hold paths, got {each!r}")
     return found
+
+
+def path(name: str, value: Any) -> Path:  # noqa: ANN401  # a str or a Path
+    """Return the path of a file or a folder, which need not be there."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, got {value!r}")
+    return Path(value)
 
 
 def words(name: str, values: Any) -> list[str]:  # noqa: ANN401  # a str, or any iterable
