@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._containers import is_missing, unlike, unread
+from ._lists import stacked
 from ._rows import Rows
 
 Word = TypeVar("Word")
@@ -295,8 +296,12 @@ def same_length(name: str, array: Sized, other: str, length: int) -> None:
 
 
 def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return embeddings (N, D) as they are stored, in memory or as `Rows` on disk."""
-    array = host(values, name)
+    """Return embeddings (N, D) as they are stored, in memory or as `Rows` on disk.
+
+    Lists of one length in a list, a pandas Series or a pyarrow array are rows; a missing one is NaN
+    throughout.
+    """
+    array = host(stacked(name, values), name)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
     if array.dtype.kind not in "fiub":
