@@ -23,9 +23,7 @@ FORMS = {
     "arrow chunks": lambda rows: pa.chunked_array(
         [pa.array(part, pa.list_(pa.float32())) for part in (rows[:1], [], rows[1:])]
     ),
-    "arrow series": lambda rows: pd.Series(
-        rows, dtype=pd.ArrowDtype(pa.list_(pa.float32()))
-    ),
+    "arrow series": lambda rows: pd.Series(rows, dtype=pd.ArrowDtype(pa.list_(pa.float32()))),
 }
 
 

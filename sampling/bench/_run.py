@@ -24,6 +24,14 @@ from ._store import Results, describe_call, open_results, result_outputs
 from ._train import Job, Run, train
 
 _KEEP = (0.3, 0.5, 0.7)
+_OPTIONAL: dict[str, Callable[[str, Any], object]] = {  # fields that None leaves to a default
+    "epochs": partial(_check.integer, low=1),
+    "batch_size": partial(_check.integer, low=1),
+    "imbalance": partial(_check.number, interval="(1, inf)"),
+    "label_noise": partial(_check.number, interval="(0, 1)"),
+    "out": _check.path,
+    "data_dir": _check.path,
+}
 _WARM_UP_PER_CLASS = 20
 _WARM_UP_EPOCHS = 4
 _COST_NOTE = (
@@ -103,15 +111,9 @@ class Settings:
             found["methods"] = _known_methods(self.methods)
         found["seeds"] = _check.integer("seeds", self.seeds, 1)
         found["first_seed"] = _check.integer("first_seed", self.first_seed, 0)
-        for name in ("epochs", "batch_size"):
+        for name, check in _OPTIONAL.items():
             if getattr(self, name) is not None:
-                found[name] = _check.integer(name, getattr(self, name), 1)
-        for name, interval in (("imbalance", "(1, inf)"), ("label_noise", "(0, 1)")):
-            if getattr(self, name) is not None:
-                found[name] = _check.number(name, getattr(self, name), interval)
-        for name in ("out", "data_dir"):
-            if getattr(self, name) is not None:
-                found[name] = _check.path(name, getattr(self, name))
+                found[name] = check(name, getattr(self, name))
         for name, value in found.items():
             object.__setattr__(self, name, value)
 

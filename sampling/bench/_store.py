@@ -19,8 +19,8 @@ from filelock import FileLock
 
 import sampling
 
-from .._keywords import short
 from .._files import Kind, Output, json_kind, written_whole
+from .._keywords import short
 from ._train import Run
 
 FILE = "results.json"

@@ -164,7 +164,9 @@ def test_what_is_no_results_is_refused_with_what_is_wanted(given, tmp_path):
         lambda each: differences(each, 0.3),
     )
     for call in calls:
-        with pytest.raises(TypeError, match=r"must be a Results, got .*prepare\(settings\).results"):
+        with pytest.raises(
+            TypeError, match=r"must be a Results, got .*prepare\(settings\).results"
+        ):
             call(given)
     with pytest.raises(TypeError, match="runs must hold Runs, got .* in row 0"):
         Results(PLAIN, "accuracy", runs=[0.9])
