@@ -11,6 +11,7 @@ sampling.testing       what a sampler must survive, as checks for anybody's
 sampling.bench         which sampler, at which cost, keeps how much accuracy
 sampling.Indexed       a dataset that yields (index, sample)
 sampling.Selection     chosen samples with their weights
+sampling.Score         a number for each sample, and what a high one means
 
 Importing `sampling` loads nothing else, not even numpy: each package is loaded when it is first
 used.
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
         weighting,
     )
     from .samplers._indexed import Indexed
-    from .types import Selection
+    from .types import Score, Selection
 
 __version__ = "0.1.0"
-_CLASSES = {"Indexed": ".samplers._indexed", "Selection": ".types"}
+_CLASSES = {"Indexed": ".samplers._indexed", "Score": ".types", "Selection": ".types"}
 __all__ = [
     "Indexed",
+    "Score",
     "Selection",
     "bench",
     "clustering",
@@ -54,7 +56,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # modules and a class
-    """Load a package or one of the two classes on first use."""
+    """Load a package or one of the three classes on first use."""
     if name in _CLASSES:
         return getattr(importlib.import_module(_CLASSES[name], __name__), name)
     if name in __all__:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._containers import is_missing, unlike, unread
+from ._keywords import short
+from ._lists import stacked
 from ._rows import Rows
 
 Word = TypeVar("Word")
@@ -59,6 +61,14 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     return result
 
 
+def numbers(name: str, values: Any, interval: str = "(-inf, inf)") -> list[float]:  # noqa: ANN401
+    """Return the numbers of a sequence, each inside `interval`; a number alone is a list of one."""
+    if isinstance(values, str | bytes | bytearray):
+        raise TypeError(f"{name} must be a number or a list of numbers, got {values!r}")
+    alone = isinstance(values, int | float | np.floating | np.integer)
+    return [number(name, each, interval) for each in ([values] if alone else listed(name, values))]
+
+
 def flag(name: str, value: object) -> bool:
     """Return `value` as a bool; only a bool is one: "false" is true for Python."""
     if not isinstance(value, bool | np.bool_):
@@ -99,6 +109,11 @@ def size(name: str, source: int | Sized) -> int:
         source = len(source)
         if source == 0:
             raise ValueError(f"{name} must not be empty, got length 0")
+    elif hasattr(source, "__iter__") and not hasattr(source, "shape"):
+        raise TypeError(
+            f"{name} must be a dataset with a length, or an int, got a {type(source).__name__}: an "
+            "iterable dataset has no length, and no indices that could be drawn"
+        )
     return integer(name, source, 1, MAX_SIZE + 1)
 
 
@@ -106,6 +121,12 @@ def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # perhaps a d
     """Refuse text, and mappings of names such as a `DatasetDict`: their length is no N."""
     if isinstance(source, str | bytes | bytearray):
         raise TypeError(f"{name} must be a dataset with a length, or an int, got {source!r}")
+    if hasattr(source, "batch_size") and hasattr(source, "sampler"):
+        remedy = "give its `dataset`" if hasattr(source, "dataset") else "give the dataset"
+        raise TypeError(
+            f"{name} must be a dataset with a length, or an int, got a {type(source).__name__}, "
+            f"whose length counts batches: {remedy}"
+        )
     if isinstance(source, Mapping) and source and 0 not in source:
         raise TypeError(
             f"{name} must be a dataset with a length, or an int, got a {type(source).__name__} of "
@@ -143,6 +164,13 @@ def paths(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # a path, or an
     return found
 
 
+def path(name: str, value: Any) -> Path:  # noqa: ANN401  # a str or a Path
+    """Return the path of a file or a folder, which need not be there."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, got {value!r}")
+    return Path(value)
+
+
 def words(name: str, values: Any) -> list[str]:  # noqa: ANN401  # a str, or any iterable
     """Return the words of a sequence, such as names of columns; a word alone is a list of one."""
     found = [values] if isinstance(values, str) else listed(name, values)
@@ -167,10 +195,21 @@ def one_dimensional(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as a non-empty one-dimensional array, without a copy where it is one."""
     array = host(values, name)
     if array.ndim != 1:
-        raise ValueError(f"{name} must have shape (N,), got {array.shape}")
+        refuse_shape(name, array)
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got length 0")
     return array
+
+
+def refuse_shape(name: str, array: NDArray[Any], shape: str = "(N,)") -> NoReturn:
+    """Raise for an array of another shape; a value alone, such as a count or a path, is named."""
+    if array.ndim:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    value = array.item()
+    remedy = ": give what is in the file or column" if isinstance(value, str | bytes) else ""
+    raise ValueError(
+        f"{name} must have shape {shape}, a value for each sample, got {short(value)} alone{remedy}"
+    )
 
 
 def floats(name: str, values: ArrayLike, rule: str = "finite") -> NDArray[np.float64]:
@@ -280,8 +319,14 @@ def same_length(name: str, array: Sized, other: str, length: int) -> None:
 
 
 def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return embeddings (N, D) as they are stored, in memory or as `Rows` on disk."""
-    array = host(values, name)
+    """Return embeddings (N, D) as they are stored, in memory or as `Rows` on disk.
+
+    Lists of one length in a list, a pandas Series or a pyarrow array are rows; a missing one is NaN
+    throughout.
+    """
+    array = host(stacked(name, values), name)
+    if array.ndim == 0:
+        refuse_shape(name, array, "(N, D)")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
     if array.dtype.kind not in "fiub":
@@ -376,7 +421,12 @@ def refuse_mask(name: str, values: Any) -> None:  # noqa: ANN401  # an array or 
 
 def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArray[np.int64]:
     """Return dataset indices: int64 (M,), in [0, high), none twice."""
-    array = one_dimensional(name, indices)
+    if isinstance(indices, str | os.PathLike):
+        raise TypeError(
+            f"{name} must hold ints, got {str(indices)!r}: a selection in a file is read by "
+            "Selection.load(path)"
+        )
+    array = one_dimensional(name, unread(name, indices, rows=True))
     refuse_mask(name, array)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")

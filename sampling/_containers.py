@@ -13,17 +13,22 @@ import numpy as np
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__arrow_c_array__",
            "__arrow_c_stream__", "__buffer__", "buffer_info")  # fmt: skip
 _VALUES = str | bytes | int | float | complex | np.generic | None
+_ROWS = ": give numbers of rows, such as a Selection, or range(len(dataset)) for all of it"
 _LIKELY = ("label", "labels", "target", "fine_label", "class", "category_id")
 
 
-def unread(name: str, values: Any) -> Any:  # noqa: ANN401, C901  # one branch for each kind
+def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: ANN401, C901  # one branch for each kind
     """Return what is an array, or stands for one; refuse a dataset before any sample is read.
+
+    rows : the values are numbers of rows, which no column of a dataset holds
 
     Other sequences, such as a column of a Hugging Face dataset, become lists.
     """
     if isinstance(values, list | tuple):
         if values and _is_sample(values[0]):
-            _refuse(name, f"a {type(values).__name__} of samples", _remedy(values))
+            _refuse(
+                name, f"a {type(values).__name__} of samples", _ROWS if rows else _remedy(values)
+            )
         return values
     if _is_array(values) or isinstance(values, _VALUES):
         return values
@@ -32,12 +37,12 @@ def unread(name: str, values: Any) -> Any:  # noqa: ANN401, C901  # one branch f
         return _column(name, values)
     if isinstance(values, Sequence):
         if len(values) and _is_sample(values[0]):
-            _refuse(name, f"a {kind} of samples", _remedy(values))
+            _refuse(name, f"a {kind} of samples", _ROWS if rows else _remedy(values))
         return list(values)
     if isinstance(values, Mapping):
         _refuse(name, f"a {kind}", ": give its values in the order of the rows")
     if hasattr(values, "__getitem__"):
-        _refuse(name, f"a {kind}", _remedy(values))
+        _refuse(name, f"a {kind}", _ROWS if rows else _remedy(values))
     if hasattr(values, "higher_is"):  # a Score
         own = f"the score {values.name!r}"
         _refuse(name, own, ": its direction would have no effect here; give its `values`")
@@ -78,6 +83,8 @@ def _shape(entry: Any) -> tuple[int, ...]:  # noqa: ANN401  # anything
 
 
 def _is_array(values: Any) -> bool:  # noqa: ANN401  # anything
+    if hasattr(values, "higher_is") or hasattr(values, "verdicts"):
+        return False  # a Score or a Selection, which no array stands for
     if any(hasattr(values, each) for each in _ARRAYS):
         return not hasattr(values, "features")  # a Hugging Face dataset can be read as Arrow's too
     known = hasattr(values, "shape") and hasattr(values, "dtype")

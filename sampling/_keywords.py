@@ -77,6 +77,10 @@ _OURS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("n_neighbors", "num_neighbors"), ("num_neighbours", "k")),
     **dict.fromkeys(("losses", "loss", "score", "values"), ("losses", "scores", "values")),
     **dict.fromkeys(("criterion", "loss_function"), ("loss_fn",)),
+    **dict.fromkeys(("stopping_strategy", "stop_strategy"), ("stop",)),  # datasets.interleave
+    **dict.fromkeys(  # detectron2, mmdet
+        ("repeat_thresh", "repeat_threshold", "oversample_thr"), ("threshold",)
+    ),
     **dict.fromkeys(("temp", "T"), ("temperature",)),
     **dict.fromkeys(("out", "output", "file", "filename"), ("path", "folder")),
 }
@@ -99,6 +103,13 @@ _ADVICE: dict[str, str] = {
     ),
     **dict.fromkeys(_LOADERS, "give it to DataLoader"),
 }
+_SIZES = (  # what says how large the batches of a batch sampler are
+    "groups_per_batch",
+    "classes_per_batch",
+    "samples_per_class",
+    "max_tokens",
+    "max_batch_size",
+)
 _NOTES: dict[str, str] = {  # beside our word, where the value is another one too
     "generator": ", an int, such as generator.initial_seed()",
     "rng": ", an int",
@@ -165,6 +176,12 @@ def _remedy(word: str, known: list[str], module: str) -> str:
         if word in _PRUNED and ours[0] != "drop_prob":
             note = f", the fraction to keep, 1 - {word},"
         return f"write {ours[0]}{note} instead of {word}"
+    made = [each for each in _SIZES if each in known]
+    if word in ("batch_size", "sampler") and made:
+        return (
+            f"it makes the batches itself, of a size that {' and '.join(made)} give"
+            f"{'s' * (len(made) == 1)}: give it to DataLoader as batch_sampler="
+        )
     if word in _ADVICE and {"sampler", "auto_epoch"} & set(known):
         return f"{word}: {_ADVICE[word]}"
     near = difflib.get_close_matches(word, known, n=1)

@@ -124,7 +124,7 @@ def opened(
     if isinstance(held, Labels):
         return held, None
     if held.ndim != 1:
-        raise ValueError(f"{name} must have shape (N,), got {held.shape}")
+        _check.refuse_shape(name, held)
     if held.size == 0:
         raise ValueError(f"{name} must not be empty, got length 0")
     if held.dtype.kind in "OT":

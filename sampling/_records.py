@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check
-from ._keywords import told
+from ._keywords import short, told
 
 __all__ = ["Explanation", "Score"]
 
@@ -74,6 +74,16 @@ class Score:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __repr__(self) -> str:
+        return f"Score({short(self.values)}, higher_is={self.higher_is!r}, name={self.name!r})"
+
+    def __array__(self, *args: object, **kwargs: object) -> NDArray[Any]:
+        """Refuse to become an array, which would lose the direction."""
+        raise TypeError(
+            "a Score is no array, which would lose what a high one means: take its `values`, or "
+            f"`as_higher({self.higher_is!r})`"
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _labels
 from ._kept import coverage, nearest_kept, rank_by
-from ._keywords import told
+from ._keywords import short, told
 from ._records import Direction as Direction
 from ._records import Explanation, Score
 
@@ -92,6 +92,18 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __repr__(self) -> str:
+        size = "" if self.size is None else f" of {self.size}"
+        parts = [f"{len(self)}{size} rows", f"method={self.method!r}"]
+        for name in ("weights", "scores", "ids"):
+            value = getattr(self, name)
+            parts += [] if value is None else [f"{name}={short(value)}"]
+        return f"Selection({', '.join(parts)}, ranked={self.ranked})"
+
+    def __array__(self, *args: object, **kwargs: object) -> NDArray[Any]:
+        """Refuse to become an array, which would lose the weights."""
+        raise TypeError("a Selection is no array: take its `indices`, and its `weights`")
 
     @told
     def head(self, budget: int) -> "Selection":

@@ -21,7 +21,9 @@ def loaded_after(code):
 
 
 def test_import_sampling_loads_nothing_heavy():
-    assert loaded_after("import sampling; dir(sampling); sampling.Selection") == set()
+    assert (
+        loaded_after("import sampling; dir(sampling); sampling.Selection; sampling.Score") == set()
+    )
 
 
 @pytest.mark.slow

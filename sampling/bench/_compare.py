@@ -4,8 +4,9 @@ import math
 import statistics
 from dataclasses import dataclass
 
+from .. import _check
 from .._keywords import told
-from ._store import Results
+from ._store import Results, check_results
 
 REFERENCES = ("full", "uniform")
 LEVEL = 0.95
@@ -92,6 +93,8 @@ def differences(
     list of Difference
         For each method and target with three seeds in common with the reference; none without one.
     """
+    check_results(results)
+    margin = _check.number("margin", margin, "(0, inf)")
     by_row: dict[tuple[str, float], dict[int, float]] = {}
     for run in results.runs:
         if run.done:

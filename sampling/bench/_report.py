@@ -19,7 +19,7 @@ from .._optional import require
 from ._compare import LEVEL, REFERENCES, Difference, differences
 from ._methods import METHODS
 from ._plans import PLAIN
-from ._store import Results, write_whole
+from ._store import Results, check_results, write_whole
 from ._train import Run
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def table(results: Results, margin: float = 0.3) -> Group:
     ----------
     results : Results
         Finished or not. A method may be any: one of the caller's, or one of an earlier version.
+        Their `test` are fractions in [0, 1]; the table shows percent.
     margin : float > 0, default 0.3
         Points of the test metric below full data that still count as equal.
 
@@ -128,7 +129,29 @@ def table(results: Results, margin: float = 0.3) -> Group:
     -------
     rich.console.Group
         For the `print` of a rich console.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `results` is no `Results`, or holds two runs of one method, target and seed.
+
+    Examples
+    --------
+    A method of your own beside those of the benchmark: train it with the same data and seeds, and
+    give each of its runs to the results.
+
+    >>> from dataclasses import replace
+    >>> from sampling import bench
+    >>> full = [bench.Run("full", 1.0, seed, 1.0, test=0.9) for seed in range(3)]
+    >>> results = bench.Results({"dataset": "digits"}, "accuracy", runs=full)  # or those of `run`
+    >>> tests = [0.89, 0.88, 0.90]  # of seeds 0, 1 and 2, half of the data kept
+    >>> mine = [bench.Run("mine", 0.5, seed, 0.5, test=test) for seed, test in enumerate(tests)]
+    >>> results = replace(results, runs=[*results.runs, *mine])
+    >>> [(each.method, each.runs, each.verdict) for each in bench.differences(results, margin=3)]
+    [('mine', 3, 'inconclusive')]
+    >>> shown = bench.table(results)  # rich.print(shown)
     """
+    check_results(results)
     metric, third = f"test {results.metric} (%)", _third_column(results)
     grid = _new_table(
         _title(results),
@@ -270,6 +293,7 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     ValueError
         If another file has the name of a plot.
     """
+    check_results(results)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     found = [row for row in rows(results) if row.done]

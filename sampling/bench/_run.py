@@ -24,6 +24,14 @@ from ._store import Results, describe_call, open_results, result_outputs
 from ._train import Job, Run, train
 
 _KEEP = (0.3, 0.5, 0.7)
+_OPTIONAL: dict[str, Callable[[str, Any], object]] = {  # fields that None leaves to a default
+    "epochs": partial(_check.integer, low=1),
+    "batch_size": partial(_check.integer, low=1),
+    "imbalance": partial(_check.number, interval="(1, inf)"),
+    "label_noise": partial(_check.number, interval="(0, 1)"),
+    "out": _check.path,
+    "data_dir": _check.path,
+}
 _WARM_UP_PER_CLASS = 20
 _WARM_UP_EPOCHS = 4
 _COST_NOTE = (
@@ -59,7 +67,7 @@ class Settings:
         seeds each.
     epochs, batch_size : int, optional
         By default what the data set's model was tuned with.
-    out : Path, optional
+    out : str or Path, optional
         Folder of the results, default runs/<dataset>, with "-imbalance-<ratio>" after a long tail
         and "-noise-<share>" with wrong labels. Files there that the benchmark did not write are
         never replaced.
@@ -69,13 +77,14 @@ class Settings:
         Ratio of the largest to the smallest class of a long-tailed training part, > 1.
     label_noise : float in (0, 1), optional
         Share of the training labels that is made wrong, evenly over the other classes.
-    data_dir : Path, optional
+    data_dir : str or Path, optional
         Where the files of fashion-mnist are; refused for digits, which has none.
 
     Raises
     ------
     ValueError, TypeError
-        If a field is out of range; the message names field, rule and value.
+        If a field is out of range; the message names field, rule and value. Whether fields suit
+        each other, and whether torch can use the device, is checked by `prepare`.
     """
 
     dataset: str = "digits"
@@ -91,40 +100,39 @@ class Settings:
     label_noise: float | None = None
     data_dir: Path | None = None
 
+    def __post_init__(self) -> None:
+        _check.choice("dataset", self.dataset, DATASETS)
+        found: dict[str, object] = {}
+        if self.keep is not None:
+            found["keep"] = tuple(_check.numbers("keep", self.keep, "(0, 1)"))
+            if not found["keep"]:
+                raise ValueError("keep must name at least one fraction, got none")
+        if self.methods is not None:
+            found["methods"] = _known_methods(self.methods)
+        found["seeds"] = _check.integer("seeds", self.seeds, 1)
+        found["first_seed"] = _check.integer("first_seed", self.first_seed, 0)
+        for name, check in _OPTIONAL.items():
+            if getattr(self, name) is not None:
+                found[name] = check(name, getattr(self, name))
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+
     def checked(self) -> "Settings":
-        """Return the settings with defaults filled in and every field checked."""
-        dataset = _check.choice("dataset", self.dataset, DATASETS)
-        recipe = RECIPES[dataset]
-        check_data_dir(dataset, self.data_dir)
+        """Return the settings with defaults filled in, checked against each other."""
+        recipe = RECIPES[self.dataset]
+        check_data_dir(self.dataset, self.data_dir)
         methods = _checked_methods(self.methods, self.kinds)
         if self.keep is not None and not any(METHODS[name].swept for name in methods):
             raise ValueError(
                 f"keep must be left out where no method prunes, got {self.keep} with "
                 f"{', '.join(methods)}"
             )
-        alone = isinstance(self.keep, int | float)
-        given = _KEEP if self.keep is None else (self.keep,) if alone else self.keep
-        if not given:
-            raise ValueError("keep must name at least one fraction, got none")
-        keep = sorted({_check.number("keep", fraction, "(0, 1)") for fraction in given})
-        epochs = recipe.epochs if self.epochs is None else self.epochs
-        batch_size = recipe.batch_size if self.batch_size is None else self.batch_size
-        imbalance, noise = self.imbalance, self.label_noise
-        if imbalance is not None:
-            imbalance = _check.number("imbalance", imbalance, "(1, inf)")
-        if noise is not None:
-            noise = _check.number("label_noise", noise, "(0, 1)")
         return replace(
             self,
-            dataset=dataset,
-            imbalance=imbalance,
-            label_noise=noise,
-            keep=tuple(keep),
+            keep=tuple(sorted(set(self.keep or _KEEP))),
             methods=methods,
-            seeds=_check.integer("seeds", self.seeds, 1),
-            first_seed=_check.integer("first_seed", self.first_seed, 0),
-            epochs=_check.integer("epochs", epochs, 1),
-            batch_size=_check.integer("batch_size", batch_size, 1),
+            epochs=recipe.epochs if self.epochs is None else self.epochs,
+            batch_size=recipe.batch_size if self.batch_size is None else self.batch_size,
             out=self._default_folder() if self.out is None else self.out,
             device=str(_checked_device(self.device)),
         )
@@ -141,14 +149,24 @@ class Settings:
         return Path("runs", self.dataset + tail + noise)
 
 
-def _checked_methods(names: tuple[str, ...] | None, kinds: tuple[str, ...]) -> tuple[str, ...]:
-    if names is None:
-        return default_methods(kinds)
-    names = tuple(_check.words("methods", names))
+def _known_methods(given: object) -> tuple[str, ...]:
+    names = tuple(_check.words("methods", given))
     if not names:
         raise ValueError("methods must name at least one method, got none")
     for name in names:
-        _check.choice("methods", name, METHODS)
+        if name not in METHODS:
+            raise ValueError(
+                f"methods must be one of {', '.join(map(repr, METHODS))}, got {name!r}"
+                f"{_check.closest(name, METHODS)}: a method of your own you train yourself; "
+                "`bench.table` shows how its runs come into the table"
+            )
+    return names
+
+
+def _checked_methods(names: tuple[str, ...] | None, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    if names is None:
+        return default_methods(kinds)
+    for name in names:
         suited = METHODS[name].runs_on
         if not set(suited).intersection(kinds):
             raise ValueError(

@@ -20,6 +20,7 @@ from filelock import FileLock
 import sampling
 
 from .._files import Kind, Output, json_kind, written_whole
+from .._keywords import short
 from ._train import Run
 
 FILE = "results.json"
@@ -51,6 +52,11 @@ class Results:
         At most one for each method, target and seed.
     notes : list of str
         What a reader must know about the numbers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `runs` holds something else than runs, or two of one method, target and seed.
     """
 
     identity: dict[str, Any]
@@ -59,6 +65,9 @@ class Results:
     runs: list[Run] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _new: list[Run] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_results(self)
 
     def find(self, method: str, target: float, seed: int) -> Run | None:
         """Return the run of a method at a target and seed, if there is one."""
@@ -113,6 +122,25 @@ def _number(value: Any) -> Any:  # noqa: ANN401  # a scalar of numpy or torch
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"runs and identity must hold JSON values, got {type(value).__name__}")
+
+
+def check_results(results: Any) -> None:  # noqa: ANN401  # perhaps no results
+    """Refuse what is no `Results`, and results with two runs of one place."""
+    if not isinstance(results, Results):
+        raise TypeError(
+            f"results must be a Results, got {short(results)}: runs make one by Results(identity, "
+            "metric, runs=runs), and prepare(settings).results are those of a folder"
+        )
+    places = set()
+    for row, run in enumerate(results.runs):
+        if not isinstance(run, Run):
+            raise TypeError(f"runs must hold Runs, got {short(run)} in row {row}")
+        if _place(run) in places:
+            raise ValueError(
+                "runs must hold one run of each method, target and seed, got "
+                f"{run.method!r}, {run.target:g} and {run.seed} again in row {row}"
+            )
+        places.add(_place(run))
 
 
 def _place(run: Run) -> tuple[str, float, int]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import BatchSampler
 
+from .. import _check
 from .._rng import key
 from ..samplers import EpochSampler, SelectiveForward
 from ..samplers._hidden import HidingSampler
@@ -25,6 +26,15 @@ from ._models import RECIPES, Recipe, schedule
 from ._plans import Context, Plan, Unreachable, plain_loss
 
 _EVAL_BATCH = 1000
+_COUNTS = {"seed": 0, "draws": 0, "epochs": 0, "scored": 0, "call": 0}  # fields of a run, from
+_INTERVALS = {
+    "target": "(0, 1]",
+    "budget": "[0, inf)",
+    "cost": "[0, inf)",
+    "seconds": "[0, inf)",
+    "test": "[0, 1]",
+    "worst": "[0, 1]",
+}
 
 
 @dataclass(frozen=True)
@@ -57,13 +67,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run gave.
+    """What one run gave: of the benchmark, or of a method of your own (see `table`).
 
     Parameters
     ----------
     method : str
         Of the job, like the next three.
-    target : float
+    target : float in (0, 1]
         The keep fraction asked for.
     seed : int
         Of the run.
@@ -83,14 +93,19 @@ class Run:
         Samples sent through extra forward passes.
     val_curve : list of float
         Validation metric after each epoch.
-    test : float
-        Test metric at the last checkpoint; the one look at the test part.
-    worst : float, optional
+    test : float in [0, 1]
+        Test metric at the last checkpoint, as a fraction; the one look at the test part.
+    worst : float in [0, 1], optional
         Test accuracy of the class that has the lowest, in that look; None in old files.
     setting : dict of str to float
         What the method chose by itself.
     call : int
         Which call of the benchmark did it: row of `calls` in the results.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a field is not finite or out of range.
     """
 
     method: str
@@ -108,6 +123,22 @@ class Run:
     worst: float | None = None
     setting: dict[str, float] = field(default_factory=dict)
     call: int = 0
+
+    def __post_init__(self) -> None:
+        _check.text("method", self.method)
+        _check.text("reason", self.reason)
+        for name, low in _COUNTS.items():
+            object.__setattr__(self, name, _check.integer(name, getattr(self, name), low))
+        for name, interval in _INTERVALS.items():
+            value = getattr(self, name)
+            if value is None and name == "worst":
+                continue
+            value = value.item() if getattr(value, "shape", None) == () else value
+            if name in ("test", "worst") and isinstance(value, int | float) and 1 < value <= 100:
+                raise ValueError(
+                    f"{name} must be a fraction in [0, 1], got {value!r}: divide percent by 100"
+                )
+            object.__setattr__(self, name, _check.number(name, value, interval))
 
     @property
     def done(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
 
 from .._keywords import told
 from ..distributed import world_size
@@ -42,8 +42,9 @@ class LoaderProblem:
     Attributes
     ----------
     problem : str
-        One of "replaced", "reshuffled", "sharded twice", "not sharded", "batch size lost", "epoch
-        not delivered", "state hidden", "another size", "not outermost", "out of order".
+        One of "replaced", "reshuffled", "sharded twice", "not sharded", "batch size lost", "batches
+        of batches", "epoch not delivered", "state hidden", "another size", "not outermost", "out
+        of order".
     where : str
         The place, as an expression: `loader.batch_sampler.sampler`.
     found : str
@@ -150,6 +151,7 @@ def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN
     checks: tuple[Callable[[], Iterator[LoaderProblem]], ...] = (
         look.replaced,
         look.batch_size_lost,
+        look.batches_of_batches,
         look.reshuffled,
         look.sharded,
         look.epoch_not_delivered,
@@ -223,6 +225,16 @@ class _Look:
             cut = getattr(node, "batch_sampler", None)
             if is_a(node, "accelerate.BatchSamplerShard") and node.batch_size is not None:
                 yield from _sizes_left_out(path, node.batch_size, cut, self.loader)
+
+    def batches_of_batches(self) -> Iterator[LoaderProblem]:
+        """Look for a batch sampler that was given as the sampler."""
+        for (path, node), inside in zip(self.chain, self.samplers, strict=False):
+            cuts = type(node) is BatchSampler or is_a(node, "torchdata.BatchSampler")
+            if cuts and isinstance(inside, EpochBatchSampler | BatchSampler):
+                found = f"{type(node).__name__} makes batches of the batches of "
+                found += type(inside).__name__
+                advice = "give it to the loader as batch_sampler=, without batch_size"
+                yield LoaderProblem("batches of batches", path, found, advice)
 
     def reshuffled(self) -> Iterator[LoaderProblem]:
         """Look for somebody who shuffles what the sampler had put in order."""

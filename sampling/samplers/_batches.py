@@ -5,6 +5,7 @@ resume, scores, weights and `reduce` stay in one place, the sampler inside.
 """
 
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from ._cuts import Cuts, EqualCuts, GivenCuts
 from ._iterate import Batches, EpochIterator, Pass, cut
 from ._plan import Plan
 
+# Where a BatchSampler iterates over the sampler that it was given.
+_BATCHING = {"torch.utils.data.sampler", "torchdata.stateful_dataloader.sampler"}
 # They make a batch sampler anew where it shows `drop_last` beside `batch_size`.
 _REBUILDING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 
@@ -113,6 +116,12 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Deal this rank's batches, lists of Python ints, from the position of a resume on."""
+        if sys._getframe(1).f_globals.get("__name__") in _BATCHING:
+            warnings.warn(
+                f"a BatchSampler makes batches of the batches of {type(self).__name__}: give it to "
+                "DataLoader as batch_sampler=, without batch_size",
+                stacklevel=2,
+            )
         return EpochIterator.over(self, self._pass())
 
     def _pass(self) -> Pass[list[int]]:

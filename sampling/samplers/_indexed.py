@@ -47,12 +47,12 @@ class Indexed(Dataset[Any]):
     """
 
     def __init__(self, dataset: Any, key: str | None = None) -> None:  # noqa: ANN401
+        _check.refuse_names("dataset", dataset)
         if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
             raise TypeError(
                 "dataset must be map-style, with __getitem__ and __len__, got "
                 f"{type(dataset).__name__}"
             )
-        _check.refuse_names("dataset", dataset)
         self.dataset = dataset
         self.key = key
 

@@ -105,7 +105,7 @@ def sources_of(
         return Sources(groups.sizes, groups)
     _check.choice("unlabeled", unlabeled, get_args(Unlabeled))
     if isinstance(lengths, Mapping):
-        sizes = np.array(_counted(list(lengths.values())), np.int64)
+        sizes = np.array(_counted(lengths), np.int64)
         return Sources(sizes, names=_names("lengths", list(lengths)))
     return Sources(np.array(_counted(lengths), np.int64))
 
@@ -140,7 +140,10 @@ def _counted(lengths: Any) -> list[int]:  # noqa: ANN401  # anything that has le
         )
     if len(parts) == 0:
         raise ValueError("lengths must not be empty, got length 0")
-    counts = [_check.size(f"lengths[{place}]", each) for place, each in enumerate(parts)]
+    names = list(lengths) if isinstance(lengths, Mapping) else range(len(parts))
+    counts = [
+        _check.size(f"lengths[{each!r}]", part) for each, part in zip(names, parts, strict=True)
+    ]
     if sum(counts) > _check.MAX_SIZE:
         raise ValueError(f"lengths must add up to at most 2**62, got {sum(counts)}")
     return counts

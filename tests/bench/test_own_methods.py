@@ -125,3 +125,74 @@ def test_own_identities_are_compared_as_they_are_written(tmp_path):
     results.identity["model"] = object()
     with pytest.raises(TypeError, match="must hold JSON values, got object"):
         results.save(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"test": 91.0}, ValueError, "a fraction in \\[0, 1\\], got 91.0: divide percent by 100"),
+        ({"test": float("nan")}, ValueError, "test must be in \\[0, 1\\], got nan"),
+        ({"test": None}, TypeError, "test must be a number, got None"),
+        ({"worst": -0.1}, ValueError, "worst must be in"),
+        ({"cost": float("inf")}, ValueError, "cost must be in"),
+        ({"target": 50}, ValueError, "target must be in"),
+        ({"method": 3}, TypeError, "method must be a str"),
+        ({"seed": 0.5}, TypeError, "seed must be an int"),
+        ({"draws": -1}, ValueError, "draws must be >= 0"),
+    ],
+)
+def test_a_run_out_of_range_is_refused_at_once(fields, error, words):
+    with pytest.raises(error, match=words):
+        Run(**{"method": "mine", "target": 0.5, "seed": 0, "budget": 0.5, **fields})
+
+
+def test_one_run_for_each_method_target_and_seed():
+    with pytest.raises(ValueError, match=r"one run of each .* got 'full', 1 and 0 again in row 3"):
+        Results(PLAIN, "accuracy", runs=FULL + FULL)
+    results = Results(PLAIN, "accuracy", runs=list(FULL))
+    results.runs += FULL
+    for call in (bench.table, lambda given: differences(given, 0.3)):
+        with pytest.raises(ValueError, match="again in row 3"):
+            call(results)
+
+
+@pytest.mark.parametrize("given", [FULL, "bout", None])
+def test_what_is_no_results_is_refused_with_what_is_wanted(given, tmp_path):
+    calls = (
+        bench.table,
+        lambda each: bench.write_report(each, tmp_path),
+        lambda each: differences(each, 0.3),
+    )
+    for call in calls:
+        with pytest.raises(
+            TypeError, match=r"must be a Results, got .*prepare\(settings\).results"
+        ):
+            call(given)
+    with pytest.raises(TypeError, match="runs must hold Runs, got .* in row 0"):
+        Results(PLAIN, "accuracy", runs=[0.9])
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"seeds": -1}, ValueError, "seeds must be >= 1"),
+        ({"keep": 7}, ValueError, "keep must be in"),
+        ({"keep": "0.5"}, TypeError, "keep must be a number or a list of numbers, got '0.5'"),
+        ({"keep": ()}, ValueError, "at least one fraction"),
+        ({"dataset": "cifar10"}, ValueError, "dataset must be one of"),
+        ({"epochs": 0}, ValueError, "epochs must be >= 1"),
+        ({"label_noise": 2}, ValueError, "label_noise must be in"),
+        ({"out": 3}, TypeError, "out must be a path, got 3"),
+        ({"methods": ("full", "mine")}, ValueError, "got 'mine'.*`bench.table` shows how its runs"),
+    ],
+)
+def test_settings_are_checked_where_they_are_made(fields, error, words):
+    with pytest.raises(error, match=words):
+        Settings(**fields)
+
+
+def test_settings_take_a_path_as_text_and_any_list_of_numbers(tmp_path):
+    ready = bench.prepare(Settings(methods="rs2", keep=np.array([0.5]), out=str(tmp_path / "bout")))
+    assert ready.folder == tmp_path / "bout"
+    assert ready.settings.keep == (0.5,)
+    assert Settings("fashion-mnist", data_dir="there", keep=np.float32(0.5)).keep == (0.5,)
