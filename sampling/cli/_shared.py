@@ -12,6 +12,7 @@ import typer
 
 from .. import __version__
 from .._interrupt import INTERRUPTED, end_quietly
+from .._json import json_text
 from ..errors import MissingExtraError, StateError
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def bars() -> "Iterator[Progress]":
 
 def answer(facts: dict[str, Any]) -> None:
     """Print one JSON object."""
-    print(json.dumps(facts))
+    print(json_text(facts))
 
 
 def check_subset(

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import _check, _labels
 from .._files import Output, check_folder, check_outputs, json_kind, written_whole
+from .._json import json_text, key_words
 from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
     Table,
@@ -197,7 +198,8 @@ class Run:
         found: dict[str, dict[str, int]] = {}
         for column, (names, codes) in self.by_column.items():
             counts = np.bincount(codes[rows], minlength=len(names))
-            found[column] = {str(n): int(count) for n, count in zip(names, counts, strict=True)}
+            words = key_words(names.tolist())
+            found[column] = dict(zip(words, counts.tolist(), strict=True))
         return {"groups": found}
 
     def _reusable(self, known: dict[str, Any] | None) -> bool:
@@ -332,7 +334,7 @@ class Run:
         done = {each["key"] for each in self.manifest["stages"]}
         self.manifest["earlier"] = [self.known[key] for key in self.known if key not in done]
         with written_whole(self.work / "manifest.json", _MANIFEST) as beside:
-            beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
+            beside.write_text(json_text(self.manifest, indent=1, ordered=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
         again = "read again, " if entry.get("reused") else ""
         for line in notes_of(entry.get("info", {})):
