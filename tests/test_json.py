@@ -1,6 +1,7 @@
 """JSON that others read: names of groups as keys, and nothing that JSON has not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +47,7 @@ def test_unlabelled_rows_beside_groups_that_are_words(tmp_path):
 
 
 def test_a_score_that_is_missing_is_null(tmp_path):
-    found = top([np.nan, 1.0, 2.0], 1, on_bad="drop")
+    found = replace(top([0.0, 1.0, 2.0], 1), scores=np.array([np.nan, 1.0, 2.0]))
     save_selection(found, tmp_path / "own.parquet", dropped=True)
     done = CliRunner().invoke(app, ["inspect", str(tmp_path / "own.parquet"), "--explain", "0"])
     assert strict(done.output)["score"] is None

@@ -89,12 +89,25 @@ def where_holds(columns: Mapping[str, Any], size: int, where: Sequence[Sequence[
         try:
             holds = _holds(_values(columns[column]), operator, *value)
         except (pa.ArrowException, TypeError, OverflowError) as error:
+            kind = columns[column].type
             raise ValueError(
-                f"where must fit the columns, got {column!r} of {columns[column].type} "
-                f"{operator} {value[0]!r}: {error}"
+                f"where must fit the columns, got {column!r} of {kind} {operator} {value[0]!r}: "
+                f"{_fitting(kind, error)}"
             ) from error
         kept &= holds.fill_null(False).to_numpy(zero_copy_only=False)
     return np.flatnonzero(kept)
+
+
+def _fitting(kind: Any, error: Exception) -> str:  # noqa: ANN401  # pyarrow.DataType
+    """Return what a column can be compared with, where pyarrow's error says less."""
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return "compare it with a date or a time, in TOML without quotes, such as 2024-01-02"
+    if pa.types.is_time(kind):
+        return "compare it with a time of day, in TOML without quotes, such as 07:32:00"
+    if not isinstance(error, pa.ArrowNotImplementedError):
+        return str(error)
+    what = {"bool": "true or false"}.get(str(kind), "numbers")
+    return f"compare it with {'words' if _is_text(kind) else what}"
 
 
 def _values(column: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
