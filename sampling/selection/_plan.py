@@ -199,8 +199,9 @@ class Plan:
             settings = {name: value for name, value in stage.items() if name not in own}
             known = {name: value for name, value in stage.items() if name in own}
             with said_of(f"stage {number} ({stage.get('name') or stage['method']})"):
-                if isinstance(known.get("budget"), str):
-                    known["budget"] = _check.percentage("budget", known["budget"])
+                share = known.get("budget")
+                if isinstance(share, str) and share.strip().endswith("%"):
+                    known["budget"] = _check.percentage("budget", share)
                 stages.append(Stage(**known, settings=settings))
         return cls(
             **reading,
