@@ -10,6 +10,7 @@ import operator
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sized
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -212,8 +213,13 @@ def refuse_shape(name: str, array: NDArray[Any], shape: str = "(N,)") -> NoRetur
     )
 
 
-def floats(name: str, values: ArrayLike, rule: str = "finite") -> NDArray[np.float64]:
-    """Return `values` as a float64 array (N,) that is "finite", or "finite and >= 0"."""
+def floats(
+    name: str, values: ArrayLike, rule: str = "finite", remedy: str = ""
+) -> NDArray[np.float64]:
+    """Return `values` as a float64 array (N,) that is "finite", or "finite and >= 0".
+
+    remedy : of bad rows, the end of the message
+    """
     array = one_dimensional(name, values)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
@@ -221,7 +227,7 @@ def floats(name: str, values: ArrayLike, rule: str = "finite") -> NDArray[np.flo
     low, high = array.min(), array.max()  # a NaN anywhere makes both NaN
     if not math.isfinite(low) or not math.isfinite(high) or (rule != "finite" and low < 0):
         bad = ~np.isfinite(array) if rule == "finite" else ~(np.isfinite(array) & (array >= 0))
-        _raise_for_rows(name, rule, array, bad)
+        _raise_for_rows(name, rule, array, bad, remedy)
     return array
 
 
@@ -239,6 +245,15 @@ def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
     elif total > _LARGE:  # as would a sum taken in another order, or a multiple of it
         array = np.ldexp(array, -24)
     return array
+
+
+def percentage(name: str, word: str) -> float:
+    """Return the fraction in (0, 1] that a percentage, such as "10%", means."""
+    with suppress(ValueError):
+        part = float(word.strip().removesuffix("%")) if word.strip().endswith("%") else 0.0
+        if 0 < part <= 100:
+            return part / 100
+    raise ValueError(f"{name} must be in (0%, 100%], got {word!r}")
 
 
 def named(name: str, given: object) -> Mapping[Any, Any] | None:
@@ -360,8 +375,10 @@ def bad_rows(array: NDArray[Any], *, directed: bool = False) -> NDArray[np.bool_
     return bad if bad.any() else None
 
 
-def refuse_rows(name: str, array: NDArray[Any], bad: NDArray[np.bool_]) -> NoReturn:
-    """Raise for bad rows: name the first."""
+def refuse_rows(
+    name: str, array: NDArray[Any], bad: NDArray[np.bool_], remedy: str = ""
+) -> NoReturn:
+    """Raise for bad rows: name the first; `remedy` is the end of the message."""
     row = int(np.flatnonzero(bad)[0])
     values = array[row]
     wrong = ~np.isfinite(_single(values))
@@ -369,7 +386,9 @@ def refuse_rows(name: str, array: NDArray[Any], bad: NDArray[np.bool_]) -> NoRet
     if wrong.any():
         got = values[wrong][0]
         rule = "finite as float32" if np.isfinite(got) else "finite"
-    raise ValueError(f"{name} must be {rule}, got {got} in row {row} ({int(bad.sum())} bad rows)")
+    raise ValueError(
+        f"{name} must be {rule}, got {got} in row {row} ({int(bad.sum())} bad rows){remedy}"
+    )
 
 
 def _single(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -494,7 +513,9 @@ def unmasked(name: str, values: object) -> None:
         )
 
 
-def _raise_for_rows(name: str, rule: str, array: NDArray[Any], bad: NDArray[np.bool_]) -> None:
+def _raise_for_rows(
+    name: str, rule: str, array: NDArray[Any], bad: NDArray[np.bool_], remedy: str = ""
+) -> None:
     rows = np.flatnonzero(bad)
     more = f" ({rows.size} such rows)" if rows.size > 1 else ""
-    raise ValueError(f"{name} must be {rule}, got {array[rows[0]]} in row {rows[0]}{more}")
+    raise ValueError(f"{name} must be {rule}, got {array[rows[0]]} in row {rows[0]}{more}{remedy}")

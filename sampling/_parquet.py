@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from . import _check
 from ._files import KEY
+from ._json import json_text
 
 __all__ = [
     "facts_in",
@@ -110,7 +111,7 @@ def write_own(path: str | Path, table: Any, facts: Mapping[str, Any]) -> None:  
 
 def with_facts(schema: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401  # pyarrow.Schema
     """Return a schema with JSON values under our own key, and a checksum of them."""
-    text = json.dumps(dict(facts), sort_keys=True).encode()
+    text = json_text(facts, ordered=True).encode()
     return schema.with_metadata({**(schema.metadata or {}), KEY: text, _CHECKSUM: _sum(text)})
 
 

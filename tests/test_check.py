@@ -592,6 +592,13 @@ def test_masked_rows_of_a_matrix_are_refused():
         _check.embeddings("x", rows)
 
 
+def test_percentages():
+    assert _check.percentage("budget", " 10% ") == 0.1
+    for word in ("10", "0%", "101%", "x%"):
+        with pytest.raises(ValueError, match=r"budget must be in \(0%, 100%\], got "):
+            _check.percentage("budget", word)
+
+
 def test_every_function_of_the_module_is_tested_here():
     import inspect
     from pathlib import Path

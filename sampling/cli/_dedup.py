@@ -70,6 +70,9 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     embeddings: Embeddings = None,
     beside: Beside = None,
     scratch: Scratch = None,
+    on_bad: Annotated[
+        str, typer.Option(help="What to do about rows that are not finite: raise or drop.")
+    ] = "raise",
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
@@ -90,6 +93,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
 
         given: dict[str, Any] = {
             "rule": rule,
+            "on_bad": on_bad,
             "seed": parse(int, "seed", seed),
             "num_assignments": parse(int, "num_assignments", num_assignments),
         }

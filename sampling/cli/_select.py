@@ -1,6 +1,5 @@
 """Commands that choose rows, and that say what was chosen and why."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -234,5 +233,5 @@ def inspect(
             if wrong:
                 raise typer.Exit(FAILED)
             return
-        print(json.dumps({"method": found.method, **found.summary(), "arguments": found.arguments,
-                          "info": found.info}))  # fmt: skip
+        answer({"method": found.method, **found.summary(), "arguments": found.arguments,
+                "info": found.info})  # fmt: skip

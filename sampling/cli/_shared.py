@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ import typer
 
 from .. import __version__
 from .._interrupt import INTERRUPTED, end_quietly
+from .._json import json_text
 from ..errors import MissingExtraError, StateError
 
 if TYPE_CHECKING:
@@ -152,9 +154,24 @@ def refuse(message: str, context: typer.Context | None) -> NoReturn:
         options |= _OTHER_NAMES.get(context.command.name or "", {})
         if options.get(name, name) != name:
             message = f"{options[name]} {rest}"
+        message = _spelt(message, context.command.name or "", options)
     with suppress(BrokenPipeError):  # then nobody reads it
         typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(REFUSED)
+
+
+def _spelt(message: str, command: str, options: dict[str | None, str]) -> str:
+    """Return a message whose remedies, such as on_bad='drop', are as the command's user writes."""
+
+    def own(found: re.Match[str]) -> str:
+        name, value = found[1], found[2] or "..."
+        if command == "run":
+            return f'{name} = "{value}"' if found[2] else f"{name} = [{value}]"
+        if name in options:
+            return f"{options[name]} {value}"
+        return f"--set {name}={value}" if command == "select" and found[2] else found[0]
+
+    return re.sub(r"\b([a-z_]+)=(?:'([a-z_]+)'|\[\.\.\.\])", own, message)
 
 
 @contextmanager
@@ -178,7 +195,7 @@ def bars() -> "Iterator[Progress]":
 
 def answer(facts: dict[str, Any]) -> None:
     """Print one JSON object."""
-    print(json.dumps(facts))
+    print(json_text(facts))
 
 
 def check_subset(
@@ -275,11 +292,9 @@ def share(name: str, word: str) -> float:
     word = word.strip()
     if not word.endswith("%"):
         return parse(float, name, word)
-    with suppress(ValueError):
-        part = float(word[:-1])
-        if 0 < part <= 100:
-            return part / 100
-    raise ValueError(f"{name} must be in (0%, 100%], got {word!r}")
+    from .. import _check
+
+    return _check.percentage(name, word)
 
 
 def words(text: str) -> list[str]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from .. import _check, _parquet
 from .._files import check_apart, json_kind, parquet_kind, written_whole
+from .._json import json_text
 from .._keywords import told
 from ..types import Floats, Indices, Progress, Selection
 from ._bytes import compare_stamps, stamps
@@ -152,7 +153,7 @@ def export_rows(  # noqa: PLR0913  # how an export is written
     facts = {**plan.facts(out), "sources": sources, "checked": checked, "size": shards.size,
              "method": selection.method, "arguments": selection.arguments}  # fmt: skip
     with written_whole(out / MANIFEST, _FACTS) as path:
-        path.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        path.write_text(json_text(facts, indent=1, ordered=True) + "\n")
     place.finish(out)
     return facts
 

@@ -284,7 +284,15 @@ def joined(
             )
     names = (Joined(tuple(own)) if own and columns is None else whole).columns(columns)
     used = whole.used(names)
-    used.schema_of(names)  # refuses what has no type for all files
+    try:
+        used.schema_of(names)  # refuses what has no type for all files
+    except ValueError as error:
+        if columns is not None:
+            raise
+        raise ValueError(
+            f"{error}. The export writes every column, also one that nothing else used, unless "
+            "some are named: columns=[...]"
+        ) from error
     return used, names
 
 

@@ -1,7 +1,6 @@
 """Selections on disk: a Parquet file that pandas, polars, duckdb and datasets read."""
 
 import hashlib
-import json
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import _check, _labels, _parquet
 from .._files import Output, check_outputs, next_to, parquet_kind, written_whole
+from .._json import json_text
 from .._keywords import told
 from ..types import Selection
 
@@ -155,7 +155,7 @@ def _weights(name: str, values: Any) -> NDArray[np.float64]:  # noqa: ANN401
 
 def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str:
     """Return what tells this selection from others: of kept and dropped rows together."""
-    found = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
+    found = hashlib.sha256(json_text(manifest, ordered=True).encode())
     for table in tables:
         for name, values in table.items():
             found.update(f"{name} {len(values)}".encode())

@@ -69,6 +69,7 @@ class Table:
     _load: Callable[[], NDArray[Any] | Rows] | None = field(default=None, repr=False)
     _wide: Schemas | None = field(default=None, repr=False)  # the files of the embedding columns
     _columns: dict[str, list[Schemas]] = field(default_factory=dict, repr=False)
+    _nested: dict[str, str] = field(default_factory=dict, repr=False)  # types of others
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
     _loaded: NDArray[Any] | Rows | None = field(default=None, repr=False)
 
@@ -249,6 +250,10 @@ class Table:
         return replace(self, size=len(rows), _rows=own, _load=load, _loaded=None)
 
     def _schemas_of(self, name: str) -> Schemas:
+        if name in self._nested:
+            raise ValueError(
+                f"column must hold single values, got {name!r}, of {self._nested[name]}"
+            )
         if name not in self._columns:
             raise ValueError(
                 f"column must be one of {list(self.names)}, got {name!r}"
@@ -389,6 +394,7 @@ def open_table(
             raise ValueError(f"{other} must have {table.size} rows, got {more.size}")
         names = [name for name in more.names if _is_single(more, name)]
         table.names += tuple(name for name in names if name not in table.names)
+        table._nested |= _nested(more, (*table.names, *table.embedding_columns))
         for name in names:
             table._columns.setdefault(name, []).append(more)
     return table
@@ -506,11 +512,23 @@ def _of_safetensors(paths: tuple[Path, ...], name: str | None) -> Table:
     if name is not None or len(names) == 1:
         own = _tensor(path, names[0] if name is None else name)
         return Table(paths, len(own), (), _load=lambda: own)
-    several = partial(_refuse_several, "tensors", names, path)
+    more = _of_dynamics(path)
+    several = partial(_refuse_several, "tensors", names, path, more)
     sizes = {each[0] for each in lengths.values() if each}
     if len(sizes) != 1 or [] in lengths.values():
         several()
     return Table(paths, sizes.pop(), (), _load=several)
+
+
+def _of_dynamics(path: Path) -> str:
+    """Return what to say of a file of `TrainingDynamics.save`; "" of another."""
+    with tensors_of(path) as file:
+        ours = "training dynamics" in (file.metadata() or {})
+    if not ours:
+        return ""
+    return (
+        ", a file of TrainingDynamics.save: make scores of it with `sampling score --of dynamics`"
+    )
 
 
 def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
@@ -670,7 +688,16 @@ def _of_parquet(
     elif _wide(schemas):
         load = partial(_refuse_several, "columns", list(_wide(schemas)), paths[0])
     columns = {each: [schemas] for each in names}
-    return Table(paths, schemas.size, names, chosen, load, schemas if chosen else None, columns)
+    wide = schemas if chosen else None
+    nested = _nested(schemas, names)
+    return Table(paths, schemas.size, names, chosen, load, wide, columns, nested)
+
+
+def _nested(schemas: Schemas, names: Sequence[str]) -> dict[str, str]:
+    """Return the types of columns without single values, but for those that have the names."""
+    others = [name for name in schemas.names if name not in names]
+    kinds = {name: schemas.type_of(name) for name in others if not _is_single(schemas, name)}
+    return {name: str(kind) for name, kind in kinds.items() if kind is not None}
 
 
 def _read_embeddings(
@@ -685,5 +712,5 @@ def _read_embeddings(
     return rows_on_disk(schemas, chosen, scratch, sums)
 
 
-def _refuse_several(what: str, names: list[str], path: Path) -> NoReturn:
-    raise ValueError(f"embeddings must name one of the {what} {names} of {path}")
+def _refuse_several(what: str, names: list[str], path: Path, more: str = "") -> NoReturn:
+    raise ValueError(f"embeddings must name one of the {what} {names} of {path}{more}")

@@ -130,6 +130,8 @@ def check_columns(
     for argument, text in columns.items():
         column, _ = directed_for(entry, argument, text, names)
         if column not in names:
+            if table is not None:
+                table.type_of(column)  # which may know it as one of lists
             raise ValueError(
                 f"column must be one of {list(names)}, got {column!r}"
                 f"{_check.closest(column, names)}"

@@ -1,18 +1,23 @@
 """A selector run over a table on disk: what the command line calls."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+from .. import _check, _labels
 from .._keywords import told
 from ..io import Table, columns_text, direction_of, score_of
 from ..types import Selection
 from ._before import check_columns, check_names, check_needs, known_method, with_own
+from ._inputs import REMEDY, scores_of
 from ._options import Options
 from ._registry import Method, directed_for, takes_scores
+from ._spend import costs_of
+from ._task import groups_of
 
-__all__ = ["select_from"]
+__all__ = ["check_groups", "check_values", "select_from"]
 
 
 @told
@@ -99,13 +104,57 @@ def _column(  # noqa: PLR0913  # what is known of one argument
         return table.labels(column)
     if not takes_scores(entry, name):
         own = name not in Options.__annotations__
-        return table.column(column, missing=gaps and own)
+        with _remedied(table, column, gaps or not own):
+            return table.column(column, missing=gaps and own)
     direction, by = direction_of(table, column, stated)
     if name in entry.minds:
         said[name] = {"column": column, "by": by}
     elif stated is not None:
         said[name] = {"column": column, "higher_is": stated, "by": by, "unused": True}
-    return score_of(table, column, direction, missing=gaps)
+    with _remedied(table, column, gaps):
+        return score_of(table, column, direction, missing=gaps)
+
+
+@contextmanager
+def _remedied(table: Table, column: str, gaps: bool) -> Iterator[None]:
+    """Say what to do about missing values, where they may not be."""
+    try:
+        yield
+    except ValueError as error:
+        if gaps or not table.values(column).null_count:
+            raise
+        raise ValueError(f"{error}{REMEDY}") from error
+
+
+def check_values(
+    table: Table, method: str, columns: Mapping[str, str], settings: Mapping[str, Any]
+) -> None:
+    """Refuse what `select_from` would of the values in the columns, each read by itself.
+
+    Missing and bad scores, missing ids, costs and groups; whether embeddings are finite is not
+    looked at.
+    """
+    entry, options = known_method(method), cast(Options, dict(settings))
+    gaps = settings.get("on_bad") == "drop"
+    for name, text in with_own(method, columns, settings, table.names).items():
+        given = _column(table, entry, name, text, {}, gaps)
+        if name == "groups":
+            groups_of({**options, "groups": given}, table.size)
+        elif name == "costs":
+            costs_of(given, table.size)
+        elif takes_scores(entry, name):
+            scores_of(name, given, options)
+
+
+def check_groups(table: Table, column: str, settings: Mapping[str, Any]) -> None:
+    """Refuse numbers by group that name a group which no row of the table has."""
+    mappings = {name: settings.get(name) for name in ("group_budgets", "floor", "cap")}
+    named = {name: each for name, each in mappings.items() if _check.named(name, each) is not None}
+    if named:
+        unlabeled = "drop" if settings.get("unlabeled") == "drop" else "group"
+        names, _ = _labels.grouped("groups", table.labels(column), unlabeled)
+        for name, each in named.items():
+            _check.by_name(name, each, names, "groups", default=0.0)
 
 
 def _with_columns(

@@ -11,6 +11,7 @@ from ._options import check_words
 from ._task import Keys, Options
 
 AnyScores = ArrayLike | Score
+REMEDY = ": leave such rows out, or say on_bad='drop'"
 
 
 def on_bad(options: Options) -> bool:
@@ -30,7 +31,7 @@ def scores_of(
     if isinstance(scores, Score):
         scores = scores.values
     if not on_bad(options):
-        return _check.floats(name, scores), None
+        return _check.floats(name, scores, remedy=REMEDY), None
     array = _check.one_dimensional(name, scores)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
@@ -52,7 +53,7 @@ def embeddings_of(
     array = _check.matrix(name, values)
     bad = _check.bad_rows(array, directed=cosine)
     if bad is not None and not dropped:
-        _check.refuse_rows(name, array, bad)
+        _check.refuse_rows(name, array, bad, REMEDY)
     return array, bad
 
 

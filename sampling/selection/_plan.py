@@ -25,8 +25,9 @@ from ..types import Selection
 from ._budget import count_of
 from ._cost import bytes_of, estimate, of_clusters, refuse_over
 from ._exact import exact
+from ._from_table import check_groups, check_values
 from ._registry import METHODS, describe, takes
-from ._stage import Stage, said_of, stage_named
+from ._stage import Stage, rows_named, said_of, stage_named
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,6 +57,7 @@ class Plan:
         Of every stage that has none of its own.
     on_bad : {"raise", "drop"}, default "raise"
         What to do about rows of embeddings that are not finite: "drop" does so before any stage.
+        Also of every stage that does not say otherwise: what it does about scores.
     max_memory : int or str, optional
         Bytes, or "4GiB": what each stage may take beside the columns. One that would need more is
         refused before it begins; clusters are found from as many rows as fit.
@@ -130,7 +132,8 @@ class Plan:
         path : str or pathlib.Path
             Tables [read] (table, embeddings, beside, ids, seed, on_bad, max_memory), [clusters],
             [neighbours], [export] as the arguments of `Plan`, and for each stage one [[stage]]:
-            method, budget, name, columns, where, and what else the method is to be given.
+            method, budget (which may be a percentage, "10%"), name, columns, where, and what else
+            the method is to be given.
 
         Returns
         -------
@@ -196,6 +199,9 @@ class Plan:
             settings = {name: value for name, value in stage.items() if name not in own}
             known = {name: value for name, value in stage.items() if name in own}
             with said_of(f"stage {number} ({stage.get('name') or stage['method']})"):
+                share = known.get("budget")
+                if isinstance(share, str) and share.strip().endswith("%"):
+                    known["budget"] = _check.percentage("budget", share)
                 stages.append(Stage(**known, settings=settings))
         return cls(
             **reading,
@@ -310,6 +316,25 @@ class Plan:
                             f"metric must be that of [neighbours], {metric!r}, got {own!r}"
                         )
 
+    def _check_values(self, table: Table) -> None:
+        """Refuse what the values of columns, which are read one by one, show to fail.
+
+        Numbers by group of every stage, and all columns of the first, whose rows are the table's;
+        after it, which rows are left is not known.
+        """
+        own = {"ids": self.ids} if self.ids is not None else {}
+        some = self.on_bad == "drop" and table.has_embeddings  # bad rows do not reach it
+        for number, stage in enumerate(self.stages, 1):
+            if stage.method == "filter":
+                continue
+            with stage_named(number, stage):
+                if "groups" in stage.columns:
+                    check_groups(table, stage.columns["groups"], stage.settings)
+                if number == 1 and not some:
+                    settings = {"on_bad": self.on_bad, **stage.settings}
+                    with rows_named(table, stage, ids=self.ids):
+                        check_values(table, stage.method, {**own, **stage.columns}, settings)
+
     def check_arguments(self) -> None:
         """Refuse arguments of the clusters, neighbours and export that do not exist or do nothing.
 
@@ -331,7 +356,7 @@ class Plan:
         self._check_shared()
 
     def check_bad(self, embeddings: bool) -> None:
-        """Refuse to drop bad rows of embeddings where there are none.
+        """Refuse to drop bad rows where there are no embeddings, and no stage takes it.
 
         Parameters
         ----------
@@ -339,8 +364,12 @@ class Plan:
             Whether the table has any.
         """
         embeddings = _check.flag("embeddings", embeddings)
-        if self.on_bad == "drop" and not embeddings:
-            raise ValueError(f"on_bad must be left out without embeddings, got {self.on_bad!r}")
+        users = [each for each in self.stages if each.method != "filter"]
+        if self.on_bad == "drop" and not embeddings and not users:
+            raise ValueError(
+                f"on_bad must be left out without embeddings where all stages are filters, got "
+                f"{self.on_bad!r}"
+            )
 
     def _check_shared(self) -> None:
         """Refuse what is to be made for stages of which none would take it."""
@@ -394,6 +423,7 @@ class Plan:
         """
         table = self.open()
         self.check(table.names, table)
+        self._check_values(table)
         shape = table.embeddings_shape if self.reads_embeddings else None
         size, width = table.size, None if shape is None else shape[1]
         sure = self.on_bad == "raise"  # that so many rows reach the stage, and no fewer

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import _check, _labels
 from .._files import Output, check_folder, check_outputs, json_kind, written_whole
+from .._json import json_text, key_words
 from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
     Table,
@@ -38,7 +39,7 @@ from ._from_table import select_from
 from ._plan import Plan
 from ._registry import made_by, takes
 from ._shared import Shared, SharedClusters, SharedNeighbours
-from ._stage import Stage, stage_named
+from ._stage import Stage, rows_named, said_of, stage_named
 from ._task import ids_of
 
 __all__ = ["lifted", "run_plan"]
@@ -93,14 +94,15 @@ def check_work(plan: Plan, work: Path) -> None:
             raise ValueError(
                 f"[export] must have a folder of its own, got {export['folder']}, in which {own} is"
             )
-    check_export(
-        plan.table,
-        beside=plan.beside,
-        owners=_owners(plan, manifest_in(work)),
-        weighted=any(stage.gives_weights for stage in plan.stages),
-        made=work,
-        **export,
-    )
+    with said_of("[export]"):
+        check_export(
+            plan.table,
+            beside=plan.beside,
+            owners=_owners(plan, manifest_in(work)),
+            weighted=any(stage.gives_weights for stage in plan.stages),
+            made=work,
+            **export,
+        )
 
 
 def _owners(plan: Plan, old: dict[str, Any]) -> list[str]:
@@ -201,7 +203,8 @@ class Run:
         found: dict[str, dict[str, int]] = {}
         for column, (names, codes) in self.by_column.items():
             counts = np.bincount(codes[rows], minlength=len(names))
-            found[column] = {str(n): int(count) for n, count in zip(names, counts, strict=True)}
+            words = key_words(names.tolist())
+            found[column] = dict(zip(words, counts.tolist(), strict=True))
         return {"groups": found}
 
     def _reusable(self, known: dict[str, Any] | None) -> bool:
@@ -236,12 +239,15 @@ class Run:
                 continue
             alive = np.sort(now.indices)
             with stage_named(number, stage):
+                self._refuse_none(stage, alive)
                 if stage.method != "filter":
                     self.check_ids(alive)
                 settings = self._settings(stage, alive)  # clusters are made here, by themselves
             with self.measured(stage.name, len(now), key) as entry:
                 with stage_named(number, stage):
-                    now = lifted(self._stage(stage, alive, settings), alive, now, stage.name)
+                    with rows_named(self.table, stage, alive, self.plan.ids):
+                        found = self._stage(stage, alive, settings)
+                    now = lifted(found, alive, now, stage.name)
                 save_selection(now, path, dropped=True)
                 entry |= {
                     "method": stage.method,
@@ -283,6 +289,19 @@ class Run:
         self.check_ids(rows)
         return ids_of(self.table.take(rows).column(self.plan.ids), rows.size)
 
+    def _refuse_none(self, stage: Stage, alive: Indices) -> None:
+        """Refuse to choose among no rows: say who left none."""
+        if alive.size or stage.method == "filter":
+            return
+        entries = self.manifest["stages"]
+        at = next(
+            i for i, each in enumerate(entries) if each["after"] == 0 or i == len(entries) - 1
+        )
+        names = [each.name for each in self.plan.stages]
+        name = entries[at]["name"]
+        who = f"stage {names.index(name) + 1} ({name})" if name in names else "[read]"
+        raise ValueError(f"there must be rows to choose from, got none: {who} left no rows")
+
     def _stage(self, stage: Stage, alive: Indices, settings: dict[str, Any]) -> Selection:
         """Run one stage over the rows that are left, numbered among them."""
         table = self.table if alive.size == self.table.size else self.table.take(alive)
@@ -309,6 +328,8 @@ class Run:
     def _settings(self, stage: Stage, alive: Indices) -> dict[str, Any]:
         """Return a stage's settings, with what all stages share."""
         shared: dict[str, Any] = {"seed": self.plan.seed}
+        if self.plan.on_bad != "raise":
+            shared["on_bad"] = self.plan.on_bad
         if self.plan.max_memory is not None:
             shared["max_memory"] = self.plan.max_memory
         for name, made in self.shared.items():
@@ -328,7 +349,8 @@ class Run:
             return load(path), alive
         with self.measured(name, alive.size, key) as entry:
             entry["after"] = alive.size
-            found = make(alive, path, entry)
+            with rows_named(self.table, None, alive, self.plan.ids):
+                found = make(alive, path, entry)
             entry["files"] = self._files(path)
             return found, alive
 
@@ -356,7 +378,7 @@ class Run:
         done = {each["key"] for each in self.manifest["stages"]}
         self.manifest["earlier"] = [self.known[key] for key in self.known if key not in done]
         with written_whole(self.work / "manifest.json", _MANIFEST) as beside:
-            beside.write_text(json.dumps(self.manifest, indent=1, sort_keys=True) + "\n")
+            beside.write_text(json_text(self.manifest, indent=1, ordered=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
         again = "read again, " if entry.get("reused") else ""
         for line in notes_of(entry.get("info", {})):

@@ -1,6 +1,7 @@
 """One stage of a plan, as data."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,14 +12,16 @@ import pyarrow as pa
 from .. import _check
 from .._keywords import told
 from ..io import Table
+from ..types import Indices
 from ._before import check_columns, check_needs, check_settings, with_own
 from ._filter import conditions, where_holds
 from ._options import Options
 from ._registry import METHODS
 
-__all__ = ["Stage", "said_of", "stage_named"]
+__all__ = ["Stage", "rows_named", "said_of", "stage_named"]
 
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
+_ROW = re.compile(r"\bin row (\d+)\b")  # as messages name one
 
 
 @told
@@ -128,7 +131,7 @@ class Stage:
             check_columns(self.method, columns, names, table)
         for column in (*self.columns.values(), *(each[0] for each in self.where)):
             if self.method == "filter":
-                _known(column, names)
+                _known(column, names, table)
         if not self.name.isprintable() or set("/\\") & set(self.name):
             raise ValueError(f"name must be one that a file can have, got {self.name!r}")
         twice = set(self.columns) & set(self.settings)
@@ -167,14 +170,15 @@ class Stage:
                 raise ValueError(
                     f"{self.method} has no argument {name!r}, only {', '.join(sorted(allowed))}"
                     f"{_check.closest(name, allowed)}"
-                    f"{_check.closest(name, allowed)}"
                 )
             if name in self.settings and name in _COLUMN_ONLY:
                 raise ValueError(f"{name} must be a column: put it under columns")
 
 
-def _known(column: str, names: Sequence[str]) -> None:
+def _known(column: str, names: Sequence[str], table: Table | None) -> None:
     if column not in names:
+        if table is not None:
+            table.type_of(column)  # which may know it as one of lists
         raise ValueError(
             f"column must be one of {list(names)}, got {column!r}{_check.closest(column, names)}"
         )
@@ -185,6 +189,33 @@ def stage_named(number: int, stage: Stage) -> Iterator[None]:
     """Say in an error which stage it is about."""
     with said_of(f"stage {number} ({stage.name})"):
         yield
+
+
+@contextmanager
+def rows_named(
+    table: Table, stage: Stage | None = None, rows: Indices | None = None, ids: str | None = None
+) -> Iterator[None]:
+    """Say in an error which row of the table it is about, and the row's id.
+
+    stage : that of the error; None for what all stages share
+    rows  : which of the table's are numbered in the error, if not all
+    ids   : column of the names of the rows
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        text, found = str(error), _ROW.search(str(error))
+        names = {*table.names, "embeddings", "ids", *(stage.columns if stage is not None else ())}
+        names -= {*(stage.settings if stage is not None else ())}  # whose rows are their own
+        about = tuple(f"{word} " for name in names for word in (name, repr(name)))
+        row = -1 if found is None or not text.startswith(about) else int(found[1])
+        if found is None or not 0 <= row < (table.size if rows is None else len(rows)):
+            raise
+        own = row if rows is None else int(rows[row])
+        name = None if ids is None else table.values(ids)[own].as_py()
+        named = "" if name is None else f", id {name!r}"
+        text = f"{text[: found.start()]}in row {own}{named}{text[found.end() :]}"
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(text) from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What is wrong with an input is one line and exit code 2; nothing half-written, old files kept."""
 
 import ctypes
+import json
 import os
 import resource
 import subprocess
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from sampling import Selection, io
 from sampling.cli import app
+from sampling.scores import TrainingDynamics
 
 N = 40
 RANDOM = np.random.default_rng(1)
@@ -285,3 +287,29 @@ def test_a_folder_that_may_not_be_written_to(folder):
     assert "Permission denied" in done.stderr
     assert done.stderr.count("\n") == 1
     assert [path.name for path in (folder / "out").iterdir()] == ["subset.parquet"]
+
+
+def test_dedup_drops_bad_rows(folder):
+    rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    rows[3] = np.nan
+    np.save(folder / "bad.npy", rows)
+    given = (
+        "dedup",
+        str(folder / "bad.npy"),
+        "--threshold",
+        "0.9",
+        "--out",
+        str(folder / "o.parquet"),
+    )
+    assert "say --on-bad drop" in refused(folder, *given)
+    done = CliRunner().invoke(app, [*given, "--on-bad", "drop", "--json"])
+    assert json.loads(done.output)["rules"]["a value that is not finite"] == 1
+
+
+def test_a_file_of_training_dynamics_is_scored_as_one(folder):
+    dynamics = TrainingDynamics(4, 3)
+    dynamics.save(folder / "dyn.safetensors")
+    said = refused(folder, "score", "confidence", str(folder / "dyn.safetensors"))
+    assert "sampling score --of dynamics" in said
+    said = refused(folder, "score", "confidence", folder / "dyn.safetensors", "--of", "dynamics")
+    assert "--missing nan gives them" in said

@@ -49,7 +49,9 @@ def test_every_argument_that_is_dropped_by(tmp_path):
     assert sorted(found.indices.tolist()) == [0, 3]
     gaps = {"columns": {"probabilities": "confidence"}, "settings": {"on_bad": "drop"}}
     assert sorted(select_from(table, "surrogate", 3, **gaps).indices.tolist()) == [0, 1, 3]
-    with pytest.raises(ValueError, match=r"confidence must have a value .* in row 2$"):
+    with pytest.raises(
+        ValueError, match=r"confidence must have a value .* in row 2: leave such rows"
+    ):
         select_from(table, "surrogate", 3, columns={"probabilities": "confidence"})
 
 

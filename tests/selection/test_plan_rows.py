@@ -1,0 +1,124 @@
+"""Plans over rows that some stage cannot take: refused early, and by the rows of the table."""
+
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from sampling.cli import app
+from sampling.selection import Plan, Stage
+
+LOSS = [0.1, 0.9, 0.5, None, 0.7, float("nan"), 0.3]
+
+
+@pytest.fixture
+def table(tmp_path):
+    columns = {"loss": LOSS, "kind": list("aabbbbb"), "url": [f"u{i}" for i in range(7)],
+               "rank": range(7), "emb": [[1.0, float(i)] for i in range(7)]}  # fmt: skip
+    pq.write_table(pa.table({k: pa.array(v) for k, v in columns.items()}), tmp_path / "t.parquet")
+    return tmp_path / "t.parquet"
+
+
+BEST = Stage("top", 2, columns={"scores": "loss"})
+ONLY_B = Stage("filter", where=["kind", "==", "b"])
+
+
+def test_on_bad_of_a_plan_is_that_of_every_stage(table, tmp_path):
+    found = Plan(table, [ONLY_B, BEST], on_bad="drop").run(tmp_path / "work")
+    assert found.indices.tolist() == [4, 2]
+    own = Stage("top", 2, columns={"scores": "loss"}, settings={"on_bad": "raise"})
+    with pytest.raises(ValueError, match="say on_bad='drop'"):
+        Plan(table, [ONLY_B, own], on_bad="drop").run(tmp_path / "other")
+
+
+def test_values_of_the_first_stage_are_looked_at_before_any_work(table, tmp_path):
+    plan = Plan(table, [BEST, Stage("k_center", 1)], ids="url")
+    with pytest.raises(ValueError, match=r"stage 1 \(top\): loss .* in row 3, id 'u3'.*on_bad"):
+        plan.estimates()
+    with pytest.raises(ValueError, match=r"in row 3, id 'u3'"):
+        plan.run(tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_groups_that_are_named_and_not_there(table, tmp_path):
+    for name, given in (("group_budgets", {"a": 1, "c": 1}), ("floor", {"c": 1})):
+        stage = Stage("quota", 2, columns={"scores": "rank", "groups": "kind"},
+                      settings={name: given})  # fmt: skip
+        with pytest.raises(ValueError, match=rf"stage 2 \(quota\): {name} must name groups of"):
+            Plan(table, [ONLY_B, stage]).estimates()
+
+
+def test_errors_name_the_row_of_the_table(table, tmp_path):
+    with pytest.raises(ValueError, match=r"stage 2 \(top\): loss .* row 3.*on_bad='drop'"):
+        Plan(table, [ONLY_B, BEST]).run(tmp_path / "one")
+    x = [0.0, 1.0, 2.0, 3.0, 4.0, np.nan, 6.0]
+    pq.write_table(pa.table({"x": x, "url": [*"abcdefg"]}), tmp_path / "nan.parquet")
+    stages = [Stage("filter", where=["url", ">", "d"]), Stage("top", 1, columns={"scores": "x"})]
+    with pytest.raises(ValueError, match=r"scores .* nan in row 5, id 'f'"):
+        Plan(tmp_path / "nan.parquet", stages, ids="url").run(tmp_path / "two")
+
+
+def test_a_filter_that_leaves_nothing_is_named(table, tmp_path):
+    none = Stage("filter", where=["kind", "==", "c"])
+    with pytest.raises(ValueError, match=r"stage 2 \(top\): .*: stage 1 \(filter\) left no rows"):
+        Plan(table, [none, BEST]).run(tmp_path / "work")
+
+
+def test_the_remedy_is_spelt_as_it_is_written(table, tmp_path):
+    (tmp_path / "plan.toml").write_text(
+        '[read]\ntable = "t.parquet"\n[[stage]]\nmethod = "top"\nbudget = "50%"\n'
+        'columns = { scores = "loss" }\n'
+    )
+    given = ["select", "top", str(table), "--budget", "2", "--with", "scores=loss"]
+    given += ["--out", str(tmp_path / "o.parquet")]
+    for words, remedy in (
+        (["run", str(tmp_path / "plan.toml"), "--dry-run"], 'say on_bad = "drop"'),
+        (given, "say --set on_bad=drop"),
+    ):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 2
+        assert remedy in done.output
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (["emb", "==", 1.0], r"single values, got 'emb', of list<"),
+        (["nested", "==", 1.0], r"single values, got 'nested', of struct<"),
+        (["date", ">", "2024-01-02"], "TOML without quotes"),
+        (["date", "in", ["2024-01-02"]], "TOML without quotes"),
+        (["kind", ">", 5], "compare it with words"),
+        (["rank", ">", "5"], "compare it with numbers"),
+        (["knd", "==", "a"], "did you mean 'kind'"),
+    ],
+)
+def test_what_a_filter_can_compare(table, where, message):
+    rows = pq.read_table(table)
+    rows = rows.append_column("date", pa.array([datetime.datetime(2024, 1, 2)] * 7))
+    rows = rows.append_column("nested", pa.array([{"a": 1}] * 7))
+    pq.write_table(rows, table)
+    with pytest.raises(ValueError, match=message) as found:
+        Plan(table, [Stage("filter", where=where)]).estimates()
+    assert "kernel" not in str(found.value)
+
+
+def test_a_suggestion_is_made_once(table):
+    stage = Stage("top", 1, settings={"score": [0.0]})
+    with pytest.raises(ValueError, match="did you mean 'scores'") as found:
+        Plan(table, [stage]).estimates()
+    assert str(found.value).count("did you mean") == 1
+
+
+def test_an_export_of_all_columns_says_so(table, tmp_path):
+    (tmp_path / "shards").mkdir()
+    for name, x in (("a", [1, 2]), ("b", ["x", "y"])):
+        rows = pa.table({"loss": [0.1, 0.2], "x": x})
+        pq.write_table(rows, tmp_path / "shards" / f"{name}.parquet")
+    text = '[read]\ntable = "shards"\n[export]\nfolder = "chosen"\n[[stage]]\nmethod = "top"\n'
+    (tmp_path / "plan.toml").write_text(text + 'budget = 1\ncolumns = { scores = "loss" }\n')
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "plan.toml")])
+    assert "[export]: 'x' must be of one kind" in done.output
+    assert "unless some are named: columns = [...]" in done.output
