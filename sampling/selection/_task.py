@@ -5,6 +5,7 @@ picked, how many, by which tie-breaking keys) that returns `Picks`. `select` doe
 the core once for each group where the budget is shared out over groups.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -251,23 +252,26 @@ def keys_for(seed: int, names: NDArray[Any] | None, size: int) -> Keys:
     else:
         for start in range(0, size, _BLOCK):
             block = names[start : start + _BLOCK].tolist()
-            keys[start : start + _BLOCK] = _keys_of_strings(block, key)
+            keys[start : start + _BLOCK] = _keys_of_strings(block, key, start)
     order = np.argsort(keys, kind="stable")
     twice = keys[order][1:] == keys[order][:-1]
     if twice.any():
         row = int(order[1:][twice][0])
         raise ValueError(
-            f"ids must hold no name twice, got {names[row].item()!r} again in row {row}"
+            f"ids must hold no name twice, got {_labels.item(names[row])!r} again in row {row}"
         )
     return keys
 
 
-def _keys_of_strings(names: list[Any], key: np.uint64) -> Keys:
+def _keys_of_strings(names: list[Any], key: np.uint64, start: int) -> Keys:
     """Return the key of each str or bytes: strings of as many 8-byte words are hashed together.
 
     So the key of a name depends on itself alone, and none is held at the width of a longer one.
+    NULs fill the last word, so those at the end of a name count apart.
+
+    start : the row of the first
     """
-    encoded = list(map(str.encode, names)) if isinstance(names[0], str) else names
+    encoded = names if isinstance(names[0], bytes) else _encoded(names, start)
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
     counts = np.maximum(1, -(-lengths // 8))
     keys = np.empty(len(names), np.uint64)
@@ -277,7 +281,21 @@ def _keys_of_strings(names: list[Any], key: np.uint64) -> Keys:
         own = np.empty(rows.size, np.uint64)
         keys_of_words(words.view(np.uint64).reshape(rows.size, count), key, own)
         keys[rows] = own
+    for row, each in enumerate(encoded):
+        if each.endswith(b"\0"):
+            keys[row] ^= _rng.value(key, np.uint64(len(each) - len(each.rstrip(b"\0"))))
     return keys
+
+
+def _encoded(names: list[str], start: int) -> list[bytes]:
+    try:
+        return list(map(str.encode, names))
+    except UnicodeEncodeError:
+        row = next(at for at, each in enumerate(names) if re.search("[\ud800-\udfff]", each))
+        raise ValueError(
+            f"ids must be text that UTF-8 can hold, got {names[row]!r} in row {start + row}, with "
+            "a surrogate: give bytes, such as name.encode('utf-8', 'surrogatepass') of each"
+        ) from None
 
 
 # ---------------------------------------------------------------------- groups
