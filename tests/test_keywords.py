@@ -156,3 +156,33 @@ def test_signatures_and_abstract_classes_are_as_they_were():
     assert twice(2, factor=3) == 6
     with pytest.raises(TypeError, match="twice takes no keyword 'fctor': did you mean 'factor'"):
         twice(2, fctor=3)
+
+
+class Images:
+    dtype = torch.float32
+
+    def __init__(self, shape):
+        self._shape = shape
+
+    @property
+    def shape(self):
+        if isinstance(self._shape, Exception):
+            raise self._shape
+        return self._shape
+
+    def __len__(self):
+        return 8
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [224, len, np.ones(2), (), KeyError("x"), RuntimeError("x")],
+    ids=["int", "method", "array", "none", "key", "runtime"],
+)
+def test_a_dataset_may_have_any_shape_of_its_own(shape):
+    for sampler in (ShuffleSampler(Images(shape)), InfoBatchSampler(Images(shape), 4)):
+        assert sampler.size == 8
+        assert "=<Images" in repr(sampler)
+    assert MixtureSampler({"a": Images(shape), "b": 4}).sizes.tolist() == [8, 4]
+    for number in (np.array(8), torch.tensor(8)):
+        assert ShuffleSampler(number).size == 8
