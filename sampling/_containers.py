@@ -13,6 +13,7 @@ import numpy as np
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__arrow_c_array__",
            "__arrow_c_stream__", "__buffer__", "buffer_info")  # fmt: skip
 _VALUES = str | bytes | int | float | complex | np.generic | None
+_MEASURED = {"embeddings", "scores", "losses", "values", "distances", "weights", "centers"}
 _LIKELY = ("label", "labels", "target", "fine_label", "class", "category_id")
 
 
@@ -43,7 +44,10 @@ def unread(name: str, values: Any) -> Any:  # noqa: ANN401, C901  # one branch f
         _refuse(name, own, ": its direction would have no effect here; give its `values`")
     for each in ("labels", "indices"):
         if hasattr(getattr(values, each, None), "shape"):  # a Clustering, a Selection
-            _refuse(name, f"a {kind}", f": give its `{each}`")
+            own = name if hasattr(getattr(values, name, None), "shape") else each
+            if own != name and name in _MEASURED:
+                _refuse(name, f"a {kind}", f": give the {name} themselves, one for each row")
+            _refuse(name, f"a {kind}", f": give its `{own}`")
     if isinstance(values, Iterable):
         _refuse(name, f"a {kind}", ": give a list of it")
     return values

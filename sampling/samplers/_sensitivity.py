@@ -22,6 +22,7 @@ CenterLoss = Callable[[Indices], ArrayLike]
 QUANTILE = 0.9  # of the pilot's slopes; too small a constant is the dangerous side
 
 
+@told
 @dataclass(frozen=True)
 class HolderFit:
     """How the Hölder constant was estimated.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels, _rng
+from .._keywords import told
 from ..kernels._keys import keys_of_ids, keys_of_words
 from ..types import ALREADY, BAD, NO_GROUP, Floats, Indices, Selection
 from ._budget import count_of
@@ -32,6 +33,7 @@ _BLOCK = 2**16  # strings that are encoded together
 KEPT, BEYOND = "kept", "beyond the budget"
 
 
+@told
 @dataclass(frozen=True)
 class Task:
     """Which rows a core may pick, and how many.
@@ -69,6 +71,7 @@ class Task:
         return array if self.rows.size == self.size else array[self.rows]
 
 
+@told
 @dataclass
 class Picks:
     """What a core found.
@@ -93,6 +96,7 @@ class Picks:
     shorten: Callable[[int], Indices] | None = None  # places for a smaller budget, if not a prefix
 
 
+@told
 def select(  # noqa: PLR0913  # what a selector knows
     name: str,
     size: int,
@@ -308,6 +312,11 @@ def groups_of(options: Options, size: int) -> tuple[NDArray[Any], Indices | None
     """
     given = options.get("groups")
     if given is None:
+        if options.get("unlabeled") is not None:
+            raise ValueError(
+                f"unlabeled must be left out without groups, got {options['unlabeled']!r}: give "
+                "groups too"
+            )
         return np.zeros(0, np.int64), None
     names, codes = _labels.grouped("groups", given, options.get("unlabeled", "raise"))
     _check.same_length("groups", codes, "the data", size)
