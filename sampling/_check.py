@@ -106,7 +106,9 @@ def epoch(value: object) -> int:
 def size(name: str, source: int | Sized) -> int:
     """Return N, given as an int or as a dataset with a length; at least 1."""
     refuse_names(name, source)
-    if hasattr(source, "__len__") and not (hasattr(source, "shape") and not source.shape):
+    # Of arrays and tensors: a dataset may have any `shape` of its own.
+    number = hasattr(type(source), "__index__") and not getattr(source, "shape", True)
+    if hasattr(source, "__len__") and not number:
         source = len(source)
         if source == 0:
             raise ValueError(f"{name} must not be empty, got length 0")

@@ -14,6 +14,7 @@ _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__arrow_c_ar
            "__arrow_c_stream__", "__buffer__", "buffer_info")  # fmt: skip
 _VALUES = str | bytes | int | float | complex | np.generic | None
 _ROWS = ": give numbers of rows, such as a Selection, or range(len(dataset)) for all of it"
+_MEASURED = {"embeddings", "scores", "losses", "values", "distances", "weights", "centers"}
 _LIKELY = ("label", "labels", "target", "fine_label", "class", "category_id")
 
 
@@ -48,7 +49,10 @@ def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: ANN40
         _refuse(name, own, ": its direction would have no effect here; give its `values`")
     for each in ("labels", "indices"):
         if hasattr(getattr(values, each, None), "shape"):  # a Clustering, a Selection
-            _refuse(name, f"a {kind}", f": give its `{each}`")
+            own = name if hasattr(getattr(values, name, None), "shape") else each
+            if own != name and name in _MEASURED:
+                _refuse(name, f"a {kind}", f": give the {name} themselves, one for each row")
+            _refuse(name, f"a {kind}", f": give its `{own}`")
     if isinstance(values, Iterable):
         _refuse(name, f"a {kind}", ": give a list of it")
     return values

@@ -284,9 +284,19 @@ def _repr(made: Any) -> str:  # noqa: ANN401  # of any class that is told
 
 
 def short(value: Any) -> str:  # noqa: ANN401  # any argument
-    """Return an argument in short form: an array as its type and shape. Nothing is read."""
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape == () and dtype is not None:
+    """Return an argument in short form: an array as its type and shape. Nothing is read.
+
+    Never raises: an object of others may have any attributes, and its properties may fail.
+    """
+    try:
+        return _short(value)
+    except Exception:  # whatever its attributes raise
+        return f"<{type(value).__name__}>"
+
+
+def _short(value: Any) -> str:  # noqa: ANN401  # any argument
+    shape, dtype = _array_parts(value)
+    if shape == () and dtype is not None and hasattr(value, "item"):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | complex | bytes | str):
         return _cut(repr(value))
@@ -307,6 +317,11 @@ def short(value: Any) -> str:  # noqa: ANN401  # any argument
     if hasattr(type(value), "__len__"):
         return f"<{kind} of {length_hint(value)}>"
     return f"<{kind}>"
+
+
+def _array_parts(value: Any) -> tuple[Any, Any]:  # noqa: ANN401  # any argument
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return (shape, dtype) if isinstance(shape, tuple) else (None, None)  # a method, a number
 
 
 def _not_plain(value: object) -> None:

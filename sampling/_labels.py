@@ -67,18 +67,33 @@ def strings(words: Iterable[Any]) -> NDArray[Any]:
     """Return str or bytes as an array: of fixed width, or of objects where that takes less memory.
 
     A hundred thousand short strings and one of 1,000 characters are 6 MB as objects, and 400 MB at
-    the width of the longest.
+    the width of the longest. Of objects also where one ends in NUL, which numpy drops at the end
+    of a fixed width. Subclasses of str and bytes, such as members of an enumeration, count as
+    their value.
     """
-    held = list(words)
+    held = list(map(_plain, words))
     if not held:
         return np.array(held, str)
     longest, total = max(map(len, held)), sum(map(len, held))
-    size = 1 if isinstance(held[0], bytes) else 4
-    if longest * size * len(held) <= total + _OBJECT * len(held):
+    size, end = (1, b"\0") if isinstance(held[0], bytes) else (4, "\0")
+    narrow = longest * size * len(held) <= total + _OBJECT * len(held)
+    if narrow and not any(each.endswith(end) for each in held):
         return np.array(held)
     array = np.empty(len(held), object)
     array[:] = held
     return array
+
+
+def item(value: Any) -> Any:  # noqa: ANN401  # an entry of an array, of objects or not
+    """Return an entry of an array as a Python object."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain(word: Any) -> Any:  # noqa: ANN401  # str or bytes
+    """Return the str or bytes that an object of a subclass holds, whatever it prints as."""
+    if type(word) in {str, bytes}:
+        return word
+    return str.__str__(word) if isinstance(word, str) else bytes(memoryview(word))
 
 
 def read(name: str, values: ArrayLike) -> "NDArray[Any] | Labels":
@@ -170,6 +185,8 @@ def names_of_rows(name: str, values: ArrayLike) -> NDArray[Any]:
         _refuse_missing(name, np.flatnonzero(missing), values, "an id")
     if isinstance(array, Labels):
         array = array.names[array.codes]
+    if array.dtype.kind == "f" and isinstance(held, list):
+        _refuse_wide(name, held)
     if array.dtype.kind not in "iuUSO":
         raise TypeError(f"{name} must hold ints or strings, got dtype {array.dtype}")
     return array
@@ -381,13 +398,27 @@ def _of_objects(
     held: list[Any] = [False if out else row for row, out in zip(rows, gone, strict=True)]
     if kind == "int" and gone.any():
         held = [0 if out else row for row, out in zip(rows, gone, strict=True)]
-    return np.array(held), gone if gone.any() else None
+    found = np.array(held)
+    if found.dtype == object:
+        _refuse_wide(name, held)
+    return found, gone if gone.any() else None
+
+
+def _refuse_wide(name: str, rows: list[Any]) -> None:
+    """Refuse ints that 64 bits do not hold beside negative ones."""
+    for row, each in enumerate(rows):
+        if isinstance(each, int) and not -(2**63) <= each < 2**63:
+            raise ValueError(
+                f"{name} must be >= -2**63 and < 2**63, got {_short(each)} in row {row}: make them "
+                "strings"
+            )
 
 
 def _numbered(rows: list[Any]) -> Labels:
     """Return str or bytes, None for a missing one, as `Labels`."""
     numbers: dict[Any, int] = {}
-    codes = [-1 if each is None else numbers.setdefault(each, len(numbers)) for each in rows]
+    words = (None if each is None else _plain(each) for each in rows)
+    codes = [-1 if each is None else numbers.setdefault(each, len(numbers)) for each in words]
     return Labels.among(list(numbers), np.array(codes, np.int64))
 
 
@@ -408,7 +439,7 @@ def _kind(kind: type) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = hex(value) if isinstance(value, int) else repr(value)  # of any length
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 

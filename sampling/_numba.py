@@ -18,13 +18,14 @@ Division    By numpy's rules (no exception branch in inner loops); no kernel div
 """
 
 import functools
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import caching
+
+from ._warning import warn
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -178,10 +179,8 @@ def _warn(reason: str) -> None:
     if _warned:
         return
     _warned = True
-    warnings.warn(
+    warn(
         f"compiled kernels cannot be cached ({reason}): each process compiles them again, which "
         "takes seconds; set NUMBA_CACHE_DIR to a folder that can be written, or to one that "
         "`sampling warm` filled",
-        UserWarning,
-        stacklevel=2,
     )

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from sampling import Selection, clustering, scores, selection, weighting
+from sampling import (
+    Selection,
+    clustering,
+    distributed,
+    samplers,
+    scores,
+    selection,
+    testing,
+    weighting,
+)
 from sampling._keywords import short, told
 from sampling.samplers import (
     ODM,
@@ -171,3 +180,75 @@ def test_signatures_and_abstract_classes_are_as_they_were():
     assert twice(2, factor=3) == 6
     with pytest.raises(TypeError, match="twice takes no keyword 'fctor': did you mean 'factor'"):
         twice(2, fctor=3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda **o: selection.Task(**o),
+        lambda **o: selection.Picks(**o),
+        lambda **o: selection.Estimate(**o),
+        lambda **o: samplers.Chosen(**o),
+        lambda **o: distributed.meet(**o),
+        lambda **o: selection.check_call(**o),
+        lambda **o: testing.Report(**o),
+    ],
+)
+def test_what_is_exported_names_a_wrong_keyword_first(call):
+    with pytest.raises(TypeError, match="takes no keyword 'wrong_one'"):
+        call(wrong_one=1)
+
+
+def test_a_warning_is_of_the_line_that_called():
+    with pytest.warns(UserWarning, match="using 3") as caught:
+        clustering.kmeans(np.eye(3), 5)
+    assert caught[0].filename == __file__
+
+
+def test_a_clustering_where_numbers_are_wanted():
+    found = clustering.kmeans(np.eye(4), 2)
+    with pytest.raises(TypeError, match="give the embeddings themselves"):
+        selection.k_center(found, 2)
+    with pytest.raises(TypeError, match="give the scores themselves"):
+        selection.top(found, 2)
+    with pytest.raises(TypeError, match="give its `labels`"):
+        ClassBalancedSampler(found)
+
+
+def test_what_would_have_no_effect_is_refused():
+    with pytest.raises(ValueError, match="unlabeled must be left out without groups, got 'drop'"):
+        selection.top(np.arange(4.0), 2, unlabeled="drop")
+    with pytest.raises(ValueError, match="must hold a category, got none in all 2 rows"):
+        samplers.RepeatFactorSampler([[], []], 0.5)
+    with pytest.raises(TypeError, match=r"buckets must be pairs \(quantile, keep\), got 4"):
+        InfoBatchSampler(9, 5, buckets=4)
+
+
+class Images:
+    dtype = torch.float32
+
+    def __init__(self, shape):
+        self._shape = shape
+
+    @property
+    def shape(self):
+        if isinstance(self._shape, Exception):
+            raise self._shape
+        return self._shape
+
+    def __len__(self):
+        return 8
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [224, len, np.ones(2), (), KeyError("x"), RuntimeError("x")],
+    ids=["int", "method", "array", "none", "key", "runtime"],
+)
+def test_a_dataset_may_have_any_shape_of_its_own(shape):
+    for sampler in (ShuffleSampler(Images(shape)), InfoBatchSampler(Images(shape), 4)):
+        assert sampler.size == 8
+        assert "=<Images" in repr(sampler)
+    assert MixtureSampler({"a": Images(shape), "b": 4}).sizes.tolist() == [8, 4]
+    for number in (np.array(8), torch.tensor(8)):
+        assert ShuffleSampler(number).size == 8

@@ -1,6 +1,7 @@
 """Missing labels are unlabelled samples everywhere, and nothing else becomes a class."""
 
 import datetime
+import enum
 import math
 import tracemalloc
 from functools import partial
@@ -489,3 +490,42 @@ def test_long_ids_are_fingerprinted_by_what_they_say(tmp_path):
     assert one == same != other
     top([3, 2, 1], 2, ids=words).save(tmp_path / "top.parquet")
     assert Selection.load(tmp_path / "top.parquet").ids.tolist() == words[:2]
+
+
+class Split(str, enum.Enum):
+    TRAIN, VAL = "train", "val"
+
+
+def test_names_that_end_in_nul_keep_it(tmp_path):
+    ids = [bytes([row] * 15 + [0]) for row in range(4)]
+    found = top(np.arange(4.0), 2, ids=ids)
+    assert found.ids.tolist() == [ids[3], ids[2]]
+    found.save(tmp_path / "top.parquet")
+    assert Selection.load(tmp_path / "top.parquet").ids.tolist() == [ids[3], ids[2]]
+    words = ["a\0\0", "a\0", "a"]
+    assert top([3, 2, 1], 3, ids=words).ids.tolist() == words
+    assert ClassBalancedSampler(["a\0", "a", "a\0"], num_samples=4).classes.tolist() == ["a", "a\0"]
+    with pytest.raises(ValueError, match="no name twice, got .a.* again in row 1"):
+        top([3, 2], 1, ids=["a\0", "a\0"])
+
+
+def test_a_subclass_of_str_counts_as_its_value():
+    assert top([1, 2], 2, ids=[Split.TRAIN, Split.VAL]).ids.tolist() == ["val", "train"]
+    mixed = _labels.labelled("labels", [Split.VAL, "val", None, Split.TRAIN])
+    assert mixed.names.tolist() == ["train", "val"]
+    assert set(map(type, mixed.names.tolist())) == {str}
+    assert mixed.codes.tolist() == [1, 1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a", "\ud800"], "UTF-8 can hold, got '.ud800' in row 1"),
+        ([3, 2**70], r"< 2\*\*63, got 0x400000000000000000 in row 1: make them strings"),
+        ([-3, 2**63], r"< 2\*\*63, got 0x8000000000000000 in row 1"),
+        (np.array([10**5000, 3], object), r"< 2\*\*63, got 0x"),
+    ],
+)
+def test_names_that_nothing_can_hold(ids, message):
+    with pytest.raises(ValueError, match=message):
+        top([1, 2], 1, ids=ids)

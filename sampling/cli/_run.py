@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .._interrupt import INTERRUPTED
-from ._shared import AsJson, Debug, answer, refusals, warned
+from ._shared import AsJson, Debug, answer, refusals
 
 
 def run(
@@ -33,7 +33,7 @@ def run(
 
     sampling run plan.toml --work runs/first
     """
-    with refusals(debug, context), warned():
+    with refusals(debug, context):
         from .. import selection
 
         given = selection.Plan.read(plan)

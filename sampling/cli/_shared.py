@@ -87,12 +87,15 @@ def _options(
 def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None]:
     """Turn an error of the block into one line and exit code 2, and Ctrl-C into 130.
 
+    Warnings of the block are a line each.
+
     context : of the command, whose options a message names as the user writes them
     """
     try:
         if context is not None:
             _refuse_dash(context)
-        yield
+        with warned():
+            yield
     except KeyboardInterrupt:
         if not debug:
             typer.echo("interrupted", err=True)

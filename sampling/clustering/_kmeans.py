@@ -11,7 +11,6 @@ Threads   faiss brings its own libgomp and OpenBLAS beside those of torch, numba
 """
 
 import os
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels, _rng
 from .._keywords import told
+from .._warning import warn
 from ..engine import gathered, over
 from ..kernels._permute import permute
 from ..kernels._space import add_rows
@@ -191,7 +191,7 @@ def kmeans(
     members = None if groups is None else _members(groups, len(raw), n_clusters)
     if n_clusters > len(raw):
         message = f"n_clusters must be at most the number of rows, {len(raw)}, got {n_clusters}"
-        warnings.warn(f"{message}: using {len(raw)}", UserWarning, stacklevel=2)
+        warn(f"{message}: using {len(raw)}")
         n_clusters = len(raw)
     if os.getpid() != _PROCESS:
         faiss.omp_set_num_threads(1)

@@ -4,12 +4,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from .._keywords import told
 from ..types import Counts
 from ._ranks import _device, world_size
 
 _BLOCK = 2**22  # samples whose counts travel in one exchange: 32 MiB
 
 
+@told
 def sum_counts(counts: Counts, own: Counts, group: dist.ProcessGroup | None) -> Counts:
     """Return the counts of all ranks, the same on every rank.
 
@@ -33,6 +35,7 @@ def sum_counts(counts: Counts, own: Counts, group: dist.ProcessGroup | None) -> 
     return counts
 
 
+@told
 def fitting(counts: Counts, most: int) -> Counts:
     """Return counts in a type that holds `most`: as they are, or a copy in the next that does."""
     if most <= np.iinfo(counts.dtype).max:

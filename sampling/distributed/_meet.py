@@ -8,11 +8,13 @@ import numpy as np
 import torch.distributed as dist
 from torch.distributed import distributed_c10d
 
+from .._keywords import told
 from ._ranks import gather_rows, world_size
 
 _meetings: dict[str, int] = {}  # group -> meetings of this process so far
 
 
+@told
 def meet(what: str, facts: Mapping[str, int], group: "dist.ProcessGroup | None") -> dict[str, Any]:
     """Wait until every rank is at the same call, with the same facts; return all ranks' facts.
 

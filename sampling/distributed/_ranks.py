@@ -10,6 +10,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from .. import _check
+from .._keywords import told
 from ..types import Indices, Scores
 
 _uneven: ContextVar[str] = ContextVar("uneven", default="")  # why ranks have unequal batches
@@ -20,16 +21,19 @@ def _running() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
+@told
 def world_size(group: dist.ProcessGroup | None = None) -> int:
     """Return how many ranks train together: 1 if torch.distributed was not initialised."""
     return dist.get_world_size(group) if _running() else 1
 
 
+@told
 def this_rank(group: dist.ProcessGroup | None = None) -> int:
     """Return the rank of this process among those that train together, 0 if there are no others."""
     return dist.get_rank(group) if _running() else 0
 
 
+@told
 def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, int]:
     """Return (rank, num_replicas): those given, else of torch.distributed, else (0, 1).
 
@@ -74,6 +78,7 @@ def uneven(reason: str) -> Iterator[None]:
         _uneven.reset(token)
 
 
+@told
 def refuse_uneven(what: str, group: dist.ProcessGroup | None) -> None:
     """Raise if `what` is about to wait for ranks that may have no batch left; see `uneven`."""
     reason = _uneven.get()
@@ -84,6 +89,7 @@ def refuse_uneven(what: str, group: dist.ProcessGroup | None) -> None:
         )
 
 
+@told
 def all_reduce_sum(value: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
     """Return the sum of `value` over the ranks, detached; on one rank the value itself."""
     value = value.detach()
@@ -94,6 +100,7 @@ def all_reduce_sum(value: torch.Tensor, group: dist.ProcessGroup | None) -> torc
     return value
 
 
+@told
 def all_reduce_max(value: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
     """Return the largest `value` of the ranks, entry by entry, detached; no entry may be NaN."""
     value = value.detach()
@@ -104,6 +111,7 @@ def all_reduce_max(value: torch.Tensor, group: dist.ProcessGroup | None) -> torc
     return value
 
 
+@told
 def gather_batch(values: torch.Tensor, group: dist.ProcessGroup | None) -> tuple[torch.Tensor, int]:
     """Return the values of all ranks, in rank order, and where those of this rank begin.
 
@@ -121,6 +129,7 @@ def gather_batch(values: torch.Tensor, group: dist.ProcessGroup | None) -> tuple
     return torch.cat(parts).to(values.device), start
 
 
+@told
 def gather_rows(
     array: NDArray[np.generic], group: dist.ProcessGroup | None
 ) -> list[NDArray[np.generic]]:
@@ -145,6 +154,7 @@ def _gather(values: torch.Tensor, group: dist.ProcessGroup | None) -> list[torch
     return [part[:n] for part, n in zip(parts, counts, strict=True)]
 
 
+@told
 def merge_means(
     scores: Scores, touched: NDArray[np.bool_], group: dist.ProcessGroup | None
 ) -> None:

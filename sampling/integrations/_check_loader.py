@@ -35,6 +35,7 @@ _ACCELERATE = (
 )
 
 
+@told
 @dataclass(frozen=True)
 class LoaderProblem:
     """One thing in a loader that keeps its sampler from doing its work.
@@ -62,6 +63,7 @@ class LoaderProblem:
         return f"{self.problem}, at {self.where}: {self.found}; {self.advice}"
 
 
+@told
 @dataclass(frozen=True)
 class LoaderReport:
     """What `check_loader` found; true if that is anything.

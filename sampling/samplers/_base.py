@@ -8,7 +8,6 @@ its slots holds. Everything else follows from
 so any rank reads any stretch of any epoch without walking there.
 """
 
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sized
 from typing import Any
@@ -19,6 +18,7 @@ from typing_extensions import Unpack
 
 from .. import _check, _rng
 from .._keywords import refuse_rest, told
+from .._warning import warn
 from ..distributed import meet, world_size
 from ..types import Indices
 from ._indexed import Indexed
@@ -189,9 +189,10 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         for name, reference, size in self.__dict__.get("_sources_of_n", ()):
             source = reference()
             if source is not None and len(source) != size:
+                made = self._outer or type(self).__name__
                 raise ValueError(
-                    f"{name} must keep the {size} samples that the {type(self).__name__} was made "
-                    f"for, got {len(source)} at {call}: make a sampler for the data as they are"
+                    f"{name} must keep the {size} samples that the {made} was made for, got "
+                    f"{len(source)} at {call}: make a sampler for the data as they are"
                 )
 
     def _meet(self, call: str, **facts: int) -> dict[str, Any]:
@@ -301,7 +302,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     def _repeated(self, plan: Plan, *, cut: bool) -> Callable[[], None]:
         """Return what warns, once, of draws that come again in the same order."""
 
-        def warn() -> None:
+        def once() -> None:
             if self._warned:
                 return
             self._warned = True
@@ -310,12 +311,11 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             if cut:
                 what = "is begun again, with the draws of a pass that was cut short"
                 remedy = "before each pass, also for the same epoch again"
-            warnings.warn(
+            warn(
                 f"epoch {plan.epoch} {what}: call set_epoch(epoch) {remedy}",
-                stacklevel=3,
             )
 
-        return warn
+        return once
 
     @told
     def indices(self, epoch: int, start: int = 0, stop: int | None = None) -> Indices:
@@ -380,7 +380,8 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         whole = options.drop_last and not self._in_batches  # which tail is dropped: draws'
         if options.pad or whole or self.num_replicas == 1:
             return ""
-        return f"{type(self).__name__} was made with pad=False; {remedy}"
+        made = self._outer or type(self).__name__
+        return f"{made} was made with pad=False; {remedy}"
 
     @told
     def length(self, epoch: int) -> int:

@@ -1,6 +1,5 @@
 """Balance by class, exactly and by quota. Several labels a sample: `RepeatFactorSampler`."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from typing_extensions import Unpack
 
 from .. import _check
 from .._keywords import told
+from .._warning import warn
 from ..types import Floats
 from ._base import EpochSampler
 from ._groups import Dealer, Groups, Unlabeled
@@ -177,10 +177,9 @@ def class_shares(
     if power != 0.0:
         given.append("power")
     if power < 0.0:
-        warnings.warn(
+        warn(
             f"power should be >= 0, got {power:g}: small classes are drawn more often than large "
             "ones",
-            stacklevel=3,
         )
     if len(given) > 1:
         raise ValueError(f"only one of power, beta and target may be given, got {given}")

@@ -26,6 +26,7 @@ BLOCK = 2**16  # samples looked at in one go by `gain`
 NEW_PART = 0.5  # of an epoch's gain in the average that `min_gain` is compared with
 
 
+@told
 @dataclass(frozen=True)
 class ImportanceGain:
     """How much less importance sampling varies than uniform sampling, by the scores.

@@ -7,7 +7,7 @@ import numpy as np
 from typing_extensions import Self, Unpack
 
 from .. import _check
-from .._keywords import told
+from .._keywords import short, told
 from ..kernels import _prune
 from ..types import Floats, Scores
 from ._levels import quantile_levels
@@ -169,6 +169,10 @@ def _check_buckets(
     """Return quantiles (G - 1,), None for the mean, and the part kept of each group (G,)."""
     if buckets is None:
         return None, np.array([1.0 - drop_prob, 1.0])
+    try:
+        buckets = [(quantile, kept) for quantile, kept in buckets]
+    except (TypeError, ValueError):
+        raise TypeError(f"buckets must be pairs (quantile, keep), got {short(buckets)}") from None
     most = _prune.MOST_GROUPS - 1
     if not 1 <= len(buckets) <= most:
         raise ValueError(f"buckets must be 1 to {most} pairs (quantile, keep), got {len(buckets)}")

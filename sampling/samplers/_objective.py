@@ -276,7 +276,9 @@ class Objective:
     def _raise_if_refused(self, epoch: int) -> None:
         reason = self._refusal(epoch)
         if reason:
-            raise ValueError(f"{type(self).__name__} has no importance weights: {reason}")
+            raise ValueError(
+                f"{self._outer or type(self).__name__} has no importance weights: {reason}"
+            )
 
     def _located(self, indices: ArrayLike | torch.Tensor) -> Indices | torch.Tensor:
         """Return checked indices on the host, or indices on a device as they are."""

@@ -6,7 +6,6 @@ what a run costs, follow here for all of them.
 """
 
 import math
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self, Unpack
 
 from .. import _check, _rng
+from .._warning import warn
 from ..errors import StateError
 from ..kernels import _prune
 from ..scores import ScoreTable
@@ -177,11 +177,10 @@ class PruningSampler(EpochSampler):
             return
         cost = self.expected_samples() / (self.size * self.num_epochs)
         if abs(cost - self._target) > _MISSED:
-            warnings.warn(
+            warn(
                 f"the run takes {cost:.3f} of the draws of full epochs, and was to take "
                 f"{self._target:g}: epochs were left out, or the losses let a pruning epoch leave "
                 "out more or less than for_target assumed",
-                stacklevel=5,  # whoever called `set_epoch`
             )
 
     def expected_samples(self, num_epochs: int | None = None, below_mean: float = 0.7) -> int:

@@ -205,6 +205,8 @@ def _has_objects(labels: Any) -> bool:  # noqa: ANN401  # anything
 def _of_matrix(matrix: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # noqa: ANN401
     from scipy import sparse
 
+    if matrix.ndim == 2 and matrix.shape[0] and not matrix.shape[1]:
+        raise ValueError(f"labels must hold a category, got none in all {matrix.shape[0]} rows")
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(
             f"labels must have shape (N, C) with N, C >= 1, got {matrix.shape}: give lists of "

@@ -18,6 +18,7 @@ from ._selectors import BatchSelector, as_indices
 LossFunction = Callable[[torch.nn.Module, Any], torch.Tensor]
 
 
+@told
 @dataclass(frozen=True)
 class SelectedStep:
     """What to call `backward` on, and what else a step found out.

@@ -25,6 +25,7 @@ from ._row_buffer import RowBuffer
 from ._state import changed, fingerprint, in_short, named_parts
 
 
+@told
 @dataclass(frozen=True)
 class Chosen:
     """The rows of a batch to train on, and what each of their losses counts.
@@ -43,6 +44,7 @@ class Chosen:
     weights: torch.Tensor
 
 
+@told
 @dataclass
 class SelectionCost:
     """What selection cost so far, in samples.

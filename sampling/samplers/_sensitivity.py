@@ -1,6 +1,5 @@
 """Importance sampling by a bound on the loss, from one loss per cluster."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing_extensions import Self, Unpack
 
 from .. import _check, _labels, _rng
 from .._keywords import told
+from .._warning import warn
 from ..kernels._scores import fill_uniform
 from ..types import Floats, Indices
 from ._base import EpochSampler
@@ -22,6 +22,7 @@ CenterLoss = Callable[[Indices], ArrayLike]
 QUANTILE = 0.9  # of the pilot's slopes; too small a constant is the dangerous side
 
 
+@told
 @dataclass(frozen=True)
 class HolderFit:
     """How the Hölder constant was estimated.
@@ -134,10 +135,9 @@ class SensitivitySampler(EpochSampler):
         self.holder_constant = _check.number("holder_constant", holder_constant, "[0, inf)")
         self.z = _check.number("z", z, "(0, inf)")
         if self.holder_constant == 0.0:
-            warnings.warn(
+            warn(
                 "holder_constant should be > 0, got 0: the distances are ignored, and the sample "
                 "can be worse than a uniform one",
-                stacklevel=2,
             )
         with np.errstate(over="ignore"):  # `_score` refuses what overflows
             self._spread = self.holder_constant * _powers(distances, self.z)

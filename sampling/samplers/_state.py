@@ -26,6 +26,7 @@ _KEYS = {"version", "sampler", "size", "seed", "epoch", "consumed", "fingerprint
 _LONG = 40  # characters of an argument in a state
 _MOST = 560  # of all of them as JSON: the state is to stay under 1 KiB
 _DEFAULTS = "defaults"  # of arguments of which none was given
+_ABSENT = f"{_DEFAULTS} #none"  # what an argument that was left out has no part of
 _WORD = re.compile(r"\w+")
 _KEY = np.uint64(0x5A3C96E1D2B487F0)
 
@@ -278,13 +279,18 @@ def changed(saved: object, ours: Mapping[str, str]) -> str:
     if not isinstance(saved, Mapping):
         return ""
     pairs: dict[str, tuple[str, str]] = {}
-    for name in ours:
-        here, there = ours[name], str(saved.get(name, ours[name]))
+    for name in dict.fromkeys([*ours, *map(str, saved)]):
+        here, there = ours.get(name, _ABSENT), str(saved.get(name, _ABSENT))
         if (_split(here)[1] or here) != (_split(there)[1] or there):
             pairs[name] = here, there
     given = [each for each in pairs if _made_of(each) == each or _differ(*pairs[each])]
     by_argument = {_made_of(each): pairs[each] for each in reversed(given or [*pairs])}
-    texts = [_pair(name, *pair) for name, pair in by_argument.items()]
+    words = {name: set(_WORD.findall(name)) - {"and"} for name in by_argument}
+    texts = [
+        _pair(name, *pair)
+        for name, pair in by_argument.items()
+        if not any(words[name] < each for each in words.values())  # said with more beside it
+    ]
     return "; ".join(reversed(texts[-3:]))
 
 
@@ -333,15 +339,16 @@ def check_state(  # noqa: PLR0913  # what a state is compared with
     for name, ours in (("sampler", sampler), ("size", size), ("seed", seed)):
         if state[name] != ours:
             raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
+    other = state["fingerprint"] != fingerprint
+    differ = changed(state.get("arguments"), arguments or {}) if other else ""
     saved = state.get("algorithm", 1)  # older states do not say
-    if saved != algorithm:
+    if saved != algorithm and not differ:  # other arguments may have another algorithm
         raise StateError(
             f"state must have algorithm {algorithm} of {sampler}, got {saved!r}, which draws other "
             "samples: finish the run with the release of sampling that saved it, or begin its next "
             "epoch with set_epoch instead of loading the state"
         )
-    if state["fingerprint"] != fingerprint:
-        differ = changed(state.get("arguments"), arguments or {})
+    if other:
         if differ:
             raise StateError(
                 f"state must come from a {shown or sampler} of the same data and arguments, "

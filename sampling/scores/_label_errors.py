@@ -4,7 +4,6 @@
 samples that the model has not seen, such as those of `sklearn.model_selection.cross_val_predict`.
 """
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check, _labels
 from .._keywords import told
 from .._optional import require
+from .._warning import warn
 from ..types import Score
 from ._heads import column, two_probabilities
 
@@ -186,10 +186,8 @@ def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], ND
     known = known.astype(np.int64)
     mean = float(probs[np.arange(len(known)), known].mean(dtype=np.float64))
     if mean > 0.99:
-        warnings.warn(
+        warn(
             f"pred_probs give the labels {mean:.3f} on average: they find no wrong label if the "
             "model was trained on these samples; cross-validate",
-            UserWarning,
-            stacklevel=3,
         )
     return known, probs

@@ -240,6 +240,7 @@ def score_stored(
     }
 
 
+@told
 def check_stored(
     kinds: str | Sequence[str],
     shape: Sequence[int],

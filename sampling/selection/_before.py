@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .. import _check
 from .._before import Data, call_before
+from .._keywords import told
 from ..clustering import Clustering, Neighbours
 from ..io import Table
 from ._budget import count_of, per_group
@@ -36,6 +37,7 @@ def known_method(method: str) -> Method:
     return METHODS[method]
 
 
+@told
 def reads_embeddings(method: str) -> bool:
     """Return whether a selector has a use for embeddings.
 
@@ -51,6 +53,7 @@ def reads_embeddings(method: str) -> bool:
     return "embeddings" in inspect.signature(known_method(method).function).parameters
 
 
+@told
 def check_call(
     table: Table,
     method: str,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _labels
 from .._keywords import told
 from ..types import Floats, Indices
 
@@ -145,7 +145,8 @@ def per_group(
     if broken.size:
         at = broken[0]
         raise ValueError(
-            f"{name} must be whole numbers, got {limits[at]:g} for group {names[at].item()!r}"
+            f"{name} must be whole numbers, got {limits[at]:g} for group "
+            f"{_labels.item(names[at])!r}"
         )
     found: Floats = np.minimum(limits, _MOST)
     return found

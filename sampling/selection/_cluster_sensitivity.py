@@ -1,12 +1,11 @@
 """Sensitivity sampling: a few losses at cluster centers stand for the losses of all rows."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from .. import _check, _rng
+from .._warning import warn
 from ..types import Floats, Indices, Selection
 from ._clusters import GivenClusters, check_clusters, clusters_of
 from ._inclusion import draw_fixed, inclusion_probabilities
@@ -135,9 +134,7 @@ def _independent(bounds: Floats, task: Task) -> Picks:
 
 
 def _warn_of_zero() -> None:
-    warnings.warn(
+    warn(
         "holder_constant is 0: rows count as their centers do, which can be worse than uniform "
         "sampling; estimate it",
-        UserWarning,
-        stacklevel=4,
     )

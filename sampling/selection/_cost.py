@@ -38,6 +38,7 @@ _HELPS = {
 }  # fmt: skip
 
 
+@told
 @dataclass(frozen=True)
 class Estimate:
     """What a selector is expected to need.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _check
+from .. import _check, _labels
 from ..types import Floats, Indices
 from ._budget import per_group, share_out, water_fill
 from ._options import Options
@@ -74,7 +74,7 @@ def _given(
         at = int(np.flatnonzero(~whole)[0])
         raise ValueError(
             "group_budgets must be whole counts, or shares that add up to 1, got "
-            f"{amounts[at]:g} for group {names[at].item()!r}, and {total:g} in all"
+            f"{amounts[at]:g} for group {_labels.item(names[at])!r}, and {total:g} in all"
         )
     if total != budget:
         raise ValueError(f"group_budgets must add up to the budget, {budget}, got {total:.0f}")
@@ -85,7 +85,7 @@ def _given(
             bound = low[at] if limit == "floor" else high[at]
             raise ValueError(
                 f"group_budgets must keep to the {limit}, {bound}, got {asked[at]} for group "
-                f"{names[at].item()!r}"
+                f"{_labels.item(names[at])!r}"
             )
     return asked
 

@@ -25,6 +25,7 @@ Label = Literal["recommended", "baseline", "for replication"]
 F = TypeVar("F", bound=Callable[..., Selection])
 
 
+@told
 @dataclass(frozen=True)
 class Method:
     """One selector.

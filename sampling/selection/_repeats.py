@@ -24,6 +24,7 @@ _SNAP = 1e-9  # nearer than this to a whole number is one
 TINIEST = 1e-200  # times the largest weight: levels do not overflow
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class UniMax:
     """How much of each source to use.

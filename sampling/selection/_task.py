@@ -5,6 +5,7 @@ picked, how many, by which tie-breaking keys) that returns `Picks`. `select` doe
 the core once for each group where the budget is shared out over groups.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _labels, _rng
+from .._keywords import told
 from ..kernels._keys import keys_of_ids, keys_of_words
 from ..types import ALREADY, BAD, NO_GROUP, Floats, Indices, Selection
 from ._budget import count_of
@@ -31,6 +33,7 @@ _BLOCK = 2**16  # strings that are encoded together
 KEPT, BEYOND = "kept", "beyond the budget"
 
 
+@told
 @dataclass(frozen=True)
 class Task:
     """Which rows a core may pick, and how many.
@@ -68,6 +71,7 @@ class Task:
         return array if self.rows.size == self.size else array[self.rows]
 
 
+@told
 @dataclass
 class Picks:
     """What a core found.
@@ -92,6 +96,7 @@ class Picks:
     shorten: Callable[[int], Indices] | None = None  # places for a smaller budget, if not a prefix
 
 
+@told
 def select(  # noqa: PLR0913  # what a selector knows
     name: str,
     size: int,
@@ -251,23 +256,26 @@ def keys_for(seed: int, names: NDArray[Any] | None, size: int) -> Keys:
     else:
         for start in range(0, size, _BLOCK):
             block = names[start : start + _BLOCK].tolist()
-            keys[start : start + _BLOCK] = _keys_of_strings(block, key)
+            keys[start : start + _BLOCK] = _keys_of_strings(block, key, start)
     order = np.argsort(keys, kind="stable")
     twice = keys[order][1:] == keys[order][:-1]
     if twice.any():
         row = int(order[1:][twice][0])
         raise ValueError(
-            f"ids must hold no name twice, got {names[row].item()!r} again in row {row}"
+            f"ids must hold no name twice, got {_labels.item(names[row])!r} again in row {row}"
         )
     return keys
 
 
-def _keys_of_strings(names: list[Any], key: np.uint64) -> Keys:
+def _keys_of_strings(names: list[Any], key: np.uint64, start: int) -> Keys:
     """Return the key of each str or bytes: strings of as many 8-byte words are hashed together.
 
     So the key of a name depends on itself alone, and none is held at the width of a longer one.
+    NULs fill the last word, so those at the end of a name count apart.
+
+    start : the row of the first
     """
-    encoded = list(map(str.encode, names)) if isinstance(names[0], str) else names
+    encoded = names if isinstance(names[0], bytes) else _encoded(names, start)
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
     counts = np.maximum(1, -(-lengths // 8))
     keys = np.empty(len(names), np.uint64)
@@ -277,7 +285,21 @@ def _keys_of_strings(names: list[Any], key: np.uint64) -> Keys:
         own = np.empty(rows.size, np.uint64)
         keys_of_words(words.view(np.uint64).reshape(rows.size, count), key, own)
         keys[rows] = own
+    for row, each in enumerate(encoded):
+        if each.endswith(b"\0"):
+            keys[row] ^= _rng.value(key, np.uint64(len(each) - len(each.rstrip(b"\0"))))
     return keys
+
+
+def _encoded(names: list[str], start: int) -> list[bytes]:
+    try:
+        return list(map(str.encode, names))
+    except UnicodeEncodeError:
+        row = next(at for at, each in enumerate(names) if re.search("[\ud800-\udfff]", each))
+        raise ValueError(
+            f"ids must be text that UTF-8 can hold, got {names[row]!r} in row {start + row}, with "
+            "a surrogate: give bytes, such as name.encode('utf-8', 'surrogatepass') of each"
+        ) from None
 
 
 # ---------------------------------------------------------------------- groups
@@ -290,6 +312,11 @@ def groups_of(options: Options, size: int) -> tuple[NDArray[Any], Indices | None
     """
     given = options.get("groups")
     if given is None:
+        if options.get("unlabeled") is not None:
+            raise ValueError(
+                f"unlabeled must be left out without groups, got {options['unlabeled']!r}: give "
+                "groups too"
+            )
         return np.zeros(0, np.int64), None
     names, codes = _labels.grouped("groups", given, options.get("unlabeled", "raise"))
     _check.same_length("groups", codes, "the data", size)

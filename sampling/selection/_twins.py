@@ -15,6 +15,7 @@ __all__ = ["Twin", "twins_of"]
 _BLOCK = 2**22  # numbers of kept rows looked at together
 
 
+@told
 @dataclass(frozen=True)
 class Twin:
     """A dropped row beside the kept row that is most like it.

@@ -27,6 +27,7 @@ _VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "trans
 _MATRIX = json_kind("a contract matrix", "versions", "cells")
 
 
+@told
 @dataclass(frozen=True)
 class Cell:
     """One case of the matrix.

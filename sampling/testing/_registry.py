@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from .._keywords import told
+
 if TYPE_CHECKING:
     from ._subject import Subject
 
@@ -29,6 +31,7 @@ class NotApplicable(Exception):  # noqa: N818  # it is a finding, not an error
     """The line asks nothing of this sampler; the message says why."""
 
 
+@told
 @dataclass(frozen=True)
 class Check:
     """One line of the contract.

@@ -17,6 +17,7 @@ from ._watch import Watch
 Status = Literal["pass", "fail", "not applicable", "expected failure", "unexpected pass"]
 
 
+@told
 @dataclass(frozen=True)
 class Result:
     """What came out of one check.
@@ -50,6 +51,7 @@ class Result:
         return "\n".join(lines)
 
 
+@told
 @dataclass(frozen=True)
 class Report:
     """What came out of all checks over one sampler.

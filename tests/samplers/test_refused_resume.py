@@ -11,6 +11,7 @@ from sampling.samplers import (
     ODM,
     ClassBalancedSampler,
     ClassesPerBatchSampler,
+    ClusterClipSampler,
     EpochSampler,
     InfoBatchSampler,
     KakurenboSampler,
@@ -29,6 +30,30 @@ from sampling.testing._ours import SAMPLERS
 
 LABELS = np.arange(12) % 5
 CASES = {
+    "a part that only one has": (
+        lambda p: MixtureSampler({"a": 20, "b": 25}, num_samples=30, **p),
+        {},
+        {"max_repeats": 2},
+        "max_repeats left out, got max_repeats=2$",
+    ),
+    "a part that only the sampler has": (
+        lambda p: MixtureSampler({"a": 20, "b": 25}, num_samples=30, **p),
+        {"max_repeats": 2},
+        {},
+        "max_repeats=2, got the defaults$",
+    ),
+    "another algorithm for another argument": (
+        lambda p: ClusterClipSampler(LABELS, num_epochs=3, temperature=p),
+        None,
+        3.0,
+        r"max_repeats=15, got .*; temperature=None, got temperature='3.0'$",
+    ),
+    "phases, once": (
+        lambda p: MixtureSampler([4, 4], num_epochs=6, phases=p),
+        [(0, 1.0), (3, 2.0)],
+        [(0, 1.0), (2, 2.0)],
+        r"arguments, phases=[^=]*, got phases=[^=]*$",
+    ),
     "a number": (lambda p: InfoBatchSampler(9, p), 5, 7, "num_epochs=5, got num_epochs=7"),
     "a word": (
         lambda p: KakurenboSampler(9, 5, fraction=p),
