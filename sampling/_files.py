@@ -147,6 +147,7 @@ def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -
             pass
 
 
+@told
 def check_folder(
     path: str | Path,
     reads: Iterable[str | Path] = (),
