@@ -241,9 +241,7 @@ def test_one_dimensional_takes_a_tensor_that_wants_gradients():
     assert _check.one_dimensional("weights", tensor * 2).tolist() == [2.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("values", "shape"), [([[1, 2]], (1, 2)), (5, ()), (np.ones((2, 0)), (2, 0))]
-)
+@pytest.mark.parametrize(("values", "shape"), [([[1, 2]], (1, 2)), (np.ones((2, 0)), (2, 0))])
 def test_one_dimensional_names_the_shape(values, shape):
     with pytest.raises(ValueError, match=message(f"weights must have shape (N,), got {shape}")):
         _check.one_dimensional("weights", values)
@@ -349,7 +347,7 @@ def test_embeddings_takes_bfloat16_tensors():
     np.testing.assert_array_equal(_check.embeddings("embeddings", tensor), [[0.5, 2.0]])
 
 
-@pytest.mark.parametrize("shape", [(3,), (0, 3), (3, 0), (2, 2, 2), ()])
+@pytest.mark.parametrize("shape", [(3,), (0, 3), (3, 0), (2, 2, 2)])
 def test_embeddings_names_the_shape(shape):
     rule = f"embeddings must have shape (N, D) with N, D >= 1, got {shape}"
     with pytest.raises(ValueError, match=message(rule)):
@@ -597,6 +595,19 @@ def test_percentages():
     for word in ("10", "0%", "101%", "x%"):
         with pytest.raises(ValueError, match=r"budget must be in \(0%, 100%\], got "):
             _check.percentage("budget", word)
+
+
+def test_numbers_paths_and_values_alone():
+    assert _check.numbers("keep", 0.5) == _check.numbers("keep", np.array([0.5])) == [0.5]
+    with pytest.raises(TypeError, match="keep must be a number or a list of numbers, got '0.5'"):
+        _check.numbers("keep", "0.5")
+    assert str(_check.path("out", "there")) == "there"
+    with pytest.raises(TypeError, match="out must be a path, got 3"):
+        _check.path("out", 3)
+    with pytest.raises(ValueError, match="a value for each sample, got 5 alone"):
+        _check.refuse_shape("labels", np.array(5))
+    with pytest.raises(TypeError, match="indices must hold ints, got bools"):
+        _check.refuse_mask("indices", np.ones(3, bool))
 
 
 def test_every_function_of_the_module_is_tested_here():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from selection.cases import CALLS, DATA
 
-from sampling import Selection, clustering, engine, integrations, io, scores, weighting
+from sampling import Score, Selection, clustering, engine, integrations, io, scores, weighting
 from sampling import samplers as own
 from sampling.samplers._options import EpochOptions
 from sampling.selection import (
@@ -24,7 +24,6 @@ from sampling.selection import (
 from sampling.selection._options import Options
 from sampling.testing import parametrize_with_checks
 from sampling.testing._ours import SAMPLERS
-from sampling.types import Score
 
 from .test_docstrings import CLASSES, PUBLIC
 from .test_docstrings import METHODS as OF_CLASSES
@@ -113,6 +112,8 @@ RECIPES = {
     "samplers.ClassBalancedSampler.reduce": lambda **o: own.ShuffleSampler(4).reduce(
         LOSSES, range(4), **o
     ),
+    ".Score": lambda **o: Score(np.ones(3), **o),
+    ".Score.as_higher": lambda **o: Score(np.ones(3), "keep").as_higher(**o),
     "scores.AttributionScores": lambda **o: scores.AttributionScores(np.eye(3), **o),
     "scores.AttributionScores.score": lambda **o: SCORES.score(**o),
     **{

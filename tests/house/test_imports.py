@@ -13,8 +13,8 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_kept", "_records", "_check", "_files", "_rng", "_rows", "_numba"}
-BASE |= {"_before", "_containers", "_interrupt", "_json", "_keywords", "_labels"}
-BASE |= {"_optional", "_parquet"}
+BASE |= {"_before", "_containers", "_interrupt", "_json", "_keywords", "_labels", "_lists"}
+BASE |= {"_optional", "_parquet", "_warning"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
