@@ -4,7 +4,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
@@ -153,7 +153,7 @@ def refuse(message: str, context: typer.Context | None) -> NoReturn:
     """Say on one line what is wrong, with the argument's name spelt as the option, and stop."""
     name, _, rest = message.partition(" ")
     if context is not None:
-        options = {each.name: each.opts[0] for each in context.command.params}
+        options = {each.name or "": each.opts[0] for each in context.command.params}
         options |= _OTHER_NAMES.get(context.command.name or "", {})
         if options.get(name, name) != name:
             message = f"{options[name]} {rest}"
@@ -163,7 +163,7 @@ def refuse(message: str, context: typer.Context | None) -> NoReturn:
     raise typer.Exit(REFUSED)
 
 
-def _spelt(message: str, command: str, options: dict[str | None, str]) -> str:
+def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
     """Return a message whose remedies, such as on_bad='drop', are as the command's user writes."""
 
     def own(found: re.Match[str]) -> str:

@@ -31,6 +31,7 @@ class Objective:
     size: int
     epoch: int
     _options: Checked
+    _outer: str
     _plans: "dict[int, Plan]"
     _scores: ScoreTable | None
     _nonfinite: "int | torch.Tensor" = 0

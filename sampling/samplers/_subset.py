@@ -51,7 +51,7 @@ class SubsetSampler(EpochSampler):
 
     def __init__(self, selection: Selection | ArrayLike, **options: Unpack[EpochOptions]) -> None:
         weights: ArrayLike | None = None
-        indices: ArrayLike = selection  # type: ignore[assignment]
+        indices: ArrayLike = selection
         if isinstance(selection, Selection):
             indices, weights = selection.indices, selection.weights
         self._samples = _check.unique_rows("indices", indices).copy()

@@ -4,7 +4,6 @@ import hashlib
 import json
 import resource
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -17,6 +16,7 @@ import numpy as np
 from .. import _check, _labels
 from .._files import Output, check_folder, check_outputs, json_kind, written_whole
 from .._json import json_text, key_words
+from .._warning import warn
 from ..clustering import clustering_outputs, neighbour_outputs
 from ..io import (
     Table,
@@ -54,7 +54,7 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
     check_work(plan, work)
     plan.estimates()  # refuses what the files of the table say cannot work
     for each in plan.warnings():
-        warnings.warn(each, UserWarning, stacklevel=3)
+        warn(each)
     work.mkdir(parents=True, exist_ok=True)
     run = Run(plan, work, say or (lambda _: None))
     found = run.stages()
