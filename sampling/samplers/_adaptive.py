@@ -40,13 +40,17 @@ class AdaptiveBatchSampler(EpochBatchSampler):
 
     Notes
     -----
-    Order       The draws and their order are the sampler's, whatever the sizes: only the cuts
-                change. In each round rank r takes the r-th batch from where the round began.
-    Cost        About 10 us a batch, and 8 bytes for each batch handed out in the epoch.
-    Gradients   The sampler's. A larger batch is not a larger step: scaling the learning rate is
-                left to the user, and schedules should run on `progress`, which counts samples.
-    Source      The size as a function of gradient noise: Lau, Liu, Kolar, "AdAdaGrad: Adaptive
-                Batch Size Schemes for Adaptive Gradient Methods", arXiv:2402.11215, 2024.
+    Order
+        The draws and their order are the sampler's, whatever the sizes: only the cuts change. In
+        each round rank r takes the r-th batch from where the round began.
+    Cost
+        About 10 us a batch, and 8 bytes for each batch handed out in the epoch.
+    Gradients
+        The sampler's. A larger batch is not a larger step: scaling the learning rate is left to the
+        user, and schedules should run on `progress`, which counts samples.
+    Source
+        The size as a function of gradient noise: Lau, Liu, Kolar, "AdAdaGrad: Adaptive Batch Size
+        Schemes for Adaptive Gradient Methods", arXiv:2402.11215, 2024.
 
     Examples
     --------

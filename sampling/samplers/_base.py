@@ -84,8 +84,9 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     Notes
     -----
-    Order       A pure function of (arguments, seed, epoch) and, if dynamic, the scores at
-                `set_epoch`. Nothing changes while an epoch runs.
+    Order
+        A pure function of (arguments, seed, epoch) and, if dynamic, the scores at `set_epoch`.
+        Nothing changes while an epoch runs.
     """
 
     dynamic = False

@@ -61,12 +61,16 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     Notes
     -----
-    Order       Batch b holds draws b B to (b + 1) B of the epoch. Rank r of W takes batches r,
-                r + W, ...; a resumed epoch is cut afresh from its position, so that batch size and
-                ranks may have changed.
-    Cost        Nothing held; a batch costs what its draws cost.
-    Gradients   The sampler's.
-    Source      The contract of `torch.utils.data.BatchSampler`.
+    Order
+        Batch b holds draws b B to (b + 1) B of the epoch. Rank r of W takes batches r, r + W, ...;
+        a resumed epoch is cut afresh from its position, so that batch size and ranks may have
+        changed.
+    Cost
+        Nothing held; a batch costs what its draws cost.
+    Gradients
+        The sampler's.
+    Source
+        The contract of `torch.utils.data.BatchSampler`.
 
     Examples
     --------

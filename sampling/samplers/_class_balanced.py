@@ -72,18 +72,22 @@ class ClassBalancedSampler(EpochSampler):
 
     Notes
     -----
-    Order       Class c gets M * share_c draws, rounded up or down in each epoch so that the sum is
-                M and that after any number e of epochs it has had e M share_c to about one draw:
-                less than one off for 98 of 100 sets of shares, at most 1.1 for the others that were
-                tried. They continue, in an endless run of shuffles of the class, where the last
-                epoch stopped. Any epoch is reached at once. While `progressive_epochs` moves the
-                shares, each epoch is rounded at random by itself, and in every 1,024th of those
-                epochs the runs begin again, with other shuffles.
-    Cost        8 N + 4 M bytes; O(N) once and O(M + N) an epoch. An epoch e out of turn O(C log e)
-                more, or O(C) for each epoch since the last multiple of 1,024 while shares move.
-    Gradients   objective="sampled" (default): `reduce` gives the gradient of the mean over classes
-                in their shares. "original" restores that of the mean over the labelled samples.
-    Source      Kang et al., ICLR 2020 (power, progressive); Cui et al., CVPR 2019 (beta).
+    Order
+        Class c gets M * share_c draws, rounded up or down in each epoch so that the sum is M and
+        that after any number e of epochs it has had e M share_c to about one draw: less than one
+        off for 98 of 100 sets of shares, at most 1.1 for the others that were tried. They continue,
+        in an endless run of shuffles of the class, where the last epoch stopped. Any epoch is
+        reached at once. While `progressive_epochs` moves the shares, each epoch is rounded at
+        random by itself, and in every 1,024th of those epochs the runs begin again, with other
+        shuffles.
+    Cost
+        8 N + 4 M bytes; O(N) once and O(M + N) an epoch. An epoch e out of turn O(C log e) more, or
+        O(C) for each epoch since the last multiple of 1,024 while shares move.
+    Gradients
+        objective="sampled" (default): `reduce` gives the gradient of the mean over classes in their
+        shares. "original" restores that of the mean over the labelled samples.
+    Source
+        Kang et al., ICLR 2020 (power, progressive); Cui et al., CVPR 2019 (beta).
 
     Examples
     --------

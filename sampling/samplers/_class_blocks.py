@@ -57,22 +57,24 @@ class ClassesPerBatchSampler(BlockBatchSampler):
 
     Notes
     -----
-    Order       With q_c = ceil(n_c / K) blocks of K samples needed for class c, an epoch has
-                max(max_c q_c, ceil(sum_c q_c / P)) batches: the fewest that hold every sample. What
-                is over goes to the classes in equal parts, as far as no class is twice in a batch.
-                Which classes meet is random: all tables of batches with the same blocks to a class
-                are as likely, but for 1 part in 1000. A class comes in full before a sample of it
-                is repeated, and no block holds a sample twice if n_c >= K. The samples of a block
-                lie side by side. A class of more than about 1/P of the samples sets the length,
-                and the others are repeated to fill its batches.
-    Cost        8 N bytes, 4 M an epoch and (4 + 32 / K) M more while it is planned; O(N) once,
-                O(N + M log M) an epoch.
-    Gradients   objective="sampled" (default): the mean over the draws, in which small classes count
-                for more than their part. "original" restores that over the labelled samples. Losses
-                of pairs have no weights.
-    Source      Hermans, Beyer, Leibe, "In Defense of the Triplet Loss for Person
-                Re-Identification", 2017 (P x K); Strona et al., Nature Communications 5:4114,
-                2014 (which classes meet).
+    Order
+        With q_c = ceil(n_c / K) blocks of K samples needed for class c, an epoch has max(max_c q_c,
+        ceil(sum_c q_c / P)) batches: the fewest that hold every sample. What is over goes to the
+        classes in equal parts, as far as no class is twice in a batch. Which classes meet is
+        random: all tables of batches with the same blocks to a class are as likely, but for 1 part
+        in 1000. A class comes in full before a sample of it is repeated, and no block holds a
+        sample twice if n_c >= K. The samples of a block lie side by side. A class of more than
+        about 1/P of the samples sets the length, and the others are repeated to fill its batches.
+    Cost
+        8 N bytes, 4 M an epoch and (4 + 32 / K) M more while it is planned; O(N) once, O(N + M log
+        M) an epoch.
+    Gradients
+        objective="sampled" (default): the mean over the draws, in which small classes count for
+        more than their part. "original" restores that over the labelled samples. Losses of pairs
+        have no weights.
+    Source
+        Hermans, Beyer, Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017
+        (P x K); Strona et al., Nature Communications 5:4114, 2014 (which classes meet).
 
     Examples
     --------

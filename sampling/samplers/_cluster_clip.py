@@ -65,17 +65,20 @@ class ClusterClipSampler(EpochSampler):
 
     Notes
     -----
-    Order       "run": every level of the schedule draws once from each active cluster, in an order
-                of its own, so any stretch of draws is as even as its length allows. "epoch" and
-                `temperature`: each epoch's draws of a cluster are rounded as those of a class are
-                by `ClassBalancedSampler`. Within a cluster every sample is used before any is
-                repeated. Any epoch is reached at once.
-    Cost        8 N + 4 M bytes, and 16 M more while an epoch is planned; O(N) once, O(M + N) an
-                epoch.
-    Gradients   objective="sampled" (default) minimises the mean over clusters. "original" restores
-                the mean over the samples, as long as every cluster is still drawn.
-    Source      Shao, Li, Fei, Yan, Lin, Qiu, "Balanced Data Sampling for Language Model Training
-                with Clustering", Findings of ACL 2024.
+    Order
+        "run": every level of the schedule draws once from each active cluster, in an order of its
+        own, so any stretch of draws is as even as its length allows. "epoch" and `temperature`:
+        each epoch's draws of a cluster are rounded as those of a class are by
+        `ClassBalancedSampler`. Within a cluster every sample is used before any is repeated. Any
+        epoch is reached at once.
+    Cost
+        8 N + 4 M bytes, and 16 M more while an epoch is planned; O(N) once, O(M + N) an epoch.
+    Gradients
+        objective="sampled" (default) minimises the mean over clusters. "original" restores the mean
+        over the samples, as long as every cluster is still drawn.
+    Source
+        Shao, Li, Fei, Yan, Lin, Qiu, "Balanced Data Sampling for Language Model Training with
+        Clustering", Findings of ACL 2024.
 
     Examples
     --------

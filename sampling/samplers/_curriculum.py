@@ -77,17 +77,21 @@ class CurriculumSampler(EpochSampler):
 
     Notes
     -----
-    Order       The epoch is dealt in order: the position in the run says how far the front
-                reaches. Samples of equal difficulty stand in random order. A pure function of
-                (arguments, seed, epoch); any position is reached at once.
-    Cost        O(N log N) once, O(1) a draw; 8 N bytes, and up to 72 N while it is made.
-                N < 2**31, M < 2**32.
-    Gradients   Biased to what comes first while the front grows, without weights; uniform after
-                that. An epoch in which the front reaches its end has importance weights; before
-                it, samples that are never drawn have none.
-    Source      Platanios, Stretcu, Neubig, Poczos, Mitchell, "Competence-based Curriculum Learning
-                for Neural Machine Translation", NAACL 2019. Evenly spread draws and ranks within
-                classes are ours.
+    Order
+        The epoch is dealt in order: the position in the run says how far the front reaches. Samples
+        of equal difficulty stand in random order. A pure function of (arguments, seed, epoch); any
+        position is reached at once.
+    Cost
+        O(N log N) once, O(1) a draw; 8 N bytes, and up to 72 N while it is made. N < 2**31, M <
+        2**32.
+    Gradients
+        Biased to what comes first while the front grows, without weights; uniform after that. An
+        epoch in which the front reaches its end has importance weights; before it, samples that are
+        never drawn have none.
+    Source
+        Platanios, Stretcu, Neubig, Poczos, Mitchell, "Competence-based Curriculum Learning for
+        Neural Machine Translation", NAACL 2019. Evenly spread draws and ranks within classes are
+        ours.
 
     Examples
     --------

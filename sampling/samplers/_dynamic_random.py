@@ -39,14 +39,18 @@ class DynamicRandomSampler(PruningSampler):
 
     Notes
     -----
-    Order       Like `InfoBatchSampler`, from random numbers in place of scores: a pure function of
-                (arguments, seed, epoch), so any epoch is known in advance.
-    Cost        1.2 N bytes, and 4 N more while planning; the length of another epoch is a plan.
-    Gradients   Every sample is left out equally often over the run, so nothing is biased.
-                objective="original" multiplies the kept easy samples by |easy|/|easy kept|, as
-                InfoBatch does.
-    Source      The random baseline of Qin et al., ICLR 2024, with the annealing that its reviewers
-                asked for.
+    Order
+        Like `InfoBatchSampler`, from random numbers in place of scores: a pure function of
+        (arguments, seed, epoch), so any epoch is known in advance.
+    Cost
+        1.2 N bytes, and 4 N more while planning; the length of another epoch is a plan.
+    Gradients
+        Every sample is left out equally often over the run, so nothing is biased.
+        objective="original" multiplies the kept easy samples by |easy|/|easy kept|, as InfoBatch
+        does.
+    Source
+        The random baseline of Qin et al., ICLR 2024, with the annealing that its reviewers asked
+        for.
 
     Examples
     --------

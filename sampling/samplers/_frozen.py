@@ -39,9 +39,11 @@ def frozen_statistics(model: torch.nn.Module, mode: Mode = "eval") -> Iterator[N
 
     Notes
     -----
-    Order       Modes and buffers are put back after an exception too. Modes are set module by
-                module, not by `model.eval()`, whose overrides may do more than set a mode.
-    Cost        "eval": a walk over the modules. "train": a copy of the buffers, twice.
+    Order
+        Modes and buffers are put back after an exception too. Modes are set module by module, not
+        by `model.eval()`, whose overrides may do more than set a mode.
+    Cost
+        "eval": a walk over the modules. "train": a copy of the buffers, twice.
 
     Examples
     --------

@@ -98,9 +98,11 @@ def suggest_batch_size(
 
     Notes
     -----
-    Cost        A few passes over the b P numbers; on a device it waits for the answer.
-    Source      Byrd et al., 2012 (norm); Bollapragada, Byrd, Nocedal, 2018 (inner product); Lau,
-                Liu, Kolar, arXiv:2402.11215, 2024.
+    Cost
+        A few passes over the b P numbers; on a device it waits for the answer.
+    Source
+        Byrd et al., 2012 (norm); Bollapragada, Byrd, Nocedal, 2018 (inner product); Lau, Liu,
+        Kolar, arXiv:2402.11215, 2024.
 
     Examples
     --------
@@ -174,8 +176,9 @@ def suggest_batch_size_from_ranks(
 
     Notes
     -----
-    Cost        Two all-reduces: one of the gradient, one of a number. With few ranks the answer is
-                noisy (W - 1 degrees of freedom a coordinate): average it over steps.
+    Cost
+        Two all-reduces: one of the gradient, one of a number. With few ranks the answer is noisy (W
+        - 1 degrees of freedom a coordinate): average it over steps.
     """
     ranks = world_size(process_group)
     if ranks < 2:

@@ -61,10 +61,14 @@ class HardestSampler(PruningSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot.
-    Cost        5.2 N bytes, 4 N more while planning; a plan is a partition of the scores, O(N).
-    Gradients   Biased to hard samples, without weights.
-    Source      The usual control of dynamic pruning.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties by lot.
+    Cost
+        5.2 N bytes, 4 N more while planning; a plan is a partition of the scores, O(N).
+    Gradients
+        Biased to hard samples, without weights.
+    Source
+        The usual control of dynamic pruning.
 
     Examples
     --------
@@ -166,13 +170,16 @@ class EpsilonGreedySampler(HardestSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot.
-    Cost        5.2 N bytes, 4 N more while planning; O(N).
-    Gradients   objective="sampled" is biased to hard samples. "original" weights those that were
-                drawn at random by (others) / (drawn); the rest by 1.
-    Source      Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning",
-                2021, arXiv:2111.12621. The default of `score_ema` is that of the rerun in the code
-                of InfoBatch.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties by lot.
+    Cost
+        5.2 N bytes, 4 N more while planning; O(N).
+    Gradients
+        objective="sampled" is biased to hard samples. "original" weights those that were drawn at
+        random by (others) / (drawn); the rest by 1.
+    Source
+        Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning", 2021,
+        arXiv:2111.12621. The default of `score_ema` is that of the rerun in the code of InfoBatch.
 
     Examples
     --------
@@ -257,13 +264,17 @@ class UCBSampler(HardestSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot. A sample drawn
-                several times in an epoch counts with its last loss.
-    Cost        13.2 N bytes, 8 N more while planning; O(N).
-    Gradients   Biased to hard samples, without weights.
-    Source      Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning",
-                2021, arXiv:2111.12621; averages and defaults are those of the rerun in the code of
-                InfoBatch: spread <- (1 - decay) spread + decay (loss - average before) ** 2.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties by lot. A sample drawn several
+        times in an epoch counts with its last loss.
+    Cost
+        13.2 N bytes, 8 N more while planning; O(N).
+    Gradients
+        Biased to hard samples, without weights.
+    Source
+        Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning", 2021,
+        arXiv:2111.12621; averages and defaults are those of the rerun in the code of InfoBatch:
+        spread <- (1 - decay) spread + decay (loss - average before) ** 2.
 
     Examples
     --------

@@ -66,23 +66,26 @@ class IESSampler(HidingSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the losses of all ranks. `delta` leaves nothing to
-                chance; with `for_target` ties are broken by lot.
-    Cost        26.2 N bytes, 8 N more while planning; O(N). The forward pass of H samples in every
-                epoch comes on top, a third of their training or so.
-    Gradients   Biased to samples that change, without weights. Losses in training mode (dealt) and
-                in evaluation mode (rescored) follow one another in one history: where dropout or
-                augmentation sets them apart, the step from one to the other is a second difference
-                too, and brings samples back.
-                `for_target` cannot know `delta`: each epoch rests as many of the samples with the
-                least second differences as the budget asks. It is unreachable if resting nine
-                tenths of the data from epoch 6 on is not enough.
-    Source      Instance-dependent early stopping: Yuan, Lin, Feng, Han, Liu, ICLR 2025,
-                arXiv:2502.07547; 1e-3 is its value for CIFAR-10, and the code doubles it for
-                CIFAR-100. As there, the first test is after six losses, though the mean is of the
-                last three differences. Unlike the code, an epoch after which no sample is mastered
-                trains on all of them (there the last exclusions stay), and a missing loss begins a
-                sample's history anew (there its neighbours in time are joined).
+    Order
+        Planned in `set_epoch` from the losses of all ranks. `delta` leaves nothing to chance; with
+        `for_target` ties are broken by lot.
+    Cost
+        26.2 N bytes, 8 N more while planning; O(N). The forward pass of H samples in every epoch
+        comes on top, a third of their training or so.
+    Gradients
+        Biased to samples that change, without weights. Losses in training mode (dealt) and in
+        evaluation mode (rescored) follow one another in one history: where dropout or augmentation
+        sets them apart, the step from one to the other is a second difference too, and brings
+        samples back. `for_target` cannot know `delta`: each epoch rests as many of the samples with
+        the least second differences as the budget asks. It is unreachable if resting nine tenths of
+        the data from epoch 6 on is not enough.
+    Source
+        Instance-dependent early stopping: Yuan, Lin, Feng, Han, Liu, ICLR 2025, arXiv:2502.07547;
+        1e-3 is its value for CIFAR-10, and the code doubles it for CIFAR-100. As there, the first
+        test is after six losses, though the mean is of the last three differences. Unlike the code,
+        an epoch after which no sample is mastered trains on all of them (there the last exclusions
+        stay), and a missing loss begins a sample's history anew (there its neighbours in time are
+        joined).
 
     Examples
     --------

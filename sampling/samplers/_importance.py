@@ -109,23 +109,27 @@ class ImportanceSampler(EpochSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks. Stratified draws (see
-                `WeightedSampler`), in a shuffled order. Uniform epochs (the first, those of equal
-                scores) are shuffles.
-    Cost        14 N bytes, 10 N more while planning. A plan is O(N): a few passes over the scores,
-                a running sum and a guide to it, no sort; under half a second for 10^7 samples, or
-                a few times that without replacement. So an epoch of N / 10 draws pays it ten
-                times as often. The state file has 12 N bytes.
-    Gradients   objective="original" (default) multiplies by 1 / (N p): unbiased for the mean at
-                fixed parameters, whatever the scores. "sampled" leaves the weights out, as the
-                released code of PA&DA does, and trains on the drawn distribution.
-    Source      Katharopoulos, Fleuret, "Not All Samples Are Created Equal: Deep Learning with
-                Importance Sampling", ICML 2018, there in batches, with 0.9 of the old gain in the
-                average after each. The schedule is that of Lu et al., PA&DA, CVPR 2023. Its code
-                uses the tau = epoch / num_epochs of an epoch for the draws of the next one, an
-                epoch later than here; it draws with replacement in uniform epochs too (the second),
-                gives a sample that was not drawn the score 0, and averages the scores of one that
-                was drawn several times, where here the last one stays.
+    Order
+        Planned in `set_epoch` from the scores of all ranks. Stratified draws (see
+        `WeightedSampler`), in a shuffled order. Uniform epochs (the first, those of equal scores)
+        are shuffles.
+    Cost
+        14 N bytes, 10 N more while planning. A plan is O(N): a few passes over the scores, a
+        running sum and a guide to it, no sort; under half a second for 10^7 samples, or a few times
+        that without replacement. So an epoch of N / 10 draws pays it ten times as often. The state
+        file has 12 N bytes.
+    Gradients
+        objective="original" (default) multiplies by 1 / (N p): unbiased for the mean at fixed
+        parameters, whatever the scores. "sampled" leaves the weights out, as the released code of
+        PA&DA does, and trains on the drawn distribution.
+    Source
+        Katharopoulos, Fleuret, "Not All Samples Are Created Equal: Deep Learning with Importance
+        Sampling", ICML 2018, there in batches, with 0.9 of the old gain in the average after each.
+        The schedule is that of Lu et al., PA&DA, CVPR 2023. Its code uses the tau = epoch /
+        num_epochs of an epoch for the draws of the next one, an epoch later than here; it draws
+        with replacement in uniform epochs too (the second), gives a sample that was not drawn the
+        score 0, and averages the scores of one that was drawn several times, where here the last
+        one stays.
 
     Examples
     --------
@@ -274,8 +278,9 @@ class ImportanceSampler(EpochSampler):
 
         Notes
         -----
-        Cost        O(N); waits for losses on a device. On several ranks between two calls of
-                    `set_epoch` by what this rank recorded.
+        Cost
+            O(N); waits for losses on a device. On several ranks between two calls of `set_epoch` by
+            what this rank recorded.
         """
         scores = self.scores
         batch_gain, least, squares = _batch_gain(scores)

@@ -64,18 +64,22 @@ class InfoBatchSampler(PruningSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of
-                the kept samples.
-    Cost        5.2 N bytes (4 N scores, 1 N plan). A plan is three passes over the scores, no sort
-                (`buckets` add a selection of the quantiles).
-    Gradients   objective="original" weights by 1 and |easy|/|easy kept|. The sum over the epoch is
-                unbiased at fixed parameters; each step is larger by N/M than in full training,
-                which SGD notices and Adam or LARS hardly do. `importance_weights` are M/N times
-                the weights: unbiased for the mean, per step. "sampled" leaves the weights out.
-    Source      Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data
-                Pruning", ICLR 2024. As in its code the kept easy samples are rounded down, and
-                pruning ends after floor((1 - anneal_fraction) num_epochs) epochs. The code weights
-                by 1 / (1 - drop_prob), whatever the rounding, and prunes nine tenths at most.
+    Order
+        Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of the kept
+        samples.
+    Cost
+        5.2 N bytes (4 N scores, 1 N plan). A plan is three passes over the scores, no sort
+        (`buckets` add a selection of the quantiles).
+    Gradients
+        objective="original" weights by 1 and |easy|/|easy kept|. The sum over the epoch is unbiased
+        at fixed parameters; each step is larger by N/M than in full training, which SGD notices and
+        Adam or LARS hardly do. `importance_weights` are M/N times the weights: unbiased for the
+        mean, per step. "sampled" leaves the weights out.
+    Source
+        Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR
+        2024. As in its code the kept easy samples are rounded down, and pruning ends after floor((1
+        - anneal_fraction) num_epochs) epochs. The code weights by 1 / (1 - drop_prob), whatever the
+        rounding, and prunes nine tenths at most.
 
     Examples
     --------

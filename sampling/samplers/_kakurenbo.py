@@ -72,18 +72,21 @@ class KakurenboSampler(HidingSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the losses and predictions of all ranks. Of samples
-                that tie at the highest loss to hide, a part is drawn by lot.
-    Cost        9.2 N bytes, 12 N more while planning; a plan is a partition of the losses, O(N).
-                The forward pass of H samples comes on top, a third of their training or so.
-    Gradients   Biased to hard samples, without weights; a larger learning rate makes up for fewer
-                steps. `for_target` hides as many of the sure samples as the budget asks, by the
-                same rule with a larger F; where fewer are sure, an epoch deals more than that.
-    Source      KAKURENBO: Nguyen, Gerofi, Martinez-Noriega, Trahay, Wahib, NeurIPS 2023. Stages as
-                in its code for CIFAR-100, at epochs 60, 120 and 160, as parts of 200. That code
-                takes the softmax over the batch, where the confidence here is over the classes,
-                and 1 / (1 - F) for the learning rate, whatever was moved back: that is
-                `1 / (1 - sampler.fraction_at(epoch))`.
+    Order
+        Planned in `set_epoch` from the losses and predictions of all ranks. Of samples that tie at
+        the highest loss to hide, a part is drawn by lot.
+    Cost
+        9.2 N bytes, 12 N more while planning; a plan is a partition of the losses, O(N). The
+        forward pass of H samples comes on top, a third of their training or so.
+    Gradients
+        Biased to hard samples, without weights; a larger learning rate makes up for fewer steps.
+        `for_target` hides as many of the sure samples as the budget asks, by the same rule with a
+        larger F; where fewer are sure, an epoch deals more than that.
+    Source
+        KAKURENBO: Nguyen, Gerofi, Martinez-Noriega, Trahay, Wahib, NeurIPS 2023. Stages as in its
+        code for CIFAR-100, at epochs 60, 120 and 160, as parts of 200. That code takes the softmax
+        over the batch, where the confidence here is over the classes, and 1 / (1 - F) for the
+        learning rate, whatever was moved back: that is `1 / (1 - sampler.fraction_at(epoch))`.
 
     Examples
     --------

@@ -81,19 +81,22 @@ class LateStoppingSampler(PruningSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the answers of all ranks; nothing is left to chance but
-                the order. A sample that an epoch did not look at keeps its run of right answers;
-                one that several ranks looked at is right if it was on each. An epoch without any
-                answer is no epoch.
-    Cost        8.2 N bytes, 5 N more while planning; O(N).
-    Gradients   The mean over the current set: samples learnt late are gone, which is the purpose.
-                How many draws a run takes depends on what the network learns, so `for_target` is
-                unreachable whatever the fraction.
-    Source      Late Stopping: Yuan, Feng, Liu, ICCV 2023, pp. 16079-16088. As in its code
-                `warm_up` holds anew in each round. That code counts the epochs up to the one before
-                the last, where here the epoch that just ended counts; it rounds the target
-                rho^n N down, which is one sample less at the most; and of its last round, on a
-                fresh network, only the set is made here: the training is yours.
+    Order
+        Planned in `set_epoch` from the answers of all ranks; nothing is left to chance but the
+        order. A sample that an epoch did not look at keeps its run of right answers; one that
+        several ranks looked at is right if it was on each. An epoch without any answer is no epoch.
+    Cost
+        8.2 N bytes, 5 N more while planning; O(N).
+    Gradients
+        The mean over the current set: samples learnt late are gone, which is the purpose. How many
+        draws a run takes depends on what the network learns, so `for_target` is unreachable
+        whatever the fraction.
+    Source
+        Late Stopping: Yuan, Feng, Liu, ICCV 2023, pp. 16079-16088. As in its code `warm_up` holds
+        anew in each round. That code counts the epochs up to the one before the last, where here
+        the epoch that just ended counts; it rounds the target rho^n N down, which is one sample
+        less at the most; and of its last round, on a fresh network, only the set is made here: the
+        training is yours.
 
     Examples
     --------

@@ -96,28 +96,31 @@ class MixtureSampler(LearningMixture):
 
     Notes
     -----
-    Order       A domain gets M * share draws, rounded up or down in each epoch so that the sum is M
-                and that after any number e of epochs it has had e M share to about one draw: less
-                than one off for 98 of 100 sets of shares, at most 1.1 for the others that were
-                tried. Each phase, and each domain that `max_repeats` ends, begins that count again;
-                with an updater each epoch is rounded at random by itself. Any epoch is reached at
-                once. Compared with its part q / M of the epoch's draws, "even" holds every
-                stretch of k draws to less than one draw from k q / M with two domains and to less
-                than two with more, for which less than one is out of reach in general. The order
-                goes round, and begins at random among its first 65,536 places. With several ranks
-                that holds for the draws of all; a single rank may find one domain only, so deal
-                whole batches (`EpochBatchSampler`), which are stretches. Within a domain every
-                sample comes before any is repeated. Shares depend on the epoch, never on time
-                within it: for a finer schedule take shorter epochs.
-    Cost        O(K) once, and nothing of size N for lengths; domains take 8 N bytes and O(N). Of
-                a domain of up to 65,536 samples two shuffles are held, 8 bytes a sample each. A
-                draw is O(K). A far position of an "even" epoch is walked to once: 2 ns a draw with
-                2 domains, 40 with 22, 210 with 1,000.
-    Gradients   objective="sampled" (default) minimises the mean over domains in their shares.
-                "original" restores the mean over all samples; `variance_factor` is what that costs.
-    Source      Chung et al., "UniMax", ICLR 2023; Li et al., "Upsample or Upweight?", NAACL 2025
-                (Cooldown); Choi et al., "Order Matters", NeurIPS 2023; Baruah, Cohen, Plaxton,
-                Varvel, Algorithmica 15, 1996 (even order).
+    Order
+        A domain gets M * share draws, rounded up or down in each epoch so that the sum is M and
+        that after any number e of epochs it has had e M share to about one draw: less than one off
+        for 98 of 100 sets of shares, at most 1.1 for the others that were tried. Each phase, and
+        each domain that `max_repeats` ends, begins that count again; with an updater each epoch is
+        rounded at random by itself. Any epoch is reached at once. Compared with its part q / M of
+        the epoch's draws, "even" holds every stretch of k draws to less than one draw from k q / M
+        with two domains and to less than two with more, for which less than one is out of reach in
+        general. The order goes round, and begins at random among its first 65,536 places. With
+        several ranks that holds for the draws of all; a single rank may find one domain only, so
+        deal whole batches (`EpochBatchSampler`), which are stretches. Within a domain every sample
+        comes before any is repeated. Shares depend on the epoch, never on time within it: for a
+        finer schedule take shorter epochs.
+    Cost
+        O(K) once, and nothing of size N for lengths; domains take 8 N bytes and O(N). Of a domain
+        of up to 65,536 samples two shuffles are held, 8 bytes a sample each. A draw is O(K). A far
+        position of an "even" epoch is walked to once: 2 ns a draw with 2 domains, 40 with 22, 210
+        with 1,000.
+    Gradients
+        objective="sampled" (default) minimises the mean over domains in their shares. "original"
+        restores the mean over all samples; `variance_factor` is what that costs.
+    Source
+        Chung et al., "UniMax", ICLR 2023; Li et al., "Upsample or Upweight?", NAACL 2025
+        (Cooldown); Choi et al., "Order Matters", NeurIPS 2023; Baruah, Cohen, Plaxton, Varvel,
+        Algorithmica 15, 1996 (even order).
 
     Examples
     --------

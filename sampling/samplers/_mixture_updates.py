@@ -154,13 +154,17 @@ class ODM(MixtureUpdater):
 
     Notes
     -----
-    Order       A function of the losses, none of it random.
-    Cost        O(K) an update.
-    Gradients   The sampler's: the objective moves with the weights.
-    Source      Albalak, Pan, Raffel, Wang, "Efficient Online Data Mixing for Language Model
-                Pre-Training", 2023, arXiv:2312.02406, and its code, which has both rewards. By the
-                default exploration the weights are uniform until t > K log K: 68 updates for 22
-                sources. An update is an epoch here, so take short ones, or set `exploration`.
+    Order
+        A function of the losses, none of it random.
+    Cost
+        O(K) an update.
+    Gradients
+        The sampler's: the objective moves with the weights.
+    Source
+        Albalak, Pan, Raffel, Wang, "Efficient Online Data Mixing for Language Model Pre-Training",
+        2023, arXiv:2312.02406, and its code, which has both rewards. By the default exploration the
+        weights are uniform until t > K log K: 68 updates for 22 sources. An update is an epoch
+        here, so take short ones, or set `exploration`.
 
     Examples
     --------
@@ -275,16 +279,20 @@ class DoReMi(MixtureUpdater):
 
     Notes
     -----
-    Order       A function of the losses, none of it random.
-    Cost        O(K) an update, and 4 N bytes of reference losses.
-    Gradients   Sources are drawn by the weights. DoReMi draws by fixed weights p and multiplies
-                losses by w / p: the same gradient in the mean, with more variance.
-    Source      Xie et al., "DoReMi", NeurIPS 2023, arXiv:2305.10429: an excess below 0 is cut off
-                for each token, then averaged over all tokens of a source; one that was not seen
-                keeps its last. Cutting off the mean of a sample hides the tokens that got worse
-                behind those that got better. Its step size is for one update a step; here an update
-                is an epoch. The released code begins with an excess of log(vocabulary) for sources
-                not seen yet, here 0, and counts the first weights in the average.
+    Order
+        A function of the losses, none of it random.
+    Cost
+        O(K) an update, and 4 N bytes of reference losses.
+    Gradients
+        Sources are drawn by the weights. DoReMi draws by fixed weights p and multiplies losses by w
+        / p: the same gradient in the mean, with more variance.
+    Source
+        Xie et al., "DoReMi", NeurIPS 2023, arXiv:2305.10429: an excess below 0 is cut off for each
+        token, then averaged over all tokens of a source; one that was not seen keeps its last.
+        Cutting off the mean of a sample hides the tokens that got worse behind those that got
+        better. Its step size is for one update a step; here an update is an epoch. The released
+        code begins with an excess of log(vocabulary) for sources not seen yet, here 0, and counts
+        the first weights in the average.
 
     Examples
     --------

@@ -149,8 +149,9 @@ def temperature_weights(
 
     Notes
     -----
-    Source      Multilingual pre-training practice; Li et al., "Upsample or Upweight?", NAACL 2025,
-                for what it does to the variance of the gradient.
+    Source
+        Multilingual pre-training practice; Li et al., "Upsample or Upweight?", NAACL 2025, for what
+        it does to the variance of the gradient.
 
     Examples
     --------
@@ -196,7 +197,8 @@ def effective_samples(unique: float, drawn: float, *, r_star: float = R_STAR) ->
 
     Notes
     -----
-    Source      Muennighoff et al., "Scaling Data-Constrained Language Models", NeurIPS 2023.
+    Source
+        Muennighoff et al., "Scaling Data-Constrained Language Models", NeurIPS 2023.
 
     Examples
     --------

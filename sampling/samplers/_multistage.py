@@ -79,15 +79,19 @@ class MultistageFilter(BatchSelector):
 
     Notes
     -----
-    Order       A function of (losses, features, seed, epoch, step, rank) and what came before.
-    Cost        Waits for the losses of each batch. The predictor runs on the host.
-    Gradients   Biased to hard samples, without weights; unbiased=True restores the batch's mean
-                (when rows are collected, the sum over the epoch) at the price of variance.
-    Source      Ouyang, Ansari, Lin, Ji, "Efficient NLP Model Finetuning via Multistage Data
-                Filtering", IJCAI 2023, doi 10.24963/ijcai.2023/455: threshold="frozen", without
-                audits. Audits, fading counts and the moving thresholds are ours. The released code
-                also enters stage 2 in the second epoch, whatever the predictor knows, steps on
-                single rows there, and in stage 1 trains on rows at the threshold too.
+    Order
+        A function of (losses, features, seed, epoch, step, rank) and what came before.
+    Cost
+        Waits for the losses of each batch. The predictor runs on the host.
+    Gradients
+        Biased to hard samples, without weights; unbiased=True restores the batch's mean (when rows
+        are collected, the sum over the epoch) at the price of variance.
+    Source
+        Ouyang, Ansari, Lin, Ji, "Efficient NLP Model Finetuning via Multistage Data Filtering",
+        IJCAI 2023, doi 10.24963/ijcai.2023/455: threshold="frozen", without audits. Audits, fading
+        counts and the moving thresholds are ours. The released code also enters stage 2 in the
+        second epoch, whatever the predictor knows, steps on single rows there, and in stage 1
+        trains on rows at the threshold too.
 
     Examples
     --------

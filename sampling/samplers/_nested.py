@@ -44,10 +44,12 @@ def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  
 
     Notes
     -----
-    Order       A list of tensors that all have `size` rows is gone through; otherwise a list of
-                `size` things holds one for each sample.
-    Cost        One copy of the rows. Where `rows` is on a device and a part of the batch is not,
-                it waits for the device, once.
+    Order
+        A list of tensors that all have `size` rows is gone through; otherwise a list of `size`
+        things holds one for each sample.
+    Cost
+        One copy of the rows. Where `rows` is on a device and a part of the batch is not, it waits
+        for the device, once.
 
     Examples
     --------

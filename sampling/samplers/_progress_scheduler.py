@@ -53,10 +53,13 @@ class ProgressScheduler:
 
     Notes
     -----
-    Order       A function of the draws consumed by all ranks: equal on every rank, and after a
-                resume. It goes forward only.
-    Cost        One step of the schedule for each one passed, `num_steps` in a run.
-    Gradients   Not touched.
+    Order
+        A function of the draws consumed by all ranks: equal on every rank, and after a resume. It
+        goes forward only.
+    Cost
+        One step of the schedule for each one passed, `num_steps` in a run.
+    Gradients
+        Not touched.
 
     In Lightning, `LambdaLR(optimizer, lambda step: factor(callback.progress))` with the
     `LightningSamplerCallback` does the same; with `SamplerTrainerMixin` the schedules of the

@@ -54,13 +54,17 @@ class RankedBatch(RankedDraw):
 
     Notes
     -----
-    Order       Without replacement, a function of (losses, seed, epoch, step, rank); ties by lot.
-                Losses that are not finite are drawn last.
-    Cost        A forward pass over the batch, or none with last known losses. Does not wait for
-                the device unless `unbiased`.
-    Gradients   Biased to hard samples, without weights; unbiased=True restores the batch's mean.
-    Source      After Loshchilov, Hutter, "Online Batch Selection for Faster Training of Neural
-                Networks", 2016, arXiv:1511.06343.
+    Order
+        Without replacement, a function of (losses, seed, epoch, step, rank); ties by lot. Losses
+        that are not finite are drawn last.
+    Cost
+        A forward pass over the batch, or none with last known losses. Does not wait for the device
+        unless `unbiased`.
+    Gradients
+        Biased to hard samples, without weights; unbiased=True restores the batch's mean.
+    Source
+        After Loshchilov, Hutter, "Online Batch Selection for Faster Training of Neural Networks",
+        2016, arXiv:1511.06343.
 
     Examples
     --------

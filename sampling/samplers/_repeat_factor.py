@@ -61,12 +61,16 @@ class RepeatFactorSampler(EpochSampler):
 
     Notes
     -----
-    Order       A shuffle of the repeated list; rounding and shuffle are drawn anew for each epoch.
-    Cost        O(labels) once, O(N) an epoch; 8 N + 4 M bytes. The number of draws varies a little
-                from epoch to epoch: `length(epoch)` tells it, at O(N).
-    Gradients   objective="sampled" (default) trains on the repeated data. "original" multiplies by
-                1 / (N p), p in proportion to r_i, which restores the mean over the data.
-    Source      Gupta, Dollar, Girshick, "LVIS", CVPR 2019.
+    Order
+        A shuffle of the repeated list; rounding and shuffle are drawn anew for each epoch.
+    Cost
+        O(labels) once, O(N) an epoch; 8 N + 4 M bytes. The number of draws varies a little from
+        epoch to epoch: `length(epoch)` tells it, at O(N).
+    Gradients
+        objective="sampled" (default) trains on the repeated data. "original" multiplies by 1 / (N
+        p), p in proportion to r_i, which restores the mean over the data.
+    Source
+        Gupta, Dollar, Girshick, "LVIS", CVPR 2019.
 
     Examples
     --------

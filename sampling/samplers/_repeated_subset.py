@@ -51,20 +51,23 @@ class RepeatedSubsetSampler(EpochSampler):
 
     Notes
     -----
-    Order       A pure function of (N, keep_fraction, seed, epoch). Any round is reached without
-                walking there; at m > N / 2 after going back up to m / (N - m) shuffles, of O(N).
-                Where that is more than 16 and they hold more than 2**22 samples, a new run begins
-                in every 16th round: only within it does every sample come before any comes again.
-    Cost        O(1) memory for most rounds. After a wrap up to 16 m bytes; to plan it O(N) bytes.
-                Stratified: O(m) an epoch.
-    Gradients   Every sample is drawn equally often; all weights are 1. Stratified rounding makes
-                small classes a little more frequent, which objective="original" undoes.
-    Source      Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of
-                Learning", ICLR 2024. Without replacement it is ordinary training for
-                keep_fraction times as many epochs under a compressed schedule. The released code
-                rounds halves to the even number, and to 0 in a small class; its round at the end of
-                a shuffle has one sample less, takes the rest from the front of the same shuffle,
-                and the next round begins a new one.
+    Order
+        A pure function of (N, keep_fraction, seed, epoch). Any round is reached without walking
+        there; at m > N / 2 after going back up to m / (N - m) shuffles, of O(N). Where that is more
+        than 16 and they hold more than 2**22 samples, a new run begins in every 16th round: only
+        within it does every sample come before any comes again.
+    Cost
+        O(1) memory for most rounds. After a wrap up to 16 m bytes; to plan it O(N) bytes.
+        Stratified: O(m) an epoch.
+    Gradients
+        Every sample is drawn equally often; all weights are 1. Stratified rounding makes small
+        classes a little more frequent, which objective="original" undoes.
+    Source
+        Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of Learning",
+        ICLR 2024. Without replacement it is ordinary training for keep_fraction times as many
+        epochs under a compressed schedule. The released code rounds halves to the even number, and
+        to 0 in a small class; its round at the end of a shuffle has one sample less, takes the rest
+        from the front of the same shuffle, and the next round begins a new one.
 
     Examples
     --------

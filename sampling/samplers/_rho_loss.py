@@ -56,13 +56,17 @@ class RHOLoss(BatchSelector):
 
     Notes
     -----
-    Order       Ties by lot. Losses that are not finite come last; scores may be negative.
-    Cost        4 N bytes, and as many on the device. A forward pass over the batch; nothing waits
-                for the device.
-    Gradients   Biased to what can be learnt, without weights.
-    Source      Mindermann et al., "Prioritized Training on Points that are Learnable, Worth
-                Learning, and Not Yet Learnt", ICML 2022, arXiv:2206.07137. The released code rounds
-                the number of rows down: of a last batch of 35 it takes 3, where this takes 4.
+    Order
+        Ties by lot. Losses that are not finite come last; scores may be negative.
+    Cost
+        4 N bytes, and as many on the device. A forward pass over the batch; nothing waits for the
+        device.
+    Gradients
+        Biased to what can be learnt, without weights.
+    Source
+        Mindermann et al., "Prioritized Training on Points that are Learnable, Worth Learning, and
+        Not Yet Learnt", ICML 2022, arXiv:2206.07137. The released code rounds the number of rows
+        down: of a last batch of 35 it takes 3, where this takes 4.
 
     Examples
     --------

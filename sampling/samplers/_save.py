@@ -137,8 +137,9 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int | None = Non
 
     Notes
     -----
-    Cost        5 N bytes of file for a loss-based pruner, 1 to 2 s for 10^8 samples on a local
-                disk; static samplers write less than 2 KiB. No copy of the arrays is made.
+    Cost
+        5 N bytes of file for a loss-based pruner, 1 to 2 s for 10^8 samples on a local disk; static
+        samplers write less than 2 KiB. No copy of the arrays is made.
 
     Examples
     --------

@@ -55,17 +55,21 @@ class SelectiveBackprop(RankedDraw):
 
     Notes
     -----
-    Order       A function of (losses, seed, epoch, step, rank) and, for "history", of the losses
-                before. Ties by lot. Losses that are not finite are drawn last, and by coins never.
-    Cost        A forward pass over the batch. form="batch" without `unbiased` does not wait for
-                the device. "history" sorts R numbers a batch.
-    Gradients   Biased to hard samples, without weights. unbiased=True restores the mean of the
-                batch, with more variance; when rows are collected, the sum over the epoch
-                (weights 1 / probability). Adam and its like undo a common factor of the weights.
-    Source      Jiang et al., "Accelerating Deep Learning by Focusing on the Biggest Losers", 2019,
-                arXiv:1910.00762; R and `floor` as in its code. form="batch": Composer, which takes
-                int(keep * B) rows, where this rounds up; it selects between 0.5 and 0.9 of the run
-                only, in every second batch: `SelectiveForward` has `active` for that.
+    Order
+        A function of (losses, seed, epoch, step, rank) and, for "history", of the losses before.
+        Ties by lot. Losses that are not finite are drawn last, and by coins never.
+    Cost
+        A forward pass over the batch. form="batch" without `unbiased` does not wait for the device.
+        "history" sorts R numbers a batch.
+    Gradients
+        Biased to hard samples, without weights. unbiased=True restores the mean of the batch, with
+        more variance; when rows are collected, the sum over the epoch (weights 1 / probability).
+        Adam and its like undo a common factor of the weights.
+    Source
+        Jiang et al., "Accelerating Deep Learning by Focusing on the Biggest Losers", 2019,
+        arXiv:1910.00762; R and `floor` as in its code. form="batch": Composer, which takes int(keep
+        * B) rows, where this rounds up; it selects between 0.5 and 0.9 of the run only, in every
+        second batch: `SelectiveForward` has `active` for that.
 
     Examples
     --------

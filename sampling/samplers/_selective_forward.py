@@ -109,12 +109,15 @@ class SelectiveForward:
 
     Notes
     -----
-    Order       The scoring pass in "eval" draws no random number.
-    Cost        A forward pass over all rows, then a step on those chosen; `selector.cost` adds up.
-                With a forward pass at a third of a step, choosing half of the rows costs 5/6 of a
-                plain step. Selectors that take a varying number of rows wait for the device, the
-                others do not, unless parts of the batch are on the host.
-    Gradients   Those of the selector. The chosen rows are a batch of their own to batch norm.
+    Order
+        The scoring pass in "eval" draws no random number.
+    Cost
+        A forward pass over all rows, then a step on those chosen; `selector.cost` adds up. With a
+        forward pass at a third of a step, choosing half of the rows costs 5/6 of a plain step.
+        Selectors that take a varying number of rows wait for the device, the others do not, unless
+        parts of the batch are on the host.
+    Gradients
+        Those of the selector. The chosen rows are a batch of their own to batch norm.
 
     Examples
     --------

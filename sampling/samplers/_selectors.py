@@ -139,7 +139,8 @@ class BatchSelector:
 
     Notes
     -----
-    Order       `SelectiveForward` makes the whole step, and is how selectors are meant to be used.
+    Order
+        `SelectiveForward` makes the whole step, and is how selectors are meant to be used.
     """
 
     def __init__(

@@ -58,12 +58,16 @@ class SelfPacedSampler(PruningSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot.
-    Cost        5.2 N bytes, 4 N more while planning; a plan is a partition of the scores, O(N).
-    Gradients   Biased to easy samples, without weights; uniform in the end.
-    Source      Kumar, Packer, Koller, "Self-Paced Learning for Latent Variable Models", NIPS 2010,
-                in its hard form. A part of the samples stands for their threshold on the loss,
-                which would have to be chosen anew for every data set and could keep nothing.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties by lot.
+    Cost
+        5.2 N bytes, 4 N more while planning; a plan is a partition of the scores, O(N).
+    Gradients
+        Biased to easy samples, without weights; uniform in the end.
+    Source
+        Kumar, Packer, Koller, "Self-Paced Learning for Latent Variable Models", NIPS 2010, in its
+        hard form. A part of the samples stands for their threshold on the loss, which would have to
+        be chosen anew for every data set and could keep nothing.
 
     Examples
     --------

@@ -93,14 +93,18 @@ class SensitivitySampler(EpochSampler):
 
     Notes
     -----
-    Order       Stratified draws by score (see `WeightedSampler`), in a shuffled order. After a
-                `refresh` only the planned epoch is known, as for any dynamic sampler.
-    Cost        34 N bytes; O(N) once and at each refresh, O(1) a draw.
-    Gradients   objective="original" (default) multiplies by 1 / (N p): the weighted mean over the
-                draws estimates the mean over the data without bias, at fixed parameters, whatever
-                the constant. "sampled" trains on the drawn distribution.
-    Source      Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling:
-                Foundation Models and Beyond", ICML 2024.
+    Order
+        Stratified draws by score (see `WeightedSampler`), in a shuffled order. After a `refresh`
+        only the planned epoch is known, as for any dynamic sampler.
+    Cost
+        34 N bytes; O(N) once and at each refresh, O(1) a draw.
+    Gradients
+        objective="original" (default) multiplies by 1 / (N p): the weighted mean over the draws
+        estimates the mean over the data without bias, at fixed parameters, whatever the constant.
+        "sampled" trains on the drawn distribution.
+    Source
+        Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling:
+        Foundation Models and Beyond", ICML 2024.
 
     Examples
     --------

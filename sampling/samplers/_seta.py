@@ -59,18 +59,22 @@ class SeTaSampler(PruningSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks.
-    Cost        5.2 N bytes, 4 N more while planning. The groups are those of up to 65,536 losses
-                drawn at random; a plan is O(N num_groups), without a sort of the rest.
-    Gradients   Biased in each epoch to the groups of its window, without weights. Over a round of
-                windows the groups at both ends are dealt less often than those in the middle.
-    Source      SeTa: Zhou, Gao, Wang, CVPR 2025, arXiv:2503.13385. The defaults of `drop_prob`,
-                `num_groups` and `scale` are its settings for CIFAR; for ImageNet it has 0, 5, 0.6.
-                Unlike the released code: epoch 0 draws every sample, as none has a loss (there it
-                excludes `drop_prob` of them at random, all groups in the window); the random part
-                is taken of the groups in the window, each with the same share (there of all
-                samples, before they are grouped); and `drop_prob` may exceed 0.9, where the code
-                stops. Windows and the epoch at which annealing begins are the same.
+    Order
+        Planned in `set_epoch` from the scores of all ranks.
+    Cost
+        5.2 N bytes, 4 N more while planning. The groups are those of up to 65,536 losses drawn at
+        random; a plan is O(N num_groups), without a sort of the rest.
+    Gradients
+        Biased in each epoch to the groups of its window, without weights. Over a round of windows
+        the groups at both ends are dealt less often than those in the middle.
+    Source
+        SeTa: Zhou, Gao, Wang, CVPR 2025, arXiv:2503.13385. The defaults of `drop_prob`,
+        `num_groups` and `scale` are its settings for CIFAR; for ImageNet it has 0, 5, 0.6. Unlike
+        the released code: epoch 0 draws every sample, as none has a loss (there it excludes
+        `drop_prob` of them at random, all groups in the window); the random part is taken of the
+        groups in the window, each with the same share (there of all samples, before they are
+        grouped); and `drop_prob` may exceed 0.9, where the code stops. Windows and the epoch at
+        which annealing begins are the same.
 
     Examples
     --------

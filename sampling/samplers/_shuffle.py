@@ -35,11 +35,15 @@ class ShuffleSampler(EpochSampler):
 
     Notes
     -----
-    Order       A keyed permutation of range(N) for each (seed, epoch): exactly uniform up to
-                N = 65,536, a Feistel network above.
-    Cost        O(1) memory and set-up, O(1) a draw, at any position.
-    Gradients   Those of plain training; all weights are 1.
-    Source      Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+    Order
+        A keyed permutation of range(N) for each (seed, epoch): exactly uniform up to N = 65,536, a
+        Feistel network above.
+    Cost
+        O(1) memory and set-up, O(1) a draw, at any position.
+    Gradients
+        Those of plain training; all weights are 1.
+    Source
+        Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
 
     Examples
     --------

@@ -48,7 +48,8 @@ class SkipPredictor:
 
     Notes
     -----
-    Cost        O(V) a batch, and 32 V bytes.
+    Cost
+        O(V) a batch, and 32 V bytes.
 
     Examples
     --------

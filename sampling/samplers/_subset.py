@@ -36,10 +36,13 @@ class SubsetSampler(EpochSampler):
 
     Notes
     -----
-    Order       A shuffle of the n chosen samples for each (seed, epoch).
-    Cost        8 n bytes (16 n with weights, and O(log n) a weight looked up).
-    Gradients   objective="original" multiplies by the selection's weights, rescaled to mean 1 over
-                the subset. The N of `importance_weights` is the subset: they are 1.
+    Order
+        A shuffle of the n chosen samples for each (seed, epoch).
+    Cost
+        8 n bytes (16 n with weights, and O(log n) a weight looked up).
+    Gradients
+        objective="original" multiplies by the selection's weights, rescaled to mean 1 over the
+        subset. The N of `importance_weights` is the subset: they are 1.
 
     Examples
     --------

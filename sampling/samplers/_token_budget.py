@@ -68,15 +68,18 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
 
     Notes
     -----
-    Order       Samples are sorted by length once, and cut into batches there. In each epoch those
-                of a band change places at random, rounds of neighbouring batches are shuffled, and
-                the batches within a round. A number of batches that `round_size` does not divide
-                leaves one short round, of random lengths, which is dealt last.
-    Cost        O(N log N) once, O(N) an epoch. Holds 4 N bytes (8 N if not padded), 4 N in an
-                epoch, 8 N more while it is planned and up to 45 N at construction.
-    Gradients   Those of plain training on batches of unlike sizes: with `losses.mean()` a sample of
-                a small batch, a long one, counts more; `reduce(..., denominator=d)` with one d for
-                all batches undoes that. All weights are 1.
+    Order
+        Samples are sorted by length once, and cut into batches there. In each epoch those of a band
+        change places at random, rounds of neighbouring batches are shuffled, and the batches within
+        a round. A number of batches that `round_size` does not divide leaves one short round, of
+        random lengths, which is dealt last.
+    Cost
+        O(N log N) once, O(N) an epoch. Holds 4 N bytes (8 N if not padded), 4 N in an epoch, 8 N
+        more while it is planned and up to 45 N at construction.
+    Gradients
+        Those of plain training on batches of unlike sizes: with `losses.mean()` a sample of a small
+        batch, a long one, counts more; `reduce(..., denominator=d)` with one d for all batches
+        undoes that. All weights are 1.
 
     Examples
     --------

@@ -40,12 +40,16 @@ class TopKLoss(BatchSelector):
 
     Notes
     -----
-    Order       Ties by lot. Losses that are not finite come last.
-    Cost        A forward pass over the batch. within="batch" does not wait for the device.
-    Gradients   Biased to hard samples, without weights.
-    Source      Shrivastava, Gupta, Girshick, "Training Region-based Object Detectors with Online
-                Hard Example Mining", CVPR 2016, arXiv:1604.03540. Overlapping candidates are not
-                thinned out here (no non-maximum suppression): do it before, with their boxes.
+    Order
+        Ties by lot. Losses that are not finite come last.
+    Cost
+        A forward pass over the batch. within="batch" does not wait for the device.
+    Gradients
+        Biased to hard samples, without weights.
+    Source
+        Shrivastava, Gupta, Girshick, "Training Region-based Object Detectors with Online Hard
+        Example Mining", CVPR 2016, arXiv:1604.03540. Overlapping candidates are not thinned out
+        here (no non-maximum suppression): do it before, with their boxes.
 
     Examples
     --------

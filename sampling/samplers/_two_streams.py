@@ -53,15 +53,19 @@ class TwoStreamBatchSampler(BlockBatchSampler):
 
     Notes
     -----
-    Order       A shuffle of `primary` for each (seed, epoch). `secondary` is an endless run of
-                shuffles, of which an epoch takes up where the one before it stopped: every sample
-                comes before any is repeated. A batch in which one shuffle ends and the next begins
-                may hold a sample twice. Any epoch is reached at once.
-    Cost        16 (n + m) bytes, 8 M an epoch and 8 M more while it is planned; O(M + m) an epoch.
-    Gradients   objective="sampled" (default) leaves the balance of the streams to the loss.
-                "original" restores the mean over all samples of both, counted once each.
-    Source      The two streams of Tarvainen and Valpola, "Mean teachers are better role models",
-                NeurIPS 2017.
+    Order
+        A shuffle of `primary` for each (seed, epoch). `secondary` is an endless run of shuffles, of
+        which an epoch takes up where the one before it stopped: every sample comes before any is
+        repeated. A batch in which one shuffle ends and the next begins may hold a sample twice. Any
+        epoch is reached at once.
+    Cost
+        16 (n + m) bytes, 8 M an epoch and 8 M more while it is planned; O(M + m) an epoch.
+    Gradients
+        objective="sampled" (default) leaves the balance of the streams to the loss. "original"
+        restores the mean over all samples of both, counted once each.
+    Source
+        The two streams of Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS
+        2017.
 
     Examples
     --------

@@ -80,20 +80,24 @@ class VarianceBudgetSampler(PruningSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of
-                the kept samples.
-    Cost        5.2 N bytes, 4 N more while planning if a loss is negative. A plan is three passes
-                over the scores and one for each of about six groups, no sort.
-    Gradients   objective="original" weights by 1 / p: the sum over the epoch is unbiased at fixed
-                parameters; each step is larger by N/M than in full training, see
-                `InfoBatchSampler`. The budget does not see this: a learning rate that was as
-                high as it can be diverges when most samples are left out, so lower it, raise
-                `floor`, or take `reduction="weighted_mean"`, which keeps the size of the steps.
-                Nor does it see how old the scores are. "sampled" leaves the weights out.
-    Source      The probabilities and the budget are those of VCAS (Wang, Chen, Zhu, "Efficient
-                Backpropagation with Variance-Controlled Adaptive Sampling", ICLR 2024), which
-                thins the backward pass. There signs of measured variances move the rate step by
-                step; here the rate that they look for is computed. tau is its default.
+    Order
+        Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of the kept
+        samples.
+    Cost
+        5.2 N bytes, 4 N more while planning if a loss is negative. A plan is three passes over the
+        scores and one for each of about six groups, no sort.
+    Gradients
+        objective="original" weights by 1 / p: the sum over the epoch is unbiased at fixed
+        parameters; each step is larger by N/M than in full training, see `InfoBatchSampler`. The
+        budget does not see this: a learning rate that was as high as it can be diverges when most
+        samples are left out, so lower it, raise `floor`, or take `reduction="weighted_mean"`, which
+        keeps the size of the steps. Nor does it see how old the scores are. "sampled" leaves the
+        weights out.
+    Source
+        The probabilities and the budget are those of VCAS (Wang, Chen, Zhu, "Efficient
+        Backpropagation with Variance-Controlled Adaptive Sampling", ICLR 2024), which thins the
+        backward pass. There signs of measured variances move the rate step by step; here the rate
+        that they look for is computed. tau is its default.
 
     Examples
     --------

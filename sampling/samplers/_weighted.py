@@ -53,15 +53,19 @@ class WeightedSampler(EpochSampler):
 
     Notes
     -----
-    Order       A pure function of (weights, M, seed, epoch). With replacement any position is
-                reached at once; without, `set_epoch` makes the next pass O(N).
-    Cost        With replacement O(N) once and O(1) a draw, 10 N bytes. Without: O(N) an epoch,
-                8 N + 4 M bytes.
-    Gradients   Drawing by weight changes the objective, which is the default here
-                (objective="sampled"). "original" multiplies by 1 / (N p), which restores the mean
-                loss over the data in expectation.
-    Source      With replacement: stratified sampling. Without: Madow, Annals of Mathematical
-                Statistics 20 (1949), in a fresh random order each epoch.
+    Order
+        A pure function of (weights, M, seed, epoch). With replacement any position is reached at
+        once; without, `set_epoch` makes the next pass O(N).
+    Cost
+        With replacement O(N) once and O(1) a draw, 10 N bytes. Without: O(N) an epoch, 8 N + 4 M
+        bytes.
+    Gradients
+        Drawing by weight changes the objective, which is the default here (objective="sampled").
+        "original" multiplies by 1 / (N p), which restores the mean loss over the data in
+        expectation.
+    Source
+        With replacement: stratified sampling. Without: Madow, Annals of Mathematical Statistics 20
+        (1949), in a fresh random order each epoch.
 
     Examples
     --------

@@ -51,14 +51,18 @@ class GroupBatchSampler(BlockBatchSampler):
 
     Notes
     -----
-    Order       The groups are shuffled for each (seed, epoch), and each sample is dealt once. The
-                samples of a group keep the order of the dataset and lie side by side.
-    Cost        8 N bytes, and 4 M in an epoch; O(N) once and O(M) an epoch.
-    Gradients   Those of plain training on batches of unlike sizes: with `losses.mean()` a sample of
-                a small batch counts more; `reduce(..., denominator=d)` with one d for all batches
-                undoes that. All weights are 1.
-    Source      Bags as in Ilse, Tomczak, Welling, "Attention-based Deep Multiple Instance
-                Learning", ICML 2018.
+    Order
+        The groups are shuffled for each (seed, epoch), and each sample is dealt once. The samples
+        of a group keep the order of the dataset and lie side by side.
+    Cost
+        8 N bytes, and 4 M in an epoch; O(N) once and O(M) an epoch.
+    Gradients
+        Those of plain training on batches of unlike sizes: with `losses.mean()` a sample of a small
+        batch counts more; `reduce(..., denominator=d)` with one d for all batches undoes that. All
+        weights are 1.
+    Source
+        Bags as in Ilse, Tomczak, Welling, "Attention-based Deep Multiple Instance Learning", ICML
+        2018.
 
     Examples
     --------
