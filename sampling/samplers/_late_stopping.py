@@ -192,7 +192,7 @@ class LateStoppingSampler(PruningSampler):
         labels: torch.Tensor | None,
         finite: torch.Tensor | None,
     ) -> None:
-        """Write 1 for a right prediction, 0 for a wrong one; nothing if the loss is not finite."""
+        """Write 1 for a right prediction, 0 for a wrong one; nothing if not finite."""
         outputs, right = answers(type(self).__name__, len(rows), logits, labels)
         known = torch.isfinite(outputs.amax(dim=1))
         if finite is not None:
