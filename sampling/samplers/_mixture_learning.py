@@ -1,4 +1,4 @@
-"""The part of `MixtureSampler` that records losses by source and updates the weights."""
+"""The methods of `MixtureSampler` that record losses by source and update the weights."""
 
 from abc import abstractmethod
 from collections.abc import Mapping

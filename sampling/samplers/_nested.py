@@ -49,7 +49,7 @@ def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  
         A list of tensors that all have `size` rows is traversed; any other list of `size` items
         holds one for each sample.
     Cost
-        One copy of the rows. If `rows` is on a device and a part of the batch is not, it
+        One copy of the rows. If `rows` is on a device and some of the batch is not, it
         synchronizes once.
 
     Examples

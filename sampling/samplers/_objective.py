@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Objective:
-    """The part of `EpochSampler` that computes the weights of losses."""
+    """The methods of `EpochSampler` that compute the weights of losses."""
 
     size: int
     epoch: int

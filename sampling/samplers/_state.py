@@ -31,7 +31,7 @@ _KEY = np.uint64(0x5A3C96E1D2B487F0)
 
 
 class Resumable:
-    """The part of `EpochSampler` that saves and restores the position of a run."""
+    """The methods of `EpochSampler` that save and restore the position of a run."""
 
     dynamic: bool
     blocked: bool

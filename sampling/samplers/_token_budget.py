@@ -189,7 +189,7 @@ class TokenBlocks(EpochSampler):
         return cuts[: _blocks.pack(self._starts, sizes, cuts) + 1].copy()
 
     def _leveled(self, longest: Floats, most: int) -> tuple[Packed, Indices]:
-        """Return (places, cuts) of batches of nearly equal sums, as few as are found."""
+        """Return `(places, cuts)` of batches of nearly equal sums, as few as are found."""
         lengths = np.repeat(longest, np.diff(self._starts))
 
         def batches(count: int) -> Packed | None:
