@@ -177,8 +177,8 @@ class LateStoppingSampler(PruningSampler):
         """
         if not self.evaluate:
             raise ValueError(
-                "evaluate must be True for record_answers, got False: the answers come from "
-                "reduce and record then"
+                "evaluate must be True for record_answers, got False: predictions are then taken "
+                "from reduce and record"
             )
         rows = self._located(indices)
         if isinstance(rows, torch.Tensor):

@@ -4,7 +4,7 @@
 |-------------|----------------------------------------|---------------------------------------|
 | `Shuffled`  | nothing                                | shuffle, RS2 with replacement         |
 | `Listed`    | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
-| `Weighted`  | a cumulative sum and a guide, 10 N B.  | weighted, sensitivity, importance     |
+| `Weighted`  | a cumulative sum, a guide, 10 N bytes  | weighted, sensitivity, importance     |
 | `Kept`      | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
 | `Mixed`     | two shuffles of each small domain      | mixtures; in `_mixture_table.py`      |
 """

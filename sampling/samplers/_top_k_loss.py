@@ -19,7 +19,7 @@ class TopKLoss(BatchSelector):
     Online hard example mining; the mean of the k highest losses is also the average top-k loss,
     and the CVaR of the batch. A baseline if rows are samples: mislabelled samples and outliers have
     the highest losses, which `cap` excludes. If the rows of a batch are candidates of a few images,
-    as in detection, `within="group"` selects the same fraction for each image.
+    as in detection, `within="group"` selects `keep` of the rows of each image.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ HALVINGS = 64
 
 @told
 class VarianceBudgetSampler(PruningSampler):
-    """Exclude small losses at random, such that a fraction `tau` is added to the variance of SGD.
+    """Exclude small losses at random, adding at most a fraction `tau` to the variance of SGD.
 
     A baseline, for when the rate of `InfoBatchSampler` would have to be guessed. Samples with
     scores x are kept with probability min(1, c x), or `floor` if that is larger, and weighted by

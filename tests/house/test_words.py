@@ -1,4 +1,4 @@
-"""The English of the project: words that a reader must translate, and what to write instead.
+"""The English of the project: words to avoid, and what to write instead.
 
 Read are docstrings, messages, help texts and README.md. Code in backticks, examples, quoted titles
 and names of parameters are not prose.
@@ -129,51 +129,55 @@ def prose_of(docstring):
 
 
 def texts_of(path):
-    """(line, prose, whether it is a help text) of a file."""
+    """(line, prose, patterns in addition to the words) of each text of a file."""
     if path.suffix == ".md":
         text = blank(r"^```.*?^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        return [(1, blank(r"`[^`\n]*`", text), False)]
-    docstrings, skipped, helps = set(), set(), set()
-    for node in nodes_of(path):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            docstrings.add(id(node.value))
-        elif isinstance(node, ast.Call):
-            if ast.unparse(node.func) in RANDOM_STREAMS:
-                skipped |= {id(each) for each in ast.walk(node)}
-            helps |= {id(each.value) for each in node.keywords if each.arg == "help"}
-        elif isinstance(node, ast.JoinedStr):
-            skipped |= {id(each) for each in node.values}
+        return [(1, blank(r"`[^`\n]*`", text), HEADINGS)]
+    docstrings, helps, skipped = roles_of(path)
     found = []
     for node in nodes_of(path):
         if id(node) in skipped:
             continue
+        extra = HELP if id(node) in helps else {}
         if isinstance(node, ast.JoinedStr):
             parts = [each.value if isinstance(each, ast.Constant) else "{}" for each in node.values]
-            found.append((node.lineno, "".join(parts), id(node) in helps))
+            found.append((node.lineno, "".join(parts), extra))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
             text = prose_of(node.value) if id(node) in docstrings else node.value
-            found.append((node.lineno, text, id(node) in helps))
+            found.append((node.lineno, text, extra))
     return found
+
+
+def roles_of(path):
+    """Nodes by identity: docstrings, help texts, and what is no text of its own."""
+    docstrings, helps, skipped = set(), set(), set()
+    for node in nodes_of(path):
+        if isinstance(node, ast.Expr):
+            docstrings.add(id(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            skipped |= {id(each) for each in node.values}
+        elif isinstance(node, ast.Call):
+            helps |= {id(each.value) for each in node.keywords if each.arg == "help"}
+            if ast.unparse(node.func) in RANDOM_STREAMS:
+                skipped |= {id(each) for each in ast.walk(node)}
+    return docstrings, helps, skipped
 
 
 def found_in(path):
     """Return "line: the words: what to write instead" of each use."""
     name, uses, allowed = name_of(path), [], []
-    for line, text, is_help in texts_of(path):
+    for line, text, extra in texts_of(path):
         for phrase in EXCEPT.get(name, ()):
             pattern = re.escape(phrase).replace(r"\ ", r"\s+")
             allowed += [phrase] if re.search(pattern, text) else []
             text = blank(pattern, text)  # noqa: PLW2901  # without what is allowed
-        starts = [at.end() for at in re.finditer("\n", text)]
-        for each in PATTERN.finditer(text.lower()):
-            at = line + bisect_right(starts, each.start())
-            uses.append((at, " ".join(each[0].split()), INSTEAD[each.lastgroup]))
-        extra = {**(HELP if is_help else {}), **(HEADINGS if path.suffix == ".md" else {})}
+        hits = [(each, INSTEAD[each.lastgroup]) for each in PATTERN.finditer(text.lower())]
         for pattern, instead in extra.items():
-            for each in re.finditer(pattern, text, re.MULTILINE):
-                uses.append((line + bisect_right(starts, each.start()), each[0], instead))
+            hits += [(each, instead) for each in re.finditer(pattern, text, re.MULTILINE)]
+        starts = [at.end() for at in re.finditer("\n", text)]
+        uses += [(line + bisect_right(starts, hit.start()), hit[0], to) for hit, to in hits]
     stale = [f"EXCEPT names {each!r}" for each in EXCEPT.get(name, ()) if each not in allowed]
-    return [f"line {at}: {words!r}: {instead}" for at, words, instead in uses] + stale
+    return [f"line {at}: {' '.join(words.split())!r}: {to}" for at, words, to in uses] + stale
 
 
 @for_each([path for path in FILES if not is_later(name_of(path))], name_of)
