@@ -252,7 +252,7 @@ class MixtureSampler(LearningMixture):
         return self._mixing.phase(_check.epoch(epoch))
 
     def repeats(self, num_epochs: int | None = None) -> Floats:
-        """Return how often each domain is repeated, from the first epoch: float64 (K,).
+        """Return the number of passes over each domain, from the first epoch: float64 (K,).
 
         Draws divided by samples; `effective_samples` converts it to fresh samples.
 

@@ -54,7 +54,7 @@ class Resumable:
     # ------------------------------------------------------------------ what a method may provide
 
     def _identity(self) -> "Mapping[str, object] | tuple[object, ...]":
-        """Return what determines the draws, with class, N and seed: arrays and JSON values.
+        """Return what determines the draws apart from class, N and seed: arrays and JSON values.
 
         By argument, so that a state of other arguments is refused by name; "shares from weights" is
         computed from arguments, and named if no argument itself has changed. The entries of a tuple
