@@ -193,7 +193,7 @@ class ImportanceSampler(EpochSampler):
         super().__init__(size, draws, **options)
         self._plan(0)
 
-    # ------------------------------------------------------------------ what is learnt
+    # ------------------------------------------------------------------ scores
 
     def _make_scores(self) -> ScoreTable:
         return ScoreTable(self.size, ema=self.score_ema, process_group=self.process_group)
@@ -298,7 +298,7 @@ class ImportanceSampler(EpochSampler):
         weighted *= self.num_samples / self.size
         return ImportanceGain(squares / weighted, batch_gain)
 
-    # ------------------------------------------------------------------ what outlives the process
+    # ------------------------------------------------------------------ saved state
 
     def _arrays(self) -> Arrays:
         arrays: Arrays = {"scores": self.scores}

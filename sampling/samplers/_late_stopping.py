@@ -290,7 +290,7 @@ class LateStoppingSampler(PruningSampler):
             f"network takes to learn: set keep_per_round and rounds, got {samples_fraction:g}"
         )
 
-    # ------------------------------------------------------------------ what outlives the process
+    # ------------------------------------------------------------------ saved state
 
     def _notes(self) -> dict[str, Any]:
         own = {"round": self.round, "round_ended": self.round_ended, "looked": self._looked}

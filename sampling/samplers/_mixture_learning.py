@@ -164,7 +164,7 @@ class LearningMixture(EpochSampler):
         self._learnt = self.updater.step(self._learnt, self._losses.means())
         self._losses.clear()
 
-    # ------------------------------------------------------------------ what outlives the process
+    # ------------------------------------------------------------------ saved state
 
     def _arrays(self) -> Arrays:
         if self._losses is None:
