@@ -33,7 +33,7 @@ class HardestSampler(PruningSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines when annealing begins.
     keep : float in (0, 1], default 0.6
@@ -143,7 +143,7 @@ class EpsilonGreedySampler(HardestSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines when annealing begins.
     keep : float in (0, 1], default 0.6
@@ -237,7 +237,7 @@ class UCBSampler(HardestSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines when annealing begins.
     keep : float in (0, 1], default 0.59

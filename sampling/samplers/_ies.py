@@ -37,7 +37,7 @@ class IESSampler(HidingSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run.
     delta : float > 0, default 1e-3

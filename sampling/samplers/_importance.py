@@ -69,7 +69,7 @@ class ImportanceSampler(EpochSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int, optional
         Number of epochs in the run, for `schedule` and `progress`.
     num_samples : int, default N

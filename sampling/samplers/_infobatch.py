@@ -33,7 +33,7 @@ class InfoBatchSampler(PruningSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines when annealing begins.
     drop_prob : float in [0, 1), default 0.5

@@ -36,7 +36,7 @@ class KakurenboSampler(HidingSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines the stages.
     fraction : float in [0, 1), default 0.3

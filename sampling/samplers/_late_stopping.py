@@ -40,7 +40,7 @@ class LateStoppingSampler(PruningSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs of all rounds together and of the training that follows.
     keep_per_round : float in (0, 1), default 0.98

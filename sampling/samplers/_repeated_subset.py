@@ -33,7 +33,7 @@ class RepeatedSubsetSampler(EpochSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     keep_fraction : float in (0, 1]
         Each round draws m = round(keep_fraction * N) samples, halves rounded up, at least 1.
     replacement : bool, default False

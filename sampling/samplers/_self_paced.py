@@ -28,7 +28,7 @@ class SelfPacedSampler(PruningSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines when annealing begins.
     start : float in (0, 1], default 0.5

@@ -21,7 +21,7 @@ class ShuffleSampler(EpochSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_samples : int, default N
         Draws in one epoch, summed over all ranks. If fewer than N, each epoch is a new random
         subset; if more, the order continues with further shuffles, so counts differ by at most one.

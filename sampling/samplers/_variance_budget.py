@@ -41,7 +41,7 @@ class VarianceBudgetSampler(PruningSampler):
     Parameters
     ----------
     data_source : int or sized
-        The dataset, or its length N.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines when annealing begins.
     tau : float >= 0, default 0.025
