@@ -1,26 +1,26 @@
-"""What to draw next: samplers for `torch.utils.data.DataLoader`.
+"""Samplers for `torch.utils.data.DataLoader`: which samples to draw, in which order.
 
-The way of a draw, and the files on it:
+The life of a draw, and the files that implement it:
 
-    set_epoch    _base       ranks, lengths, position, what every sampler takes (_options)
-                 _plan       the epoch, fixed: a draw table (_tables) behind a shuffle (_order)
-    iterate      _iterate    Python ints, and where the pass stands (_state, on disk _save)
-    reduce       _objective  what the draw counts and what is recorded (_reduce, _device)
+    set_epoch    _base       ranks, lengths, position, the options of every sampler (_options)
+                 _plan       the plan of an epoch: a draw table (_tables) behind a shuffle (_order)
+    iterate      _iterate    Python ints, and the position of the pass (_state, on disk _save)
+    reduce       _objective  loss weights and what is recorded (_reduce, _device)
 
-A method adds a table, or the shares for one; a family per file:
+A method adds a table, or the shares for one; one family per file:
 
-    by what is known        _shuffle _subset _repeated_subset _weighted _class_balanced
+    by known properties     _shuffle _subset _repeated_subset _weighted _class_balanced
                             _repeat_factor _cluster_clip _sensitivity; quotas in _groups
     by the losses           _pruning, the engine (_levels, _breaks, _hidden), and on it _infobatch
                             _dynamic_random _hardest _seta _kakurenbo _ies _late_stopping
-                            _self_paced _variance_budget; beside it _importance (_signal)
+                            _self_paced _variance_budget; separately _importance (_signal)
     several sources         _mixture, with its _sources and _mixture_*
     easy before hard        _curriculum
     whole batches           _batches (_cuts), and on it _class_blocks _whole_groups _token_budget
                             _two_streams _adaptive (_gradient_noise)
     rows of a large batch   _selectors, and on it _selective_backprop _top_k_loss _rho_loss
                             _ranked_batch _multistage (_skip_predictor); the step that uses them is
-                            _selective_forward, which leaves no trace (_frozen)
+                            _selective_forward, which does not change the model (_frozen)
 """
 
 from ._adaptive import AdaptiveBatchSampler

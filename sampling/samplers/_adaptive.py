@@ -1,4 +1,4 @@
-"""Batches whose size may change while training goes on."""
+"""Batches whose size may change during training."""
 
 from array import array
 from collections.abc import Mapping
@@ -17,36 +17,40 @@ from ._plan import Plan
 
 @told
 class AdaptiveBatchSampler(EpochBatchSampler):
-    """Cut a sampler's epoch into batches of a size that training may change as it goes.
+    """Cut a sampler's epoch into batches of a size that may change during training.
 
-    Use it to let the batch grow when gradient noise dominates: `suggest_batch_size` says how far.
-    If the size never changes, `EpochBatchSampler` deals the same batches with less work a batch.
+    Use it to let the batch grow when gradient noise dominates: `suggest_batch_size` gives the size.
+    If the size never changes, `EpochBatchSampler` yields the same batches at a lower cost.
 
     Parameters
     ----------
     sampler : EpochSampler
         Any sampler of this package, with its seed and its ranks; see `EpochBatchSampler`.
     batch_size : int
-        Draws in a batch of one rank, until `set_batch_size`.
+        Draws in a batch of one rank, until `set_batch_size` changes it.
     drop_last : bool, default False
-        Leave out the last batches of an epoch if one of them is short.
+        Exclude the last batches of an epoch if one of them is short.
 
     Attributes
     ----------
     current_batch_size : int
-        What the next batch will be cut to.
+        Size of the next batch.
     batch_size : None
-        Sizes vary, and accelerate loses data if it finds a number here.
+        None because sizes vary: accelerate loses data if it finds a number here.
 
     Notes
     -----
-    Order       The draws and their order are the sampler's, whatever the sizes: only the cuts
-                change. In each round rank r takes the r-th batch from where the round began.
-    Cost        About 10 us a batch, and 8 bytes for each batch handed out in the epoch.
-    Gradients   The sampler's. A larger batch is not a larger step: scaling the learning rate is
-                left to the user, and schedules should run on `progress`, which counts samples.
-    Source      The size as a function of gradient noise: Lau, Liu, Kolar, "AdAdaGrad: Adaptive
-                Batch Size Schemes for Adaptive Gradient Methods", arXiv:2402.11215, 2024.
+    Order
+        The draws and their order are the sampler's, whatever the sizes: only the cuts change. In
+        each round, counted from its first draw, rank r takes the r-th batch.
+    Cost
+        About 10 us a batch, and 8 bytes for each batch yielded in the epoch.
+    Gradients
+        The sampler's. A larger batch does not imply a larger step: scaling the learning rate is
+        left to the user, and schedules should use `progress`, which counts samples.
+    Source
+        The size as a function of gradient noise: Lau, Liu, Kolar, "AdAdaGrad: Adaptive Batch Size
+        Schemes for Adaptive Gradient Methods", arXiv:2402.11215, 2024.
 
     Examples
     --------
@@ -67,11 +71,11 @@ class AdaptiveBatchSampler(EpochBatchSampler):
         self._ends = array("q")  # position after each round of the running pass
 
     def set_batch_size(self, batch_size: int) -> None:
-        """Choose the size of the next batch that is not yet handed out, and of those after it.
+        """Set the size of the batches that are not yet yielded.
 
-        A loader with workers has up to num_workers * prefetch_factor batches of the old size under
-        way. Every rank must choose the same size after the same step: nothing is exchanged.
-        `len` assumes the current size for the whole epoch, so it changes too.
+        A loader with workers has already fetched up to num_workers * prefetch_factor batches of the
+        old size. Every rank must set the same size after the same step: the ranks do not
+        communicate. `len` assumes the current size for the whole epoch, so it changes too.
 
         Parameters
         ----------
@@ -93,30 +97,30 @@ class AdaptiveBatchSampler(EpochBatchSampler):
         return found
 
     def consumed_after(self, num_batches: int) -> int:
-        """Return the draws trained on once this pass gave `num_batches` batches to each rank.
+        """Return the draws trained on after each rank took `num_batches` batches of this pass.
 
         Parameters
         ----------
         num_batches : int
-            Batches that the training loop took since the pass began; at most those handed out.
+            Batches that the training loop took since the pass began; at most those yielded.
 
         Returns
         -------
         int
-            For `state_dict(consumed=...)`: all ranks together, since the epoch began.
+            For `state_dict(consumed=...)`: summed over all ranks, from the start of the epoch.
         """
         num_batches = _check.integer("num_batches", num_batches, 0, len(self._ends) + 1)
         return self._ends[num_batches - 1] if num_batches else self.sampler._start
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
-        """Return where the run stands, with the current size; see `EpochSampler.state_dict`."""
+        """Return the position of the run and the batch size; see `EpochSampler.state_dict`."""
         return {**super().state_dict(consumed), "batch_size": self.current_batch_size}
 
     def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]:
         return {**super()._state(epoch, consumed, plan), "batch_size": self.current_batch_size}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved run stood, and to its size if the state holds one."""
+        """Restore the position of a saved run, and its batch size if the state holds one."""
         size = state.get("batch_size", self.current_batch_size)
         size = _check.integer("batch_size of the state", size, 1)
         super().load_state_dict(state)
@@ -124,7 +128,7 @@ class AdaptiveBatchSampler(EpochBatchSampler):
 
 
 class Rounds(Pass[list[int]]):
-    """One batch at a time, cut when it is asked for."""
+    """Batches that are cut one at a time, on request."""
 
     def __init__(
         self,
@@ -135,14 +139,14 @@ class Rounds(Pass[list[int]]):
         doubt: Doubt = None,
     ) -> None:
         super().__init__(plan, doubt)
-        self.over = False  # nothing is left of the epoch
+        self.over = False  # True if the epoch is exhausted
         self._batches = batches
         self._start = start
         self._ends = ends
 
     @property
     def count(self) -> int:
-        """Batches of this rank in the pass, if the size stays."""
+        """Number of batches of this rank in the pass, if the size does not change again."""
         if self.over:
             return 0
         return self._made + self._batches._share(self._ahead().count)

@@ -1,11 +1,11 @@
-"""The base of every sampler: order, ranks, length, position, weights and `reduce`, written once.
+"""The base of every sampler: order, ranks, length, position, weights and `reduce`.
 
-A sampler adds one method, `_table(epoch)`: how many draws the epoch has and which sample each of
-its slots holds. Everything else follows from
+A sampler adds one method, `_table(epoch)`: the number of draws of the epoch and the sample that
+each of its slots holds. Everything else follows from
 
     position in the epoch --keyed permutation(seed, epoch)--> slot --draw table--> index
 
-so any rank reads any stretch of any epoch without walking there.
+so any rank reads any range of any epoch directly.
 """
 
 import weakref
@@ -32,60 +32,62 @@ from ._tables import Table
 
 @told
 class EpochSampler(Resumable, Objective, Sampler[int]):
-    """What every sampler of the package can do; give it a draw table and it is a sampler.
+    """Base class of all samplers; a subclass adds the draw table of an epoch.
 
     Parameters
     ----------
     size : int
         N: indices lie in [0, N).
     num_samples : int
-        M: draws in one epoch, all ranks together.
+        M: draws in one epoch, summed over all ranks.
     seed : int in [0, 2**64), default 0
-        Same on every rank. (seed, epoch) is hashed: neighbours share nothing.
+        Same on every rank. (seed, epoch) is hashed, so neighbouring seeds or epochs are unrelated.
     num_replicas, rank : int, default from `torch.distributed` if initialised, else 1 and 0
         Rank r of W takes positions r, r + W, r + 2 W, ... of the one global order.
     drop_last : bool, default False
-        Leave out the up to W - 1 last draws, so that every rank has the same number.
+        Exclude the last draws, up to W - 1 of them, so that every rank has the same number.
     pad : bool, default True
-        Without `drop_last`: repeat the front of the order until every rank has the same number;
-        False leaves ranks uneven and the epoch exact: `reduce` then refuses what would wait in
-        every batch for ranks that may be done, such as "weighted_mean".
+        Without `drop_last`: repeat the first draws of the order until every rank has the same
+        number. False leaves ranks uneven and the epoch exact; `reduce` then refuses any reduction
+        that synchronizes the ranks in every batch, such as "weighted_mean", because some ranks may
+        have finished.
     process_group : torch.distributed.ProcessGroup, optional
         The ranks that train together, whatever `num_replicas` is: they exchange scores in
         `set_epoch`, and `reduce` normalises over them. All ranks by default.
     objective : {"sampled", "original"}
-        "sampled": each draw's loss counts 1, so training minimises the mean over what is drawn.
-        "original": it counts 1 / (N p), p being the sample's part of the expected draws, so
-        training minimises the mean over the data. The default is the sampler's purpose.
+        "sampled": every draw has loss weight 1, so training minimises the mean over the draws.
+        "original": the loss weight is 1 / (N p), where p is the sample's share of the expected
+        draws, so training minimises the mean over the data. The default depends on the sampler.
     nonfinite : {"propagate", "drop"}, default "propagate"
-        What `reduce` does with a NaN or infinite loss: let it through as `losses.mean()` would,
-        or leave the sample out of the value and the count of the mean. Dropping mends the value of
-        the loss, not a gradient that multiplies 0 by infinity on its way back. Both count it, and
-        never store it.
+        What `reduce` does with a NaN or infinite loss: "propagate" keeps it, as `losses.mean()`
+        does; "drop" excludes the sample from the value and from the count of the mean. "drop"
+        repairs the value of the loss, but not a gradient that multiplies 0 by infinity in the
+        backward pass. Both count the loss, and neither stores it.
     exposure : ExposureCounter, optional
-        Told of every sample that `reduce` and `record` see.
+        Counts every sample that `reduce` and `record` receive.
     auto_epoch : bool, default False
-        Go on to the next epoch when a finished one is iterated again, so that each pass is an
-        epoch; for loaders that start again by themselves, such as Lightning's `CombinedLoader` in
-        mode "max_size_cycle". `set_epoch` then only goes forward: an earlier epoch, of a trainer
-        that counts its own, is the next one here, or the current one if none of it was handed out.
-        One process only.
+        Advance to the next epoch when a finished one is iterated again, so that each pass is an
+        epoch; for loaders that restart by themselves, such as Lightning's `CombinedLoader` in
+        mode "max_size_cycle". `set_epoch` then only moves forward: an earlier epoch, from a trainer
+        with its own count, means the next epoch here, or the current one if none of it was
+        yielded. One process only.
 
     Attributes
     ----------
     epoch : int
-        Set by `set_epoch`; 0 at first.
+        Set by `set_epoch`; initially 0.
     dynamic : bool
-        True if an epoch depends on what was recorded, so that only the planned epoch is known.
+        True if an epoch depends on recorded losses, so that only the planned epoch is known.
     covers_dataset : bool
-        True if the sampler is made from a dataset, or from something for each sample of one: then
-        `size` is its length, and the bridges to the frameworks refuse a dataset of another. False,
-        here and where indices are given: `size` bounds them, and the dataset may hold more.
+        True if the sampler is made from a dataset, or from one value for each sample of it: then
+        `size` is its length, and the framework integrations refuse a dataset of another length.
+        False here and where indices are given: `size` bounds them, and the dataset may hold more.
 
     Notes
     -----
-    Order       A pure function of (arguments, seed, epoch) and, if dynamic, the scores at
-                `set_epoch`. Nothing changes while an epoch runs.
+    Order
+        A pure function of (arguments, seed, epoch) and, if dynamic, the scores at `set_epoch`.
+        Nothing changes while an epoch runs.
     """
 
     dynamic = False
@@ -102,15 +104,15 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._scores = self._make_scores()
         self.epoch = 0
         self._start = 0
-        self._pending = False  # something was given that counts from the next `set_epoch` on
+        self._pending = False  # something was given that takes effect at the next `set_epoch`
         self._warned = False  # of a pass that repeats another
-        self._handed_out = 0  # draws of this epoch that passes before the latest handed out
+        self._handed_out = 0  # draws of this epoch that passes before the latest yielded
         self._excused: Pass[Any] | None = None  # the latest, if `set_epoch` named its epoch since
         self._resumed = False  # by a state, since the last `set_epoch`
         self._running: Pass[Any] | None = None  # the latest pass of this epoch
-        self._last: tuple[int, str, int] | None = None  # epoch, plan and M before these
-        self._in_batches = False  # a batch sampler deals whole batches of it to the ranks
-        self._unequal_batches = ""  # who else leaves ranks with unequal numbers, and the remedy
+        self._last: tuple[int, str, int] | None = None  # epoch, plan and M of the previous epoch
+        self._in_batches = False  # a batch sampler assigns whole batches of it to the ranks
+        self._unequal_batches = ""  # what else leaves ranks with unequal numbers, and the remedy
         self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._fingerprint = ""
         self._outer = ""  # the batch sampler of which this one is a part
@@ -122,7 +124,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     # ------------------------------------------------------------------ what a method provides
 
     def _table(self, epoch: int) -> Table:
-        """Return the draw table of an epoch: the one thing that a method must add."""
+        """Return the draw table of an epoch: the only method that a subclass must define."""
         raise TypeError(f"{type(self).__name__} must define _table(epoch)")
 
     def _draws(self, epoch: int) -> int:
@@ -130,16 +132,16 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return self._plan(epoch).table.size if self.dynamic else self.num_samples
 
     def _before_plan(self, epoch: int) -> None:
-        """Take up, on the way to another epoch, what was given since the last one."""
+        """Apply, before another epoch is planned, what was given since the last one."""
 
     # ------------------------------------------------------------------ order
 
     @told
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next `iter` deals; call it before each pass, on every rank.
+        """Set the epoch that the next `iter` yields; call it before each pass, on every rank.
 
-        A dynamic sampler brings the scores of all ranks together and plans the epoch here, and
-        nowhere else. Choosing the epoch already planned keeps its plan and its position.
+        A dynamic sampler gathers the scores of all ranks and plans the epoch here, and only here.
+        Setting the epoch that is already planned keeps its plan and its position.
 
         Parameters
         ----------
@@ -148,7 +150,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         Raises
         ------
         ValueError
-            If the dataset that the sampler was made from has another length by now.
+            If the length of the dataset that the sampler was made from has changed.
         """
         epoch = _check.epoch(epoch)
         self._refuse_changed(f"set_epoch({epoch})")
@@ -160,7 +162,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         if epoch == self.epoch and epoch in self._plans:
             plan = self._plans[epoch]
             self._handed_out, self._excused = 0, self._running
-            if plan.finished and not self.dynamic:  # asked for again, in so many words
+            if plan.finished and not self.dynamic:  # explicitly asked for again
                 plan.finished, self._resumed, self._running = False, False, None
             return
         if epoch == self.epoch and not (self.dynamic or self._pending):
@@ -178,7 +180,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._resumed, self._running, self._excused, self._handed_out = False, None, None, 0
 
     def _size_of(self, name: str, source: int | Sized) -> int:
-        """Return N of a dataset, and remember whose it is: `set_epoch` names a change of it."""
+        """Return N of a dataset, and remember the dataset: `set_epoch` names a change of it."""
         size = _check.size(name, source)
         if isinstance(source, Sized):
             known = self.__dict__.setdefault("_sources_of_n", [])  # fields of the base come last
@@ -196,7 +198,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
                 )
 
     def _meet(self, call: str, **facts: int) -> dict[str, Any]:
-        """Wait for all ranks at a call of this sampler, and compare what they hold."""
+        """Synchronize all ranks at a call of this sampler, and compare their arguments."""
         group = self.process_group
         if world_size(group) > 1:
             own = fingerprint(type(self).__name__, self.seed, self._own_fingerprint())
@@ -206,7 +208,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return found
 
     def _exchange(self, call: str) -> None:
-        """Bring together what the ranks recorded; called where every rank must come."""
+        """Gather what the ranks recorded; called where every rank must call it."""
         if world_size(self.process_group) > 1:
             plan = int(self._plan(self.epoch).digest(), 16) if self.dynamic else 0
             recorded = -1  # nothing to record
@@ -245,7 +247,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return Plan(epoch, table, _rng.key(self.seed, epoch, "order"))
 
     def __iter__(self) -> Iterator[int]:
-        """Deal this rank's draws of the epoch, as Python ints, from the position of a resume on."""
+        """Yield this rank's draws, as Python ints, from the position of a resume."""
         return EpochIterator.over(self, self._pass())
 
     def _pass(self) -> Draws:
@@ -255,13 +257,13 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return Draws(plan, self._start, self.rank, self.num_replicas, count, doubt)
 
     def _begun(self, dealt: Pass[Any]) -> None:
-        """Note the pass that a state without `consumed` is about."""
+        """Record the pass that a state without `consumed` refers to."""
         self._running = dealt
 
     def _begin(self) -> tuple[Plan, Doubt]:
-        """Return the plan of a pass that begins now, and what is to be said at its first item.
+        """Return the plan of a pass that begins now, and the warning or error for its first item.
 
-        Not said here: loaders make iterators that they throw away, and some load a state into
+        It is not raised here: loaders make iterators that they discard, and some load a state into
         those that they keep.
         """
         plan = self._plan(self.epoch)
@@ -281,7 +283,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return self.dynamic and plan.finished
 
     def _refused(self, plan: Plan) -> Callable[[], None]:
-        """Return what raises for a pass over an epoch that is over."""
+        """Return a function that raises for a pass over an epoch that is over."""
 
         def refuse() -> None:
             raise RuntimeError(
@@ -292,25 +294,25 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return refuse
 
     def _where_none_can_be_set(self) -> str:
-        """Say what to do where a loader starts its pass again within an epoch of the trainer."""
-        loaders = "where a loader starts again by itself (CombinedLoader in mode 'max_size_cycle')"
+        """Return the remedy where a loader restarts its pass within an epoch of the trainer."""
+        loaders = "where a loader restarts by itself (CombinedLoader in mode 'max_size_cycle')"
         others = "that its other loaders end by: mode 'min_size', or 'max_size'"
         if self.num_replicas == 1 and world_size(self.process_group) == 1:
             return f"{loaders}, construct with auto_epoch=True, or choose a mode {others}"
         return f"{loaders}, choose a mode {others}"
 
     def _repeated(self, plan: Plan, *, cut: bool) -> Callable[[], None]:
-        """Return what warns, once, of draws that come again in the same order."""
+        """Return a function that warns, once, of draws repeated in the same order."""
 
         def once() -> None:
             if self._warned:
                 return
             self._warned = True
-            what = "is dealt a second time, in the same order"
+            what = "is iterated a second time, in the same order"
             remedy = f"before each pass; {self._where_none_can_be_set()}"
             if cut:
-                what = "is begun again, with the draws of a pass that was cut short"
-                remedy = "before each pass, also for the same epoch again"
+                what = "is restarted, with the draws of a pass that was interrupted"
+                remedy = "before each pass, also to repeat an epoch"
             warn(
                 f"epoch {plan.epoch} {what}: call set_epoch(epoch) {remedy}",
             )
@@ -353,16 +355,16 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     @property
     def rank(self) -> int:
-        """Which part of the epoch this process deals, in [0, num_replicas)."""
+        """Which share of the epoch this process yields, in [0, num_replicas)."""
         return int(self._options.rank or 0)
 
     @property
     def num_replicas(self) -> int:
-        """Into how many parts the epoch is dealt."""
+        """Number of ranks that share the epoch."""
         return int(self._options.num_replicas or 1)
 
     def _share(self, draws: int) -> int:
-        """Return how many of the `draws` still to come are this rank's."""
+        """Return how many of the `draws` that remain belong to this rank."""
         if self._options.drop_last:
             return draws // self.num_replicas
         if self._options.pad:
@@ -377,7 +379,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         if self._unequal_batches:
             return f"{self._unequal_batches}, or {remedy}"
         options = self._options
-        whole = options.drop_last and not self._in_batches  # which tail is dropped: draws'
+        whole = options.drop_last and not self._in_batches  # `drop_last` is about single draws
         if options.pad or whole or self.num_replicas == 1:
             return ""
         made = self._outer or type(self).__name__
@@ -389,17 +391,17 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return self._share(self._draws(_check.epoch(epoch)))
 
     def __len__(self) -> int:
-        """Return this rank's number of draws in the whole current epoch, resumed or not."""
+        """Return this rank's number of draws in the current epoch, whether resumed or not."""
         return self.length(self.epoch)
 
     @property
     def remaining(self) -> int:
-        """Draws of this rank from the position of a resume to the end of the epoch."""
+        """Number of draws of this rank from the position of a resume to the end of the epoch."""
         return self._share(self._draws(self.epoch) - self._start)
 
     @told
     def consumed_after(self, num_batches: int, batch_size: int) -> int:
-        """Return the draws trained on once this pass gave `num_batches` batches to each rank.
+        """Return the draws trained on after each rank took `num_batches` batches of this pass.
 
         Parameters
         ----------
@@ -407,12 +409,12 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             Batches that the training loop took from the loader since the pass began, from the
             start of the epoch or from the position of a resume.
         batch_size : int
-            Of the loader; each rank has batches of this size.
+            Batch size of the loader, the same on every rank.
 
         Returns
         -------
         int
-            For `state_dict(consumed=...)`: all ranks together, since the epoch began.
+            For `state_dict(consumed=...)`: summed over all ranks, from the start of the epoch.
         """
         num_batches = _check.integer("num_batches", num_batches, 0)
         batch_size = _check.integer("batch_size", batch_size, 1)
@@ -421,7 +423,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     @told
     def expected_samples(self, num_epochs: int) -> int:
-        """Return how many draws `num_epochs` epochs take, all ranks together."""
+        """Return the number of draws in `num_epochs` epochs, summed over all ranks."""
         num_epochs = _check.integer("num_epochs", num_epochs, 0)
         if type(self)._draws is EpochSampler._draws and not self.dynamic:
             return num_epochs * self.num_samples
@@ -429,7 +431,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     @told
     def progress(self, epoch: int, consumed: int = 0, num_epochs: int | None = None) -> float:
-        """Return the part of the run that is done, in [0, 1], for learning-rate schedules.
+        """Return the fraction of the run that is done, in [0, 1], for learning-rate schedules.
 
         The number of steps varies with the sampler; (epoch + consumed / M) / num_epochs does not.
 
@@ -437,7 +439,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         ----------
         epoch : int
         consumed : int, default 0
-            Draws trained on since the epoch began, all ranks together.
+            Draws trained on since the epoch began, summed over all ranks.
         num_epochs : int, optional
             Length of the run; by default the sampler's own, if it has one.
         """
@@ -455,14 +457,14 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     # ------------------------------------------------------------------ copies
 
     def _found(self) -> dict[str, str]:
-        """Return, for `repr`, what came from `torch.distributed` and not from an argument."""
+        """Return, for `repr`, the values that came from `torch.distributed`, not from arguments."""
         given = self.__dict__.get("_given", {})
         ranks = {"num_replicas": self.num_replicas, "rank": self.rank}
         missing = {name: str(value) for name, value in ranks.items() if name not in given}
         return missing if self.num_replicas > 1 else {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process, and plans that can be made again."""
+        """Exclude what belongs to this process, and plans that can be computed again."""
         self._report_device_indices()
         plans = self._plans if self.dynamic else {}
         own = {"_options": self._options.without_group(), "_plans": plans, "_sources_of_n": []}
@@ -470,7 +472,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
 
 def _reference(source: Sized) -> Callable[[], Sized | None]:
-    """Return what returns the object, without keeping it alive where that is possible."""
+    """Return a function that returns the object, holding it weakly where that is possible."""
     while isinstance(source, Indexed):  # often made for this call alone
         source = source.dataset
     try:

@@ -1,7 +1,7 @@
-"""Batch samplers: an epoch's draws, cut into batches that ranks are dealt whole.
+"""Batch samplers: an epoch's draws, cut into batches that are assigned whole to the ranks.
 
-The draws are a sampler's; a batch sampler adds where they are cut, and nothing else. So order,
-resume, scores, weights and `reduce` stay in one place, the sampler inside.
+The draws come from a sampler; a batch sampler adds only where they are cut. So order, resume,
+scores, weights and `reduce` remain in the wrapped sampler.
 """
 
 import sys
@@ -21,55 +21,59 @@ from ._plan import Plan
 
 # Where a BatchSampler iterates over the sampler that it was given.
 _BATCHING = {"torch.utils.data.sampler", "torchdata.stateful_dataloader.sampler"}
-# They make a batch sampler anew where it shows `drop_last` beside `batch_size`.
+# They rebuild a batch sampler if it has both `drop_last` and `batch_size`.
 _REBUILDING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 
 
 @told
 class EpochBatchSampler(Sampler[list[int]]):
-    """Cut a sampler's epoch into batches: for `DataLoader(batch_sampler=...)`.
+    """Cut a sampler's epoch into batches, for `DataLoader(batch_sampler=...)`.
 
     Use it instead of `torch.utils.data.BatchSampler(sampler, ...)`, which hides the sampler's state
     from the loader, and yields at half the speed. `DataLoader(sampler=..., batch_size=...)` is as
-    good on one rank; on several, this deals each rank whole batches of the one global order.
+    good on one rank; on several, this class assigns whole batches of the global order to each rank.
 
-    Everything that is not said here is the sampler's: `epoch`, `reduce`, `record`, `weights_for`,
+    All other attributes are those of the sampler: `epoch`, `reduce`, `record`, `weights_for`,
     `indices`, `seed`, `rank`, `num_replicas`, `expected_samples`, `progress`, ...
 
     Parameters
     ----------
     sampler : EpochSampler
         Any sampler of this package, with its seed and its ranks. Its own `drop_last`, which is
-        about single draws, plays no part; its `pad` says whether the front batches of the epoch
+        about single draws, is ignored; its `pad` determines whether the first batches of the epoch
         are repeated until every rank has the same number (the default), or ranks stay uneven.
     batch_size : int
         B, draws in a batch of one rank.
     drop_last : bool, default False
-        Leave out the last batch if it is short. accelerate, where it shards the batches, then
-        leaves out a last round that has not one for each process too.
+        Exclude the last batch if it is short. accelerate, if it shards the batches, then also
+        excludes a last round with fewer batches than processes.
 
     Attributes
     ----------
     sampler : EpochSampler
-        `set_epoch` there and here are the same.
+        The wrapped sampler; its `set_epoch` and the one here are the same.
     batch_size : int or None
-        None where sizes vary: accelerate loses data if it finds a number then.
+        None if sizes vary: accelerate loses data if it finds a number then.
     drop_last : bool
-        Hidden from Lightning, which otherwise replaces the sampler to predict.
+        Not visible to Lightning, which otherwise replaces the sampler for prediction.
 
     Raises
     ------
     TypeError
-        If `sampler` is not of this package.
+        If `sampler` is not a sampler of this package.
 
     Notes
     -----
-    Order       Batch b holds draws b B to (b + 1) B of the epoch. Rank r of W takes batches r,
-                r + W, ...; a resumed epoch is cut afresh from its position, so that batch size and
-                ranks may have changed.
-    Cost        Nothing held; a batch costs what its draws cost.
-    Gradients   The sampler's.
-    Source      The contract of `torch.utils.data.BatchSampler`.
+    Order
+        Batch b holds draws b B to (b + 1) B of the epoch. Rank r of W takes batches r, r + W, ...;
+        a resumed epoch is cut again from its position, so batch size and number of ranks may
+        change.
+    Cost
+        No memory; a batch costs as much as its draws.
+    Gradients
+        The sampler's.
+    Source
+        The contract of `torch.utils.data.BatchSampler`.
 
     Examples
     --------
@@ -92,11 +96,11 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     @property
     def drop_last(self) -> bool:
-        """Whether what does not fill a batch, or a round of them, is left out."""
-        # accelerate shards by it. Lightning asks whether it is there, and if so calls
+        """Whether an incomplete batch, or an incomplete round of batches, is excluded."""
+        # accelerate shards by it. Lightning checks whether it exists, and if so calls
         # `type(self)(SequentialSampler(dataset), batch_size=..., drop_last=False)` to predict, and
         # the same around a DistributedSampler to train: another order, or arguments that a class
-        # does not take. Both ask for this name on this object, so the asker decides.
+        # does not take. Both read this name on this object, so the answer depends on the caller.
         asker = sys._getframe(1).f_globals.get("__name__", "")
         if asker.partition(".")[0] in _REBUILDING:
             raise AttributeError("drop_last is hidden from Lightning, which would rebuild by it")
@@ -108,17 +112,17 @@ class EpochBatchSampler(Sampler[list[int]]):
     # ------------------------------------------------------------------ what a method may change
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
-        """Return the batches of an epoch from a position on."""
+        """Return the batches of an epoch from a position."""
         draws = self.sampler._draws(epoch)
         return EqualCuts(draws, int(self.batch_size or 1), start, drop_last=self._drop_last)
 
     # ------------------------------------------------------------------ order
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Deal this rank's batches, lists of Python ints, from the position of a resume on."""
+        """Yield this rank's batches, lists of Python ints, from the position of a resume."""
         if sys._getframe(1).f_globals.get("__name__") in _BATCHING:
             warnings.warn(
-                f"a BatchSampler makes batches of the batches of {type(self).__name__}: give it to "
+                f"a BatchSampler makes batches of the batches of {type(self).__name__}: pass it to "
                 "DataLoader as batch_sampler=, without batch_size",
                 stacklevel=2,
             )
@@ -144,7 +148,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         epoch : int
             Any epoch of a static sampler; of a dynamic one only the epoch that is planned.
         start, stop : int, default 0 and the number of batches
-            0 <= start <= stop <= number of batches, all ranks together.
+            0 <= start <= stop <= number of batches, summed over all ranks.
 
         Returns
         -------
@@ -159,7 +163,7 @@ class EpochBatchSampler(Sampler[list[int]]):
     # ------------------------------------------------------------------ length
 
     def _share(self, batches: int) -> int:
-        """Return how many of the batches still to come are this rank's."""
+        """Return how many of the batches that remain belong to this rank."""
         rank, world = self.sampler.rank, self.sampler.num_replicas
         if self.sampler._options.pad:
             return -(-batches // world)
@@ -167,21 +171,21 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     @told
     def length(self, epoch: int) -> int:
-        """Return this rank's batches in an epoch; of a dynamic sampler, the planned one."""
+        """Return this rank's number of batches in an epoch; if dynamic, in the planned one."""
         return self._share(self._cuts(_check.epoch(epoch)).whole)
 
     def __len__(self) -> int:
-        """Return this rank's batches in the whole current epoch, resumed or not."""
+        """Return this rank's number of batches in the current epoch, whether resumed or not."""
         return self.length(self.sampler.epoch)
 
     @property
     def remaining(self) -> int:
-        """Batches of this rank from the position of a resume to the end of the epoch."""
+        """Number of batches of this rank from the position of a resume to the end of the epoch."""
         return self._share(self._cuts(self.sampler.epoch, self.sampler._start).count)
 
     @told
     def consumed_after(self, num_batches: int) -> int:
-        """Return the draws trained on once this pass gave `num_batches` batches to each rank.
+        """Return the draws trained on after each rank took `num_batches` batches of this pass.
 
         Parameters
         ----------
@@ -191,7 +195,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         Returns
         -------
         int
-            For `state_dict(consumed=...)`: all ranks together, since the epoch began.
+            For `state_dict(consumed=...)`: summed over all ranks, from the start of the epoch.
         """
         num_batches = _check.integer("num_batches", num_batches, 0)
         cuts = self._cuts(self.sampler.epoch, self.sampler._start)
@@ -201,31 +205,31 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     @told
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
-        """Return where the run stands: the state of the sampler; see `EpochSampler.state_dict`."""
+        """Return the position of the run, as the sampler does; see `EpochSampler.state_dict`."""
         return self.sampler.state_dict(consumed)
 
     def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]:
         return self.sampler._state(epoch, consumed, plan)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved run stood; see `EpochSampler.load_state_dict`."""
+        """Restore the position of a saved run; see `EpochSampler.load_state_dict`."""
         self.sampler.load_state_dict(state)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the sampler has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # any attribute of the sampler
         # Only reached for what is not found here. While unpickling there is no `sampler` yet.
-        hidden = name == "drop_last"  # found here, or hidden on purpose
+        hidden = name == "drop_last"  # found here, or hidden from Lightning
         if name.startswith("_") or hidden or "sampler" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.sampler, name)
 
 
 class BlockBatchSampler(EpochBatchSampler):
-    """The base of batch samplers whose draws come in batches of the method's own making.
+    """Base class of batch samplers whose draws are already grouped into batches.
 
     Parameters
     ----------
     sampler : EpochSampler
-        Its draw tables bring their cuts, and it has `num_batches`, the same in every epoch.
+        Its draw tables include their cuts, and it has `num_batches`, the same in every epoch.
     """
 
     def __init__(self, sampler: EpochSampler, batch_size: int | None) -> None:
@@ -240,6 +244,6 @@ class BlockBatchSampler(EpochBatchSampler):
         return self.sampler._options.drop_last
 
     def length(self, epoch: int) -> int:
-        """Return this rank's batches in an epoch, which is the same for every epoch."""
+        """Return this rank's number of batches in an epoch, which is the same for every epoch."""
         _check.epoch(epoch)
         return self._share(self.num_batches)

@@ -1,25 +1,25 @@
-"""Groups of scores that lie close together: k-means in one dimension, for the pruning engine."""
+"""Natural breaks of scores: k-means in one dimension, for the pruning engine."""
 
 import numpy as np
 
 from ..types import Floats, Indices, Scores
 from ._order import Permutation
 
-# To sort 10^7 scores takes most of a second. The breaks of this many, drawn at random, lie where a
-# few in a thousand samples would change sides.
+# Sorting 10^7 scores takes most of a second. The breaks of a random sample of this size put only a
+# few scores in a thousand into another group.
 SAMPLE = 65_536
 BINS = 256
 
 
 def natural_breaks(scores: Scores, groups: int, key: np.uint64) -> Floats:
-    """Return rising thresholds between the groups of least squared distance from their means.
+    """Return ascending thresholds between groups with the least within-group sum of squares.
 
-    scores : float32 (N,); NaN takes no part
+    scores : float32 (N,); NaN is ignored
     groups : >= 1; fewer distinct scores make fewer groups
-    key    : of the scores that are looked at, where there are more than `SAMPLE`
+    key    : of the random sample of scores, if there are more than `SAMPLE`
 
-    Exact for up to 2 `BINS` distinct scores. Of more, the best among cuts between bins is found,
-    and moved by k-means to where each score is nearest to its own mean.
+    Exact for up to 2 `BINS` distinct scores. For more, the best of the cuts between bins is found,
+    and refined by k-means until each score is nearest to the mean of its own group.
     """
     seen = scores[~np.isnan(scores)]
     if seen.size > SAMPLE:
@@ -39,7 +39,7 @@ def natural_breaks(scores: Scores, groups: int, key: np.uint64) -> Floats:
 
 
 class _Sums:
-    """Running sums of sorted values around 0: what any stretch of them costs as one group."""
+    """Prefix sums of sorted values around 0, which give the cost of any range as one group."""
 
     def __init__(self, values: Floats, counts: Indices) -> None:
         self.values = values
@@ -48,14 +48,15 @@ class _Sums:
         )
 
     def means(self, edges: Indices) -> Floats:
-        """Return the mean of each stretch between two edges: int64 (m + 1,) -> (m,)."""
+        """Return the mean of each range between two edges: int64 (m + 1,) -> (m,)."""
         found: Floats = np.diff(self._sums[edges]) / np.diff(self._counts[edges])
         return found
 
     def costs(self, edges: Indices) -> Floats:
-        """Return what the values from one edge up to another cost: (m,) -> (m, m).
+        """Return the cost of the values from one edge to another: (m,) -> (m, m).
 
-        Squared distances from their mean; infinite where the second edge is not above the first.
+        Sum of squared distances from their mean; infinite unless the second edge is above the
+        first.
         """
         counts, sums, squares = (
             each[edges][None, :] - each[edges][:, None]
@@ -68,7 +69,7 @@ class _Sums:
 
 
 def _best_cuts(sums: _Sums, edges: Indices, groups: int) -> Indices:
-    """Return where groups 1, 2, ... begin: the cheapest of all cuts at edges, (G - 1,)."""
+    """Return the first position of groups 1, 2, ... with the least total cost: (G - 1,)."""
     costs = sums.costs(edges)
     best, before = costs[0], []
     for _ in range(groups - 1):
@@ -83,9 +84,9 @@ def _best_cuts(sums: _Sums, edges: Indices, groups: int) -> Indices:
 
 
 def _settled(sums: _Sums, starts: Indices) -> Indices:
-    """Move each start to between the means beside it, until none moves."""
+    """Move each start to the midpoint of the adjacent means until none moves."""
     size = sums.values.size
-    for _ in range(100):  # a few are enough from a start this good
+    for _ in range(100):  # a few suffice from a start this good
         means = sums.means(np.concatenate([[0], starts, [size]]))
         moved = np.searchsorted(sums.values, (means[1:] + means[:-1]) / 2)
         if (moved == starts).all() or (np.diff(moved, prepend=0, append=size) <= 0).any():

@@ -1,4 +1,4 @@
-"""Balance by class, exactly and by quota. Several labels a sample: `RepeatFactorSampler`."""
+"""Balance by class, with exact quotas. Several labels a sample: `RepeatFactorSampler`."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -21,69 +21,76 @@ Target = Mapping[Any, float] | ArrayLike
 
 @told
 class ClassBalancedSampler(EpochSampler):
-    """Draw the classes in chosen shares, and each class's samples evenly.
+    """Draw classes in chosen shares, and the samples of each class evenly.
 
-    Use it on a long tail: `power=0.0` draws all classes alike, `power=0.5` is the square root that
-    often does better, `progressive_epochs` goes from natural to balanced over the run. Against
-    `WeightedRandomSampler` with class weights: shares are exact to one draw in each epoch, a sample
-    comes again only after all of its class came, across epochs too, and it has ranks and resume.
-    Balance helps the tail and hurts the head; a balanced classifier on features trained with
-    natural sampling is often the better use.
+    Use it for long-tailed data: `power=0.0` draws all classes equally often, `power=0.5` is the
+    square root, which often does better, `progressive_epochs` moves from natural to balanced over
+    the run. Compared with `WeightedRandomSampler` with class weights: shares are exact to one draw
+    in each epoch, a sample is repeated only after all samples of its class were drawn, also across
+    epochs, and ranks and resuming are supported. Balancing helps the tail and hurts the head; a
+    balanced classifier on features trained with natural sampling is often the better choice.
 
     Parameters
     ----------
     labels : int or str array-like of shape (N,)
-        Class of each sample; ids need not be contiguous. -1, None or NaN:
-        unlabelled, see `unlabeled`.
+        Class of each sample; ids need not be contiguous. -1, None or NaN means unlabelled, see
+        `unlabeled`.
     num_samples : int, default the number of labelled samples
-        M: draws in one epoch, all ranks together.
+        M: draws in one epoch, summed over all ranks.
     power : float, default 0.0
-        Share of class c in proportion to n_c ** power: 1 natural, 1/2 square root, 0 balanced;
-        below 0, which warns, the tail is favoured beyond balance.
+        The share of class c is proportional to n_c ** power: 1 is natural, 1/2 the square root, 0
+        balanced. Below 0, which warns, tail classes are drawn more often than head classes.
     beta : float in [0, 1) or "inverse", optional
-        Instead: share in proportion to n_c / E_c with the effective number
-        E_c = (1 - beta**n_c) / (1 - beta); "inverse" is its limit at 1, balanced. Above
-        1 / (1 - beta) samples classes are treated alike.
+        Instead of `power`: the share is proportional to n_c / E_c with the effective number
+        E_c = (1 - beta**n_c) / (1 - beta); "inverse" is its limit at 1, balanced. Classes of more
+        than 1 / (1 - beta) samples are treated alike.
     target : mapping, or array-like of shape (C,), optional
-        Instead: the share of each class, by id; of an array, entry c is the share of class c, and
-        classes with names need a mapping (or a pandas Series). Need not sum to 1. Every class that
-        occurs must be named, and every class with a positive share must occur.
+        Instead of `power`: the share of each class, by id. In an array, entry c is the share of
+        class c; classes with names need a mapping (or a pandas Series). Need not sum to 1. Every
+        class that occurs must be named, and every class with a positive share must occur.
     progressive_epochs : int, optional
-        T: share (1 - t) * n_c / N + t * share_c with t = e / (T - 1), at most 1.
+        T: the share of class c is (1 - t) * n_c / N + t * share_c with t = e / (T - 1), at most 1,
+        in epoch e.
     unlabeled : {"drop", "group", "raise"}, default "drop"
-        Samples whose class is missing (-1, None, NaN, a null) are never drawn, are one more class,
-        named -1, or are refused.
+        Samples whose class is missing (-1, None, NaN, a null) are never drawn ("drop"), form one
+        more class, named -1 ("group"), or are refused ("raise").
     **options
-        Those of every sampler: see `EpochSampler`.
+        The options of every sampler: see `EpochSampler`.
 
     Attributes
     ----------
     classes : array of shape (C,)
-        Class ids that occur, sorted.
+        Ids of the classes that occur, sorted.
     class_counts : int64 array of shape (C,)
+        Number of samples of each class.
     num_unlabeled : int
+        Number of samples without a label.
 
     Raises
     ------
     ValueError
         If no sample is labelled; if more than one of `power`, `beta`, `target` is given; if
-        `target` names a class without samples, or misses one; if objective="original" and a share
+        `target` names a class without samples, or omits one; if objective="original" and a share
         is 0.
 
     Notes
     -----
-    Order       Class c gets M * share_c draws, rounded up or down in each epoch so that the sum is
-                M and that after any number e of epochs it has had e M share_c to about one draw:
-                less than one off for 98 of 100 sets of shares, at most 1.1 for the others that were
-                tried. They continue, in an endless run of shuffles of the class, where the last
-                epoch stopped. Any epoch is reached at once. While `progressive_epochs` moves the
-                shares, each epoch is rounded at random by itself, and in every 1,024th of those
-                epochs the runs begin again, with other shuffles.
-    Cost        8 N + 4 M bytes; O(N) once and O(M + N) an epoch. An epoch e out of turn O(C log e)
-                more, or O(C) for each epoch since the last multiple of 1,024 while shares move.
-    Gradients   objective="sampled" (default): `reduce` gives the gradient of the mean over classes
-                in their shares. "original" restores that of the mean over the labelled samples.
-    Source      Kang et al., ICLR 2020 (power, progressive); Cui et al., CVPR 2019 (beta).
+    Order
+        Class c gets M * share_c draws, rounded up or down in each epoch so that the sum is M and
+        the total of class c after any number e of epochs differs from e M share_c by about one
+        draw: by less than one for 98 of 100 sets of shares that were tried, by at most 1.1 for the
+        others. The draws of a class follow an endless sequence of shuffles, which continues across
+        epochs. Any epoch is computed directly. While `progressive_epochs` changes the shares, each
+        epoch is rounded at random independently, and the sequences restart with other shuffles in
+        every 1,024th of those epochs.
+    Cost
+        8 N + 4 M bytes; O(N) once and O(M + N) an epoch. An epoch e out of order costs O(C log e)
+        more, or O(C) for each epoch since the last multiple of 1,024 while shares change.
+    Gradients
+        objective="sampled" (default): `reduce` gives the gradient of the mean over classes in their
+        shares. "original" restores the gradient of the mean over the labelled samples.
+    Source
+        Kang et al., ICLR 2020 (power, progressive); Cui et al., CVPR 2019 (beta).
 
     Examples
     --------
@@ -93,7 +100,7 @@ class ClassBalancedSampler(EpochSampler):
     array([4, 4])
     """
 
-    _algorithm = 2  # 1 rounded each epoch by itself, and walked to it
+    _algorithm = 2  # version 1 rounded each epoch independently, and summed epochs one by one
     covers_dataset = True
 
     def __init__(
@@ -125,17 +132,17 @@ class ClassBalancedSampler(EpochSampler):
 
     @property
     def classes(self) -> NDArray[np.generic]:
-        """Class ids that occur, sorted: (C,)."""
+        """Ids of the classes that occur, sorted: (C,)."""
         return self._groups.names
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
-        """Samples of each class: int64 (C,)."""
+        """Number of samples of each class: int64 (C,)."""
         return self._groups.sizes
 
     @property
     def num_unlabeled(self) -> int:
-        """Samples without a label, which are never drawn."""
+        """Number of samples without a label, which are never drawn."""
         return self._groups.num_unlabeled
 
     def shares(self, epoch: int) -> Floats:

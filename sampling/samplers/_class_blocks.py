@@ -1,4 +1,4 @@
-"""P classes, K samples of each, in every batch. Classes in chosen shares: `_class_balanced.py`."""
+"""P classes with K samples each in every batch. Classes in chosen shares: `_class_balanced.py`."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,36 +19,36 @@ from ._tables import Listed, Table
 
 @told
 class ClassesPerBatchSampler(BlockBatchSampler):
-    """Fill every batch with P classes and K samples of each, and leave no sample out.
+    """Fill every batch with P classes and K samples of each, and draw every sample in each epoch.
 
-    For losses that compare the samples of a batch: triplet, contrastive, prototypes. Every batch
-    holds exactly P distinct classes, and every epoch every labelled sample. The samplers in use
-    draw classes and samples afresh for each batch, so that an epoch of N draws sees 63 % of the
-    samples of a balanced dataset. For class shares without a rule for each batch,
-    `ClassBalancedSampler` does.
+    For losses that compare the samples of a batch: triplet, contrastive, prototypical. Every batch
+    holds exactly P distinct classes, and every epoch holds every labelled sample. Common samplers
+    of this kind draw classes and samples independently for each batch, so that an epoch of N draws
+    contains 63 % of the samples of a balanced dataset. For class shares without a constraint on
+    each batch, use `ClassBalancedSampler`.
 
     Parameters
     ----------
     labels : int or str array-like of shape (N,)
-        Class of each sample; ids need not be contiguous. -1, None or NaN:
-        unlabelled, see `unlabeled`.
+        Class of each sample; ids need not be contiguous. -1, None or NaN means unlabelled, see
+        `unlabeled`.
     classes_per_batch : int
         P, at most the number of classes.
     samples_per_class : int
         K: a batch has P K draws. A class with fewer than K samples repeats them in its block.
     unlabeled : {"drop", "group", "raise"}, default "drop"
-        Samples whose class is missing (-1, None, NaN, a null) are never drawn, are one more class,
-        named -1, or are refused.
+        Samples whose class is missing (-1, None, NaN, a null) are never drawn ("drop"), form one
+        more class, named -1 ("group"), or are refused ("raise").
     **options
-        Those of every sampler: see `EpochSampler`. No batch is short, so `drop_last` only
-        lets accelerate leave out a last round that has not one batch for each process.
+        The options of every sampler: see `EpochSampler`. No batch is short, so `drop_last` only
+        lets accelerate exclude a last round with fewer batches than processes.
 
     Attributes
     ----------
     classes_per_batch : int
     samples_per_class : int
     batch_size : int
-        P K.
+        P K, draws in a batch.
 
     Raises
     ------
@@ -57,22 +57,25 @@ class ClassesPerBatchSampler(BlockBatchSampler):
 
     Notes
     -----
-    Order       With q_c = ceil(n_c / K) blocks of K samples needed for class c, an epoch has
-                max(max_c q_c, ceil(sum_c q_c / P)) batches: the fewest that hold every sample. What
-                is over goes to the classes in equal parts, as far as no class is twice in a batch.
-                Which classes meet is random: all tables of batches with the same blocks to a class
-                are as likely, but for 1 part in 1000. A class comes in full before a sample of it
-                is repeated, and no block holds a sample twice if n_c >= K. The samples of a block
-                lie side by side. A class of more than about 1/P of the samples sets the length,
-                and the others are repeated to fill its batches.
-    Cost        8 N bytes, 4 M an epoch and (4 + 32 / K) M more while it is planned; O(N) once,
-                O(N + M log M) an epoch.
-    Gradients   objective="sampled" (default): the mean over the draws, in which small classes count
-                for more than their part. "original" restores that over the labelled samples. Losses
-                of pairs have no weights.
-    Source      Hermans, Beyer, Leibe, "In Defense of the Triplet Loss for Person
-                Re-Identification", 2017 (P x K); Strona et al., Nature Communications 5:4114,
-                2014 (which classes meet).
+    Order
+        With q_c = ceil(n_c / K) blocks of K samples needed for class c, an epoch has max(max_c q_c,
+        ceil(sum_c q_c / P)) batches: the fewest that hold every sample. The remaining blocks are
+        shared equally among the classes, as far as no class occurs twice in a batch. Which classes
+        share a batch is random: all assignments with the same number of blocks for each class are
+        equally likely, up to 1 in 1000. All samples of a class are drawn before one is repeated,
+        and no block holds a sample twice if n_c >= K. The samples of a block are adjacent. A class
+        with more than about 1/P of the samples determines the length, and the others are repeated
+        to fill its batches.
+    Cost
+        8 N bytes, 4 M an epoch and (4 + 32 / K) M more during planning; O(N) once, O(N + M log M)
+        an epoch.
+    Gradients
+        objective="sampled" (default): the mean over the draws, in which small classes have more
+        than their natural share. "original" restores the mean over the labelled samples. Losses of
+        pairs have no weights.
+    Source
+        Hermans, Beyer, Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017
+        (P x K); Strona et al., Nature Communications 5:4114, 2014 (which classes share a batch).
 
     Examples
     --------
@@ -102,7 +105,7 @@ class ClassesPerBatchSampler(BlockBatchSampler):
 
 
 class ClassBlocks(EpochSampler):
-    """The draws of `ClassesPerBatchSampler`, batch after batch."""
+    """The draws of `ClassesPerBatchSampler`, batch by batch."""
 
     covers_dataset = True
     blocked = True
@@ -132,7 +135,7 @@ class ClassBlocks(EpochSampler):
         super().__init__(self._groups.codes.size, draws, **options)
 
     def _blocks(self, epoch: int) -> NDArray[np.int64]:
-        """Return how many batches each class is in: int64 (C,), summing to P times the batches."""
+        """Return the batches of each class: int64 (C,), whose sum is P times the batches."""
         room = self._room.caps
         over = self.num_batches * self.classes_per_batch - int(self._needed.sum())
         level, rest = self._room.at(over)
@@ -147,11 +150,12 @@ class ClassBlocks(EpochSampler):
         count = self.num_batches
         key = _rng.key(self.seed, epoch, "class blocks order")
         order = Permutation(blocks.size, key)(np.arange(blocks.size))
-        # Class after class, on from batch to batch: none comes to the same one twice.
+        # Fill the batches class by class, in cyclic order: no class is twice in a batch.
         row = np.repeat(order, blocks[order])
         batches = np.ascontiguousarray(row.reshape(self.classes_per_batch, count).T)
-        # Each sweep parts half of what still stands as laid. 12 leave 1 in 4,000 of it; with many
-        # batches chance is smaller than that, and half their logarithm and 5 leave 1/1000 of it.
+        # Each sweep randomizes half of the initial assignments that remain. After 12, 1 in 4,000 of
+        # them remains; with many batches chance is smaller than that, and half their logarithm and
+        # 5 leave 1/1000 of it.
         sweeps = max(12, count.bit_length() // 2 + 5)
         key = _rng.key(self.seed, epoch, "class blocks mix")
         _blocks.mix_batches(batches, blocks.size, sweeps, key)

@@ -1,4 +1,4 @@
-"""Flat over clusters, with a limit on repeats. For shares by class, `ClassBalancedSampler`."""
+"""Uniform over clusters, with a limit on repeats. Shares by class: `ClassBalancedSampler`."""
 
 import math
 from typing import Literal
@@ -21,61 +21,65 @@ from ._tables import Listed, Table
 
 @told
 class ClusterClipSampler(EpochSampler):
-    """Draw clusters evenly, and knock a cluster out once its samples were repeated enough.
+    """Draw clusters uniformly, and exclude a cluster once its samples reach a number of repeats.
 
-    For corpora in which a few topics hold most of the text. Clusters are drawn alike from the start
-    of the run; a small cluster soon comes round to its samples again and, when each was used
-    `max_repeats` times, takes no further part. So early draws are uniform over clusters and late
-    ones are not: the count is over the run, of which each epoch is a slice, dealt in order.
+    For corpora in which a few topics hold most of the text. Clusters are drawn equally often from
+    the start of the run; a small cluster repeats its samples soon, and is no longer drawn when each
+    was used `max_repeats` times. So early draws are uniform over clusters and late ones are not:
+    repeats are counted over the run, and each epoch is the next part of it, in order.
 
     Parameters
     ----------
     clusters : int array-like of shape (N,)
-        Cluster of each sample; ids need not be contiguous. -1, None or NaN:
-        in no cluster, see `unlabeled`.
+        Cluster of each sample; ids need not be contiguous. -1, None or NaN means in no cluster, see
+        `unlabeled`.
     num_samples : int, default the number of samples in a cluster
-        M: draws in one epoch, all ranks together.
+        M: draws in one epoch, summed over all ranks.
     num_epochs : int, default 1
-        Epochs of the whole run.
+        Number of epochs in the run.
     max_repeats : int, optional
-        How often a sample may be used in the run. By default five times what a uniform run would:
+        Maximum number of uses of a sample in the run. By default five times that of a uniform run:
         ceil(5 * num_epochs * num_samples / N).
     temperature : float >= 1, or inf, optional
-        Instead of the clip: cluster shares in proportion to size ** (1 / temperature) in every
-        epoch. 1 is random sampling, inf uniform over clusters, without limit on repeats.
+        Instead of the clip: cluster shares proportional to size ** (1 / temperature) in every
+        epoch. 1 is random sampling, inf is uniform over clusters, without a limit on repeats.
     schedule : {"run", "epoch"}, default "run"
-        "epoch" gives every epoch the same shares: the limit is spread over the epochs, and what
-        the small clusters cannot take goes to the others (water-filling).
+        "epoch" gives every epoch the same shares: the limit is spread over the epochs, and draws
+        that exceed the limit of small clusters go to the others (water-filling).
     unlabeled : {"drop", "group", "raise"}, default "drop"
-        Samples whose cluster is missing (-1, None, NaN, a null) are never drawn, are one more
-        cluster, named -1, or are refused.
+        Samples whose cluster is missing (-1, None, NaN, a null) are never drawn ("drop"), form one
+        more cluster, named -1 ("group"), or are refused ("raise").
     **options
-        Those of every sampler: see `EpochSampler`.
+        The options of every sampler: see `EpochSampler`.
 
     Attributes
     ----------
     max_repeats : int or None
+        Limit on the uses of a sample; None with `temperature`.
 
     Raises
     ------
     ValueError
         If no sample is in a cluster; if max_repeats * N is less than the draws of the run; if both
         `max_repeats` and `temperature` are given; from `set_epoch`, at the end of the run; if
-        objective="original" and a cluster is knocked out before the epoch.
+        objective="original" and a cluster is excluded before the epoch.
 
     Notes
     -----
-    Order       "run": every level of the schedule draws once from each active cluster, in an order
-                of its own, so any stretch of draws is as even as its length allows. "epoch" and
-                `temperature`: each epoch's draws of a cluster are rounded as those of a class are
-                by `ClassBalancedSampler`. Within a cluster every sample is used before any is
-                repeated. Any epoch is reached at once.
-    Cost        8 N + 4 M bytes, and 16 M more while an epoch is planned; O(N) once, O(M + N) an
-                epoch.
-    Gradients   objective="sampled" (default) minimises the mean over clusters. "original" restores
-                the mean over the samples, as long as every cluster is still drawn.
-    Source      Shao, Li, Fei, Yan, Lin, Qiu, "Balanced Data Sampling for Language Model Training
-                with Clustering", Findings of ACL 2024.
+    Order
+        "run": every level of the schedule draws once from each active cluster, in its own random
+        order, so any range of draws is as even as its length allows. "epoch" and `temperature`:
+        each epoch's draws of a cluster are rounded as those of a class in `ClassBalancedSampler`.
+        Within a cluster every sample is used before any is repeated. Any epoch is computed
+        directly.
+    Cost
+        8 N + 4 M bytes, and 16 M more during planning; O(N) once, O(M + N) an epoch.
+    Gradients
+        objective="sampled" (default) minimises the mean over clusters. "original" restores the mean
+        over the samples, as long as every cluster is drawn.
+    Source
+        Shao, Li, Fei, Yan, Lin, Qiu, "Balanced Data Sampling for Language Model Training with
+        Clustering", Findings of ACL 2024.
 
     Examples
     --------
@@ -129,12 +133,12 @@ class ClusterClipSampler(EpochSampler):
             filled = self._level.drawn(run) / run
             self._dealer = Dealer(groups, draws, filled, seed, quotas=quotas)
         if self._dealer is not None:
-            self._algorithm = 2  # 1 rounded each epoch by itself, and walked to it
+            self._algorithm = 2  # version 1 rounded each epoch independently, one after another
         self.temperature = temperature
         super().__init__(groups.codes.size, draws, **options)
 
     def knocked_out(self, epoch: int) -> NDArray[np.generic]:
-        """Return the ids of the clusters that are out before an epoch begins."""
+        """Return the ids of the clusters that are excluded before an epoch begins."""
         if self._dealer is not None:
             return self._groups.names[:0]
         out: NDArray[np.generic] = self._groups.names[self._drawn(epoch) == 0]
@@ -173,7 +177,7 @@ class ClusterClipSampler(EpochSampler):
 
     def _refusal(self, epoch: int) -> str:
         out = self.knocked_out(epoch)
-        return f"cluster {out[0]} is knocked out before epoch {epoch}" if out.size else ""
+        return f"cluster {out[0]} is excluded before epoch {epoch}" if out.size else ""
 
     def _identity(self) -> dict[str, object]:
         temperature = None if self.temperature is None else str(float(self.temperature))
@@ -187,12 +191,12 @@ class ClusterClipSampler(EpochSampler):
 
 
 class WaterLevel:
-    """How far each cluster has come after any number of draws, when all rise evenly to their caps.
+    """Draws of each cluster after any number of draws, when all increase evenly up to their caps.
 
     Parameters
     ----------
     caps : int64 array of shape (C,)
-        Draws after which a cluster is out.
+        Number of draws after which a cluster is excluded.
     """
 
     def __init__(self, caps: NDArray[np.int64]) -> None:
@@ -200,13 +204,13 @@ class WaterLevel:
         self.order = np.argsort(caps, kind="stable")
         rising = caps[self.order]
         active = caps.size - np.arange(caps.size)
-        # Stage j has the clusters order[j:] active, from the cap of the one before to that of j.
+        # In stage j clusters order[j:] are active, from the cap of the previous one to that of j.
         self._bottoms = np.concatenate([[0], rising[:-1]])
         self._starts = np.concatenate([[0], np.cumsum((rising - self._bottoms) * active)])
         self._active = active
 
     def at(self, draws: int) -> tuple[int, int]:
-        """Return the level reached after `draws`, and how many draws of the next it has."""
+        """Return the level reached after `draws`, and the number of draws in the next level."""
         stage = int(np.searchsorted(self._starts, draws, side="right")) - 1
         if stage == self.caps.size:
             return int(self.caps.max()), 0

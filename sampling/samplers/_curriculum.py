@@ -1,8 +1,8 @@
-"""Curricula: draws from the easy front of the data, a front that grows until it is all of it.
+"""Curricula: draws from the easiest samples, a front that grows until it covers the data.
 
-Which samples may be drawn changes here; for weights that change and leave no sample out there is
-`sampling.weighting.CurriculumWeights`, and for a difficulty that the model itself says while it
-trains, `SelfPacedSampler`.
+Here the set of samples that may be drawn changes. `sampling.weighting.CurriculumWeights` changes
+weights and excludes no sample; `SelfPacedSampler` takes the difficulty from the model during
+training.
 """
 
 from collections.abc import Callable
@@ -26,68 +26,73 @@ from ._tables import Table
 
 @told
 class CurriculumSampler(EpochSampler):
-    """Draw from the easiest samples first, and from more of them as the run goes on.
+    """Draw from the easiest samples first, and from more of them as training proceeds.
 
-    For replication, and as a baseline: use it where a difficulty is known beforehand (length,
+    For replication, and as a baseline: use it if a difficulty is known beforehand (length,
     rarity, the scores of an earlier run). A gain over a plain shuffle may come from drawing few
-    samples early on rather than from the easy ones; `order="random"` is the control, at the same
-    pace.
+    samples early on rather than from drawing easy ones; `order="random"` is the control, with the
+    same pacing.
 
     At competence c, a draw is uniform among the c N easiest samples. The draws of an epoch are
-    spread evenly over the front, so once it is the whole data, an epoch of N draws is a shuffle
-    that holds each sample once.
+    spread evenly over the front, so once it covers the data, an epoch of N draws is a shuffle that
+    contains each sample once.
 
     Parameters
     ----------
     difficulty : array-like of shape (N,), or Score
-        Only the order counts. An array is finite and >= 0, higher being harder; a `Score` says
-        itself which way it points, and may be negative.
+        Only the order matters. An array is finite and >= 0, and higher means harder; a `Score`
+        states its own direction, and may be negative.
     num_epochs : int
-        Epochs of the whole run. Later ones draw from everything.
+        Number of epochs in the run. Later epochs draw from all samples.
     num_samples : int, optional
-        M: draws in one epoch, all ranks together. By default N, and with `grow="epoch"` as many as
-        the front has samples, each once.
+        M: draws in one epoch, summed over all ranks. By default N, and with `grow="epoch"` the size
+        of the front, each sample once.
     order : {"easy_first", "hard_first", "random"}, default "easy_first"
-        Which samples come first. "hard_first" is the anti-curriculum, "random" the control: one
-        random order for the whole run.
+        Which samples are drawn first. "hard_first" is the anti-curriculum, "random" the control:
+        one random order for the whole run.
     pacing : {"root", "linear", "step"}, default "root"
-        How competence rises from `c0` to 1. With u = the part of the run that is done / full_at:
+        How competence increases from `c0` to 1. With u = (fraction of the run done) / full_at:
         "root" (u (1 - c0 ** p) + c0 ** p) ** (1 / p); "linear" u (1 - c0) + c0; "step" c0 until
         u = 1, then 1.
     c0 : float in (0, 1], default 0.01
-        Competence at the start. The front never has less than one sample.
+        Competence at the start. The front always has at least one sample.
     p : float >= 1, default 2
-        Of pacing="root": the time to take up new samples grows with the front. Else ignored.
+        Exponent of pacing="root": for p > 1 the front grows more slowly the larger it is. Ignored
+        otherwise.
     full_at : float in (0, 1], default 0.5
-        Part of the run after which everything is drawn. The default is ours.
+        Fraction of the run after which all samples are drawn. The default is not from the paper.
     grow : {"draw", "epoch"}, default "draw"
-        Whether competence rises with every draw, or at the beginning of each epoch.
+        Whether competence increases with every draw, or at the beginning of each epoch.
     labels : array-like of shape (N,), optional
-        Order by the rank within the class, so that every front has its part of each class, and at
-        least one sample. Without it, a class of hard samples is missing early on. -1 or missing,
-        unlabelled, is one more class.
+        Order by the rank within the class, so that every front has the same fraction of each class,
+        and at least one sample. Without it, a class of hard samples is missing early on. -1 or
+        missing, unlabelled, is one more class.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Raises
     ------
     ValueError
-        If a difficulty is NaN, infinite or negative (the message names the row), or labels are of
-        another length; for objective="original" where some sample is not drawn in an epoch.
+        If a difficulty is NaN, infinite or negative (the message names the row), or labels have
+        another length; for objective="original" if some sample is not drawn in an epoch.
 
     Notes
     -----
-    Order       The epoch is dealt in order: the position in the run says how far the front
-                reaches. Samples of equal difficulty stand in random order. A pure function of
-                (arguments, seed, epoch); any position is reached at once.
-    Cost        O(N log N) once, O(1) a draw; 8 N bytes, and up to 72 N while it is made.
-                N < 2**31, M < 2**32.
-    Gradients   Biased to what comes first while the front grows, without weights; uniform after
-                that. An epoch in which the front reaches its end has importance weights; before
-                it, samples that are never drawn have none.
-    Source      Platanios, Stretcu, Neubig, Poczos, Mitchell, "Competence-based Curriculum Learning
-                for Neural Machine Translation", NAACL 2019. Evenly spread draws and ranks within
-                classes are ours.
+    Order
+        The epoch is yielded in order: the position in the run determines the size of the front.
+        Samples of equal difficulty are in random order. A pure function of (arguments, seed,
+        epoch); any position is computed directly.
+    Cost
+        O(N log N) once, O(1) a draw; 8 N bytes, and up to 72 N during construction. N < 2**31,
+        M < 2**32.
+    Gradients
+        Biased towards the first samples of the order while the front grows, without weights;
+        uniform after that. An epoch in which the front reaches the last sample has importance
+        weights; before it, samples that are never drawn have none.
+    Source
+        Platanios, Stretcu, Neubig, Poczos, Mitchell, "Competence-based Curriculum Learning for
+        Neural Machine Translation", NAACL 2019. Evenly spread draws and ranks within classes are
+        additions of this package.
 
     Examples
     --------
@@ -100,7 +105,7 @@ class CurriculumSampler(EpochSampler):
 
     covers_dataset = True
 
-    def __init__(  # noqa: PLR0913  # the pace alone has four
+    def __init__(  # noqa: PLR0913  # the pacing alone has four
         self,
         difficulty: ArrayLike | Score,
         num_epochs: int,
@@ -140,13 +145,13 @@ class CurriculumSampler(EpochSampler):
         super().__init__(size, _check.integer("num_samples", draws, 1, 2**32), **options)
 
     def competence(self, epoch: int, consumed: int = 0) -> float:
-        """Return the part of the data from which the next draw is taken, before it is rounded.
+        """Return the fraction of the data from which the next draw is taken, before rounding.
 
         Parameters
         ----------
         epoch : int
         consumed : int, default 0
-            Draws of the epoch that were dealt; ignored with `grow="epoch"`.
+            Draws of the epoch that were yielded; ignored with `grow="epoch"`.
 
         Returns
         -------
@@ -157,7 +162,7 @@ class CurriculumSampler(EpochSampler):
         return float(self._competence(self._done(epoch, size, slots))[0])
 
     def _done(self, epoch: int, size: int, slots: Indices) -> Floats:
-        """Return the part of the run that is done at each slot of an epoch of `size` draws."""
+        """Return the fraction of the run done at each slot of an epoch of `size` draws."""
         epoch = min(epoch, self.num_epochs)
         if self.grow == "epoch":
             return np.full(slots.size, epoch / self.num_epochs)
@@ -179,7 +184,7 @@ class CurriculumSampler(EpochSampler):
         return np.where(part < 1.0, np.minimum(grown, 1.0), 1.0)
 
     def _fronts(self, epoch: int, size: int, slots: Indices) -> Indices:
-        """Return from how many of the first samples each slot draws: int64 (m,)."""
+        """Return the size of the front at each slot: int64 (m,)."""
         reached = np.floor(self._competence(self._done(epoch, size, slots)) * self.size + 1e-9)
         return np.clip(reached.astype(np.int64), self._least, self.size)
 
@@ -218,13 +223,13 @@ class Front(Table):
     Parameters
     ----------
     order : int32 array of shape (N,)
-        Samples, first ones first.
+        Samples in the order in which they enter the front.
     ranks : int32 array of shape (N,)
-        Where each sample stands in it.
+        Position of each sample in `order`.
     size : int
         M.
     fronts : callable
-        Int64 slots -> from how many of the first samples each draws; rising.
+        Int64 slots -> size of the front at each; non-decreasing.
     key : uint64
     """
 
@@ -243,7 +248,7 @@ class Front(Table):
         first, last = fronts(np.array([0, size - 1])).tolist()
         self.even = first == order.size
         self._order, self._ranks, self._fronts = order, ranks, fronts
-        self._open = last  # what is behind the last front is never dealt
+        self._open = last  # samples beyond the last front are never drawn
         self._places = Permutation(size, _rng.subkey(key, 0))
         self._key = _rng.subkey(key, 1)
         self._by_rank: Floats | None = None
@@ -256,7 +261,7 @@ class Front(Table):
         return self._order[out].astype(np.int64, copy=False)
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`: the sum of 1 / front over the slots whose front has the sample."""
+        """See `Table`: the sum of 1 / front over the slots whose front contains the sample."""
         if self.even:
             return np.full(indices.size, self.size / self.population)
         if self._by_rank is None:
@@ -268,7 +273,7 @@ class Front(Table):
         return found
 
     def first_absent(self, indices: Indices, size: int) -> int:
-        """See `Table`: behind the last front."""
+        """See `Table`: beyond the last front."""
         bad = first_outside(indices, size)
         if bad >= 0:
             return bad
@@ -277,17 +282,17 @@ class Front(Table):
 
 
 def _harder(difficulty: ArrayLike | Score) -> Floats:
-    """Return the difficulty of each sample, higher being harder: float64 (N,)."""
+    """Return the difficulty of each sample, where higher is harder: float64 (N,)."""
     if isinstance(difficulty, Score):
         return _check.floats("difficulty", difficulty.as_higher("harder"))
     return _check.floats("difficulty", difficulty, "finite and >= 0")
 
 
 def _in_order(values: Floats, codes: NDArray[np.int64] | None, key: np.uint64) -> Packed:
-    """Return samples by rising value, ties in random order: int32 (N,).
+    """Return samples by ascending value, ties in random order: int32 (N,).
 
-    codes : int64 (N,), optional  classes 0 to C - 1; the order is then by the part of the own
-                                  class that comes before, so each class begins at 0
+    codes : int64 (N,), optional  classes 0 to C - 1; the order is then by the fraction of the
+                                  sample's class that precedes it, so each class begins at 0
     """
     lot = Permutation(values.size, key)(np.arange(values.size))
     order = lot[np.argsort(values[lot], kind="stable")]

@@ -1,4 +1,4 @@
-"""Where an epoch's draws are cut into batches."""
+"""Positions at which an epoch's draws are cut into batches."""
 
 from abc import ABC, abstractmethod
 
@@ -9,16 +9,16 @@ from ..types import Indices
 
 
 class Cuts(ABC):
-    """The batches of an epoch, from a position on.
+    """The batches of an epoch, from a position to its end.
 
     Attributes
     ----------
     count : int
-        Batches from the position to the end, all ranks together.
+        Number of batches from the position to the end, summed over all ranks.
     whole : int
-        Batches of the whole epoch.
+        Number of batches in the whole epoch.
     typical : int
-        Draws in an ordinary batch.
+        Number of draws in an ordinary batch.
     """
 
     count: int
@@ -27,19 +27,19 @@ class Cuts(ABC):
 
     @abstractmethod
     def __call__(self, numbers: Indices) -> tuple[Indices, Indices]:
-        """Return where batches begin and end: int64 (m,) -> two int64 (m,).
+        """Return the first and the last position, exclusive, of batches: int64 (m,) -> two of them.
 
-        Batch 0 is the first after the position. Numbers from `count` on are padding, and stand for
-        the batches at the front of the epoch.
+        Batch 0 is the first after the position. Numbers from `count` are padding, and refer to the
+        batches at the beginning of the epoch.
         """
 
     @abstractmethod
     def position(self, dealt: int) -> int:
-        """Return the draws consumed, since the epoch began, once `dealt` batches were."""
+        """Return the draws consumed since the epoch began, after `dealt` batches."""
 
 
 class EqualCuts(Cuts):
-    """A cut every `batch_size` draws, from the position on."""
+    """A cut every `batch_size` draws, from the position."""
 
     def __init__(self, size: int, batch_size: int, start: int, *, drop_last: bool) -> None:
         self.typical = batch_size
@@ -61,7 +61,7 @@ class EqualCuts(Cuts):
 
 
 class GivenCuts(Cuts):
-    """Cuts that the draw table brought with it: int64 (batches + 1,), from 0 to M."""
+    """Cuts given by the draw table: int64 (batches + 1,), from 0 to M."""
 
     def __init__(self, cuts: Indices, start: int) -> None:
         self._cuts = cuts
@@ -84,7 +84,7 @@ class GivenCuts(Cuts):
 
 
 def batch_at(cuts: Indices, consumed: int) -> int:
-    """Return which batch begins after `consumed` draws, or say that none does."""
+    """Return the number of the batch that begins after `consumed` draws; raise if none does."""
     number = int(np.searchsorted(cuts, consumed))
     if cuts[number] != consumed:
         raise StateError(

@@ -1,4 +1,4 @@
-"""Checks and weights for batches whose indices live on a device."""
+"""Checks and weights for batches whose indices are on a device."""
 
 import numpy as np
 import torch
@@ -8,18 +8,18 @@ from ..types import Scores
 
 
 class DeviceWeights:
-    """Look weights up where the indices are, and remember bad indices without waiting.
+    """Return weights on the device of the indices, and count bad indices without synchronizing.
 
     Parameters
     ----------
     size : int
         N: indices must lie in [0, N).
     dealt : bool array of shape (N,) or None
-        Which samples can be dealt in this epoch; None if all.
+        Which samples may be drawn in this epoch; None if all.
     weights : float32 array of shape (N,) or None
-        None if all are 1.
+        Loss weight of each sample; None if all are 1.
     device : torch.device
-        Where copies are kept: N bytes for `dealt`, 4 N for `weights`.
+        Device of the copies: N bytes for `dealt`, 4 N for `weights`.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class DeviceWeights:
         self._bad = torch.zeros((), dtype=torch.int64, device=device)
 
     def __call__(self, indices: torch.Tensor) -> torch.Tensor | None:
-        """Return the weights, float32 (B,), or None; bad indices are counted, and weigh 0."""
+        """Return the weights, float32 (B,), or None; bad indices are counted, with weight 0."""
         bad = (indices < 0) | (indices >= self._size)
         inside = torch.where(bad, 0, indices)
         if self._dealt is not None:
@@ -44,5 +44,5 @@ class DeviceWeights:
         return None if self._weights is None else self._weights[inside].masked_fill(bad, 0.0)
 
     def num_bad(self) -> int:
-        """Return how many indices were outside or never dealt; waits for the device."""
+        """Return how many indices were out of range or never drawn; synchronizes the device."""
         return int(self._bad)

@@ -1,4 +1,4 @@
-"""The mean loss of each domain since the last look, in O(K) memory."""
+"""The mean loss of each domain since the last update, in O(K) memory."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class DomainLosses:
-    """Sums and counts of the losses of each domain; losses on a GPU come home in chunks.
+    """Sums and counts of the losses of each domain; GPU losses are copied to the host in chunks.
 
     Parameters
     ----------
     size : int
-        N.
+        Number of samples N.
     sources : int
-        K.
+        Number of domains K.
     domain_of : callable
         Int64 indices (m,) -> domain of each, -1 for none.
     reference : float32 array of shape (N,), optional
-        Subtracted from the losses; what is below 0 then counts as 0.
+        Subtracted from the losses; differences below 0 are clipped to 0.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks whose losses `merge` brings together; all of them by default.
+        The ranks whose losses `merge` sums; all of them by default.
     """
 
     def __init__(
@@ -45,19 +45,19 @@ class DomainLosses:
         self._reference = reference
         self._group = process_group
         self._own = np.zeros(2 * sources)  # sums, then counts; of this rank since the last merge
-        self._all = np.zeros(2 * sources)  # of all ranks before it
+        self._all = np.zeros(2 * sources)  # of all ranks, up to the last merge
         self._buffers: dict[tuple[torch.device, str], DeviceBuffer] = {}
 
     def write(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
-        """Add the losses of a batch; never waits for a device."""
+        """Add the losses of a batch, without synchronizing the device."""
         device = on_device(losses) or on_device(rows)
         if device is None:
-            self._land(rows, host_losses(losses))  # type: ignore[arg-type]  # both at home
+            self._land(rows, host_losses(losses))  # type: ignore[arg-type]  # both on the host
             return
         self._buffer(device, "losses", self._land).append(torch.as_tensor(rows), losses.detach())
 
     def add(self, rows: Indices | torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> None:
-        """Add finite sums (B,) of that many losses (B,); never waits for a device."""
+        """Add finite sums (B,) of `counts` (B,) losses, without synchronizing the device."""
         device = on_device(sums) or on_device(rows)
         if device is None:
             self._land_sums(rows, sums.numpy())  # type: ignore[arg-type]  # all on the host
@@ -73,18 +73,18 @@ class DomainLosses:
         return self._buffers[device, name]
 
     def merge(self) -> None:
-        """Bring the losses of all ranks together; every rank must call it."""
+        """Sum the losses over all ranks; every rank must call it."""
         self._drain()
         alone = world_size(self._group) == 1
         parts = [self._own] if alone else gather_rows(self._own, self._group)
-        for part in parts:  # in rank order: bit-equal on all
+        for part in parts:  # in rank order: equal to the last bit on all ranks
             self._all += np.asarray(part, np.float64)
         self._own[:] = 0.0
 
     def means(self) -> Floats:
-        """Return the mean loss of each domain as merged: float64 (K,), NaN where there is none.
+        """Return the mean loss of each domain, as merged: float64 (K,), NaN where there is none.
 
-        Rounded to float32, so that the order in which losses came does not show.
+        Rounded to float32, so that the result does not depend on the order of the losses.
         """
         sums, counts = np.split(self._all, 2)
         found = np.divide(sums, counts, out=np.full(counts.size, np.nan), where=counts > 0)
@@ -93,7 +93,7 @@ class DomainLosses:
         return np.where(np.isinf(found), np.nan, found)
 
     def clear(self) -> None:
-        """Forget what was merged."""
+        """Delete the merged sums and counts."""
         self._all[:] = 0.0
 
     @property
@@ -102,7 +102,7 @@ class DomainLosses:
         return self._all
 
     def restore(self, merged: Floats) -> None:
-        """Take over saved sums and counts in place of all that was recorded."""
+        """Replace everything that was recorded by saved sums and counts."""
         self._drain()
         self._own[:] = 0.0
         self._all[:] = merged
@@ -136,6 +136,6 @@ class DomainLosses:
         own += np.bincount(codes[known], values[good][known], own.size)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what belongs to this process: its group and its device buffers."""
+        """Exclude what belongs to this process: its group and its device buffers."""
         self._drain()
         return {**self.__dict__, "_group": None, "_buffers": {}}

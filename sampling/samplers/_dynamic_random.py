@@ -1,4 +1,4 @@
-"""The control that every pruning claim needs: InfoBatch's schedule without looking at the loss."""
+"""The random control for dynamic pruning: InfoBatch's schedule without the loss."""
 
 from collections.abc import Sized
 
@@ -16,37 +16,42 @@ from ._pruning import MOST_PRUNED, PruningSampler
 
 @told
 class DynamicRandomSampler(PruningSampler):
-    """Skip a fresh random part of the data in each epoch, and anneal: pruning without scores.
+    """Exclude a new random subset of the data in each epoch, then anneal: pruning without scores.
 
-    Most of what loss-based pruning gains over a fixed random subset comes from changing the subset
-    and from annealing. This sampler has both, and nothing else.
+    Most of the gain of loss-based pruning over a fixed random subset comes from changing the subset
+    and from annealing. This sampler does both, and uses no losses.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes when annealing begins.
+        Number of epochs in the run; determines when annealing begins.
     drop_prob : float in [0, 1), default 0.5
-        Part of the "easy" samples left out.
+        Fraction of the "easy" samples that is excluded.
     share : float in (0, 1], default 1
-        Part of the data called easy, drawn afresh in each epoch. 1 thins everything alike; the
-        share that InfoBatch measures gives its weights to random samples.
+        Fraction of the data called easy, drawn again in each epoch. 1 thins all samples equally;
+        the share that InfoBatch measures gives its weights to random samples.
     anneal_fraction : float in [0, 1], default 0.125
-        Last part of the run that deals everything.
+        Final fraction of the run, in which every sample is drawn.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default: weights 1.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default:
+        weights 1.
 
     Notes
     -----
-    Order       Like `InfoBatchSampler`, from random numbers in place of scores: a pure function of
-                (arguments, seed, epoch), so any epoch is known in advance.
-    Cost        1.2 N bytes, and 4 N more while planning; the length of another epoch is a plan.
-    Gradients   Every sample is left out equally often over the run, so nothing is biased.
-                objective="original" multiplies the kept easy samples by |easy|/|easy kept|, as
-                InfoBatch does.
-    Source      The random baseline of Qin et al., ICLR 2024, with the annealing that its reviewers
-                asked for.
+    Order
+        Like `InfoBatchSampler`, with random numbers in place of scores: a pure function of
+        (arguments, seed, epoch), so any epoch is known in advance.
+    Cost
+        1.2 N bytes, and 4 N more during planning; the length of another epoch costs one plan.
+    Gradients
+        Every sample is excluded equally often in expectation, so there is no bias.
+        objective="original" multiplies the kept easy samples by |easy|/|easy kept|, as InfoBatch
+        does.
+    Source
+        The random baseline of Qin et al., ICLR 2024, with the annealing that its reviewers asked
+        for.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A forward pass that leaves no trace in the model."""
+"""A forward pass that leaves the model unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,23 +15,23 @@ Mode = Literal["eval", "train"]
 @told
 @contextmanager
 def frozen_statistics(model: torch.nn.Module, mode: Mode = "eval") -> Iterator[None]:
-    """Run forward passes inside which nothing changes the model's statistics or modes.
+    """Run forward passes that leave the model's statistics and modes unchanged.
 
-    Use it around any forward that is not a training step, such as the scoring pass of a
-    `BatchSelector`. A forward under `torch.no_grad()` alone still moves the running statistics of
-    batch norm, so that every sample counts twice there.
+    Use it around any forward pass that is not a training step, such as the scoring pass of a
+    `BatchSelector`. A forward pass under `torch.no_grad()` alone still updates the running
+    statistics of batch norm, so that every sample counts twice.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Its modules may be in different modes, such as a batch norm kept in eval by fine-tuning:
-        each gets its own mode back.
+        Its modules may be in different modes, such as a batch norm kept in eval mode by
+        fine-tuning: each module's own mode is restored.
     mode : {"eval", "train"}, default "eval"
         "eval": every module is put in eval mode: no dropout, batch norm by its running statistics,
-        so a sample's loss depends on nothing but the sample, and no random number is drawn.
-        "train": the modes stay as they are, and every buffer is put back at the end. Losses are
-        then those that training sees (batch norm by the batch, dropout drawn from torch's
-        generators), and depend on what else is in the batch.
+        so a sample's loss depends on the sample only, and no random number is drawn.
+        "train": the modes are unchanged, and every buffer is restored at the end. Losses are then
+        those of training (batch norm by the batch, dropout drawn from torch's generators), and
+        depend on the other samples of the batch.
 
     Returns
     -------
@@ -39,9 +39,11 @@ def frozen_statistics(model: torch.nn.Module, mode: Mode = "eval") -> Iterator[N
 
     Notes
     -----
-    Order       Modes and buffers are put back after an exception too. Modes are set module by
-                module, not by `model.eval()`, whose overrides may do more than set a mode.
-    Cost        "eval": a walk over the modules. "train": a copy of the buffers, twice.
+    Order
+        Modes and buffers are restored after an exception too. Modes are set module by module, not
+        by `model.eval()`, whose overrides may do more than set a mode.
+    Cost
+        "eval": one pass over the modules. "train": the buffers are copied twice.
 
     Examples
     --------

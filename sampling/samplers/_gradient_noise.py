@@ -1,4 +1,4 @@
-"""How large a batch the noise of the gradients asks for: tests for `AdaptiveBatchSampler`."""
+"""Batch sizes from the gradient noise, by statistical tests: for `AdaptiveBatchSampler`."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -23,12 +23,12 @@ def per_sample_gradients(
     inputs: torch.Tensor,
     targets: torch.Tensor,
 ) -> torch.Tensor:
-    """Return the gradient of each sample's loss by all trainable parameters together.
+    """Return the gradient of each sample's loss with respect to all trainable parameters.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Called with one sample at a time, as a batch of 1; no layer may need a larger one.
+        Called with one sample at a time, as a batch of 1; no layer may require a larger one.
     loss_fn : callable
         (outputs (1, ...), targets (1, ...)) -> the mean loss, as a scalar.
     inputs, targets : tensors of shape (B, ...)
@@ -36,8 +36,8 @@ def per_sample_gradients(
     Returns
     -------
     tensor of shape (B, P)
-        P = number of trainable parameters. Needs B P floats of memory: a part of the batch, or the
-        last layers of the model, is often enough.
+        P = number of trainable parameters. Needs B P floats of memory: a subset of the batch, or
+        the last layers of the model, is often enough.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def suggest_batch_size(
     nu: float = 1.0,
     max_batch_size: int,
 ) -> int:
-    """Return the batch size at which the gradient of a batch would pass a test of its noise.
+    """Return the batch size at which the gradient of a batch would pass a test of its variance.
 
     With g the mean of the b rows and Var the unbiased variance over them:
 
@@ -82,25 +82,29 @@ def suggest_batch_size(
     Parameters
     ----------
     gradients : tensor of shape (b, P)
-        One gradient a sample, over all parameters together: the tests do not add up over parts.
+        One gradient per sample, over all parameters together: the tests are not additive over
+        groups of parameters.
     test : {"norm", "inner_product", "augmented"}, default "norm"
+        The test that the batch size has to pass, see above.
     eta : float > 0, default 0.1
-        Noise allowed, as a part of the signal; theta for the inner product.
+        Noise allowed, as a fraction of the signal; theta for the inner product.
     nu : float > 0, default 1
-        The same for the part orthogonal to g; ignored unless "augmented".
+        The same for the component orthogonal to g; ignored unless "augmented".
     max_batch_size : int
-        Returned where g vanishes, and never passed.
+        Upper limit, also returned if g is 0.
 
     Returns
     -------
     int
-        In [b, max_batch_size]: the size never shrinks. b for b = 1, where no variance is known.
+        In [b, max_batch_size]: the size never shrinks. b if b = 1, because no variance is known.
 
     Notes
     -----
-    Cost        A few passes over the b P numbers; on a device it waits for the answer.
-    Source      Byrd et al., 2012 (norm); Bollapragada, Byrd, Nocedal, 2018 (inner product); Lau,
-                Liu, Kolar, arXiv:2402.11215, 2024.
+    Cost
+        A few passes over the b P numbers; on a device it synchronizes.
+    Source
+        Byrd et al., 2012 (norm); Bollapragada, Byrd, Nocedal, 2018 (inner product); Lau, Liu,
+        Kolar, arXiv:2402.11215, 2024.
 
     Examples
     --------
@@ -144,38 +148,41 @@ def suggest_batch_size_from_ranks(
     max_batch_size: int,
     process_group: "dist.ProcessGroup | None" = None,
 ) -> int:
-    """Return what the norm test says, from the gradients that the ranks have anyway.
+    """Return the batch size that the norm test gives for the gradients of the ranks.
 
-    The means over the ranks' parts of a batch scatter W times less than b samples' gradients do
-    over b: sum of Var = (b / W) * sum over ranks of |g_w - g|^2 / (W - 1). No per-sample gradient
-    is needed. Every rank must call it.
+    The variance of the ranks' mean gradients is W / b times that of single samples: sum of Var =
+    (b / W) * sum over ranks of |g_w - g|^2 / (W - 1). No per-sample gradient is needed. Every rank
+    must call it.
 
     Parameters
     ----------
     gradients : iterable of tensors
         This rank's own mean gradient, such as `p.grad` of each parameter after `backward` inside
-        `DistributedDataParallel.no_sync`: once averaged, all ranks have the same.
+        `DistributedDataParallel.no_sync`: after averaging, all ranks have the same.
     batch_size : int
-        b, samples of all ranks together.
+        b, number of samples, summed over all ranks.
     eta : float > 0, default 0.1
+        Noise allowed, as a fraction of the signal.
     max_batch_size : int
-        Of all ranks together.
+        Upper limit, summed over all ranks.
     process_group : torch.distributed.ProcessGroup, optional
+        The ranks that train together. All ranks by default.
 
     Returns
     -------
     int
-        For all ranks together, in [batch_size, max_batch_size]; the same on every rank.
+        Batch size summed over all ranks, in [batch_size, max_batch_size]; equal on every rank.
 
     Raises
     ------
     ValueError
-        On one rank: nothing can be compared.
+        On one rank, where there is no variance between ranks.
 
     Notes
     -----
-    Cost        Two all-reduces: one of the gradient, one of a number. With few ranks the answer is
-                noisy (W - 1 degrees of freedom a coordinate): average it over steps.
+    Cost
+        Two all-reduces: one of the gradient, one of a number. With few ranks the result is noisy
+        (W - 1 degrees of freedom a coordinate): average it over steps.
     """
     ranks = world_size(process_group)
     if ranks < 2:
@@ -191,7 +198,7 @@ def suggest_batch_size_from_ranks(
 
 
 def _grown(size: int, noise: list[tuple[float, float]], maximum: int) -> int:
-    """Return the size at which each variance is as small as allowed: at least `size`."""
+    """Return the smallest size, at least `size`, at which every variance is within its limit."""
     wanted = size
     for variance, allowed in noise:
         if variance >= allowed * maximum:  # also where the gradient vanishes

@@ -1,4 +1,4 @@
-"""Samples in groups (classes or clusters), dealt by quota: every sample before any is repeated."""
+"""Samples in groups (classes or clusters), drawn by quota: every sample before any is repeated."""
 
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -16,19 +16,20 @@ Shares = Callable[[int], Floats]  # epoch -> share of each group (C,), summing t
 
 Unlabeled = Literal["drop", "group", "raise"]
 
-BLOCK = 1024  # epochs of changing shares after which the runs begin again
+BLOCK = 1024  # epochs of changing shares after which the sequences restart
 
 
 class Groups:
-    """Which samples each class or cluster holds.
+    """The samples of each class or cluster.
 
     Attributes
     ----------
     names : array of shape (C,)
-        The caller's class ids, sorted. Only groups with samples are here.
+        The caller's class ids, sorted. Only groups with samples are included.
     sizes : int64 array of shape (C,)
+        Number of samples of each group.
     codes : int32 array of shape (N,)
-        Position in `names` of each sample's group; -1 for unlabelled.
+        Position in `names` of each sample's group; -1 if unlabelled.
     """
 
     def __init__(self, name: str, labels: ArrayLike, unlabeled: str = "drop") -> None:
@@ -41,7 +42,7 @@ class Groups:
             rows = np.flatnonzero(self.codes < 0)
             raise ValueError(
                 f"{name} must be given for each sample, got none in row {rows[0]} ({rows.size} "
-                "such rows): fill them in, or say unlabeled='drop' or unlabeled='group'"
+                "such rows): fill them in, or use unlabeled='drop' or unlabeled='group'"
             )
         size = self.codes.size
         if self.names.size == 0:
@@ -61,34 +62,36 @@ class Groups:
         return self.members[self.starts[code] : self.starts[code + 1]]
 
     def spread(self, per_group: Floats, rows: Indices) -> Floats:
-        """Return each sample's part of what its group gets, evenly shared; 0 if in no group."""
+        """Return each sample's equal share of the value of its group; 0 if in no group."""
         codes = self.codes[rows]
         return np.where(codes >= 0, (per_group / self.sizes)[codes], 0.0)
 
 
 class Dealer:
-    """Draws quotas from endless runs of shuffles, one run a group, on from epoch to epoch.
+    """Draws quotas from endless sequences of shuffles, one for each group, continued across epochs.
 
-    A quota M * share is rarely whole. It is rounded up or down, all groups together so that the sum
-    stays M; where each run stands is the sum of the quotas before.
+    A quota M * share is rarely an integer. It is rounded up or down, for all groups together so
+    that the sum is M; the position in each sequence is the sum of the earlier quotas.
 
-    Where the shares stay the same from some epoch on, the sums are known in any epoch at once: see
-    `Quotas`. Before it each epoch is rounded at random, by itself, and the sums are walked. So that
-    no walk is longer than `BLOCK` epochs, the runs begin again, with other shuffles, in every epoch
-    before it that `BLOCK` divides.
+    If the shares are constant from some epoch, the sums of any later epoch are computed directly:
+    see `Quotas`. Before it, each epoch is rounded at random, independently, and the sums are
+    accumulated epoch by epoch. To limit this to `BLOCK` epochs, the sequences restart, with other
+    shuffles, in every earlier epoch that is a multiple of `BLOCK`.
 
     Parameters
     ----------
     groups : Groups
+        The samples of each group.
     num_samples : int
-        M.
+        M, draws in one epoch.
     shares : float64 array of shape (C,) or callable
         Share of each group, summing to 1; a callable takes the epoch.
     seed : int
+        Seed of the shuffles and of the random rounding.
     settled : int, default 0
-        First epoch from which the shares stay the same.
+        First epoch from which the shares are constant.
     quotas : Quotas, optional
-        Those from `settled` on; by default made from the shares then.
+        The quotas from epoch `settled`; by default made from the shares then.
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class Dealer:
         return self._shares(epoch) if callable(self._shares) else self._shares
 
     def _plan(self, epoch: int) -> tuple[NDArray[Any], Indices]:
-        """Return the draws of each run before an epoch, and its quotas: (C,), int64 (C,)."""
+        """Return the earlier draws of each sequence and an epoch's quotas: (C,), int64 (C,)."""
         if epoch < self._settled:
             return self._walked(epoch), self._rounded(epoch)
         after = epoch - self._settled
@@ -128,7 +131,7 @@ class Dealer:
         return quotas_of(self._share(epoch), self._num_samples, offset)
 
     def _walked(self, epoch: int) -> Indices:
-        """Return the draws of each run before an epoch, from the last one that `BLOCK` divides."""
+        """Return the earlier draws of each sequence, since the last epoch that `BLOCK` divides."""
         begin = epoch // BLOCK * BLOCK
         if not begin <= self._epoch <= epoch:
             self._epoch, self._used = begin, np.zeros_like(self._used)
@@ -138,7 +141,7 @@ class Dealer:
         return self._used
 
     def deal(self, epoch: int) -> Packed:
-        """Return the samples of an epoch, group after group: (M,)."""
+        """Return the samples of an epoch, group by group: (M,)."""
         groups = self._groups
         out = np.empty(self._num_samples, groups.members.dtype)
         key = _rng.key(self._seed, min(epoch, self._settled) // BLOCK, "deal")
@@ -158,7 +161,7 @@ class Dealer:
 
 
 def quotas_of(shares: Floats, num_samples: int, offset: float) -> NDArray[np.int64]:
-    """Round num_samples * shares (C,) up or down, by a number in [0, 1); the sum stays."""
+    """Round num_samples * shares (C,) up or down, by a number in [0, 1); the sum is unchanged."""
     edges = np.cumsum(shares) * num_samples
     edges[-1] = num_samples
     steps = np.floor(np.minimum(edges, num_samples) + offset).astype(np.int64)
@@ -167,7 +170,7 @@ def quotas_of(shares: Floats, num_samples: int, offset: float) -> NDArray[np.int
 
 
 def within_room(quotas: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut quotas (C,) to the room that is left (C,), and give the rest to who has most of it."""
+    """Cap quotas (C,) at `room` (C,); the groups with the most remaining room get the excess."""
     wanted = int(quotas.sum())
     quotas = np.minimum(quotas, room)
     while (left := wanted - int(quotas.sum())) > 0:
@@ -180,7 +183,7 @@ def within_room(quotas: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[n
 def _encode(
     labels: NDArray[Any] | _labels.Labels,
 ) -> tuple[NDArray[np.generic], NDArray[np.int32], NDArray[np.int64]]:
-    """Return (names (C,), codes (N,), sizes (C,)): ids in [0, 4 N) by counting, others by sort."""
+    """Return (names (C,), codes (N,), sizes (C,)); ids in [0, 4 N) by counting, others by sort."""
     if isinstance(labels, _labels.Labels):
         known = labels.codes[labels.codes >= 0]
         sizes = np.bincount(known, minlength=labels.names.size)

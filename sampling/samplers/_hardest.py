@@ -1,9 +1,10 @@
-"""Keep what is hard: by the last loss alone, with a random rest, or with a bonus for spread.
+"""Keep hard samples: by loss alone, with a random rest, or with a bonus for varying losses.
 
-These keep a fixed number of samples and look anew every few epochs. What they drop they do not see
-again until then, so a sample that was easy once may stay out for long: `EpsilonGreedySampler` lets
-a random part of the rest in, `UCBSampler` prefers samples whose losses vary. InfoBatch, which drops
-at random and weights what it keeps, is the better choice where the mean loss matters.
+These samplers keep a fixed number of samples, chosen again every few epochs. The losses of excluded
+samples are not seen until then, so a sample that was easy once may be excluded for long:
+`EpsilonGreedySampler` adds a random subset of the rest, `UCBSampler` prefers samples whose losses
+vary. InfoBatch, which excludes at random and weights what it keeps, is the better choice if the
+mean loss matters.
 """
 
 from collections.abc import Sized
@@ -26,45 +27,49 @@ from ._tables import Kept, Table
 class HardestSampler(PruningSampler):
     """Keep the samples with the highest losses.
 
-    For replication, and as the plainest baseline of loss-based pruning: mislabelled samples have
-    the highest losses of all, and the rest is forgotten.
+    For replication, and as the simplest baseline of loss-based pruning: mislabelled samples have
+    the highest losses, and samples with low losses are forgotten.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes when annealing begins.
+        Number of epochs in the run; determines when annealing begins.
     keep : float in (0, 1], default 0.6
-        Part of all samples that a pruning epoch deals. Samples never seen come first.
+        Fraction of all samples that a pruning epoch draws. Samples never seen come first.
     refresh_every : int, default 1
-        Epochs between two choices; meanwhile the same samples are dealt.
+        Epochs between two selections; meanwhile the same samples are drawn.
     anneal_fraction : float in [0, 1], default 0.125
-        Last part of the run that deals everything.
+        Final fraction of the run, in which every sample is drawn.
     score_ema : float in (0, 1], default 1
-        Part of the new loss in a score; 1 keeps the last loss.
+        Weight of the new loss in the moving average of a score; 1 keeps the last loss.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
     scores : float32 array of shape (N,)
         Last score of each sample; NaN = never seen.
     pruning_epochs : range
-        The epochs in which samples are left out.
+        The epochs in which samples are excluded.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or for objective="original" where samples are left out
-        for certain.
+        If an argument is out of its range, or for objective="original" if some samples are
+        certain to be excluded.
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot.
-    Cost        5.2 N bytes, 4 N more while planning; a plan is a partition of the scores, O(N).
-    Gradients   Biased to hard samples, without weights.
-    Source      The usual control of dynamic pruning.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties are broken at random.
+    Cost
+        5.2 N bytes, 4 N more during planning; a plan is a partition of the scores, O(N).
+    Gradients
+        Biased towards hard samples, without weights.
+    Source
+        The usual control of dynamic pruning.
 
     Examples
     --------
@@ -102,12 +107,12 @@ class HardestSampler(PruningSampler):
         if between and running is not None and self.epoch == epoch - 1:
             self._dealt[epoch] = running.table.size
             self._warn_if_missed(epoch)
-            # A list of the kept is shuffled anew by its plan; a shuffle is one epoch's order.
+            # The plan shuffles the list of the kept again; a shuffle is the order of one epoch.
             return running.table if isinstance(running.table, Kept) else self._whole(epoch)
         return super()._table(epoch)
 
     def _count(self, epoch: int, scores: Scores) -> int:
-        """Return how many samples with a score to keep: those without one come first."""
+        """Return how many samples with a score to keep; those without one come first."""
         wanted = self._wanted(epoch)
         count = max(1, round(self.keep * self.size)) if wanted is None else wanted
         return max(0, count - int(np.count_nonzero(np.isnan(scores))))
@@ -116,7 +121,7 @@ class HardestSampler(PruningSampler):
         return highest(scores, self._count(epoch, scores))
 
     def _refusal(self, epoch: int) -> str:
-        return "samples with low losses are left out for certain"
+        return "samples with low losses are certain to be excluded"
 
     def _pruned_share(self, below_mean: float) -> float:
         return 1.0 - self.keep
@@ -130,29 +135,29 @@ class HardestSampler(PruningSampler):
 
 @told
 class EpsilonGreedySampler(HardestSampler):
-    """Keep the samples with the highest average losses, and a random part of the others.
+    """Keep the samples with the highest average losses, and a random subset of the others.
 
-    A baseline. With weights (`objective="original"`) it is unbiased for the sum over the epoch, as
-    InfoBatch is, with more variance where `epsilon` is small.
+    A baseline. With weights (`objective="original"`) it is unbiased for the sum over the epoch,
+    like InfoBatch, with more variance if `epsilon` is small.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes when annealing begins.
+        Number of epochs in the run; determines when annealing begins.
     keep : float in (0, 1], default 0.6
-        Part of all samples that a pruning epoch deals.
+        Fraction of all samples that a pruning epoch draws.
     epsilon : float in (0, 1], default 0.1
-        Part of the kept that is drawn at random from the others.
+        Fraction of the kept samples that is drawn at random from the others.
     refresh_every : int, default 1
-        Epochs between two choices; meanwhile the same samples are dealt.
+        Epochs between two selections; meanwhile the same samples are drawn.
     anneal_fraction : float in [0, 1], default 0.125
-        Last part of the run that deals everything.
+        Final fraction of the run, in which every sample is drawn.
     score_ema : float in (0, 1], default 0.8
-        Part of the new loss in a score.
+        Weight of the new loss in the moving average of a score.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
@@ -166,13 +171,16 @@ class EpsilonGreedySampler(HardestSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot.
-    Cost        5.2 N bytes, 4 N more while planning; O(N).
-    Gradients   objective="sampled" is biased to hard samples. "original" weights those that were
-                drawn at random by (others) / (drawn); the rest by 1.
-    Source      Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning",
-                2021, arXiv:2111.12621. The default of `score_ema` is that of the rerun in the code
-                of InfoBatch.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties are broken at random.
+    Cost
+        5.2 N bytes, 4 N more during planning; O(N).
+    Gradients
+        objective="sampled" is biased towards hard samples. "original" weights the samples drawn at
+        random by (others) / (drawn), and all others by 1.
+    Source
+        Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning", 2021,
+        arXiv:2111.12621. The default of `score_ema` is that of the rerun in the code of InfoBatch.
 
     Examples
     --------
@@ -207,7 +215,7 @@ class EpsilonGreedySampler(HardestSampler):
         )
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
-        # One of those with a score at least: weights make up for no sample that cannot be drawn.
+        # At least one of those with a score: weights cannot compensate for a sample never drawn.
         count = max(1, self._count(epoch, scores))
         lot = max(1, round(self.epsilon * count))
         others = int(np.count_nonzero(~np.isnan(scores))) - (count - lot)
@@ -222,28 +230,28 @@ class EpsilonGreedySampler(HardestSampler):
 
 @told
 class UCBSampler(HardestSampler):
-    """Keep the samples with the highest average loss plus spread of their losses.
+    """Keep the samples with the highest upper confidence bound: average loss plus bonus * spread.
 
     A baseline.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes when annealing begins.
+        Number of epochs in the run; determines when annealing begins.
     keep : float in (0, 1], default 0.59
-        Part of all samples that a pruning epoch deals.
+        Fraction of all samples that a pruning epoch draws.
     decay : float in (0, 1], default 0.8
-        Part of the new loss in the average, and of its squared distance from it in the spread.
+        Weight of the new loss in the average, and of its squared distance from it in the spread.
     bonus : float, default 1
-        What the spread counts; >= 0.
+        Factor of the spread; >= 0.
     refresh_every : int, default 10
-        Epochs between two choices; meanwhile the same samples are dealt.
+        Epochs between two selections; meanwhile the same samples are drawn.
     anneal_fraction : float in [0, 1], default 0.125
-        Last part of the run that deals everything.
+        Final fraction of the run, in which every sample is drawn.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
@@ -257,13 +265,17 @@ class UCBSampler(HardestSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot. A sample drawn
-                several times in an epoch counts with its last loss.
-    Cost        13.2 N bytes, 8 N more while planning; O(N).
-    Gradients   Biased to hard samples, without weights.
-    Source      Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning",
-                2021, arXiv:2111.12621; averages and defaults are those of the rerun in the code of
-                InfoBatch: spread <- (1 - decay) spread + decay (loss - average before) ** 2.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties are broken at random. For a sample
+        drawn several times in an epoch the last loss is used.
+    Cost
+        13.2 N bytes, 8 N more during planning; O(N).
+    Gradients
+        Biased towards hard samples, without weights.
+    Source
+        Raju, Daruwalla, Lipasti, "Accelerating Deep Learning with Dynamic Data Pruning", 2021,
+        arXiv:2111.12621; averages and defaults are those of the rerun in the code of InfoBatch:
+        spread <- (1 - decay) spread + decay (loss - average before) ** 2.
 
     Examples
     --------
@@ -317,7 +329,7 @@ class UCBSampler(HardestSampler):
         return self._snapshot(self.epoch)
 
     def _snapshot(self, epoch: int) -> Scores:
-        with np.errstate(over="ignore"):  # what overflows comes first, by lot
+        with np.errstate(over="ignore"):  # scores that overflow come first, in random order
             found: Scores = self._history["spread"] * np.float32(self.bonus)
             found += self._history["average"]
         return found

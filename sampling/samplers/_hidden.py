@@ -1,11 +1,11 @@
-"""A look at what an epoch leaves out: hidden samples, losses without training, and predictions.
+"""Losses and predictions of the samples that an epoch excludes, from a forward pass.
 
-A method that hides what was easy has to look again, or nothing ever comes back. At the end of an
-epoch the training loop passes the hidden samples forward, and `rescore` takes note of their losses:
+A method that excludes easy samples has to evaluate them again, or none would ever return. At the
+end of an epoch the training loop runs a forward pass over them, and `rescore` records their losses:
 
     for epoch in range(30):
         sampler.set_epoch(epoch)
-        ...                                          # train as ever
+        ...                                          # train as usual
         hidden = sampler.hidden[sampler.rank :: sampler.num_replicas]
         model.eval()
         with torch.no_grad():
@@ -30,15 +30,15 @@ from ._tables import Kept
 
 
 class HidingSampler(PruningSampler):
-    """A pruning sampler that is told of the samples that it left out."""
+    """Base class of pruning samplers that receive the losses of the samples they excluded."""
 
     @property
     def hidden(self) -> Indices:
-        """The samples that this epoch leaves out, int64 (H,), rising.
+        """The samples that this epoch excludes, int64 (H,), ascending.
 
-        With several ranks each passes its part of them forward, `hidden[rank::num_replicas]` (or
-        by the ranks of whoever shards for a sampler of one); the next `set_epoch` brings the parts
-        together. Each access lists them anew, O(N).
+        With several ranks each evaluates its own share of them, `hidden[rank::num_replicas]` (or by
+        the ranks of the code that shards a sampler of one rank); the next `set_epoch` gathers the
+        shares. Each access computes the list again, O(N).
         """
         table = self._plan(self.epoch).table
         return table.left_out() if isinstance(table, Kept) else np.empty(0, np.int64)
@@ -51,37 +51,38 @@ class HidingSampler(PruningSampler):
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
     ) -> None:
-        """Take note of what a forward pass without training says of samples that were left out.
+        """Record the losses and predictions of a forward pass over excluded samples.
 
-        To be called before the next `set_epoch`, at the end of the epoch best, with the model in
-        evaluation mode and under `torch.no_grad()`. Never waits for a device, and no exposure
-        counter is told.
+        Call it before the next `set_epoch`, preferably at the end of the epoch, with the model in
+        evaluation mode and under `torch.no_grad()`. Never synchronizes a device, and does not
+        update the exposure counter.
 
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
-            Of `hidden`, B >= 0; each rank a part of them. May be on the losses' device.
+            Samples of `hidden`, B >= 0; on each rank its own share. May be on the device of the
+            losses.
         losses : float array or tensor of shape (B,)
             One loss per sample. Detached and copied.
         logits : float tensor of shape (B, C), optional
         labels : tensor of shape (B,) or (B, C), optional
-            For samplers that learn from predictions, which need both.
+            Required by samplers that use predictions.
 
         Raises
         ------
         ValueError
-            If an index is out of range or this epoch deals it: `reduce` and `record` are for those.
+            If an index is out of range or drawn in this epoch: use `reduce` and `record` for those.
             Nothing is recorded then. For indices on a device the next `set_epoch` raises.
 
         Notes
         -----
-        With DistributedDataParallel call `model.module`: ranks may have unequal parts, and its
-        own forward may wait for the others.
+        With DistributedDataParallel call `model.module`: ranks may have unequal shares, and the
+        forward pass of the wrapper may wait for the others.
         """
         if not isinstance(losses, torch.Tensor):
             losses = torch.from_numpy(host_losses(losses))
         if losses.numel() == 0 and len(indices) == 0:  # type: ignore[arg-type]  # sized
-            return  # nothing was left out, or nothing of this rank's
+            return  # nothing was excluded, or this rank has no share
         rows = self._hidden_rows(indices)
         check_losses(losses, rows)
         if isinstance(rows, torch.Tensor):
@@ -102,13 +103,13 @@ class HidingSampler(PruningSampler):
         if dealt.any():
             bad = int(dealt.argmax())
             raise ValueError(
-                f"indices must be left out of epoch {self.epoch}, got {rows[bad]} in row {bad}, "
-                "which it deals: see `hidden`, and use reduce or record for the others"
+                f"indices must be excluded from epoch {self.epoch}, got {rows[bad]} in row {bad}, "
+                "which the epoch draws: see `hidden`, and use reduce or record for the others"
             )
         return rows
 
     def _count_bad(self, indices: torch.Tensor) -> None:
-        """Count the indices on a device that are out of range or dealt, without waiting."""
+        """Count the indices on a device that are out of range or drawn, without synchronizing."""
         devices = self._plan(self.epoch).hidden
         if indices.device not in devices:
             mask = np.zeros(self.size, np.bool_)
@@ -124,19 +125,19 @@ class HidingSampler(PruningSampler):
             if bad:
                 plan.hidden.clear()  # type: ignore[union-attr]  # none is iterated without a plan
                 raise ValueError(
-                    f"indices of rescore must be left out of epoch {self.epoch}, got {bad} on "
-                    f"{device} that are out of range or dealt"
+                    f"indices of rescore must be excluded from epoch {self.epoch}, got {bad} on "
+                    f"{device} that are out of range or drawn"
                 )
 
 
 def answers(
     sampler: str, count: int, logits: torch.Tensor | None, labels: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return detached float32 logits (B, C), and which rows predict the class given, bool (B,).
+    """Return detached float32 logits (B, C), and whether each row predicts its label, bool (B,).
 
-    A tie for the largest logit is no prediction: `argmax` would give it to the lower class, and in
-    float16 ties are common. Soft labels give the class of their largest entry. Logits of one output
-    come back as two columns. On a device, a row whose label is no class gets logits of NaN.
+    A tie for the largest logit is no prediction: `argmax` would return the lower class, and in
+    float16 ties are common. Soft labels mean the class of their largest entry. Logits of one output
+    are returned as two columns. On a device, a row whose label is no class gets logits of NaN.
     """
     if logits is None or labels is None:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Instance-dependent early stopping: rest the samples whose loss has stopped bending.
+"""Instance-dependent early stopping: exclude samples whose loss has converged.
 
-Unlike `KakurenboSampler` it does not ask whether a loss is low but whether it still moves: a hard
-sample that will not be learnt rests too. What rests is passed forward in every epoch, and trains
-again as soon as its loss moves.
+Unlike `KakurenboSampler`, the criterion is not whether a loss is low but whether it still changes:
+a hard sample that is not learned is excluded too. Excluded samples are evaluated in every epoch,
+and trained again as soon as their loss changes.
 """
 
 from collections.abc import Sized
@@ -19,45 +19,45 @@ from ._levels import highest
 from ._options import EpochOptions
 from ._state import Arrays
 
-_LOSSES = 6  # the code waits for a fourth second difference, which the mean leaves out
+_LOSSES = 6  # the code waits for a fourth second difference, which the mean excludes
 
 
 @told
 class IESSampler(HidingSampler):
-    """Rest each sample as soon as its own loss has stopped changing, and watch it on.
+    """Exclude each sample once its own loss has converged, and monitor it from then.
 
-    For replication, and a baseline. A sample is mastered, and left out of the next epoch, if the
-    mean over the last three epochs of |l_t - 2 l_(t-1) + l_(t-2)| is below `delta`. What is left
-    out has to be passed forward in every epoch: see `rescore`.
+    For replication, and a baseline. A sample is mastered, and excluded from the next epoch, if the
+    mean over the last three epochs of |l_t - 2 l_(t-1) + l_(t-2)| is below `delta`. Excluded
+    samples need a forward pass in every epoch: see `rescore`.
 
     A sample without a loss in some epoch has no second difference there, and is not called
-    mastered again before six more losses: whatever is not rescored goes back to training. Epochs in
-    which nothing at all was recorded are ignored.
+    mastered again before six more losses: samples that are not rescored return to training. Epochs
+    in which nothing was recorded are ignored.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run.
+        Number of epochs in the run.
     delta : float > 0, default 1e-3
-        Mean second difference below which a sample is mastered. It has the unit of the loss: to be
-        tuned, from 1e-1 down to 1e-5. Or let `for_target` choose.
+        Mean second difference below which a sample is mastered. It has the unit of the loss: tune
+        it, from 1e-1 down to 1e-5, or let `for_target` choose.
     anneal_fraction : float in [0, 1], default 0
-        Last part of the run that deals everything. By default mastered samples come back by
-        themselves, or not at all.
+        Final fraction of the run, in which every sample is drawn. By default mastered samples
+        return only if their loss changes.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
     scores : float32 array of shape (N,)
-        Mean second difference of the last five losses, as of the last `set_epoch`; NaN where there
+        Mean second difference of the last five losses, as of the last `set_epoch`; NaN if there
         are fewer than six in a row.
     hidden : int64 array of shape (H,)
-        The samples that this epoch leaves out.
+        The samples that this epoch excludes.
     pruning_epochs : range
-        The epochs in which samples may be left out: from epoch 6 on, the seventh.
+        The epochs in which samples may be excluded: from epoch 6, the seventh.
 
     Raises
     ------
@@ -66,23 +66,26 @@ class IESSampler(HidingSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the losses of all ranks. `delta` leaves nothing to
-                chance; with `for_target` ties are broken by lot.
-    Cost        26.2 N bytes, 8 N more while planning; O(N). The forward pass of H samples in every
-                epoch comes on top, a third of their training or so.
-    Gradients   Biased to samples that change, without weights. Losses in training mode (dealt) and
-                in evaluation mode (rescored) follow one another in one history: where dropout or
-                augmentation sets them apart, the step from one to the other is a second difference
-                too, and brings samples back.
-                `for_target` cannot know `delta`: each epoch rests as many of the samples with the
-                least second differences as the budget asks. It is unreachable if resting nine
-                tenths of the data from epoch 6 on is not enough.
-    Source      Instance-dependent early stopping: Yuan, Lin, Feng, Han, Liu, ICLR 2025,
-                arXiv:2502.07547; 1e-3 is its value for CIFAR-10, and the code doubles it for
-                CIFAR-100. As there, the first test is after six losses, though the mean is of the
-                last three differences. Unlike the code, an epoch after which no sample is mastered
-                trains on all of them (there the last exclusions stay), and a missing loss begins a
-                sample's history anew (there its neighbours in time are joined).
+    Order
+        Planned in `set_epoch` from the losses of all ranks. `delta` involves no randomness; with
+        `for_target` ties are broken at random.
+    Cost
+        26.2 N bytes, 8 N more during planning; O(N). The forward pass of H samples in every epoch
+        costs about a third of their training in addition.
+    Gradients
+        Biased towards samples whose loss changes, without weights. Losses in training mode (drawn
+        samples) and in evaluation mode (rescored samples) form one history: if dropout or
+        augmentation makes them differ, the step from one to the other is a second difference too,
+        and returns samples to training. `for_target` cannot know `delta`: each epoch excludes as
+        many of the samples with the smallest second differences as the budget requires. It is
+        unreachable if excluding nine tenths of the data from epoch 6 is not enough.
+    Source
+        Instance-dependent early stopping: Yuan, Lin, Feng, Han, Liu, ICLR 2025, arXiv:2502.07547;
+        1e-3 is its value for CIFAR-10, and the code doubles it for CIFAR-100. As there, the first
+        test is after six losses, though the mean is over the last three differences. Unlike in the
+        code, an epoch after which no sample is mastered trains on all of them (there the last
+        exclusions stay), and a missing loss restarts a sample's history (there the losses before
+        and after it are joined).
 
     Examples
     --------
@@ -101,7 +104,7 @@ class IESSampler(HidingSampler):
     """
 
     folds = True
-    _algorithm = 2  # 1 tested after five losses
+    _algorithm = 2  # version 1 tested after five losses
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ class IESSampler(HidingSampler):
 
     @property
     def pruning_epochs(self) -> range:
-        """The epochs in which samples may be left out."""
+        """The epochs in which samples may be excluded."""
         return range(_LOSSES, max(_LOSSES, super().pruning_epochs.stop))
 
     # ------------------------------------------------------------------ the losses of six epochs
@@ -128,12 +131,12 @@ class IESSampler(HidingSampler):
         return {**losses, "known": np.zeros(size, np.uint8)}  # losses in a row, up to six
 
     def _fold(self, fresh: Scores) -> None:
-        """Move on by an epoch; a NaN in `fresh` runs through all that is computed from it."""
+        """Append an epoch of losses; a NaN in `fresh` propagates to everything computed from it."""
         if np.isnan(fresh).all():
             return
         kept = self._history
         bend, mean = kept["before_last"], kept["mean_bend"]  # each array is written in place once
-        with np.errstate(over="ignore", invalid="ignore"):  # losses near 1e38 bend to infinity
+        with np.errstate(over="ignore", invalid="ignore"):  # differences near 1e38 overflow
             bend -= kept["last"]
             bend -= kept["last"]
             bend += fresh
@@ -157,7 +160,7 @@ class IESSampler(HidingSampler):
         view.flags.writeable = False
         return view
 
-    # ------------------------------------------------------------------ what rests
+    # ------------------------------------------------------------------ which samples are excluded
 
     def _snapshot(self, epoch: int) -> Scores:
         return self.scores
@@ -170,11 +173,11 @@ class IESSampler(HidingSampler):
         return highest(scores, max(0, wanted - unknown))
 
     def _refusal(self, epoch: int) -> str:
-        return "samples whose loss has stopped changing are left out for certain"
+        return "samples whose loss has stopped changing are certain to be excluded"
 
     def _pruned_share(self, below_mean: float) -> float:
         if self._target is None:
-            return 0.0  # nobody knows before an epoch was planned
+            return 0.0  # unknown before an epoch was planned
         return (1.0 - self._target) * self.num_epochs / max(len(self.pruning_epochs), 1)
 
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
@@ -190,7 +193,7 @@ class IESSampler(HidingSampler):
         below_mean: float = 0.7,
         **arguments: Any,  # noqa: ANN401
     ) -> Self:
-        """Return the sampler for a share of the draws; see `PruningSampler.for_target`."""
+        """Return the sampler for a fraction of the draws; see `PruningSampler.for_target`."""
         if "delta" in arguments:
             raise ValueError(
                 "delta must not be given with for_target, which ranks the samples instead, got "

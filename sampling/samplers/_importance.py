@@ -1,4 +1,4 @@
-"""Importance sampling: draw by the last losses or gradient norms, and weight back to the mean."""
+"""Importance sampling by the last losses or gradient norms, with weights that restore the mean."""
 
 import math
 from collections.abc import Mapping, Sized
@@ -22,25 +22,25 @@ from ._state import Arrays, check_array
 from ._tables import Cumulative, Shuffled, Table, Weighted
 from ._weighted import Distinct, certain_or_scaled
 
-BLOCK = 2**16  # samples looked at in one go by `gain`
-NEW_PART = 0.5  # of an epoch's gain in the average that `min_gain` is compared with
+BLOCK = 2**16  # samples that `gain` processes at a time
+NEW_PART = 0.5  # weight of an epoch's gain in the average that `min_gain` is compared with
 
 
 @told
 @dataclass(frozen=True)
 class ImportanceGain:
-    """How much less importance sampling varies than uniform sampling, by the scores.
+    """Variance reduction of importance sampling over uniform sampling, according to the scores.
 
     Attributes
     ----------
     variance_ratio : float
         mean(g**2) / mean(g**2 / (N p)): second moment of a uniform draw over that of a weighted
-        draw, for the probabilities p of the running epoch and the scores g as they are now. Below
-        1 the epoch varies more than a uniform one. 1 while an epoch is uniform.
+        draw, for the probabilities p of the current epoch and the current scores g. Below 1 the
+        epoch has more variance than a uniform one. 1 while an epoch is uniform.
     batch_gain : float
-        1 / sqrt(1 - |g - u|**2 / |g|**2), g here adding up to 1 and u = 1/N: the tau of
-        Katharopoulos and Fleuret, from which they decide. No probabilities have a variance ratio
-        above its square.
+        1 / sqrt(1 - |g - u|**2 / |g|**2), with g normalised to sum 1 and u = 1/N: the tau of
+        Katharopoulos and Fleuret, their criterion for importance sampling. No probabilities have a
+        variance ratio above its square.
     """
 
     variance_ratio: float
@@ -51,50 +51,52 @@ class ImportanceGain:
 class ImportanceSampler(EpochSampler):
     """Draw samples in proportion to their last loss or gradient norm; weights restore the mean.
 
-    A baseline: look at `gain()` before you rely on it. Hard samples come more often and count
-    less, so the mean loss of the data stays the objective and its gradient varies less, if the
-    scores tell which gradients are large. They are as old as the sample's last draw: shorter epochs
-    (`num_samples`) keep them fresher. `InfoBatchSampler` and `VarianceBudgetSampler` save draws
-    instead. Under a fixed budget Arazo et al. did not find importance sampling consistently better
-    than uniform. For replication of PA&DA: `signal="gradient_norm"`, `schedule="linear"`,
-    `floor=1e-6`, `independent=True`, `objective="sampled"`; what differs then is under Source.
+    A baseline: check `gain()` before you rely on it. Hard samples are drawn more often with a
+    smaller weight, so the mean loss of the data remains the objective and its gradient has less
+    variance, if the scores predict which gradients are large. A score is as old as the sample's
+    last draw: shorter epochs (`num_samples`) keep scores more recent. `InfoBatchSampler` and
+    `VarianceBudgetSampler` save draws instead. Under a fixed budget Arazo et al. did not find
+    importance sampling consistently better than uniform sampling. For replication of PA&DA:
+    `signal="gradient_norm"`, `schedule="linear"`, `floor=1e-6`, `independent=True`,
+    `objective="sampled"`; the remaining differences are under Source.
 
-    With g the scores, s = g ** power, and unseen samples at the mean:
+    With g the scores, s = g ** power, and the mean for unseen samples:
 
         p = (1 - floor) * s / sum(s) + floor / N
 
-    No sample is ever out of reach, and no weight 1 / (N p) above 1 / floor. A sample that an epoch
+    No sample has probability 0, and no weight 1 / (N p) is above 1 / floor. A sample that an epoch
     did not draw keeps its score.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int, optional
-        Epochs of the whole run, for `schedule` and `progress`.
+        Number of epochs in the run, for `schedule` and `progress`.
     num_samples : int, default N
-        M: draws in one epoch, all ranks together.
+        M: draws in one epoch, summed over all ranks.
     signal : {"loss", "gradient_norm", "multi_label_gradient_norm"}, default "loss"
-        What a score is: the loss, or |softmax - target| or |sigmoid - target|, see
+        The score of a sample: its loss, or |softmax - target| or |sigmoid - target|, see
         `gradient_norm_bound`; then `reduce` and `record` must be given `logits=` and `labels=`.
-        If a loss is negative, all are shifted by the least, which moves no gradient.
+        If a loss is negative, the least loss is subtracted from all, which changes no gradient.
     power : float in (0, 1], default 1
-        Below 1 it draws the scores together: 0.5 draws by their square root.
+        Exponent of the scores. Below 1 it makes them more equal: 0.5 draws by their square root.
     floor : float in (0, 1], default 0.2
-        Uniform part of p. Adding c times the mean to each score is a floor of c / (1 + c). For
-        exponentially distributed scores 0.2 leaves 1.92 of the variance ratio of 2.
+        Uniform share of p. Adding c times the mean to each score equals a floor of c / (1 + c). For
+        exponentially distributed scores 0.2 keeps 1.92 of the variance ratio of 2.
     schedule : {"linear"}, optional
-        1 - floor is epoch / num_epochs, up to what `floor` says (0.8 by default): uniform at first.
+        1 - floor is epoch / num_epochs, up to the value given by `floor` (0.8 by default): uniform
+        at first.
     replacement, independent : bool, default True and False
-        As in `WeightedSampler`: evenly with replacement, afresh each time, or M < N different
-        samples, with p their chance to be in.
+        As in `WeightedSampler`: stratified draws with replacement, independent draws, or M < N
+        distinct samples, with inclusion probabilities in proportion to p.
     min_gain : float >= 1, default 1
         Epochs are uniform until the average `batch_gain` reaches it; each `set_epoch` moves the
-        average halfway to the gain of the scores then.
+        average halfway to the current gain of the scores.
     score_ema : float in (0, 1], default 1
-        Part of the new value in a score; 1 keeps the last one.
+        Weight of the new value in the moving average of a score; 1 keeps the last value.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "original" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "original" by default.
 
     Attributes
     ----------
@@ -105,28 +107,32 @@ class ImportanceSampler(EpochSampler):
     ------
     ValueError
         If an argument is out of its range; if `schedule` is given without `num_epochs`; if M >= N
-        without replacement. From `reduce` and `record`, if the signal needs logits and labels and
-        they are not there.
+        without replacement. From `reduce` and `record`, if the signal needs logits and labels that
+        are not given.
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks. Stratified draws (see
-                `WeightedSampler`), in a shuffled order. Uniform epochs (the first, those of equal
-                scores) are shuffles.
-    Cost        14 N bytes, 10 N more while planning. A plan is O(N): a few passes over the scores,
-                a running sum and a guide to it, no sort; under half a second for 10^7 samples, or
-                a few times that without replacement. So an epoch of N / 10 draws pays it ten
-                times as often. The state file has 12 N bytes.
-    Gradients   objective="original" (default) multiplies by 1 / (N p): unbiased for the mean at
-                fixed parameters, whatever the scores. "sampled" leaves the weights out, as the
-                released code of PA&DA does, and trains on the drawn distribution.
-    Source      Katharopoulos, Fleuret, "Not All Samples Are Created Equal: Deep Learning with
-                Importance Sampling", ICML 2018, there in batches, with 0.9 of the old gain in the
-                average after each. The schedule is that of Lu et al., PA&DA, CVPR 2023. Its code
-                uses the tau = epoch / num_epochs of an epoch for the draws of the next one, an
-                epoch later than here; it draws with replacement in uniform epochs too (the second),
-                gives a sample that was not drawn the score 0, and averages the scores of one that
-                was drawn several times, where here the last one stays.
+    Order
+        Planned in `set_epoch` from the scores of all ranks. Stratified draws (see
+        `WeightedSampler`), in a shuffled order. Uniform epochs (the first, those of equal scores)
+        are shuffles.
+    Cost
+        14 N bytes, 10 N more during planning. A plan is O(N): a few passes over the scores, a
+        cumulative sum and its guide table, no sort; under half a second for 10^7 samples, or a few
+        times that without replacement. Epochs of N / 10 draws therefore need ten times as many
+        plans. The state file has 12 N bytes.
+    Gradients
+        objective="original" (default) multiplies by 1 / (N p): unbiased for the mean at fixed
+        parameters, whatever the scores. "sampled" omits the weights, as the released code of PA&DA
+        does, and trains on the sampling distribution.
+    Source
+        Katharopoulos, Fleuret, "Not All Samples Are Created Equal: Deep Learning with Importance
+        Sampling", ICML 2018, there within batches, with 0.9 of the old gain in the average after
+        each. The schedule is that of Lu et al., PA&DA, CVPR 2023. Its code uses the tau = epoch /
+        num_epochs of an epoch for the draws of the next one, an epoch later than here; it draws
+        with replacement in uniform epochs too (the second), gives a sample that was not drawn the
+        score 0, and averages the scores of one that was drawn several times, where here the last
+        one is kept.
 
     Examples
     --------
@@ -145,7 +151,7 @@ class ImportanceSampler(EpochSampler):
     covers_dataset = True
     dynamic = True
 
-    def __init__(  # noqa: PLR0913  # what importance sampling can be asked
+    def __init__(  # noqa: PLR0913  # the parameters of importance sampling
         self,
         data_source: int | Sized,
         num_epochs: int | None = None,
@@ -188,7 +194,7 @@ class ImportanceSampler(EpochSampler):
         super().__init__(size, draws, **options)
         self._plan(0)
 
-    # ------------------------------------------------------------------ what is learnt
+    # ------------------------------------------------------------------ scores
 
     def _make_scores(self) -> ScoreTable:
         return ScoreTable(self.size, ema=self.score_ema, process_group=self.process_group)
@@ -242,7 +248,7 @@ class ImportanceSampler(EpochSampler):
         return self._distinct(epoch, shares)
 
     def _floor(self, epoch: int) -> float:
-        """Return the uniform part of the probabilities of an epoch."""
+        """Return the uniform share of the probabilities of an epoch."""
         if self.schedule is None or self.num_epochs is None:
             return self.floor
         return max(self.floor, 1.0 - epoch / self.num_epochs)
@@ -261,12 +267,13 @@ class ImportanceSampler(EpochSampler):
         return Distinct(weights, scale, self.num_samples, key, offset)
 
     def gain(self) -> ImportanceGain:
-        """Return how much less a draw of the running epoch varies than a uniform one.
+        """Return the variance reduction of the current epoch over uniform draws.
 
-        Right after `set_epoch` the probabilities are judged by the scores that they were made of;
-        at the end of the epoch by what it found, hence with their age. The gradient of the mean,
-        which both second moments contain, is neglected: of the variances the ratio is larger
-        still. With signal="loss" the losses stand for the norms of gradients.
+        Right after `set_epoch` the probabilities are evaluated with the scores that they were
+        computed from; at the end of the epoch with those it recorded, which shows the effect of
+        their age. The gradient of the mean, which both second moments contain, is neglected: the
+        ratio of the variances is larger still. With signal="loss" the losses replace the norms of
+        gradients.
 
         Returns
         -------
@@ -275,8 +282,9 @@ class ImportanceSampler(EpochSampler):
 
         Notes
         -----
-        Cost        O(N); waits for losses on a device. On several ranks between two calls of
-                    `set_epoch` by what this rank recorded.
+        Cost
+            O(N); synchronizes with losses on a device. On several ranks, between two calls of
+            `set_epoch`, only the losses of this rank are used.
         """
         scores = self.scores
         batch_gain, least, squares = _batch_gain(scores)
@@ -291,7 +299,7 @@ class ImportanceSampler(EpochSampler):
         weighted *= self.num_samples / self.size
         return ImportanceGain(squares / weighted, batch_gain)
 
-    # ------------------------------------------------------------------ what outlives the process
+    # ------------------------------------------------------------------ saved state
 
     def _arrays(self) -> Arrays:
         arrays: Arrays = {"scores": self.scores}
@@ -326,7 +334,7 @@ class ImportanceSampler(EpochSampler):
 
 
 def _batch_gain(scores: Scores) -> tuple[float, float, float]:
-    """Return the batch gain, what the scores are shifted by, and the sum of their squares then.
+    """Return the batch gain, the shift of the scores, and the sum of squares of shifted scores.
 
     All NaN without scores; a gain of 1 if all are equal.
     """

@@ -1,4 +1,4 @@
-"""A dataset that says which sample it gives, so that the training loop can tell the sampler."""
+"""A dataset that returns the index of each sample, which `reduce` of a sampler needs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -12,16 +12,17 @@ from .._keywords import told
 
 @told
 class Indexed(Dataset[Any]):
-    """Yield (index, sample) instead of sample; the outermost wrapper of a dataset.
+    """Return (index, sample) instead of sample; the outermost wrapper of a dataset.
 
-    `sampler.reduce(losses, indices)` has to know which samples a batch holds. Wrap once, outside
-    everything else, so that the index is the one the sampler dealt: `Indexed(Subset(ds))` is right,
-    `Subset(Indexed(ds))` gives indices of `ds`, which `reduce` refuses as never dealt.
+    `sampler.reduce(losses, indices)` needs the indices of the samples of a batch. Wrap once,
+    outside everything else, so that the index is the one that the sampler yielded:
+    `Indexed(Subset(ds))` is right, `Subset(Indexed(ds))` gives indices of `ds`, which `reduce`
+    refuses because they were never drawn.
 
     Parameters
     ----------
     dataset : map-style dataset
-        Anything with `__getitem__` and `__len__`; `__getitems__` is used where it exists.
+        Any object with `__getitem__` and `__len__`; `__getitems__` is used if it exists.
     key : str, optional
         Instead of a pair, add the index under this key to each sample, which must then be a
         mapping: collators and trainers that expect mappings keep it.
@@ -35,8 +36,9 @@ class Indexed(Dataset[Any]):
 
     Notes
     -----
-    All other attributes are those of the dataset. Pickles, and works in forked and spawned workers.
-    A custom `collate_fn` gets pairs: pass `Indexed.collate(collate_fn)` to keep it as it is.
+    All other attributes are those of the dataset. It can be pickled, and works in forked and
+    spawned workers. A custom `collate_fn` gets pairs: pass `Indexed.collate(collate_fn)` to reuse
+    one for samples.
 
     Examples
     --------
@@ -60,7 +62,7 @@ class Indexed(Dataset[Any]):
         return self._mark(int(index), self.dataset[index])
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """Fetch a batch, through the dataset's own `__getitems__` where it has one."""
+        """Fetch a batch, through the dataset's own `__getitems__` if it has one."""
         fetch = getattr(self.dataset, "__getitems__", None)
         samples = fetch(indices) if fetch else [self.dataset[index] for index in indices]
         return [self._mark(int(i), each) for i, each in zip(indices, samples, strict=True)]
@@ -69,8 +71,8 @@ class Indexed(Dataset[Any]):
         return len(self.dataset)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        # Only reached for what is not found here. While unpickling there is no `dataset` yet, and
-        # asking for it would come back here without end.
+        # Only reached for names not found here. While unpickling there is no `dataset` yet, and
+        # reading it would recurse without end.
         if name.startswith("__") or "dataset" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.dataset, name)
@@ -98,7 +100,7 @@ class Indexed(Dataset[Any]):
 
 
 class Collate:
-    """A `collate_fn` for (index, sample) pairs around one for samples; pickles if that does."""
+    """A `collate_fn` for (index, sample) pairs that wraps one for samples; pickles if that does."""
 
     def __init__(self, collate_fn: Callable[[list[Any]], Any]) -> None:
         self.collate_fn = collate_fn

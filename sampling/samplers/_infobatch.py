@@ -1,4 +1,4 @@
-"""Pruning by the last loss, without bias. Its control without the loss: `DynamicRandomSampler`."""
+"""Unbiased pruning by the last loss. Its control without the loss: `DynamicRandomSampler`."""
 
 from collections.abc import Sequence, Sized
 from typing import Any
@@ -17,65 +17,70 @@ from ._pruning import MOST_PRUNED, PruningSampler
 
 @told
 class InfoBatchSampler(PruningSampler):
-    """Skip a random part of the easy samples in each epoch, and weight up the easy ones kept.
+    """Exclude easy samples at random in each epoch, and weight up the easy samples kept.
 
-    Easy is whoever's last loss lies below the mean of the last losses. Of these an epoch leaves out
-    the part `drop_prob`; the kept ones count |easy| / |easy kept|, so that the sum of the gradients
-    over the epoch stays that of the full data. Samples not seen yet are always drawn.
+    A sample is easy if its last loss is below the mean of the last losses. A fraction `drop_prob`
+    of the easy samples is excluded from an epoch; the kept ones have weight |easy| / |easy kept|,
+    so that the expected sum of the gradients over the epoch is that of the full data. Samples not
+    seen yet are always drawn.
 
-    What it saves is less than `drop_prob`: only samples below the mean are touched, and neither in
-    epoch 0 nor in the annealing epochs. With 0.5 over 10 epochs a run never uses under 65 % of the
-    draws of full training, typically 70 to 76 %; `expected_samples()` says what to expect,
-    `for_target` finds the setting for a wanted share. Compare with `DynamicRandomSampler` at equal
-    cost before crediting the loss.
+    It saves less than `drop_prob`: only samples below the mean are excluded, and none in epoch 0
+    and in the annealing epochs. With 0.5 over 10 epochs a run never uses under 65 % of the draws of
+    full training, typically 70 to 76 %; `expected_samples()` returns the expected number,
+    `for_target` finds the setting for a given fraction. Compare with `DynamicRandomSampler` at
+    equal cost before attributing a gain to the loss.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes when annealing begins.
+        Number of epochs in the run; determines when annealing begins.
     drop_prob : float in [0, 1), default 0.5
-        Part of the easy samples left out. At least one easy sample is always kept.
+        Fraction of the easy samples that is excluded. At least one easy sample is always kept.
     anneal_fraction : float in [0, 1], default 0.125
-        Last part of the run that deals everything with weight 1.
+        Final fraction of the run, in which every sample is drawn with weight 1.
     buckets : sequence of (quantile, keep), optional
-        Instead of the mean: rising quantiles of the scores in (0, 1), and the part kept of the
-        samples below each (and above the one before). Those above the last are all kept.
+        Instead of the mean: ascending quantiles of the scores in (0, 1), and the fraction kept of
+        the samples below each (and above the previous one). Those above the last are all kept.
         `buckets=[(0.2, 0.25), (0.85, 0.5)]` is the variant of the released ImageNet code.
     score_ema : float in (0, 1], default 1
-        Part of the new loss in a score; 1 keeps the last loss.
+        Weight of the new loss in the moving average of a score; 1 keeps the last loss.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "original" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "original" by default.
 
     Attributes
     ----------
     scores : float32 array of shape (N,)
         Last score of each sample; NaN = never seen.
     pruning_epochs : range
-        The epochs in which samples are left out.
+        The epochs in which samples are excluded.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or the quantiles of `buckets` do not rise.
+        If an argument is out of its range, or the quantiles of `buckets` are not ascending.
     RuntimeError
-        From `iter`, if an epoch that was dealt to its end is iterated again without `set_epoch`.
+        From `iter`, if an epoch that was iterated to its end is iterated again without `set_epoch`.
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of
-                the kept samples.
-    Cost        5.2 N bytes (4 N scores, 1 N plan). A plan is three passes over the scores, no sort
-                (`buckets` add a selection of the quantiles).
-    Gradients   objective="original" weights by 1 and |easy|/|easy kept|. The sum over the epoch is
-                unbiased at fixed parameters; each step is larger by N/M than in full training,
-                which SGD notices and Adam or LARS hardly do. `importance_weights` are M/N times
-                the weights: unbiased for the mean, per step. "sampled" leaves the weights out.
-    Source      Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data
-                Pruning", ICLR 2024. As in its code the kept easy samples are rounded down, and
-                pruning ends after floor((1 - anneal_fraction) num_epochs) epochs. The code weights
-                by 1 / (1 - drop_prob), whatever the rounding, and prunes nine tenths at most.
+    Order
+        Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of the kept
+        samples.
+    Cost
+        5.2 N bytes (4 N scores, 1 N plan). A plan is three passes over the scores, no sort
+        (`buckets` add a selection of the quantiles).
+    Gradients
+        objective="original" weights by 1 and |easy|/|easy kept|. The sum over the epoch is unbiased
+        at fixed parameters; each step is larger by N/M than in full training, which matters for SGD
+        and hardly for Adam or LARS. `importance_weights` are M/N times the weights: unbiased for
+        the mean, per step. "sampled" omits the weights.
+    Source
+        Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning", ICLR
+        2024. As in its code the number of kept easy samples is rounded down, and pruning ends after
+        floor((1 - anneal_fraction) num_epochs) epochs. The code weights by 1 / (1 - drop_prob),
+        whatever the rounding, and excludes nine tenths at most.
 
     Examples
     --------
@@ -83,8 +88,8 @@ class InfoBatchSampler(PruningSampler):
     >>> sampler = InfoBatchSampler(8, num_epochs=4, drop_prob=0.5, seed=0)
     >>> sampler.record(np.arange(8), np.array([1, 1, 1, 1, 9, 9, 9, 9.0]))
     >>> sampler.set_epoch(1)
-    >>> dealt = sampler.indices(1)
-    >>> len(dealt), sampler.weights_for(np.sort(dealt))
+    >>> drawn = sampler.indices(1)
+    >>> len(drawn), sampler.weights_for(np.sort(drawn))
     (6, array([2., 2., 1., 1., 1., 1.], dtype=float32))
     """
 
@@ -114,7 +119,7 @@ class InfoBatchSampler(PruningSampler):
         if self._quantiles is not None:
             return quantile_levels(scores, self._quantiles), self._keep
         seen_count, total, largest = _prune.summarise(scores)
-        # The mean of equal numbers can come out above every one of them.
+        # By rounding, the mean of equal numbers can be above every one of them.
         mean = min(total / seen_count, largest) if seen_count else 0.0
         wanted = self._wanted(epoch)
         if wanted is None:
@@ -144,10 +149,10 @@ class InfoBatchSampler(PruningSampler):
         below_mean: float = 0.7,
         **arguments: Any,  # noqa: ANN401
     ) -> Self:
-        """Return the sampler for a share of the draws; see `PruningSampler.for_target`."""
+        """Return the sampler for a fraction of the draws; see `PruningSampler.for_target`."""
         if arguments.get("buckets") is not None:
             raise ValueError(
-                "buckets must not be given with for_target, which looks for drop_prob, got "
+                "buckets must not be given with for_target, which chooses drop_prob, got "
                 f"{arguments['buckets']!r}"
             )
         return super().for_target(
@@ -166,7 +171,7 @@ class InfoBatchSampler(PruningSampler):
 def _check_buckets(
     buckets: Sequence[tuple[float, float]] | None, drop_prob: float
 ) -> tuple[Floats | None, Floats]:
-    """Return quantiles (G - 1,), None for the mean, and the part kept of each group (G,)."""
+    """Return quantiles (G - 1,), None for the mean, and the fraction kept of each group (G,)."""
     if buckets is None:
         return None, np.array([1.0 - drop_prob, 1.0])
     try:
@@ -182,6 +187,6 @@ def _check_buckets(
         keep.append(_check.number("keep of buckets", kept, "(0, 1]"))
         if quantiles[-1] <= quantiles[-2]:
             raise ValueError(
-                f"quantiles of buckets must rise, got {quantiles[-1]:g} after {quantiles[-2]:g}"
+                f"quantiles of buckets must ascend, got {quantiles[-1]:g} after {quantiles[-2]:g}"
             )
     return np.array(quantiles[1:]), np.array([*keep, 1.0])

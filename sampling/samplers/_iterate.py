@@ -1,4 +1,4 @@
-"""One pass over an epoch: Python ints at the speed of C, and where the pass stands."""
+"""One pass over an epoch: Python ints at the speed of C, and the position of the pass."""
 
 import itertools
 from abc import ABC, abstractmethod
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")  # a draw, or a batch of them
 
-Doubt: TypeAlias = Callable[[], None] | None  # called at the first item: it warns, or raises
+Doubt: TypeAlias = Callable[[], None] | None  # called at the first item: warns or raises
 
 
 class Pass(ABC, Generic[Item]):
-    """What one rank is dealt in an epoch, from a position on, as iterators over lists.
+    """The items that one rank yields in an epoch, from a position, as iterators over lists.
 
     Attributes
     ----------
     plan : Plan
+        Plan of the epoch.
     """
 
     def __init__(self, plan: Plan, doubt: Doubt = None) -> None:
@@ -41,12 +42,12 @@ class Pass(ABC, Generic[Item]):
     @property
     @abstractmethod
     def count(self) -> int:
-        """Draws or batches of this rank in the whole pass."""
+        """Number of draws or batches of this rank in the whole pass."""
 
     @property
     @abstractmethod
     def consumed(self) -> int:
-        """Global position: draws that all ranks together have handed out, if they keep step."""
+        """Global position: draws yielded by all ranks together, if they advance in step."""
 
     def __iter__(self) -> Iterator[Iterator[Item]]:
         return self
@@ -65,12 +66,12 @@ class Pass(ABC, Generic[Item]):
 
     @property
     def taken(self) -> int:
-        """Items of this rank handed out so far."""
+        """Number of items of this rank yielded so far."""
         return self._made - length_hint(self._current)
 
     @property
     def position(self) -> int:
-        """`consumed`; after the last item, all draws of the epoch, dropped ones too."""
+        """`consumed`; after the last item, all draws of the epoch, excluded ones too."""
         return self.plan.table.size if self.taken >= self.count else self.consumed
 
 
@@ -94,7 +95,7 @@ class Draws(Pass[int]):
         steps = np.arange(self._made, min(self._made + CHUNK, self.count), dtype=np.int64)
         positions = self._start + self._rank + steps * self._world
         if positions[-1] >= size:
-            positions[positions >= size] %= size  # padding comes from the front of the epoch
+            positions[positions >= size] %= size  # padding repeats the front of the epoch
         dealt: list[int] = self.plan.draws(positions).tolist()
         return dealt
 
@@ -105,7 +106,7 @@ class Draws(Pass[int]):
 
 
 class Batches(Pass[list[int]]):
-    """Whole batches: rank r of W takes batches r, r + W, ... of those that `cuts` makes."""
+    """Whole batches: rank r of W takes batches r, r + W, ... of those that `cuts` defines."""
 
     def __init__(  # noqa: PLR0913  # what a pass consists of
         self, plan: Plan, cuts: "Cuts", rank: int, world: int, count: int, doubt: Doubt = None
@@ -132,7 +133,7 @@ class Batches(Pass[list[int]]):
 
 
 def cut(plan: Plan, cuts: "Cuts", numbers: Indices) -> list[list[int]]:
-    """Return the batches of these numbers: int64 (m,) -> m lists of Python ints."""
+    """Return the batches with these numbers: int64 (m,) -> m lists of Python ints."""
     if numbers.size == 0:
         return []
     starts, stops = cuts(numbers)
@@ -144,7 +145,7 @@ def cut(plan: Plan, cuts: "Cuts", numbers: Indices) -> list[list[int]]:
 
 
 class Dealer(Protocol):
-    """What an iterator asks of the sampler that it belongs to."""
+    """Interface between an iterator and its sampler."""
 
     def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]: ...
 
@@ -156,15 +157,15 @@ class Dealer(Protocol):
 
 
 class EpochIterator(itertools.chain[Item]):
-    """What `iter(sampler)` returns.
+    """The iterator that `iter(sampler)` returns.
 
-    `itertools.chain` over chunk lists hands out 10^7 ints in 0.12 s, where a Python `__next__`
-    takes 0.44 s. Epoch and position were read when it was made, not at the first `next`.
+    `itertools.chain` over chunk lists yields 10^7 ints in 0.12 s, where a Python `__next__` takes
+    0.44 s. Epoch and position are read when the iterator is made, not at the first `next`.
 
-    `state_dict` and `load_state_dict` are what torchdata's `StatefulDataLoader` looks for. The
-    position is what was handed out. After the last item it is the end of the epoch: a pass resumed
-    there is empty, and the one after it begins the next epoch. Whether the training loop had come
-    to the end too, only the loader knows: then it makes those two passes at once.
+    `state_dict` and `load_state_dict` are the interface of torchdata's `StatefulDataLoader`. The
+    position counts what was yielded. After the last item it is the end of the epoch: a pass resumed
+    there is empty, and the one after it begins the next epoch. Only the loader knows whether the
+    training loop had finished the epoch too: if so it makes those two passes at once.
     """
 
     _sampler: Dealer
@@ -179,15 +180,15 @@ class EpochIterator(itertools.chain[Item]):
         return made
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where this pass stands, in the form of the sampler's `state_dict`."""
+        """Return the position of this pass, in the form of the sampler's `state_dict`."""
         plan = self._pass.plan
         return self._sampler._state(plan.epoch, self._pass.position, plan)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where another pass stood; only before the first `next`."""
+        """Resume at the position of another pass; only before the first `next`."""
         self._sampler.load_state_dict(state)
-        # In place: the chain has begun no chunk yet, and asks these for its first.
+        # In place: the chain has started no chunk yet, and asks this object for its first.
         self._pass.__dict__.update(self._sampler._pass().__dict__)
         self._sampler._begun(self._pass)
         if self._pass.count == 0:
-            self._pass.plan.finished = True  # over, whether anybody asks for its first item or not
+            self._pass.plan.finished = True  # over, even if its first item is never requested

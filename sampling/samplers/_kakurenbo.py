@@ -1,7 +1,7 @@
-"""Hide the samples with the lowest losses, but for those that the model is not sure of.
+"""Exclude the samples with the lowest losses, except uncertain ones.
 
-Unlike `HardestSampler` it passes what it hid forward at the end of the epoch, so that a sample
-comes back as soon as it is not easy any more; and it hides none that is predicted wrongly.
+Unlike `HardestSampler` it evaluates the excluded samples at the end of the epoch, so that a sample
+returns as soon as it is no longer easy; and it excludes no sample that is predicted wrongly.
 """
 
 import math
@@ -25,44 +25,44 @@ _STAGES = ((0.0, 1.0), (0.3, 0.8), (0.6, 0.6), (0.8, 0.4))
 
 @told
 class KakurenboSampler(HidingSampler):
-    """Hide the samples with the lowest losses whose predictions are right and sure.
+    """Hide the samples with the lowest losses that are predicted correctly and confidently.
 
-    For replication, and a baseline. Of all N samples the part F with the lowest losses is picked,
-    and those of them that are predicted wrongly, or with less than `confidence`, are moved back.
-    What is hidden has to be passed forward at the end of the epoch: see `rescore`. `reduce`,
-    `record` and `rescore` need `logits=` and `labels=`. Without the forward pass a hidden sample
-    is judged by its last loss in training, and hardly comes back.
+    For replication, and a baseline. Of all N samples the fraction F with the lowest losses is
+    selected; those predicted wrongly, or with a confidence below `confidence`, are moved back to
+    the training list. The hidden samples need a forward pass at the end of the epoch: see
+    `rescore`. `reduce`, `record` and `rescore` need `logits=` and `labels=`. Without the forward
+    pass a hidden sample keeps its last loss in training, and hardly ever returns.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes the stages.
+        Number of epochs in the run; determines the stages.
     fraction : float in [0, 1), default 0.3
-        F, the part of all samples that an epoch picks to hide, before some are moved back.
+        F, the fraction of all samples that an epoch selects to hide, before some are moved back.
     schedule : sequence of (part, scale), default ((0, 1), (0.3, 0.8), (0.6, 0.6), (0.8, 0.4))
-        From each part of the run on, `fraction` is multiplied by the scale beside it: the first
-        part is 0, and they rise.
+        From each fraction (part) of the run, `fraction` is multiplied by the scale paired with it.
+        The first part is 0, and parts are ascending.
     confidence : float in [0, 1], default 0.7
         A sample whose largest probability is lower is not hidden.
     anneal_fraction : float in [0, 1], default 0
-        Last part of the run that deals everything.
+        Final fraction of the run, in which every sample is drawn.
     score_ema : float in (0, 1], default 1
-        Part of the new loss in a score; 1 keeps the last loss.
+        Weight of the new loss in the moving average of a score; 1 keeps the last loss.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
     scores : float32 array of shape (N,)
         Last loss of each sample; NaN = never seen.
     confidences : float32 array of shape (N,)
-        Probability of the predicted class if it is the class given, else 0; NaN = never seen.
+        Probability of the predicted class if it is the label, else 0; NaN = never seen.
     hidden : int64 array of shape (H,)
-        The samples that this epoch leaves out.
+        The samples that this epoch excludes.
     lr_factor : float
-        What the method multiplies the learning rate by in this epoch: 1 / (1 - H/N).
+        Factor by which the method multiplies the learning rate in this epoch: 1 / (1 - H/N).
 
     Raises
     ------
@@ -72,23 +72,26 @@ class KakurenboSampler(HidingSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the losses and predictions of all ranks. Of samples
-                that tie at the highest loss to hide, a part is drawn by lot.
-    Cost        9.2 N bytes, 12 N more while planning; a plan is a partition of the losses, O(N).
-                The forward pass of H samples comes on top, a third of their training or so.
-    Gradients   Biased to hard samples, without weights; a larger learning rate makes up for fewer
-                steps. `for_target` hides as many of the sure samples as the budget asks, by the
-                same rule with a larger F; where fewer are sure, an epoch deals more than that.
-    Source      KAKURENBO: Nguyen, Gerofi, Martinez-Noriega, Trahay, Wahib, NeurIPS 2023. Stages as
-                in its code for CIFAR-100, at epochs 60, 120 and 160, as parts of 200. That code
-                takes the softmax over the batch, where the confidence here is over the classes,
-                and 1 / (1 - F) for the learning rate, whatever was moved back: that is
-                `1 / (1 - sampler.fraction_at(epoch))`.
+    Order
+        Planned in `set_epoch` from the losses and predictions of all ranks. Among samples tied at
+        the highest loss to hide, the hidden ones are drawn at random.
+    Cost
+        9.2 N bytes, 12 N more during planning; a plan is a partition of the losses, O(N). The
+        forward pass of H samples costs about a third of their training in addition.
+    Gradients
+        Biased towards hard samples, without weights; a larger learning rate compensates for fewer
+        steps. `for_target` hides as many of the confident samples as the budget requires, by the
+        same rule with a larger F; if fewer are confident, an epoch draws more than that.
+    Source
+        KAKURENBO: Nguyen, Gerofi, Martinez-Noriega, Trahay, Wahib, NeurIPS 2023. Stages as in its
+        code for CIFAR-100, at epochs 60, 120 and 160, as fractions of 200. That code takes the
+        softmax over the batch, where the confidence here is over the classes, and 1 / (1 - F) for
+        the learning rate, whatever was moved back: that is `1 / (1 - sampler.fraction_at(epoch))`.
 
     Examples
     --------
     >>> logits = torch.tensor([[4.0, 0.0], [3.0, 0.0], [0.0, 0.5], [0.0, 2.0]])
-    >>> labels = torch.tensor([0, 0, 1, 0])  # the third is right, but not sure
+    >>> labels = torch.tensor([0, 0, 1, 0])  # the third is right, but not confident
     >>> losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
     >>> sampler = KakurenboSampler(4, num_epochs=8, fraction=0.75)
     >>> sampler.record(range(4), losses, logits=logits, labels=labels)
@@ -129,7 +132,7 @@ class KakurenboSampler(HidingSampler):
             **options,
         )
 
-    # ------------------------------------------------------------------ what it learns
+    # ------------------------------------------------------------------ losses and predictions
 
     def _make_scores(self) -> ScoreTable | None:
         self._signals = ScoreTable(self.size, process_group=self.process_group)
@@ -147,20 +150,20 @@ class KakurenboSampler(HidingSampler):
     ) -> None:
         outputs, right = answers(type(self).__name__, losses.numel(), logits, labels)
         largest = outputs.softmax(dim=1).amax(dim=1)
-        # NaN is passed on, not called wrong: the table leaves it out and keeps the last answer.
+        # NaN is kept, not called wrong: the table ignores it and keeps the last answer.
         signals = torch.where(right | largest.isnan(), largest, 0.0)
         self._score_table.update(rows, losses)
         self._signals.update(rows, signals)
 
     @property
     def confidences(self) -> Scores:
-        """How sure the right predictions were, float32 (N,), read-only; 0 = wrong, NaN = unseen."""
+        """Confidence of correct predictions, float32 (N,), read-only; 0 = wrong, NaN = unseen."""
         return self._signals.values
 
-    # ------------------------------------------------------------------ what it hides
+    # ------------------------------------------------------------------ which samples are hidden
 
     def fraction_at(self, epoch: int) -> float:
-        """Return F of an epoch: the part of all samples picked to be hidden, before moving back.
+        """Return F of an epoch: the fraction of samples selected to hide, before moving back.
 
         Parameters
         ----------
@@ -171,7 +174,7 @@ class KakurenboSampler(HidingSampler):
 
     @property
     def lr_factor(self) -> float:
-        """What the method multiplies the learning rate by in this epoch: N / (samples dealt)."""
+        """Factor of the learning rate in this epoch: N / (number of samples drawn)."""
         return self.size / self._plan(self.epoch).table.size
 
     def _scale(self, epoch: int) -> float:
@@ -188,7 +191,7 @@ class KakurenboSampler(HidingSampler):
         return np.where(sure, self.scores, np.float32(np.nan))
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
-        # `scores` has none but the sure: what has no score is kept. The level is that of all.
+        # Only confident samples have a score in `scores`; others are kept. The level is over all.
         wanted = self._wanted(epoch)
         if wanted is None:
             hide = math.floor(self.fraction_at(epoch) * self.size + 1e-9)
@@ -208,7 +211,7 @@ class KakurenboSampler(HidingSampler):
         return max(1, self.size - round((self.size - wanted) * share))
 
     def _refusal(self, epoch: int) -> str:
-        return "samples with low losses are left out for certain"
+        return "samples with low losses are certain to be excluded"
 
     def _pruned_share(self, below_mean: float) -> float:
         return self.fraction * self._mean_scale()
@@ -235,7 +238,7 @@ def _check_schedule(schedule: Sequence[tuple[float, float]]) -> tuple[tuple[floa
     for part, scale in schedule:
         part = _check.number("part of schedule", part, "[0, 1)")
         if found and part <= found[-1][0]:
-            raise ValueError(f"parts of schedule must rise, got {part:g} after {found[-1][0]:g}")
+            raise ValueError(f"parts of schedule must ascend, got {part:g} after {found[-1][0]:g}")
         found.append((part, _check.number("scale of schedule", scale, "[0, 1]")))
     if not found or found[0][0] != 0.0:
         raise ValueError(f"schedule must begin with part 0, got {schedule!r}")

@@ -1,7 +1,7 @@
-"""Late Stopping: round by round, drop what the network is late to learn, as likely mislabelled.
+"""Late Stopping: drop, round by round, the samples learned late, which are likely mislabelled.
 
-The pruners beside it drop what is easy and look again; this one drops for good what was not
-predicted as labelled soon enough, which keeps hard samples that are clean.
+The other pruners exclude easy samples and evaluate them again; this one permanently drops samples
+that were not predicted as labelled soon enough, which keeps hard samples that are clean.
 """
 
 import math
@@ -24,54 +24,54 @@ from ._state import Arrays
 
 @told
 class LateStoppingSampler(PruningSampler):
-    """Shrink noisy data by rounds to the samples that are learnt first.
+    """Reduce noisy data, round by round, to the samples that are learned first.
 
-    For replication. In round n a sample is learnt once it was predicted as its given label in k
-    epochs running. When ceil(keep_per_round^n N) samples are learnt, the round is over: the learnt
-    ones are the set of the next round, which counts anew. After the last round the run goes on
-    with what is left, `kept`. The part kept in the end, keep_per_round^(rounds), has to be set from
-    the noise rate, known or guessed.
+    For replication. In round n a sample is learned once it was predicted as its given label in k
+    consecutive epochs. When ceil(keep_per_round^n N) samples are learned, the round is over: the
+    learned samples are the set of the next round, whose counts start at 0. After the last round
+    training continues on the remaining samples, `kept`. The final fraction,
+    keep_per_round^(rounds), has to be set from the noise rate, known or estimated.
 
-    `reduce` and `record` need `logits=` and `labels=`, unless `evaluate` is set: then the answers
+    `reduce` and `record` need `logits=` and `labels=`, unless `evaluate` is set: then predictions
     come from a pass over `kept` at the end of each epoch, with augmentation off and the model in
-    evaluation mode, through `record_answers`. The method starts each round with a fresh network:
-    `round_ended` says when. That is optional.
+    evaluation mode, through `record_answers`. The method starts each round with a new network:
+    `round_ended` tells when. That is optional.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of all rounds together and of the training that follows.
+        Number of epochs of all rounds together and of the training that follows.
     keep_per_round : float in (0, 1), default 0.98
-        rho: round n is over when ceil(rho^n N) samples are learnt. N is that of the whole data.
+        rho: round n is over when ceil(rho^n N) samples are learned. N is that of the whole data.
     rounds : sequence of int, default (4, 4, 4)
-        Rounds with k = 1, with k = 2, and so on.
+        Number of rounds with k = 1, with k = 2, and so on.
     warm_up : int, default 6
-        Answers in epochs 0 to `warm_up` of a round are ignored: what a network that has hardly
-        been trained gets right is chance. A sample learnt in k epochs is so in epoch
+        Predictions in epochs 0 to `warm_up` of a round are ignored: those of a network that has
+        hardly been trained are right by chance. A sample learned in k epochs is learned in epoch
         `warm_up` + k of its round at the earliest.
     max_epochs : int, optional
-        A round that has not reached its target after so many epochs ends without shrinking the
-        set; the next one has its own, lower target. At least `warm_up` + 1 + k for the largest k.
-        By default rounds go on to the end of the run.
+        A round that has not reached its target after this number of epochs ends without shrinking
+        the set; the next one has its own, lower target. At least `warm_up` + 1 + k for the largest
+        k. By default rounds continue to the end of the run.
     evaluate : bool, default False
-        Take the answers from `record_answers` only.
+        Use only predictions given to `record_answers`.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
     kept : int64 array of shape (M,)
-        The current set, rising; once `finished`, the result. `SubsetSampler` takes it.
+        The current set, ascending; once `finished`, the result, which `SubsetSampler` accepts.
     round : int
-        From 1 on; past the last round when finished.
+        Number of the current round, from 1; after the last round, one more than their number.
     round_ended : bool
         Whether the `set_epoch` that planned this epoch ended a round.
     finished : bool
         Whether all rounds are over.
     learned : int
-        Samples learnt in this round so far, as of the last `set_epoch`.
+        Number of samples learned in this round so far, as of the last `set_epoch`.
 
     Raises
     ------
@@ -81,19 +81,23 @@ class LateStoppingSampler(PruningSampler):
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the answers of all ranks; nothing is left to chance but
-                the order. A sample that an epoch did not look at keeps its run of right answers;
-                one that several ranks looked at is right if it was on each. An epoch without any
-                answer is no epoch.
-    Cost        8.2 N bytes, 5 N more while planning; O(N).
-    Gradients   The mean over the current set: samples learnt late are gone, which is the purpose.
-                How many draws a run takes depends on what the network learns, so `for_target` is
-                unreachable whatever the fraction.
-    Source      Late Stopping: Yuan, Feng, Liu, ICCV 2023, pp. 16079-16088. As in its code
-                `warm_up` holds anew in each round. That code counts the epochs up to the one before
-                the last, where here the epoch that just ended counts; it rounds the target
-                rho^n N down, which is one sample less at the most; and of its last round, on a
-                fresh network, only the set is made here: the training is yours.
+    Order
+        Planned in `set_epoch` from the predictions of all ranks; only the order is random. A sample
+        that an epoch did not evaluate keeps its count of consecutive right predictions; one that
+        several ranks evaluated is right if it was right on each. Epochs without predictions are
+        ignored.
+    Cost
+        8.2 N bytes, 5 N more during planning; O(N).
+    Gradients
+        The mean over the current set: samples learned late are dropped, which is the purpose. The
+        number of draws of a run depends on what the network learns, so `for_target` is unreachable
+        for any fraction.
+    Source
+        Late Stopping: Yuan, Feng, Liu, ICCV 2023, pp. 16079-16088. As in its code `warm_up` applies
+        to each round. That code counts the epochs up to the one before the last, where here the
+        epoch that just ended counts; it rounds the target rho^n N down, which is at most one sample
+        less; and of its last round, on a new network, only the set is computed here: the training
+        is up to the user.
 
     Examples
     --------
@@ -103,13 +107,13 @@ class LateStoppingSampler(PruningSampler):
     ...     sampler.set_epoch(epoch)
     ...     logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
     ...     sampler.record(range(4), torch.ones(4), logits=logits, labels=labels)
-    >>> sampler.set_epoch(2)  # three are learnt, as many as ceil(0.7 * 4)
+    >>> sampler.set_epoch(2)  # three are learned, as many as ceil(0.7 * 4)
     >>> sampler.kept, sampler.round_ended, sampler.finished
     (array([0, 1, 2]), True, True)
     """
 
     folds = True
-    _algorithm = 2  # 1 counted the answers of the warm-up
+    _algorithm = 2  # version 1 counted the predictions of the warm-up
 
     def __init__(
         self,
@@ -133,10 +137,10 @@ class LateStoppingSampler(PruningSampler):
         self.evaluate = _check.flag("evaluate", evaluate)
         self.round = 1
         self.round_ended = False
-        self._looked = 0  # epochs of this round that gave answers
+        self._looked = 0  # epochs of this round with predictions
         super().__init__(data_source, num_epochs, anneal_fraction=0.0, **options)
 
-    # ------------------------------------------------------------------ answers
+    # ------------------------------------------------------------------ predictions
 
     def _learn(
         self,
@@ -153,10 +157,10 @@ class LateStoppingSampler(PruningSampler):
     def record_answers(
         self, indices: ArrayLike | torch.Tensor, logits: torch.Tensor, labels: torch.Tensor
     ) -> None:
-        """Take note of predictions from an evaluation pass over the samples of this epoch.
+        """Record predictions of an evaluation pass over the samples of this epoch.
 
-        To be called at the end of each epoch, before `set_epoch`; each rank may pass a part of
-        `kept`, such as `kept[rank::num_replicas]`. Never waits for a device.
+        Call it at the end of each epoch, before `set_epoch`; each rank may pass its own share of
+        `kept`, such as `kept[rank::num_replicas]`. Never synchronizes a device.
 
         Parameters
         ----------
@@ -164,7 +168,7 @@ class LateStoppingSampler(PruningSampler):
             Samples of `kept`.
         logits : float tensor of shape (B, C)
         labels : tensor of shape (B,) or (B, C)
-            The labels given, right or wrong; soft ones stand for their largest entry.
+            The given labels, right or wrong; soft labels mean the class of their largest entry.
 
         Raises
         ------
@@ -173,8 +177,8 @@ class LateStoppingSampler(PruningSampler):
         """
         if not self.evaluate:
             raise ValueError(
-                "evaluate must be True for record_answers, got False: the answers come from "
-                "reduce and record then"
+                "evaluate must be True for record_answers, got False: predictions are then taken "
+                "from reduce and record"
             )
         rows = self._located(indices)
         if isinstance(rows, torch.Tensor):
@@ -188,7 +192,7 @@ class LateStoppingSampler(PruningSampler):
         labels: torch.Tensor | None,
         finite: torch.Tensor | None,
     ) -> None:
-        """Write 1 for a right answer, 0 for a wrong one; what is not finite is no answer."""
+        """Write 1 for a right prediction, 0 for a wrong one; nothing if not finite."""
         outputs, right = answers(type(self).__name__, len(rows), logits, labels)
         known = torch.isfinite(outputs.amax(dim=1))
         if finite is not None:
@@ -199,7 +203,7 @@ class LateStoppingSampler(PruningSampler):
 
     @property
     def streak(self) -> int:
-        """Right answers in a row that make a sample learnt in this round: k."""
+        """Consecutive right predictions after which a sample is learned in this round: k."""
         ends = np.cumsum(self.rounds)
         return 1 + int(np.searchsorted(ends, min(self.round, int(ends[-1]))))
 
@@ -210,18 +214,18 @@ class LateStoppingSampler(PruningSampler):
 
     @property
     def learned(self) -> int:
-        """Samples learnt in this round, as of the last `set_epoch`."""
+        """Number of samples learned in this round, as of the last `set_epoch`."""
         return int(np.count_nonzero(self._history["learned"]))
 
     @property
     def kept(self) -> Indices:
-        """The current set, int64 (M,), rising."""
+        """The current set, int64 (M,), ascending."""
         return np.flatnonzero(self._history["current"])
 
     def _make_history(self, size: int) -> Arrays:
         return {
             "current": np.ones(size, np.uint8),
-            "runs": np.zeros(size, np.uint8),  # right answers since the last wrong one, up to 255
+            "runs": np.zeros(size, np.uint8),  # right predictions since the last wrong one, <= 255
             "learned": np.zeros(size, np.uint8),
         }
 
@@ -240,7 +244,7 @@ class LateStoppingSampler(PruningSampler):
         self._end_round()
 
     def _end_round(self) -> None:
-        """Go on to the next round if this one reached its target, or took too long."""
+        """Start the next round if this one reached its target, or its maximum of epochs."""
         target = math.ceil(self.keep_per_round**self.round * self.size - 1e-9)
         if self.learned >= target:
             self._history["current"][:] = self._history["learned"]
@@ -253,7 +257,7 @@ class LateStoppingSampler(PruningSampler):
     # ------------------------------------------------------------------ the plan
 
     def _prunes(self, epoch: int) -> bool:
-        return True  # what is gone stays gone, past the end of the run too
+        return True  # dropped samples stay dropped, also after the end of the run
 
     def _snapshot(self, epoch: int) -> Scores:
         return self._history["current"].astype(np.float32)
@@ -262,10 +266,10 @@ class LateStoppingSampler(PruningSampler):
         return np.array([0.5]), np.array([0.0, 1.0])
 
     def _refusal(self, epoch: int) -> str:
-        return "samples that are learnt late are left out for good"
+        return "samples that are learned late are dropped permanently"
 
     def _pruned_share(self, below_mean: float) -> float:
-        return 0.0  # nobody knows before a round has ended
+        return 0.0  # unknown before a round has ended
 
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
         return {}
@@ -280,13 +284,13 @@ class LateStoppingSampler(PruningSampler):
         below_mean: float = 0.7,
         **arguments: Any,  # noqa: ANN401
     ) -> NoReturn:
-        """Refuse: the rounds are as long as the network takes, so no share can be promised."""
+        """Refuse: the length of rounds depends on the network, so no fraction can be promised."""
         raise ValueError(
             f"samples_fraction is unreachable for {cls.__name__}, whose rounds are as long as the "
             f"network takes to learn: set keep_per_round and rounds, got {samples_fraction:g}"
         )
 
-    # ------------------------------------------------------------------ what outlives the process
+    # ------------------------------------------------------------------ saved state
 
     def _notes(self) -> dict[str, Any]:
         own = {"round": self.round, "round_ended": self.round_ended, "looked": self._looked}

@@ -1,4 +1,4 @@
-"""Random numbers for the rows of a batch, and draws from them, without waiting for the device."""
+"""Random numbers for the rows of a batch, and draws from them, without synchronizing the device."""
 
 import math
 
@@ -9,7 +9,7 @@ from .. import _check
 from ..kernels._keys import keys_of_ids
 from ..types import Floats
 
-_BELOW_ONE = 1.0 - 2.0**-24  # the largest float32 under 1
+_BELOW_ONE = 1.0 - 2.0**-24  # the largest float32 below 1
 
 
 def host_lots(key: np.uint64, size: int) -> Floats:
@@ -21,12 +21,12 @@ def host_lots(key: np.uint64, size: int) -> Floats:
 
 
 def lots(key: np.uint64, size: int, device: torch.device) -> torch.Tensor:
-    """Return the same as float32, where the losses are."""
+    """Return the same as float32, on the device of the losses."""
     return to_device(np.minimum(host_lots(key, size), _BELOW_ONE), device)
 
 
 def to_device(values: Floats, device: torch.device) -> torch.Tensor:
-    """Return numbers as float32 where the losses are; the host does not wait for it."""
+    """Return numbers as float32 on the device of the losses, without synchronizing."""
     tensor = torch.from_numpy(values.astype(np.float32))
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -34,32 +34,32 @@ def to_device(values: Floats, device: torch.device) -> torch.Tensor:
 
 
 def check_keep(keep: float) -> float:
-    """Return a count (int) or a part of a batch (float in (0, 1]), checked."""
+    """Return a count (int) or a fraction of a batch (float in (0, 1]), checked."""
     if isinstance(keep, float | np.floating):
         return _check.number("keep", keep, "(0, 1]")
     return _check.integer("keep", keep, 1)
 
 
 def count_of(keep: float, size: int) -> int:
-    """Return how many of `size` rows to keep, at least 1: a part of them is rounded up."""
+    """Return how many of `size` rows to keep, at least 1: a fraction of them is rounded up."""
     if isinstance(keep, int):
         return min(keep, size)
     return max(1, math.ceil(keep * size - 1e-9))  # 0.1 * 30 is a little more than 3
 
 
 def hardest_first(losses: torch.Tensor, lot: torch.Tensor) -> torch.Tensor:
-    """Return the rows in order of falling loss, ties by lot, losses that are not finite last."""
+    """Return the rows by descending loss, ties at random, losses that are not finite last."""
     usable = torch.where(torch.isfinite(losses), losses, -math.inf)
     mixed = torch.argsort(lot)
     return mixed[torch.argsort(usable[mixed], descending=True, stable=True)]
 
 
 def race(chance: torch.Tensor, count: int, lot: torch.Tensor) -> torch.Tensor:
-    """Draw `count` rows one after another without replacement, each time in proportion to chance.
+    """Draw `count` rows one after another without replacement, each in proportion to `chance`.
 
-    Each row gets an exponential time of rate `chance`; the first `count` to arrive are drawn
-    (Efraimidis, Spirakis 2006). Rows without a chance come last. Ascending.
+    Each row gets an exponential arrival time of rate `chance`; the first `count` rows are drawn
+    (Efraimidis, Spirakis 2006). Rows with chance 0 come last. Ascending.
     """
-    arrival = -torch.log1p(-lot) / chance  # infinite, or NaN for a lot of exactly 0, at chance 0
+    arrival = -torch.log1p(-lot) / chance  # infinite, or NaN if lot is exactly 0, at chance 0
     arrival = torch.where(chance > 0, arrival, math.inf)
     return torch.topk(arrival, count, largest=False).indices.sort().values

@@ -1,4 +1,4 @@
-"""Several sources in one epoch, each with its share. By class: `ClassBalancedSampler`."""
+"""Mixtures of several sources, each with its share. By class: `ClassBalancedSampler`."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -29,95 +29,103 @@ class MixtureSampler(LearningMixture):
     Recommended for training on several corpora, languages or tasks: give the lengths of the
     datasets, which are concatenated (`torch.utils.data.ConcatDataset`, wrapped in `Indexed`), or
     the domain of each sample. Shares may change over the run (`phases`) or follow the losses
-    (`updater`). Which mixture is best is an open question: report uniform and natural shares beside
-    your own. For balance by class label, `ClassBalancedSampler` has the formulas for it.
+    (`updater`). Which mixture is best is an open question: report uniform and natural shares
+    together with your own. For balance by class label, `ClassBalancedSampler` has the formulas.
 
     Parameters
     ----------
     lengths : list or mapping of int or sized, int array of shape (K,), or ConcatDataset, optional
-        Length of each dataset, or the datasets: the samples of dataset k come after those of k - 1.
-        A mapping, such as a `DatasetDict`, names them; concatenate its values in its order.
+        Length of each dataset, or the datasets: the samples of dataset k follow those of k - 1. A
+        mapping, such as a `DatasetDict`, names them; concatenate its values in its order.
     num_samples : int, default N
-        M: draws in one epoch, all ranks together. Only with stop="cycle".
+        M: draws in one epoch, summed over all ranks. Only with stop="cycle".
     domains : int or str array-like of shape (N,), optional
-        Instead of `lengths`: domain of each sample. -1, None or NaN: in no domain, see
+        Instead of `lengths`: domain of each sample. -1, None or NaN means in no domain, see
         `unlabeled`.
     weights : mapping, array-like of shape (K,), or "unimax", optional
         Share of each domain, by id; need not sum to 1. Entry k of an array is that of domain k:
-        domains with names need a mapping (or a pandas Series), as for all that is by domain.
-        "unimax": as even as `max_repeats` allows over the run.
+        domains with names need a mapping (or a pandas Series), as in all arguments by domain.
+        "unimax": as uniform as `max_repeats` allows over the run.
     temperature : float > 0, or inf, default 1
-        Instead: shares in proportion to size ** (1 / temperature). 1 is natural, inf uniform.
+        Instead of `weights`: shares proportional to size ** (1 / temperature). 1 is natural, inf is
+        uniform.
     phases : list of (start, weights or temperature), optional
-        Instead: what holds from an epoch on (an int), or from a part of the run on (a float in
-        [0, 1), which needs `num_epochs`). The first begins at 0. `[(0, 5.0), (0.5, 1.0)]` is
-        Cooldown; large sources first, then all of them, is Order Matters.
+        Instead of `weights`: the weights or temperature from each start, which is an epoch (an int)
+        or a fraction of the run (a float in [0, 1), which needs `num_epochs`). The first starts at
+        0. `[(0, 5.0), (0.5, 1.0)]` is Cooldown; large sources first, then all of them, is Order
+        Matters.
     mean_tokens : mapping, or float array-like of shape (K,), optional
-        Tokens in a sample of each domain, by id as `weights`. Weights are then shares of the
-        tokens, and sizes for `temperature` and "unimax" are tokens.
+        Mean number of tokens in a sample of each domain, by id as `weights`. Weights are then
+        shares of the tokens, and sizes for `temperature` and "unimax" are tokens.
     updater : ODM, DoReMi or another MixtureUpdater, optional
-        Moves the weights in `set_epoch` by the losses that were recorded. They begin as given. For
-        DoReMi on sequences see `record_excess`.
+        Updates the weights in `set_epoch` from the recorded losses, starting with the given ones.
+        For DoReMi on sequences see `record_excess`.
     compose : {"even", "shuffled"}, default "even"
-        "even": every stretch of the epoch has each domain's share, see Order. "shuffled": the
-        epoch's counts are the same, their order is random.
+        "even": every range of the epoch has each domain's share, see Order. "shuffled": the counts
+        of the epoch are the same, in random order.
     stop : {"cycle", "first_exhausted", "all_exhausted"}, default "cycle"
-        "cycle": M draws; a domain goes on from epoch to epoch, and begins anew when it is used up.
-        Else the epoch ends when the first, or the last, domain is used up, as in
-        `datasets.interleave_datasets`, and each epoch begins anew with all of them.
+        "cycle": M draws; a domain continues from epoch to epoch, and restarts when it is exhausted.
+        Otherwise the epoch ends when the first, or the last, domain is exhausted, as in
+        `datasets.interleave_datasets`, and all domains restart in each epoch.
     max_repeats : float > 0, optional
-        Uses of a domain over the whole run, as a multiple of its size, after which it is out.
+        Maximum number of uses of a domain over the run, as a multiple of its size; it is excluded
+        afterwards.
     shortfall : {"redistribute", "raise"}, default "redistribute"
-        What a domain that is out leaves: the others take it in proportion to their weights, or an
-        error.
+        What to do with the draws of an excluded domain: "redistribute" gives them to the others in
+        proportion to their weights, "raise" raises an error.
     num_epochs : int, optional
-        Epochs of the whole run.
+        Number of epochs in the run.
     unlabeled : {"drop", "group", "raise"}, default "drop"
-        Samples whose domain is missing (-1, None, NaN, a null) are never drawn, are one more
-        domain, named -1, or are refused.
+        Samples whose domain is missing (-1, None, NaN, a null) are never drawn ("drop"), form one
+        more domain, named -1 ("group"), or are refused ("raise").
     **options
-        Those of every sampler: see `EpochSampler`.
+        The options of every sampler: see `EpochSampler`.
 
     Attributes
     ----------
     names : array of shape (K,)
-        Domain ids that occur, sorted; for datasets the names of a mapping, else 0 to K - 1.
+        Ids of the domains that occur, sorted; for datasets the names of a mapping, else 0 to K - 1.
     sizes : int64 array of shape (K,)
+        Number of samples of each domain.
     num_epochs : int or None
+        Number of epochs in the run, if given.
     average_weights : float64 array of shape (K,)
-        Mean of the weights that the updater made.
+        Mean of the weights computed by the updater.
 
     Raises
     ------
     ValueError
         If a length is 0, a weight is negative, NaN or infinite, or all are 0; if weights or tokens
-        miss a domain, or name one without samples; if `max_repeats` leaves too little for an epoch;
-        if objective="original" and a share is 0.
+        omit a domain, or name one without samples; if `max_repeats` allows too few draws for an
+        epoch; if objective="original" and a share is 0.
 
     Notes
     -----
-    Order       A domain gets M * share draws, rounded up or down in each epoch so that the sum is M
-                and that after any number e of epochs it has had e M share to about one draw: less
-                than one off for 98 of 100 sets of shares, at most 1.1 for the others that were
-                tried. Each phase, and each domain that `max_repeats` ends, begins that count again;
-                with an updater each epoch is rounded at random by itself. Any epoch is reached at
-                once. Compared with its part q / M of the epoch's draws, "even" holds every
-                stretch of k draws to less than one draw from k q / M with two domains and to less
-                than two with more, for which less than one is out of reach in general. The order
-                goes round, and begins at random among its first 65,536 places. With several ranks
-                that holds for the draws of all; a single rank may find one domain only, so deal
-                whole batches (`EpochBatchSampler`), which are stretches. Within a domain every
-                sample comes before any is repeated. Shares depend on the epoch, never on time
-                within it: for a finer schedule take shorter epochs.
-    Cost        O(K) once, and nothing of size N for lengths; domains take 8 N bytes and O(N). Of
-                a domain of up to 65,536 samples two shuffles are held, 8 bytes a sample each. A
-                draw is O(K). A far position of an "even" epoch is walked to once: 2 ns a draw with
-                2 domains, 40 with 22, 210 with 1,000.
-    Gradients   objective="sampled" (default) minimises the mean over domains in their shares.
-                "original" restores the mean over all samples; `variance_factor` is what that costs.
-    Source      Chung et al., "UniMax", ICLR 2023; Li et al., "Upsample or Upweight?", NAACL 2025
-                (Cooldown); Choi et al., "Order Matters", NeurIPS 2023; Baruah, Cohen, Plaxton,
-                Varvel, Algorithmica 15, 1996 (even order).
+    Order
+        A domain gets M * share draws, rounded up or down in each epoch so that the sum is M and the
+        total of a domain after any number e of epochs differs from e M share by about one draw: by
+        less than one for 98 of 100 sets of shares that were tried, by at most 1.1 for the others.
+        This count restarts with each phase, and whenever a domain reaches `max_repeats`; with an
+        updater each epoch is rounded at random independently. Any epoch is computed directly. If q
+        of the epoch's M draws are of a domain, "even" holds every range of k draws to less than one
+        draw from k q / M with two domains and to less than two with more, for which less than one
+        is impossible in general. The order is cyclic, and begins at a random position among its
+        first 65,536. With several ranks this holds for the draws of all ranks; a single rank may
+        see one domain only, so use whole batches (`EpochBatchSampler`), which are ranges. Within a
+        domain every sample is drawn before any is repeated. Shares depend on the epoch, never on
+        time within it: for a finer schedule use shorter epochs.
+    Cost
+        O(K) once, and nothing of size N for lengths; domains take 8 N bytes and O(N). For a domain
+        of up to 65,536 samples two shuffles are stored, 8 bytes a sample each. A draw is O(K). To
+        reach a distant position of an "even" epoch, the order is computed up to it once: 2 ns a
+        draw with 2 domains, 40 with 22, 210 with 1,000.
+    Gradients
+        objective="sampled" (default) minimises the mean over domains in their shares. "original"
+        restores the mean over all samples, at a cost in variance given by `variance_factor`.
+    Source
+        Chung et al., "UniMax", ICLR 2023; Li et al., "Upsample or Upweight?", NAACL 2025
+        (Cooldown); Choi et al., "Order Matters", NeurIPS 2023; Baruah, Cohen, Plaxton, Varvel,
+        Algorithmica 15, 1996 (even order).
 
     Examples
     --------
@@ -128,8 +136,8 @@ class MixtureSampler(LearningMixture):
     >>> drawn = list(sampler)
     >>> sampler.domain_of(drawn).tolist()
     [0, 0, 0, 1, 0, 0, 0, 1]
-    >>> sources, places = sampler.locate([3, 5])
-    >>> sources.tolist(), places.tolist(), train[5]
+    >>> sources, positions = sampler.locate([3, 5])
+    >>> sources.tolist(), positions.tolist(), train[5]
     ([0, 1], [3, 1], (5, 'y'))
     """
 
@@ -165,7 +173,7 @@ class MixtureSampler(LearningMixture):
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)
             if stop != "cycle":
-                raise ValueError(f"num_samples must be left out with stop={stop!r}, got {draws}")
+                raise ValueError(f"num_samples must not be given with stop={stop!r}, got {draws}")
         seed = _check.seed(options.get("seed", 0))
         self._budget = Budget(self._sources, draws, seed, stop, max_repeats, shortfall)
         self._tokens = tokens_of(mean_tokens, self.names)
@@ -183,7 +191,7 @@ class MixtureSampler(LearningMixture):
             raise ValueError("only one of phases and updater may be given, got both")
         self._begin_learning(updater, self._mixing(0))
         if not self.dynamic:
-            self._algorithm = 2  # 1 rounded each epoch by itself, and walked to it
+            self._algorithm = 2  # version 1 rounded each epoch independently, one after another
         draws = int(self._planned_at(0)[1].sum())
         if draws >= 2**31 and compose == "even":
             raise ValueError(
@@ -196,7 +204,7 @@ class MixtureSampler(LearningMixture):
             self._plan(0)
 
     def _hold_lengths(self, lengths: Lengths | None) -> None:
-        """Keep the datasets, whose lengths `set_epoch` compares."""
+        """Keep the datasets, so that `set_epoch` can compare their lengths."""
         parts = parts_of(lengths)
         if isinstance(parts, Sequence):  # of counts, or of datasets
             for place, each in enumerate(parts):
@@ -206,12 +214,12 @@ class MixtureSampler(LearningMixture):
 
     @property
     def names(self) -> NDArray[np.generic]:
-        """Domain ids that occur, sorted, or what datasets are called: (K,)."""
+        """Ids of the domains that occur, sorted, or the names of the datasets: (K,)."""
         return self._sources.names
 
     @property
     def sizes(self) -> Indices:
-        """Samples of each domain: int64 (K,)."""
+        """Number of samples of each domain: int64 (K,)."""
         return self._sources.sizes
 
     def shares(self, epoch: int) -> Floats:
@@ -220,22 +228,22 @@ class MixtureSampler(LearningMixture):
         Parameters
         ----------
         epoch : int
-            Any epoch of a static sampler; with an updater only the one that is planned.
+            Any epoch of a static sampler; with an updater only the planned one.
         """
         return self._planned(epoch)[0]
 
     def quotas(self, epoch: int) -> Indices:
-        """Return how many draws each domain has in an epoch: int64 (K,).
+        """Return the number of draws of each domain in an epoch: int64 (K,).
 
         Parameters
         ----------
         epoch : int
-            Any epoch of a static sampler; with an updater only the one that is planned.
+            Any epoch of a static sampler; with an updater only the planned one.
         """
         return self._planned(epoch)[1]
 
     def phase(self, epoch: int) -> int:
-        """Return the number of the phase that an epoch is in, to tell when one begins.
+        """Return the number of the phase of an epoch, for example to detect a new phase.
 
         Parameters
         ----------
@@ -244,15 +252,15 @@ class MixtureSampler(LearningMixture):
         return self._mixing.phase(_check.epoch(epoch))
 
     def repeats(self, num_epochs: int | None = None) -> Floats:
-        """Return how often each domain is gone through from the first epoch on: float64 (K,).
+        """Return the number of passes over each domain, from the first epoch: float64 (K,).
 
-        Draws over samples; `effective_samples` says what they are worth.
+        Draws divided by samples; `effective_samples` converts it to fresh samples.
 
         Parameters
         ----------
         num_epochs : int, optional
-            Count so many epochs; by default those up to the current one, it included. With an
-            updater the future is unknown.
+            Number of epochs to count; by default all up to and including the current one. With an
+            updater later epochs are unknown.
         """
         epochs = self.epoch + 1
         if num_epochs is not None:
@@ -269,10 +277,10 @@ class MixtureSampler(LearningMixture):
         return found
 
     def variance_factor(self, epoch: int) -> float:
-        """Return sum(p**2 / p1), p the shares and p1 the natural ones: 1 where they are the same.
+        """Return sum(p**2 / p1), with the shares p and the natural shares p1; 1 if they are equal.
 
         It is the second moment of the loss weights p / p1 that would give natural draws the same
-        objective; 1 over it is the part of the samples that would then be left, in effect.
+        objective; its inverse is the effective fraction of the samples that would then remain.
 
         Parameters
         ----------
@@ -298,7 +306,7 @@ class MixtureSampler(LearningMixture):
         """Return shares (K,) and draws (K,) of an epoch, and the draws before it (K,)."""
         epoch = _check.epoch(epoch)
         if self.dynamic and epoch != self.epoch:
-            self._plan(epoch)  # raises: says which one is planned
+            self._plan(epoch)  # raises, and names the planned epoch
         return self._planned_at(epoch)
 
     def _planned_at(self, epoch: int) -> tuple[Floats, Indices, Used]:
@@ -352,10 +360,10 @@ class MixtureSampler(LearningMixture):
             **{f"array {at} from updater": part for at, part in enumerate(rule[2:])},
         }
 
-    # ------------------------------------------------------------------ where a sample is from
+    # ------------------------------------------------------------------ the domain of a sample
 
     def domain_of(self, indices: ArrayLike | torch.Tensor) -> NDArray[np.generic]:
-        """Return the domain id of samples: (B,); of datasets, which one.
+        """Return the domain id of each sample: (B,); for datasets, the number of the dataset.
 
         Parameters
         ----------
@@ -369,12 +377,12 @@ class MixtureSampler(LearningMixture):
         return self._sources.named(indices)
 
     def locate(self, indices: ArrayLike | torch.Tensor) -> tuple[Indices, Indices]:
-        """Return which dataset each sample is from, and its index there: int64 (B,), twice.
+        """Return the dataset of each sample, and its index in that dataset: int64 (B,), twice.
 
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
-            Of the concatenated dataset, as the sampler deals them.
+            Indices of the concatenated dataset, as the sampler yields them.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""How many draws each source of a mixture gets: whole numbers, stop rules, caps on repeats."""
+"""Number of draws of each source of a mixture: rounding, stop rules, caps on repeats."""
 
 import bisect
 import math
@@ -21,7 +21,7 @@ Used: TypeAlias = NDArray[Any]  # int64 (K,), or Python ints where those might n
 
 
 class Budget:
-    """From shares to draws, epoch by epoch.
+    """Computes the draws of each epoch from the shares.
 
     Attributes
     ----------
@@ -40,17 +40,17 @@ class Budget:
         self.stop = _check.choice("stop", stop, ("cycle", "first_exhausted", "all_exhausted"))
         self._shortfall = _check.choice("shortfall", shortfall, ("redistribute", "raise"))
         self._sources, self._num_samples, self._seed = sources, num_samples, seed
-        self._caps: Indices | None = None  # draws of the run after which a domain is out
+        self._caps: Indices | None = None  # draws of the run after which a domain is excluded
         if max_repeats is not None:
             repeats = _check.number("max_repeats", max_repeats, "(0, inf)")
             most = 2.0**62 / len(sources)  # the sum fits
             self._caps = np.floor(np.minimum(repeats * sources.sizes, most) + 1e-9).astype(int)
-        self._run: list[Stretch] = []  # of a run whose shares are known, as far as it was needed
+        self._run: list[Stretch] = []  # of a run whose shares are known, as far as it is computed
 
     def check(self, num_epochs: int | None, phases: Phases | None) -> None:
-        """Look ahead over the run for an epoch that the caps cannot fill.
+        """Raise if the caps cannot fill some epoch of the run.
 
-        phases : the shares of the run; None where they are not known in advance
+        phases : the shares of the run; None if they are not known in advance
         """
         if self._caps is None:
             return
@@ -68,8 +68,8 @@ class Budget:
     def at(self, epoch: int, phases: Phases) -> tuple[Floats, Indices, Used]:
         """Return shares (K,) and draws (K,) of an epoch, and the draws before it (K,).
 
-        Any epoch at once: a run is a few stretches in which neither the shares nor the domains
-        that are left change, and each stretch has its `Quotas`.
+        Any epoch is computed directly: a run is a few stretches in which neither the shares nor the
+        remaining domains change, and each stretch has its `Quotas`.
         """
         stretch = self._stretch(epoch, phases)
         return stretch.shares, stretch.quotas(epoch), stretch.used(epoch)
@@ -82,14 +82,14 @@ class Budget:
         return stretch.used(epoch)
 
     def _stretch(self, epoch: int, phases: Phases) -> "Stretch":
-        """Return the stretch of the run that holds an epoch."""
+        """Return the stretch of the run that contains an epoch."""
         while not self._run or (self._run[-1].stop or epoch + 1) <= epoch:
             self._run.append(self._next(phases))
         number = bisect.bisect_right(self._run, epoch, key=lambda each: each.start)
         return self._run[number - 1]
 
     def _next(self, phases: Phases) -> "Stretch":
-        """Return the stretch after those that are known."""
+        """Return the stretch after those already computed."""
         start, used = 0, np.zeros(len(self._sources), np.int64)
         if self._run:
             last = self._run[-1]
@@ -117,7 +117,7 @@ class Budget:
         return Stretch(start, stop, shares, used, quotas)
 
     def _draws(self, shares: Floats) -> int:
-        """Return the draws of an epoch of these shares."""
+        """Return the number of draws of an epoch with these shares."""
         live = np.flatnonzero(shares)
         sizes = self._sources.sizes[live]
         if self.stop == "first_exhausted":
@@ -126,7 +126,7 @@ class Budget:
             return max(1, math.floor(float(needed.min()) * (1.0 + 1e-12)))
         if self.stop == "all_exhausted":
             with np.errstate(over="ignore"):
-                needed = sizes / shares[live]  # draws of the epoch that use up a domain
+                needed = sizes / shares[live]  # draws of the epoch that exhaust a domain
             if needed.max() > _check.MAX_SIZE:
                 name = self._sources.names[live[int(np.argmax(needed))]]
                 raise ValueError(
@@ -136,7 +136,7 @@ class Budget:
             return math.ceil(float(needed.max()) * (1.0 - 1e-12))
         return self._num_samples
 
-    # ------------------------------------------------------------------ shares that are learnt
+    # ------------------------------------------------------------------ shares that are learned
 
     def planned(self, epoch: int, shares: Floats, used: Indices) -> tuple[Floats, Indices]:
         """Return shares (K,) and draws (K,) of an epoch, after `used` draws (K,) in the run.
@@ -147,7 +147,7 @@ class Budget:
         sizes = self._sources.sizes[live]
         offset = _rng.uniform(_rng.key(self._seed, epoch, "quota"))
         found = quotas_of(shares[live], self._draws(shares), offset)
-        if self.stop == "first_exhausted":  # floats may round to one draw more than there is
+        if self.stop == "first_exhausted":  # floats may round to one draw more than available
             found = within_room(found, sizes)
         elif self.stop == "all_exhausted":  # or to one less
             found = np.maximum(found, sizes)
@@ -172,12 +172,12 @@ class Budget:
         if int(quotas.sum()) < draws:
             raise ValueError(
                 f"max_repeats leaves {int(quotas.sum())} draws for epoch {epoch}, which needs "
-                f"{draws}: the domains that have weight are used up"
+                f"{draws}: the domains with positive weight are exhausted"
             )
         return quotas / draws, quotas
 
     def identity(self) -> dict[str, object]:
-        """Return what decides the draws: arrays and JSON values, by argument."""
+        """Return everything that determines the draws: arrays and JSON values, by argument."""
         found: dict[str, object] = {
             "stop": self.stop,
             "draws from num_samples": self._num_samples,
@@ -187,14 +187,16 @@ class Budget:
 
 
 class Stretch:
-    """Epochs in which a mixture has the same shares and the same domains.
+    """Consecutive epochs in which a mixture has the same shares and the same domains.
 
     Attributes
     ----------
     start : int
+        First epoch.
     stop : int or None
-        None where the stretch has no end.
+        Epoch after the last; None if the stretch has no end.
     shares : float64 array of shape (K,)
+        Share of each domain in the draws.
     """
 
     def __init__(
@@ -220,8 +222,8 @@ class Stretch:
 
 
 def _epochs_within(quotas: Quotas, room: Indices) -> int:
-    """Return in how many epochs, from the first on, no domain exceeds its room (K,)."""
-    # A count is less than two off what is exact; between what that leaves, bisect.
+    """Return the number of epochs, from the first, in which no domain exceeds its room (K,)."""
+    # A count differs by less than two from the exact value; bisect between these bounds.
     pairs = [(left, each) for left, each in zip(room.tolist(), quotas.exact, strict=True) if each]
     low: int = min(max(0, ((left - 2) << 64) // each) for left, each in pairs)
     high: int = min(((left + 2) << 64) // each for left, each in pairs) + 1

@@ -1,4 +1,4 @@
-"""The half of `MixtureSampler` that follows the losses of its sources."""
+"""The methods of `MixtureSampler` that record losses by source and update the weights."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -21,23 +21,23 @@ from ._tables import Table
 
 
 class LearningMixture(EpochSampler):
-    """Records the mean loss of each source, and moves the weights in `set_epoch`.
+    """Records the mean loss of each source, and updates the weights in `set_epoch`.
 
-    Without an updater all of this is idle, and the sampler static.
+    Without an updater it has no effect, and the sampler is static.
     """
 
     _sources: Sources
 
     @abstractmethod
     def quotas(self, epoch: int) -> Indices:
-        """Return how many draws each domain has in an epoch: int64 (K,)."""
+        """Return the number of draws of each domain in an epoch: int64 (K,)."""
 
     @abstractmethod
     def _table_of(self, epoch: int, used: Indices, state: State) -> Table:
         """Return the draw table of an epoch, after `used` draws (K,) and a state of weights."""
 
     def _begin_learning(self, updater: MixtureUpdater | None, weights: Floats) -> None:
-        """Take up an updater; called before the constructor of the base."""
+        """Initialise the updater; called before the constructor of the base."""
         if updater is not None and not isinstance(updater, MixtureUpdater):
             raise TypeError(f"updater must be a MixtureUpdater, got {type(updater).__name__}")
         self.updater = updater
@@ -48,7 +48,7 @@ class LearningMixture(EpochSampler):
 
     @property
     def average_weights(self) -> Floats:
-        """Mean of the weights that the updater made, the first ones until then: float64 (K,)."""
+        """Mean of the weights of all updates, before them the initial weights: float64 (K,)."""
         if self.updater is None:
             raise ValueError("average_weights needs an updater, got none")
         return self._learnt["average"].copy()
@@ -88,30 +88,30 @@ class LearningMixture(EpochSampler):
         mask: torch.Tensor | None = None,
         num_tokens: ArrayLike | torch.Tensor | None = None,
     ) -> None:
-        """Record how much more a batch loses than under a reference model, token by token.
+        """Record the excess loss of a batch over a reference model, token by token.
 
-        For `DoReMi(excess="token")`, once for each batch; `reduce` gives the loss to train on as
-        ever. What is below 0 counts as 0, for each token; the excess of a domain in an epoch is the
-        mean over all tokens recorded. Never waits for a device.
+        For `DoReMi(excess="token")`, once for each batch; train on the loss of `reduce` as usual.
+        Negative excess is clipped to 0, for each token; the excess of a domain in an epoch is the
+        mean over all tokens recorded. Never synchronizes a device.
 
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
-            Which samples, as the loader gave them.
+            Dataset indices of the batch, as the loader returned them.
         excess : float array or tensor of shape (B, T) or (B,)
-            Loss of each token less its loss under the reference model. (B,): the mean of a
-            sample's tokens, each cut off at 0 already. Values that are not finite are counted, and
-            left out.
+            Loss of each token minus its loss under the reference model. (B,): the mean of a
+            sample's tokens, each already clipped at 0. Values that are not finite are counted, and
+            ignored.
         mask : bool tensor of the shape of excess, optional
             False for padding.
         num_tokens : array or tensor of shape (B,), optional
-            Tokens behind each mean, >= 0; 1 by default. Only for excess of shape (B,).
+            Number of tokens of each mean, >= 0; 1 by default. Only for excess of shape (B,).
 
         Raises
         ------
         ValueError
-            If the updater does not learn from it, a shape does not fit, or an index is out of range
-            or was not drawn in this epoch. Nothing is recorded then.
+            If the updater does not use it, a shape does not fit, or an index is out of range or was
+            not drawn in this epoch. Nothing is recorded then.
 
         Examples
         --------
@@ -164,7 +164,7 @@ class LearningMixture(EpochSampler):
         self._learnt = self.updater.step(self._learnt, self._losses.means())
         self._losses.clear()
 
-    # ------------------------------------------------------------------ what outlives the process
+    # ------------------------------------------------------------------ saved state
 
     def _arrays(self) -> Arrays:
         if self._losses is None:
@@ -198,7 +198,7 @@ class LearningMixture(EpochSampler):
 
 
 def _counted(mask: torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:
-    """Return which values count, bool of their shape: a checked copy of the mask."""
+    """Return which values are counted, bool of their shape: a checked copy of the mask."""
     if mask is None:
         return torch.ones_like(values, dtype=torch.bool)
     found = torch.as_tensor(np.array(mask) if not isinstance(mask, torch.Tensor) else mask)
@@ -212,7 +212,7 @@ def _counted(mask: torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:
 
 
 def _sizes(num_tokens: ArrayLike | torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:
-    """Return how many tokens stand behind each value, float (B,)."""
+    """Return the number of tokens of each value, float (B,)."""
     if num_tokens is None:
         return torch.ones(len(values), device=values.device)
     found = num_tokens if isinstance(num_tokens, torch.Tensor) else torch.tensor(num_tokens)

@@ -1,4 +1,4 @@
-"""The draws of an epoch over several sources, computed where they are asked for."""
+"""The draws of an epoch over several sources, computed on request."""
 
 import numpy as np
 
@@ -10,28 +10,29 @@ from ._order import Permutation
 from ._sources import Sources
 from ._tables import Table
 
-WALK = 65_536  # slots between two places from which the even order can be walked on
+WALK = 65_536  # slots between two saved states of the even order
 
 
 class Mixed(Table):
-    """So many draws of each domain, each domain going on in its run of shuffles.
+    """A given number of draws of each domain, which continue its sequence of shuffles.
 
-    Nothing of the size of the data or of the epoch is held, but for shuffles of small domains and
-    the state of the even order at every 65,536th slot, as far as it was walked.
+    Stores nothing of the size of the data or of the epoch, except shuffles of small domains and the
+    state of the even order at every 65,536th slot, as far as it was computed.
 
     Parameters
     ----------
     sources : Sources
+        The samples of each domain.
     quotas : int64 array of shape (K,)
-        Draws of each domain.
+        Number of draws of each domain.
     cursors : int64 array of shape (K,)
-        Draws of each domain's run that are already used.
+        Number of draws of each domain's sequence that are already used.
     drawn : float64 array of shape (K,)
         Expected draws of each domain, for the weights.
     key : uint64
-        Names the runs.
+        Key of the sequences of shuffles.
     turn : float in [0, 1), optional
-        Deal in the even order, from a place that this chooses; by default the base shuffles.
+        Draw in the even order, from a position given by this number; by default the base shuffles.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Mixed(Table):
         return out
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`: an even part of the draws of the sample's domain."""
+        """See `Table`: an equal share of the draws of the sample's domain."""
         return self._sources.spread(self.drawn, indices)
 
     def _turns(self, slots: Indices) -> tuple[Indices, Indices]:
@@ -92,7 +93,7 @@ class Mixed(Table):
         return self._even.take(places)
 
     def _places(self, code: int, draws: Indices) -> Indices:
-        """Return the places in a domain of draws of its run: int64 (m,) -> int64 (m,)."""
+        """Return the positions in a domain of draws of its sequence: int64 (m,) -> int64 (m,)."""
         size = int(self._sources.sizes[code])
         first, last = int(draws.min()) // size, int(draws.max()) // size
         if first == last:
@@ -111,7 +112,7 @@ class Mixed(Table):
         return out
 
     def _shuffle(self, code: int, number: int) -> Permutation:
-        """Return shuffle `number` of a domain's run; two of each domain are kept."""
+        """Return shuffle `number` of a domain's sequence; two of each domain are cached."""
         made = self._shuffles.setdefault(code, {})
         if number not in made:
             while len(made) > 1:
@@ -122,11 +123,12 @@ class Mixed(Table):
 
 
 class EvenOrder:
-    """The order of M draws in which every domain keeps its share, found from any slot on.
+    """An order of M draws in which every domain keeps its share, computable from any slot.
 
     Parameters
     ----------
     quotas : int64 array of shape (K,)
+        Number of draws of each domain.
     """
 
     def __init__(self, quotas: Indices) -> None:
@@ -134,12 +136,12 @@ class EvenOrder:
         self._quotas = quotas[self._live]
         self._groups = quotas.size
         self._marks = [np.zeros(self._live.size, np.int64)]  # counts before slot 0, WALK, 2 WALK...
-        self._latest = (0, self._marks[0])  # where the last walk ended, for who reads on
+        self._latest = (0, self._marks[0])  # end of the last computation, for consecutive reads
 
     def take(self, slots: Indices) -> tuple[Indices, Indices]:
-        """Return domain and count of earlier draws of it at each slot: int64 (m,), twice."""
+        """Return the domain, and its number of earlier draws, at each slot: int64 (m,), twice."""
         order, steps = None, np.diff(slots)
-        if steps.min(initial=0) < 0:  # the order was turned: its end comes before its beginning
+        if steps.min(initial=0) < 0:  # the order was rotated: its end comes before its beginning
             order = np.argsort(slots, kind="stable")
             slots = slots[order]
             steps = np.diff(slots)

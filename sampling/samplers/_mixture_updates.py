@@ -1,7 +1,7 @@
-"""Weights of the sources of a mixture that follow their losses: one update an epoch.
+"""Updates of the weights of a mixture from the losses of its sources, one in each epoch.
 
-An updater holds only its arguments. What it has learnt is a dictionary of arrays that the sampler
-keeps and saves, so an update is a function: state and losses in, state out.
+An updater holds only its arguments. Its state is a dictionary of arrays that the sampler keeps and
+saves, so an update is a function: state and losses in, state out.
 """
 
 import math
@@ -20,25 +20,25 @@ State = dict[str, Floats]
 
 @told
 class MixtureUpdater(ABC):
-    """The base of `ODM` and `DoReMi`: floors and caps on what a rule proposes.
+    """Base class of `ODM` and `DoReMi`: floors and caps on the weights that a rule proposes.
 
-    A rule of your own defines `_propose`; what it must remember, `_memory`.
+    A custom rule defines `_propose`, and `_memory` for the state that it keeps.
 
     Parameters
     ----------
     floor : float in [0, 1], default 1e-4
-        Part of the weight that is shared evenly, so that no source dies out: every weight is at
-        least floor / K.
+        Fraction of the weight that is shared equally, so that every source keeps a positive weight:
+        at least floor / K.
     max_change : float > 0, optional
         Largest change of the logarithm of a weight in one update.
 
     Attributes
     ----------
     reference_losses : float32 array of shape (N,), or None
-        Subtracted from the losses, sample by sample; what is below 0 then counts as 0.
+        Subtracted from the losses, sample by sample; differences below 0 are clipped to 0.
     per_token : bool
-        Whether the losses that the rule sees are those of `MixtureSampler.record_excess`, and not
-        those of `reduce` and `record`.
+        Whether the rule uses the losses of `MixtureSampler.record_excess` instead of those of
+        `reduce` and `record`.
     """
 
     reference_losses: Scores | None = None
@@ -54,13 +54,13 @@ class MixtureUpdater(ABC):
     def _propose(self, state: State, losses: Floats, update: int) -> tuple[Floats, State]:
         """Return new weights (K,) that sum to 1, and the memory, from the losses of an epoch.
 
-        state  : "weights" (K,), those that the losses were made under, and the memory
+        state  : "weights" (K,), used for the draws of these losses, and the memory
         losses : (K,) mean loss of each source, NaN for one that was not seen; not all are
         update : number of this update, from 1
         """
 
     def _memory(self, sources: int) -> State:
-        """Return what a rule remembers, before the first update: float64 arrays (K,)."""
+        """Return the memory of a rule before the first update: float64 arrays (K,)."""
         return {}
 
     def begin(self, weights: Floats) -> State:
@@ -69,13 +69,13 @@ class MixtureUpdater(ABC):
         Parameters
         ----------
         weights : float64 array of shape (K,)
-            The first epoch's; they sum to 1.
+            Weights of the first epoch; they sum to 1.
 
         Returns
         -------
         dict of str to float64 array of shape (K,)
             "weights", "average" (their mean over the updates so far), "updates" (their number,
-            shape (1,)), and what the rule remembers.
+            shape (1,)), and the memory of the rule.
         """
         fixed = {"weights": weights.copy(), "average": weights.copy(), "updates": np.zeros(1)}
         return fixed | self._memory(weights.size)
@@ -86,10 +86,10 @@ class MixtureUpdater(ABC):
         Parameters
         ----------
         state : dict
-            As `begin` or `step` returned it; not changed.
+            Result of `begin` or `step`; not modified.
         losses : float64 array of shape (K,)
-            Mean loss of each source in the epoch; NaN where none was recorded. If that is so for
-            all, the state stays as it is.
+            Mean loss of each source in the epoch; NaN if none was recorded. If all are NaN, the
+            state is unchanged.
 
         Returns
         -------
@@ -109,8 +109,8 @@ class MixtureUpdater(ABC):
         return fixed | memory
 
     def identity(self) -> tuple[object, ...]:
-        """Return what tells this updater from others: arrays and JSON values."""
-        own = {k: v for k, v in vars(self).items() if k != "_given"}  # which is for `repr`
+        """Return what distinguishes this updater from others: arrays and JSON values."""
+        own = {k: v for k, v in vars(self).items() if k != "_given"}  # `_given` is for `repr`
         values = {k: v for k, v in own.items() if not isinstance(v, np.ndarray)}
         arrays = [v for _, v in sorted(own.items()) if isinstance(v, np.ndarray)]
         return (type(self).__name__, values, *arrays)
@@ -118,32 +118,33 @@ class MixtureUpdater(ABC):
 
 @told
 class ODM(MixtureUpdater):
-    """Draw more from sources whose loss is high: a bandit that explores less and less.
+    """Draw more from sources with high loss: online data mixing, by a bandit algorithm.
 
-    For replication. It moves weight to what is hard, be it hard for good (noise, code with random
-    strings) or not yet learnt. Uniform weights are the control to report beside it.
+    For replication. Exploration decreases over the run. It moves weight to hard sources, whether
+    permanently hard (noise, code with random strings) or not yet learned. Uniform weights are the
+    control to report with it.
 
     Parameters
     ----------
     reward : {"ema", "exp3"}, default "ema"
-        What estimates a source's worth R. "ema": a moving average of loss / weight. "exp3": the sum
+        Estimate of a source's reward R. "ema": a moving average of loss / weight. "exp3": the sum
         of (loss / reward_scale) / weight.
     decay : float in [0, 1), default 0.9
-        Part of the old average in the new one.
+        Weight of the old average in the new one.
     reward_scale : float > 0, default 10
-        Of "exp3".
+        Divisor of the losses with reward="exp3".
     importance : bool, default True
-        Divide rewards by the weight they were drawn under.
+        Whether to divide rewards by the weight with which they were drawn.
     link : {"softmax", "linear"}, default "softmax"
-        "softmax": weights in proportion to exp(eps R). "linear": in proportion to R, which is then
-        of exp(loss).
+        "softmax": weights proportional to exp(eps R). "linear": proportional to R, which is then an
+        estimate of exp(loss).
     exploration : float > 0, optional
-        eps, at most 1 / K: the least weight of a source. By default sqrt(log K / (K t)) in update
-        t, at most 1 / K.
+        eps, at most 1 / K: the smallest weight of a source. By default sqrt(log K / (K t)) in
+        update t, at most 1 / K.
     warmup : int, default 0
-        First updates that change nothing.
+        Number of first updates that leave the weights unchanged.
     floor : float in [0, 1], default 1e-4
-        Part of the weight that is shared evenly.
+        Fraction of the weight that is shared equally.
     max_change : float > 0, optional
         Largest change of the logarithm of a weight in one update.
 
@@ -154,23 +155,27 @@ class ODM(MixtureUpdater):
 
     Notes
     -----
-    Order       A function of the losses, none of it random.
-    Cost        O(K) an update.
-    Gradients   The sampler's: the objective moves with the weights.
-    Source      Albalak, Pan, Raffel, Wang, "Efficient Online Data Mixing for Language Model
-                Pre-Training", 2023, arXiv:2312.02406, and its code, which has both rewards. By the
-                default exploration the weights are uniform until t > K log K: 68 updates for 22
-                sources. An update is an epoch here, so take short ones, or set `exploration`.
+    Order
+        A deterministic function of the losses.
+    Cost
+        O(K) an update.
+    Gradients
+        The sampler's: the objective changes with the weights.
+    Source
+        Albalak, Pan, Raffel, Wang, "Efficient Online Data Mixing for Language Model Pre-Training",
+        2023, arXiv:2312.02406, and its code, which has both rewards. With the default exploration
+        the weights are uniform until t > K log K: 68 updates for 22 sources. One epoch is one
+        update here, so use short epochs, or set `exploration`.
 
     Examples
     --------
     >>> rule = ODM(exploration=0.25, decay=0.0, importance=False, floor=0.0)
     >>> state = rule.step(rule.begin(np.array([0.5, 0.5])), np.array([8.0, 0.0]))
-    >>> state["weights"].round(3)  # 1/4 each, and of the rest exp(0.25 * 8) parts against 1
+    >>> state["weights"].round(3)  # 1/4 each; the rest in the ratio exp(0.25 * 8) to 1
     array([0.69, 0.31])
     """
 
-    def __init__(  # noqa: PLR0913  # what the paper, its code and its README leave open
+    def __init__(  # noqa: PLR0913  # the choices that paper, code and README leave open
         self,
         *,
         reward: Literal["ema", "exp3"] = "ema",
@@ -217,7 +222,7 @@ class ODM(MixtureUpdater):
         seen = ~np.isnan(losses)
         fresh = np.where(seen, losses, 0.0)
         if self.link == "linear":
-            fresh = np.exp(np.minimum(fresh, 700.0))  # where float64 ends
+            fresh = np.exp(np.minimum(fresh, 700.0))  # the limit of float64
         if self.importance:
             fresh = fresh / np.maximum(state["weights"], np.finfo(float).tiny)
         if self.reward == "exp3":
@@ -235,7 +240,7 @@ class ODM(MixtureUpdater):
         return weights, {"rewards": rewards}
 
     def _explored(self, sources: int, update: int) -> float:
-        """Return eps of an update: the weight that a source has at least."""
+        """Return eps of an update: the smallest weight of a source."""
         if self.exploration is not None:
             return self.exploration
         return min(1.0 / sources, math.sqrt(math.log(sources) / (sources * update)))
@@ -243,48 +248,52 @@ class ODM(MixtureUpdater):
 
 @told
 class DoReMi(MixtureUpdater):
-    """Draw more from sources whose loss exceeds that of a reference model; group DRO without one.
+    """Draw more from sources with excess loss over a reference model; group DRO without one.
 
     For replication. DoReMi finds weights with a small model, so that a large one can be trained on
     their average over the run: `sampler.average_weights`, not the last ones. Without a reference
-    the worst source gains weight, which is group DRO: robust to the mix of sources, and drawn to
-    those with label noise.
+    the worst source gains weight, which is group DRO: robust to the mixture of sources, but biased
+    towards those with label noise.
 
     Parameters
     ----------
     reference_losses : array-like of shape (N,), optional
-        Loss of the reference model on each sample; a sample with NaN takes no part. The excess is
-        then cut off at 0 once for each sample, which is DoReMi's rule for samples of one loss. A
-        sequence has one for each token: use excess="token".
+        Loss of the reference model on each sample; samples with NaN are ignored. The excess is then
+        clipped at 0 once for each sample, which is DoReMi's rule for samples with one loss. A
+        sequence has one loss for each token: use excess="token".
     excess : {"sample", "token"}, default "sample"
-        "sample": the losses of `reduce` and `record`, less `reference_losses`. "token": what
-        `MixtureSampler.record_excess` is given, cut off at 0 for each token and averaged over the
-        tokens of a source, as in DoReMi; `reduce` and `record` teach nothing then.
+        "sample": the losses of `reduce` and `record`, minus `reference_losses`. "token": the excess
+        given to `MixtureSampler.record_excess`, clipped at 0 for each token and averaged over the
+        tokens of a source, as in DoReMi; `reduce` and `record` then have no effect on the weights.
     step_size : float > 0, default 1
-        What a loss adds to the logarithm of its source's weight, in one update.
+        Factor of a loss in the update of the logarithm of its source's weight.
     floor : float in [0, 1], default 1e-4
-        Part of the weight that is shared evenly: the smoothing of DoReMi.
+        Fraction of the weight that is shared equally: the smoothing of DoReMi.
     max_change : float > 0, optional
         Largest change of the logarithm of a weight in one update.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, a reference loss is infinite, or there are reference
-        losses and excess="token".
+        If an argument is out of its range, a reference loss is infinite, or reference losses are
+        given with excess="token".
 
     Notes
     -----
-    Order       A function of the losses, none of it random.
-    Cost        O(K) an update, and 4 N bytes of reference losses.
-    Gradients   Sources are drawn by the weights. DoReMi draws by fixed weights p and multiplies
-                losses by w / p: the same gradient in the mean, with more variance.
-    Source      Xie et al., "DoReMi", NeurIPS 2023, arXiv:2305.10429: an excess below 0 is cut off
-                for each token, then averaged over all tokens of a source; one that was not seen
-                keeps its last. Cutting off the mean of a sample hides the tokens that got worse
-                behind those that got better. Its step size is for one update a step; here an update
-                is an epoch. The released code begins with an excess of log(vocabulary) for sources
-                not seen yet, here 0, and counts the first weights in the average.
+    Order
+        A deterministic function of the losses.
+    Cost
+        O(K) an update, and 4 N bytes of reference losses.
+    Gradients
+        Sources are drawn in proportion to the weights. DoReMi draws with fixed weights p and
+        multiplies losses by w / p: the same gradient in the mean, with more variance.
+    Source
+        Xie et al., "DoReMi", NeurIPS 2023, arXiv:2305.10429: excess is clipped at 0 for each token,
+        then averaged over all tokens of a source; a source that was not seen keeps its last excess.
+        Clipping the mean of a sample instead lets tokens that became worse cancel with tokens that
+        became better. Its step size is for one update a step; here one epoch is one update. The
+        released code starts with an excess of log(vocabulary) for sources not seen yet, here 0, and
+        includes the first weights in the average.
 
     Examples
     --------
@@ -329,7 +338,7 @@ class DoReMi(MixtureUpdater):
 
     def _propose(self, state: State, losses: Floats, update: int) -> tuple[Floats, State]:
         excess = np.where(np.isnan(losses), state["excess"], losses)
-        with np.errstate(divide="ignore"):  # a weight of 0 stays there, but for the floor
+        with np.errstate(divide="ignore"):  # a weight of 0 stays 0, except for the floor
             logs = np.log(state["weights"]) + self.step_size * excess
         parts = np.exp(logs - logs.max())
         return parts / parts.sum(), {"excess": excess}
@@ -338,11 +347,11 @@ class DoReMi(MixtureUpdater):
 def _near(wanted: Floats, old: Floats, change: float, least: float) -> Floats:
     """Return scale * wanted, kept within exp(change) of the old weights, with the sum 1.
 
-    least : no weight goes below it; sum(old) = 1 and wanted >= least
+    least : lower limit of all weights; sum(old) = 1 and wanted >= least
     """
     low = np.maximum(old * math.exp(-change), least)
     high = np.maximum(old * math.exp(change), low)
-    ends = np.zeros(2)  # of the logarithm of the scale
+    ends = np.zeros(2)  # bounds of the logarithm of the scale
     ratios = np.concatenate([low, high]) / np.tile(np.maximum(wanted, 1e-300), 2)
     ends[:] = np.log(np.maximum(ratios.min(), 1e-300)), np.log(ratios.max())
     for _ in range(200):

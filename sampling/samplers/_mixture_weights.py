@@ -14,7 +14,7 @@ from ..types import Floats
 Weights: TypeAlias = Mapping[Any, float] | ArrayLike
 Phase: TypeAlias = tuple[float, float | Weights]
 
-R_STAR = 15.387756  # of Muennighoff et al., fitted to language models on repeated text
+R_STAR = 15.387756  # from Muennighoff et al., fitted to language models on repeated text
 
 
 class Mixing:
@@ -23,9 +23,9 @@ class Mixing:
     Attributes
     ----------
     starts : int64 array of shape (P,)
-        Epoch in which each phase begins, rising from 0.
+        Epoch in which each phase begins, ascending from 0.
     table : float64 array of shape (P, K)
-        Rows sum to 1.
+        Weights in each phase; rows sum to 1.
     """
 
     def __init__(self, starts: list[int], rows: list[Floats]) -> None:
@@ -33,7 +33,7 @@ class Mixing:
         self.table: Floats = np.stack([row / row.sum() for row in rows])
 
     def phase(self, epoch: int) -> int:
-        """Return the number of the phase that an epoch is in."""
+        """Return the number of the phase of an epoch."""
         return int(np.searchsorted(self.starts, min(epoch, 2**62), side="right")) - 1
 
     def __call__(self, epoch: int) -> Floats:
@@ -53,7 +53,7 @@ def mixing_of(
 ) -> Mixing:
     """Return the weights over a run, of which at most one form is given.
 
-    names : (K,) domain ids; sizes : (K,) what temperature goes by, > 0
+    names : (K,) domain ids; sizes : (K,) sizes for `temperature`, > 0
     """
     forms = {"weights": weights, "temperature": temperature, "phases": phases}
     given = [name for name, value in forms.items() if value is not None]
@@ -91,21 +91,21 @@ def _phased(
     for place in range(1, len(starts)):
         if starts[place] <= starts[place - 1]:
             raise ValueError(
-                f"phases must begin in later and later epochs, got epoch {starts[place]} for "
+                f"phases must begin in ascending epochs, got epoch {starts[place]} for "
                 f"phases[{place}] after epoch {starts[place - 1]}"
             )
     return Mixing(starts, rows)
 
 
 def _start_of(name: str, start: float, num_epochs: int | None) -> int:
-    """Return the epoch in which a phase begins, given as an epoch or as a part of the run."""
+    """Return the epoch in which a phase begins, given as an epoch or as a fraction of the run."""
     if not isinstance(start, float | np.floating):
         return _check.integer(name, start, 0)
     part = _check.number(name, start, "[0, 1)")
     if part == 0.0:
         return 0
     if num_epochs is None:
-        raise ValueError(f"num_epochs must be given where {name} is a part of the run, {part:g}")
+        raise ValueError(f"num_epochs must be given if {name} is a fraction of the run, {part:g}")
     return math.ceil(part * num_epochs - 1e-9)
 
 
@@ -122,21 +122,22 @@ def temperature_weights(
     limit: float | None = None,
     name: str = "temperature",
 ) -> Floats:
-    """Return weights in proportion to sizes ** (1 / temperature), that sum to 1.
+    """Return weights in proportion to sizes ** (1 / temperature), normalised to sum 1.
 
-    1 is natural, more is flatter, infinity is uniform. Published choices run from 1.43 (mBERT) over
-    3.33 (mT5) to 5. High temperatures over the whole run overfit small sources: see the phases of
-    `MixtureSampler`, and `unimax`, which limits how often a source is repeated.
+    1 is natural, higher values are more uniform, infinity is uniform. Published choices are 1.43
+    (mBERT), 3.33 (mT5) and up to 5. High temperatures over the whole run overfit small sources: see
+    the phases of `MixtureSampler`, and `unimax`, which limits the repeats of a source.
 
     Parameters
     ----------
     sizes : array of shape (K,)
-        Finite and > 0: samples, tokens or characters of each source.
+        Finite and > 0: number of samples, tokens or characters of each source.
     temperature : float > 0, or infinity
+        Temperature T; the exponent is 1 / T.
     limit : float > 0, optional
-        Sizes above it count as the limit.
+        Upper limit on the sizes; larger sizes are replaced by it.
     name : str, default "temperature"
-        What messages call it.
+        Name of the argument in error messages.
 
     Returns
     -------
@@ -149,8 +150,9 @@ def temperature_weights(
 
     Notes
     -----
-    Source      Multilingual pre-training practice; Li et al., "Upsample or Upweight?", NAACL 2025,
-                for what it does to the variance of the gradient.
+    Source
+        Multilingual pre-training practice; Li et al., "Upsample or Upweight?", NAACL 2025, for its
+        effect on the variance of the gradient.
 
     Examples
     --------
@@ -167,7 +169,7 @@ def temperature_weights(
     if limit is not None:
         found = np.minimum(found, _check.number("limit", limit, "(0, inf)"))
     logs = np.log(found)
-    with np.errstate(over="ignore"):  # of the coldest only the largest is left
+    with np.errstate(over="ignore"):  # near temperature 0 only the largest remains
         powers = np.exp((logs - logs.max()) / temperature)
     weights: Floats = powers / powers.sum()
     return weights
@@ -175,28 +177,29 @@ def temperature_weights(
 
 @told
 def effective_samples(unique: float, drawn: float, *, r_star: float = R_STAR) -> float:
-    """Return how many fresh samples a number of draws from a smaller set is worth.
+    """Return the number of fresh samples that repeated draws from a smaller set are worth.
 
-    The law was fitted to language models trained on repeated text; elsewhere take it as a warning.
-    Up to four passes are nearly as good as fresh data, forty are worth 15.
+    The law was fitted to language models trained on repeated text; elsewhere use it as a rough
+    guide. Up to four passes are nearly as good as fresh data, forty are worth 15.
 
     Parameters
     ----------
     unique : float > 0
-        Samples, or tokens, that there are.
+        Number of unique samples, or tokens.
     drawn : float >= 0
-        Uses of them.
+        Number of draws from them.
     r_star : float > 0, default 15.387756
-        Repeats after which most of the worth is gone.
+        Number of repeats after which most of the value is lost.
 
     Returns
     -------
     float
-        U + U R* (1 - exp(-R / R*)) with R = drawn / U - 1; `drawn` where nothing is repeated.
+        U + U R* (1 - exp(-R / R*)) with R = drawn / U - 1; `drawn` if nothing is repeated.
 
     Notes
     -----
-    Source      Muennighoff et al., "Scaling Data-Constrained Language Models", NeurIPS 2023.
+    Source
+        Muennighoff et al., "Scaling Data-Constrained Language Models", NeurIPS 2023.
 
     Examples
     --------
@@ -212,7 +215,7 @@ def effective_samples(unique: float, drawn: float, *, r_star: float = R_STAR) ->
 
 
 def even_weights(sizes: Floats, budget: float, max_repeats: float | None) -> Floats:
-    """Return the weights of `weights="unimax"`: as even over the run as the cap lets them be."""
+    """Return the weights of `weights="unimax"`: as uniform over the run as the cap allows."""
     if max_repeats is None:
         raise ValueError('max_repeats must be given with weights="unimax", got None')
     from ..selection import unimax  # loads faiss and scikit-learn
@@ -221,7 +224,7 @@ def even_weights(sizes: Floats, budget: float, max_repeats: float | None) -> Flo
 
 
 def tokens_of(mean_tokens: Weights | None, names: NDArray[np.generic]) -> Floats:
-    """Return the tokens in a sample of each domain, float64 (K,); 1 where none are given."""
+    """Return the tokens in a sample of each domain, float64 (K,); 1 if none are given."""
     if mean_tokens is None:
         return np.ones(names.size)
     return _check.by_name("mean_tokens", mean_tokens, names, "domains", interval="[1e-100, 1e100]")

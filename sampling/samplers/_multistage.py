@@ -1,7 +1,7 @@
-"""Skip the backward pass of easy samples, then the forward pass of those that look easy.
+"""Skip the backward pass of easy samples, then also the forward pass of predicted easy samples.
 
-The one selector that saves forward passes too. That takes features which say something of the loss
-before the model has seen the sample; without them it is a threshold on the loss.
+The only selector that saves forward passes too. That needs features that predict the loss before
+the model has seen the sample; without them it is a threshold on the loss.
 """
 
 import math
@@ -21,7 +21,7 @@ from ._nested import host_features
 from ._selectors import BatchSelector, Candidates, Chosen, SelectorOptions
 from ._skip_predictor import Predictor, SkipPredictor
 
-_SURPRISES = 16  # batches over which the predictor must do well
+_SURPRISES = 16  # batches over which the predictor's log loss is averaged
 
 
 @told
@@ -30,64 +30,68 @@ class MultistageFilter(BatchSelector):
 
     A baseline for short fine-tuning runs. Three stages:
 
-        0   the first `warmup` batches are trained on whole; their losses make the threshold
+        0   the first `warmup` batches are trained on whole; their losses give the threshold
         1   every batch is scored, rows above the threshold are trained on, and a predictor learns
-            from the features which those are
-        2   once the predictor does well, rows that it calls easy are not even scored, but for a
-            random part `epsilon` of them, the audits
+            from the features which rows those are
+        2   once the predictor is accurate, rows that it calls easy are not scored, except for a
+            random fraction `epsilon` of them, the audits
 
-    Audits are what keeps the filter honest: the predictor never sees what its own skips would have
-    shown, so that without them a wrong skip stays for ever. A row that was audited stands for
-    1 / epsilon rows in the threshold and in what the predictor learns.
+    Audits keep the filter correct: without them the predictor never sees the rows that it skipped,
+    and a wrong skip is permanent. An audited row represents 1 / epsilon rows in the threshold and
+    in the training of the predictor.
 
     Parameters
     ----------
     warmup : int
-        Batches of stage 0.
+        Number of batches in stage 0.
     threshold : {"mean", "frozen"} or float in (0, 1), default "mean"
-        "mean": of the last `window` losses. "frozen": that mean as it was at the end of stage 0;
-        as the model improves, ever fewer rows pass. A float: this quantile of the last losses.
+        "mean": mean of the last `window` losses. "frozen": that mean at the end of stage 0; as the
+        model improves, fewer and fewer rows pass. A float: this quantile of the last losses.
     window : int, default 128
-        Losses remembered.
+        Number of losses remembered.
     epsilon : float in (0, 1], default 0.05
-        Part of the rows called easy that is looked at nevertheless.
+        Fraction of the rows called easy that is scored nevertheless.
     trust : float > 0, default 0.5
         Stage 2 begins when the predictor's mean log loss over the last 16 batches is at most this;
-        a coin has 0.69.
+        a coin flip has 0.69.
     unbiased : bool, default False
-        Train on easy rows with probability `epsilon` and weight 1 / epsilon, so that nothing is
-        left out in expectation.
+        Train on easy rows with probability `epsilon` and weight 1 / epsilon, so that no row is
+        excluded in expectation.
     predictor : optional
-        Anything with the four methods of `SkipPredictor`, which is the default.
+        Any object with the four methods of `SkipPredictor`, which is the default.
     **options
-        Those of every selector: see `BatchSelector`. `collect` makes batches of one size.
+        The options of every selector: see `BatchSelector`. `collect` makes batches of equal size.
 
     Attributes
     ----------
     stage : int
-        0, 1 or 2.
+        Current stage: 0, 1 or 2.
     threshold_value : float
-        What losses are compared with next; NaN before there is any.
+        Threshold for the next losses; NaN before there is one.
     num_skipped, num_audited : int
-        Rows that were not scored, and rows called easy that were.
+        Number of rows that were not scored, and of rows called easy that were scored.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range; if `select` gets no features in stage 2, or other rows
-        than `screen` returned.
+        If an argument is out of its range; if `select` gets no features in stage 2, or rows other
+        than those that `screen` returned.
 
     Notes
     -----
-    Order       A function of (losses, features, seed, epoch, step, rank) and what came before.
-    Cost        Waits for the losses of each batch. The predictor runs on the host.
-    Gradients   Biased to hard samples, without weights; unbiased=True restores the batch's mean
-                (when rows are collected, the sum over the epoch) at the price of variance.
-    Source      Ouyang, Ansari, Lin, Ji, "Efficient NLP Model Finetuning via Multistage Data
-                Filtering", IJCAI 2023, doi 10.24963/ijcai.2023/455: threshold="frozen", without
-                audits. Audits, fading counts and the moving thresholds are ours. The released code
-                also enters stage 2 in the second epoch, whatever the predictor knows, steps on
-                single rows there, and in stage 1 trains on rows at the threshold too.
+    Order
+        A function of (losses, features, seed, epoch, step, rank) and the earlier batches.
+    Cost
+        Synchronizes with the losses of each batch. The predictor runs on the host.
+    Gradients
+        Biased towards hard samples, without weights; unbiased=True restores the batch's mean (when
+        rows are collected, the sum over the epoch) at the cost of variance.
+    Source
+        Ouyang, Ansari, Lin, Ji, "Efficient NLP Model Finetuning via Multistage Data Filtering",
+        IJCAI 2023, doi 10.24963/ijcai.2023/455: threshold="frozen", without audits. Audits,
+        decaying counts and the moving thresholds are additions of this package. The released code
+        also enters stage 2 in the second epoch, whether or not the predictor is accurate, steps on
+        single rows there, and in stage 1 trains on rows at the threshold too.
 
     Examples
     --------
@@ -128,18 +132,18 @@ class MultistageFilter(BatchSelector):
         self.num_skipped = 0
         self.num_audited = 0
         self._batches = 0  # of stage 0
-        self._seen = 0  # batches that the predictor learnt from
+        self._seen = 0  # batches that the predictor was trained on
         self._losses, self._stand_for = np.empty(0), np.empty(0)  # the last losses
         self._surprises = np.empty(0)
-        self._looked: Floats | None = None  # how many rows each row that was screened stands for
+        self._looked: Floats | None = None  # number of rows that each screened row represents
         self._offered = 0  # rows before they were screened
 
     @property
     def scores_first(self) -> bool:
-        """Whether the next batch is to be scored: from stage 1 on."""
+        """Whether the next batch is scored: from stage 1."""
         return self.stage > 0
 
-    # ------------------------------------------------------------------ looking
+    # ------------------------------------------------------------------ screening
 
     def screen(self, features: Any) -> NDArray[np.int64] | None:  # noqa: ANN401
         """Return the rows worth a scoring pass: those not called easy, and audits.
@@ -161,7 +165,7 @@ class MultistageFilter(BatchSelector):
         audited = ~hard & (host_lots(_rng.subkey(self._key(), 1), size) < self.epsilon)
         rows = np.flatnonzero(hard | audited)
         self._looked = np.where(audited[rows], 1.0 / self.epsilon, 1.0)
-        if rows.size == 0 and self.collect is None:  # a step that counts nothing and teaches none
+        if rows.size == 0 and self.collect is None:  # a step with weight 0 that trains nothing
             rows, self._looked = np.zeros(1, np.int64), np.zeros(1)
         self._offered = size
         self.num_skipped += size - rows.size
@@ -195,7 +199,7 @@ class MultistageFilter(BatchSelector):
         return Chosen(rows, self._weights(torch.from_numpy(stands).to(device), offered))
 
     def _screened(self, size: int, features: Any) -> tuple[Floats, int]:  # noqa: ANN401
-        """Return how many rows each row stands for, and of how many they are."""
+        """Return the number of rows that each row represents, and the number of rows in all."""
         if self.stage == 0:
             raise ValueError("the batch must be given to observe in stage 0, got it in select")
         looked, self._looked = self._looked, None
@@ -221,7 +225,7 @@ class MultistageFilter(BatchSelector):
                 self.stage = 1
 
     def _remember(self, losses: Floats, stand_for: Floats) -> None:
-        """Take losses into the window, and move the threshold after them."""
+        """Add losses to the window, and update the threshold."""
         good = np.isfinite(losses) & (stand_for > 0)
         self._losses = np.concatenate([self._losses, losses[good]])[-self.window :]
         self._stand_for = np.concatenate([self._stand_for, stand_for[good]])[-self.window :]
@@ -236,7 +240,7 @@ class MultistageFilter(BatchSelector):
         self.threshold_value = float(self._losses[order[at]])
 
     def _teach(self, features: Any, hard: NDArray[np.bool_], weights: Floats) -> None:  # noqa: ANN401
-        """Let the predictor learn, and see how well it would have said so before."""
+        """Train the predictor, and measure its log loss on the batch before that."""
         labels = hard.astype(np.float64)
         if self.stage == 1 and self._seen > 0 and weights.any():
             said = self.predictor.probability(features)

@@ -1,4 +1,4 @@
-"""Rows of a batch that is a tensor, or any nest of mappings, tuples and lists of such."""
+"""Rows of a batch that is a tensor, or nested mappings, tuples and lists of tensors."""
 
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -15,18 +15,19 @@ Leaf = Callable[[Any], Any]
 
 @told
 def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  # noqa: ANN401
-    """Return the same batch with some of its rows: what it is made of stays as it is.
+    """Return some rows of a batch, in the same structure.
 
-    Tensors and arrays give the rows of their first dimension, and must have `size` of them.
-    Mappings, tuples, named tuples and lists are gone through. A list that holds one thing for each
-    sample (strings, images of different sizes, one mapping for each image) gives those of the
-    rows. Single values (None, numbers, strings, tensors without dimensions) stay.
+    Tensors and arrays are indexed along their first dimension, which must have `size` rows.
+    Mappings, tuples, named tuples and lists are traversed. A list with one item for each sample
+    (strings, images of different sizes, one mapping for each image) is indexed by the rows. Single
+    values (None, numbers, strings, tensors without dimensions) are unchanged.
 
     Parameters
     ----------
     batch : tensor, array, or mappings, tuples and lists of them
+        The batch, of B rows.
     rows : int64 tensor of shape (k,)
-        Which rows, in [0, size).
+        The rows to return, in [0, size).
     size : int, optional
         B; by default the length of the first tensor or array in the batch.
 
@@ -38,16 +39,18 @@ def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  
     Raises
     ------
     ValueError
-        If a part has another number of rows; the message says which part.
+        If a part has another number of rows; the message names the part.
     TypeError
-        If a part is of another kind.
+        If a part has an unsupported type.
 
     Notes
     -----
-    Order       A list of tensors that all have `size` rows is gone through; otherwise a list of
-                `size` things holds one for each sample.
-    Cost        One copy of the rows. Where `rows` is on a device and a part of the batch is not,
-                it waits for the device, once.
+    Order
+        A list of tensors that all have `size` rows is traversed; any other list of `size` items
+        holds one for each sample.
+    Cost
+        One copy of the rows. If `rows` is on a device and some of the batch is not, it
+        synchronizes once.
 
     Examples
     --------
@@ -64,14 +67,14 @@ def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  
 
 
 class RowsOf:
-    """Takes the same rows of one leaf after another: (B, ...) -> (k, ...)."""
+    """Takes the same rows of each leaf: (B, ...) -> (k, ...)."""
 
     def __init__(self, rows: torch.Tensor) -> None:
         self._rows = rows
         self._at_home: torch.Tensor | None = None
 
     def __call__(self, leaf: Any) -> Any:  # noqa: ANN401
-        """Return the rows of a tensor, an array or a list of one thing a sample."""
+        """Return the rows of a tensor, an array or a list with one item for each sample."""
         if isinstance(leaf, torch.Tensor):
             rows = self._rows if self._rows.device == leaf.device else self._home()
             return leaf.index_select(0, rows.to(leaf.device))
@@ -86,20 +89,20 @@ class RowsOf:
 
 
 def leaves_of(batch: Any, size: int) -> list[Any]:  # noqa: ANN401
-    """Return the tensors, arrays and lists of one thing a sample that a batch holds."""
+    """Return the tensors, arrays and per-sample lists that a batch holds."""
     found: list[Any] = []
     walk(batch, size, found.append)
     return found
 
 
 def rebuilt(batch: Any, size: int, leaves: list[Any]) -> Any:  # noqa: ANN401
-    """Return a batch like `batch`, which has `size` rows, of other leaves in the same order."""
+    """Return a batch with the structure of `batch`, of `size` rows, and other leaves."""
     rest = iter(leaves)
     return walk(batch, size, lambda _: next(rest))
 
 
 def walk(part: Any, size: int, leaf: Leaf, name: str = "batch") -> Any:  # noqa: ANN401
-    """Replace each leaf of a nest that has one row for each of `size` samples."""
+    """Replace each leaf of a nested batch that has one row for each of `size` samples."""
     if _is_plain(part):
         return part
     if isinstance(part, torch.Tensor | np.ndarray):
@@ -115,7 +118,7 @@ def walk(part: Any, size: int, leaf: Leaf, name: str = "batch") -> Any:  # noqa:
         return _sequence(part, size, leaf, name)
     raise TypeError(
         f"{name} must be a tensor, an array, or mappings, tuples and lists of them, got "
-        f"{type(part).__name__}: give a `take` of your own"
+        f"{type(part).__name__}: give a custom `take`"
     )
 
 
@@ -130,7 +133,7 @@ def _sequence(part: Any, size: int, leaf: Leaf, name: str) -> Any:  # noqa: ANN4
 
 
 def _has_rows(part: Any, size: int) -> bool:  # noqa: ANN401
-    """Return whether a part is one value for the whole batch, or has a row for each sample."""
+    """Return whether a part has a row for each sample, instead of one value for the batch."""
     if _is_plain(part):
         return True
     if isinstance(part, torch.Tensor | np.ndarray):
@@ -162,7 +165,7 @@ def _length(part: Any) -> int | None:  # noqa: ANN401
 
 
 def host_features(features: Any) -> Any:  # noqa: ANN401
-    """Return features (B, V) as an array, or as a sparse matrix that has rows to pick."""
+    """Return features (B, V) as an array, or as a sparse matrix whose rows can be indexed."""
     if isinstance(features, torch.Tensor):
         return _check.host(features, "features")
     return features.tocsr() if hasattr(features, "tocsr") else _check.host(features, "features")

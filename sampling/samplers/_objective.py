@@ -1,4 +1,4 @@
-"""What a draw counts: weights, recording, and the loss that reaches `backward`."""
+"""Loss weights, recording of losses, and the loss for `backward`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, overload
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Objective:
-    """The half of `EpochSampler` that says what a draw's loss is multiplied by."""
+    """The methods of `EpochSampler` that compute the weights of losses."""
 
     size: int
     epoch: int
@@ -43,7 +43,7 @@ class Objective:
         return None
 
     def _score_tables(self) -> tuple[ScoreTable, ...]:
-        """Return the tables that the ranks bring together."""
+        """Return the tables that are synchronized between the ranks."""
         return () if self._scores is None else (self._scores,)
 
     def _learn(
@@ -53,9 +53,9 @@ class Objective:
         logits: torch.Tensor | None,
         labels: torch.Tensor | None,
     ) -> None:
-        """Write what the method learns from to its tables: by default the losses.
+        """Write what the method uses to its tables: by default the losses.
 
-        losses : (B,), checked, with their graph; logits (B, C) and labels as the user gave them.
+        losses : (B,), checked, with their graph; logits (B, C) and labels as given by the user
         """
         if self._scores is not None:
             self._scores.update(rows, losses)
@@ -80,17 +80,17 @@ class Objective:
 
     @property
     def process_group(self) -> "ProcessGroup | None":
-        """The ranks that train together; None = all of them."""
+        """The ranks that train together; None = all ranks."""
         return self._options.process_group
 
     @property
     def exposure(self) -> "ExposureCounter | None":
-        """The counter that is told of every sample trained on."""
+        """The counter of every sample trained on."""
         return self._options.exposure
 
     @property
     def num_nonfinite(self) -> int:
-        """Losses recorded so far that were NaN or infinite. Waits for losses on a device."""
+        """Number of losses recorded so far that were NaN or infinite. Synchronizes a device."""
         if self._scores is None:
             return int(self._nonfinite)
         self._scores.flush()
@@ -102,12 +102,12 @@ class Objective:
     def weights_for(self, indices: ArrayLike) -> Scores: ...
     @told
     def weights_for(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
-        """Return what `reduce` multiplies the losses of these samples by, in the current epoch.
+        """Return the loss weights that `reduce` applies to these samples in the current epoch.
 
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
-            Samples that this epoch deals.
+            Samples that this epoch draws.
 
         Returns
         -------
@@ -128,14 +128,15 @@ class Objective:
     def importance_weights(self, indices: ArrayLike) -> Scores: ...
     @told
     def importance_weights(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
-        """Return 1/(N p) of samples of this epoch, whatever the objective.
+        """Return 1/(N p) for samples of this epoch, whatever the objective.
 
-        p is the sample's part of the expected draws, so a draw's expected weight is 1, and the
+        p is the sample's share of the expected draws, so a draw's expected weight is 1, and the
         weighted mean over draws estimates the mean over the data.
 
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
+            Samples that this epoch draws.
 
         Returns
         -------
@@ -166,20 +167,22 @@ class Objective:
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
     ) -> None:
-        """Take note of the losses of a batch; what a dynamic sampler learns from.
+        """Record the losses of a batch, from which a dynamic sampler plans its epochs.
 
-        For loops that compute their loss otherwise; `reduce` does it by itself. Never waits for a
-        device. Static samplers check the batch and count losses that are not finite.
+        For training loops that compute their own loss; `reduce` records by itself. Never
+        synchronizes a device. Static samplers check the batch and count losses that are not finite.
 
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
-            Which samples, as the loader gave them. May be on the losses' device.
+            Dataset indices of the batch, as the loader returned them. May be on the device of the
+            losses.
         losses : float array or tensor of shape (B,)
             One loss per sample, unweighted. Detached and copied.
         logits : float tensor of shape (B, C), optional
         labels : tensor of shape (B,) or (B, C), optional
-            For samplers that learn from more than the loss, which say so; others ignore them.
+            Required by samplers that use more than the loss, as documented there; others ignore
+            them.
         """
         if not isinstance(losses, torch.Tensor):
             losses = torch.from_numpy(host_losses(losses))
@@ -201,16 +204,16 @@ class Objective:
         labels: torch.Tensor | None = None,
         weighting: Callable[..., torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Record the losses of a batch and return their weighted mean, to call `backward` on.
+        """Record the losses of a batch and return their weighted mean, for `backward`.
 
-        It stands where `losses.mean()` stood.
+        It replaces `losses.mean()`.
 
         Parameters
         ----------
         losses : floating tensor of shape (B,)
             One loss per sample: `reduction="none"`.
         indices : int array or tensor of shape (B,)
-            Which samples, as the loader gave them.
+            Dataset indices of the batch, as the loader returned them.
         reduction : {"batch_mean", "weighted_mean"}, default "batch_mean"
             "batch_mean" divides sum(w * l) by this rank's B. "weighted_mean" divides by the sum of
             the weights over all ranks of `process_group`, times their number, which undoes the
@@ -220,9 +223,10 @@ class Objective:
             result is W * sum(w * l) / denominator.
         logits : float tensor of shape (B, C), optional
         labels : tensor of shape (B,) or (B, C), optional
-            For samplers that learn from more than the loss, which say so; others ignore them.
+            Required by samplers that use more than the loss, as documented there; others ignore
+            them.
         weighting : callable, optional
-            Further weights of the batch, from its losses: called as `weighting(losses,
+            Additional weights of the batch, from its losses: called as `weighting(losses,
             indices=indices)`, it returns a tensor (B,) that is multiplied with the sampler's. See
             `sampling.weighting`.
 
@@ -235,9 +239,9 @@ class Objective:
         ------
         ValueError
             If the losses are a scalar, or not as many as the indices, or an index is out of range
-            or was never dealt in this epoch, or `weighting` returns another shape; if ranks have
+            or was never drawn in this epoch, or `weighting` returns another shape; if ranks have
             unequal numbers of batches (`pad=False`) and "weighted_mean" without a denominator, or a
-            `weighting` over all ranks, would wait for those that are done. Nothing is recorded
+            `weighting` over all ranks, would wait for ranks that have finished. Nothing is recorded
             then.
         """
         denominator = check_reduction(reduction, denominator)
@@ -268,7 +272,7 @@ class Objective:
             group=self.process_group,
         )
 
-    # ------------------------------------------------------------------ behind them
+    # ------------------------------------------------------------------ helpers
 
     def _uneven(self) -> str:
         """Return why ranks may have unequal numbers of batches, and the remedy; empty if none."""
@@ -288,7 +292,7 @@ class Objective:
         return self._rows(indices)
 
     def _rows(self, indices: ArrayLike | torch.Tensor) -> Indices:
-        """Return indices of this epoch on the host, or say which is out of range or not dealt."""
+        """Return indices of this epoch on the host; raise for one out of range or never drawn."""
         rows = host_rows(indices)
         if rows.ndim != 1:
             raise ValueError(f"indices must have shape (B,), got {rows.shape}")
@@ -298,8 +302,8 @@ class Objective:
             inside = 0 <= rows[bad] < self.size
             rule = f"draws of epoch {self.epoch}" if inside else f"in [0, {self.size})"
             raise ValueError(
-                f"indices must be {rule}, got {rows[bad]} in row {bad}: are they of the dataset "
-                "that the sampler was made for? (Indexed must be the outermost wrapper)"
+                f"indices must be {rule}, got {rows[bad]} in row {bad}: are they indices of the "
+                "dataset that the sampler was made for? (Indexed must be the outermost wrapper)"
             )
         return rows
 
@@ -336,7 +340,7 @@ class Objective:
         logits: torch.Tensor | None,
         labels: torch.Tensor | None,
     ) -> None:
-        """Record what a batch says of checked indices."""
+        """Record the losses, logits and labels of a batch at checked indices."""
         if self._scores is not None:
             self._learn(rows, losses, logits, labels)  # first: it may refuse the batch
         else:
@@ -345,7 +349,7 @@ class Objective:
             self.exposure.update(rows)
 
     def _count_nonfinite(self, losses: torch.Tensor) -> None:
-        """Count the losses that no table will see."""
+        """Count the losses that are not finite and not written to a table."""
         losses = losses.detach()
         if losses.device.type == "cpu":
             self._nonfinite += losses.numel() - int(torch.isfinite(losses).sum())
@@ -353,7 +357,7 @@ class Objective:
             self._nonfinite = self._nonfinite + (~torch.isfinite(losses)).sum()
 
     def _report_device_indices(self) -> None:
-        """Raise for the bad indices that batches on devices held in this epoch."""
+        """Raise for bad indices that were on devices in this epoch."""
         plan = self._plans.get(self.epoch)
         for device, weights in plan.devices.items() if plan is not None else ():
             bad = weights.num_bad()
@@ -361,5 +365,5 @@ class Objective:
                 plan.devices.clear()  # type: ignore[union-attr]
                 raise ValueError(
                     f"indices must be draws of epoch {self.epoch}, got {bad} on {device} that are "
-                    "out of range or were never dealt"
+                    "out of range or were never drawn"
                 )

@@ -1,4 +1,4 @@
-"""The keywords that every sampler takes, said once."""
+"""The options that every sampler accepts."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
@@ -15,7 +15,7 @@ Purpose = Literal["sampled", "original"]
 
 
 class EpochOptions(TypedDict, total=False):
-    """Keywords of every sampler; `EpochSampler` documents them."""
+    """Options of every sampler; `EpochSampler` documents them."""
 
     seed: int
     num_replicas: int | None
@@ -31,7 +31,7 @@ class EpochOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Checked:
-    """The same keywords after their checks, with ranks resolved."""
+    """The same options after their checks, with ranks resolved."""
 
     seed: int = 0
     num_replicas: int | None = None
@@ -57,10 +57,10 @@ class Checked:
             set_(self, name, _check.flag(name, getattr(self, name)))
         if self.auto_epoch and (replicas > 1 or world_size(self.process_group) > 1):
             raise ValueError(
-                "auto_epoch must be False with several ranks, got True: they could part ways; "
-                "call set_epoch on every rank"
+                "auto_epoch must be False with several ranks, got True: they could be in different "
+                "epochs; call set_epoch on every rank"
             )
 
     def without_group(self) -> "Checked":
-        """Return the options without what another process could not use."""
+        """Return the options without those that another process could not use."""
         return replace(self, process_group=None)

@@ -1,4 +1,4 @@
-"""The keyed permutation behind every epoch: any position of a shuffle, in O(1) memory."""
+"""The keyed permutation of every epoch: any position of a shuffle, in O(1) memory."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from ..types import Indices
 
 
 class Permutation:
-    """A shuffle of range(size) named by a key.
+    """A shuffle of range(size), determined by a key.
 
-    Up to 65,536 it is made outright and every order is equally likely; above, each place is
-    computed when asked for, and nothing is stored.
+    Up to 65,536 it is stored and every order is equally likely; above, each position is computed on
+    request, and nothing is stored.
     """
 
     def __init__(self, size: int, key: np.uint64) -> None:
@@ -23,7 +23,7 @@ class Permutation:
             shuffle(key, self._places)
 
     def __call__(self, positions: Indices) -> Indices:
-        """Return what lies at each position: int64 (m,), each in [0, size) -> int64 (m,)."""
+        """Return the value at each position: int64 (m,), each in [0, size) -> int64 (m,)."""
         if self._places is not None:
             return self._places[positions]
         out = np.empty(positions.size, np.int64)

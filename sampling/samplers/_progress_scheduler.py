@@ -1,4 +1,4 @@
-"""Learning-rate schedules that follow the run, where the number of steps is not known ahead."""
+"""Learning-rate schedules by the progress of the run, for an unknown number of steps."""
 
 import math
 from collections.abc import Mapping
@@ -17,50 +17,53 @@ if TYPE_CHECKING:
 
 @told
 class ProgressScheduler:
-    """Run any of torch's schedules on the part of the run that is done, instead of on steps.
+    """Run any of torch's schedules by the completed fraction of the run, instead of by steps.
 
     Use it with samplers whose epochs differ in length: a schedule that counts steps ends too late,
-    or too early (`OneCycleLR` then raises in the middle of a run). Where every epoch has the same
-    number of steps, and `num_steps` is that of the run, it does what the schedule does alone.
+    or too early (`OneCycleLR` then raises in the middle of a run). If every epoch has the same
+    number of steps, and `num_steps` is that of the run, it is equivalent to the schedule alone.
 
-    Make the schedule for `num_steps` steps, of any number near that of the run: it is how finely
-    the schedule is cut. After each optimizer step, call `step` in the place of the schedule's own.
+    Make the schedule for `num_steps` steps, any number near that of the run: it determines the
+    resolution. After each optimizer step, call `step` instead of the schedule's own.
 
     Parameters
     ----------
     scheduler : torch.optim.lr_scheduler.LRScheduler
-        At its beginning, and made for `num_steps` steps: OneCycleLR(total_steps=num_steps),
+        In its initial state, and made for `num_steps` steps: OneCycleLR(total_steps=num_steps),
         CosineAnnealingLR(T_max=num_steps), a LambdaLR, a SequentialLR of any of them, ...
     num_steps : int
-        The step of the schedule that is the end of the run.
+        Number of steps of the schedule at the end of the run.
     sampler : EpochSampler or EpochBatchSampler
-        What says how far the run is: its `progress`.
+        Its `progress` gives the completed fraction of the run.
     num_epochs : int, optional
-        Length of the run; by default the sampler's own, if it has one.
+        Number of epochs in the run; by default the sampler's own, if it has one.
 
     Attributes
     ----------
     position : int
-        Steps that the schedule has taken, in [0, num_steps).
+        Number of steps that the schedule has taken, in [0, num_steps).
 
     Raises
     ------
     TypeError
-        If `scheduler` is none of torch's, or ReduceLROnPlateau, which follows a metric.
+        If `scheduler` is not one of torch's, or is ReduceLROnPlateau, which follows a metric.
     ValueError
-        If `num_steps` is not the `total_steps` of a OneCycleLR, the schedule is not at its
-        beginning, or `num_epochs` is not known.
+        If `num_steps` is not the `total_steps` of a OneCycleLR, the schedule is not in its initial
+        state, or `num_epochs` is not known.
 
     Notes
     -----
-    Order       A function of the draws consumed by all ranks: equal on every rank, and after a
-                resume. It goes forward only.
-    Cost        One step of the schedule for each one passed, `num_steps` in a run.
-    Gradients   Not touched.
+    Order
+        A function of the draws consumed by all ranks: equal on every rank, and after a resume. It
+        never moves backward.
+    Cost
+        Every step of the schedule is run once, `num_steps` in a run.
+    Gradients
+        Unchanged.
 
     In Lightning, `LambdaLR(optimizer, lambda step: factor(callback.progress))` with the
-    `LightningSamplerCallback` does the same; with `SamplerTrainerMixin` the schedules of the
-    Hugging Face Trainer run on epochs done where the number of steps is an estimate.
+    `LightningSamplerCallback` is equivalent; with `SamplerTrainerMixin` the schedules of the
+    Hugging Face Trainer follow the completed epochs if the number of steps is an estimate.
 
     Examples
     --------
@@ -108,27 +111,27 @@ class ProgressScheduler:
         self._num_epochs = num_epochs
 
     def step(self, consumed: int, epoch: int | None = None) -> None:
-        """Take the schedule to where the run is; call it after each optimizer step.
+        """Advance the schedule to the progress of the run; call it after each optimizer step.
 
         Parameters
         ----------
         consumed : int
-            Draws of the epoch that were trained on, by all ranks together: `consumed_after` of the
+            Draws of the epoch that were trained on, summed over all ranks: `consumed_after` of the
             sampler.
         epoch : int, optional
-            By default the sampler's.
+            Current epoch; by default the sampler's.
         """
         epoch = self._sampler.epoch if epoch is None else epoch
         done = self._sampler.progress(epoch, consumed, self._num_epochs)
-        # The last step of a schedule of n is number n - 1. Where more is trained than was said, the
-        # rate stays: one step further a OneCycleLR may be negative, and then raises.
+        # The last step of a schedule of n is number n - 1. In a longer run the rate stays there:
+        # one step further a OneCycleLR may be negative, and then raises.
         target = min(math.floor(done * self.num_steps + 1e-6), self.num_steps - 1)
         while self.position < target:
             self.scheduler.step()
             self.position += 1
 
     def get_last_lr(self) -> list[Any]:
-        """Return the learning rate of each parameter group, as the schedule has it.
+        """Return the learning rate of each parameter group, as set by the schedule.
 
         Returns
         -------
@@ -137,7 +140,7 @@ class ProgressScheduler:
         return self.scheduler.get_last_lr()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position and the state of the schedule; the optimizer's is saved apart."""
+        """Return the position and the state of the schedule, without that of the optimizer."""
         return {
             "position": self.position,
             "num_steps": self.num_steps,
@@ -145,17 +148,17 @@ class ProgressScheduler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved run stood.
+        """Restore the position of a saved run.
 
         Parameters
         ----------
         state : mapping
-            What `state_dict` returned. Load the optimizer's state too, which holds the rates.
+            Result of `state_dict`. Load the optimizer's state too, which holds the rates.
 
         Raises
         ------
         StateError
-            If the state is of another `num_steps`.
+            If the state has another `num_steps`.
         """
         if state["num_steps"] != self.num_steps:
             raise StateError(

@@ -1,8 +1,8 @@
 """The pruning engine: score snapshot -> groups -> keep probability -> kept samples and weights.
 
-A method says, for each epoch, by which thresholds the scores part into groups and which share of
-each group is kept. What is left out, what a kept sample weighs, when pruning starts and stops, and
-what a run costs, follow here for all of them.
+For each epoch, a method defines thresholds that partition the scores into groups, and the fraction
+to keep of each group. This engine derives, for all methods, the excluded samples, the weights of
+the kept ones, the epochs that prune, and the cost of a run.
 """
 
 import math
@@ -25,15 +25,15 @@ from ._options import EpochOptions
 from ._state import Arrays, check_array
 from ._tables import Kept, Shuffled, Table
 
-MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of what may be left out
-_MISSED = 0.01  # of the full cost: a run that ends farther from its target says so
+MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of the samples that may be excluded
+_MISSED = 0.01  # of the full cost: a run that ends farther from its target warns
 
 
 class PruningSampler(EpochSampler):
-    """Leave a share of each score group out of an epoch, at random, and weight what stays.
+    """Exclude a fraction of each score group from an epoch, at random, and weight the kept samples.
 
-    Subclasses document the parameters. Epoch 0 deals everything (there are no scores), and so do
-    the last ones (annealing), which let the weights settle on the whole data.
+    Subclasses document the parameters. Epoch 0 draws everything (there are no scores), and so do
+    the last epochs (annealing), in which the model weights converge on the whole data.
     """
 
     covers_dataset = True
@@ -54,31 +54,31 @@ class PruningSampler(EpochSampler):
         self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
         self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")
         self._target: float | None = None  # set by `for_target`
-        self._dealt: dict[int, int] = {}  # draws of the epochs planned so far
+        self._dealt: dict[int, int] = {}  # number of draws of the epochs planned so far
         self._history = self._make_history(size)
         super().__init__(size, size, **options)
         self._plan(0)
 
-    # ------------------------------------------------------------------ what a method says
+    # ------------------------------------------------------------------ what a method defines
 
     @abstractmethod
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
-        """Return rising thresholds (G - 1,) and the share of each group to keep (G,).
+        """Return ascending thresholds (G - 1,) and the fraction of each group to keep (G,).
 
-        A share of 0 leaves a group out; of any other at least one sample is kept. Samples without
-        a score (NaN) are in no group, and kept.
+        A fraction of 0 excludes a group; of any other at least one sample is kept. Samples without
+        a score (NaN) are in no group, and are kept.
         """
 
     @abstractmethod
     def _pruned_share(self, below_mean: float) -> float:
-        """Return the part of all samples that a pruning epoch is expected to leave out."""
+        """Return the fraction of all samples that a pruning epoch is expected to exclude."""
 
     @abstractmethod
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
-        """Return the arguments with which a pruning epoch leaves out a part of all samples."""
+        """Return the arguments with which a pruning epoch excludes a fraction of all samples."""
 
     def _most_pruned(self, below_mean: float) -> float:
-        """Return the greatest part of all samples that a pruning epoch can leave out."""
+        """Return the largest fraction of all samples that a pruning epoch can exclude."""
         return MOST_PRUNED
 
     def _make_history(self, size: int) -> Arrays:
@@ -86,17 +86,17 @@ class PruningSampler(EpochSampler):
         return {}
 
     def _fold(self, fresh: Scores) -> None:
-        """Take the losses of the epoch that ended into the history; NaN = not seen in it."""
+        """Add the losses of the last epoch to the history; NaN = not seen in it."""
 
     def _prunes(self, epoch: int) -> bool:
-        """Return whether samples are left out of an epoch."""
+        """Return whether an epoch excludes samples."""
         return epoch in self.pruning_epochs
 
     # ------------------------------------------------------------------ the plan
 
     @property
     def pruning_epochs(self) -> range:
-        """The epochs in which samples are left out."""
+        """The epochs in which samples are excluded."""
         stop = math.floor(self.num_epochs * (1.0 - self.anneal_fraction) + 1e-9)
         return range(1, max(1, stop))
 
@@ -149,17 +149,17 @@ class PruningSampler(EpochSampler):
         return Kept(words, self.size, shares)
 
     def _original_weights(self, table: Table, rows: Indices) -> Floats:
-        # 1 for what is dealt for certain, |D|/|K| in a thinned group: unbiased for the sum over
-        # the epoch. `importance_weights` are these times M/N, unbiased for the mean.
+        # 1 for samples that are certain to be drawn, |D|/|K| in a thinned group: unbiased for the
+        # sum over the epoch. `importance_weights` are these times M/N, unbiased for the mean.
         weights: Floats = 1.0 / table.expected(rows)
         return weights
 
-    # ------------------------------------------------------------------ what a run costs
+    # ------------------------------------------------------------------ cost of a run
 
     def _wanted(self, epoch: int) -> int | None:
         """Return how many draws an epoch should have for the run to meet its target, if it has one.
 
-        What earlier epochs took too much or too little is spread over the pruning epochs to come.
+        The excess or deficit of earlier epochs is spread over the remaining pruning epochs.
         """
         if self._target is None:
             return None
@@ -172,28 +172,28 @@ class PruningSampler(EpochSampler):
         return min(self.size, max(1, round((total - spent - full) / max(coming, 1))))
 
     def _warn_if_missed(self, epoch: int) -> None:
-        """Say, once the last pruning epoch is planned, if the run will miss its target."""
+        """Warn, once the last pruning epoch is planned, if the run will miss its target."""
         if self._target is None or epoch not in self.pruning_epochs[-1:]:
             return
         cost = self.expected_samples() / (self.size * self.num_epochs)
         if abs(cost - self._target) > _MISSED:
             warn(
                 f"the run takes {cost:.3f} of the draws of full epochs, and was to take "
-                f"{self._target:g}: epochs were left out, or the losses let a pruning epoch leave "
-                "out more or less than for_target assumed",
+                f"{self._target:g}: epochs were skipped, or the losses let a pruning epoch "
+                "exclude more or less than for_target assumed",
             )
 
     def expected_samples(self, num_epochs: int | None = None, below_mean: float = 0.7) -> int:
-        """Return how many draws a run takes, all ranks together.
+        """Return the number of draws of a run, summed over all ranks.
 
         Parameters
         ----------
         num_epochs : int, default that of the constructor
             Count epochs 0 to num_epochs - 1.
         below_mean : float in [0, 1], default 0.7
-            Part of the samples assumed to lie below the threshold, until one pruning epoch was
-            planned: epochs planned so far count as they are, and the last stands for the rest.
-            With `for_target` the rest is what the target leaves, as far as it can be reached.
+            Fraction of the samples assumed to be below the threshold, until one pruning epoch was
+            planned: planned epochs are counted exactly, and the last one predicts the others. With
+            `for_target` the others use the remaining draws of the target, as far as possible.
         """
         epochs = self.num_epochs if num_epochs is None else num_epochs
         epochs = _check.integer("num_epochs", epochs, 0)
@@ -212,7 +212,7 @@ class PruningSampler(EpochSampler):
         if wanted is None:
             return len(coming) * usual
         least = self.size - round(self.size * self._most_pruned(below_mean))
-        if last:  # what an epoch took that took more than it should is the least
+        if last:  # an epoch that took more than its target took the minimum
             least = usual if usual > (self._wanted(last) or 0) + 1 else 0
         return len(coming) * max(wanted, least)
 
@@ -228,10 +228,10 @@ class PruningSampler(EpochSampler):
     ) -> Self:
         """Return the sampler whose run takes a given fraction of `num_epochs` full epochs.
 
-        It finds the argument that says how much to leave out, and goes on correcting: each pruning
-        epoch aims at its part of what is left of the budget. Losses can make that impossible: a run
-        that will miss its target by more than a hundredth of the full cost warns when its last
-        pruning epoch is planned.
+        It finds the argument that determines how much to exclude, and keeps correcting it: each
+        pruning epoch aims at an equal share of the remaining budget. Losses can make that
+        impossible: a run that will miss its target by more than a hundredth of the full cost warns
+        when its last pruning epoch is planned.
 
         Parameters
         ----------
@@ -240,17 +240,17 @@ class PruningSampler(EpochSampler):
         samples_fraction : float in (0, 1]
             Draws of the run / (N * num_epochs).
         below_mean : float in (0, 1], default 0.7
-            Part of the samples expected below the mean: 0.6 to 0.8 on most losses. Ignored where
-            the sampler itself says which part it calls easy.
+            Fraction of the samples expected below the mean: 0.6 to 0.8 on most losses. Ignored if
+            the sampler itself determines the fraction called easy.
         **arguments
-            The constructor's, but for the one that this finds.
+            The other arguments of the constructor.
 
         Raises
         ------
         ValueError
-            "unreachable", with the least fraction that can be reached, if even leaving out 90 % of
-            what the method may leave out, in every pruning epoch, takes more. Also if the argument
-            is given that this finds.
+            "unreachable", with the smallest fraction that can be reached, if even excluding 90 % of
+            the samples that the method may exclude, in every pruning epoch, takes more. Also if the
+            argument that this method finds is given.
         """
         target = _check.number("samples_fraction", samples_fraction, "(0, 1]")
         below = _check.number("below_mean", below_mean, "(0, 1]")
@@ -267,18 +267,18 @@ class PruningSampler(EpochSampler):
         setting = probe._setting_for(share, below)
         for name in setting.keys() & arguments.keys():
             raise ValueError(
-                f"{name} must not be given with for_target, which looks for it, got "
+                f"{name} must not be given with for_target, which chooses it, got "
                 f"{arguments[name]!r}"
             )
         found = cls(data_source, num_epochs, **{**arguments, **setting})
-        if found.dynamic:  # what a static sampler takes is known: there is nothing to correct
+        if found.dynamic:  # the cost of a static sampler is known: nothing to correct
             found._target = target
         return found
 
-    # ------------------------------------------------------------------ what outlives the process
+    # ------------------------------------------------------------------ saved state
 
     def _saved(self) -> Arrays:
-        """Return what a run has learnt: the tables of scores and the history."""
+        """Return the learned state of a run: the tables of scores and the history."""
         named = zip(("scores", "signals"), self._score_tables(), strict=False)
         return {name: table.values for name, table in named} | self._history
 
@@ -325,9 +325,9 @@ class PruningSampler(EpochSampler):
 
 
 def _quotas(counts: Indices, keep: Floats, size: int) -> Indices:
-    """Return how many of each group to keep: together the whole part of what they should be.
+    """Return how many samples of each group to keep: in total the integer part of the sum.
 
-    A group with a share keeps at least one sample, and an epoch is never empty.
+    A group with a positive fraction keeps at least one sample, and an epoch is never empty.
     """
     # The slack is for counts that were divided before: (n / m) m may come out below n.
     due = keep * counts * (1.0 + 1e-12) + 1e-9

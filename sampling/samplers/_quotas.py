@@ -1,7 +1,7 @@
-"""How many draws each group gets in an epoch, in whole numbers and in any epoch at once.
+"""Number of draws of each group in an epoch, as integers and for any epoch directly.
 
-For shares that do not change over the epochs. Where they do, each epoch is rounded by itself: see
-`quotas_of` in `_groups.py`, whose sums have to be walked.
+For shares that are the same in all epochs. Otherwise each epoch is rounded independently: see
+`quotas_of` in `_groups.py`, whose results have to be summed epoch by epoch.
 """
 
 import math
@@ -15,44 +15,45 @@ from .. import _rng
 from ..types import Floats, Indices
 from ._order import Permutation
 
-SPAN = 2**62  # epochs after which the counts begin again: they are int64
+SPAN = 2**62  # epochs after which the counts restart: they are int64
 
 _BITS = 64
 _FRACTION = 2**_BITS
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _UNIT = np.int64(2**60)  # one draw, in the keys by which groups are ordered
-_SPREAD = 0.7  # of the phases, in draws; below 1, so that nearly whole numbers keep their rounding
+_SPREAD = 0.7  # of the phases, in draws; below 1, so that near-integers keep their rounding
 
 
 class Quotas:
-    """Draws of each group per epoch: every epoch's are rounded, and so is every run of epochs.
+    """Draws of each group per epoch, rounded so that totals over many epochs are accurate too.
 
-    A group that is to get x draws in each epoch gets floor(x) or ceil(x) in every one, all groups
-    together exactly `num_samples`; and after e epochs it has got e x draws to about one: less than
-    one off for 98 of 100 sets of shares, and at most 1.1 off for the others that were tried.
+    A group with x expected draws in each epoch gets floor(x) or ceil(x) in every one, all groups
+    together exactly `num_samples`; and its total after e epochs differs from e x by about one draw:
+    by less than one for 98 of 100 sets of shares that were tried, and by at most 1.1 for the
+    others.
 
-    The draws after 1, 2, 4, 8, ... epochs are rounded first, and then those after the middle of
-    each stretch of epochs between two that are known, down to the epoch asked for: 2 log2(e)
-    roundings, each of the groups that are furthest behind. A stretch of n epochs from x to y draws
-    is always cut so that each half can be filled with floors and ceilings.
+    The totals after 1, 2, 4, 8, ... epochs are rounded first, and then those at the middle of each
+    range of epochs between two known totals, down to the requested epoch: 2 log2(e) roundings, in
+    each of which the groups with the largest deficit are rounded up. A range of n epochs from x to
+    y draws is always cut so that each half can be filled with floors and ceilings.
 
     Parameters
     ----------
     weights : sequence of float or int, of length G
-        Relative shares, >= 0, not all 0; taken as the exact numbers that they are.
+        Relative shares, >= 0, not all 0; used as exact numbers, without rounding.
     num_samples : int
         Draws in one epoch.
     key : uint64
-        Which groups are rounded up first. The mean over all keys is the share, to two tenths of a
-        draw.
+        Key of the random choice of groups that are rounded up first. The mean over all keys is the
+        share, to within two tenths of a draw.
     whole : int, default 50
-        Quotas within 2**-whole of a whole number, relative to themselves, are that number: shares
-        are floats, and n / N times N should be n.
+        Quotas within a relative distance of 2**-whole from an integer are rounded to it: shares are
+        floats, and n / N times N should be n.
     epochs : int, optional
-        Length of the run; the counts at its end are then rounded first.
+        Length of the run; the totals at its end are then rounded first.
     caps : int64 array of shape (G,), optional
-        Draws that no group exceeds at the end of the run; with `epochs`. The shares must allow it.
+        Upper limits on the totals at the end of the run; with `epochs`. The shares must allow it.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Quotas:
         self._low = np.array([each & 0xFFFFFFFF for each in fractions], np.uint64)
         self._phases = _phases(len(fractions), key)
         self._epochs = epochs
-        self._path: list[_Stretch] = []  # from the root to the epoch asked for last
+        self._path: list[_Stretch] = []  # from the root to the epoch requested last
         self._root = self._first()
         if epochs is not None:
             room = np.full(len(fractions), SPAN)
@@ -87,9 +88,9 @@ class Quotas:
             self._root = _Stretch(0, epochs, start, end)
 
     def before(self, epoch: int) -> NDArray[Any]:
-        """Return the draws of each group in the epochs before one: int64 (G,).
+        """Return the draws of each group in all earlier epochs: int64 (G,).
 
-        Where they might not fit: Python ints in an array of objects.
+        If they might overflow: Python ints in an array of objects.
         """
         epoch %= SPAN
         if self._epochs == epoch:
@@ -113,7 +114,7 @@ class Quotas:
     # ------------------------------------------------------------------ stretches of epochs
 
     def _stretch(self, epoch: int) -> "_Stretch":
-        """Return the stretch of one epoch; what was computed on the last way to one is kept."""
+        """Return the stretch of one epoch; intermediate results of the last call are reused."""
         if not self._root.start <= epoch < self._root.stop:
             self._grow(epoch)
         while self._path and not self._path[-1].start <= epoch < self._path[-1].stop:
@@ -129,7 +130,7 @@ class Quotas:
         return _Stretch(0, 1, start, self._rounded(1, start, start + 1))
 
     def _grow(self, epoch: int) -> None:
-        """Take as root the stretch between two powers of two that has an epoch."""
+        """Set the root to the range between two powers of two that contains an epoch."""
         self._path = []
         if epoch < self._root.start:
             self._root = self._first()
@@ -157,7 +158,7 @@ class Quotas:
         step = 1 if wanted > 0 else -1
         while wanted:
             behind = step * ((rests >> np.uint64(4)).astype(np.int64) + (floors - counts) * _UNIT)
-            # First those whose step brings them nearer, by their phase; then the least harm.
+            # First the groups that a step brings nearer, by phase; then those with least error.
             keys = np.where(behind > 0, behind + step * self._phases, behind - 2 * _UNIT)
             able = np.flatnonzero(counts < high if step > 0 else counts > low)
             taken = able[_largest(keys[able], abs(wanted))]
@@ -166,7 +167,7 @@ class Quotas:
         return counts
 
     def _product(self, epochs: int) -> tuple[Indices, NDArray[np.uint64]]:
-        """Return epochs * fraction: whole numbers, and rests in units of 2**-64; 128 bits."""
+        """Return epochs * fraction: integers, and remainders in units of 2**-64; 128 bits."""
         high, low = np.uint64(epochs >> 32), np.uint64(epochs & 0xFFFFFFFF)
         bottom, left, right = low * self._low, low * self._high, high * self._low
         middle = (bottom >> _HALF) + (left & _LOW) + (right & _LOW)
@@ -175,7 +176,7 @@ class Quotas:
 
 
 def _largest(keys: NDArray[np.int64], count: int) -> Indices:
-    """Return the positions of the largest keys, of equal ones the first: int64 (count,) at most."""
+    """Return the positions of the largest keys, ties by position: int64 (count,) at most."""
     if count >= keys.size:
         return np.arange(keys.size)
     least = np.partition(keys, keys.size - count)[keys.size - count]
@@ -192,9 +193,10 @@ class _Stretch:
 
 
 def run_starts(used: NDArray[Any], sizes: Indices) -> Indices:
-    """Return where endless runs stand after so many draws, as int64: (G,) -> (G,).
+    """Return the position in endless sequences after a number of draws, as int64: (G,) -> (G,).
 
-    A run begins again at the last whole shuffle before 2**62 draws, where a counter would overflow.
+    A sequence restarts at the last whole shuffle before 2**62 draws, where a counter would
+    overflow.
     """
     spans = sizes * (SPAN // sizes)
     starts: Indices = (used % spans).astype(np.int64)
@@ -221,14 +223,14 @@ def _exact(
             else:
                 open_.append(group)
         free = max(open_, key=found.__getitem__, default=free)
-    found[free] += total - sum(found)  # what the divisions cut off, less than 2**-48 of the total
+    found[free] += total - sum(found)  # lost in the divisions, less than 2**-48 of the total
     return found
 
 
 def _phases(groups: int, key: np.uint64) -> NDArray[np.int64]:
     """Return how much earlier than at one half each group is rounded up: int64 (G,), sum 0.
 
-    Each is uniform over the keys; the sum stays 0, so that no key favours all groups.
+    Each is uniform over the keys; the sum is 0, so that no key favours all groups.
     """
     if groups < 2:
         return np.zeros(groups, np.int64)

@@ -1,7 +1,7 @@
-"""Rows drawn with a chance that falls exponentially with the rank of their loss.
+"""Rows drawn with a probability that decreases exponentially with the rank of their loss.
 
-`SelectiveBackprop` fixes how strongly losses count by how much is kept; here that pressure is an
-argument of its own, and falls over the run.
+In `SelectiveBackprop` the selection pressure follows from the fraction kept; here it is a separate
+argument, and decreases over the run.
 """
 
 import numpy as np
@@ -17,30 +17,30 @@ from ._selectors import SelectorOptions
 
 @told
 class RankedBatch(RankedDraw):
-    """Draw rows with a chance that falls exponentially with their rank, ever less steeply.
+    """Draw rows with probability decreasing exponentially with rank, less steeply over the run.
 
-    A baseline. The hardest row has s times the chance of the easiest; s falls from `start` to
-    `end` over the run, by the same factor from epoch to epoch.
+    A baseline. The hardest row has s times the probability of the easiest; s decreases from `start`
+    to `end` over the run, by a constant factor from epoch to epoch.
 
-    The paper ranks the whole dataset by last known losses. A chance that depends on the rank as a
-    part of all ranks is the same among the rows of a batch drawn evenly, so that this selector
-    makes the paper's draw from any big batch: give `SelectiveForward` the last known losses as
-    `scores` and no scoring pass is made, as in the paper; without them, ranks are of fresh losses.
+    The paper ranks the whole dataset by last known losses. A probability that depends on the
+    relative rank is the same among the rows of a uniformly drawn batch, so this selector makes the
+    paper's draw from any large batch: give `SelectiveForward` the last known losses as `scores` and
+    there is no scoring pass, as in the paper; without them, ranks are those of fresh losses.
 
     Parameters
     ----------
     num_epochs : int
-        Epochs of the run; `set_epoch` says where in it.
+        Number of epochs in the run; `set_epoch` sets the current one.
     keep : float in (0, 1] or int, default 0.5
-        Part of the batch to train on, rounded up, or how many rows; at least 1.
+        Fraction of the batch to train on, rounded up, or number of rows; at least 1.
     start : float >= 1, default 100
         s in the first epoch.
     end : float >= 1, default 1
-        s in the last epoch; 1 draws evenly.
+        s in the last epoch; 1 draws uniformly.
     unbiased : bool, default False
-        Throw a coin for each row, and weight each of the k drawn by k / (B * probability).
+        Draw each row independently, and weight each of the k drawn by k / (B * probability).
     **options
-        Those of every selector: see `BatchSelector`.
+        The options of every selector: see `BatchSelector`.
 
     Attributes
     ----------
@@ -54,13 +54,17 @@ class RankedBatch(RankedDraw):
 
     Notes
     -----
-    Order       Without replacement, a function of (losses, seed, epoch, step, rank); ties by lot.
-                Losses that are not finite are drawn last.
-    Cost        A forward pass over the batch, or none with last known losses. Does not wait for
-                the device unless `unbiased`.
-    Gradients   Biased to hard samples, without weights; unbiased=True restores the batch's mean.
-    Source      After Loshchilov, Hutter, "Online Batch Selection for Faster Training of Neural
-                Networks", 2016, arXiv:1511.06343.
+    Order
+        Without replacement, a function of (losses, seed, epoch, step, rank); ties are broken at
+        random. Losses that are not finite are drawn last.
+    Cost
+        A forward pass over the batch, or none with last known losses. Does not synchronize the
+        device unless `unbiased`.
+    Gradients
+        Biased towards hard samples, without weights; unbiased=True restores the batch's mean.
+    Source
+        After Loshchilov, Hutter, "Online Batch Selection for Faster Training of Neural Networks",
+        2016, arXiv:1511.06343.
 
     Examples
     --------
@@ -97,7 +101,7 @@ class RankedBatch(RankedDraw):
 
     @property
     def pressure(self) -> float:
-        """How many times the chance of the easiest row the hardest one has, in this epoch."""
+        """Ratio of the probabilities of the hardest and the easiest row in this epoch."""
         part = min(1.0, self.epoch / max(1, self.num_epochs - 1))
         return float(self.start * (self.end / self.start) ** part)
 

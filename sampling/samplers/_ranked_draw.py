@@ -1,4 +1,4 @@
-"""Draws by the rank of a loss in its batch: what `SelectiveBackprop` and `RankedBatch` share."""
+"""Draws by the rank of a loss in its batch: the base of `SelectiveBackprop` and `RankedBatch`."""
 
 import numpy as np
 import torch
@@ -10,17 +10,17 @@ from ._weighted import certain_or_scaled
 
 
 class RankedDraw(BatchSelector):
-    """A selector that draws rows by their rank in the batch, and knows each rank's chance.
+    """Base class of selectors that draw rows with a probability for each rank in the batch.
 
-    Order: a fixed number without replacement; or, unbiased, each row by a coin of its own, with
-    weights 1 / probability.
+    Order: a fixed number without replacement; or, unbiased, each row independently, with weights
+    1 / probability.
     """
 
     keep: float
     unbiased: bool
 
     def _chances(self, size: int, part: float) -> Floats:
-        """Return the relative chance of each rank, hardest first: positive, float64 (size,)."""
+        """Return the relative probability of each rank, hardest first: positive float64 (size,)."""
         raise TypeError(f"{type(self).__name__} must define _chances")
 
     def _choose(self, candidates: Candidates) -> Chosen:

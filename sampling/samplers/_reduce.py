@@ -1,4 +1,4 @@
-"""From the losses of a batch to the scalar that `backward` starts from."""
+"""Reduction of the losses of a batch to a scalar for `backward`."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +16,7 @@ Reduction = Literal["batch_mean", "weighted_mean"]
 
 
 def check_losses(losses: object, rows: NDArray[np.int64] | torch.Tensor) -> None:
-    """Refuse losses that are not a floating tensor of shape (B,), one for each row, B >= 1."""
+    """Raise unless losses are a floating tensor of shape (B,), one for each row, B >= 1."""
     if not isinstance(losses, torch.Tensor):
         raise TypeError(f"losses must be a tensor, got {type(losses).__name__}")
     length = rows.numel() if isinstance(rows, torch.Tensor) else rows.size
@@ -41,7 +41,7 @@ def check_losses(losses: object, rows: NDArray[np.int64] | torch.Tensor) -> None
 def check_reduction(
     reduction: str, denominator: float | torch.Tensor | None
 ) -> float | torch.Tensor | None:
-    """Refuse what `reduce` does not know, and return the denominator."""
+    """Raise for an unknown reduction, and return the checked denominator."""
     reduction = _check.choice("reduction", reduction, ("batch_mean", "weighted_mean"))
     if denominator is None or isinstance(denominator, torch.Tensor):
         return denominator
@@ -49,7 +49,7 @@ def check_reduction(
 
 
 def checked_weights(weights: object, losses: torch.Tensor) -> torch.Tensor:
-    """Return what a `weighting` returned, if it is a floating tensor (B,) beside the losses."""
+    """Return the result of a `weighting` if it is a floating tensor (B,) on the losses' device."""
     if not isinstance(weights, torch.Tensor):
         raise TypeError(f"weighting must return a tensor, got {type(weights).__name__}")
     if weights.shape != losses.shape or not weights.is_floating_point():
@@ -69,7 +69,7 @@ def reduce_losses(
     drop_nonfinite: bool,
     group: "dist.ProcessGroup | None",
 ) -> torch.Tensor:
-    """Return the weighted mean of a batch; `EpochSampler.reduce` documents the choices.
+    """Return the weighted mean of a batch; `EpochSampler.reduce` documents the options.
 
     losses  : floating (B,)
     weights : float32 (B,) on the same device, or None if all are 1
@@ -77,19 +77,19 @@ def reduce_losses(
     if drop_nonfinite:
         finite = torch.isfinite(losses.detach())
         losses = torch.where(finite, losses, 0.0)
-        # Chosen, not multiplied: a weight made from a loss that is NaN may be NaN as well.
+        # Selected, not multiplied: a weight computed from a NaN loss may be NaN as well.
         weights = finite.float() if weights is None else torch.where(finite, weights, 0.0)
         count: float | torch.Tensor = finite.sum().clamp(min=1)
     else:
         count = losses.numel()
     if weights is None and denominator is None and world_size(group) == 1:
-        return losses.mean()  # either reduction, to the last bit what the user had before
+        return losses.mean()  # for either reduction, equal to the last bit
     total = losses.sum() if weights is None else (losses * weights).sum()
     if denominator is not None:
         return total * (world_size(group) / denominator)
     if reduction == "batch_mean":
         return total / count
-    if weights is None:  # `new_tensor` would copy from the host, and wait
+    if weights is None:  # `new_tensor` would copy from the host, and synchronize
         mass = torch.full((), float(losses.numel()), device=losses.device)
     else:
         mass = weights.sum()

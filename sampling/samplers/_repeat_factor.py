@@ -1,4 +1,4 @@
-"""Repeating images with rare categories (several labels a sample). One label: the balanced one."""
+"""Repeat-factor sampling (several labels a sample). One label: `ClassBalancedSampler`."""
 
 from collections.abc import Collection, Sequence
 from itertools import chain
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 @told
 class RepeatFactorSampler(EpochSampler):
-    """Repeat each sample by its rarest category, dropping none.
+    """Repeat each sample according to its rarest category, and draw all samples.
 
-    For data whose samples hold several labels (boxes in images, tags), where no draw can balance
+    For data whose samples have several labels (boxes in images, tags), where a draw cannot balance
     one class alone. Sample i is drawn floor(r_i) times in each epoch, and once more with
-    probability r_i - floor(r_i). Rare labels lift the frequent ones they occur with: look at
-    `class_exposure`, not at the factors of the classes.
+    probability r_i - floor(r_i). Rare labels also increase the frequent ones they occur with: see
+    `class_exposure`, not the factors of the classes.
 
     Parameters
     ----------
     labels : list of N lists of int or str, or 0/1 array or scipy sparse matrix of shape (N, C)
-        Which categories each sample holds: their ids, as COCO and LVIS name them for each box of an
-        image, or a matrix. An id counts once for each sample. A sample without any has factor 1.
-        Lists of one length with zeros, or of ones alone, could be either and are refused: an array
-        is a matrix, and sets hold ids.
+        Categories of each sample: their ids, as in COCO and LVIS for each box of an image, or a
+        matrix. An id counts once for each sample. A sample without any has factor 1. Lists of equal
+        length with zeros, or of ones alone, are ambiguous and refused: an array is a matrix, and
+        sets hold ids.
     threshold : float in (0, 1]
-        t: categories in fewer than this part of the samples are repeated.
+        t: categories in less than this fraction of the samples are repeated.
     sqrt : bool, default True
-        Factor of a category sqrt(t / f) as in LVIS, or t / f.
+        Whether the factor of a category is sqrt(t / f) as in LVIS, or t / f.
     **options
-        Those of every sampler: see `EpochSampler`.
+        The options of every sampler: see `EpochSampler`.
 
     Attributes
     ----------
@@ -54,19 +54,23 @@ class RepeatFactorSampler(EpochSampler):
     Raises
     ------
     ValueError
-        If the matrix is not two-dimensional and of 0 and 1, or no list holds a category; if
+        If the matrix is not two-dimensional with entries 0 and 1, or no list holds a category; if
         `threshold` is outside (0, 1].
     TypeError
         If ids are neither all int nor all str. The message names the row.
 
     Notes
     -----
-    Order       A shuffle of the repeated list; rounding and shuffle are drawn anew for each epoch.
-    Cost        O(labels) once, O(N) an epoch; 8 N + 4 M bytes. The number of draws varies a little
-                from epoch to epoch: `length(epoch)` tells it, at O(N).
-    Gradients   objective="sampled" (default) trains on the repeated data. "original" multiplies by
-                1 / (N p), p in proportion to r_i, which restores the mean over the data.
-    Source      Gupta, Dollar, Girshick, "LVIS", CVPR 2019.
+    Order
+        A shuffle of the repeated list; rounding and shuffle are drawn again for each epoch.
+    Cost
+        O(labels) once, O(N) an epoch; 8 N + 4 M bytes. The number of draws varies slightly between
+        epochs: `length(epoch)` returns it, in O(N).
+    Gradients
+        objective="sampled" (default) trains on the repeated data. "original" multiplies by
+        1 / (N p), p in proportion to r_i, which restores the mean over the data.
+    Source
+        Gupta, Dollar, Girshick, "LVIS", CVPR 2019.
 
     Examples
     --------
@@ -97,7 +101,7 @@ class RepeatFactorSampler(EpochSampler):
         threshold = _check.number("threshold", threshold, "(0, 1]")
         self._matrix = matrix
         frequency = np.bincount(matrix.indices, minlength=matrix.shape[1]) / matrix.shape[0]
-        ratio = threshold / np.where(frequency > 0, frequency, threshold)  # absent: no matter
+        ratio = threshold / np.where(frequency > 0, frequency, threshold)  # absent: unused
         factors = np.maximum(1.0, np.sqrt(ratio) if sqrt else ratio)
         self.repeat_factors: Floats = np.ones(matrix.shape[0])
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
@@ -106,7 +110,7 @@ class RepeatFactorSampler(EpochSampler):
         self.num_samples = round(float(self.repeat_factors.sum()))
 
     def class_exposure(self) -> Floats:
-        """Return how many expected draws of an epoch hold each of `categories`: float64 (C,)."""
+        """Return the expected draws of an epoch with each of `categories`: float64 (C,)."""
         exposure: Floats = self._matrix.T @ self.repeat_factors
         return exposure
 
@@ -130,7 +134,7 @@ class RepeatFactorSampler(EpochSampler):
 
 def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # noqa: ANN401
     """Return the categories (C,), and a 0/1 matrix (N, C) as CSR with only its ones stored."""
-    from scipy import sparse  # 0.1 s that only this sampler needs
+    from scipy import sparse  # 0.1 s, and only this sampler needs it
 
     if sparse.issparse(labels):
         return _of_matrix(labels)
@@ -162,7 +166,7 @@ def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # n
 
 
 def _lists_of(labels: Any) -> list[Any] | None:  # noqa: ANN401  # any container
-    """Return the ids of each sample, None for no list, or None where labels are a matrix."""
+    """Return the ids of each sample, None for no list; or None if labels are a matrix."""
     labels = unread("labels", labels)
     labels = labels.to_arrow() if hasattr(labels, "to_arrow") else labels  # a Series of polars
     if "list<" in str(getattr(labels, "type", "")):  # of Arrow

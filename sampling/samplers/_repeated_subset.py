@@ -1,4 +1,4 @@
-"""RS2: a fresh random subset in every round. A fixed subset: `SubsetSampler`."""
+"""RS2: a new random subset in every round. A fixed subset: `SubsetSampler`."""
 
 from collections.abc import Sized
 from dataclasses import dataclass
@@ -16,33 +16,33 @@ from ._options import EpochOptions
 from ._order import Permutation
 from ._tables import Listed, Shuffled, Table
 
-ROUNDS = 16  # of one run, at most, where its passes depend on too many before them ...
+ROUNDS = 16  # at most this many in a run, if its passes depend on too many earlier passes ...
 WORK = 2**22  # ... which is more samples than this
 
 
 @told
 class RepeatedSubsetSampler(EpochSampler):
-    """Train each round on another random subset of the same size: the baseline to beat.
+    """Train each round on a new random subset of the same size: the baseline for selection methods.
 
-    Without replacement (across rounds), rounds are windows of one long run of shuffles, so every
-    sample is used before any is used again. The round in which a shuffle ends takes what is left of
-    it and fills up from the next one, passing over the samples it already has; those come right
-    after. So every round has exactly m samples and none twice. With replacement each round is drawn
-    on its own (still without repeats inside the round).
+    Without replacement (across rounds), rounds are windows of one endless sequence of shuffles, so
+    every sample is used before any is used again. The round in which a shuffle ends takes its
+    remaining samples and fills up from the next one, skipping samples that it already has; those
+    follow directly after. So every round has exactly m samples and no repeats. With replacement
+    each round is drawn independently (still without repeats within the round).
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     keep_fraction : float in (0, 1]
         Each round draws m = round(keep_fraction * N) samples, halves rounded up, at least 1.
     replacement : bool, default False
         Whether rounds are independent of one another.
     labels : array-like of shape (N,), optional
-        Stratify: class c gives round(keep_fraction * n_c) samples to each round, at least 1.
-        Unlabelled samples (-1, None, NaN) are left out.
+        Stratify: class c has round(keep_fraction * n_c) samples in each round, at least 1.
+        Unlabelled samples (-1, None, NaN) are excluded.
     **options
-        Those of every sampler: see `EpochSampler`.
+        The options of every sampler: see `EpochSampler`.
 
     Raises
     ------
@@ -51,20 +51,23 @@ class RepeatedSubsetSampler(EpochSampler):
 
     Notes
     -----
-    Order       A pure function of (N, keep_fraction, seed, epoch). Any round is reached without
-                walking there; at m > N / 2 after going back up to m / (N - m) shuffles, of O(N).
-                Where that is more than 16 and they hold more than 2**22 samples, a new run begins
-                in every 16th round: only within it does every sample come before any comes again.
-    Cost        O(1) memory for most rounds. After a wrap up to 16 m bytes; to plan it O(N) bytes.
-                Stratified: O(m) an epoch.
-    Gradients   Every sample is drawn equally often; all weights are 1. Stratified rounding makes
-                small classes a little more frequent, which objective="original" undoes.
-    Source      Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of
-                Learning", ICLR 2024. Without replacement it is ordinary training for
-                keep_fraction times as many epochs under a compressed schedule. The released code
-                rounds halves to the even number, and to 0 in a small class; its round at the end of
-                a shuffle has one sample less, takes the rest from the front of the same shuffle,
-                and the next round begins a new one.
+    Order
+        A pure function of (N, keep_fraction, seed, epoch). Any round is computed directly; for
+        m > N / 2 from up to m / (N - m) earlier shuffles, of O(N). If that is more than 16 and they
+        hold more than 2**22 samples, a new sequence starts in every 16th round: only within it is
+        every sample drawn before any is repeated.
+    Cost
+        O(1) memory for most rounds. A round in which a shuffle ends takes up to 16 m bytes, and
+        O(N) bytes while it is planned. Stratified: O(m) an epoch.
+    Gradients
+        Every sample is drawn equally often; all weights are 1. Stratified rounding makes small
+        classes slightly more frequent, which objective="original" corrects.
+    Source
+        Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of Learning",
+        ICLR 2024. Without replacement it is ordinary training for keep_fraction times as many
+        epochs under a compressed schedule. The released code rounds halves to the even number, and
+        to 0 in a small class; its round at the end of a shuffle has one sample less, takes the rest
+        from the front of the same shuffle, and the next round starts a new one.
 
     Examples
     --------
@@ -104,7 +107,7 @@ class RepeatedSubsetSampler(EpochSampler):
             for stratum, (n, m) in enumerate(zip(strata, self._windows, strict=True))
         ]
         if any(run.rounds for run in self._runs):
-            self._algorithm = 2  # 1 walked back to the first round of all
+            self._algorithm = 2  # version 1 depended on all rounds from the first
         super().__init__(size, int(self._windows.sum()), **options)
 
     def _table(self, epoch: int) -> Table:
@@ -134,20 +137,21 @@ class RepeatedSubsetSampler(EpochSampler):
 
 @dataclass
 class Pass:
-    """One shuffle of the run; its first places may be rearranged to keep a round free of repeats.
+    """One shuffle of the run; its first positions may be rearranged to avoid repeats in a round.
 
     Parameters
     ----------
     shuffle : Permutation
+        The shuffle before the rearrangement.
     front : int64 array of shape (L,)
-        What lies at places 0..L-1 instead of the shuffle's own: the same samples, reordered.
+        Values at positions 0..L-1 instead of the shuffle's own: the same samples, reordered.
     """
 
     shuffle: Permutation
     front: Indices
 
     def take(self, places: Indices) -> Indices:
-        """Return the sample at each place: int64 (m,) in [0, N) -> int64 (m,)."""
+        """Return the sample at each position: int64 (m,) in [0, N) -> int64 (m,)."""
         out = self.shuffle(places)
         moved = places < self.front.size
         if moved.any():
@@ -156,36 +160,36 @@ class Pass:
 
 
 class Run:
-    """An endless run of shuffles of range(size), cut into windows of which none has a repeat.
+    """An endless sequence of shuffles of range(size), cut into windows without repeats.
 
     Attributes
     ----------
     rounds : int
-        Rounds after which a new run begins, with other shuffles; 0 for none. Else a pass may depend
-        on all passes before it, as far as window / (size - window) of them.
+        Number of rounds after which a new run starts, with other shuffles; 0 for none. Otherwise a
+        pass may depend on earlier passes, up to window / (size - window) of them.
     """
 
     def __init__(self, size: int, window: int, seed: int, purpose: str) -> None:
         self.size = size
         self.window = window
         self.purpose = purpose
-        rest = size - window  # a pass depends on window / rest passes before it, at most
+        rest = size - window  # a pass depends on at most window / rest passes before it
         far = rest > 0 and window > ROUNDS * rest and window * size > WORK * rest
         self.rounds = ROUNDS if far else 0
         self._seed = seed
-        self._number = 0  # of the run that `_recent` is of
+        self._number = 0  # of the run that `_recent` belongs to
         self._recent: dict[int, Pass] = {}
 
     def split(self, epoch: int) -> tuple[int, int]:
-        """Return in which run an epoch is, and where in it its round begins."""
+        """Return the run of an epoch, and the position in it at which its round begins."""
         number, rounds = divmod(epoch, self.rounds) if self.rounds else (0, epoch)
         return number, rounds * self.window
 
     def at(self, run: int, number: int) -> Pass:
         """Return a pass of a run.
 
-        It depends on the end of the one before, and so on back to one whose rearranged front
-        cannot reach its end; at m <= N / 2 that is the very one before.
+        It depends on the end of the previous pass, and so on back to one whose rearranged front
+        cannot reach its end; for m <= N / 2 that is the previous pass itself.
         """
         if run != self._number:
             self._number, self._recent = run, {}
@@ -200,11 +204,11 @@ class Run:
         return self._recent[number]
 
     def _tail(self, number: int) -> int:
-        """Return how many samples of a pass the round has in which it ends; 0 if both end."""
+        """Return how many samples of a pass are in the round in which it ends; 0 if both end."""
         return (number + 1) * self.size % self.window if number >= 0 else 0
 
     def _settled(self, number: int) -> bool:
-        """Tell whether a pass can be made from the raw end of the one before."""
+        """Return whether a pass depends on the previous one before rearrangement only."""
         # The front of pass number - 1 is at most one window long.
         return self._tail(number - 2) == 0 or self.window + self._tail(number - 1) <= self.size
 
@@ -224,9 +228,9 @@ class Run:
         return Pass(shuffle, self._front(shuffle, ends))
 
     def _front(self, shuffle: Permutation, ends: Indices) -> Indices:
-        """Return the first places of a pass, so that the round it completes repeats none of `ends`.
+        """Return the first positions of a pass, such that the round it completes repeats no `ends`.
 
-        First the samples that fill the round, then those passed over, in the shuffle's order.
+        First the samples that fill the round, then the skipped ones, in the shuffle's order.
         """
         wanted = self.window - ends.size
         present = np.zeros(self.size, np.bool_)
@@ -248,7 +252,7 @@ class Run:
 
 
 class Window(Table):
-    """One round of a run: m draws in a row, from one pass or from the end of one and the next."""
+    """One round of a run: m consecutive draws, from one pass or from two consecutive passes."""
 
     even = True
     ordered = True

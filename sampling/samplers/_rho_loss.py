@@ -1,4 +1,4 @@
-"""Reducible loss: what a sample's loss is above what a model of other data makes of it."""
+"""Reducible holdout loss: the loss of a sample minus its loss under a model of other data."""
 
 from typing import Any, Literal
 
@@ -20,33 +20,34 @@ _EXCLUDED = 1e30  # an irreducible loss that puts a row after all others but not
 
 @told
 class RHOLoss(BatchSelector):
-    """Train on the rows whose loss is furthest above their irreducible loss.
+    """Train on the rows with the highest reducible loss: loss minus irreducible loss.
 
-    Use it on noisy data of which there is more than training can go through: samples that are
-    mislabelled have a high irreducible loss and are left alone, as are those already learnt. Where
-    the irreducible losses are all alike it is `TopKLoss`. Its steps are few but not cheap: taking a
-    tenth costs 10/3 steps of scoring for each step of training, with a forward pass at a third of
-    a step; and another model is to be trained first.
+    Use it on noisy data, if there is more of it than training can use: mislabelled samples have a
+    high irreducible loss and are not selected, nor are samples already learned. If the irreducible
+    losses are all alike it is `TopKLoss`. Its steps are few but not cheap: selecting a tenth costs
+    10/3 steps of scoring for each step of training, with a forward pass at a third of a step; and
+    another model has to be trained first.
 
-    The irreducible loss of a sample is its loss under a model that was not trained on it: of
-    holdout data; or, without any, of two halves of the data, each scored by a model of the other.
+    The irreducible loss of a sample is its loss under a model that was not trained on it: a model
+    of holdout data; or, without any, two models of the two halves of the data, each of which scores
+    the other half.
 
     Parameters
     ----------
     irreducible : array-like of shape (N,) or ScoreTable
         Irreducible loss of each sample of the dataset; NaN = missing.
     keep : float in (0, 1] or int, default 0.1
-        Part of the batch to train on, rounded up, or how many rows; at least 1.
+        Fraction of the batch to train on, rounded up, or number of rows; at least 1.
     missing : {"loss", "exclude"}, default "loss"
-        What to do where the irreducible loss is missing: rank the row by its loss alone (which
-        favours it), or take it only where nothing else is left.
+        How to rank a row whose irreducible loss is missing: "loss" by its loss alone (which favours
+        it), "exclude" after all other rows.
     **options
-        Those of every selector: see `BatchSelector`.
+        The options of every selector: see `BatchSelector`.
 
     Attributes
     ----------
     num_missing : int
-        Samples without an irreducible loss.
+        Number of samples without an irreducible loss.
 
     Raises
     ------
@@ -56,13 +57,17 @@ class RHOLoss(BatchSelector):
 
     Notes
     -----
-    Order       Ties by lot. Losses that are not finite come last; scores may be negative.
-    Cost        4 N bytes, and as many on the device. A forward pass over the batch; nothing waits
-                for the device.
-    Gradients   Biased to what can be learnt, without weights.
-    Source      Mindermann et al., "Prioritized Training on Points that are Learnable, Worth
-                Learning, and Not Yet Learnt", ICML 2022, arXiv:2206.07137. The released code rounds
-                the number of rows down: of a last batch of 35 it takes 3, where this takes 4.
+    Order
+        Ties are broken at random. Losses that are not finite come last; scores may be negative.
+    Cost
+        4 N bytes, and as many on the device. A forward pass over the batch; never synchronizes the
+        device.
+    Gradients
+        Biased towards samples that can be learned, without weights.
+    Source
+        Mindermann et al., "Prioritized Training on Points that are Learnable, Worth Learning, and
+        Not Yet Learnt", ICML 2022, arXiv:2206.07137. The released code rounds the number of rows
+        down: of a last batch of 35 it selects 3, where this selects 4.
 
     Examples
     --------
@@ -115,7 +120,7 @@ class RHOLoss(BatchSelector):
         return unweighted(order[: count_of(self.keep, order.numel())].sort().values)
 
     def _known(self, indices: torch.Tensor, device: torch.device) -> torch.Tensor:
-        """Return the irreducible losses of samples, where their losses are: float32 (B,)."""
+        """Return the irreducible losses of samples, on the device of the losses: float32 (B,)."""
         if not indices.is_cpu:
             if indices.device not in self._on_device:
                 table = DeviceWeights(
@@ -134,7 +139,7 @@ class RHOLoss(BatchSelector):
         return torch.from_numpy(self._irreducible[rows]).to(device, non_blocking=True)
 
     def set_epoch(self, epoch: int) -> None:
-        """Name the epoch; see `BatchSelector.set_epoch`. Waits for indices on a device."""
+        """Set the epoch; see `BatchSelector.set_epoch`. Synchronizes with indices on a device."""
         self._report()
         super().set_epoch(epoch)
 

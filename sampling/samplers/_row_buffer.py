@@ -1,4 +1,4 @@
-"""Rows of several batches that wait until there are enough of them to train on."""
+"""A buffer for rows of several batches until there are enough to train on."""
 
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ class RowBuffer:
     Parameters
     ----------
     size : int or None
-        None: it is never used.
+        Number of rows; None disables the buffer.
     """
 
     def __init__(self, size: int | None) -> None:
@@ -36,9 +36,9 @@ class RowBuffer:
         return self._waiting
 
     def exchange(self, whole: Rows, rows: torch.Tensor, candidates: int) -> Rows | None:
-        """Put rows in; return `size` rows in the order in which they came, or None if too few.
+        """Add rows; return `size` rows in order of arrival, or None if there are too few.
 
-        whole      : batch (B, ...) and indices (B,) that the rows are of, weights (k,) of the rows
+        whole      : batch (B, ...) and indices (B,) that contain the rows, weights (k,) of the rows
         rows       : int64 (k,)
         candidates : B
         """
@@ -46,10 +46,10 @@ class RowBuffer:
         if candidates > size:
             raise ValueError(
                 f"collect must be at least the size of a batch, {candidates}, got {size}: more "
-                "rows could come in than go out"
+                "rows could be added than removed"
             )
-        # What is a list of samples and what a list of tensors is asked of the whole batch alone:
-        # few rows could be mistaken for the other.
+        # Whether a list holds samples or tensors is decided from the whole batch: with few rows the
+        # two could be confused.
         take = RowsOf(rows)
         fresh = [take(leaf) for leaf in leaves_of(whole.batch, candidates)]
         parts = len(fresh)
@@ -74,11 +74,11 @@ class RowBuffer:
         return Rows(batch, ready[parts] if whole.indices is not None else None, ready[-1])
 
     def state(self) -> list[Any]:
-        """Return the waiting rows' parts: arrays, and lists of JSON values."""
+        """Return the buffered rows: arrays, and lists of JSON values."""
         return [_saved(leaf) for leaf in self._leaves] if self._waiting else []
 
     def restore(self, leaves: list[Any]) -> None:
-        """Take over what `state` returned."""
+        """Restore the result of `state`."""
         self._leaves = [each if isinstance(each, list) else np.array(each) for each in leaves]
         self._waiting = len(self._leaves[-1]) if leaves else 0
 
@@ -94,7 +94,7 @@ def _joined(old: Any, new: Any) -> Any:  # noqa: ANN401
 
 
 def _copied(leaf: Any) -> Any:  # noqa: ANN401
-    """Return the rest of a leaf without the memory of the whole."""
+    """Return a slice of a leaf without keeping the memory of the whole."""
     if isinstance(leaf, torch.Tensor):
         return leaf.clone()
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
@@ -106,7 +106,7 @@ def _saved(leaf: Any) -> Any:  # noqa: ANN401
     for each in leaf:
         if not isinstance(each, str | int | float | None):
             raise StateError(
-                "rows that wait must be tensors, arrays, strings or numbers to be saved, got a "
+                "buffered rows must be tensors, arrays, strings or numbers to be saved, got a "
                 f"list of {type(each).__name__}"
             )
     return list(leaf)

@@ -1,7 +1,7 @@
-"""The full state of a sampler: one file, written whole or not at all, that resumes any of them.
+"""The full state of a sampler in one file, written atomically, from which any sampler resumes.
 
-The light state (`state_dict`) says where a run stands. A dynamic sampler needs more: the plan of
-the running epoch and the scores that the next one will be made from.
+The light state (`state_dict`) holds the position of a run. A dynamic sampler needs more: the plan
+of the current epoch and the scores from which the next one will be planned.
 """
 
 import json
@@ -30,23 +30,24 @@ _STATE = tensors_kind("a file of save_state", _HEADER)
 
 @told
 def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, Any]:
-    """Return all that a run needs to go on in another process.
+    """Return everything that a run needs to resume in another process.
 
-    Every rank must call it: the ranks bring their scores together first. The running epoch is not
-    touched.
+    Every rank must call it: the ranks synchronize their scores first. The current epoch is not
+    changed.
 
     Parameters
     ----------
     sampler : EpochSampler or EpochBatchSampler
+        The sampler to save.
     consumed : int, optional
         See `EpochSampler.state_dict`, also for the default.
 
     Returns
     -------
     dict
-        "state", what `state_dict(consumed)` returns; "notes", a few more JSON values; and "arrays",
-        a dictionary of numpy arrays, empty for static samplers. The arrays are views: write or copy
-        them before the next `record`.
+        "state", the result of `state_dict(consumed)`; "notes", a few more JSON values; and
+        "arrays", a dictionary of numpy arrays, empty for static samplers. The arrays are views:
+        write or copy them before the next `record`.
 
     Examples
     --------
@@ -69,24 +70,24 @@ def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, An
 
 @told
 def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
-    """Go to where `full_state` was taken; the next `iter` deals what was not yet trained on.
+    """Restore the state of `full_state`; the next `iter` yields what was not yet trained on.
 
-    Every rank loads the same full state. Loading twice is loading once, and a loader or a callback
-    may load the light state on top.
+    Every rank loads the same full state. Loading is idempotent, and a loader or a callback may load
+    the light state afterwards.
 
     Parameters
     ----------
     sampler : EpochSampler or EpochBatchSampler
         Made with the same data and arguments; ranks, workers and a plain batch size may differ.
     full : mapping
-        What `full_state` returned. If it has no exposure counts, the sampler's counter stays as it
-        is, and counts from here on; counts for a sampler without a counter are not read.
+        Result of `full_state`. If it has no exposure counts, the sampler's counter is unchanged,
+        and counts from here; counts for a sampler without a counter are ignored.
 
     Raises
     ------
     StateError
-        If the state is of another class, data, seed or other arguments, or its arrays do not make
-        the plan that it names. The sampler stays as it was.
+        If the state is of another class, data, seed or other arguments, or its arrays do not give
+        the plan that it names. The sampler is then unchanged.
     """
     missing = {"state", "notes", "arrays"} - set(full)
     if missing:
@@ -114,17 +115,18 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int | None = Non
     """Write the full state of a sampler to one file.
 
     Every rank must call it, with the same `consumed`; rank 0 writes, and no rank returns before the
-    file is there. It is written next to its place and moved there whole: an interruption leaves the
-    old one.
+    file exists. It is written next to the path and then moved there: an interruption leaves the old
+    file.
 
     Parameters
     ----------
     sampler : EpochSampler or EpochBatchSampler
+        The sampler to save.
     path : str or pathlib.Path
         Its folder must exist. The format is safetensors, with the light state as JSON in the
-        header, and a checksum. A file of `save_state` there is replaced, and no other file.
+        header, and a checksum. Only an existing file of `save_state` is replaced.
     consumed : int, optional
-        Draws of this epoch that were trained on, by all ranks together; see
+        Draws of this epoch that were trained on, summed over all ranks; see
         `EpochSampler.consumed_after`, and `EpochSampler.state_dict` for the default.
 
     Raises
@@ -137,8 +139,9 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int | None = Non
 
     Notes
     -----
-    Cost        5 N bytes of file for a loss-based pruner, 1 to 2 s for 10^8 samples on a local
-                disk; static samplers write less than 2 KiB. No copy of the arrays is made.
+    Cost
+        5 N bytes of file for a loss-based pruner, 1 to 2 s for 10^8 samples on a local disk; static
+        samplers write less than 2 KiB. No copy of the arrays is made.
 
     Examples
     --------
@@ -158,14 +161,14 @@ def save_state(sampler: AnySampler, path: str | Path, consumed: int | None = Non
         if this_rank(inner.process_group) == 0:
             _write(full, Path(path))
         written = True
-    finally:  # also where the disk is full: nobody waits for a file that will not come
+    finally:  # also if the disk is full: no rank waits for a file that is not written
         found = inner._meet(f"save_state to {Path(path).name}", own_written=int(written))
     if not found["own_written"].all():
         raise RuntimeError(f"rank 0 could not write {path}: see its error")
 
 
 def _write(full: Mapping[str, Any], path: Path) -> None:
-    """Write a full state next to its place, and move it there."""
+    """Write a full state to a temporary file next to the path, and move it there."""
     arrays = {name: np.ascontiguousarray(array) for name, array in full["arrays"].items()}
     text = json.dumps({"state": full["state"], "notes": full["notes"]}, sort_keys=True)
     header = {_HEADER: text, "checksum": _checksum(text, arrays)}
@@ -174,17 +177,19 @@ def _write(full: Mapping[str, Any], path: Path) -> None:
 
 @told
 def load_state(sampler: AnySampler, path: str | Path) -> None:
-    """Read a file of `save_state` and go to where it was written; see `load_full_state`.
+    """Read a file of `save_state` and restore the saved position; see `load_full_state`.
 
     Parameters
     ----------
     sampler : EpochSampler or EpochBatchSampler
+        The sampler to restore, made with the same data and arguments.
     path : str or pathlib.Path
+        A file written by `save_state`.
 
     Raises
     ------
     StateError
-        If the file is cut short, damaged or of something else. The sampler stays as it was.
+        If the file is truncated, damaged or of another kind. The sampler is then unchanged.
     """
     from safetensors import SafetensorError
 
@@ -211,8 +216,8 @@ def _inner(sampler: AnySampler) -> "EpochSampler":
 def _check_made(plan: Plan, state: Mapping[str, Any]) -> None:
     if plan.digest() != state["plan"]:
         raise StateError(
-            f"the arrays must make plan {state['plan']}, got {plan.digest()}: they are not those "
-            "that belong to this state"
+            f"the arrays must give plan {state['plan']}, got {plan.digest()}: they do not belong "
+            "to this state"
         )
 
 

@@ -1,7 +1,7 @@
-"""Selective-Backprop: rows drawn with a chance that rises with the place of their loss.
+"""Selective-Backprop: rows drawn with a probability that increases with the rank of their loss.
 
-Softer than `TopKLoss`, which never takes an easy row: here every row has a chance, so that one
-that was learnt and is forgotten again comes back.
+Softer than `TopKLoss`, which never selects an easy row: here every row can be drawn, so a sample
+that was learned and then forgotten returns.
 """
 
 import math
@@ -22,50 +22,55 @@ from ._selectors import Candidates, Chosen, SelectorOptions, unweighted
 
 @told
 class SelectiveBackprop(RankedDraw):
-    """Draw rows with a chance that rises as a power of the place of their loss among others.
+    """Draw rows with a probability that is a power of the percentile of their loss.
 
-    A baseline. What it can save is small: with a forward pass at a third of a step, keeping half
-    saves a sixth, and the gradient is another one. Where losses from an earlier look will
-    do, a sampler that prunes (`InfoBatchSampler`) scores nothing. Give `SelectiveForward` the last
-    known losses as `scores` for the form without a scoring pass.
+    A baseline. It can save little: with a forward pass at a third of a step, keeping half saves a
+    sixth, and the gradient changes. If losses from earlier steps suffice, a sampler that prunes
+    (`InfoBatchSampler`) needs no scoring pass. Give `SelectiveForward` the last known losses as
+    `scores` for the form without a scoring pass.
 
     Parameters
     ----------
     keep : float in (0, 1] or int, default 0.5
-        Part of the batch to train on, rounded up, or how many rows; at least 1. The power is
+        Fraction of the batch to train on, rounded up, or number of rows; at least 1. The power is
         1 / keep - 1. An int is for form="batch".
     form : {"batch", "history"}, default "batch"
-        "batch": places in the batch, and a fixed number of rows without replacement, as in
-        Composer. "history": places among the last `history` losses, and a coin for each row, as in
-        the paper: the number of rows varies; `collect` brings it back to one.
+        "batch": percentiles in the batch, and a fixed number of rows without replacement, as in
+        Composer. "history": percentiles among the last `history` losses, and an independent draw
+        for each row, as in the paper: the number of rows varies; `collect` makes it constant.
     history : int, default 1024
-        R: losses remembered, those of the batch included. Ignored by form="batch".
+        R: number of losses remembered, including those of the batch. Ignored by form="batch".
     unbiased : bool, default False
-        Throw a coin for each row, also in form="batch", and weight each of the k drawn rows by
+        Draw each row independently, also in form="batch", and weight each of the k drawn rows by
         k / (B * probability): their mean is that of the whole batch in expectation.
     floor : float in [0, 1], default 0
         Lowest probability of a row, which bounds the weights. For form="history".
     **options
-        Those of every selector: see `BatchSelector`.
+        The options of every selector: see `BatchSelector`.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range or given to the form that has no use for it.
+        If an argument is out of its range or not supported by the form.
 
     Notes
     -----
-    Order       A function of (losses, seed, epoch, step, rank) and, for "history", of the losses
-                before. Ties by lot. Losses that are not finite are drawn last, and by coins never.
-    Cost        A forward pass over the batch. form="batch" without `unbiased` does not wait for
-                the device. "history" sorts R numbers a batch.
-    Gradients   Biased to hard samples, without weights. unbiased=True restores the mean of the
-                batch, with more variance; when rows are collected, the sum over the epoch
-                (weights 1 / probability). Adam and its like undo a common factor of the weights.
-    Source      Jiang et al., "Accelerating Deep Learning by Focusing on the Biggest Losers", 2019,
-                arXiv:1910.00762; R and `floor` as in its code. form="batch": Composer, which takes
-                int(keep * B) rows, where this rounds up; it selects between 0.5 and 0.9 of the run
-                only, in every second batch: `SelectiveForward` has `active` for that.
+    Order
+        A function of (losses, seed, epoch, step, rank) and, for "history", of the earlier losses.
+        Ties are broken at random. Losses that are not finite are drawn last, and never by
+        independent draws.
+    Cost
+        A forward pass over the batch. form="batch" without `unbiased` does not synchronize the
+        device. "history" sorts R numbers a batch.
+    Gradients
+        Biased towards hard samples, without weights. unbiased=True restores the mean of the batch,
+        with more variance; when rows are collected, the sum over the epoch (weights
+        1 / probability). Adam and similar optimizers undo a common factor of the weights.
+    Source
+        Jiang et al., "Accelerating Deep Learning by Focusing on the Biggest Losers", 2019,
+        arXiv:1910.00762; R and `floor` as in its code. form="batch": Composer, which selects
+        int(keep * B) rows, where this rounds up; it selects only between fractions 0.5 and 0.9 of
+        the run, in every second batch: use `active` of `SelectiveForward` for that.
 
     Examples
     --------
@@ -91,7 +96,7 @@ class SelectiveBackprop(RankedDraw):
         self.unbiased = _check.flag("unbiased", unbiased)
         self.floor = _check.number("floor", floor, "[0, 1]")
         if form == "history" and isinstance(self.keep, int):
-            raise ValueError(f"keep must be a part in (0, 1] for form='history', got {keep}")
+            raise ValueError(f"keep must be a fraction in (0, 1] for form='history', got {keep}")
         if form == "batch" and self.floor:
             raise ValueError(f"floor must be 0 for form='batch', got {floor}")
         super().__init__(**options)
@@ -100,7 +105,7 @@ class SelectiveBackprop(RankedDraw):
                 f"collect must be None for form='batch', got {self.collect}: it takes the same "
                 "number of rows from every batch"
             )
-        self._ring = torch.empty(0)  # the last losses, in no order; those not finite as NaN
+        self._ring = torch.empty(0)  # the last losses, unordered; those not finite as NaN
         self._next = 0
 
     def _choose(self, candidates: Candidates) -> Chosen:
@@ -120,14 +125,14 @@ class SelectiveBackprop(RankedDraw):
         return np.maximum(places ** (1.0 / part - 1.0), 1e-30)
 
     def _places(self, losses: torch.Tensor) -> torch.Tensor:
-        """Return the part of the remembered losses that is not above each loss: (B,)."""
-        # What is missing goes to the end as infinity: searching among NaN finds them everywhere.
+        """Return the fraction of the remembered losses that is not above each loss: (B,)."""
+        # NaN is moved to the end as infinity: a search among NaN would match everywhere.
         known = torch.sort(torch.nan_to_num(self._ring, nan=math.inf)).values
         below = torch.searchsorted(known, losses.to(known.dtype), right=True)
         return below / torch.isfinite(known).sum().clamp(min=1)
 
     def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
-        """Remember losses in place of the oldest."""
+        """Remember losses, replacing the oldest."""
         if self.form == "batch":
             return
         fresh = torch.where(torch.isfinite(losses), losses, torch.nan).float()[-self.history :]

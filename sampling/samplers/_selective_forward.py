@@ -21,16 +21,17 @@ LossFunction = Callable[[torch.nn.Module, Any], torch.Tensor]
 @told
 @dataclass(frozen=True)
 class SelectedStep:
-    """What to call `backward` on, and what else a step found out.
+    """The result of a step: losses, weights and indices of the chosen rows.
 
     Attributes
     ----------
     ready : bool
-        False if there is nothing to train on yet: rows are being collected, or none was worth it.
-        Only `scores` and `candidates` may then be asked for.
+        False if there is nothing to train on yet: rows are being collected, or none was selected.
+        Only `scores` and `candidates` may then be read.
     losses : floating tensor of shape (k,)
         Losses of the chosen rows, with their graph.
     weights : float32 tensor of shape (k,)
+        Loss weights of the chosen rows.
     indices : int64 tensor of shape (k,) or None
         Dataset indices of the chosen rows, on the device of the losses, if indices were given.
     batch
@@ -38,7 +39,7 @@ class SelectedStep:
     scores : floating tensor of shape (m,)
         Losses of all rows that were scored, detached.
     candidates : int64 tensor of shape (m,) or None
-        Dataset indices of those.
+        Dataset indices of the rows that were scored.
     """
 
     ready: bool
@@ -51,9 +52,9 @@ class SelectedStep:
 
     @property
     def loss(self) -> torch.Tensor:
-        """The mean over the chosen rows of weight times loss, to call `backward` on."""
+        """The mean over the chosen rows of weight times loss, for `backward`."""
         if not self.ready:
-            raise ValueError("the step must be ready before its loss is asked for, got ready=False")
+            raise ValueError("the step must be ready before its loss is read, got ready=False")
         return (self.losses * self.weights).mean()
 
     def weighting(self, losses: torch.Tensor, indices: object = None) -> torch.Tensor:
@@ -70,7 +71,7 @@ class SelectedStep:
 
 @told
 class SelectiveForward:
-    """Score a batch without a trace, let a selector choose, and forward what it chose.
+    """Score a batch without changing the model, select rows, and run the forward pass on them.
 
     The step of a training loop with a `BatchSelector`:
 
@@ -85,23 +86,24 @@ class SelectiveForward:
                 loss = sampler.reduce(step.losses, step.indices, weighting=step.weighting)
                 optimizer.zero_grad(); loss.backward(); optimizer.step()
 
-    `step.loss` stands for `sampler.reduce(...)` where no sampler has weights or wants to know.
-    `sampler.record(step.candidates, step.scores)` tells a sampler, or the `update` of a
-    `ScoreTable`, of the losses of all rows that were scored, not just of those trained on.
+    `step.loss` replaces `sampler.reduce(...)` if no sampler has weights or records losses.
+    `sampler.record(step.candidates, step.scores)`, or the `update` of a `ScoreTable`, records the
+    losses of all rows that were scored, not only of those trained on.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Where it is a `DistributedDataParallel`, the scoring pass goes to the module inside: ranks
-        need not score alike.
+        If it is a `DistributedDataParallel`, the scoring pass uses the wrapped module: ranks may
+        score different numbers of rows.
     loss_fn : callable
         (model, batch) -> one loss for each row, (B,): it must use the model that it is given.
     selector : BatchSelector
+        Chooses the rows to train on.
     scoring : {"eval", "train"}, default "eval"
-        What the scoring pass sees: see `frozen_statistics`. Neither changes the model.
+        Mode of the scoring pass: see `frozen_statistics`. Neither changes the model.
     take : callable, default `take_rows`
-        (batch, rows, B) -> the batch with those rows, for batches of other kinds. A selector that
-        collects rows takes none but the default.
+        (batch, rows, B) -> the batch with those rows, for other kinds of batches. A selector that
+        collects rows supports only the default.
 
     Raises
     ------
@@ -110,12 +112,15 @@ class SelectiveForward:
 
     Notes
     -----
-    Order       The scoring pass in "eval" draws no random number.
-    Cost        A forward pass over all rows, then a step on those chosen; `selector.cost` adds up.
-                With a forward pass at a third of a step, choosing half of the rows costs 5/6 of a
-                plain step. Selectors that take a varying number of rows wait for the device, the
-                others do not, unless parts of the batch are on the host.
-    Gradients   Those of the selector. The chosen rows are a batch of their own to batch norm.
+    Order
+        The scoring pass in "eval" draws no random number.
+    Cost
+        A forward pass over all rows, then a step on the chosen ones; `selector.cost` is the total.
+        With a forward pass at a third of a step, choosing half of the rows costs 5/6 of a plain
+        step. Selectors that choose a varying number of rows synchronize the device, the others do
+        not, unless parts of the batch are on the host.
+    Gradients
+        Those of the selector. Batch norm treats the chosen rows as a separate batch.
 
     Examples
     --------
@@ -166,17 +171,17 @@ class SelectiveForward:
 
         Parameters
         ----------
-        batch : anything that `take` and `loss_fn` know
+        batch : any batch that `take` and `loss_fn` accept
         indices : int array or tensor of shape (B,), optional
             Dataset indices of the rows.
         groups, features
             See `BatchSelector.select`.
         scores : float array or tensor of shape (B,), optional
-            Losses known from elsewhere, such as `table.values[indices]` of a `ScoreTable`: no
-            scoring pass is made. NaN = not known; those rows count as harder than all others.
+            Losses known in advance, such as `table.values[indices]` of a `ScoreTable`: there is no
+            scoring pass. NaN = not known; those rows rank as harder than all others.
         active : bool, default True
-            False trains on the whole batch, without a scoring pass, for parts of a run in which
-            selection rests.
+            False trains on the whole batch, without a scoring pass, for parts of a run without
+            selection.
 
         Returns
         -------
@@ -190,7 +195,7 @@ class SelectiveForward:
         looked = None if features is None else self.selector.screen(features)
         if looked is not None:
             if scores is not None or groups is not None:
-                raise ValueError("scores and groups must be None where features are screened")
+                raise ValueError("scores and groups must be None if features are screened")
             rows, size = torch.from_numpy(looked), features.shape[0]
             features = features[looked]
             places = None if places is None else places[rows.to(places.device)]
@@ -223,8 +228,8 @@ class SelectiveForward:
             model = model.module
         with torch.no_grad(), frozen_statistics(model, self.scoring):
             losses = self.loss_fn(model, batch)
-        # Inside autocast, weights cast without gradients would be used again by the training pass,
-        # which then finds no way back to them (pytorch issue 112583; torch 2.13 is free of it).
+        # Inside autocast, weights cast without gradients would be reused by the training pass,
+        # which then has no gradients for them (pytorch issue 112583; fixed in torch 2.13).
         torch.clear_autocast_cache()
         return losses
 
@@ -244,12 +249,12 @@ class SelectiveForward:
 
 
 def _at(places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return dataset indices of rows where the rows are."""
+    """Return dataset indices of rows, on the device of the rows."""
     return places.to(rows.device, non_blocking=True)[rows]
 
 
 def _known(scores: ArrayLike | torch.Tensor) -> torch.Tensor:
-    """Return scores in which what is not known is larger than all that is."""
+    """Return scores in which unknown values are larger than all known ones."""
     if isinstance(scores, torch.Tensor):
         values = scores
     else:

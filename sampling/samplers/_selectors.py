@@ -1,8 +1,8 @@
-"""Selectors of rows: the losses of a big batch in, the rows to train on out.
+"""Selectors of rows: from the losses of a large batch to the rows to train on.
 
-A sampler chooses from what it knew before the epoch. A selector chooses with the model as it is
-now, and pays for that with a forward pass over all that it may leave out. Which of the two is
-cheaper is a sum that `BatchSelector.cost` keeps.
+A sampler chooses by what was known before the epoch. A selector chooses with the current model, at
+the cost of a forward pass over all rows that it may exclude. `BatchSelector.cost` counts both, to
+compare which is cheaper.
 """
 
 import math
@@ -28,7 +28,7 @@ from ._state import changed, fingerprint, in_short, named_parts
 @told
 @dataclass(frozen=True)
 class Chosen:
-    """The rows of a batch to train on, and what each of their losses counts.
+    """The rows of a batch to train on, and their loss weights.
 
     The loss of the step is the mean over the rows of weight times loss.
 
@@ -37,7 +37,7 @@ class Chosen:
     rows : int64 tensor of shape (k,)
         In [0, B), ascending, on the device of the losses.
     weights : float32 tensor of shape (k,)
-        1 for a biased selector. A batch from which nothing was drawn gives one row of weight 0.
+        1 for a biased selector. If nothing was drawn from a batch, it is one row of weight 0.
     """
 
     rows: torch.Tensor
@@ -47,16 +47,16 @@ class Chosen:
 @told
 @dataclass
 class SelectionCost:
-    """What selection cost so far, in samples.
+    """Cost of selection so far, in samples.
 
     Attributes
     ----------
     candidates : int
-        Samples that were offered.
+        Number of samples in the batches given to the selector.
     scored : int
-        Samples that went through a forward pass only to be scored.
+        Number of samples in forward passes for scoring only.
     trained : int
-        Samples that went forward and backward, or wait in a buffer to do so.
+        Number of samples in forward and backward passes, or in a buffer for them.
     """
 
     candidates: int = 0
@@ -69,15 +69,15 @@ class SelectionCost:
         Parameters
         ----------
         forward : float in [0, 1], default 1/3
-            What a forward pass costs of a whole training step: backward is about two forwards.
+            Cost of a forward pass relative to a training step: backward is about two forwards.
         """
         return self.trained + _check.number("forward", forward, "[0, 1]") * self.scored
 
     def saved(self, forward: float = 1 / 3) -> float:
-        """Return the part of the cost of training on every candidate that was saved; 0 at first.
+        """Return the fraction saved of the cost of training on every candidate; 0 at first.
 
-        Negative where scoring cost more than selection saved. What selection does to the number of
-        steps that training needs is not in it.
+        Negative if scoring cost more than selection saved. The effect of selection on the number of
+        training steps is not included.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class SelectionCost:
 
 
 class SelectorOptions(TypedDict, total=False):
-    """Keywords of every selector; `BatchSelector` documents them."""
+    """Options of every selector; `BatchSelector` documents them."""
 
     seed: int
     rank: int | None
@@ -97,7 +97,7 @@ class SelectorOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a selector chooses from; checked.
+    """The rows that a selector chooses from; checked.
 
     losses   : float (B,), detached, on any device; not finite where unusable
     indices  : dataset indices (B,) or None
@@ -119,29 +119,30 @@ class Candidates:
 
 @told
 class BatchSelector:
-    """What every selector can do; a method adds `_choose`.
+    """Base class of all selectors; a method adds `_choose`.
 
     Parameters
     ----------
     seed : int in [0, 2**64), default 0
         Random decisions are a function of (seed, epoch, batch number in the epoch, rank).
     rank : int, default from `torch.distributed` if initialised, else 0
-        Ranks select for themselves, each from its own batches.
+        Each rank selects from its own batches.
     collect : int, optional
         Collect chosen rows over several batches until there are this many, and train on those: for
-        selectors that choose a varying number. At least the size of a batch. One rank only, since
-        ranks would come to their steps at different times.
+        selectors that choose a varying number. At least the size of a batch. One rank only, because
+        ranks would be ready to step at different times.
 
     Attributes
     ----------
     cost : SelectionCost
-        What selection cost so far.
+        Cost of selection so far.
     epoch, step : int
-        Set by `set_epoch`; batches seen in that epoch.
+        The epoch, set by `set_epoch`, and the number of batches seen in it.
 
     Notes
     -----
-    Order       `SelectiveForward` makes the whole step, and is how selectors are meant to be used.
+    Order
+        `SelectiveForward` runs the whole step, and is the intended way to use selectors.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class BatchSelector:
         if self.collect is not None and world_size() > 1:
             raise ValueError(
                 f"collect must be None on several ranks, got {self.collect} on {world_size()}: "
-                "ranks would come to their steps at different times and wait for ever"
+                "ranks would be ready to step at different times, and wait forever"
             )
         self.epoch = 0
         self.step = 0
@@ -163,16 +164,16 @@ class BatchSelector:
     # ------------------------------------------------------------------ what a method provides
 
     def _choose(self, candidates: Candidates) -> Chosen:
-        """Return the rows to train on: ascending, perhaps none. All that a method must add."""
+        """Return the rows to train on, ascending, possibly none. The only method to define."""
         raise TypeError(f"{type(self).__name__} must define _choose(candidates)")
 
     @property
     def scores_first(self) -> bool:
-        """Whether the next batch is to be scored; if not, it is trained on as it is."""
+        """Whether the next batch is scored; if not, all of it is trained on."""
         return True
 
     def screen(self, features: Any) -> NDArray[np.int64] | None:  # noqa: ANN401
-        """Return the rows worth a scoring pass, by their features alone; None = all.
+        """Return the rows to score, selected by their features alone; None = all.
 
         `select` is then called with those rows.
 
@@ -184,7 +185,7 @@ class BatchSelector:
 
     @told
     def observe(self, losses: torch.Tensor, features: Any = None) -> None:  # noqa: ANN401
-        """Take note of a batch that was trained on as a whole.
+        """Record a batch that was trained on as a whole.
 
         Parameters
         ----------
@@ -198,26 +199,26 @@ class BatchSelector:
         self.step += 1
 
     def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
-        """Learn from losses of a batch that was trained on as a whole."""
+        """Update the state from losses of a batch that was trained on as a whole."""
 
     def _identity(self) -> Mapping[str, object] | tuple[object, ...]:
-        """Return what decides the choice beside class and seed, by argument."""
+        """Return what determines the choice in addition to class and seed, by argument."""
         return {}
 
     def _parts(self) -> dict[str, object]:
         return {**named_parts(self._identity()), "collect": self.collect}
 
     def _arrays(self) -> dict[str, Any]:
-        """Return what must outlive the process, as JSON values and arrays."""
+        """Return the state to save, as JSON values and arrays."""
         return {}
 
     def _adopt(self, arrays: Mapping[str, Any]) -> None:
-        """Take over what `_arrays` returned."""
+        """Restore the result of `_arrays`."""
 
     # ------------------------------------------------------------------ the choice
 
     def set_epoch(self, epoch: int) -> None:
-        """Name the epoch, beside the sampler's `set_epoch`; the one named already changes nothing.
+        """Set the epoch, together with the sampler's `set_epoch`; no effect if it is already set.
 
         Parameters
         ----------
@@ -241,11 +242,11 @@ class BatchSelector:
         Parameters
         ----------
         losses : floating tensor of shape (B,)
-            One loss a sample: `reduction="none"`. Losses that are not finite come last.
+            One loss per sample: `reduction="none"`. Losses that are not finite come last.
         indices : int array or tensor of shape (B,), optional
-            Dataset indices, for selectors that know something of each sample; others ignore them.
+            Dataset indices, for selectors with data on each sample; others ignore them.
         groups : int array or tensor of shape (B,), optional
-            Which rows compete with each other, for `TopKLoss`; others ignore them.
+            Group of each row, for `TopKLoss`, which selects within groups; others ignore them.
         features : array, sparse matrix or tensor of shape (B, V), optional
             For `MultistageFilter`; others ignore them.
         scored : bool, default True
@@ -254,7 +255,7 @@ class BatchSelector:
         Returns
         -------
         Chosen
-            Without waiting for the device, if the selector takes a fixed part of each batch.
+            Without synchronizing the device, if the number of rows is a fixed fraction.
 
         Raises
         ------
@@ -295,9 +296,9 @@ class BatchSelector:
         return _rng.subkey(key, self.step)
 
     def _weights(self, inverse: torch.Tensor, size: int) -> torch.Tensor:
-        """Return the weights of drawn rows, given 1 / probability: the mean estimates the batch's.
+        """Return the weights of drawn rows, given 1 / probability, for the mean of the batch.
 
-        When rows are collected over batches, the sum over the epoch is what is estimated.
+        When rows are collected over batches, they estimate the sum over the epoch.
         """
         scale = 1.0 if self.collect is not None else inverse.numel() / size
         return (inverse * scale).float()
@@ -305,9 +306,9 @@ class BatchSelector:
     # ------------------------------------------------------------------ state
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where selection stands on this rank: JSON values and arrays.
+        """Return the state of selection on this rank: JSON values and arrays.
 
-        With `collect` it holds the rows that wait, with their data.
+        With `collect` it includes the buffered rows, with their data.
         """
         return {
             "version": 1,
@@ -323,17 +324,17 @@ class BatchSelector:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved selection stood.
+        """Restore a saved state of selection.
 
         Parameters
         ----------
         state : mapping
-            From `state_dict`, of the same rank.
+            Result of `state_dict` on the same rank.
 
         Raises
         ------
         StateError
-            If it comes from another class, seed or other arguments. Nothing has changed then.
+            If it comes from another class, seed or other arguments. Nothing is changed then.
         """
         own = {
             "version": 1,
@@ -362,7 +363,7 @@ class BatchSelector:
 
 
 def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
-    """Return dataset indices as a tensor, where they are."""
+    """Return dataset indices as a tensor, on their own device."""
     _check.refuse_mask("indices", indices)
     if isinstance(indices, torch.Tensor):
         return indices
@@ -375,11 +376,11 @@ def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
 
 
 def unweighted(rows: torch.Tensor) -> Chosen:
-    """Return rows whose losses count 1."""
+    """Return rows with loss weight 1."""
     return Chosen(rows, torch.ones(rows.shape, device=rows.device))
 
 
 def _one_of_weight_zero(losses: torch.Tensor) -> Chosen:
-    """Return one row that counts nothing: ranks that wait for each other all make the step."""
+    """Return one row of weight 0, so that all ranks, which wait for each other, make the step."""
     row = torch.where(torch.isfinite(losses), losses, -math.inf).argmax().reshape(1)
     return Chosen(row, torch.zeros(1, device=losses.device))

@@ -1,6 +1,6 @@
-"""Self-paced learning: keep what the model finds easy, and more of it in every epoch.
+"""Self-paced learning: keep the samples that are easy for the model, more of them in every epoch.
 
-`HardestSampler` keeps the other end. A difficulty that is known beforehand goes to
+`HardestSampler` keeps the hardest samples instead. If a difficulty is known beforehand, use
 `CurriculumSampler`.
 """
 
@@ -19,51 +19,55 @@ from ._pruning import MOST_PRUNED, PruningSampler
 
 @told
 class SelfPacedSampler(PruningSampler):
-    """Keep the samples with the lowest losses, a part of the data that grows until it is all of it.
+    """Keep the samples with the lowest losses, a fraction that grows to all of the data.
 
-    For replication, and as a baseline; it resists mislabelled samples while the part is small. What
-    is left out keeps the loss that it had when it was last seen, so the samples that come in next
+    For replication, and as a baseline; it is robust to mislabelled samples while the fraction is
+    small. Excluded samples keep the loss of the last time they were seen, so the samples added next
     are those that were easiest then.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes when annealing begins.
+        Number of epochs in the run; determines when annealing begins.
     start : float in (0, 1], default 0.5
-        Part of all samples that the first pruning epoch deals. Samples never seen come first.
+        Fraction of all samples that the first pruning epoch draws. Samples never seen come first.
     growth : float > 1, optional
-        By what the part is multiplied from one epoch to the next, until it is 1. By default such
-        that it gets there when annealing begins.
+        Factor by which the fraction grows from one epoch to the next, until it is 1. By default
+        such that it is 1 when annealing begins.
     anneal_fraction : float in [0, 1], default 0.125
-        Last part of the run that deals everything.
+        Final fraction of the run, in which every sample is drawn.
     score_ema : float in (0, 1], default 1
-        Part of the new loss in a score; 1 keeps the last loss.
+        Weight of the new loss in the moving average of a score; 1 keeps the last loss.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
     scores : float32 array of shape (N,)
         Last score of each sample; NaN = never seen.
     pruning_epochs : range
-        The epochs in which samples are left out.
+        The epochs in which samples are excluded.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or for objective="original": samples are left out for
-        certain.
+        If an argument is out of its range, or for objective="original": some samples are certain to
+        be excluded.
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks; ties by lot.
-    Cost        5.2 N bytes, 4 N more while planning; a plan is a partition of the scores, O(N).
-    Gradients   Biased to easy samples, without weights; uniform in the end.
-    Source      Kumar, Packer, Koller, "Self-Paced Learning for Latent Variable Models", NIPS 2010,
-                in its hard form. A part of the samples stands for their threshold on the loss,
-                which would have to be chosen anew for every data set and could keep nothing.
+    Order
+        Planned in `set_epoch` from the scores of all ranks; ties are broken at random.
+    Cost
+        5.2 N bytes, 4 N more during planning; a plan is a partition of the scores, O(N).
+    Gradients
+        Biased towards easy samples, without weights; uniform in the end.
+    Source
+        Kumar, Packer, Koller, "Self-Paced Learning for Latent Variable Models", NIPS 2010, in its
+        hard form. A fraction of the samples replaces their threshold on the loss, which would have
+        to be chosen for every data set and could keep nothing.
 
     Examples
     --------
@@ -71,9 +75,9 @@ class SelfPacedSampler(PruningSampler):
     >>> losses = np.array([3.0, 0, 2, 1])
     >>> for epoch in range(4):
     ...     sampler.set_epoch(epoch)
-    ...     dealt = sorted(sampler)
-    ...     sampler.record(dealt, losses[dealt])
-    ...     print(dealt)
+    ...     drawn = sorted(sampler)
+    ...     sampler.record(drawn, losses[drawn])
+    ...     print(drawn)
     [0, 1, 2, 3]
     [1]
     [1, 3]
@@ -102,7 +106,7 @@ class SelfPacedSampler(PruningSampler):
         )
 
     def _parts(self, start: float) -> Floats:
-        """Return the part of the data that each pruning epoch deals: float64 (epochs,)."""
+        """Return the fraction of the data that each pruning epoch draws: float64 (epochs,)."""
         steps = np.arange(len(self.pruning_epochs))
         if self.growth is None:
             parts: Floats = start ** (1.0 - steps / max(steps.size, 1))
@@ -115,10 +119,10 @@ class SelfPacedSampler(PruningSampler):
         return np.maximum(1.0, np.floor(self._parts(self.start) * self.size + 0.5))
 
     def _count(self, epoch: int) -> int:
-        """Return how many samples a pruning epoch deals."""
+        """Return the number of samples that a pruning epoch draws."""
         coming = self._counts()[epoch - self.pruning_epochs.start :]
         wanted = self._wanted(epoch)
-        # A target is met by `start`; what earlier epochs missed it by moves all those to come.
+        # `start` is set to meet a target; the error of earlier epochs is spread over later ones.
         shift = 0.0 if wanted is None else wanted - float(coming.mean())
         return int(min(self.size, max(1, round(float(coming[0]) + shift))))
 
@@ -129,9 +133,9 @@ class SelfPacedSampler(PruningSampler):
         return thresholds, 1.0 - hard
 
     def _refusal(self, epoch: int) -> str:
-        return "samples with high losses are left out for certain"
+        return "samples with high losses are certain to be excluded"
 
-    # ------------------------------------------------------------------ what a run costs
+    # ------------------------------------------------------------------ cost of a run
 
     def _pruned_share(self, below_mean: float) -> float:
         return _left_out(self._parts(self.start))
@@ -141,21 +145,21 @@ class SelfPacedSampler(PruningSampler):
 
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
         low, high = 1.0 - MOST_PRUNED, 1.0
-        for _ in range(60):  # the part left out falls as `start` rises
+        for _ in range(60):  # the excluded fraction decreases as `start` increases
             middle = (low + high) / 2.0
             enough = _left_out(self._parts(middle)) > share
             low, high = (middle, high) if enough else (low, middle)
         return {"start": high}
 
     def expected_samples(self, num_epochs: int | None = None, below_mean: float = 0.7) -> int:
-        """Return how many draws a run takes, all ranks together.
+        """Return the number of draws of a run, summed over all ranks.
 
         Parameters
         ----------
         num_epochs : int, default that of the constructor
             Count epochs 0 to num_epochs - 1.
         below_mean : float in [0, 1], default 0.7
-            Ignored: how many samples an epoch deals does not depend on the scores.
+            Ignored: the number of samples of an epoch does not depend on the scores.
         """
         epochs = self.num_epochs if num_epochs is None else num_epochs
         epochs = _check.integer("num_epochs", epochs, 0)
@@ -168,5 +172,5 @@ class SelfPacedSampler(PruningSampler):
 
 
 def _left_out(parts: Floats) -> float:
-    """Return the mean part that epochs leave out, 0 of none."""
+    """Return the mean fraction that epochs exclude, 0 if there are none."""
     return float(np.mean(1.0 - parts)) if parts.size else 0.0

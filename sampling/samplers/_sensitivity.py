@@ -19,27 +19,27 @@ from ._state import Arrays, check_array
 from ._tables import Cumulative, Table, Weighted
 
 CenterLoss = Callable[[Indices], ArrayLike]
-QUANTILE = 0.9  # of the pilot's slopes; too small a constant is the dangerous side
+QUANTILE = 0.9  # of the pilot's slopes; a constant that is too small is the greater risk
 
 
 @told
 @dataclass(frozen=True)
 class HolderFit:
-    """How the Hölder constant was estimated.
+    """The estimate of the Hölder constant, and its quality.
 
     Attributes
     ----------
     constant : float
         The 0.9 quantile of |loss - loss at the center| / distance ** z over the pilot.
     pilot_size : int
-        Samples of the pilot with a positive distance.
+        Number of pilot samples with a positive distance.
     covered : float
-        Part of the pilot within constant * distance ** z of its center's loss.
+        Fraction of the pilot within constant * distance ** z of its center's loss.
     correlation : float
-        Of |loss - loss at the center| with distance ** z; near 0 the distances say nothing about
-        the losses, and uniform sampling would do as well. NaN if one of them is constant.
+        Correlation of |loss - loss at the center| with distance ** z; near 0 the distances do not
+        predict the losses, and uniform sampling would be as good. NaN if one of them is constant.
     evaluations : int
-        Losses that were computed in all, at the centers and in the pilot.
+        Total number of losses that were computed, at the centers and in the pilot.
     """
 
     constant: float
@@ -51,12 +51,12 @@ class HolderFit:
 
 @told
 class SensitivitySampler(EpochSampler):
-    """Draw samples by a bound on their loss, known from the losses at cluster centers.
+    """Draw samples in proportion to a bound on their loss, from the losses at cluster centers.
 
-    If losses change slowly over the embedding space, |l(x) - l(c)| <= lambda * ||x - c||**z, then
+    If losses vary slowly over the embedding space, |l(x) - l(c)| <= lambda * ||x - c||**z, then
     l(c) + lambda * ||x - c||**z bounds the loss of x, and sampling in proportion to it estimates
-    the mean loss of all data with little variance, at the cost of one loss per cluster. Where the
-    losses are not smooth in the embeddings, uniform sampling is better: look at `fit.correlation`.
+    the mean loss of all data with little variance, at the cost of one loss per cluster. If the
+    losses are not smooth in the embeddings, uniform sampling is better: check `fit.correlation`.
 
     Parameters
     ----------
@@ -65,26 +65,28 @@ class SensitivitySampler(EpochSampler):
     clusters : int array-like of shape (N,)
         Cluster of each sample, in [0, K).
     center_losses : float array-like of shape (K,)
-        Loss of the sample nearest to each center. If the least is negative, all are shifted by it.
+        Loss of the sample nearest to each center. If the least is negative, it is subtracted from
+        all.
     num_samples : int
-        M: draws in one epoch, all ranks together, with replacement.
+        M: draws in one epoch, summed over all ranks, with replacement.
     holder_constant : float >= 0
-        lambda. `from_embeddings` estimates it. Rather too large than too small: 0 ignores how far
-        a sample is from its center, can be worse than uniform sampling, and warns.
+        lambda. `from_embeddings` estimates it. Prefer a value that is too large to one that is too
+        small: 0 ignores the distance of a sample from its center, can be worse than uniform
+        sampling, and warns.
     z : float > 0, default 2
         Exponent of the distance: 2 for k-means, 1 for k-median.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "original" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "original" by default.
 
     Attributes
     ----------
     scores : float64 array of shape (N,)
-        l(c) + lambda * distance ** z of the epochs from the next `set_epoch` on; a score of 0 is
-        raised to the least positive one, so that every sample can be drawn.
+        l(c) + lambda * distance ** z for the epochs from the next `set_epoch`; a score of 0 is
+        replaced by the least positive one, so that every sample can be drawn.
     fit : HolderFit or None
-        From `from_embeddings`.
+        The estimate made by `from_embeddings`.
     center_indices : int64 array of shape (K,) or None
-        The samples nearest to the centers, from `from_embeddings`: what `refresh` wants losses of.
+        The samples nearest to the centers, from `from_embeddings`, whose losses `refresh` needs.
 
     Raises
     ------
@@ -94,14 +96,18 @@ class SensitivitySampler(EpochSampler):
 
     Notes
     -----
-    Order       Stratified draws by score (see `WeightedSampler`), in a shuffled order. After a
-                `refresh` only the planned epoch is known, as for any dynamic sampler.
-    Cost        34 N bytes; O(N) once and at each refresh, O(1) a draw.
-    Gradients   objective="original" (default) multiplies by 1 / (N p): the weighted mean over the
-                draws estimates the mean over the data without bias, at fixed parameters, whatever
-                the constant. "sampled" trains on the drawn distribution.
-    Source      Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling:
-                Foundation Models and Beyond", ICML 2024.
+    Order
+        Stratified draws by score (see `WeightedSampler`), in a shuffled order. After a `refresh`
+        only the planned epoch is known, as for any dynamic sampler.
+    Cost
+        34 N bytes; O(N) once and at each refresh, O(1) a draw.
+    Gradients
+        objective="original" (default) multiplies by 1 / (N p): the weighted mean over the draws
+        estimates the mean over the data without bias, at fixed parameters, whatever the constant.
+        "sampled" trains on the sampling distribution.
+    Source
+        Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling:
+        Foundation Models and Beyond", ICML 2024.
 
     Examples
     --------
@@ -136,12 +142,12 @@ class SensitivitySampler(EpochSampler):
         self.z = _check.number("z", z, "(0, inf)")
         if self.holder_constant == 0.0:
             warn(
-                "holder_constant should be > 0, got 0: the distances are ignored, and the sample "
-                "can be worse than a uniform one",
+                "holder_constant should be > 0, got 0: the distances are ignored, and the draws "
+                "can be worse than uniform sampling",
             )
-        with np.errstate(over="ignore"):  # `_score` refuses what overflows
+        with np.errstate(over="ignore"):  # `_score` refuses scores that overflow
             self._spread = self.holder_constant * _powers(distances, self.z)
-        self._planned = self._latest = losses  # (K,): behind the running plan, and the next one
+        self._planned = self._latest = losses  # (K,): of the current plan, and of the next one
         self.scores = self._score(losses)
         self._cumulative = Cumulative(self.scores)
         self.fit: HolderFit | None = None
@@ -162,23 +168,25 @@ class SensitivitySampler(EpochSampler):
         z: float = 2.0,
         **options: Unpack[EpochOptions],
     ) -> Self:
-        """Cluster embeddings, ask for the losses at the centers, and estimate the constant.
+        """Cluster embeddings, evaluate the losses at the centers, and estimate the constant.
 
         Parameters
         ----------
         embeddings : float array-like of shape (N, D)
+            Embedding of each sample.
         center_loss : callable
             Int64 sample indices (m,) -> their losses (m,). Called once for the K centers and once
             for a pilot of ceil(log10(100 K)) random samples a cluster.
         n_clusters : int
-            K, over all classes together.
+            K, summed over all classes.
         num_samples : int, default N
             Draws in one epoch.
         labels : array-like of shape (N,), optional
-            Cluster within classes: losses jump between classes, whatever the distance.
+            Cluster within classes: losses are discontinuous between classes, whatever the distance.
         z : float > 0, default 2
+            Exponent of the distance.
         **options
-            Those of the constructor.
+            The options of the constructor.
 
         Returns
         -------
@@ -212,12 +220,12 @@ class SensitivitySampler(EpochSampler):
         return sampler
 
     def refresh(self, center_losses: ArrayLike) -> None:
-        """Take new losses at the centers; they count from the next `set_epoch` on.
+        """Set new losses at the centers, used from the next `set_epoch`.
 
         Parameters
         ----------
         center_losses : float array-like of shape (K,)
-            On every rank the same.
+            Loss of the sample nearest to each center, equal on every rank.
         """
         losses = _check.floats("center_losses", center_losses)
         _check.same_length("center_losses", losses, "the first center_losses", self._latest.size)
@@ -247,7 +255,7 @@ class SensitivitySampler(EpochSampler):
         self.dynamic = True
 
     def _score(self, losses: Floats) -> Floats:
-        with np.errstate(over="ignore"):  # what overflows is refused
+        with np.errstate(over="ignore"):  # scores that overflow are refused
             losses = losses - min(0.0, float(losses.min()))
             scores: Floats = losses[self._clusters] + self._spread
         if not scores.any():
@@ -282,7 +290,7 @@ def _losses_of(center_loss: CenterLoss, indices: Indices) -> Floats:
 
 
 def _pilot(labels: Indices, nearest: Indices, seed: int) -> Indices:
-    """Return up to ceil(log10(100 K)) random samples of each cluster, its center left out."""
+    """Return up to ceil(log10(100 K)) random samples of each cluster, without its center."""
     per_cluster = int(np.ceil(np.log10(100 * nearest.size) - 1e-9))
     order = np.empty(labels.size, np.float32)
     fill_uniform(_rng.key(seed, 0, "pilot"), order)
@@ -298,10 +306,10 @@ def _fit_holder(gaps: Floats, powers: Floats, losses: Floats, evaluations: int) 
     """Estimate lambda from |loss - center's loss| and distance ** z of the pilot."""
     apart = powers > 0
     gaps, powers = gaps[apart], powers[apart]
-    if gaps.size == 0:  # every cluster is one point: distances are 0, and the constant is idle
+    if gaps.size == 0:  # every cluster is one point: distances are 0, and the constant is unused
         return HolderFit(1.0, 0, 1.0, float("nan"), evaluations)
     constant = float(np.quantile(gaps / powers, QUANTILE))
-    # Losses equal over the pilot would give 0, the one value that is never safe.
+    # Losses that are equal over the pilot would give 0, the one value that is never safe.
     constant = max(constant, 1e-6 * max(float(np.abs(losses).mean()), 1e-6) / float(powers.mean()))
     varied = np.ptp(gaps) > 0 and np.ptp(powers) > 0
     correlation = float(np.corrcoef(gaps, powers)[0, 1]) if varied else float("nan")

@@ -1,4 +1,4 @@
-"""A window of loss groups that slides from easy to hard and begins again: SeTa."""
+"""SeTa: a window of loss groups that slides from easy to hard and starts again."""
 
 from collections.abc import Sequence, Sized
 
@@ -15,62 +15,66 @@ from ._pruning import MOST_PRUNED, PruningSampler
 
 @told
 class SeTaSampler(PruningSampler):
-    """Deal a few neighbouring groups of the losses at a time, from the easy to the hard ones.
+    """Draw from a sliding window of loss groups, from easy to hard.
 
-    For replication. Losses are parted into groups by k-means; an epoch deals a window of
-    neighbouring groups, and of these a random part. The window begins at the group with number
-    `epoch` modulo the places that it can take, so every group has its turn every few epochs.
-    `InfoBatchSampler` leaves no group out for certain, and can therefore weight what it keeps.
+    For replication. Losses are partitioned into groups by k-means; an epoch draws a random subset
+    of a window of adjacent groups. The window begins at the group with number `epoch` modulo the
+    number of positions that it can take, so every group is in it every few epochs.
+    `InfoBatchSampler` excludes no group with certainty, and can therefore weight what it keeps.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
-        Epochs of the whole run; fixes when annealing begins.
+        Number of epochs in the run; determines when annealing begins.
     drop_prob : float in [0, 1), default 0.1
-        Fraction of the samples excluded at random: of the window, and of everything while
-        annealing; what is kept is rounded down.
+        Fraction of the samples excluded at random: of the window, and of all samples during
+        annealing; the number of kept samples is rounded down.
     num_groups : int in [1, 100], default 5
-        Groups of losses; fewer where there are fewer distinct losses.
+        Number of groups of losses; fewer if there are fewer distinct losses.
     scale : float in (0, 1], default 0.9
-        Part of the groups in the window: round(num_groups * scale), at least one.
+        Fraction of the groups in the window: round(num_groups * scale), at least one.
     anneal_fraction : float in [0, 1], default 0.125
-        Last part of the run, without a window.
+        Final fraction of the run, without a window.
     score_ema : float in (0, 1], default 1
-        Part of the new loss in a score; 1 keeps the last loss.
+        Weight of the new loss in the moving average of a score; 1 keeps the last loss.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
+        The options of every sampler: see `EpochSampler`. `objective` is "sampled" by default.
 
     Attributes
     ----------
     scores : float32 array of shape (N,)
-        Last score of each sample; NaN = never seen. Those are always dealt.
+        Last score of each sample; NaN = never seen. Samples never seen are always drawn.
     pruning_epochs : range
-        The epochs in which samples are left out: all but the first.
+        The epochs in which samples are excluded: all but the first.
     window_epochs : range
-        Those of them in which a window is dealt.
+        Those of them in which a window of the groups is drawn.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or for objective="original" where groups are left out
-        for certain.
+        If an argument is out of its range, or for objective="original" if some groups are certain
+        to be excluded.
 
     Notes
     -----
-    Order       Planned in `set_epoch` from the scores of all ranks.
-    Cost        5.2 N bytes, 4 N more while planning. The groups are those of up to 65,536 losses
-                drawn at random; a plan is O(N num_groups), without a sort of the rest.
-    Gradients   Biased in each epoch to the groups of its window, without weights. Over a round of
-                windows the groups at both ends are dealt less often than those in the middle.
-    Source      SeTa: Zhou, Gao, Wang, CVPR 2025, arXiv:2503.13385. The defaults of `drop_prob`,
-                `num_groups` and `scale` are its settings for CIFAR; for ImageNet it has 0, 5, 0.6.
-                Unlike the released code: epoch 0 draws every sample, as none has a loss (there it
-                excludes `drop_prob` of them at random, all groups in the window); the random part
-                is taken of the groups in the window, each with the same share (there of all
-                samples, before they are grouped); and `drop_prob` may exceed 0.9, where the code
-                stops. Windows and the epoch at which annealing begins are the same.
+    Order
+        Planned in `set_epoch` from the scores of all ranks.
+    Cost
+        5.2 N bytes, 4 N more during planning. The groups are those of up to 65,536 losses drawn at
+        random; a plan is O(N num_groups), without sorting the others.
+    Gradients
+        Biased in each epoch towards the groups of its window, without weights. Over a cycle of
+        windows the groups at both ends are drawn less often than those in the middle.
+    Source
+        SeTa: Zhou, Gao, Wang, CVPR 2025, arXiv:2503.13385. The defaults of `drop_prob`,
+        `num_groups` and `scale` are its settings for CIFAR; for ImageNet it has 0, 5, 0.6. Unlike
+        the released code: epoch 0 draws every sample, as none has a loss (there it excludes
+        `drop_prob` of them at random, all groups in the window); the random subset is drawn from
+        the groups in the window, the same fraction of each (there from all samples, before they are
+        grouped); and `drop_prob` may exceed 0.9, the limit of the code. Windows and the epoch in
+        which annealing begins are the same.
 
     Examples
     --------
@@ -109,16 +113,16 @@ class SeTaSampler(PruningSampler):
 
     @property
     def pruning_epochs(self) -> range:
-        """The epochs in which samples are left out: annealing ends the windows, no more."""
+        """The epochs in which samples are excluded, also while annealing, which has no window."""
         return range(1, self.num_epochs)
 
     @property
     def window_epochs(self) -> range:
-        """The epochs in which a window of the groups is dealt."""
+        """The epochs in which a window of the groups is drawn."""
         return super().pruning_epochs
 
     def _window(self, groups: int) -> int:
-        """Return how many of the groups are in the window."""
+        """Return the number of groups in the window."""
         return max(1, round(groups * self.scale))
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
@@ -138,7 +142,7 @@ class SeTaSampler(PruningSampler):
         return thresholds, keep
 
     def _kept_part(self, epoch: int, scores: Scores, ends: Floats) -> float:
-        """Return the part to keep of the samples whose scores lie between two ends."""
+        """Return the fraction to keep of the samples whose scores lie between two ends."""
         wanted = self._wanted(epoch)
         if wanted is None:
             return 1.0 - self.drop_prob
@@ -147,7 +151,7 @@ class SeTaSampler(PruningSampler):
         return min(1.0, max(1.0 - MOST_PRUNED, wanted / max(inside, 1)))
 
     def _refusal(self, epoch: int) -> str:
-        return "groups outside the window are left out for certain"
+        return "groups outside the window are certain to be excluded"
 
     def _foreseen(self, coming: Sequence[int], below_mean: float) -> int:
         windows = [each for each in coming if each in self.window_epochs]
@@ -155,12 +159,12 @@ class SeTaSampler(PruningSampler):
         planned = sorted(each for each in self._dealt if each in self.window_epochs)[-places:]
         if self._target is not None or not planned:
             return super()._foreseen(coming, below_mean)
-        usual = sum(self._dealt[each] for each in planned) / len(planned)  # of one round
+        usual = sum(self._dealt[each] for each in planned) / len(planned)  # of one cycle
         annealing = int(self.size * (1.0 - self.drop_prob) + 1e-9)
         return round(len(windows) * usual) + (len(coming) - len(windows)) * annealing
 
     def _pruned_share(self, below_mean: float) -> float:
-        # As if the groups were equal, until a plan tells.
+        # As if the groups were equal, until there is a plan.
         return 1.0 - (1.0 - self.drop_prob) * self._window(self.num_groups) / self.num_groups
 
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Shuffling in O(1) memory. To shuffle a chosen part of the data: `SubsetSampler`."""
+"""Shuffling in O(1) memory. To shuffle a subset of the data: `SubsetSampler`."""
 
 from collections.abc import Sized
 
@@ -15,16 +15,16 @@ from ._tables import Shuffled, Table
 class ShuffleSampler(EpochSampler):
     """Shuffle a dataset of any size without storing the order.
 
-    Drop-in for `torch.utils.data.RandomSampler` and `DistributedSampler`, which build a list of N
-    Python ints in every epoch (on every rank), seed with seed + epoch, and cannot resume.
+    Drop-in replacement for `torch.utils.data.RandomSampler` and `DistributedSampler`, which build a
+    list of N Python ints in every epoch (on every rank), seed with seed + epoch, and cannot resume.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        Number of samples N, or a sized object, such as the dataset.
     num_samples : int, default N
-        Draws in one epoch, all ranks together. Fewer than N: each epoch is a fresh random part.
-        More: the order runs on into further shuffles, so counts differ by at most one.
+        Draws in one epoch, summed over all ranks. If fewer than N, each epoch is a new random
+        subset; if more, the order continues with further shuffles, so counts differ by at most one.
     **options
         `seed`, `num_replicas`, `rank`, `drop_last`, ... of every sampler: see `EpochSampler`.
 
@@ -35,11 +35,15 @@ class ShuffleSampler(EpochSampler):
 
     Notes
     -----
-    Order       A keyed permutation of range(N) for each (seed, epoch): exactly uniform up to
-                N = 65,536, a Feistel network above.
-    Cost        O(1) memory and set-up, O(1) a draw, at any position.
-    Gradients   Those of plain training; all weights are 1.
-    Source      Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+    Order
+        A keyed permutation of range(N) for each (seed, epoch): exactly uniform up to N = 65,536, a
+        Feistel network above.
+    Cost
+        O(1) memory and set-up, O(1) a draw, at any position.
+    Gradients
+        Those of plain training; all weights are 1.
+    Source
+        Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a sampler learns from a batch: its losses, or the norms of its gradients at the logits."""
+"""Scores of a batch: its losses, or the norms of its gradients with respect to the logits."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ def signal_of(
 ) -> torch.Tensor:
     """Return the score of each sample of a batch: (B,), on its device.
 
-    losses : (B,), checked; logits (B, C) and labels (B,) or (B, C) as the user gave them, or None
+    losses : (B,), checked; logits (B, C) and labels (B,) or (B, C) as given by the user, or None
     """
     if signal == "loss":
         return losses

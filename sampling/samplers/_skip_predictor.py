@@ -1,4 +1,4 @@
-"""A cheap guess, from a sample's features alone, of whether its loss is worth a look."""
+"""A cheap prediction, from a sample's features alone, of whether its loss is high."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -12,43 +12,44 @@ from ..types import Floats
 
 
 class Predictor(Protocol):
-    """What `MultistageFilter` asks of a predictor; features are (B, V), arrays or sparse."""
+    """The predictor interface of `MultistageFilter`; features are (B, V), arrays or sparse."""
 
     def fit(self, features: Any, hard: Floats, weights: Floats) -> None:  # noqa: ANN401
-        """Learn from a batch: hard is 0 or 1, float64 (B,); weights >= 0, float64 (B,)."""
+        """Update from a batch: hard is 0 or 1, float64 (B,); weights >= 0, float64 (B,)."""
         ...
 
     def probability(self, features: Any) -> Floats:  # noqa: ANN401
-        """Return the chance that each sample is hard: float64 (B,), in [0, 1]."""
+        """Return the probability that each sample is hard: float64 (B,), in [0, 1]."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was learnt: JSON values and arrays."""
+        """Return the learned state: JSON values and arrays."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Restore the result of `state_dict`."""
         ...
 
 
 @told
 class SkipPredictor:
-    """Bernoulli naive Bayes over features that are present (> 0) or absent, fed batch by batch.
+    """Bernoulli naive Bayes over features that are present (> 0) or absent, updated by batches.
 
-    `sklearn.naive_bayes.BernoulliNB` with counts that fade, so that what was learnt of an earlier
-    model does not outvote what is seen now. Hashed words do well as features
+    `sklearn.naive_bayes.BernoulliNB` with decaying counts, so that counts from an earlier model do
+    not dominate recent ones. Hashed words are good features
     (`sklearn.feature_extraction.text.HashingVectorizer`).
 
     Parameters
     ----------
     decay : float in (0, 1], default 0.999
-        What is left of all counts from one batch to the next.
+        Factor of all counts from one batch to the next.
     alpha : float > 0, default 1
-        Added to each count, as `BernoulliNB` does.
+        Smoothing added to each count, as in `BernoulliNB`.
 
     Notes
     -----
-    Cost        O(V) a batch, and 32 V bytes.
+    Cost
+        O(V) a batch, and 32 V bytes.
 
     Examples
     --------
@@ -62,19 +63,19 @@ class SkipPredictor:
     def __init__(self, decay: float = 0.999, alpha: float = 1.0) -> None:
         self.decay = _check.number("decay", decay, "(0, 1]")
         self.alpha = _check.number("alpha", alpha, "(0, inf)")
-        self._model: Any = None  # until there is something to learn from
+        self._model: Any = None  # until the first batch
         self._width = 0
 
     def fit(self, features: Any, hard: Floats, weights: Floats) -> None:  # noqa: ANN401
-        """Learn from a batch.
+        """Update the counts from a batch.
 
         Parameters
         ----------
         features : array or sparse matrix of shape (B, V)
         hard : float64 array of shape (B,)
-            1 for samples whose loss was worth a look, else 0.
+            1 for samples whose loss was high, else 0.
         weights : float64 array of shape (B,)
-            How many samples each stands for.
+            Number of samples that each represents.
         """
         if self._width == 0:
             self._begin(features.shape[1])
@@ -88,7 +89,7 @@ class SkipPredictor:
             self._model.partial_fit(features, hard, sample_weight=weights)
 
     def probability(self, features: Any) -> Floats:  # noqa: ANN401
-        """Return the chance that each sample is hard.
+        """Return the probability that each sample is hard.
 
         Parameters
         ----------
@@ -97,7 +98,7 @@ class SkipPredictor:
         Returns
         -------
         float64 array of shape (B,)
-            1/2 before anything was learnt.
+            1/2 before the first batch.
         """
         if self._width == 0 or not self._model.class_count_.all():
             return np.full(features.shape[0], 0.5)
@@ -105,7 +106,7 @@ class SkipPredictor:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was learnt: JSON values and arrays."""
+        """Return the learned state: JSON values and arrays."""
         if self._width == 0:
             return {"width": 0}
         return {
@@ -115,7 +116,7 @@ class SkipPredictor:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned.
+        """Restore the result of `state_dict`.
 
         Parameters
         ----------
@@ -131,8 +132,8 @@ class SkipPredictor:
             self._refresh()
 
     def _begin(self, width: int) -> None:
-        """Make room for counts: one sample of each class, taken back at once."""
-        from sklearn.naive_bayes import BernoulliNB  # a second of loading, for its users alone
+        """Allocate the counts: one sample of each class, subtracted again."""
+        from sklearn.naive_bayes import BernoulliNB  # loads in a second, only if it is used
 
         self._model, self._width = BernoulliNB(alpha=self.alpha), width
         nothing = np.zeros((2, width))
@@ -140,7 +141,7 @@ class SkipPredictor:
         self._model.class_count_[:] = 0.0
 
     def _refresh(self) -> None:
-        """Make what follows from the counts anew: a sample without features comes and goes."""
+        """Update what depends on the counts: add a sample without features and subtract it."""
         counts = self._model.class_count_.copy()
         self._model.class_count_[0] -= 1.0
         self._model.partial_fit(np.zeros((1, self._width)), np.zeros(1))

@@ -1,4 +1,4 @@
-"""Where the samples of a mixture lie: datasets one after the other, or a domain for each sample."""
+"""Samples of a mixture by source: concatenated datasets, or a domain for each sample."""
 
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any, get_args
@@ -15,19 +15,20 @@ Lengths = Sequence[int | Sized] | Mapping[Any, int | Sized] | ArrayLike
 
 
 class Sources:
-    """Several domains, and which samples each holds.
+    """Several domains, and the samples of each.
 
     Attributes
     ----------
     names : array of shape (K,)
         The caller's domain ids, sorted; for datasets the names of a mapping, else positions.
     sizes : int64 array of shape (K,)
+        Number of samples of each domain.
     size : int
-        N: indices lie in [0, N).
+        N: indices are in [0, N).
     population : int
-        Samples in a domain.
+        Number of samples in a domain.
     groups : Groups or None
-        None where the domains lie one after the other, and nothing has to be stored.
+        None if the domains are concatenated, and nothing has to be stored.
     """
 
     def __init__(
@@ -53,18 +54,18 @@ class Sources:
         return found
 
     def samples(self, code: int, places: Indices) -> Packed:
-        """Return the samples at places of a domain, each in [0, n)."""
+        """Return the samples at positions of a domain, each in [0, n)."""
         if self.groups is not None:
             return self.groups.of(code)[places]
         return places + int(self.starts[code])
 
     def spread(self, per_domain: Floats, rows: Indices) -> Floats:
-        """Return each sample's part of what its domain gets, evenly shared; 0 if in none."""
+        """Return each sample's equal share of the value of its domain; 0 if in none."""
         codes = self.of(rows)
         return np.where(codes >= 0, (per_domain / self.sizes)[codes], 0.0)
 
     def named(self, indices: ArrayLike) -> NDArray[np.generic]:
-        """Return the name of each sample's domain; a sample in none is refused."""
+        """Return the name of each sample's domain; raise for a sample in none."""
         rows = self._inside(indices)
         codes = self.of(rows)
         if (codes < 0).any():
@@ -72,7 +73,7 @@ class Sources:
         return self.names[codes]
 
     def located(self, indices: ArrayLike) -> tuple[Indices, Indices]:
-        """Return which dataset each sample is from, and its index there."""
+        """Return the dataset of each sample, and its index in that dataset."""
         if self.groups is not None:
             raise ValueError("locate needs lengths of datasets, got a sampler made from domains")
         rows = self._inside(indices)
@@ -89,7 +90,7 @@ class Sources:
         return rows.astype(np.int64)
 
     def identity(self) -> Packed:
-        """Return the array that tells these domains from others."""
+        """Return an array that identifies these domains."""
         return self.sizes if self.groups is None else self.groups.codes
 
 
@@ -120,7 +121,7 @@ def _names(name: str, given: list[Any]) -> NDArray[Any]:
 def parts_of(lengths: Any) -> Any:  # noqa: ANN401
     """Return the datasets of a mapping or of torch's ConcatDataset, also within Indexed.
 
-    Anything else is returned as it is.
+    Other values are returned unchanged.
     """
     return (
         list(lengths.values())

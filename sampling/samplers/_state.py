@@ -1,4 +1,4 @@
-"""Where a run stands: the light state that loaders snapshot, and what it is checked against."""
+"""The position of a run: the light state that loaders save, and its checks."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 
 _KEYS = {"version", "sampler", "size", "seed", "epoch", "consumed", "fingerprint", "plan"}
 _LONG = 40  # characters of an argument in a state
-_MOST = 560  # of all of them as JSON: the state is to stay under 1 KiB
+_MOST = 560  # of all of them as JSON: the state has to stay under 1 KiB
 _DEFAULTS = "defaults"  # of arguments of which none was given
 _ABSENT = f"{_DEFAULTS} #none"  # what an argument that was left out has no part of
 _WORD = re.compile(r"\w+")
@@ -32,7 +32,7 @@ _KEY = np.uint64(0x5A3C96E1D2B487F0)
 
 
 class Resumable:
-    """The third of `EpochSampler` that says where a run stands and goes back there."""
+    """The methods of `EpochSampler` that save and restore the position of a run."""
 
     dynamic: bool
     blocked: bool
@@ -50,48 +50,48 @@ class Resumable:
     _outer: str
     _plans: "dict[int, Plan]"
 
-    _algorithm = 1  # raised where the same arguments, seed, epoch and losses come to draw otherwise
+    _algorithm = 1  # incremented if the same arguments, seed, epoch and losses give other draws
 
     # ------------------------------------------------------------------ what a method may provide
 
     def _identity(self) -> "Mapping[str, object] | tuple[object, ...]":
-        """Return what decides the draws beside class, N and seed: arrays and JSON values.
+        """Return what determines the draws apart from class, N and seed: arrays and JSON values.
 
         By argument, so that a state of other arguments is refused by name; "shares from weights" is
-        what was made of some, and named where no argument itself has changed. Of a tuple the
-        entries are numbered.
+        computed from arguments, and named if no argument itself has changed. The entries of a tuple
+        are numbered.
         """
         return {}
 
     def _arrays(self) -> Arrays:
-        """Return what the running plan and the next one are made of; static samplers: nothing."""
+        """Return the arrays of the current plan and the next one; empty for static samplers."""
         return {}
 
     def _notes(self) -> dict[str, Any]:
-        """Return what else must outlive the process, as JSON values."""
+        """Return the other values to save, as JSON values."""
         return {}
 
     def _table_from(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> "Table":
-        """Return the draw table of a planned epoch as `_arrays` held it; nothing changes yet."""
+        """Return the draw table of a planned epoch from `_arrays`, without changing the sampler."""
         raise TypeError(f"{type(self).__name__} is dynamic and must define _table_from")
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
-        """Take over arrays and notes that fit; never fails."""
+        """Set arrays and notes that were checked; never fails."""
 
     # ------------------------------------------------------------------ the light state
 
     @told
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
-        """Return where the run stands: a fresh dictionary of JSON values, under 1 KiB.
+        """Return the position of the run: a new dictionary of JSON values, under 1 KiB.
 
         Parameters
         ----------
         consumed : int, optional
-            Draws of this epoch that were trained on, by all ranks together, from the epoch's
-            beginning, also across an earlier resume: see `consumed_after`. What a loader
-            prefetched does not count. By default what the latest `iter` of this epoch has handed
-            out, or the position of a resume if there was none: right for `torchdata.nodes`, and
-            wherever the sampler is not read ahead of training. A `DataLoader` with workers reads
+            Draws of this epoch that were trained on, summed over all ranks, from the epoch's
+            beginning, also across an earlier resume: see `consumed_after`. Draws that a loader
+            prefetched do not count. By default the draws that the latest `iter` of this epoch has
+            yielded, or the position of a resume if there was none: right for `torchdata.nodes`, and
+            whenever the sampler is not read ahead of training. A `DataLoader` with workers reads
             ahead, so give `consumed` there.
         """
         if consumed is None:
@@ -115,17 +115,17 @@ class Resumable:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved run stood: the next `iter` deals what it had not yet trained on.
+        """Restore the position of a saved run: the next `iter` yields what was not yet trained on.
 
-        The state of one rank serves all, and ranks, workers and a plain batch size may have
-        changed since. Loading twice is loading once. A dynamic sampler takes only a state of the
-        plan that it holds: the scores behind a plan come back with `load_state`.
+        The state of one rank serves all, and ranks, workers and a plain batch size may have changed
+        since. Loading is idempotent. A dynamic sampler accepts only a state of the plan that it
+        holds: `load_state` restores the scores of a plan.
 
         Raises
         ------
         StateError
             If the state is of another class, N, seed, other arguments or another plan. The sampler
-            stays as it was.
+            is then unchanged.
         """
         self._check_own(state)
         epoch, digest = _check.epoch(state["epoch"]), state["plan"]
@@ -134,7 +134,7 @@ class Resumable:
             return self._wait_for(epoch, consumed)
         if self._last is not None and (epoch, digest) == self._last[:2]:
             if consumed in {0, self._last[2]}:
-                return None  # a loader at the end of the epoch before: the next one is planned
+                return None  # a loader at the end of the previous epoch: the next one is planned
         self._check_plan(epoch, digest)
         consumed = self._check_consumed(epoch, consumed)
         self._plans = {each: plan for each, plan in self._plans.items() if each == epoch}
@@ -173,7 +173,7 @@ class Resumable:
             raise StateError(_scores_missing(type(self).__name__, epoch, digest, here))
 
     def _wait_for(self, epoch: int, consumed: int) -> None:
-        """Take the state of a pass that had come to its end: it waits for its next plan."""
+        """Restore a pass that had ended: the sampler waits for its next plan."""
         if epoch == self.epoch and consumed == 0:
             return
         if epoch != self.epoch + 1 or consumed != 0:
@@ -208,7 +208,7 @@ class Resumable:
 
 
 def fingerprint(*parts: object) -> str:
-    """Return 16 hex digits of arrays and JSON values, the same on every platform."""
+    """Return 16 hex digits of arrays and JSON values, equal on every platform."""
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -221,9 +221,9 @@ def fingerprint(*parts: object) -> str:
 
 
 def _checksum_of(array: NDArray[Any]) -> bytes:
-    """Return the bytes that stand for a contiguous array: a checksum and the odd bytes at its end.
+    """Return bytes that identify a contiguous array: a checksum and the odd bytes at its end.
 
-    4 GB/s; blake2b of all of it would take 1.7 s for 10^8 float64.
+    4 GB/s; blake2b of the whole array would take 1.7 s for 10^8 float64.
     """
     data = array.reshape(-1).view(np.uint8)
     whole = data.size - data.size % 8
@@ -232,19 +232,19 @@ def _checksum_of(array: NDArray[Any]) -> bytes:
 
 
 def named_parts(identity: "Mapping[str, object] | tuple[object, ...]") -> Mapping[str, object]:
-    """Return the parts of an identity by name; those of a tuple have numbers."""
+    """Return the parts of an identity by name; those of a tuple are numbered."""
     if isinstance(identity, Mapping):
         return identity
     return {f"part {at} of _identity": part for at, part in enumerate(identity)}
 
 
 def in_short(parts: Mapping[str, object], given: Mapping[str, str]) -> dict[str, str]:
-    """Return each part as a text, in all at most `_MOST` characters as JSON.
+    """Return each part as a text, in total at most `_MOST` characters as JSON.
 
-    "0.5", or where that is long, or an array, what it was given as and a digest: "<int64 (9,)>
-    #6f2a91c0". Equal parts have equal texts behind the mark.
+    "0.5", or if that is long, or an array, its short form and a digest: "<int64 (9,)> #6f2a91c0".
+    Equal parts have equal texts after the mark.
 
-    given : the arguments in short form, for what was made of some
+    given : the arguments in short form, for values computed from some of them
     """
     texts = {}
     for name, part in parts.items():
@@ -265,16 +265,16 @@ def in_short(parts: Mapping[str, object], given: Mapping[str, str]) -> dict[str,
 
 
 def _plain(part: object) -> str:
-    return repr(json.loads(json.dumps(part)))  # a tuple and a list are the same here
+    return repr(json.loads(json.dumps(part)))  # a tuple and a list are equal here
 
 
 def changed(saved: object, ours: Mapping[str, str]) -> str:
-    """Say which arguments of a state are others: "power 0.5, got 0.0"; empty if it cannot be told.
+    """Describe which arguments of a state differ: "power 0.5, got 0.0"; empty if unknown.
 
-    saved, ours : what `in_short` returned there and here
+    saved, ours : results of `in_short` there and here
 
-    What was made of arguments differs too where another argument has changed: it is named where it
-    was given otherwise, or where nothing else is.
+    A value computed from several arguments differs also if another argument has changed: it is
+    named if it was given differently, or if nothing else differs.
     """
     if not isinstance(saved, Mapping):
         return ""
@@ -295,18 +295,18 @@ def changed(saved: object, ours: Mapping[str, str]) -> str:
 
 
 def _pair(name: str, ours: str, saved: str) -> str:
-    """Say how an argument differs: "power=0.5, got power=0.0"."""
+    """Describe how an argument differs: "power=0.5, got power=0.0"."""
     if not _differ(ours, saved):
         return f"{name} of the values here, {ours}, got others, {saved}"
     here, there = (
         "the defaults" if shown == _DEFAULTS else shown if "=" in shown else f"{name}={shown}"
         for shown in (_split(ours)[0], _split(saved)[0])
     )
-    return f"{here if here != 'the defaults' else f'{name} left out'}, got {there}"
+    return f"{here if here != 'the defaults' else f'{name} not given'}, got {there}"
 
 
 def _made_of(name: str) -> str:
-    """Return the arguments that a part was made of: "power, beta and target"."""
+    """Return the arguments that a part was computed from: "power, beta and target"."""
     return name.rpartition(" from ")[2]
 
 
@@ -315,7 +315,7 @@ def _differ(ours: str, saved: str) -> bool:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Return what is shown of an argument, and its digest; "" where there is none."""
+    """Return the text of an argument, and its digest; "" if there is none."""
     shown, mark, digest = text.rpartition("#")
     return (shown.strip(), digest) if mark else (text, "")
 
@@ -330,7 +330,7 @@ def check_state(  # noqa: PLR0913  # what a state is compared with
     arguments: Mapping[str, str] | None = None,
     shown: str = "",
 ) -> None:
-    """Raise `StateError` with the first thing that tells the state from the sampler."""
+    """Raise `StateError` with the first difference between the state and the sampler."""
     missing = _KEYS - set(state)
     if missing:
         raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
@@ -341,7 +341,7 @@ def check_state(  # noqa: PLR0913  # what a state is compared with
             raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
     other = state["fingerprint"] != fingerprint
     differ = changed(state.get("arguments"), arguments or {}) if other else ""
-    saved = state.get("algorithm", 1)  # older states do not say
+    saved = state.get("algorithm", 1)  # older states do not have it
     if saved != algorithm and not differ:  # other arguments may have another algorithm
         raise StateError(
             f"state must have algorithm {algorithm} of {sampler}, got {saved!r}, which draws other "
@@ -356,7 +356,7 @@ def check_state(  # noqa: PLR0913  # what a state is compared with
             )
         raise StateError(
             f"state must come from a {sampler} of the same data and arguments, fingerprint "
-            f"{fingerprint}, got {state['fingerprint']!r}: which argument is another, a state of "
+            f"{fingerprint}, got {state['fingerprint']!r}: which argument differs, a state of "
             "an earlier release does not say"
         )
 

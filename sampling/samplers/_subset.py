@@ -1,4 +1,4 @@
-"""Training on a fixed part of the data. Afresh in every epoch: `RepeatedSubsetSampler`."""
+"""Training on a fixed subset of the data. A new subset in every round: `RepeatedSubsetSampler`."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,32 +14,35 @@ from ._tables import Listed, Table
 
 @told
 class SubsetSampler(EpochSampler):
-    """Shuffle a chosen subset; the weights of a selection come along.
+    """Shuffle a chosen subset, with the weights of a selection.
 
-    Where `torch.utils.data.SubsetRandomSampler` takes indices only, this one takes a `Selection`
-    too, and `reduce` then counts each sample by its weight. If the part should change in every
-    epoch, `RepeatedSubsetSampler` does better at the same cost.
+    `torch.utils.data.SubsetRandomSampler` takes indices only; this sampler also takes a
+    `Selection`, and `reduce` then applies its weights. If the subset should change in every epoch,
+    `RepeatedSubsetSampler` does better at the same cost.
 
     Parameters
     ----------
     selection : Selection, or int array of shape (n,)
-        Dataset indices, none twice.
+        Dataset indices, without repeats.
     **options
-        Those of every sampler: see `EpochSampler`. `objective` defaults to "original" for a
+        The options of every sampler: see `EpochSampler`. `objective` defaults to "original" for a
         `Selection` with weights and to "sampled" otherwise.
 
     Raises
     ------
     ValueError
-        If an index is negative or comes twice, or the weights are not finite, negative, all 0 or
+        If an index is negative or repeated, or the weights are not finite, negative, all 0 or
         of another length. The message names the row.
 
     Notes
     -----
-    Order       A shuffle of the n chosen samples for each (seed, epoch).
-    Cost        8 n bytes (16 n with weights, and O(log n) a weight looked up).
-    Gradients   objective="original" multiplies by the selection's weights, rescaled to mean 1 over
-                the subset. The N of `importance_weights` is the subset: they are 1.
+    Order
+        A shuffle of the n chosen samples for each (seed, epoch).
+    Cost
+        8 n bytes (16 n with weights, and O(log n) for each weight).
+    Gradients
+        objective="original" multiplies by the selection's weights, rescaled to mean 1 over the
+        subset. The N of `importance_weights` is the size of the subset: they are 1.
 
     Examples
     --------

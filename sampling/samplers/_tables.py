@@ -1,10 +1,10 @@
-"""Draw tables: which sample each slot of an epoch holds. A method adds one of these, no more.
+"""Draw tables: the sample of each slot of an epoch. A method adds only one of these.
 
 | table       | holds                                  | used by                               |
 |-------------|----------------------------------------|---------------------------------------|
 | `Shuffled`  | nothing                                | shuffle, RS2 with replacement         |
 | `Listed`    | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
-| `Weighted`  | a running sum and a guide, 10 N bytes  | weighted, sensitivity, importance     |
+| `Weighted`  | a cumulative sum, a guide, 10 N bytes  | weighted, sensitivity, importance     |
 | `Kept`      | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
 | `Mixed`     | two shuffles of each small domain      | mixtures; in `_mixture_table.py`      |
 """
@@ -28,17 +28,17 @@ class Table(ABC):
     Attributes
     ----------
     size : int
-        M, the number of draws, all ranks together.
+        M, the number of draws, summed over all ranks.
     population : int
-        N of the weights 1/(N p): the samples over which the objective is averaged.
+        N of the weights 1/(N p): the number of samples over which the objective is averaged.
     ordered : bool
-        True if the slots are already in the order in which they are to be dealt; otherwise the
-        base class shuffles them.
+        True if the slots are already in the order in which they are drawn; otherwise the base class
+        shuffles them.
     even : bool
         True if every sample of the population is expected equally often, so that every weight is 1.
     cuts : int64 array of shape (batches + 1,)
-        Where batches begin and end among the draws, from 0 to M; empty unless the table is made of
-        batches.
+        Positions among the draws at which batches begin and end, from 0 to M; empty unless the
+        table consists of batches.
     """
 
     size: int
@@ -48,19 +48,19 @@ class Table(ABC):
     cuts: Indices = np.empty(0, np.int64)
 
     def parts(self) -> tuple[object, ...]:
-        """Return what decides the slots: arrays and JSON values, for the name of a plan."""
+        """Return what determines the slots: arrays and JSON values, for the name of a plan."""
         return (self.take(np.arange(self.size, dtype=np.int64)),)
 
     @abstractmethod
     def take(self, slots: Indices) -> Indices:
-        """Return the sample that each slot holds: int64 (m,) in [0, size) -> int64 (m,)."""
+        """Return the sample of each slot: int64 (m,) in [0, size) -> int64 (m,)."""
 
     @abstractmethod
     def expected(self, indices: Indices) -> Floats:
-        """Return how often each sample is expected this epoch; 0 where it is never dealt."""
+        """Return the expected number of draws of each sample this epoch; 0 if never drawn."""
 
     def first_absent(self, indices: Indices, size: int) -> int:
-        """Return the first position whose index is not in [0, size) or never dealt, or -1."""
+        """Return the first position whose index is not in [0, size) or is never drawn, or -1."""
         bad = first_outside(indices, size)
         if bad >= 0:
             return bad
@@ -69,7 +69,7 @@ class Table(ABC):
 
 
 class Shuffled(Table):
-    """The first M values of a run of shuffles of range(N)."""
+    """The first M values of a sequence of shuffles of range(N)."""
 
     ordered = True
     even = True
@@ -85,7 +85,7 @@ class Shuffled(Table):
         return (self.population, int(self._key))
 
     def take(self, slots: Indices) -> Indices:
-        """See `Table`; slots past N run on into the next shuffle."""
+        """See `Table`; slots past N continue into the next shuffle."""
         passes = slots // self.population
         first, last = int(passes.min(initial=0)), int(passes.max(initial=0))
         if first == last:
@@ -114,9 +114,11 @@ class Listed(Table):
     Parameters
     ----------
     samples : int array of shape (M,)
+        Sample of each slot.
     population : int
+        See `Table`.
     expected : callable
-        Int64 indices -> how often each is expected in the epoch.
+        Int64 indices -> expected number of draws of each in the epoch.
     ordered, even, cuts
         See `Table`.
     """
@@ -149,9 +151,9 @@ class Listed(Table):
 
 
 class Cumulative:
-    """A running sum of weights with a guide to it: the sample under any point, at once.
+    """A cumulative sum of weights with a guide table: the sample at any point, in O(1).
 
-    Holds 8 N bytes of running sum and 2 N of guide (4 N past 2**31 samples).
+    Holds 8 N bytes of cumulative sum and 2 N of guide (4 N above 2**31 samples).
 
     weights : float64 (N,), >= 0 and not all 0; refused if one is not finite, or their sum is not
     """
@@ -161,7 +163,7 @@ class Cumulative:
 
     @classmethod
     def of_sums(cls, sums: Floats) -> "Cumulative":
-        """Return the same from a running sum that was saved, to the last bit."""
+        """Return the same from a saved cumulative sum, equal to the last bit."""
         found = cls.__new__(cls)
         found._index(sums)
         return found
@@ -173,7 +175,7 @@ class Cumulative:
         _draw.build_guide(sums, self.guide)
 
     def share(self, indices: Indices) -> Floats:
-        """Return each sample's part of the total weight, as the draws see it."""
+        """Return each sample's share of the total weight, as used by the draws."""
         before = np.where(indices > 0, self.sums[indices - 1], 0.0)
         shares: Floats = (self.sums[indices] - before) / self.sums[-1]
         return shares
@@ -187,7 +189,7 @@ class Weighted(Table):
     ) -> None:
         self.size = size
         self.population = cumulative.sums.size
-        self.ordered = independent  # independent draws are in random order as they come
+        self.ordered = independent  # independent draws are already in random order
         self.cumulative = cumulative
         self._key = key
 
@@ -206,22 +208,22 @@ class Weighted(Table):
         return out
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`: M times the sample's part of the total weight."""
+        """See `Table`: M times the sample's share of the total weight."""
         return self.size * self.cumulative.share(indices)
 
 
 class Kept(Table):
-    """The samples that a pruning plan left in, found through one code a sample.
+    """The samples kept by a pruning plan, found through one code a sample.
 
     Parameters
     ----------
     words : uint64 array of shape (8 ceil(N / 64),)
-        From `blank`; its bytes are the codes of `kernels/_prune.py`: 0 = left out, else the entry
+        From `blank`; its bytes are the codes of `kernels/_prune.py`: 0 = excluded, else the entry
         of `kept_share` that applies.
     size : int
         N.
-    kept_share : float64 array
-        Part of each code's samples that was kept: 1 for never seen, |K|/|D| for a group. 0 for
+    kept_share : float64 array of shape (codes,)
+        Fraction of each code's samples that was kept: 1 for never seen, |K|/|D| for a group. 0 for
         code 0.
     """
 
@@ -243,12 +245,12 @@ class Kept(Table):
 
     @staticmethod
     def blank(size: int) -> NDArray[np.uint64]:
-        """Return room for the codes of N samples, all 0, in whole blocks."""
+        """Return an array for the codes of N samples, all 0, in whole blocks."""
         return np.zeros(8 * -(-size // _prune.BLOCK), np.dtype("<u8"))
 
     @staticmethod
     def codes_of(words: NDArray[np.uint64], size: int) -> NDArray[np.uint8]:
-        """Return the codes as bytes, to write to: uint8 (N,)."""
+        """Return the codes as writable bytes: uint8 (N,)."""
         return words.view(np.uint8)[:size]
 
     def take(self, slots: Indices) -> Indices:
@@ -258,13 +260,13 @@ class Kept(Table):
         return out
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`: the share of its group that was kept, 0 for a sample left out."""
+        """See `Table`: the fraction of its group that was kept, 0 for an excluded sample."""
         return self.kept_share[self.codes[indices]]
 
     def left_out(self) -> Indices:
-        """Return the samples that are not dealt, rising: int64 (N - M,)."""
+        """Return the samples that are not drawn, ascending: int64 (N - M,)."""
         return np.flatnonzero(self.codes == _prune.LEFT_OUT)
 
     def first_absent(self, indices: Indices, size: int) -> int:
-        """See `Table`: whose code is 0."""
+        """See `Table`: the first whose code is 0."""
         return _prune.first_left_out(self.codes, indices)

@@ -1,4 +1,4 @@
-"""Batches of like lengths within a budget of tokens. Groups kept whole: `_whole_groups.py`."""
+"""Batches of similar lengths within a budget of tokens. Whole groups: `_whole_groups.py`."""
 
 import math
 
@@ -19,64 +19,69 @@ from ._tables import Listed, Table
 
 @told
 class TokenBudgetBatchSampler(BlockBatchSampler):
-    """Batch samples of like length, as many as a budget of tokens allows.
+    """Batch samples of similar length, as many as a budget of tokens allows.
 
-    For text, speech and other samples of unlike lengths: a batch of n samples padded to the longest
-    costs n times that length, and no batch costs more than `max_tokens`. Random batches of the same
-    budget pad most of it away where lengths are spread widely. Every sample is dealt once an epoch.
+    For text, speech and other samples of different lengths: a batch of n samples padded to the
+    longest costs n times that length, and no batch costs more than `max_tokens`. Random batches of
+    the same budget spend most of it on padding if lengths vary widely. Every sample is drawn once
+    an epoch.
 
-    The number of batches is the same in every epoch, and known before the first: what loaders and
-    learning-rate schedules read once stays true.
+    The number of batches is the same in every epoch, and known before the first: loaders and
+    learning-rate schedules may read it once.
 
     Parameters
     ----------
     lengths : int or float array-like of shape (N,)
         Length of each sample, finite and >= 0: tokens, frames, seconds.
     max_tokens : int or float
-        What a batch may cost, in the unit of `lengths`; at least the longest of them.
+        Maximum cost of a batch, in the unit of `lengths`; at least the longest of them.
     max_batch_size : int, optional
-        The most samples in a batch, however short.
+        Maximum number of samples in a batch, however short.
     batch_size_multiple : int, default 1
-        Sizes of at least this are rounded down to a multiple of it; the last few samples make up
-        one batch of any size.
+        Sizes of at least this are rounded down to a multiple of it; the last few samples form one
+        batch of any size.
     padded : bool, default True
-        A batch costs n times its longest sample. False: the sum of its lengths, for packed or
-        nested tensors. It then holds lengths of all kinds, and all batches have nearly equal sums.
+        True: a batch costs n times its longest sample. False: it costs the sum of its lengths, for
+        packed or nested tensors; it then contains lengths of all kinds, and all batches have nearly
+        equal sums.
     noise : float >= 0, default 0.1
-        Samples meet those of like length: of a band whose longest is at most 1 + noise times its
-        shortest. About half of `noise` is lost, to padding or, with padded=False, of the budget. 0
-        shuffles equal lengths only.
+        Samples are shuffled within bands of similar length, whose longest sample is at most
+        1 + noise times the shortest. About half of `noise` is lost, to padding or, with
+        padded=False, of the budget. 0 shuffles equal lengths only.
     round_size : int, default 8
-        Batches of like length that follow one another. As a multiple of `num_replicas` it gives the
-        ranks of a step nearly equal cost, also where cost grows faster than length, as attention's
-        does. The order does not depend on the ranks, so choose it for the largest number that the
-        run may have. Ignored if not padded.
+        Number of consecutive batches of similar length. A multiple of `num_replicas` gives the
+        ranks of a step nearly equal cost, also if cost grows faster than length, as that of
+        attention does. The order does not depend on the ranks, so choose it for the largest number
+        that the run may have. Ignored if not padded.
     **options
-        Those of every sampler: see `EpochSampler`. Every sample is dealt, so `drop_last` only
-        lets accelerate leave out a last round that has not one batch for each process.
+        The options of every sampler: see `EpochSampler`. Every sample is drawn, so `drop_last` only
+        lets accelerate exclude a last round with fewer batches than processes.
 
     Attributes
     ----------
     batch_size : None
-        Sizes vary.
+        None because sizes vary.
 
     Raises
     ------
     ValueError
-        If a sample is longer than `max_tokens`, or a length negative, NaN or infinite: the message
-        names the row. If `batch_size_multiple` is given with padded=False.
+        If a sample is longer than `max_tokens`, or a length is negative, NaN or infinite: the
+        message names the row. If `batch_size_multiple` is given with padded=False.
 
     Notes
     -----
-    Order       Samples are sorted by length once, and cut into batches there. In each epoch those
-                of a band change places at random, rounds of neighbouring batches are shuffled, and
-                the batches within a round. A number of batches that `round_size` does not divide
-                leaves one short round, of random lengths, which is dealt last.
-    Cost        O(N log N) once, O(N) an epoch. Holds 4 N bytes (8 N if not padded), 4 N in an
-                epoch, 8 N more while it is planned and up to 45 N at construction.
-    Gradients   Those of plain training on batches of unlike sizes: with `losses.mean()` a sample of
-                a small batch, a long one, counts more; `reduce(..., denominator=d)` with one d for
-                all batches undoes that. All weights are 1.
+    Order
+        Samples are sorted by length once, and cut into batches. In each epoch the samples of a band
+        are permuted at random, rounds of adjacent batches are shuffled, and so are the batches of a
+        round. If `round_size` does not divide the number of batches, there is one short round, of
+        random lengths, which is drawn last.
+    Cost
+        O(N log N) once, O(N) an epoch. Holds 4 N bytes (8 N if not padded), 4 N in an epoch, 8 N
+        more during planning and up to 45 N during construction.
+    Gradients
+        Those of plain training on batches of different sizes: with `losses.mean()` a sample of a
+        small batch, which is a long one, has more weight; `reduce(..., denominator=d)` with one d
+        for all batches corrects that. All weights are 1.
 
     Examples
     --------
@@ -112,7 +117,7 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
 
 
 class TokenBlocks(EpochSampler):
-    """The draws of `TokenBudgetBatchSampler`, batch after batch."""
+    """The draws of `TokenBudgetBatchSampler`, batch by batch."""
 
     covers_dataset = True
     blocked = True
@@ -150,7 +155,7 @@ class TokenBlocks(EpochSampler):
         self._starts = starts[: bands + 1].copy()
         longest = falling[self._starts[:-1]]
         most = min(self.max_batch_size or falling.size, falling.size)
-        # What each place among the batches holds: a place among the sorted samples, if not its own.
+        # Position among the sorted samples for each position among the batches, if different.
         self._places: Packed | None = None
         if self.padded:
             self._cuts = self._packed(longest, most)
@@ -165,7 +170,7 @@ class TokenBlocks(EpochSampler):
             row = int((lengths > self.max_tokens).argmax())
             raise ValueError(
                 f"lengths must be at most max_tokens, {self.max_tokens:g}, got {lengths[row]:g} in "
-                f"row {row}: leave such samples out, or cut them"
+                f"row {row}: exclude such samples, or cut them"
             )
         if not math.isfinite(float(lengths[row]) * lengths.size):
             raise ValueError(
@@ -174,17 +179,17 @@ class TokenBlocks(EpochSampler):
             )
 
     def _packed(self, longest: Floats, most: int) -> Indices:
-        """Return the cuts of batches that pad to the longest of their first band."""
+        """Return the cuts of batches that are padded to the longest sample of their first band."""
         with np.errstate(divide="ignore", over="ignore"):  # a length of 0 costs nothing
             sizes = np.minimum(self.max_tokens / longest, most).astype(np.int64)
         sizes -= sizes * longest > self.max_tokens  # a quotient that was rounded up
-        multiple = min(self.batch_size_multiple, most + 1)  # of which no batch is
+        multiple = min(self.batch_size_multiple, most + 1)  # above `most` it has no effect
         sizes = np.where(sizes >= multiple, sizes - sizes % multiple, sizes)
         cuts = np.empty(1 + int((-(-np.diff(self._starts) // sizes)).sum()), np.int64)
         return cuts[: _blocks.pack(self._starts, sizes, cuts) + 1].copy()
 
     def _leveled(self, longest: Floats, most: int) -> tuple[Packed, Indices]:
-        """Return (places, cuts) of batches of nearly equal sums, as few as are found."""
+        """Return `(places, cuts)` of batches of nearly equal sums, as few as are found."""
         lengths = np.repeat(longest, np.diff(self._starts))
 
         def batches(count: int) -> Packed | None:
@@ -194,7 +199,7 @@ class TokenBlocks(EpochSampler):
             return batch if loads.max() <= self.max_tokens else None
 
         few = max(math.ceil(lengths.sum() / self.max_tokens), -(-lengths.size // most)) - 1
-        # `few` are too few. On from there in growing steps, then back by halves, to 1 in 256.
+        # `few` are too few. Search upward in growing steps, then bisect, to 1 in 256.
         step = close = max(1, few // 256)
         while (found := batches(min(few + step, lengths.size))) is None:
             few, step = few + step, 2 * step
@@ -210,9 +215,9 @@ class TokenBlocks(EpochSampler):
         return places, np.unique(np.append(0, ends))  # lengths of 0 may leave batches empty
 
     def _order(self, epoch: int) -> Indices:
-        """Return the batches of an epoch, numbered by falling length, as they are dealt: int64."""
+        """Return the order of the batches of an epoch, numbered by descending length: int64."""
         count = self.num_batches
-        size = min(self.round_size, count + 1)  # a larger one changes nothing
+        size = min(self.round_size, count + 1)  # a larger one has no effect
         key = _rng.key(self.seed, epoch, "token rounds")
         if not self.padded:
             return Permutation(count, key)(np.arange(count))
@@ -251,7 +256,7 @@ class TokenBlocks(EpochSampler):
 
 
 def _by_falling_length(lengths: Floats) -> tuple[Packed, Floats]:
-    """Return (samples (N,), lengths (N,)), the longest first."""
+    """Return (samples (N,), lengths (N,)) by descending length."""
     below = lengths.max() - lengths
     if below.max() < 2**16 and not np.any(below % 1):
         below = below.astype(np.uint16)  # which numpy sorts by counting, ten times as fast
@@ -261,7 +266,7 @@ def _by_falling_length(lengths: Floats) -> tuple[Packed, Floats]:
 
 
 def _shuffled(members: Packed, starts: Indices, key: np.uint64) -> Packed:
-    """Return the members of each group in random order, group after group."""
+    """Return the members of each group in random order, group by group."""
     sizes = np.diff(starts)
     out = np.empty_like(members)
     _groups.deal_windows(members, starts, np.zeros_like(sizes), sizes, key, out)

@@ -14,38 +14,42 @@ from ._selectors import BatchSelector, Candidates, Chosen, SelectorOptions, unwe
 
 @told
 class TopKLoss(BatchSelector):
-    """Train on the highest losses of a batch, and on nothing else.
+    """Train on the highest losses of a batch only.
 
     Online hard example mining; the mean of the k highest losses is also the average top-k loss,
-    and the CVaR of the batch. A baseline where rows are samples: mislabelled samples and outliers
-    have the highest losses of all, which `cap` leaves out. Where the rows of a batch are candidates
-    of a few images, as in detection, `within="group"` gives each image its share.
+    and the CVaR of the batch. A baseline if rows are samples: mislabelled samples and outliers have
+    the highest losses, which `cap` excludes. If the rows of a batch are candidates of a few images,
+    as in detection, `within="group"` selects `keep` of the rows of each image.
 
     Parameters
     ----------
     keep : float in (0, 1] or int, default 0.25
-        Part of the rows to train on, rounded up, or how many; at least 1.
+        Fraction of the rows to train on, rounded up, or number of rows; at least 1.
     within : {"batch", "group"}, default "batch"
-        Whether `keep` and `cap` are of the batch or of each group of `groups`.
+        Whether `keep` and `cap` apply to the batch or to each group of `groups`.
     cap : float in [0, 1), default 0
-        Part of the rows, of the highest losses, that is left out; rounded down.
+        Fraction of the rows, those with the highest losses, that is excluded; rounded down.
     **options
-        Those of every selector: see `BatchSelector`.
+        The options of every selector: see `BatchSelector`.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or `keep` and `cap` are more than everything; if
+        If an argument is out of its range, or `keep` and `cap` add up to more than all rows; if
         within="group" and no groups are given.
 
     Notes
     -----
-    Order       Ties by lot. Losses that are not finite come last.
-    Cost        A forward pass over the batch. within="batch" does not wait for the device.
-    Gradients   Biased to hard samples, without weights.
-    Source      Shrivastava, Gupta, Girshick, "Training Region-based Object Detectors with Online
-                Hard Example Mining", CVPR 2016, arXiv:1604.03540. Overlapping candidates are not
-                thinned out here (no non-maximum suppression): do it before, with their boxes.
+    Order
+        Ties are broken at random. Losses that are not finite come last.
+    Cost
+        A forward pass over the batch. within="batch" does not synchronize the device.
+    Gradients
+        Biased towards hard samples, without weights.
+    Source
+        Shrivastava, Gupta, Girshick, "Training Region-based Object Detectors with Online Hard
+        Example Mining", CVPR 2016, arXiv:1604.03540. Overlapping candidates are not removed here
+        (no non-maximum suppression): do it before, with their boxes.
 
     Examples
     --------
@@ -88,7 +92,7 @@ class TopKLoss(BatchSelector):
         return unweighted(rows.to(candidates.losses.device))
 
     def _places(self, size: int) -> slice:
-        """Return which places of an order of `size` rows are taken, hardest first."""
+        """Return the selected positions in an order of `size` rows, hardest first."""
         left_out = min(int(self.cap * size + 1e-9), size - 1)
         return slice(left_out, min(size, left_out + count_of(self.keep, size)))
 

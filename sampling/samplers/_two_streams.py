@@ -1,4 +1,4 @@
-"""Two streams of samples in every batch, such as labelled and unlabelled ones."""
+"""Two streams of samples in every batch, such as labelled and unlabelled samples."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,27 +16,27 @@ from ._tables import Listed, Table
 
 @told
 class TwoStreamBatchSampler(BlockBatchSampler):
-    """Give every batch a fixed number of samples from a second, smaller set.
+    """Fill every batch with a fixed number of samples from a second, smaller set.
 
-    For semi-supervised training: each batch holds `secondary_batch_size` labelled samples and fills
-    up with unlabelled ones. An epoch is one pass over `primary`, however often `secondary` comes
-    round meanwhile. In every batch, the short last one too, the secondary samples are the last
-    `secondary_batch_size` ones: `losses[-k:]` is their part of the losses, `losses[:-k]` the other.
+    For semi-supervised training: each batch has `secondary_batch_size` labelled samples and is
+    filled with unlabelled ones. An epoch is one pass over `primary`, however often `secondary` is
+    repeated in it. In every batch, also in a short last one, the secondary samples are the last
+    `secondary_batch_size` ones: `losses[-k:]` are their losses, `losses[:-k]` the others.
 
     Parameters
     ----------
     primary : int array-like of shape (n,)
-        Dataset indices, none twice: the set that an epoch passes through once.
+        Dataset indices, without repeats: the set that each epoch draws once.
     secondary : int array-like of shape (m,)
-        Dataset indices, none twice. Some or all may be in `primary` too: such a sample comes in
-        either role, and may come in both in one batch.
+        Dataset indices, without repeats. Some or all may be in `primary` too: such a sample is
+        drawn in both roles, possibly in one batch.
     batch_size : int
-        B, draws in a batch, both streams together.
+        B, draws in a batch, from both streams.
     secondary_batch_size : int
-        k in [1, B). More than m: some come more than once in a batch.
+        k in [1, B). If more than m, some samples are repeated in a batch.
     **options
-        Those of every sampler: see `EpochSampler`. The last batch may be short in primary samples;
-        `drop_last` leaves it out then.
+        The options of every sampler: see `EpochSampler`. The last batch may be short of primary
+        samples; `drop_last` then excludes it.
 
     Attributes
     ----------
@@ -44,24 +44,29 @@ class TwoStreamBatchSampler(BlockBatchSampler):
         None if the last batch is short: accelerate would fill it up with samples of other batches,
         and the secondary ones would not be the last.
     secondary_batch_size : int
+        k.
 
     Raises
     ------
     ValueError
-        If an index is negative or comes twice in a stream, the message names the row; if k is not
-        in [1, B); if `drop_last` would leave no batch.
+        If an index is negative or repeated in a stream, the message names the row; if k is not in
+        [1, B); if `drop_last` would leave no batch.
 
     Notes
     -----
-    Order       A shuffle of `primary` for each (seed, epoch). `secondary` is an endless run of
-                shuffles, of which an epoch takes up where the one before it stopped: every sample
-                comes before any is repeated. A batch in which one shuffle ends and the next begins
-                may hold a sample twice. Any epoch is reached at once.
-    Cost        16 (n + m) bytes, 8 M an epoch and 8 M more while it is planned; O(M + m) an epoch.
-    Gradients   objective="sampled" (default) leaves the balance of the streams to the loss.
-                "original" restores the mean over all samples of both, counted once each.
-    Source      The two streams of Tarvainen and Valpola, "Mean teachers are better role models",
-                NeurIPS 2017.
+    Order
+        A shuffle of `primary` for each (seed, epoch). `secondary` is an endless sequence of
+        shuffles, which each epoch continues at the end of the previous one: every sample is drawn
+        before any is repeated. A batch in which one shuffle ends and the next begins may hold a
+        sample twice. Any epoch is computed directly.
+    Cost
+        16 (n + m) bytes, 8 M an epoch and 8 M more during planning; O(M + m) an epoch.
+    Gradients
+        objective="sampled" (default) leaves the balance of the streams to the loss. "original"
+        restores the mean over all samples of both sets, each counted once.
+    Source
+        The two streams of Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS
+        2017.
 
     Examples
     --------
@@ -85,7 +90,7 @@ class TwoStreamBatchSampler(BlockBatchSampler):
 
 
 class TwoStreams(EpochSampler):
-    """The draws of `TwoStreamBatchSampler`, batch after batch."""
+    """The draws of `TwoStreamBatchSampler`, batch by batch."""
 
     blocked = True
 
@@ -150,16 +155,16 @@ class TwoStreams(EpochSampler):
 
 
 class _Stream:
-    """A set of samples, and the endless run of its shuffles."""
+    """A set of samples, and the endless sequence of its shuffles."""
 
     def __init__(self, name: str, indices: ArrayLike) -> None:
         self.samples = _check.unique_rows(name, indices).copy()
         self._sorted = np.sort(self.samples)
 
     def run(self, key: np.uint64, start: int, count: int) -> Packed:
-        """Return draws `start` to `start + count` of the run of a key."""
+        """Return draws `start` to `start + count` of the sequence of a key."""
         size = self.samples.size
-        start %= size * (2**62 // size)  # the run begins again where a counter would overflow
+        start %= size * (2**62 // size)  # the sequence restarts where a counter would overflow
         out = np.empty(count, np.int64)
         _groups.deal_windows(
             self.samples, np.array([0, size]), np.array([start]), np.array([count]), key, out
@@ -167,6 +172,6 @@ class _Stream:
         return out
 
     def share(self, rows: Indices, draws: int) -> Floats:
-        """Return each sample's part of a number of draws; 0 if it is not in the set."""
+        """Return each sample's share of a number of draws; 0 if it is not in the set."""
         places = np.minimum(np.searchsorted(self._sorted, rows), self._sorted.size - 1)
         return np.where(self._sorted[places] == rows, draws / self._sorted.size, 0.0)

@@ -1,4 +1,4 @@
-"""Drawing by weight: evenly with replacement, or a fixed number without."""
+"""Weighted draws: stratified with replacement, or a fixed number without."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,34 +15,36 @@ from ._tables import Cumulative, Listed, Table, Weighted
 
 @told
 class WeightedSampler(EpochSampler):
-    """Draw samples in proportion to a fixed weight, of any number of samples.
+    """Draw samples in proportion to a fixed weight, from a dataset of any size.
 
     Use it to rebalance the data or to replay samples by a score computed beforehand. For balance by
     class `ClassBalancedSampler` is exact and needs no weights; for weights of 0 and 1
-    `SubsetSampler` is cheaper. `torch.utils.data.WeightedRandomSampler` stops at 2**24 samples, has
-    no ranks, and without replacement draws heavy samples less often than their weight says.
+    `SubsetSampler` is cheaper. `torch.utils.data.WeightedRandomSampler` is limited to 2**24
+    samples, has no ranks, and without replacement draws heavy samples less often than their weight
+    implies.
 
     With replacement, the M draws are M jittered points, one in each of M equal slices of the
-    cumulative weight: sample i is drawn M * w_i / sum(w) times on average and never two or more
-    away from that. Index neighbours repel each other: of two samples that share a slice, one epoch
-    often draws the one or the other. If that matters (neighbours are near-duplicates, say),
-    `independent=True` gives i.i.d. draws, which scatter more.
+    cumulative weight: sample i is drawn M * w_i / sum(w) times on average, and its count never
+    differs from that by two or more. Adjacent indices are negatively correlated: of two samples
+    that share a slice, one epoch often draws one or the other. If that matters (adjacent samples
+    are near-duplicates, say), `independent=True` gives i.i.d. draws, which have more variance.
 
     Without replacement, exactly M samples are chosen, sample i with probability proportional to
-    w_i; where that would exceed 1 the sample is always chosen and the rest shares what is left.
+    w_i; if that would exceed 1, the sample is always chosen and the others share the remaining
+    draws.
 
     Parameters
     ----------
     weights : array-like of shape (N,), converted to float64
         Relative weight of each sample, finite and >= 0. A sample of weight 0 is never drawn.
     num_samples : int, default N
-        M: draws in one epoch, all ranks together.
+        M: draws in one epoch, summed over all ranks.
     replacement : bool, default True
         Whether a sample may be drawn more than once in an epoch.
     independent : bool, default False
-        With replacement: draw each time afresh, as torch's does.
+        With replacement: whether draws are independent, as in torch's sampler.
     **options
-        Those of every sampler: see `EpochSampler`.
+        The options of every sampler: see `EpochSampler`.
 
     Raises
     ------
@@ -53,15 +55,19 @@ class WeightedSampler(EpochSampler):
 
     Notes
     -----
-    Order       A pure function of (weights, M, seed, epoch). With replacement any position is
-                reached at once; without, `set_epoch` makes the next pass O(N).
-    Cost        With replacement O(N) once and O(1) a draw, 10 N bytes. Without: O(N) an epoch,
-                8 N + 4 M bytes.
-    Gradients   Drawing by weight changes the objective, which is the default here
-                (objective="sampled"). "original" multiplies by 1 / (N p), which restores the mean
-                loss over the data in expectation.
-    Source      With replacement: stratified sampling. Without: Madow, Annals of Mathematical
-                Statistics 20 (1949), in a fresh random order each epoch.
+    Order
+        A pure function of (weights, M, seed, epoch). With replacement any position is computed
+        directly; without, the first pass after `set_epoch` takes O(N).
+    Cost
+        With replacement O(N) once and O(1) a draw, 10 N bytes. Without: O(N) an epoch, 8 N + 4 M
+        bytes.
+    Gradients
+        Drawing by weight changes the objective, which is the default here (objective="sampled").
+        "original" multiplies by 1 / (N p), which restores the mean loss over the data in
+        expectation.
+    Source
+        With replacement: stratified sampling. Without: Madow, Annals of Mathematical Statistics 20
+        (1949), in a new random order each epoch.
 
     Examples
     --------
@@ -117,7 +123,7 @@ class WeightedSampler(EpochSampler):
 
 
 class Distinct(Listed):
-    """M different samples, sample i with probability min(1, scale * w_i)."""
+    """M distinct samples, sample i with probability min(1, scale * w_i)."""
 
     def __init__(
         self, weights: Floats, scale: float, draws: int, key: np.uint64, offset: float
@@ -137,7 +143,7 @@ class Distinct(Listed):
 def certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
     """Return (w, c) such that min(1, c * w) sums to `draws`: water-filling.
 
-    w is `weights`, or 0 and 1 where every sample of positive weight is chosen.
+    w is `weights`, or 0 and 1 if every sample of positive weight is chosen.
     """
     positive = int(np.count_nonzero(weights))
     if draws > positive:
@@ -148,8 +154,8 @@ def certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
     if draws == positive:
         return (weights > 0).astype(np.float64), 1.0
     certain, rest = 0, float(weights.sum())
-    while True:  # each round takes in the samples that the last scale pushed over 1
-        if rest < 2.0**-900:  # what is left is so small that the scale would overflow
+    while True:  # each round adds the samples whose probability reached 1 at the last scale
+        if rest < 2.0**-900:  # the remaining weights are so small that the scale would overflow
             with np.errstate(over="ignore"):  # of those certain: infinity is as certain
                 weights = np.ldexp(weights, 900)
             rest = float(np.ldexp(rest, 900))
@@ -157,7 +163,7 @@ def certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
         with np.errstate(over="ignore"):
             over = weights * scale >= 1.0
         found = int(np.count_nonzero(over))
-        if found >= draws:  # the others are so small that nothing is left for them
+        if found >= draws:  # the other weights are so small that no draw is left for them
             return over.astype(np.float64), 1.0
         if found <= certain:
             return weights, scale

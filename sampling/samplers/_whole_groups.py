@@ -1,4 +1,4 @@
-"""Groups that stay whole. Groups dealt sample by sample, in shares: `ClassBalancedSampler`."""
+"""Batches of whole groups. Groups in shares, sample by sample: `ClassBalancedSampler`."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,31 +18,32 @@ from ._tables import Listed, Table
 
 @told
 class GroupBatchSampler(BlockBatchSampler):
-    """Deal groups whole: a batch is one bag, or a few of them.
+    """Draw whole groups: a batch is one bag, or a few of them.
 
-    For losses that need all of a group at once: the bag of multiple-instance learning, the
+    For losses that need all samples of a group at once: the bag of multiple-instance learning, the
     documents of one source, the frames of one video, the candidates of one query. The size of a
     batch is that of its groups, so one large group must fit into memory. To limit the size of
-    batches, `TokenBudgetBatchSampler`.
+    batches, use `TokenBudgetBatchSampler`.
 
     Parameters
     ----------
     groups : int or str array-like of shape (N,)
-        Group of each sample; ids need not be contiguous. -1, None or NaN:
-        in no group, see `unlabeled`.
+        Group of each sample; ids need not be contiguous. -1, None or NaN means in no group, see
+        `unlabeled`.
     groups_per_batch : int, default 1
-        The last batch may hold fewer; `drop_last` leaves it out then, other groups in each epoch.
+        Number of groups in a batch. The last batch may hold fewer; `drop_last` then excludes it,
+        with other groups in each epoch.
     unlabeled : {"drop", "group", "raise"}, default "drop"
-        Samples whose group is missing (-1, None, NaN, a null) are never drawn, are one more group,
-        named -1, or are refused.
+        Samples whose group is missing (-1, None, NaN, a null) are never drawn ("drop"), form one
+        more group, named -1 ("group"), or are refused ("raise").
     **options
-        Those of every sampler: see `EpochSampler`.
+        The options of every sampler: see `EpochSampler`.
 
     Attributes
     ----------
     groups_per_batch : int
     batch_size : None
-        Sizes vary.
+        None because sizes vary.
 
     Raises
     ------
@@ -51,14 +52,18 @@ class GroupBatchSampler(BlockBatchSampler):
 
     Notes
     -----
-    Order       The groups are shuffled for each (seed, epoch), and each sample is dealt once. The
-                samples of a group keep the order of the dataset and lie side by side.
-    Cost        8 N bytes, and 4 M in an epoch; O(N) once and O(M) an epoch.
-    Gradients   Those of plain training on batches of unlike sizes: with `losses.mean()` a sample of
-                a small batch counts more; `reduce(..., denominator=d)` with one d for all batches
-                undoes that. All weights are 1.
-    Source      Bags as in Ilse, Tomczak, Welling, "Attention-based Deep Multiple Instance
-                Learning", ICML 2018.
+    Order
+        The groups are shuffled for each (seed, epoch), and each sample is drawn once. The samples
+        of a group are adjacent, in the order of the dataset.
+    Cost
+        8 N bytes, and 4 M in an epoch; O(N) once and O(M) an epoch.
+    Gradients
+        Those of plain training on batches of different sizes: with `losses.mean()` a sample of a
+        small batch has more weight; `reduce(..., denominator=d)` with one d for all batches
+        corrects that. All weights are 1.
+    Source
+        Bags as in Ilse, Tomczak, Welling, "Attention-based Deep Multiple Instance Learning", ICML
+        2018.
 
     Examples
     --------
@@ -81,7 +86,7 @@ class GroupBatchSampler(BlockBatchSampler):
 
 
 class WholeGroups(EpochSampler):
-    """The draws of `GroupBatchSampler`, group after group."""
+    """The draws of `GroupBatchSampler`, group by group."""
 
     covers_dataset = True
     blocked = True
@@ -108,7 +113,7 @@ class WholeGroups(EpochSampler):
         super().__init__(self._groups.codes.size, self._groups.num_labeled, **options)
 
     def _order(self, epoch: int) -> Indices:
-        """Return the groups that an epoch deals, in order: int64."""
+        """Return the order of the groups of an epoch: int64."""
         order = Permutation(len(self._groups), _rng.key(self.seed, epoch, "whole groups"))
         return order(np.arange(self._dealt))
 

@@ -54,7 +54,7 @@ def test_c5_a_second_full_pass_is_noticed(factory):
         sampler.set_epoch(1)
         assert len(list(sampler)) == len(sampler)
         return
-    with pytest.warns(UserWarning, match="epoch 0 is dealt a second time"):
+    with pytest.warns(UserWarning, match="epoch 0 is iterated a second time"):
         second = list(sampler)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

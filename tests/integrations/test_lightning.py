@@ -692,7 +692,7 @@ def test_a_loader_that_starts_again_within_an_epoch_gets_advice_that_works_there
     sampler = InfoBatchSampler(SHORT, 9, num_replicas=2, rank=0)
     with pytest.raises(RuntimeError, match=r"'max_size_cycle'\), choose a mode that its other"):
         list(cycled(sampler))
-    with pytest.warns(UserWarning, match="epoch 0 is dealt a second time.*with auto_epoch=True"):
+    with pytest.warns(UserWarning, match="epoch 0 is iterated a second time.*with auto_epoch=True"):
         list(cycled(ShuffleSampler(SHORT)))
 
 

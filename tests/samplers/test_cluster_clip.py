@@ -242,7 +242,7 @@ def test_original_ends_with_the_first_knock_out():
     sampler.set_epoch(1)
     assert sampler.weights_for([0, 9]).shape == (2,)
     sampler.set_epoch(2)
-    message = "no importance weights: cluster 2 is knocked out before epoch 2"
+    message = "no importance weights: cluster 2 is excluded before epoch 2"
     with pytest.raises(ValueError, match=message):
         sampler.reduce(torch.ones(1), [0])
 

@@ -177,7 +177,7 @@ def test_resumes_in_the_middle_of_a_round(kind, keep, copied):
 
 @pytest.mark.parametrize("kind", [HardestSampler, UCBSampler], ids=lambda kind: kind.__name__)
 def test_no_weights_where_samples_are_left_out_for_certain(kind):
-    message = f"{kind.__name__} has no importance weights: samples with low losses are left out"
+    message = f"{kind.__name__} has no importance weights: samples with low losses are certain to"
     with pytest.raises(ValueError, match=message):
         kind(N, 8, objective="original")
     with pytest.raises(ValueError, match=message):
@@ -349,7 +349,7 @@ def test_for_target_says_what_is_out_of_reach(kind):
     ):
         kind.for_target(100, 10, 0.2, below_mean=0.7, anneal_fraction=0.2)
     with pytest.raises(
-        ValueError, match="keep must not be given with for_target, which looks for it, got 0.5"
+        ValueError, match="keep must not be given with for_target, which chooses it, got 0.5"
     ):
         kind.for_target(100, 10, 0.8, keep=0.5)
     assert kind.for_target(100, 1, 1.0).keep == 1.0

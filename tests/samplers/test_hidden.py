@@ -67,7 +67,7 @@ def test_dealt_samples_are_recorded_and_hidden_ones_rescored_never_the_other_way
     hidden, dealt = int(sampler.hidden[0]), int(sampler.indices(2)[0])
     before = sampler.scores.copy()
     for rows, message in [
-        ([hidden, dealt], f"must be left out of epoch 2, got {dealt} in row 1, which it deals"),
+        ([hidden, dealt], f"must be excluded from epoch 2, got {dealt} in row 1, which the epoch"),
         ([N], rf"indices must be in \[0, {N}\), got {N} in row 0"),
         ([-1], rf"indices must be in \[0, {N}\), got -1 in row 0"),
         ([[hidden]], r"indices must have shape \(B,\), got \(1, 1\)"),
@@ -80,7 +80,7 @@ def test_dealt_samples_are_recorded_and_hidden_ones_rescored_never_the_other_way
         sampler.record([hidden], losses, **more)
     with pytest.raises(ValueError, match="2 losses for 1 indices"):
         sampler.rescore([hidden], torch.ones(2), **more)
-    with pytest.raises(ValueError, match="left out of epoch 0"):
+    with pytest.raises(ValueError, match="excluded from epoch 0"):
         KakurenboSampler(N, 20).rescore([0], losses, **more)
     np.testing.assert_array_equal(sampler.scores, before)
     sampler.rescore(torch.tensor([hidden]), losses.numpy(), **more)
@@ -100,7 +100,7 @@ def test_bad_indices_on_a_device_are_named_by_the_next_set_epoch():
     sampler._count_bad(torch.tensor(sampler.hidden))
     sampler._report_device_indices()
     sampler._count_bad(torch.tensor([int(sampler.hidden[0]), int(sampler.indices(2)[0]), N, -1]))
-    with pytest.raises(ValueError, match="rescore must be left out of epoch 2, got 3 on cpu"):
+    with pytest.raises(ValueError, match="rescore must be excluded from epoch 2, got 3 on cpu"):
         sampler.set_epoch(3)
     sampler.set_epoch(3)
 

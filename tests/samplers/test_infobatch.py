@@ -515,7 +515,7 @@ def test_for_target_says_what_is_out_of_reach():
     ):
         InfoBatchSampler.for_target(100, 10, 0.5)
     with pytest.raises(
-        ValueError, match="drop_prob must not be given with for_target, which looks for it, got 0.3"
+        ValueError, match="drop_prob must not be given with for_target, which chooses it, got 0.3"
     ):
         InfoBatchSampler.for_target(100, 10, 0.8, drop_prob=0.3)
     with pytest.raises(ValueError, match="unreachable: must be >= 1.000 for 1 epochs"):
@@ -640,7 +640,7 @@ def test_progress_uses_the_planned_length():
         (
             {"buckets": [(0.5, 0.5), (0.4, 0.5)]},
             ValueError,
-            "quantiles of buckets must rise, got 0.4 after 0.5",
+            "quantiles of buckets must ascend, got 0.4 after 0.5",
         ),
     ],
 )

@@ -297,8 +297,11 @@ def test_resume_carries_the_target_and_refuses_another():
         ({"schedule": []}, r"schedule must begin with part 0, got \[\]"),
         ({"schedule": [(0.1, 1.0)]}, "schedule must begin with part 0"),
         ({"schedule": [(0, 1.0), (0.5, 2.0)]}, r"scale of schedule must be in \[0, 1\], got 2.0"),
-        ({"schedule": [(0, 1), (0.5, 1), (0.5, 0)]}, "parts of schedule must rise, got 0.5 after"),
-        ({"objective": "original"}, "no importance weights: samples with low losses are left out"),
+        (
+            {"schedule": [(0, 1), (0.5, 1), (0.5, 0)]},
+            "parts of schedule must ascend, got 0.5 after",
+        ),
+        ({"objective": "original"}, "no importance weights: samples with low losses are certain"),
     ],
 )
 def test_bad_arguments(options, message):

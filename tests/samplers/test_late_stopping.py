@@ -317,7 +317,7 @@ def test_no_share_of_draws_can_be_promised():
         ({"warm_up": -1}, "warm_up must be >= 0, got -1"),
         ({"max_epochs": 9}, "max_epochs must be >= 10, got 9"),
         ({"max_epochs": 7, "rounds": (9, 0)}, "max_epochs must be >= 8, got 7"),
-        ({"objective": "original"}, "no importance weights: samples that are learnt late are left"),
+        ({"objective": "original"}, "no importance weights: samples that are learned late are"),
     ],
 )
 def test_bad_arguments(options, message):

@@ -407,7 +407,7 @@ def test_variance_factor():
         ({"lengths": [3], "compose": "iid"}, ValueError, "compose must be one of"),
         ({"lengths": [3], "shortfall": "accept"}, ValueError, "shortfall must be one of"),
         ({"lengths": [3], "stop": "first_exhausted", "num_samples": 2}, ValueError,
-         "num_samples must be left out with stop='first_exhausted', got 2"),
+         "num_samples must not be given with stop='first_exhausted', got 2"),
         ({"lengths": [3], "num_samples": 0}, ValueError, "num_samples must be >= 1, got 0"),
         ({"lengths": [3], "num_samples": 2**31}, ValueError, "num_samples must be below 2"),
         ({"lengths": [3, 2], "weights": [1, 0], "objective": "original"}, ValueError,

@@ -434,7 +434,7 @@ def test_a_full_state_is_refused_where_it_does_not_fit():
         with pytest.raises(StateError, match=name):
             load_full_state(fresh, {**full, "arrays": {**full["arrays"], name: bad}})
     arrays = {**full["arrays"], "weights.weights": np.array([0.2, 0.2, 0.6])}
-    with pytest.raises(StateError, match="the arrays must make plan"):
+    with pytest.raises(StateError, match="the arrays must give plan"):
         load_full_state(fresh, {**full, "arrays": arrays})
     assert fresh.epoch == 0
     np.testing.assert_allclose(fresh.shares(0), [0.5, 0.3, 0.2])

@@ -86,7 +86,7 @@ def test_staged_weights_by_name():
     [
         ([], "phases must be a list of"),
         ([(1, 2.0)], "phases must begin at 0, got 1"),
-        ([(0, 2.0), (0.5, 1.0)], r"num_epochs must be given where phases\[1\]\[0\] is a part"),
+        ([(0, 2.0), (0.5, 1.0)], r"num_epochs must be given if phases\[1\]\[0\] is a frac"),
         ([(0, 2.0), (3, 1.0), (3, 5.0)], "got epoch 3 for phases"),
         ([(0, 2.0), (-1, 1.0)], r"phases\[1\]\[0\] must be >= 0, got -1"),
         ([(0, 2.0), (1.0, 1.0)], r"phases\[1\]\[0\] must be in \[0, 1\), got 1.0"),

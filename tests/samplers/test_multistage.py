@@ -244,5 +244,5 @@ def test_bad_arguments():
     selector.screen(features)
     with pytest.raises(ValueError, match="select must get the .* rows that screen returned"):
         selector.select(losses, features=features)
-    with pytest.raises(ValueError, match="scores and groups must be None where features are scr"):
+    with pytest.raises(ValueError, match="scores and groups must be None if features are screen"):
         step_of(losses, features=features, scores=losses)

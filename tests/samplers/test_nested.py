@@ -87,7 +87,7 @@ def test_gradients_go_through():
         ({"x": X, "y": Y[:2]}, ValueError, r"batch\['y'\] must have 3 rows, got shape \(2,\)"),
         ((X, [Y, Y[:1]]), ValueError, r"batch\[1\]\[1\] must have 3 rows"),
         ((X, ["a", "b"]), ValueError, r"batch\[1\] must have 3 entries, one for each row, got 2"),
-        ((X, {1, 2}), TypeError, r"batch\[1\] must be a tensor, .* got set: give a `take`"),
+        ((X, {1, 2}), TypeError, r"batch\[1\] must be a tensor, .* got set: give a custom `take`"),
         (["a", "b"], ValueError, "size must be given for a batch without tensors or arrays"),
     ],
 )

@@ -18,8 +18,8 @@ from sampling.samplers import (
 )
 
 N = 12
-AGAIN = r"epoch 0 is begun again, with the draws of a pass that was cut short: call set_epoch"
-TWICE = r"epoch 0 is dealt a second time, in the same order: call set_epoch\(epoch\) before each"
+AGAIN = r"epoch 0 is restarted, with the draws of a pass that was interrupted: call set_epoch"
+TWICE = r"epoch 0 is iterated a second time, in the same order: call set_epoch\(epoch\) before each"
 OF_EACH_KIND = {
     "draws": lambda **o: ShuffleSampler(N, **o),
     "batches": lambda **o: EpochBatchSampler(ShuffleSampler(N, **o), 2),

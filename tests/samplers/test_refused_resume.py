@@ -72,7 +72,7 @@ CASES = {
         lambda p: ClassBalancedSampler(LABELS, **p),
         {},
         {"power": 0.5},
-        "power, beta and target left out, got power=0.5",
+        "power, beta and target not given, got power=0.5",
     ),
     "an array": (
         lambda p: ClassBalancedSampler(p),

@@ -253,7 +253,7 @@ def test_arrays_that_do_not_belong_to_the_state_are_refused():
             "scores": np.ones(5, np.float32),
         },
         "codes must be uint8": {**copies, "codes": copies["codes"].astype(np.int64)},
-        "arrays must make plan": {**copies, "codes": np.roll(copies["codes"], 1)},
+        "arrays must give plan": {**copies, "codes": np.roll(copies["codes"], 1)},
         r"codes must be in \[0, ": {**copies, "codes": np.full(N, 99, np.uint8)},
     }
     for message, arrays in wrong.items():

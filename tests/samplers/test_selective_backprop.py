@@ -121,7 +121,7 @@ def test_floor_bounds_the_weights():
     ("options", "message"),
     [
         ({"form": "both"}, "form must be one of 'batch', 'history', got 'both'"),
-        ({"form": "history", "keep": 4}, r"keep must be a part in \(0, 1\] for form='history'"),
+        ({"form": "history", "keep": 4}, r"keep must be a fraction in \(0, 1\] for form='history'"),
         ({"floor": 0.1}, "floor must be 0 for form='batch', got 0.1"),
         ({"collect": 8}, "collect must be None for form='batch', got 8"),
         ({"history": 0}, "history must be >= 1, got 0"),

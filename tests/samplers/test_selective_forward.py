@@ -336,7 +336,7 @@ def test_batches_that_cannot_be_collected():
         SelectiveForward(net(), squares, collector(4))(batch_of())
     step_of = SelectiveForward(Line(), lambda m, b: m(b[0]), collector(64))
     step_of([torch.arange(8.0), [{1}] * 8])
-    with pytest.raises(StateError, match="rows that wait must be tensors, arrays, strings or num"):
+    with pytest.raises(StateError, match="buffered rows must be tensors, arrays, strings or num"):
         step_of.selector.state_dict()
     with pytest.raises(ValueError, match="a batch must have the 2 parts of the last one, got 1"):
         step_of([torch.arange(8.0)])

@@ -151,11 +151,11 @@ def test_for_target_says_what_cannot_be_reached():
 
 
 def test_has_no_importance_weights():
-    with pytest.raises(ValueError, match="samples with high losses are left out for certain"):
+    with pytest.raises(ValueError, match="samples with high losses are certain to be excluded"):
         SelfPacedSampler(N, 10, objective="original")
     sampler = scored(start=0.5)
     order = dealt(sampler, 1)
-    with pytest.raises(ValueError, match="left out for certain"):
+    with pytest.raises(ValueError, match="certain to be excluded"):
         sampler.importance_weights(order)
     losses = torch.arange(float(order.size))
     assert sampler.reduce(losses, order) == losses.mean()

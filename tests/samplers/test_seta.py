@@ -203,7 +203,7 @@ def test_resumes_in_mid_epoch():
 
 
 def test_has_no_importance_weights():
-    message = "SeTaSampler has no importance weights: groups outside the window are left out"
+    message = "SeTaSampler has no importance weights: groups outside the window are certain"
     with pytest.raises(ValueError, match=message):
         SeTaSampler(N, 8, objective="original")
     assert scored().weights_for([0, 1]).tolist() == [1, 1]

@@ -308,7 +308,7 @@ def test_lengths_of_any_kind(convert):
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        (([3, 9, 8], 8), {}, ValueError, "at most max_tokens, 8, got 9 in row 1: leave"),
+        (([3, 9, 8], 8), {}, ValueError, "at most max_tokens, 8, got 9 in row 1: exclude"),
         (([], 8), {}, ValueError, "lengths must not be empty"),
         (([1, -1], 8), {}, ValueError, "lengths must be finite and >= 0, got -1.0 in row 1"),
         (([1, np.nan], 8), {}, ValueError, "lengths must be finite .* got nan in row 1"),
