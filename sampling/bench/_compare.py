@@ -26,8 +26,6 @@ class Difference:
     reference : str
         What it is compared with: by default `full`, or `uniform`, which is the same training.
     runs : int
-        Number of seeds that both have, at least 3.
-    runs : int
         Seeds that both have, at least 3.
     mean : float
         Method minus reference, in the test metric, in points (percent).

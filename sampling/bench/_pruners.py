@@ -124,7 +124,7 @@ def _for_target(kind: type[_Pruner], context: Context, **arguments: Any) -> _Pru
 
 
 def engine(kind: type[PruningSampler], **arguments: Any) -> Callable[[Context], Plan]:  # noqa: ANN401
-    """Return the builder of a pruner that meets the budget by itself."""
+    """Return the builder of a pruner that keeps to the budget by itself."""
     return lambda context: same(_for_target(kind, context, **arguments), context)
 
 

@@ -61,6 +61,7 @@ class Run:
 
     Parameters
     ----------
+    method : str
         Of the job, like the next three.
     target : float
         The requested keep fraction.
@@ -70,7 +71,6 @@ class Run:
         The cost to match.
     reason : str, default ""
         Why the cost cannot be reached; empty for a completed run.
-        Why the cost cannot be reached; empty for a run that was done.
     draws : int
         Draws trained on, over the whole run.
     cost : float
@@ -193,7 +193,6 @@ def train(
         Device of the model and the data.
     after_epoch : callable
         Called after every epoch with the completed fraction of the run.
-        Called with the part of the run that is done, after every epoch.
 
     Returns
     -------

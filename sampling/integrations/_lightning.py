@@ -360,8 +360,8 @@ class LightningSamplerCallback(Callback):
         uneven = inner._uneven()
         if uneven:
             raise ValueError(
-                "sampler must give every rank as many batches, which Lightning's ranks wait for, "
-                f"got one that may not: {uneven}"
+                "sampler must give every rank the same number of batches, since Lightning's ranks "
+                f"wait for each other, got one that may not: {uneven}"
             )
 
     def _in_use(self) -> bool:

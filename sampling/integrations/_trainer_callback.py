@@ -233,7 +233,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         if steps and batches % accumulate:
             raise ValueError(
                 f"ignore_data_skip must be False for {batches} batches an epoch in steps of "
-                f"{accumulate}, got True: the Trainer would leave out the last step of the resumed "
+                f"{accumulate}, got True: the Trainer would skip the last step of the resumed "
                 "epoch; or use SamplerTrainerMixin"
             )
         if steps and not self.sampler.dynamic:

@@ -169,7 +169,7 @@ def answers_of(
     return None, None
 
 
-def reduce_items(  # noqa: PLR0913  # what `reduce` takes, and how often each loss counts
+def reduce_items(  # noqa: PLR0913  # the arguments of `reduce`, and the items of each loss
     sampler: AnySampler,
     losses: torch.Tensor,
     indices: torch.Tensor,
@@ -179,7 +179,7 @@ def reduce_items(  # noqa: PLR0913  # what `reduce` takes, and how often each lo
 ) -> torch.Tensor:
     """Return the sampler's weighted sum of losses over a denominator; records the losses.
 
-    items : number (B,), how many times each loss counts in addition to its weight; None for once
+    items : number (B,), how many times to count each loss, in addition to its weight; None for once
     answers : logits and labels, for `reduce`
     """
     logits, labels = answers

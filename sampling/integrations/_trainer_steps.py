@@ -132,8 +132,8 @@ class TrainerSteps(_Base):
         counts = self.accelerator.gather(own).tolist()
         if min(counts) != max(counts):
             raise ValueError(
-                f"every process must have as many batches, got {min(counts)} to {max(counts)} in "
-                f"epoch {self.train_sampler.epoch}: make the sampler with pad=True or "
+                "every process must have the same number of batches, got "
+                f"{min(counts)} to {max(counts)} in epoch {self.train_sampler.epoch}: make the sampler with pad=True or "
                 "drop_last=True"
             )
 

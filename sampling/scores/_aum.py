@@ -50,10 +50,10 @@ def threshold_samples(
     Notes
     -----
     Cost
-        O(N log N) and 24 bytes a sample.
+        O(N log N) and 24 bytes per sample.
     Source
-        Pleiss, Zhang, Elenberg, Weinberger, arXiv:2001.10528, 2020. Their released code takes N / C
-        rows.
+        Pleiss, Zhang, Elenberg, Weinberger, arXiv:2001.10528, 2020. Their released code
+        takes N / C rows.
 
     Examples
     --------

@@ -244,7 +244,7 @@ class TrainingDynamics(Reports):
         if len(self._journal):
             raise RuntimeError(
                 f"the dynamics must be merged first, got {len(self._journal)} presentations that "
-                "only this rank knows: call merge() on every rank"
+                "only this rank has recorded: call merge() on every rank"
             )
         return self._tables.arrays
 

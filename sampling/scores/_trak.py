@@ -65,7 +65,6 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK depends on
         Model output function; the default is for any classifier (input) -> logits.
     proj_dim : int, default 2048
         Dimension to which gradients are projected; at most N and the number of parameters,
-        To how many dimensions gradients are projected; at most N and the number of parameters,
         unless `lambda_reg` > 0.
     lambda_reg : float in [0, inf), default 0
         Added to the diagonal before inversion. Results depend on it: try several values.

@@ -1,6 +1,6 @@
 """The three global random states: read, seeded and restored, so that checks can compare them.
 
-The only place of the package that changes them; they are always restored.
+The only module of the package that changes them; they are always restored.
 """
 
 import random

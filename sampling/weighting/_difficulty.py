@@ -29,7 +29,6 @@ class MomentumDifficulty:
     Call `set_epoch` next to the sampler's: the weights of an epoch are computed from what was seen
     before it, and a sample not yet seen has weight 1, that of the mean.
 
-
     Parameters
     ----------
     data_source : int or sized

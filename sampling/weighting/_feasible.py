@@ -181,7 +181,6 @@ def feasible(  # noqa: PLR0913  # one signature for the family
     groups, probabilities : ignored
     state : Duals
         Required; updated in place.
-        Needed; changed in place.
     bound : float
         The largest acceptable loss; for cross-entropy -log of the required probability.
     step_size : float > 0

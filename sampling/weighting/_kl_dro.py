@@ -138,8 +138,8 @@ def kl_dro(  # noqa: PLR0913  # one signature for the family
         itself biases it towards uniform weights; the error of the running mean is of the order of
         its momentum.
     Source
-        Compositional form of KL-regularised distributionally robust optimisation: u <- (1 -
-        momentum) u + momentum mean exp(loss / temperature), kept as a logarithm.
+        Compositional form of KL-regularised distributionally robust optimisation:
+        u <- (1 - momentum) u + momentum mean exp(loss / temperature), kept as a logarithm.
 
     Examples
     --------

@@ -132,8 +132,9 @@ def lin_upper(  # noqa: PLR0913  # one signature for the family
     Gradients
         The weights are detached.
     Source
-        Sow, Woisetschlaeger, Bulusu, Wang, Jacobsen, Liang, arXiv:2502.06733, 2025. f = min(h + 1,
-        1), weights softmax(f / temperature), h = the loss mapped linearly to [-1, 1].
+        Sow, Woisetschlaeger, Bulusu, Wang, Jacobsen, Liang, arXiv:2502.06733, 2025.
+        f = min(h + 1, 1), weights softmax(f / temperature), h = the loss mapped linearly to
+        [-1, 1].
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Spectral risks: weights from the rank of a loss in the global batch.
 
 A spectrum gives the sample with the k-th smallest of n losses the share S(k/n) - S((k-1)/n), for a
-convex S from 0 to 1. There are three: `cvar` weights only the worst part of a batch, `extremile`
+convex S from 0 to 1. There are three: `cvar` weights only the worst losses of a batch, `extremile`
 and `esrm` (exponential) weight all samples, increasingly with the loss. A penalty makes the weights
 continuous in the losses.
 """

@@ -303,9 +303,9 @@ def test_what_accelerate_makes_of_loaders():
         assert texts["rank-aware"].splitlines() == [
             "1 problem in DataLoaderShard > BatchSamplerShard > BatchSampler > ShuffleSampler",
             "  sharded twice, at loader.batch_sampler: BatchSamplerShard shards over 2 processes "
-            "what ShuffleSampler already shards over 2 ranks: each sees only a fraction of its share; "
-            "make the sampler with num_replicas=1 (scores still merge over all ranks), or prepare the "
-            "loader with sampling.integrations.prepare_loader",
+            "what ShuffleSampler already shards over 2 ranks: each sees only a fraction of its "
+            "share; make the sampler with num_replicas=1 (scores still merge over all ranks), or "
+            "prepare the loader with sampling.integrations.prepare_loader",
         ]
         assert "Variable has batch_size=4 but cuts 103 samples into 42 batches" in texts["variable"]
         assert "expects batches of 4, and MyBatches now has batch_size=6" in texts["size changed"]
