@@ -83,14 +83,14 @@ def misfit(sampler: EpochSampler, dataset: object) -> str:
 
 
 def refuse_misfit(loader: Any) -> None:  # noqa: ANN401
-    """Raise if the dataset of a loader has not the size that its sampler was made for."""
+    """Raise if the dataset of a loader does not have the size that its sampler was made for."""
     sampler = sampler_in(loader)
     if sampler is not None:
         refuse_size(sampler, getattr(loader, "dataset", None), "sampler", "the loader's dataset")
 
 
 def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) -> None:
-    """Raise if a dataset has not the size that a sampler was made for."""
+    """Raise if a dataset does not have the size that a sampler was made for."""
     wrong = misfit(sampler, dataset)
     if wrong:
         raise ValueError(

@@ -93,7 +93,7 @@ class _TrackedPass:
             base.load_state_dict(base.state_dict())  # type: ignore[attr-defined]
         # When resumed, a loader may take batches from its sampler that it does not yield.
         self._astray = getattr(base, "next_iter_state", None) is not None
-        # accelerate's loader skips as many of its own batches, at each pass.
+        # accelerate's loader skips this many of its own batches in each pass.
         self._skip = int(loader.skip_batches) if loader is not base else 0  # type: ignore[attr-defined]
         self._base = base
         self._heard = _heard(base)

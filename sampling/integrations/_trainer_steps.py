@@ -133,8 +133,8 @@ class TrainerSteps(_Base):
         if min(counts) != max(counts):
             raise ValueError(
                 "every process must have the same number of batches, got "
-                f"{min(counts)} to {max(counts)} in epoch {self.train_sampler.epoch}: make the sampler with pad=True or "
-                "drop_last=True"
+                f"{min(counts)} to {max(counts)} in epoch {self.train_sampler.epoch}: make the "
+                "sampler with pad=True or drop_last=True"
             )
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:  # noqa: ANN401
