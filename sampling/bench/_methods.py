@@ -42,7 +42,7 @@ METHODS = {
         "One random subset, fixed before training", _pruners.random, default_on=(PLAIN,)
     ),
     "dynamic-random": Method(
-        "Random samples skipped again in each epoch, annealed as InfoBatch, weights of 1",
+        "New random samples skipped in each epoch, annealed as InfoBatch, weights of 1",
         _pruners.dynamic_random,
         default_on=(PLAIN,),
     ),
