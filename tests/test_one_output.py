@@ -53,7 +53,7 @@ def test_scores_of_logits(logits, labels):
 def test_scores_without_labels():
     for score in (scores.entropy, scores.margin, scores.confidence):
         np.testing.assert_array_equal(score(Z[:, None]).values, score(TWO).values)
-        with pytest.raises(ValueError, match=r"give logits\[:, None\] if .* logits\[None\] if"):
+        with pytest.raises(ValueError, match=r"pass logits\[:, None\] if .* logits\[None\] if"):
             score(Z)
 
 
@@ -261,7 +261,7 @@ def test_several_labels_a_sample_are_refused_with_the_remedy():
         lambda: scores.el2n(z, several),
         lambda: scores.TrainingDynamics(2, 3).update([0, 1], z, several),
     ):
-        with pytest.raises(ValueError, match=f"one class id a sample.*{remedy}"):
+        with pytest.raises(ValueError, match=f"one class id per sample.*{remedy}"):
             place()
     mixed = torch.tensor([[0.9, 0.1, 0.0], [0.3, 0.3, 0.4]]).half()
     KakurenboSampler(2, 9).record([0, 1], torch.ones(2), logits=z, labels=mixed)

@@ -1,6 +1,6 @@
-"""Which sampler, at which cost, keeps how much accuracy: real models, trained and compared.
+"""Benchmark of samplers: accuracy of each method at a given training cost, on real models.
 
-`sampling bench` on the command line; here its parts:
+Run it with `sampling bench` on the command line, or from Python:
 
 >>> from sampling import bench
 >>> settings = bench.Settings("digits", methods=("full", "rs2"), keep=(0.5,))

@@ -1,4 +1,4 @@
-"""How the methods for long tails and wrong labels are built; all cost what plain training costs."""
+"""Builders of the methods for long tails and label noise, all at the cost of plain training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,13 +18,13 @@ from ..samplers import (
 from ..weighting import BurnIn, GroupWeights, group_dro, kl_dro, lin_upper
 from ._plans import Context, Plan, plain_loss, same
 
-_DEFERRED_PART = 0.8  # of the run without weights: 160 of 200 epochs
+_DEFERRED_PART = 0.8  # fraction of the run without weights: 160 of 200 epochs
 _EFFECTIVE = 0.9999  # beta of the effective number of samples
-_BURN_IN_PART = 0.1  # of the run with weights of 1
-_EXPLORATION = 0.05  # ODM's own schedule explores only, for as few updates as there are epochs
+_BURN_IN_PART = 0.1  # fraction of the run with weights of 1
+_EXPLORATION = 0.05  # ODM's own schedule would only explore, with one update per epoch
 _GROUP_STEP = 0.01
-_ROUNDS = (0, 1)  # of Late Stopping: one round, which a sample passes that is right twice running
-_LEARNED_PART = 0.85  # of the right labels: as many are learnt in half of a short run
+_ROUNDS = (0, 1)  # of Late Stopping: one round, passed by two correct predictions in a row
+_LEARNED_PART = 0.85  # of the correctly labelled samples: as many are learnt in half a short run
 
 
 def plain(context: Context) -> Plan:
@@ -46,7 +46,7 @@ def progressive(context: Context) -> Plan:
 
 
 def mixture(context: Context) -> Plan:
-    """Classes as domains, drawn evenly, to begin with; then the bandit moves them."""
+    """Draw classes as domains, uniformly at first and then as the bandit decides."""
     sampler = MixtureSampler(
         domains=context.labels,
         temperature=float("inf"),
@@ -62,7 +62,7 @@ def importance_full(context: Context) -> Plan:
 
 
 def late_stopping(context: Context) -> Plan:
-    """One round, over when nearly as many are learnt as have right labels; it is told how many."""
+    """Run one round, until nearly as many samples are learnt as have correct labels (given)."""
     sampler = LateStoppingSampler(
         context.size,
         context.epochs,
@@ -81,7 +81,7 @@ def class_weighted(context: Context) -> Plan:
 
 
 def deferred(context: Context) -> Plan:
-    """Plain training, and class weights by the effective number of samples in the last fifth."""
+    """Plain training, then class weights by the effective number of samples in the last fifth."""
     counts = _counts(context)
     effective = (1 - _EFFECTIVE**counts) / (1 - _EFFECTIVE)
     late = _mean_of_one(np.where(counts > 0, 1 / np.maximum(effective, 1e-12), 0.0))
@@ -91,7 +91,7 @@ def deferred(context: Context) -> Plan:
 
 
 def logit_adjusted(context: Context) -> Plan:
-    """Cross-entropy of logits plus the logarithm of the class shares; the test has plain logits."""
+    """Cross-entropy of logits plus log class shares; evaluation uses the plain logits."""
     counts = np.maximum(_counts(context), 1e-12)
     log_shares = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
 
@@ -108,12 +108,12 @@ def lin_upper_weighted(context: Context) -> Plan:
 
 
 def kl_dro_weighted(context: Context) -> Plan:
-    """Normalised in each batch: over the run, at this learning rate, a first outlier diverges."""
+    """KL-DRO normalised per batch: with a running mean a first outlier diverges at this rate."""
     return _weighted(context, kl_dro)
 
 
 def group_dro_weighted(context: Context) -> Plan:
-    """Classes as groups, drawn evenly, as the method asks for."""
+    """Group DRO with classes as groups, drawn evenly, as the method requires."""
     classes, groups = np.unique(context.labels, return_inverse=True)
     state, known = GroupWeights(classes.size), torch.from_numpy(groups)
 
@@ -134,7 +134,7 @@ def _weighted(context: Context, function: Callable[..., torch.Tensor], **argumen
 
 
 def _with_class_weights(context: Context, weights_of: Callable[[int], torch.Tensor]) -> Plan:
-    """Return plain shuffling with sum(w l) / sum(w), as `cross_entropy(weight=)` takes it."""
+    """Return plain shuffling with the loss sum(w l) / sum(w), as `cross_entropy(weight=)`."""
 
     def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
         weights = weights_of(epoch).to(logits)[labels]

@@ -1,4 +1,4 @@
-"""Is a method as good as full data? Differences of paired runs, with an interval and a margin."""
+"""Non-inferiority to full data: differences of paired runs, with an interval and a margin."""
 
 import math
 import statistics
@@ -10,30 +10,30 @@ from ._store import Results, check_results
 
 REFERENCES = ("full", "uniform")
 LEVEL = 0.95
-_POINT = 1e-6  # points: below it an interval is rounding
-FEWEST = 3  # two differences are equal by chance too easily, and then their interval is a point
+_POINT = 1e-6  # in points: a narrower interval is only rounding
+FEWEST = 3  # two differences are easily equal by chance, and their interval is then a point
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A method against full data or another row, by the seeds that both have.
+    """Difference of a method from full data or another row, over the seeds that both have.
 
     Parameters
     ----------
     method : str
-        Its name.
+        Name of the method.
     target : float
-        The keep fraction asked for.
+        The requested keep fraction.
     reference : str
         What it is compared with: by default `full`, or `uniform`, which is the same training.
     runs : int
         Seeds that both have, at least 3.
     mean : float
-        Method minus reference, of the test metric, in points (percent).
+        Method minus reference, in the test metric, in points (percent).
     low, high : float
         Two-sided 95 % interval of the mean by Student's t over the paired differences, in points.
     margin : float
-        Points below the reference that still count as equal.
+        Points below the reference that still count as non-inferior.
     """
 
     method: str
@@ -47,18 +47,18 @@ class Difference:
 
     @property
     def interval(self) -> str:
-        """The interval as text: none where all differences are equal, which say no spread."""
+        """The interval as text: none if all differences are equal, and their spread is unknown."""
         if self.high - self.low < _POINT:
             return "none, all equal"
         return f"{self.low:+.2f} to {self.high:+.2f}"
 
     @property
     def verdict(self) -> str:
-        """What the interval says of the margin.
+        """Verdict of the interval relative to the margin.
 
-        "superior": all of it is above 0; "non-inferior": all of it is above minus the margin;
-        "inferior": all of it is below; "inconclusive": minus the margin is inside, or the
-        differences are all equal, as on a small test part, and say nothing of their spread.
+        "superior": the interval is above 0; "non-inferior": it is above minus the margin;
+        "inferior": it is below minus the margin; "inconclusive": it contains minus the margin, or
+        all differences are equal, as on a small test set, so that their spread is unknown.
         """
         if self.high - self.low < _POINT:
             return "inconclusive"
@@ -75,23 +75,23 @@ def differences(
 ) -> list[Difference]:
     """Compare every method and target with full data, or with another row.
 
-    The interval is of the seeds' spread (initial weights, order, the method's own draws) on this
-    test part, not of what another test part would say. It is each row's own, and not corrected for
-    how many rows are looked at.
+    The interval covers the spread over seeds (initial weights, order, the method's own draws) on
+    this test set, not the spread over test sets. Each row has its own interval, without correction
+    for the number of rows.
 
     Parameters
     ----------
     results : Results
-        Finished or not.
+        Complete or not.
     margin : float > 0
-        In points.
+        Margin in points.
     reference : (str, float), optional
         Method and target to compare with; by default `full`, else `uniform`, at the full cost.
 
     Returns
     -------
     list of Difference
-        For each method and target with three seeds in common with the reference; none without one.
+        For each method and target with three seeds in common with the reference; empty without one.
     """
     check_results(results)
     margin = _check.number("margin", margin, "(0, inf)")

@@ -1,9 +1,9 @@
-"""The data sets of the benchmark, and how each is split.
+"""Datasets of the benchmark, and their splits.
 
-Train, validation and test never overlap and never depend on a run's seed: validation is carved
-from the training part, class by class, and serves every curve and choice; the test part is looked
-at once per run, after its last epoch. A run's seed decides only which samples a long tail keeps,
-and which labels are made wrong.
+Train, validation and test never overlap and never depend on the seed of a run: validation is split
+off the training set, stratified by class, and used for every curve and choice; the test set is
+evaluated once per run, after its last epoch. The seed of a run decides only which samples a long
+tail keeps, and which labels are made wrong.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from .._rng import key
 from ..samplers import ShuffleSampler
 from ._idx import read_idx
 
-_SPLIT_SEED = 20240229  # any constant: the split is part of the data set, not of a run
+_SPLIT_SEED = 20240229  # any constant: the split belongs to the dataset, not to a run
 _DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _TORCHVISION_FOLDER = Path("FashionMNIST", "raw")
 _IDX_FILES = (
@@ -41,7 +41,7 @@ class Part:
     Parameters
     ----------
     x : float32 tensor of shape (M, ...)
-        Inputs, scaled to mean 0 and deviation 1 over the training part.
+        Inputs, scaled to mean 0 and standard deviation 1 over the training set.
     y : int64 tensor of shape (M,)
         Classes in [0, C).
     """
@@ -53,7 +53,7 @@ class Part:
         return len(self.y)
 
     def take(self, rows: NDArray[np.int64]) -> "Part":
-        """Return the given rows as a part of their own."""
+        """Return the given rows as a new part."""
         chosen = torch.from_numpy(rows)
         return Part(self.x[chosen], self.y[chosen])
 
@@ -64,20 +64,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set in memory, split in three.
+    """A dataset in memory, split into train, validation and test.
 
     Parameters
     ----------
     name : str
-        Its name on the command line, which also chooses the model.
+        Its name on the command line, which also determines the model.
     n_classes : int
         C.
     train, val, test : Part
         The three parts.
     digest : str
-        Hash of all inputs and classes, so that results of other data are not mixed with these.
+        Hash of all inputs and classes, to avoid mixing results of different data.
     metric : {"accuracy", "balanced accuracy"}
-        What runs are measured by: the latter where the training part has a long tail.
+        Metric of all runs: balanced accuracy if the training set has a long tail.
     """
 
     name: str
@@ -94,12 +94,12 @@ class Data:
         return labels
 
     def pixels(self) -> NDArray[np.float32]:
-        """Return the training inputs as rows, float32 (N, D): what clustering methods embed by."""
+        """Return the training inputs as rows, float32 (N, D): embeddings for clustering methods."""
         rows: NDArray[np.float32] = self.train.x.flatten(1).numpy()
         return rows
 
     def long_tailed(self, ratio: float, seed: int) -> "Data":
-        """Return the data with class c of the training part cut to n_max * ratio**(-c / (C - 1)).
+        """Return the data with class c of the training set cut to n_max * ratio**(-c / (C - 1)).
 
         Every class keeps at least one sample. Validation and test stay balanced.
         """
@@ -112,21 +112,22 @@ class Data:
         return replace(self, train=self.train.take(rows), metric="balanced accuracy")
 
     def noisy(self, share: float, seed: int) -> "Data":
-        """Return the data with a share of the training labels made wrong, in every class alike.
+        """Return the data with a share of the training labels of every class made wrong.
 
-        A wrong label is any of the others, each as likely. Validation and test stay right.
+        A wrong label is any of the other classes, with equal probability. Validation and test
+        labels stay correct.
         """
         labels = self.labels().copy()
         per_class = np.bincount(labels, minlength=self.n_classes)
         counts = [round(share * int(n)) for n in per_class]
         rows = _first_of_each_class(labels, counts, int(key(seed, 0, "bench label noise")))
-        # A shuffle of 0, 1, ... modulo C - 1: every shift comes equally often, to one row.
+        # A shuffle of 0, 1, ... modulo C - 1: every shift occurs equally often, up to one row.
         turns = ShuffleSampler(rows.size, seed=int(key(seed, 0, "bench wrong labels"))).indices(0)
         labels[rows] = (labels[rows] + 1 + turns % (self.n_classes - 1)) % self.n_classes
         return replace(self, train=Part(self.train.x, torch.from_numpy(labels)))
 
     def few(self, per_class: int) -> "Data":
-        """Return a small copy, for runs that only warm up."""
+        """Return a small copy, for warm-up runs."""
 
         def cut(part: Part) -> Part:
             counts = [per_class] * self.n_classes
@@ -136,30 +137,30 @@ class Data:
 
 
 def load(name: str, data_dir: Path | None = None) -> Data:
-    """Load a data set by its name on the command line.
+    """Load a dataset by its name on the command line.
 
     Parameters
     ----------
     name : {"digits", "fashion-mnist"}
-        Which one.
+        Name of the dataset.
     data_dir : Path, optional
-        Folder with the files of fashion-mnist; default is where Debian's package and torchvision
+        Folder with the files of fashion-mnist; by default where Debian's package and torchvision
         put them. Refused for digits, which comes with scikit-learn.
 
     Raises
     ------
     FileNotFoundError
-        If the files are not there; the message says how to get them.
+        If the files are missing; the message says how to get them.
     ValueError
-        If a file is damaged or the files do not belong together, or `data_dir` is given for a data
-        set without files.
+        If a file is damaged or the files do not match, or `data_dir` is given for a dataset
+        without files.
     """
     check_data_dir(name, data_dir)
     return DATASETS[name].load(data_dir)
 
 
 def check_data_dir(name: str, data_dir: Path | None) -> None:
-    """Refuse a folder for a data set that has no files."""
+    """Refuse a folder for a dataset that has no files."""
     if data_dir is not None and not DATASETS[name].files:
         raise ValueError(
             f"data_dir must be left out for {name}, which has no files, got {data_dir}"
@@ -167,7 +168,7 @@ def check_data_dir(name: str, data_dir: Path | None) -> None:
 
 
 def files_of(name: str, data_dir: Path | None = None) -> list[Path]:
-    """Return the files that a data set is read from."""
+    """Return the files that a dataset is read from."""
     return _idx_paths(data_dir) if DATASETS[name].files else []
 
 
@@ -237,7 +238,7 @@ def _assemble(
     *,
     val_share: float,
 ) -> Data:
-    """Carve validation from train, scale by the rest of train, and add the channel axis."""
+    """Split validation off train, scale by the rest of train, and add the channel axis."""
     x, y = train
     digest = hashlib.blake2b(digest_size=8)
     for array in (*train, *test):
@@ -262,7 +263,7 @@ def _assemble(
 def _share_of_each_class(
     labels: NDArray[np.int64], share: float, purpose: str
 ) -> NDArray[np.bool_]:
-    """Mark a share of every class, at least one sample of each, bool (N,)."""
+    """Mark a share of every class, at least one sample each, bool (N,)."""
     counts = [max(1, round(share * int(n))) for n in np.bincount(labels)]
     mask = np.zeros(labels.size, dtype=np.bool_)
     mask[_first_of_each_class(labels, counts, int(key(_SPLIT_SEED, 0, purpose)))] = True
@@ -280,7 +281,7 @@ def _first_of_each_class(
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set by name: how to load it, what to say of its results, whether it has files."""
+    """A dataset by name: how to load it, a note on its results, whether it has files."""
 
     load: Callable[[Path | None], Data]
     note: str
@@ -291,7 +292,7 @@ DATASETS = {
     "digits": Dataset(
         _digits,
         "digits (1,797 images of 8 x 8) is a smoke test: it shows that everything runs, and its "
-        "accuracies rank nothing. Use fashion-mnist to compare methods.",
+        "accuracies do not rank methods. Use fashion-mnist to compare methods.",
         files=False,
     ),
     "fashion-mnist": Dataset(_fashion_mnist, "", files=True),

@@ -1,7 +1,7 @@
-"""The IDX format of MNIST and its relatives, read strictly: a damaged file never becomes data.
+"""Strict reader of the IDX format of MNIST and similar datasets: damaged files are refused.
 
 An IDX file is two zero bytes, a type code, the number of dimensions, each dimension as a
-big-endian uint32, and the values. Only unsigned bytes (code 8) occur in these data sets.
+big-endian uint32, and the values. Only unsigned bytes (code 8) occur in these datasets.
 """
 
 import gzip
@@ -23,19 +23,19 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     path : Path
-        The file. Whether it is compressed is told by its first bytes, not by its name.
+        The file. Its first bytes, not its name, determine whether it is compressed.
     ndim : int
-        Dimensions that it must have: 3 for images, 1 for labels.
+        Required number of dimensions: 3 for images, 1 for labels.
 
     Returns
     -------
     uint8 array with `ndim` dimensions
-        A copy that may be written to.
+        A writable copy.
 
     Raises
     ------
     ValueError
-        If the file is truncated, damaged, longer than it says, of another type or of another
+        If the file is truncated, damaged, longer than its header says, of another type or another
         number of dimensions. The message names the file, the rule and the value found.
     """
     raw = _decompressed(path)

@@ -1,8 +1,8 @@
-"""One small model per data set, with the optimizer settings it was tuned with on full data.
+"""One small model per dataset, with the optimizer settings tuned on full data.
 
 The optimizer is SGD with momentum: under Adam a common factor on the gradient cancels, and with it
-what InfoBatch's weights are for. The learning rate is a function of the sampler's progress, so it
-spans the run whatever the number of steps.
+the effect of InfoBatch's weights. The learning rate is a function of the sampler's progress, so it
+covers the run whatever the number of steps.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _FIRST = 0.05
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model and how it is trained.
+    """A model and its training settings.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class Recipe:
     epochs, batch_size : int
         Defaults of the options of the same names.
     learning_rate, weight_decay : float
-        Of SGD with Nesterov momentum 0.9; the rate is the peak of the schedule.
+        Settings of SGD with Nesterov momentum 0.9; the rate is the peak of the schedule.
     threads : int, optional
-        Threads of torch while it trains; default is torch's.
+        Number of torch threads during training; by default torch's own.
     """
 
     layers: Callable[[int], nn.Module]
@@ -41,11 +41,11 @@ class Recipe:
     threads: int | None = None
 
     def model(self, n_classes: int, seed: int) -> nn.Module:
-        """Build the model; its initial weights depend on the seed alone."""
+        """Build the model; its initial weights depend only on the seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self.layers(n_classes)
-        # In this layout the convolutions take about half the time on a CPU.
+        # In this memory layout the convolutions take about half the time on a CPU.
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -61,7 +61,7 @@ class Recipe:
 
 @contextlib.contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
-    """Let torch use `count` threads inside; None changes nothing."""
+    """Set the number of torch threads inside the context; None changes nothing."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -74,7 +74,7 @@ def torch_threads(count: int | None) -> Iterator[None]:
 def schedule(progress: float) -> float:
     """Return the factor on the peak learning rate at a progress in [0, 1].
 
-    It rises linearly from 0.05 over the first 15 % of the run, then falls to 0 along a cosine.
+    It increases linearly from 0.05 over the first 15 % of the run, then decays to 0 by a cosine.
 
     >>> [round(schedule(p), 3) for p in (0.0, 0.15, 0.575, 1.0)]
     [0.05, 1.0, 0.5, 0.0]
@@ -91,8 +91,8 @@ def _small_mlp(n_classes: int) -> nn.Module:
 def _small_cnn(n_classes: int) -> nn.Module:
     """Three convolutions; two strides keep an epoch of 55,000 images near ten seconds on two cores.
 
-    Without the second stride, 14 x 14 until a pooling, an epoch took 2.5 times as long for the same
-    accuracy after the first one.
+    Without the second stride, at 14 x 14 until a pooling, an epoch took 2.5 times as long for the
+    same accuracy after the first one.
     """
     return nn.Sequential(
         *_convolution(1, 32, size=5, stride=2),
@@ -118,7 +118,7 @@ RECIPES = {
         batch_size=64,
         learning_rate=0.05,  # of 0.02 to 0.2, the best on validation at full cost
         weight_decay=1e-4,
-        threads=1,  # a second one gains nothing, and on a busy machine made a run 20 times slower
+        threads=1,  # a second one gains nothing, and made a run 20 times slower on a busy machine
     ),
     "fashion-mnist": Recipe(
         _small_cnn, epochs=10, batch_size=128, learning_rate=0.1, weight_decay=5e-4

@@ -1,4 +1,4 @@
-"""What a method of the benchmark is: what it may know of its run, and the plan that it returns."""
+"""Definition of a method of the benchmark: its context, and the plan that it returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
 
 
 class Unreachable(ValueError):
-    """The method cannot run at the cost asked for; the message says why."""
+    """The method cannot run at the requested cost; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Context:
     losses : callable
         Maps indices (m,) to the losses of the current model, float32 (m,); counted in the cost.
     target : float in (0, 1]
-        The keep fraction asked for.
+        The requested keep fraction.
     budget : float in (0, 1]
-        Draws / (N * epochs) that the run must have: the target, or what InfoBatch made of it.
+        Required draws / (N * epochs): the target, or the cost that InfoBatch realised for it.
     pilot : dict of str to float
-        The setting with which InfoBatch ran at this target and seed; empty if it did not.
+        Setting with which InfoBatch ran at this target and seed; empty if it did not run.
     epochs : int
-        E, of a run on all the data.
+        E, the epochs of a run on all the data.
     seed : int
-        For samplers and clusterings.
+        Seed for samplers and clusterings.
     batch_size : int
         B.
     noise : float, default 0
-        The share of labels that is wrong, for methods that have to be told.
+        Share of wrong labels, for methods that require it.
     """
 
     labels: NDArray[np.int64]
@@ -72,7 +72,7 @@ class Context:
 
     @property
     def draws(self) -> int:
-        """Draws in each epoch of a run whose epochs are all equal."""
+        """Draws per epoch of a run whose epochs are all equal."""
         return at_least_one(self.budget * self.size)
 
 
@@ -83,26 +83,26 @@ def plain_loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.
 
 @dataclass(frozen=True)
 class Plan:
-    """How one run goes.
+    """Plan of one run.
 
     Parameters
     ----------
     sampler : callable
         Returns the sampler of an epoch; called once before each, in order.
     epochs : int
-        How many; differs from the option only for `full-fewer`.
+        Number of epochs; differs from the option only for `full-fewer`.
     loss : callable, default the cross-entropy
         Maps logits (B, C), labels (B,) and the epoch to the losses (B,).
     weighting : callable, optional
         A function of `sampling.weighting`, for `reduce`.
     selector : BatchSelector, optional
-        Chooses the rows of each batch that are trained on, from losses of all of them.
+        Selects the rows of each batch to train on, from the losses of all rows.
     candidates : int, optional
-        Rows of a batch before the selector; default is the batch size.
+        Rows of a batch before selection; by default the batch size.
     rate : callable, optional
         Factor on the learning rate in an epoch.
     setting : dict of str to float
-        What the method chose by itself, for the results.
+        Values that the method chose itself, for the results.
     """
 
     sampler: Callable[[int], EpochSampler]
@@ -122,17 +122,17 @@ class Method:
     Parameters
     ----------
     help : str
-        One line.
+        One line of help.
     build : callable
-        From context to plan.
+        Function from context to plan.
     swept : bool, default True
         Whether it runs at every keep fraction, or once at the full cost.
     pilot : bool, default False
         Whether the other methods of the same target and seed are matched to its realised cost.
     runs_on : tuple of str
-        Of what kinds the data may be: as they are, with a long tail, with wrong labels.
+        Kinds of data it supports: plain, with a long tail, with wrong labels.
     default_on : tuple of str
-        Where it runs although no methods are named.
+        Kinds of data on which it runs if no methods are named.
     """
 
     help: str
@@ -149,7 +149,7 @@ def same(sampler: EpochSampler, context: Context, **setting: float) -> Plan:
 
 
 def at_least_one(draws: float) -> int:
-    """Round a number of draws, or raise `Unreachable` for none."""
+    """Round a number of draws, or raise `Unreachable` if it is zero."""
     if round(draws) < 1:
         raise Unreachable(f"unreachable: {draws:.2g} draws an epoch are less than one")
     return round(draws)

@@ -1,6 +1,6 @@
-"""How the methods that train on a part of the data are built, and the controls beside them.
+"""Builders of the methods that train on a fraction of the data, and of their controls.
 
-Each builder returns a plan of the context's budget, or raises `Unreachable`.
+Each builder returns a plan with the context's budget, or raises `Unreachable`.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ from ..samplers import (
 from ..samplers._pruning import PruningSampler
 from ._plans import Context, Plan, Unreachable, at_least_one, same
 
-_ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run sees all the data
-_MEAN_SHARE = 0.7  # part of the samples taken to lie below the mean loss, until a run tells
+_ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run uses all the data
+_MEAN_SHARE = 0.7  # assumed share of samples below the mean loss, until a run measures it
 _CLUSTERS_PER_CLASS = 10
 
 
@@ -42,9 +42,9 @@ def full_fewer(context: Context) -> Plan:
 
 
 def full_matched_rate(context: Context) -> Plan:
-    """All the data, with InfoBatch's longer steps: its weights have a mean above 1 while it prunes.
+    """All data, with InfoBatch's larger steps: its weights have a mean above 1 while it prunes.
 
-    Its gradients are N / M of those of a mean over M kept samples, which is a larger learning rate.
+    Its gradients are N / M times those of a mean over M kept samples, a larger learning rate.
     """
     pruning = _infobatch_epochs(context)
     kept = 1 - (1 - context.budget) * context.epochs / max(len(pruning), 1)
@@ -84,7 +84,7 @@ def dynamic_random(context: Context) -> Plan:
 
 
 def dynamic_random_weighted(context: Context) -> Plan:
-    """InfoBatch's drop probability, on as many samples as it found easy on average."""
+    """Use InfoBatch's drop probability, on as many samples as it found easy on average."""
     if not context.pilot:
         share = {"share": _MEAN_SHARE, "objective": "original"}
         sampler = _for_target(DynamicRandomSampler, context, below_mean=_MEAN_SHARE, **share)
@@ -108,7 +108,7 @@ _Pruner = TypeVar("_Pruner", bound=PruningSampler)
 
 
 def _for_target(kind: type[_Pruner], context: Context, **arguments: Any) -> _Pruner:  # noqa: ANN401  # the sampler's
-    """Return the sampler whose run costs the budget, or raise `Unreachable` with its reason."""
+    """Return the sampler whose run costs the budget, or raise `Unreachable` with the reason."""
     try:
         return kind.for_target(
             context.size,
@@ -138,7 +138,7 @@ def importance(context: Context) -> Plan:
 def batch_selection(kind: Callable[..., BatchSelector]) -> Callable[[Context], Plan]:
     """Return the builder of a selector that trains on one batch size of a larger batch's rows.
 
-    The forward passes over all N samples of each epoch are counted beside the draws.
+    The forward passes over all N samples of each epoch are counted in addition to the draws.
     """
 
     def build(context: Context) -> Plan:
@@ -185,7 +185,7 @@ def cluster_clip(context: Context) -> Plan:
 
 
 def sensitivity(context: Context) -> Plan:
-    """Epoch 0 is uniform: an untrained model's losses say nothing. Refreshed every epoch."""
+    """Sensitivity sampling, uniform in epoch 0 with its untrained model, refreshed every epoch."""
     first = ShuffleSampler(context.size, context.draws, seed=context.seed)
     count = min(_CLUSTERS_PER_CLASS * context.n_classes, context.size)
     setting: dict[str, float] = {"n_clusters": count}

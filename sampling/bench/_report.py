@@ -1,4 +1,4 @@
-"""What the runs say: a table, and plots of accuracy against what it really cost."""
+"""Report of the runs: a table, and plots of accuracy against realised cost."""
 
 import io
 import math
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PRUNING_PLOT = "pruning.png"
 BALANCE_PLOT = "balance.png"
-# Okabe and Ito's colours, which the colour-blind tell apart; a marker each, so that print does too.
+# Okabe and Ito's colours, distinguishable for the colour-blind; markers make print so too.
 _LOOKS = [
     ("#0072B2", "o"),
     ("#E69F00", "s"),
@@ -40,8 +40,8 @@ _LOOKS = [
     ("#8C6D31", "X"),
 ]
 _SPREAD = 0.018
-_WIDEST = 24  # letters of a method's name that a terminal of 80 has room for
-_SOURCE = "sampling bench"  # under "Source" in the text of a PNG file
+_WIDEST = 24  # letters of a method's name that fit in a terminal of 80 columns
+_SOURCE = "sampling bench"  # stored under "Source" in the text of a PNG file
 
 
 def _is_plot(path: Path) -> bool:
@@ -67,13 +67,13 @@ class Row:
     Parameters
     ----------
     method : str
-        Its name.
+        Name of the method.
     target : float
-        The keep fraction asked for.
+        The requested keep fraction.
     done : list of Run
         The runs with a result.
     reasons : list of str
-        Why the others have none.
+        Reasons why the others have none.
     """
 
     method: str
@@ -82,7 +82,7 @@ class Row:
     reasons: list[str]
 
     def mean(self, name: str) -> float:
-        """Return the mean of a field of the runs that are done."""
+        """Return the mean of a field over the completed runs."""
         return statistics.fmean(getattr(run, name) for run in self.done)
 
     def deviation(self, name: str) -> float:
@@ -115,20 +115,20 @@ def _names(results: Results) -> list[str]:
 
 @told
 def table(results: Results, margin: float = 0.3) -> Group:
-    """Return what the terminal shows: the table, comparisons, why rows are empty, and the notes.
+    """Return the terminal output: the table, comparisons, reasons of empty rows, and notes.
 
     Parameters
     ----------
     results : Results
-        Finished or not. A method may be any: one of the caller's, or one of an earlier version.
+        Complete or not. Methods may be any, including the caller's and those of earlier versions.
         Their `test` are fractions in [0, 1]; the table shows percent.
     margin : float > 0, default 0.3
-        Points of the test metric below full data that still count as equal.
+        Points of the test metric below full data that still count as non-inferior.
 
     Returns
     -------
     rich.console.Group
-        For the `print` of a rich console.
+        To be passed to the `print` of a rich console.
 
     Raises
     ------
@@ -137,8 +137,8 @@ def table(results: Results, margin: float = 0.3) -> Group:
 
     Examples
     --------
-    A method of your own beside those of the benchmark: train it with the same data and seeds, and
-    give each of its runs to the results.
+    A method of your own next to those of the benchmark: train it with the same data and seeds, and
+    add each of its runs to the results.
 
     >>> from dataclasses import replace
     >>> from sampling import bench
@@ -166,7 +166,7 @@ def table(results: Results, margin: float = 0.3) -> Group:
         grid.add_row(*_cells(row, third))
         if row.reasons:
             reasons.append(f"{row.method} at keep {row.target:g}: {row.reasons[0]}")
-    # As `Text`, so that brackets in a message are not taken for markup.
+    # As `Text`, so that brackets in a message are not parsed as markup.
     compared = [_comparison(found) for found in [differences(results, margin)] if found]
     return Group(grid, *compared, *map(Text, [*reasons, *results.notes]))
 
@@ -214,7 +214,7 @@ def _comparison(found: Sequence[Difference]) -> Table:
 
 
 def _third_column(results: Results) -> str:
-    """Return what is shown beside the metric: what the data and the methods ask for."""
+    """Return the heading of the column next to the metric, which depends on data and methods."""
     done = [run for run in results.runs if run.done]
     if _is_hard(results) and all(run.worst is not None for run in done):
         return "worst class (%)"
@@ -233,7 +233,7 @@ def _data_of(results: Results) -> str:
 
 
 def _cells(row: Row, third: str) -> list[str | Text]:
-    """Return a row of the table; "-" for what own runs do not say."""
+    """Return a row of the table; "-" for values that custom runs do not provide."""
     head: list[str | Text] = [f"{row.target:g}", Text(row.method)]
     if not row.done:
         return [*head, "unreachable", "-", "-", "-", f"0/{len(row.reasons)}"]
@@ -258,7 +258,7 @@ def _percent(row: Row, name: str) -> str:
 
 @told
 def method_table() -> Table:
-    """Return what `sampling bench --list` shows: every method, and where it runs by default."""
+    """Return the output of `sampling bench --list`: every method, and where it runs by default."""
     grid = Table("method", "at", "by default on", "what it does", box=None, pad_edge=False)
     for name, method in METHODS.items():
         at = "each keep" if method.swept else "full cost"
@@ -268,25 +268,25 @@ def method_table() -> Table:
 
 @told
 def write_report(results: Results, folder: Path) -> list[Path]:
-    """Draw what there is to draw into a folder.
+    """Write the plots of the results into a folder.
 
     `pruning.png` shows the methods that run at several keep fractions, `balance.png` those for long
-    tails and wrong labels. Neither is written without a finished run to show. A method that is not
-    one of the benchmark is in the second if its data have a long tail or wrong labels and its
+    tails and wrong labels. Each is written only if it has a completed run to show. A method that is
+    not one of the benchmark is in the second if its data have a long tail or wrong labels and its
     target is the full cost, else in the first.
 
     Parameters
     ----------
     results : Results
-        Finished or not.
+        Complete or not.
     folder : Path
-        Where to; made if it is not there. Plots of `write_report` there are replaced, and no other
-        file.
+        Output folder, created if it does not exist. Existing plots of `write_report` are replaced,
+        and no other file.
 
     Returns
     -------
     list of Path
-        The files written, each whole.
+        The files written, each atomically.
 
     Raises
     ------
@@ -325,13 +325,13 @@ def _is_balanced(row: Row, results: Results) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Return a name such that a plot shows it as it is: no formula, and not left out."""
+    """Return a name as a plot shows it literally: no formula, and not hidden."""
     shown = name.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
 def _new_figure() -> "Figure":
-    # A figure without pyplot: no backend is chosen and no global state is touched.
+    # A figure without pyplot: no backend is chosen and no global state is changed.
     module = require("matplotlib.figure", "bench", "the plot of `sampling bench`")
     figure: Figure = module.Figure(figsize=(8, 5), dpi=150, layout="constrained")
     return figure
@@ -370,14 +370,14 @@ def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | 
         )
     axes.set_xlabel(
         "cost: realised samples / (N x epochs)\n"
-        f"(points are moved sideways by up to {_SPREAD:g}, to be told apart)"
+        f"(points are shifted horizontally by up to {_SPREAD:g}, to be distinguishable)"
     )
     _label(axes, results, swept, "y")
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _look(place: int) -> tuple[str, str]:
-    """Return the colour and marker of a place in the legend: no two of the first 64 are alike."""
+    """Return the colour and marker of a position in the legend, distinct for the first 64."""
     turn, color = divmod(place, len(_LOOKS))
     return _LOOKS[color][0], _LOOKS[(color + turn) % len(_LOOKS)][1]
 
@@ -404,7 +404,7 @@ def _draw_balance(axes: "Axes", results: Results, tail: list[Row]) -> None:
 
 
 def _bars(series: Sequence[Row]) -> list[float] | None:
-    """Return deviations in percent; None where any method ran once only, so no bar looks like 0."""
+    """Return deviations in percent; None if any method ran only once, so that no bar shows 0."""
     bars = [100 * row.deviation("test") for row in series]
     return None if any(map(math.isnan, bars)) else bars
 

@@ -1,4 +1,4 @@
-"""The benchmark: which runs there are, in which order, matched to what, and done only once."""
+"""The benchmark: its runs, their order and matched costs, each done only once."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -36,49 +36,49 @@ _WARM_UP_PER_CLASS = 20
 _WARM_UP_EPOCHS = 4
 _COST_NOTE = (
     "Cost is realised samples / (N x epochs); scored, where shown, is extra forward passes in the "
-    "same units. Seconds count selection, clustering, these passes and training; evaluation and "
-    "one-off compilation are left out."
+    "same units. Seconds include selection, clustering, these passes and training, but neither "
+    "evaluation nor one-off compilation."
 )
 _MATCH_NOTE = (
     "Where infobatch reached its target, the other methods of the same target and seed are matched "
-    "to the cost that it realised."
+    "to its realised cost."
 )
 
 
 @told
 @dataclass(frozen=True)
 class Settings:
-    """What to run; every field is an option of `sampling bench`.
+    """Settings of a benchmark; every field is an option of `sampling bench`.
 
     Parameters
     ----------
     dataset : {"digits", "fashion-mnist"}
-        Which data.
+        Name of the dataset.
     keep : float in (0, 1) or tuple of them, optional
-        Keep fractions at which the pruning methods run, 0.3, 0.5 and 0.7 by default. None may be
-        given where no method prunes.
+        Keep fractions at which the pruning methods run, 0.3, 0.5 and 0.7 by default. Must not be
+        given if no method prunes.
     methods : str or tuple of str, optional
-        Names of methods; by default those that answer the question of the data: pruning, or a long
-        tail with `imbalance`, or wrong labels with `label_noise`.
+        Names of methods; by default those suited to the data: pruning, or methods for a long
+        tail with `imbalance`, or for wrong labels with `label_noise`.
     seeds : int
-        How many runs of each method and target.
+        Number of runs of each method and target.
     first_seed : int
-        The seeds are first_seed, first_seed + 1, ...: processes that share a folder take other
-        seeds each.
+        The seeds are first_seed, first_seed + 1, ...: processes that share a folder use
+        different seeds.
     epochs, batch_size : int, optional
-        By default what the data set's model was tuned with.
+        By default those with which the model of the dataset was tuned.
     out : str or Path, optional
-        Folder of the results, default runs/<dataset>, with "-imbalance-<ratio>" after a long tail
-        and "-noise-<share>" with wrong labels. Files there that the benchmark did not write are
+        Folder of the results, default runs/<dataset>, with "-imbalance-<ratio>" for a long tail
+        and "-noise-<share>" for wrong labels. Files there that the benchmark did not write are
         never replaced.
     device : str
-        "auto" (CUDA if there is any), or a name that torch knows.
+        "auto" (CUDA if available), or the name of a torch device.
     imbalance : float, optional
-        Ratio of the largest to the smallest class of a long-tailed training part, > 1.
+        Ratio of the largest to the smallest class of a long-tailed training set, > 1.
     label_noise : float in (0, 1), optional
-        Share of the training labels that is made wrong, evenly over the other classes.
+        Share of the training labels that is made wrong, uniformly over the other classes.
     data_dir : str or Path, optional
-        Where the files of fashion-mnist are; refused for digits, which has none.
+        Folder with the files of fashion-mnist; refused for digits, which has none.
 
     Raises
     ------
@@ -139,7 +139,7 @@ class Settings:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What the data are: plain, or long-tailed, with wrong labels, or both."""
+        """Kinds of the data: plain, or long-tailed, with wrong labels, or both."""
         found = ((LONG_TAIL, self.imbalance), (NOISE, self.label_noise))
         return tuple(name for name, value in found if value is not None) or (PLAIN,)
 
@@ -197,17 +197,17 @@ class Benchmark:
     Parameters
     ----------
     settings : Settings
-        What to run, checked.
+        The checked settings.
     data : Data
-        On what.
+        The data to run on.
     results : Results
-        What is finished, from earlier calls too.
+        Completed runs, including those of earlier calls.
     folder : Path
-        Where the results are written.
+        Folder of the results.
     interrupted : bool, default False
         True after a `run` that was stopped by Ctrl-C.
     pending : int, default 0
-        Runs that the last `run` left undone.
+        Number of runs that the last `run` did not complete.
     """
 
     settings: Settings
@@ -219,7 +219,7 @@ class Benchmark:
 
     @property
     def has_verdicts(self) -> bool:
-        """Whether runs, to come or from earlier calls, can be compared with full data."""
+        """Whether runs, planned or from earlier calls, can be compared with full data."""
         runs = {(run.method, run.seed) for run in self.results.runs}
         first = self.settings.first_seed
         seeds = range(first, first + self.settings.seeds)
@@ -227,9 +227,9 @@ class Benchmark:
         return any(sum(name == each for name, _ in runs) >= FEWEST for each in REFERENCES)
 
     def run(self, *, progress: bool | None = None) -> Results:
-        """Do every run that is not finished yet; after each, the results file holds it.
+        """Do every run that is not yet complete; each is saved to the results file at once.
 
-        Ctrl-C ends it early: what is finished stays, and `interrupted` is set.
+        Ctrl-C ends it early: completed runs are kept, and `interrupted` is set.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class Benchmark:
         Returns
         -------
         Results
-            All that is finished, from earlier calls too.
+            All completed runs, including those of earlier calls.
         """
         if progress is not None:
             progress = _check.flag("progress", progress)
@@ -255,12 +255,12 @@ class Benchmark:
         except KeyboardInterrupt as error:
             heard(error)
             self.interrupted = True
-            if self.results.runs:  # the key may have come between a run's end and its writing
+            if self.results.runs:  # Ctrl-C may have come between a run's end and its saving
                 self.results.save(self.folder)
         return self.results
 
     def _run_all(self, wanted: list[tuple[str, float, int]], bar: "tqdm[Any]") -> None:
-        """Do the runs that are wanted, in order: one may be matched to one before it."""
+        """Do the given runs in order: a run may be matched to an earlier one."""
         call: int | None = None
         data, data_seed = self.data, -1
         for number, (method, target, seed) in enumerate(wanted):
@@ -288,7 +288,7 @@ class Benchmark:
         return data
 
     def _wanted(self) -> Iterator[tuple[str, float, int]]:
-        """Yield (method, target, seed), a whole seed at a time and pilots before the matched."""
+        """Yield (method, target, seed), one whole seed at a time, pilots before matched runs."""
         methods = sorted(self.settings.methods or (), key=lambda name: not METHODS[name].pilot)
         first = self.settings.first_seed
         for seed in range(first, first + self.settings.seeds):
@@ -301,7 +301,7 @@ class Benchmark:
                         yield name, target, seed
 
     def _job(self, method: str, target: float, seed: int) -> Job:
-        """Match a run to what the pilot of its target and seed realised, if it did."""
+        """Match a run to the cost that the pilot of its target and seed realised, if any."""
         noise = self.settings.label_noise or 0.0
         if METHODS[method].swept and not METHODS[method].pilot:
             for name in (name for name in METHODS if METHODS[name].pilot):
@@ -321,7 +321,7 @@ class Benchmark:
         )
 
     def _begin_call(self, wanted: list[tuple[str, float, int]]) -> int:
-        """Note the call, and compile what its methods use: seconds must not depend on the order."""
+        """Record the call, and compile its methods: seconds must not depend on the order."""
         few = self.data.few(_WARM_UP_PER_CLASS)
         for method in dict.fromkeys(name for name, _, _ in wanted):
             target = 0.7 if METHODS[method].swept else 1.0
@@ -334,7 +334,7 @@ class Benchmark:
                 after_epoch=lambda part: None,
             )
         given = asdict(self.settings)
-        del given["out"]  # where the file itself is
+        del given["out"]  # the folder that the file is in
         arguments = {name: _plain(value) for name, value in given.items()}
         device = torch.device(self.settings.device)
         self.results.calls.append(describe_call(arguments, device))
@@ -343,25 +343,25 @@ class Benchmark:
 
 @told
 def prepare(settings: Settings) -> Benchmark:
-    """Check the settings, load the data and open the results: all that can fail before a run.
+    """Check the settings, load the data and open the results: everything that can fail early.
 
     Parameters
     ----------
     settings : Settings
-        What to run.
+        Settings of the benchmark.
 
     Returns
     -------
     Benchmark
-        Ready for `run`.
+        Ready to be run.
 
     Raises
     ------
     ValueError, TypeError
-        If a setting, a data file or the folder of the results cannot be used, such as one that
-        holds files of others where the benchmark's would be written.
+        If a setting, a data file or the results folder cannot be used, such as a folder in which
+        other files have the names of the benchmark's.
     FileNotFoundError
-        If the data are not there.
+        If the data are missing.
     MissingExtraError
         If matplotlib is not installed.
     """

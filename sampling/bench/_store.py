@@ -1,6 +1,6 @@
-"""The results file: what was run on what, whole on disk at any moment, and continued later.
+"""The results file: a record of runs, complete on disk at any moment, and extensible later.
 
-Several processes may fill one folder: each writes under a lock, and keeps what the others wrote.
+Several processes may share one folder: each writes under a lock, and keeps what the others wrote.
 """
 
 import json
@@ -42,16 +42,16 @@ class Results:
     Parameters
     ----------
     identity : dict
-        Dataset, epochs, batch size, imbalance, label noise and hash of the data: what all runs
+        Dataset, epochs, batch size, imbalance, label noise and hash of the data, which all runs
         share.
     metric : str
-        What `test` and `val_curve` of the runs measure.
+        Metric of `test` and `val_curve` of the runs.
     calls : list of dict
         Arguments, versions, machine and commit of each call that ran something.
     runs : list of Run
         At most one for each method, target and seed.
     notes : list of str
-        What a reader must know about the numbers.
+        Notes needed to interpret the numbers.
 
     Raises
     ------
@@ -77,15 +77,15 @@ class Results:
         return None
 
     def add(self, run: Run) -> None:
-        """Add a run, in the place of an earlier one of the same method, target and seed."""
+        """Add a run, replacing an earlier one of the same method, target and seed."""
         earlier = self.find(run.method, run.target, run.seed)
         self.runs = [kept for kept in self.runs if kept is not earlier] + [run]
         self._new.append(run)
 
     def save(self, folder: Path) -> None:
-        """Write the results file; what other processes wrote since it was read comes in too.
+        """Write the results file, merged with what other processes wrote since it was read.
 
-        The folder is made if it is not there.
+        The folder is created if it does not exist.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class Results:
             write_whole(folder / FILE, (text + "\n").encode(), _RESULTS)
 
     def _take_in(self, others: "Results") -> None:
-        """Take in the runs of a file, in the place of ours unless ours were made here."""
+        """Merge the runs of a file; they replace ours unless ours were made by this object."""
         places = {}
         for place, call in enumerate(others.calls):
             if call not in self.calls:
@@ -148,13 +148,13 @@ def _place(run: Run) -> tuple[str, float, int]:
 
 
 def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results:
-    """Return what a folder holds already, or nothing yet; the folder is made.
+    """Return the results in a folder, or empty ones; the folder is created.
 
     Raises
     ------
     ValueError
-        If the folder holds results of another dataset or of other arguments, or a file that is not
-        a results file; the message names what differs.
+        If the folder contains results of another dataset or of other arguments, or a file that is
+        not a results file; the message names the difference.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out must be a folder, got the file {folder}")
@@ -182,15 +182,15 @@ def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results
 
 
 def write_whole(path: Path, content: bytes, kind: Kind | None = None) -> None:
-    """Write a file so that it is the old one or the new one, never a part of it."""
+    """Write a file atomically: it is the old one or the new one, never a truncated one."""
     with written_whole(path, kind) as beside:
         beside.write_bytes(content)
 
 
 def describe_call(arguments: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return arguments, versions, machine, commit and the time, as JSON values."""
+    """Return arguments, versions, machine, commit and time, as JSON values."""
     return {
-        "arguments": json.loads(json.dumps(arguments)),  # tuples as lists, as they are read again
+        "arguments": json.loads(json.dumps(arguments)),  # tuples as lists, as when read back
         "begun": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "process": os.getpid(),
         "versions": {

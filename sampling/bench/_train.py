@@ -1,7 +1,7 @@
-"""One run: train a model with a method, and measure what it cost and what it reached.
+"""One run: train a model with a method, and measure its cost and its accuracy.
 
-Seconds count everything that a method makes a user wait for: clustering, scoring and extra forward
-passes, planning, and the training itself. Evaluating on validation and test does not count.
+Seconds include everything that a method makes a user wait for: clustering, scoring and extra
+forward passes, planning, and training. Evaluation on validation and test sets is excluded.
 """
 
 import time
@@ -46,15 +46,15 @@ class Job:
     method : str
         Name of the method.
     target : float in (0, 1]
-        The keep fraction asked for; 1 for methods that always cost the full.
+        The requested keep fraction; 1 for methods that always have the full cost.
     seed : int
-        Of the run: initial weights, sampler, clustering, long tail.
+        Seed of the run: initial weights, sampler, clustering, long tail.
     budget : float in (0, 1]
         The cost to match.
     pilot : dict of str to float
         InfoBatch's setting at the same target and seed, if it ran.
     noise : float, default 0
-        The share of training labels that is wrong.
+        Share of training labels that is wrong.
     """
 
     method: str
@@ -67,20 +67,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run gave: of the benchmark, or of a method of your own (see `table`).
+    """Result of one run of the benchmark, or of a method of your own (see `table`).
 
     Parameters
     ----------
     method : str
         Of the job, like the next three.
     target : float in (0, 1]
-        The keep fraction asked for.
+        The requested keep fraction.
     seed : int
-        Of the run.
+        Seed of the run.
     budget : float
         The cost to match.
     reason : str, default ""
-        Why the cost cannot be reached; empty for a run that was done.
+        Why the cost cannot be reached; empty for a completed run.
     draws : int
         Draws trained on, over the whole run.
     cost : float
@@ -90,17 +90,17 @@ class Run:
     seconds : float
         Selection and training, without evaluation.
     scored : int
-        Samples sent through extra forward passes.
+        Samples evaluated in extra forward passes.
     val_curve : list of float
         Validation metric after each epoch.
     test : float in [0, 1]
-        Test metric at the last checkpoint, as a fraction; the one look at the test part.
+        Test metric at the last checkpoint, as a fraction, from the only evaluation of the test set.
     worst : float in [0, 1], optional
-        Test accuracy of the class that has the lowest, in that look; None in old files.
+        Lowest test accuracy of a class, in that evaluation; None in old files.
     setting : dict of str to float
-        What the method chose by itself.
+        Values that the method chose itself.
     call : int
-        Which call of the benchmark did it: row of `calls` in the results.
+        Call of the benchmark that did the run: row of `calls` in the results.
 
     Raises
     ------
@@ -151,7 +151,7 @@ class Run:
 
 
 class Clock:
-    """Seconds spent inside `with clock:`, device work included."""
+    """Seconds spent inside `with clock:`, including device work."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds = 0.0
@@ -176,7 +176,7 @@ class Clock:
 
 
 class Scorer:
-    """The current model's losses at given training samples, and how many were asked for."""
+    """Losses of the current model at given training samples, with a count of evaluations."""
 
     def __init__(self, model: nn.Module, part: Part) -> None:
         self.count = 0
@@ -215,15 +215,15 @@ def train(
     Parameters
     ----------
     job : Job
-        What to run.
+        The run to do.
     data : Data
-        On what.
+        The data to run on.
     epochs, batch_size : int
         E of a run on all the data, and B.
     device : torch.device
-        Where the model and the data live.
+        Device of the model and the data.
     after_epoch : callable
-        Called with the part of the run that is done, after every epoch.
+        Called after every epoch with the completed fraction of the run.
 
     Returns
     -------
@@ -280,7 +280,7 @@ def _context(job: Job, data: Data, epochs: int, batch_size: int, losses: Scorer)
 
 
 class _Loop:
-    """The ordinary training loop, with whichever sampler the plan names.
+    """The common training loop, with the sampler that the plan names.
 
     Batches of indices come from the sampler through torch's `BatchSampler`, as in a `DataLoader`,
     and index tensors in memory: collating 60,000 single images would take longer than the model.
@@ -322,7 +322,7 @@ class _Loop:
     def _loss(
         self, plan: Plan, sampler: EpochSampler, epoch: int, indices: torch.Tensor
     ) -> tuple[torch.Tensor, int]:
-        """Return what to call `backward` on, and of how many rows it is."""
+        """Return the loss for `backward`, and its number of rows."""
         x, y = self._part.x[indices], self._part.y[indices]
         if plan.selector is None:
             logits = self._model(x)
@@ -338,21 +338,21 @@ class _Loop:
         plan.selector.set_epoch(epoch)
         step = SelectiveForward(self._model, loss_of, plan.selector)((x, y), indices)
         self._scorer.count += indices.numel()
-        chosen = cast(torch.Tensor, step.indices)  # they were given
+        chosen = cast(torch.Tensor, step.indices)  # always given here
         loss = sampler.reduce(step.losses, chosen, weighting=step.weighting)
         return loss, step.losses.numel()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """How good a model is.
+    """Metrics of a model.
 
     Parameters
     ----------
     value : float
-        Accuracy, or balanced accuracy (the mean over classes of the share got right).
+        Accuracy, or balanced accuracy (the mean over classes of their accuracy).
     worst : float
-        The share got right of the class that has the lowest.
+        The lowest accuracy of a class.
     """
 
     value: float
@@ -360,7 +360,7 @@ class Measured:
 
 
 def measure(model: nn.Module, part: Part, data: Data) -> Measured:
-    """Measure a model on a part, by the metric of the data."""
+    """Evaluate a model on a part, by the metric of the data."""
     right = _predictions(model, part) == part.y
     counts = torch.bincount(part.y, minlength=data.n_classes)
     hits = torch.bincount(part.y[right], minlength=data.n_classes)

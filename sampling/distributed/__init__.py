@@ -1,4 +1,4 @@
-"""Ranks of a training run: who am I, and what do we hold together."""
+"""Ranks of a training run: the rank of this process, and collective operations over all ranks."""
 
 from ._counts import fitting, sum_counts
 from ._meet import meet

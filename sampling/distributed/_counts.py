@@ -1,4 +1,4 @@
-"""Counts that ranks keep apart and add up now and then."""
+"""Counts that each rank keeps, and that are summed over the ranks from time to time."""
 
 import numpy as np
 import torch
@@ -8,19 +8,19 @@ from .._keywords import told
 from ..types import Counts
 from ._ranks import _device, world_size
 
-_BLOCK = 2**22  # samples whose counts travel in one exchange: 32 MiB
+_BLOCK = 2**22  # samples whose counts are reduced in one exchange: 32 MiB
 
 
 @told
 def sum_counts(counts: Counts, own: Counts, group: dist.ProcessGroup | None) -> Counts:
     """Return the counts of all ranks, the same on every rank.
 
-    counts : unsigned int (N,)  what all ranks counted before the last call, and this rank since;
+    counts : unsigned int (N,)  counts of all ranks up to the last call, and of this rank since;
                                 changed in place, unless the sums need a wider type
-    own    : unsigned int (N,)  what this rank counted since the last call; cleared
+    own    : unsigned int (N,)  counts of this rank since the last call; cleared
 
-    Collective. What the others add is total - own. Memory: one block of 4 million samples at a
-    time, as int64, whatever type this rank's counts have; and the wider copy, where one is needed.
+    Collective. The other ranks add total - own. Memory: one block of 4 million samples at a time,
+    as int64, whatever the dtype of this rank's counts; and the wider copy, if one is needed.
     """
     if world_size(group) > 1:
         for start in range(0, counts.size, _BLOCK):
@@ -37,7 +37,7 @@ def sum_counts(counts: Counts, own: Counts, group: dist.ProcessGroup | None) -> 
 
 @told
 def fitting(counts: Counts, most: int) -> Counts:
-    """Return counts in a type that holds `most`: as they are, or a copy in the next that does."""
+    """Return counts in a dtype that holds `most`: unchanged, or a copy in the next wider one."""
     if most <= np.iinfo(counts.dtype).max:
         return counts
     return counts.astype(np.min_scalar_type(most))

@@ -1,4 +1,4 @@
-"""Ranks come together: who is missing is named, and who differs is named."""
+"""A barrier over the ranks that names missing ranks and ranks whose arguments differ."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,38 +11,39 @@ from torch.distributed import distributed_c10d
 from .._keywords import told
 from ._ranks import gather_rows, world_size
 
-_meetings: dict[str, int] = {}  # group -> meetings of this process so far
+_meetings: dict[str, int] = {}  # group -> number of barriers of this process so far
 
 
 @told
 def meet(what: str, facts: Mapping[str, int], group: "dist.ProcessGroup | None") -> dict[str, Any]:
-    """Wait until every rank is at the same call, with the same facts; return all ranks' facts.
+    """Wait until every rank makes the same call with the same facts; return all ranks' facts.
 
     Parameters
     ----------
     what : str
         The call, such as "InfoBatchSampler.set_epoch(3)"; the same on every rank.
     facts : mapping of str to int
-        64-bit numbers. Those whose name begins with "own_" may differ between ranks.
+        64-bit integers. Those whose name begins with "own_" may differ between ranks.
     group : torch.distributed.ProcessGroup, optional
-        All ranks by default. With one rank this returns at once.
+        All ranks by default. With one rank the function returns at once.
 
     Returns
     -------
     dict of str to int64 array of shape (W,)
-        Each fact of every rank, in rank order.
+        Each fact on every rank, in rank order.
 
     Raises
     ------
     RuntimeError
-        If a rank does not come before the store's timeout, which `init_process_group` set (30
-        minutes by default), or if ranks are at different calls or bring different facts. The
+        If a rank does not make the call before the store's timeout, which `init_process_group` set
+        (30 minutes by default), or if ranks make different calls or pass different facts. The
         message names them.
 
     Notes
     -----
-    Cost        A few messages to the store of `init_process_group`, and one exchange of a few
-                numbers: once an epoch.
+    Cost
+        A few messages to the store of `init_process_group`, and one all-gather of a few numbers:
+        once an epoch.
     """
     ranks = np.arange(1)
     if world_size(group) > 1:
@@ -65,29 +66,29 @@ def meet(what: str, facts: Mapping[str, int], group: "dist.ProcessGroup | None")
 
 
 def _wait_for_all(what: str, ranks: list[int], group: "dist.ProcessGroup | None") -> None:
-    """Return once every rank of the group is here, or name those that are not.
+    """Return once every rank of the group has arrived, or name those that have not.
 
-    A collective would wait too, but die without saying for whom; `monitored_barrier` says, but
-    knows gloo only.
+    A collective would wait too, but fail without naming the missing ranks; `monitored_barrier`
+    names them, but supports gloo only.
     """
     store = distributed_c10d._get_default_store()
     name = "-".join(map(str, ranks)) if group is not None else "all"
     number = _meetings[name] = _meetings.get(name, 0) + 1
     prefix = f"sampling/{name}/{number}"
     me = dist.get_rank()
-    store.delete_key(f"sampling/{name}/{number - 2}/{me}")  # everybody has left that one
+    store.delete_key(f"sampling/{name}/{number - 2}/{me}")  # all ranks have left that one
     store.set(f"{prefix}/{me}", what)
     if store.add(f"{prefix}/count", 1) == len(ranks):
         store.set(f"{prefix}/all", "here")
     try:
         store.wait([f"{prefix}/all"])
-    except (RuntimeError, ValueError) as error:  # DistStoreError, or what backends before it raised
+    except (RuntimeError, ValueError) as error:  # DistStoreError, or what older backends raise
         missing = [rank for rank in ranks if not store.check([f"{prefix}/{rank}"])]
         if not missing:
             raise
         limit = store.timeout.total_seconds()  # type: ignore[attr-defined]
         raise RuntimeError(
-            f"{_names(np.array(missing))} did not come to {what} within {limit:g} s, where rank "
+            f"{_names(np.array(missing))} did not reach {what} within {limit:g} s, where rank "
             f"{me} waits: every rank must call set_epoch and save_state, equally often; a sampler "
             "that only one rank uses takes process_group=, a group of that rank alone"
         ) from error

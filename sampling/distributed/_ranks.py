@@ -1,4 +1,4 @@
-"""The only place that asks torch.distributed anything."""
+"""All queries to torch.distributed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from .._keywords import told
 from ..types import Indices, Scores
 
 _uneven: ContextVar[str] = ContextVar("uneven", default="")  # why ranks have unequal batches
-_BLOCK = 2**22  # samples whose scores travel in one exchange: at most 48 MiB a rank
+_BLOCK = 2**22  # samples whose scores are gathered in one exchange: at most 48 MiB per rank
 
 
 def _running() -> bool:
@@ -23,22 +23,22 @@ def _running() -> bool:
 
 @told
 def world_size(group: dist.ProcessGroup | None = None) -> int:
-    """Return how many ranks train together: 1 if torch.distributed was not initialised."""
+    """Return the number of ranks that train together: 1 if torch.distributed is not initialised."""
     return dist.get_world_size(group) if _running() else 1
 
 
 @told
 def this_rank(group: dist.ProcessGroup | None = None) -> int:
-    """Return the rank of this process among those that train together, 0 if there are no others."""
+    """Return the rank of this process among those that train together, 0 without others."""
     return dist.get_rank(group) if _running() else 0
 
 
 @told
 def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, int]:
-    """Return (rank, num_replicas): those given, else of torch.distributed, else (0, 1).
+    """Return (rank, num_replicas): those given, else those of torch.distributed, else (0, 1).
 
-    One alone says nothing where torch.distributed is not initialised: every process would be rank 0
-    of 8, or rank 3 of 1, and the ranks would draw the same samples or none.
+    Without torch.distributed one of the two is not enough: every process would be rank 0 of 8, or
+    rank 3 of 1, and the ranks would draw the same samples or none.
     """
     if rank is not None and num_replicas is None and not _running():
         raise ValueError(
@@ -63,13 +63,13 @@ def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, 
 
 @contextmanager
 def uneven(reason: str) -> Iterator[None]:
-    """Refuse whatever waits for all ranks, where their numbers of batches differ.
+    """Refuse everything that waits for all ranks, if their numbers of batches differ.
 
-    reason : why they differ, and what to do about it; nothing is refused if it is empty
+    reason : why they differ, and the remedy; nothing is refused if it is empty
 
-    A rank that has no batch left does not answer: the others wait for ever, or, inside the `join`
-    of DistributedDataParallel, meet one of its own exchanges with another size, and the process is
-    aborted. So it is refused in the first batch, on every rank, and not in the last.
+    A rank without a batch left does not answer: the others wait for ever, or, inside the `join` of
+    DistributedDataParallel, receive one of its own collectives with another size, and the process
+    is aborted. So it is refused in the first batch, on every rank, and not in the last.
     """
     token = _uneven.set(reason)
     try:
@@ -80,7 +80,7 @@ def uneven(reason: str) -> Iterator[None]:
 
 @told
 def refuse_uneven(what: str, group: dist.ProcessGroup | None) -> None:
-    """Raise if `what` is about to wait for ranks that may have no batch left; see `uneven`."""
+    """Raise if `what` would wait for ranks that may have no batch left; see `uneven`."""
     reason = _uneven.get()
     if reason and world_size(group) > 1:
         raise ValueError(
@@ -102,7 +102,7 @@ def all_reduce_sum(value: torch.Tensor, group: dist.ProcessGroup | None) -> torc
 
 @told
 def all_reduce_max(value: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
-    """Return the largest `value` of the ranks, entry by entry, detached; no entry may be NaN."""
+    """Return the elementwise maximum of `value` over the ranks, detached; no entry may be NaN."""
     value = value.detach()
     if world_size(group) > 1:
         refuse_uneven("an all-reduce over the ranks", group)
@@ -117,9 +117,9 @@ def gather_batch(values: torch.Tensor, group: dist.ProcessGroup | None) -> tuple
 
     values : (B,), detached; ranks may hold different numbers of them, or none
 
-    Collective. Where this rank's values begin follows from its rank in the group: LOCAL_RANK, which
-    starts again on every machine, would name the values of another rank. With several ranks on GPUs
-    the host waits for the device once, for the numbers; on one rank nothing is copied.
+    Collective. The start of this rank's values follows from its rank in the group: LOCAL_RANK,
+    which starts again on every machine, would give the values of another rank. With several ranks
+    on GPUs the host waits for the device once, for the numbers; on one rank nothing is copied.
     """
     if world_size(group) == 1:
         return values, 0
@@ -135,14 +135,14 @@ def gather_rows(
 ) -> list[NDArray[np.generic]]:
     """Return every rank's array, in rank order; the arrays may differ in length.
 
-    array : (n,) of any dtype that torch knows -> one (n_r,) for each rank r
+    array : (n,) of any dtype that torch supports -> one (n_r,) for each rank r
     """
     parts = _gather(torch.from_numpy(array).to(_device(group)), group)
     return [part.cpu().numpy() for part in parts]
 
 
 def _gather(values: torch.Tensor, group: dist.ProcessGroup | None) -> list[torch.Tensor]:
-    """Return the (n_r,) of each rank r, on the device where they travelled."""
+    """Return the (n_r,) of each rank r, on the device used for communication."""
     length = torch.tensor([values.numel()], dtype=torch.int64, device=values.device)
     lengths = [torch.zeros_like(length) for _ in range(world_size(group))]
     dist.all_gather(lengths, length, group=group)
@@ -163,9 +163,9 @@ def merge_means(
     scores  : float32 (N,)  equal on all ranks except where `touched`; changed in place
     touched : bool (N,)     written by this rank since the last merge; cleared
 
-    Collective. Index and value travel as two arrays: packed in one float tensor, indices above
-    2**24 would come out changed. Every rank computes the same means from the same arrays, so the
-    scores end bit-equal. Memory: one block of 4 million samples at a time.
+    Collective. Index and value are gathered as two arrays: packed in one float tensor, indices
+    above 2**24 would be rounded. Every rank computes the same means from the same arrays, so the
+    scores are bit-identical. Memory: one block of 4 million samples at a time.
     """
     for start in range(0, scores.size, _BLOCK):
         block = scores[start : start + _BLOCK]
@@ -180,7 +180,7 @@ def merge_means(
 
 
 def _device(group: dist.ProcessGroup | None) -> torch.device:
-    """Return where tensors must lie to travel: NCCL moves those of the GPU only."""
+    """Return the device on which tensors can be communicated: NCCL requires the GPU."""
     if dist.get_backend(group) == "nccl":
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")

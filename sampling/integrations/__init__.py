@@ -1,13 +1,13 @@
-"""Bridges to the frameworks that wrap, shard and resume a loader; each brings its own extra.
+"""Integrations with frameworks that wrap, shard and resume a loader; each has its own extra.
 
-LightningSamplerCallback   Lightning: the sampler's place in every checkpoint   sampling[lightning]
+LightningSamplerCallback   Lightning: sampler position in every checkpoint      sampling[lightning]
 SamplerTrainerMixin        Hugging Face Trainer: sampler, losses, lengths       sampling[hf]
-SamplerTrainerCallback     the same for a Trainer that cannot take the mixin    sampling[hf]
-prepare_loader             accelerate: deal each batch once                     sampling[hf]
-check_prepared             accelerate: refuse what is dealt twice               sampling[hf]
+SamplerTrainerCallback     the same for a Trainer that cannot use the mixin     sampling[hf]
+prepare_loader             accelerate: shard the epoch exactly once             sampling[hf]
+check_prepared             accelerate: refuse an epoch that is sharded twice    sampling[hf]
 load_loader_state          torchdata: another number of workers                 sampling[stateful]
-check_loader               any loader: is the sampler still there, and whole
-BatchTracker               any loader: which samples a batch holds
+check_loader               any loader: whether its sampler is in effect
+BatchTracker               any loader: the indices of each batch
 """
 
 import importlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._trainer import SamplerTrainerMixin
     from ._trainer_callback import SamplerTrainerCallback
 
-_FILES = {  # name -> file, framework that it needs, extra that brings it
+_FILES = {  # name -> file, required framework, extra that installs it
     "BatchTracker": ("_tracker", "", ""),
     "LightningSamplerCallback": ("_lightning", "lightning", "lightning"),
     "LoaderProblem": ("_check_loader", "", ""),
@@ -51,7 +51,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # classes and functions
-    """Load a bridge, and with it its framework, on first use."""
+    """Load an integration, and with it its framework, on first use."""
     if name not in _FILES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     file, framework, extra = _FILES[name]

@@ -1,8 +1,8 @@
-"""Hugging Face accelerate: each batch is dealt to one process, once.
+"""Hugging Face accelerate: each batch goes to exactly one process.
 
-accelerate takes what a loader's sampler yields for the global order and deals it to the processes
-itself. That suits samplers made with num_replicas=1. A sampler that deals to the ranks already must
-be left alone, and batches of several sizes must not carry a `batch_size`.
+accelerate takes the output of a loader's sampler for the global order, and distributes it to the
+processes itself. That suits samplers made with num_replicas=1. A sampler that already shards over
+the ranks must not be sharded again, and batches of several sizes must not have a `batch_size`.
 """
 
 import itertools
@@ -22,42 +22,45 @@ _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.
 
 @told
 def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # accelerate's classes
-    """Prepare a loader as `accelerator.prepare` does, and deal each batch to one process, once.
+    """Prepare a loader as `accelerator.prepare` does, so that each batch goes to one process.
 
-    With a sampler of ours made with num_replicas=1 (the global order) this is
-    `accelerator.prepare(loader)`: accelerate deals batch i to process i % W. With one that deals to
-    the ranks itself (num_replicas = the number of processes, the default once torch.distributed
-    runs) accelerate's dealing is turned off; `prepare` alone would shard it twice. The last round
-    is completed from the front of the epoch, also in an epoch that was resumed. Batch samplers of
-    any origin are watched: a `batch_size` that does not hold for all batches is refused.
+    With a sampler of this package made with num_replicas=1 (the global order) this is
+    `accelerator.prepare(loader)`: accelerate sends batch i to process i % W. With one that shards
+    over the ranks itself (num_replicas = the number of processes, the default once
+    torch.distributed is initialised) accelerate's sharding is disabled; `prepare` alone would shard
+    it twice. The last round is completed from the front of the epoch, also in a resumed epoch.
+    Batch samplers of any origin are monitored: a `batch_size` that does not hold for all batches is
+    refused.
 
     Parameters
     ----------
     accelerator : accelerate.Accelerator
+        Accelerator whose processes train.
     loader : torch.utils.data.DataLoader
-        With our sampler as `sampler=` or `batch_sampler=`; may be prepared already.
+        With a sampler of this package as `sampler=` or `batch_sampler=`; may already be prepared.
 
     Returns
     -------
     torch.utils.data.DataLoader
-        The prepared loader. Call `set_epoch(epoch)` on it before each pass, also where it goes on
-        from `skip_first_batches`: `iter` hands the sampler the loader's own epoch count.
+        The prepared loader. Call `set_epoch(epoch)` on it before each pass, also if it continues
+        from `skip_first_batches`: `iter` passes the loader's own epoch count to the sampler.
 
     Raises
     ------
     ValueError
         If the sampler was made for another number of samples than the dataset has. If the sampler
-        deals to another number of ranks than there are processes, or as another
-        rank; if it deals to ranks and accelerate is told to dispatch or to split batches. From
-        `iter`, if a batch has another size than `batch_size` and is not the last: accelerate would
-        leave out samples without a word.
+        shards over another number of ranks than there are processes, or as another rank; if it
+        shards and accelerate is set to dispatch or to split batches. From `iter`, if a batch other
+        than the last has another size than `batch_size`: accelerate would skip samples silently.
 
     Notes
     -----
-    Order       Scores still merge over all processes with num_replicas=1: `set_epoch` exchanges
-                them over the process group, whoever deals the batches. To resume, restore the
-                sampler and call `loader.set_epoch(its epoch)`; nothing has to be skipped.
-    Cost        A Python step per batch.
+    Order
+        Scores are merged over all processes also with num_replicas=1: `set_epoch` exchanges them
+        over the process group, no matter which library shards the batches. To resume, restore the
+        sampler and call `loader.set_epoch` with its epoch; nothing is skipped.
+    Cost
+        One Python iteration per batch.
 
     Examples
     --------
@@ -80,13 +83,13 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # acc
         for option in ("dispatch_batches", "split_batches"):
             if getattr(accelerator, option):
                 raise ValueError(
-                    f"{option} must be False for a sampler that deals to ranks itself, got True: "
+                    f"{option} must be False for a sampler that shards over the ranks, got True: "
                     "or make the sampler with num_replicas=1"
                 )
     prepared = accelerator.prepare(loader)
     shard = _shard(prepared)
     if shard is not None and dealing:
-        # One process and no batch size: then the wrapper passes every batch on as it is. With a
+        # One process and no batch size: then the wrapper passes every batch on unchanged. With a
         # batch size it would fill up the last batch from the front of the epoch.
         shard.num_processes, shard.process_index, shard.batch_size = 1, 0, None
     elif shard is not None and shard.batch_size is not None and _is_foreign(shard.batch_sampler):
@@ -96,19 +99,19 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # acc
     if chain is not None:
         unequal = chain.processes > 1 and not chain.even and not chain.drop_last
         chain.inner._unequal_batches = (
-            "accelerate deals them with even_batches=False: set it to True" if unequal else ""
+            "accelerate shards them with even_batches=False: set it to True" if unequal else ""
         )
     return prepared
 
 
 @told
 def check_prepared(loader: Any) -> None:  # noqa: ANN401  # any loader
-    """Refuse a prepared loader whose sampler deals to ranks that accelerate deals to again.
+    """Raise if a prepared loader's sampler shards over the ranks and accelerate shards again.
 
     Parameters
     ----------
     loader : torch.utils.data.DataLoader
-        What `accelerator.prepare` returned, or the training loader of a `Trainer`.
+        Result of `accelerator.prepare`, or the training loader of a `Trainer`.
 
     Raises
     ------
@@ -121,20 +124,21 @@ def check_prepared(loader: Any) -> None:  # noqa: ANN401  # any loader
     if chain is None or chain.sampler.num_replicas == 1 or chain.processes == 1:
         return
     raise ValueError(
-        f"num_replicas must be 1 where accelerate deals the batches, got "
-        f"{chain.sampler.num_replicas}: {type(chain.sampler).__name__} deals to ranks and each of "
-        f"{chain.processes} processes would see a part of its own part. Make the sampler with "
-        "num_replicas=1 (scores still merge over all ranks), or prepare the loader with "
-        "sampling.integrations.prepare_loader"
+        f"num_replicas must be 1 where accelerate shards the batches, got "
+        f"{chain.sampler.num_replicas}: {type(chain.sampler).__name__} shards over the ranks, and "
+        f"each of {chain.processes} processes would see only a fraction of its share. Make the "
+        "sampler with num_replicas=1 (scores still merge over all ranks), or prepare the loader "
+        "with sampling.integrations.prepare_loader"
     )
 
 
 class Around:
-    """A batch sampler around another; what is not said here is the other's.
+    """Wrapper of a batch sampler; attributes that are not defined here are the inner one's.
 
     Parameters
     ----------
     batch_sampler : iterable of lists
+        The wrapped batch sampler.
     """
 
     def __init__(self, batch_sampler: Any) -> None:  # noqa: ANN401  # anything that yields batches
@@ -150,10 +154,10 @@ class Around:
 
 
 class EqualBatches(Around):
-    """Pass batches on, and refuse those that accelerate would lose.
+    """Pass batches on, and refuse those that accelerate would skip.
 
-    Of a batch sampler with a `batch_size` it keeps the batches of that size, and takes the first
-    one of another size for the last of the epoch.
+    Batches of the size `batch_size` of the inner batch sampler are passed on; the first one of
+    another size must be the last of the epoch.
     """
 
     def __iter__(self) -> Iterator[Any]:
@@ -163,8 +167,8 @@ class EqualBatches(Around):
                 raise ValueError(
                     f"batches must have {size} samples, the batch_size of "
                     f"{type(self.batch_sampler).__name__}, all but the last, got another size in "
-                    f"batch {number - short}: accelerate would leave out samples; set batch_size "
-                    "to None where sizes vary"
+                    f"batch {number - short}: accelerate would skip samples; set batch_size to "
+                    "None where sizes vary"
                 )
             short = len(batch) < size
             yield batch
@@ -173,12 +177,13 @@ class EqualBatches(Around):
 class FullRounds(Around):
     """Complete the last round of batches, one for each process, from the front of the epoch.
 
-    accelerate does that too, but from the front of the pass, which in a resumed epoch is somewhere
-    in its middle. `len` leaves out what is added, for accelerate rounds it up itself.
+    accelerate does that too, but from the front of the pass, which in a resumed epoch is in the
+    middle of the epoch. `len` does not count the additions, since accelerate rounds it up itself.
 
     Parameters
     ----------
     batch_sampler : EpochBatchSampler, or BatchSampler around an EpochSampler
+        In the global order.
     processes : int
         Batches in a round.
     """
@@ -188,7 +193,7 @@ class FullRounds(Around):
         self.processes = processes
 
     def __iter__(self) -> Iterator[list[int]]:
-        # All that depends on the epoch is read now, not at the first `next`.
+        # Everything that depends on the epoch is read now, not at the first `next`.
         size = self.batch_size
         if size is None:
             own = self.batch_sampler
@@ -220,7 +225,7 @@ class FullRounds(Around):
 
 
 def complete_rounds(loader: Any) -> None:  # noqa: ANN401  # a prepared loader
-    """Let the last round of a pass over our sampler be completed from the front of the epoch."""
+    """Complete the last round of a pass over our sampler from the front of the epoch."""
     shard, chain = _shard(loader), find_chain(loader)
     if shard is None or chain is None or isinstance(shard.batch_sampler, Around):
         return
@@ -235,7 +240,7 @@ def _is_foreign(batch_sampler: object) -> bool:
 
 
 def _shard(loader: Any) -> Any:  # noqa: ANN401  # accelerate's BatchSamplerShard, or None
-    """Return accelerate's wrapper that deals batches to processes, if the loader has one."""
+    """Return accelerate's wrapper that sends batches to processes, if the loader has one."""
     for node in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
         if isinstance(node, _data_loader.BatchSamplerShard):
             return node

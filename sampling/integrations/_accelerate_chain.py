@@ -1,4 +1,4 @@
-"""From a loader that accelerate prepared down to our sampler: how many batches come of it."""
+"""The path from a loader prepared by accelerate to our sampler, and its number of batches."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,20 +15,22 @@ AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 
 @dataclass(frozen=True)
 class Chain:
-    """What stands between a loader and our sampler, and so how many batches come of it.
+    """Path between a loader and our sampler, which determines the number of batches.
 
     Attributes
     ----------
     sampler : EpochSampler or EpochBatchSampler
+        The sampler of this package.
     batch_size : int or None
-        Of the `BatchSampler` around a sampler of single draws; None for a batch sampler.
+        That of the `BatchSampler` around a sampler of single draws; None for a batch sampler.
     drop_last : bool
+        Whether a last batch that is not full is dropped.
     processes : int
-        Among how many processes accelerate deals the batches; 1 if it does not.
+        Number of processes over which accelerate shards the batches; 1 if it does not.
     even : bool
-        accelerate completes the last round from the front of the epoch.
+        Whether accelerate completes the last round from the front of the epoch.
     split : bool
-        accelerate cuts each batch in `processes` parts.
+        Whether accelerate splits each batch into `processes` parts.
     """
 
     sampler: AnySampler
@@ -57,11 +59,11 @@ class Chain:
 
     @property
     def draws(self) -> int:
-        """M of the current epoch, all ranks together."""
+        """M of the current epoch, over all ranks."""
         return self.inner.consumed_after(2**62, 1)
 
     def batches(self, epoch: int) -> int:
-        """Return this process's batches in an epoch; of a dynamic sampler, the planned one."""
+        """Return this process's batches in an epoch; for a dynamic sampler, the planned one."""
         return self._own(self._cut(self.sampler.length(epoch)))
 
     @property
@@ -70,7 +72,7 @@ class Chain:
         return self._own(self._cut(self.sampler.remaining))
 
     def expected(self, epoch: int) -> int:
-        """Return this process's batches in an epoch, estimated where it is not planned yet."""
+        """Return this process's batches in an epoch, estimated if it is not planned yet."""
         inner = self.inner
         if not inner.dynamic or epoch == inner.epoch:
             return self.batches(epoch)
@@ -79,12 +81,12 @@ class Chain:
         return self._own(self._cut(share))
 
     def consumed(self, taken: int) -> int:
-        """Return the draws consumed once this process took `taken` batches in the pass."""
+        """Return the draws consumed once this process has taken `taken` batches in the pass."""
         dealt = taken * (1 if self.split else self.processes)
         if isinstance(self.sampler, AdaptiveBatchSampler):
             try:
                 return self.sampler.consumed_after(dealt)
-            except ValueError:  # more than were handed out: the last round was completed
+            except ValueError:  # more than were yielded: the last round was completed
                 return self.draws
         if taken >= self.remaining:
             return self.draws
@@ -93,7 +95,7 @@ class Chain:
         return self.sampler.consumed_after(dealt, int(self.batch_size or 1))
 
     def _cut(self, items: int) -> int:
-        """Return how many batches a number of draws, or of batches already, comes to."""
+        """Return the number of batches for a number of draws, or of batches already."""
         if self.batch_size is None:
             return items
         return items // self.batch_size if self.drop_last else -(-items // self.batch_size)
@@ -111,7 +113,7 @@ class Chain:
 
 
 def find_chain(loader: Any) -> Chain | None:  # noqa: ANN401  # any loader
-    """Return how a loader, prepared or not, gets at a sampler of ours; None if it has none."""
+    """Return the path from a loader, prepared or not, to a sampler of ours; None without one."""
     node = getattr(loader, "sampler", None)
     if not isinstance(node, BatchSampler):
         node = getattr(loader, "batch_sampler", None)

@@ -1,8 +1,8 @@
-"""What a framework made of a loader: whether its sampler is still there, and does its work.
+"""Check of a loader that a framework rebuilt: whether its sampler is still there and in effect.
 
-Lightning and accelerate rebuild loaders, and say nothing where that undoes a sampler. This walks
+Lightning and accelerate rebuild loaders, silently even if that disables a sampler. This check walks
 from the loader to its innermost sampler and compares. It imports no framework: their classes are
-told by name.
+recognised by name.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ _ACCELERATE = (
 @told
 @dataclass(frozen=True)
 class LoaderProblem:
-    """One thing in a loader that keeps its sampler from doing its work.
+    """One problem in a loader that keeps its sampler from taking effect.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class LoaderProblem:
         of batches", "epoch not delivered", "state hidden", "another size", "not outermost", "out
         of order".
     where : str
-        The place, as an expression: `loader.batch_sampler.sampler`.
+        The position, as an expression: `loader.batch_sampler.sampler`.
     found : str
-        What is there, and what comes of it.
+        What was found there, and its consequence.
     advice : str
-        What to do.
+        The remedy.
     """
 
     problem: str
@@ -66,13 +66,14 @@ class LoaderProblem:
 @told
 @dataclass(frozen=True)
 class LoaderReport:
-    """What `check_loader` found; true if that is anything.
+    """Result of `check_loader`; true if there are problems.
 
     Attributes
     ----------
     chain : str
         The classes from the loader to its innermost sampler.
     problems : tuple of LoaderProblem
+        All problems found, in the order of the checks.
     """
 
     chain: str
@@ -92,12 +93,12 @@ class LoaderReport:
         return "\n".join([head, *(f"  {each}" for each in self.problems)])
 
     def raise_for_problems(self, *but: str) -> None:
-        """Raise if anything was found.
+        """Raise if any problem was found.
 
         Parameters
         ----------
         *but : str
-            Problems that are known and let pass, such as "not sharded".
+            Known problems to ignore, such as "not sharded".
 
         Raises
         ------
@@ -111,18 +112,18 @@ class LoaderReport:
 
 @told
 def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN401  # any framework's
-    """Say what a framework, or the way it was built, did to a loader's sampler.
+    """Report what a framework, or the way it was constructed, did to a loader's sampler.
 
-    Call it on the loader that training really uses: after `accelerator.prepare(loader)`, on
+    Call it on the loader that training uses: after `accelerator.prepare(loader)`, on
     `trainer.train_dataloader` inside a Lightning hook, on `trainer.get_train_dataloader()`.
 
     Parameters
     ----------
     loader : torch.utils.data.DataLoader
-        Or what a framework made of one.
+        Or the result of a framework's rebuilding of one.
     sampler : sampler or batch sampler, optional
-        The one that was given to the loader, ours or any other. Without it, "replaced" is reported
-        only where nothing but samplers of torch and the frameworks is left.
+        The one that was given to the loader, of this package or any other. Without it, "replaced"
+        is reported only if all samplers left are those of torch and the frameworks.
 
     Returns
     -------
@@ -136,8 +137,10 @@ def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN
 
     Notes
     -----
-    Order       Nothing is iterated and nothing changed.
-    Cost        Less than a millisecond.
+    Order
+        Nothing is iterated and nothing is changed.
+    Cost
+        Less than a millisecond.
 
     Examples
     --------
@@ -167,7 +170,7 @@ def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN
 
 
 class _Look:
-    """The chain from a loader to its innermost sampler, and the questions put to it."""
+    """The chain from a loader to its innermost sampler, and the checks applied to it."""
 
     def __init__(self, loader: Any, sampler: Any) -> None:  # noqa: ANN401
         while not isinstance(loader, DataLoader) and hasattr(loader, "_dataloader"):
@@ -192,16 +195,16 @@ class _Look:
         """The sampler of draws of this package, if it is in the chain."""
         return self.end if isinstance(self.end, EpochSampler) else None
 
-    # ------------------------------------------------------------------ the questions
+    # ------------------------------------------------------------------ the checks
 
     def replaced(self) -> Iterator[LoaderProblem]:
-        """Look for a sampler that is gone."""
+        """Check whether the sampler was replaced."""
         if not self._is_replaced():
             return
         stands = type(self.end).__name__
-        found = f"a {stands} without a sampler in it; if the loader was given one, it is gone"
+        found = f"a {stands} without a sampler in it; if the loader was given one, it was replaced"
         if self.given is not None:
-            found = f"{type(self.given).__name__} is gone and a {stands} stands in its place"
+            found = f"{type(self.given).__name__} was replaced by a {stands}"
         advice = "give the sampler to the loader as sampler= or batch_sampler="
         if isinstance(self.end, DistributedSampler):
             advice = f"Lightning does that to samplers in DDP: {_LIGHTNING}"
@@ -213,7 +216,7 @@ class _Look:
         yield LoaderProblem("replaced", self.end_path, found, advice)
 
     def batch_size_lost(self) -> Iterator[LoaderProblem]:
-        """Look for batches of a size that nobody asked for, or that are left out for their size."""
+        """Check for batches of an unrequested size, or that are skipped for their size."""
         if self._is_replaced():
             size = getattr(self.samplers[0], "batch_size", None)
             wanted = getattr(self.given, "batch_size", None)
@@ -221,7 +224,7 @@ class _Look:
             if single or (wanted is not None and size != wanted):
                 now = "single samples" if single else f"batches of {size}"
                 asked = "" if wanted is None else f" instead of {wanted}"
-                found = f"the loader hands out {now}{asked}, since its batch sampler is gone"
+                found = f"the loader yields {now}{asked}, since its batch sampler was replaced"
                 yield LoaderProblem("batch size lost", "loader", found, _LIGHTNING)
         for path, node in self.shards:
             cut = getattr(node, "batch_sampler", None)
@@ -239,25 +242,25 @@ class _Look:
                 yield LoaderProblem("batches of batches", path, found, advice)
 
     def reshuffled(self) -> Iterator[LoaderProblem]:
-        """Look for somebody who shuffles what the sampler had put in order."""
+        """Check for a sampler that reshuffles the order of another."""
         for (path, node), inside in zip(self.chain, self.samplers, strict=False):
             if isinstance(node, DistributedSampler) and node.shuffle:
-                found = f"{type(node).__name__} shuffles what {type(inside).__name__} dealt, so "
+                found = f"{type(node).__name__} shuffles the order of {type(inside).__name__}, so "
                 found += "that its order, curriculum or batches are lost"
                 yield LoaderProblem("reshuffled", path, found, f"{_LIGHTNING}, or shuffle=False")
 
     def sharded(self) -> Iterator[LoaderProblem]:
-        """Look for several who deal to ranks one after another, or for nobody who does."""
+        """Check for several objects that shard over the ranks, or for none."""
         dealers = [(path, node, ranks_of(node)) for path, node in self.chain if ranks_of(node) > 1]
         if len(dealers) > 1:
             (path, outer, ranks), (_, inner, own) = dealers[0], dealers[-1]
             found = (
-                f"{type(outer).__name__} deals to {ranks} processes what {type(inner).__name__} "
-                f"dealt to {own} ranks already: each sees a part of its part"
+                f"{type(outer).__name__} shards over {ranks} processes what {type(inner).__name__} "
+                f"already shards over {own} ranks: each sees only a fraction of its share"
             )
             advice = _LIGHTNING if isinstance(outer, DistributedSampler) else _ACCELERATE
             if advice == _ACCELERATE and not isinstance(inner, EpochSampler):
-                advice = f"let accelerate alone deal to ranks, without the {type(inner).__name__}"
+                advice = f"let only accelerate shard over ranks, without {type(inner).__name__}"
             yield LoaderProblem("sharded twice", path, found, advice)
         if self.ours is not None and not dealers:
             ranks = world_size(self.ours.process_group)
@@ -265,28 +268,28 @@ class _Look:
                 found = f"num_replicas=1 on {ranks} ranks, so that each trains on the whole epoch"
                 advice = (
                     "construct it after init_process_group or with num_replicas= and rank=, or let "
-                    "accelerate deal; ranks that shall see the same data take a process_group="
+                    "accelerate shard; ranks that must see the same data take a process_group="
                 )
                 yield LoaderProblem("not sharded", self.end_path, found, advice)
 
     def epoch_not_delivered(self) -> Iterator[LoaderProblem]:
-        """Look for a `set_epoch` of the loader that misses the sampler."""
+        """Check for a `set_epoch` of the loader that does not reach the sampler."""
         target = core_of(self.end if self.given is None else self.given)
         if not (hasattr(self.loader, "set_epoch") and hasattr(target, "set_epoch")):
             return
-        # Where accelerate's loaders look: one, two and three deep.
+        # The positions at which accelerate's loaders look: one, two and three deep.
         outer = self.loader.batch_sampler
         inner = getattr(outer, "batch_sampler", None)
         reached = (outer, getattr(outer, "sampler", None), getattr(inner, "sampler", None))
         if any(core_of(each) is target for each in reached):
             return
         if any(core_of(each) is target for each in self.samplers):
-            found = f"accelerate's set_epoch does not look as deep as the {type(target).__name__}"
+            found = f"accelerate's set_epoch does not reach as deep as the {type(target).__name__}"
             advice = "call sampler.set_epoch(epoch) before each pass, or train with our callback"
             yield LoaderProblem("epoch not delivered", self.end_path, found, advice)
 
     def state_hidden(self) -> Iterator[LoaderProblem]:
-        """Look for a stateful loader that saves nothing of our sampler."""
+        """Check for a stateful loader whose state does not include that of our sampler."""
         base = getattr(self.loader, "base_dataloader", self.loader)
         if self.ours is None or not is_a(base, "torchdata.StatefulDataLoader"):
             return
@@ -301,7 +304,7 @@ class _Look:
             yield LoaderProblem("state hidden", "loader.batch_sampler", found, advice)
 
     def another_size(self) -> Iterator[LoaderProblem]:
-        """Look for a dataset that has not the samples that our sampler was made for."""
+        """Check for a dataset of another length than our sampler was made for."""
         sampler, dataset = sampler_in(self.loader), getattr(self.loader, "dataset", None)
         if sampler is None or path_to_indexed("loader.dataset", dataset) not in _OUTERMOST:
             return
@@ -312,23 +315,23 @@ class _Look:
             yield LoaderProblem("another size", self.end_path, found, ONE_EACH)
 
     def not_outermost(self) -> Iterator[LoaderProblem]:
-        """Look for a dataset that tells its index inside another one, which has its own."""
+        """Check for an `Indexed` dataset inside another one, which has its own indices."""
         outer = getattr(self.loader, "dataset", None)
         path = path_to_indexed("loader.dataset", outer)
         if path not in _OUTERMOST:
-            found = f"Indexed inside {type(outer).__name__} tells indices of the inner dataset"
+            found = f"Indexed inside {type(outer).__name__} yields indices of the inner dataset"
             advice = "wrap last, as in Indexed(Subset(dataset, ...)), and make the sampler for that"
             yield LoaderProblem("not outermost", path, found, advice)
 
     def out_of_order(self) -> Iterator[LoaderProblem]:
-        """Look for workers that may overtake each other."""
+        """Check for workers that may overtake each other."""
         if not getattr(self.loader, "in_order", True):
             found = "with in_order=False batches come as workers finish them, so that neither "
-            found += "order nor position is what the sampler dealt"
+            found += "order nor position is that of the sampler"
             advice = "leave in_order=True; it costs speed only where loading times vary widely"
             yield LoaderProblem("out of order", "loader.in_order", found, advice)
 
-    # ------------------------------------------------------------------ behind them
+    # ------------------------------------------------------------------ helpers
 
     def _is_replaced(self) -> bool:
         if self.given is None:
@@ -336,26 +339,26 @@ class _Look:
         inner = getattr(self.given, "sampler", None)
         kept = inner is not None and any(node is inner for node in self.samplers)
         return not any(
-            # Lightning makes batch samplers anew, around the same sampler if all went well.
+            # Lightning makes batch samplers again, around the same sampler if all went well.
             node is self.given or (kept and type(node) is type(self.given))
             for node in self.samplers
         )
 
 
 def _sizes_left_out(path: str, size: int, cut: Any, loader: Any) -> Iterator[LoaderProblem]:  # noqa: ANN401
-    """Report a batch sampler whose batches cannot all have the size that accelerate counts on."""
+    """Report a batch sampler whose batches cannot all have the size that accelerate expects."""
     name, now = type(cut).__name__, getattr(cut, "batch_size", None)
     if is_stock(cut) and now == size:
         return
     found = ""
     if now != size:
-        found = f"accelerate counts on batches of {size}, and {name} now says {now}"
+        found = f"accelerate expects batches of {size}, and {name} now has batch_size={now}"
     elif not is_a(cut, "sampling.EpochBatchSampler", "sampling.EqualBatches"):  # sizes are known
         source: Any = getattr(cut, "sampler", None)
         draws = len(source if hasattr(source, "__len__") else loader.dataset)
         if len(cut) not in {draws // size, -(-draws // size)}:
             found = f"{name} has batch_size={size} but cuts {draws} samples into {len(cut)} batches"
     if found:
-        found += ": accelerate leaves out batches of another size"
+        found += ": accelerate skips batches of another size"
         advice = "set batch_size=None on the batch sampler before prepare"
         yield LoaderProblem("batch size lost", path, found, advice)

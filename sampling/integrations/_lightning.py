@@ -1,8 +1,8 @@
-"""Lightning: the sampler's position goes into the checkpoint, and back before the first batch.
+"""Lightning: save the sampler's position in checkpoints, and restore it before the first batch.
 
-Lightning keeps the epoch and the number of batches, but builds the first iterator before it hands
-the epoch to the sampler, never skips what a plain `DataLoader` already dealt, and reads an epoch's
-length once. The callback does these three things, and refuses settings that would undo them.
+Lightning keeps the epoch and the number of batches, but builds the first iterator before it passes
+the epoch to the sampler, never skips batches of a plain `DataLoader`, and reads the length of an
+epoch only once. The callback does these three things, and refuses settings that would undo them.
 """
 
 import warnings
@@ -34,24 +34,25 @@ from ._loader_chain import refuse_misfit
 
 @told
 class LightningSamplerCallback(Callback):
-    """Let a Lightning run that was stopped go on with the very next sample.
+    """Callback that resumes an interrupted Lightning run at exactly the next sample.
 
-    Give it to `Trainer(callbacks=[...])` and the sampler to a `DataLoader` or torchdata's
-    `StatefulDataLoader`, as `sampler=` or `batch_sampler=`. Lightning's checkpoints then hold the
-    sampler's state with its scores, and `ckpt_path=` restores it. A `StatefulDataLoader` may
+    Pass it to `Trainer(callbacks=[...])` and the sampler to a `DataLoader` or torchdata's
+    `StatefulDataLoader`, as `sampler=` or `batch_sampler=`. Lightning's checkpoints then contain
+    the sampler's state with its scores, and `ckpt_path=` restores it. A `StatefulDataLoader` may
     restore its own state as well; nothing is skipped twice.
 
     Parameters
     ----------
     sampler : EpochSampler, EpochBatchSampler or callable
-        The sampler in the training loader. With several ranks it must be made after they were
-        started, in the `setup` of the data module or of the module; give a function then, that
-        takes the trainer and returns the sampler: `lambda trainer: trainer.datamodule.sampler`.
+        The sampler in the training loader. With several ranks it must be created after they were
+        started, in the `setup` of the data module or of the module; in that case pass a function
+        of the trainer that returns the sampler: `lambda trainer: trainer.datamodule.sampler`.
     name : str, default "train"
-        Under which the checkpoint keeps the state. Two callbacks need two names.
+        Key of the state in the checkpoint. Two callbacks need two names.
     restore_loader : bool, default True
-        Let a `StatefulDataLoader` restore its own state too, which may hold that of a dataset.
-        False if the loader is another one now, or has another number of workers, which it refuses.
+        Whether a `StatefulDataLoader` restores its own state too, which may include that of a
+        dataset. Use False if the loader is a different one, or has another number of workers, which
+        it refuses.
 
     Attributes
     ----------
@@ -59,9 +60,9 @@ class LightningSamplerCallback(Callback):
     name, restore_loader
         As given.
     consumed : int
-        Draws of this epoch trained on, by all ranks together, from the beginning of the epoch.
+        Draws of this epoch trained on, over all ranks, since the beginning of the epoch.
     progress : float
-        The part of the run that is done, in [0, 1].
+        Fraction of the run that is completed, in [0, 1].
 
     Raises
     ------
@@ -69,31 +70,35 @@ class LightningSamplerCallback(Callback):
         If the sampler is not of this package.
     ValueError
         When `fit` begins: if the training loader has another sampler, or a dataset of another
-        length than the sampler was made for, if Lightning would replace or
-        shard it (`use_distributed_sampler`), or if it deals to other ranks than the trainer's.
+        length than the sampler was made for; if Lightning would replace or shard the sampler
+        (`use_distributed_sampler`), or if it was made for other ranks than the trainer's.
     RuntimeError
         If the batch size changes within an epoch, whose batches Lightning has counted.
     StateError
-        If a checkpoint does not fit the sampler.
+        If a checkpoint does not match the sampler.
 
     Notes
     -----
-    Order       A resumed run deals what the unbroken one would have, from a checkpoint written
-                anywhere in an epoch, with accumulated gradients, or with another number of workers,
-                ranks or samples in a batch. (Lightning warns that a plain `DataLoader` is not
-                resumable; with this callback it is.) An epoch that `max_steps` or `should_stop`
-                ends is over once its `on_train_epoch_end` has run.
-    Cost        A checkpoint grows by 1 KiB; for dynamic samplers by their scores, 5 bytes a sample.
-                Ranks merge these when it is written, so every rank must be there, as Lightning asks
-                for anyway. One that a single rank of several writes because of an exception cannot
-                resume a dynamic sampler.
-    Gradients   Not touched. `Trainer.estimated_stepping_batches` takes every epoch to be as long as
-                the first; where lengths vary, let a schedule follow `progress`.
+    Order
+        A resumed run yields the batches that the uninterrupted run would have yielded, from a
+        checkpoint written anywhere in an epoch, with accumulated gradients, or with another number
+        of workers, ranks or samples per batch. (Lightning warns that a plain `DataLoader` is not
+        resumable; with this callback it is.) An epoch ended by `max_steps` or `should_stop` is
+        complete once its `on_train_epoch_end` has run.
+    Cost
+        A checkpoint grows by 1 KiB; for dynamic samplers by their scores, 5 bytes per sample. Ranks
+        merge scores when a checkpoint is written, so every rank must take part, as Lightning
+        requires anyway. A checkpoint that only one of several ranks writes because of an exception
+        cannot resume a dynamic sampler.
+    Gradients
+        Not changed. `Trainer.estimated_stepping_batches` assumes that every epoch is as long as the
+        first; if lengths vary, let a schedule follow `progress`.
 
     Lightning reads the number of batches when it builds its loaders. Shorter epochs are announced
-    to it, or their validation would be skipped. Before a longer one, which it would cut, its
-    `reload_dataloaders_every_n_epochs` is 1 until it has read the new length; then, and where you
-    set that flag, `LightningModule.on_train_epoch_end` finds the sampler at the next epoch.
+    to it, since otherwise their validation would be skipped. Before a longer one, which it would
+    truncate, `reload_dataloaders_every_n_epochs` is set to 1 until it has read the new length;
+    then, and if you set that flag yourself, the sampler is already at the next epoch in
+    `LightningModule.on_train_epoch_end`.
 
     A callback of `lightning.pytorch`; `pytorch_lightning`, its old name, calls it as well.
 
@@ -125,27 +130,27 @@ class LightningSamplerCallback(Callback):
         self._forget()
 
     def _forget(self) -> None:
-        """Take the next pass to begin now, at the position of the sampler."""
+        """Reset: the next pass begins now, at the position of the sampler."""
         self._restored = False  # by a checkpoint, in this fit
-        self._begun = False  # a batch of the present pass was handed to the trainer
+        self._begun = False  # whether a batch of the current pass was passed to the trainer
         self._before = 0  # batches that Lightning counts in this epoch from before the pass
         self._cut: Cut = 1
         self._batch_size = 0  # of adaptive batches, in this epoch
         self._lengths = Lengths()
-        self._alone = False  # an exception is being handled: other ranks may not answer
+        self._alone = False  # whether an exception is being handled: other ranks may not answer
 
-    # ------------------------------------------------------------------ what users read
+    # ------------------------------------------------------------------ public attributes
 
     @property
     def sampler(self) -> AnySampler:
-        """The sampler; where a function was given, from the beginning of `fit` on."""
+        """The sampler; if a function was given, available from the beginning of `fit`."""
         if self._sampler is None:
             raise RuntimeError("sampler is known when fit has begun: a function will return it")
         return self._sampler
 
     @property
     def consumed(self) -> int:
-        """Draws of the sampler's epoch trained on, by all ranks, since the epoch began."""
+        """Draws of the sampler's epoch trained on, over all ranks, since the epoch began."""
         batches = self._counted().current.processed - self._before if self._begun else 0
         if isinstance(self._cut, int):
             return int(inner_of(self.sampler).consumed_after(batches, self._cut))
@@ -153,10 +158,10 @@ class LightningSamplerCallback(Callback):
 
     @property
     def progress(self) -> float:
-        """The part of the run that is done, in [0, 1], whatever the lengths of its epochs.
+        """Fraction of the run that is completed, in [0, 1], whatever the lengths of its epochs.
 
-        The run has the sampler's `num_epochs`, else the trainer's `max_epochs`. As in
-        `LambdaLR(optimizer, lambda step: 1 - callback.progress)`, stepped with every batch.
+        The length of the run is the sampler's `num_epochs`, else the trainer's `max_epochs`. Use it
+        as in `LambdaLR(optimizer, lambda step: 1 - callback.progress)`, stepped with every batch.
         """
         sampler = inner_of(self.sampler)
         epochs = getattr(sampler, "num_epochs", None)
@@ -166,21 +171,21 @@ class LightningSamplerCallback(Callback):
             return float(sampler.progress(sampler.epoch + 1, 0, epochs))
         return float(sampler.progress(sampler.epoch, self.consumed, epochs))
 
-    # ------------------------------------------------------------------ the checkpoint
+    # ------------------------------------------------------------------ checkpoints
 
     @property
     def state_key(self) -> str:
-        """Under which Lightning keeps the state: it has the name in it."""
+        """Key under which Lightning keeps the state; it includes the name."""
         return cast(str, self._generate_state_key(name=self.name))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the checkpoint keeps: JSON values and tensors. Every rank must call it.
+        """Return the state for the checkpoint: JSON values and tensors. Every rank must call it.
 
         Returns
         -------
         dict
-            What `full_state` returns, its arrays as tensors; "dealt", whether the epoch has no
-            batch left, and "over", whether Lightning will go on with the next one.
+            The result of `full_state`, its arrays as tensors; "dealt", whether the epoch has no
+            batch left, and "over", whether Lightning will continue with the next one.
         """
         if self._sampler is None or not self._in_use():
             return {}
@@ -189,17 +194,17 @@ class LightningSamplerCallback(Callback):
         if self._alone:
             return {**flags, "state": self.sampler.state_dict(self.consumed)}
         full = full_state(self.sampler, self.consumed)
-        # Copied: a plugin may write the checkpoint while training goes on.
+        # Copied: a plugin may write the checkpoint while training continues.
         tensors = {name: torch.tensor(array) for name, array in full["arrays"].items()}
         return {**flags, **full, "arrays": tensors}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to where the checkpoint was written. Every rank must call it.
+        """Restore the position at which the checkpoint was written. Every rank must call it.
 
         Parameters
         ----------
         state_dict : dict
-            What the method of the same name without "load" returned.
+            A result of `state_dict`.
         """
         state, sampler = state_dict["state"], self.sampler
         if "arrays" in state_dict:
@@ -222,8 +227,8 @@ class LightningSamplerCallback(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Apply the state before the fit loop builds its first iterator."""
-        # Taken out, for Lightning deep-copies what it finds here, arrays and all; and for
-        # validation and prediction, which load the same checkpoints, there is nothing to do.
+        # Removed, since Lightning deep-copies what it finds here, including arrays; and validation
+        # and prediction, which load the same checkpoints, do not use it.
         state = checkpoint["callbacks"].pop(self.state_key, None)
         if trainer.state.fn != "fit":
             return
@@ -231,12 +236,12 @@ class LightningSamplerCallback(Callback):
         if state:
             self.load_state_dict(state)
             if state["dealt"] or not self.restore_loader:
-                # A stateful loader that had dealt its epoch would go back to the end of it.
+                # A stateful loader that had yielded its epoch would return to the end of it.
                 checkpoint["loops"]["fit_loop"]["state_dict"].pop("combined_loader", None)
         elif trainer.is_global_zero:
             warnings.warn(
                 f"the checkpoint holds no state of {self.state_key}: the sampler begins an epoch "
-                "where Lightning goes on, and the first one may be dealt in another order",
+                "where Lightning resumes, and the first one may be drawn in another order",
                 stacklevel=1,
             )
 
@@ -249,7 +254,7 @@ class LightningSamplerCallback(Callback):
         self._trainer = trainer
         self._forget()
         if trainer.world_size > 1:
-            # Not public, but the earliest that this can be known; `on_train_start` looks again.
+            # Not public, but the earliest this can be known; `on_train_start` checks again.
             connector = getattr(trainer, "_accelerator_connector", None)
             if getattr(connector, "use_distributed_sampler", False):
                 raise ValueError(
@@ -261,13 +266,13 @@ class LightningSamplerCallback(Callback):
             self.sampler.set_epoch(trainer.current_epoch)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose the epoch with which Lightning begins, unless a checkpoint did."""
+        """Set the epoch with which Lightning begins, unless a checkpoint did."""
         self._resolve(trainer)
         if not self._restored:
             self.sampler.set_epoch(trainer.current_epoch)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the loader that Lightning made of ours, and its count of batches."""
+        """Check the loader that Lightning built, and its count of batches."""
         if not self._in_use():
             return
         loader = self._take()
@@ -278,7 +283,7 @@ class LightningSamplerCallback(Callback):
             self._before = self._lengths.agree(trainer, loader, inner_of(self.sampler))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose the epoch, before its iterator is made, and tell its length."""
+        """Set the epoch before its iterator is made, and pass its length to Lightning."""
         if not self._in_use():
             return
         self.sampler.set_epoch(trainer.fit_loop.epoch_progress.current.processed)
@@ -293,7 +298,7 @@ class LightningSamplerCallback(Callback):
         batch: Any,  # noqa: ANN401
         batch_idx: int,
     ) -> None:
-        """Note that the pass has begun."""
+        """Record that the pass has begun."""
         self._begun = True
 
     def on_train_batch_end(
@@ -315,7 +320,7 @@ class LightningSamplerCallback(Callback):
                 )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose the next epoch if Lightning reads its length before it chooses."""
+        """Set the next epoch if Lightning reads its length before it sets the epoch."""
         if not self._in_use():
             return
         following = trainer.fit_loop.epoch_progress.current.processed
@@ -326,20 +331,20 @@ class LightningSamplerCallback(Callback):
             self._begun = False
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the trainer as it was."""
+        """Restore the trainer's settings."""
         self._lengths.give_back(trainer)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Keep a checkpoint that is written now from waiting for ranks that do not come."""
+        """Keep a checkpoint written now from waiting for ranks that do not answer."""
         self._alone = trainer.world_size > 1
         self._lengths.give_back(trainer)
 
     # ------------------------------------------------------------------ the sampler and its loader
 
     def _resolve(self, trainer: Trainer) -> None:
-        """Find the sampler, and refuse one that deals to other ranks than the trainer has."""
+        """Find the sampler, and refuse one made for other ranks than the trainer has."""
         if self._find is not None:
             self._sampler = checked(self._find(trainer))
         inner = inner_of(self.sampler)
@@ -347,7 +352,7 @@ class LightningSamplerCallback(Callback):
         here, there = (inner.rank, inner.num_replicas), (ranks["rank"], ranks["num_replicas"])
         if here != there:
             raise ValueError(
-                f"sampler must deal to rank {there[0]} of {there[1]} of this trainer, got one for "
+                f"sampler must be for rank {there[0]} of {there[1]} of this trainer, got one for "
                 f"rank {here[0]} of {here[1]}: make it once the ranks are started, in "
                 "LightningDataModule.setup, and give LightningSamplerCallback a function that "
                 "returns it"
@@ -355,12 +360,12 @@ class LightningSamplerCallback(Callback):
         uneven = inner._uneven()
         if uneven:
             raise ValueError(
-                "sampler must give every rank as many batches, which Lightning's ranks wait for, "
-                f"got one that may not: {uneven}"
+                "sampler must give every rank the same number of batches, since Lightning's ranks "
+                f"wait for each other, got one that may not: {uneven}"
             )
 
     def _in_use(self) -> bool:
-        """Whether Lightning trains with the sampler: `overfit_batches` puts another in place."""
+        """Return whether Lightning trains with the sampler: `overfit_batches` replaces it."""
         if self._trainer is None or not self._trainer.overfit_batches:
             return True
         return self._loader() is not None
@@ -370,7 +375,7 @@ class LightningSamplerCallback(Callback):
         return loader_of(cast(Trainer, self._trainer), self.sampler)
 
     def _take(self) -> Any:  # noqa: ANN401
-        """Return the training loader, and note how it cuts this epoch into batches."""
+        """Return the training loader, and record how it cuts this epoch into batches."""
         loader = self._loader()
         if loader is None:
             raise ValueError(not_found(cast(Trainer, self._trainer), self.sampler))
@@ -379,17 +384,17 @@ class LightningSamplerCallback(Callback):
             self._batch_size = self._cut.current_batch_size
         return loader
 
-    # ------------------------------------------------------------------ what Lightning counts
+    # ------------------------------------------------------------------ Lightning's counts
 
     def _counted(self) -> Any:  # noqa: ANN401
         """Return Lightning's count of batches."""
         return cast(Trainer, self._trainer).fit_loop.epoch_loop.batch_progress
 
     def _is_over(self) -> bool:
-        """Whether Lightning goes on with the next epoch, if it resumes from here.
+        """Return whether Lightning would continue with the next epoch if it resumed from here.
 
-        It does from the hooks at an epoch's end, and from `on_train_batch_end` of the last batch;
-        from what comes between them, validation, it comes back to the end of the old epoch.
+        It would in the hooks at the end of an epoch, and in `on_train_batch_end` of the last batch;
+        between them, in validation, it would resume at the end of the old epoch.
         """
         trainer = self._trainer
         if trainer is None:

@@ -1,4 +1,4 @@
-"""What `LightningSamplerCallback` asks of a training loader: whose sampler, how many batches."""
+"""Properties of a training loader for `LightningSamplerCallback`: its sampler and batches."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,20 +9,20 @@ from torch.utils.data import DataLoader
 from ..samplers import EpochBatchSampler, EpochSampler
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
-Cut: TypeAlias = EpochBatchSampler | int  # what cuts draws into batches: a sampler, or a size
+Cut: TypeAlias = EpochBatchSampler | int  # how draws are cut into batches: a sampler, or a size
 
 NO_SHARDING = (
-    "construct Trainer(use_distributed_sampler=False): the sampler deals to the ranks itself"
+    "construct Trainer(use_distributed_sampler=False): the sampler shards over the ranks itself"
 )
 
 
 def is_ours(sampler: object) -> bool:
-    """Whether it is a sampler of this package."""
+    """Return whether it is a sampler of this package."""
     return isinstance(sampler, EpochSampler | EpochBatchSampler)
 
 
 def checked(found: object) -> AnySampler:
-    """Return a sampler of this package, or say that it is none."""
+    """Return a sampler of this package, or raise if it is none."""
     if isinstance(found, EpochSampler | EpochBatchSampler):
         return found
     raise TypeError(
@@ -32,12 +32,12 @@ def checked(found: object) -> AnySampler:
 
 
 def inner_of(sampler: Any) -> Any:  # noqa: ANN401
-    """Return the sampler of draws inside a batch sampler of ours; any other as it is."""
+    """Return the sampler of draws inside a batch sampler of ours; any other unchanged."""
     return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 
 
 def leaves(loaders: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Go through the loaders of a trainer, which may be nested in dictionaries and lists."""
+    """Yield the loaders of a trainer, which may be nested in dictionaries and lists."""
     if isinstance(loaders, Mapping):
         loaders = loaders.values()
     elif not isinstance(loaders, list | tuple):
@@ -66,7 +66,7 @@ def samplers_of(loader: Any) -> list[Any]:  # noqa: ANN401
 
 
 def cut_of(loader: Any) -> Cut:  # noqa: ANN401
-    """Return what cuts the draws of a loader into batches: a batch sampler of ours, or a size."""
+    """Return how a loader cuts draws into batches: a batch sampler of ours, or a size."""
     batch_sampler = loader.batch_sampler
     if isinstance(batch_sampler, EpochBatchSampler):
         return batch_sampler
@@ -91,34 +91,34 @@ def _rounded(draws: int, batch_size: int, loader: Any) -> int:  # noqa: ANN401
 
 
 class Lengths:
-    """How long Lightning takes an epoch to be, and how long it is.
+    """The length of an epoch as Lightning read it, and as it is.
 
     Attributes
     ----------
     read : int or float
-        Batches in an epoch, as Lightning last read them from the loader; it deals no more.
+        Batches in an epoch, as Lightning last read them from the loader; it draws no more.
     """
 
     def __init__(self) -> None:
         self.read: float = 0
-        self._draws = 0  # of the epoch that was read
-        self._flag: int | None = None  # the user's reload_dataloaders_every_n_epochs, meanwhile
+        self._draws = 0  # of the epoch whose length was read
+        self._flag: int | None = None  # the user's reload_dataloaders_every_n_epochs, if replaced
 
     def note(self, trainer: Any, loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
-        """Note what Lightning, which built its loaders a moment ago, has read."""
+        """Record the length that Lightning, which has just built its loaders, has read."""
         self.read = trainer.fit_loop.max_batches if _is_whole(trainer) else len(loader)
         self._draws = inner.consumed_after(inner.num_samples, 1)
 
     def agree(self, trainer: Any, loader: Any, inner: EpochSampler) -> int:  # noqa: ANN401
-        """Return the batches of this epoch before the pass, and make Lightning count them so.
+        """Return the batches of this epoch before the pass, and make Lightning count the same.
 
-        It counts those of the checkpoint: wrong for another number of ranks or batch size, and
-        where `max_steps` is set also at the beginning of an epoch, which it would cut.
+        It counts those of the checkpoint, which is wrong for another number of ranks or batch size,
+        and, if `max_steps` is set, also at the beginning of an epoch, which it would truncate.
         """
         counted = trainer.fit_loop.epoch_loop.batch_progress
         current = counted.current
         done = len(loader) - batches_left(loader, inner)
-        late = current.processed - current.completed  # made up for when the loop resets itself
+        late = current.processed - current.completed  # compensated when the loop resets itself
         handled = late and not done and current.processed >= self.read
         if current.processed != done and not handled:
             current.ready = current.started = current.processed = done
@@ -127,7 +127,7 @@ class Lengths:
         return done
 
     def prepare(self, trainer: Any, loader: Any, inner: EpochSampler, epoch: int) -> bool:  # noqa: ANN401
-        """Choose the next epoch already, if Lightning is to read its length; whether it was."""
+        """Set the next epoch already if Lightning is to read its length; return whether it did."""
         flag = trainer.reload_dataloaders_every_n_epochs
         if not flag:
             if inner.dynamic and self._draws >= inner.num_samples:
@@ -140,14 +140,14 @@ class Lengths:
         return True
 
     def give_back(self, trainer: Any) -> bool:  # noqa: ANN401
-        """Put the user's flag back; whether another was in its place."""
+        """Restore the user's flag; return whether it had been replaced."""
         if self._flag is None:
             return False
         trainer.reload_dataloaders_every_n_epochs, self._flag = self._flag, None
         return True
 
     def tell(self, trainer: Any, loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
-        """Tell Lightning how many batches the epoch has that begins now."""
+        """Tell Lightning the number of batches of the epoch that begins now."""
         if self.give_back(trainer) or trainer.reload_dataloaders_every_n_epochs:
             self.note(trainer, loader, inner)
         batches = len(loader)
@@ -167,14 +167,14 @@ class Lengths:
 
 
 def _is_whole(trainer: Any) -> bool:  # noqa: ANN401
-    """Whether the trainer has one training loader, and trains on all of its batches."""
+    """Return whether the trainer has one training loader, and trains on all of its batches."""
     asked = trainer.limit_train_batches
     alone = len(list(leaves(trainer.train_dataloader))) == 1
     return alone and isinstance(asked, float) and asked == 1.0
 
 
 def refuse_hidden(loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
-    """Refuse a stateful loader that would skip, batch by batch, what the callback skips too."""
+    """Refuse a stateful loader that would skip the batches that the callback skips too."""
     ours = isinstance(loader.batch_sampler, EpochBatchSampler) or loader.sampler is inner
     if hasattr(loader, "load_state_dict") and not ours:
         raise ValueError(
@@ -185,12 +185,12 @@ def refuse_hidden(loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
 
 
 def not_found(trainer: Any, sampler: AnySampler) -> str:  # noqa: ANN401
-    """Say what the training loader has instead of the sampler."""
+    """Describe the samplers that the training loader has instead of the given one."""
     chains = [
         " > ".join(type(each).__name__ for each in [loader, *samplers_of(loader)])
         for loader in leaves(trainer.train_dataloader)
     ]
-    advice = "give that very object to the loader and to LightningSamplerCallback"
+    advice = "give the same object to the loader and to LightningSamplerCallback"
     if any("Distributed" in chain for chain in chains):
         advice = f"Lightning reshuffled or replaced it; {NO_SHARDING}"
     return (

@@ -1,4 +1,4 @@
-"""From a loader to its innermost sampler, through whatever frameworks put between."""
+"""The path from a loader to its innermost sampler, through the wrappers of any framework."""
 
 from collections.abc import Iterator
 from inspect import getattr_static
@@ -25,7 +25,7 @@ _INNER = ("_batch_sampler", "wrapped", "batch_sampler", "sampler", "_sampler")
 
 
 def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    """Go from a loader's batch sampler inwards, with the expression that leads there."""
+    """Yield the samplers of a loader from the outside in, with the expression for each."""
     name = "batch_sampler" if getattr(loader, "batch_sampler", None) is not None else "sampler"
     path, node = f"loader.{name}", getattr(loader, name)
     seen: list[Any] = []
@@ -35,7 +35,7 @@ def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
         if isinstance(node, EpochSampler):
             return
         if "Sampler" in type(getattr(node, "dataset", None)).__name__:
-            path, node = f"{path}.dataset", node.dataset  # a sampler passed off as a dataset
+            path, node = f"{path}.dataset", node.dataset  # a sampler presented as a dataset
         for attribute in _INNER:
             inner = getattr(node, attribute, None)
             if inner is not None:
@@ -46,10 +46,10 @@ def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
 
 
 def sampler_in(loader: Any) -> EpochSampler | None:  # noqa: ANN401
-    """Return the sampler of this package whose very draws the loader takes, if there is one.
+    """Return the sampler of this package whose draws the loader yields unchanged, if any.
 
-    Only what torch, a framework or this package put between passes draws on as they are: any other
-    sampler around ours may make other indices of them.
+    Only wrappers of torch, a framework or this package pass draws on unchanged: any other sampler
+    around ours may map them to other indices.
     """
     nodes = [node for _, node in walk(loader)]
     if not nodes or not isinstance(nodes[-1], EpochSampler):
@@ -62,7 +62,7 @@ def sampler_in(loader: Any) -> EpochSampler | None:  # noqa: ANN401
 
 
 def length_of(dataset: object) -> int | None:
-    """Return N of a map-style dataset; None if it is of another kind or does not say."""
+    """Return N of a map-style dataset; None if it is of another kind or has no length."""
     if dataset is None or isinstance(dataset, IterableDataset):
         return None
     try:
@@ -72,7 +72,7 @@ def length_of(dataset: object) -> int | None:
 
 
 def misfit(sampler: EpochSampler, dataset: object) -> str:
-    """Say how a sampler and a dataset of different sizes go wrong; empty if they fit."""
+    """Describe the mismatch of a sampler and a dataset of different sizes; empty if they match."""
     own, size = sampler.size, length_of(dataset)
     if size is None or own == size or (own < size and not sampler.covers_dataset):
         return ""
@@ -83,14 +83,14 @@ def misfit(sampler: EpochSampler, dataset: object) -> str:
 
 
 def refuse_misfit(loader: Any) -> None:  # noqa: ANN401
-    """Raise if a loader's dataset has not the samples that its sampler was made for."""
+    """Raise if the dataset of a loader does not have the size that its sampler was made for."""
     sampler = sampler_in(loader)
     if sampler is not None:
         refuse_size(sampler, getattr(loader, "dataset", None), "sampler", "the loader's dataset")
 
 
 def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) -> None:
-    """Raise if a dataset has not the samples that a sampler was made for."""
+    """Raise if a dataset does not have the size that a sampler was made for."""
     wrong = misfit(sampler, dataset)
     if wrong:
         raise ValueError(
@@ -100,7 +100,7 @@ def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) 
 
 
 def core_of(sampler: object) -> object:
-    """Return the sampler of draws inside a batch sampler of ours; any other as it is."""
+    """Return the sampler of draws inside a batch sampler of ours; any other unchanged."""
     return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 
 
@@ -116,20 +116,20 @@ def path_to_indexed(path: str, dataset: object) -> str:
 
 
 def is_a(node: object, *names: str) -> bool:
-    """Whether a class of such a name, "package.Class", is among those of an object."""
+    """Return whether an object's class or a base is one of these names, "package.Class"."""
     own = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(node).__mro__}
     return not own.isdisjoint(names)
 
 
 def is_stock(node: object) -> bool:
-    """Whether a (batch) sampler is one that torch and the frameworks put by themselves."""
+    """Return whether a (batch) sampler is one that torch and the frameworks add by default."""
     stock = (BatchSampler, RandomSampler, SequentialSampler, DistributedSampler)
     owner = type(node).__module__.partition(".")[0]
     return isinstance(node, stock) and owner in {"torch", "torchdata", "accelerate"}
 
 
 def ranks_of(node: object) -> int:
-    """Return among how many ranks an object deals by itself; what it passes on does not count."""
+    """Return over how many ranks an object shards by itself, not counting what it wraps."""
     if is_a(node, "accelerate.BatchSamplerShard"):
         return int(node.num_processes)  # type: ignore[attr-defined]
     if is_a(node, "accelerate.DataLoaderDispatcher"):

@@ -1,7 +1,7 @@
-"""torchdata's `StatefulDataLoader`: its state for a loader with another number of workers.
+"""torchdata's `StatefulDataLoader`: loading its state with another number of workers.
 
-torchdata keeps the state under private keys, in one layout for `num_workers=0` and in another for
-workers, and loads a layout only where it came from. Inside both lies the state of the sampler.
+torchdata keeps the state under private keys, in one layout for `num_workers=0` and in another with
+workers, and loads a layout only in the setting that it came from. Both contain the sampler's state.
 """
 
 from collections import deque
@@ -24,39 +24,44 @@ _OURS = {"version", "sampler", "epoch", "consumed", "fingerprint"}
 def load_loader_state(
     loader: "DataLoader[Any]", state: Mapping[str, Any], *, ignore_dataset_state: bool = False
 ) -> None:
-    """Load a `StatefulDataLoader`'s state, also where `num_workers` is another than it was.
+    """Load the state of a `StatefulDataLoader`, also if `num_workers` has changed.
 
-    `loader.load_state_dict(state)` refuses then. This calls it where it can; otherwise it finds
-    the state of our sampler inside, and puts the sampler where the training loop stood: after what
-    was handed out, not after what was prefetched. Call it before the next `iter(loader)`.
+    `loader.load_state_dict(state)` refuses a state from another number of workers. This function
+    calls it if possible; otherwise it finds the state of our sampler inside, and sets the sampler
+    to the position of the training loop: after the batches that were yielded, not after those that
+    were prefetched. Call it before the next `iter(loader)`.
 
     Parameters
     ----------
     loader : torch.utils.data.DataLoader
-        With our sampler as `sampler=` or `batch_sampler=`, and any number of workers. A plain
-        DataLoader will do, since the sampler carries the position. Ranks may have changed, and
-        batch size too, unless the run was saved with `snapshot_every_n_steps` above 1.
+        With a sampler of this package as `sampler=` or `batch_sampler=`, and any number of workers.
+        A plain DataLoader is accepted, since the sampler keeps the position. The number of ranks
+        may have changed, and the batch size too, unless the run was saved with
+        `snapshot_every_n_steps` above 1.
     state : mapping
-        What `state_dict()` of a `StatefulDataLoader` returned.
+        A result of `state_dict()` of a `StatefulDataLoader`.
     ignore_dataset_state : bool, default False
-        Go on without the state of the dataset, which belongs to each worker, where it cannot be
+        Continue without the state of the dataset, which belongs to each worker, if it cannot be
         loaded.
 
     Raises
     ------
     StateError
-        If `num_workers` has changed, and the state has none of our sampler (torch's `BatchSampler`
-        hides it), or has one of the dataset; if the sampler's state is of other data or arguments.
+        If `num_workers` has changed, and the state includes none of our sampler (torch's
+        `BatchSampler` hides it), or includes one of the dataset; if the sampler's state is of other
+        data or arguments.
     ValueError
         If the sampler was made for another number of samples than the dataset has.
     TypeError
-        If `num_workers` has changed, and the loader has no sampler of ours.
+        If `num_workers` has changed, and the loader has no sampler of this package.
 
     Notes
     -----
-    Order       Continues at the next draw. The next `state_dict()` of the loader is complete.
-    Cost        O(1) in the position: nothing is replayed but the up to `snapshot_every_n_steps` - 1
-                batches since the last snapshot.
+    Order
+        Continues at the next draw. The next `state_dict()` of the loader is complete.
+    Cost
+        O(1) in the position: nothing is replayed except the at most `snapshot_every_n_steps` - 1
+        batches since the last snapshot.
 
     Examples
     --------
@@ -73,7 +78,7 @@ def load_loader_state(
     2
     """
     ignore_dataset_state = _check.flag("ignore_dataset_state", ignore_dataset_state)
-    if state:  # empty of a loader that was never used
+    if state:  # empty for a loader that was never used
         _load(loader, state, ignore_dataset_state)
     refuse_misfit(loader)
 
@@ -81,8 +86,8 @@ def load_loader_state(
 def _load(loader: "DataLoader[Any]", state: Mapping[str, Any], ignore_dataset_state: bool) -> None:
     saved = _Saved(state)
     native = hasattr(loader, "load_state_dict") and saved.num_workers == loader.num_workers
-    # At the end of an epoch with drop_last and workers, torchdata's own would begin the next pass
-    # behind the last whole batch, not at the beginning of the next epoch.
+    # At the end of an epoch with drop_last and workers, torchdata itself would begin the next pass
+    # after the last full batch, not at the beginning of the next epoch.
     if native and not (saved.finished and saved.light and not saved.has_dataset):
         loader.load_state_dict(state)  # type: ignore[attr-defined]
         return
@@ -91,14 +96,14 @@ def _load(loader: "DataLoader[Any]", state: Mapping[str, Any], ignore_dataset_st
     if saved.has_dataset and not ignore_dataset_state:
         raise StateError(
             f"num_workers must be {saved.num_workers} to load a state that holds one of the "
-            f"dataset for each worker, got {loader.num_workers}; ignore_dataset_state=True goes on "
+            f"dataset for each worker, got {loader.num_workers}; ignore_dataset_state=True resumes "
             "without it"
         )
     sampler = _sampler_of(loader)
     sampler.load_state_dict(saved.light)
     saved.advance(sampler, loader)
     if hasattr(loader, "load_state_dict"):
-        loader.load_state_dict({})  # forgets a pass that `state_dict()` may have begun
+        loader.load_state_dict({})  # discards a pass that `state_dict()` may have begun
 
 
 class _Saved:
@@ -131,8 +136,8 @@ class _Saved:
         self.has_dataset = any(each is not None for each in datasets)
 
     def why_not(self, num_workers: int) -> str:
-        """Say why this state is of no use to a loader with another number of workers."""
-        found = f"only that {self._batches} batches were handed out"
+        """Explain why this state cannot be used by a loader with another number of workers."""
+        found = f"only that {self._batches} batches were yielded"
         if _is_ours(self._epoch_state):
             found = "its epoch but not its position, since its iterator has no state_dict"
         elif self._foreign:
@@ -145,7 +150,7 @@ class _Saved:
         )
 
     def advance(self, sampler: EpochSampler | EpochBatchSampler, loader: "DataLoader[Any]") -> None:
-        """Move a sampler, which stands at the snapshot, to where the training loop stood."""
+        """Move a sampler from the position of the snapshot to that of the training loop."""
         items = self.behind
         if self._draws is not None:
             sampler = getattr(sampler, "sampler", sampler)
@@ -158,7 +163,7 @@ class _Saved:
             )
         light = self.light or {}
         if self.finished and light.get("consumed", 0) > 0:
-            # The loop had ended too: what may be left is less than a batch, which was dropped.
+            # The loop had ended too: any remainder is less than a batch, which was dropped.
             sampler.load_state_dict(sampler._state(light["epoch"] + 1, 0, None))
         elif items:
             rest: Any = iter(sampler)

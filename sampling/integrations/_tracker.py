@@ -1,4 +1,4 @@
-"""Which samples a batch holds, for loaders whose dataset cannot say it."""
+"""The indices of each batch, for loaders whose dataset cannot provide them."""
 
 import operator
 from collections import deque
@@ -18,40 +18,41 @@ _WRAP = "wrap the dataset in sampling.Indexed instead"
 
 @told
 class BatchTracker:
-    """Yield (indices, batch) from a loader, by the order in which it hands batches out.
+    """Yield (indices, batch) from a loader, by the order in which it yields batches.
 
-    `sampler.reduce(losses, indices)` has to know which samples a batch holds. `Indexed` is the
-    better way to tell: there the index travels with its sample. Use the tracker where the dataset
-    cannot be wrapped or its batches must not change; it listens to the sampler and pairs the k-th
-    batch dealt with the k-th batch handed out.
+    `sampler.reduce(losses, indices)` needs the indices of each batch. `Indexed` is the better way:
+    there the index stays with its sample. Use the tracker if the dataset cannot be wrapped or its
+    batches must not change; it records the output of the sampler and pairs its k-th batch of
+    indices with the k-th batch of the loader.
 
     Parameters
     ----------
     loader : torch.utils.data.DataLoader
-        Or a subclass, such as torchdata's `StatefulDataLoader`, or what accelerate's `prepare`
-        makes of one. With `sampler=` or `batch_sampler=`, ours or any other.
+        Or a subclass, such as torchdata's `StatefulDataLoader`, or the result of accelerate's
+        `prepare`. With `sampler=` or `batch_sampler=`, of this package or any other.
 
     Attributes
     ----------
     loader : torch.utils.data.DataLoader
-        Deals what it would deal without the tracker; save and load its state as ever.
+        Yields what it would yield without the tracker; save and load its state as before.
 
     Raises
     ------
     TypeError
-        If `loader` is no DataLoader, or its dataset is iterable-style: then nothing is dealt.
+        If `loader` is not a DataLoader, or its dataset is iterable-style and has no indices.
     ValueError
-        If a sampler of ours was made for another number of samples than the dataset has; if
-        `in_order=False`, or the loader is one of accelerate's that hands out other batches than
-        it deals.
+        If a sampler of this package was made for another number of samples than the dataset has; if
+        `in_order=False`, or the loader is one of accelerate's that yields other batches than its
+        sampler.
     RuntimeError
-        While iterating, if a subclass of DataLoader hands out more or fewer batches than its
-        sampler deals.
+        While iterating, if a subclass of DataLoader yields more or fewer batches than its sampler.
 
     Notes
     -----
-    Order       The loader's.
-    Cost        One int64 copy of the indices of each batch, held until the batch is handed out.
+    Order
+        That of the loader.
+    Cost
+        One int64 copy of the indices of each batch, held until the batch is yielded.
 
     Examples
     --------
@@ -77,22 +78,22 @@ class BatchTracker:
         Returns
         -------
         iterator of (int64 tensor of shape (B,), batch)
-            Where the loader does not batch (`batch_size=None`), B is 1, or what its sampler deals.
+            If the loader does not batch (`batch_size=None`), B is 1, or what its sampler yields.
         """
-        refuse_misfit(self._base)  # datasets grow
+        refuse_misfit(self._base)  # the dataset may have grown
         return _TrackedPass(self.loader, self._base)
 
 
 class _TrackedPass:
-    """One pass: batches from the loader, paired with what its sampler dealt."""
+    """One pass: batches from the loader, paired with the indices its sampler yielded."""
 
     def __init__(self, loader: "DataLoader[Any]", base: "DataLoader[Any]") -> None:
         if getattr(base, "_initial_iter_for_state_dict", False):
-            # torchdata: `state_dict()` before the first `iter` has begun a pass, unheard.
+            # torchdata: `state_dict()` before the first `iter` has begun a pass, unrecorded.
             base.load_state_dict(base.state_dict())  # type: ignore[attr-defined]
-        # Resumed, a loader may take batches from its sampler that it does not hand out.
+        # When resumed, a loader may take batches from its sampler that it does not yield.
         self._astray = getattr(base, "next_iter_state", None) is not None
-        # accelerate's loader leaves out as many of its own batches, at each pass.
+        # accelerate's loader skips this many of its own batches in each pass.
         self._skip = int(loader.skip_batches) if loader is not base else 0  # type: ignore[attr-defined]
         self._base = base
         self._heard = _heard(base)
@@ -112,12 +113,12 @@ class _TrackedPass:
                 raise RuntimeError(self._parted("fewer")) from None
             raise
         except Exception:
-            self._astray = True  # a batch that failed to load is used up, one that timed out not
+            self._astray = True  # a batch that failed to load is consumed, a timed-out one is not
             raise
         dealt = self._heard.dealt
         if self._astray:
             self._astray = False
-            waiting = len(getattr(self._batches, "_task_info", ()))  # sent to workers, not yet out
+            waiting = len(getattr(self._batches, "_task_info", ()))  # sent to workers, not yielded
             while len(dealt) > waiting + 1:
                 dealt.popleft()
         while self._skip and dealt:
@@ -136,13 +137,13 @@ class _TrackedPass:
 
     def _parted(self, how: str) -> str:
         return (
-            f"loader must hand out what its sampler deals, got {type(self._base).__name__}, which "
-            f"hands out {how} batches: {_WRAP}"
+            f"loader must yield what its sampler yields, got {type(self._base).__name__}, which "
+            f"yields {how} batches: {_WRAP}"
         )
 
 
 def _loader_that_deals(loader: object) -> "DataLoader[Any]":
-    """Return the DataLoader whose sampler decides the batches, or say why there is none."""
+    """Return the DataLoader whose sampler determines the batches, or raise if there is none."""
     name = type(loader).__name__
     if not isinstance(loader, DataLoader):
         raise TypeError(
@@ -156,14 +157,14 @@ def _loader_that_deals(loader: object) -> "DataLoader[Any]":
     if not getattr(loader, "in_order", True):
         raise ValueError(
             "loader must have in_order=True, got False: workers then overtake each other, and the "
-            f"order does not tell the batches apart; drop in_order=False or {_WRAP}"
+            f"order does not identify the batches; drop in_order=False or {_WRAP}"
         )
     if type(loader).__module__.partition(".")[0] != "accelerate":
         return loader
     base: DataLoader[Any] = loader.base_dataloader  # type: ignore[attr-defined]
     if name != "DataLoaderShard":
         raise ValueError(
-            f"loader must hand out what its sampler deals, got accelerate's {name}, which cuts and "
+            f"loader must yield what its sampler yields, got accelerate's {name}, which cuts and "
             f"sends batches of another process: use dispatch_batches=False, or {_WRAP}"
         )
     if hasattr(base, "state_dict"):
@@ -174,11 +175,11 @@ def _loader_that_deals(loader: object) -> "DataLoader[Any]":
     return base
 
 
-# ---------------------------------------------------------------------- listening to a sampler
+# ---------------------------------------------------------------------- recording a sampler
 
 
 class _Dealing:
-    """Stands in for a loader's sampler while a pass begins, and writes down what is dealt."""
+    """Replaces a loader's sampler while a pass begins, and records its output."""
 
     def __init__(self, sampler: Any) -> None:  # noqa: ANN401  # any iterable is a sampler
         self.sampler_of_loader = sampler
@@ -196,7 +197,7 @@ class _Dealing:
 
 
 class _StatefulDealing(_Dealing):
-    """The same for a sampler with a state: torchdata looks at the class for these two."""
+    """The same for a sampler with a state: torchdata looks for these two in the class."""
 
     def state_dict(self) -> Any:  # noqa: ANN401  # the sampler's
         return self.sampler_of_loader.state_dict()
@@ -206,7 +207,7 @@ class _StatefulDealing(_Dealing):
 
 
 class _Writer:
-    """Passes on what an iterator yields, and writes it down."""
+    """Passes on the items of an iterator, and records them."""
 
     def __init__(self, inner: Iterator[Any], dealt: deque[torch.Tensor]) -> None:
         self._inner: Any = inner
@@ -242,10 +243,10 @@ def _heard(base: "DataLoader[Any]") -> _Dealing:
 
 @contextmanager
 def _listening(base: "DataLoader[Any]", heard: _Dealing) -> Iterator[None]:
-    """Let the loader begin its pass with `heard` in the place of its sampler, and no longer.
+    """Replace the sampler of the loader by `heard` while the loader begins its pass.
 
     A loader reads its sampler when a pass begins, with workers many batches ahead, and refuses
-    another one after construction; so its own dictionary is written, and put back at once.
+    another one after construction; so its `__dict__` is written directly, and restored at once.
     """
     name = "batch_sampler" if base.batch_sampler is not None else "sampler"
     sampler = heard.sampler_of_loader
@@ -263,9 +264,9 @@ def _listening(base: "DataLoader[Any]", heard: _Dealing) -> Iterator[None]:
 
 
 def _rows(dealt: object) -> torch.Tensor:
-    """Return what a sampler dealt, an index or a batch of them, as a new int64 tensor (B,)."""
+    """Return the output of a sampler, an index or a batch of them, as a new int64 tensor (B,)."""
     if type(dealt) is list and dealt and type(dealt[0]) is int:
-        array = np.array(dealt)  # 4 times as fast as the way below, which takes anything
+        array = np.array(dealt)  # 4 times as fast as the general case below
         if array.dtype == np.int64 and array.ndim == 1:
             return torch.from_numpy(array)
     single = not isinstance(dealt, Iterable) or getattr(dealt, "ndim", 1) == 0
@@ -273,6 +274,6 @@ def _rows(dealt: object) -> torch.Tensor:
         rows = [operator.index(index) for index in ([dealt] if single else dealt)]  # type: ignore
     except TypeError:
         raise TypeError(
-            f"the loader's sampler must deal ints or lists of ints, got {dealt!r}"
+            f"the loader's sampler must yield ints or lists of ints, got {dealt!r}"
         ) from None
     return torch.tensor(rows, dtype=torch.int64)

@@ -1,8 +1,8 @@
-"""Hugging Face Trainer: our sampler in it, with its losses, its lengths and its place on resume.
+"""Hugging Face Trainer: our sampler with its losses, epoch lengths and position on resume.
 
-The Trainer reads an epoch's length once, resumes by replaying batches, forgets the sampler's state,
-and gives a loss for the batch. The mixin says how long each epoch is, places the sampler, saves it,
-and takes a loss for each sample through `reduce`.
+The Trainer reads the length of an epoch once, resumes by replaying batches, does not save the state
+of the sampler, and computes a loss for the batch. The mixin provides the length of each epoch, sets
+the sampler's position, saves its state, and passes a loss for each sample through `reduce`.
 """
 
 import warnings
@@ -45,75 +45,81 @@ _LOADER_OPTIONS = (
 
 
 class SamplerTrainerMixin(TrainerSteps):
-    """Train with one of our samplers in a Hugging Face `Trainer`.
+    """Mixin to train with a sampler of this package in a Hugging Face `Trainer`.
 
     Put it before the `Trainer`: `class MyTrainer(SamplerTrainerMixin, Trainer)`. The training
-    dataset is wrapped so that each batch knows which samples it holds; the model never sees the
-    index, and no collator can drop it. The loss of each sample goes through the sampler's `reduce`,
-    which records and weights it. The sampler's state goes into each checkpoint.
+    dataset is wrapped so that each batch contains its indices; the model never sees the index, and
+    no collator can drop it. The loss of each sample is passed through the sampler's `reduce`, which
+    records and weights it. The state of the sampler is saved in each checkpoint.
 
     Parameters
     ----------
     *args
-        Those of the `Trainer`.
+        Arguments of the `Trainer`.
     train_sampler : EpochSampler or EpochBatchSampler
-        Made for `train_dataset`. Either in the global order (num_replicas=1; accelerate deals its
-        batches to the processes) or dealing to the ranks itself (num_replicas = the number of
-        processes; accelerate's dealing is then turned off). A batch sampler replaces
+        Made for `train_dataset`. Either in the global order (num_replicas=1; accelerate distributes
+        its batches to the processes) or sharded over the ranks (num_replicas = the number of
+        processes; accelerate's sharding is then disabled). A batch sampler replaces
         `per_device_train_batch_size` and `dataloader_drop_last`.
     index_key : str, default "sample_index"
-        Under which a batch holds its indices on the way; must be no name of the batch.
+        Key of the indices in a batch; must not be a key of the collated batch.
     **kwargs
-        Those of the `Trainer`.
+        Keyword arguments of the `Trainer`.
 
     Attributes
     ----------
     train_sampler : EpochSampler or EpochBatchSampler
+        As given.
     index_key : str
+        As given.
 
     Raises
     ------
     TypeError
         If the sampler is not of this package, or the dataset is iterable-style.
     ValueError
-        If `compute_loss_func` is given, or a class has a `compute_loss` of its own (override
-        `per_sample_loss`), or another method that would be passed over, see Notes; if
+        If `compute_loss_func` is given, or a class has its own `compute_loss` (override
+        `per_sample_loss`), or another method that would be ignored, see Notes; if
         `train_sampling_strategy` is not "random"; if the sampler was made for another number of
         samples or of ranks; for `DataParallel` and model-parallel splits of a batch. From `train`:
-        if accelerate is to leave the ranks with unequal numbers of batches; if an
+        if accelerate would leave the ranks with unequal numbers of batches; if an
         `AdaptiveBatchSampler` changes its size within an epoch.
         From `train`, before the first step: if the batches of a step did not reach
-        `compute_loss`, as where `training_step` or `get_train_dataloader` are overridden
-        without calling those of `super()`.
+        `compute_loss`, as when `training_step` or `get_train_dataloader` are overridden without
+        calling those of `super()`.
     RuntimeError
-        If transformers is older than 5.20, which cannot say how a loss is scaled.
+        If transformers is older than 5.20, which does not report how a loss is scaled.
     StateError
         From `train`: if the checkpoint's sampler state is missing or of other data or arguments.
 
     Notes
     -----
-    Order       A resumed run deals exactly what the unbroken one would have dealt, replays nothing,
-                and takes no notice of `ignore_data_skip`. Processes and batch size may have
-                changed; with as many samples per step as before the schedule goes on as it was.
-                `max_steps` and the schedule follow the lengths of all epochs. Where these depend on
-                losses, the number of steps is estimated, made exact again when each epoch begins,
-                and the schedule runs on epochs done instead of steps: it ends with the last step
-                of the last epoch, however many steps that took. A given `args.max_steps` holds.
-    Cost        One exchange of two numbers per optimizer step on several processes, where the
-                Trainer does not count the items by itself. The model's own loss is computed and not
-                used if it is given labels.
-    Gradients   Those of the weighted sum of losses over all samples of an optimizer step, on all
-                processes, over the number of samples; where labels are tokens, over the number of
-                label tokens (`num_items_in_batch`). With weights 1 this is what the Trainer does
-                for models that take `num_items_in_batch`. For others it averages the means of
-                micro-batches, which differs where these are not equally large. With
-                `average_tokens_across_devices=False` it is the mean of the processes' means.
-    Own classes `compute_loss` and `_get_train_sampler` of any class but the Trainer's own, and
-                `per_sample_loss` and `get_train_dataloader` of classes behind the mixin, are
-                refused: they would not be called. To pass them over knowingly, write
-                `compute_loss = SamplerTrainerMixin.compute_loss` in the class itself. Once a run,
-                a model that returns a loss other than the default one of `per_sample_loss` is
-                warned about. An overridden `per_sample_loss` is the loss of evaluation too.
+    Order
+        A resumed run yields exactly the batches that the uninterrupted run would have yielded,
+        replays nothing, and ignores `ignore_data_skip`. The number of processes and the batch size
+        may have changed; with as many samples per step as before the schedule continues unchanged.
+        `max_steps` and the schedule follow the lengths of all epochs. If these depend on losses,
+        the number of steps is estimated, corrected when each epoch begins, and the schedule follows
+        completed epochs instead of steps: it ends with the last step of the last epoch, however
+        many steps that took. A given `args.max_steps` is kept.
+    Cost
+        One all-reduce of two numbers per optimizer step on several processes, if the Trainer does
+        not count the items by itself. If the model is given labels, its own loss is computed and
+        not used.
+    Gradients
+        Those of the weighted sum of losses over all samples of an optimizer step, on all processes,
+        divided by the number of samples; if labels are tokens, by the number of label tokens
+        (`num_items_in_batch`). With weights of 1 this is what the Trainer does for models that take
+        `num_items_in_batch`. For others it averages the means of micro-batches, which differs if
+        these are not equally large. With `average_tokens_across_devices=False` it is the mean of
+        the processes' means.
+    Own classes
+        `compute_loss` and `_get_train_sampler` of any class but the Trainer's own, and
+        `per_sample_loss` and `get_train_dataloader` of classes after the mixin in the order of
+        bases, are refused: they would not be called. To accept that explicitly, write
+        `compute_loss = SamplerTrainerMixin.compute_loss` in the class itself. Once per run, a
+        warning is raised if the model returns a loss other than the default one of
+        `per_sample_loss`. An overridden `per_sample_loss` is the loss of evaluation too.
 
     Examples
     --------
@@ -151,8 +157,8 @@ class SamplerTrainerMixin(TrainerSteps):
         self._bridge._driven = True
         self._step_batches = []
         self._step_counts = None
-        self._reduced = 0  # batches of the running step that went through `reduce`
-        self._compared = False  # the default loss with the model's own
+        self._reduced = 0  # batches of the current step that were passed to `reduce`
+        self._compared = False  # whether the default loss was compared with the model's own
         super().__init__(*args, **kwargs)
         self._refuse()
         self._bridge._before_step = self._refuse_unreduced
@@ -160,7 +166,7 @@ class SamplerTrainerMixin(TrainerSteps):
         self.callback_handler.callbacks.insert(0, self._bridge)
 
     def _refuse(self) -> None:
-        """Say what cannot work before training does."""
+        """Raise before training for settings that cannot work."""
         if not hasattr(super(), "loss_is_scaled_for_ga"):
             raise RuntimeError("SamplerTrainerMixin needs transformers 5.20 or newer")
         if self.compute_loss_func is not None:
@@ -205,14 +211,14 @@ class SamplerTrainerMixin(TrainerSteps):
         return self.train_sampler
 
     def get_train_dataloader(self) -> Any:  # noqa: ANN401  # accelerate's loader
-        """Return the training loader; its batches hold their indices under `index_key`.
+        """Return the training loader; its batches contain their indices under `index_key`.
 
         Returns
         -------
         torch.utils.data.DataLoader
         """
         if self.train_dataset is None:
-            return super().get_train_dataloader()  # which says so
+            return super().get_train_dataloader()  # which raises
         marked = self.train_dataset
         marked = marked if isinstance(marked, Indexed) else Indexed(marked)
         data = marked.dataset
@@ -269,27 +275,29 @@ class SamplerTrainerMixin(TrainerSteps):
         """Return one loss for each sample of a batch; override it for other losses.
 
         By default the cross-entropy of `outputs["logits"]` and `inputs["labels"]`, with the
-        Trainer's label smoothing. Labels of shape (B,) are classes of samples; of logits of one
-        output, (B, 1), they are 0 or 1, ints or floats. Where the `problem_type` of the model's
+        Trainer's label smoothing. Labels of shape (B,) are classes of samples; for logits of one
+        output, (B, 1), they are 0 or 1, ints or floats. If the `problem_type` of the model's
         config is "multi_label_classification", or float labels have the shape of the logits, it
-        is the mean binary cross-entropy of the classes; where it is "regression", or the config
-        has `num_labels` 1, as transformers reads it, the mean squared error. Labels of shape
-        (B, T) are classes of tokens: a sample's loss is the mean over its own tokens, and it
-        counts as many times as it has tokens. Label -100 counts for nothing. A causal language
-        model predicts the next token, and then the labels are shifted.
+        is the mean binary cross-entropy over the classes; if it is "regression", or the config
+        has `num_labels` 1, which transformers reads as regression, the mean squared error. Labels
+        of shape (B, T) are classes of tokens: the loss of a sample is the mean over its own tokens,
+        and its weight in the batch is its number of tokens. Label -100 is ignored. For a causal
+        language model, which predicts the next token, the labels are shifted.
 
         Parameters
         ----------
         model : torch.nn.Module
+            The model in training, possibly wrapped.
         inputs : dict
-            What the model was given: no index.
+            Inputs of the model, without the index.
         outputs : transformers.utils.ModelOutput, dict, tuple or tensor
+            Outputs of the model.
 
         Returns
         -------
         tensor of shape (B,), or a pair of tensors of shape (B,)
-            Losses, which are recorded as the samples' scores; and how many label tokens each is
-            the mean of. Without the second, or with None, each sample counts once.
+            Losses, which are recorded as the samples' scores; and the number of label tokens that
+            each is the mean of. Without the second, or if it is None, each sample counts once.
         """
         labels = inputs.get("labels")
         if labels is None:
@@ -312,15 +320,18 @@ class SamplerTrainerMixin(TrainerSteps):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """Return the loss of a training batch through the sampler; of another, the Trainer's.
+        """Return the loss of a training batch through the sampler; of others, the Trainer's.
 
         Parameters
         ----------
         model : torch.nn.Module
+            The model in training, possibly wrapped.
         inputs : dict
+            A batch, with its indices under `index_key`.
         return_outputs : bool, default False
+            Whether to return the outputs of the model too.
         num_items_in_batch : int or tensor, optional
-            Items of the whole optimizer step.
+            Number of items of the whole optimizer step.
 
         Returns
         -------
@@ -358,7 +369,7 @@ class SamplerTrainerMixin(TrainerSteps):
         return type(self).per_sample_loss is SamplerTrainerMixin.per_sample_loss
 
     def _compare(self, found: Any, outputs: Any) -> None:  # noqa: ANN401
-        """Warn, once, of a model whose own loss is another than the one that it is trained with."""
+        """Warn once if the model's own loss differs from the one it is trained with."""
         if self._compared:
             return
         self._compared = True
@@ -376,7 +387,7 @@ class SamplerTrainerMixin(TrainerSteps):
             )
 
     def _refuse_unreduced(self) -> None:
-        """Refuse a step whose batches did not go through the sampler, before it is made."""
+        """Refuse a step whose batches were not passed through the sampler, before it is made."""
         if self._reduced < len(self._step_batches):
             raise ValueError(
                 f"every batch must reach SamplerTrainerMixin.compute_loss with {self.index_key!r} "
@@ -390,7 +401,7 @@ class SamplerTrainerMixin(TrainerSteps):
         return bool(getattr(self, "_loss_shifts_labels", False))
 
     def _count(self, batches: list[Any], which: int) -> torch.Tensor:
-        """Return the samples (0) or labels (1) of the optimizer step, on all processes."""
+        """Return the samples (0) or labels (1) of the optimizer step, over all processes."""
         if self._step_counts is None:
             counts = count_step(
                 batches, self.index_key, shift=self._shifts, device=self.args.device

@@ -1,4 +1,4 @@
-"""Hugging Face Trainer: the epoch reaches the sampler in time, and its state every checkpoint."""
+"""Hugging Face Trainer: set the sampler's epoch in time, and save its state in checkpoints."""
 
 import math
 from collections.abc import Callable
@@ -20,39 +20,42 @@ STATE_FILE = "sampler.safetensors"  # in the folder of a checkpoint
 
 @told
 class SamplerTrainerCallback(_transformers.TrainerCallback):
-    """Tell a sampler the epoch before its iterator is made, and keep its state in checkpoints.
+    """Callback that sets a sampler's epoch before its iterator is made, and saves its state.
 
-    For a `Trainer` that cannot take `SamplerTrainerMixin`, whose `_get_train_sampler` returns one
+    For a `Trainer` that cannot use `SamplerTrainerMixin`, whose `_get_train_sampler` returns one
     of our samplers, made with num_replicas=1. Without it a run on several processes that resumes in
-    the middle of epoch 1 or later deals the order of epoch 0: the Trainer's own `set_epoch` does
-    not reach the sampler there. The mixin brings this callback along, and does more: epochs of
-    several lengths, losses for `reduce`, and batch samplers.
+    the middle of epoch 1 or later draws the order of epoch 0: the Trainer's own `set_epoch` does
+    not reach the sampler there. The mixin includes this callback, and does more: epochs of several
+    lengths, losses for `reduce`, and batch samplers.
 
     Parameters
     ----------
     sampler : EpochSampler or EpochBatchSampler
-        The one in the training loader.
+        The sampler in the training loader.
 
     Attributes
     ----------
     sampler : EpochSampler or EpochBatchSampler
+        As given; the batch sampler of the loader once training has begun.
 
     Raises
     ------
     TypeError
         If the sampler is not of this package.
     ValueError
-        When training begins: if the training loader has another sampler; if it deals to ranks and
-        accelerate deals again; if its epochs differ in length, for the Trainer reads the length
-        once; if `ignore_data_skip` would leave the last accumulated batches of the epoch out.
+        When training begins: if the training loader has another sampler; if it shards over the
+        ranks and accelerate shards again; if its epochs differ in length, since the Trainer reads
+        the length once; if `ignore_data_skip` would drop the last accumulated batches of the epoch.
     StateError
         On resume: if a sampler that plans from losses has no file in the checkpoint.
 
     Notes
     -----
-    Order       A resumed run deals exactly what the unbroken one would have dealt, with
-                `ignore_data_skip` or without; with it nothing is replayed.
-    Cost        One file of a few hundred bytes per checkpoint; 5 N bytes for a pruner.
+    Order
+        A resumed run yields exactly the batches that the uninterrupted run would have yielded, with
+        or without `ignore_data_skip`; with it nothing is replayed.
+    Cost
+        One file of a few hundred bytes per checkpoint; 5 N bytes for a pruner.
 
     Examples
     --------
@@ -68,18 +71,18 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         self.sampler = sampler
         self._chain: Chain | None = None
         self._driven = False  # by the mixin, which then begins, restores and saves
-        self._epoch = 0  # what `on_epoch_begin` delivers next
-        self._base = 0  # global_step when the pass would have begun at its first batch
+        self._epoch = 0  # the epoch that `on_epoch_begin` sets next
+        self._base = 0  # global_step at which the pass would have begun from its first batch
         self._skipped = 0  # steps of the first pass that the Trainer skips by itself
         self._whole = self._left = 0  # batches of the epoch, and of the pass
         self._size: int | None = None  # of adaptive batches, when the epoch began
         self._accumulate = 1
         self._before_step: Callable[[], None] | None = None  # of the mixin
 
-    # ------------------------------------------------------------------ what the Trainer calls
+    # ------------------------------------------------------------------ hooks of the Trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Find the sampler in the loader, and go to where a resumed run stood."""
+        """Find the sampler in the loader, and restore the position of a resumed run."""
         self._accumulate = args.gradient_accumulation_steps
         if self._driven:
             return
@@ -90,7 +93,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
             self._resume_alone(chain, args, state.global_step)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Deliver the epoch; every rank does."""
+        """Set the epoch of the sampler; called on every rank."""
         if self._chain is None:
             return
         self.sampler.set_epoch(self._epoch)
@@ -100,28 +103,28 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         self._epoch += 1
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """See that the batches of the step went through the sampler, where the mixin says so."""
+        """Check that the batches of the step were passed through the sampler, with the mixin."""
         if self._before_step is not None:
             self._before_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Count the epoch from its beginning, where the Trainer counts from the resume."""
+        """Count the epoch from its beginning, since the Trainer counts from the resume."""
         self._refuse_new_size(state.global_step)
         if self._left < self._whole:
             done = self._whole - self._left + self._taken(state.global_step)
             state.epoch = self.sampler.epoch + done / self._whole
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """See that the epoch was dealt in batches of one size."""
+        """Check that all batches of the epoch had one size."""
         self._refuse_new_size(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Write the sampler's state into the checkpoint; every rank does."""
+        """Write the sampler's state into the checkpoint; called on every rank."""
         if not self._driven and not state.is_hyper_param_search:
             folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
             self._save(folder, state.global_step)
 
-    # ------------------------------------------------------------------ what the mixin calls
+    # ------------------------------------------------------------------ called by the mixin
 
     def _begin(self, loader: Any) -> Chain:  # noqa: ANN401  # a prepared loader
         """Find the sampler in the training loader."""
@@ -135,15 +138,15 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
             )
         check_prepared(loader)
         complete_rounds(loader)
-        self.sampler = chain.sampler  # of the draws was given, and the loader cuts them
-        # The checkpoint says where to begin, or there is none: whatever position is left goes.
+        self.sampler = chain.sampler  # if that of the draws was given, the one that cuts them
+        # The checkpoint sets the position, or there is none: any position left is discarded.
         self.sampler.load_state_dict(self.sampler.state_dict(0))
         self._chain, self._epoch, self._skipped = chain, 0, 0
         self._whole = self._left = 0
         return chain
 
     def _restore(self, folder: Path, global_step: int, accumulate: int) -> int:
-        """Go to where a checkpoint stood; return the epoch that training goes on with."""
+        """Restore the position of a checkpoint; return the epoch with which training continues."""
         chain = self._chain
         if chain is None:
             raise RuntimeError("a sampler is restored after its loader was made")
@@ -158,10 +161,10 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
             consumed = self._chain.consumed(self._taken(global_step))
             save_state(self._chain.sampler, folder / STATE_FILE, consumed)
 
-    # ------------------------------------------------------------------ behind them
+    # ------------------------------------------------------------------ helpers
 
     def _taken(self, global_step: int) -> int:
-        """Return the batches of this pass that went into a step."""
+        """Return the batches of this pass that were used in a step."""
         return min(self._left, (global_step - self._base) * self._accumulate)
 
     def _refuse_new_size(self, global_step: int) -> None:
@@ -187,7 +190,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         return False
 
     def _count_back(self, chain: Chain, global_step: int, accumulate: int) -> None:
-        """Place a sampler whose epochs are known by the number of steps done."""
+        """Set the position of a sampler with known epoch lengths from the number of steps."""
         epoch, steps = 0, global_step
         while steps >= (in_epoch := num_steps(chain.batches(epoch), accumulate)):
             epoch, steps = epoch + 1, steps - in_epoch
@@ -211,7 +214,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
                 )
 
     def _resume_alone(self, chain: Chain, args: Any, global_step: int) -> None:  # noqa: ANN401
-        """Meet the Trainer where it goes on: at the epoch's start, or where it will skip to."""
+        """Match the Trainer's position on resume: the epoch's start, or where it skips to."""
         batches, accumulate = chain.batches(self.sampler.epoch), self._accumulate
         epoch, steps = divmod(global_step, num_steps(batches, accumulate))
         if self.sampler.dynamic:
@@ -230,7 +233,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         if steps and batches % accumulate:
             raise ValueError(
                 f"ignore_data_skip must be False for {batches} batches an epoch in steps of "
-                f"{accumulate}, got True: the Trainer would leave out the last step of the resumed "
+                f"{accumulate}, got True: the Trainer would skip the last step of the resumed "
                 "epoch; or use SamplerTrainerMixin"
             )
         if steps and not self.sampler.dynamic:
@@ -238,5 +241,5 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
 
 
 def num_steps(batches: int, accumulate: int) -> int:
-    """Return the optimizer steps that the Trainer makes of an epoch's batches."""
+    """Return the number of optimizer steps that the Trainer makes of an epoch's batches."""
     return max(1, math.ceil(batches / accumulate))

@@ -1,4 +1,4 @@
-"""The index that goes through the collator, and losses of single samples from model outputs."""
+"""Passing indices through the collator, and losses of single samples from model outputs."""
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -9,19 +9,19 @@ from torch import nn
 from ..scores._heads import binary_ids, is_one_output, two_columns
 from ._accelerate_chain import AnySampler
 
-IGNORED = -100  # the label that counts for nothing, here as everywhere in transformers
+IGNORED = -100  # the label that is ignored, here as everywhere in transformers
 
 
 def logits_of(outputs: Any) -> torch.Tensor:  # noqa: ANN401  # a ModelOutput, mapping, tuple or tensor
     """Return the logits: a mapping's "logits", else the tensor, else the first one of a tuple.
 
-    A tuple that begins with a scalar begins with the loss, as models of transformers return it.
+    If a tuple begins with a scalar, this is the loss, as models of transformers return it.
     """
     if isinstance(outputs, Mapping):
         outputs = outputs.get("logits")
     elif isinstance(outputs, tuple | list):
         tensors = [each for each in outputs if isinstance(each, torch.Tensor) and each.ndim > 0]
-        tensors.sort(key=lambda each: each.ndim == 1)  # one output a sample, if there are no others
+        tensors.sort(key=lambda each: each.ndim == 1)  # one output per sample, if no others
         outputs = tensors[0] if tensors else None
     if not isinstance(outputs, torch.Tensor):
         raise ValueError(
@@ -32,7 +32,7 @@ def logits_of(outputs: Any) -> torch.Tensor:  # noqa: ANN401  # a ModelOutput, m
 
 
 def problem_of(model: Any) -> str | None:  # noqa: ANN401  # the user's, perhaps wrapped
-    """Return the `problem_type` of a model's config, read as transformers reads it; else None."""
+    """Return the `problem_type` of a model's config, as transformers reads it; else None."""
     config = getattr(getattr(model, "module", model), "config", None)
     problem = getattr(config, "problem_type", None)
     if problem is None and getattr(config, "num_labels", None) == 1:
@@ -41,7 +41,7 @@ def problem_of(model: Any) -> str | None:  # noqa: ANN401  # the user's, perhaps
 
 
 def mean_loss(found: Any) -> torch.Tensor:  # noqa: ANN401  # what `per_sample_loss` returned
-    """Return the mean of losses (B,), each as often as it counts."""
+    """Return the mean of losses (B,), each weighted by its number of items."""
     losses, items = found if isinstance(found, tuple) else (found, None)
     if items is None:
         mean: torch.Tensor = losses.mean()
@@ -58,13 +58,13 @@ def label_losses(
     smoothing: float,
     problem: str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return losses (B,), and how many tokens each is the mean of, None for one each.
+    """Return losses (B,), and the number of tokens each is the mean of, or None for one each.
 
-    logits  : floating (B, C), (B, 1) or (B,) of one output, or (B, T, C) for labels of tokens
-    labels  : int (B,) or (B, T); -100 counts for nothing. Of one output 0 or 1, ints or floats.
-              Floats (B, C) for several labels a sample
-    shift   : position t predicts label t + 1
-    problem : transformers' word for what is learnt
+    logits  : floating (B, C), (B, 1) or (B,) of one output, or (B, T, C) for token labels
+    labels  : int (B,) or (B, T); -100 is ignored. For one output 0 or 1, ints or floats.
+              Floats (B, C) for multi-label data
+    shift   : whether position t predicts label t + 1
+    problem : `problem_type` of transformers
     """
     size = len(logits) if logits.ndim else 0
     several = labels.is_floating_point() and labels.shape == logits.shape and logits.ndim == 2
@@ -110,7 +110,7 @@ def _apart(
     smoothing: float,
     problem: str,
 ) -> torch.Tensor:
-    """Return the mean over the outputs of each sample of a loss of each output: (B,)."""
+    """Return the mean over the outputs of each sample of an elementwise loss: (B,)."""
     if labels.numel() != logits.numel() or len(labels) != len(logits):
         raise ValueError(
             f"labels must have the shape of the logits, {tuple(logits.shape)}, for "
@@ -148,13 +148,13 @@ def answers_of(
     labels: Any,  # noqa: ANN401
     size: int,
 ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
-    """Return logits (B, C) and labels of samples for `reduce`; None where tokens are labelled.
+    """Return logits (B, C) and labels of samples for `reduce`; None if labels are of tokens.
 
-    Samplers that learn from more than the loss ask for them; the others look at neither.
+    Samplers that use more than the loss require them; the others ignore both.
     """
     try:
         logits = logits_of(outputs)
-    except ValueError:  # a loss of the user's own may need none
+    except ValueError:  # a user-defined loss may need none
         return None, None
     if not isinstance(labels, torch.Tensor) or logits.ndim == 0 or len(logits) != size:
         return None, None
@@ -169,7 +169,7 @@ def answers_of(
     return None, None
 
 
-def reduce_items(  # noqa: PLR0913  # what `reduce` takes, and how often each loss counts
+def reduce_items(  # noqa: PLR0913  # the arguments of `reduce`, and the items of each loss
     sampler: AnySampler,
     losses: torch.Tensor,
     indices: torch.Tensor,
@@ -179,7 +179,7 @@ def reduce_items(  # noqa: PLR0913  # what `reduce` takes, and how often each lo
 ) -> torch.Tensor:
     """Return the sampler's weighted sum of losses over a denominator; records the losses.
 
-    items : number (B,), how many times each loss counts beside its weight; None for once
+    items : number (B,), how many times to count each loss, in addition to its weight; None for once
     answers : logits and labels, for `reduce`
     """
     logits, labels = answers
@@ -187,8 +187,8 @@ def reduce_items(  # noqa: PLR0913  # what `reduce` takes, and how often each lo
         return sampler.reduce(
             losses, indices, denominator=denominator, logits=logits, labels=labels
         )
-    # The losses are what is recorded, so they go through `reduce` as they are; its gradient is what
-    # it multiplies each of them by: the weight, the number of processes, 0 if it is dropped.
+    # The losses are what is recorded, so they are passed to `reduce` unchanged; its gradient is the
+    # factor of each of them: the weight, the number of processes, 0 if it is dropped.
     probe = losses.detach().requires_grad_()
     with torch.enable_grad():
         total = sampler.reduce(probe, indices, denominator=1.0, logits=logits, labels=labels)
@@ -200,7 +200,7 @@ def reduce_items(  # noqa: PLR0913  # what `reduce` takes, and how often each lo
 def count_step(
     batches: Sequence[Mapping[str, Any]], index_key: str, *, shift: bool, device: torch.device
 ) -> torch.Tensor:
-    """Return how many samples and how many labels the batches of a step hold: int64 (2,)."""
+    """Return the numbers of samples and of labels in the batches of a step: int64 (2,)."""
     counts = torch.zeros(2, dtype=torch.int64, device=device)
     for batch in batches:
         counts[0] += batch[index_key].numel()
@@ -212,17 +212,17 @@ def count_step(
 
 
 class IndexCollator:
-    """A `collate_fn` for (index, sample) pairs that puts the indices into the batch.
+    """A `collate_fn` for (index, sample) pairs that adds the indices to the batch.
 
-    It stands outside the user's collator, which sees the samples alone: nothing can drop the
-    indices, or pad them.
+    It wraps the user's collator, which receives only the samples: nothing can drop the indices, or
+    pad them.
 
     Parameters
     ----------
     collate : callable
-        From a list of samples to a mapping.
+        Function from a list of samples to a mapping.
     key : str
-        Under which the batch holds the indices.
+        Key of the indices in the batch.
     """
 
     def __init__(self, collate: Callable[[list[Any]], Any], key: str) -> None:

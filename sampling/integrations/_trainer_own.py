@@ -1,7 +1,7 @@
-"""Hugging Face Trainer: what a user wrote for a plain Trainer and our mixin would pass over.
+"""Hugging Face Trainer: refusal of user methods that the mixin would silently ignore.
 
-The mixin replaces how batches are drawn and how a loss is computed. A class that does the same is
-found here, wherever it is among the bases, before it is ignored without a word.
+The mixin replaces how batches are drawn and how a loss is computed. A class that overrides the same
+methods is detected here, wherever it is among the bases.
 """
 
 from typing import Any
@@ -10,13 +10,13 @@ _LIBRARY = "transformers"  # whose own classes are what the mixin is made for
 
 _LOSS = (
     "return one loss for each sample from per_sample_loss(self, model, inputs, outputs), such as "
-    "cross_entropy(..., reduction='none'), in its place"
+    "cross_entropy(..., reduction='none'), instead"
 )
-_ANYWHERE = {  # method -> remedy, where the mixin never calls it, or it the mixin
+_ANYWHERE = {  # method -> remedy, for methods that the mixin never calls, or that never call it
     "compute_loss": _LOSS,
-    "_get_train_sampler": "pass the sampler as train_sampler in its place",
+    "_get_train_sampler": "pass the sampler as train_sampler instead",
 }
-_BEHIND = {  # the same, of classes that come after the mixin
+_BEHIND = {  # the same, for classes that come after the mixin
     "per_sample_loss": "name the class before SamplerTrainerMixin",
     "get_train_dataloader": (
         "override it in a class before SamplerTrainerMixin, from super().get_train_dataloader()"
@@ -25,10 +25,10 @@ _BEHIND = {  # the same, of classes that come after the mixin
 
 
 def refuse_overrides(trainer: Any, mixin: type) -> None:  # noqa: ANN401  # the user's Trainer
-    """Refuse methods of the user's that would not be called, or not by what draws the batches.
+    """Refuse user methods that would not be called, or not with the batches of the sampler.
 
-    A class before the mixin that says `compute_loss = SamplerTrainerMixin.compute_loss` has chosen:
-    then those behind it may be passed over. The same for the others.
+    A class before the mixin that defines `compute_loss = SamplerTrainerMixin.compute_loss` has
+    chosen: those after it may then be ignored. The same holds for the other methods.
     """
     order = type(trainer).__mro__
     own = {each for each in mixin.__mro__ if each.__module__.startswith(mixin.__module__)}
@@ -58,7 +58,7 @@ def _refuse(what: str, remedy: str) -> None:
 
 
 def refuse_strategy(args: Any, sampler: Any) -> None:  # noqa: ANN401
-    """Refuse TrainingArguments that choose an order, which the sampler does."""
+    """Refuse TrainingArguments that set an order, which the sampler determines."""
     strategy = getattr(args, "train_sampling_strategy", "random")
     if getattr(args, "group_by_length", False):
         strategy = "group_by_length"
@@ -66,7 +66,7 @@ def refuse_strategy(args: Any, sampler: Any) -> None:  # noqa: ANN401
         raise ValueError(
             f"train_sampling_strategy must be 'random', got {strategy!r}: the order is that of "
             f"train_sampler, a {type(sampler).__name__}; TokenBudgetBatchSampler makes batches of "
-            "samples of like lengths"
+            "samples of similar lengths"
         )
     seed = getattr(sampler, "seed", getattr(getattr(sampler, "sampler", None), "seed", None))
     if args.data_seed is not None and seed is not None and args.data_seed != seed:

@@ -1,4 +1,4 @@
-"""Hugging Face Trainer: how many steps each epoch takes, and where a resumed run goes on."""
+"""Hugging Face Trainer: number of steps of each epoch, and position of a resumed run."""
 
 import math
 import sys
@@ -22,31 +22,33 @@ _utils: Any = _optional.require("transformers.trainer_utils", "hf", "sampling.in
 
 
 class TrainerSteps(_Base):
-    """The half of `SamplerTrainerMixin` that counts steps, places the sampler and saves it."""
+    """Part of `SamplerTrainerMixin` that counts steps, positions the sampler and saves it."""
 
     train_sampler: AnySampler
     _bridge: SamplerTrainerCallback
-    _step_batches: list[Any]  # of the running optimizer step
-    _step_counts: "torch.Tensor | None"  # samples and labels in them, all processes
+    _step_batches: list[Any]  # of the current optimizer step
+    _step_counts: "torch.Tensor | None"  # samples and labels in them, over all processes
     _reduced: int
     _refuse_own: Callable[[], None]
     _rng_folder: str | None = None  # whose random state to load once the loader has begun
     _schedule_base = 0  # the schedule's step at the beginning of the epoch
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> tuple[Any, ...]:  # noqa: ANN401
-        """Return what the Trainer plans with, from the lengths of all epochs.
+        """Return the values that the Trainer plans with, from the lengths of all epochs.
 
         Parameters
         ----------
         args : transformers.TrainingArguments
+            Arguments of the run.
         dataloader : torch.utils.data.DataLoader
+            The training loader.
 
         Returns
         -------
         tuple
-            See the Trainer's.
+            As returned by the Trainer.
         """
-        self._refuse_own()  # methods of the object may have come since it was made
+        self._refuse_own()  # methods may have been set on the object since it was made
         self._bridge._begin(dataloader)
         values = list(super().set_initial_training_values(args, dataloader))
         if args.max_steps > 0:
@@ -58,7 +60,7 @@ class TrainerSteps(_Base):
         return tuple(values)
 
     def _steps_in(self, epoch: int) -> int:
-        """Return the steps of an epoch, estimated where it is not planned yet."""
+        """Return the steps of an epoch, estimated if it is not planned yet."""
         return num_steps(self._chain.expected(epoch), self.args.gradient_accumulation_steps)
 
     def _steps_from(self, epoch: int) -> int:
@@ -69,9 +71,9 @@ class TrainerSteps(_Base):
         return total + (math.ceil((run - last) * self._steps_in(last)) if epoch <= last else 0)
 
     def _epochs_for(self, max_steps: int) -> int:
-        """Return how many epochs give at least so many steps."""
+        """Return the number of epochs that give at least this many steps."""
         if not self._chain.planned_ahead:
-            return sys.maxsize  # as the Trainer has it where there is no length
+            return sys.maxsize  # as the Trainer does without a length
         epochs = steps = 0
         while steps < max_steps:
             epochs, steps = epochs + 1, steps + self._steps_in(epochs)
@@ -104,7 +106,7 @@ class TrainerSteps(_Base):
         chain = self._chain
         if 0 < chain.remaining < chain.batches(self.train_sampler.epoch):
             self._rng_folder = resume_from_checkpoint
-        return epoch, 0  # the sampler stands where it should: the Trainer skips nothing
+        return epoch, 0  # the sampler is already at its position: the Trainer skips nothing
 
     def _run_epoch(self, **arguments: Any) -> None:  # noqa: ANN401
         left, accumulate = self._bridge._left, self.args.gradient_accumulation_steps
@@ -123,25 +125,27 @@ class TrainerSteps(_Base):
         super()._run_epoch(**arguments)
 
     def _check_equal(self, batches: int) -> None:
-        """Refuse an epoch in which some process would wait for others that are done."""
+        """Refuse an epoch in which some process would wait for others that have finished."""
         if self.accelerator.num_processes == 1:
             return
         own = torch.tensor([batches], device=self.args.device)
         counts = self.accelerator.gather(own).tolist()
         if min(counts) != max(counts):
             raise ValueError(
-                f"every process must have as many batches, got {min(counts)} to {max(counts)} in "
-                f"epoch {self.train_sampler.epoch}: make the sampler with pad=True or "
-                "drop_last=True"
+                "every process must have the same number of batches, got "
+                f"{min(counts)} to {max(counts)} in epoch {self.train_sampler.epoch}: make the "
+                "sampler with pad=True or drop_last=True"
             )
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:  # noqa: ANN401
-        """Return the schedule; where the number of steps is an estimate, it runs on epochs done.
+        """Return the schedule; if the number of steps is an estimate, it follows epochs instead.
 
         Parameters
         ----------
         num_training_steps : int
+            Number of steps that the schedule is made for.
         optimizer : torch.optim.Optimizer, optional
+            As for the Trainer.
 
         Returns
         -------
@@ -164,7 +168,7 @@ class TrainerSteps(_Base):
             epochs = self.train_sampler.epoch + (step - self._schedule_base) / whole
             return factor(planned * min(1.0, epochs / self.args.num_train_epochs))
 
-        return stretched  # a function: the scheduler's state leaves it out
+        return stretched  # a function: the scheduler's state excludes it
 
     def _save_rng_state(self, output_dir: str) -> None:
         # Called on every process, and before the file that makes the folder a checkpoint.
@@ -179,12 +183,12 @@ class TrainerSteps(_Base):
             self._bridge._save(Path(self._get_output_dir(trial=trial), name), step)
 
     def get_batch_samples(self, *args: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
-        """Return the batches of the next optimizer step, and how many items they hold.
+        """Return the batches of the next optimizer step, and the number of their items.
 
         Parameters
         ----------
         *args
-            See the Trainer's.
+            As for the Trainer.
 
         Returns
         -------
@@ -192,7 +196,7 @@ class TrainerSteps(_Base):
         """
         batches, items = super().get_batch_samples(*args)
         self._step_batches, self._step_counts, self._reduced = batches, None, 0
-        if self._rng_folder is not None:  # beginning the loader drew from the generator
+        if self._rng_folder is not None:  # creating the loader's iterator used the generator
             self._load_rng_state(self._rng_folder)
             self._rng_folder = None
         return batches, items

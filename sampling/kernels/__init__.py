@@ -1,1 +1,1 @@
-"""numba kernels: arrays in, arrays out. Each file's header states the contract of its kernels."""
+"""numba kernels: arrays in, arrays out. Each file header states the contract of its kernels."""

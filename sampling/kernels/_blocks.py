@@ -1,4 +1,4 @@
-"""Kernels for epochs that are made of batches: mix classes, deal blocks, pack lengths, lay groups.
+"""Kernels for epochs made of batches: mix classes, draw blocks, pack by length, write groups.
 
 Callers: samplers/_class_blocks.py, samplers/_token_budget.py, samplers/_whole_groups.py.
 
@@ -8,8 +8,8 @@ Contract, the same for every kernel in this file
               K = samples in a block, nb = batches, P = classes in a batch, G = groups or bands.
     Types     Samples, classes in batches and `out` may be int32 or int64; counters are int64.
     Random    Keys are arguments; the value number i of a key decides one thing.
-    Memory    Scratch: nb + C + 4 P ints to mix, two of the largest n to deal, 2 nb to level; all
-              else is the caller's.
+    Memory    Scratch: nb + C + 4 P ints to mix, two of the largest n to draw blocks, 2 nb to level
+              loads; everything else comes from the caller.
     Threads   Serial.
 
 kernel         reads                             writes          time      oracle (tests/oracles.py)
@@ -42,16 +42,16 @@ def trade(
     key: np.uint64,
     scratch: NDArray[np.int64],
 ) -> None:
-    """Deal the classes that only one of two batches holds out again, at random.
+    """Redistribute at random the classes that only one of two batches contains.
 
     one, other : int (P,)    classes of two batches, none twice in a batch; changed in place
-    seen       : int64 (C,)  no entry is `mark` or `mark + 1`; left with some that are
+    seen       : int64 (C,)  no entry is `mark` or `mark + 1`; afterwards some are
     scratch    : int64 (4 P,)
 
-    Classes that both hold stay; of the 2 u others, any u are as likely to end in `one`.
+    Classes in both batches stay; any u of the 2 u others are equally likely to end in `one`.
     """
     width = one.size
-    # Where the classes to deal stand (places from `width` on are in `other`), and which they are.
+    # Positions of the classes to redistribute (from `width` on in `other`), and the classes.
     places, pool = scratch[: 2 * width], scratch[2 * width :]
     for i in range(width):
         seen[one[i]] = mark
@@ -78,15 +78,15 @@ def trade(
 
 @kernel
 def mix_batches(batches: Packed, classes: int, sweeps: int, key: np.uint64) -> None:
-    """Let batches trade classes in random pairs, so that any classes may meet.
+    """Let random pairs of batches trade classes, so that any classes may share a batch.
 
     batches : int (nb, P)  classes of each batch, none twice in a row; changed in place
     classes : int64        C
-    sweeps  : int64        S; in each one every batch trades with one other (one sits out if nb is
-                           odd)
+    sweeps  : int64        S; in each one every batch trades with one other (if nb is odd, one batch
+                           does not)
 
     Every class keeps its number of batches and every batch its P distinct classes. The uniform
-    distribution over all such tables is the one that trades leave as it is.
+    distribution over all such tables is stationary under trades.
     Source: Strona et al., Nature Communications 5:4114 (2014), trades; Carstens et al., ESA 2018,
     all batches at once.
     """
@@ -114,11 +114,11 @@ def next_pass(
     held: NDArray[np.int64],
     seam: int,
 ) -> None:
-    """Shuffle a class anew; what a block took from the end of one shuffle comes not first in it.
+    """Reshuffle a class; samples in the unfinished block are not first in the new shuffle.
 
-    order : int64 (n,)  the shuffle before, unless `begun` is 0; replaced by the next one
-    begun : int64       draws that the block has from the end of `order`, fewer than `block` <= n
-    held  : int64       scratch of n entries or more, none of them `seam`; left with some that are
+    order : int64 (n,)  the previous shuffle, unless `begun` is 0; replaced by the next one
+    begun : int64       draws of the block from the end of `order`, fewer than `block` <= n
+    held  : int64       scratch of n entries or more, none equal to `seam`; afterwards some are
     """
     for i in range(order.size - begun, order.size):
         held[order[i]] = seam
@@ -148,17 +148,17 @@ def deal_blocks(
     key: np.uint64,
     out: Packed,
 ) -> None:
-    """Deal each class blocks of samples from a run of its shuffles, none twice in a block.
+    """Draw blocks of samples for each class from successive shuffles, none twice in a block.
 
     members : int (sum n,)   samples, class after class
-    starts  : int64 (C+1,)   where each class begins in `members`
-    draws   : int64 (C,)     how many each class gets, a multiple of `block`
+    starts  : int64 (C+1,)   first position of each class in `members`
+    draws   : int64 (C,)     number of draws of each class, a multiple of `block`
     block   : int64          K
     out     : int (M,)       filled class after class
 
     Draws 0..n-1 of a class are one shuffle of it, n..2n-1 another: every sample is used before any
-    is repeated. Where a shuffle ends inside a block, the next one begins with samples that the
-    block does not hold. With n < K a block holds some samples more than once.
+    is repeated. If a shuffle ends inside a block, the next one begins with samples that the block
+    does not contain. With n < K a block contains some samples more than once.
     """
     largest = 1
     for c in range(draws.size):
@@ -183,11 +183,11 @@ def deal_blocks(
 
 @kernel
 def find_bands(lengths: NDArray[np.float64], ratio: float, starts: NDArray[np.int64]) -> int:
-    """Part falling lengths into bands of samples of like length.
+    """Split descending lengths into bands of samples of similar length.
 
-    lengths : float64 (N,)  falling
-    ratio   : float64       the first of a band is at most so many times as long as its last
-    starts  : int64 (N+1,)  filled with where bands begin, and with N; returned is their number G
+    lengths : float64 (N,)  descending
+    ratio   : float64       the first of a band is at most this many times as long as its last
+    starts  : int64 (N+1,)  filled with the start of each band, and with N; returns their number G
     """
     count = 0
     for i in range(lengths.size):
@@ -200,11 +200,11 @@ def find_bands(lengths: NDArray[np.float64], ratio: float, starts: NDArray[np.in
 
 @kernel
 def pack(starts: NDArray[np.int64], sizes: NDArray[np.int64], cuts: NDArray[np.int64]) -> int:
-    """Cut a row of samples into batches whose size the first sample of each decides.
+    """Cut a row of samples into batches whose size is set by the first sample of each.
 
-    starts : int64 (G+1,)  where each band of samples begins in the row, from 0 to N
+    starts : int64 (G+1,)  start of each band of samples in the row, from 0 to N
     sizes  : int64 (G,)    samples in a batch that begins in this band
-    cuts   : int64         filled with where batches begin, and with N; returned is the number of
+    cuts   : int64         filled with the start of each batch, and with N; returns the number of
                            batches, at most the sum of ceil(samples / size) over the bands
     """
     band, at, count = 0, 0, 0
@@ -223,17 +223,17 @@ def pack(starts: NDArray[np.int64], sizes: NDArray[np.int64], cuts: NDArray[np.i
 def level_loads(
     lengths: NDArray[np.float64], most: int, loads: NDArray[np.float64], out: Packed
 ) -> None:
-    """Give each sample, the longest first, to the batch that has the least so far.
+    """Assign each sample, the longest first, to the batch with the smallest load so far.
 
-    lengths : float64 (N,)   falling
-    most    : int64          samples that a batch can take, at least N / nb
+    lengths : float64 (N,)   descending
+    most    : int64          maximum number of samples in a batch, at least N / nb
     loads   : float64 (nb,)  filled with the sum of each batch
-    out     : int (N,)       filled with the batch of each sample; of equal ones the first
+    out     : int (N,)       filled with the batch of each sample; the first one on a tie
 
     Source: Graham, SIAM J. Appl. Math. 17 (1969), 416-429.
     """
     loads[:] = 0.0
-    heap = np.arange(loads.size)  # batches that can take more, the least loaded at the top
+    heap = np.arange(loads.size)  # batches that are not full, the least loaded at the top
     counts = np.zeros(loads.size, np.int64)
     size = loads.size
     for i in range(lengths.size):
@@ -261,10 +261,10 @@ def level_loads(
 def lay_groups(
     members: Packed, starts: NDArray[np.int64], order: NDArray[np.int64], out: Packed
 ) -> None:
-    """Write groups whole, one after another in the order given.
+    """Write whole groups, one after another in the order given.
 
     members : int (N,)      samples, group after group
-    starts  : int64 (G+1,)  where each group begins in `members`
+    starts  : int64 (G+1,)  first position of each group in `members`
     order   : int64         groups, not necessarily all
     out     : int (M,)      filled
     """

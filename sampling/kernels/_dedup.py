@@ -1,4 +1,4 @@
-"""Kernel that decides which near copies are kept, one row after another.
+"""Kernel that decides greedily which near-duplicates are kept.
 
 Callers: selection/_copies.py.
 
@@ -8,7 +8,7 @@ Contract, the same for every kernel in this file
     Types     Ranks int64, similarities float32.
     Random    None.
     Memory    The caller allocates `kept`.
-    Threads   Serial: a row depends on those before it.
+    Threads   Serial: each row depends on those before it.
 
 kernel        reads                                       writes     time      oracle
 keep_greedily starts (n+1,), earlier (p,), similar (p,)   kept (n,)  O(n + p)  keep_by_comparing
@@ -28,9 +28,9 @@ def keep_greedily(
     threshold: float,
     kept: NDArray[np.bool_],
 ) -> int:
-    """Drop each row that is a near copy of an earlier *kept* one; return how many are kept.
+    """Drop each row that is a near-duplicate of an earlier *kept* one; return how many are kept.
 
-    starts  : int64 (n + 1,), where the pairs of each row begin
+    starts  : int64 (n + 1,), first pair of each row
     earlier : int64 (p,), rank of the earlier row
     similar : float32 (p,)
     kept    : bool (n,)

@@ -1,9 +1,9 @@
-"""Kernel that tells large arrays apart at the speed of memory.
+"""Kernel that computes a checksum of large arrays at memory speed.
 
 Callers: samplers/_state.py.
 
 Contract, the same for every kernel in this file
-    Checked   The caller hands over whole 64-bit words.
+    Checked   The caller passes whole 64-bit words.
     Sizes     m = words.
     Types     uint64 in, uint64 out; sums wrap around.
     Random    None: the key is a constant of the caller.
@@ -28,8 +28,8 @@ def checksum(words: NDArray[np.uint64], key: np.uint64) -> np.uint64:
     words : uint64 (m,)
     key   : uint64 ()
 
-    Each term is a bijection of its word, so one changed word always changes the sum; its place
-    enters too, so an exchange of two words does not go unseen.
+    Each term is a bijection of its word, so one changed word always changes the sum; it depends on
+    the position too, so an exchange of two words changes it.
     """
     total = key
     for i in range(words.size):

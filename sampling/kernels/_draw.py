@@ -18,7 +18,7 @@ stratified    cumulative, guide, key, slots (m,)    out (m,)     O(m)*     strat
 independent   cumulative, guide, key, slots (m,)    out (m,)     O(m)*     independent_by_bisection
 systematic    weights (N,), scale, key, offset      out (M,)     O(N)      systematic_by_loop
 
-* expected, for any weights whose large values do not crowd one cell; O(log N) a draw at worst
+* expected, for weights whose large values are not concentrated in one cell; at worst O(log N)
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ from ._permute import BLOCK, permute
 
 @kernel
 def build_guide(cumulative: NDArray[np.float64], guide: Packed) -> None:
-    """Note for each of G equal cells of the total weight the sample in which it begins.
+    """Record for each of G equal cells of the total weight the sample in which it begins.
 
     cumulative : float64 (N,)          running sum of the weights; its last entry is the total W
     guide      : int32 or int64 (G+1,) guide[g] = first i with cumulative[i] > g * W / G; the last
@@ -53,9 +53,9 @@ def build_guide(cumulative: NDArray[np.float64], guide: Packed) -> None:
 
 @kernel
 def find(cumulative: NDArray[np.float64], guide: Packed, point: float) -> int:
-    """Return the first i with cumulative[i] > point: the sample under a point of the total weight.
+    """Return the first i with cumulative[i] > point: the sample at a point of the total weight.
 
-    A sample of weight 0 is under no point. Points at W or above belong to the last sample.
+    A sample of weight 0 is at no point. Points at W or above belong to the last sample.
     """
     cells = guide.size - 1
     last = np.int64(guide[cells])
@@ -83,7 +83,7 @@ def stratified(
     slots: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Draw under one jittered point in each of `size` equal slices of the total weight.
+    """Draw at one jittered point in each of `size` equal slices of the total weight.
 
     slots : int64 (m,)  which slices, each in [0, size)
     out   : int64 (m,)  may be `slots` itself
@@ -102,9 +102,9 @@ def independent(
     slots: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Draw under points that know nothing of one another.
+    """Draw at independent uniform points.
 
-    slots : int64 (m,)  names of the draws
+    slots : int64 (m,)  identifiers of the draws
     out   : int64 (m,)  may be `slots` itself
     """
     total = cumulative[guide[guide.size - 1]]
@@ -122,18 +122,18 @@ def systematic(
 ) -> int:
     """Choose out.size samples, sample i with probability min(1, scale * weights[i]) exactly.
 
-    Returns how many it chose: fewer only where the probabilities do not sum to out.size.
+    Returns how many it chose: fewer only if the probabilities do not sum to out.size.
 
     weights : float64 (N,)
     scale   : float64        such that the probabilities sum to out.size
-    key     : uint64         names the random order in which the samples are passed
-    offset  : float64        in [0, 1): the one number that decides, given the order
-    out     : int (M,)       the chosen samples, in the order passed
+    key     : uint64         key of the random order in which the samples are visited
+    offset  : float64        in [0, 1): the only random number, given the order
+    out     : int (M,)       the chosen samples, in the order visited
 
-    Systematic sampling (Madow 1949): lay the probabilities end to end and choose the sample under
-    each of offset, offset + 1, ... A fresh random order in every epoch keeps any two samples from
-    excluding each other always. Samples of probability 1 are chosen outright, so that rounding of
-    the running sum can neither miss one nor take it twice.
+    Systematic sampling (Madow 1949): accumulate the probabilities and choose the sample at each of
+    offset, offset + 1, ... A new random order in every epoch ensures that no two samples always
+    exclude each other. Samples of probability 1 are chosen directly, so that rounding of the
+    running sum can neither miss one nor choose it twice.
     """
     n = weights.size
     passed = np.empty(BLOCK, np.int64)
@@ -146,7 +146,7 @@ def systematic(
         for j in range(size):
             block[j] = start + j
         permute(key, n, block, block)
-        for j in range(size):  # apart from the sum, so that the cache misses overlap
+        for j in range(size):  # separate from the sum, so that the cache misses overlap
             probabilities[j] = scale * weights[block[j]]
         for j in range(size):
             probability = probabilities[j]
@@ -163,7 +163,7 @@ def systematic(
                 out[chosen] = block[j]
                 chosen += 1
         start += size
-    if chosen < out.size and spare >= 0:  # the sum ended a rounding error below the last point
+    if chosen < out.size and spare >= 0:  # the sum ended below the last point by rounding
         out[chosen] = spare
         chosen += 1
     return chosen

@@ -1,14 +1,14 @@
-"""Kernels of training dynamics: look at a batch of logits once, and move the histories of its rows.
+"""Kernels of training dynamics: read a batch of logits once, and update the histories of its rows.
 
 Callers: scores/_aum.py, scores/_dynamics.py, scores/_dynamics_tables.py.
 
 Contract, the same for every kernel in this file
     Checked   The others rely on `first_bad` having returned -1. C >= 2. Logits may hold NaN and
-              infinities, which `lower` tells; everything behind it is finite.
+              infinities, which `lower` detects; after it all values are finite.
     Sizes     N samples, B presentations in a batch, C classes, J presentations in a window.
     Types     Logits float32 or float64; all arithmetic and sums float64. Counts int32, since no
               sample is presented 2**31 times.
-    Order     A sample that a batch holds twice is presented twice, in the order of the batch.
+    Order     A sample that a batch contains twice is presented twice, in the order of the batch.
     Memory    The caller allocates everything.
     Threads   Serial.
 
@@ -51,7 +51,7 @@ def lower(
     below: NDArray[np.float64],
     margins: NDArray[np.float64],
 ) -> int:
-    """Take the largest logit of each row off it; return how many rows are not finite.
+    """Subtract the largest logit of each row; return how many rows are not finite.
 
     logits  : float32 or float64 (B, C)
     labels  : int64 (B,)      y
@@ -87,17 +87,17 @@ def observe(
     labels: NDArray[np.int64],
     observed: NDArray[np.float64],
 ) -> None:
-    """Write what the lowered logits of each row say about its label.
+    """Compute the statistics of each row from its lowered logits and its label.
 
     below    : float64 (B, C)  as `lower` wrote it
-    parts    : float64 (B, C)  exp(below), by numpy: 3 ns each where a loop of numba takes 14; the
-                               label's own is overwritten
+    parts    : float64 (B, C)  exp(below), by numpy: 3 ns each where a loop of numba takes 14; that
+                               of the label is overwritten
     labels   : int64 (B,)      y
     observed : float64 (6, B)  |softmax - onehot|; (not written: the margin); p_y; -log p_y;
                                entropy; p_y - max of the others
 
-    The others are summed apart from the label's own: 1 - p_y would lose what is left of it where
-    p_y is near 1, which is where most samples end.
+    The other classes are summed separately from the label: 1 - p_y would cancel if p_y is near 1,
+    as it is for most samples late in training.
     """
     for j in range(labels.size):
         y = labels[j]
@@ -123,7 +123,7 @@ def observe(
 def number(
     rows: NDArray[np.int64], presentations: NDArray[np.int32], numbers: NDArray[np.int64]
 ) -> None:
-    """Count each presentation, and say which of its sample it is: 1 for the first.
+    """Count each presentation, and return its number within its sample: 1 for the first.
 
     presentations : int32 (N,)
     numbers       : int64 (B,)
@@ -147,9 +147,9 @@ def average(
     weight: float,
     averages: NDArray[np.float64],
 ) -> None:
-    """Move the average of each row towards its value; at weight 1 it is the last value.
+    """Update the moving average of each row by its value; with weight 1 it is the last value.
 
-    averages : float64 (N,)  average <- weight * value + (1 - weight) * average; NaN takes it whole
+    averages : float64 (N,)  average <- weight * value + (1 - weight) * average; NaN is replaced
     """
     for j in range(rows.size):
         i = rows[j]
@@ -168,12 +168,13 @@ def history(
     streaks: NDArray[np.int32],
     reached: NDArray[np.int32],
 ) -> None:
-    """Follow when each row was learned and forgotten; it is answered right if its margin is > 0.
+    """Record when each row was learned and forgotten; a margin > 0 is a correct prediction.
 
-    events  : int32 (N,)    times that a right answer was followed by a wrong one
-    streaks : int32 (N,)    right answers since the last wrong one; > 0 is the previous-answer bit
-    reached : int32 (N, K)  in column k, the presentation at which k + 1 right answers in a row were
-                            first there; 0 = not yet
+    events  : int32 (N,)    times that a correct prediction was followed by an incorrect one
+    streaks : int32 (N,)    correct predictions since the last incorrect one; > 0 is the
+                            previous-answer bit
+    reached : int32 (N, K)  in column k, the presentation that first completed k + 1 correct
+                            predictions in a row; 0 = not yet
     """
     for j in range(rows.size):
         i = rows[j]
@@ -198,10 +199,10 @@ def spread(
     squares: NDArray[np.float64],
     correct: NDArray[np.int32],
 ) -> None:
-    """Move mean and squared deviations of each row's probability, and count its right answers.
+    """Update mean and squared deviations of each row's probability, and count correct predictions.
 
     means   : float64 (N,)
-    squares : float64 (N,)  sum of (p - mean)^2; a sum of p^2 would cancel where p stays near 1
+    squares : float64 (N,)  sum of (p - mean)^2; a sum of p^2 would cancel if p stays near 1
     correct : int32 (N,)
     Source: Welford (1962), Technometrics 4(3), 419-420.
     """
@@ -223,7 +224,7 @@ def slide(
     stds: NDArray[np.float64],
     duals: NDArray[np.float64],
 ) -> None:
-    """Put each probability into its row's window, and add up what each full window says.
+    """Write each probability into the window of its row, and add the statistics of full windows.
 
     ring  : float32 (N, J)         the last J probabilities; presentation n is in column (n-1) % J
     stds  : float64 (N,) or (0,)   sum over windows of std, with J - 1 in the denominator
@@ -251,6 +252,6 @@ def slide(
 
 @kernel
 def hash_rows(key: np.uint64, out: NDArray[np.uint64]) -> None:
-    """Write value number i of `key` at place i: sorted, they put the rows in a random order."""
+    """Write value number i of `key` at position i: sorted, they put the rows in a random order."""
     for i in range(out.size):
         out[i] = value(key, np.uint64(i))

@@ -1,4 +1,4 @@
-"""Kernel that takes rows in order of rank for as long as their cost fits.
+"""Kernel that takes rows in order of rank as long as their cost fits.
 
 Callers: selection/_quota.py.
 
@@ -8,7 +8,7 @@ Contract, the same for every kernel in this file
     Types     Costs and rooms int64.
     Random    None.
     Memory    The caller allocates all arrays.
-    Threads   Serial: each row needs what those before it left.
+    Threads   Serial: each row depends on the room left by those before it.
 
 kernel        reads                       writes                 time  oracle (tests/oracles.py)
 take_fitting  order (m,), costs, codes    room (G,), taken (n,)  O(m)  take_by_walking
@@ -29,14 +29,14 @@ def take_fitting(
     total: int,
     taken: NDArray[np.bool_],
 ) -> int:
-    """Take each row that fits into what is left for its group and for all; return what is left.
+    """Take each row that fits into the room left for its group and in total; return the total left.
 
     order : int64 (m,)
     costs : int64 (n,)
     codes : int64 (n,)
-    room  : int64 (G,), becomes what is left of each group
-    total : int64, left for all groups together
-    taken : bool (n,), rows taken before are passed over, those taken now are added
+    room  : int64 (G,), replaced by the room left of each group
+    total : int64, room left for all groups together
+    taken : bool (n,), rows already taken are skipped; rows taken now are set
     """
     for i in range(order.size):
         row = order[i]

@@ -3,14 +3,15 @@
 Callers: selection/_k_center.py, selection/_coverage.py, selection/_d2.py, selection/_geometry.py.
 
 Contract, the same for every kernel in this file
-    Checked   Rows are finite; places are in range; heaps are ordered by falling value, then by
-              rising place, and hold no place twice.
+    Checked   Rows are finite; positions are in range; heaps are ordered by descending value, then
+              by ascending position, and contain no position twice.
     Sizes     n = rows, D = dimensions, T = candidates, P = centers, k = neighbours, m = picks,
               b = rows of a block, w = columns of a block, L = pairs, E = ends of edges.
-    Types     Rows float32; squares, gains and messages float64; places int64, those of pairs int32.
-    Random    None: ties go to the lower key or, where there are none, to the lower place.
-    Memory    The caller allocates; heaps, gains and pairs are used up.
-    Threads   Serial: what is large is done by BLAS beforehand.
+    Types     Rows float32; squares, gains and messages float64; positions int64, those of pairs
+              int32.
+    Random    None: ties go to the lower key or, without keys, to the lower position.
+    Memory    The caller allocates; heaps, gains and pairs are overwritten.
+    Threads   Serial: large products are computed by BLAS beforehand.
 
 kernel        reads                             writes            oracle (tests/oracle_geometry.py)
 farthest      distances (n,), keys (n,)         out (T,)          farthest_by_sorting
@@ -35,9 +36,9 @@ Array32 = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-# Copies seem to differ by less, as a product is rounded otherwise in another block.
+# Duplicates seem to differ by less than this, since products round differently between blocks.
 SAME = np.float32(2.0**-20)
-CANCELS = 0.05  # below this part of |x|^2 + |y|^2 a float32 square is computed again
+CANCELS = 0.05  # below this fraction of |x|^2 + |y|^2 a float32 square is recomputed
 
 
 @kernel
@@ -72,15 +73,15 @@ def farthest(distances: Array64, keys: NDArray[np.uint64], out: Places) -> None:
 
 @kernel
 def look_ahead(rows: Array64, distances: Array64, keys: NDArray[np.uint64], out: Places) -> int:
-    """Pick, among the farthest rows, as long as no other row can be the farthest.
+    """Pick among the farthest rows, as long as no other row can be the farthest.
 
     rows      : float64 (T, D)  the T farthest, the farthest first
-    distances : float64 (T,)    squares to the nearest center; lowered
+    distances : float64 (T,)    squared distances to the nearest center; reduced
     keys      : uint64 (T,)
-    out       : int64 (m,)      places among the T, in the order of the picks
+    out       : int64 (m,)      positions among the T, in the order of the picks
     returns     how many were picked, at least 1 if the first distance is > 0
 
-    The rows that are no candidates are no farther than the last candidate was, and only get nearer.
+    Rows that are not candidates are no farther than the last candidate was, and only get nearer.
     """
     limit, limit_key = distances[-1], keys[-1]
     for count in range(out.size):
@@ -114,18 +115,18 @@ def come_nearer(
     offsets: Array32,
     distances: Array64,
 ) -> None:
-    """Lower the squared distance of each row to its nearest center by P new centers.
+    """Reduce the squared distance of each row to its nearest center by P new centers.
 
     rows      : float32 (b, D)
-    factors   : float64 (b,)    what a row is multiplied by
-    dots      : float32 (b, P)  of rows as they are and centers, less an offset or not
-    low       : float64 (b,)    half the square of a shifted row, less the error of all this
-    centers   : float64 (P, D)  multiplied by their factor already
-    offsets   : float32 (P,)    half the square of a shifted center, less the error
-    distances : float64 (b,)    lowered
+    factors   : float64 (b,)    factor of each row
+    dots      : float32 (b, P)  products of unscaled rows and centers, with or without an offset
+    low       : float64 (b,)    half the square of a shifted row, minus the error of all this
+    centers   : float64 (P, D)  already multiplied by their factors
+    offsets   : float32 (P,)    half the square of a shifted center, minus the error
+    distances : float64 (b,)    reduced
 
-    A center that float32 shows to be farther than the nearest one is passed over; the square of the
-    others is computed from differences in float64.
+    A center that float32 shows to be farther than the nearest one is skipped; the squared distance
+    of the others is computed from differences in float64.
     """
     for i in range(rows.shape[0]):
         floor = np.float32(low[i] - 0.5 * distances[i])
@@ -146,10 +147,10 @@ def come_nearer(
 
 @kernel
 def sift(values: Array64, heap: Places, size: int) -> None:
-    """Let the first place of a heap sink to where it belongs.
+    """Sift the first entry of a heap down to its position.
 
     values : float64 (n,)
-    heap   : int64 (size or more,)  the largest value first, the lower place on a tie
+    heap   : int64 (size or more,)  the largest value first, the lower position on a tie
     """
     place = heap[0]
     value = values[place]
@@ -184,7 +185,7 @@ def lists(neighbours: Places, i: int, j: int) -> bool:
 
 @kernel
 def count_ends(neighbours: Places, counts: Places) -> None:
-    """Count the edges at each row: rows are joined if either has the other among its neighbours.
+    """Count the edges of each row: rows are joined if either is among the other's neighbours.
 
     neighbours : int64 (n, k)  -1 for none; no row twice, nor the row itself
     counts     : int64 (n,)    filled; O(n k^2)
@@ -207,12 +208,12 @@ def fill_ends(
     ends: NDArray[np.int32],
     gaps: Array32,
 ) -> None:
-    """Write the rows at the other ends of each row's edges, and their distances.
+    """Write the neighbouring rows along each row's edges, and their distances.
 
     neighbours : int64 (n, k)    -1 for none; no row twice, nor the row itself
     distances  : float32 (n, k)
-    starts     : int64 (n + 1,)  where the edges of a row begin, by the counts of `count_ends`
-    filled     : int64 (n,)      zeros; used up
+    starts     : int64 (n + 1,)  first edge of each row, by the counts of `count_ends`
+    filled     : int64 (n,)      zeros; overwritten
     ends, gaps : (E,)            filled
     """
     for i in range(neighbours.shape[0]):
@@ -238,7 +239,7 @@ def add_messages(
     own: Array64,
     values: Array64,
 ) -> None:
-    """Write a row's own value and what its neighbours send: exp(-distance / unit) of theirs.
+    """Write the value of each row plus the messages of its neighbours, exp(-distance / unit) value.
 
     starts     : int64 (n + 1,)
     ends, gaps : (E,)
@@ -264,18 +265,18 @@ def pick_messages(
     heap: Places,
     out: Places,
 ) -> None:
-    """Pick the highest value again and again; each pick lowers its neighbours.
+    """Pick the highest value repeatedly; each pick lowers its neighbours.
 
-    starts : int64 (n + 1,)  where the neighbours of a row begin
+    starts : int64 (n + 1,)  first neighbour of each row
     ends   : int32 (E,)      the neighbours
     pull   : float32 (E,)    fraction of a pick's value that the neighbour loses
-    before : int64 (a,)      places that are picked beforehand, in this order
-    values : float64 (n,)    lowered
-    bounds : float64 (n,)    the values to start with; lowered later
-    heap   : int64 (c,)      places that may be picked, by their bounds
+    before : int64 (a,)      positions that are picked beforehand, in this order
+    values : float64 (n,)    reduced
+    bounds : float64 (n,)    the initial values; reduced later
+    heap   : int64 (c,)      positions that may be picked, by their bounds
     out    : int64 (m,)      m <= c
 
-    Values only fall, so a heap of old values is enough: its first is picked if it is up to date.
+    Values only decrease, so a heap of old values suffices: its first is picked if up to date.
     """
     size = heap.size
     for t in range(before.size + out.size):
@@ -297,11 +298,11 @@ def pick_messages(
 
 @kernel
 def change_gains(values: Array32, old: Array32, new: Array32, gains: Array64) -> None:
-    """Add max(0, value - new) - max(0, value - old) to the gain of each column, but for `SAME`.
+    """Add max(0, value - new) - max(0, value - old) to the gain of each column, up to `SAME`.
 
     values : float32 (b, w)  similarity of rows to columns
-    old    : float32 (b,)    of each row to its pick, or infinity where it had not been counted
-    new    : float32 (b,)    >= old, or anything where that is infinite
+    old    : float32 (b,)    of each row to its pick, or infinity if it was not yet counted
+    new    : float32 (b,)    >= old, or anything if that is infinite
     gains  : float64 (w,)
     """
     zero = np.float32(0.0)
@@ -320,7 +321,7 @@ def to_distances(
     row_squares: Array32,
     column_squares: Array32,
 ) -> None:
-    """Turn products into minus the distance, from differences where float32 would cancel.
+    """Replace products by negative distances, from differences where float32 would cancel.
 
     values         : float32 (b, w)  products; replaced
     rows           : float32 (b, D)
@@ -353,11 +354,11 @@ def gather_pairs(  # noqa: PLR0917  # positional as all kernels
 
     values       : float32 (b, n)  similarity of b candidates to all rows
     current      : float32 (n,)
-    begin        : int ()          pairs there are already
+    begin        : int ()          number of pairs already present
     rows         : int32 (L,)      filled from `begin` on
-    similarities : float32 (L,)    the same
+    similarities : float32 (L,)    filled likewise
     lengths      : int64 (b,)      pairs of each candidate
-    returns        pairs there are now; -1 if there is no room
+    returns        number of pairs now present; -1 if there is no room
     """
     at = begin
     for j in range(values.shape[0]):
@@ -383,16 +384,16 @@ def pick_gains(
     heap: Places,
     out: Places,
 ) -> None:
-    """Pick the candidate with the largest gain again and again: lazy greedy.
+    """Pick the candidate with the largest gain repeatedly: lazy greedy.
 
-    starts, lengths    : int64 (n,)  where a candidate's pairs are; lengths shrink
-    rows, similarities : (L,)        the pairs; those that cannot gain any more are thrown out
+    starts, lengths    : int64 (n,)  range of each candidate's pairs; lengths shrink
+    rows, similarities : (L,)        the pairs; those that cannot gain any more are removed
     current            : float32 (n,)  similarity of each row to its pick; raised
-    gains              : float64 (n,)  at least the gain of each; those of picks become exact
-    heap               : int64 (c,)  places that may be picked, by their gains
+    gains              : float64 (n,)  upper bounds of the gains; those of picks become exact
+    heap               : int64 (c,)  positions that may be picked, by their gains
     out                : int64 (m,)  m <= c
 
-    Gains only fall: if the first of the heap stays there with its gain of now, no other is larger.
+    Gains only decrease: if the first of the heap stays first with its current gain, it is largest.
     """
     size = heap.size
     for t in range(out.size):

@@ -1,4 +1,4 @@
-"""Kernels for samples in groups (classes, clusters, domains): group, deal, schedule.
+"""Kernels for samples in groups (classes, clusters, domains): group, draw, schedule.
 
 Callers: samplers/_groups.py, samplers/_cluster_clip.py, samplers/_class_blocks.py,
 samplers/_token_budget.py, samplers/_two_streams.py.
@@ -7,7 +7,7 @@ Contract, the same for every kernel in this file
     Checked   Codes are in [0, C), or -1 for "in no group"; no group is empty; quotas are >= 0.
     Sizes     N = samples, C = groups, n = samples of one group, M = draws of the epoch.
     Types     Codes, members and `out` may be int32 or int64; counters are int64.
-    Random    Keys are arguments; group c deals by the key value(key, c).
+    Random    Keys are arguments; group c draws by the key value(key, c).
     Memory    Scratch of up to 65,536 ints for one group; `out` comes from the caller.
     Threads   Serial.
 
@@ -27,13 +27,13 @@ from .._rng import below, value
 from ..types import Packed
 from ._permute import BLOCK, permute, shuffle
 
-# Up to here a shuffle is made outright and is exactly uniform; above, it is computed by position.
+# Up to here a shuffle is made explicitly and is exactly uniform; above, it is computed by position.
 EXACT = 65_536
 
 
 @kernel
 def encode(labels: Packed, counts: NDArray[np.int64], codes: NDArray[np.int32]) -> None:
-    """Give the labels that occur numbers, by rising label, and count them.
+    """Encode the labels that occur as consecutive numbers, in ascending order, and count them.
 
     labels : int (N,)              each in [-1, counts.size - 1)
     counts : int64 (largest + 2,)  zeros; filled with how often each label - 1 occurs
@@ -56,7 +56,7 @@ def collect_members(codes: Packed, starts: NDArray[np.int64], out: Packed) -> No
     """List the samples of each group, in index order, group after group (a counting sort).
 
     codes  : int (N,)      the group of each sample, -1 for none
-    starts : int64 (C+1,)  where each group begins in `out`
+    starts : int64 (C+1,)  first position of each group in `out`
     out    : int           filled; its size is the number of samples in a group
     """
     cursor = starts[:-1].copy()
@@ -75,7 +75,7 @@ def deal_pass(
     scratch: NDArray[np.int64],
     out: Packed,
 ) -> None:
-    """Write places first, first + 1, ... of one shuffle of `members` to `out`.
+    """Write positions first, first + 1, ... of one shuffle of `members` to `out`.
 
     scratch : int64, of at least min(members.size, EXACT) entries
     """
@@ -106,16 +106,16 @@ def deal_windows(
     key: np.uint64,
     out: Packed,
 ) -> None:
-    """Deal each group's quota from an endless run of shuffles of its members.
+    """Draw the quota of each group from an endless sequence of shuffles of its members.
 
     members : int (sum n,)   samples, group after group
-    starts  : int64 (C+1,)   where each group begins in `members`
-    used    : int64 (C,)     how many draws of each run earlier epochs took
-    quotas  : int64 (C,)     how many this epoch takes
+    starts  : int64 (C+1,)   first position of each group in `members`
+    used    : int64 (C,)     draws of each sequence taken by earlier epochs
+    quotas  : int64 (C,)     draws of this epoch
     out     : int (M,)       filled group after group
 
-    Draws 0..n-1 of a run are one shuffle of the group, n..2n-1 another: every sample is used
-    before any is repeated, and this epoch goes on where the last one stopped.
+    Draws 0..n-1 of a sequence are one shuffle of the group, n..2n-1 another: every sample is used
+    before any is repeated, and this epoch continues where the last one stopped.
     """
     largest = 1
     for c in range(quotas.size):
@@ -143,14 +143,14 @@ def clip_schedule(
     key: np.uint64,
     out: Packed,
 ) -> None:
-    """Write which group each draw comes from: one from every active group per level.
+    """Write the group of each draw: one draw of every active group per level.
 
-    order : int64 (C,)  groups by rising cap
-    caps  : int64 (C,)  draws after which a group is knocked out, indexed by group
+    order : int64 (C,)  groups by ascending cap
+    caps  : int64 (C,)  number of draws after which a group is exhausted, indexed by group
     level : int64       the level of the first draw; a group is active while level < its cap
     out   : int (M,)    filled with groups
 
-    Each level passes the active groups in a fresh random order, so any stretch of draws holds the
+    Each level visits the active groups in a new random order, so any stretch of draws contains the
     active groups as evenly as its length allows.
     """
     groups = order.size
@@ -179,7 +179,7 @@ def interleave(
     dealt: Packed,
     out: Packed,
 ) -> None:
-    """Put draws that were dealt group after group in the order of a schedule.
+    """Put draws that were made group after group in the order of a schedule.
 
     schedule : int64 (M,)  the group of each draw
     quotas   : int64 (C,)  how often each group occurs in it

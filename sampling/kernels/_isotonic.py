@@ -6,7 +6,7 @@ Contract, the same for every kernel in this file
     Checked   Values are finite; shares are >= 0 and some are > 0.
     Sizes     n = losses of a batch, in ascending order.
     Types     float64, float32 has too few digits for sums of logarithms; counters int64.
-    Memory    The caller allocates, the work arrays too: the stack of blocks found so far.
+    Memory    The caller allocates, including the work arrays: the stack of blocks found so far.
     Threads   Serial.
 
 kernel       reads                     writes  time  oracle (tests/oracle_isotonic.py)
@@ -34,9 +34,9 @@ def pool_means(
     values : float64 (n,)
     out    : float64 (n,)
     sums   : float64 (n,)  work: sum of each block
-    starts : int64 (n,)    work: first place of each block
+    starts : int64 (n,)    work: first position of each block
 
-    A block whose mean is below that of the block before it becomes one with it (pool adjacent
+    A block whose mean is below that of the previous block is merged with it (pool adjacent
     violators). Means are compared by their sums and sizes.
     """
     blocks = 0
@@ -64,17 +64,17 @@ def pool_shares(
     sums: NDArray[np.float64],
     starts: NDArray[np.int64],
 ) -> None:
-    """Spread shares as exp(logits) within blocks, the fewest pools that keep the order of scale.
+    """Spread shares as exp(logits) within blocks, by the fewest pools that keep scales ordered.
 
     logits : float64 (n,)  in ascending order
     shares : float64 (n,)  in ascending order; the first may be 0
-    out    : float64 (n,)  sums to what the shares sum to
+    out    : float64 (n,)  has the same sum as the shares
     masses : float64 (n,)  work: log of the sum of exp(logits) of each block
     sums   : float64 (n,)  work: sum of the shares of each block
-    starts : int64 (n,)    work: first place of each block
+    starts : int64 (n,)    work: first position of each block
 
-    The scale of a block, mass / share, must not fall from block to block. A block without a share
-    has an infinite one: no logarithm of 0 is taken.
+    The scale of a block, mass / share, must not decrease from block to block. A block without a
+    share has an infinite scale: no logarithm of 0 is taken.
     """
     blocks = 0
     for i in range(logits.size):

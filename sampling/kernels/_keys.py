@@ -1,4 +1,4 @@
-"""Kernels that give each row a key hashed from its id, by which ties are broken.
+"""Kernels that hash the id of each row to a key, by which ties are broken.
 
 Callers: selection/_task.py, selection/_whiten.py, samplers/_lots.py.
 
@@ -36,7 +36,7 @@ def keys_of_ids(ids: NDArray[np.int64], key: np.uint64, out: NDArray[np.uint64])
 
 @kernel
 def keys_of_words(words: NDArray[np.uint64], key: np.uint64, out: NDArray[np.uint64]) -> None:
-    """Write a hash of each row of words, their order included.
+    """Write a hash of each row of words, which depends on their order.
 
     words : uint64 (n, w)
     key   : uint64 ()

@@ -1,16 +1,16 @@
-"""Kernels for several sources in one epoch: whose turn it is, and which of its samples is due.
+"""Kernels for several sources in one epoch: the source of each slot, and the sample it draws.
 
 Callers: samplers/_mixture_table.py.
 
 Contract, the same for every kernel in this file
-    Checked   Quotas are >= 1, their sum is below 2**31, slots rise and lie in [0, M), draws are
+    Checked   Quotas are >= 1, their sum is below 2**31, slots are ascending in [0, M), draws are
               >= 0.
     Sizes     K = sources with a quota, M = draws of the epoch, the sum of the quotas, m = slots
               asked for, n = samples of one source.
     Types     All int64: M times a quota must fit.
     Random    Keys are arguments; shuffle number i of a run has the key value(key, i).
-    Memory    Seven numbers a source; one shuffle of n.
-    Threads   Serial: whose turn it is hangs on the turns before.
+    Memory    Seven numbers per source; one shuffle of n.
+    Threads   Serial: each turn depends on the turns before.
 
 kernel       reads                                writes               time      oracle
 even_of_two  quotas (2,), counts, at, slots (m,)  codes, ranks, counts O(1) *    pair_by_floors
@@ -18,8 +18,8 @@ even_of_many quotas (K,), counts, at, slots (m,)  codes, ranks, counts O(K) *   
 group_draws  codes (m,), ranks, ...               ends, rows, draws    O(m + K) draws_by_sorting
 run_places   draws (m,), n, key                   out (m,)             O(m + n)+ places_by_pass
 
-* for each slot that is passed
-+ a shuffle of n for each time that the next draw is of another shuffle
+* for each slot visited
++ a shuffle of n for each change of shuffle between successive draws
 """
 
 import numpy as np
@@ -39,17 +39,18 @@ def even_of_two(
     codes: NDArray[np.int64],
     ranks: NDArray[np.int64],
 ) -> None:
-    """Walk the order in which source 0 has floor(t q / M) of the first t slots.
+    """Iterate over the order in which source 0 has floor(t q / M) of the first t slots.
 
     quotas : int64 (2,)  draws of each source in the whole order, of length M
     counts : int64 (2,)  draws of each source before slot `at`; replaced by those before the slot
-                         after the last one asked for
-    at     : int64       where the walk begins
-    slots  : int64 (m,)  which slots to write down, none before `at`
+                         after the last one requested
+    at     : int64       first slot visited
+    slots  : int64 (m,)  which slots to write, none before `at`
     codes  : int64 (m,)  filled with the source of each
     ranks  : int64 (m,)  filled with how often it was drawn before
 
-    Any k slots in a row, round the end too, hold floor(k q / M) or ceil(k q / M) of either source.
+    Any k consecutive slots, also across the end, contain floor(k q / M) or ceil(k q / M) of either
+    source.
     """
     total = quotas[0] + quotas[1]
     rest = (at * quotas[0]) % total
@@ -79,21 +80,21 @@ def even_of_many(
     codes: NDArray[np.int64],
     ranks: NDArray[np.int64],
 ) -> None:
-    """Walk an order in which every source has nearly t q / M of the first t slots.
+    """Iterate over an order in which every source has nearly t q / M of the first t slots.
 
     quotas : int64 (K,)  draws of each source in the whole order, of length M
-    counts : int64 (K,)  as in `even_of_two`
+    counts : int64 (K,)  as for `even_of_two`
     at     : int64
     slots  : int64 (m,)
     codes  : int64 (m,)
     ranks  : int64 (m,)
 
     Draw number j of a source with quota q is due in the slots floor(j M / q) to
-    ceil((j + 1) M / q) - 1. Of the sources that are due, the one whose last slot comes first has
-    the turn, the earlier source on a tie. All draws are then made when they are due (Baruah, Cohen,
-    Plaxton, Varvel, Algorithmica 15, 1996): after any t slots every count is less than one from
-    t q / M, and so any k slots in a row, round the end too, hold less than two more or fewer than
-    k q / M.
+    ceil((j + 1) M / q) - 1. Of the sources that are due, the one with the earliest last slot is
+    drawn, the earlier source on a tie. All draws are then made when they are due (Baruah, Cohen,
+    Plaxton, Varvel, Algorithmica 15, 1996): after any t slots every count differs by less than one
+    from t q / M, and so the count in any k consecutive slots, also across the end, differs by less
+    than two from k q / M.
     """
     sources = quotas.size
     total = quotas.sum()
@@ -142,14 +143,14 @@ def group_draws(
     rows: NDArray[np.int64],
     draws: NDArray[np.int64],
 ) -> None:
-    """Sort slots by their source, and say which draw of the source's run each is.
+    """Sort slots by source, and compute the draw number of each within its source's sequence.
 
     codes   : int64 (m,)  source of each slot
     ranks   : int64 (m,)  how often it was drawn before, from the beginning of the order
-    before  : int64 (K,)  how often each is drawn before the place where the epoch begins
-    quotas  : int64 (K,)  how often in all: the order goes round
-    cursors : int64 (K,)  draws of each run that earlier epochs took
-    ends    : int64 (K,)  filled with where the slots of each source end
+    before  : int64 (K,)  how often each is drawn before the position at which the epoch begins
+    quotas  : int64 (K,)  how often in total: the order is cyclic
+    cursors : int64 (K,)  draws of each sequence taken by earlier epochs
+    ends    : int64 (K,)  filled with the end of the slots of each source
     rows    : int64 (m,)  filled with the positions of slots, source after source
     draws   : int64 (m,)  filled with their draws
     """
@@ -173,9 +174,9 @@ def group_draws(
 
 @kernel
 def run_places(draws: NDArray[np.int64], size: int, key: np.uint64, out: NDArray[np.int64]) -> None:
-    """Find draws of an endless run of shuffles of range(size), size <= EXACT.
+    """Find draws of an endless sequence of shuffles of range(size), size <= EXACT.
 
-    draws : int64 (m,)  places in the run; rising, each shuffle is made once
+    draws : int64 (m,)  positions in the sequence; if ascending, each shuffle is made once
     out   : int64 (m,)  filled
     """
     order = np.empty(size, np.int64)

@@ -1,9 +1,9 @@
-"""Kernels of the keyed permutation: a shuffle of which any position is computed at once.
+"""Kernels of the keyed permutation: a shuffle whose value at any position is computed directly.
 
 A number below n is written as a pair (left, right) in Z_a x Z_b with a = ceil(sqrt(n)) and
 b = ceil(n / a), and passed through a Feistel network: each round adds a keyed hash of one half to
-the other, modulo that half's own size. The pairs overshoot n by less than a, so walking on from
-the rare result >= n costs next to nothing, just above a power of two as anywhere.
+the other, modulo that half's own size. The pairs exceed n by less than a, so repeating the network
+for the rare result >= n costs next to nothing, just above a power of two as anywhere.
 Source: Black and Rogaway (CT-RSA 2002), generalised Feistel and cycle walking.
 
 Callers: samplers/_order.py, kernels/_groups.py, kernels/_draw.py, kernels/_blocks.py,
@@ -28,9 +28,9 @@ from .._rng import GOLDEN, below, mix, value
 
 # Half-rounds. Small n would need many more (at n = 5 the 120 orders are still uneven after 16, and
 # for some n no number of rounds reaches the odd orders), which is why `samplers/_order.py` shuffles
-# up to 65,536 outright. Above, tests/test_order.py rejects 4 with one key and 6 with about seventy
-# (pairs with equal right halves keep the distance of their left ones too often), and sees nothing
-# at 7 or 8.
+# up to 65,536 explicitly. Above, tests/test_order.py rejects 4 with one key and 6 with about
+# seventy (pairs with equal right halves keep the distance of their left ones too often), and
+# rejects neither 7 nor 8.
 ROUNDS = 8
 BLOCK = 512
 
@@ -58,8 +58,8 @@ def add_hash(
 ) -> None:
     """Add to each target a keyed hash of its source, modulo `modulus`.
 
-    32-bit arithmetic without branches, so that the compiler handles eight lanes at a time: 9 ns an
-    index in all, against 26 with 64-bit hashes and 67 when each index goes through alone.
+    32-bit arithmetic without branches, so that the compiler vectorises it by eight: 9 ns per
+    index in total, against 26 with 64-bit hashes and 67 if each index is processed alone.
     """
     key_1, key_2 = np.uint32(key), np.uint32(key >> _HALF)
     size, size_32 = np.uint64(modulus), np.uint32(modulus)
@@ -75,7 +75,7 @@ def add_hash(
 def pass_through(
     key: np.uint64, a: int, b: int, positions: NDArray[np.int64], out: NDArray[np.int64]
 ) -> None:
-    """Send numbers below a * b through the network once."""
+    """Pass numbers below a * b through the network once."""
     divisor = np.uint64(b)
     left_block = np.empty(BLOCK, np.uint32)
     right_block = np.empty(BLOCK, np.uint32)
@@ -97,12 +97,12 @@ def pass_through(
 
 @kernel
 def permute(key: np.uint64, n: int, positions: NDArray[np.int64], out: NDArray[np.int64]) -> None:
-    """Send each position to its place in the permutation of range(n) named by `key`.
+    """Map each position by the permutation of range(n) that `key` identifies.
 
     positions : int64 (m,)  each in [0, n)
     out       : int64 (m,)  may be `positions` itself
     """
-    # The rare walk is a loop: a kernel that calls itself crashes once it is compiled for a second
+    # The rare repetition is a loop: a kernel that calls itself crashes once compiled for a second
     # kind of array and read from the cache (numba 0.68).
     a, b = halves(n)
     pass_through(key, a, b, positions, out)
@@ -115,7 +115,7 @@ def permute(key: np.uint64, n: int, positions: NDArray[np.int64], out: NDArray[n
 def shuffle(key: np.uint64, out: NDArray[np.int64]) -> None:
     """Fill `out` with a uniformly random order of range(out.size), by Fisher-Yates.
 
-    `below` is off uniform by less than n / 2**64, far under what any run could see.
+    `below` deviates from uniform by less than n / 2**64, which no run could detect.
     """
     for i in range(out.size):
         out[i] = i

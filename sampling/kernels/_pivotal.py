@@ -5,10 +5,10 @@ Callers: selection/_inclusion.py.
 Contract, the same for every kernel in this file
     Checked   Probabilities are in [0, 1] and finite; order is a permutation of 0..n-1.
     Sizes     n = rows.
-    Types     Probabilities float64, places int64.
+    Types     Probabilities float64, positions int64.
     Random    Value number i of a key decides duel i.
     Memory    The caller allocates `out`.
-    Threads   Serial: each duel needs the one before it.
+    Threads   Serial: each duel depends on the previous one.
 
 kernel        reads                               writes      time    oracle (tests/oracles.py)
 pivotal_walk  pi (n,), order (n,), key ()         out (n,)    O(n)    pivotal_by_duels
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from .._numba import kernel
 from .._rng import unit, value
 
-_SNAP = 1e-9  # nearer than this to 0 or 1 is there
-_ROUNDED = 1e-6  # what rounding may leave of a whole number at the end
+_SNAP = 1e-9  # a probability nearer than this to 0 or 1 is taken as 0 or 1
+_ROUNDED = 1e-6  # rounding error of an integer sum that is tolerated at the end
 
 
 @kernel
@@ -31,18 +31,18 @@ def pivotal_walk(
     key: np.uint64,
     out: NDArray[np.bool_],
 ) -> None:
-    """Let neighbours in an order fight for their probabilities until all are decided.
+    """Draw rows by the pivotal method: neighbours in an order duel until all are decided.
 
     pi    : float64 (n,)
     order : int64 (n,)
     key   : uint64 ()
     out   : bool (n,), whether each row is drawn
 
-    Two undecided rows with a and b: if a + b <= 1 one of them is out and the other goes on with
-    a + b; else one is in and the other goes on with a + b - 1. Marginals are kept exactly, and the
-    last one left is a coin of what remains, 0 or 1 but for rounding where pi adds up to a whole
-    number. The same point lets the same row win on both sides of a + b = 1, where rounding decides
-    which side it is.
+    Two undecided rows with a and b: if a + b <= 1 one of them is rejected and the other continues
+    with a + b; else one is drawn and the other continues with a + b - 1. Marginals are kept
+    exactly, and the last row is drawn with the remaining probability, which is 0 or 1 up to
+    rounding if pi sums to an integer. The same random point lets the same row win on both sides of
+    a + b = 1, where rounding decides the side.
     """
     active = -1
     weight = 0.0
@@ -61,14 +61,14 @@ def pivotal_walk(
         duels += np.uint64(1)
         total = weight + chance
         if total <= 1.0:
-            if point * total < weight:  # the active one goes on
+            if point * total < weight:  # the active one continues
                 out[row] = False
             else:
                 out[active] = False
                 active = row
             weight = total
         else:
-            if point * (2.0 - total) < 1.0 - chance:  # the active one is in
+            if point * (2.0 - total) < 1.0 - chance:  # the active one is drawn
                 out[active] = True
                 active = row
             else:

@@ -3,10 +3,10 @@
 Callers: samplers/_importance.py, samplers/_variance_budget.py.
 
 Contract, the same for every kernel in this file
-    Checked   Scores are finite or NaN (never seen), and at least one is not NaN where `least` or a
-              scale is asked for. A kernel checks nothing.
+    Checked   Scores are finite or NaN (never seen), and at least one is not NaN if `least` or a
+              scale is required. A kernel checks nothing.
     Sizes     N = samples, 512 = half octaves of the float32 numbers >= 0.
-    Types     Scores float32 (N,); sums float64, taken in order, so that every machine has the same.
+    Types     Scores float32 (N,); sums float64, in order, so that they are equal on every machine.
     Random    None.
     Memory    The caller allocates.
     Threads   Serial.
@@ -30,7 +30,7 @@ MANTISSA_BITS = 22  # all but the first bit of a float32's mantissa
 
 @kernel
 def extremes(scores: NDArray[np.float32]) -> tuple[int, float, float]:
-    """Return how many samples have a score, the least score and the largest."""
+    """Return how many samples have a score, the smallest score and the largest."""
     seen, least, largest = 0, np.inf, -np.inf
     for i in range(scores.size):
         score = np.float64(scores[i])
@@ -42,7 +42,7 @@ def extremes(scores: NDArray[np.float32]) -> tuple[int, float, float]:
 
 @kernel
 def moments(scores: NDArray[np.float32], least: float) -> tuple[float, float]:
-    """Return the sums of g and of g ** 2, where g = score - least; `least` is at most the least."""
+    """Return the sums of g and of g ** 2, where g = score - least; `least` is a lower bound."""
     total, squares = 0.0, 0.0
     for i in range(scores.size):
         g = np.float64(scores[i]) - least
@@ -56,9 +56,9 @@ def moments(scores: NDArray[np.float32], least: float) -> tuple[float, float]:
 def powers(
     scores: NDArray[np.float32], least: float, power: float, out: NDArray[np.float64]
 ) -> float:
-    """Fill in (score - least) ** power, NaN where there is no score, and return the sum.
+    """Write (score - least) ** power, NaN without a score, and return the sum.
 
-    least : float64       at most the least score
+    least : float64       lower bound of the scores
     power : float64       in (0, 1]; a square root is the same on every machine, other powers may
                           differ in the last digit
     out   : float64 (N,)
@@ -77,7 +77,7 @@ def powers(
 
 @kernel
 def relative(shares: NDArray[np.float64], scale: float, floor: float) -> None:
-    """Turn powers of scores into N p: floor + scale * power; 1, the mean, if never seen.
+    """Convert powers of scores to N p = floor + scale * power; 1, the mean, if never seen.
 
     shares : float64 (N,)  changed in place
     scale  : float64       (1 - floor) / mean of the powers
@@ -95,13 +95,13 @@ def octaves(
     counts: NDArray[np.int64],
     squares: NDArray[np.float64],
 ) -> None:
-    """Count the scores in each half octave [2**k, 1.5 * 2**k), [1.5 * 2**k, 2 * 2**k), and add up.
+    """Count the scores in each half octave [2**k, 1.5 * 2**k), [1.5 * 2**k, 2 * 2**k), and sum.
 
-    scores  : float32 (N,)   >= 0, or NaN, which is in none
-    words   : uint32 (N,)    their bits: exponent and first bit of the mantissa number the half
-                             octave, so that none is searched
-    counts  : int64 (512,)   added to
-    squares : float64 (512,) sum of the squared scores, added to
+    scores  : float32 (N,)   >= 0, or NaN, which is not counted
+    words   : uint32 (N,)    their bits: exponent and first bit of the mantissa give the number of
+                             the half octave without a search
+    counts  : int64 (512,)   incremented
+    squares : float64 (512,) sum of the squared scores, incremented
     """
     for i in range(scores.size):
         score = np.float64(scores[i])

@@ -4,8 +4,8 @@ Callers: samplers/_pruning.py, samplers/_infobatch.py, samplers/_hardest.py, sam
 
 Contract, the same for every kernel in this file
     Checked   Scores are finite or NaN (never seen). A kernel checks nothing.
-    Codes     uint8 (N,), below 128: 0 = left out, 1 = never seen, 2 + g = in group g. After `thin`
-              a code other than 0 means "dealt in this epoch", and tells the weight.
+    Codes     uint8 (N,), below 128: 0 = excluded, 1 = never seen, 2 + g = in group g. After `thin`
+              a code other than 0 means "drawn in this epoch", and determines the weight.
     Types     Counters int64, sums float64.
     Random    Keys are arguments; the decision on sample i is a hash of (key, i).
     Memory    Everything of size N comes from the caller.
@@ -33,7 +33,7 @@ LEFT_OUT = 0
 UNSEEN = 1
 FIRST_GROUP = 2
 MOST_GROUPS = 128 - FIRST_GROUP  # `kept_bytes` carries into the next byte from code 129 on
-BLOCK = 64  # codes that one entry of the directory stands for: a cache line
+BLOCK = 64  # codes per entry of the directory: a cache line
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -65,14 +65,14 @@ def assign(
     codes: NDArray[np.uint8],
     counts: NDArray[np.int64],
 ) -> None:
-    """Put each sample in the group of its score, and count the groups.
+    """Assign each sample to the group of its score, and count the groups.
 
-    thresholds : float64 (G-1,)  rising; a score equal to one belongs to the group above it
+    thresholds : float64 (G-1,)  ascending; a score equal to one belongs to the group above it
     codes      : uint8 (N,)      filled
-    counts     : int64 (G,)      filled; samples never seen are in none
+    counts     : int64 (G,)      filled; samples never seen are not counted
     """
-    # One pass a threshold without branches: 15 ms for 10^7 samples and two groups, against 86 with
-    # a search for each sample.
+    # One pass per threshold without branches: 15 ms for 10^7 samples and two groups, against 86
+    # with a search for each sample.
     found = 0
     for i in range(scores.size):
         known = scores[i] == scores[i]  # noqa: PLR0124  # false for NaN only
@@ -97,18 +97,19 @@ def thin(
     quotas: NDArray[np.int64],
     key: np.uint64,
 ) -> None:
-    """Leave out samples until each group holds its quota, every subset of that size alike.
+    """Exclude samples until each group has its quota, every subset of that size equally likely.
 
-    codes  : uint8 (N,)  changed in place: a sample left out gets code 0
+    codes  : uint8 (N,)  changed in place: an excluded sample gets code 0
     counts : int64 (G,)  sizes of the groups
     quotas : int64 (G,)  how many of each to keep
 
-    Selection sampling (Fan, Muller, Rezucha 1962): keep the next with probability
-    (still wanted) / (still to come), which ends at the exact count in one pass without a list.
+    Selection sampling (Fan, Muller, Rezucha 1962): keep the next sample with probability
+    (still to be kept) / (still to be visited), which gives the exact count in one pass without a
+    list.
     """
-    # Counts as floats and no branch on the outcome, which nothing could predict: 60 ms for 10^7
-    # samples against 160. A jitter of 52 bits times `coming` never rounds up to `coming`, so a
-    # group whose quota is its size keeps everything.
+    # Counts as floats and no branch on the outcome, which is unpredictable: 60 ms for 10^7 samples
+    # against 160. A jitter of 52 bits times `coming` never rounds up to `coming`, so a group whose
+    # quota is its size keeps all its samples.
     wanted, coming = quotas.astype(np.float64), counts.astype(np.float64)
     jitter = np.empty(512, np.float64)
     start = 0
@@ -135,7 +136,7 @@ def kept_bytes(word: np.uint64) -> np.uint64:
 
 @kernel
 def count_kept(words: NDArray[np.uint64], cumulative: NDArray[np.float64]) -> None:
-    """Fill the directory: how many samples are dealt up to the end of each block of 64.
+    """Fill the directory: the number of samples drawn up to the end of each block of 64.
 
     words      : uint64 (8 blocks,)  the codes, eight to a word, padded with 0 to whole blocks
     cumulative : float64 (blocks,)   filled
@@ -155,10 +156,10 @@ def take_kept(
     slots: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Return the sample number `slot` among those dealt, for each slot.
+    """Write the sample number `slot` among those drawn, for each slot.
 
-    The directory finds the block, and one cache line of codes the sample: 5 bytes a sample in all,
-    where a list of the kept ones would add four.
+    The directory finds the block, and one cache line of codes the sample: 5 bytes per sample in
+    total; a list of the kept ones would add four.
     """
     for j in range(slots.size):
         block = find(cumulative, guide, np.float64(slots[j]))
@@ -176,7 +177,7 @@ def take_kept(
 
 @kernel
 def first_left_out(codes: NDArray[np.uint8], indices: NDArray[np.int64]) -> int:
-    """Return the first position whose index is outside the codes, or left out; -1 if none is."""
+    """Return the first position whose index is out of range or excluded; -1 if there is none."""
     for j in range(indices.size):
         i = indices[j]
         if i < 0 or i >= codes.size or codes[i] == LEFT_OUT:
@@ -191,11 +192,11 @@ def fold_losses(
     spread: NDArray[np.float32],
     decay: float,
 ) -> None:
-    """Take the losses of an epoch into the average of each sample's losses, and their spread.
+    """Update the average of each sample's losses, and their spread, by the losses of an epoch.
 
-    fresh   : float32 (N,)  NaN where a sample was not seen, which keeps what it has
-    average : float32 (N,)  <- average + decay (loss - average); a first loss is taken whole
-    spread  : float32 (N,)  <- (1 - decay) spread + decay (loss - average before)^2, finite always
+    fresh   : float32 (N,)  NaN if a sample was not seen; its statistics are kept
+    average : float32 (N,)  <- average + decay (loss - average); a first loss is stored unchanged
+    spread  : float32 (N,)  <- (1 - decay) spread + decay (loss - average before)^2, always finite
     """
     for i in range(fresh.size):
         loss, before = np.float64(fresh[i]), np.float64(average[i])

@@ -43,10 +43,10 @@ def update(
     losses: NDArray[np.float32],
     ema: float,
 ) -> int:
-    """Move the score of each index towards its loss; return how many losses were not finite.
+    """Update the score of each index by its loss; return how many losses were not finite.
 
-    scores  : float32 (N,)    score <- ema * loss + (1 - ema) * score; a first loss is taken whole
-    touched : bool (N,) or (0,)  marked where a score was written; empty when nobody merges
+    scores  : float32 (N,)    score <- ema * loss + (1 - ema) * score; a first loss is stored
+    touched : bool (N,) or (0,)  set where a score was written; empty if ranks do not merge
     """
     ema = np.float64(ema)
     skipped = 0
@@ -72,12 +72,12 @@ def count_up(
     indices: NDArray[np.int64],
     most: np.uint64,
 ) -> int:
-    """Add 1 to the count of each index, once for each time that it occurs, while they fit.
+    """Add 1 to the count of each index, once per occurrence, until a count would overflow.
 
     counts : unsigned int (N,)
-    own    : of the same type, (N,) or (0,)  counted in the same way; empty when nobody merges; no
-                                             count is above that in `counts`
-    most   : uint64 ()  the largest number of their type
+    own    : of the same dtype, (N,) or (0,)  counted in the same way; empty if ranks do not merge;
+                                              no count exceeds that in `counts`
+    most   : uint64 ()  the largest number of their dtype
 
     Return the position of the first index whose count is at `most`, where it stops; B if none is.
     """

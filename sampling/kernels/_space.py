@@ -1,14 +1,14 @@
-"""Kernels that see rows as clustering does: scaled to a length or shifted, and their distances.
+"""Kernels for rows in the space of clustering: normalised or shifted, and their distances.
 
 Callers: clustering/_assign.py, clustering/_kmeans.py.
 
 Contract, the same for every kernel in this file
-    Checked   Rows are finite; labels are in [0, K). A length of 0 stands for a row of zeros.
+    Checked   Rows are finite; labels are in [0, K). A length of 0 denotes a row of zeros.
     Sizes     n = rows, D = dimensions, K = centers.
     Types     Rows float32; lengths, shifts, centers and squares float64; sums in float64.
     Random    None.
     Memory    The caller allocates `out`; one pass over the rows, no temporaries.
-    Threads   Serial: the engine gives each thread a block.
+    Threads   Serial: the engine runs one block per thread.
 
 kernel      reads                                   writes     time  oracle
 row_lengths rows (n, D), least                      out (n,)   O(nD) lengths_by_numpy
@@ -25,14 +25,14 @@ from .._numba import kernel
 
 @kernel
 def row_lengths(rows: NDArray[np.float32], least: float, out: NDArray[np.float64]) -> None:
-    """Write the length of each row, 0 where it is less than `least`.
+    """Write the length of each row, 0 if it is less than `least`.
 
     rows  : float32 (n, D)
     least : float64 ()
     out   : float64 (n,)
     """
     for i in range(rows.shape[0]):
-        a, b, c, d = 0.0, 0.0, 0.0, 0.0  # four sums: one would wait for itself
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0  # four sums: a single one would be a chain of dependencies
         whole = rows.shape[1] // 4 * 4
         for j in range(0, whole, 4):
             a += np.float64(rows[i, j]) ** 2

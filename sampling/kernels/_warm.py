@@ -1,4 +1,4 @@
-"""Kernels of k-means that remembers: rows compared with the few centers that were near before.
+"""Kernels of k-means with memory: rows are compared only with centers that were near before.
 
 Callers: clustering/_lloyd.py.
 
@@ -6,9 +6,9 @@ Contract, the same for every kernel in this file
     Checked   Rows and centers are finite; labels and lists hold centers in [0, K).
     Sizes     N = rows, D = dimensions, K = centers, m = centers listed for a row.
     Types     Rows, centers and squares float32; labels int64, lists int32.
-    Random    None: on a tie a row stays where it is.
+    Random    None: on a tie a row keeps its center.
     Memory    The caller allocates.
-    Threads   Serial. A sum over D is taken in any order.
+    Threads   Serial. A sum over D is computed in any order.
 
 kernel         reads                                      writes          oracle (tests/oracles.py)
 nearest_listed work, centers, moved (K,), lists (N, m)    labels, squares nearest_listed_by_sorting
@@ -29,17 +29,17 @@ def nearest_listed(
     labels: NDArray[np.int64],
     squares: NDArray[np.float32],
 ) -> None:
-    """Give each row the nearest of its center and those listed for it. O(N m D), or O(N m).
+    """Assign each row to the nearest of its center and those listed for it. O(N m D), or O(N m).
 
     work    : float32 (N, D)
     centers : float32 (K, D)
-    moved   : bool (K,)       whether a center is elsewhere than in the last call with these lists
+    moved   : bool (K,)       whether a center has moved since the last call with these lists
     lists   : int32 (N, m)    centers that may have become the nearest
     labels  : int64 (N,)      the center of each row; replaced
-    squares : float32 (N,)    squared distance to it, as of the last call; replaced
+    squares : float32 (N,)    squared distance to it, from the last call; replaced
 
-    From differences, not products: no digits are lost where a cluster is small and far away.
-    A center that did not move cannot have become nearer than the own one that did not either.
+    Computed from differences, not products: no precision is lost for a small cluster far away.
+    A center that did not move cannot have become nearer than the row's own if that did not either.
     """
     for i in range(work.shape[0]):
         label, square = labels[i], squares[i]

@@ -1,4 +1,4 @@
-"""How hard or useful each sample is, and how often it was trained on."""
+"""Scores of sample difficulty and usefulness, and counts of how often each was trained on."""
 
 from ._attribution import AttributionScores
 from ._aum import aum_flagged, threshold_samples

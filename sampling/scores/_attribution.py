@@ -1,7 +1,7 @@
-"""What each training row does for each target, by whichever library, to one score a row.
+"""Reduction of an attribution matrix, training rows by targets, to one score for each row.
 
-A library of data attribution gives a matrix of training rows by targets, some the other way round,
-some with the other sign. Here it is read in blocks, and reduced over the targets.
+Data attribution libraries return a matrix of training rows by targets; some transpose it, and some
+use the opposite sign. The matrix is read in blocks and reduced over the targets.
 """
 
 from collections.abc import Iterator
@@ -20,34 +20,36 @@ _REDUCTIONS = ("mean", "max", "rank-mean", "rank-max")
 
 @told
 class AttributionScores:
-    """What each of N training rows does for each of T targets.
+    """Attribution of N training rows to T targets.
 
-    Hand its `score` on to `selection.top`. The highest rows are often near copies of each other:
-    run `semdedup` first, or give `top` clusters of the rows as `groups`, with a `cap` on each.
+    Pass the result of `score` to `selection.top`. The highest rows are often near-duplicates of
+    each other: run `semdedup` first, or pass clusters of the rows to `top` as `groups`, with a
+    `cap` on each.
 
     Parameters
     ----------
     matrix : float array or tensor of shape (N, T)
-        What `trak` gives, or another library; a memory-mapped file is read in blocks.
+        As returned by `trak` or another library; a memory-mapped file is read in blocks.
     axis : int in [0, 2), default 0
-        That of the training rows; 1 for a matrix (T, N), such as kronfluence gives.
+        Axis of the training rows; 1 for a matrix (T, N), such as kronfluence returns.
     higher_is : {"keep", "drop"}, default "keep"
-        "keep" where a high value says that training on the row lowers the loss of the target, as
-        those of TRAK; "drop" where it raises it.
+        "keep" if a high value means that training on the row lowers the loss of the target, as in
+        TRAK; "drop" if it means that training on the row raises it.
     tasks : int or str array of shape (T,), optional
-        What each target belongs to. Targets of one task are averaged first, and the reduction is
-        over tasks; by default each target is a task of its own.
+        Task of each target. Targets of one task are averaged first, and the reduction is
+        over tasks; by default each target is its own task.
 
     Attributes
     ----------
     matrix : array of shape (N, T)
-        Without a copy.
+        Not copied.
 
     Notes
     -----
-    Source      Engstrom, Feldmann, Madry, "DsDm: Model-Aware Dataset Selection with Datamodels",
-                ICML 2024: the mean over the targets of a task, then over tasks, and the rows with
-                the highest.
+    Source
+        Engstrom, Feldmann, Madry, "DsDm: Model-Aware Dataset Selection with Datamodels", ICML 2024:
+        the mean over the targets of a task, then over tasks; the rows with the highest mean are
+        selected.
 
     Examples
     --------
@@ -96,19 +98,20 @@ class AttributionScores:
         *,
         negative_last: bool = False,
     ) -> Score:
-        """Return one number for each training row: "keep".
+        """Return the attribution score of each training row, with `higher_is="keep"`.
 
         Parameters
         ----------
         reduce : {"mean", "max", "rank-mean", "rank-max"}, default "mean"
-            Over tasks. "mean" is DsDm's. Where targets differ in scale, the largest decide it:
-            "rank-mean" takes, in place of the value, the number of rows that it is above, ties
-            half. "max" and "rank-max" keep what helps one target much and others little; of the
-            latter the highest are the best rows of each target, then the second best, and so on.
-            Where labels are wrong take a mean: by TRAK on digits with one label in ten wrong,
-            the mislabelled rows are the highest of both, and the lowest of the means.
+            Reduction over tasks. "mean" is that of DsDm. If targets differ in scale, those with
+            the largest values dominate it: "rank-mean" replaces each value by the number of rows
+            that it exceeds, counting ties as one half. "max" and "rank-max" keep rows that help
+            one target a lot and the others little; with "rank-max" the highest scores are the best
+            row of each target, then the second best, and so on. If labels are noisy, use a mean:
+            with TRAK on digits and one label in ten wrong, the mislabelled rows have the highest
+            scores by "max" and "rank-max", and the lowest by "mean" and "rank-mean".
         negative_last : bool, default False
-            Put rows that harm on average, whose mean is negative, behind all others, by mean.
+            Rank rows whose mean is negative (harmful on average) after all others, by mean.
 
         Returns
         -------
@@ -118,13 +121,14 @@ class AttributionScores:
         Raises
         ------
         ValueError
-            If a value is not finite; the row and the target are named.
+            If a value is not finite; the message names the row and the target.
 
         Notes
         -----
-        Cost        "mean" and "max": one pass and 8 N bytes. By rank: O(N T log N), 80 N bytes,
-                    and a pass for each 2**23 / N tasks, at least one for each; of a file (T, N)
-                    a pass reads these tasks alone, of (N, T) all of it. Beside that 300 MiB.
+        Cost
+            "mean" and "max": one pass and 8 N bytes. By rank: O(N T log N), 80 N bytes, and one
+            pass for each 2**23 / N tasks, at least one for each task; for a file (T, N) a pass
+            reads only these tasks, for (N, T) the whole file. In addition, 300 MiB.
         """
         negative_last = _check.flag("negative_last", negative_last)
         reduce = _check.choice("reduce", reduce, _REDUCTIONS)
@@ -140,15 +144,15 @@ class AttributionScores:
         return Score(found, "keep", f"attribution by {reduce}")
 
     def _by_value(self, over: Any) -> Floats:  # noqa: ANN401  # np.add or np.maximum
-        """Return the sum or the largest over tasks, of each row."""
+        """Return the sum or maximum over tasks for each row."""
         found = np.empty(len(self))
         for rows, block in self._blocks(0, self._sizes.size):
             found[rows] = over.reduce(block, axis=1)
         return found
 
     def _by_rank(self, over: Any) -> Floats:  # noqa: ANN401  # np.add or np.maximum
-        """Return the same of how many rows each is above, in each task."""
-        from scipy.stats import rankdata  # a second that only ranks need
+        """Return the sum or maximum over tasks of the number of rows that each row exceeds."""
+        from scipy.stats import rankdata  # takes a second to import, and only ranks need it
 
         found = np.zeros(len(self))
         at_once = max(1, _BLOCK // (8 * len(self)))
@@ -162,9 +166,9 @@ class AttributionScores:
         return found
 
     def _blocks(self, first: int, last: int) -> Iterator[tuple[slice, Floats]]:
-        """Yield rows, and the mean of each of these tasks in them: (B, last - first), higher=keep.
+        """Yield rows and their mean values for these tasks: (B, last - first), higher is "keep".
 
-        Sums are along a row, in C order: they do not hang on the blocks or on the axis.
+        Sums run along a row, in C order: they depend neither on the blocks nor on the axis.
         """
         starts = self._starts[first : last + 1]
         columns = self._columns[starts[0] : starts[-1]]

@@ -1,6 +1,7 @@
-"""Which labels are wrong, by the area under the margin of samples whose labels are known to be.
+"""Detection of mislabelled samples by the area under the margin and threshold samples.
 
-`TrainingDynamics.aum` measures; here stand the threshold samples that say how low is too low.
+`TrainingDynamics.aum` computes the area under the margin; the threshold samples in this file, which
+are mislabelled on purpose, determine how low it has to be for a label to be considered wrong.
 """
 
 import numpy as np
@@ -17,23 +18,24 @@ from ._heads import column, refuse_one_class
 def threshold_samples(
     labels: ArrayLike, num_classes: int, *, seed: int = 0, run: int = 0
 ) -> Indices:
-    """Draw the samples that one run trains under a class of their own, which none belongs to.
+    """Draw the threshold samples of one run, to be trained as an extra class.
 
-    Give these rows the label C, train a model of C + 1 classes at its high learning rate only, and
-    record `TrainingDynamics(..., num_classes + 1)`: what the model makes of them is what it makes
-    of a wrong label. Two runs with disjoint rows judge every sample in a run in which it kept its
-    label.
+    Assign the label C to these rows, train a model of C + 1 classes at its high learning rate only,
+    and record `TrainingDynamics(..., num_classes + 1)`: the margins of these rows are those of
+    mislabelled samples. With two runs whose rows are disjoint, every sample is judged in a run in
+    which it kept its label.
 
     Parameters
     ----------
     labels : int array-like of shape (N,)
-        In [0, C); (N, 1) and whole floats too. A model of one output tells 2 classes apart, and
-        needs 3 outputs here.
+        In [0, C); shape (N, 1) and integral floats are accepted. A model of one output
+        distinguishes 2 classes, and needs 3 outputs here.
     num_classes : int
         C, at least 2.
     seed : int in [0, 2**64), default 0
         The same for both runs.
     run : int in [0, 2), default 0
+        Which of the two disjoint sets of rows to return.
 
     Returns
     -------
@@ -47,9 +49,11 @@ def threshold_samples(
 
     Notes
     -----
-    Cost        O(N log N) and 24 bytes a sample.
-    Source      Pleiss, Zhang, Elenberg, Weinberger, arXiv:2001.10528, 2020. Their released code
-                takes N / C rows.
+    Cost
+        O(N log N) and 24 bytes per sample.
+    Source
+        Pleiss, Zhang, Elenberg, Weinberger, arXiv:2001.10528, 2020. Their released code
+        takes N / C rows.
 
     Examples
     --------
@@ -80,19 +84,21 @@ def threshold_samples(
 def aum_flagged(
     aum: Score | ArrayLike, threshold_rows: ArrayLike, percentile: float = 99.0
 ) -> NDArray[np.bool_]:
-    """Return which samples have an area under the margin as low as that of wrong labels.
+    """Return which samples have an area under the margin as low as that of mislabelled samples.
 
     A sample is flagged if more than 100 - `percentile` per cent of the threshold samples have a
-    larger one. Threshold samples are not: their label was not theirs. Drop what either of two runs
-    with disjoint threshold samples flags: `first | second`.
+    larger one. Threshold samples are never flagged, since they were trained with the extra label.
+    Drop the samples flagged by either of two runs with disjoint threshold samples:
+    `first | second`.
 
     Parameters
     ----------
     aum : Score or float array of shape (N,)
-        Of one run; an array is taken as higher = easier.
+        From one run; an array is read as higher = easier.
     threshold_rows : int array of shape (T,)
-        What `threshold_samples` gave for that run.
+        The result of `threshold_samples` for that run.
     percentile : float in [0, 100], default 99
+        Percentile of the threshold samples' areas below which a sample is flagged.
 
     Returns
     -------
@@ -100,8 +106,10 @@ def aum_flagged(
 
     Notes
     -----
-    Cost        O(N log T).
-    Source      Pleiss, Zhang, Elenberg, Weinberger, arXiv:2001.10528, 2020.
+    Cost
+        O(N log T).
+    Source
+        Pleiss, Zhang, Elenberg, Weinberger, arXiv:2001.10528, 2020.
 
     Examples
     --------

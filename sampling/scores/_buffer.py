@@ -1,4 +1,4 @@
-"""Losses on their way from a device to the score table, without waiting for the device."""
+"""A buffer that copies losses from a device to the score table without waiting for the device."""
 
 from collections import deque
 from collections.abc import Callable
@@ -13,17 +13,17 @@ Write = Callable[[Indices, NDArray[np.float32]], None]
 
 
 class DeviceBuffer:
-    """Collect (index, loss) pairs in device memory and send them home a chunk at a time.
+    """Buffer of (index, loss) pairs in device memory, copied to the host a chunk at a time.
 
     On CUDA a full chunk is copied to pinned memory by the stream that produced it; it is written
-    to the table by a later call that finds the copy done, or by `drain`. Nothing here makes the
-    host wait before `drain`. Other accelerators wait once a chunk.
+    to the table by a later call that finds the copy complete, or by `drain`. No method except
+    `drain` blocks the host. Other accelerators block once per chunk.
 
     Parameters
     ----------
     device : torch.device
     write : callable
-        Takes int64 indices (m,) and float32 losses (m,) once they are at home.
+        Called with int64 indices (m,) and float32 losses (m,) once they are on the host.
     capacity : int, default 65_536
         Pairs in a chunk; 12 bytes each, on the device.
     """
@@ -38,7 +38,7 @@ class DeviceBuffer:
         self._travelling = deque()
 
     def append(self, indices: torch.Tensor, losses: torch.Tensor) -> None:
-        """Copy a batch in: the caller may change its tensors afterwards."""
+        """Append a copy of a batch: the caller may change its tensors afterwards."""
         start, capacity = 0, self._losses.numel()
         while start < losses.numel():
             if self._filled == capacity:
@@ -56,7 +56,7 @@ class DeviceBuffer:
             self._land()
 
     def drain(self) -> None:
-        """Write everything that was appended; waits for the device."""
+        """Write everything that was appended; wait for the device."""
         self._send()
         while self._travelling:
             event = self._travelling[0][2]

@@ -1,4 +1,4 @@
-"""Training dynamics: what the whole run said about each sample, from one look at each batch."""
+"""Training dynamics: statistics of each sample over a run, recorded from the logits."""
 
 import hashlib
 import json
@@ -33,64 +33,67 @@ _FILE = tensors_kind("a file of TrainingDynamics.save", _HEADER)
 
 @told
 class TrainingDynamics(Reports):
-    """Record how a model answered each sample during training, and score the samples by it.
+    """Recorder of training dynamics, which scores samples by the logits seen during training.
 
-    Call `update` in the ordinary training loop with the logits that the loss is made from; nothing
-    is computed twice. At the end, or at any epoch, each method gives a `Score` that says what a
-    high one means. To rank by the last loss only, `ScoreTable` is cheaper.
+    Call `update` in the training loop with the logits that the loss is computed from; no extra
+    forward pass is needed. At the end, or after any epoch, each method returns a `Score` that
+    states what a high value means. To rank by the last loss only, `ScoreTable` is cheaper.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        N, or an object with a length.
     num_classes : int
         C, at least 2; 2 for a model of one output.
     fields : str or sequence of str, default ("el2n", "forgetting", "aum", "cartography")
-        What to record; also "dyn_unc", "dual", "ema_loss", "entropy" and "margin". "forgetting"
-        is needed for `first_learned`, "cartography" for `confidence`, `variability` and
-        `correctness`.
+        Statistics to record; also "dyn_unc", "dual", "ema_loss", "entropy" and "margin".
+        "forgetting" is required for `first_learned`, "cartography" for `confidence`,
+        `variability` and `correctness`.
     window : int, default 10
-        J, presentations in a window of `dyn_unc` and `dual`; at least 2.
+        J, the number of presentations in a window of `dyn_unc` and `dual`; at least 2.
     max_streak : int, default 1
-        K, the longest run of right answers that `first_learned` may ask for.
+        K, the longest streak of correct predictions that `first_learned` may ask for.
     ema : float in (0, 1], default 0.1
-        Part of the new loss in `ema_loss`; a first loss is taken whole.
+        Weight of the new loss in `ema_loss`; the first loss is stored unchanged.
     process_group : torch.distributed.ProcessGroup, optional
         The ranks that train together; all of them by default.
 
     Attributes
     ----------
     num_nonfinite : int
-        Presentations on this rank whose logits held NaN or infinities, hence counted here and not
+        Presentations on this rank whose logits contained NaN or infinities: counted here and not
         recorded.
 
     Raises
     ------
     TypeError
-        If labels or indices are no ints: class names have to be numbered first.
+        If labels or indices are not ints: class names have to be encoded as ints first.
     ValueError
-        If the arrays do not belong together, or an index or a label is out of range: the message
-        names the row, and nothing of the batch is recorded. For a batch on a device the next
-        `flush` raises, since looking would mean waiting; the whole batch is left out.
+        If the arrays differ in length, or an index or a label is out of range: the message names
+        the row, and nothing of the batch is recorded. For a batch on a device the next `flush`
+        raises, since checking would synchronise with the device; the whole batch is discarded.
 
     Notes
     -----
-    Order       A presentation is one row of one `update`; averages are over presentations, so a
-                sample that is seen twice in an epoch counts twice. A tie for the largest logit is
-                no right answer: torch's argmax would give it to the lower class.
-                With several ranks, `update` writes to a journal, and `merge` (once an epoch, on
-                every rank, beside `set_epoch`) plays the journals of all ranks into the tables of
-                each. A sample's history is whole whichever rank sees it, and equal on all ranks
-                to the last bit. A sample that several ranks saw since the last merge, such as one
-                that pads the epoch, is recorded once for each, lower ranks first.
-    Cost        `update` is O(B C) and never waits for a CUDA device. Bytes a sample: 4; 8 for each
-                of el2n, aum, ema_loss, entropy and margin; 8 + 4 K for forgetting; 20 for
-                cartography; 4 J + 8 for dyn_unc, 8 more for dual. With several ranks also 8 + 8 F
-                for each presentation of this rank since the last merge, F <= 6, and twice that
-                while merging.
-    Gradients   None: logits are detached and copied.
-    Source      Each method names its own. They score the logits as trained: augmented, and with
-                the model in training mode. Call `update` from an evaluation pass for the other.
+    Order
+        A presentation is one row of one `update`; averages are over presentations, so a sample seen
+        twice in an epoch counts twice. A tie for the largest logit is not a correct prediction;
+        torch's argmax would choose the lower class. With several ranks, `update` writes to a
+        journal, and `merge` (once an epoch, on every rank, next to `set_epoch`) replays the
+        journals of all ranks into the tables of each rank. The history of a sample is complete no
+        matter which rank sees it, and bit-identical on all ranks. A sample that several ranks saw
+        since the last merge, such as one that pads the epoch, is recorded once for each rank, lower
+        ranks first.
+    Cost
+        `update` is O(B C) and never waits for a CUDA device. Bytes per sample: 4; 8 for each of
+        el2n, aum, ema_loss, entropy and margin; 8 + 4 K for forgetting; 20 for cartography; 4 J + 8
+        for dyn_unc, 8 more for dual. With several ranks also 8 + 8 F for each presentation of this
+        rank since the last merge, F <= 6, and twice that while merging.
+    Gradients
+        None: logits are detached and copied.
+    Source
+        Given by each method. Scores are of the logits as trained: with augmentation, and with the
+        model in training mode. To score without them, call `update` from an evaluation pass.
 
     Examples
     --------
@@ -144,17 +147,17 @@ class TrainingDynamics(Reports):
         logits: ArrayLike | torch.Tensor,
         labels: ArrayLike | torch.Tensor,
     ) -> None:
-        """Record a batch.
+        """Record the logits of a batch.
 
         Parameters
         ----------
         indices : int array or tensor of shape (B,)
             Dataset indices.
         logits : float array or tensor of shape (B, C)
-            Before the softmax; float16 and bfloat16 too. (B, 1) and (B,) are of a model of one
-            output, read as the two outputs 0 and z.
+            Before the softmax; float16 and bfloat16 are accepted. Shapes (B, 1) and (B,) are those
+            of a model of one output z, read as the two outputs 0 and z.
         labels : int array or tensor of shape (B,)
-            In [0, C). For one output 0 or 1 of any type, (B,) or (B, 1).
+            In [0, C). For a model of one output, 0 or 1 of any dtype, of shape (B,) or (B, 1).
         """
         if on_device(logits) or on_device(indices) or on_device(labels):
             batch = tensors(indices, logits, labels)
@@ -164,7 +167,7 @@ class TrainingDynamics(Reports):
                 raise ValueError(self._not_two(batch[1]))
             self._travelling.send(*batch)
             return
-        if self._travelling:  # what came first is recorded first
+        if self._travelling:  # batches are recorded in the order of the calls
             self._travelling.drain()
         rows, values = host_rows(indices), host_logits(logits)
         if self.num_classes != 2 and values.ndim and is_one_output(values, len(values)):
@@ -177,14 +180,14 @@ class TrainingDynamics(Reports):
         self._land(rows, values, classes)
 
     def flush(self) -> None:
-        """Wait for the batches that are still on a device, and record them."""
+        """Wait for the batches still on a device, and record them."""
         self._travelling.drain()
         if self._wrong:
             message, self._wrong = self._wrong, ""
             raise ValueError(message)
 
     def merge(self) -> None:
-        """Give every rank what all ranks recorded; every rank must call it, once an epoch."""
+        """Synchronise what all ranks recorded; every rank must call it, once an epoch."""
         self.flush()
         if self._ranks > 1:
             facts = {"size": self._size, "num_classes": self.num_classes, "window": self.window}
@@ -206,7 +209,7 @@ class TrainingDynamics(Reports):
         )
 
     def _first_wrong(self, rows: Indices, labels: Indices) -> str:
-        """Return what is wrong with the first bad row of a batch, or an empty text."""
+        """Return a description of the first bad row of a batch, or an empty string."""
         bad = _dynamics.first_bad(rows, labels, self._size, self.num_classes)
         if bad < 0:
             return ""
@@ -229,10 +232,10 @@ class TrainingDynamics(Reports):
         try:
             logits, labels = read_host(logits, labels)
             wrong = self._first_wrong(rows, labels)
-        except (TypeError, ValueError) as error:  # labels of one output, not looked at until now
+        except (TypeError, ValueError) as error:  # labels of one output are first checked here
             wrong = str(error)
         if wrong:
-            self._wrong = f"{wrong} of a batch from a device, which was left out"
+            self._wrong = f"{wrong} of a batch from a device, which was discarded"
         else:
             self._land(rows, logits, labels)
 
@@ -241,39 +244,39 @@ class TrainingDynamics(Reports):
         if len(self._journal):
             raise RuntimeError(
                 f"the dynamics must be merged first, got {len(self._journal)} presentations that "
-                "only this rank knows: call merge() on every rank"
+                "only this rank has recorded: call merge() on every rank"
             )
         return self._tables.arrays
 
     # ------------------------------------------------------------------ saving
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything recorded; with several ranks after a `merge`.
+        """Return everything recorded; with several ranks call `merge` first.
 
         Returns
         -------
         dict
             "arguments", JSON values that `load_state_dict` compares; "num_nonfinite", int; and
-            "arrays", numpy arrays by name. They are views, columns of one table: copy or write
-            them before the next `update`.
+            "arrays", numpy arrays by name. The arrays are views, columns of one table: copy or
+            write them before the next `update`.
         """
         arrays = dict(self._settled())
         return {"arguments": self._arguments(), "num_nonfinite": self.num_nonfinite,
                 "arrays": arrays}  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what another run recorded, in place of all that was recorded here.
+        """Replace everything recorded by the state of another run.
 
         Parameters
         ----------
         state : mapping
-            What `state_dict` returned, of one of the same data and arguments. The same on every
-            rank; their number may differ. Copied.
+            A result of `state_dict` for the same data and arguments. The same on every rank; the
+            number of ranks may differ. Copied.
 
         Raises
         ------
         StateError
-            If arguments or arrays differ, named. Nothing is taken over then.
+            If arguments or arrays differ; the message names them, and nothing is changed.
         """
         missing = {"arguments", "num_nonfinite", "arrays"} - set(state)
         if missing:
@@ -301,16 +304,16 @@ class TrainingDynamics(Reports):
             array[:] = arrays[name]
 
     def save(self, path: str | Path) -> None:
-        """Write everything recorded to one file, whole or not at all.
+        """Write everything recorded to one file, atomically.
 
-        Every rank must call it, after a `merge`; rank 0 writes, and no rank returns before the
-        file is there.
+        Every rank must call it, after a `merge`; rank 0 writes, and all ranks return once the
+        file has been written.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            Its folder must exist. The format is safetensors, with a checksum. A file of `save`
-            there is replaced, and no other file.
+            Its folder must exist. The format is safetensors, with a checksum. An existing file
+            written by `save` is replaced, and no other file.
 
         Raises
         ------
@@ -325,14 +328,14 @@ class TrainingDynamics(Reports):
             if this_rank(self._group) == 0:
                 _write(state, Path(path))
             written = True
-        finally:  # also where the disk is full: nobody waits for a file that will not come
+        finally:  # also if the disk is full: no rank waits for a file that is never written
             call = f"TrainingDynamics.save to {Path(path).name}"
             found = meet(call, {"own_written": int(written)}, self._group)
         if not found["own_written"].all():
             raise RuntimeError(f"rank 0 could not write {path}: see its error")
 
     def load(self, path: str | Path) -> None:
-        """Read a file of `save` and take it over; see `load_state_dict`.
+        """Replace everything recorded by a file of `save`; see `load_state_dict`.
 
         Parameters
         ----------
@@ -341,13 +344,13 @@ class TrainingDynamics(Reports):
         Raises
         ------
         StateError
-            If the file is cut short, damaged or of something else. Nothing is taken over then.
+            If the file is truncated, damaged or of another kind. Nothing is changed then.
         """
         self.load_state_dict(_read(Path(path)))
 
     @classmethod
     def from_file(cls, path: str | Path) -> "TrainingDynamics":
-        """Return what a file of `save` holds, with the arguments that are in it.
+        """Return the dynamics stored in a file of `save`, with the arguments stored in it.
 
         Parameters
         ----------
@@ -356,7 +359,7 @@ class TrainingDynamics(Reports):
         Raises
         ------
         StateError
-            If the file is cut short, damaged or of something else.
+            If the file is truncated, damaged or of another kind.
         """
         state = _read(Path(path))
         given = {**state["arguments"]}
@@ -378,7 +381,7 @@ class TrainingDynamics(Reports):
         }
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what belongs to this process: its group and what is on a device."""
+        """Exclude what belongs to this process: its group and the batches on a device."""
         self.flush()
         return {**self.__dict__, "_group": None, "_travelling": None}
 
@@ -388,7 +391,7 @@ class TrainingDynamics(Reports):
 
 
 def _write(state: Mapping[str, Any], path: Path) -> None:
-    """Write a state next to its place, and move it there."""
+    """Write a state to a temporary file next to `path`, and rename it."""
     arrays = {name: np.ascontiguousarray(array) for name, array in state["arrays"].items()}
     text = json.dumps({key: state[key] for key in ("arguments", "num_nonfinite")}, sort_keys=True)
     header = {_HEADER: text, "checksum": _checksum(text, arrays)}
@@ -413,7 +416,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return what tells a damaged file; the arrays are contiguous."""
+    """Return a checksum that detects a damaged file; the arrays are contiguous."""
     digest = hashlib.blake2b(text.encode(), digest_size=8)
     for name in sorted(arrays):
         digest.update(f"{name}{arrays[name].dtype.str}{arrays[name].shape}".encode())

@@ -1,4 +1,4 @@
-"""What the histories of `TrainingDynamics` say about each sample, as scores with a direction."""
+"""Scores computed from the histories of `TrainingDynamics`, each with its direction."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ _FIELD_OF = {  # score -> the field that has to be recorded for it
 
 
 class Reports(ABC):
-    """The half of `TrainingDynamics` that reads.
+    """Scores of `TrainingDynamics`.
 
-    Each method takes `missing`: what to do about samples without enough presentations, "raise" or
-    give them "nan".
+    The argument `missing` of each method says how to treat samples without enough presentations:
+    "raise" an error or score them "nan".
     """
 
     fields: tuple[str, ...]
@@ -43,7 +43,7 @@ class Reports(ABC):
     def _settled(self) -> dict[str, NDArray[Any]]:
         """Return the tables by name, complete."""
 
-    # ------------------------------------------------------------------ what was seen
+    # ------------------------------------------------------------------ presentations
 
     @property
     def presentations(self) -> NDArray[np.int32]:
@@ -54,12 +54,12 @@ class Reports(ABC):
 
     @property
     def num_seen(self) -> int:
-        """Samples that were recorded at least once."""
+        """Number of samples that were recorded at least once."""
         return int(np.count_nonzero(self.presentations))
 
     @property
     def never_learned(self) -> NDArray[np.bool_]:
-        """Which samples were recorded and never answered right, bool (N,)."""
+        """Which samples were recorded and never predicted correctly, bool (N,)."""
         reached = self._of("forgetting", "never_learned")["reached"][:, 0]
         never: NDArray[np.bool_] = (reached == 0) & (self.presentations > 0)
         return never
@@ -67,12 +67,12 @@ class Reports(ABC):
     def scores(
         self, names: str | Sequence[str] | None = None, missing: Missing = "raise"
     ) -> dict[str, Score]:
-        """Return several scores by name, of the methods below.
+        """Return several scores by name, computed by the methods of those names.
 
         Parameters
         ----------
         names : str or sequence of str, optional
-            All that the recorded fields allow, by default.
+            By default every score that the recorded fields allow.
         missing : {"raise", "nan"}, default "raise"
 
         Returns
@@ -93,51 +93,51 @@ class Reports(ABC):
     # ------------------------------------------------------------------ means over the run
 
     def el2n(self, missing: Missing = "raise") -> Score:
-        """Return the mean length of the error, |softmax - onehot|, in [0, sqrt 2]: "harder".
+        """Return the EL2N score, the mean of |softmax - onehot|, in [0, sqrt 2]: "harder".
 
-        One run is noisy: average the scores of several, each recorded over the first 10 to 20
-        epochs, with `mean_scores`. Source: Paul, Ganguli, Dziugaite, arXiv:2107.07075, 2021.
+        One run is noisy: average the scores of several runs with `mean_scores`, each recorded over
+        the first 10 to 20 epochs. Source: Paul, Ganguli, Dziugaite, arXiv:2107.07075, 2021.
         """
         return self._mean("el2n", "el2n", "el2n", "harder", missing)
 
     def aum(self, missing: Missing = "raise") -> Score:
-        """Return the area under the margin: the mean of z_y - max of the other logits: "easier".
+        """Return the area under the margin, the mean of z_y - max of the other logits: "easier".
 
-        Low ones are suspicious; `aum_flagged` says how low is too low. Source: Pleiss, Zhang,
+        Low values indicate wrong labels; `aum_flagged` sets the threshold. Source: Pleiss, Zhang,
         Elenberg, Weinberger, arXiv:2001.10528, 2020.
         """
         return self._mean("aum", "aum", "aum", "easier", missing)
 
     def confidence(self, missing: Missing = "raise") -> Score:
-        """Return the mean probability of the own label: "easier".
+        """Return the mean probability of the true label: "easier".
 
-        With `variability` and `correctness` this is the map of Swayamdipta et al.,
+        Together with `variability` and `correctness` it forms the data map of Swayamdipta et al.,
         arXiv:2009.10795, 2020.
         """
         means = self._of("cartography", "confidence")["means"]
         return self._score("confidence", means, "easier", missing)
 
     def variability(self, missing: Missing = "raise") -> Score:
-        """Return the population standard deviation of the own label's probability: "keep".
+        """Return the population standard deviation of the true label's probability: "keep".
 
-        Neither the easiest nor the hardest samples vary: high ones are ambiguous, and kept. Very
-        noisy below some 6 presentations.
+        The easiest and the hardest samples both vary little; samples of high variability are
+        ambiguous, and kept. Very noisy below about 6 presentations.
         """
         squares = self._of("cartography", "variability")["squares"]
         values = np.sqrt(squares / np.maximum(self.presentations, 1))
         return self._score("variability", values, "keep", missing)
 
     def correctness(self, missing: Missing = "raise") -> Score:
-        """Return the share of the presentations that were answered right: "easier"."""
+        """Return the fraction of presentations that were predicted correctly: "easier"."""
         return self._mean("cartography", "correctness", "correct", "easier", missing)
 
     # ------------------------------------------------------------------ learned and forgotten
 
     def forgetting(self, missing: Missing = "raise") -> Score:
-        """Return how often each sample was forgotten: right, and wrong the next time: "harder".
+        """Return the number of forgetting events, from correct to incorrect, per sample: "harder".
 
-        A sample that was never learned gets its number of presentations, which is more than any
-        other can have: as 0 it would count among the unforgettable, as infinity it would spoil
+        A sample that was never learned scores its number of presentations, which exceeds the score
+        of any other: a score of 0 would make it unforgettable, and an infinite one would spoil
         every average. Most samples tie at 0. Source: Toneva et al., arXiv:1812.05159, 2019.
         """
         arrays = self._of("forgetting", "forgetting")
@@ -146,14 +146,16 @@ class Reports(ABC):
         return self._score("forgetting", values, "harder", missing)
 
     def first_learned(self, k: int = 1, missing: Missing = "raise") -> Score:
-        """Return the first presentation that ended k right answers in a row: "harder".
+        """Return the presentation that completed the first k correct in a row: "harder".
 
-        Presentations count from 1; a sample that never got there has one more than it was
-        presented. Source: Yuan, Feng, Liu, arXiv:2308.13862, 2023 (first-time k-epoch learning).
+        Presentations are numbered from 1; a sample without such a streak scores its number of
+        presentations plus one. Source: Yuan, Feng, Liu, arXiv:2308.13862, 2023 (first-time k-epoch
+        learning).
 
         Parameters
         ----------
         k : int in [1, max_streak], default 1
+            Length of the streak of correct predictions.
         missing : {"raise", "nan"}, default "raise"
         """
         k = _check.integer("k", k, 1, self.max_streak + 1)
@@ -165,25 +167,25 @@ class Reports(ABC):
     # ------------------------------------------------------------------ windows
 
     def dyn_unc(self, missing: Missing = "raise") -> Score:
-        """Return the mean over windows of the std of the own label's probability: "keep".
+        """Return Dyn-Unc, the mean over windows of the std of the label's probability: "keep".
 
-        The window slides by one presentation; the std has J - 1 below, as in `dual`, which changes
-        no ranking. Source: He, Yang, Huang, Zhao, arXiv:2306.05175, 2023.
+        The window slides by one presentation; the std divides by J - 1, as in `dual`, which
+        does not change the ranking. Source: He, Yang, Huang, Zhao, arXiv:2306.05175, 2023.
         """
         return self._windows("dyn_unc", "stds", missing)
 
     def dual(self, missing: Missing = "raise") -> Score:
-        """Return the mean over windows of std * (1 - mean) of the own label's probability: "keep".
+        """Return DUAL, the mean over windows of std * (1 - mean) of the label probability: "keep".
 
-        Meant for the first 30 epochs or so: ask then. Source: Cho, Shin, Kang, Yun,
+        Intended for about the first 30 epochs: compute it then. Source: Cho, Shin, Kang, Yun,
         arXiv:2502.06905, 2025.
         """
         return self._windows("dual", "duals", missing)
 
-    # ------------------------------------------------------------------ of late
+    # ------------------------------------------------------------------ last presentations
 
     def ema_loss(self, missing: Missing = "raise") -> Score:
-        """Return the moving average of the cross-entropy: "harder"."""
+        """Return the exponential moving average of the cross-entropy: "harder"."""
         return self._last("ema_loss", "harder", missing)
 
     def entropy(self, missing: Missing = "raise") -> Score:
@@ -193,11 +195,11 @@ class Reports(ABC):
     def margin(self, missing: Missing = "raise") -> Score:
         """Return p_y - max of the other probabilities at the last presentation: "easier".
 
-        `aum` is another thing: of logits, and over the whole run.
+        `aum` differs: it is the margin of logits, averaged over the whole run.
         """
         return self._last("margin", "easier", missing)
 
-    # ------------------------------------------------------------------ behind them
+    # ------------------------------------------------------------------ helpers
 
     def _of(self, field: str, asked: str) -> dict[str, NDArray[Any]]:
         if field not in self.fields:
@@ -227,7 +229,7 @@ class Reports(ABC):
         missing: Missing,
         needed: int = 1,
     ) -> Score:
-        """Return a score of a copy of `values`, with NaN for samples presented too seldom."""
+        """Return a score of a copy of `values`, with NaN for samples with too few presentations."""
         missing = _check.choice("missing", missing, ("raise", "nan"))
         seldom = self.presentations < needed
         if missing == "raise" and seldom.any():

@@ -1,4 +1,4 @@
-"""The histories behind `TrainingDynamics`: a few numbers a sample, and what ranks exchange."""
+"""The tables of `TrainingDynamics`: a few numbers per sample, and the exchange between ranks."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from ..types import Floats, Indices
 if TYPE_CHECKING:
     import torch.distributed as dist
 
-FIELDS: dict[str, tuple[int, ...]] = {  # field -> what of an observed batch it reads
+FIELDS: dict[str, tuple[int, ...]] = {  # field -> rows of an observed batch that it reads
     "el2n": (_dynamics.EL2N,),
     "forgetting": (_dynamics.MARGIN,),
     "aum": (_dynamics.MARGIN,),
@@ -36,11 +36,11 @@ _FLOATS = {  # field -> its float64 columns
 }
 _COUNTS = {"forgetting": ("events", "streaks"), "cartography": ("correct",)}  # of int32
 _LAST = {"entropy": _dynamics.ENTROPY, "margin": _dynamics.PROBABILITY_MARGIN}
-_BLOCK = 2**20  # rows whose presentations travel in one exchange
+_BLOCK = 2**20  # rows whose presentations are gathered in one exchange
 
 
 def look(logits: NDArray[Any], labels: Indices) -> tuple[Floats, int]:
-    """Return what a batch of logits says about its labels, and how many rows are not finite.
+    """Return the statistics of a batch of logits, and how many of its rows are not finite.
 
     logits : float32 or float64 (B, C), labels : int64 (B,) in [0, C) -> float64 (6, B), whose rows
     are named in `kernels._dynamics`; the margin of a row that is not finite is NaN
@@ -55,9 +55,9 @@ def look(logits: NDArray[Any], labels: Indices) -> tuple[Floats, int]:
 class Tables:
     """Running statistics of each sample, in arrays of N rows.
 
-    The columns of a sample lie side by side, in one table of floats and one of counts: apart they
-    cost a missed cache line each, 105 us a batch of 256 instead of 95 with four fields of 10^6
-    samples; with 50,000 it makes no difference.
+    The columns of a sample are adjacent in memory, in one table of floats and one of counts: in
+    separate arrays each costs a cache miss, 105 us for a batch of 256 instead of 95 with four
+    fields of 10^6 samples; with 50,000 samples it makes no difference.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Tables:
             self.arrays[name][:] = np.nan
 
     def record(self, rows: Indices, observed: Floats) -> None:
-        """Move the histories of the rows of a batch.
+        """Update the histories of the rows of a batch.
 
         rows     : int64 (B,)
         observed : float64 (6, B)  as `_dynamics.observe` wrote it, all finite; columns that no
@@ -122,16 +122,17 @@ class Tables:
 
 
 class Journal:
-    """What this rank observed since the last merge, to be played into every rank's tables.
+    """Presentations on this rank since the last merge, to be replayed into every rank's tables.
 
-    Sums could travel as differences, but events, streaks and windows depend on the order: so the
-    presentations themselves travel, and every rank plays all of them in one order. The tables then
-    are bit-equal on all ranks, and those of one process that saw the same.
+    Sums could be exchanged as differences, but events, streaks and windows depend on the order: so
+    the presentations themselves are gathered, and every rank replays all of them in one order. The
+    tables are then bit-identical on all ranks, and equal to those of one process that saw the same
+    presentations.
 
     Parameters
     ----------
     columns : list of int
-        What of an observed batch is kept.
+        Rows of an observed batch to keep.
     """
 
     def __init__(self, columns: list[int]) -> None:
@@ -142,12 +143,12 @@ class Journal:
         return sum(rows.size for rows in self._rows)
 
     def append(self, rows: Indices, observed: Floats) -> None:
-        """Keep a batch: copied."""
+        """Append a copy of a batch."""
         self._rows.append(rows.copy())
         self._observed.append(observed[self._columns])
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Discard all batches."""
         self._rows: list[Indices] = [np.empty(0, np.int64)]
         self._observed: list[Floats] = [np.empty((len(self._columns), 0))]
 
@@ -157,12 +158,12 @@ class Journal:
         size: int,
         group: "dist.ProcessGroup | None",
     ) -> None:
-        """Give `record` what all ranks observed, lower ranks first; collective.
+        """Call `record` with what all ranks observed, lower ranks first; collective.
 
-        record : takes rows int64 (m,) and observed float64 (6, m)
+        record : called with rows int64 (m,) and observed float64 (6, m)
         size   : int  N
 
-        Memory: the journal twice, and one block of rows of all ranks at a time.
+        Memory: twice the journal, and one block of rows of all ranks at a time.
         """
         rows, observed = np.concatenate(self._rows), np.concatenate(self._observed, axis=1)
         self.clear()

@@ -1,4 +1,4 @@
-"""Batches of logits on their way from a device to the host, without waiting for the device."""
+"""Copies of batches of logits from a device to the host, without waiting for the device."""
 
 from collections import deque
 from collections.abc import Callable
@@ -16,15 +16,15 @@ Batch = tuple[Indices, NDArray[Any], Indices]
 
 
 class Travelling:
-    """Copies of batches, from the device that made them to pinned memory.
+    """Queue of batches being copied from a device to pinned memory.
 
-    A batch is given to `land` by a later call that finds its copy done, or by `drain`; nothing
-    here makes the host wait before `drain`. Accelerators other than CUDA wait for every batch.
+    A batch is passed to `land` by a later call that finds its copy complete, or by `drain`; no
+    method except `drain` blocks the host. Accelerators other than CUDA block for every batch.
 
     Parameters
     ----------
     land : callable
-        Takes rows int64 (B,), logits (B, C) and labels int64 (B,), all on the host.
+        Called with rows int64 (B,), logits (B, C) and labels int64 (B,), all on the host.
     """
 
     def __init__(self, land: Callable[..., None]) -> None:
@@ -35,7 +35,7 @@ class Travelling:
         return len(self._waiting)
 
     def send(self, *batch: torch.Tensor) -> None:
-        """Copy a batch: the caller may change its tensors afterwards."""
+        """Queue a copy of a batch: the caller may change its tensors afterwards."""
         homes, events = [], []
         for tensor in batch:
             if tensor.is_cuda:
@@ -52,7 +52,7 @@ class Travelling:
             self._next()
 
     def drain(self) -> None:
-        """Land everything that was sent; waits for the device."""
+        """Pass every queued batch to `land`; wait for the device."""
         while self._waiting:
             for event in self._waiting[0][1]:
                 event.synchronize()
@@ -66,7 +66,7 @@ class Travelling:
 def tensors(
     indices: ArrayLike | torch.Tensor, logits: ArrayLike | torch.Tensor, labels: ArrayLike
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return a batch of which something lives on a device as tensors that the host can read."""
+    """Return a batch with at least one array on a device as tensors that the host can read."""
     found: list[torch.Tensor] = []
     lives = isinstance(logits, torch.Tensor)
     values = torch.as_tensor(logits if lives else _check.host(logits, "logits")).detach()
@@ -74,7 +74,7 @@ def tensors(
         read = _with_labels if name == "labels" else _check.host
         tensor = torch.as_tensor(each if isinstance(each, torch.Tensor) else read(each, name))
         if name == "labels" and is_one_output(values, len(found[0])):
-            found.append(tensor)  # read on the host, where looking at them is free
+            found.append(tensor)  # checked on the host, where reading it is free
             continue
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
             raise TypeError(f"{name} must hold ints, got dtype {tensor.dtype}")
@@ -85,7 +85,7 @@ def tensors(
 
 
 def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
-    """Return logits as a contiguous float32 array, detached; wider floats as a float64 one."""
+    """Return logits as a contiguous float32 array, detached; wider floats as float64."""
     if isinstance(logits, torch.Tensor):
         logits = logits.detach()
         if logits.dtype not in {torch.float32, torch.float64}:
@@ -102,7 +102,7 @@ def host_logits(logits: ArrayLike | torch.Tensor) -> NDArray[Any]:
 def read_host(
     logits: NDArray[Any], labels: ArrayLike | torch.Tensor
 ) -> tuple[NDArray[Any], Indices]:
-    """Return logits (B, C) and class ids int64 (B,); of one output the two columns (0, z)."""
+    """Return logits (B, C) and class ids int64 (B,); for one output the two columns (0, z)."""
     if logits.ndim and is_one_output(logits, len(logits)):
         return two_columns(logits), binary_ids_on_host(_with_labels(column(labels)), len(logits))
     return logits, host_labels(labels)
@@ -119,7 +119,7 @@ def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
 
 
 def _with_labels(labels: ArrayLike | torch.Tensor, name: str = "labels") -> NDArray[Any]:
-    """Return labels as numpy has them, or refuse the first that is missing."""
+    """Return labels as a numpy array, or refuse the first missing one."""
     masked = isinstance(labels, np.ma.MaskedArray)
     array = np.asarray(labels) if masked else _check.host(labels, name)
     if masked or array.dtype.kind == "O" or (array.dtype.kind == "f" and np.isnan(array).any()):
@@ -128,7 +128,7 @@ def _with_labels(labels: ArrayLike | torch.Tensor, name: str = "labels") -> NDAr
 
 
 def check_shapes(rows: Any, logits: Any, labels: Any, classes: int | None) -> None:  # noqa: ANN401
-    """Refuse a batch whose arrays or tensors do not belong together."""
+    """Refuse a batch whose arrays or tensors do not match in shape."""
     if logits.ndim != 2 or (classes is not None and logits.shape[1] != classes):
         wanted = "C" if classes is None else classes
         raise ValueError(f"logits must have shape (B, {wanted}), got {tuple(logits.shape)}")

@@ -1,4 +1,4 @@
-"""How often each sample was really trained on: in one byte, and in more once that is too few."""
+"""How often each sample was trained on: one byte per count, widened when a count exceeds it."""
 
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
@@ -19,38 +19,41 @@ from ._table import host_rows, on_device
 if TYPE_CHECKING:
     import torch.distributed as dist
 
-_BLOCK = 2**22  # samples looked at in one go: bounds the memory of the reports
+_BLOCK = 2**22  # samples read at a time: bounds the memory of the reports
 
 
 @told
 class ExposureCounter:
-    """Count how often each sample of a dataset was trained on.
+    """Counter of how often each sample of a dataset was trained on.
 
-    A sampler plans draws; padding, skipped batches, losses left out and runs that break off make
-    the difference to what the model saw. Give the counter to a sampler as `exposure=`, and its
-    `reduce` and `record` count; or call `update` in a training loop of your own.
+    A sampler plans draws; what the model is trained on differs by padding, skipped batches,
+    excluded losses and interrupted runs. Pass the counter to a sampler as `exposure=`, and its
+    `reduce` and `record` count; or call `update` in a custom training loop.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        N, or an object with a length.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks whose counts `merge` adds up; all of them by default.
+        The ranks whose counts `merge` sums; all of them by default.
 
     Raises
     ------
     TypeError
-        If indices are no ints.
+        If indices are not ints.
     ValueError
         If an index is outside [0, N). Nothing of the batch is counted then. For indices on a device
-        the next `flush` raises, since looking would mean waiting.
+        the next `flush` raises, since checking would synchronise with the device.
 
     Notes
     -----
-    Order       None: only how often, not when. An index that a batch holds twice counts twice.
-    Cost        N bytes while no count is above 255, then 2 N (4 N above 65,535, 8 N above 2**32);
-                twice that with several ranks. `update` is O(B) and never waits for a device.
-    Gradients   None.
+    Order
+        Irrelevant: only counts are kept. An index that a batch contains twice counts twice.
+    Cost
+        N bytes while no count is above 255, then 2 N (4 N above 65,535, 8 N above 2**32); twice
+        that with several ranks. `update` is O(B) and never waits for a device.
+    Gradients
+        None.
 
     Examples
     --------
@@ -71,7 +74,7 @@ class ExposureCounter:
         size = _check.size("data_source", data_source)
         self._group = process_group
         self._counts: Counts = np.zeros(size, np.uint8)
-        # What this rank counted since the last merge, also part of `_counts`; empty on one rank.
+        # Counted on this rank since the last merge, also part of `_counts`; empty on one rank.
         ranks = world_size(process_group)
         self._own: Counts = np.zeros(size if ranks > 1 else 0, np.uint8)
         self._buffers: dict[torch.device, DeviceBuffer] = {}
@@ -102,7 +105,7 @@ class ExposureCounter:
         self._count(rows)
 
     def flush(self) -> None:
-        """Wait for the indices that are still on a device, and count them."""
+        """Wait for the indices still on a device, and count them."""
         for buffer in self._buffers.values():
             buffer.drain()
         if self._outside:
@@ -110,25 +113,25 @@ class ExposureCounter:
             raise ValueError(message)
 
     def merge(self) -> None:
-        """Add up the counts of all ranks; every rank must call it."""
+        """Sum the counts of all ranks; every rank must call it."""
         self.flush()
         if self._own.size:
             self._take(sum_counts(self._counts, self._own, self._group))
 
     @property
     def num_unmerged(self) -> int:
-        """Samples that this rank trained on since the last `merge`; 0 on one rank."""
+        """Number of samples this rank trained on since the last `merge`; 0 on one rank."""
         self.flush()
         return int(np.count_nonzero(self._own))
 
-    # ------------------------------------------------------------------ what came of it
+    # ------------------------------------------------------------------ reports
 
     @property
     def counts(self) -> Counts:
-        """The counts, read-only, in the narrowest of uint8 to uint64 that holds them: (N,).
+        """The counts (N,), read-only, in the narrowest of uint8 to uint64 that holds them.
 
         With several ranks: of all ranks up to the last `merge`, and of this rank since. Waits for
-        the device. A view: copy what is to be kept.
+        the device. A view: copy it to keep it.
         """
         self.flush()
         view = self._counts.view()
@@ -136,13 +139,13 @@ class ExposureCounter:
         return view
 
     def coverage(self) -> float:
-        """Return the share of the samples that were trained on at least once."""
+        """Return the fraction of the samples that were trained on at least once."""
         return int(np.count_nonzero(self.counts)) / len(self)
 
     def effective_sample_size(self) -> float:
-        """Return (sum c)^2 / sum c^2: how many samples, used equally, would vary as little.
+        """Return the effective sample size (sum c)^2 / sum c^2 of the counts c.
 
-        N if all counts are equal, 1 if all training was on one sample, 0 before any.
+        N if all counts are equal, 1 if only one sample was trained on, 0 before any training.
         """
         counts, total, squares = self.counts, 0.0, 0.0
         for start in range(0, counts.size, _BLOCK):
@@ -157,15 +160,15 @@ class ExposureCounter:
         Parameters
         ----------
         groups : array-like of shape (N,), optional
-            Class or cluster of each sample: ints or strings. All samples are one group by default.
+            Class or cluster of each sample: ints or strings. By default all samples form one group.
 
         Returns
         -------
         dict of str to array of shape (G,)
-            Columns, groups in sorted order: "group"; "samples", how many it has; "exposures", the
-            sum of their counts; "coverage", the share trained on at least once; "mean", exposures
-            of a sample; "max", those of the most repeated one. `pandas.DataFrame` takes it as it
-            is.
+            Columns, groups in sorted order: "group"; "samples", the size of the group;
+            "exposures", the sum of its counts; "coverage", the fraction trained on at least once;
+            "mean", exposures per sample; "max", the count of the most repeated sample.
+            `pandas.DataFrame` accepts the table as it is.
         """
         counts = self.counts
         if groups is None:
@@ -194,17 +197,17 @@ class ExposureCounter:
     # ------------------------------------------------------------------ saving
 
     def check(self, counts: ArrayLike | None) -> None:
-        """Refuse saved counts that cannot be those of this dataset.
+        """Raise if saved counts cannot be those of this dataset.
 
         Parameters
         ----------
         counts : int array of shape (N,) or None
-            What `counts` was in a saved run; None if that run kept none.
+            `counts` of a saved run; None if that run kept none.
 
         Raises
         ------
         StateError
-            If there are none, or they are of another size, no ints or below 0.
+            If there are none, or they have another size, are not ints or are below 0.
         """
         if counts is None:
             raise StateError("exposure counts must be part of the state, got a state without them")
@@ -219,13 +222,13 @@ class ExposureCounter:
             raise StateError(f"exposure counts must be >= 0, got {saved[row]} in row {row}")
 
     def restore(self, counts: ArrayLike) -> None:
-        """Take over saved counts in place of all that was counted; every rank must call it.
+        """Replace all counts by saved ones; every rank must call it.
 
         Parameters
         ----------
         counts : int array of shape (N,)
-            What `counts` was after a `merge`. Copied. In files of earlier versions, which counted
-            no further, 255 means 255 and more.
+            `counts` after a `merge`. Copied. In files of earlier versions, whose counts
+            saturated, 255 means 255 or more.
         """
         self.check(counts)
         self._buffers, self._outside = {}, ""
@@ -233,10 +236,10 @@ class ExposureCounter:
         self._take(saved.astype(np.min_scalar_type(int(saved.max()))))
         self._own[:] = 0
 
-    # ------------------------------------------------------------------ behind them
+    # ------------------------------------------------------------------ helpers
 
     def _collect(self, indices: torch.Tensor) -> None:
-        """Take indices on a device along; they are counted once they came home."""
+        """Buffer indices on a device; they are counted once they have been copied to the host."""
         _check.refuse_mask("indices", indices)
         if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
             raise TypeError(f"indices must hold ints, got dtype {indices.dtype}")
@@ -244,7 +247,7 @@ class ExposureCounter:
             raise ValueError(f"indices must have shape (B,), got {tuple(indices.shape)}")
         if indices.device not in self._buffers:
             self._buffers[indices.device] = DeviceBuffer(indices.device, self._land)
-        # The buffer carries pairs; the second of each is never read.
+        # The buffer holds pairs; the second of each is never read.
         self._buffers[indices.device].append(indices, indices)
 
     def _land(self, rows: Indices, _: NDArray[np.float32]) -> None:
@@ -256,7 +259,7 @@ class ExposureCounter:
         self._count(rows)
 
     def _count(self, rows: Indices) -> None:
-        """Count checked indices; where a count would not fit its type, in the next wider one."""
+        """Count checked indices; widen the dtype when a count would overflow."""
         while rows.size:
             most = int(np.iinfo(self._counts.dtype).max)
             rows = rows[_scores.count_up(self._counts, self._own, rows, np.uint64(most)) :]
@@ -264,12 +267,12 @@ class ExposureCounter:
                 self._take(fitting(self._counts, most + 1))
 
     def _take(self, counts: Counts) -> None:
-        """Hold these counts, and what this rank counted in the same type."""
+        """Store these counts, and convert this rank's own to the same dtype."""
         self._counts = counts
         if self._own.dtype != counts.dtype:
             self._own = self._own.astype(counts.dtype)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what belongs to this process: its group and its device buffers."""
+        """Exclude what belongs to this process: its group and its device buffers."""
         self.flush()
         return {**self.__dict__, "_group": None, "_buffers": {}}

@@ -1,4 +1,4 @@
-"""How long the gradient of each sample is at the logits: known from the forward pass alone."""
+"""The gradient norm of each sample with respect to its logits, from the forward pass alone."""
 
 import torch
 
@@ -13,44 +13,47 @@ def gradient_norm_bound(
 ) -> torch.Tensor:
     """Return the norm of the gradient of each sample's loss by its logits: |softmax - target|.
 
-    Up to a factor that the samples share it bounds the gradient of all parameters, so it says,
-    for the price of a softmax, which samples move the model. `el2n` is the same number of stored
-    logits in numpy; this is for a training step and stays on the device.
+    Up to a factor shared by all samples it bounds the gradient norm of all parameters, so it
+    ranks samples by how much they change the model, at the cost of a softmax. `el2n` is the same
+    number for stored logits in numpy; this function is for a training step and stays on the device.
 
     Parameters
     ----------
     logits : floating tensor of shape (B, C)
-        Before the softmax or sigmoid. (B, 1) and (B,) are of a model of one output, read as the
-        two outputs 0 and z.
+        Before the softmax or sigmoid. Shapes (B, 1) and (B,) are those of a model of one output z,
+        read as the two outputs 0 and z.
     labels : tensor of shape (B,) or (B, C)
-        Classes as ints (B,), or a target for each class (B, C): probabilities, as of mixup or label
-        smoothing, or for `multi_label` 0 or 1 or anything between. For one output 0 or 1 of any
-        type, (B,) or (B, 1).
+        Classes as ints (B,), or a target for each class (B, C): probabilities, as from mixup or
+        label smoothing, or for `multi_label` values in [0, 1]. For a model of one output, 0 or 1
+        of any dtype, of shape (B,) or (B, 1).
     multi_label : bool, default False
-        One sigmoid a class, |sigmoid - target|, in place of a softmax over all.
+        Use one sigmoid per class, |sigmoid - target|, instead of a softmax over all classes.
 
     Returns
     -------
     float32 tensor of shape (B,)
         Detached, on the device of the logits; float64 for float64. NaN where a class is not in
-        [0, C), as is -100 for "no label": samplers count such norms and do not store them.
+        [0, C), such as -100 for "no label": samplers count such norms and do not store them.
 
     Raises
     ------
     TypeError
         If logits or labels are not tensors, or the logits are not floating.
     ValueError
-        If the shapes do not fit, or a label of one output is not 0 or 1 (on a device its norm is
-        NaN).
+        If the shapes do not match, or a label of one output is not 0 or 1 (on a device its norm is
+        NaN instead).
 
     Notes
     -----
-    Cost        O(B C); nothing waits for the device. float16 and bfloat16 are computed in float32.
-    Gradients   None. It is the norm of the gradient of `cross_entropy` (also where the targets of
-                a row do not sum to 1) or of the summed `binary_cross_entropy_with_logits`. A loss
-                divided by C or weighted by class has another.
-    Source      Katharopoulos, Fleuret, "Not All Samples Are Created Equal: Deep Learning with
-                Importance Sampling", ICML 2018.
+    Cost
+        O(B C); does not wait for the device. float16 and bfloat16 are computed in float32.
+    Gradients
+        None. The norm is that of the gradient of `cross_entropy` (also if the targets of a row do
+        not sum to 1) or of the summed `binary_cross_entropy_with_logits`. A loss divided by C or
+        weighted by class has another norm.
+    Source
+        Katharopoulos, Fleuret, "Not All Samples Are Created Equal: Deep Learning with Importance
+        Sampling", ICML 2018.
 
     Examples
     --------
@@ -84,7 +87,7 @@ def gradient_norm_bound(
 
 
 def _of_classes(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return |softmax - onehot|, without the rounding of 1 - p where p is nearly 1."""
+    """Return |softmax - onehot|, without the rounding of 1 - p when p is nearly 1."""
     known = (labels >= 0) & (labels < probabilities.shape[1])
     others = probabilities.scatter(1, torch.where(known, labels, 0).long()[:, None], 0.0)
     norms = torch.sqrt(others.square().sum(dim=1) + others.sum(dim=1).square())
@@ -92,7 +95,7 @@ def _of_classes(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tens
 
 
 def _check_types(logits: torch.Tensor, labels: torch.Tensor) -> None:
-    """Refuse what is no tensor, and logits that are not floating."""
+    """Refuse arguments that are not tensors, and logits that are not floating."""
     for name, tensor in (("logits", logits), ("labels", labels)):
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
@@ -101,7 +104,7 @@ def _check_types(logits: torch.Tensor, labels: torch.Tensor) -> None:
 
 
 def _check_pair(logits: torch.Tensor, labels: torch.Tensor, multi_label: bool) -> None:
-    """Refuse what is no pair of tensors (B, C) and (B,) or (B, C)."""
+    """Refuse tensors whose shapes are not (B, C) and (B,) or (B, C)."""
     if logits.ndim != 2:
         raise ValueError(f"logits must have shape (B, C), got {tuple(logits.shape)}")
     if labels.shape == logits.shape:

@@ -1,8 +1,8 @@
-"""The length of each sample's gradient: all parameters, or the last layer's alone.
+"""The gradient norm (GraNd) of each sample, over all parameters or the last layer only.
 
-All parameters cost a backward pass a sample. The last layer's gradient is an outer product, so its
-length is a product of two lengths and costs one forward pass; it says much the same late in
-training, and is another score: it is named so.
+Over all parameters it costs a backward pass per sample. The gradient of the last layer is an outer
+product, so its norm is a product of two norms and costs one forward pass; it ranks much the same
+late in training, but is another score and has its own name.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,24 +29,25 @@ def grand(
     last_layer: bool = False,
     batch_size: int = 64,
 ) -> Score:
-    """Return the length of the gradient of each sample's loss: "harder".
+    """Return the GraNd score, the norm of the gradient of each sample's loss: "harder".
 
     Parameters
     ----------
     model : torch.nn.Module
-        Called in evaluation mode, whatever its mode; put back afterwards. In training mode batch
-        norm would make a sample's gradient depend on its batch.
+        Called in evaluation mode; its mode is restored afterwards. In training mode batch norm
+        would make the gradient of a sample depend on its batch.
     loss_fn : callable
-        (outputs (1, ...), labels (1, ...)) -> the loss, as a scalar.
+        (outputs (1, ...), labels (1, ...)) -> the loss, a scalar.
     inputs : tensor of shape (N, ...)
-        Moved to the model's device batch by batch.
+        Moved to the device of the model batch by batch.
     labels : tensor of shape (N, ...)
+        Targets, as `loss_fn` expects them.
     last_layer : bool, default False
-        Take the weight and bias of the last `torch.nn.Linear` only, which must make the outputs.
-        For the cross-entropy: |softmax - onehot| * sqrt(1 + |h|^2), h what goes into it.
+        Use only the weight and bias of the last `torch.nn.Linear`, which must produce the outputs.
+        For the cross-entropy: |softmax - onehot| * sqrt(1 + |h|^2), with h the input of that layer.
     batch_size : int, default 64
-        Samples whose gradients are in memory at once: `batch_size` times the parameters, unless
-        `last_layer`.
+        Samples whose gradients are in memory at the same time: `batch_size` times the parameters,
+        unless `last_layer`.
 
     Returns
     -------
@@ -56,15 +57,17 @@ def grand(
     Raises
     ------
     ValueError
-        If the model has no trainable parameter, if a gradient is not finite (the row is named), or
-        if the last linear layer does not make the outputs.
+        If the model has no trainable parameter, if a gradient is not finite (the message names the
+        row), or if the last linear layer does not produce the outputs.
 
     Notes
     -----
-    Cost        N backward passes, vectorised; with `last_layer` N forward passes.
-    Source      Paul, Ganguli, Dziugaite, arXiv:2107.07075, 2021: the mean over some ten runs, for
-                which see `mean_scores`. Not at initialisation: there the score follows the length
-                of the input and prunes no better than chance (Kirsch, arXiv:2303.14753, 2023).
+    Cost
+        N backward passes, vectorised; with `last_layer` N forward passes.
+    Source
+        Paul, Ganguli, Dziugaite, arXiv:2107.07075, 2021: the mean over about ten runs, see
+        `mean_scores`. Do not use it at initialisation: there the score follows the norm of the
+        input and prunes no better than random (Kirsch, arXiv:2303.14753, 2023).
 
     Examples
     --------
@@ -96,7 +99,7 @@ def grand(
 def _squares(
     model: torch.nn.Module, loss_fn: LossFunction, inputs: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Return the squared length of each sample's gradient by all parameters: (B, ...) -> (B,)."""
+    """Return the squared gradient norm of each sample over all parameters: (B, ...) -> (B,)."""
     trained = {name: each.detach() for name, each in model.named_parameters() if each.requires_grad}
     if not trained:
         raise ValueError("model must have trainable parameters, got none")
@@ -119,7 +122,7 @@ def _squares(
 def _last_layer_squares(
     model: torch.nn.Module, loss_fn: LossFunction, inputs: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Return the same by the last linear layer: |gradient by its outputs|^2 (|h|^2 + 1)."""
+    """Return the squared norm for the last linear layer: |gradient by outputs|^2 (|h|^2 + 1)."""
     linear = [each for each in model.modules() if isinstance(each, torch.nn.Linear)]
     if not linear:
         raise ValueError("model must have a torch.nn.Linear for last_layer=True, got none")
@@ -152,7 +155,7 @@ def _last_layer_squares(
 
 @contextmanager
 def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode for a while."""
+    """Put every module into evaluation mode inside the context."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

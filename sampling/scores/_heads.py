@@ -1,9 +1,9 @@
-"""Logits and labels of any classifier as those of one output a class.
+"""Conversion of the logits and labels of any classifier to one output per class.
 
 A binary classifier may have one output z, the log odds of class 1, with labels 0 and 1 (or 0. and
 1., of shape (B, 1), as binary cross-entropy takes them). The sigmoid of z is the softmax of (0, z),
-so everything behind these functions sees two columns, and never one: the results are those of a
-model of two outputs 0 and z, to the last bit.
+so all code after these functions sees two columns, never one: the results are bit-identical to
+those of a model of two outputs 0 and z.
 """
 
 from typing import Any, TypeVar
@@ -17,17 +17,17 @@ from ..types import Indices
 
 Values = TypeVar("Values", NDArray[Any], torch.Tensor)
 
-_ONE_OUTPUT = "a model of one output tells classes 0 and 1 apart"
-_MULTI_LABEL = "of several labels a sample, give one class at a time: logits[:, [c]], labels[:, c]"
+_ONE_OUTPUT = "a model of one output distinguishes classes 0 and 1"
+_MULTI_LABEL = "for multi-label data pass one class at a time: logits[:, [c]], labels[:, c]"
 
 
 def is_one_output(logits: Any, count: int) -> bool:  # noqa: ANN401  # array or tensor
-    """Return whether logits of `count` samples are of one output: (B, 1) or (B,)."""
+    """Return whether the logits of `count` samples have one output: (B, 1) or (B,)."""
     return tuple(logits.shape) in {(count, 1), (count,)}
 
 
 def two_columns(logits: Values) -> Values:
-    """Return logits of one output as those of classes 0 and 1: (B, 1) or (B,) -> (B, 2), (0, z)."""
+    """Return logits of one output as those of two classes: (B, 1) or (B,) -> (B, 2), (0, z)."""
     single = logits.reshape(-1)
     if isinstance(single, torch.Tensor):
         return torch.stack([torch.zeros_like(single), single], dim=1)
@@ -48,12 +48,13 @@ def two_probabilities(name: str, probabilities: NDArray[Any], start: int = 0) ->
 
 
 def binary_ids(labels: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the labels of one output as class ids: int64 (B,), 0 or 1.
+    """Return the labels of a model of one output as class ids: int64 (B,), 0 or 1.
 
-    labels : (B,) or (B, 1), of ints, bools, or floats that are 0 or 1; of ints -100 is "no label",
-             and kept, but not -1, which elsewhere is the other class of 1
+    labels : (B,) or (B, 1), of ints, bools, or floats that are 0 or 1; for ints -100 is "no label"
+             and kept, but -1 is not accepted, since elsewhere it denotes the class opposite to 1
 
-    Others are refused on the host. On a device, where looking would mean waiting, they become -1.
+    Other labels are refused on the host. On a device, where checking would synchronise, they
+    become -1.
     """
     if tuple(labels.shape) not in {(count,), (count, 1)}:
         raise ValueError(
@@ -76,7 +77,7 @@ def binary_ids(labels: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def binary_ids_on_host(labels: NDArray[Any], count: int) -> Indices:
-    """Return the same of an array; "no label" is refused too."""
+    """Return the same for an array; "no label" is refused too."""
     if labels.dtype.kind not in "iufb":
         raise TypeError(f"labels must hold 0 or 1 for logits of one column, got {labels.dtype}")
     whole = labels if labels.dtype.kind != "u" else labels.astype(np.int64)
@@ -86,26 +87,26 @@ def binary_ids_on_host(labels: NDArray[Any], count: int) -> Indices:
 
 
 def one_class(labels: torch.Tensor) -> torch.Tensor:
-    """Return the class of each row of targets (B, C), that of the largest: int64 (B,).
+    """Return the class of each row of targets (B, C), the one of the largest target: int64 (B,).
 
-    Rows must be distributions over the classes, as one-hot, mixed and smoothed labels are: those of
-    several labels a sample have no one class, and are refused on the host; on a device they become
+    Rows must be distributions over the classes, as one-hot, mixed and smoothed labels are: rows of
+    multi-label targets have no single class, and are refused on the host; on a device they become
     -1.
     """
     targets = labels.detach().float()
     sums = targets.sum(dim=1)
-    known = (sums - 1.0).abs() <= 0.01  # half precision, and smoothing that rounds
+    known = (sums - 1.0).abs() <= 0.01  # tolerates half precision and rounded smoothing
     if targets.is_cpu and not bool(known.all()):
         row = int((~known).nonzero()[0, 0])
         raise ValueError(
             f"labels of shape (B, C) must sum to 1 in each row, got {sums[row].item():g} in row "
-            f"{row}: this needs one class a sample; {_MULTI_LABEL}"
+            f"{row}: one class per sample is required; {_MULTI_LABEL}"
         )
     return torch.where(known, targets.argmax(dim=1), -1)
 
 
 def column(values: Any) -> Any:  # noqa: ANN401  # array, tensor or lists
-    """Return (N, 1) as (N,), and all else as it is."""
+    """Return (N, 1) as (N,), and everything else unchanged."""
     if isinstance(values, list | tuple):
         rows = [len(each) if isinstance(each, list | tuple) else 0 for each in values]
         return [each[0] for each in values] if rows and set(rows) == {1} else values
@@ -116,15 +117,15 @@ def column(values: Any) -> Any:  # noqa: ANN401  # array, tensor or lists
 
 
 def refuse_table(labels: Any) -> None:  # noqa: ANN401  # array or tensor
-    """Refuse labels (B, C), C > 1, where a class id is wanted."""
+    """Refuse labels (B, C), C > 1, where class ids are required."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise ValueError(
-            f"labels must have shape ({labels.shape[0]},), one class id a sample, got "
-            f"{tuple(labels.shape)}: of one-hot labels give labels.argmax(1); {_MULTI_LABEL}"
+            f"labels must have shape ({labels.shape[0]},), one class id per sample, got "
+            f"{tuple(labels.shape)}: for one-hot labels pass labels.argmax(1); {_MULTI_LABEL}"
         )
 
 
 def refuse_one_class(name: str, value: object) -> None:
-    """Refuse C = 1, which would be what a model of one output has."""
+    """Refuse C = 1, the number of outputs of a binary model rather than of its classes."""
     if isinstance(value, int | np.integer) and value == 1:
         raise ValueError(f"{name} must be >= 2, got 1: {_ONE_OUTPUT}, which are two")

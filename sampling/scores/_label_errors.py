@@ -1,7 +1,7 @@
-"""Labels that a model trained on other samples does not believe: scored and found by cleanlab.
+"""Label-quality scores and label errors from out-of-sample probabilities, by cleanlab.
 
-`TrainingDynamics.aum` judges labels from one run that trains on them; these need probabilities of
-samples that the model has not seen, such as those of `sklearn.model_selection.cross_val_predict`.
+`TrainingDynamics.aum` judges labels from one run that trains on them; these functions need
+out-of-sample probabilities, such as those of `sklearn.model_selection.cross_val_predict`.
 """
 
 from typing import Any, Literal
@@ -32,38 +32,41 @@ def label_quality(
     ] = "self_confidence",
     adjust_pred_probs: bool = False,
 ) -> Score:
-    """Return how far each label is believed, by cleanlab: "keep".
+    """Return the label-quality score of each sample, by cleanlab: "keep".
 
     Parameters
     ----------
     labels : int array or tensor of shape (N,)
-        In [0, C); wrong ones among them.
+        Given labels in [0, C), some of which may be wrong.
     pred_probs : float array or tensor of shape (N, C)
-        Or (N, 1) or (N,), those of class 1 of two. From a model that was not trained on the
-        sample. Of a model that was, nearly all labels look right; a mean of more than 0.99 for the
-        labels is warned about.
+        Out-of-sample predicted probabilities. Or (N, 1) or (N,), those of class 1 of two. With
+        in-sample probabilities nearly all labels look right; a mean of more than 0.99 for the
+        labels raises a warning.
     method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
-        Default "self_confidence", the probability of the label. The margin is that to the best
-        other class, and suits labels confused with another class.
+        Default "self_confidence", the probability of the label. The normalized margin is the
+        difference from the most likely other class, and suits labels confused with another class.
     adjust_pred_probs : bool, default False
-        Subtract each class's mean confidence first, for classes of unequal size; not for the
-        entropy.
+        Subtract the mean confidence of each class first, for imbalanced classes; not supported for
+        the entropy.
 
     Returns
     -------
     Score
-        In [0, 1], a low one for a label that is probably wrong.
+        In [0, 1]; a low score means that the label is probably wrong.
 
     Raises
     ------
     ValueError
-        If a row of probabilities does not sum to 1, or a label is no class; the row is named.
+        If a row of probabilities does not sum to 1, or a label is not a class; the message names
+        the row.
 
     Notes
     -----
-    Cost        O(N C), by `cleanlab.rank.get_label_quality_scores`, of the extra `cleanlab`.
-    Source      Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
-                Labels", Journal of Artificial Intelligence Research, 2021.
+    Cost
+        O(N C), by `cleanlab.rank.get_label_quality_scores`; needs the extra `cleanlab`.
+    Source
+        Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels",
+        Journal of Artificial Intelligence Research, 2021.
 
     Examples
     --------
@@ -105,7 +108,7 @@ def label_issues(
     ] = "prune_by_noise_rate",
     frac_noise: float = 1.0,
 ) -> NDArray[np.bool_]:
-    """Return which labels are probably wrong, by cleanlab's count of how many must be.
+    """Return which labels are probably wrong, by cleanlab's estimate of their number.
 
     Parameters
     ----------
@@ -114,13 +117,14 @@ def label_issues(
     pred_probs : float array or tensor of shape (N, C)
         As for `label_quality`.
     filter_by : str, default "prune_by_noise_rate"
-        cleanlab's word for the rule: "prune_by_noise_rate" takes from each pair of given and
-        guessed class as many as are estimated, "prune_by_class" as many of each class, "both" what
-        both take, "confident_learning" what is counted off the diagonal, "predicted_neq_given"
-        what the model predicts otherwise, "low_normalized_margin" and "low_self_confidence" as
-        many of the lowest scores.
+        Rule of cleanlab: "prune_by_noise_rate" removes the estimated number for each pair of given
+        and predicted class, "prune_by_class" the estimated number for each class, "both" the
+        intersection of the two, "confident_learning" the samples counted off the diagonal of the
+        confident joint, "predicted_neq_given" those whose prediction differs from the label,
+        "low_normalized_margin" and "low_self_confidence" the estimated number with the lowest
+        scores.
     frac_noise : float in (0, 1], default 1
-        Part of the estimated number to take, for the first three rules.
+        Fraction of the estimated number to return, for the first three rules.
 
     Returns
     -------
@@ -129,14 +133,17 @@ def label_issues(
     Raises
     ------
     ValueError
-        If a row of probabilities does not sum to 1, or a label is no class; the row is named.
+        If a row of probabilities does not sum to 1, or a label is not a class; the message names
+        the row.
 
     Notes
     -----
-    Cost        O(N C), by `cleanlab.filter.find_label_issues`, of the extra `cleanlab`, in this
-                process alone; it keeps a copy of the probabilities until its next call.
-    Source      Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
-                Labels", Journal of Artificial Intelligence Research, 2021.
+    Cost
+        O(N C), by `cleanlab.filter.find_label_issues`, in this process alone; needs the extra
+        `cleanlab`, which keeps a copy of the probabilities until its next call.
+    Source
+        Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels",
+        Journal of Artificial Intelligence Research, 2021.
 
     Examples
     --------
@@ -152,13 +159,13 @@ def label_issues(
     if part != 1 and filter_by not in _BY_RATE:
         raise ValueError(f"frac_noise must be 1 for filter_by={filter_by!r}, got {part:g}")
     known, probs = _checked(labels, pred_probs)
-    # One process: cleanlab forks as many as there are cores, from a process that runs torch.
+    # One process: cleanlab would fork one per core, from a process that runs torch.
     found = library.find_label_issues(known, probs, filter_by=filter_by, frac_noise=part, n_jobs=1)
     return np.asarray(found, np.bool_)
 
 
 def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return labels as int64 (N,) and probabilities (N, C), in the precision given, at least 32."""
+    """Return labels as int64 (N,) and probabilities (N, C) in their own precision, at least 32."""
     probs = _check.host(pred_probs, "pred_probs")
     if probs.dtype.kind == "f" and probs.size and column(probs).ndim == 1:
         probs = two_probabilities("pred_probs", probs)
@@ -170,7 +177,7 @@ def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], ND
     if probs.dtype.itemsize < 4:
         probs = probs.astype(np.float32)
     totals = probs.sum(axis=1, dtype=np.float64)
-    # 0.01: probabilities of 1000 classes in half precision are off by less
+    # 0.01: the rounding error of 1000 classes in half precision is smaller
     for rule, bad, found in (
         ("sum to 1 in each row", ~(np.abs(totals - 1.0) <= 0.01), totals),
         ("be >= 0", probs.min(axis=1) < 0, probs.min(axis=1)),

@@ -1,7 +1,7 @@
-"""Scores of one set of logits, as functions: for a checkpoint, where nothing was recorded.
+"""Scores of one set of logits, as functions: for a checkpoint whose training was not recorded.
 
 Logits (N, 1) are those of a model of one output z, read as the two outputs 0 and z; so are (N,)
-where labels come with them. Labels then are 0 or 1 of any type, (N,) or (N, 1).
+if labels are given. Labels are then 0 or 1 of any dtype, of shape (N,) or (N, 1).
 """
 
 from collections.abc import Sequence
@@ -18,34 +18,37 @@ from ._dynamics_tables import look
 from ._dynamics_travel import check_shapes, host_logits, read_host
 from ._heads import is_one_output, two_columns, two_probabilities
 
-_STORED: dict[str, tuple[int, Direction]] = {  # kind -> what of a look it is, and its direction
+_STORED: dict[str, tuple[int, Direction]] = {  # kind -> its row of an observed batch, direction
     "el2n": (EL2N, "harder"),
     "entropy": (ENTROPY, "harder"),
     "margin": (PROBABILITY_MARGIN, "easier"),
     "confidence": (PROBABILITY, "easier"),
 }
-_BLOCK = 2**16  # rows looked at in one go: 16 C + 48 bytes each
+_BLOCK = 2**16  # rows read at a time: 16 C + 48 bytes each
 
 
 @told
 def el2n(logits: ArrayLike, labels: ArrayLike) -> Score:
-    """Return the length of the error of each sample, |softmax - onehot|: "harder".
+    """Return the EL2N score, the error norm |softmax - onehot| of each sample: "harder".
 
     Parameters
     ----------
     logits : float array or tensor of shape (N, C) or (N, 1)
-        Of an early checkpoint, in evaluation mode, of samples without augmentation.
+        From an early checkpoint, in evaluation mode, for samples without augmentation.
     labels : int array or tensor of shape (N,)
+        Class of each sample, in [0, C).
 
     Returns
     -------
     Score
-        In [0, sqrt 2]. Average some ten runs with `mean_scores`.
+        In [0, sqrt 2]. Average about ten runs with `mean_scores`.
 
     Notes
     -----
-    Cost        O(N C) and 8 bytes a sample.
-    Source      Paul, Ganguli, Dziugaite, arXiv:2107.07075, 2021.
+    Cost
+        O(N C) and 8 bytes per sample.
+    Source
+        Paul, Ganguli, Dziugaite, arXiv:2107.07075, 2021.
 
     Examples
     --------
@@ -62,14 +65,17 @@ def entropy(logits: ArrayLike) -> Score:
     Parameters
     ----------
     logits : float array or tensor of shape (N, C) or (N, 1)
+        Before the softmax.
 
     Returns
     -------
     Score
+        In [0, log C].
 
     Notes
     -----
-    Cost        O(N C) and 8 bytes a sample.
+    Cost
+        O(N C) and 8 bytes per sample.
 
     Examples
     --------
@@ -86,15 +92,18 @@ def margin(
     *,
     of: Literal["probabilities", "logits"] = "probabilities",
 ) -> Score:
-    """Return by how much the label leads the best other class: "easier".
+    """Return the margin between the label and the best other class: "easier".
 
     Parameters
     ----------
     logits : float array or tensor of shape (N, C) or (N, 1)
+        Before the softmax.
     labels : int array or tensor of shape (N,), optional
-        Without labels the largest leads the second, as in active learning, and no margin is < 0.
+        Without labels it is the margin between the largest and the second largest, as in active
+        learning, and never negative.
     of : {"probabilities", "logits"}, default "probabilities"
-        The mean over epochs of margins of logits is `TrainingDynamics.aum`.
+        What the margin is a difference of. The mean over epochs of margins of logits is
+        `TrainingDynamics.aum`.
 
     Returns
     -------
@@ -102,7 +111,8 @@ def margin(
 
     Notes
     -----
-    Cost        O(N C) and 8 bytes a sample.
+    Cost
+        O(N C) and 8 bytes per sample.
 
     Examples
     --------
@@ -123,8 +133,9 @@ def confidence(logits: ArrayLike, labels: ArrayLike | None = None) -> Score:
     Parameters
     ----------
     logits : float array or tensor of shape (N, C) or (N, 1)
+        Before the softmax.
     labels : int array or tensor of shape (N,), optional
-        Without labels the largest probability.
+        Without labels the largest probability is returned.
 
     Returns
     -------
@@ -133,7 +144,8 @@ def confidence(logits: ArrayLike, labels: ArrayLike | None = None) -> Score:
 
     Notes
     -----
-    Cost        O(N C) and 8 bytes a sample.
+    Cost
+        O(N C) and 8 bytes per sample.
 
     Examples
     --------
@@ -145,16 +157,16 @@ def confidence(logits: ArrayLike, labels: ArrayLike | None = None) -> Score:
 
 @told
 def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
-    """Return the bits that the input of each sample tells a model about its label: "easier".
+    """Return the pointwise V-information (PVI) of each sample, in bits: "easier".
 
-    Pointwise V-information: log2 p(y | x) of a model that reads the input, less log2 p(y) of one
-    trained on empty inputs. Below 0 the input misleads: look at the label.
+    PVI is log2 p(y | x) of a model that reads the input, minus log2 p(y) of one trained on empty
+    inputs. If it is negative, the input misleads the model: check the label.
 
     Parameters
     ----------
     log_probs_with, log_probs_empty : float arrays or tensors of shape (N,)
-        Natural logarithms of the probability of each sample's own label, finite and <= 0, of held
-        out samples for an honest estimate.
+        Natural logarithms of the probability of each sample's own label, finite and <= 0; of
+        held-out samples for an unbiased estimate.
 
     Returns
     -------
@@ -163,12 +175,15 @@ def pvi(log_probs_with: ArrayLike, log_probs_empty: ArrayLike) -> Score:
     Raises
     ------
     ValueError
-        If a number is above 0, hence no logarithm of a probability; the row is named.
+        If a number is above 0, and so not the logarithm of a probability; the message names the
+        row.
 
     Notes
     -----
-    Cost        O(N).
-    Source      Ethayarajh, Choi, Swayamdipta, arXiv:2110.08420, 2022.
+    Cost
+        O(N).
+    Source
+        Ethayarajh, Choi, Swayamdipta, arXiv:2110.08420, 2022.
 
     Examples
     --------
@@ -195,19 +210,19 @@ def score_stored(
     of: Literal["logits", "probabilities"] = "logits",
     progress: Progress | None = None,
 ) -> dict[str, Score]:
-    """Return several scores of stored logits or probabilities, from one look at each row.
+    """Return several scores of stored logits or probabilities, reading each row once.
 
     Parameters
     ----------
     kinds : str or sequence of {"el2n", "entropy", "margin", "confidence"}
         The functions of these names.
     values : float array or tensor of shape (N, C) or (N, 1)
-        Rows are read in blocks: a memory map is never in memory as a whole.
+        Rows are read in blocks, so that a memory map is never loaded as a whole.
     labels : int array or tensor of shape (N,), optional
-        "el2n" cannot do without; "entropy" alone has no use for them, and refuses them.
+        Required for "el2n"; refused for "entropy" alone, which does not use them.
     of : {"logits", "probabilities"}, default "logits"
-        What the values are. Rows of probabilities need not sum to 1: they are taken in proportion.
-        A 0 counts as 1e-300. Of one column they are those of class 1.
+        What the values are. Rows of probabilities need not sum to 1: they are normalised. A 0 is
+        replaced by 1e-300. One column holds the probabilities of class 1.
     progress : callable, optional
         Called with (step, N, "rows").
 
@@ -223,7 +238,8 @@ def score_stored(
 
     Notes
     -----
-    Cost        O(N C), and 8 bytes a sample and kind.
+    Cost
+        O(N C), and 8 bytes per sample and kind.
 
     Examples
     --------
@@ -248,20 +264,23 @@ def check_stored(
     *,
     of: Literal["logits", "probabilities"] = "logits",
 ) -> None:
-    """Refuse, before the rows are read, what `score_stored` would refuse of their shape.
+    """Raise, before the rows are read, if `score_stored` would refuse their shape.
 
     Parameters
     ----------
     kinds : {"el2n", "entropy", "margin", "confidence"}, or sequence of them
+        As for `score_stored`.
     shape : sequence of int
-        (N, C), (N, 1) or (N,): that of the values of `score_stored`.
+        (N, C), (N, 1) or (N,): the shape of the values of `score_stored`.
     labels : int array or tensor of shape (N,), optional
+        As for `score_stored`.
     of : {"logits", "probabilities"}, default "logits"
+        As for `score_stored`.
 
     Raises
     ------
     ValueError, TypeError
-        If a kind is unknown, labels are missing or of no use, or do not fit the shape.
+        If a kind is unknown, labels are missing or not used, or do not match the shape.
 
     Examples
     --------
@@ -273,7 +292,7 @@ def check_stored(
 
 
 def _checked_kinds(kinds: str | Sequence[str], labelled: bool) -> list[str]:
-    """Return the kinds, or refuse one that is none, or labels that do not go with them."""
+    """Return the kinds; refuse an unknown one, or labels that they do not use."""
     kinds = _check.words("kinds", kinds)
     for kind in kinds:
         if kind not in _STORED:
@@ -286,20 +305,20 @@ def _checked_kinds(kinds: str | Sequence[str], labelled: bool) -> list[str]:
     if "el2n" in kinds and not labelled:
         raise ValueError("labels must be given for 'el2n', got None")
     if labelled and set(kinds) == {"entropy"}:
-        raise ValueError("labels must be left out for 'entropy' alone, which has no use for them")
+        raise ValueError("labels must be left out for 'entropy' alone, which does not use them")
     return kinds
 
 
 def _known_labels(
     shape: tuple[int, ...], labels: ArrayLike | None, name: str
 ) -> tuple[bool, NDArray[Any] | None]:
-    """Return whether values of a shape are of one output, and their labels int64 (N,), if any."""
+    """Return whether values of a shape have one output, and their labels int64 (N,), if any."""
     like = np.broadcast_to(np.float32(0), shape)  # the rows themselves are read in blocks
     single = len(shape) > 0 and shape[0] > 0 and is_one_output(like, shape[0])
     if single and len(shape) == 1 and labels is None:
         raise ValueError(
-            f"{name} must have shape (N, C), got {shape}: give {name}[:, None] if they are "
-            f"of a model of one output, {name}[None] if they are one sample"
+            f"{name} must have shape (N, C), got {shape}: pass {name}[:, None] if they are "
+            f"from a model of one output, {name}[None] if they are one sample"
         )
     if not single and (len(shape) != 2 or 0 in shape):
         raise ValueError(f"{name} must have shape (N, C) with N, C >= 1, got {shape}")
@@ -313,7 +332,7 @@ def _known_labels(
 
 
 def _observed(logits: ArrayLike, labels: ArrayLike | None, column: int) -> Floats:
-    """Return one column of what `look` says of each row: float64 (N,)."""
+    """Return one statistic of each row, as `look` computes it: float64 (N,)."""
     return _look_at_all(logits, labels, [column], False, None)[0]
 
 
@@ -324,7 +343,7 @@ def _look_at_all(
     probabilities: bool,
     progress: Progress | None,
 ) -> list[Floats]:
-    """Return columns of what `look` says of each row: float64 (N,) for each."""
+    """Return statistics of each row, as `look` computes them: float64 (N,) for each."""
     whole = _check.host(values, "values")
     name = "probabilities" if probabilities else "logits"
     single, known = _known_labels(tuple(whole.shape), labels, name)
@@ -353,7 +372,7 @@ def _look_at_all(
 
 
 def _logarithms(rows: NDArray[Any], start: int, single: bool) -> NDArray[Any]:
-    """Return probabilities as logits: their logarithms, float64; of class 1 alone, of both."""
+    """Return probabilities as float64 logarithms; one column, of class 1, becomes two."""
     if rows.dtype.kind not in "fiu":
         raise TypeError(f"probabilities must hold numbers, got dtype {rows.dtype}")
     wide = np.asarray(rows, np.float64)

@@ -1,4 +1,4 @@
-"""One score from several runs."""
+"""The mean of one score over several runs."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def mean_scores(scores: Sequence[Score]) -> Score:
     Parameters
     ----------
     scores : sequence of Score
-        Of the same samples, name and direction; R of them.
+        R scores of the same samples, with the same name and direction.
 
     Returns
     -------
@@ -26,11 +26,12 @@ def mean_scores(scores: Sequence[Score]) -> Score:
     Raises
     ------
     ValueError
-        If they are not of the same kind, or one is infinite: no other run could be heard then.
+        If they are not of the same kind, or a value is infinite, since it would hide all others.
 
     Notes
     -----
-    Cost        O(R N).
+    Cost
+        O(R N).
 
     Examples
     --------

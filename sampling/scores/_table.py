@@ -1,4 +1,4 @@
-"""The score table: what the last look at each sample said, by dataset index."""
+"""The score table: the last loss of each sample, or a moving average, by dataset index."""
 
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
@@ -21,39 +21,44 @@ if TYPE_CHECKING:
 
 @told
 class ScoreTable:
-    """One float32 score for each sample of a dataset, written from the training loop.
+    """Table of one float32 score per sample of a dataset, written from the training loop.
 
     A score is the last loss of a sample, or a moving average of its losses. It is NaN until the
-    sample is first seen: a constant could not be told from a score. Losses on a GPU are collected
-    there and come home in chunks, so that `update` never waits for the device.
+    sample is first seen, since a constant would be indistinguishable from a score. Losses on a GPU
+    are buffered there and copied to the host in chunks, so that `update` never waits for the
+    device.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        N, or an object with a length.
     ema : float in (0, 1], default 1
-        Part of the new loss in a score: score <- ema * loss + (1 - ema) * score.
+        Weight of the new loss in a score: score <- ema * loss + (1 - ema) * score.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks whose scores `merge` brings together; all of them by default.
+        The ranks whose scores `merge` synchronises; all of them by default.
 
     Attributes
     ----------
     num_nonfinite : int
-        Losses that were NaN or infinite, hence counted and not stored; of losses on a device,
-        those that have come home.
+        Losses that were NaN or infinite: counted and not stored; for losses on a device, those
+        that have been copied to the host.
 
     Raises
     ------
     ValueError
         If an index is outside [0, N), or losses and indices differ in length. Nothing is stored
-        then. For indices on a device the next `flush` raises, since looking would mean waiting.
+        then. For indices on a device the next `flush` raises, since checking would synchronise
+        with the device.
 
     Notes
     -----
-    Order       Within a batch the last of two equal indices wins.
-    Cost        4 N bytes; N more with several ranks. `update` is O(B), and 12 bytes of device
-                memory for each of 65,536 losses where losses live on a device.
-    Gradients   None: losses are detached and copied.
+    Order
+        If a batch contains an index twice, its last loss is stored.
+    Cost
+        4 N bytes; N more with several ranks. `update` is O(B), and uses 12 bytes of device memory
+        for each of 65,536 losses if losses are on a device.
+    Gradients
+        None: losses are detached and copied.
 
     Examples
     --------
@@ -93,12 +98,12 @@ class ScoreTable:
 
     @property
     def num_seen(self) -> int:
-        """Samples that have a score."""
+        """Number of samples that have a score."""
         return int(np.count_nonzero(~np.isnan(self.values)))
 
     @property
     def num_unmerged(self) -> int:
-        """Samples that this rank recorded since the last `merge`; 0 on one rank."""
+        """Number of samples this rank recorded since the last `merge`; 0 on one rank."""
         self.flush()
         return int(np.count_nonzero(self._touched))
 
@@ -111,6 +116,7 @@ class ScoreTable:
         indices : int array or tensor of shape (B,)
             Dataset indices, on the host or on the losses' device.
         losses : float array or tensor of shape (B,)
+            Loss of each sample.
         """
         rows: Any = indices if on_device(indices) else host_rows(indices)
         values: Any = losses if on_device(losses) else host_losses(losses)
@@ -138,7 +144,7 @@ class ScoreTable:
         self._buffers[device].append(torch.as_tensor(rows), as_tensor(losses).detach())
 
     def flush(self) -> None:
-        """Wait for the losses that are still on a device, and store them."""
+        """Wait for the losses still on a device, and store them."""
         for buffer in self._buffers.values():
             buffer.drain()
         if self._outside:
@@ -146,22 +152,23 @@ class ScoreTable:
             raise ValueError(message)
 
     def merge(self) -> None:
-        """Bring the scores of all ranks together; every rank must call it.
+        """Synchronise the scores of all ranks; every rank must call it.
 
-        The same sample scored on two ranks since the last merge gets the mean of the two.
+        A sample scored on several ranks since the last merge gets the mean of their scores.
         """
         self.flush()
         if self._ranks > 1:
             merge_means(self._scores, self._touched_by_us(), self._group)
 
     def restore(self, values: Scores, num_nonfinite: int) -> None:
-        """Take over saved scores, float32 (N,), in place of all that was recorded.
+        """Replace all scores by saved ones, float32 (N,).
 
         Parameters
         ----------
         values : float32 array of shape (N,)
             Copied.
         num_nonfinite : int
+            Saved value of the attribute of this name.
         """
         values = _check.one_dimensional("values", values)
         _check.same_length("values", values, "the table", len(self))
@@ -173,7 +180,7 @@ class ScoreTable:
         self.num_nonfinite, self._outside = lost, ""
 
     def clear(self) -> None:
-        """Forget the scores, as before the first `update`; `num_nonfinite` stays."""
+        """Reset all scores to NaN, as before the first `update`; keep `num_nonfinite`."""
         self.flush()
         self._scores[:] = np.nan
         self._touched[:] = False
@@ -196,27 +203,27 @@ class ScoreTable:
         return self._touched
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what belongs to this process: its group and its device buffers."""
+        """Exclude what belongs to this process: its group and its device buffers."""
         self.flush()
         return {**self.__dict__, "_group": None, "_buffers": {}}
 
 
 def on_device(array: object) -> torch.device | None:
-    """Return where a tensor lives if that is not the host; None for everything on the host."""
+    """Return the device of a tensor that is not on the host; None for everything on the host."""
     if isinstance(array, torch.Tensor) and not array.is_cpu:
         return array.device
     return None
 
 
 def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
-    """Return what is no tensor yet as one, whatever its byte order."""
+    """Return values as a tensor, whatever their byte order."""
     if not isinstance(values, torch.Tensor):
         values = unread("values", values)
     return torch.as_tensor(_check.native(values) if isinstance(values, np.ndarray) else values)
 
 
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
-    """Return indices as a contiguous int64 array on the host, without a copy where they are one."""
+    """Return indices as a contiguous int64 array on the host, without a copy if they are one."""
     array = _check.host(indices, "indices")
     _check.refuse_mask("indices", array)
     if array.dtype.kind not in "iu":

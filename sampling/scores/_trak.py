@@ -1,7 +1,7 @@
-"""What each training sample does for each target sample, by TRAK, with its authors' library.
+"""Attribution of each training sample to each target sample by TRAK, with its authors' library.
 
-It needs gradients of trained models alone, where influence by leaving samples out needs thousands
-of trainings.
+TRAK needs only gradients of trained models, whereas influence by leave-one-out retraining needs
+thousands of training runs.
 """
 
 import copy
@@ -23,78 +23,80 @@ from .._optional import require
 from ._attribution import AttributionScores
 
 Batch = tuple[torch.Tensor, ...]
-# Nothing in such a file says who wrote it, so one that is there is never replaced.
+# Such a file does not record which program wrote it, so an existing one is never replaced.
 _MATRIX = Kind("a matrix", ".npy", None)
-_ONE_BLOCK = 100  # dimensions that the library projects on in one block
+_ONE_BLOCK = 100  # dimensions that the library projects to in one block
 
 
 @told
-def trak(  # noqa: PLR0913  # data, models, and what TRAK hangs on
+def trak(  # noqa: PLR0913  # data, models, and what TRAK depends on
     model: torch.nn.Module,
     train: Dataset[Any],
     targets: Dataset[Any],
     *,
     path: str | Path | None = None,
     checkpoints: Sequence[Mapping[str, Any]] | None = None,
-    task: Any = "image_classification",  # noqa: ANN401  # a class of the library, or its word
+    task: Any = "image_classification",  # noqa: ANN401  # a class of the library, or its name
     proj_dim: int = 2048,
     lambda_reg: float = 0.0,
     batch_size: int = 64,
     seed: int = 0,
 ) -> AttributionScores:
-    """Return what training on each sample does for each target, by TRAK.
+    """Return the TRAK attribution of each training sample to each target.
 
-    A high value says that the sample raises the model's output for the target, for classes the
-    log odds of its label: keep it. For what targets need, take `score` of the result to
-    `selection.top`, as DsDm does.
+    A high value means that training on the sample raises the model's output for the target, which
+    for classifiers is the log odds of its label: keep the sample. To select for the targets, pass
+    `score` of the result to `selection.top`, as DsDm does.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Trained on `train`; copied, evaluated where its parameters are, and left as it is. Frozen
-        parameters do not count.
+        Trained on `train`; copied, evaluated on the device of its parameters, and not modified.
+        Frozen parameters are ignored.
     train, targets : torch.utils.data.Dataset
-        Of N and T samples (input, label), tensors that collate; for another `task` its tuples.
+        N and T samples (input, label), tensors that collate; for another `task` its tuples.
     path : str or pathlib.Path, optional
-        Where the matrix is written, as .npy, whole or not at all; it comes back memory-mapped. A
-        file that is there is refused, not replaced. By default it is kept in memory.
+        File to which the matrix is written atomically, as .npy; the result is memory-mapped. An
+        existing file is refused, not replaced. By default the matrix is kept in memory.
     checkpoints : sequence of state dicts, optional
-        Of models trained apart, better than one: scores are averaged over them. By default the
-        model as it is.
+        Independently trained models, better than one: scores are averaged over them. By default
+        only the model as given.
     task : str or trak.modelout_functions.AbstractModelOutput, default "image_classification"
-        What the model puts out: for any classifier (input) -> logits the default.
+        Model output function; the default is for any classifier (input) -> logits.
     proj_dim : int, default 2048
-        To how many dimensions gradients are projected; at most N and the number of parameters,
+        Dimension to which gradients are projected; at most N and the number of parameters,
         unless `lambda_reg` > 0.
     lambda_reg : float in [0, inf), default 0
-        Added to the diagonal before the inverse is taken. Results hang on it: try several.
+        Added to the diagonal before inversion. Results depend on it: try several values.
     batch_size : int, default 64
-        Samples whose gradients are in memory at once.
+        Samples whose gradients are in memory at the same time.
     seed : int in [0, 2**64), default 0
-        Of the projection.
+        Seed of the projection.
 
     Returns
     -------
     AttributionScores
-        float32 (N, T). They have no unit: the library divides by a mean that hangs on the
-        checkpoint. Compare rows, and those of two models by rank.
+        float32 (N, T). The scores have no unit: the library divides by a mean that depends on the
+        checkpoint. Compare rows of one model by value, and those of two models by rank.
 
     Raises
     ------
     ValueError
-        If the inverse cannot exist: `proj_dim` is too large. If `path` is taken.
+        If the inverse cannot exist because `proj_dim` is too large. If `path` exists.
     TypeError
-        If a batch is no tuple of tensors.
+        If a batch is not a tuple of tensors.
 
     Notes
     -----
-    Cost        A backward pass and a projection for each sample, target and checkpoint. Without
-                the package `fast_jl`, for GPUs, the projection of P parameters is drawn anew for
-                each batch, P `proj_dim` numbers: take large ones. Beside `path`, 8 N `proj_dim`
-                bytes a checkpoint while it works; in memory 12 N T bytes at the end: of many
-                targets take some at a time.
-    Source      Park, Georgiev, Ilyas, Leclerc, Madry, "TRAK: Attributing Model Behavior at Scale",
-                ICML 2023, by the package `traker`, in single precision; the extra `attribution`.
+    Cost
+        A backward pass and a projection for each sample, target and checkpoint. Without the package
+        `fast_jl`, for GPUs, the projection of P parameters is drawn again for each batch, P
+        `proj_dim` numbers: use large batches. Temporary files next to `path` take 8 N `proj_dim`
+        bytes per checkpoint; memory use is 12 N T bytes at the end: if there are many targets,
+        process some at a time.
+    Source
+        Park, Georgiev, Ilyas, Leclerc, Madry, "TRAK: Attributing Model Behavior at Scale", ICML
+        2023, by the package `traker`, in single precision; the extra `attribution`.
 
     Examples
     --------
@@ -158,8 +160,8 @@ def _projection(library: Any, size: int, dim: int, seed: int, device: str) -> di
     """Return the arguments that choose the projection of gradients (B, size) -> (B, dim)."""
     if dim > _ONE_BLOCK:
         return {"proj_dim": dim, "projector_seed": seed}
-    # traker 0.3.2 fails where one block is all: it is freed after the samples, and not made again
-    # for the targets. Two blocks are made again for every batch.
+    # traker 0.3.2 fails with a single block: it is freed after the samples, and not created again
+    # for the targets. Two blocks are created again for every batch.
     kind = library.projectors
     half = -(-dim // 2)
     projector = kind.BasicProjector(
@@ -169,8 +171,8 @@ def _projection(library: Any, size: int, dim: int, seed: int, device: str) -> di
 
 
 def _batches(data: Dataset[Any], at_once: int, device: torch.device) -> Iterator[Batch]:
-    """Yield the samples in their order, as tuples of tensors on the device."""
-    # A generator of its own: a DataLoader draws a seed for its workers, even if it has none.
+    """Yield the samples in dataset order, as tuples of tensors on the device."""
+    # Its own generator: a DataLoader draws a seed for its workers, even if it has none.
     loader = DataLoader(data, at_once, generator=torch.Generator())
     for batch in loader:
         if not isinstance(batch, list | tuple) or not all(map(torch.is_tensor, batch)):
@@ -186,11 +188,11 @@ def _scores(
     number: int,
     folder: str,
 ) -> Any:  # noqa: ANN401  # numpy.memmap
-    """Run TRAK in a folder of its own; return the scores, in a file there."""
+    """Run TRAK in its own folder; return the scores, stored in a file there."""
     handlers = list(logging.root.handlers)
     tracer = make(save_dir=folder)
     for handler in [each for each in logging.root.handlers if each not in handlers]:
-        logging.root.removeHandler(handler)  # it calls logging.basicConfig
+        logging.root.removeHandler(handler)  # the library calls logging.basicConfig
     for model_id, state in enumerate(states):
         tracer.load_checkpoint(state, model_id)
         for batch in train():

@@ -1,4 +1,4 @@
-"""The conformance kit: what a sampler must survive, as checks anybody can run.
+"""The conformance kit: the contract of a sampler, as checks that anyone can run.
 
 >>> from sampling.samplers import ShuffleSampler
 >>> from sampling.testing import check_sampler
@@ -8,10 +8,10 @@
 >>> print(report)
 shuffle: 3 pass
 
-In pytest `parametrize_with_checks` makes one test of each sampler and line.
+In pytest, `parametrize_with_checks` generates one test for each sampler and check.
 """
 
-from . import (  # noqa: F401  # enter their lines
+from . import (  # noqa: F401  # register their checks
     _any_loader,
     _batches,
     _dataloader,

@@ -1,4 +1,4 @@
-"""C lines: what a sampler keeps whatever loader it meets."""
+"""C checks: properties of a sampler that do not depend on the loader."""
 
 import tracemalloc
 import warnings
@@ -27,9 +27,9 @@ from ._subject import (
 from ._watch import at_once
 
 MANY = 10**6  # samples of a large epoch
-FAR = 2**40  # an epoch of a run that counts steps
-LINES = 10**6  # of Python to the first draw of any epoch: ours take fewer than 50,000
-ALLOWED = 10 * MANY  # bytes to its first index: one integer array is 8, a list 40
+FAR = 2**40  # an epoch number of a run that counts steps
+LINES = 10**6  # of Python to the first draw of any epoch: ours run fewer than 50,000
+ALLOWED = 10 * MANY  # bytes up to its first index: one integer array is 8, a list 40
 
 
 @line(
@@ -49,12 +49,12 @@ def constructs(subject: Subject) -> None:
 
 @line(
     "C2",
-    "is of no class that frameworks replace",
+    "is not an instance of a class that frameworks replace",
     why="accelerate and the Hugging Face Trainer replace every RandomSampler by a seeded shuffle "
     "of the dataset, Lightning replaces RandomSampler and SequentialSampler under DDP, and "
-    "rebuilds a BatchSampler from (sampler, batch_size, drop_last): the order is lost in silence.",
+    "rebuilds a BatchSampler from (sampler, batch_size, drop_last): the order is silently lost.",
     fix="Derive from `torch.utils.data.Sampler`. A subclass of BatchSampler must take exactly "
-    "those three arguments and cut whatever sampler it is given.",
+    "those three arguments and batch whatever sampler it is given.",
 )
 def is_not_replaced(subject: Subject) -> None:
     sampler = subject.make()
@@ -69,8 +69,8 @@ def is_not_replaced(subject: Subject) -> None:
     "C3",
     "yields Python ints in [0, N), in lists if they are batches",
     why="The type reaches `dataset[index]` unchanged: a numpy integer breaks `json`, database and "
-    "Arrow look-ups, a tensor is no dictionary key, and a batch that is no list is taken for "
-    "one sample by `__getitems__` and by collators.",
+    "Arrow look-ups, a tensor cannot be a dictionary key, and a batch that is not a list is taken "
+    "for one sample by `__getitems__` and by collators.",
     fix="Yield from `array.tolist()`, which makes Python ints at the speed of C.",
 )
 def yields_python_ints(subject: Subject) -> None:
@@ -88,11 +88,11 @@ def yields_python_ints(subject: Subject) -> None:
 @line(
     "C4",
     "knows its length before the epoch runs",
-    why="Trainers read `len` once, before the pass: the Hugging Face Trainer fixes its steps by "
-    "it, Lightning cuts the epoch there, a schedule ends there, and ranks that count differently "
-    "hang in the last all-reduce.",
-    fix="`__len__` returns what this rank will be dealt in the epoch of the last `set_epoch`, "
-    "resumed or not; what is left after a resume is `remaining`.",
+    why="Trainers read `len` once, before the pass: the Hugging Face Trainer derives its steps "
+    "from it, Lightning and schedules end the epoch there, and ranks with different lengths hang "
+    "in the last all-reduce.",
+    fix="`__len__` returns the number of items this rank will yield in the epoch of the last "
+    "`set_epoch`, resumed or not; the items left after a resume are `remaining`.",
 )
 def knows_its_length(subject: Subject) -> None:
     worlds = (1, 3, 8) if subject.takes("num_replicas", "rank") else (1,)
@@ -107,7 +107,7 @@ def knows_its_length(subject: Subject) -> None:
         sampler.load_state_dict(sampler.state_dict(consumed=len(flat(take(2, iter(sampler))))))
         left = sampler.remaining
         found = len(drain(sampler))
-        expect(left == found, f"after a resume `remaining` is {left}, but {found} items come")
+        expect(left == found, f"after a resume `remaining` is {left}, but {found} items are drawn")
 
 
 def _lengths_are_true(subject: Subject, options: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def _lengths_are_true(subject: Subject, options: dict[str, Any]) -> None:
         what = ", ".join(f"{name}={value}" for name, value in options.items())
         expect(
             len(items) == expected,
-            f"len is {expected}, but {len(items)} items come, in epoch {epoch} with {what}",
+            f"len is {expected}, but {len(items)} items are drawn, in epoch {epoch} with {what}",
         )
         if is_dynamic(sampler):
             dealt = np.unique(flat(items))
@@ -130,10 +130,10 @@ def _lengths_are_true(subject: Subject, options: dict[str, Any]) -> None:
 
 @line(
     "C5",
-    "deals the same epoch again until it is told another",
+    "yields the same epoch again until set_epoch changes it",
     why="Loaders call `iter` more often than a program passes over the data: StatefulDataLoader "
     "twice after a load, Lightning in its sanity check and its length check. An epoch that "
-    "`__iter__` counts for itself is then a wrong one, and differs between ranks; a sampler that "
+    "`__iter__` counts for itself is then wrong, and differs between ranks; a sampler that "
     "is its own iterator gives two loaders halves of one pass.",
     fix="Read the epoch in `__iter__`, advance it only in `set_epoch`, and return a new iterator.",
 )
@@ -146,7 +146,7 @@ def deals_the_same_again(subject: Subject) -> None:
     expect(not left, "one of two live iterators ends before the other")
     try:
         again = drain(sampler)
-    except RuntimeError:  # says that set_epoch is missing: what was recorded must plan the next
+    except RuntimeError:  # says that set_epoch is missing: the recorded losses must be used first
         return
     same(again, [a for a, _ in pairs], "second pass without set_epoch")
 
@@ -156,7 +156,7 @@ def deals_the_same_again(subject: Subject) -> None:
     "reads epoch and position when `iter` is called",
     why="A generator function runs none of its lines before the first `next`. Loaders call `iter` "
     "early and draw late (Lightning, StatefulDataLoader), so a `set_epoch` in between changes a "
-    "pass that has begun, and a resumed epoch can come out empty.",
+    "pass that has begun, and a resumed epoch may be empty.",
     fix="Make `__iter__` an ordinary function that computes the order, or captures epoch and "
     "position, and returns an iterator.",
 )
@@ -171,10 +171,10 @@ def reads_its_epoch_at_iter(subject: Subject) -> None:
 
 @line(
     "C7",
-    "heeds no global random state and leaves it alone",
-    why="A model that draws one random number more, another worker count or a resumed process "
-    "then changes the order of the data; ranks whose states differ deal overlapping parts; and a "
-    "sampler that seeds the global state repeats everybody's augmentations.",
+    "neither depends on nor changes the global random state",
+    why="Otherwise a model that draws one random number more, another worker count or a resumed "
+    "process changes the order of the data; ranks whose states differ draw overlapping shards; and "
+    "a sampler that seeds the global state repeats the augmentations of all other code.",
     fix="Own the generator: derive it from (seed, epoch) in `__iter__`.",
 )
 def heeds_no_global_state(subject: Subject) -> None:
@@ -193,9 +193,9 @@ def heeds_no_global_state(subject: Subject) -> None:
     "C8",
     "mixes seed and epoch into every order",
     why="Without both, a run cannot be repeated, resumed or varied. With `seed + epoch`, seed 0 "
-    "in epoch 1 is seed 1 in epoch 0: runs meant to differ see the same data one epoch later.",
+    "in epoch 1 equals seed 1 in epoch 0: runs meant to differ see the same data one epoch later.",
     fix="Take `seed` and `set_epoch(epoch)`; hash the pair, each to its full 64 bits, and compute "
-    "an epoch from it, not from the epochs before: a far one then takes as long as the first.",
+    "an epoch from it, not from previous epochs: a far one then takes as long as the first.",
 )
 def mixes_seed_and_epoch(subject: Subject) -> None:
     if _draws_nothing_at_random(subject):
@@ -208,18 +208,18 @@ def mixes_seed_and_epoch(subject: Subject) -> None:
         return subject.order(epoch, seed=seed)
 
     reference = drawn(0, 1)
-    same(drawn(0, 1), reference, "the same (seed, epoch) once more")
+    same(drawn(0, 1), reference, "the same (seed, epoch) again")
     for seed, epoch in ((1, 0), (0, 2), (0, 0), (1, 1), (2**32, 1), (2**64 - 1, 1)):
         order = drawn(seed, epoch)
         short = min(len(order), len(reference))  # epochs may differ in length
         expect(
             not equal(order[:short], reference[:short]),
-            f"seed {seed} in epoch {epoch} deals the order of seed 0 in epoch 1",
+            f"seed {seed} in epoch {epoch} draws the order of seed 0 in epoch 1",
         )
 
 
 def _reaches_any_epoch(subject: Subject) -> None:
-    """See that far epochs and seeds are set, and that no epoch is walked through on the way."""
+    """Check that far epochs and seeds can be set, without iterating over the epochs before."""
     seed, size = 2**64 - 1, subject.size
 
     def first(epoch: int) -> list[Any]:
@@ -227,16 +227,16 @@ def _reaches_any_epoch(subject: Subject) -> None:
         set_epoch(sampler, epoch)
         return take(1, iter(sampler))
 
-    first(1)  # what is imported or compiled does not count
+    first(1)  # exclude the cost of imports and compilation
     for epoch in (FAR, FAR + 1):
         try:
             drawn = at_once(lambda epoch=epoch: first(epoch), LINES)  # type: ignore[misc]
-        except ValueError as refused:  # a schedule that ends says so
-            expect(str(refused), f"set_epoch({epoch}) is refused without a word")
+        except ValueError as refused:  # a schedule with an end may refuse
+            expect(str(refused), f"set_epoch({epoch}) is refused without a message")
             return
-        expect(drawn is not None, f"the first draw of epoch {epoch} does not come at once")
+        expect(drawn is not None, f"the first draw of epoch {epoch} is not immediate")
         for index in flat(drawn or []):
-            expect(0 <= index and (size is None or index < size), f"epoch {epoch} gives {index}")
+            expect(0 <= index and (size is None or index < size), f"epoch {epoch} yields {index}")
 
 
 def _draws_nothing_at_random(subject: Subject) -> bool:
@@ -254,9 +254,9 @@ def _draws_nothing_at_random(subject: Subject) -> bool:
     "C9",
     "can be pickled and copied in mid-epoch",
     why="Spawned workers and trainers that start processes (Lightning's ddp_spawn, accelerate's "
-    "launchers, macOS and Windows always) pickle what they are given.",
-    fix="Keep no lambda, generator, lock or open file in the sampler; leave what belongs to the "
-    "process out in `__getstate__`.",
+    "launchers, macOS and Windows always) pickle their arguments.",
+    fix="Keep no lambda, generator, lock or open file in the sampler; exclude what belongs to the "
+    "process in `__getstate__`.",
 )
 def can_be_copied(subject: Subject) -> None:
     sampler = subject.at(1)
@@ -267,17 +267,17 @@ def can_be_copied(subject: Subject) -> None:
     scramble(3)
     expected = drain(sampler)
     for how, copy in copies.items():
-        scramble(3)  # a sampler of global randomness is a matter of C7
+        scramble(3)  # using the global random state is a matter of C7
         same(drain(copy), expected, f"pass of the {how} sampler")
 
 
 @line(
     "C10",
-    "survives tiny data",
+    "works with tiny data",
     why="Debug runs, `overfit_batches`, the last shard and small validation sets have fewer "
     "samples than ranks or batches. A loop that pads until it fits never ends, and a rank "
     "without a batch hangs the others.",
-    fix="Repeat the front as often as needed; refuse N = 0 with a ValueError, or deal nothing.",
+    fix="Repeat the front as often as needed; refuse N = 0 with a ValueError, or yield nothing.",
 )
 def survives_tiny_data(subject: Subject) -> None:
     ranked = subject.takes("num_replicas", "rank") and not subject.batches  # of batches: R3
@@ -290,7 +290,7 @@ def survives_tiny_data(subject: Subject) -> None:
         world = len(subject.order(0, **size)) + 6
         chosen = {"num_replicas": world, "drop_last": drop_last, **size}
         counts = {len(subject.order(0, rank=rank, **chosen)) for rank in (0, 1, world - 1)}
-        expect(len(counts) == 1, f"{world} ranks are dealt different counts: {sorted(counts)}")
+        expect(len(counts) == 1, f"{world} ranks have different counts: {sorted(counts)}")
 
 
 def _is_refused_or_right(subject: Subject, size: int) -> None:
@@ -298,21 +298,21 @@ def _is_refused_or_right(subject: Subject, size: int) -> None:
         items = subject.order(0, size=size)
     except ValueError as refused:
         expect(size == 0, f"size {size} is refused: {refused}")
-        expect(str(refused), "size 0 is refused without a word")
+        expect(str(refused), "size 0 is refused without a message")
         return
-    expect(size or not items, f"of 0 samples it deals {items[:5]}")
+    expect(size or not items, f"of 0 samples it yields {items[:5]}")
 
 
 @line(
     "C11",
-    "deals a large epoch without a list of it",
+    "yields a large epoch without a list of all its indices",
     why="A Python list of 10 million indices takes 380 MiB and a second before the first batch, "
     "on every rank, and slows each run of the garbage collector afterwards.",
     fix="Compute a few thousand indices at a time, or keep one integer array.",
 )
 def deals_large_epochs(subject: Subject) -> None:
     subject.needs("size")
-    take(100, iter(subject.make(size=MANY // 2)))  # what is imported or compiled does not count
+    take(100, iter(subject.make(size=MANY // 2)))  # exclude the cost of imports and compilation
     tracemalloc.start()
     try:
         take(100, iter(subject.make(size=MANY)))
@@ -321,5 +321,5 @@ def deals_large_epochs(subject: Subject) -> None:
         tracemalloc.stop()
     expect(
         peak < ALLOWED,
-        f"the first 100 items of {MANY} samples take {peak / MANY:.0f} bytes a sample",
+        f"the first 100 items of {MANY} samples take {peak / MANY:.0f} bytes per sample",
     )

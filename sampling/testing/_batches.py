@@ -1,4 +1,4 @@
-"""Lines of Lightning and accelerate that a batch sampler can be held to without them."""
+"""Checks for Lightning and accelerate that a batch sampler can be tested on without them."""
 
 from typing import Any
 
@@ -29,9 +29,9 @@ def gets_epochs_through_its_sampler(subject: Subject) -> None:
 
 @line(
     "H3",
-    "says None as its batch_size where sizes vary",
-    why="accelerate believes a number: batches that are shorter are taken for the last one of the "
-    "epoch, and those after them are lost in silence.",
+    "has a batch_size of None if sizes vary",
+    why="accelerate relies on the number: a shorter batch is taken for the last one of the "
+    "epoch, and the batches after it are silently lost.",
     fix="`batch_size = None`, or no such attribute, unless every batch but the last has that size.",
     kinds=(BATCHES,),
 )
@@ -39,7 +39,7 @@ def says_none_where_sizes_vary(subject: Subject) -> None:
     batches = subject.make()
     size = getattr(batches, "batch_size", None)
     if size is None:
-        does_not_apply("names no batch size")
+        does_not_apply("has no batch size")
     sizes = _sizes(subject.order(0))
     odd = [each for each in sizes[:-1] if each != size]
     expect(not odd, f"batch_size is {size}, but there are batches of {sorted(set(odd))}")

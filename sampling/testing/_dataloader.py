@@ -1,4 +1,4 @@
-"""D lines: a sampler inside torch's own `DataLoader`, trained and resumed."""
+"""D checks: a sampler inside torch's own `DataLoader`, trained and resumed."""
 
 from collections.abc import Iterator
 from inspect import signature
@@ -26,11 +26,11 @@ from ._subject import (
     weights_of,
 )
 
-AHEAD = 4  # batches that two workers, prefetching two each, hold while one is trained on
+AHEAD = 4  # batches held by two workers, prefetching two each, while one is trained on
 
 
 class Counting:
-    """A sampler's items, counted as the loader takes them."""
+    """The items of a sampler, counted when the loader takes them."""
 
     def __init__(self, sampler: AnySampler) -> None:
         self.sampler = sampler
@@ -47,9 +47,9 @@ class Counting:
 
 @line(
     "D1",
-    "counts as its position what was trained on",
+    "counts as its position the draws trained on",
     why="With workers a loader has drawn `num_workers * prefetch_factor` batches more than the "
-    "model has seen. A position that counts what was handed out skips them after a resume: data "
+    "model has seen. A position that counts the batches drawn skips them after a resume: data "
     "is lost with every restart.",
     fix="`state_dict(consumed=...)` takes the count from the training loop and counts nothing "
     "itself; an iterator that ends changes nothing in its sampler.",
@@ -64,7 +64,7 @@ def counts_what_was_trained_on(subject: Subject) -> None:
         done = min(trained, len(order) // per_batch) * per_batch
         if subject.num_workers:
             _take_from_workers(subject, sampler, done, len(order))
-        else:  # what a loader with workers does to a sampler, without the workers
+        else:  # the effect of a loader with workers on a sampler, without the workers
             take(done + AHEAD * per_batch + 1, iter(sampler))
         state = sampler.state_dict(consumed=len(flat(order[:done])))
         resumed = subject.at(1)
@@ -80,17 +80,17 @@ def _take_from_workers(subject: Subject, sampler: AnySampler, done: int, total: 
     handed_out = min(total, done + subject.num_workers * PREFETCH * per_batch)
     expect(
         counting.taken == handed_out,
-        f"after {done} items {counting.taken} were handed out to the workers, not {handed_out}",
+        f"after {done} items {counting.taken} were sent to the workers, not {handed_out}",
     )
 
 
 @line(
     "D2",
-    "takes up set_epoch at the next pass, and only there",
+    "applies set_epoch at the next pass, and only there",
     why="A loader with persistent workers calls `iter` on the sampler once an epoch. An epoch "
-    "that does not arrive repeats the old order (the most reported fault of distributed "
-    "training); one that arrives in mid-pass deals some samples twice and others never.",
-    fix="Keep the epoch in `set_epoch`, read it in `__iter__`, and let a running pass be.",
+    "that is not applied repeats the old order (the most reported fault of distributed "
+    "training); one that is applied in mid-pass draws some samples twice and others never.",
+    fix="Store the epoch in `set_epoch`, read it in `__iter__`, and do not change a running pass.",
     workers=True,
 )
 def takes_up_epochs(subject: Subject) -> None:
@@ -123,10 +123,10 @@ def _same_draws(batches: list[Any], order: list[Any], what: str) -> None:
 @line(
     "D3",
     "resumes in mid-epoch without torchdata",
-    why="A plain DataLoader keeps no position: without the sampler's a restart begins the epoch "
-    "again, and the samples before the checkpoint count twice (or hours go by in skipping).",
+    why="A plain DataLoader keeps no position: without that of the sampler a restart begins the "
+    "epoch again, and the samples before the checkpoint count twice (or are skipped for hours).",
     fix="`state_dict(consumed=0)` with the draws trained on by all ranks since the epoch began, "
-    "and `load_state_dict`; the next `iter` deals what is left.",
+    "and `load_state_dict`; the next `iter` yields the remaining draws.",
     workers=True,
 )
 def resumes_without_torchdata(subject: Subject) -> None:
@@ -134,7 +134,7 @@ def resumes_without_torchdata(subject: Subject) -> None:
     expect(has(original, "state_dict", "load_state_dict"), "has no state_dict and load_state_dict")
     expect(
         keeps_position(original),
-        "state_dict takes no `consumed`: a position of its own would count what was prefetched",
+        "state_dict takes no `consumed`: its own position would count what was prefetched",
     )
     order = subject.order(2)
     batches = iter(subject.loader(original, num_workers=0))
@@ -155,10 +155,10 @@ def resumes_without_torchdata(subject: Subject) -> None:
 
 @line(
     "D4",
-    "leaves the running epoch alone when it is given losses",
-    why="What is drawn next would depend on how far workers have prefetched: no run could be "
-    "repeated or resumed, ranks would part ways, and the weights of samples already drawn would "
-    "no longer fit the draws.",
+    "does not change the running epoch when losses are recorded",
+    why="Otherwise the next draws would depend on how far workers have prefetched: no run could be "
+    "repeated or resumed, ranks would diverge, and the weights of samples already drawn would "
+    "no longer match the draws.",
     fix="Store what is recorded; use it in the next `set_epoch`.",
 )
 def leaves_the_running_epoch_alone(subject: Subject) -> None:
@@ -177,15 +177,15 @@ def leaves_the_running_epoch_alone(subject: Subject) -> None:
 
 @line(
     "D5",
-    "works with every option of the loader, and after a pass that was broken off",
+    "works with every option of the loader, and after an unfinished pass",
     why="`limit_train_batches`, a sanity check or an early stop leave an iterator half used; "
-    "`generator=` and `batch_size=None` change what the loader draws and when. None of it may "
-    "reach the order.",
+    "`generator=` and `batch_size=None` change what the loader draws and when. None of these may "
+    "affect the order.",
     fix="Keep the state of a pass in its iterator, not in the sampler.",
     workers=True,
 )
 def works_with_every_option(subject: Subject) -> None:
-    scramble(3)  # a sampler may draw from the global state (C7), if the loader does not disturb it
+    scramble(3)  # a sampler may use the global state (C7), if the loader does not change it
     order = subject.order(0)
     options: list[dict[str, Any]] = [{"generator": torch.Generator()}, {"batch_size": None}]
     if torch.cuda.is_available():
@@ -205,8 +205,8 @@ def works_with_every_option(subject: Subject) -> None:
         found = len(flat(drain(loader)))
         expect(
             found == len(flat(order)),
-            f"the pass after one that was broken off has {found} draws, not {len(flat(order))}",
+            f"the pass after an unfinished one has {found} draws, not {len(flat(order))}",
         )
         return
     set_epoch(sampler, 0)
-    _same_draws(drain(loader), order, "the pass after one that was broken off")
+    _same_draws(drain(loader), order, "the pass after an unfinished one")

@@ -1,6 +1,6 @@
-"""The three global random states: read, set and put back, so that a check may look at them.
+"""The three global random states: read, seeded and restored, so that checks can compare them.
 
-The one place of the package that touches them; whatever a check did, they are put back.
+The only module of the package that changes them; they are always restored.
 """
 
 import random
@@ -13,7 +13,7 @@ import torch
 
 
 def states() -> dict[str, Any]:
-    """Return the states of `random`, `numpy.random` and `torch`, as values that compare."""
+    """Return the states of `random`, `numpy.random` and `torch`, as comparable values."""
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002
     return {
         "random": random.getstate(),
@@ -26,12 +26,12 @@ def scramble(seed: int) -> None:
     """Seed all three, as a restart or another program would."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)  # not the devices: no sampler draws there
+    torch.default_generator.manual_seed(seed)  # not the devices: no sampler uses their generators
 
 
 @contextmanager
 def put_back() -> Iterator[None]:
-    """Seed all three, and put them back at the end as they were."""
+    """Seed all three, and restore them at the end."""
     python, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         scramble(0)

@@ -1,4 +1,4 @@
-"""The same run in each framework: unbroken, stopped at a place, and resumed from there."""
+"""The same run in each framework: uninterrupted, stopped at some point, and resumed from there."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -21,22 +21,25 @@ WHERE = ("epoch end", "mid-epoch", "last batch")
 
 @dataclass
 class Trip:
-    """One leg of a run, and what one rank was dealt on it.
+    """One leg of a run, and the batches of one rank in it.
 
     Attributes
     ----------
     sampler : EpochSampler or EpochBatchSampler
+        The sampler of the run.
     num_workers : int
+        Worker processes of the loader.
     where : str
         Where the first leg stops: "epoch end" (after the loop), "mid-epoch", or "last batch" (in
         the loop, after the epoch's last batch).
     leg : {"whole", "first", "second"}
+        The uninterrupted run, or its part before or after the stop.
     folder : pathlib.Path
-        Where the first leg leaves what the second needs.
+        Where the first leg writes what the second needs.
     world : int
-        Processes that train together.
+        Number of processes that train together.
     kept : dict
-        What else the first leg leaves for the second.
+        Other values that the first leg passes to the second.
     dealt : list of (epoch, indices)
         The batches of this rank.
     orders : dict of int to list of int
@@ -54,7 +57,7 @@ class Trip:
     orders: dict[int, list[int]] = field(default_factory=dict)
 
     def loader(self, kind: type[Any] = DataLoader) -> Any:  # noqa: ANN401
-        """Return a loader of the sampler."""
+        """Return a loader with the sampler."""
         options: dict[str, Any] = {"num_workers": self.num_workers}
         if self.num_workers:
             options["multiprocessing_context"] = "fork"
@@ -63,7 +66,7 @@ class Trip:
         return kind(Indexed(Rows()), batch_size=BATCH, sampler=self.sampler, **options)
 
     def train(self, indices: torch.Tensor) -> torch.Tensor:
-        """Note a batch, and return the loss that `backward` starts from."""
+        """Record a batch, and return the loss for `backward`."""
         epoch = self.sampler.epoch
         self.dealt.append((epoch, indices.tolist()))
         losses = (1.0 + torch.sin(indices * 7.0 + epoch)).float()
@@ -71,11 +74,11 @@ class Trip:
         return loss
 
     def begin(self) -> None:
-        """Note the order of an epoch that begins."""
+        """Record the order of an epoch that begins."""
         self.orders[self.sampler.epoch] = self.sampler.indices(self.sampler.epoch).tolist()
 
     def stops(self, number: int | None = None) -> bool:
-        """Tell whether the first leg stops after a batch of this epoch, or (None) at its end."""
+        """Return whether the first leg stops after a batch of this epoch, or (None) at its end."""
         if self.leg != "first" or self.sampler.epoch != STOP_EPOCH:
             return False
         places = {"epoch end": None, "mid-epoch": STOP_BATCH, "last batch": self.batches}
@@ -83,7 +86,7 @@ class Trip:
 
     @property
     def batches(self) -> int:
-        """Batches that a process trains on in the epoch."""
+        """Number of batches that a process trains on in the epoch."""
         sampler = self.sampler
         batches = (
             len(sampler) if isinstance(sampler, EpochBatchSampler) else -(-len(sampler) // BATCH)
@@ -91,7 +94,7 @@ class Trip:
         return batches if sampler.num_replicas > 1 else -(-batches // self.world)
 
     def consumed(self, number: int | None, ranks: int) -> int:
-        """Return the draws consumed after so many batches on each of `ranks` ranks."""
+        """Return the draws consumed after this many batches on each of `ranks` ranks."""
         if number is None or self.where == "last batch":
             return len(self.orders[self.sampler.epoch])
         if isinstance(self.sampler, EpochBatchSampler):
@@ -100,12 +103,12 @@ class Trip:
 
     @property
     def file(self) -> Path:
-        """Where the first leg leaves the sampler's state."""
+        """File in which the first leg saves the sampler's state."""
         return self.folder / "sampler.safetensors"
 
 
 class Rows(Dataset[int]):
-    """Samples that are their own index."""
+    """Dataset whose samples are their own indices."""
 
     def __len__(self) -> int:
         return SIZE
@@ -115,7 +118,7 @@ class Rows(Dataset[int]):
 
 
 def plain(trip: Trip) -> None:
-    """Train with a loop of one's own and torch's `DataLoader`."""
+    """Train with a custom loop and torch's `DataLoader`."""
     loader = trip.loader()
     if trip.leg == "second":
         load_state(trip.sampler, trip.file)
@@ -132,18 +135,18 @@ def plain(trip: Trip) -> None:
 
 
 def stateful(trip: Trip) -> None:
-    """Train with a loop of one's own and torchdata's `StatefulDataLoader`."""
+    """Train with a custom loop and torchdata's `StatefulDataLoader`."""
     module = require("torchdata.stateful_dataloader", "stateful", "StatefulDataLoader")
     loader = trip.loader(module.StatefulDataLoader)
     dynamic, epoch = trip.sampler.dynamic, 0
     if trip.leg == "second":
-        epoch = STOP_EPOCH + (trip.where == "epoch end")  # another loop is still to end
+        epoch = STOP_EPOCH + (trip.where == "epoch end")  # otherwise the loop has yet to end
         if dynamic:
             load_state(trip.sampler, trip.file)
         loader.load_state_dict(trip.kept["loader"])
     while epoch < EPOCHS:
         resumed = trip.leg == "second" and not trip.dealt
-        if not resumed or dynamic:  # a static sampler's state carries the epoch
+        if not resumed or dynamic:  # the state of a static sampler includes the epoch
             trip.sampler.set_epoch(epoch)
         if not resumed:
             trip.begin()
@@ -163,7 +166,7 @@ def _save_both(trip: Trip, loader: Any, number: int | None) -> None:  # noqa: AN
 
 
 def nodes(trip: Trip) -> None:
-    """Train with a loop of one's own and `torchdata.nodes`: a thread for each worker."""
+    """Train with a custom loop and `torchdata.nodes`: one thread for each worker."""
     module = require("torchdata.nodes", "stateful", "torchdata.nodes")
     dataset = Indexed(Rows())
     node = module.SamplerWrapper(trip.sampler)
@@ -182,7 +185,7 @@ def nodes(trip: Trip) -> None:
         loader.load_state_dict(trip.kept["loader"])
     epoch = -1
     while epoch < EPOCHS - 1:
-        batches = iter(loader)  # which chooses the epoch: after the end of one, the next
+        batches = iter(loader)  # which sets the epoch: after the end of one, the next
         epoch = trip.sampler.epoch
         if trip.leg != "second" or trip.dealt:
             trip.begin()
@@ -196,7 +199,7 @@ def nodes(trip: Trip) -> None:
 
 
 def accelerated(trip: Trip) -> None:
-    """Train under accelerate, which deals the global order to the ranks."""
+    """Train under accelerate, which shards the global order over the ranks."""
     from ..integrations import prepare_loader
 
     accelerator = require("accelerate", "hf", "accelerate").Accelerator(cpu=True)
@@ -205,7 +208,7 @@ def accelerated(trip: Trip) -> None:
         load_state(trip.sampler, trip.file)
     for epoch in range(trip.sampler.epoch, EPOCHS):
         loader.set_epoch(epoch)
-        trip.sampler.set_epoch(epoch)  # once more does no harm
+        trip.sampler.set_epoch(epoch)  # a second call has no effect
         trip.begin()
         for number, (indices, _) in enumerate(loader, 1):
             trip.train(indices)
@@ -231,14 +234,14 @@ def trainer(trip: Trip) -> None:
 
 
 Run: TypeAlias = Callable[[Trip], None]
-EXTRAS = {  # loader -> framework that it needs, extra that brings it
+EXTRAS = {  # loader -> required framework, extra that installs it
     "StatefulDataLoader": ("torchdata", "stateful"),
     "torchdata.nodes": ("torchdata", "stateful"),
     "Lightning": ("lightning", "lightning"),
     "accelerate": ("accelerate", "hf"),
     "HF Trainer": ("transformers", "hf"),
 }
-LOADERS: dict[str, tuple[Run, bool]] = {  # name -> run, and whether the framework deals to ranks
+LOADERS: dict[str, tuple[Run, bool]] = {  # name -> run, and whether the framework shards batches
     "DataLoader": (plain, False),
     "StatefulDataLoader": (stateful, False),
     "torchdata.nodes": (nodes, False),

@@ -1,4 +1,4 @@
-"""A leg of the matrix under Lightning."""
+"""One leg of the contract matrix under Lightning."""
 
 import logging
 import warnings
@@ -13,7 +13,7 @@ from ._ours import EPOCHS
 
 
 class Module(LightningModule):
-    """Trains one number."""
+    """A module with one parameter."""
 
     def __init__(self, trip: Trip) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Module(LightningModule):
         self.scale = torch.nn.Parameter(torch.ones(()))
 
     def train_dataloader(self) -> Any:  # noqa: ANN401  # torch's
-        """Return a loader of the sampler."""
+        """Return a loader with the sampler."""
         return self.trip.loader()
 
     def training_step(self, batch: Any, _: int) -> torch.Tensor:  # noqa: ANN401
@@ -34,14 +34,14 @@ class Module(LightningModule):
 
 
 class Stop(Callback):
-    """Writes a checkpoint where the first leg stops, and stops."""
+    """Write a checkpoint where the first leg stops, and stop."""
 
     def __init__(self, trip: Trip) -> None:
         self.trip = trip
         self.number = 0
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Note the epoch's order."""
+        """Record the epoch's order."""
         self.number = 0
         self.trip.begin()
 

@@ -1,4 +1,4 @@
-"""A leg of the matrix under the Hugging Face Trainer."""
+"""One leg of the contract matrix under the Hugging Face Trainer."""
 
 import warnings
 from typing import Any
@@ -12,33 +12,33 @@ from ._ours import BATCH, EPOCHS
 
 
 class Mappings(Rows):
-    """The same samples as mappings, which the Trainer asks for."""
+    """The same samples as mappings, which the Trainer requires."""
 
     def __getitem__(self, index: int) -> Any:  # noqa: ANN401
         return {"x": float(index)}
 
 
 class Number(torch.nn.Module):
-    """A model of one number."""
+    """A model with one parameter."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.ones(()))
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return something to take a loss of."""
+        """Return an output from which a loss can be computed."""
         return {"logits": self.scale * x}
 
 
 class Stop(transformers.TrainerCallback):
-    """Asks for a checkpoint where the first leg stops, and stops."""
+    """Request a checkpoint where the first leg stops, and stop."""
 
     def __init__(self, trip: Trip) -> None:
         self.trip = trip
         self.number = 0
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
-        """Note the epoch's order."""
+        """Record the epoch's order."""
         self.number = 0
         self.trip.begin()
 
@@ -57,12 +57,12 @@ class Stop(transformers.TrainerCallback):
 
 
 class TripTrainer(SamplerTrainerMixin, transformers.Trainer):
-    """Notes what it trains on, and takes the trip's losses."""
+    """Trainer that records its batches, and uses the losses of the trip."""
 
     trip: Trip
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:  # noqa: ANN401
-        """Note a batch and train on it."""
+        """Record a batch and train on it."""
         indices = inputs[self.index_key]
         self.trip.dealt.append((self.trip.sampler.epoch, indices.tolist()))
         return super().training_step(model, inputs, num_items_in_batch)

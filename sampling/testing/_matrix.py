@@ -1,4 +1,4 @@
-"""The contract matrix: every sampler in every loader, stopped, resumed, on one rank and on two."""
+"""The contract matrix: every sampler in every loader, stopped and resumed, on one and two ranks."""
 
 import itertools
 import json
@@ -35,10 +35,13 @@ class Cell:
     Attributes
     ----------
     sampler, loader : str
+        Names of the sampler and of the loader.
     num_workers : int
+        Worker processes of the loader.
     where : str
         Where the run is stopped: "epoch end", "mid-epoch" or "last batch" (in the loop).
     num_replicas : int
+        Number of processes that train together.
     """
 
     sampler: str
@@ -61,11 +64,11 @@ def cells(
     Parameters
     ----------
     samplers, loaders : str or sequence of str, optional
-        Names; all by default.
+        Names of samplers and of loaders; all by default.
     workers : sequence of int, default (0, 2)
-        Of each loader.
+        Numbers of worker processes of each loader.
     ranks : sequence of int, default (1, 2)
-        Processes that train together: 1 or 2.
+        Numbers of processes that train together: 1 or 2.
 
     Returns
     -------
@@ -95,19 +98,20 @@ def cells(
 
 @told
 def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) -> dict[Cell, str]:
-    """Run the cells; two processes are started for those of two ranks.
+    """Run the cells; those of two ranks run in two new processes.
 
     Parameters
     ----------
     cases : sequence of Cell
+        Cells to run.
     done : callable
         Called after each cell.
 
     Returns
     -------
     dict of Cell to str
-        "" if an interrupted run dealt exactly what the unbroken one did, and both all that the
-        sampler has; else what was wrong.
+        "" if the interrupted run drew exactly what the uninterrupted one did, and both drew all
+        samples of the sampler; else a description of the difference.
     """
     for loader in {case.loader for case in cases} & set(EXTRAS):
         require(*EXTRAS[loader], f"the matrix of {loader}")  # before any work is done
@@ -159,7 +163,7 @@ def _rank(rank: int, cases: list[Cell], folder: str, queue: Any) -> None:  # noq
 
 
 def _guarded(case: Cell, folder: Path) -> Any:  # noqa: ANN401
-    """Return the three legs of a cell, or the text of what went wrong in one."""
+    """Return the three legs of a cell, or the error message of one that failed."""
     try:
         kept: dict[str, Any] = {}
         return [_leg(case, folder, leg, kept) for leg in ("whole", "first", "second")]
@@ -178,17 +182,17 @@ def _leg(case: Cell, folder: Path, leg: Leg, kept: dict[str, Any]) -> dict[str, 
 
 
 def _verdict(ranks: list[Any]) -> str:
-    """Say what is wrong with a cell, from the three legs of each rank."""
+    """Describe what is wrong with a cell, from the three legs of each rank."""
     for rank, legs in enumerate(ranks):
         if isinstance(legs, str):
             return f"rank {rank}: {legs}"
         whole, first, second = (leg["dealt"] for leg in legs)
         if not first or not second:
-            return f"rank {rank}: the run did not stop and go on"
+            return f"rank {rank}: the run was not stopped and resumed"
         if first + second != whole:
             same = sum(one == two for one, two in zip(first + second, whole, strict=False))
             return (
-                f"rank {rank}: resumed it dealt {len(first + second)} batches, unbroken "
+                f"rank {rank}: resumed it drew {len(first + second)} batches, uninterrupted "
                 f"{len(whole)}; the first that differs is number {same}"
             )
     for epoch, order in ranks[0][0]["orders"].items():
@@ -197,20 +201,20 @@ def _verdict(ranks: list[Any]) -> str:
             return f"epoch {epoch}: the ranks had {[len(each) for each in batches]} batches"
         drawn = [index for each in batches for batch in each for index in batch]
         if set(drawn) != set(order):
-            return f"epoch {epoch}: {len(set(order) ^ set(drawn))} samples lost or not dealt"
+            return f"epoch {epoch}: {len(set(order) ^ set(drawn))} samples lost or not drawn"
         if len(ranks) == 1 and drawn != order:
-            return f"epoch {epoch}: dealt in another order than the sampler's"
+            return f"epoch {epoch}: drawn in another order than the sampler's"
     return ""
 
 
 @told
 def matrix_table(found: dict[Cell, str]) -> str:
-    """Return the matrix as a Markdown table: cells that passed of cells, by sampler and loader.
+    """Return the matrix as a Markdown table: passed cells out of all, by sampler and loader.
 
     Parameters
     ----------
     found : dict of Cell to str
-        From `run_cells`.
+        Result of `run_cells`.
     """
     loaders = list(dict.fromkeys(case.loader for case in found))
     lines = ["| sampler | " + " | ".join(loaders) + " |", "|---|" + "---|" * len(loaders)]
@@ -230,6 +234,7 @@ def matrix_outputs(path: str | Path) -> list[Output]:
     Parameters
     ----------
     path : str or pathlib.Path
+        Path of the matrix.
 
     Returns
     -------
@@ -245,9 +250,9 @@ def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     Parameters
     ----------
     found : dict of Cell to str
-        From `run_cells`.
+        Result of `run_cells`.
     path : str or pathlib.Path
-        A contract matrix there is replaced, and no other file.
+        An existing contract matrix is replaced, and no other file.
 
     Raises
     ------

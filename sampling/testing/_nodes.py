@@ -1,4 +1,4 @@
-"""N line: a sampler inside `torchdata.nodes`, saved and restored with them."""
+"""N check: a sampler inside `torchdata.nodes`, saved and restored with them."""
 
 from copy import deepcopy
 from typing import Any
@@ -12,10 +12,10 @@ from ._subject import AnySampler, Subject, drain, has_epochs, set_epoch, take, t
     "N1",
     "continues exactly inside `torchdata.nodes`",
     why="The nodes ask the sampler itself for its state, with no argument, and never its iterator; "
-    "and where it has one they do not skip what was dealt. A state that says `consumed: 0` in the "
-    "middle of a pass restarts the epoch in silence.",
-    fix="Without a count, `state_dict()` of the sampler says what its latest iterator handed out: "
-    "all of the epoch after the last item. A sampler without `state_dict` is right too.",
+    "and if it has one they do not skip the items already drawn. A state with `consumed: 0` in the "
+    "middle of a pass silently restarts the epoch.",
+    fix="Without a count, `state_dict()` of the sampler counts the items its latest iterator "
+    "yielded: the whole epoch after the last item. A sampler without `state_dict` is valid too.",
 )
 def continues_in_nodes(subject: Subject) -> None:
     subject.needs_batches(1)

@@ -1,4 +1,4 @@
-"""One of each sampler of the package, over the same few samples, for the contract matrix."""
+"""One sampler of each class of the package, over the same few samples, for the contract matrix."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -58,7 +58,7 @@ def _pruning(**options: Any) -> InfoBatchSampler:  # noqa: ANN401
 
 
 class _Answering(EpochSampler):
-    """Makes predictions up from the losses: the matrix records nothing else."""
+    """Derives predictions from the losses: the matrix records nothing else."""
 
     def _learn(
         self,
@@ -72,11 +72,11 @@ class _Answering(EpochSampler):
 
 
 class _Kakurenbo(_Answering, KakurenboSampler):
-    """Right and sure at a loss below 0.9."""
+    """Predicts correctly and with confidence at a loss below 0.9."""
 
 
 class _LateStopping(_Answering, LateStoppingSampler):
-    """Right at a loss below 1."""
+    """Predicts correctly at a loss below 1."""
 
 
 SAMPLERS: dict[str, Factory] = {

@@ -1,4 +1,4 @@
-"""Two processes that train together over gloo, forked so that any closure runs in them."""
+"""Two processes that train together over gloo, forked so that any closure can run in them."""
 
 import gc
 import multiprocessing
@@ -15,14 +15,14 @@ from ._registry import broken, does_not_apply
 from ._subject import start_method
 from ._watch import Watch
 
-PATIENCE = 120.0  # seconds that two ranks may take
+PATIENCE = 120.0  # timeout of two ranks in seconds
 
 
 def on_two_ranks(work: Callable[[int], Any]) -> list[Any]:
-    """Return what `work(rank)` gives on each of two processes."""
+    """Return the result of `work(rank)` on each of two processes."""
     if start_method() != "fork":
-        does_not_apply("two ranks are forked, which cannot be done here")
-    gc.collect()  # a loader that a rank inherits would look after workers that are not its own
+        does_not_apply("two ranks are forked, which is not possible here")
+    gc.collect()  # a loader inherited by a rank would manage workers that are not its own
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
         pipes = [context.Pipe(duplex=False) for _ in range(2)]
@@ -50,7 +50,7 @@ def _received(rank: int, pipe: "Connection[Any, Any]") -> Any:  # noqa: ANN401
 
 
 def _rank(rank: int, work: Callable[[int], Any], store: Path, pipe: "Connection[Any, Any]") -> None:
-    torch.set_num_threads(1)  # a forked process may not use its parent's pool of threads
+    torch.set_num_threads(1)  # a forked process must not use its parent's thread pool
     result = None
     with Watch() as watch:
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)

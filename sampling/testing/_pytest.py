@@ -1,4 +1,4 @@
-"""The checks as tests of pytest: one test for each sampler and line."""
+"""The checks as pytest tests: one test for each sampler and check."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,16 @@ from ._subject import Factory, Subject
 
 @dataclass(frozen=True)
 class Case:
-    """One check as a test calls it, with the factory.
+    """One check, to be called by a test with the factory.
 
     Attributes
     ----------
     check : Check
+        The check.
     kind : str
+        "sampler" or "batch sampler".
     num_workers : int
+        Worker processes of the loaders in it.
     """
 
     check: Check
@@ -47,25 +50,25 @@ def parametrize_with_checks(
     marks: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Callable[[Any], Any]:
-    """Turn a test function into one test for each sampler and each line of the contract.
+    """Turn a test function into one test for each sampler and each check of the contract.
 
     The function takes `factory` and `check`, and calls `check(factory)`; the tests are named like
-    `shuffle-C3` and `shuffle-T1-workers2`. What does not apply is skipped with the reason.
+    `shuffle-C3` and `shuffle-T1-workers2`. Checks that do not apply are skipped with the reason.
 
     Parameters
     ----------
     factories : mapping of str to callable
         Name -> factory; see `check_sampler`.
     kind : {"sampler", "batch sampler"}, default "sampler"
-        What the factories make.
+        Kind of sampler that the factories make.
     workers : sequence of int, default (0,)
         Numbers of worker processes with which the checks of loaders are run.
     distributed : bool, default False
-        Run R4 too, which starts two processes.
+        Also run R4, which starts two processes.
     marks : mapping of str to pytest mark or list of them, optional
         "workers": for the tests that start worker processes; "processes": for R4.
     expected_failures : mapping of str to mapping, optional
-        Name -> {check id: reason}: strict `xfail` marks, so that one that passes is an error.
+        Name -> {check id: reason}: strict `xfail` marks, so that an unexpected pass is an error.
 
     Returns
     -------

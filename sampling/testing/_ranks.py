@@ -1,4 +1,4 @@
-"""R lines: the ranks of a training run together deal one epoch, and agree on it."""
+"""R checks: the ranks of a training run together draw one epoch, and agree on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ WORLDS = (2, 3, 8)
 
 @line(
     "R1",
-    "deals over the ranks what one process would be dealt, interleaved",
-    why="Two ranks that share samples train them twice, and others never; an order cut into "
+    "interleaves over the ranks the order of one process",
+    why="Two ranks that share samples train on them twice, and never on others; an order cut into "
     "blocks changes with the number of ranks, so that no run can be repeated or resumed on "
     "other hardware.",
-    fix="Rank r of W takes places r, r + W, ... of one global order. Unless `drop_last`, repeat "
+    fix="Rank r of W takes positions r, r + W, ... of one global order. Unless `drop_last`, repeat "
     "the front of the order until every rank has the same number, as torch does.",
 )
 def deals_one_epoch(subject: Subject) -> None:
@@ -43,7 +43,7 @@ def deals_one_epoch(subject: Subject) -> None:
 
 
 def _same_batches(seen: list[Any], whole: list[Any], world: int, rank: int, what: str) -> None:
-    """Compare all but what fills up, which is for R3; single draws may be dealt as well."""
+    """Compare all but the padding, which R3 checks; single draws may be sharded as well."""
     draws = flat(whole)[rank::world]
     if flat(seen)[: len(draws)] != draws:
         own = whole[rank::world]
@@ -53,7 +53,7 @@ def _same_batches(seen: list[Any], whole: list[Any], world: int, rank: int, what
 def _share(
     whole: list[Any], world: int, rank: int, drop_last: bool = False, pad: bool = True
 ) -> list[Any]:
-    """Return what a rank is dealt of the whole epoch."""
+    """Return the share of a rank in the whole epoch."""
     if drop_last:
         return whole[rank : len(whole) // world * world : world]
     if not pad or not whole:
@@ -64,9 +64,9 @@ def _share(
 
 @line(
     "R2",
-    "takes its rank from the arguments, else from torch.distributed, else is alone",
-    why="A sampler that asks torch.distributed only cannot be tried, tested or used for an "
-    "evaluation on one rank; one that never asks gives every process the same data.",
+    "takes its rank from the arguments, else from torch.distributed, else is the only rank",
+    why="A sampler that reads only torch.distributed cannot be tried, tested or used for an "
+    "evaluation on one rank; one that never reads it gives every process the same data.",
     fix="Defaults of None: read torch.distributed once, at construction, if it is initialised; "
     "otherwise rank 0 of 1. Refuse a rank that is not in [0, num_replicas).",
 )
@@ -91,7 +91,7 @@ def takes_its_rank(subject: Subject) -> None:
 
 @contextmanager
 def _second_of_two() -> Iterator[None]:
-    """Let torch.distributed believe that this process is rank 1 of 2, with nobody there."""
+    """Make torch.distributed report that this process is rank 1 of 2, without the other."""
     try:
         from torch.testing._internal.distributed.fake_pg import FakeStore
     except ImportError:
@@ -105,11 +105,11 @@ def _second_of_two() -> Iterator[None]:
 
 @line(
     "R3",
-    "deals every rank the same number of batches, none of them empty",
+    "gives every rank the same number of batches, none of them empty",
     why="DistributedDataParallel waits in every backward pass for all ranks: one batch more on one "
     "of them is a hang until the timeout, and an empty batch is a loss of NaN.",
-    fix="Cut the global order into batches first, then deal the batches; repeat batches of the "
-    "front for the ranks that would come short.",
+    fix="Cut the global order into batches first, then shard the batches; repeat batches of the "
+    "front for the ranks that would have fewer.",
     kinds=(BATCHES,),
 )
 def deals_equal_batches(subject: Subject) -> None:
@@ -128,15 +128,16 @@ def deals_equal_batches(subject: Subject) -> None:
 
 @line(
     "R4",
-    "agrees over the ranks on what their losses mean",
+    "plans its epochs from the losses of all ranks",
     why="Each rank sees the losses of its own samples. Planned from those alone the next epochs "
-    "differ between ranks: samples twice and never, and other lengths, on which the run hangs.",
-    fix="Bring the losses of all ranks together in `set_epoch`, before the epoch is planned.",
+    "differ between ranks: samples drawn twice and never, and different lengths, so that the run "
+    "hangs.",
+    fix="Synchronise the losses of all ranks in `set_epoch`, before the epoch is planned.",
     processes=True,
 )
 def agrees_on_losses(subject: Subject) -> None:
     if not is_dynamic(subject.make()):
-        does_not_apply("its epochs depend on no losses")
+        does_not_apply("its epochs do not depend on losses")
     ranked = subject.takes("num_replicas", "rank")
 
     def work(rank: int) -> tuple[list[Any], Any, list[float]]:

@@ -1,9 +1,9 @@
-"""What a check is, what it may find, and the list of them all.
+"""Definition of a check, its possible outcomes, and the list of all checks.
 
-A check is a function of a `Subject` that returns if the sampler keeps a line of the contract. It
-calls `expect` or `same`, which raise `ContractError` with what was seen; the line's own words say
-why that matters and how it is mended. `NotApplicable` says that the line asks nothing of this
-sampler.
+A check is a function of a `Subject` that returns if the sampler satisfies one clause of the
+contract. It calls `expect` or `same`, which raise `ContractError` with what was observed; the
+check's own texts state why that matters and how to fix it. `NotApplicable` states that the check
+requires nothing of this sampler.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,41 +21,42 @@ LETTERS = "CDTNRLH"  # in the order in which they are run and listed
 
 
 class ContractError(AssertionError):
-    """A sampler breaks a line of the contract.
+    """A sampler violates the contract.
 
-    The message says what was seen, what it breaks in practice and how to mend it.
+    The message states what was observed, why it matters in practice and how to fix it.
     """
 
 
 class NotApplicable(Exception):  # noqa: N818  # it is a finding, not an error
-    """The line asks nothing of this sampler; the message says why."""
+    """The check does not apply to this sampler; the message gives the reason."""
 
 
 @told
 @dataclass(frozen=True)
 class Check:
-    """One line of the contract.
+    """One check of the contract.
 
     Attributes
     ----------
     id : str
         Letter and number: C for any loader, D for `DataLoader`, T for torchdata's
-        `StatefulDataLoader`, N for `torchdata.nodes`, R for ranks, and the two lines of Lightning
-        (L3) and accelerate (H3) that a batch sampler can be held to alone.
+        Letter and number: C for any loader, D for `DataLoader`, T for torchdata's
+        `StatefulDataLoader`, N for `torchdata.nodes`, R for ranks, and the two checks for Lightning
+        (L3) and accelerate (H3) that a batch sampler can be tested on by itself.
     title : str
-        What a sampler does that keeps the line.
+        What a sampler does that satisfies the check.
     why : str
-        What breaks in practice where it is not kept.
+        What breaks in practice otherwise.
     fix : str
-        How it is mended.
+        How to fix it.
     function : callable
         Takes a `Subject`; raises `ContractError` or `NotApplicable`, or returns.
     kinds : tuple of str
         "sampler", "batch sampler" or both.
     workers : bool
-        Runs a loader, and so may run it with worker processes too.
+        Whether it runs a loader, and so can be run with worker processes too.
     processes : bool
-        Starts two processes that train together.
+        Whether it starts two processes that train together.
     """
 
     id: str
@@ -81,7 +82,7 @@ def line(
     workers: bool = False,
     processes: bool = False,
 ) -> Callable[[Function], Function]:
-    """Enter the decorated function in the list, as the check of one line."""
+    """Register the decorated function as the check of this id."""
 
     def enter(function: Function) -> Function:
         CHECKS[id] = Check(id, title, why, fix, function, kinds, workers, processes)
@@ -91,18 +92,18 @@ def line(
 
 
 def broken(seen: str) -> NoReturn:
-    """Raise `ContractError` with what was seen."""
+    """Raise `ContractError` with what was observed."""
     raise ContractError(seen)
 
 
 def expect(kept: object, seen: str) -> None:
-    """Raise `ContractError` with what was seen unless `kept`."""
+    """Raise `ContractError` with what was observed unless `kept`."""
     if not kept:
         broken(seen)
 
 
 def same(seen: Sequence[object], expected: Sequence[object], what: str) -> None:
-    """Raise `ContractError` with the first place in which two sequences differ."""
+    """Raise `ContractError` with the first position at which two sequences differ."""
     for place, (one, other) in enumerate(zip(seen, expected, strict=False)):
         if _plain(one) != _plain(other):
             broken(f"{what}: item {place} is {one!r}, expected {other!r}")
@@ -116,7 +117,7 @@ def equal(one: Sequence[object], other: Sequence[object]) -> bool:
 
 
 def _plain(item: object) -> object:
-    """Return an array or tuple as a list: of what type a batch is, C3 says alone."""
+    """Return an array or tuple as a list: only C3 checks the type of a batch."""
     return [*item] if isinstance(item, Iterable) else item
 
 

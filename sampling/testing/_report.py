@@ -1,4 +1,4 @@
-"""Run the checks over one sampler, and say in one message what came out."""
+"""Run the checks on one sampler, and report their results in one message."""
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -20,16 +20,17 @@ Status = Literal["pass", "fail", "not applicable", "expected failure", "unexpect
 @told
 @dataclass(frozen=True)
 class Result:
-    """What came out of one check.
+    """Result of one check.
 
     Attributes
     ----------
     check : Check
+        The check.
     num_workers : int
         Worker processes of the loaders in it.
     status : {"pass", "fail", "not applicable", "expected failure", "unexpected pass"}
     seen : str
-        What was seen where it failed, the reason where it does not apply or was expected to fail.
+        What was observed if it failed, the reason if it does not apply or was expected to fail.
     """
 
     check: Check
@@ -39,27 +40,29 @@ class Result:
 
     @property
     def id(self) -> str:
-        """The line, and the number of workers unless 0: "T1", "T1-workers2"."""
+        """Id of the check, with the number of workers unless 0: "T1", "T1-workers2"."""
         return case_id(self.check, self.num_workers)
 
     @property
     def message(self) -> str:
-        """What was seen, why it matters and how it is mended."""
+        """What was observed, why it matters and how to fix it."""
         lines = [f"{self.id}  A sampler {self.check.title}.", f"  Seen: {self.seen}"]
         if self.status == "fail":
-            lines += [f"  Why it matters: {self.check.why}", f"  To mend it: {self.check.fix}"]
+            lines += [f"  Why it matters: {self.check.why}", f"  How to fix it: {self.check.fix}"]
         return "\n".join(lines)
 
 
 @told
 @dataclass(frozen=True)
 class Report:
-    """What came out of all checks over one sampler.
+    """Results of all checks on one sampler.
 
     Attributes
     ----------
     name : str
+        Name of the sampler's factory.
     results : tuple of Result
+        One result for each check.
     """
 
     name: str
@@ -67,7 +70,7 @@ class Report:
 
     @property
     def failures(self) -> tuple[Result, ...]:
-        """The checks that failed, and those that passed although they were expected to fail."""
+        """The checks that failed, and those that passed although expected to fail."""
         return tuple(r for r in self.results if r.status in {"fail", "unexpected pass"})
 
     def __str__(self) -> str:
@@ -79,7 +82,7 @@ class Report:
 
 
 def case_id(check: Check, num_workers: int) -> str:
-    """Return the name of one check with a number of workers."""
+    """Return the id of one check with a number of workers."""
     return f"{check.id}-workers{num_workers}" if num_workers else check.id
 
 
@@ -105,7 +108,7 @@ def _place(check: Check) -> tuple[int, int]:
 
 
 def run(check: Check, subject: Subject, expected_failures: Mapping[str, str]) -> Result:
-    """Run one check. The global random states are put back; warnings are not shown."""
+    """Run one check. Global random states are restored; warnings are suppressed."""
     with put_back(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Watch() as watch:
@@ -142,7 +145,7 @@ def _read(watch: Watch) -> tuple[Status, str]:
 
 
 class CheckOptions(TypedDict, total=False):
-    """Keywords of `check_sampler` and `check_batch_sampler`; the former documents them."""
+    """Keywords of `check_sampler` and `check_batch_sampler`, documented in the former."""
 
     size: int | None
     workers: Sequence[int]
@@ -162,7 +165,7 @@ def report_on(
     only: str | Collection[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Report:
-    """Run the checks of a kind over one sampler."""
+    """Run the checks of a kind on one sampler."""
     expected = dict(expected_failures or {})
     chosen = cases(kind, workers, distributed, only)
     unknown = {key.partition("-")[0] for key in expected} - set(CHECKS)
@@ -174,12 +177,12 @@ def report_on(
 
 @told
 def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
-    """Hold a sampler to the contract: run every check, and raise if it breaks a line.
+    """Check a sampler against the contract: run every check, and raise if one fails.
 
     Parameters
     ----------
     factory : callable
-        Makes a new sampler of about 100 draws an epoch. It is called with those of the keywords
+        Makes a new sampler of about 100 draws per epoch. It is called with those of the keywords
         `seed`, `num_replicas`, `rank`, `drop_last`, `pad` and `size` (N) that its signature names;
         `**options` stands for the first four.
     size : int, optional
@@ -187,12 +190,12 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     workers : sequence of int, default (0,)
         Numbers of worker processes with which the checks of loaders are run.
     distributed : bool, default False
-        Run R4 too, which starts two processes.
+        Also run R4, which starts two processes.
     only : str or collection of str, optional
         Ids of the checks to run; all by default.
     expected_failures : mapping of str to str, optional
-        Check id -> reason. "T1" means it with any number of workers, "T1-workers2" with 2 only.
-        An expected failure that passes is an error, so that the list stays true.
+        Check id -> reason. "T1" applies to any number of workers, "T1-workers2" only to 2.
+        An expected failure that passes is an error, so that the list stays correct.
 
     Returns
     -------
@@ -201,14 +204,14 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     Raises
     ------
     ContractError
-        With every line that is broken: what was seen, why it matters, how to mend it.
+        With every check that failed: what was observed, why it matters, how to fix it.
 
     Notes
     -----
-    A line that asks for what the sampler does not have is *not applicable*, and one line says
-    that it is missing: no `seed` or `set_epoch` breaks C8, no `__len__` C4, no
+    A check of something the sampler does not have is *not applicable*, and one check reports that
+    it is missing: no `seed` or `set_epoch` fails C8, no `__len__` C4, no
     `state_dict(consumed=...)` D3, no state at all T4. A sampler without rank arguments is a global
-    view, and the R lines ask nothing of it.
+    view, to which the R checks do not apply.
 
     Examples
     --------
@@ -223,12 +226,13 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
 
 @told
 def check_batch_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
-    """Hold a batch sampler to the contract; as `check_sampler`.
+    """Check a batch sampler against the contract; as `check_sampler`.
 
     Parameters
     ----------
     factory : callable
-        Makes a new batch sampler of about 25 batches an epoch; `drop_last` means its short batch.
+        Makes a new batch sampler of about 25 batches per epoch; `drop_last` refers to its short
+        batch.
     **options
         Those of `check_sampler`.
 
@@ -239,7 +243,7 @@ def check_batch_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Re
     Raises
     ------
     ContractError
-        With every line that is broken.
+        With every check that failed.
     """
     return _kept(report_on(_name(factory), factory, BATCHES, **options))
 

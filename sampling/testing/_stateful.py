@@ -1,4 +1,4 @@
-"""T lines: a sampler inside torchdata's `StatefulDataLoader`, saved and restored with it."""
+"""T checks: a sampler inside torchdata's `StatefulDataLoader`, saved and restored with it."""
 
 import json
 import sys
@@ -28,9 +28,9 @@ from ._subject import (
 )
 
 TRAINED = 4  # batches before a save
-BYTES = 1024  # of a state in JSON
-WORKING = 64 * 1024  # bytes that making a state may take
-LARGE = 10**6  # samples with which a state may not grow
+BYTES = 1024  # largest state in JSON
+WORKING = 64 * 1024  # bytes that computing a state may take
+LARGE = 10**6  # number of samples with which a state must not grow
 
 
 def _begun(subject: Subject, sampler: AnySampler, trained: int = TRAINED) -> tuple[State, Loader]:
@@ -42,7 +42,7 @@ def _begun(subject: Subject, sampler: AnySampler, trained: int = TRAINED) -> tup
 
 
 def _resumed(subject: Subject, sampler: AnySampler, state: State, **options: object) -> Loader:
-    """Return a loader of a restarted program, its state loaded."""
+    """Return a loader of a restarted program, with its state loaded."""
     loader = subject.stateful_loader(sampler, **options)
     loader.load_state_dict(state)
     return loader
@@ -51,12 +51,12 @@ def _resumed(subject: Subject, sampler: AnySampler, state: State, **options: obj
 @line(
     "T1",
     "continues exactly from the state of the loader",
-    why="StatefulDataLoader saves what the sampler or its iterator says; if they say nothing it "
+    why="StatefulDataLoader saves the state of the sampler or its iterator; without one it "
     "draws again as many items as were used, from whatever order a new sampler has: another "
-    "permutation, with samples twice and never.",
+    "permutation, with samples drawn twice and never.",
     fix="Give the iterator `state_dict` and `load_state_dict` with epoch and position (or the "
-    "sampler, and read them in `__iter__`). The epoch belongs to the state: nobody calls "
-    "`set_epoch` after a load.",
+    "sampler, and read them in `__iter__`). The epoch belongs to the state: `set_epoch` is not "
+    "called after a load.",
     workers=True,
 )
 def continues_exactly(subject: Subject) -> None:
@@ -73,7 +73,7 @@ def continues_exactly(subject: Subject) -> None:
         same([*dealt, *again], expected, what)
 
         sampler = subject.reborn(epoch)
-        if has_epochs(sampler) and not subject.num_workers:  # as a loop does that goes on
+        if has_epochs(sampler) and not subject.num_workers:  # as a loop that resumes does
             loader = _resumed(subject, sampler, state)
             set_epoch(sampler, epoch)
             same(drain(loader), expected[3:], f"{what}, with set_epoch({epoch}) after the load")
@@ -82,9 +82,9 @@ def continues_exactly(subject: Subject) -> None:
 @line(
     "T2",
     "keeps a restored position through set_epoch of the same epoch, and drops it for another",
-    why="The loop of a resumed run calls `set_epoch` with the epoch it stands in, before the "
-    "pass: a position lost there trains the first half twice. One that survives the change to "
-    "another epoch leaves out that epoch's first half.",
+    why="The loop of a resumed run calls `set_epoch` with its current epoch before the pass: a "
+    "position lost there trains on the first half twice. One that is kept for another epoch skips "
+    "that epoch's first half.",
     fix="In `set_epoch`: return if the epoch is the current one, else set the position to 0.",
 )
 def keeps_a_restored_position(subject: Subject) -> None:
@@ -106,7 +106,7 @@ def keeps_a_restored_position(subject: Subject) -> None:
 
 
 def _position(sampler: AnySampler, total: int) -> tuple[State, int]:
-    """Return a state in mid-epoch that the sampler itself loads, and how many items are left."""
+    """Return a state in mid-epoch that the sampler itself loads, and the number of items left."""
     if not has(sampler, "state_dict", "load_state_dict"):
         does_not_apply("has no state_dict and load_state_dict of its own (see D3)")
     live = iter(sampler)
@@ -119,10 +119,10 @@ def _position(sampler: AnySampler, total: int) -> tuple[State, int]:
 
 @line(
     "T3",
-    "goes on with the next epoch from a state saved at an epoch's end",
+    "continues with the next epoch from a state saved at the end of an epoch",
     why="Trainers save between epochs. Restored from there, a sampler that stays in its epoch "
-    "repeats it, one at its end deals nothing: an epoch is lost.",
-    fix="When its last item was taken, an iterator's state is the beginning of the next epoch. A "
+    "repeats it, and one at its end yields nothing: an epoch is lost.",
+    fix="After its last item, the state of an iterator is the beginning of the next epoch. A "
     "sampler whose next epoch depends on losses refuses to iterate until `set_epoch`.",
     workers=True,
 )
@@ -141,7 +141,7 @@ def goes_on_with_the_next_epoch(subject: Subject) -> None:
         loader = _resumed(subject, sampler, state)
         if is_dynamic(sampler):
             ahead = _unless_refused(partial(drain, loader), what)
-            expect(ahead is None, f"{what}, without set_epoch: it is dealt before it is planned")
+            expect(ahead is None, f"{what}, without set_epoch: it is drawn before it is planned")
         else:
             same(drain(loader), expected, what)
         sampler = subject.reborn(epoch)
@@ -154,12 +154,12 @@ def goes_on_with_the_next_epoch(subject: Subject) -> None:
 @line(
     "T8",
     "has no batch left in a state saved in the loop after the last batch",
-    why="A usual `every k steps` saves after an epoch's last batch too, before the loop ends. The "
-    "state says that the loader has not finished: resumed, a pass of no batch is due. A sampler "
-    "whose iterator is at the next epoch by then deals that epoch twice.",
-    fix="After its last item an iterator's state is the end of its own epoch. A pass resumed there "
-    "is empty, and the `iter` after it begins the next epoch: for a state saved after the loop "
-    "StatefulDataLoader makes both at once.",
+    why="A typical `every k steps` saves after an epoch's last batch too, before the loop ends. "
+    "The state says that the loader has not finished: resumed, a pass without batches must follow. "
+    "A sampler whose iterator is already at the next epoch draws that epoch twice.",
+    fix="After its last item, the state of an iterator is the end of its own epoch. A pass resumed "
+    "there is empty, and the `iter` after it begins the next epoch: for a state saved after the "
+    "loop StatefulDataLoader makes both at once.",
     workers=True,
 )
 def has_no_batch_left(subject: Subject) -> None:
@@ -174,7 +174,7 @@ def has_no_batch_left(subject: Subject) -> None:
         if has_epochs(original):
             set_epoch(original, epoch + 1)
         expected = drain(loader)
-        what = f"after a load of what was saved in the loop at the last batch of epoch {epoch}"
+        what = f"after a load of the state saved in the loop at the last batch of epoch {epoch}"
         for told in (False, True)[: 1 + has_epochs(original)]:
             sampler = subject.reborn(epoch)
             loader = _resumed(subject, sampler, state)
@@ -188,12 +188,11 @@ def has_no_batch_left(subject: Subject) -> None:
 
 @line(
     "T4",
-    "carries its state through every way of handing it to the loader",
+    "keeps its state in every way of passing it to the loader",
     why="As `sampler=` torchdata wraps it in its own batch sampler; as `batch_sampler=` or with "
-    "`batch_size=None` the loader asks it directly, draw by draw. What keeps no state of its own "
-    "is replayed from the start of a pass, and torch's BatchSampler hides the state of the "
-    "sampler inside.",
-    fix="Give the iterator its state after each single item. Hand over a stateful batch sampler, "
+    "`batch_size=None` the loader asks it directly, draw by draw. Without a state the pass is "
+    "replayed from its start, and torch's BatchSampler hides the state of the sampler inside.",
+    fix="Give the iterator its state after each single item. Pass a stateful batch sampler, "
     "not torch's BatchSampler around a stateful sampler.",
     workers=True,
 )
@@ -228,10 +227,10 @@ def carries_its_state(subject: Subject) -> None:
     "T5",
     "has a state that is small, plain and its own",
     why="With workers StatefulDataLoader asks for the state at every batch and keeps several in a "
-    "queue: a state of N entries takes gigabytes and seconds, one that goes on changing restores "
-    "the wrong place, and one that is no JSON ties a checkpoint to a library's version.",
-    fix="Return a new dictionary of a few integers and strings: epoch, position, and what they "
-    "are checked against.",
+    "queue: a state of N entries takes gigabytes and seconds, one that changes later restores "
+    "the wrong position, and one that is not JSON ties a checkpoint to a library's version.",
+    fix="Return a new dictionary of a few integers and strings: epoch, position, and the values "
+    "to validate.",
 )
 def has_a_small_state(subject: Subject) -> None:
     states = _states(subject.at(1))
@@ -258,7 +257,7 @@ def has_a_small_state(subject: Subject) -> None:
 
 
 def _states(sampler: AnySampler) -> dict[str, tuple[Callable[[], State], Callable[[], object]]]:
-    """Return the states there are: name -> (how to take one, what moves the pass on)."""
+    """Return the available states: name -> (how to take one, what advances the pass)."""
     live = iter(sampler)
     take(TRAINED, live)
     found: dict[str, tuple[Callable[[], State], Callable[[], object]]] = {}
@@ -273,8 +272,8 @@ def _as_json(state: State, what: str) -> str:
     try:
         text = json.dumps(state)
     except (TypeError, ValueError) as error:
-        broken(f"{what} is no JSON: {error}")
-    expect(json.loads(text) == state, f"{what} does not come back from JSON as it was")
+        broken(f"{what} is not JSON: {error}")
+    expect(json.loads(text) == state, f"{what} changes when written to JSON and read back")
     return text
 
 
@@ -289,11 +288,11 @@ def _peak(function: Callable[[], object]) -> int:
 
 @line(
     "T6",
-    "loads its state on other ranks and batch sizes, and refuses another run's",
-    why="Runs come back with fewer GPUs or another batch size; a position that counts one rank's "
-    "batches then points elsewhere. And a state loaded into another data set, or under another "
+    "loads its state with other ranks and batch sizes, and refuses another run's",
+    why="Runs are resumed with fewer GPUs or another batch size; a position that counts one rank's "
+    "batches is then wrong. And a state loaded into another dataset, or under another "
     "seed, resumes in the middle of an order that was never trained on.",
-    fix="Store the global position in draws, and N and seed beside it; compare them in "
+    fix="Store the global position in draws, together with N and seed; compare them in "
     "`load_state_dict` and raise a ValueError that names the difference.",
 )
 def loads_elsewhere_and_refuses(subject: Subject) -> None:
@@ -317,24 +316,24 @@ def loads_elsewhere_and_refuses(subject: Subject) -> None:
     for name, value in others.items():
         loader = _resumed(subject, subject.at(1, **{name: value}), state)
         drawn = _unless_refused(partial(drain, loader), f"a state of another {name}")
-        # One that brings the whole order with it is harmless.
+        # A state that includes the whole order is harmless.
         accepted = drawn is None or equal(flat(drawn), expected)
-        expect(accepted, f"a state of another {name} is accepted, and another order comes")
+        expect(accepted, f"a state of another {name} is accepted, and another order is drawn")
 
 
 def _unless_refused(action: Callable[[], list[Any]], what: str) -> list[Any] | None:
-    """Return what the action does, or None if it is refused with a reason."""
+    """Return the result of the action, or None if it is refused with a message."""
     with _unheard():
         try:
             return action()
         except (ValueError, RuntimeError) as error:
-            expect(str(error), f"{what} is refused without a word")
+            expect(str(error), f"{what} is refused without a message")
             return None
 
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """Let torchdata throw away a loader that a refusal left half made, without its complaint."""
+    """Suppress the error that torchdata raises when it deletes a partly constructed loader."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda _: None
     try:
@@ -347,7 +346,7 @@ def _unheard() -> Iterator[None]:
     "T7",
     "restores every rank from the state of rank 0",
     why="Lightning and most trainers write the state of rank 0 only, and load it on every rank.",
-    fix="Keep nothing of the rank in the state: the position counts the draws of all ranks.",
+    fix="Keep nothing rank-specific in the state: the position counts the draws of all ranks.",
 )
 def restores_every_rank(subject: Subject) -> None:
     subject.needs_ranks()

@@ -1,4 +1,4 @@
-"""The sampler under test, as the checks see it: what it takes, and how it is driven and loaded."""
+"""The sampler under test: the options it takes, and how it is driven and loaded."""
 
 import inspect
 import itertools
@@ -15,11 +15,11 @@ from .._optional import require
 from ..errors import MissingExtraError
 from ._registry import BATCHES, broken, does_not_apply
 
-BATCH = 4  # draws in a batch where the kit cuts batches
-PREFETCH = 2  # batches that each worker is ahead
+BATCH = 4  # draws per batch where the kit cuts batches
+PREFETCH = 2  # batches that each worker prefetches
 _EVERYBODYS = {"seed", "num_replicas", "rank", "drop_last"}  # what `**options` stands for
 
-AnySampler: TypeAlias = Any  # a sampler or batch sampler, whoever made it
+AnySampler: TypeAlias = Any  # a sampler or batch sampler of any library
 Loader: TypeAlias = Any  # torch's or torchdata's
 State: TypeAlias = Any
 Options: TypeAlias = Mapping[str, object]
@@ -27,7 +27,7 @@ Factory: TypeAlias = Callable[..., AnySampler]
 
 
 class Echo(Dataset[Any]):
-    """A dataset of every size whose samples are their own indices; a list gives a list."""
+    """A dataset of any size whose samples are their own indices; a list gives a list."""
 
     def __getitem__(self, index: Any) -> Any:  # noqa: ANN401  # an index or, uncollated, a batch
         return [int(each) for each in index] if isinstance(index, Iterable) else int(index)
@@ -37,7 +37,7 @@ class Echo(Dataset[Any]):
 
 
 class Subject:
-    """A sampler given by its factory, with what the checks ask of any sampler.
+    """A sampler given by its factory, with the operations that the checks need.
 
     Parameters
     ----------
@@ -45,8 +45,9 @@ class Subject:
         Makes a new sampler each time. Takes as keywords those of `seed`, `num_replicas`, `rank`,
         `drop_last`, `pad` and `size` that the sampler has; `**options` stands for the first four.
     kind : {"sampler", "batch sampler"}
+        What the factory makes.
     size : int, optional
-        N; by default asked of the sampler.
+        N; by default read from the sampler.
     num_workers : int, default 0
         Worker processes of the loaders that `loader` and `stateful_loader` make.
     """
@@ -60,42 +61,42 @@ class Subject:
         self._size = size
         self._takes = keywords(factory)
 
-    # ------------------------------------------------------------------ what it has
+    # ------------------------------------------------------------------ capabilities
 
     def takes(self, *names: str) -> bool:
         """Return whether the factory takes all of these keywords."""
         return set(names) <= self._takes
 
     def needs(self, *names: str) -> None:
-        """Leave the check as not applicable unless the factory takes all of these keywords."""
+        """Raise `NotApplicable` unless the factory takes all of these keywords."""
         missing = [name for name in names if name not in self._takes]
         if missing:
             does_not_apply(f"takes no {' and no '.join(missing)}")
 
     def needs_ranks(self) -> None:
-        """Leave the check as not applicable for a sampler of the whole epoch only."""
+        """Raise `NotApplicable` for a sampler without rank arguments."""
         if not self.takes("num_replicas", "rank"):
             does_not_apply("takes no ranks: a global view, which a trainer shards")
 
     def needs_epochs(self) -> None:
-        """Leave the check as not applicable for a sampler that knows no epochs."""
+        """Raise `NotApplicable` for a sampler without epochs."""
         if not has_epochs(self.make()):
             does_not_apply("has no set_epoch (see C8)")
 
     def needs_position(self) -> None:
-        """Leave the check as not applicable without `state_dict(consumed=...)`."""
+        """Raise `NotApplicable` without `state_dict(consumed=...)`."""
         if not keeps_position(self.make()):
             does_not_apply("has no state_dict(consumed=...) (see D3)")
 
     def needs_batches(self, count: int) -> None:
-        """Leave the check as not applicable if an epoch is too short to stop in."""
+        """Raise `NotApplicable` if an epoch is too short to stop in."""
         batches = len(self.order(1)) // (1 if self.batches else BATCH)
         if batches < count:
             does_not_apply(f"an epoch has {batches} batches, fewer than the {count} of this check")
 
     @property
     def size(self) -> int | None:
-        """N, as given or as the sampler says, or None."""
+        """N, as given or as reported by the sampler, or None."""
         sampler = self.make()
         for holder in (self._size, getattr(sampler, "size", None)):
             if isinstance(holder, int):
@@ -108,12 +109,12 @@ class Subject:
     # ------------------------------------------------------------------ making and driving it
 
     def make(self, **options: object) -> AnySampler:
-        """Return a new sampler, of one rank unless said otherwise."""
+        """Return a new sampler, of one rank by default."""
         given: dict[str, object] = {"num_replicas": 1, "rank": 0, **options}
         return self.factory(**{name: given[name] for name in given if name in self._takes})
 
     def at(self, epoch: int, **options: object) -> AnySampler:
-        """Return a new sampler brought to an epoch as a training loop would."""
+        """Return a new sampler advanced to an epoch as a training loop would."""
         sampler = self.make(**options)
         if is_dynamic(sampler):
             self._train(sampler, epoch, {k: v for k, v in options.items() if k in {"seed", "size"}})
@@ -136,20 +137,20 @@ class Subject:
         sampler.set_epoch(epoch)
 
     def order(self, epoch: int, **options: object) -> list[Any]:
-        """Return what a new sampler deals in an epoch: draws, or batches of them."""
+        """Return the items of a new sampler in an epoch: draws, or batches of them."""
         return drain(self.at(epoch, **options))
 
     def reborn(self, epoch: int, **options: object) -> AnySampler:
         """Return a new sampler as a restarted program has it before it loads a state of an epoch.
 
-        A dynamic one has its scores and its plan from elsewhere; a static one knows nothing.
+        A dynamic sampler restores its scores and its plan separately; a static one starts empty.
         """
         fresh = self.make(**options)
         if not is_dynamic(fresh):
             return fresh
         trained = self.at(epoch, **options)
         if has(trained, "state_dict"):
-            trained.state_dict()  # one that came from a file has said which plan it holds
+            trained.state_dict()  # a restored sampler has already reported its plan
         return trained
 
     # ------------------------------------------------------------------ loaders
@@ -165,7 +166,7 @@ class Subject:
 
     def _settings(self, sampler: AnySampler, options: Options) -> dict[str, Any]:
         settings: dict[str, Any]
-        if options.get("batch_size", BATCH) is None:  # items as the sampler gives them
+        if options.get("batch_size", BATCH) is None:  # items as the sampler yields them
             settings = {"sampler": sampler}
         elif "batch_sampler" in options:
             settings = {"collate_fn": list}
@@ -180,7 +181,7 @@ class Subject:
 
 
 def keywords(factory: Factory) -> set[str]:
-    """Return the names of the keywords that a factory takes, those behind `**options` too."""
+    """Return the names of the keywords that a factory takes, including those of `**options`."""
     found: set[str] = set()
     for name, parameter in inspect.signature(factory).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -191,7 +192,7 @@ def keywords(factory: Factory) -> set[str]:
 
 
 def has(thing: object, *methods: str) -> bool:
-    """Return whether a thing has all of these methods."""
+    """Return whether an object has all of these methods."""
     return all(callable(getattr(thing, method, None)) for method in methods)
 
 
@@ -201,27 +202,27 @@ def has_epochs(sampler: object) -> bool:
 
 
 def set_epoch(sampler: AnySampler, epoch: int) -> None:
-    """Call `set_epoch` where it is: on the sampler, or on the one inside a batch sampler."""
+    """Call `set_epoch` of the sampler, or of the one inside a batch sampler."""
     (sampler if has(sampler, "set_epoch") else sampler.sampler).set_epoch(epoch)
 
 
 def is_dynamic(sampler: object) -> bool:
-    """Return whether what is recorded decides later epochs."""
+    """Return whether recorded losses affect later epochs."""
     return bool(getattr(sampler, "dynamic", False)) and has(sampler, "record")
 
 
 def keeps_position(sampler: object) -> bool:
-    """Return whether the training loop can say what it trained on: `state_dict(consumed=...)`."""
+    """Return whether `state_dict(consumed=...)` takes the position from the training loop."""
     if not has(sampler, "state_dict", "load_state_dict"):
         return False
     return "consumed" in inspect.signature(sampler.state_dict).parameters  # type: ignore[attr-defined]
 
 
 def drain(dealt: Iterable[Any]) -> list[Any]:
-    """Return what is left, as a list, without waiting for ever."""
+    """Return the remaining items as a list, up to a bound, so that it always ends."""
     try:
         bound = min(4 * len(dealt) + 1000, 1_000_000)  # type: ignore[arg-type]
-    except (TypeError, NotImplementedError):  # it has none: C4 says so
+    except (TypeError, NotImplementedError):  # no length, which C4 reports
         bound = 1_000_000
     found = list(itertools.islice(dealt, bound))
     if len(found) == bound:
@@ -246,21 +247,21 @@ def losses(indices: ArrayLike, epoch: int) -> NDArray[np.float64]:
 
 
 def weights_of(sampler: AnySampler, indices: ArrayLike) -> list[float]:
-    """Return what the losses of these samples are multiplied by, if the sampler says so."""
+    """Return the loss weights of these samples, if the sampler provides them."""
     if not has(sampler, "weights_for"):
         return []
     return [float(each) for each in sampler.weights_for(indices)]
 
 
 def start_method() -> str | None:
-    """Return how workers are started: forked where that is quick and safe."""
+    """Return how to start workers: by fork if that is fast and safe."""
     if "fork" in multiprocessing.get_all_start_methods() and not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return "fork"
     return None
 
 
 def torchdata(module: str) -> Any:  # noqa: ANN401  # a module
-    """Import a module of torchdata, or leave the check as not applicable."""
+    """Import a module of torchdata, or raise `NotApplicable`."""
     try:
         return require(module, "stateful", "StatefulDataLoader")
     except MissingExtraError as missing:

@@ -1,4 +1,4 @@
-"""Let a block end in any exception, and keep what it was; end a call that takes too long."""
+"""Catch any exception of a block and keep it; end a call that takes too long."""
 
 import sys
 import traceback
@@ -11,11 +11,12 @@ T = TypeVar("T")
 
 
 class Watch:
-    """Notes what ended a block instead of letting it pass: a check that crashes has failed.
+    """Context that records the exception that ends a block: a check that crashes has failed.
 
     Attributes
     ----------
     error : Exception or None
+        The exception, without its traceback.
     where : str
         The function and line that raised it.
     """
@@ -35,15 +36,15 @@ class Watch:
         if error is not None:
             last = traceback.extract_tb(trace)[-1]
             self.where = f"in {last.name}, {Path(last.filename).name}:{last.lineno}"
-            # Its frames hold loaders, and those their workers: let them end now.
+            # Its frames reference loaders, and those their workers: let them end now.
             self.error = error.with_traceback(None)
         return isinstance(error, Exception)
 
 
 def at_once(call: Callable[[], T], lines: int) -> T | None:
-    """Return what a call returns, or None if it runs through more lines of Python than allowed.
+    """Return the result of a call, or None if it executes more lines of Python than allowed.
 
-    Lines, not seconds: a loaded machine changes nothing. A loop in compiled code is not seen.
+    Lines, not seconds: independent of machine load. A loop in compiled code is not counted.
     """
     left, before = lines, sys.gettrace()
 
@@ -51,7 +52,7 @@ def at_once(call: Callable[[], T], lines: int) -> T | None:
         nonlocal left
         left -= 1
         if left < 0:
-            raise KeyboardInterrupt  # what is called may catch an `Exception`
+            raise KeyboardInterrupt  # the call may catch an `Exception`
         return trace
 
     sys.settrace(trace)

@@ -1,10 +1,10 @@
-"""What a loss counts: weights of a batch from its losses, as functions of one signature.
+"""Loss weights: the weights of a batch computed from its losses, as functions of one signature.
 
 `f(losses (B,), *, indices=None, groups=None, probabilities=None, state=None, ...) -> weights (B,)`,
-for `sampler.reduce(losses, indices, weighting=f)`; `functools.partial` sets the rest. What a
-function needs of these it says, and it ignores the others. Weights have mean 1 over the batch of
-all ranks where nothing else is stated. What outlives a step is in a state that the caller holds,
-with `state_dict()` and `load_state_dict()`.
+for `sampler.reduce(losses, indices, weighting=f)`; set other arguments with `functools.partial`.
+Each function documents which of these it uses, and ignores the others. Weights have mean 1 over the
+batch of all ranks unless stated otherwise. Anything that outlives a step is kept in a state object
+that the caller holds, with `state_dict()` and `load_state_dict()`.
 """
 
 from ._curriculum import CurriculumWeights, pairwise_easiness, pointwise_easiness

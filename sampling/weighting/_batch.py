@@ -1,4 +1,4 @@
-"""The losses of one step, seen by all ranks: what every weighting function begins with."""
+"""The losses of one step on all ranks: the common input of all weighting functions."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 class Batch:
-    """The losses of this rank, detached and checked, and sums over those of all ranks.
+    """The losses of this rank, detached and checked, and reductions over those of all ranks.
 
     values : float32 (B,), float64 if the losses are; 0 where a loss is not finite
     finite : bool (B,)
 
-    The sums and largest values are collective, stay on the device of the losses and leave out
-    losses that are not finite. B may be 0: a rank without a sample keeps nobody waiting.
+    Sums and maxima are collective, stay on the device of the losses and ignore losses that are not
+    finite. B may be 0: a rank without a sample still takes part in the collective calls.
     """
 
     def __init__(self, losses: torch.Tensor, group: "ProcessGroup | None") -> None:
@@ -41,7 +41,7 @@ class Batch:
         return all_reduce_sum(own, self.group).unbind()
 
     def largest(self, *columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the largest of each column (B,), as `sums`; -inf if no loss is finite."""
+        """Return the maximum of each column (B,), as `sums`; -inf if no loss is finite."""
         floor = self.values.new_full((1,), -torch.inf)
         parts = [torch.cat([torch.where(self.finite, each, -torch.inf), floor]) for each in columns]
         return all_reduce_max(torch.stack([part.max() for part in parts]), self.group).unbind()
@@ -60,15 +60,15 @@ class Batch:
     def sorted(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the losses of all ranks in ascending order, (n,), and how many are finite, ().
 
-        Those that are not finite stand at the end, as inf. With several ranks on GPUs the host
-        waits for the device, see `gather_batch`.
+        Losses that are not finite are sorted to the end, as inf. With several ranks on GPUs the
+        host waits for the device, see `gather_batch`.
         """
         everywhere, _ = gather_batch(torch.where(self.finite, self.values, torch.inf), self.group)
         return everywhere.sort().values, torch.isfinite(everywhere).sum()
 
 
 def check_batch(name: str, values: torch.Tensor) -> None:
-    """Refuse what is not a floating tensor (B,)."""
+    """Refuse anything but a floating tensor (B,)."""
     if not isinstance(values, torch.Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(values).__name__}")
     if values.ndim != 1:
@@ -82,22 +82,22 @@ def check_batch(name: str, values: torch.Tensor) -> None:
 
 
 def refuse_on_host(bad: torch.Tensor, values: torch.Tensor, name: str, rule: str) -> None:
-    """Refuse values where `bad`, and name the first; values on a device nobody waits for.
+    """Refuse values where `bad` and name the first; values on a device are not checked.
 
-    There the caller gives NaN as weights, which no loss hides.
+    For those the caller returns NaN weights, which show up in the loss.
     """
     if values.is_cpu and bool(bad.any()):
         row = bad.nonzero()[0].tolist()
-        place = f"row {row[0]}" if len(row) == 1 else f"place {tuple(row)}"
+        place = f"row {row[0]}" if len(row) == 1 else f"position {tuple(row)}"
         raise ValueError(f"{name} must be {rule}, got {float(values[tuple(row)]):g} in {place}")
 
 
 def rows_of(
     name: str, rows: ArrayLike | torch.Tensor | None, losses: torch.Tensor, high: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return ids (B,) beside the losses, and which of them are in [0, high).
+    """Return ids (B,) on the device of the losses, and which of them are in [0, high).
 
-    On the host others are refused. On a device they come back as 0 and False.
+    On the host other ids are refused. On a device they are returned as 0 and False.
     """
     if rows is None:
         raise ValueError(f"{name} must be given, one for each loss, got None")
@@ -119,7 +119,7 @@ def rows_of(
 
 
 def _ints(name: str, rows: ArrayLike) -> NDArray[Any]:
-    """Return ids that may be objects, as from a table, as an array that torch takes."""
+    """Return ids that may be objects, as from a table, as an array that torch accepts."""
     array = _check.host(rows, name)
     if array.dtype.kind == "O" and array.ndim == 1:
         array = _labels.ids(name, rows)
@@ -129,16 +129,16 @@ def _ints(name: str, rows: ArrayLike) -> NDArray[Any]:
 
 
 def state_of(state: object, kind: type[T], function: str) -> T:
-    """Return the state that a function was given, if it is of its kind."""
+    """Return the state passed to a function, if it is of the required kind."""
     if not isinstance(state, kind):
         raise TypeError(f"state of {function} must be a {kind.__name__}, got {state!r}")
     return state
 
 
 def check_saved(saved: Mapping[str, Any], own: Mapping[str, Any], names: tuple[str, ...]) -> None:
-    """Refuse a saved state that is of another kind, lacks a key, or differs in what `names` says.
+    """Refuse a saved state of another kind, without a key, or that differs in one of `names`.
 
-    saved : what `load_state_dict` was given; own : what `state_dict` of the receiver returns
+    saved : argument of `load_state_dict`; own : result of `state_dict` of the receiver
     """
     missing = set(own) - set(saved)
     if missing:

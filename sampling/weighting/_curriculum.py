@@ -1,6 +1,6 @@
-"""Curriculum weights: easy samples count more at first, and all alike in the end.
+"""Curriculum weights: easy samples have larger weights at first, and all are equal in the end.
 
-No sample is left out; `sampling.samplers.CurriculumSampler` draws from the easy ones only.
+No sample is excluded; `sampling.samplers.CurriculumSampler` draws only from the easy ones.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,13 @@ from ._rows import Rows
 
 @told
 class CurriculumWeights:
-    """Weight each sample by w = (1 - t) D + t, where t goes from 0 to 1 and D = 1 is easy.
+    """Curriculum weights w = (1 - t) D + t, where t goes from 0 to 1 and easy samples have D = 1.
 
-    For replication, and as a baseline. The mean weight rises with t, which is a warm-up of the
-    learning rate besides; `reduce(..., reduction="weighted_mean")` takes that out, and a plain run
-    with a warm-up of the same shape is the control. Each loss is multiplied by its own weight; the
-    released code multiplies the mean loss of a batch by the mean weight, which is a warm-up alone.
+    For replication, and as a baseline. The mean weight increases with t, which also acts as a
+    learning rate warm-up; `reduce(..., reduction="weighted_mean")` removes that effect, and a plain
+    run with a warm-up of the same shape is the control. Each loss is multiplied by its own weight;
+    the released code multiplies the mean loss of a batch by the mean weight, which is only a
+    warm-up.
 
     Parameters
     ----------
@@ -32,9 +33,9 @@ class CurriculumWeights:
         D of each sample of the dataset, in [0, 1]: a reciprocal rank, a scaled score, or a rank
         divided by N. See `pointwise_easiness` and `pairwise_easiness`.
     num_epochs : int, default 20
-        Epochs until all weights are 1, and stay so.
+        Number of epochs until all weights are 1 and remain so.
     order : {"easy_first", "hard_first"}, default "easy_first"
-        "hard_first" is the anti-curriculum: 1 - D in the place of D.
+        "hard_first" is the anti-curriculum: D is replaced by 1 - D.
 
     Attributes
     ----------
@@ -48,11 +49,14 @@ class CurriculumWeights:
 
     Notes
     -----
-    Cost        4 N bytes, and 4 N on each device that losses live on. Never waits for a device.
-    Gradients   Biased to easy samples at first, unbiased from `num_epochs` on. The weights depend
-                on the index alone, and carry no gradient.
-    Source      MacAvaney, Nardini, Perego, Tonellotto, Goharian, Frieder, "Training Curricula for
-                Open Domain Answer Re-Ranking", SIGIR 2020.
+    Cost
+        4 N bytes, and 4 N on each device that losses are on. Never waits for a device.
+    Gradients
+        Biased towards easy samples at first, unbiased from `num_epochs` on. The weights depend only
+        on the index, and carry no gradient.
+    Source
+        MacAvaney, Nardini, Perego, Tonellotto, Goharian, Frieder, "Training Curricula for Open
+        Domain Answer Re-Ranking", SIGIR 2020.
 
     Examples
     --------
@@ -80,7 +84,7 @@ class CurriculumWeights:
         self._easiness = Rows(easy.astype(np.float32))
 
     def set_epoch(self, epoch: float) -> None:
-        """Choose the epoch; a fraction stands for a point within it.
+        """Set the epoch; a fraction denotes a point within an epoch.
 
         Parameters
         ----------
@@ -91,7 +95,7 @@ class CurriculumWeights:
 
     @property
     def progress(self) -> float:
-        """The t of the weights, in [0, 1]."""
+        """The progress t of the curriculum, in [0, 1]."""
         return min(1.0, self.epoch / self.num_epochs)
 
     def __call__(
@@ -108,9 +112,9 @@ class CurriculumWeights:
         Parameters
         ----------
         losses : floating tensor of shape (B,)
-            Only where they live and their type count.
+            Only their device and dtype are used.
         indices : int array or tensor of shape (B,)
-            Which samples.
+            Dataset indices of the samples.
         groups, probabilities, state
             Ignored.
 
@@ -122,21 +126,21 @@ class CurriculumWeights:
         return (1.0 - self.progress) * easy + self.progress
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` takes: JSON values."""
+        """Return the state for `load_state_dict`: JSON values."""
         return {"epoch": self.epoch, "num_epochs": self.num_epochs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved run stood.
+        """Restore the state of a saved run.
 
         Parameters
         ----------
         state : mapping
-            What `state_dict` returned.
+            A result of `state_dict`.
 
         Raises
         ------
         StateError
-            If the state is of another `num_epochs`.
+            If the state has another `num_epochs`.
         """
         if state["num_epochs"] != self.num_epochs:
             raise StateError(
@@ -147,19 +151,20 @@ class CurriculumWeights:
 
 @told
 def pointwise_easiness(scores: ArrayLike, positive: ArrayLike) -> Floats:
-    """Return D of single answers to rank: a high score is easy for a positive, hard for another.
+    """Return the easiness D of single answers in ranking: score, or 1 - score if not relevant.
 
     Parameters
     ----------
     scores : float array-like of shape (N,)
-        Of a simple ranker, in [0, 1].
+        Scores of a simple ranker, in [0, 1]; a high score is easy for a relevant answer and hard
+        for an irrelevant one.
     positive : bool array-like of shape (N,)
         Which answers are relevant.
 
     Returns
     -------
     float64 array of shape (N,)
-        The score of a positive, 1 - score of a negative.
+        The score of a positive, 1 - the score of a negative.
 
     Raises
     ------
@@ -181,14 +186,14 @@ def pointwise_easiness(scores: ArrayLike, positive: ArrayLike) -> Floats:
 
 @told
 def pairwise_easiness(positive: ArrayLike, negatives: ArrayLike) -> Floats:
-    """Return D of pairs to rank: (positive - negative + 1) / 2, of several negatives the least.
+    """Return the easiness D of pairs in ranking: (positive - negative + 1) / 2, or the smallest.
 
     Parameters
     ----------
     positive : float array-like of shape (N,)
         Score of the relevant answer, in [0, 1].
     negatives : float array-like of shape (N,) or (N, K)
-        Scores of the others, in [0, 1].
+        Scores of the other answers, in [0, 1]; of K answers the hardest decides.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Weights by how hard a sample has been: a moving average of what the model got wrong."""
+"""Weights by learning difficulty: a moving average of 1 - p_y, the probability of an error."""
 
 from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 @told
 class MomentumDifficulty:
-    """Weight each sample by (d / mean d) ** gamma, d being a moving average of 1 - p_y.
+    """Weights (d / mean d) ** gamma, where d is a moving average of 1 - p_y.
 
-    A form of our own, without published results: "boosting by learning difficulty with momentum"
-    is known to us from an abstract alone. Use it to stress hard samples of clean, uneven data;
-    mislabelled ones are the hardest of all, and gain the most weight.
+    This is our own form, without published results: "boosting by learning difficulty with momentum"
+    is known to us only from an abstract. Use it to emphasise hard samples of clean, imbalanced
+    data; mislabelled samples are the hardest, and gain the most weight.
 
-    Call `set_epoch` beside the sampler's: the weights of an epoch come from what was seen before
-    it, and a sample not yet seen counts as the mean, 1.
+    Call `set_epoch` next to the sampler's: the weights of an epoch are computed from what was seen
+    before it, and a sample not yet seen has weight 1, that of the mean.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        N, or an object with a length.
     momentum : float in [0, 1), default 0.9
-        Part of the old difficulty: d <- momentum * d + (1 - momentum) * (1 - p_y).
+        Weight of the old difficulty: d <- momentum * d + (1 - momentum) * (1 - p_y).
     gamma : float >= 0, default 1
-        How much difficulty counts; 0 is plain training.
+        Exponent of the difficulty; 0 is plain training.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that train together, as of the sampler; all of them by default.
+        The ranks that train together, as for the sampler; all of them by default.
 
     Attributes
     ----------
@@ -54,17 +54,21 @@ class MomentumDifficulty:
 
     Notes
     -----
-    Order       Ranks bring their difficulties together in `set_epoch`, and every rank must call it.
-    Cost        8 N bytes, N more with several ranks, 4 N on each device that indices live on; O(N)
-                an epoch. Never waits for a device in a step.
-    Gradients   Biased to hard samples. The weights carry no gradient. Over the samples seen they
-                have mean 1 if gamma is 1; over a batch they have not.
-    Source      Ours, after "Diffusion Deepfake", 2024, arXiv:2404.01579.
+    Order
+        Ranks synchronise their difficulties in `set_epoch`, and every rank must call it.
+    Cost
+        8 N bytes, N more with several ranks, 4 N on each device that indices are on; O(N) per
+        epoch. Never waits for a device in a step.
+    Gradients
+        Biased towards hard samples. The weights carry no gradient. Over the samples seen they have
+        mean 1 if gamma is 1; over a batch they generally do not.
+    Source
+        Our own, after "Diffusion Deepfake", 2024, arXiv:2404.01579.
 
     Examples
     --------
     >>> weighting = MomentumDifficulty(3, momentum=0.5)
-    >>> losses = -torch.log(torch.tensor([0.9, 0.7]))  # of samples that the model gives 0.9 and 0.7
+    >>> losses = -torch.log(torch.tensor([0.9, 0.7]))  # label probabilities of 0.9 and 0.7
     >>> weighting(losses, indices=[0, 2])
     tensor([1., 1.])
     >>> weighting.set_epoch(1)
@@ -93,11 +97,12 @@ class MomentumDifficulty:
         return self._table.values
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the weights of an epoch from all that was seen; the same epoch again keeps them.
+        """Compute the weights of an epoch from all samples seen; keep them for the same epoch.
 
         Parameters
         ----------
         epoch : int in [0, 2**64)
+            Epoch about to be trained.
         """
         epoch = _check.epoch(epoch)
         if epoch == self.epoch:
@@ -115,17 +120,18 @@ class MomentumDifficulty:
         probabilities: torch.Tensor | None = None,
         state: object = None,
     ) -> torch.Tensor:
-        """Return the weights of a batch, and take note of how hard its samples were.
+        """Return the weights of a batch, and record the difficulty of its samples.
 
         Parameters
         ----------
         losses : floating tensor of shape (B,)
+            Loss of each sample.
         indices : int array or tensor of shape (B,)
-            Which samples.
+            Dataset indices of the samples.
         groups, state
             Ignored.
         probabilities : floating tensor of shape (B,), optional
-            What the model gives the label, p_y. By default exp(-loss), which it is if the losses
+            Probability p_y of the label. By default exp(-loss), which equals it if the losses
             are cross-entropies with one label and without smoothing.
 
         Returns
@@ -145,9 +151,9 @@ class MomentumDifficulty:
         return self._rows.of(rows, losses)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` takes: JSON values and copies of arrays.
+        """Return the state for `load_state_dict`: JSON values and copies of arrays.
 
-        Every rank must call it: the ranks bring their difficulties together first.
+        Every rank must call it: the ranks synchronise their difficulties first.
         """
         self._table.merge()
         return {
@@ -160,17 +166,17 @@ class MomentumDifficulty:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a saved run stood: its difficulties, and the weights of its epoch.
+        """Restore the state of a saved run: its difficulties, and the weights of its epoch.
 
         Parameters
         ----------
         state : mapping
-            What `state_dict` returned.
+            A result of `state_dict`.
 
         Raises
         ------
         StateError
-            If the state is of another N, momentum or gamma. Nothing changes then.
+            If the state has another N, momentum or gamma. Nothing is changed then.
         """
         ours = {"momentum": self.momentum, "gamma": self.gamma, "N": len(self._table)}
         for name, value in ours.items():
@@ -187,7 +193,7 @@ class MomentumDifficulty:
 
 
 def _weights_of(difficulty: Scores, gamma: float) -> Scores:
-    """Return (d / mean d) ** gamma, 1 where d is NaN or where nothing is hard: float32 (N,)."""
+    """Return (d / mean d) ** gamma, or 1 where d is NaN or if the mean is 0: float32 (N,)."""
     seen = ~np.isnan(difficulty)
     mean = float(difficulty[seen].mean(dtype=np.float64)) if seen.any() else 0.0
     if mean == 0.0:

@@ -1,4 +1,4 @@
-"""A multiplier for each sample, that grows while its loss is above a bound."""
+"""Feasible learning: a dual multiplier per sample, which grows while its loss exceeds a bound."""
 
 from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any
@@ -19,28 +19,31 @@ if TYPE_CHECKING:
 
 @told
 class Duals:
-    """One multiplier >= 0 for each sample of a dataset, by dataset index.
+    """One dual multiplier >= 0 for each sample of a dataset, by dataset index.
 
-    A table like `ScoreTable`, but one that each step reads before it writes: it lives where the
-    losses do, and moves there with the first batch.
+    A table like `ScoreTable`, but one that each step reads before it writes: it is kept on the
+    device of the losses, and moves there with the first batch.
 
     Parameters
     ----------
     data_source : int or sized
-        N, or anything with a length.
+        N, or an object with a length.
     initial : float >= 0, default 0
+        Initial value of every multiplier.
     cap : float > 0, optional
-        Multipliers stop here. A sample that cannot be fitted, such as one with a wrong label, grows
-        without bound otherwise.
+        Upper bound of the multipliers. Without it the multiplier of a sample that cannot be fitted,
+        such as one with a wrong label, grows without bound.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that `merge` brings together; all of them by default.
+        The ranks that `merge` synchronises; all of them by default.
 
     Notes
     -----
-    Order       Each rank moves the multipliers of the samples it draws. Ranks come back in step in
-                `merge`, which every rank calls once an epoch, beside `set_epoch`. In between a
-                sample is drawn by one rank; where padding gives it to two, it gets their mean.
-    Cost        4 N bytes on the device of the losses; N more with several ranks.
+    Order
+        Each rank updates the multipliers of the samples it draws. Ranks synchronise in `merge`,
+        which every rank calls once an epoch, next to `set_epoch`. Between merges a sample is drawn
+        by one rank; if padding gives it to two, it gets the mean of both.
+    Cost
+        4 N bytes on the device of the losses; N more with several ranks.
 
     Examples
     --------
@@ -65,7 +68,7 @@ class Duals:
         initial = _check.number("initial", initial, "[0, inf)")
         self._group = process_group
         self._ranks = world_size(process_group)
-        # One place more than samples: what may not be written goes there, without a branch.
+        # One entry more than samples: updates that must be ignored go there, without a branch.
         self._table = torch.full((size + 1,), initial)
         self._touched = torch.zeros(size + 1 if self._ranks > 1 else 0, dtype=torch.bool)
 
@@ -78,9 +81,9 @@ class Duals:
         return self._table[:-1].cpu().numpy().copy()
 
     def _step(self, ids: torch.Tensor, increments: torch.Tensor) -> torch.Tensor:
-        """Add increments (B,) to the multipliers at ids (B,), keep them >= 0, and return those.
+        """Add increments (B,) to the multipliers at ids (B,), keep them >= 0, and return them.
 
-        ids may be N, the place of what is left out. A sample that comes twice moves twice.
+        ids may be N, the entry of ignored samples. A sample that occurs twice is updated twice.
         """
         self._table.index_add_(0, ids, increments.to(self._table.dtype))
         after = self._table[ids].clamp(min=0.0, max=self.cap)
@@ -94,9 +97,9 @@ class Duals:
             self._table, self._touched = self._table.to(device), self._touched.to(device)
 
     def merge(self) -> None:
-        """Bring the multipliers of all ranks together; every rank must call it.
+        """Synchronise the multipliers of all ranks; every rank must call it.
 
-        Once an epoch, and before `state_dict`. It waits for the device.
+        Call it once an epoch, and before `state_dict`. It waits for the device.
         """
         if self._ranks > 1:
             values, touched = self.values, self._touched[:-1].cpu().numpy().copy()
@@ -110,7 +113,7 @@ class Duals:
         Raises
         ------
         ValueError
-            If this rank moved some since the last `merge`: the state would lack the others' steps.
+            If this rank updated some since the last `merge`: the state would lack those of others.
         """
         moved = int(self._touched[:-1].sum())
         if moved:
@@ -124,17 +127,18 @@ class Duals:
         return {"kind": "Duals", "size": len(self), "cap": self.cap, "values": self.values}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the multipliers of a `state_dict`, on every rank.
+        """Restore the multipliers of a `state_dict`, on every rank.
 
         Parameters
         ----------
         state : mapping
+            A result of `state_dict`.
 
         Raises
         ------
         StateError
-            If it is of something else, of another number of samples or cap, or holds a number that
-            is no multiplier.
+            If the state is of another kind, of another number of samples or cap, or holds a number
+            that is not a multiplier.
         """
         check_saved(state, self._saved(), ("size", "cap"))
         values = np.asarray(state["values"], np.float32)
@@ -162,57 +166,62 @@ def feasible(  # noqa: PLR0913  # one signature for the family
     normalise: bool = False,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return each sample's multiplier, which rises while its loss is above a bound.
+    """Return the dual multiplier of each sample, which grows while its loss exceeds a bound.
 
-    For replication. It asks for every loss to be at most `bound`, in place of a small mean: a
-    sample that is fitted well enough falls to 0 and drops out. With wrong labels take `resilience`
-    or a cap in the state.
+    For replication. The objective is that every loss is at most `bound`, instead of a small mean:
+    the multiplier of a sample that is fitted well enough falls to 0. With wrong labels use
+    `resilience` or a cap in the state.
 
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-        Those that are not finite get weight 0 and move nothing, see `lin_upper`.
+        Losses that are not finite get weight 0 and cause no update, see `lin_upper`.
     indices : int array or tensor of shape (B,)
-        Which samples, in [0, N) of the state; `reduce` gives them.
+        Dataset indices, in [0, N) of the state; `reduce` passes them.
     groups, probabilities : ignored
     state : Duals
-        Needed; changed in place.
+        Required; updated in place.
     bound : float
-        The loss that is small enough; for cross-entropy -log of the probability asked for.
+        The largest acceptable loss; for cross-entropy -log of the required probability.
     step_size : float > 0
-        multiplier <- max(0, multiplier + step_size * (loss - bound)).
+        Dual step size: multiplier <- max(0, multiplier + step_size * (loss - bound)).
     resilience : float > 0, optional
-        alpha of the resilient form: the bound gives way at a cost of alpha/2 times the square, so
-        the step is towards loss - bound - multiplier / alpha, and multipliers stay finite. Smaller
-        gives way sooner. Plain by default.
+        alpha of the resilient form, which relaxes the bound at a cost of alpha/2 times the square:
+        the step is towards loss - bound - multiplier / alpha, and multipliers stay finite. A
+        smaller value relaxes the bound more. By default the bound is not relaxed.
     dual_first : bool, default True
-        Return the multipliers after this step. False returns those before it, and from multipliers
-        of 0 the first step of the model is then none.
+        Return the multipliers after this step. False returns those before it; with multipliers of
+        0 the first step of the model is then zero.
     normalise : bool, default False
         Scale the weights to mean 1 over all ranks, so that the learning rate keeps its meaning.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that make up a batch, for `normalise`; all of them by default.
+        The ranks that form a batch, for `normalise`; all of them by default.
 
     Returns
     -------
     float32 tensor of shape (B,)
         float64 for float64 losses. The multipliers themselves, not of mean 1, unless `normalise`.
-        All are 0 once all losses seen were small enough.
+        All are 0 once all losses seen are within the bound.
 
     Raises
     ------
     ValueError
-        If indices are missing, of another length or out of range. On a device, where looking would
-        mean waiting, a sample out of range has weight NaN.
+        If indices are missing, of another length or out of range. On a device, where checking would
+        synchronise, a sample out of range has weight NaN instead.
 
     Notes
     -----
-    Order       Ranks are brought together by `Duals.merge`.
-    Cost        O(B); no waiting for a device, and no exchange but for `normalise`.
-    Gradients   The weights are detached: the model descends on the sum of weight times loss, the
-                multipliers ascend. A saddle point, not a mean, so nothing here is unbiased.
-    Source      Ramirez, Hounie, Elenter, Gallego-Posada, Hashemizadeh, Ribeiro, Lacoste-Julien,
-                "Feasible Learning", AISTATS 2025. Its proportional-integral step is left out.
+    Order
+        Ranks are synchronised by `Duals.merge`.
+    Cost
+        O(B); does not wait for a device, and communicates only for `normalise`.
+    Gradients
+        The weights are detached: the model descends on the sum of weight times loss, and the
+        multipliers ascend. The solution is a saddle point, not the minimum of a mean, so that the
+        gradient is not an unbiased one of any mean loss.
+    Source
+        Ramirez, Hounie, Elenter, Gallego-Posada, Hashemizadeh, Ribeiro, Lacoste-Julien, "Feasible
+        Learning", AISTATS 2025. Its proportional-integral step is not implemented.
 
     Examples
     --------

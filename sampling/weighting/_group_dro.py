@@ -1,4 +1,4 @@
-"""A weight for each group of samples, that grows while the group's loss is large."""
+"""Group DRO: a weight for each group of samples, which grows while the group's loss is large."""
 
 import math
 from collections.abc import Mapping
@@ -25,12 +25,14 @@ class GroupWeights:
     Parameters
     ----------
     num_groups : int
+        G, at least 1.
     counts : array-like of shape (G,) or mapping, optional
-        Samples of each group in the data, for the `adjustment` of `group_dro`; at least 1.
+        Number of samples of each group, for the `adjustment` of `group_dro`; at least 1.
 
     Notes
     -----
-    Order       Every rank updates them from the same sums, so ranks stay in step by themselves.
+    Order
+        Every rank updates them from the same sums, so they are equal on all ranks.
 
     Examples
     --------
@@ -57,8 +59,8 @@ class GroupWeights:
     def _update(self, means: torch.Tensor, present: torch.Tensor, step: float) -> torch.Tensor:
         """Multiply the weights of present groups by exp(step * mean); return all weights (G,).
 
-        All weights are scaled to sum to 1, those of absent groups too: these give way to the
-        present ones. Without a present group nothing changes.
+        All weights are normalised to sum to 1, so that those of absent groups decrease as those of
+        present groups grow. Without a present group nothing changes.
         """
         logs = self._logs.to(means)
         moved = torch.where(present, logs + step * means, logs)
@@ -73,16 +75,17 @@ class GroupWeights:
         return {"kind": "GroupWeights", "num_groups": self.num_groups, "log_weights": logs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken.
+        """Restore the state of a saved run.
 
         Parameters
         ----------
         state : mapping
+            A result of `state_dict`.
 
         Raises
         ------
         StateError
-            If it is of something else, of another number of groups, or not finite.
+            If the state is of another kind, of another number of groups, or not finite.
         """
         check_saved(state, self.state_dict(), ("num_groups",))
         logs = np.array(state["log_weights"], np.float32)
@@ -106,58 +109,61 @@ def group_dro(  # noqa: PLR0913  # one signature for the family
     adjustment: float = 0.0,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return weights that make the loss a mean over groups, the worst groups counting most.
+    """Return group DRO weights: the loss becomes a mean over groups, the worst weighted most.
 
-    A baseline for worst-group accuracy where groups are known. Draw the groups evenly
-    (`ClassBalancedSampler` over group ids): the means of rare groups are noise otherwise, and their
-    weight falls in every batch that has none of them. Without strong weight decay or early stopping
-    a network fits all groups and the weights have nothing to say.
+    A baseline for worst-group accuracy with known groups. Draw the groups evenly
+    (`ClassBalancedSampler` over group ids): otherwise the means of rare groups are noisy, and their
+    weight decreases in every batch without them. Without strong weight decay or early stopping a
+    network fits all groups, and the weights have no effect.
 
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-        Those that are not finite get weight 0 and count nowhere, see `lin_upper`.
+        Losses that are not finite get weight 0 and are ignored everywhere, see `lin_upper`.
     indices : ignored
     groups : int tensor or array of shape (B,)
         The group of each sample of this batch, in [0, G). With groups by dataset index:
         `weighting=lambda losses, indices: group_dro(losses, groups=all_groups[indices], ...)`.
     probabilities : ignored
     state : GroupWeights
-        Needed; changed in place, before the weights are taken from it.
+        Required; updated in place before the weights are computed from it.
     step_size : float >= 0, default 0.01
+        Step size of the exponentiated gradient ascent on the group weights.
     adjustment : float >= 0, default 0
-        C: groups with n samples in the data are treated as if their loss were C / sqrt(n) larger,
-        in batches that have some of them. Needs the `counts` of the state.
+        C: the loss of a group with n samples in the data is increased by C / sqrt(n), in batches
+        that contain some of them. Requires the `counts` of the state.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that make up a batch; all of them by default.
+        The ranks that form a batch; all of them by default.
 
     Returns
     -------
     float32 tensor of shape (B,)
-        q_g n / n_g, for n finite losses in the batch of all ranks and n_g of the group. The mean
+        q_g n / n_g, for n finite losses in the batch of all ranks and n_g in the group. The mean
         over all ranks is the sum of q over the groups that are present: 1 if all are.
 
     Raises
     ------
     ValueError
-        If groups are missing, of another length or out of range. On a device, where looking would
-        mean waiting, a sample out of range has weight NaN, and is no part of any group.
+        If groups are missing, of another length or out of range. On a device, where checking would
+        synchronise, a sample out of range has weight NaN instead, and belongs to no group.
 
     Notes
     -----
-    Order       A group without a sample in the batch of all ranks has a loss of 0 there: its weight
-                is scaled down as those of the others grow, so batches of one group move the weights
-                too.
-    Cost        O(B + G), and with several ranks one exchange of 2 G numbers; no waiting for a
-                device.
-    Gradients   The weights are detached.
-    Source      Sagawa, Koh, Hashimoto, Liang, arXiv:1911.08731, 2020:
-                q_g <- q_g exp(step_size L_g) / Z, loss sum_g q_g L_g, Z over all groups. The
-                released code adds the adjustment to groups that are absent as well.
+    Order
+        A group without a sample in the batch of all ranks has a loss of 0 there: its weight
+        decreases as those of the others grow, so batches of one group change the weights too.
+    Cost
+        O(B + G), and with several ranks one all-reduce of 2 G numbers; does not wait for a device.
+    Gradients
+        The weights are detached.
+    Source
+        Sagawa, Koh, Hashimoto, Liang, arXiv:1911.08731, 2020: q_g <- q_g exp(step_size L_g) / Z,
+        loss sum_g q_g L_g, Z over all groups. The released code adds the adjustment to absent
+        groups as well.
 
     Examples
     --------
-    Equal weights of groups: the one sample of group 1 counts as much as the three of group 0.
+    Groups have equal weights: the one sample of group 1 has the weight of all three of group 0.
 
     >>> state = GroupWeights(2)
     >>> losses = torch.ones(4)

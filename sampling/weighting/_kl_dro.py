@@ -1,7 +1,7 @@
-"""Weights exp(loss / temperature): the worst distribution near the data, by Kullback-Leibler.
+"""KL-regularised DRO: weights exp(loss / temperature), the worst distribution near the data.
 
-Of one batch it is a softmax, whose normaliser is that batch's own: biased towards uniform. With a
-running normaliser the weights of successive batches are on one scale.
+Within one batch it is a softmax, normalised by that batch alone, which is biased towards uniform
+weights. With a running normaliser the weights of successive batches are on one scale.
 """
 
 import math
@@ -25,11 +25,13 @@ class RunningRisk:
     Parameters
     ----------
     momentum : float in (0, 1), default 0.1
-        Part of the new batch in the mean. Small is less biased and slower to follow the model.
+        Weight of the new batch in the mean. A small value is less biased and slower to follow the
+        model.
 
     Notes
     -----
-    Order       Every rank updates it from the same sums, so ranks stay in step by themselves.
+    Order
+        Every rank updates it from the same sums, so it is equal on all ranks.
 
     Examples
     --------
@@ -50,7 +52,7 @@ class RunningRisk:
         return float(self._risk)
 
     def _update(self, found: torch.Tensor, any_: torch.Tensor, temperature: float) -> torch.Tensor:
-        """Mix in the risk of a batch, scalar, where it had `any_` finite loss; return the mean."""
+        """Average in the risk of a batch, a scalar, if it has `any_` finite loss; return it."""
         held = self._risk
         held = held.to(found) if isinstance(held, torch.Tensor) else torch.full_like(found, held)
         old = torch.where(torch.isnan(held), found, held)
@@ -68,16 +70,17 @@ class RunningRisk:
         return {"kind": "RunningRisk", "momentum": self.momentum, "risk": saved}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken.
+        """Restore the state of a saved run.
 
         Parameters
         ----------
         state : mapping
+            A result of `state_dict`.
 
         Raises
         ------
         StateError
-            If it is of something else, or of another momentum.
+            If the state is of another kind, or has another momentum.
         """
         check_saved(state, self.state_dict(), ("momentum",))
         risk = state["risk"]
@@ -95,45 +98,48 @@ def kl_dro(  # noqa: PLR0913  # one signature for the family
     temperature: float = 1.0,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return weights in proportion to exp(loss / temperature).
+    """Return weights proportional to exp(loss / temperature).
 
-    A baseline for a robust objective: minimising temperature * log mean exp(loss / temperature)
-    guards against every reweighting of the data near to it. Wrong labels have the largest losses,
-    so with label noise it does harm: `lin_upper` has a cap.
+    A baseline for distributionally robust optimisation: minimising
+    temperature * log mean exp(loss / temperature) guards against every reweighting near the data.
+    Wrong labels have the largest losses, so it is harmful with label noise: `lin_upper` has a cap.
 
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-        Those that are not finite get weight 0 and count nowhere, see `lin_upper`.
+        Losses that are not finite get weight 0 and are ignored everywhere, see `lin_upper`.
     indices, groups, probabilities : ignored
     state : RunningRisk, optional
-        Divide by a running mean of exp(loss / temperature) in place of the batch's own, which
-        removes most of the small batch's bias. Its steps have no bound that a learning rate can
-        be set for: one batch with outliers may count as n / momentum. Clip gradients, or begin with
-        a large temperature; without either, a small CNN on Fashion-MNIST with a long tail diverged
-        at the learning rate that suited plain training.
+        Divide by a running mean of exp(loss / temperature) instead of the batch's own, which
+        removes most of the bias of small batches. The resulting steps have no bound by which to set
+        a learning rate: a batch with outliers may have weights up to n / momentum. Clip gradients,
+        or begin with a large temperature; without either, a small CNN on Fashion-MNIST with a long
+        tail diverged at the learning rate that suited plain training.
     temperature : float > 0, default 1
-        In units of the loss. Large gives uniform weights, small the largest loss alone.
+        In units of the loss. A large value gives uniform weights, a small one only the largest
+        loss.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that make up a batch; all of them by default.
+        The ranks that form a batch; all of them by default.
 
     Returns
     -------
     float32 tensor of shape (B,)
         float64 for float64 losses. Without a state the mean is 1 over the finite losses of all
-        ranks. With one it is 1 in the long run, and a batch of harder samples weighs more; no
-        weight exceeds n / momentum, n losses in the batch of all ranks.
+        ranks. With one it is 1 in the long run, and a batch of harder samples has a larger mean; no
+        weight exceeds n / momentum, for n losses in the batch of all ranks.
 
     Notes
     -----
-    Cost        O(B), and with several ranks two exchanges of a few numbers; no waiting for a
-                device.
-    Gradients   The weights are detached. They are those of the gradient of the risk: with the true
-                mean of exp(loss / temperature) the weighted gradient is unbiased for it. The mean
-                of the batch itself pulls it towards uniform weights; the running one is off by the
-                order of its momentum.
-    Source      Compositional form of KL-regularised distributionally robust optimisation:
-                u <- (1 - momentum) u + momentum mean exp(loss / temperature), kept as a logarithm.
+    Cost
+        O(B), and with several ranks two all-reduces of a few numbers; does not wait for a device.
+    Gradients
+        The weights are detached, and are those of the gradient of the risk: with the true mean of
+        exp(loss / temperature) the weighted gradient is unbiased for it. The mean of the batch
+        itself biases it towards uniform weights; the error of the running mean is of the order of
+        its momentum.
+    Source
+        Compositional form of KL-regularised distributionally robust optimisation:
+        u <- (1 - momentum) u + momentum mean exp(loss / temperature), kept as a logarithm.
 
     Examples
     --------

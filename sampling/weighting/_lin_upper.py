@@ -1,8 +1,8 @@
-"""Weights from where a loss lies between the smallest and the largest of the global batch.
+"""Weights by the position of a loss between the minimum and maximum of the global batch.
 
-No state per sample, hence for runs that see each sample once. `lin_upper` rises over the lower half
-and is flat above: easy samples count less and outliers no more than others. `quadratic` favours the
-middle, `extremes` both ends.
+No state per sample, hence for runs that see each sample once. `lin_upper` increases over the lower
+half and is constant above: easy samples have smaller weights, and outliers no larger ones than
+other samples. `quadratic` favours the middle, `extremes` both ends.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,15 +17,15 @@ from ._batch import Batch, check_saved, state_of
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-_EQUAL = 1e-6  # of the larger loss: losses nearer than this are equal, up to float32's noise
-_NARROW = 1e-6  # the smallest range that losses are stretched from
+_EQUAL = 1e-6  # of the larger loss: losses that differ by less are equal up to float32 rounding
+_NARROW = 1e-6  # the smallest range that losses are scaled from
 
 
 @told
 class BurnIn:
-    """The first steps of a run, in which all weights are 1: losses say little then.
+    """Burn-in: a number of first steps with weights of 1, when losses are not yet informative.
 
-    Give one to `lin_upper`, `quadratic` or `extremes` as `state`.
+    Pass one to `lin_upper`, `quadratic` or `extremes` as `state`.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class BurnIn:
     Attributes
     ----------
     seen : int
-        Calls so far. All ranks call equally often, so they count alike and exchange nothing.
+        Calls so far. All ranks call equally often, so their counts are equal without communication.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class BurnIn:
         self.seen = 0
 
     def _burning(self) -> bool:
-        """Count a call, and return whether it is one of the first."""
+        """Count a call, and return whether it is within the burn-in."""
         self.seen += 1
         return self.seen <= self.steps
 
@@ -61,16 +61,17 @@ class BurnIn:
         return {"kind": "BurnIn", "steps": self.steps, "seen": self.seen}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on counting where `state_dict` was taken.
+        """Restore the count of a saved run.
 
         Parameters
         ----------
         state : mapping
+            A result of `state_dict`.
 
         Raises
         ------
         StateError
-            If it is of something else, or of another number of steps.
+            If the state is of another kind, or of another number of steps.
         """
         check_saved(state, self.state_dict(), ("steps",))
         self.seen = _check.integer("seen of the state", state["seen"], 0)
@@ -88,48 +89,52 @@ def lin_upper(  # noqa: PLR0913  # one signature for the family
     clip: float | None = None,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return weights that rise with the loss up to the middle of the range, and stay there.
+    """Return weights that increase with the loss to mid-range, and are constant above.
 
-    For replication, and of the three in this file the one to begin with. For pretraining in one
-    pass, where losses of the past say nothing. It changes the objective on purpose: log the plain
-    mean beside it. With wrong labels the hardest samples still count most, if no more than those of
-    the middle.
+    For replication; of the three functions in this file, the one to begin with. Intended for
+    one-pass pretraining, where past losses of a sample are not available. It changes the objective
+    on purpose: log the plain mean in addition. With wrong labels the hardest samples still have the
+    largest weight, though no larger than samples in the middle.
 
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-        One loss for each sample of this rank. Those that are not finite get weight 0 and count
-        nowhere; in a sum they are still NaN, unless the sampler has nonfinite="drop".
+        One loss for each sample of this rank. Losses that are not finite get weight 0 and are
+        ignored everywhere; in a sum they are still NaN, unless the sampler has nonfinite="drop".
     indices, groups, probabilities : ignored
     state : BurnIn, optional
-        Steps with weights of 1 before the method begins.
+        Number of steps with weights of 1 before the method begins.
     temperature : float > 0, default 1
-        The largest weight is at most exp(1/temperature) times the smallest: 2.7 at 1, 12.2 at 0.4,
-        1.01 at 100.
+        The largest weight is at most exp(1/temperature) times the smallest: 2.7 for 1, 12.2 for
+        0.4, 1.01 for 100.
     clip : float in (0.5, 1), optional
-        Losses are first clipped to their `1 - clip` and `clip` quantiles over all ranks: otherwise
-        one outlier presses all others together at the lower end.
+        Clip losses to their `1 - clip` and `clip` quantiles over all ranks first: otherwise one
+        outlier compresses all other losses at the lower end.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that make up a batch; all of them by default.
+        The ranks that form a batch; all of them by default.
 
     Returns
     -------
     float32 tensor of shape (B,)
         float64 for float64 losses. Mean 1 over the finite losses of all ranks, so with "batch_mean"
-        under DistributedDataParallel the averaged loss is the weighted mean over all of them (over
-        ranks with unequal B, "weighted_mean" is). Equal losses get equal weights.
+        under DistributedDataParallel the averaged loss is the weighted mean over all ranks (if B
+        differs between ranks, that of "weighted_mean" is). Equal losses get equal weights.
 
     Notes
     -----
-    Order       Ranks agree because each computes from the same reduced numbers, not from its place
-                on a machine.
-    Cost        O(B), and with several ranks three exchanges of two numbers; no waiting for a
-                device. With `clip` all losses are gathered and sorted, and with several ranks on
-                GPUs the host waits once a step.
-    Gradients   The weights are detached.
-    Source      Sow, Woisetschlaeger, Bulusu, Wang, Jacobsen, Liang, arXiv:2502.06733, 2025.
-                f = min(h + 1, 1), weights softmax(f / temperature), h = the loss mapped linearly
-                to [-1, 1].
+    Order
+        Ranks agree because each computes from the same reduced numbers, independent of its position
+        on a machine.
+    Cost
+        O(B), and with several ranks three all-reduces of two numbers; does not wait for a device.
+        With `clip` all losses are gathered and sorted, and with several ranks on GPUs the host
+        waits once per step.
+    Gradients
+        The weights are detached.
+    Source
+        Sow, Woisetschlaeger, Bulusu, Wang, Jacobsen, Liang, arXiv:2502.06733, 2025.
+        f = min(h + 1, 1), weights softmax(f / temperature), h = the loss mapped linearly to
+        [-1, 1].
 
     Examples
     --------
@@ -154,8 +159,8 @@ def quadratic(  # noqa: PLR0913  # one signature for the family
 ) -> torch.Tensor:
     """Return weights that are largest in the middle of the range of losses.
 
-    For replication. It leaves out what is learnt and what may be wrong; `lin_upper` says when such
-    weights fit at all.
+    For replication. It reduces the weight of samples that are learnt and of those that may be
+    mislabelled; see `lin_upper` for when such weights are suitable.
 
     Parameters
     ----------
@@ -165,18 +170,21 @@ def quadratic(  # noqa: PLR0913  # one signature for the family
     temperature : float > 0, default 1
     clip : float in (0.5, 1), optional
     process_group : torch.distributed.ProcessGroup, optional
-        All as in `lin_upper`.
+        All as for `lin_upper`.
 
     Returns
     -------
     float32 tensor of shape (B,)
-        As of `lin_upper`: mean 1 over the finite losses of all ranks.
+        As for `lin_upper`: mean 1 over the finite losses of all ranks.
 
     Notes
     -----
-    Cost        That of `lin_upper`.
-    Gradients   The weights are detached.
-    Source      As `lin_upper`, with f = 1 - h^2.
+    Cost
+        That of `lin_upper`.
+    Gradients
+        The weights are detached.
+    Source
+        As `lin_upper`, with f = 1 - h^2.
 
     Examples
     --------
@@ -211,18 +219,21 @@ def extremes(  # noqa: PLR0913  # one signature for the family
     temperature : float > 0, default 1
     clip : float in (0.5, 1), optional
     process_group : torch.distributed.ProcessGroup, optional
-        All as in `lin_upper`.
+        All as for `lin_upper`.
 
     Returns
     -------
     float32 tensor of shape (B,)
-        As of `lin_upper`: mean 1 over the finite losses of all ranks.
+        As for `lin_upper`: mean 1 over the finite losses of all ranks.
 
     Notes
     -----
-    Cost        That of `lin_upper`.
-    Gradients   The weights are detached.
-    Source      As `lin_upper`, with f = |h|.
+    Cost
+        That of `lin_upper`.
+    Gradients
+        The weights are detached.
+    Source
+        As `lin_upper`, with f = |h|.
 
     Examples
     --------

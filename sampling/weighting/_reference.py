@@ -1,4 +1,4 @@
-"""The losses of the whole data, in place of a batch's, for weights that go by rank."""
+"""Reference losses of the whole dataset, instead of a batch, for weights by rank."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,28 +15,30 @@ from ._batch import check_saved
 
 @told
 class LossReference:
-    """Losses of the data as they were last seen, for `cvar`, `extremile` and `esrm` as `state`.
+    """Reference losses of the dataset, for `cvar`, `extremile` and `esrm` as `state`.
 
-    A small batch has no tail: its own ranks give a risk that is too small on average. Ranks among
-    the last known losses of all samples, such as the scores of a dynamic sampler, do not depend on
-    the batch; they are as old as the last `refresh`.
+    The ranks within a small batch underestimate the tail, and with it the risk. Ranks among the
+    last known losses of all samples, such as the scores of a dynamic sampler, do not depend on the
+    batch; they are as old as the last `refresh`.
 
     Parameters
     ----------
     losses : array-like of shape (N,), optional
-        See `refresh`. Without any, weights are 1.
+        See `refresh`. Without losses all weights are 1.
 
     Notes
     -----
-    Order       Ranks refresh from the same numbers, which those of a sampler are after `set_epoch`;
-                nothing is exchanged in a step.
-    Cost        O(N log N) for a refresh, 4 N bytes on the device of the losses.
+    Order
+        Ranks must refresh from the same numbers, such as the scores of a sampler after `set_epoch`;
+        a step needs no communication.
+    Cost
+        O(N log N) for a refresh, 4 N bytes on the device of the losses.
 
     Examples
     --------
     >>> from sampling.weighting import cvar
     >>> state = LossReference([1.0, 2.0, 3.0, 4.0])
-    >>> cvar(torch.tensor([3.0, 4.0]), state=state)  # both are of the worse half of the data
+    >>> cvar(torch.tensor([3.0, 4.0]), state=state)  # both are in the worse half of the data
     tensor([2., 2.])
     >>> cvar(torch.tensor([3.0, 4.0]))
     tensor([0., 2.])
@@ -51,12 +53,12 @@ class LossReference:
         return self._ordered.numel()
 
     def refresh(self, losses: ArrayLike) -> None:
-        """Take the losses of the data anew; once an epoch, after `set_epoch`.
+        """Replace the reference losses; call it once an epoch, after `set_epoch`.
 
         Parameters
         ----------
         losses : float array of shape (N,)
-            Such as `sampler.scores`. NaN and infinite ones, as of samples never seen, are left out.
+            Such as `sampler.scores`. NaN and infinite ones, as of unseen samples, are ignored.
         """
         values = np.asarray(_check.one_dimensional("losses", losses), np.float32)
         self._ordered = torch.from_numpy(np.sort(values[np.isfinite(values)]))
@@ -64,7 +66,7 @@ class LossReference:
     def _weights(
         self, values: torch.Tensor, spectrum: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        """Return the slope of the spectrum (B,) where each loss stands among those of the data."""
+        """Return the slope of the spectrum (B,) at the rank of each loss in the reference."""
         if len(self) == 0:
             return torch.ones_like(values)
         if self._ordered.device != values.device:
@@ -72,7 +74,7 @@ class LossReference:
         ordered = self._ordered.to(values.dtype)
         below = torch.searchsorted(ordered, values)
         upto = torch.searchsorted(ordered, values, right=True)
-        # One that equals nobody stands between two, and takes half of the place of each.
+        # A loss equal to no other lies between two, and takes half of the position of each.
         half = (upto - below).clamp(min=1) / 2
         middle = (upto + below) / 2
         low = (middle - half).clamp(min=0).double() / len(self)
@@ -84,16 +86,17 @@ class LossReference:
         return {"kind": "LossReference", "losses": self._ordered.cpu().numpy().copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the losses of a `state_dict`.
+        """Restore the losses of a `state_dict`.
 
         Parameters
         ----------
         state : mapping
+            A result of `state_dict`.
 
         Raises
         ------
         StateError
-            If it is of something else, or the losses are not finite and ascending.
+            If the state is of another kind, or the losses are not finite and ascending.
         """
         check_saved(state, self.state_dict(), ())
         values = np.array(state["losses"], np.float32)

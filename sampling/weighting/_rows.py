@@ -1,4 +1,4 @@
-"""One number a sample, looked up for the indices of a batch wherever these live."""
+"""A table of one number per sample, indexed by the indices of a batch on any device."""
 
 import numpy as np
 import torch
@@ -9,11 +9,12 @@ from ..types import Scores
 
 
 class Rows:
-    """A table (N,) that is copied once to each device that asks for it.
+    """A table (N,) that is copied once to each device it is used on.
 
     Parameters
     ----------
     values : float32 array of shape (N,)
+        One number per sample.
     """
 
     def __init__(self, values: Scores) -> None:
@@ -24,10 +25,10 @@ class Rows:
         return self._values.numel()
 
     def of(self, indices: ArrayLike | torch.Tensor | None, losses: torch.Tensor) -> torch.Tensor:
-        """Return the entries of a batch, (B,), beside its losses and of their type.
+        """Return the entries of a batch, (B,), on the device of its losses and of their dtype.
 
-        Indices on a device are not looked at, which would mean waiting: those out of range, which
-        `reduce` reports, get the entry of a sample at the end.
+        Indices on a device are not checked, which would synchronise: those out of range, which
+        `reduce` reports, get the first or last entry.
         """
         rows = self.checked(indices, losses)
         if rows.device not in self._copies:
@@ -40,7 +41,7 @@ class Rows:
     ) -> torch.Tensor:
         """Return the indices of a batch as an int64 tensor (B,); on the host each is in [0, N)."""
         if indices is None:
-            raise ValueError("indices must be given: the weights are of samples, got None")
+            raise ValueError("indices must be given, one for each loss, got None")
         rows = indices if isinstance(indices, torch.Tensor) else torch.from_numpy(_whole(indices))
         _check.refuse_mask("indices", rows)
         if rows.is_floating_point() or rows.dtype == torch.bool:
@@ -59,7 +60,7 @@ class Rows:
         return rows.long()
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the copies on devices: they are made again where they are needed."""
+        """Exclude the copies on devices: they are made again when needed."""
         return {**self.__dict__, "_copies": {}}
 
 

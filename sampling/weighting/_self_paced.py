@@ -1,4 +1,4 @@
-"""Weights for the easy part of a batch, a part that grows while training goes on."""
+"""Self-paced learning: weights for the easy samples of a batch, a growing share of it."""
 
 import math
 from typing import TYPE_CHECKING, Literal
@@ -29,53 +29,56 @@ def self_paced(  # noqa: PLR0913  # one signature for the family
     at_least: int = 1,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return weights for the samples whose loss is below a threshold, 0 for the others.
+    """Return self-paced weights: positive for samples whose loss is below a threshold, else 0.
 
-    A baseline against wrong labels and for curricula: the easy samples first. It gives up rare
-    classes early, which are hard too. A sampler that prunes saves the forward pass as well; weights
-    do not. Make the share grow with `sampler.progress`.
+    A baseline for label noise and curricula: easy samples first. It excludes rare classes early,
+    since they are hard too. A pruning sampler saves the forward pass as well; weights do not.
+    Increase the share with `sampler.progress`.
 
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-        Those that are not finite get weight 0 and count nowhere, see `lin_upper`.
+        Losses that are not finite get weight 0 and are ignored everywhere, see `lin_upper`.
     indices, groups, probabilities, state : ignored
     share : float in (0, 1], optional
-        Part of the batch of all ranks that counts as easy, rounded up: the threshold is the loss of
-        the last of them. Give this or `threshold`.
+        Fraction of the batch of all ranks that counts as easy, rounded up: the threshold is the
+        largest loss among them. Pass this or `threshold`.
     threshold : float, optional
-        A loss. Raise it each epoch by a factor; above the largest loss the weights of the linear
-        and log forms still differ, and even out as it grows.
+        A loss. Increase it each epoch by a factor; above the largest loss the weights of the linear
+        and log forms still differ, and become uniform as it grows.
     form : {"hard", "linear", "log"}, default "hard"
         With u = loss / threshold: 1 where u <= 1 (for a `threshold`, u < 1); max(0, 1 - u); or
-        log(loss + 1 - threshold) / log(1 - threshold), which needs a threshold in (0, 1). With a
-        share the last is taken of losses scaled to a threshold of 1/2, as 1 - log2(1 + u). The
-        linear and log forms need losses >= 0.
+        log(loss + 1 - threshold) / log(1 - threshold), which requires a threshold in (0, 1). With a
+        share the log form applies to losses scaled to a threshold of 1/2, as 1 - log2(1 + u). The
+        linear and log forms require losses >= 0.
     at_least : int, default 1
-        Where no sample of the batch has a weight, as many of the easiest get equal ones.
+        If no sample of the batch has a positive weight, this many of the easiest get equal weights.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that make up a batch; all of them by default.
+        The ranks that form a batch; all of them by default.
 
     Returns
     -------
     float32 tensor of shape (B,)
         float64 for float64 losses. Mean 1 over the finite losses of all ranks. Equal losses get
-        equal weights: with a share a tie at the threshold is let in as a whole.
+        equal weights: with a share, all samples tied at the threshold are included.
 
     Raises
     ------
     ValueError
-        If not exactly one of `share` and `threshold` is given, or a loss is negative where it may
-        not be. On a device, where looking would mean waiting, such a loss counts as 0 and its
+        If not exactly one of `share` and `threshold` is given, or a loss is negative where it must
+        not be. On a device, where checking would synchronise, such a loss is taken as 0 and its
         weight is NaN.
 
     Notes
     -----
-    Cost        O(B log B): the losses of all ranks are gathered and sorted. With several ranks on
-                GPUs the host waits once a step; otherwise nothing waits.
-    Gradients   The weights are detached. Biased towards easy samples until they are uniform.
-    Source      Kumar, Packer, Koller, "Self-Paced Learning for Latent Variable Models", NeurIPS
-                2010. A threshold as a share of the batch, and at_least, are ours.
+    Cost
+        O(B log B): the losses of all ranks are gathered and sorted. With several ranks on GPUs the
+        host waits once per step; otherwise it never waits.
+    Gradients
+        The weights are detached. Biased towards easy samples until they are uniform.
+    Source
+        Kumar, Packer, Koller, "Self-Paced Learning for Latent Variable Models", NeurIPS 2010. A
+        threshold as a share of the batch, and at_least, are our additions.
 
     Examples
     --------
@@ -118,7 +121,7 @@ def _smallest(ordered: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
 
 
 def _below(values: torch.Tensor, threshold: float, form: str) -> torch.Tensor:
-    """Return the weights (B,) for a threshold that was given."""
+    """Return the weights (B,) for a given threshold."""
     if form == "hard":
         return (values < threshold).to(values.dtype)
     if form == "linear":
@@ -131,6 +134,6 @@ def _below_own(values: torch.Tensor, threshold: torch.Tensor, form: str) -> torc
     """Return the weights (B,) for a threshold that is one of the losses."""
     if form == "hard":
         return (values <= threshold).to(values.dtype)
-    # A threshold of 0 leaves no room below it: nobody has a weight, and the easiest are taken.
+    # No loss is below a threshold of 0: all weights are 0, and the easiest samples are used.
     u = (values / threshold.clamp(min=torch.finfo(values.dtype).tiny)).clamp(max=1)
     return 1 - u if form == "linear" else 1 - torch.log2(1 + u)

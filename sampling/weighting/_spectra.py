@@ -1,9 +1,9 @@
-"""Weights from the rank of a loss in the global batch: spectral risks.
+"""Spectral risks: weights from the rank of a loss in the global batch.
 
 A spectrum gives the sample with the k-th smallest of n losses the share S(k/n) - S((k-1)/n), for a
-convex S from 0 to 1. Three are here: `cvar` keeps the worst part of a batch and nothing else,
-`extremile` and `esrm` (exponential) keep everything, the worse the more. A penalty makes the
-weights continuous in the losses.
+convex S from 0 to 1. There are three: `cvar` weights only the worst losses of a batch, `extremile`
+and `esrm` (exponential) weight all samples, increasingly with the loss. A penalty makes the weights
+continuous in the losses.
 """
 
 import functools
@@ -42,50 +42,54 @@ def cvar(  # noqa: PLR0913  # one signature for the family
     shift_cost: float = 1.0,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return weights for the worst losses of the global batch: their mean is the CVaR.
+    """Return CVaR weights: equal for the worst losses of the global batch, 0 for the others.
 
-    A baseline for tails: with level 0.9 only the worst tenth counts. With wrong labels that tenth
-    is what is wrong; and a step learns from few samples, so take large batches. `extremile` and
-    `esrm` leave nobody out.
+    The weighted mean of the losses is the CVaR. A baseline for tails: with level 0.9 only the worst
+    tenth has a weight. With wrong labels that tenth consists of them; and a step learns from few
+    samples, so use large batches. `extremile` and `esrm` exclude no sample.
 
     Parameters
     ----------
     losses : floating tensor of shape (B,)
-        Those that are not finite get weight 0 and count nowhere, see `lin_upper`.
+        Losses that are not finite get weight 0 and are ignored everywhere, see `lin_upper`.
     indices, groups, probabilities : ignored
     state : LossReference, optional
-        Rank each loss among those of the data, not of the batch; without a penalty only.
+        Rank each loss among those of the dataset instead of the batch; only without a penalty.
     level : float in [0, 1), default 0.5
-        Part of the samples, the easiest, that does not count. 0 is the mean.
+        Fraction of the samples, the easiest, with weight 0. A level of 0 is the mean.
     penalty : {"chi2", "kl"}, optional
-        Take the weights that win most from the losses, less what it costs to leave uniform ones
-        (see Notes). None costs nothing.
+        Maximise the weighted loss minus a penalty for weights that are not uniform (see Notes).
+        None applies no penalty.
     shift_cost : float > 0, default 1
-        Of the penalty, in units of the loss. Large makes the weights uniform.
+        Coefficient of the penalty, in units of the loss. A large value makes the weights uniform.
     process_group : torch.distributed.ProcessGroup, optional
-        The ranks that make up a batch; all of them by default.
+        The ranks that form a batch; all of them by default.
 
     Returns
     -------
     float32 tensor of shape (B,)
         float64 for float64 losses. Mean 1 over the finite losses of all ranks. Equal losses get
-        equal weights, the mean over their ranks. With a state the mean is 1 over the data, and
-        a batch of harder samples weighs more.
+        equal weights, the mean over their ranks. With a state the mean is 1 over the dataset, and
+        a batch of harder samples has a larger mean.
 
     Notes
     -----
-    Order       Ranks gather all losses and compute the same; each takes the part of its own rank.
-    Cost        O(n log n) for n losses over all ranks, which each rank gathers. Without a penalty
-                nothing waits for the device on one rank, and with several on GPUs the host waits
-                once a step. With one, a kernel on the host pools neighbours: the host waits. With a
-                state O(B log N), and neither exchange nor waiting.
-    Gradients   The weights are detached; by Danskin's theorem the weighted gradient is that of the
-                batch's risk. The risk of a batch is smaller on average than that of the data, the
-                more so the smaller the batch; a state removes that, at the price of old losses.
-    Source      Mehta, Roulet, Pillutla, Harchaoui, "Distributionally Robust Optimization with Bias
-                and Variance Reduction" (Prospect), ICLR 2024. With sigma the spectrum, q lies in
-                the convex hull of sigma's permutations and maximises sum q l - shift_cost D, with
-                D = n/2 sum (q - 1/n)^2 for "chi2" and sum q log(n q) for "kl"; weights are n q.
+    Order
+        Ranks gather all losses and compute the same; each takes the rows of its own batch.
+    Cost
+        O(n log n) for n losses over all ranks, which each rank gathers. Without a penalty one rank
+        never waits for the device, and with several on GPUs the host waits once per step. With a
+        penalty, a kernel on the host pools neighbours: the host waits. With a state O(B log N),
+        with neither communication nor waiting.
+    Gradients
+        The weights are detached; by Danskin's theorem the weighted gradient is that of the batch's
+        risk. On average the risk of a batch is smaller than that of the data, and the more so the
+        smaller the batch; a state removes that bias, but its losses are old.
+    Source
+        Mehta, Roulet, Pillutla, Harchaoui, "Distributionally Robust Optimization with Bias and
+        Variance Reduction" (Prospect), ICLR 2024. With sigma the spectrum, q lies in the convex
+        hull of sigma's permutations and maximises sum q l - shift_cost D, with D = n/2 sum (q -
+        1/n)^2 for "chi2" and sum q log(n q) for "kl"; weights are n q.
 
     Examples
     --------
@@ -113,9 +117,9 @@ def extremile(  # noqa: PLR0913  # one signature for the family
     shift_cost: float = 1.0,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return weights whose weighted mean is the expected largest of `order` losses.
+    """Return extremile weights: the weighted mean is the expected largest of `order` losses.
 
-    A baseline like `cvar`, softer: all samples count.
+    A baseline like `cvar`, but softer: all samples have a weight.
 
     Parameters
     ----------
@@ -127,18 +131,21 @@ def extremile(  # noqa: PLR0913  # one signature for the family
     penalty : {"chi2", "kl"}, optional
     shift_cost : float > 0, default 1
     process_group : torch.distributed.ProcessGroup, optional
-        All others as in `cvar`.
+        All others as for `cvar`.
 
     Returns
     -------
     float32 tensor of shape (B,)
-        As of `cvar`: mean 1 over the finite losses of all ranks.
+        As for `cvar`: mean 1 over the finite losses of all ranks.
 
     Notes
     -----
-    Cost        That of `cvar`.
-    Gradients   Those of `cvar`.
-    Source      As `cvar`.
+    Cost
+        That of `cvar`.
+    Gradients
+        As for `cvar`.
+    Source
+        As for `cvar`.
 
     Examples
     --------
@@ -163,9 +170,9 @@ def esrm(  # noqa: PLR0913  # one signature for the family
     shift_cost: float = 1.0,
     process_group: "ProcessGroup | None" = None,
 ) -> torch.Tensor:
-    """Return weights that grow exponentially with the rank of the loss.
+    """Return weights of the exponential spectral risk measure, exponential in the rank of the loss.
 
-    A baseline like `cvar`, softer: all samples count.
+    A baseline like `cvar`, but softer: all samples have a weight.
 
     Parameters
     ----------
@@ -173,26 +180,30 @@ def esrm(  # noqa: PLR0913  # one signature for the family
     indices, groups, probabilities : ignored
     state : LossReference, optional
     aversion : float > 0, default 1
-        rho: weights rise by a factor of exp(rho) from the smallest loss of many to the largest.
+        rho: in a large batch the weight increases by a factor of exp(rho) from the smallest loss to
+        the largest.
     penalty : {"chi2", "kl"}, optional
     shift_cost : float > 0, default 1
     process_group : torch.distributed.ProcessGroup, optional
-        All others as in `cvar`.
+        All others as for `cvar`.
 
     Returns
     -------
     float32 tensor of shape (B,)
-        As of `cvar`: mean 1 over the finite losses of all ranks.
+        As for `cvar`: mean 1 over the finite losses of all ranks.
 
     Notes
     -----
-    Cost        That of `cvar`.
-    Gradients   Those of `cvar`.
-    Source      As `cvar`: shares e^-rho (e^(rho k/n) - e^(rho (k-1)/n)) / (1 - e^-rho).
+    Cost
+        That of `cvar`.
+    Gradients
+        As for `cvar`.
+    Source
+        As for `cvar`: shares e^-rho (e^(rho k/n) - e^(rho (k-1)/n)) / (1 - e^-rho).
 
     Examples
     --------
-    With rho = log 4, a loss weighs twice as much as the one half the batch below it.
+    With rho = log 4, the weight of a loss is twice that of the loss half the batch below it.
 
     >>> import math
     >>> losses = torch.tensor([2.0, 1.0])
@@ -268,11 +279,11 @@ def _pooled(batch: Batch, spectrum: Spectrum, penalty: Penalty, shift_cost: floa
 def _solved(
     ordered: NDArray[np.float64], shares: NDArray[np.float64], penalty: Penalty, shift_cost: float
 ) -> NDArray[np.float64]:
-    """Return the shares q (n,) that win most, for losses in ascending order."""
+    """Return the shares q (n,) that maximise the penalised risk, for losses in ascending order."""
     n = ordered.size
     chi2 = penalty == "chi2"
-    # No share is moved by a constant, nor by making wider a gap that no pool reaches across: 1 for
-    # a sum of shares, and 2000 where exp(-700) is nothing. So digits do not depend on outliers.
+    # No share changes if a constant is added, or if a gap is widened that no pool spans: 1 for a
+    # sum of shares, and 2000 where exp(-700) underflows. So digits do not depend on outliers.
     with np.errstate(over="ignore"):
         gaps = np.diff(ordered) / (shift_cost * n if chi2 else shift_cost)
     scaled = np.concatenate([[0.0], np.cumsum(np.minimum(gaps, 1.0 if chi2 else 2000.0))])

@@ -1,7 +1,7 @@
-"""Weights from the probability that a model gives the right token or class.
+"""Weights from the probability that a model gives the correct token or class.
 
-Functions of one token's loss alone: no batch, no ranks, no state. `tldr` falls from 2 to 0, `focal`
-from 1 to 0; neither is scaled to a mean of 1, so both change the length of a step.
+Functions of the loss of one token only: no batch, no ranks, no state. `tldr` decreases from 2 to 0,
+`focal` from 1 to 0; neither is scaled to a mean of 1, so both change the length of a step.
 """
 
 import math
@@ -26,24 +26,24 @@ def tldr(  # noqa: PLR0913  # one signature for the family
     level: Literal["token", "sequence"] = "token",
     detach_weight: bool = False,
 ) -> torch.Tensor:
-    """Return 1 + cos(pi p) for tokens of probability p: 2 at 0, 1 at 1/2, 0 at 1.
+    """Return TLDR weights 1 + cos(pi p) for tokens of probability p: 2 at 0, 1 at 1/2, 0 at 1.
 
     For replication, in sequence models whose frequent tokens are learnt early. For classification
-    `focal` is the form that others know.
+    `focal` is the better known form.
 
     Parameters
     ----------
     losses : floating tensor of shape (B,) or (B, T)
-        Cross-entropy of each token, reduction="none"; or of each sample. Those that are not finite
-        get weight 0 and no gradient.
+        Cross-entropy of each token, with reduction="none"; or of each sample. Losses that are not
+        finite get weight 0 and no gradient.
     indices, groups : ignored
     probabilities : floating tensor of the shape of losses, optional
-        p of each right token; exp(-losses) by default, which is it unless labels are smoothed.
+        p of each correct token; exp(-losses) by default, which equals p unless labels are smoothed.
     state : ignored
     mask : bool tensor of the shape of losses, optional
-        False for padding: weight 0, and no part of a sequence's mean.
+        False for padding: weight 0, and excluded from the mean of its sequence.
     level : {"token", "sequence"}, default "token"
-        "sequence" gives all tokens of a row the weight of their mean p; losses are (B, T) then.
+        "sequence" gives all tokens of a row the weight of their mean p; requires losses (B, T).
     detach_weight : bool, default False
         False lets the gradient flow through the weight too, as in the released code.
 
@@ -55,18 +55,20 @@ def tldr(  # noqa: PLR0913  # one signature for the family
     Raises
     ------
     ValueError
-        If a loss is negative, or a probability outside [0, 1], where it counts. On a device, where
-        looking would mean waiting, its weight is NaN.
+        If a loss is negative, or a probability is outside [0, 1], and is not masked. On a device,
+        where checking would synchronise, its weight is NaN instead.
 
     Notes
     -----
-    Cost        O(B T), no ranks, no waiting for a device.
-    Gradients   Not detached by default: the gradient of w(p) l is w dl + l dw, and dw points the
-                same way, so steps are longer still. The objective is another one.
-    Source      Jiang, Wolf, Monz, de Rijke, arXiv:2003.11963, 2020: sum of w l over the number of
-                tokens that are no padding. With a sampler that is
-                `reduce((w * losses).sum(1), indices, denominator=mask.sum())`, losses of padding
-                being 0.
+    Cost
+        O(B T); no communication between ranks, and no waiting for a device.
+    Gradients
+        Not detached by default: the gradient of w(p) l is w dl + l dw, and dw points in the same
+        direction, so steps are even longer. The objective is a different one.
+    Source
+        Jiang, Wolf, Monz, de Rijke, arXiv:2003.11963, 2020: sum of w l over the number of tokens
+        that are not padding. With a sampler that is `reduce((w * losses).sum(1), indices,
+        denominator=mask.sum())`, where losses of padding are 0.
 
     Examples
     --------
@@ -83,7 +85,7 @@ def tldr(  # noqa: PLR0913  # one signature for the family
     missing, counts = _missing(losses, probabilities, mask)
     if _check.choice("level", level, ("token", "sequence")) == "sequence":
         missing = _row_means(missing, counts)
-    # 1 + cos(pi p) = 1 - cos(pi (1 - p)) = 2 sin^2(pi (1 - p) / 2): digits are kept near p = 1
+    # 1 + cos(pi p) = 1 - cos(pi (1 - p)) = 2 sin^2(pi (1 - p) / 2): precise near p = 1
     weights = 2 * torch.sin((math.pi / 2) * missing).square()
     return _finished(weights, counts, detach_weight)
 
@@ -101,10 +103,10 @@ def focal(  # noqa: PLR0913  # one signature for the family
     level: Literal["token", "sequence"] = "token",
     detach_weight: bool = False,
 ) -> torch.Tensor:
-    """Return (1 - p)^gamma for tokens or samples of probability p.
+    """Return focal weights (1 - p)^gamma for tokens or samples of probability p.
 
-    A baseline, for many easy negatives. It makes no difference between rare and wrong labels: both
-    have a small p.
+    A baseline, for many easy negatives. It does not distinguish rare samples from mislabelled ones:
+    both have a small p.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def focal(  # noqa: PLR0913  # one signature for the family
     mask : bool tensor of the shape of losses, optional
     level : {"token", "sequence"}, default "token"
     detach_weight : bool, default False
-        All others as in `tldr`.
+        All others as for `tldr`.
 
     Returns
     -------
@@ -127,13 +129,16 @@ def focal(  # noqa: PLR0913  # one signature for the family
     Raises
     ------
     ValueError
-        As of `tldr`.
+        As for `tldr`.
 
     Notes
     -----
-    Cost        O(B T), no ranks, no waiting for a device.
-    Gradients   Not detached by default, which is the focal loss.
-    Source      Lin, Goyal, Girshick, He, Dollar, arXiv:1708.02002, 2017.
+    Cost
+        O(B T); no communication between ranks, and no waiting for a device.
+    Gradients
+        Not detached by default, which gives the focal loss.
+    Source
+        Lin, Goyal, Girshick, He, Dollar, arXiv:1708.02002, 2017.
 
     Examples
     --------
@@ -188,7 +193,7 @@ def _missing(
 
 
 def _row_means(missing: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Return the mean of each row (B, T) over its tokens that count, for each of them."""
+    """Return the mean of each row (B, T) over its unmasked tokens, for each of them."""
     if missing.ndim != 2:
         raise ValueError(f"losses must have shape (B, T) for sequences, got {tuple(missing.shape)}")
     sums = torch.where(counts, missing, 0.0).sum(1, keepdim=True)

@@ -114,7 +114,7 @@ def test_every_rank_says_what_differs_and_where(work, message):
 
 def test_a_rank_that_does_not_come_is_named():
     waiting, busy = on_two_ranks(never_comes, limit=3, fresh=True)
-    assert "rank 1 did not come to InfoBatchSampler.set_epoch(0) within 3 s, where" in waiting
+    assert "rank 1 did not reach InfoBatchSampler.set_epoch(0) within 3 s, where" in waiting
     assert busy == "was busy"
 
 

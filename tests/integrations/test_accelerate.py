@@ -233,7 +233,7 @@ def test_h2_what_deals_to_ranks_is_left_alone(kind):
         prepared = prepare_loader(rank_of(2, rank)(), make(rank))
         assert len(prepared) == len(ours[rank])
         check_prepared(prepared)
-        with pytest.raises(ValueError, match=r"num_replicas must be 1 where accelerate deals"):
+        with pytest.raises(ValueError, match=r"num_replicas must be 1 where accelerate shards"):
             check_prepared(plainly(rank_of(2, rank)(), make(rank)))
         prepared.set_epoch(4)
         assert find_chain(prepared).inner.epoch == 4
@@ -252,7 +252,7 @@ def test_h2_a_loader_that_is_prepared_already_can_be_mended():
     [
         (2, 1, {}, "num_replicas and rank must be 1 and 0, or 2 and 0"),
         (3, 0, {}, "or 2 and 0 as accelerate has them, got 3 and 0"),
-        (2, 0, {"split_batches": True}, "split_batches must be False for a sampler that deals"),
+        (2, 0, {"split_batches": True}, "split_batches must be False for a sampler that shards"),
         (2, 0, {"dispatch_batches": True}, "dispatch_batches must be False"),
     ],
 )
@@ -453,7 +453,7 @@ def test_h2_ranks_of_our_own_on_two_processes(two_processes):
         assert found["ranks"] == (2, rank)
         assert found["own"] == dealt(loader_of(shuffle(num_replicas=2, rank=rank)))
         assert (
-            "num_replicas must be 1 where accelerate deals the batches, got 2" in found["refused"]
+            "num_replicas must be 1 where accelerate shards the batches, got 2" in found["refused"]
         )
 
 

@@ -101,7 +101,7 @@ def test_samplers_of_others_are_nobodys_problem():
 def test_replaced_where_nothing_but_torchs_is_left(options):
     report = check_loader(DataLoader(DATA, batch_size=4, **options))
     assert [each.problem for each in report] == ["replaced"]
-    assert "if the loader was given one, it is gone" in str(report)
+    assert "if the loader was given one, it was replaced" in str(report)
     assert report.problems[0].where == "loader.batch_sampler.sampler"
 
 
@@ -109,7 +109,7 @@ def test_replaced_by_another_one_of_ours():
     report = check_loader(
         DataLoader(DATA, sampler=ShuffleSampler(N, seed=1)), InfoBatchSampler(N, 2)
     )
-    assert "InfoBatchSampler is gone and a ShuffleSampler stands in its place" in str(report)
+    assert "InfoBatchSampler was replaced by a ShuffleSampler" in str(report)
 
 
 @pytest.mark.parametrize(
@@ -302,15 +302,15 @@ def test_what_accelerate_makes_of_loaders():
         assert cases == ACCELERATE
         assert texts["rank-aware"].splitlines() == [
             "1 problem in DataLoaderShard > BatchSamplerShard > BatchSampler > ShuffleSampler",
-            "  sharded twice, at loader.batch_sampler: BatchSamplerShard deals to 2 processes what "
-            "ShuffleSampler dealt to 2 ranks already: each sees a part of its part; make the "
-            "sampler with num_replicas=1 (scores still merge over all ranks), or prepare the "
-            "loader with sampling.integrations.prepare_loader",
+            "  sharded twice, at loader.batch_sampler: BatchSamplerShard shards over 2 processes "
+            "what ShuffleSampler already shards over 2 ranks: each sees only a fraction of its "
+            "share; make the sampler with num_replicas=1 (scores still merge over all ranks), or "
+            "prepare the loader with sampling.integrations.prepare_loader",
         ]
         assert "Variable has batch_size=4 but cuts 103 samples into 42 batches" in texts["variable"]
-        assert "counts on batches of 4, and MyBatches now says 6" in texts["size changed"]
-        assert "Own is gone and a SeedableRandomSampler stands" in texts["a RandomSampler"]
-        assert "let accelerate alone deal to ranks, without the Distributed" in texts["torch's"]
+        assert "expects batches of 4, and MyBatches now has batch_size=6" in texts["size changed"]
+        assert "Own was replaced by a SeedableRandomSampler" in texts["a RandomSampler"]
+        assert "let only accelerate shard over ranks, without Distributed" in texts["torch's"]
 
 
 # ---- Lightning, DDP on two processes -------------------------------------------------------------
@@ -412,15 +412,15 @@ def test_what_lightning_makes_of_loaders():
         assert texts["rank-aware"].splitlines() == [
             "2 problems in DataLoader > BatchSampler > DistributedSamplerWrapper > ShuffleSampler",
             "  reshuffled, at loader.batch_sampler.sampler: DistributedSamplerWrapper shuffles "
-            "what ShuffleSampler dealt, so that its order, curriculum or batches are lost; "
+            "the order of ShuffleSampler, so that its order, curriculum or batches are lost; "
             "construct Trainer(use_distributed_sampler=False), or shuffle=False",
-            "  sharded twice, at loader.batch_sampler.sampler: DistributedSamplerWrapper deals to "
-            "2 processes what ShuffleSampler dealt to 2 ranks already: each sees a part of its "
-            "part; construct Trainer(use_distributed_sampler=False)",
+            "  sharded twice, at loader.batch_sampler.sampler: DistributedSamplerWrapper shards "
+            "over 2 processes what ShuffleSampler already shards over 2 ranks: each sees only a "
+            "fraction of its share; construct Trainer(use_distributed_sampler=False)",
         ]
-        assert "hands out single samples instead of 3" in texts["a BatchSampler, given"]
-        assert "hands out batches of 1 instead of 3" in texts["a BatchSampler in a hook"]
-        assert "ShuffleSampler is gone and a DistributedSampler stands" in texts["of another class"]
+        assert "yields single samples instead of 3" in texts["a BatchSampler, given"]
+        assert "yields batches of 1 instead of 3" in texts["a BatchSampler in a hook"]
+        assert "ShuffleSampler was replaced by a DistributedSampler" in texts["of another class"]
 
 
 def test_sequential_is_what_a_plain_loader_has():

@@ -246,7 +246,7 @@ def test_t4_torchs_batch_sampler_hides_the_state():
     take(loader, 4)
     state = loader.state_dict()
     assert "fingerprint" not in json.dumps(state)
-    with pytest.raises(StateError, match="holds only that 4 batches were handed out. Give it"):
+    with pytest.raises(StateError, match="holds only that 4 batches were yielded. Give it"):
         load_loader_state(loader_of(ShuffleSampler(N), num_workers=1), state)
 
 
@@ -452,8 +452,8 @@ def test_refuses_what_is_no_state_of_a_loader(state, message):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("hidden", "holds only that 3 batches were handed out. Give"),
-        ("foreign", "holds only that 3 batches were handed out. Give"),
+        ("hidden", "holds only that 3 batches were yielded. Give"),
+        ("foreign", "holds only that 3 batches were yielded. Give"),
         ("shuffle", "holds that of another sampler. Give"),
     ],
 )

@@ -405,7 +405,7 @@ def test_refuses_what_it_cannot_follow(loader, error, message):
 @pytest.mark.parametrize("sampler", [["a", "b"], [[[1]]], [1.5], [torch.tensor(1.0)], [[1, 2.5]]])
 def test_refuses_samplers_that_deal_no_ints(sampler):
     loader = DataLoader({"a": 1, "b": 2}, sampler=sampler, batch_size=None)
-    with pytest.raises(TypeError, match="sampler must deal ints or lists of ints, got"):
+    with pytest.raises(TypeError, match="sampler must yield ints or lists of ints, got"):
         next(iter(BatchTracker(loader)))
 
 
@@ -416,7 +416,7 @@ def test_a_loader_that_parts_from_its_sampler_is_found_out(step, how):
             batches = list(super().__iter__())
             return iter(batches[::step] if step > 0 else batches * 2)
 
-    with pytest.raises(RuntimeError, match=f"got Other, which hands out {how} batches: wrap"):
+    with pytest.raises(RuntimeError, match=f"got Other, which yields {how} batches: wrap"):
         list(BatchTracker(Other(Items(), batch_size=8)))
 
 

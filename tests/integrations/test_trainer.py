@@ -876,9 +876,9 @@ def test_one_process_takes_up_what_two_left(two_processes, tmp_path, name):
 @pytest.mark.slow
 def test_h2_ranks_of_ours_are_refused_where_the_trainer_deals(two_processes):
     for rank, found in enumerate(two_processes[1]):
-        assert "num_replicas must be 1 where accelerate deals the batches" in found["sharded twice"]
+        assert "must be 1 where accelerate shards the batches" in found["sharded twice"]
         assert f"or 2 and {rank} as accelerate has them" in found["other rank"]
-        assert "must have as many batches, got 11 to 12 in epoch 0" in found["uneven"]
+        assert "must have the same number of batches, got 11 to 12 in epoch 0" in found["uneven"]
 
 
 @pytest.mark.full

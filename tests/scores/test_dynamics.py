@@ -419,7 +419,7 @@ def by_ranks(rank):
                 dynamics.aum(missing="nan")
             except RuntimeError as error:
                 message = str(error)
-            assert "got 6 presentations that only this rank knows: call merge()" in message
+            assert "got 6 presentations that only this rank has recorded: call merge()" in message
         assert dynamics.num_unmerged == 6
         dynamics.merge()
         assert dynamics.num_unmerged == 0

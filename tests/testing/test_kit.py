@@ -29,9 +29,9 @@ def test_a_failure_says_what_was_seen_why_it_matters_and_how_to_mend_it():
         check_sampler(AddsSeedAndEpoch)
     said = str(raised.value)
     assert "C8  A sampler mixes seed and epoch into every order." in said
-    assert "Seen: seed 1 in epoch 0 deals the order of seed 0 in epoch 1" in said
+    assert "Seen: seed 1 in epoch 0 draws the order of seed 0 in epoch 1" in said
     assert "Why it matters: Without both, a run cannot be repeated" in said
-    assert "To mend it: Take `seed` and `set_epoch(epoch)`" in said
+    assert "How to fix it: Take `seed` and `set_epoch(epoch)`" in said
 
 
 def test_all_failures_come_in_one_error():

@@ -30,11 +30,11 @@ ORDER = [3, 1, 0, 2]
     [
         ([[WHOLE, WHOLE[:1], WHOLE[1:]]], ""),
         ([[WHOLE, WHOLE[:1], WHOLE[:1]]], "the first that differs is number 1"),
-        ([[WHOLE, WHOLE[:1], [*WHOLE[1:], [3, 1]]]], "resumed it dealt 3 batches, unbroken 2"),
-        ([[WHOLE, WHOLE, []]], "did not stop and go on"),
-        ([[WHOLE[:1], WHOLE[:1], WHOLE[:1]]], "resumed it dealt 2 batches"),
-        ([[[[3, 1], [2, 0]], [[3, 1]], [[2, 0]]]], "dealt in another order than the sampler's"),
-        ([[[[3, 1], [0, 0]], [[3, 1]], [[0, 0]]]], "1 samples lost or not dealt"),
+        ([[WHOLE, WHOLE[:1], [*WHOLE[1:], [3, 1]]]], "resumed it drew 3 batches, uninterrupted 2"),
+        ([[WHOLE, WHOLE, []]], "was not stopped and resumed"),
+        ([[WHOLE[:1], WHOLE[:1], WHOLE[:1]]], "resumed it drew 2 batches"),
+        ([[[[3, 1], [2, 0]], [[3, 1]], [[2, 0]]]], "drawn in another order than the sampler's"),
+        ([[[[3, 1], [0, 0]], [[3, 1]], [[0, 0]]]], "1 samples lost or not drawn"),
         ([[[[3], [1]], [[3]], [[1]]], [[[0], [2]], [[0]], [[2]]]], ""),
         ([[[[3], [1]], [[3]], [[1]]], [[[3], [1]], [[3]], [[1]]]], "2 samples lost"),
         (

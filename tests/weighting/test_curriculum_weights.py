@@ -106,7 +106,7 @@ def test_easiness_of_answers():
         (
             lambda: CurriculumWeights(EASY)(torch.ones(2)),
             ValueError,
-            "indices must be given: the weights are of samples, got None",
+            "indices must be given, one for each loss, got None",
         ),
         (
             lambda: CurriculumWeights(EASY)(torch.ones(2), indices=[0, 5]),

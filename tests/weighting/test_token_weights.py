@@ -87,7 +87,7 @@ def test_gradients_are_finite_where_a_token_is_sure_or_missing(gamma):
         (
             lambda: focal(torch.tensor([[0.5], [-0.1]])),
             ValueError,
-            r"^losses must be >= 0 where p = exp\(-loss\), got -0.1 in place \(1, 0\)$",
+            r"^losses must be >= 0 where p = exp\(-loss\), got -0.1 in position \(1, 0\)$",
         ),
         (
             lambda: tldr(torch.ones(2), probabilities=torch.tensor([0.5, 1.5])),
