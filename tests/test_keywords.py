@@ -32,7 +32,7 @@ ROWS = np.eye(4)
 CASES = [
     (lambda **o: ShuffleSampler(9, **o), "generator", "write seed, an int, such as generator.init"),
     (lambda **o: ShuffleSampler(9, **o), "world_size", "write num_replicas instead of world_size"),
-    (lambda **o: ShuffleSampler(9, **o), "shuffle", "leave it out: the order is shuffled afresh"),
+    (lambda **o: ShuffleSampler(9, **o), "shuffle", "omit it: the order is shuffled again"),
     (lambda **o: ShuffleSampler(9, **o), "sede", "did you mean 'seed'"),
     (lambda **o: ShuffleSampler(9, **o), "batch_size", r"or to EpochBatchSampler\(sampler, batch"),
     (lambda **o: ShuffleSampler(9, **o), "num_workers", "give it to DataLoader"),

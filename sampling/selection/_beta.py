@@ -74,13 +74,17 @@ def beta(
 
     Notes
     -----
-    Order       Draws without replacement, noise hashed from (seed, id).
-    Cost        O(N log N) time, 91 N bytes.
-    Gradients   No weights.
-    Source      Cho, Shin, Kang, Yun, "Lightweight Dataset Pruning without Full Training via Example
-                Difficulty and Prediction Uncertainty", ICML 2025. At a prune rate r:
-                b = (concentration - 1) (1 - mu) (1 - r^exponent), a = concentration - b, mu the
-                mean confidence of the 10 rows with the highest scores.
+    Order
+        Draws without replacement, noise hashed from (seed, id).
+    Cost
+        O(N log N) time, 91 N bytes.
+    Gradients
+        No weights.
+    Source
+        Cho, Shin, Kang, Yun, "Lightweight Dataset Pruning without Full Training via Example
+        Difficulty and Prediction Uncertainty", ICML 2025. At a prune rate r: b = (concentration -
+        1) (1 - mu) (1 - r^exponent), a = concentration - b, mu the mean confidence of the 10 rows
+        with the highest scores.
 
     Examples
     --------

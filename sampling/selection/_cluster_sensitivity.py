@@ -71,11 +71,15 @@ def cluster_sensitivity(
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N log N) beside the clustering; 130 N bytes.
-    Gradients   With the weights, an unbiased estimate of the gradient over all rows.
-    Source      Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling",
-                ICML 2024. Negative losses are shifted up by the least one.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N log N) beside the clustering; 130 N bytes.
+    Gradients
+        With the weights, an unbiased estimate of the gradient over all rows.
+    Source
+        Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling", ICML
+        2024. Negative losses are shifted up by the least one.
 
     Examples
     --------

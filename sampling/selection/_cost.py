@@ -106,15 +106,16 @@ def estimate(
 
     Notes
     -----
-    Cost        O(1).
-    Source      The formulas of `methods()`. A term with D counts multiplications and additions of
-                matrix products, any other steps over rows in memory. The two speeds, 2e10 and 6e7 a
-                second, are from a run of each method on two cores (`benchmarks/every_selector.py`,
-                100,000 rows of 64 numbers, a fifth of them for those that compare all): there
-                seconds are a third of the estimate to three times it, but for `moderate`, whose
-                medians are no products (five times). Other machines and shapes add their own
-                factor. The peak of the resident set was below the estimate in a run of every
-                method in a fresh process (`benchmarks/selector_memory.py`).
+    Cost
+        O(1).
+    Source
+        The formulas of `methods()`. A term with D counts multiplications and additions of matrix
+        products, any other steps over rows in memory. The two speeds, 2e10 and 6e7 a second, are
+        from a run of each method on two cores (`benchmarks/every_selector.py`, 100,000 rows of 64
+        numbers, a fifth of them for those that compare all): there seconds are a third of the
+        estimate to three times it, but for `moderate`, whose medians are no products (five times).
+        Other machines and shapes add their own factor. The peak of the resident set was below the
+        estimate in a run of every method in a fresh process (`benchmarks/selector_memory.py`).
 
     Examples
     --------

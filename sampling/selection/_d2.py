@@ -72,18 +72,22 @@ def d2(
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id).
-    Cost        O(N^2 D) time for the graph, O(N k^2) to make it undirected, O((N + M k) log N) for
-                the picks; 4 N D + 28 N k bytes.
-    Gradients   No weights: training sees the kept rows as they are.
-    Source      Maharana, Yadav, Bansal, "D2 Pruning", ICLR 2024, arXiv:2310.07931. Its settings for
-                a tenth of CIFAR-10, in the README of the code, are k = 5, gamma = 0.1, forgetting
-                scores, and two steps more: the hardest 40 % of the rows are dropped beforehand, and
-                it selects in each class by itself, which `groups=labels` does. Unlike the
-                released code: scores are made >= 0 with hard rows high (negative ones turned
-                diversity into its opposite), distances are in units of their median, a row is
-                excluded from its neighbours by its number, no value below 0 is passed on, and the
-                graph is undirected also where it is given (there the code follows lists alone).
+    Order
+        As picked; ties by a hash of (seed, id).
+    Cost
+        O(N^2 D) time for the graph, O(N k^2) to make it undirected, O((N + M k) log N) for the
+        picks; 4 N D + 28 N k bytes.
+    Gradients
+        No weights: training sees the kept rows as they are.
+    Source
+        Maharana, Yadav, Bansal, "D2 Pruning", ICLR 2024, arXiv:2310.07931. Its settings for a tenth
+        of CIFAR-10, in the README of the code, are k = 5, gamma = 0.1, forgetting scores, and two
+        steps more: the hardest 40 % of the rows are dropped beforehand, and it selects in each
+        class by itself, which `groups=labels` does. Unlike the released code: scores are made >= 0
+        with hard rows high (negative ones turned diversity into its opposite), distances are in
+        units of their median, a row is excluded from its neighbours by its number, no value below 0
+        is passed on, and the graph is undirected also where it is given (there the code follows
+        lists alone).
 
     Examples
     --------

@@ -75,11 +75,15 @@ def d4(
 
     Notes
     -----
-    Order       By distance, ties by a hash of (seed, id).
-    Cost        That of `semdedup`, and k-means over the rows it keeps; 8 N D + 160 N bytes.
-    Gradients   No weights.
-    Source      Tirumala, Simig, Aghajanyan, Morcos, "D4: Improving LLM Pretraining via Document
-                De-Duplication and Diversification", NeurIPS 2023.
+    Order
+        By distance, ties by a hash of (seed, id).
+    Cost
+        That of `semdedup`, and k-means over the rows it keeps; 8 N D + 160 N bytes.
+    Gradients
+        No weights.
+    Source
+        Tirumala, Simig, Aghajanyan, Morcos, "D4: Improving LLM Pretraining via Document
+        De-Duplication and Diversification", NeurIPS 2023.
 
     Examples
     --------

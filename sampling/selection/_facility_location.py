@@ -92,14 +92,18 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id). Similarities are float32: rows whose gains
-                agree to 7 digits may change places on another machine.
-    Cost        All pairs: O(N^2 D (1 + log t)) time for the first t picks, made on blocks, until
-                the pairs that can still gain fit into memory; the others on these. Never N x N
-                numbers at a time. On a graph: O(N^2 D) time to build it, O(N k) memory.
-    Gradients   With the weights, the kept rows' gradients stand for those of all.
-    Source      Minoux, 1978, lazy greedy; Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI
-                2015, stochastic greedy. Within 1 - 1/e of the best M rows.
+    Order
+        As picked; ties by a hash of (seed, id). Similarities are float32: rows whose gains agree to
+        7 digits may change places on another machine.
+    Cost
+        All pairs: O(N^2 D (1 + log t)) time for the first t picks, made on blocks, until the pairs
+        that can still gain fit into memory; the others on these. Never N x N numbers at a time. On
+        a graph: O(N^2 D) time to build it, O(N k) memory.
+    Gradients
+        With the weights, the kept rows' gradients stand for those of all.
+    Source
+        Minoux, 1978, lazy greedy; Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI 2015,
+        stochastic greedy. Within 1 - 1/e of the best M rows.
 
     Examples
     --------

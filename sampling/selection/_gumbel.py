@@ -42,12 +42,16 @@ def gumbel(
 
     Notes
     -----
-    Order       By score / temperature + noise hashed from (seed, id): one row's noise is its own,
-                so the picks hang on neither the order of the rows nor the budget.
-    Cost        O(N + M log M) time, 65 N bytes, one pass.
-    Gradients   No weights.
-    Source      The Gumbel top-k trick: Vieira, "Gumbel-max trick and weighted reservoir sampling",
-                2014; Kool, van Hoof, Welling, ICML 2019.
+    Order
+        By score / temperature + noise hashed from (seed, id): one row's noise is its own, so the
+        picks hang on neither the order of the rows nor the budget.
+    Cost
+        O(N + M log M) time, 65 N bytes, one pass.
+    Gradients
+        No weights.
+    Source
+        The Gumbel top-k trick: Vieira, "Gumbel-max trick and weighted reservoir sampling", 2014;
+        Kool, van Hoof, Welling, ICML 2019.
 
     Examples
     --------

@@ -55,14 +55,17 @@ def herding(
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id). Rows that float32 cannot tell apart are
-                compared in float64.
-    Cost        O(N M D) time, one pass over a float32 copy in memory for each pick; 4 N D + 28 N
-                bytes.
-    Gradients   No weights: the plain mean of the kept rows is the estimate.
-    Source      Welling, "Herding Dynamical Weights to Learn", ICML 2009; Chen, Welling, Smola,
-                "Super-Samples from Kernel Herding", UAI 2010; there with replacement. A widely
-                used copy takes the row that makes the error largest; its "herding" is not this.
+    Order
+        As picked; ties by a hash of (seed, id). Rows that float32 cannot tell apart are compared in
+        float64.
+    Cost
+        O(N M D) time, one pass over a float32 copy in memory for each pick; 4 N D + 28 N bytes.
+    Gradients
+        No weights: the plain mean of the kept rows is the estimate.
+    Source
+        Welling, "Herding Dynamical Weights to Learn", ICML 2009; Chen, Welling, Smola,
+        "Super-Samples from Kernel Herding", UAI 2010; there with replacement. A widely used copy
+        takes the row that makes the error largest; its "herding" is not this.
 
     Examples
     --------

@@ -49,7 +49,8 @@ def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
 
     Notes
     -----
-    Cost        O(n log n) time, exact: what is cut off at 1 is shared out again.
+    Cost
+        O(n log n) time, exact: what is cut off at 1 is shared out again.
 
     Examples
     --------
@@ -160,12 +161,16 @@ def pivotal(
 
     Notes
     -----
-    Order       Random decisions by (seed, id), or by (seed, place) where an order is given.
-    Cost        O(N log N) time, 75 N bytes; with embeddings those of `spatial_order` more.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Deville and Tille, "Unequal probability sampling without replacement through a
-                splitting method", Biometrika 1998; spread along an order for active learning by
-                Shimizu et al., ICLR 2024.
+    Order
+        Random decisions by (seed, id), or by (seed, place) where an order is given.
+    Cost
+        O(N log N) time, 75 N bytes; with embeddings those of `spatial_order` more.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Deville and Tille, "Unequal probability sampling without replacement through a splitting
+        method", Biometrika 1998; spread along an order for active learning by Shimizu et al., ICLR
+        2024.
 
     Examples
     --------
@@ -226,10 +231,12 @@ def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N log N) time, 75 N bytes.
-    Source      Madow, "On the theory of systematic sampling, II", Annals of Mathematical
-                Statistics 1949.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N log N) time, 75 N bytes.
+    Source
+        Madow, "On the theory of systematic sampling, II", Annals of Mathematical Statistics 1949.
 
     Examples
     --------
@@ -270,11 +277,13 @@ def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
 
     Notes
     -----
-    Order       Row i is in if a hash of (seed, id) is below its probability: a larger budget keeps
-                all rows of a smaller one.
-    Cost        O(N log N) time, 75 N bytes.
-    Source      Hajek, "Asymptotic theory of rejective sampling", Annals of Mathematical Statistics
-                1964.
+    Order
+        Row i is in if a hash of (seed, id) is below its probability: a larger budget keeps all rows
+        of a smaller one.
+    Cost
+        O(N log N) time, 75 N bytes.
+    Source
+        Hajek, "Asymptotic theory of rejective sampling", Annals of Mathematical Statistics 1964.
 
     Examples
     --------

@@ -72,15 +72,19 @@ def k_center(
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id). Every distance that decides is computed
-                from differences in float64, so that the picks are those of the definition.
-                The radius is at most twice the smallest that M rows can have.
-    Cost        O(N M D) time, most of it in matrix products of many candidates at a time; 60 N
-                bytes and blocks of a few MiB. Where all distances are small beside the distance to
-                the mean, float32 cannot rule rows out, and it takes about 10 times as long.
-    Gradients   No weights: training sees the kept rows as they are.
-    Source      Gonzalez, Theor. Comput. Sci. 38, 1985, 293-306; for selection Sener, Savarese,
-                "Active Learning for CNNs: A Core-Set Approach", ICLR 2018.
+    Order
+        As picked; ties by a hash of (seed, id). Every distance that decides is computed from
+        differences in float64, so that the picks are those of the definition. The radius is at most
+        twice the smallest that M rows can have.
+    Cost
+        O(N M D) time, most of it in matrix products of many candidates at a time; 60 N bytes and
+        blocks of a few MiB. Where all distances are small beside the distance to the mean, float32
+        cannot rule rows out, and it takes about 10 times as long.
+    Gradients
+        No weights: training sees the kept rows as they are.
+    Source
+        Gonzalez, Theor. Comput. Sci. 38, 1985, 293-306; for selection Sener, Savarese, "Active
+        Learning for CNNs: A Core-Set Approach", ICLR 2018.
 
     Examples
     --------

@@ -58,11 +58,15 @@ def cluster_uniform(
 
     Notes
     -----
-    Order       Within a cluster by a hash of (seed, id).
-    Cost        k-means, then O(N log N); 4 N D + 100 N bytes.
-    Gradients   With the weights an estimate of the sum over all rows, if every cluster gave one.
-    Source      The uniform draw over clusters of Shao et al., "Balanced Data Sampling for Language
-                Model Training with Clustering", Findings of ACL 2024, as a subset.
+    Order
+        Within a cluster by a hash of (seed, id).
+    Cost
+        k-means, then O(N log N); 4 N D + 100 N bytes.
+    Gradients
+        With the weights an estimate of the sum over all rows, if every cluster gave one.
+    Source
+        The uniform draw over clusters of Shao et al., "Balanced Data Sampling for Language Model
+        Training with Clustering", Findings of ACL 2024, as a subset.
 
     Examples
     --------
@@ -138,11 +142,15 @@ def kmq(
 
     Notes
     -----
-    Order       Draws without replacement, noise hashed from (seed, id).
-    Cost        k-means, then O(N log N); 4 N D + 100 N bytes.
-    Gradients   No weights.
-    Source      Yu, Chen, Ahmadian, Fadaee, "Diversify and Conquer", 2024. Their code keeps nothing
-                where M < K, and less than M where clusters are small; here M rows always.
+    Order
+        Draws without replacement, noise hashed from (seed, id).
+    Cost
+        k-means, then O(N log N); 4 N D + 100 N bytes.
+    Gradients
+        No weights.
+    Source
+        Yu, Chen, Ahmadian, Fadaee, "Diversify and Conquer", 2024. Their code keeps nothing where M
+        < K, and less than M where clusters are small; here M rows always.
 
     Examples
     --------

@@ -69,12 +69,14 @@ def leverage_scores(
 
     Notes
     -----
-    Cost        "gram": O(N D^2) time, two passes; "auto" one more where it turns to "qr": two, and
-                up to 10 times the time. "sketch": O(N D + D^3) and 64 N D, two passes. Memory is
-                O(D^2), and 8 * 16 D^2 bytes for the sketch, beside the result and blocks of 4 MiB.
-    Source      Drineas, Magdon-Ismail, Mahoney, Woodruff, "Fast approximation of matrix coherence
-                and statistical leverage", JMLR 2012; the sketch by Clarkson, Woodruff, "Low rank
-                approximation and regression in input sparsity time", STOC 2013.
+    Cost
+        "gram": O(N D^2) time, two passes; "auto" one more where it turns to "qr": two, and up to 10
+        times the time. "sketch": O(N D + D^3) and 64 N D, two passes. Memory is O(D^2), and 8 * 16
+        D^2 bytes for the sketch, beside the result and blocks of 4 MiB.
+    Source
+        Drineas, Magdon-Ismail, Mahoney, Woodruff, "Fast approximation of matrix coherence and
+        statistical leverage", JMLR 2012; the sketch by Clarkson, Woodruff, "Low rank approximation
+        and regression in input sparsity time", STOC 2013.
 
     Examples
     --------
@@ -162,11 +164,15 @@ def leverage(
 
     Notes
     -----
-    Order       Random decisions by (seed, id) along the order; "sketch" also by (seed, row).
-    Cost        As `leverage_scores`, and O(N log^2 N) time and 150 N bytes for the order and draw.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Shimizu, Cheng, Musco, Weare, "Improved Active Learning via Dependent Leverage Score
-                Sampling", ICLR 2024.
+    Order
+        Random decisions by (seed, id) along the order; "sketch" also by (seed, row).
+    Cost
+        As `leverage_scores`, and O(N log^2 N) time and 150 N bytes for the order and draw.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Shimizu, Cheng, Musco, Weare, "Improved Active Learning via Dependent Leverage Score
+        Sampling", ICLR 2024.
 
     Examples
     --------

@@ -79,10 +79,12 @@ def lewis_weights(
 
     Notes
     -----
-    Cost        O(N D^2) time and two passes a step, and two to find a basis; O(D^2 + N) memory. A
-                step shrinks the error by |1 - p/2| (plain) or 1 - 2/p (damped), so that the plain
-                one diverges from p = 4 on.
-    Source      Cohen, Peng, "Lp row sampling by Lewis weights", STOC 2015.
+    Cost
+        O(N D^2) time and two passes a step, and two to find a basis; O(D^2 + N) memory. A step
+        shrinks the error by |1 - p/2| (plain) or 1 - 2/p (damped), so that the plain one diverges
+        from p = 4 on.
+    Source
+        Cohen, Peng, "Lp row sampling by Lewis weights", STOC 2015.
 
     Examples
     --------
@@ -183,10 +185,14 @@ def lewis(
 
     Notes
     -----
-    Order       Random decisions by (seed, id) along the order.
-    Cost        As `lewis_weights`, and O(N log^2 N) time and 150 N bytes for the order and draw.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Cohen, Peng, STOC 2015.
+    Order
+        Random decisions by (seed, id) along the order.
+    Cost
+        As `lewis_weights`, and O(N log^2 N) time and 150 N bytes for the order and draw.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Cohen, Peng, STOC 2015.
 
     Examples
     --------
@@ -259,11 +265,15 @@ def root_leverage(
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N D^2 + N log^2 N) time, two passes; the later rounds see a geometric row of
-                counts from N down to M, in memory.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N D^2 + N log^2 N) time, two passes; the later rounds see a geometric row of counts from N
+        down to M, in memory.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
 
     Examples
     --------
@@ -356,10 +366,14 @@ def sensitivity_lp(
 
     Notes
     -----
-    Order       Random decisions by (seed, id) along the order.
-    Cost        As `leverage`.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
+    Order
+        Random decisions by (seed, id) along the order.
+    Cost
+        As `leverage`.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
 
     Examples
     --------

@@ -54,12 +54,16 @@ def moderate(
 
     Notes
     -----
-    Order       By distance, ties by a hash of (seed, id).
-    Cost        O(N D log N) time; 33 N bytes and 24 for each number of one class.
-    Gradients   No weights.
-    Source      Xia, Liu, Yu, Shen, Han, Liu, "Moderate Coreset", ICLR 2023. The middle is the
-                coordinate-wise median, of a class of one row that row. A widely used copy keeps the
-                two tails instead.
+    Order
+        By distance, ties by a hash of (seed, id).
+    Cost
+        O(N D log N) time; 33 N bytes and 24 for each number of one class.
+    Gradients
+        No weights.
+    Source
+        Xia, Liu, Yu, Shen, Han, Liu, "Moderate Coreset", ICLR 2023. The middle is the
+        coordinate-wise median, of a class of one row that row. A widely used copy keeps the two
+        tails instead.
 
     Examples
     --------

@@ -44,12 +44,15 @@ def spatial_order(embeddings: ArrayLike, kind: str = "kd") -> Indices:
 
     Notes
     -----
-    Order       A pure function of the rows; ties by row.
-    Cost        "kd" O(N log^2 N + N D), with more than 8 coordinates O(N D^2) and two passes;
-                100 N bytes. "pca" O(N D^2 + N log N), two passes.
-    Source      Bentley, "Multidimensional binary search trees used for associative searching",
-                Communications of the ACM 1975; as an order for the pivotal method by Shimizu,
-                Cheng, Musco, Weare, ICLR 2024.
+    Order
+        A pure function of the rows; ties by row.
+    Cost
+        "kd" O(N log^2 N + N D), with more than 8 coordinates O(N D^2) and two passes; 100 N bytes.
+        "pca" O(N D^2 + N log N), two passes.
+    Source
+        Bentley, "Multidimensional binary search trees used for associative searching",
+        Communications of the ACM 1975; as an order for the pivotal method by Shimizu, Cheng, Musco,
+        Weare, ICLR 2024.
 
     Examples
     --------

@@ -69,11 +69,15 @@ def perplexity(
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N log N) time, 75 N bytes, one pass.
-    Gradients   Changes what training sees, on purpose, unless `reweight`.
-    Source      De la Rosa et al., "BERTIN", Procesamiento del Lenguaje Natural 68, 2022. Intervals
-                are half-open; the released code has no branch for the middle boundary itself.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N log N) time, 75 N bytes, one pass.
+    Gradients
+        Changes what training sees, on purpose, unless `reweight`.
+    Source
+        De la Rosa et al., "BERTIN", Procesamiento del Lenguaje Natural 68, 2022. Intervals are
+        half-open; the released code has no branch for the middle boundary itself.
 
     Examples
     --------

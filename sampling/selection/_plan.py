@@ -519,9 +519,11 @@ class Plan:
 
         Notes
         -----
-        Order       A stage that is unchanged, over unchanged files and stages before it, is read
-                    from `work` instead of run again, if the files there are those that it wrote.
-        Cost        That of the stages. Embeddings of Parquet are read once, and copied to `work`.
+        Order
+            A stage that is unchanged, over unchanged files and stages before it, is read from
+            `work` instead of run again, if the files there are those that it wrote.
+        Cost
+            That of the stages. Embeddings of Parquet are read once, and copied to `work`.
         """
         from ._run import run_plan
 

@@ -57,10 +57,14 @@ def preference_gap(
 
     Notes
     -----
-    Order       By gap, ties by a hash of (seed, id).
-    Cost        O(N + M log M) time, 50 N bytes.
-    Gradients   No weights.
-    Source      A rule in common use for preference tuning; no single paper.
+    Order
+        By gap, ties by a hash of (seed, id).
+    Cost
+        O(N + M log M) time, 50 N bytes.
+    Gradients
+        No weights.
+    Source
+        A rule in common use for preference tuning; no single paper.
 
     Examples
     --------

@@ -64,12 +64,16 @@ def propagate(
 
     Notes
     -----
-    Order       A pure function of its inputs; of core rows at one distance those that come first.
-    Cost        O(N M D) time, with labels within each class; one pass with labels per class, O(M D)
-                memory and blocks of 32 MiB.
-    Gradients   Multiplying the losses by the weights trains on the reweighted data.
-    Source      After the abstract of "The Power of Few: Accelerating and Enhancing Data Reweighting
-                with Coreset Selection", ICASSP 2024; kernel and neighbours are our reading of it.
+    Order
+        A pure function of its inputs; of core rows at one distance those that come first.
+    Cost
+        O(N M D) time, with labels within each class; one pass with labels per class, O(M D) memory
+        and blocks of 32 MiB.
+    Gradients
+        Multiplying the losses by the weights trains on the reweighted data.
+    Source
+        After the abstract of "The Power of Few: Accelerating and Enhancing Data Reweighting with
+        Coreset Selection", ICASSP 2024; kernel and neighbours are our reading of it.
 
     Examples
     --------

@@ -57,11 +57,15 @@ def prototypes(
 
     Notes
     -----
-    Order       By distance, ties by a hash of (seed, id).
-    Cost        k-means, then O(N + M log M); 4 N D + 80 N bytes.
-    Gradients   No weights.
-    Source      Sorscher, Geirhos, Shekhar, Ganguli, Morcos, "Beyond neural scaling laws: beating
-                power law scaling via data pruning", NeurIPS 2022.
+    Order
+        By distance, ties by a hash of (seed, id).
+    Cost
+        k-means, then O(N + M log M); 4 N D + 80 N bytes.
+    Gradients
+        No weights.
+    Source
+        Sorscher, Geirhos, Shekhar, Ganguli, Morcos, "Beyond neural scaling laws: beating power law
+        scaling via data pruning", NeurIPS 2022.
 
     Examples
     --------

@@ -58,12 +58,16 @@ def quota(
 
     Notes
     -----
-    Order       By score, ties by a hash of (seed, id). With costs, a row that does not fit into
-                what is left of its group is passed over, and what the groups leave goes to the best
-                rows of all that still fit under the caps.
-    Cost        O(N log N) time, 50 N bytes.
-    Gradients   No weights.
-    Source      Largest-remainder apportionment.
+    Order
+        By score, ties by a hash of (seed, id). With costs, a row that does not fit into what is
+        left of its group is passed over, and what the groups leave goes to the best rows of all
+        that still fit under the caps.
+    Cost
+        O(N log N) time, 50 N bytes.
+    Gradients
+        No weights.
+    Source
+        Largest-remainder apportionment.
 
     Examples
     --------

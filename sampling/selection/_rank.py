@@ -43,11 +43,15 @@ def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
 
     Notes
     -----
-    Order       By falling score, ties by a hash of (seed, id).
-    Cost        O(N + M log M) time, 41 N bytes, one pass.
-    Gradients   No weights: training sees the kept rows as they are.
-    Source      Keep-hardest of Paul, Ganguli, Dziugaite, "Deep Learning on a Data Diet",
-                NeurIPS 2021, and of most scores since.
+    Order
+        By falling score, ties by a hash of (seed, id).
+    Cost
+        O(N + M log M) time, 41 N bytes, one pass.
+    Gradients
+        No weights: training sees the kept rows as they are.
+    Source
+        Keep-hardest of Paul, Ganguli, Dziugaite, "Deep Learning on a Data Diet", NeurIPS 2021, and
+        of most scores since.
 
     Examples
     --------
@@ -141,10 +145,14 @@ def window(
 
     Notes
     -----
-    Order       By falling score, ties by a hash of (seed, id).
-    Cost        O(N log N) time, 41 N bytes, one pass.
-    Gradients   No weights.
-    Source      The offset of Paul, Ganguli, Dziugaite, NeurIPS 2021.
+    Order
+        By falling score, ties by a hash of (seed, id).
+    Cost
+        O(N log N) time, 41 N bytes, one pass.
+    Gradients
+        No weights.
+    Source
+        The offset of Paul, Ganguli, Dziugaite, NeurIPS 2021.
 
     Examples
     --------

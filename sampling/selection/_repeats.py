@@ -71,12 +71,16 @@ def unimax(sizes: ArrayLike, total: float, *, max_epochs: float = 1.0) -> UniMax
 
     Notes
     -----
-    Order       A pure function of its arguments.
-    Cost        O(K log K).
-    Gradients   Drawing by the probabilities honours the cap on average; to honour it exactly, stop
-                a source at its amount.
-    Source      Chung et al., "UniMax: Fairer and More Effective Language Sampling for Large-Scale
-                Multilingual Pretraining", ICLR 2023.
+    Order
+        A pure function of its arguments.
+    Cost
+        O(K log K).
+    Gradients
+        Drawing by the probabilities honours the cap on average; to honour it exactly, stop a source
+        at its amount.
+    Source
+        Chung et al., "UniMax: Fairer and More Effective Language Sampling for Large-Scale
+        Multilingual Pretraining", ICLR 2023.
 
     Examples
     --------
@@ -134,10 +138,14 @@ def repeat_counts(
 
     Notes
     -----
-    Order       "systematic" by (seed, row); "largest" has nothing random.
-    Cost        O(N log N) time, 50 N bytes.
-    Gradients   Repeating a row k times weighs its loss by k.
-    Source      Madow, Annals of Mathematical Statistics 1949, of the shares' fractions.
+    Order
+        "systematic" by (seed, row); "largest" has nothing random.
+    Cost
+        O(N log N) time, 50 N bytes.
+    Gradients
+        Repeating a row k times weighs its loss by k.
+    Source
+        Madow, Annals of Mathematical Statistics 1949, of the shares' fractions.
 
     Examples
     --------

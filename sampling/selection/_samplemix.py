@@ -87,12 +87,16 @@ def samplemix(  # noqa: PLR0913  # what the method can be asked
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        k-means, O(K^2 D + N log N); 4 N D + 130 N bytes.
-    Gradients   With the weights, those of the mixture: the objective is changed on purpose.
-    Source      Xi et al., "SampleMix", Findings of EMNLP 2025. Ours: diversity is raised to its 5th
-                percentile, so that rows alone in a cluster do not set the scale; what is the same
-                for all rows counts 0.5; one cluster is as far from others as another.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        k-means, O(K^2 D + N log N); 4 N D + 130 N bytes.
+    Gradients
+        With the weights, those of the mixture: the objective is changed on purpose.
+    Source
+        Xi et al., "SampleMix", Findings of EMNLP 2025. Ours: diversity is raised to its 5th
+        percentile, so that rows alone in a cluster do not set the scale; what is the same for all
+        rows counts 0.5; one cluster is as far from others as another.
 
     Examples
     --------

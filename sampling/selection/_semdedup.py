@@ -113,12 +113,16 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
 
     Notes
     -----
-    Order       Ties by a hash of (seed, id).
-    Cost        k-means, and 1.5 N^2 D / K for evenly filled clusters (0.5 with one assignment), in
-                blocks, and N D for each row checked; 4 N D + 180 N bytes, and 20 bytes for each
-                pair above the threshold if the rule is not "any_earlier".
-    Gradients   No weights: what was repeated counts once.
-    Source      Abbas, Tirumala, Simig, Ganguli, Morcos, "SemDeDup", 2023.
+    Order
+        Ties by a hash of (seed, id).
+    Cost
+        k-means, and 1.5 N^2 D / K for evenly filled clusters (0.5 with one assignment), in blocks,
+        and N D for each row checked; 4 N D + 180 N bytes, and 20 bytes for each pair above the
+        threshold if the rule is not "any_earlier".
+    Gradients
+        No weights: what was repeated counts once.
+    Source
+        Abbas, Tirumala, Simig, Ganguli, Morcos, "SemDeDup", 2023.
 
     Examples
     --------

@@ -55,10 +55,14 @@ def stratified(
 
     Notes
     -----
-    Order       Within a stratum by a hash of (seed, id).
-    Cost        O(N log N) time, 65 N bytes, one pass.
-    Gradients   No weights: rare scores count more than in the data.
-    Source      The second half of CCS (see `ccs`).
+    Order
+        Within a stratum by a hash of (seed, id).
+    Cost
+        O(N log N) time, 65 N bytes, one pass.
+    Gradients
+        No weights: rare scores count more than in the data.
+    Source
+        The second half of CCS (see `ccs`).
 
     Examples
     --------
@@ -133,12 +137,16 @@ def ccs(
 
     Notes
     -----
-    Order       Within a stratum by a hash of (seed, id).
-    Cost        O(N log N) time, 72 N bytes.
-    Gradients   No weights.
-    Source      Zheng, Liu, Lai, Prakash, "Coverage-centric Coreset Selection for High Pruning
-                Rates", ICLR 2023. The last stratum is closed, so that no row falls outside; their
-                code loses the highest rows of negative scores.
+    Order
+        Within a stratum by a hash of (seed, id).
+    Cost
+        O(N log N) time, 72 N bytes.
+    Gradients
+        No weights.
+    Source
+        Zheng, Liu, Lai, Prakash, "Coverage-centric Coreset Selection for High Pruning Rates", ICLR
+        2023. The last stratum is closed, so that no row falls outside; their code loses the highest
+        rows of negative scores.
 
     Examples
     --------

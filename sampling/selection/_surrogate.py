@@ -60,11 +60,15 @@ def surrogate(
 
     Notes
     -----
-    Order       Random decisions by (seed, id); exactly M rows.
-    Cost        O(N C + N log N) time, 92 N bytes.
-    Gradients   Biased on purpose unless `reweight`.
-    Source      Kolossov, Montanari, Tandon, "Towards a statistical theory of data selection under
-                weak supervision", ICLR 2024; the form for several classes is ours.
+    Order
+        Random decisions by (seed, id); exactly M rows.
+    Cost
+        O(N C + N log N) time, 92 N bytes.
+    Gradients
+        Biased on purpose unless `reweight`.
+    Source
+        Kolossov, Montanari, Tandon, "Towards a statistical theory of data selection under weak
+        supervision", ICLR 2024; the form for several classes is ours.
 
     Examples
     --------

@@ -68,7 +68,8 @@ def twins_of(
 
     Notes
     -----
-    Cost        O(count M D), in blocks of 16 MiB of kept rows.
+    Cost
+        O(count M D), in blocks of 16 MiB of kept rows.
 
     Examples
     --------

@@ -180,7 +180,7 @@ def test_the_same_work_folder_can_be_used_again(folder):
         ('folder = "corpus"', "must not be written over"),
         ('folder = "corpus/chosen"', "in a folder that is read"),
         ('folder = "."', "must have a folder of its own"),
-        ('folder = "../it/full"', "must be empty or hold this very export"),
+        ('folder = "../it/full"', "must be empty or hold the same export"),
         ('folder = "w"', "must have a folder of its own"),
         ('folder = "w/scratch"', "must have a folder of its own"),
         ('folder = "absent/chosen"', "the folder of"),
