@@ -201,7 +201,7 @@ def test_names_of_stages_are_names_of_files(folder):
     path = plan(folder)
     path.write_text(path.read_text().replace('name = "top"', 'name = "../../top"'))
     line = refused(folder, "run", path, "--work", "w", "--dry-run")
-    assert "name must be one that a file can have, got '../../top'" in line
+    assert "name must be a valid file name, got '../../top'" in line
 
 
 # ---------------------------------------------------------------------- options that do nothing
@@ -262,4 +262,4 @@ def test_what_no_stage_of_a_plan_takes(folder, given, what):
     drop = plan(folder, more='on_bad = "drop"', at="drop.toml")
     for dry in ([], ["--dry-run"]):
         assert "on_bad must be left out" in refused(folder, "run", drop, "--work", "v", *dry)
-    assert f"[{what}] must be left out where no stage takes" in line
+    assert f"[{what}] must be left out if no stage takes" in line

@@ -216,9 +216,7 @@ def test_an_export_of_others_is_refused_before_the_work(plan, monkeypatch):
     plan.write_text(PLAN.replace("budget = 20", "budget = 10"))
     for dry in ([], ["--dry-run"]):
         line = refused(plan, "--work", plan.parent / "elsewhere", *dry)
-        assert (
-            "chosen must be empty or hold the same export, got _export.json" in line
-        )
+        assert "chosen must be empty or hold the same export, got _export.json" in line
         assert "replace = true" in line
     (plan.parent / "chosen" / "mine.txt").write_text("mine")
     for text in (PLAN, PLAN + "replace = true\n"):

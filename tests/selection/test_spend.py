@@ -90,7 +90,7 @@ def test_wrong_costs_and_budgets_are_refused():
         gumbel([1, 2, 3], 2, costs=[1, 1.5, 1])
     with pytest.raises(ValueError, match="costs must have the length of the data, 3, got 2"):
         top([1, 2, 3], 2, costs=[1, 1])
-    with pytest.raises(ValueError, match="budget must be at least 9, what the first pick, row 2"):
+    with pytest.raises(ValueError, match="budget must be at least 9, the cost of the first pick"):
         top([1, 2, 3], 8, costs=[1, 1, 9])
     for budget, kind in ((0, ValueError), (1.5, ValueError), (True, TypeError)):
         with pytest.raises(kind, match="budget must be"):
