@@ -366,7 +366,7 @@ def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
 
 
 def refuse_mask(name: str, values: Any) -> None:  # noqa: ANN401  # an array or a tensor
-    """Refuse a boolean mask in place of indices: as numbers it would be rows 0 and 1."""
+    """Refuse a boolean mask instead of indices: as numbers it would be rows 0 and 1."""
     if "bool" in str(getattr(values, "dtype", "")):
         raise TypeError(
             f"{name} must hold ints, got bools, a mask of shape {tuple(values.shape)}: give "
@@ -439,8 +439,8 @@ def unmasked(name: str, values: object) -> None:
         rows = np.flatnonzero(masked)
         more = f" ({rows.size} such rows)" if rows.size > 1 else ""
         raise ValueError(
-            f"{name} must hold no masked values, got one in row {rows[0]}{more}: leave those rows "
-            "out, or fill them with `.filled(value)`"
+            f"{name} must hold no masked values, got one in row {rows[0]}{more}: exclude those "
+            "rows, or fill them with `.filled(value)`"
         )
 
 

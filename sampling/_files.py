@@ -185,7 +185,7 @@ def check_folder(
         raise ValueError(f"{path} must be a folder, got {got}")
     for output, _ in outputs:
         if _followed(Path(output)) in (place, *place.parents):
-            raise ValueError(f"{path} must be a folder of its own, got the place of {output}")
+            raise ValueError(f"{path} must be a folder of its own, got the path of {output}")
     for name in files or (around.name,):
         with naming(path), own_folder(around / name):  # if this can be made, so can the files
             pass
@@ -212,7 +212,7 @@ def check_apart(path: str | Path, reads: Iterable[str | Path]) -> None:
         if read.is_dir() and any(_same(place, read) for place in around):
             raise ValueError(
                 f"{path} must not be in a folder that is read as a table, got one in {read}: "
-                "write to a place outside it"
+                "write to a path outside of it"
             )
 
 
@@ -229,11 +229,11 @@ def _followed(path: Path) -> Path:
     for _ in range(40):
         place = place.parent.resolve() / place.name
         if place.parts[1:2] == ("proc",) or place.parent == Path("/dev/fd"):
-            raise ValueError(f"{path} must be a place for a file, got a stream of a process")
+            raise ValueError(f"{path} must be the path of a file, got a stream of a process")
         if not place.is_symlink():
             return place
         place = place.parent / place.readlink()
-    raise ValueError(f"{path} must be a place for a file, got links in a circle")
+    raise ValueError(f"{path} must be the path of a file, got links in a circle")
 
 
 def _target(path: str | Path) -> Path:
@@ -245,7 +245,7 @@ def _target(path: str | Path) -> Path:
         mode = target.stat().st_mode
         kinds = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe"}
         got = kinds.get(stat.S_IFMT(mode), "a socket")
-        raise ValueError(f"{path} must be a place for a file, got {got}")
+        raise ValueError(f"{path} must be the path of a file, got {got}")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder of {path} must exist, got none at {target.parent}")
     return target
@@ -269,11 +269,11 @@ def _check_free(path: Path, target: Path, kind: Kind) -> None:
         return
     if kind.is_one is None:
         raise ValueError(f"{path} must be free, got a file, which would be lost: write to another "
-                         "place, or remove it")  # fmt: skip
+                         "path, or remove it")  # fmt: skip
     if not kind.holds(target):
         raise ValueError(
-            f"{path} must be free or hold {kind.name} of `sampling`, got a file of something else, "
-            "which would be lost: write to another place, or remove it"
+            f"{path} must be free or hold {kind.name} of `sampling`, got a file of another kind, "
+            "which would be lost: write to another path, or remove it"
         )
 
 
@@ -463,7 +463,7 @@ def _new_folder(target: Path) -> tuple[Path, int]:
 
 
 def _unused_folder(target: Path) -> Path:
-    for number in count():  # threads of one process may write to one place
+    for number in count():  # threads of one process may write to one path
         folder = target.with_name(f".{target.name}.{os.getpid()}" + f".{number}" * (number > 0))
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)

@@ -69,7 +69,7 @@ class Score:
             return -self.values
         raise ValueError(
             f"higher_is must be {meaning!r} or its opposite, got {self.higher_is!r} of the score "
-            f"{self.name!r}: hard is not the same as worth keeping; if a high one does mean that "
+            f"{self.name!r}: hard is not the same as worth keeping; if a high value does mean that "
             f"here, state it: Score(score.values, {meaning!r})"
         )
 

@@ -107,7 +107,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
             )
         )
         if not ready.has_verdicts:
-            refuse_given(context, ["margin"], "where nothing is compared with full data: that "
+            refuse_given(context, ["margin"], "without a comparison with full data, which "
                          "needs the method full or uniform and three seeds")  # fmt: skip
         results = ready.run()
         files = benchmark.write_report(results, ready.folder)

@@ -81,7 +81,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
         from .. import io, scores
 
         if of == "dynamics":
-            none = "with --of dynamics, whose file holds all that is scored"
+            none = "with --of dynamics, whose file holds all inputs"
             refuse_given(context, ["labels", "values", "beside"], none)
         else:
             refuse_given(context, ["missing"], "without --of dynamics: every row has a score")

@@ -69,6 +69,6 @@ def compare_stamps(paths: Sequence[str | Path], before: Sequence[Stamp]) -> None
         try:
             now = stamps([path])[0]
         except FileNotFoundError:
-            raise ValueError(f"{path} must not change while it is read, got none there") from None
+            raise ValueError(f"{path} must not change while it is read, got no such file") from None
         if then != now:
             raise ValueError(f"{path} must not change while it is read, got another size or time")

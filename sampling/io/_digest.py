@@ -153,7 +153,7 @@ class Watch:
         compare_stamps(self._files, self._stamps)
         other = set(self._now()) ^ set(self._files)
         if other:
-            raise ValueError(f"{min(other)} must not come while its folder is read, got it there")
+            raise ValueError(f"{min(other)} must not appear while its folder is read")
 
 
 @told

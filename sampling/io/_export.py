@@ -229,7 +229,7 @@ def _checked_call(  # noqa: PLR0913  # those of `export_rows`
     shards, names = joined(source, beside, columns)
     if weighted and weights and "weight" in names:
         raise ValueError(
-            "columns must not include 'weight' where the selection's weights are written, got a "
+            "columns must not include 'weight' if the selection's weights are written, got a "
             "column of that name: exclude one of them"
         )
     reads = [*_check.paths("source", source), *_check.paths("beside", beside)]

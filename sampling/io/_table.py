@@ -380,7 +380,7 @@ def open_table(
         copies = None if scratch is None else Path(scratch)
         table = _of_parquet(paths, embeddings, copies, contents)
     if scratch is not None and not table.has_embeddings:
-        raise ValueError(f"scratch must be left out where there are no embeddings, got {scratch}")
+        raise ValueError(f"scratch must be left out if there are no embeddings, got {scratch}")
     if scratch is not None:
         _ = table.embeddings  # the copy is made now
     for other in besides:
@@ -402,8 +402,8 @@ def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> N
             f"{embeddings!r} with {paths[0]}"
         )
     if scratch is not None and not _parquet.is_parquet(paths[0]):
-        raise ValueError(f"scratch must be left out but for Parquet, got it with {paths[0]}, whose "
-                         "rows stay on disk")  # fmt: skip
+        raise ValueError(f"scratch must be left out except for Parquet, got it with {paths[0]}, "
+                         "whose rows stay on disk")  # fmt: skip
 
 
 @told

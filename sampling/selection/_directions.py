@@ -29,7 +29,7 @@ def meant(name: str, higher_is: Direction, meanings: Meanings) -> Direction | No
             return meaning
     raise ValueError(
         f"higher_is must be {meanings[0]!r} or its opposite, got {higher_is!r} of {name}: hard is "
-        "not the same as worth keeping; if a high one does mean that here, state it: "
+        "not the same as worth keeping; if a high value does mean that here, state it: "
         f"Score(score.values, {meanings[0]!r}), or COLUMN:{meanings[0]} for a column"
     )
 

@@ -37,7 +37,7 @@ class UniMax:
     epochs : float64 array of shape (K,)
         Passes over each source: amounts divided by sizes, 0 for an empty source.
     shortfall : float
-        Part of the total that is not used because all sources are at their cap.
+        Amount of the total that is not used because all sources are at their cap.
     """
 
     amounts: Floats

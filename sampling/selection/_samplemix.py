@@ -173,7 +173,7 @@ def _budget_of_costs(
     if costs is None:
         return None, 0, options
     if options.get("groups") is not None:
-        raise ValueError("costs must be left out with groups, but for quota, got both")
+        raise ValueError("costs must be left out with groups, except for quota, got both")
     amounts = costs_of(costs, size)
     plain: Options = {k: v for k, v in options.items() if k != "costs"}  # type: ignore[assignment]
     return amounts, limit_of(budget, int(amounts.sum())), plain

@@ -52,7 +52,7 @@ def refuse_costs(name: str, options: Options, *, ranked: bool) -> None:
             "selects other rows, so the selection cannot be cut at the budget"
         )
     if options.get("groups") is not None:
-        raise ValueError("costs must be left out with groups, but for quota, got both")
+        raise ValueError("costs must be left out with groups, except for quota, got both")
 
 
 def paid_for(

@@ -228,7 +228,7 @@ def test_names_of_stages_are_names_of_files(folder):
         (["select", "moderate", "rows.npy", "--budget", 3, "--embeddings", "x"],
          "--embeddings must be left out for a .npy file"),
         (["select", "moderate", "rows.npy", "--budget", 3, "--scratch", "s"],
-         "scratch must be left out but for Parquet"),
+         "scratch must be left out except for Parquet"),
         (["select", "top", "scores.parquet", "--budget", 3, "--with", "scores=score", "--scratch",
           "s"], "--scratch must be left out for top, which reads no embeddings"),
         (["cluster", "rows.npy", 2, "--scratch", "s"], "scratch must be left out"),

@@ -109,7 +109,7 @@ def test_the_name_of_a_folder_gives_no_column(tmp_path):
 
 
 def test_a_shard_that_comes_meanwhile(corpus):
-    with pytest.raises(ValueError, match=r"c2\.parquet must not come while"), unchanged([corpus]):
+    with pytest.raises(ValueError, match=r"c2\.parquet must not appear while"), unchanged([corpus]):
         shard(corpus / "a" / "c2.parquet", [1.0])
     with pytest.raises(ValueError, match=r"c2\.parquet must not change"), unchanged([corpus]):
         Path(corpus / "a" / "c2.parquet").unlink()

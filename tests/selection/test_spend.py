@@ -77,7 +77,7 @@ def test_what_has_no_ranking_is_refused():
             CALLS[name](DATA, 60, costs=COSTS)
     with pytest.raises(ValueError, match="costs must be left out of facility_location"):
         facility_location(DATA.embeddings, 60, optimizer="stochastic", costs=COSTS)
-    with pytest.raises(ValueError, match="costs must be left out with groups, but for quota"):
+    with pytest.raises(ValueError, match="costs must be left out with groups, except for quota"):
         top(DATA.scores, 60, costs=COSTS, groups=LABELS)
     with pytest.raises(ValueError, match=r"robust must be 0 with costs, got 0\.1"):
         k_center(DATA.embeddings, 60, costs=COSTS, robust=0.1)
