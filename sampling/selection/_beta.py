@@ -115,9 +115,8 @@ def beta(
         hardest = best(own, min(10, own.size), task.keys)
         rate = 1.0 - task.budget / own.size
         b = (total - 1.0) * (1.0 - float(chance[hardest].mean())) * (1.0 - rate**power)
-        b = max(
-            b, 1e-6
-        )  # if all ten have confidence 1, or all is pruned: the density has its mass at 1
+        # if all ten have confidence 1, or all is pruned: the density has its mass at 1
+        b = max(b, 1e-6)
         a = total - b
         log_density = beta_distribution.logpdf(np.clip(chance, 1e-9, 1.0 - 1e-9), a, b)
         log_weights = np.log(np.maximum(own, _LEAST)) + log_density

@@ -118,9 +118,8 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
     order = np.argsort(limits, kind="stable")
     below = np.concatenate([[0], np.cumsum(limits[order])[:-1]])
     levels = (total - below) // np.arange(limits.size, 0, -1)
-    first = int(
-        np.flatnonzero(levels < limits[order])[0]
-    )  # the first group that the level does not fill
+    # the first group that the level does not fill
+    first = int(np.flatnonzero(levels < limits[order])[0])
     level = int(levels[first])
     given = np.minimum(limits, level)
     over = total - int(given.sum())

@@ -108,9 +108,8 @@ def _shared(weights: Floats, budget: int, low: Indices, high: Indices) -> Indice
     """Apportion a budget by weights: floors first, then by largest remainder, under the caps."""
     fixed = np.zeros(low.size, np.bool_)
     asked = low.copy()
-    while (
-        not fixed.all()
-    ):  # a group below its floor gets the floor, and the others share the remainder
+    # a group below its floor gets the floor, and the others share the remainder
+    while not fixed.all():
         rest = budget - int(asked[fixed].sum())
         share = share_out(weights[~fixed], rest, high[~fixed])
         below = share < low[~fixed]

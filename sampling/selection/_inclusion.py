@@ -66,9 +66,8 @@ def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
     falling = -np.sort(-values)
     tails = np.cumsum(falling[::-1])[::-1]  # sum of the j-th and all lower scores
     left = budget - np.arange(budget)
-    highest = left * (
-        falling[:budget] / tails[:budget]
-    )  # c s of the j-th score if all higher ones get 1
+    # c s of the j-th score if all higher ones get 1
+    highest = left * (falling[:budget] / tails[:budget])
     certain = int(np.argmax(highest <= 1.0 + 1e-12))
     with np.errstate(over="ignore"):  # for higher scores, if the remaining ones are tiny
         pi: Floats = np.minimum(left[certain] * (values / tails[certain]), 1.0)

@@ -144,9 +144,8 @@ class _Cover:
     def __post_init__(self) -> None:
         n, dimensions = self.task.rows.size, self.array.shape[1]
         self.parts = list(tiles(n, dimensions))
-        self.dots = np.empty(
-            self.parts[0].stop * _WIDE, np.float32
-        )  # allocated once: page faults are slow
+        # allocated once: page faults are slow
+        self.dots = np.empty(self.parts[0].stop * _WIDE, np.float32)
         self.distances = np.full(n, np.inf)
         self.factors, self.low = np.ones(n), np.empty(n)
         total, squares, high = np.zeros(dimensions), 0.0, 0.0

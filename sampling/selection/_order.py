@@ -75,9 +75,8 @@ def axes_of(rows: Rows, kind: str, bad: Bad = None) -> NDArray[np.float32]:
         axes = np.array(rows, np.float32)
         return axes if bad is None else np.where(bad[:, None], np.float32(0.0), axes)
     first = np.asarray(rows[0 if bad is None else int(bad.argmin())], np.float64)
-    vectors = _principal(rows, first, bad)[
-        :, :most
-    ]  # distant rows lose digits unless `first` is subtracted
+    # distant rows lose digits unless `first` is subtracted
+    vectors = _principal(rows, first, bad)[:, :most]
     out = np.empty((len(rows), most), np.float32)
     for at, block in blocks(rows, bad):
         out[at] = (block - first) @ vectors

@@ -149,9 +149,8 @@ class Plan:
         path = Path(path)
         _check.file(path, "a TOML file")
         try:
-            given = tomllib.loads(
-                path.read_text(encoding="utf-8-sig")
-            )  # some editors write a byte-order mark
+            # some editors write a byte-order mark
+            given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} must be TOML in UTF-8, got: {error}") from error
         except tomllib.TOMLDecodeError as error:

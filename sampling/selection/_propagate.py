@@ -137,9 +137,8 @@ def _search(core: Floats, count: int) -> Callable[[Floats], Indices]:
     """Return a search for the positions of the `count` nearest core rows: (b, D) -> (b, c)."""
     if count == len(core):
         return lambda block: np.broadcast_to(np.arange(count), (len(block), count))
-    from sklearn.neighbors import (
-        NearestNeighbors,
-    )  # imported here: it takes half a second, only for this function
+    # imported here: it takes half a second, only for this function
+    from sklearn.neighbors import NearestNeighbors
 
     index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(core)
     return lambda block: np.sort(index.kneighbors(block, return_distance=False), axis=1)

@@ -126,9 +126,8 @@ def _has_copy(
         for start in range(0, len(block), step):
             part = slice(start, start + step)
             cosines = own @ unit(np.asarray(block[part])).T
-            some = np.flatnonzero(
-                cosines.max(axis=1) > threshold
-            )  # few: the rows themselves, and copies
+            # few: the rows themselves, and copies
+            some = np.flatnonzero(cosines.max(axis=1) > threshold)
             at, other = np.nonzero(cosines[some] > threshold)
             at = some[at]
             earlier = ranks[part][other] < rank[drawn[at]]

@@ -207,9 +207,8 @@ def filled(weights: Floats, ceilings: Floats, total: float) -> Floats:
         reached = np.where(weights > 0, ceilings / weights, 0.0)  # the level that fills each one
         order = np.argsort(reached, kind="stable")
         reached = reached[order]
-        below = np.concatenate(
-            [[0.0], np.cumsum(ceilings[order])[:-1]]
-        )  # sum of the ceilings before the j-th
+        # sum of the ceilings before the j-th
+        below = np.concatenate([[0.0], np.cumsum(ceilings[order])[:-1]])
         open_ = np.cumsum(weights[order][::-1])[::-1]
         levels = (total - below) / open_
     found = np.flatnonzero((open_ > 0) & (levels <= reached))

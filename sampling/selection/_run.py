@@ -232,9 +232,8 @@ class Run:
                 continue
             alive = np.sort(now.indices)
             with stage_named(number, stage):
-                settings = self._settings(
-                    stage, alive
-                )  # clusters are computed here, measured separately
+                # clusters are computed here, measured separately
+                settings = self._settings(stage, alive)
             with self.measured(stage.name, len(now), key) as entry:
                 with stage_named(number, stage):
                     now = lifted(self._stage(stage, alive, settings), alive, now, stage.name)
