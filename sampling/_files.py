@@ -111,7 +111,7 @@ class Kind:
 Output: TypeAlias = tuple[str | Path, Kind]  # a file that will be written or removed
 
 
-# ---------------------------------------------------------------------- where files may go
+# ---------------------------------------------------------------------- checks of paths
 
 
 @told
@@ -178,7 +178,7 @@ def check_folder(
     check_apart(path, reads)
     place = _followed(path)
     if path.is_symlink() and not place.exists():
-        raise ValueError(f"{path} must be a folder, got a link to nothing")
+        raise ValueError(f"{path} must be a folder, got a broken link")
     around = next(each for each in (place, *place.parents) if os.path.lexists(each))
     if not around.is_dir():
         got = "a file" if around == place else f"one in a file, {around}"

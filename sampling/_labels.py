@@ -36,7 +36,7 @@ class Labels:
     names : array of shape (C,)
         The caller's ids or strings, sorted; unlabelled samples have no name.
     codes : int64 array of shape (N,)
-        Position of each sample's class in `names`; -1 where it is missing, or -1.
+        Position of each sample's class in `names`; -1 if the label is missing or -1.
     """
 
     def __init__(self, names: NDArray[Any], codes: Codes) -> None:
@@ -271,7 +271,7 @@ def _of_pandas(
 
 def _of_arrow(
     name: str,
-    values: Any,  # noqa: ANN401  # an Arrow array, or what has one
+    values: Any,  # noqa: ANN401  # an Arrow array, or a container of one
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
     """Read an Arrow array, chunked or not; nulls are missing."""
     import pyarrow as pa  # imported only by users of Arrow arrays

@@ -47,7 +47,7 @@ def shards_in(folder: Path) -> tuple[Path, ...]:
     for path in folder.rglob("*"):
         hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
         if is_parquet(path) and path.is_symlink() and not (path.exists() or hidden):
-            raise FileNotFoundError(f"{path} must exist, got a link to nothing")
+            raise FileNotFoundError(f"{path} must exist, got a broken link")
     found = dataset(
         str(folder), schema=pa.schema([]), format="parquet", filesystem=LocalFileSystem()
     )

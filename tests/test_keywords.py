@@ -46,7 +46,11 @@ CASES = [
     (lambda **o: SubsetSampler(**o), "indices", "write selection instead of indices"),
     (lambda **o: ClassesPerBatchSampler([0, 1], **o), "k", "write samples_per_class instead of k"),
     (lambda **o: TokenBudgetBatchSampler([1, 2], **o), "max_num", "write max_tokens instead"),
-    (lambda **o: EpochBatchSampler(ShuffleSampler(9), 2, **o), "seed", "give seed to the sampler"),
+    (
+        lambda **o: EpochBatchSampler(ShuffleSampler(9), 2, **o),
+        "seed",
+        "pass seed to the inner sampler",
+    ),
     (lambda **o: TopKLoss(**o), "k", "write keep instead of k"),
     (lambda **o: selection.top(np.arange(4.0), **o), "train_size", "write budget instead of train"),
     (lambda **o: selection.METHODS["ccs"].function(np.arange(4.0), 2, **o), "n_strata", "did you"),
@@ -102,7 +106,7 @@ def test_nothing_is_read_before_a_wrong_keyword_is_refused():
 
 
 def test_several_wrong_keywords_are_named_together():
-    message = "no keywords 'rng', 'shuffel': write seed, an int instead of rng; shuffle: leave it"
+    message = "no keywords 'rng', 'shuffel': write seed, an int instead of rng; shuffle: omit it"
     with pytest.raises(TypeError, match=message):
         ShuffleSampler(9, rng=1, shuffel=True)
 

@@ -84,7 +84,7 @@ class Place:
         """
         out = self.given
         if out.is_symlink() and not out.exists():
-            raise ValueError(f"{out} must be a folder, got a link to nothing")
+            raise ValueError(f"{out} must be a folder, got a broken link")
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out} must be a folder, got a file")
         self._restore()
