@@ -176,7 +176,7 @@ def test_another_export_is_refused(source, tmp_path):
             export_rows(other, source, out, **options)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"begun before, got thesis\.txt"):
+    with pytest.raises(ValueError, match=r"the same export, got thesis\.txt"):
         export_rows(picked, source, tmp_path / "full")
     with pytest.raises(ValueError, match="must be a folder, got a file"):
         export_rows(picked, source, tmp_path / "full" / "thesis.txt")
