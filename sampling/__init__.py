@@ -1,17 +1,29 @@
 """Which samples to use, how often, in what order and with what weight, for PyTorch.
 
-sampling.samplers      what to draw next: samplers for `DataLoader`
-sampling.weighting     what a loss counts: functions of a batch's losses for `reduce`
-sampling.scores        how hard each sample is: training dynamics, GraNd, the score table
-sampling.clustering    k-means on faiss, seeded and checked
-sampling.selection     which samples to keep: coresets and pruning, one signature for all
-sampling.io            files: selections, written whole or not at all
-sampling.integrations  Lightning, Hugging Face, accelerate, torchdata: nothing replaced or lost
-sampling.testing       what a sampler must survive, as checks for anybody's
-sampling.bench         which sampler, at which cost, keeps how much accuracy
-sampling.Indexed       a dataset that yields (index, sample)
-sampling.Selection     chosen samples with their weights
-sampling.Score         a number for each sample, and what a high one means
+sampling.samplers
+    Samplers for `DataLoader`: which sample is drawn next.
+sampling.weighting
+    Loss weights: functions of the losses of a batch, for `reduce`.
+sampling.scores
+    Difficulty scores: training dynamics, GraNd, the score table.
+sampling.clustering
+    k-means and nearest neighbours on faiss, seeded and checked.
+sampling.selection
+    Coreset selection and data pruning; all methods have one signature.
+sampling.io
+    Files of selections and scores, written atomically.
+sampling.integrations
+    Lightning, Hugging Face, accelerate, torchdata: no sampler is replaced or lost.
+sampling.testing
+    Contract checks that any sampler must pass, also your own.
+sampling.bench
+    Accuracy of each sampler at a given training cost.
+sampling.Indexed
+    A dataset that yields (index, sample).
+sampling.Selection
+    Selected samples with their weights.
+sampling.Score
+    A number for each sample, with its direction.
 
 Importing `sampling` loads nothing else, not even numpy: each package is loaded when it is first
 used.

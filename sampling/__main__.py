@@ -4,12 +4,12 @@ from ._interrupt import run
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with exit code 130, from the first import on."""
+    """Run the command line; Ctrl-C exits with code 130 at any time, even during imports."""
     run(_command)
 
 
 def _command() -> None:
-    from .cli import app  # seconds of imports, which may be interrupted too
+    from .cli import app  # these imports take seconds and may be interrupted too
 
     app()
 

@@ -1,8 +1,8 @@
-"""What a function refuses before it looks at its data: known before there is any.
+"""Run the argument checks of a function before its data exist.
 
-Functions check their arguments before their data. So one can be called with something in place of
-the data that ends the call when it is first looked at: whatever is refused until then is refused
-now, by the same check and in the same words, and no check is written twice.
+Functions check their arguments before they read their data. A function can therefore be called with
+a placeholder that ends the call on first access: invalid arguments raise early, with the same check
+and the same message, and no check is written twice.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ __all__ = ["Data", "call_before"]
 
 
 class _Looked(BaseException):
-    """The data has been looked at: what comes before it is in order."""
+    """The data have been accessed: all checks before that passed."""
 
 
 class Data:
-    """Stands for data. Whatever is asked of it ends the call."""
+    """Placeholder for data: any access ends the call."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise _Looked
@@ -32,7 +32,7 @@ class Data:
 
 
 def call_before(function: Callable[..., Any], **arguments: Any) -> None:  # noqa: ANN401
-    """Call a function until it looks at its data, a `Data`; raise what it raises until then."""
+    """Call a function until it first accesses its data, a `Data`; raise what it raised before."""
     try:
         function(**arguments)
     except _Looked:

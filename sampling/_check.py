@@ -1,7 +1,7 @@
-"""Every check of an argument. A message is: name, rule, value found (and which row).
+"""Argument checks. A message consists of the name, the rule, and the value found (with its row).
 
-Each function returns the argument in the form that the code behind it relies on. Ranges are
-half-open, as in the messages: `rank must be in [0, 8), got 8`.
+Each function returns the argument in the form that later code relies on. Ranges are half-open, as
+in the messages: `rank must be in [0, 8), got 8`.
 """
 
 import difflib
@@ -27,7 +27,7 @@ Word = TypeVar("Word")
 MAX_SIZE = 2**62
 _SMALL = 2.0**-900
 _LARGE = 2.0**1000
-_NUMBERS = 2**22  # of embeddings, looked at together
+_NUMBERS = 2**22  # of embeddings, checked at a time
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -71,7 +71,7 @@ def numbers(name: str, values: Any, interval: str = "(-inf, inf)") -> list[float
 
 
 def flag(name: str, value: object) -> bool:
-    """Return `value` as a bool; only a bool is one: "false" is true for Python."""
+    """Return `value` as a bool; anything but a bool is refused, since "false" is truthy."""
     if not isinstance(value, bool | np.bool_):
         quoted = isinstance(value, str) and value.lower() in ("true", "false")
         remedy = ": write it without quotes" if quoted else ""
@@ -88,7 +88,7 @@ def choice(name: str, value: Word, allowed: Iterable[str]) -> Word:
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:
-    """Return a question for the end of a message, or nothing if no allowed word is like it."""
+    """Return a "did you mean" suggestion for a message, or "" if no allowed word is similar."""
     found = difflib.get_close_matches(word, list(allowed), n=1)
     return f": did you mean {found[0]!r}?" if found else ""
 
@@ -120,8 +120,8 @@ def size(name: str, source: int | Sized) -> int:
     return integer(name, source, 1, MAX_SIZE + 1)
 
 
-def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # perhaps a dataset
-    """Refuse text, and mappings of names such as a `DatasetDict`: their length is no N."""
+def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # may be a dataset
+    """Refuse text and mappings of names, such as a `DatasetDict`: their length is not N."""
     if isinstance(source, str | bytes | bytearray):
         raise TypeError(f"{name} must be a dataset with a length, or an int, got {source!r}")
     if hasattr(source, "batch_size") and hasattr(source, "sampler"):
@@ -137,14 +137,14 @@ def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # perhaps a d
         )
 
 
-def text(name: str, value: Any) -> str:  # noqa: ANN401  # perhaps no str
+def text(name: str, value: Any) -> str:  # noqa: ANN401  # may not be a str
     """Return a word, such as the name of a column."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {value!r}")
     return value
 
 
-def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # noqa: ANN401  # perhaps no mapping
+def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # noqa: ANN401  # may not be a mapping
     """Return a mapping."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping, a table in a file, got {value!r}")
@@ -152,14 +152,14 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # noqa: ANN401  # perh
 
 
 def listed(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # any iterable
-    """Return the entries of a sequence; a word is none, though it has letters."""
+    """Return the entries of a sequence as a list; a str is not accepted as a sequence."""
     if isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(values, Iterable):
         raise TypeError(f"{name} must be a list, got {values!r}")
     return list(values)
 
 
 def paths(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # a path, or any iterable
-    """Return the paths of a sequence; a path alone is a list of one."""
+    """Return paths as a list; a single path becomes a list of one."""
     found = [values] if isinstance(values, str | os.PathLike) else listed(name, values)
     for each in found:
         if not isinstance(each, str | os.PathLike):
@@ -175,13 +175,13 @@ def path(name: str, value: Any) -> Path:  # noqa: ANN401  # a str or a Path
 
 
 def words(name: str, values: Any) -> list[str]:  # noqa: ANN401  # a str, or any iterable
-    """Return the words of a sequence, such as names of columns; a word alone is a list of one."""
+    """Return words, such as column names, as a list; a single word becomes a list of one."""
     found = [values] if isinstance(values, str) else listed(name, values)
     return [text(f"each of {name}", each) for each in found]
 
 
 def file(path: str | Path, what: str) -> Path:
-    """Return the path of a file that is there and no folder; `what` says which kind it must be."""
+    """Return the path of an existing regular file; `what` names the expected kind in messages."""
     found = Path(path)
     try:
         mode = found.stat().st_mode
@@ -195,7 +195,7 @@ def file(path: str | Path, what: str) -> Path:
 
 
 def one_dimensional(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return `values` as a non-empty one-dimensional array, without a copy where it is one."""
+    """Return `values` as a non-empty one-dimensional array, without copying an array."""
     array = host(values, name)
     if array.ndim != 1:
         refuse_shape(name, array)
@@ -244,7 +244,7 @@ def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"{name} must have a finite sum, got {total}")
     if total < _SMALL:  # 1 / total would overflow; a power of two changes no ratio
         array = np.ldexp(array, 1 - int(np.frexp(total)[1]))
-    elif total > _LARGE:  # as would a sum taken in another order, or a multiple of it
+    elif total > _LARGE:  # a sum in another order, or a multiple of it, would overflow
         array = np.ldexp(array, -24)
     return array
 
@@ -259,10 +259,10 @@ def percentage(name: str, word: str) -> float:
 
 
 def named(name: str, given: object) -> Mapping[Any, Any] | None:
-    """Return what is given by name as a mapping, also a pandas Series; None for what is not."""
+    """Return a mapping or pandas Series as a mapping by name; None for anything else."""
     if isinstance(given, Mapping):
         return given
-    if hasattr(given, "to_dict") and hasattr(given, "index"):  # its index are the names
+    if hasattr(given, "to_dict") and hasattr(given, "index"):  # its index holds the names
         if not given.index.is_unique:
             raise ValueError(f"{name} must name each one once, got {given.index.tolist()[:10]}")
         return cast("Mapping[Any, Any]", given.to_dict())
@@ -280,14 +280,14 @@ def by_name(
 ) -> NDArray[np.float64]:
     """Return a number for each domain, class or group, in the order of `names`: float64 (K,).
 
-    given    : a mapping from names, or a pandas Series. Entry c of an array is that of number c: it
-               is refused where names are no numbers, since nothing says what its order is
-    what     : how messages call those that are named, such as "domains"
-    interval : of each number
-    default  : for those that are not named; None where all must be
+    given    : a mapping by name, or a pandas Series. Entry c of an array belongs to number c; an
+               array is refused if the names are not numbers, since its order is then undefined
+    what     : what the names denote, for messages, such as "domains"
+    interval : the range of each number
+    default  : value for names that are not given; None if all are required
 
-    A name that does not occur must have the number 0. None, NaN and NA name the unlabelled. TOML
-    and JSON have words for keys: "3" is the name 3 where no name is that word.
+    A name that does not occur must have the number 0. None, NaN and NA denote the unlabelled
+    samples. Keys in TOML and JSON are strings: "3" denotes the name 3 unless "3" itself is a name.
     """
     ids = names.tolist()
     mapping = named(name, given)
@@ -308,7 +308,7 @@ def by_name(
     places |= {each: at for at, each in enumerate(ids)}
     found = np.full(len(ids), np.nan)
     for given_key, value in mapping.items():
-        key = -1 if is_missing(given_key) else given_key  # what the unlabelled are called
+        key = -1 if is_missing(given_key) else given_key  # the name of the unlabelled
         entry = number(f"{name}[{key!r}]", value, interval if key in places else "(-inf, inf)")
         if key in places and np.isnan(found[places[key]]):
             found[places[key]] = entry
@@ -330,7 +330,7 @@ def by_name(
 
 
 def same_length(name: str, array: Sized, other: str, length: int) -> None:
-    """Refuse arrays that should be parallel and are not."""
+    """Refuse an array whose length differs from that of another."""
     if len(array) != length:
         raise ValueError(f"{name} must have the length of {other}, {length}, got {len(array)}")
 
@@ -363,15 +363,15 @@ def embeddings(name: str, values: ArrayLike) -> NDArray[Any]:
 def bad_rows(array: NDArray[Any], *, directed: bool = False) -> NDArray[np.bool_] | None:
     """Return which rows of (N, D) are not finite as float32; None if all are.
 
-    directed : rows that are shorter than 1e-12, and so have no direction, are bad too
+    directed : rows of norm below 1e-12, which have no direction, are bad too
 
-    Block by block: neither a memory map nor rows on disk are copied as a whole.
+    Works block by block: neither memory maps nor rows on disk are copied as a whole.
     """
     bad = np.zeros(len(array), np.bool_)
     step = max(1, _NUMBERS // array.shape[1])
     for start in range(0, len(array), step):
         block = _single(array[start : start + step])
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused
             squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
         bad[start : start + step] = ~np.isfinite(squares) | (directed & (squares < 1e-24))
     return bad if bad.any() else None
@@ -399,7 +399,7 @@ def _single(values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def labels(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return class labels (N,): integers (below 0 only -1, "unlabelled"), strings or bools."""
+    """Return class labels (N,): integers >= -1 (-1 is "unlabelled"), strings or bools."""
     array = one_dimensional(name, values)
     if array.dtype.kind == "f":
         whole = np.isfinite(array) & (array == np.floor(array))
@@ -432,7 +432,7 @@ def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
 
 
 def refuse_mask(name: str, values: Any) -> None:  # noqa: ANN401  # an array or a tensor
-    """Refuse a mask where indices are wanted: as numbers it would be rows 0 and 1."""
+    """Refuse a boolean mask instead of indices: as numbers it would be rows 0 and 1."""
     if "bool" in str(getattr(values, "dtype", "")):
         raise TypeError(
             f"{name} must hold ints, got bools, a mask of shape {tuple(values.shape)}: give "
@@ -467,18 +467,18 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
 
 
 def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # array-likes
-    """Return array-likes and tensors as numpy has them, without a copy where it can.
+    """Return array-likes and tensors as numpy arrays, without a copy where possible.
 
-    Numbers in the other byte order, which neither numba nor torch takes, are copied into this
-    machine's. Rows on disk are returned as they are, to be read in blocks. What numpy masks is
-    missing, and refused: numpy would give the numbers behind the mask.
+    Arrays of non-native byte order, which neither numba nor torch accepts, are copied to native
+    order. Rows on disk are returned unchanged, to be read in blocks. Masked values are missing and
+    refused: numpy would return the numbers behind the mask.
     """
     if isinstance(values, Rows):
         return cast("NDArray[Any]", values)
     unmasked(name, values)
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-        if str(values.dtype) == "torch.bfloat16":  # which numpy has not
+        if str(values.dtype) == "torch.bfloat16":  # numpy has no bfloat16
             values = values.float()
         values = values.numpy()
     values = unread(name, values)
@@ -491,12 +491,12 @@ def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # 
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array in this machine's byte order, without a copy where it is."""
+    """Return an array in native byte order; copy only if it is not."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def unmasked(name: str, values: object) -> None:
-    """Refuse a numpy masked array, or a list of such, if a value is masked."""
+    """Refuse a numpy masked array, or a list of them, if any value is masked."""
     if isinstance(values, list | tuple):
         if not any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, values))):
             return
@@ -510,8 +510,8 @@ def unmasked(name: str, values: object) -> None:
         rows = np.flatnonzero(masked)
         more = f" ({rows.size} such rows)" if rows.size > 1 else ""
         raise ValueError(
-            f"{name} must hold no masked values, got one in row {rows[0]}{more}: leave those rows "
-            "out, or fill them with `.filled(value)`"
+            f"{name} must hold no masked values, got one in row {rows[0]}{more}: exclude those "
+            "rows, or fill them with `.filled(value)`"
         )
 
 

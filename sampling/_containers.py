@@ -1,7 +1,7 @@
-"""What holds values row by row, told from what holds samples without reading one.
+"""Distinguish containers of values from datasets of samples, without reading a sample.
 
-numpy makes an array of anything with a length and entries. A dataset has both, so it would be read
-from end to end, every image decoded, before numpy finds that the entries are no numbers.
+numpy converts anything with a length and entries to an array. A dataset has both, so numpy would
+read all of it, and decode every image, before finding that its entries are not numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-# what numpy or Arrow read as one array
+# attributes of objects that numpy or Arrow read as one array
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__arrow_c_array__",
            "__arrow_c_stream__", "__buffer__", "buffer_info")  # fmt: skip
 _VALUES = str | bytes | int | float | complex | np.generic | None
@@ -59,12 +59,12 @@ def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: ANN40
 
 
 def is_missing(label: Any) -> bool:  # noqa: ANN401  # anything
-    """Return whether a value stands for none: None, NaN, NaT, pandas' NA, numpy's masked."""
+    """Return whether a value is missing: None, NaN, NaT, pandas' NA, numpy's masked."""
     if label is None or label is np.ma.masked:
         return True
     if isinstance(label, str | bytes | int):
         return False
-    if type(label).__name__ in {"NAType", "NaTType"}:  # pandas', which need not be installed
+    if type(label).__name__ in {"NAType", "NaTType"}:  # of pandas, which may not be installed
         return True
     if isinstance(label, np.datetime64 | np.timedelta64):
         return bool(np.isnat(label))
@@ -72,12 +72,12 @@ def is_missing(label: Any) -> bool:  # noqa: ANN401  # anything
 
 
 def unlike(values: Any) -> str:  # noqa: ANN401  # a list of what has several shapes
-    """Return which entry has another shape than the first, for a message."""
+    """Describe the first entry whose shape differs from that of row 0, for a message."""
     shapes = [_shape(each) for each in values]
     for row, own in enumerate(shapes):
         if own != shapes[0]:
             return f"{own} in row {row} after {shapes[0]} in row 0"
-    return "lists of unlike lengths within the entries"
+    return "lists of different lengths within the entries"
 
 
 def _shape(entry: Any) -> tuple[int, ...]:  # noqa: ANN401  # anything
@@ -90,13 +90,13 @@ def _is_array(values: Any) -> bool:  # noqa: ANN401  # anything
     if hasattr(values, "higher_is") or hasattr(values, "verdicts"):
         return False  # a Score or a Selection, which no array stands for
     if any(hasattr(values, each) for each in _ARRAYS):
-        return not hasattr(values, "features")  # a Hugging Face dataset can be read as Arrow's too
+        return not hasattr(values, "features")  # a Hugging Face dataset has an Arrow interface too
     known = hasattr(values, "shape") and hasattr(values, "dtype")
     return known or isinstance(values, memoryview)
 
 
 def _is_sample(entry: Any) -> bool:  # noqa: ANN401  # anything
-    """Return whether an entry is an image, named parts, or parts of which some are single."""
+    """Return whether an entry is an image, a mapping, or a tuple with some scalar parts."""
     if isinstance(entry, Mapping) or _part(entry) == "other":
         return isinstance(entry, Mapping) or hasattr(entry, "__array_interface__")
     if not isinstance(entry, list | tuple):
@@ -128,7 +128,7 @@ def _refuse(name: str, got: str, remedy: str) -> NoReturn:
 
 
 def _remedy(dataset: Any) -> str:  # noqa: ANN401  # a dataset
-    """Return where a dataset holds its labels, without reading a sample."""
+    """Suggest how to get the labels of a dataset, without reading a sample."""
     first = dataset[0] if isinstance(dataset, list | tuple) else None
     if isinstance(first, list | tuple) and first and isinstance(first[0], Mapping):
         return (
@@ -153,6 +153,6 @@ def _remedy(dataset: Any) -> str:  # noqa: ANN401  # a dataset
 
 
 def _likely(names: Iterable[Any]) -> Any:  # noqa: ANN401  # a name
-    """Return the name that labels are likely to have."""
+    """Return the name that is most likely that of the labels."""
     held = list(names)
     return next((each for each in _LIKELY if each in held), held[0] if held else "label")

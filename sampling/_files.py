@@ -1,20 +1,20 @@
-"""Files that are written: where they may go, and each of them whole or not at all.
+"""Output files: checks of their paths, and atomic writes.
 
-Every file of ours is written by `written_whole`, and what can be refused is refused by
-`check_outputs` before the work whose result it is.
+Every output file is written by `written_whole`. `check_outputs` refuses invalid paths before the
+computation starts.
 
-    the name is...                          then
-    that of something read                  refused (by file, not by name: links count)
-    inside a folder that is read            refused: the folder would hold rows that are no rows
+    the path is...                          result
+    one of the inputs                       refused (compared by file, so links count)
+    inside an input folder                  refused: the output would be read as part of the input
     a folder, a device, a pipe              refused
     a symbolic link                         the link stays, and the file that it points to is
                                             written
-    a file of another kind than ours        refused, unless it is empty
-    a file of the same kind of ours         replaced, when the new one is whole; other hard links
+    a file of any other kind                refused, unless it is empty
+    a file of the same kind                 replaced once the new one is complete; other hard links
                                             to it keep the old one
 
-While a file is written it is in a hidden folder next to it, `.NAME.PID`, that is locked. One that a
-killed process left is removed by the next process that writes to the folder around it.
+A file is first written to a hidden, locked folder next to it, `.NAME.PID`. A folder that a killed
+process left behind is removed by the next process that writes to the parent folder.
 """
 
 import errno
@@ -36,7 +36,7 @@ from ._keywords import told
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked there, and no left-over removed
+except ImportError:  # Windows: folders are not locked there, and leftovers are not removed
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
@@ -57,13 +57,13 @@ __all__ = [
     "written_whole",
 ]
 
-KEY = b"sampling"  # of the metadata of every Parquet file of ours
-_MARK, _OWNER = "sampling", "owner"  # the file in a hidden folder of ours, and what it says
+KEY = b"sampling"  # metadata key of every Parquet file that we write
+_MARK, _OWNER = "sampling", "owner"  # content and name of the file that marks our hidden folders
 _HIDDEN = re.compile(r"\..+\.(\d+)(\.\d+)?")
 _LONGEST_HEADER = 2**27  # bytes; safetensors refuses more than 10**8
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
-# What a suffix says that a file is; any other says nothing.
+# File format by suffix; any other suffix is accepted for every format.
 _FORMATS = {
     **dict.fromkeys((".parquet", ".pq", ".parq"), "Parquet"),
     **dict.fromkeys((".safetensors", ".st"), "safetensors"),
@@ -86,17 +86,17 @@ _FORMATS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of file that we write, and how it is known from the files of others.
+    """A kind of file that we write, and how to recognise it.
 
     Attributes
     ----------
     name : str
-        What a message calls it, with its article.
+        Name in messages, with its article.
     format : str
-        One of those that a suffix can say.
+        One of the formats that a suffix can denote.
     is_one : callable or None
-        From the path of a file to whether it is of this kind. None where nothing in a file can say
-        so: then one that is there is never replaced.
+        Takes the path of a file and returns whether it is of this kind. None if the content cannot
+        tell: then an existing file is never replaced.
     """
 
     name: str
@@ -104,34 +104,34 @@ class Kind:
     is_one: Callable[[Path], bool] | None
 
     def holds(self, path: Path) -> bool:
-        """Whether a file is known to be of this kind."""
+        """Return whether a file is known to be of this kind."""
         return self.is_one is not None and self.is_one(path)
 
 
 Output: TypeAlias = tuple[str | Path, Kind]  # a file that will be written or removed
 
 
-# ---------------------------------------------------------------------- where files may go
+# ---------------------------------------------------------------------- checks of paths
 
 
 @told
 def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -> None:
-    """Refuse, before the work, what could not or must not be written at its end.
+    """Refuse, before the computation, outputs that cannot or must not be written after it.
 
     Parameters
     ----------
     outputs : iterable of (path, Kind)
-        Every file that will be written, those at names made from the one given too.
+        Every file that will be written, including those with derived names.
     reads : iterable of str or pathlib.Path
-        Files and folders that are read; of a folder its shards are named too.
+        Files and folders that are read; the shards of a folder are listed too.
 
     Raises
     ------
     ValueError
-        If a place is something read or in a folder that is read, no place for a file, that of a
-        file that we did not write, or has the suffix of another format.
+        If a path is an input or inside an input folder, cannot be a file, is a file that we did not
+        write, or has the suffix of another format.
     OSError
-        If its folder does not exist or cannot be written to.
+        If the folder of a path does not exist or cannot be written to.
     """
     reads = [Path(each) for each in reads]
     seen: dict[Path, str | Path] = {}
@@ -143,7 +143,7 @@ def check_outputs(outputs: Iterable[Output], reads: Iterable[str | Path] = ()) -
         other = seen.setdefault(target, path)
         if other is not path:
             raise ValueError(f"{path} must be written once, got it for {other} too")
-        with own_folder(target):  # can be made: so can the file
+        with own_folder(target):  # if this can be made, so can the file
             pass
 
 
@@ -155,46 +155,45 @@ def check_folder(
     files: Iterable[str] = (),
     outputs: Iterable[Output] = (),
 ) -> None:
-    """Refuse, before the work, a folder that could not or must not be made or written to.
+    """Refuse, before the computation, a folder that cannot or must not be created or written to.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        It need not be there, nor the folders around it.
+        Neither it nor its parent folders need to exist.
     reads : iterable of str or pathlib.Path
         Files and folders that are read.
     files : iterable of str
-        Names of files that will be written to it.
+        Names of the files that will be written to it.
     outputs : iterable of (path, Kind)
-        Files that will be written elsewhere, in whose way it must not be.
+        Files that will be written elsewhere; the folder must not be one of their paths.
 
     Raises
     ------
     ValueError
-        If it is something read or in a folder that is read; if a file is there, or in place of a
-        folder around it.
+        If it is an input or inside an input folder; if it, or one of its parent folders, is a file.
     OSError
-        If it cannot be made or written to, or a name is too long.
+        If it cannot be created or written to, or a name is too long.
     """
     path = Path(path)
     check_apart(path, reads)
     place = _followed(path)
     if path.is_symlink() and not place.exists():
-        raise ValueError(f"{path} must be a folder, got a link to nothing")
+        raise ValueError(f"{path} must be a folder, got a broken link")
     around = next(each for each in (place, *place.parents) if os.path.lexists(each))
     if not around.is_dir():
         got = "a file" if around == place else f"one in a file, {around}"
         raise ValueError(f"{path} must be a folder, got {got}")
     for output, _ in outputs:
         if _followed(Path(output)) in (place, *place.parents):
-            raise ValueError(f"{path} must be a folder of its own, got the place of {output}")
+            raise ValueError(f"{path} must be a folder of its own, got the path of {output}")
     for name in files or (around.name,):
-        with naming(path), own_folder(around / name):  # can be made: so can the files
+        with naming(path), own_folder(around / name):  # if this can be made, so can the files
             pass
 
 
 def next_to(path: str | Path, ending: str) -> Path:
-    """Return the place next to a file whose name is the file's, with another ending."""
+    """Return the path next to a file with the same name and another ending."""
     path = Path(path)
     if not path.name:
         raise ValueError(f"{path} must be a file, got a folder")
@@ -202,9 +201,9 @@ def next_to(path: str | Path, ending: str) -> Path:
 
 
 def check_apart(path: str | Path, reads: Iterable[str | Path]) -> None:
-    """Refuse a place, of a file or a folder, that is something read or in a folder that is read.
+    """Refuse a path, of a file or a folder, that is an input or inside an input folder.
 
-    Files are compared by what they are, so links, `..` and relative names make no difference.
+    Files are compared by identity, so links, `..` and relative names make no difference.
     """
     target = _followed(Path(path))
     around = [target, *target.parents]
@@ -214,32 +213,32 @@ def check_apart(path: str | Path, reads: Iterable[str | Path]) -> None:
         if read.is_dir() and any(_same(place, read) for place in around):
             raise ValueError(
                 f"{path} must not be in a folder that is read as a table, got one in {read}: "
-                "write to a place outside it"
+                "write to a path outside of it"
             )
 
 
 def _same(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return False
 
 
 def _followed(path: Path) -> Path:
-    """Return the place that a path names in the end: links are followed, existing or not."""
+    """Return the path that all links lead to, whether or not it exists."""
     place = path
     for _ in range(40):
         place = place.parent.resolve() / place.name
         if place.parts[1:2] == ("proc",) or place.parent == Path("/dev/fd"):
-            raise ValueError(f"{path} must be a place for a file, got a stream of a process")
+            raise ValueError(f"{path} must be the path of a file, got a stream of a process")
         if not place.is_symlink():
             return place
         place = place.parent / place.readlink()
-    raise ValueError(f"{path} must be a place for a file, got links in a circle")
+    raise ValueError(f"{path} must be the path of a file, got links in a circle")
 
 
 def _target(path: str | Path) -> Path:
-    """Return the file that a path names in the end, which is a regular one or none yet."""
+    """Return the file that all links lead to: a regular file, or one that does not exist yet."""
     target = _followed(Path(path))
     if target.is_dir():
         raise ValueError(f"{path} must be a file, got a folder")
@@ -247,7 +246,7 @@ def _target(path: str | Path) -> Path:
         mode = target.stat().st_mode
         kinds = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe"}
         got = kinds.get(stat.S_IFMT(mode), "a socket")
-        raise ValueError(f"{path} must be a place for a file, got {got}")
+        raise ValueError(f"{path} must be the path of a file, got {got}")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder of {path} must exist, got none at {target.parent}")
     return target
@@ -264,28 +263,28 @@ def _check_suffix(path: Path, kind: Kind) -> None:
 
 
 def _check_free(path: Path, target: Path, kind: Kind) -> None:
-    """Refuse to write over a file that is not of this kind; an empty one holds nothing."""
-    if target.exists() and not os.access(target, os.W_OK):  # a move would not mind
+    """Refuse to overwrite a file that is not of this kind, unless it is empty."""
+    if target.exists() and not os.access(target, os.W_OK):  # renaming would succeed all the same
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     if not target.is_file() or not target.stat().st_size:
         return
     if kind.is_one is None:
         raise ValueError(f"{path} must be free, got a file, which would be lost: write to another "
-                         "place, or remove it")  # fmt: skip
+                         "path, or remove it")  # fmt: skip
     if not kind.holds(target):
         raise ValueError(
-            f"{path} must be free or hold {kind.name} of `sampling`, got a file of something else, "
-            "which would be lost: write to another place, or remove it"
+            f"{path} must be free or hold {kind.name} of `sampling`, got a file of another kind, "
+            "which would be lost: write to another path, or remove it"
         )
 
 
-# ---------------------------------------------------------------------- what is ours
+# ---------------------------------------------------------------------- kinds of files
 
 
 def parquet_kind(name: str, is_one: Callable[[dict[str, Any], Any], bool]) -> Kind:
-    """Return the kind of Parquet files whose metadata under our key and schema say so.
+    """Return the kind of Parquet files recognised by their metadata and schema.
 
-    is_one : from the JSON object under the key, and the pyarrow.Schema
+    is_one : takes the JSON object under our metadata key and the pyarrow.Schema
     """
 
     def known(path: Path) -> bool:
@@ -303,7 +302,7 @@ def parquet_kind(name: str, is_one: Callable[[dict[str, Any], Any], bool]) -> Ki
 
 
 def tensors_kind(name: str, key: str) -> Kind:
-    """Return the kind of safetensors files that have a key in their header."""
+    """Return the kind of safetensors files with a given key in their header."""
 
     def known(path: Path) -> bool:
         try:
@@ -320,7 +319,7 @@ def tensors_kind(name: str, key: str) -> Kind:
 
 
 def json_kind(name: str, *keys: str) -> Kind:
-    """Return the kind of JSON files that hold an object with all of these keys."""
+    """Return the kind of JSON files that hold an object with all given keys."""
 
     def known(path: Path) -> bool:
         try:
@@ -332,23 +331,23 @@ def json_kind(name: str, *keys: str) -> Kind:
     return Kind(name, "JSON", known)
 
 
-# ---------------------------------------------------------------------- whole or not at all
+# ---------------------------------------------------------------------- atomic writes
 
 
 @told
 @contextmanager
 def written_whole(path: str | Path, kind: Kind | None = None) -> Iterator[Path]:
-    """Give a place next to `path` to write to, and move it there once the block has succeeded.
+    """Write a file atomically: yield a temporary path, moved to `path` if the block succeeds.
 
-    After an error or an interruption the old file is still there, and nothing next to it. The new
-    one has the permissions that the umask leaves.
+    After an error or an interruption, the old file is unchanged and no temporary file is left. The
+    new file gets the permissions that the umask leaves.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Its folder must exist. A symbolic link stays, and the file that it points to is written.
+        Its folder must exist. A symbolic link is kept, and the file that it points to is written.
     kind : Kind, optional
-        Of the file: one of another kind is never replaced. By default any file is.
+        Kind of the file: a file of another kind is never replaced. By default any file is.
 
     Returns
     -------
@@ -357,9 +356,9 @@ def written_whole(path: str | Path, kind: Kind | None = None) -> Iterator[Path]:
     Raises
     ------
     ValueError
-        If `path` is a folder or a device, or a file of another kind is there.
+        If `path` is a folder, a device, or a file of another kind.
     OSError
-        If the folder does not exist, cannot be written to, or is full: with `path`.
+        If the folder does not exist, cannot be written to, or is full; the error names `path`.
     """
     target = _target(path)
     if kind is not None:
@@ -372,7 +371,7 @@ def written_whole(path: str | Path, kind: Kind | None = None) -> Iterator[Path]:
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
         if stat.S_IMODE(beside.stat().st_mode) != mode:
-            beside.chmod(mode)  # safetensors writes for its owner alone
+            beside.chmod(mode)  # safetensors makes files that only the owner can read
         if kind is not None:
             _check_free(Path(path), target, kind)  # hours may have passed
         beside.replace(target)
@@ -380,7 +379,7 @@ def written_whole(path: str | Path, kind: Kind | None = None) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Name the file where the disk is full and the error does not say which file it is about."""
+    """Add the file name to errors of a full disk that do not have one."""
     try:
         yield
     except OSError as error:
@@ -395,7 +394,7 @@ def naming(path: str | Path) -> Iterator[None]:
 def saved_tensors(
     arrays: Mapping[str, NDArray[Any]], path: str | Path, header: Mapping[str, str], kind: Kind
 ) -> None:
-    """Write contiguous arrays to a safetensors file, whole or not at all."""
+    """Write contiguous arrays to a safetensors file atomically."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -411,28 +410,28 @@ def saved_tensors(
 
 @contextmanager
 def tensors_of(path: str | Path) -> Iterator[Any]:
-    """Open a safetensors file; one that cannot be read is not called missing."""
+    """Open a safetensors file; an unreadable file is not reported as missing."""
     from safetensors import safe_open
 
-    with Path(path).open("rb"):  # safetensors says "No such file" whatever the reason
+    with Path(path).open("rb"):  # safetensors reports "No such file" for every error
         pass
     with safe_open(path, framework="numpy") as file:
         yield file
 
 
-# ---------------------------------------------------------------------- hidden folders of ours
+# ---------------------------------------------------------------------- temporary folders
 
 
 @contextmanager
 def own_folder(target: Path) -> Iterator[tuple[Path, int]]:
-    """Make a hidden folder next to a place, locked while the block lasts; remove it at the end.
+    """Create a hidden folder next to a path, locked during the block, and remove it afterwards.
 
-    What killed processes left in the folder around it is removed first.
+    Folders that killed processes left in the parent folder are removed first.
 
     Parameters
     ----------
     target : pathlib.Path
-        What it is made for: its folder exists.
+        The path that it is created for; its folder exists.
 
     Returns
     -------
@@ -449,13 +448,13 @@ def own_folder(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _new_folder(target: Path) -> tuple[Path, int]:
-    """Return a hidden folder, and the open file whose lock says that it is in use."""
+    """Return a hidden folder, and the open file whose lock marks it as in use."""
     try:
         folder = _unused_folder(target)
         try:
             owner = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             _lock(owner)
-            os.write(owner, _MARK.encode())  # last: with the mark there is the lock
+            os.write(owner, _MARK.encode())  # written last: a marked folder is always locked
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -465,7 +464,7 @@ def _new_folder(target: Path) -> tuple[Path, int]:
 
 
 def _unused_folder(target: Path) -> Path:
-    for number in count():  # threads of one process may write to one place
+    for number in count():  # threads of one process may write to one path
         folder = target.with_name(f".{target.name}.{os.getpid()}" + f".{number}" * (number > 0))
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
@@ -474,7 +473,7 @@ def _unused_folder(target: Path) -> Path:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file for this process; whether no other has, where locks can tell."""
+    """Lock an open file for this process; return whether no other process holds the lock."""
     if fcntl is None:
         return False
     try:
@@ -485,7 +484,7 @@ def _lock(file: int) -> bool:
 
 
 def remove_left_overs(folder: Path) -> None:
-    """Remove hidden folders of ours whose process is gone; other files of such names stay."""
+    """Remove our hidden folders whose process has ended; keep other files with such names."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _HIDDEN.fullmatch(entry.name) if entry.name[0] == "." else None
@@ -496,7 +495,7 @@ def remove_left_overs(folder: Path) -> None:
 def _remove_if_left(folder: Path, process: int) -> None:
     if process != os.getpid() and _lives(process):
         return
-    with suppress(OSError):  # another process may remove it, or it is not ours to touch
+    with suppress(OSError):  # another process may remove it, or another user may own it
         owner = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW)
         try:
             mark = os.read(owner, 64).decode(errors="replace")
@@ -513,6 +512,6 @@ def _lives(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # of another user; no number of a process
+    except (OSError, OverflowError):  # a process of another user; not a process id
         return True
     return True

@@ -1,10 +1,10 @@
-"""Ctrl-C that ends the command line, even where a library swallows the exception.
+"""Make Ctrl-C end the command line, even if a library swallows the exception.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be. In a cold start that is
-often an import, or a callback from compiled code, and some of these catch every exception, or can
-only print it: then the work continues as if nothing had been pressed. Raised in code that is
-executed from text (each `dataclass` is), it also makes the interpreter end by the signal itself in
-place of the exit code, whoever caught it since.
+Python raises KeyboardInterrupt at the current position of the main thread. During a cold start this
+is often an import, or a callback from compiled code. Some of these catch every exception, or can
+only print it; the program then continues as if nothing had been pressed. If it is raised in code
+executed from text (every `dataclass` is), the interpreter also exits by the signal instead of the
+exit code, even if the exception was caught.
 """
 
 import _thread
@@ -20,17 +20,17 @@ from typing import NoReturn
 
 __all__ = ["INTERRUPTED", "Interrupt", "end_quietly", "heard", "insisting", "run"]
 
-INTERRUPTED = 130  # the exit codes, as a shell has them
+INTERRUPTED = 130  # exit codes, as in a shell
 BROKEN_PIPE = 141
 
 
 class Interrupt(KeyboardInterrupt):
     """Ctrl-C.
 
-    A class of its own: the interpreter remembers a plain KeyboardInterrupt that passed through text
-    it executed, and ends by the signal in the end.
+    A separate class, because the interpreter remembers a plain KeyboardInterrupt that passed
+    through code executed from text, and then exits by the signal.
 
-    last : list, whose only entry it becomes
+    last : list, set to hold only this interrupt
     """
 
     def __init__(self, last: "list[Interrupt]") -> None:
@@ -39,9 +39,9 @@ class Interrupt(KeyboardInterrupt):
 
 
 def run(command: Callable[[], None]) -> None:
-    """Run a command to its end; Ctrl-C ends it with exit code 130, whatever becomes of it inside.
+    """Run a command; Ctrl-C ends it with exit code 130, even if the exception is swallowed.
 
-    command : ends by SystemExit, as `typer` does, or returns
+    command : raises SystemExit, as `typer` does, or returns
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: what is printed goes nowhere
@@ -51,7 +51,7 @@ def run(command: Callable[[], None]) -> None:
             try:
                 command()
             finally:
-                sys.stdout.flush()  # here and not at the exit, where an error would be printed
+                sys.stdout.flush()  # here, not at exit, where an error would be printed
             code: object = 0
         except BrokenPipeError:
             end_quietly()
@@ -67,9 +67,9 @@ def run(command: Callable[[], None]) -> None:
 
 
 def end_quietly() -> NoReturn:
-    """End as other programs do whose reader has gone, as `head` does: without a word.
+    """Exit silently after a broken pipe, such as one to `head`.
 
-    What is left in the buffers goes nowhere: at the exit the interpreter would try again.
+    The remaining buffers are discarded: the interpreter would try to flush them again at exit.
     """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
@@ -83,22 +83,22 @@ def _unanswered(last: list[Interrupt]) -> bool:
 
 
 def heard(error: KeyboardInterrupt) -> None:
-    """Say that an interrupt has been answered, where the work after it is the answer."""
+    """Mark an interrupt as handled, for code that continues on purpose."""
     error.heard = True  # type: ignore[attr-defined]
 
 
 @contextmanager
 def insisting(every: float = 0.5) -> Iterator[list[Interrupt]]:
-    """Raise `Interrupt` on Ctrl-C in this block, and again while the last one was swallowed.
+    """Raise `Interrupt` on Ctrl-C in this block, and again if it was swallowed.
 
-    An interrupt is swallowed if the main thread is neither on its way out with it nor handling it:
-    what cleans up after it is left in peace. The handler before is put back at the end. Nothing is
-    done outside the main thread, or where SIGINT is ignored (as for a job in the background) or has
-    a handler of someone else's.
+    An interrupt counts as swallowed if the main thread is neither propagating nor handling it, so
+    clean-up code is not interrupted. The previous handler is restored at the end. Does nothing
+    outside the main thread, or if SIGINT is ignored (as for a background job) or has another
+    handler.
 
-    every : float, seconds between two looks
+    every : float, seconds between two checks
 
-    Yields the last interrupt, or nothing, as a list.
+    Yields a list with the last interrupt; empty if there was none.
     """
     last: list[Interrupt] = []
     main = threading.main_thread()
@@ -134,13 +134,13 @@ def insisting(every: float = 0.5) -> Iterator[list[Interrupt]]:
 
 def _signal_again(thread: int | None) -> None:
     if hasattr(signal, "pthread_kill") and thread is not None:
-        signal.pthread_kill(thread, signal.SIGINT)  # which also ends a wait
+        signal.pthread_kill(thread, signal.SIGINT)  # also ends a blocking wait
     else:
         _thread.interrupt_main()
 
 
 def _on_its_way(error: Interrupt, thread: int | None) -> bool:
-    """Return whether a thread is handling an exception, or one that came of it."""
+    """Return whether a thread is handling an exception, or one raised from it."""
     found = sys._current_exceptions().get(thread or 0)
     current = found[1] if isinstance(found, tuple) else found  # a tuple before Python 3.12
     seen: list[BaseException] = []

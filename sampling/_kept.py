@@ -1,6 +1,6 @@
-"""What a selection leaves out: where a dropped row would have stood, how far it is from the kept.
+"""Dropped rows of a selection: their rank by score, and their distance to the kept rows.
 
-`Selection` of `types.py` asks here; arguments are checked.
+Called by `Selection` in `types.py`; arguments are checked.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ _COLUMNS = 4096
 
 
 def rank_by(values: NDArray[np.floating], order: str, row: int, kept: NDArray[np.int64]) -> int:
-    """Return how many values come before that of a dropped row; of equal ones those kept do.
+    """Return the rank of a dropped row: values before its own, and equal ones that were kept.
 
-    values : (N,), NaN for rows that take no part
+    values : (N,), NaN for rows that are not ranked
     order  : "falling" if high values come first, "rising" if low ones do
     """
     own = values[row]
@@ -26,13 +26,13 @@ def rank_by(values: NDArray[np.floating], order: str, row: int, kept: NDArray[np
 def nearest_kept(
     points: ArrayLike, rows: NDArray[np.int64], kept: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Yield for blocks of rows the kept row nearest to each, and its distance; O(rows kept D).
+    """Yield the nearest kept row of each row and its distance, in blocks; O(rows kept D).
 
     points : (N, D), may be memory-mapped
-    kept   : at least one; the earlier one on a tie
+    kept   : at least one; ties go to the earlier row
     """
     array = points if hasattr(points, "shape") else np.asarray(points)
-    first = _wide(array, kept[:1])  # taken off, so that products lose few digits
+    first = _wide(array, kept[:1])  # subtracted, so that products lose few digits
     step = max(1, _NUMBERS // max(min(kept.size, _COLUMNS), first.shape[1]))
     for start in range(0, rows.size, step):
         block = _wide(array, rows[start : start + step]) - first
@@ -52,7 +52,7 @@ def nearest_kept(
 def coverage(
     points: ArrayLike, rows: NDArray[np.int64], kept: NDArray[np.int64]
 ) -> dict[str, float] | None:
-    """Return the mean and the largest distance of rows to the nearest kept one; None of none."""
+    """Return the mean and largest distance of rows to the nearest kept row; None if no rows."""
     if not (rows.size and kept.size):
         return None
     total, largest = 0.0, 0.0

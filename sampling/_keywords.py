@@ -1,8 +1,9 @@
-"""What a call was given: keywords that it does not take are refused by name, arguments described.
+"""Keyword arguments: refuse unknown ones with a remedy, and record them for `repr`.
 
-`@told` on a function or a class is the one mechanism. A wrong keyword names the callable of the
-user, not one inside it, and the remedy: our word for torch's or scikit-learn's, the nearest of
-ours, or who takes it. A class also gets a `repr` of the arguments that it was made with.
+The decorator `@told`, on a function or a class, is the only mechanism. The error for an unknown
+keyword names the callable that the user called, not an inner one, and a remedy: our name for that
+of torch or scikit-learn, our most similar name, or the callables that accept the keyword. A class
+also gets a `repr` that shows its constructor arguments.
 """
 
 import difflib
@@ -18,9 +19,9 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 LONG = 60  # characters of an argument in short form
 
-_HERE: list[Callable[..., Any]] = []  # all that is told, for "who takes it"
+_HERE: list[Callable[..., Any]] = []  # all decorated callables, to find those that accept a keyword
 
-# Other people's words, and ours for them: the first that the callable takes.
+# Names in other libraries, and ours for them: the first that the callable accepts is suggested.
 _OURS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("generator", "rng", "random_state", "random_seed", "data_seed", "shuffle_seed"), ("seed",)
@@ -85,7 +86,7 @@ _OURS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("out", "output", "file", "filename"), ("path", "folder")),
 }
 
-# What has no word of ours, and what to do instead; of samplers (they take `seed`) and the rest.
+# Keywords without an equivalent here, and what to do instead.
 _LOADERS = (
     "num_workers",
     "pin_memory",
@@ -96,7 +97,7 @@ _LOADERS = (
     "timeout",
 )
 _ADVICE: dict[str, str] = {
-    "shuffle": "leave it out: the order is shuffled afresh in each epoch, by seed and set_epoch",
+    "shuffle": "omit it: the order is shuffled again in each epoch, by seed and set_epoch",
     "batch_size": "give it to DataLoader, or to EpochBatchSampler(sampler, batch_size)",
     **dict.fromkeys(
         ("epoch", "start_epoch", "initial_epoch", "last_epoch"), "call set_epoch(epoch) instead"
@@ -122,7 +123,7 @@ _PRUNED = {word for word, ours in _OURS.items() if ours[0] == "drop_prob"}
 
 
 def told(thing: T) -> T:
-    """Let a function, method or class refuse wrong keywords by its own name, before it begins."""
+    """Make a function, method or class refuse unknown keywords under its own name when called."""
     if inspect.isclass(thing):
         _tell_class(thing)
         _HERE.append(thing)
@@ -148,7 +149,7 @@ def told(thing: T) -> T:
 
 
 def refuse(name: str, given: Iterable[str], known: Iterable[str], module: str = "") -> None:
-    """Raise for keywords that are not known; `module` is where others are that may take them."""
+    """Raise for unknown keywords; `module` is where callables that accept them are looked up."""
     known = list(known)
     wrong = [each for each in given if each not in set(known)]
     if not wrong:
@@ -160,9 +161,9 @@ def refuse(name: str, given: Iterable[str], known: Iterable[str], module: str = 
 
 
 def refuse_rest(made: type, given: Mapping[str, Any], keywords: Any) -> None:  # noqa: ANN401
-    """Refuse what a class that takes any keyword handed on to one that does not.
+    """Refuse keywords that a class with `**options` passed to a class that does not accept them.
 
-    keywords : the TypedDict of those that are taken
+    keywords : the TypedDict of the accepted keywords
     """
     named = [each for each in _signature(made).parameters.values() if each.kind != each.VAR_KEYWORD]
     known = [*(each.name for each in named), *keywords.__annotations__]
@@ -190,7 +191,7 @@ def _remedy(word: str, known: list[str], module: str) -> str:
     for meant in (word, *_OURS.get(word, ())):
         names = _takers(meant, module)
         if names and "sampler" in known:
-            return f"give {meant} to the sampler inside"
+            return f"pass {meant} to the inner sampler"
         if names:
             more = f" and {len(names) - 6} more" if len(names) > 6 else ""
             return f"{meant} is a keyword of {', '.join(names[:6])}{more}"
@@ -199,7 +200,7 @@ def _remedy(word: str, known: list[str], module: str) -> str:
 
 
 def _takers(word: str, module: str) -> list[str]:
-    """Return who takes a keyword in the package of a module, which is loaded then."""
+    """Return the callables that accept a keyword in the package of a module, loaded by then."""
     part = ".".join(module.split(".")[:2])
     near = [each for each in _HERE if part != "" and each.__module__.startswith(f"{part}.")]
     return sorted({each.__name__ for each in near if word in (_accepted(each) or ())})
@@ -207,7 +208,7 @@ def _takers(word: str, module: str) -> list[str]:
 
 @functools.cache
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of a call: of a class, that of its `__init__` without `self`."""
+    """Return the signature of a callable; for a class, that of `__init__` without `self`."""
     if not inspect.isclass(function):
         return inspect.signature(function)
     found = inspect.signature(function.__init__)
@@ -216,7 +217,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 @functools.cache
 def _accepted(function: Callable[..., Any]) -> dict[str, None] | None:
-    """Return the keywords of a call, those of `**options: Unpack[Keywords]` too; None if any."""
+    """Return the keywords that a callable accepts, including `Unpack[Keywords]`; None if any."""
     known: dict[str, None] = {}
     for parameter in _signature(function).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -233,7 +234,7 @@ def _accepted(function: Callable[..., Any]) -> dict[str, None] | None:
 
 
 class _Signature:
-    """The signature of a class, which `__new__` would hide from `inspect`."""
+    """Signature of a class, which `__new__` would hide from `inspect`."""
 
     def __get__(self, made: object, owner: type) -> inspect.Signature:
         return _signature(owner)
@@ -250,7 +251,7 @@ def _tell_class(owner: Any) -> None:  # noqa: ANN401  # a class, whose attribute
         return made
 
     if any("__new__" in vars(base) and "_told" in vars(base) for base in owner.__mro__):
-        return  # it is inherited
+        return  # inherited
     described = not is_dataclass(owner)
     new.__name__, new.__qualname__ = "__new__", f"{owner.__qualname__}.__new__"
     owner.__new__ = new
@@ -261,10 +262,10 @@ def _tell_class(owner: Any) -> None:  # noqa: ANN401  # a class, whose attribute
 
 
 def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """Return what an object is made with, in short form: nothing of it is kept alive."""
+    """Return constructor arguments in short form, without references to the objects."""
     try:
         bound = _signature(cls).bind_partial(*args, **kwargs)
-    except TypeError:  # `__init__` will say what is wrong
+    except TypeError:  # `__init__` will raise the error
         return {}
     given: dict[str, str] = {}
     for name, value in bound.arguments.items():
@@ -278,7 +279,7 @@ def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> d
     return given
 
 
-def _repr(made: Any) -> str:  # noqa: ANN401  # of any class that is told
+def _repr(made: Any) -> str:  # noqa: ANN401  # of any decorated class
     given = {**made.__dict__.get("_given", {}), **getattr(made, "_found", dict)()}
     return f"{type(made).__name__}({', '.join(f'{name}={each}' for name, each in given.items())})"
 

@@ -1,13 +1,13 @@
-"""Labels, groups, domains, ids: which name each sample has, whatever holds the answer.
+"""Read labels, groups, domains and ids, one for each sample, from any container.
 
-Everything that takes a class of each sample reads it here, so that all containers are taken and a
-missing label means the same everywhere. Containers: lists, numpy arrays of any kind, tensors,
+All arguments that hold a class of each sample are read here, so that every container is accepted
+and a missing label means the same everywhere. Containers: lists, numpy arrays of any kind, tensors,
 Series of pandas and polars, Arrow arrays, columns of Hugging Face datasets. Missing: None, NaN,
 NaT, pandas' NA, an Arrow null, a masked entry of a numpy array. A missing label is an unlabelled
 sample, as -1 is among ints.
 
-Strings become numbers at once. They are never held at the width of the longest, which one long
-string among many short ones would make N times its length.
+Strings are encoded as numbers at once. They are never stored at a fixed width: one long string
+among many short ones would take N times its length.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,21 +22,21 @@ from ._containers import is_missing, unread
 Codes = NDArray[np.int64]
 
 UNLABELLED = -1
-_ROWS = 2**16  # of a numpy array of strings, made Python strings together
-_VIEWS = {"string_view": "string", "binary_view": "binary"}  # Arrow's, of which it codes none
+_ROWS = 2**16  # rows of a numpy string array converted to Python strings at a time
+_VIEWS = {"string_view": "string", "binary_view": "binary"}  # Arrow cannot encode these
 _WORDS = {"string", "large_string", "binary", "large_binary", *_VIEWS}
 _OBJECT = 57  # bytes of a short Python string beyond its characters, and of the pointer to it
 
 
 class Labels:
-    """The classes that occur, and which of them each sample has.
+    """Classes that occur, and the class of each sample.
 
     Attributes
     ----------
     names : array of shape (C,)
-        The caller's ids or strings, sorted; none for unlabelled.
+        The caller's ids or strings, sorted; unlabelled samples have no name.
     codes : int64 array of shape (N,)
-        Position of each sample's class in `names`; -1 where it is missing, or -1.
+        Position of each sample's class in `names`; -1 if the label is missing or -1.
     """
 
     def __init__(self, names: NDArray[Any], codes: Codes) -> None:
@@ -55,7 +55,7 @@ class Labels:
         """Return the classes of codes into distinct words in any order; -1 is missing."""
         used = np.bincount(codes[codes >= 0], minlength=len(words)) > 0
         order = sorted(np.flatnonzero(used).tolist(), key=words.__getitem__)
-        places = np.full(len(words) + 1, -1)  # the last is that of -1
+        places = np.full(len(words) + 1, -1)  # the last entry belongs to -1
         places[order] = np.arange(len(order))
         return cls(strings([words[each] for each in order]), places[codes])
 
@@ -64,7 +64,7 @@ class Labels:
 
 
 def strings(words: Iterable[Any]) -> NDArray[Any]:
-    """Return str or bytes as an array: of fixed width, or of objects where that takes less memory.
+    """Return str or bytes as an array: of fixed width, or of objects if that takes less memory.
 
     A hundred thousand short strings and one of 1,000 characters are 6 MB as objects, and 400 MB at
     the width of the longest. Of objects also where one ends in NUL, which numpy drops at the end
@@ -102,9 +102,9 @@ def read(name: str, values: ArrayLike) -> "NDArray[Any] | Labels":
     Raises
     ------
     TypeError
-        If labels are of several kinds, or of another than int, str, bytes and bool; floats count as
-        ints if they are whole. The message names the row. If what is given holds samples, and no
-        labels: they are not read.
+        If labels are of several kinds, or of a kind other than int, str, bytes and bool; whole
+        floats count as ints. The message names the row. If the container holds samples instead of
+        labels; the samples are not read.
     ValueError
         If a label is a fraction, infinite, or an int below -1. The message names the row.
     """
@@ -130,10 +130,10 @@ def _read(
 def opened(
     name: str, values: ArrayLike
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
-    """Return what a container holds: numbers (N,) and which of them are missing, or `Labels`.
+    """Return the content of a container: numbers (N,) and a mask of missing ones, or `Labels`.
 
-    The numbers are ints, floats or bools, whatever they mean; what is missing has any number, and
-    None stands for no missing ones.
+    The numbers are ints, floats or bools of any meaning; those of missing entries are arbitrary.
+    The mask is None if nothing is missing.
     """
     held, missing = _held(name, values)
     if isinstance(held, Labels):
@@ -153,10 +153,10 @@ def opened(
 
 
 def ids(name: str, values: ArrayLike, what: str = "a label") -> NDArray[Any]:
-    """Return class ids, strings or bools (N,) where each sample must have its own.
+    """Return class ids, strings or bools (N,), one for each sample.
 
-    Ints below 0 only -1, which the caller refuses or takes for a class; a missing label is refused,
-    as a sample without `what`.
+    The only int below 0 is -1, which the caller refuses or treats as a class. A missing label is
+    refused; `what` names it in the message.
     """
     array, missing = opened(name, values)
     if isinstance(array, Labels):
@@ -169,14 +169,14 @@ def ids(name: str, values: ArrayLike, what: str = "a label") -> NDArray[Any]:
 
 
 def names_of_rows(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return the name of each row, (N,): any ints, or strings; a missing one is refused."""
+    """Return the name of each row, (N,): any ints, or strings; a missing name is refused."""
     _check.unmasked(name, values)
     if isinstance(values, np.ndarray) and values.dtype.kind in "US":
         return _check.one_dimensional(name, values)
     held = np.asarray(values) if hasattr(values, "isna") else values
     if isinstance(held, list) or (isinstance(held, np.ndarray) and held.dtype == object):
         rows = list(held)
-        if set(map(type, rows)) in ({str}, {bytes}):  # as they are: names need no numbers
+        if set(map(type, rows)) in ({str}, {bytes}):  # unchanged: names are not encoded
             return strings(rows)
     array, missing = opened(name, values)
     if isinstance(array, Labels):
@@ -193,7 +193,7 @@ def names_of_rows(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def labelled(name: str, values: ArrayLike) -> Labels:
-    """Return the class of each sample; one at least must have one."""
+    """Return the class of each sample; at least one sample must be labelled."""
     found = read(name, values)
     return found if isinstance(found, Labels) else Labels.of(found)
 
@@ -201,15 +201,15 @@ def labelled(name: str, values: ArrayLike) -> Labels:
 def grouped(name: str, values: ArrayLike, unlabeled: str = "group") -> tuple[NDArray[Any], Codes]:
     """Return (names (G,), codes (N,)) of the groups of samples.
 
-    unlabeled : "group": the samples without a label are one more group, named -1. It comes first,
-                as -1 does among ints. "drop": their code is -1. "raise": a missing label is
-                refused, and the -1 of an array of ints is a group of that name
+    unlabeled : "group": the samples without a label form an additional group named -1, which comes
+                first, as -1 does among ints. "drop": their code is -1. "raise": a missing label is
+                refused, and -1 in an array of ints is a group of that name
     """
     held, missing = opened(name, values)
     if isinstance(held, Labels):
         missing = held.codes == UNLABELLED
     if unlabeled == "raise" and missing is not None and missing.any():
-        remedy = "leave those rows out, or say unlabeled='group' or unlabeled='drop'"
+        remedy = "exclude those rows, or pass unlabeled='group' or unlabeled='drop'"
         _refuse_missing(name, np.flatnonzero(missing), values, "a name", remedy)
     found = _read(name, held, missing)
     found = found if isinstance(found, Labels) else Labels.of(found)
@@ -219,7 +219,7 @@ def grouped(name: str, values: ArrayLike, unlabeled: str = "group") -> tuple[NDA
 
 
 def as_group(read: "NDArray[Any] | Labels") -> Labels:
-    """Return labels where the unlabelled, if there are any, are one more group, named -1."""
+    """Return labels in which the unlabelled samples, if any, form a group named -1."""
     found = read if isinstance(read, Labels) else Labels.of(read)
     if not (found.codes == UNLABELLED).any():
         return found
@@ -237,9 +237,9 @@ def as_group(read: "NDArray[Any] | Labels") -> Labels:
 
 def _held(
     name: str,
-    values: Any,  # noqa: ANN401  # whatever holds labels
+    values: Any,  # noqa: ANN401  # any container of labels
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
-    """Return the array in a container, and which entries its mask or its nulls leave out."""
+    """Return the array in a container, and a mask of its masked or null entries."""
     if isinstance(values, np.ma.MaskedArray):
         return np.asarray(values.data), np.ma.getmaskarray(values)
     values = unread(name, values)
@@ -262,9 +262,9 @@ def _held(
 def _of_pandas(
     values: Any,  # noqa: ANN401  # a Series, an Index or an array of pandas
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
-    """Return a Series, an Index or an extension array of pandas.
+    """Read a Series, an Index or an extension array of pandas.
 
-    numpy would round ints with a missing one among them to floats.
+    numpy would convert ints with missing values to floats and round them.
     """
     categories = getattr(values, "cat", values)
     if hasattr(categories, "categories") and hasattr(categories, "codes"):
@@ -288,10 +288,10 @@ def _of_pandas(
 
 def _of_arrow(
     name: str,
-    values: Any,  # noqa: ANN401  # an Arrow array, or what has one
+    values: Any,  # noqa: ANN401  # an Arrow array, or a container of one
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
-    """Return an array of Arrow, whole or in chunks; nulls are missing."""
-    import pyarrow as pa  # which who has no such arrays does not wait for
+    """Read an Arrow array, chunked or not; nulls are missing."""
+    import pyarrow as pa  # imported only by users of Arrow arrays
 
     if not isinstance(values, pa.Array | pa.ChunkedArray):
         values = values.to_arrow() if hasattr(values, "to_arrow") else pa.chunked_array(values)
@@ -321,7 +321,7 @@ def _of_arrow(
 
 
 def _of_arrow_words(chunks: Sequence[Any]) -> "NDArray[Any] | Labels":
-    """Return Arrow's strings as `Labels`, each distinct one made a Python string once a chunk."""
+    """Return Arrow strings as `Labels`; each distinct string is converted once per chunk."""
     numbers: dict[Any, int] = {}
     parts = []
     for chunk in chunks:
@@ -329,7 +329,7 @@ def _of_arrow_words(chunks: Sequence[Any]) -> "NDArray[Any] | Labels":
             continue
         coded = chunk if hasattr(chunk, "dictionary") else chunk.dictionary_encode()
         words = coded.dictionary.to_pylist()
-        places = np.full(len(words) + 1, UNLABELLED)  # the last is that of a null
+        places = np.full(len(words) + 1, UNLABELLED)  # the last entry belongs to nulls
         for place, word in enumerate(words):
             if word is not None:
                 places[place] = numbers.setdefault(word, len(numbers))
@@ -340,12 +340,12 @@ def _of_arrow_words(chunks: Sequence[Any]) -> "NDArray[Any] | Labels":
 
 
 def _is_plain(kinds: set[type]) -> bool:
-    """Return whether numpy makes of a list with these types an array that says the same."""
+    """Return whether numpy converts a list of these types to an array of the same values."""
     if len(kinds) == 1:
         return not issubclass(next(iter(kinds)), str | bytes | type(None))
     text = str | bytes | type(np.ma.masked)
     if any(hasattr(kind, "__len__") and not issubclass(kind, text) for kind in kinds):
-        return True  # not one-dimensional, which is said of the array
+        return True  # not one-dimensional: refused later, as an array
     return all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds)
 
 
@@ -353,7 +353,7 @@ def _is_plain(kinds: set[type]) -> bool:
 
 
 def _of_words(array: NDArray[Any], missing: NDArray[np.bool_] | None) -> Labels:
-    """Return numpy's strings, made Python strings a block at a time."""
+    """Return numpy strings as `Labels`, converted to Python strings block by block."""
     numbers: dict[Any, int] = {}
     codes = np.empty(array.size, np.int64)
     for start in range(0, array.size, _ROWS):
@@ -390,7 +390,7 @@ def _of_objects(
             raise TypeError(
                 f"{name} must hold labels of one kind, got {own} {rows[row]!r} in row {row} after "
                 f"{kind} {rows[first]!r} in row {first}: make them all strings or all ints, and "
-                "None where there is none"
+                "use None for a missing label"
             )
         kind, first = (own, row) if not kind else (kind, first)
     if kind in {"str", "bytes"}:
@@ -423,7 +423,7 @@ def _numbered(rows: list[Any]) -> Labels:
 
 
 def _present(names: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
-    """Return names that occur, and codes among these."""
+    """Return the names that occur, and the codes into these."""
     found = Labels.of(codes)
     return names[found.names], found.codes
 
@@ -444,7 +444,7 @@ def _short(value: object) -> str:
 
 
 def _known(name: str, array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return the ids of the rows that have one; a message names the row of all rows."""
+    """Return the ids of the labelled rows; messages name rows of the whole input."""
     whole = np.zeros(known.size, array.dtype)
     whole[known] = array[known]
     return _check.labels(name, whole)[known]
@@ -455,7 +455,7 @@ def _refuse_missing(
     rows: Codes,
     values: ArrayLike,
     what: str,
-    remedy: str = "leave out the samples without one",
+    remedy: str = "exclude the samples without one",
 ) -> None:
     row = int(rows[0])
     given: Any = values

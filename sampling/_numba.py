@@ -1,20 +1,22 @@
-"""Every compile setting of the package.
+"""The numba compile settings of the whole package.
 
-Cache       On. A fresh process reaches its first cached kernel in tens of milliseconds and pays
-            seconds for a compile. numba writes each cache file under another name and renames it,
-            so processes that start together find a whole file or none. The folders are numba's, in
-            its order: `NUMBA_CACHE_DIR`, the package's `__pycache__`, the user's cache folder.
-            Compiled kernels are also read from a folder that cannot be written, such as one that
-            `sampling warm` filled when a container image was built; where none can be written,
-            kernels are compiled in each process, after one warning.
-            The crashes reported for shared caches (numba issues 4807 and 10128) are of
-            `guvectorize`, which keeps two files for one function; nothing here uses it.
-            A cache notices edits of its own file only: after editing a kernel that others call,
-            delete `__pycache__`.
-Parallel    Off. A parallel kernel in the parent makes numba's OpenMP layer kill any DataLoader
-            worker that is forked later and calls another one.
-fastmath    Off: it would let the compiler assume that there is no NaN, and NaN means "unseen".
-Division    By numpy's rules (no exception branch in inner loops); no kernel divides by zero.
+Cache
+    On. A fresh process reaches its first cached kernel in tens of milliseconds and pays seconds for
+    a compile. numba writes each cache file under another name and renames it, so processes that
+    start together find a whole file or none. The folders are numba's, in its order:
+    `NUMBA_CACHE_DIR`, the package's `__pycache__`, the user's cache folder. Compiled kernels are
+    also read from a folder that cannot be written, such as one that `sampling warm` filled when a
+    container image was built; where none can be written, kernels are compiled in each process,
+    after one warning. The crashes reported for shared caches (numba issues 4807 and 10128) are of
+    `guvectorize`, which keeps two files for one function; nothing here uses it. A cache notices
+    edits of its own file only: after editing a kernel that others call, delete `__pycache__`.
+Parallel
+    Off. A parallel kernel in the parent makes numba's OpenMP layer kill any DataLoader worker that
+    is forked later and calls another one.
+fastmath
+    Off: it would let the compiler assume that there is no NaN, and NaN means "unseen".
+Division
+    By numpy's rules (no exception branch in inner loops); no kernel divides by zero.
 """
 
 import functools
@@ -39,7 +41,7 @@ def kernel(function: F) -> F:
 
 
 def summing_kernel(function: F) -> F:
-    """Compile a serial kernel whose float sums may be taken in any order, as those of BLAS are.
+    """Compile a serial kernel whose float sums may be reordered, as in BLAS.
 
     NaN, infinity and the sign of zero are kept. The last digit may differ between processors.
     """
@@ -47,7 +49,7 @@ def summing_kernel(function: F) -> F:
 
 
 def kernels() -> tuple[Any, ...]:
-    """Return numba's dispatcher of each kernel of the modules imported so far."""
+    """Return the numba dispatchers of all kernels in the modules imported so far."""
     return tuple(_COMPILED)
 
 
@@ -63,24 +65,24 @@ def _compiled(function: F, fastmath: Any) -> F:  # noqa: ANN401  # numba's
 
 
 class KernelCache:
-    """numba's cache of one function, read from every folder that has it, written where it can be.
+    """Cache of a compiled function, read from all folders that hold it, written to a writable one.
 
-    numba's own refuses to import a module if no folder can be written, and does not read one that
-    cannot, which in a container is the one that was filled when its image was built.
+    numba's own cache refuses to import a module if no folder is writable, and does not read from a
+    read-only folder, such as one filled when a container image was built.
 
     Parameters
     ----------
     function : callable
-        In Python.
+        The Python function.
 
     Attributes
     ----------
     writable : numba.core.caching.FunctionCache or None
-        Of the first folder that can be written.
+        Cache in the first writable folder.
     filled : list of numba.core.caching.FunctionCache
-        Of folders before it that cannot be written and hold the function.
+        Caches in read-only folders that precede it and hold the function.
     kept : bool
-        Whether all that was compiled is kept.
+        Whether every compiled variant has been saved.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -99,12 +101,12 @@ class KernelCache:
 
     @property
     def cache_path(self) -> str | None:
-        """Folder that is written, else the first that is read, if there is one."""
+        """Folder that is written to; if none is, the first that is read; None without either."""
         first = self.writable or next(iter(self.filled), None)
         return None if first is None else str(first.cache_path)
 
     def load_overload(self, signature: Any, context: Any) -> Any:  # noqa: ANN401  # numba's
-        """Return what was compiled for a signature, or None."""
+        """Return the compiled kernel of a signature, or None."""
         for cache in [*self.filled, *([] if self.writable is None else [self.writable])]:
             try:
                 found = cache.load_overload(signature, context)
@@ -115,38 +117,38 @@ class KernelCache:
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:  # noqa: ANN401  # numba's
-        """Keep what was compiled, where a folder can be written."""
+        """Save a compiled kernel if a folder is writable."""
         reason = "none of its folders can be written"
         if self.writable is not None:
             try:
                 self.writable.save_overload(signature, compiled)
                 return
-            except OSError as error:  # the disk is full, or the folder is read-only by now
+            except OSError as error:  # the disk is full, or the folder has become read-only
                 reason = str(error)
         self.kept = False
         _warn(reason)
 
     def flush(self) -> None:
-        """Forget what the folder that is written holds."""
+        """Delete the contents of the folder that is written to."""
         if self.writable is not None:
             self.writable.flush()
 
     def enable(self) -> None:
-        """Do nothing: it is on."""
+        """Do nothing: the cache is always enabled."""
 
     def disable(self) -> None:
-        """Do nothing: `NUMBA_DISABLE_JIT` is how to do without compiled kernels."""
+        """Do nothing: set `NUMBA_DISABLE_JIT` to run without compiled kernels."""
 
 
 def _locators() -> list[Any]:
-    """Return numba's ways to find a folder, in its order, `NUMBA_CACHE_LOCATOR_CLASSES` first."""
+    """Return numba's cache locators in its order, `NUMBA_CACHE_LOCATOR_CLASSES` first."""
     named = getattr(numba.config, "CACHE_LOCATOR_CLASSES", "")
     return [None] if named else list(caching.CompileResultCacheImpl._locator_classes)
 
 
 @functools.cache
 def _written(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
-    """Return numba's cache in folders of one kind."""
+    """Return the class of numba's cache for one locator."""
     if kind is None:
         return caching.FunctionCache  # numba reads the variable by itself
     found = type("_Implementation", (caching.CompileResultCacheImpl,), {"_locator_classes": [kind]})
@@ -155,7 +157,7 @@ def _written(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
 
 @functools.cache
 def _read(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
-    """Return the same, which is content with a folder that exists."""
+    """Return the same class, but one that only requires the folder to exist."""
     if kind is None:
         return caching.FunctionCache
 
@@ -166,7 +168,7 @@ def _read(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
 
 
 def _cache_at(kind: type[Any], function: Callable[..., Any]) -> Any:  # noqa: ANN401
-    """Return the cache of a function in folders of a kind; None where there is no such folder."""
+    """Return the cache of a function for a locator; None if it finds no folder."""
     try:
         return kind(function)
     except (RuntimeError, OSError):  # "no locator available"
@@ -174,7 +176,7 @@ def _cache_at(kind: type[Any], function: Callable[..., Any]) -> Any:  # noqa: AN
 
 
 def _warn(reason: str) -> None:
-    """Warn once in a process that compiled kernels are not kept."""
+    """Warn once per process that compiled kernels are not cached."""
     global _warned
     if _warned:
         return

@@ -1,4 +1,4 @@
-"""Optional dependencies: imported late, and missed with the command that installs them."""
+"""Optional dependencies: imported when used; an error names the command that installs them."""
 
 import importlib
 from types import ModuleType
@@ -7,7 +7,7 @@ from .errors import MissingExtraError
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import `module`, or say which extra of ours brings it and what it is needed for."""
+    """Import `module`, or raise an error that names its purpose and the extra that provides it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Parquet files, read and written in one way: with checksums, and errors that name the file."""
+"""Read and write Parquet files with checksums, and with errors that name the file."""
 
 import hashlib
 import json
@@ -35,20 +35,20 @@ _WRITTEN: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 
 def shards_in(folder: Path) -> tuple[Path, ...]:
-    """Return the Parquet files of a folder, and of the folders in it, in the order of their paths.
+    """Return the Parquet files in a folder and its subfolders, sorted by path.
 
-    Those that `pyarrow.dataset` finds: files and folders whose names begin with "." or "_" are
-    ignored. So are, other than there, files whose names do not end in ".parquet" (".pq", ".parq"),
-    such as a README.md. An empty file is no exception: it is refused when it is opened. A link to
-    nothing is refused here: that shard is lost.
+    As in `pyarrow.dataset`, files and folders whose names begin with "." or "_" are ignored. Unlike
+    there, so are files whose names do not end in ".parquet" (".pq", ".parq"), such as a README.md.
+    An empty file is included, and refused when it is opened. A broken link is refused here: that
+    shard is lost.
     """
-    from pyarrow.dataset import dataset  # loaded by those that read a folder
+    from pyarrow.dataset import dataset  # imported only to read a folder
     from pyarrow.fs import LocalFileSystem
 
     for path in folder.rglob("*"):
         hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
         if is_parquet(path) and path.is_symlink() and not (path.exists() or hidden):
-            raise FileNotFoundError(f"{path} must exist, got a link to nothing")
+            raise FileNotFoundError(f"{path} must exist, got a broken link")
     found = dataset(
         str(folder), schema=pa.schema([]), format="parquet", filesystem=LocalFileSystem()
     )
@@ -56,15 +56,15 @@ def shards_in(folder: Path) -> tuple[Path, ...]:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file is of Parquet by its name."""
+    """Return whether the name of a file is that of a Parquet file."""
     return path.suffix.lower() in SUFFIXES
 
 
 @contextmanager
 def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None]:
-    """Say in an error of the block which file is damaged, missing, or a folder.
+    """Name the file in errors of the block: damaged, missing, or a folder.
 
-    What the system refuses (`PermissionError`, for instance) stays what it is.
+    Other errors of the system, such as `PermissionError`, are raised unchanged.
     """
     _check.file(path, what)
     try:
@@ -81,9 +81,9 @@ def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None
 
 @contextmanager
 def opened(path: str | Path, **settings: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Open a Parquet file, whose pages are compared with their checksums where it has any.
+    """Open a Parquet file and verify its page checksums, if it has any.
 
-    An error of the block names the file: what reads from it belongs inside.
+    Errors of the block name the file, so the code that reads from it belongs inside.
     """
     with (
         named(path),
@@ -93,18 +93,18 @@ def opened(path: str | Path, **settings: Any) -> Iterator[Any]:  # noqa: ANN401
 
 
 def read(path: str | Path, columns: Sequence[str] | None = None) -> Any:  # noqa: ANN401
-    """Read a Parquet file as a pyarrow.Table; its folder's name gives it no columns."""
+    """Read a Parquet file as a pyarrow.Table; folder names do not add partition columns."""
     with opened(path) as file:
         return file.read(columns=None if columns is None else list(columns))
 
 
 def writer(path: str | Path, schema: Any) -> Any:  # noqa: ANN401  # pyarrow's
-    """Return a writer of row groups, whose pages have checksums."""
+    """Return a writer of row groups with page checksums."""
     return pq.ParquetWriter(path, schema, **_WRITTEN)
 
 
 def write_own(path: str | Path, table: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401
-    """Write a table, with JSON values under our own key of its metadata."""
+    """Write a table, with JSON values under our metadata key."""
     table = table.replace_schema_metadata(with_facts(table.schema, facts).metadata)
     pq.write_table(table, path, **_WRITTEN)
 
@@ -116,9 +116,9 @@ def with_facts(schema: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401  #
 
 
 def read_own(path: str | Path, made_by: str) -> tuple[Any, dict[str, Any]]:
-    """Read a file of `write_own`: the table, and the JSON values.
+    """Read a file written by `write_own`: the table and the JSON values.
 
-    made_by : the function whose files these are, for messages
+    made_by : the function that writes these files, for messages
     """
     try:
         table = read(path)
@@ -132,9 +132,9 @@ def read_own(path: str | Path, made_by: str) -> tuple[Any, dict[str, Any]]:
 
 
 def refuse_missing(name: str, column: Any, more: str = "") -> None:  # noqa: ANN401
-    """Refuse a column, a pyarrow.ChunkedArray, without a value in each row; `more` ends the line.
+    """Refuse a column, a pyarrow.ChunkedArray, with missing values; `more` ends the message.
 
-    The message names the first such row.
+    The message names the first row without a value.
     """
     if column.null_count:
         rows = np.flatnonzero(column.is_null().to_numpy())
@@ -146,7 +146,7 @@ def refuse_missing(name: str, column: Any, more: str = "") -> None:  # noqa: ANN
 
 
 def facts_in(schema: Any, path: str | Path) -> dict[str, Any] | None:  # noqa: ANN401
-    """Return the JSON values under our own key; None where there are none."""
+    """Return the JSON values under our metadata key; None if there are none."""
     metadata = schema.metadata or {}
     text = metadata.get(KEY)
     if text is None:

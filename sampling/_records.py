@@ -1,4 +1,4 @@
-"""Small records: a score with its direction, and why a row was kept or dropped."""
+"""Small records: a score with its direction, and the explanation of a row's selection."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -17,16 +17,17 @@ Direction: TypeAlias = Literal["harder", "easier", "keep", "drop"]
 @told
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A number for each sample, and what a high one means.
+    """A score of each sample, and what a high value means.
 
-    Half of the defects in released selection code are signs. A selector that asks for hard samples
-    turns a score that is higher for easy ones round by itself.
+    Half of the defects in released selection code are sign errors. A selector that needs hard
+    samples negates a score that is higher for easy ones automatically.
 
     Parameters
     ----------
     values : float array of shape (N,)
     higher_is : {"harder", "easier", "keep", "drop"}
-        "keep" and "drop" are for scores of worth, such as quality, where hard means nothing.
+        "keep" and "drop" are for scores of value, such as quality, to which difficulty does not
+        apply.
     name : str, default ""
 
     Examples
@@ -46,7 +47,7 @@ class Score:
         object.__setattr__(self, "higher_is", word)
 
     def as_higher(self, meaning: Direction) -> NDArray[np.floating[Any]]:
-        """Return the values such that a high one means `meaning`.
+        """Return the values, negated if necessary, so that a high value means `meaning`.
 
         Parameters
         ----------
@@ -59,7 +60,7 @@ class Score:
         Raises
         ------
         ValueError
-            If the score says nothing about it: hard is not the same as worth keeping.
+            If the score does not define it: hard is not the same as worth keeping.
         """
         meaning = _check.choice("meaning", meaning, get_args(Direction))
         if meaning == self.higher_is:
@@ -68,7 +69,7 @@ class Score:
             return -self.values
         raise ValueError(
             f"higher_is must be {meaning!r} or its opposite, got {self.higher_is!r} of the score "
-            f"{self.name!r}: hard is not the same as worth keeping; if a high one does mean that "
+            f"{self.name!r}: hard is not the same as worth keeping; if a high value does mean that "
             f"here, state it: Score(score.values, {meaning!r})"
         )
 
@@ -88,21 +89,21 @@ class Score:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a row was kept or dropped.
+    """Explanation of why a row was kept or dropped.
 
     Attributes
     ----------
     row : int
     kept : bool
     rank : int or None
-        Of a kept row, its place in the selection. Of a dropped one, how many of the rows that could
-        be picked have a better score, or an equal one and were kept; None where the scores, alone,
-        decide no order.
+        Of a kept row, its position in the selection. Of a dropped row, the number of eligible rows
+        with a better score, or with an equal score that were kept; None if the scores alone do not
+        determine the order.
     score : float or None
     rule : str
-        What decided: "kept", "beyond the budget", "near copy of a kept row", ...
+        The rule that decided: "kept", "beyond the budget", "near copy of a kept row", ...
     nearest : int or None
-        The kept row nearest to it, where that is known or embeddings were given.
+        The nearest kept row, if it is known or embeddings were given.
     """
 
     row: int

@@ -1,11 +1,11 @@
-"""Every random decision of the package: a counter-based generator, keyed and stateless.
+"""A keyed, stateless, counter-based generator for every random decision of the package.
 
-A *key* is 64 bits made from (seed, epoch, purpose); the value number `counter` of a key is a hash
-of both, so any value is reached at once, in any order, on any machine, and no numpy release or
-platform changes it. Nothing here or elsewhere touches a global random state.
+A *key* is a 64-bit hash of (seed, epoch, purpose). The value at `counter` is a hash of key and
+counter, so any value can be computed directly, in any order, on any machine, and does not depend on
+the numpy release or the platform. The package never uses a global random state.
 
 `mix` is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014; constants of D. Stafford):
-a bijection of 64-bit words in which every input bit moves every output bit about half the time.
+a bijection of 64-bit words in which every input bit flips each output bit with probability 1/2.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ _ULP = 2.0**-53
 def key(seed: int, epoch: int, purpose: str) -> np.uint64:
     """Return the 64-bit key of one random decision.
 
-    The three enter as three 64-bit words of one hash, so (seed 0, epoch 1) and (seed 1, epoch 0)
-    have nothing in common, and neither have two purposes within an epoch.
+    The three are hashed as three 64-bit words, so (seed 0, epoch 1) and (seed 1, epoch 0) give
+    unrelated keys, as do two purposes within an epoch.
     """
     name = hashlib.blake2b(purpose.encode(), digest_size=8).digest()
     words = struct.pack("<QQ", seed, epoch) + name
@@ -39,7 +39,7 @@ def key(seed: int, epoch: int, purpose: str) -> np.uint64:
 
 
 def uniform(key: np.uint64) -> float:
-    """Return one number in [0, 1) for a decision taken once, outside any kernel."""
+    """Return one number in [0, 1), for a single decision outside of kernels."""
     return (int(key) >> 11) * _ULP
 
 
@@ -58,7 +58,7 @@ def mix(word: np.uint64) -> np.uint64:
 
 @kernel
 def value(key: np.uint64, counter: np.uint64) -> np.uint64:
-    """Return the value number `counter` of `key`; also the key of a decision inside `key`."""
+    """Return the value at `counter` of `key`; also the key of a decision inside `key`."""
     return mix(key + (counter + np.uint64(1)) * GOLDEN)
 
 

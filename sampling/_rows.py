@@ -1,7 +1,7 @@
-"""Rows that lie on disk: some of them are read when they are asked for, and never all at once.
+"""Rows stored on disk, read on demand and never all at once.
 
-A memory map would do, but its pages count as the process's memory (one row can bring in two
-megabytes) until the system has another use for them.
+A memory map would work too, but its pages count as memory of the process (one row can load two
+megabytes) until the system reclaims them.
 """
 
 import os
@@ -18,24 +18,25 @@ _SPAN = 2**24  # bytes read at once
 
 
 class Rows:
-    """A matrix in a file, or some of its rows in some order.
+    """A matrix in a file, or a subset of its rows in any order.
 
-    It has the shape, dtype and length of an array, in this machine's byte order; slices and int
-    arrays of row numbers give numpy arrays of those rows. `numpy.asarray` reads all of it. Only the
-    file's name is held: it can be sent to other processes, and read by several threads.
+    It has the shape, dtype and length of an array, in native byte order; indexing by slices and int
+    arrays of row numbers returns numpy arrays of those rows. `numpy.asarray` reads the whole
+    matrix. Only the file name is stored, so it can be sent to other processes and read by several
+    threads.
 
     Parameters
     ----------
     path : str or pathlib.Path
     shape : tuple of int
-        Of the matrix in the file, (n, D), rows one after another.
+        Shape of the matrix in the file, (n, D), in row-major order.
     dtype : dtype
     offset : int, default 0
         Bytes before the first row.
     places : int64 array of shape (N,), optional
-        The rows of the matrix that these are; all by default.
+        Row numbers in the file; all rows by default.
     scratch : str or pathlib.Path, optional
-        Folder for files of their size; that for temporary files by default.
+        Folder for temporary files as large as the rows; the system's temporary folder by default.
 
     Raises
     ------
@@ -79,7 +80,7 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, which: slice | NDArray[Any] | int) -> NDArray[Any]:
-        """Read some rows: (n, D), or (D,) for one number.
+        """Read rows: (n, D), or (D,) for a single row number.
 
         Parameters
         ----------
@@ -107,7 +108,7 @@ class Rows:
         return np.asarray(self[:], dtype)
 
     def take(self, rows: NDArray[np.int64]) -> "Rows":
-        """Return some of the rows, which are not read yet.
+        """Return a subset of the rows without reading them.
 
         Parameters
         ----------
@@ -121,7 +122,7 @@ class Rows:
         return Rows(self._path, self._file_shape, self._stored, self._offset, places, self.scratch)
 
     def _gather(self, places: NDArray[np.int64]) -> NDArray[Any]:
-        """Read rows of the file: those that lie close together at once."""
+        """Read rows of the file, with one read for rows that are close together."""
         out = np.empty((places.size, *self.shape[1:]), self.dtype)
         if not places.size:
             return out

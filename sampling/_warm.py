@@ -1,7 +1,7 @@
-"""Compile and cache every kernel before it is needed: what `sampling warm` runs.
+"""Compile and cache every kernel in advance, for `sampling warm`.
 
-Small inputs go through the public functions, so that each kernel is compiled for the types that
-these give it: both float widths, and arrays that may not be written, as memory maps are.
+The public functions are called with small inputs, so that each kernel is compiled for the types
+they pass to it: both float widths, and read-only arrays, such as memory maps.
 """
 
 import inspect
@@ -24,25 +24,25 @@ from .types import Progress, Selection
 
 _ROWS = 211
 _BUDGET = 40
-_LARGE = 70_001  # above 2**16 an order is computed where it is needed, not stored
+_LARGE = 70_001  # above 2**16 an order is computed on demand, not stored
 
 
 @dataclass(frozen=True)
 class Warmed:
-    """What there was to compile.
+    """Result of `warm`: the kernels that were compiled or loaded.
 
     Attributes
     ----------
     folders : tuple of str
-        Where the compiled kernels are read from and written to; none where nothing is kept.
+        Folders that compiled kernels are read from and written to; empty if there is no cache.
     kernels : int
         Kernels of the package.
     compiled : int
-        How many variants, kernels for given types, were compiled now.
+        Number of variants, kernels for given types, that were compiled now.
     loaded : int
-        How many were in the cache.
+        Number of variants that were in the cache.
     kept : bool
-        Whether what was compiled was written.
+        Whether the compiled variants were saved.
     """
 
     folders: tuple[str, ...]
@@ -53,7 +53,7 @@ class Warmed:
 
 
 def warm(progress: Progress | None = None) -> Warmed:
-    """Compile all kernels that are not in the cache, for the types that they are used with.
+    """Compile all kernels that are not in the cache, for the types that they are called with.
 
     Parameters
     ----------
@@ -66,8 +66,10 @@ def warm(progress: Progress | None = None) -> Warmed:
 
     Notes
     -----
-    Cost        A minute or two without a cache, seconds with one. The cache is of one processor
-                type, numba release and Python version: run it where the kernels will run.
+    Cost
+        One to two minutes without a cache, seconds with one. The cache is specific to the processor
+        type, numba release and Python version: run it on the machine type that will use the
+        kernels.
     """
     steps = list(_steps())
     for step in steps:
@@ -83,7 +85,7 @@ def warm(progress: Progress | None = None) -> Warmed:
 
 
 def _steps() -> Iterator[Callable[[], None]]:
-    """Yield functions that reach all kernels."""
+    """Yield functions that together call all kernels."""
     for make in SAMPLERS.values():
         yield lambda make=make: _epochs(make)  # type: ignore[misc]
     for make in _others():
@@ -103,7 +105,7 @@ def _steps() -> Iterator[Callable[[], None]]:
 
 
 def _others() -> Iterator[Callable[..., EpochSampler | EpochBatchSampler]]:
-    """Yield samplers that take other ways than the few samples of the contract matrix."""
+    """Yield samplers that use other code paths than the small samplers of the contract matrix."""
     labels = np.arange(_LARGE) % 7
     yield lambda **o: samplers.ShuffleSampler(_LARGE, **o)
     yield lambda **o: samplers.WeightedSampler(1.0 + labels, **o)
@@ -116,7 +118,7 @@ def _others() -> Iterator[Callable[..., EpochSampler | EpochBatchSampler]]:
 
 
 def _epochs(make: Callable[..., EpochSampler | EpochBatchSampler]) -> None:
-    """Run two epochs as a training loop does, alone and as one of two ranks, and resume."""
+    """Run two epochs as a training loop does, on one rank and on one of two, and resume."""
     for ranks in ({}, {"num_replicas": 2, "rank": 1}):
         sampler = make(**ranks)
         for epoch in range(3):
@@ -169,12 +171,12 @@ def _weigh() -> None:
 
 
 def _locked(array: np.ndarray[Any, Any]) -> None:
-    """Refuse writes, as an array of a file does."""
+    """Make an array read-only, as a memory map of a file is."""
     array.setflags(write=False)
 
 
 def _data(kind: type[np.floating[Any]], writable: bool) -> dict[str, Any]:
-    """Return the arguments of all selectors."""
+    """Return the arguments for all selectors."""
     random = np.sin(np.arange(1.0, 1.0 + 5 * _ROWS) ** 2).reshape(_ROWS, 5)
     labels = np.arange(_ROWS) ** 2 % 7
     arrays = {
@@ -195,7 +197,7 @@ def _data(kind: type[np.floating[Any]], writable: bool) -> dict[str, Any]:
     return arrays
 
 
-_SETTINGS: dict[str, dict[str, Any]] = {  # what `_data` has no name for
+_SETTINGS: dict[str, dict[str, Any]] = {  # arguments that `_data` does not provide
     "cluster_sensitivity": {"clusters": 1, "center_losses": [1.0], "holder_constant": 0.2},
     "d4": {"clusters": 2, "dedup_clusters": 2},
     "kmq": {"clusters": 2},
@@ -218,7 +220,7 @@ _GROUPED = {"top", "quota", "k_center", "pivotal"}
 
 
 def _select(name: str, kind: type[np.floating[Any]], writable: bool) -> None:
-    """Run a selector; with string ids and groups too."""
+    """Run a selector, also with string ids and groups."""
     data, function = _data(kind, writable), METHODS[name].function
     taken = inspect.signature(function).parameters
     first = next(iter(taken))
@@ -236,7 +238,7 @@ def _select(name: str, kind: type[np.floating[Any]], writable: bool) -> None:
 
 
 def _cluster(kind: type[np.floating[Any]], writable: bool) -> None:
-    """Cluster rows in both metrics, by all ways, and find their neighbours."""
+    """Cluster rows in both metrics, along all code paths, and find their neighbours."""
     data = _data(kind, writable)
     for spherical in (False, True):
         kmeans(data["embeddings"], 20, spherical=spherical)
@@ -247,7 +249,7 @@ def _cluster(kind: type[np.floating[Any]], writable: bool) -> None:
 
 
 def _cluster_many() -> None:
-    """Cluster into so many that k-means keeps lists of near centers."""
+    """Cluster into so many clusters that k-means keeps lists of near centers."""
     rows = np.sin(np.arange(1100 * 50.0) ** 2).reshape(1100, 50).astype(np.float32)
     kmeans(rows, 1000, n_iter=6)
 

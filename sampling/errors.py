@@ -1,4 +1,4 @@
-"""The two exceptions of our own; everything else is a `TypeError` or a `ValueError`."""
+"""The two exceptions of the package; every other error is a `TypeError` or a `ValueError`."""
 
 __all__ = ["MissingExtraError", "StateError"]
 
@@ -6,8 +6,8 @@ __all__ = ["MissingExtraError", "StateError"]
 class StateError(ValueError):
     """A saved state does not belong to the object it is loaded into.
 
-    The message names what differs: class, dataset size, seed, arguments or plan. Nothing of the
-    object has been changed when it is raised.
+    The message names the difference: class, dataset size, seed, arguments or plan. The object is
+    unchanged when it is raised.
     """
 
 

@@ -1,4 +1,4 @@
-"""Array aliases, and the two records that go through selection: scores in, a selection out."""
+"""Array aliases, and the two records of selection: scores as input, a selection as output."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,50 +19,50 @@ __all__ = ["Explanation", "Score", "Selection"]
 Indices: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = NDArray[np.float32]
-Counts: TypeAlias = NDArray[np.unsignedinteger[Any]]  # the narrowest that holds them
+Counts: TypeAlias = NDArray[np.unsignedinteger[Any]]  # the narrowest dtype that holds them
 Packed: TypeAlias = NDArray[Any]  # indices as int32 where N < 2**31, else int64
 Progress: TypeAlias = Callable[[int, int, str], object]  # (step, total, unit)
 
 BAD, ALREADY, NO_GROUP = "a value that is not finite", "already selected", "in no group"
-_NO_CHOICE = {BAD, ALREADY, NO_GROUP}  # rules over rows that were never to be picked
+_NO_CHOICE = {BAD, ALREADY, NO_GROUP}  # rules of rows that were not eligible
 
 
 @told
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Chosen samples, with the weight of each: what every selector returns.
+    """Selected samples and their weights, as returned by every selector.
 
     Parameters
     ----------
     indices : int64 array of shape (M,)
-        Rows of the original input, in the order in which they were picked.
+        Selected rows of the original input, in selection order.
     weights : float64 array of shape (M,), optional
-        What each kept sample stands for; the selector says how they are normalised.
+        Weight of each kept sample; the selector documents the normalization.
     scores : float array of shape (N,), optional
         The score of every row of the input, kept or not.
     ids : array of shape (M,), optional
-        The caller's names of the kept rows.
+        The caller's ids of the kept rows.
     method : str, default ""
         Name of the selector.
     arguments : dict, optional
-        Its arguments, as JSON values.
+        Arguments of the selector, as JSON values.
     size : int, optional
-        N, rows of the input.
+        N, the number of rows of the input.
     ranked : bool, default False
-        The first m picks are what the method would have picked for a budget of m.
+        Whether the first m rows are the selection for a budget of m.
     verdicts : uint8 array of shape (N,), optional
-        Which of `rules` decided over each row.
+        Index into `rules` of the rule that decided on each row.
     rules : tuple of str, default ()
-        The first is that of the kept rows.
+        Rules by which rows were kept or dropped; the first is that of the kept rows.
     info : dict, optional
-        What was found on the way, as JSON values: the path taken, time, memory, shortfalls.
+        Diagnostics as JSON values: algorithm used, time, memory, shortfalls.
     shorten : callable, optional
-        From a smaller budget to its selection, where that is not the first rows.
+        Takes a smaller budget and returns its selection, if that is not a prefix of the rows.
     recut : callable, optional
-        From a selection and a threshold to the selection at it, with names of rows that a file
-        does not hold: what `rethreshold` calls.
+        Takes a selection and a threshold and returns the selection at that threshold, including ids
+        of rows that a file does not hold; called by `rethreshold`.
     row_ids : array of shape (N,), optional
-        The caller's names of all rows, kept or not: by them `explain` finds a row.
+        The caller's ids of all rows, kept or not; `explain` looks up rows by them.
 
     Examples
     --------
@@ -116,12 +116,12 @@ class Selection:
         Returns
         -------
         Selection
-            Without weights, unless the selector can say what they would be.
+            Without weights, unless the selector can compute them for the smaller budget.
 
         Raises
         ------
         ValueError
-            If the picks are not ranked: then the first m of them are no selection.
+            If the selection is not ranked: then its first m rows are not a selection for m.
         """
         budget = _check.integer("budget", budget, 0, len(self) + 1)
         if budget == len(self):
@@ -139,7 +139,7 @@ class Selection:
             rules = rules if beyond in rules else (*rules, beyond)
             verdicts = verdicts.copy()
             verdicts[self.indices[budget:]] = rules.index(beyond)
-            verdicts[self.indices[:budget]] = 0  # picked again later on
+            verdicts[self.indices[:budget]] = 0  # for selections that hold a row twice
         return replace(
             self,
             indices=self.indices[:budget],
@@ -157,18 +157,19 @@ class Selection:
         Parameters
         ----------
         threshold : float
-            In the range of the method's own.
+            A threshold in the range that the method accepts.
 
         Returns
         -------
         Selection
-            What the method gives for this threshold.
+            The result of the method for this threshold.
 
         Raises
         ------
         ValueError
-            If scores at a threshold do not decide alone, or are not there: a file has them if it
-            was saved with the dropped rows. If rows with `ids` come back that a file does not name.
+            If the scores and a threshold do not determine the selection, or the scores are missing:
+            a file holds them if it was saved with the dropped rows. If rows with `ids` would be
+            kept again whose ids are not in the file.
         """
         if self.recut is not None:
             return self.recut(self, threshold)
@@ -177,12 +178,12 @@ class Selection:
         return at_threshold(self, threshold)
 
     def mask(self, size: int | None = None) -> NDArray[np.bool_]:
-        """Return which rows are kept: bool (N,).
+        """Return a mask of the kept rows: bool (N,).
 
         Parameters
         ----------
         size : int, optional
-            N; by default the one of the input.
+            N; that of the input by default.
         """
         found = np.zeros(self._size(size), np.bool_)
         found[self.indices] = True
@@ -212,15 +213,15 @@ class Selection:
         )
 
     def __and__(self, other: "Selection") -> "Selection":
-        """Keep what both keep, in the order of the first; weights are left out."""
+        """Return the intersection, in the order of the first selection, without weights."""
         return self._combine(other, "&", np.isin(self.indices, other.indices))
 
     def __sub__(self, other: "Selection") -> "Selection":
-        """Keep what only the first keeps, in its order; weights are left out."""
+        """Return the difference, in the order of the first selection, without weights."""
         return self._combine(other, "-", ~np.isin(self.indices, other.indices))
 
     def __or__(self, other: "Selection") -> "Selection":
-        """Keep what either keeps, the first's before the second's; weights are left out."""
+        """Return the union, rows of the first selection first, without weights."""
         new = other - self
         whole = self._combine(other, "|", np.ones(len(self), np.bool_))
         both_named = whole.ids is not None and new.ids is not None
@@ -230,17 +231,17 @@ class Selection:
             ids=np.concatenate([whole.ids, new.ids]) if both_named else None,
         )
 
-    # ------------------------------------------------------------------ what was decided
+    # ------------------------------------------------------------------ explanations
 
     def explain(self, row: int | str, embeddings: ArrayLike | None = None) -> Explanation:
-        """Say why a row was kept or dropped.
+        """Explain why a row was kept or dropped.
 
         Parameters
         ----------
         row : int in [0, N), or str
-            Its number, or as a str its id.
+            The row number, or the id as a str.
         embeddings : array of shape (N, D), optional
-            To name the kept row nearest to it; O(M D).
+            If given, the nearest kept row is found; O(M D).
 
         Returns
         -------
@@ -249,8 +250,8 @@ class Selection:
         Raises
         ------
         ValueError
-            If there is no such row; if it is an id and the selection has none, or none of dropped
-            rows, as a file that was saved without them.
+            If there is no such row. If `row` is an id and the selection has no ids, or none of its
+            dropped rows, as in a file that was saved without them.
         """
         if isinstance(row, str):
             row = self._row_of(row)
@@ -277,7 +278,7 @@ class Selection:
         return Explanation(int(row), kept, rank, score, rule, nearest)
 
     def _row_of(self, name: str) -> int:
-        """Return the number of the row with an id."""
+        """Return the number of the row with the given id."""
         known = self.ids if self.row_ids is None else self.row_ids
         if known is None:
             raise ValueError(f"row must be the number of a row, got {name!r}: there are no ids")
@@ -293,7 +294,7 @@ class Selection:
         raise ValueError(f"row must be the id of one of {len(known)} rows, got {name!r}")
 
     def _choices(self) -> NDArray[np.bool_]:
-        """Which rows could be picked: bool (N,)."""
+        """Return a mask of the eligible rows: bool (N,)."""
         if self.verdicts is None:
             return np.ones(self._size(None), np.bool_)
         never = [code for code, rule in enumerate(self.rules) if rule in _NO_CHOICE]
@@ -302,22 +303,22 @@ class Selection:
     def summary(
         self, groups: ArrayLike | None = None, embeddings: ArrayLike | None = None
     ) -> dict[str, Any]:
-        """Return counts: kept, effective sample size, what each rule decided, groups; coverage.
+        """Return counts of rows per rule and group, the effective sample size, and the coverage.
 
         Parameters
         ----------
         groups : array of shape (N,), optional
             Class or cluster of each row of the input.
         embeddings : array of shape (N, D), optional
-            To say how far the dropped rows are from the kept; O(N M D), in blocks.
+            If given, distances of dropped rows to kept rows are computed; O(N M D), in blocks.
 
         Returns
         -------
         dict
-            "kept", "size", "effective" (Kish: sum(w)^2 / sum(w^2)), "rules" (rows by rule), with
-            groups "groups": kept and all rows of each, and with embeddings "coverage": the mean and
-            the largest distance of a dropped row to the nearest kept one. Rows that are not finite
-            are left out.
+            "kept", "size", "effective" (Kish's effective sample size, sum(w)^2 / sum(w^2)) and
+            "rules" (number of rows by rule). With groups, "groups": the number of kept and of all
+            rows of each group. With embeddings, "coverage": the mean and largest distance of a
+            dropped row to the nearest kept row; rows that are not finite are ignored.
         """
         found: dict[str, Any] = {
             "kept": len(self),
@@ -348,10 +349,10 @@ class Selection:
             found["coverage"] = coverage(rows, np.flatnonzero(out), self.indices)
         return found
 
-    # ------------------------------------------------------------------ what to do with it
+    # ------------------------------------------------------------------ using a selection
 
     def to_hf(self, dataset: Any) -> Any:  # noqa: ANN401  # datasets.Dataset
-        """Return the chosen rows of a Hugging Face dataset, in the order of the picks.
+        """Return the selected rows of a Hugging Face dataset, in selection order.
 
         Parameters
         ----------
@@ -361,7 +362,7 @@ class Selection:
         return dataset.select(self.indices)
 
     def torch_subset(self, dataset: Any) -> Any:  # noqa: ANN401  # torch.utils.data.Subset
-        """Return the chosen samples of a dataset as a `torch.utils.data.Subset`.
+        """Return the selected samples of a dataset as a `torch.utils.data.Subset`.
 
         Parameters
         ----------
@@ -374,18 +375,18 @@ class Selection:
 
     @told
     def save(self, path: str | Path) -> None:
-        """Write the selection to a Parquet file, whole or not at all; see `sampling.io`.
+        """Write the selection to a Parquet file atomically; see `sampling.io`.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            A subset file there is replaced, and no other file.
+            An existing subset file is replaced; any other file is refused.
 
         Raises
         ------
         ValueError
-            If the path is a folder or a device, has the suffix of another format, or holds a file
-            that is no subset file.
+            If the path is a folder, a device, or a file other than a subset file, or has the suffix
+            of another format.
         OSError
             If the folder does not exist, cannot be written to, or is full.
         """
@@ -396,7 +397,7 @@ class Selection:
     @classmethod
     @told
     def load(cls, path: str | Path) -> "Selection":
-        """Read a file of `save`.
+        """Read a selection written by `save`.
 
         Parameters
         ----------

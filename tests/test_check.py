@@ -568,7 +568,7 @@ MASKED = np.ma.masked_array([1.0, 2.0, 3.0], [False, True, True])
     ],
 )
 def test_masked_values_are_missing_and_refused(values, where):
-    rule = f"scores must hold no masked values, got one in {where}: leave those rows out, or fill"
+    rule = f"scores must hold no masked values, got one in {where}: exclude those rows, or fill"
     with pytest.raises(ValueError, match=re.escape(rule)):
         _check.unmasked("scores", values)
     with pytest.raises(ValueError, match=re.escape(rule)):

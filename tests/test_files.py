@@ -83,7 +83,7 @@ def test_only_a_file_of_the_same_kind_is_replaced(name, tmp_path):
     for each in filter(None, (path.name, other)):
         ours = (tmp_path / each).read_bytes()
         (tmp_path / each).write_bytes(b"mine")
-        with pytest.raises(ValueError, match=f"{each} must be free or hold .*got a file of some"):
+        with pytest.raises(ValueError, match=f"{each} must be free or hold .*got a file of an"):
             write(path)
         assert (tmp_path / each).read_bytes() == b"mine"
         (tmp_path / each).write_bytes(ours)
@@ -159,7 +159,7 @@ def test_exports_replace_nothing_and_stay_out_of_their_source(tmp_path):
             export_rows(picked, tmp_path / source, tmp_path / folder)
     assert names(tmp_path / "corpus") == ["a.parquet"]
     (tmp_path / "nothing").symlink_to(tmp_path / "absent")
-    with pytest.raises(ValueError, match="must be a folder, got a link to nothing"):
+    with pytest.raises(ValueError, match="must be a folder, got a broken link"):
         export_rows(picked, tmp_path / "corpus", tmp_path / "nothing")
     with pytest.raises(ValueError, match="rows_per_shard must be >= 1, got 0"):
         export_rows(picked, tmp_path / "corpus", tmp_path / "new", rows_per_shard=0)
@@ -253,7 +253,7 @@ def test_what_is_no_file(tmp_path):
         ("/dev/stdout", "a stream"),
         ("/dev/fd/1", "a stream"),
     ):
-        with pytest.raises(ValueError, match=f"must be a (place for a )?file, got {got}"):
+        with pytest.raises(ValueError, match=f"must be (the path of )?a file, got {got}"):
             top(SCORES, 9).save(path)
         with pytest.raises(ValueError, match=f"file, got {got}"), written_whole(path):
             pass

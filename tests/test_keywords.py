@@ -43,7 +43,7 @@ ROWS = np.eye(4)
 CASES = [
     (lambda **o: ShuffleSampler(9, **o), "generator", "write seed, an int, such as generator.init"),
     (lambda **o: ShuffleSampler(9, **o), "world_size", "write num_replicas instead of world_size"),
-    (lambda **o: ShuffleSampler(9, **o), "shuffle", "leave it out: the order is shuffled afresh"),
+    (lambda **o: ShuffleSampler(9, **o), "shuffle", "omit it: the order is shuffled again"),
     (lambda **o: ShuffleSampler(9, **o), "sede", "did you mean 'seed'"),
     (lambda **o: ShuffleSampler(9, **o), "batch_size", r"or to EpochBatchSampler\(sampler, batch"),
     (lambda **o: ShuffleSampler(9, **o), "num_workers", "give it to DataLoader"),
@@ -57,7 +57,11 @@ CASES = [
     (lambda **o: SubsetSampler(**o), "indices", "write selection instead of indices"),
     (lambda **o: ClassesPerBatchSampler([0, 1], **o), "k", "write samples_per_class instead of k"),
     (lambda **o: TokenBudgetBatchSampler([1, 2], **o), "max_num", "write max_tokens instead"),
-    (lambda **o: EpochBatchSampler(ShuffleSampler(9), 2, **o), "seed", "give seed to the sampler"),
+    (
+        lambda **o: EpochBatchSampler(ShuffleSampler(9), 2, **o),
+        "seed",
+        "pass seed to the inner sampler",
+    ),
     (
         lambda **o: GroupBatchSampler([0, 1], **o),
         "batch_size",
@@ -126,7 +130,7 @@ def test_nothing_is_read_before_a_wrong_keyword_is_refused():
 
 
 def test_several_wrong_keywords_are_named_together():
-    message = "no keywords 'rng', 'shuffel': write seed, an int instead of rng; shuffle: leave it"
+    message = "no keywords 'rng', 'shuffel': write seed, an int instead of rng; shuffle: omit it"
     with pytest.raises(TypeError, match=message):
         ShuffleSampler(9, rng=1, shuffel=True)
 

@@ -77,7 +77,7 @@ def test_the_command_says_where_and_how_many(monkeypatch, kept):
     assert lines[1:] == (
         ["cache: /cache/kernels"]
         if kept
-        else ["no folder of the cache can be written: nothing is kept; set NUMBA_CACHE_DIR"]
+        else ["no cache folder is writable: nothing is saved; set NUMBA_CACHE_DIR"]
     )
     found = json.loads(CliRunner().invoke(app, ["warm", "--json"]).stdout)
     assert found == {"folders": list(folders), "kernels": 82, "compiled": 96, "loaded": 3,

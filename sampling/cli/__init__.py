@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Packages are loaded by the command that needs them."""
+"""The command line: parse, call, print. Packages are imported by the command that needs them."""
 
 from .._interrupt import run as _run_command
 from ._bench import bench, contracts
@@ -26,9 +26,9 @@ for _command in (
     contracts,
     warm,
 ):
-    app.command()(_command)  # in the order of the help
+    app.command()(_command)  # in the order of `--help`
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with exit code 130."""
+    """Run the command line; Ctrl-C exits with code 130."""
     _run_command(app)

@@ -1,4 +1,4 @@
-"""Commands that train models, and that stop and resume samplers."""
+"""Commands that benchmark samplers, and that check the contracts of samplers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,54 +14,67 @@ _NOT_LISTED = ("dataset", "keep", "methods", "seeds", "first_seed", "margin", "e
 
 def bench(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="digits or fashion-mnist.")] = "digits",
+    dataset: Annotated[str, typer.Argument(help="Dataset: digits or fashion-mnist.")] = "digits",
     keep: Annotated[
         str | None,
-        typer.Option(help="Keep fractions or percentages, with commas; 0.3,0.5,0.7 by default."),
+        typer.Option(
+            help="Fractions or percentages to keep, comma-separated; default 0.3,0.5,0.7."
+        ),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Methods, with commas; all that suit the data by default.")
+        str | None,
+        typer.Option(help="Methods, comma-separated; by default all that apply to the data."),
     ] = None,
     seeds: Annotated[
-        str, typer.Option(metavar="INT", help="Runs of each method and keep fraction.")
+        str, typer.Option(metavar="INT", help="Number of seeds: runs of each method and fraction.")
     ] = "3",
     first_seed: Annotated[
         str,
-        typer.Option(metavar="INT", help="The first of the seeds: processes may share one --out."),
+        typer.Option(metavar="INT", help="First seed, for several processes with one --out."),
     ] = "0",
     margin: Annotated[
-        str, typer.Option(metavar="FLOAT", help="Points below full that still count as equal.")
+        str,
+        typer.Option(
+            metavar="FLOAT", help="Points of accuracy below full data that still count as equal."
+        ),
     ] = "0.3",
     epochs: Annotated[
         str | None,
-        typer.Option(metavar="INT", help="Epochs at full cost; 20 digits, 10 fashion-mnist."),
+        typer.Option(
+            metavar="INT", help="Epochs at full cost; default 20 for digits, 10 for fashion-mnist."
+        ),
     ] = None,
     batch_size: Annotated[
         str | None,
-        typer.Option(metavar="INT", help="Samples in a batch; 64 digits, 128 fashion-mnist."),
+        typer.Option(
+            metavar="INT", help="Samples per batch; default 64 for digits, 128 for fashion-mnist."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the results; runs/<dataset> by default.")
+        Path | None, typer.Option(help="Output folder of the results; default runs/<dataset>.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, ...")] = "auto",
     imbalance: Annotated[
         str | None,
-        typer.Option(metavar="FLOAT", help="Long-tailed training: largest to smallest class."),
+        typer.Option(
+            metavar="FLOAT",
+            help="Long-tailed training set: ratio of the largest to the smallest class.",
+        ),
     ] = None,
     label_noise: Annotated[
-        str | None, typer.Option(metavar="FLOAT", help="Share of training labels made wrong.")
+        str | None, typer.Option(metavar="FLOAT", help="Fraction of training labels to corrupt.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the files of fashion-mnist.")
+        Path | None, typer.Option(help="Folder that holds the fashion-mnist files.")
     ] = None,
     list_: Annotated[
-        bool, typer.Option("--list", help="Say what each method does, and train nothing.")
+        bool, typer.Option("--list", help="Describe the methods and exit without training.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Train real models: which sampler, at which cost, keeps how much accuracy.
+    """Train models and report the accuracy of each sampler at a given training cost.
 
-    A second call with the same --out goes on where the first one stopped. Needs the extra bench.
+    A second call with the same --out resumes an interrupted one. Needs the extra bench.
 
     sampling bench digits --keep 0.5 --seeds 3
     """
@@ -94,14 +107,14 @@ def bench(  # noqa: PLR0913  # one parameter for each option
             )
         )
         if not ready.has_verdicts:
-            refuse_given(context, ["margin"], "where nothing is compared with full data: that "
+            refuse_given(context, ["margin"], "without a comparison with full data, which "
                          "needs the method full or uniform and three seeds")  # fmt: skip
         results = ready.run()
         files = benchmark.write_report(results, ready.folder)
         Console().print(benchmark.table(results, points))
         print("written:", ", ".join(map(str, [ready.folder / "results.json", *files])))
         if ready.interrupted:
-            print(f"interrupted: {ready.pending} runs are left; the same command goes on with them")
+            print(f"interrupted: {ready.pending} runs are left; run the same command to resume")
             raise typer.Exit(INTERRUPTED)
 
 
@@ -121,14 +134,14 @@ def contracts(
             "commas; all by default."
         ),
     ] = None,
-    workers: Annotated[str, typer.Option(help="Numbers of loader workers, with commas.")] = "0,2",
-    ranks: Annotated[str, typer.Option(help="Numbers of processes: 1, 2 or both.")] = "1,2",
-    out: Annotated[Path | None, typer.Option(help="File for the cells, as JSON.")] = None,
+    workers: Annotated[str, typer.Option(help="Numbers of workers, comma-separated.")] = "0,2",
+    ranks: Annotated[str, typer.Option(help="Numbers of ranks: 1, 2 or both.")] = "1,2",
+    out: Annotated[Path | None, typer.Option(help="Output file for the results, as JSON.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Stop and resume every sampler in every loader, and compare with unbroken runs.
+    """Interrupt and resume every sampler in every loader, and compare with uninterrupted runs.
 
-    Needs the extras stateful, lightning and hf. Exit code 1 if a cell fails.
+    Needs the extras stateful, lightning and hf. The exit code is 1 if any combination fails.
 
     sampling contracts --samplers ShuffleSampler --loaders DataLoader
     """

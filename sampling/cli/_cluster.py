@@ -1,4 +1,4 @@
-"""The command that clusters rows, for selectors to share."""
+"""The command that clusters rows, for use by several selections."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,19 +23,19 @@ from ._shared import (
 
 def cluster(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="Embeddings, as for `sampling select`.")],
-    k: Annotated[str, typer.Argument(metavar="K", help="How many clusters.")],
+    table: Annotated[Path, typer.Argument(help="Table with embeddings, as in `sampling select`.")],
+    k: Annotated[str, typer.Argument(metavar="K", help="Number of clusters.")],
     out: Annotated[
-        Path, typer.Option(help="File of the rows; the centers get one beside it.")
+        Path, typer.Option(help="Output file of the rows; the centers are saved next to it.")
     ] = Path("clusters.parquet"),
     spherical: Annotated[
-        bool, typer.Option("--spherical", help="Cluster directions, as semdedup does.")
+        bool, typer.Option("--spherical", help="Cluster by direction, as semdedup does.")
     ] = False,
     iterations: Annotated[
-        str, typer.Option(metavar="INT", help="Rounds of assigning and averaging.")
+        str, typer.Option(metavar="INT", help="Number of k-means iterations.")
     ] = "25",
     labels: Annotated[
-        str | None, typer.Option(help="Column of classes: each cluster lies inside one.")
+        str | None, typer.Option(help="Class column: clusters do not cross classes.")
     ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
@@ -44,9 +44,9 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Cluster rows by k-means: label and distance of each.
+    """Cluster rows by k-means, and write the label and distance of each row.
 
-    `sampling select --clusters FILE` uses them, so that several selections share one clustering.
+    `sampling select --clusters FILE` reads them, so that several selections share one clustering.
 
     sampling cluster rows.npy 1000 --spherical --out clusters.parquet
     """

@@ -1,4 +1,4 @@
-"""The command that drops near copies, and shows what it dropped."""
+"""The command that removes near-duplicates, and shows examples of them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -27,46 +27,48 @@ from ._shared import (
     refuse_given,
 )
 
-_WIDTH = 72  # letters of a text that are shown
+_WIDTH = 72  # characters of a text that are shown
 
 
 def dedup(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="Embeddings, as for `sampling select`.")],
+    table: Annotated[Path, typer.Argument(help="Table with embeddings, as in `sampling select`.")],
     threshold: Annotated[
         str | None,
         typer.Option(metavar="FLOAT", help="Cosine similarity above which a row is a copy."),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Or how many to keep: a count, or a fraction such as 0.8 or 80%."),
+        typer.Option(help="Instead: rows to keep, a count, or a fraction such as 0.8 or 80%."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
+    out: Annotated[Path, typer.Option(help="Output subset file.")] = Path("subset.parquet"),
     quality: Annotated[
         str | None,
         typer.Option(
-            help="Column: of copies the best is kept, higher is better; COLUMN:drop, lower."
+            help="Quality column: the copy with the highest value is kept; COLUMN:drop, the lowest."
         ),
     ] = None,
     within: Annotated[
         str | None,
-        typer.Option(help="Column: rows with different values are no copies; all rows may be."),
+        typer.Option(help="Group column: only rows of equal value are compared; default all."),
     ] = None,
-    rule: Annotated[str, typer.Option(help="any_earlier, greedy or components.")] = "any_earlier",
+    rule: Annotated[
+        str, typer.Option(help="Rule: any_earlier, greedy or components.")
+    ] = "any_earlier",
     num_assignments: Annotated[
-        str, typer.Option(metavar="1|2", help="Look in this many clusters near each row.")
+        str, typer.Option(metavar="1|2", help="Number of clusters searched for each row.")
     ] = "2",
     num_checked: Annotated[
         str | None,
         typer.Option(
             metavar="INT",
-            help="Rows compared with all others, to estimate what part of the copies is found; "
-            "0 for none.",
+            help="Rows compared with all others, to estimate the recall of the search; "
+            "0 for no estimate.",
         ),
     ] = None,
     clusters: Clusters = None,
-    show: Annotated[str, typer.Option(metavar="INT", help="Examples of dropped rows.")] = "20",
-    text: Annotated[str | None, typer.Option(help="Column to show of the examples.")] = None,
+    show: Annotated[str, typer.Option(metavar="INT", help="Number of examples to show.")] = "20",
+    text: Annotated[str | None, typer.Option(help="Text column to show for examples.")] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
     scratch: Scratch = None,
@@ -79,12 +81,12 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Drop near copies of rows, and show examples.
+    """Remove near-duplicates by cosine similarity, and show examples.
 
-    Each dropped row stands beside the kept row most like it. The examples run from the least
-    similar pair to the most similar: where the first ones are no copies, the threshold is too low.
-    Copies are looked for in the two clusters nearest to each row; the report estimates what part of
-    them that finds.
+    Each dropped row is shown with the most similar kept row. The examples are sorted from the least
+    to the most similar pair: if the first ones are not copies, the threshold is too low. Copies are
+    searched in the two clusters nearest to each row; the report estimates the recall of this
+    search.
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """
@@ -117,7 +119,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         with io.unchanged(tables):
             opened = io.open_table(table, **source)
             selection.check_call(opened, "semdedup", wanted, columns=columns, settings=given)
-            _texts(tables, text, [])  # the column is there
+            _texts(tables, text, [])  # checks that the column exists
             if scratch is not None:
                 opened = io.open_table(table, **source, scratch=scratch)
             found = selection.select_from(
@@ -146,7 +148,7 @@ def _count(show: str) -> int:
 
 
 def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:
-    """Put the texts of rows beside their numbers."""
+    """Add the texts of the rows to the pairs."""
     from .. import io
 
     if text is None:

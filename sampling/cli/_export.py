@@ -1,4 +1,4 @@
-"""The command that writes the chosen rows themselves."""
+"""The command that exports the selected rows."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -10,39 +10,41 @@ from ._shared import AsJson, Beside, Debug, answer, bars, parse, refusals, words
 
 def export(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    subset: Annotated[Path, typer.Argument(help="A subset file.")],
+    subset: Annotated[Path, typer.Argument(help="Subset file to export.")],
     original: Annotated[
-        list[Path], typer.Argument(help="Parquet: files in their order, or a folder of shards.")
+        list[Path], typer.Argument(help="Parquet files in row order, or a folder of shards.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the shards: new, empty, or begun before.")],
+    out: Annotated[Path, typer.Option(help="Output folder: new, empty, or to be resumed.")],
     rows_per_shard: Annotated[
-        str, typer.Option(metavar="INT", help="Rows of each shard but the last.")
+        str, typer.Option(metavar="INT", help="Number of rows per shard.")
     ] = "1000000",
-    columns: Annotated[str | None, typer.Option(help="Columns, with commas; all of them.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns to write, comma-separated; default all.")
+    ] = None,
     weights: Annotated[
         bool, typer.Option(help="Write the weights, if any, as a column `weight`.")
     ] = True,
     order: Annotated[
-        str, typer.Option(help="rows, one pass; or picks, one pass for each shard.")
+        str, typer.Option(help="Row order: rows, one pass; or picks, one pass per shard.")
     ] = "rows",
     beside: Beside = None,
     replace: Annotated[
         bool,
         typer.Option(
             "--replace",
-            help="Let it take the place of another export in the folder, once it is complete.",
+            help="Replace another export in the folder once the new one is complete.",
         ),
     ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Write the chosen rows as Parquet shards.
+    """Write the selected rows as Parquet shards.
 
-    They are read from the original Parquet, and keep their columns and types. A table that was
-    selected from and has changed, or shares only some of its files, is refused by the digests in
-    the subset file. One that shares none (the texts, where embeddings were selected from) is taken
-    if it has as many rows, and the output says so. Called again after an interruption, it writes
-    the missing shards; _export.json comes last.
+    Rows are read from the original Parquet files, and keep their columns and types. A table that
+    has changed since the selection, or shares only some files with it, is refused by the digests in
+    the subset file. A table that shares no file with it (such as texts, if the selection was from
+    embeddings) is accepted if it has the same number of rows, and the output says so. Called again
+    after an interruption, it writes the missing shards; _export.json is written last.
 
     sampling export subset.parquet corpus/ --out chosen --rows-per-shard 100000 --columns text,url
     """
@@ -71,7 +73,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
         print(f"{done['rows']:,} rows in {len(done['shards']):,} shards")
         if not done["checked"]:
             print(
-                "not checked: the subset file has no digests of a file of this table, only its "
+                "not checked: the subset file has no digests of this table, only the "
                 "number of rows was compared"
             )
         print("written:", out)

@@ -11,23 +11,23 @@ from ._shared import AsJson, Debug, answer, refusals
 
 def run(
     context: typer.Context,
-    plan: Annotated[Path, typer.Argument(help="A TOML file: see the README.")],
+    plan: Annotated[Path, typer.Argument(help="TOML file of the plan; see the README.")],
     work: Annotated[
         Path | None,
-        typer.Option(help="Folder of what the stages keep; the plan's name by default."),
+        typer.Option(help="Folder of the stages' results; default: the plan's name."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the plan, say what it needs, and stop.")
+        bool, typer.Option("--dry-run", help="Check the plan, report its cost, and exit.")
     ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run the stages of a plan one after another: dedup, filter, quota, select, export.
+    """Run the stages of a plan in sequence: dedup, filter, quota, select, export.
 
-    Embeddings are read once, and clusters made once for all stages. The folder holds what each
-    stage kept, selection.parquet, and manifest.json with counts, time and memory of each. The same
-    command goes on after an interruption, and runs again only what has changed. A stage that can
-    undo the counts by group of one before it is warned of.
+    Embeddings are read once and clusters are computed once for all stages. The folder holds the
+    selection of each stage, selection.parquet, and manifest.json with the counts, time and memory
+    of each stage. After an interruption, the same command resumes; only changed stages run again. A
+    warning is given for a stage that can undo the group counts of an earlier one.
 
     sampling run plan.toml --dry-run
 
@@ -55,7 +55,7 @@ def run(
         except KeyboardInterrupt:
             if debug:
                 raise
-            typer.echo("interrupted: the same command goes on where it stopped", err=True)
+            typer.echo("interrupted: run the same command to resume", err=True)
             raise typer.Exit(INTERRUPTED) from None
         if as_json:
             answer({**found.summary(), "info": found.info, "warnings": given.warnings()})
@@ -68,11 +68,11 @@ def run(
             print("written:", given.export["folder"])
 
 
-_SHOWN = 20  # groups whose counts are printed; the manifest has all
+_SHOWN = 20  # groups whose counts are printed; the manifest holds all
 
 
 def _print_groups(stages: list[dict[str, Any]]) -> None:
-    """Print the rows of each group after each stage, by column."""
+    """Print the number of rows per group after each stage, for each column."""
     counted = [stage for stage in stages if "groups" in stage]
     for column in counted[0]["groups"] if counted else ():
         print(f"rows per {column} after {', '.join(stage['name'] for stage in counted)}:")

@@ -1,4 +1,4 @@
-"""The command that makes scores from what a model said."""
+"""The command that computes scores from model outputs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -30,42 +30,44 @@ def score(  # noqa: PLR0913  # one parameter for each option
         str,
         typer.Argument(
             metavar="KIND,...",
-            help="el2n, entropy, margin, confidence; of training dynamics their own, or all.",
+            help="Scores: el2n, entropy, margin, confidence; with --of dynamics its own, or all.",
         ),
     ],
     table: Annotated[
         Path,
-        typer.Argument(metavar="INPUT", help=".npy, .parquet or .safetensors of rows of C values."),
+        typer.Argument(
+            metavar="INPUT", help="File of rows of C values: .npy, .parquet or .safetensors."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The file of the scores.")] = Path("scores.parquet"),
+    out: Annotated[Path, typer.Option(help="Output file of the scores.")] = Path("scores.parquet"),
     of: Annotated[
-        str, typer.Option(help="What the input is: logits, probabilities or dynamics.")
+        str, typer.Option(help="Kind of input: logits, probabilities or dynamics.")
     ] = "logits",
     labels: Annotated[
-        str | None, typer.Option(help="Column of class numbers, or a .npy file of them.")
+        str | None, typer.Option(help="Label column, or a .npy file of class numbers.")
     ] = None,
     values: Annotated[
         str | None,
         typer.Option(
             help="Column or tensor with the logits or probabilities, if there are several; a "
-            "pattern such as 'logit_*' takes one column for each class, logit_2 before logit_10."
+            "pattern such as 'logit_*' selects one column per class, logit_2 before logit_10."
         ),
     ] = None,
     beside: Beside = None,
     missing: Annotated[
         str,
         typer.Option(
-            help="With --of dynamics, what to do about samples not seen enough: raise or nan."
+            help="With --of dynamics, treatment of samples with too few observations: raise or nan."
         ),
     ] = "raise",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Score rows by what a model said of them.
+    """Compute scores of rows from model outputs.
 
-    Each score is a column of a Parquet file, which says what a high value means. A method that
-    asks for hard rows, such as ccs, minds it; top keeps the highest values, whatever they mean. A
-    file of `TrainingDynamics.save` is scored by --of dynamics.
+    Each score is a column of a Parquet file, which records its direction. Methods that need hard
+    rows, such as ccs, use the direction; top keeps the highest values regardless of it. Use --of
+    dynamics for a file of `TrainingDynamics.save`.
 
     sampling score el2n,margin logits.npy --labels labels.npy --out scores.parquet
 
@@ -79,7 +81,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
         from .. import io, scores
 
         if of == "dynamics":
-            none = "with --of dynamics, whose file holds all that is scored"
+            none = "with --of dynamics, whose file holds all inputs"
             refuse_given(context, ["labels", "values", "beside"], none)
         else:
             refuse_given(context, ["missing"], "without --of dynamics: every row has a score")
@@ -127,7 +129,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
 def _labelled(
     asked: list[str], table: "Table", labels: str | None, of: str
 ) -> tuple[tuple[str, ...], Any]:
-    """Return the columns of the classes and the labels, which are read first: they are little."""
+    """Return the class columns and the labels, which are read first because they are small."""
     from .. import io, scores
 
     classes, given = io.class_columns(table, labelled=labels is not None), None
@@ -148,7 +150,7 @@ def _print_facts(facts: list[dict[str, Any]]) -> None:
 
 
 def _facts(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401  # Score, unloaded
-    """Return what to say of a score; of no sample None."""
+    """Return the report of a score; None for its values if there is no sample."""
     seen = found.values[found.values == found.values]  # without NaN
     facts = {"least": seen.min(), "mean": seen.mean(), "most": seen.max()} if seen.size else {}
     rounded = {word: float(f"{facts[word]:.4g}") if facts else None for word in _OF_SCORES}

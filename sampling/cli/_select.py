@@ -1,4 +1,4 @@
-"""Commands that choose rows, and that say what was chosen and why."""
+"""Commands that select rows, and that explain a selection."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -31,32 +31,32 @@ from ._shared import (
 
 def select(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    method: Annotated[str, typer.Argument(help="One of `sampling methods`.")],
+    method: Annotated[str, typer.Argument(help="Method, one of `sampling methods`.")],
     table: Annotated[
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help=".npy, .parquet or .safetensors, or a folder of Parquet shards; or several "
-            "Parquet files and folders, in the order of their rows.",
+            help="Table: .npy, .parquet or .safetensors, a folder of Parquet shards, or several "
+            "Parquet files and folders in row order.",
         ),
     ],
     budget: Annotated[
         str | None,
-        typer.Option(help="How many to keep: a count, or a fraction such as 0.1 or 10%."),
+        typer.Option(help="Number of rows to keep: a count, or a fraction such as 0.1 or 10%."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The subset file.")] = Path("subset.parquet"),
+    out: Annotated[Path, typer.Option(help="Output subset file.")] = Path("subset.parquet"),
     columns: Annotated[
         list[str] | None,
         typer.Option(
             "--with",
             metavar="NAME=COLUMN",
-            help="A column for an argument; repeat. A score may say what a high value means: "
-            "NAME=COLUMN:DIRECTION, one of harder, easier, keep, drop.",
+            help="Read an argument from a column; repeatable. A score may state its direction: "
+            "NAME=COLUMN:DIRECTION with harder, easier, keep or drop.",
         ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another argument; repeat."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Set an argument; repeatable."),
     ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
@@ -68,11 +68,11 @@ def select(  # noqa: PLR0913  # one parameter for each option
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Choose rows of a table, and write them to a Parquet file.
+    """Select rows of a table, and write their indices to a Parquet file.
 
-    Columns of `sampling score` bring their direction along, for methods that ask for hard rows.
-    Other programs drop it when they write the table again: then state it. The report says what was
-    taken, and what was assumed.
+    Columns written by `sampling score` include their direction, for methods that need hard rows.
+    Other programs drop it when they rewrite the table: then state it. The report lists the
+    directions that were read, and those that were assumed.
 
     sampling select top corpus.parquet --budget 0.1 --with scores=quality --with ids=url
 
@@ -117,7 +117,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
 
 
 def report(found: Any, out: Path, as_json: bool) -> None:  # noqa: ANN401  # Selection, unloaded
-    """Print what was selected."""
+    """Print a report of the selection."""
     if as_json:
         facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
         answer({**facts, "method": found.method, "out": str(out)})
@@ -138,7 +138,7 @@ def _notes(info: dict[str, Any]) -> list[str]:
 
 
 def methods(as_json: AsJson = False, debug: Debug = False) -> None:
-    """List the selectors, with what each needs and costs.
+    """List the selectors with their inputs and costs.
 
     sampling methods --json
     """
@@ -191,7 +191,7 @@ def _row_of(text: str, found: Any) -> int | str:  # noqa: ANN401  # Selection, u
 
 def inspect(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A subset file.")],
+    path: Annotated[Path, typer.Argument(help="Subset file to inspect.")],
     explain: Annotated[
         str | None,
         typer.Option(
@@ -203,16 +203,16 @@ def inspect(
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="TABLE", help="Is this still the table that was selected from?"),
+        typer.Option(metavar="TABLE", help="Check that this is still the input table."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, as it does anyway.")
+        bool, typer.Option("--json", help="Print one JSON object; always on.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a subset file holds, and why. The answer is one JSON object.
+    """Describe a subset file, or explain a row, as one JSON object.
 
-    --check reads the whole table; exit code 1 says that a file has changed, which is named.
+    --check reads the whole table; if a file has changed it is named, and the exit code is 1.
 
     sampling inspect subset.parquet --explain 17
 

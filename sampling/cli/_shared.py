@@ -1,4 +1,4 @@
-"""What the commands share: the app, how words are read, and how a mistake is answered."""
+"""Shared parts of the commands: the app, parsing of options, and error reports."""
 
 import json
 import math
@@ -29,38 +29,38 @@ REFUSED = 2
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Beside: TypeAlias = Annotated[
-    list[Path] | None, typer.Option(help="Parquet with more columns of the rows; repeat.")
+    list[Path] | None, typer.Option(help="Parquet file with more columns; repeatable.")
 ]
 Digest: TypeAlias = Annotated[
-    bool, typer.Option(help="Note the SHA-256 of each file, so that a change is found out.")
+    bool, typer.Option(help="Record the SHA-256 of each file, to detect changes.")
 ]
 Dropped: TypeAlias = Annotated[
-    bool, typer.Option("--dropped", help="Write the dropped rows too, for inspect --explain.")
+    bool, typer.Option("--dropped", help="Also write the dropped rows, for inspect --explain.")
 ]
 Clusters: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Clusters of these rows: a file of `sampling cluster`.")
+    Path | None, typer.Option(help="Clusters of these rows, from `sampling cluster`.")
 ]
 Embeddings: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Column or tensor with the embeddings; a pattern such as 'x*' takes the columns of "
+        help="Column or tensor of the embeddings; a pattern such as 'x*' selects the columns of "
         "numbers that match, x2 before x10."
     ),
 ]
 Scratch: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for a copy of embeddings from Parquet: then they are not read into memory."
+        help="Folder for a copy of Parquet embeddings, to avoid reading them into memory."
     ),
 ]
 Seed: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Seed of every random decision.")]
 
 app = typer.Typer(
     help="Which samples to use, how often, in what order and with what weight.",
-    epilog="Exit codes: 0 done; 1 the answer is no (a contract is broken, a table has changed); "
-    "2 refused, with one line that says why; 130 interrupted. What was interrupted or refused "
-    "leaves the old file, or none. No command writes over a file that it reads, or over one of "
-    "another kind than it writes: that is refused before any work.",
+    epilog="Exit codes: 0 success; 1 negative result (a contract is broken, a table has changed); "
+    "2 error, with a one-line message; 130 interrupted. An interrupted or refused command "
+    "leaves the old file, or none. No command overwrites a file that it reads, or a file of "
+    "a kind other than it writes: that is refused before the computation.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -85,7 +85,7 @@ def _options(
 
 @contextmanager
 def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None]:
-    """Turn an error of the block into one line and exit code 2, and Ctrl-C into 130.
+    """Report an error of the block on one line, with exit code 2; Ctrl-C exits with code 130.
 
     Warnings of the block are a line each.
 
@@ -109,10 +109,10 @@ def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None
         raise
     except typer.Exit:
         raise
-    except Exception as error:  # ours to mend: still one line
+    except Exception as error:  # a bug of ours: still one line
         if not debug:
             found = type(error).__name__
-            refuse(f"{found}, not foreseen: {error} (--debug shows where)", context)
+            refuse(f"unexpected {found}: {error} (--debug shows the traceback)", context)
         raise
 
 
@@ -128,29 +128,29 @@ def _refuse_dash(context: typer.Context) -> None:
 
 @contextmanager
 def warned() -> Iterator[None]:
-    """Print each warning of the block as one line on standard error."""
+    """Print each warning of the block on one line of standard error."""
 
     def show(message: object, *_: object, **__: object) -> None:
         typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
     with warnings.catch_warnings():
-        warnings.showwarning = show  # put back at the end of the block
+        warnings.showwarning = show  # restored at the end of the block
         yield
 
 
-# What a function calls an argument that the command calls otherwise.
+# Arguments whose names differ between the function and the command.
 _OTHER_NAMES = {
     "score": {"embeddings": "--values", "kinds": "KIND"},
     "cluster": {"n_clusters": "K", "k": "K", "n_iter": "--iterations", "groups": "--labels"},
     "dedup": {"labels": "--within", "count": "--show"},
-    "select": {"columns": "columns", "settings": "settings"},  # `--with` and `--set` name theirs
+    "select": {"columns": "columns", "settings": "settings"},  # named in `--with` and `--set`
     "inspect": {"row": "--explain"},
     "export": {"source": "ORIGINAL", "folder": "--out"},
 }
 
 
 def refuse(message: str, context: typer.Context | None) -> NoReturn:
-    """Say on one line what is wrong, with the argument's name spelt as the option, and stop."""
+    """Print an error on one line, with the argument named as its option, and exit."""
     name, _, rest = message.partition(" ")
     if context is not None:
         options = {each.name or "": each.opts[0] for each in context.command.params}
@@ -179,7 +179,7 @@ def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
 
 @contextmanager
 def bars() -> "Iterator[Progress]":
-    """Give what shows progress on standard error: a bar for each unit, none without a terminal."""
+    """Yield a progress callback: a bar for each unit on standard error, none without a terminal."""
     from tqdm import tqdm
 
     shown: dict[str, tqdm[Any]] = {}
@@ -208,7 +208,7 @@ def check_subset(
     clusters: Path | None,
     scratch: Path | None,
 ) -> None:
-    """Refuse, before any work, to write a subset over what is read or is not ours."""
+    """Refuse, before the computation, an output path that is an input or another kind of file."""
     from .. import io
 
     reads = io.paths_read(tables)
@@ -222,7 +222,7 @@ def check_subset(
 
 
 def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output]") -> None:
-    """Refuse, before any work, a folder for copies that cannot be one, or is in another's way."""
+    """Refuse, before the computation, an invalid folder for copies, or one that is an output."""
     from .. import io
 
     if scratch is not None:
@@ -230,7 +230,7 @@ def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output
 
 
 def embeddings_in(table: "Table") -> Any:  # noqa: ANN401  # array (N, D), or rows on disk
-    """Return the embeddings of a table, which must have some."""
+    """Return the embeddings of a table; refuse a table without embeddings."""
     if table.embeddings is None:
         raise ValueError(
             f"{table.paths[0]} must have a column of lists, or columns of numbers that a pattern "
@@ -240,7 +240,7 @@ def embeddings_in(table: "Table") -> Any:  # noqa: ANN401  # array (N, D), or ro
 
 
 def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
-    """Refuse options that were given where they do nothing; `names` are those of parameters."""
+    """Refuse options that would have no effect; `names` are names of parameters."""
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
@@ -249,7 +249,7 @@ def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None
 
 
 def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
-    """Read NAME=VALUE pairs."""
+    """Parse NAME=VALUE pairs."""
     found = [word.partition("=") for word in given or []]
     for name, equals, value in found:
         if not (name and equals and value):
@@ -258,7 +258,7 @@ def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
 
 
 def json_value(text: str) -> Any:  # noqa: ANN401  # any JSON value
-    """Read a value as JSON; what is none is a word."""
+    """Parse a value as JSON; return other text as a str."""
     try:
         return json.loads(text)
     except ValueError:
@@ -266,7 +266,7 @@ def json_value(text: str) -> Any:  # noqa: ANN401  # any JSON value
 
 
 def budget_of(text: str | None) -> float | None:
-    """Read a count, or a fraction where there is a point or a percent sign."""
+    """Parse a count, or, with a point or a percent sign, a fraction."""
     if text is None:
         return None
     word = text.strip()
@@ -291,7 +291,7 @@ def budget_of(text: str | None) -> float | None:
 
 
 def share(name: str, word: str) -> float:
-    """Read a fraction, or a percentage."""
+    """Parse a fraction or a percentage."""
     word = word.strip()
     if not word.endswith("%"):
         return parse(float, name, word)
@@ -301,19 +301,19 @@ def share(name: str, word: str) -> float:
 
 
 def words(text: str) -> list[str]:
-    """Read words with commas between them."""
+    """Split comma-separated words."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def choice(name: str, word: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that is none of an option's, before anything is read."""
+    """Refuse a word that an option does not allow, before any data are read."""
     from .. import _check
 
     _check.choice(name, word, allowed)
 
 
 def parse(kind: type[Number], name: str, word: str) -> Number:
-    """Read a number; typer's own message would leave out the value that it refuses."""
+    """Parse a number; typer's own message would not show the refused value."""
     try:
         return kind(word)
     except ValueError:

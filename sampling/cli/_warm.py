@@ -1,4 +1,4 @@
-"""The command that compiles before anything has to wait for it."""
+"""The command that compiles all kernels in advance."""
 
 import typer
 
@@ -6,14 +6,13 @@ from ._shared import FAILED, AsJson, Debug, answer, bars, refusals
 
 
 def warm(as_json: AsJson = False, debug: Debug = False) -> None:
-    """Compile all kernels and keep them, so that no later process has to.
+    """Compile and cache all kernels, so that later processes do not wait for a compiler.
 
-    Without it the first batch, the first `reduce` and the first plan of a fresh installation wait
-    for a compiler, seconds each. What is compiled is kept in NUMBA_CACHE_DIR, else next to the
-    package, else in the user's cache folder, for this type of processor and these versions of
-    Python and numba. When a container image is built, run it as a step, with NUMBA_CACHE_DIR set
-    as it will be at run time; the folder may be read-only then. The exit code is 1 if no folder
-    can be written.
+    Otherwise the first batch, the first `reduce` and the first plan of a new installation wait
+    seconds each for compilation. The cache is in NUMBA_CACHE_DIR, else next to the package, else in
+    the user's cache folder, and is specific to the processor type and the versions of Python and
+    numba. To build a container image, run this command as a step, with NUMBA_CACHE_DIR set as at
+    run time; the folder may then be read-only. The exit code is 1 if no folder is writable.
 
     sampling warm
 
@@ -23,7 +22,7 @@ def warm(as_json: AsJson = False, debug: Debug = False) -> None:
         import warnings
 
         with warnings.catch_warnings(), bars() as progress:
-            warnings.simplefilter("ignore")  # of small inputs; what is not kept is said below
+            warnings.simplefilter("ignore")  # of small inputs; a missing cache is reported below
             from .. import _warm
 
             found = _warm.warm(progress)
@@ -35,6 +34,6 @@ def warm(as_json: AsJson = False, debug: Debug = False) -> None:
             for folder in found.folders:
                 print("cache:", folder)
             if not found.kept:
-                print("no folder of the cache can be written: nothing is kept; set NUMBA_CACHE_DIR")
+                print("no cache folder is writable: nothing is saved; set NUMBA_CACHE_DIR")
         if not found.kept:
             raise typer.Exit(FAILED)

@@ -1,4 +1,4 @@
-"""Clustering on faiss, made seeded, checked and exact where faiss rounds."""
+"""Clustering on faiss: seeded, with checked arguments, and exact where faiss rounds."""
 
 from ._before import check_kmeans, check_neighbours
 from ._kmeans import Clustering, kmeans, second_nearest

@@ -1,11 +1,12 @@
-"""The nearest center of each row and the distance to it, as exact as float64 makes them.
+"""The nearest center of each row and its distance, exact to float64 precision.
 
-A search by faiss alone gives |x|^2 + |c|^2 - 2 xc in float32: in a dense cluster the distance loses
-half of its digits or all, and the nearest center may be another one.
+faiss alone computes |x|^2 + |c|^2 - 2 xc in float32: in a dense cluster the distance loses half or
+all of its digits, and the center found may not be the nearest.
 
-Spaces    *raw*: the rows as float32. *exact*: the same as float64, on the unit sphere if spherical.
-          *work*: float32, centered and scaled by a power of two, so that neither an offset nor the
-          size of the numbers costs digits; what faiss sees.
+Spaces
+    *raw*: the rows as float32. *exact*: the same as float64, on the unit sphere if spherical.
+    *work*: float32, centered and scaled by a power of two, so that neither an offset nor the
+    magnitude costs digits; the input of faiss.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _PARTS = 8  # centers searched together are an eighth of all
 
 @dataclass(frozen=True)
 class Space:
-    """The map from raw rows to exact and work ones."""
+    """The maps from raw rows to exact rows and to work rows."""
 
     spherical: bool
     shift: Floats  # (D,)
@@ -36,7 +37,7 @@ class Space:
 
     @classmethod
     def of(cls, raw: NDArray[Any], spherical: bool) -> "Space":
-        """Return the space of (n, D) rows: their mean, and a scale that makes them about 1."""
+        """Return the space of rows (n, D): their mean, and a scale that brings them to about 1."""
         shift, scale = np.zeros(raw.shape[1]), 1.0
         if not spherical:
             low, high = np.full(raw.shape[1], np.inf), np.full(raw.shape[1], -np.inf)
@@ -49,26 +50,26 @@ class Space:
         return cls(spherical, shift, scale)
 
     def exact(self, raw: NDArray[Any]) -> Floats:
-        """Return raw rows (n, D) as float64, of length 1 (or 0, without a direction)."""
+        """Return raw rows (n, D) as float64; if spherical, of length 1 (0 without a direction)."""
         rows = _float(raw)
         return unit(rows) if self.spherical else rows
 
     def work(self, raw: NDArray[Any]) -> Scores:
-        """Return raw rows (n, D) as faiss sees them."""
+        """Return raw rows (n, D) as work rows, the input of faiss."""
         out = np.empty(raw.shape, np.float32)
         for part, block in over(self.seen, raw):
             out[part] = block
         return out
 
     def seen(self, raw: NDArray[Any]) -> Scores:
-        """Return a block of raw rows as faiss sees them."""
+        """Return a block of raw rows as work rows, the input of faiss."""
         block = single(raw)
         out = np.empty(block.shape, np.float32)
         place_rows(block, self.lengths(block), self.shift, self.scale, out)
         return out
 
     def directed(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return which rows of a block can be compared: all, or those that have a direction."""
+        """Return a mask of the comparable rows of a block: all, or those with a direction."""
         return self.lengths(single(raw)) > 0
 
     def squares(self, raw: NDArray[Any], centers: Floats, labels: Indices) -> Floats:
@@ -78,20 +79,20 @@ class Space:
         return out
 
     def lengths(self, block: Scores) -> Floats:
-        """Return what float32 rows are divided by: 1, or their lengths, 0 for no direction."""
+        """Return the divisors of float32 rows: 1, or their lengths; 0 without a direction."""
         lengths = np.ones(len(block))
         if self.spherical:
             row_lengths(block, _ZERO_NORM, lengths)
         return lengths
 
     def restore(self, work: Scores) -> Scores:
-        """Return work rows (K, D) as raw ones."""
+        """Return work rows (K, D) as raw rows."""
         return (work.astype(np.float64) / self.scale + self.shift).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """Where rows belong.
+    """Assignment of rows to their nearest centers.
 
     Attributes
     ----------
@@ -100,7 +101,7 @@ class Assigned:
     squares : float64 array of shape (n,)
         The squared distance to it.
     seconds : int64 array of shape (n,)
-        The second nearest center as float32 has it; -1 where there is one center only.
+        The second nearest center, in float32 precision; -1 if there is only one center.
     """
 
     labels: Indices
@@ -109,7 +110,7 @@ class Assigned:
 
 
 def assign(raw: NDArray[Any], centers: Scores, space: Space, title: str | None = None) -> Assigned:
-    """Return the nearest center of each row and the squared distance, as float64 arithmetic has it.
+    """Return the nearest center of each row and its squared distance, in float64 precision.
 
     (n, D), (K, D) -> (n,) each; one pass over the rows
     """
@@ -135,11 +136,11 @@ def _labels(
     seen_centers: Scores,
     compare: NDArray[np.bool_],
 ) -> tuple[Indices, Indices]:
-    """Return the nearest center of each row of a block, the lower number on a tie, and the second.
+    """Return the nearest and second nearest center of each row of a block; ties by number.
 
-    faiss computes |x|^2 + |c|^2 - 2 xc in float32. Where the runner-up is within the error of that
-    (and `compare` is set), ever more candidates are fetched, until the last is out of reach, and
-    compared in float64.
+    faiss computes |x|^2 + |c|^2 - 2 xc in float32. If the second nearest is within the error of
+    that (and `compare` is set), more candidates are fetched until the last is beyond the error, and
+    are compared in float64.
     """
     n_clusters, dimensions = centers.shape
     seen = space.seen(raw)
@@ -173,13 +174,13 @@ def _labels(
 def nearest(
     raw: NDArray[Any], centers: Scores, space: Space, members: Assigned, keys: Indices
 ) -> Indices:
-    """Return the row nearest to each center (K,), of any cluster; the lower key on a tie.
+    """Return the row nearest to each center (K,), of any cluster; ties go to the lower key.
 
-    members : from `assign`; no cluster empty
-    keys    : int64 (n,), no two alike
+    members : from `assign`; no cluster is empty
+    keys    : int64 (n,), distinct
 
-    Begins with the nearest member of each cluster; faiss then proposes the rows of any cluster that
-    may be nearer, as many as float32 cannot rule out. One pass over the rows.
+    Starts from the nearest member of each cluster; faiss then proposes all rows of any cluster that
+    float32 cannot rule out as nearer. One pass over the rows.
     """
     labels, squares = members.labels, members.squares
     order = np.lexsort((keys, squares, labels))
@@ -199,7 +200,7 @@ def nearest(
 
 @dataclass(frozen=True)
 class _Nearer:
-    """The search for rows that are nearer to a center than any member of its cluster."""
+    """Search for rows that are nearer to a center than any member of its cluster."""
 
     space: Space
     centers: Floats  # exact
@@ -209,10 +210,10 @@ class _Nearer:
     def block(
         self, raw: NDArray[Any], names: Indices, squares: Floats
     ) -> tuple[Indices, Indices, Floats]:
-        """Return pairs (center, row of a block) at most as far apart as known, and their squares.
+        """Return pairs (center, row of a block) within the best known distance, and their squares.
 
-        A row is no nearer to any center than to its own: only rows whose own square is at most the
-        best of a center need be looked at. Centers of like bests are searched together.
+        No center is nearer to a row than its own, so only rows whose own square is at most the best
+        of a center need to be searched. Centers with similar bests are searched together.
         """
         order = np.argsort(self.best)
         found = []
@@ -232,7 +233,7 @@ class _Nearer:
         return center[close], names[row[close]], square[close]
 
     def _pairs(self, raw: NDArray[Any], some: Indices) -> tuple[Indices, Indices]:
-        """Return pairs of some centers and places in `raw` that float32 cannot rule out."""
+        """Return pairs of centers and positions in `raw` that float32 cannot rule out."""
         rows = self.space.seen(raw)
         norms = np.einsum("kd,kd->k", self.seen, self.seen)
         pending, width = some, 1
@@ -258,11 +259,11 @@ class _Nearer:
 def _in_reach(
     squares: NDArray[Any], bound: NDArray[Any], norms: Scores, dimensions: int
 ) -> NDArray[np.bool_]:
-    """Whether a pair whose square faiss puts at `squares` or above may be nearer than `bound`.
+    """Return whether pairs, of which faiss computes `squares` or more, may be nearer than `bound`.
 
-    Each square is off by at most e (|x| + |c|)^2 / 2 < e (3 |x|^2 + 2 square). e: rounded inputs
-    and a float32 sum in 8 or more lanes; the root is 20 times what random data show and covers data
-    of one sign up to D = 5,000.
+    The error of each square is at most e (|x| + |c|)^2 / 2 < e (3 |x|^2 + 2 square). e accounts for
+    rounded inputs and a float32 sum in 8 or more lanes; the root is 20 times that of random data
+    and covers data of one sign up to D = 5,000.
     """
     error = (16 + 4 * dimensions**0.5) * 2.0**-24
     near: NDArray[np.bool_] = squares - bound <= error * (6 * norms + 4 * squares)
@@ -270,19 +271,19 @@ def _in_reach(
 
 
 def _moments(raw: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Return the sum of rows (n, D), and the least and the highest of each dimension: (D,)."""
+    """Return the sum, minimum and maximum of rows (n, D) in each dimension: (D,) each."""
     rows = raw.astype(np.float32)
     low, high = rows.min(axis=0), rows.max(axis=0)
     return rows.sum(axis=0, dtype=np.float64), low.astype(np.float64), high.astype(np.float64)
 
 
 def _float(raw: NDArray[Any]) -> Floats:
-    """Return raw rows as float64, rounded to float32 before."""
+    """Return raw rows as float64, after rounding to float32."""
     return raw.astype(np.float32).astype(np.float64)
 
 
 def single(raw: NDArray[Any]) -> Scores:
-    """Return a block of raw rows as float32, side by side."""
+    """Return a block of raw rows as contiguous float32."""
     return np.ascontiguousarray(raw, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What can be known to fail before rows are read, of clusters and neighbour graphs to be made."""
+"""Checks before rows are read, for clusterings and neighbour graphs that are to be computed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["check_kmeans", "check_neighbours"]
 
 
 def check_kmeans(table: Table, **given: Any) -> None:  # noqa: ANN401  # those of `kmeans`
-    """Refuse, before a table's rows are read, what `kmeans` would refuse of its embeddings.
+    """Check the arguments of `kmeans` before the rows of a table are read.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def check_kmeans(table: Table, **given: Any) -> None:  # noqa: ANN401  # those o
     Raises
     ------
     ValueError, TypeError
-        What `kmeans` itself would say; if there is no such column, or there are no embeddings.
+        The errors of `kmeans` itself; if there is no such column, or there are no embeddings.
     """
     column = given.get("groups")
     if column is not None:
@@ -34,13 +34,13 @@ def check_kmeans(table: Table, **given: Any) -> None:  # noqa: ANN401  # those o
                 f"groups must be one of {list(table.names)}, got {column!r}"
                 f"{_check.closest(str(column), table.names)}"
             )
-        table.type_of(column)  # refuses one that could not be read
+        table.type_of(column)  # refuses a column that cannot be read
         given["groups"] = Data()
     _check_made(table, kmeans, "n_clusters", given)
 
 
 def check_neighbours(table: Table, **given: Any) -> None:  # noqa: ANN401  # of `neighbours`
-    """Refuse, before a table's rows are read, what `neighbours` would refuse of its embeddings.
+    """Check the arguments of `neighbours` before the rows of a table are read.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def check_neighbours(table: Table, **given: Any) -> None:  # noqa: ANN401  # of 
     Raises
     ------
     ValueError, TypeError
-        What `neighbours` itself would say; if there are no embeddings.
+        The errors of `neighbours` itself; if there are no embeddings.
     """
     _check_made(table, neighbours, "k", given)
 

@@ -1,13 +1,14 @@
-"""k-means: faiss does the iterations; the seeds, the last step and the distances are ours.
+"""k-means with the iterations of faiss, and our own seeding, last step and distances.
 
-faiss alone trains on 256 rows per center, perturbs the centers of empty clusters, and gives squared
-distances (similarities when spherical) that lose half of their digits in dense clusters. So it gets
-its first centers from `_rng`, and after it comes one exact step: assign, average, assign.
+faiss alone trains on 256 rows per center, perturbs the centers of empty clusters, and returns
+squared distances (similarities when spherical) that lose half of their digits in dense clusters. It
+therefore gets its first centers from `_rng`, and one exact step follows: assign, average, assign.
 
-Threads   faiss brings its own libgomp and OpenBLAS beside those of torch, numba and scipy. All six
-          import orders of torch, numba and faiss run here (Linux, torch 2.13, faiss 1.15, numba
-          0.68). As with any GNU OpenMP, faiss hangs in a process forked after its threads started:
-          `kmeans` runs on one thread in a forked process.
+Threads
+    faiss brings its own libgomp and OpenBLAS in addition to those of torch, numba and scipy. All
+    six import orders of torch, numba and faiss work (Linux, torch 2.13, faiss 1.15, numba 0.68). As
+    with any GNU OpenMP, faiss hangs in a process forked after its threads started: `kmeans` uses
+    one thread in a forked process.
 """
 
 import os
@@ -30,35 +31,35 @@ from ._lloyd import lloyd, pays
 
 __all__ = ["Clustering", "kmeans", "second_nearest"]
 
-_PROCESS = os.getpid()  # of the import: elsewhere we are in a fork
+_PROCESS = os.getpid()  # at import; a different id means a forked process
 
 
 @told
 @dataclass(frozen=True, eq=False)
 class Clustering:
-    """Rows put into K clusters: what `kmeans` returns. No cluster is empty.
+    """A partition of rows into K non-empty clusters, as returned by `kmeans`.
 
     Parameters
     ----------
     centers : float32 array of shape (K, D)
-        Mean of each cluster, of length 1 if spherical. K may be less than was asked for.
+        Mean of each cluster, of length 1 if spherical. K may be less than requested.
     labels : int64 array of shape (N,)
-        The cluster of each row: the center nearest to it, the lower number on a tie.
+        Cluster of each row: that of the nearest center, the lower number on a tie.
     distances : float32 array of shape (N,)
         Euclidean distance of each row to its center, not squared. Spherical: between the row and
         the center scaled to length 1, sqrt(2 - 2 cos); sqrt(2) for a row of zeros.
     nearest : int64 array of shape (K,)
         The row nearest to each center (of its group). It may belong to another cluster: a mean can
-        be nearer to a row next door than to any of its own. Ties are broken by a key hashed from
-        (seed, row).
+        be nearer to a row of an adjacent cluster than to any of its own. Ties are broken by a key
+        hashed from (seed, row).
     sizes : int64 array of shape (K,)
-        Rows in each cluster, at least 1.
+        Number of rows in each cluster, at least 1.
     objective : float
         Sum of the squared distances.
     n_iter : int
-        Iterations run.
+        Number of iterations.
     seed : int
-        The seed that was given.
+        The seed of the call.
     seconds : int64 array of shape (N,), optional
         The second nearest center of each row (of its group) as float32 finds it; -1 for none.
 
@@ -88,7 +89,7 @@ class Clustering:
             _check.codes("seconds", self.seconds, len(centers), low=-1)
 
     def among(self, rows: Indices) -> "Clustering":
-        """Return the clusters of some of the rows; centers, sizes and objective are those of all.
+        """Return the clustering of some of the rows; centers, sizes and objective are unchanged.
 
         Parameters
         ----------
@@ -115,34 +116,35 @@ def kmeans(
     groups: ArrayLike | None = None,
     max_points_per_centroid: int | None = None,
 ) -> Clustering:
-    """Cluster rows by k-means, on faiss, with labels and distances exact for the centers returned.
+    """Cluster rows by k-means on faiss, with labels and distances exact for the returned centers.
 
-    For thousands of clusters and many rows. `sklearn.cluster.KMeans` seeds more carefully (greedy
-    k-means++): on sentence embeddings that lowers the objective by 0.5 % at K = 256 and 2 % at
-    K = 2,000, and takes many times as long as all the iterations.
+    Use it for many rows and thousands of clusters. `sklearn.cluster.KMeans` seeds more carefully
+    (greedy k-means++): on sentence embeddings this lowers the objective by 0.5 % at K = 256 and 2 %
+    at K = 2,000, and takes many times as long as all iterations together.
 
     Parameters
     ----------
     embeddings : array-like or tensor of shape (N, D), converted to float32
-        Finite. It may be a memory map or float16: float32 is made of blocks, and never written to.
+        Finite. May be a memory map or float16: it is converted to float32 in blocks, and not
+        modified.
     n_clusters : int
-        Clusters to make, K. More than N means N, with a warning. Fewer are returned where there are
-        fewer distinct rows, or where a cluster runs empty in the last iteration.
+        Number of clusters, K. If it exceeds N, N is used, with a warning. Fewer are returned if
+        there are fewer distinct rows, or if a cluster becomes empty in the last iteration.
     spherical : bool, default False
-        Cluster directions: rows and centers are scaled to length 1. Rows shorter than 1e-12 have
-        similarity 0 to everything: they move no center and have label 0 (with `groups`, the first
-        label of their group).
+        Cluster by direction: rows and centers are scaled to length 1. Rows of norm below 1e-12 have
+        similarity 0 to everything: they do not affect any center and have label 0 (with `groups`,
+        the first label of their group).
     n_iter : int, default 25
-        Iterations of assigning and averaging, at least 1.
+        Number of iterations of assignment and averaging, at least 1.
     seed : int in [0, 2**64), default 0
-        Decides the first centers and the ties.
+        Seed of the first centers and of tie-breaking.
     groups : array-like of shape (N,), optional
-        Integers or strings, such as class labels; -1 is a group like another. Every cluster lies
-        inside one group. A group of n_g rows has its share n_clusters * n_g / N of the clusters,
-        rounded by largest remainder, but at least 1. Labels ascend with the sorted groups.
+        Integers or strings, such as class labels; -1 is a group like any other. Each group is
+        clustered separately. A group of n_g rows gets n_clusters * n_g / N clusters, rounded by
+        largest remainder, but at least 1. Labels ascend with the sorted groups.
     max_points_per_centroid : int, optional
-        Find the centers from a random n_clusters * max_points_per_centroid rows (of each group's,
-        with `groups`); all rows are assigned. Default: all rows. faiss's own default is 256.
+        Train the centers on n_clusters * max_points_per_centroid random rows (of each group, with
+        `groups`); all rows are assigned. Default: all rows. faiss's own default is 256.
 
     Returns
     -------
@@ -155,19 +157,22 @@ def kmeans(
         If a row is not finite (the first is named), a shape or a number is out of range, or there
         are more groups than `n_clusters`.
     TypeError
-        If `embeddings` or `groups` hold something else than numbers or class ids.
+        If `embeddings` do not hold numbers, or `groups` do not hold class ids.
 
     Notes
     -----
-    Order       A function of (embeddings, the other arguments) on one machine with one number of
-                threads; BLAS may round otherwise on another, so ranks should share one result.
-                Which rows are the first centers depends on (seed, row number) alone.
-    Cost        O(N K D) time an iteration. Holds one float32 copy of the rows, 4 N D bytes, and
-                about 80 N + 40 K D bytes; with `groups`, a copy of the largest group besides.
-                Rows whose two best centers float32 cannot tell apart are compared in float64,
-                which is slow where all rows are like that. While faiss trains, spherical clusters
-                less than about 1e-3 apart are one to it; then fewer are returned.
-    Source      Lloyd (1982), IEEE Trans. Inf. Theory 28(2), 129-137, from distinct random rows.
+    Order
+        A function of (embeddings, the other arguments) on one machine with one number of threads;
+        BLAS may round differently on another, so ranks should share one result. The rows used as
+        first centers depend on (seed, row number) only.
+    Cost
+        O(N K D) time per iteration. Holds one float32 copy of the rows, 4 N D bytes, and about 80 N
+        + 40 K D bytes; with `groups`, also a copy of the largest group. Rows whose two nearest
+        centers are indistinguishable in float32 are compared in float64, which is slow if this
+        holds for all rows. During training, faiss cannot distinguish spherical clusters less than
+        about 1e-3 apart; then fewer are returned.
+    Source
+        Lloyd (1982), IEEE Trans. Inf. Theory 28(2), 129-137, from distinct random rows.
 
     Examples
     --------
@@ -227,13 +232,13 @@ def second_nearest(
         The rows that were clustered.
     clustering : Clustering
     spherical : bool, default False
-        Compare directions.
+        Compare by direction.
 
     Returns
     -------
     int64 array of shape (N,)
-        The nearest center that is not the row's own cluster, as float32 finds it; -1 where there
-        is one cluster only.
+        The nearest center other than that of the row's own cluster, in float32 precision; -1 if
+        there is only one cluster.
 
     Raises
     ------
@@ -242,7 +247,8 @@ def second_nearest(
 
     Notes
     -----
-    Cost        O(N K D) time, one pass over the rows.
+    Cost
+        O(N K D) time, one pass over the rows.
 
     Examples
     --------
@@ -271,7 +277,7 @@ def second_nearest(
 
 @dataclass(frozen=True)
 class _Fit:
-    """What all groups share."""
+    """Settings shared by all groups."""
 
     spherical: bool
     n_iter: int
@@ -279,7 +285,7 @@ class _Fit:
     limit: int | None
 
     def run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> "_Found":
-        """Cluster raw rows (n, D), whose row numbers in the whole input are `names` (n,)."""
+        """Cluster raw rows (n, D), with row numbers `names` (n,) in the whole input."""
         space = Space.of(raw, self.spherical)
         order = np.argsort(_hash(self.seed, "kmeans rows", names))
         if self.spherical:
@@ -307,11 +313,11 @@ class _Fit:
         return _Found(centers[used], found, names[near])
 
     def centers(self, raw: NDArray[Any], space: Space, order: Indices, n_clusters: int) -> Scores:
-        """Return centers (K, D) of all these rows, begun at the first distinct ones in `order`."""
+        """Return centers (K, D) of these rows, starting from the first distinct rows in `order`."""
         work = space.work(raw)
         first = _distinct(work, order, n_clusters)
         centers = space.exact(raw[first]).astype(np.float32)
-        # With fewer distinct rows than clusters the rows themselves are the answer.
+        # With fewer distinct rows than clusters, the rows themselves are the centers.
         if len(first) == n_clusters and self.n_iter > 1:
             if pays(n_clusters, work.shape[1], self.n_iter - 1):
                 trained, _, _ = lloyd(
@@ -320,7 +326,7 @@ class _Fit:
             else:
                 trained = self._trained(work, first)
             found = space.restore(trained)
-            if self.spherical:  # opposite rows cancel: their center stays where it was
+            if self.spherical:  # opposite rows cancel: their center is kept
                 lost = ~unit(found.astype(np.float64)).any(axis=1)
                 found[lost] = centers[lost]
             centers = found
@@ -328,12 +334,13 @@ class _Fit:
         return _means(raw, assign(raw, centers, space).labels, centers, space)
 
     def _trained(self, work: Scores, first: Indices) -> Scores:
-        """Return centers after all iterations but the last, by faiss.
+        """Return the centers after all iterations of faiss, which are all but the last.
 
-        Distinct random rows are faiss's own way to begin. 63,666 x 384 sentence embeddings,
-        objective against it and seconds for 25 iterations: K = 256 in 3 s; greedy k-means++ 0.995,
-        70 s more; plain k-means++ 1.0005, AFK-MC2 1.001. K = 2,000 in 20 s; 0.98, 330 s more;
-        1.0003; 1.002. k-means++ reads all rows once per center: hopeless at K = 10,000.
+        faiss also starts from distinct random rows. Alternatives on 63,666 x 384 sentence
+        embeddings, as objective relative to random rows, with the seconds of 25 iterations: K = 256
+        in 3 s; greedy k-means++ 0.995, 70 s more; plain k-means++ 1.0005, AFK-MC2 1.001. K = 2,000
+        in 20 s; 0.98, 330 s more; 1.0003; 1.002. k-means++ reads all rows once per center:
+        infeasible at K = 10,000.
         """
         trained = faiss.Kmeans(
             work.shape[1],
@@ -341,7 +348,7 @@ class _Fit:
             niter=self.n_iter - 1,
             spherical=self.spherical,
             seed=int(_rng.key(self.seed, 0, "kmeans")) & 0x7FFFFFFF,
-            min_points_per_centroid=1,  # under 39 it complains on stderr
+            min_points_per_centroid=1,  # below 39 faiss warns on stderr
             max_points_per_centroid=2**31 - 1,
         )
         trained.train(work, init_centroids=np.ascontiguousarray(work[first]))
@@ -350,7 +357,7 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Found:
-    """Clusters of some rows; none empty."""
+    """Non-empty clusters of a subset of the rows."""
 
     centers: Scores  # (K, D)
     rows: Assigned
@@ -358,7 +365,7 @@ class _Found:
 
 
 def _within(fit: _Fit, raw: NDArray[Any], members: list[Indices], n_clusters: int) -> _Found:
-    """Cluster each group of rows by itself, labels running on from group to group."""
+    """Cluster each group of rows separately, with labels numbered consecutively over the groups."""
     size = len(raw)
     whole = Assigned(np.empty(size, np.int64), np.empty(size), np.empty(size, np.int64))
     centers: list[Scores] = []
@@ -389,10 +396,10 @@ def _members(groups: ArrayLike, n: int, n_clusters: int) -> list[Indices]:
 
 
 def _apportion(total: int, sizes: Indices, seed: int) -> Indices:
-    """Share `total` >= G among groups (G,), in proportion to their sizes, at least 1 to each.
+    """Apportion `total` >= G to groups (G,) in proportion to their sizes, at least 1 to each.
 
-    Groups whose proportion is under 1 get 1; the rest is shared among the others by largest
-    remainder, equal remainders by a hashed key. No group gets more than its size if total <= N.
+    Groups whose share is below 1 get 1; the remainder is apportioned to the others by largest
+    remainder, with ties broken by a hashed key. No group gets more than its size if total <= N.
     """
     shares = np.ones(sizes.size, np.int64)
     large = np.ones(sizes.size, np.bool_)
@@ -411,7 +418,7 @@ def _apportion(total: int, sizes: Indices, seed: int) -> Indices:
 
 
 def _distinct(work: Scores, order: Indices, count: int) -> Indices:
-    """Return the first `count` rows in `order` that are all different, or as many as there are."""
+    """Return the first `count` distinct rows in `order`, or all if there are fewer."""
     seen: set[bytes] = set()
     chosen: list[int] = []
     step = min(max(count, 256), max(1, BLOCK // work.shape[1]))
@@ -428,7 +435,7 @@ def _distinct(work: Scores, order: Indices, count: int) -> Indices:
 
 
 def _means(raw: NDArray[Any], labels: Indices, centers: Scores, space: Space) -> Scores:
-    """Return the mean of each cluster that is not empty, (K, D) -> (K', D)."""
+    """Return the means of the non-empty clusters, (K, D) -> (K', D)."""
 
     def read(block: NDArray[Any]) -> tuple[Scores, Floats]:
         rows = single(block)
@@ -447,8 +454,8 @@ def _means(raw: NDArray[Any], labels: Indices, centers: Scores, space: Space) ->
 
 
 def _hash(seed: int, purpose: str, rows: Indices) -> Indices:
-    """Return a key for each row number, in [0, 2**62), no two alike."""
+    """Return a distinct key in [0, 2**62) for each row number."""
     out = np.empty(rows.size, np.int64)
-    with np.errstate(over="ignore"):  # with the JIT off numpy's scalars warn where they wrap
+    with np.errstate(over="ignore"):  # with the JIT off, numpy scalars warn on overflow
         permute(_rng.key(seed, 0, purpose), _check.MAX_SIZE, rows, out)
     return out

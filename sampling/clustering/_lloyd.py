@@ -1,14 +1,14 @@
-"""Lloyd's iterations for thousands of centers, most of them on a short list for each row.
+"""Lloyd's iterations for thousands of centers, most of them over a short list for each row.
 
-An exact iteration compares N rows with K centers. After the first two of them few rows change their
-center, and the new one is nearly always among the `WIDTH` that were nearest before: the rows
-remember these, and the other iterations look at nothing else.
+An exact iteration compares N rows with K centers. After the first two, few rows change their
+center, and the new center is nearly always among the `WIDTH` nearest before: these are stored for
+each row, and the other iterations compare with nothing else.
 
-Tried and lost, on 63,666 sentence embeddings x 384 with K = 10,000 and 10 iterations, objective
-against that of exact ones: the 32 centers nearest to a row's center, found anew each time, 1.018,
-and 64 of them 1.012; a list for each row made in the first iteration, 1.006. Ours, of the second,
-1.0003: in the first the centers are single rows, and the averages lie elsewhere. A list of 8 does
-there as well, but loses 1.2 % on 60,000 x 8 with K = 2,000, where one of 16 loses 0.4 %.
+Alternatives, on 63,666 x 384 sentence embeddings with K = 10,000 and 10 iterations, as objective
+relative to exact iterations: the 32 centers nearest to a row's center, updated in each iteration,
+1.018, and 64 of them 1.012; lists from the first iteration, 1.006. Ours, from the second, 1.0003:
+in the first the centers are single rows, and the means differ from them. A list of 8 is as good
+there, but loses 1.2 % on 60,000 x 8 with K = 2,000, where a list of 16 loses 0.4 %.
 """
 
 import faiss
@@ -22,16 +22,16 @@ from ._assign import BLOCK, unit
 
 __all__ = ["lloyd", "pays"]
 
-WIDTH = 16  # centers listed for a row
-_EVERY = 10  # iterations after which the lists are made anew
+WIDTH = 16  # centers in the list of a row
+_EVERY = 10  # iterations after which the lists are updated
 _QUERIES = 2**15  # rows compared with all centers at a time
 
 
 def pays(n_clusters: int, dimensions: int, n_iter: int) -> bool:
-    """Whether lists are faster than comparing all rows with all centers each time.
+    """Return whether lists are faster than comparing all rows with all centers each time.
 
-    faiss against ours, 50,000 rows, 10 iterations, one thread: 0.5x at K = 2,000 and D = 8, where
-    faiss needs no product of matrices; 0.6x at 1,000 and 16; 1.3x at 5,000 and 16, and at 500 and
+    Speed relative to faiss, 50,000 rows, 10 iterations, one thread: 0.5x at K = 2,000 and D = 8,
+    where faiss needs no matrix product; 0.6x at 1,000 and 16; 1.3x at 5,000 and 16, and at 500 and
     64; 1.4x at 1,000 and 32; 4x at 5,000 and 64.
     """
     return n_iter > 3 and n_clusters >= 1000 and n_clusters * dimensions >= 50_000
@@ -45,12 +45,12 @@ def lloyd(
     Iterations 0, 1, 11, 21, ... compare all rows with all centers.
 
     work      : float32, centered and scaled; of length 1 if spherical
-    order     : int64 (n,), all rows; of equally far ones those that come first fill empty clusters
-    spherical : centers are made of length 1; one whose rows cancel stays where it was
+    order     : int64 (n,), all rows; of equally distant rows the first fill empty clusters
+    spherical : centers are scaled to length 1; a center whose rows cancel is kept
 
-    -> centers, the clusters of which they are the means, and counts: "exact" iterations, rows that
+    -> the centers, the clusters whose means they are, and counts: "exact" iterations, rows that
     "filled" empty clusters, rows "changed" in the last iteration. Clusters may be empty at the end
-    if fewer rows than K are distinct; their centers stay where they were.
+    if fewer than K rows are distinct; their centers are kept.
     """
     n, n_clusters = len(work), len(first)
     centers = np.array(first, np.float32, order="C")
@@ -74,7 +74,7 @@ def lloyd(
         counts["changed"] = changed.size
         _add(sums, work, changed, labels, 1.0)
         _add(sums, work, changed[before[changed] >= 0], before, -1.0)
-        moved[:] = exact  # then squares are of products, and the lists are new
+        moved[:] = exact  # then squares come from matrix products, and the lists are new
         moved[labels[changed]] = True
         moved[before[changed][before[changed] >= 0]] = True
         _average(centers, sums, labels, moved, spherical)
@@ -94,9 +94,9 @@ def _search(
 
 
 def _fill(labels: Indices, squares: Scores, order: Indices, n_clusters: int) -> int:
-    """Make the rows that are farthest from their center the only ones of the empty clusters.
+    """Move the rows farthest from their centers to the empty clusters, one to each.
 
-    -> how many clusters were filled; none by a row at its center or alone in its cluster
+    -> the number of clusters filled; rows at their center or alone in their cluster are not moved
     """
     sizes = np.bincount(labels, minlength=n_clusters)
     empty = np.flatnonzero(sizes == 0)
@@ -114,7 +114,7 @@ def _fill(labels: Indices, squares: Scores, order: Indices, n_clusters: int) -> 
 
 
 def _add(sums: Floats, work: Scores, rows: Indices, labels: Indices, sign: float) -> None:
-    """Add rows to the sums of their clusters, (K, D), or take them off."""
+    """Add rows to the sums of their clusters, (K, D), or subtract them."""
     rows = rows[np.argsort(labels[rows], kind="stable")]
     step = max(1, BLOCK // work.shape[1])
     for start in range(0, rows.size, step):
@@ -128,7 +128,7 @@ def _add(sums: Floats, work: Scores, rows: Indices, labels: Indices, sign: float
 def _average(
     centers: Scores, sums: Floats, labels: Indices, moved: NDArray[np.bool_], spherical: bool
 ) -> None:
-    """Put the centers that moved, and are of some row, to the mean of their rows."""
+    """Set the centers of changed, non-empty clusters to the mean of their rows."""
     sizes = np.bincount(labels, minlength=len(centers))
     some = np.flatnonzero(moved & (sizes > 0))
     means = sums[some] / sizes[some, None]

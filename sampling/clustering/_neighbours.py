@@ -1,4 +1,4 @@
-"""The nearest rows of each row: the graph that sparse selection walks on."""
+"""Nearest neighbours of each row: the graph used by sparse selection."""
 
 import os
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ __all__ = ["Neighbours", "neighbours"]
 
 _PROCESS = os.getpid()  # OpenMP threads do not survive a fork
 _QUERIES = 8192  # rows searched at a time
-_COMPARED = BLOCK // 4  # numbers compared exactly at a time: four arrays of 4 MiB
-_NUMBERS = 2**18  # of a block of a graph
-_SAME = 2.0**-20  # a shift or a stretch of the rows that float32 hardly sees
-_SPARE = 4  # more than asked for, as float32 may rank the last ones wrongly
+_COMPARED = BLOCK // 4  # numbers compared in float64 at a time: four arrays of 4 MiB
+_NUMBERS = 2**18  # numbers in a block of a graph
+_SAME = 2.0**-20  # a relative shift or scaling of the rows that is negligible in float32
+_SPARE = 4  # additional candidates, as float32 may rank the last ones wrongly
 
 
 @told
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The k nearest other rows of each row, the nearest first.
+    """The k nearest other rows of each row, sorted by distance.
 
     Attributes
     ----------
     indices : int64 array of shape (N, k)
-        -1 where there are fewer than k other rows.
+        Row numbers; -1 if there are fewer than k other rows.
     distances : float32 array of shape (N, k)
-        Infinite where there is none.
+        Distances in ascending order; infinite if there is no neighbour.
     metric : {"euclidean", "cosine"}
     """
 
@@ -53,18 +53,18 @@ class Neighbours:
         _check.codes("indices", self.indices, len(self.indices), low=-1)
 
     def among(self, rows: Indices) -> "Neighbours":
-        """Return the graph of some of the rows, numbered in the order given.
+        """Return the graph of a subset of the rows, renumbered in the given order.
 
         Parameters
         ----------
         rows : int64 array of shape (n,)
-            None twice.
+            Distinct row numbers.
 
         Returns
         -------
         Neighbours
-            Those of their k neighbours that are among them: where others were nearer, a row has
-            fewer than k now, though there are more rows.
+            Those of the k neighbours that are in the subset: a row may have fewer than k, even if
+            the subset has more rows.
 
         Examples
         --------
@@ -72,7 +72,7 @@ class Neighbours:
         >>> graph.among(np.array([3, 0, 2])).indices.tolist()
         [[2, -1], [2, -1], [1, -1]]
         """
-        places = np.full(len(self.indices) + 1, -1, np.int64)  # the last is that of no neighbour
+        places = np.full(len(self.indices) + 1, -1, np.int64)  # the last entry is for -1
         places[rows] = np.arange(rows.size)
         shape = (rows.size, self.indices.shape[1])
         indices, distances = np.empty(shape, np.int64), np.empty(shape, np.float32)
@@ -82,7 +82,7 @@ class Neighbours:
             found = places[self.indices[rows[part]]]
             gone = found < 0
             near = np.where(gone, np.float32(np.inf), self.distances[rows[part]])
-            order = np.argsort(gone, axis=1, kind="stable")  # what is left moves to the front
+            order = np.argsort(gone, axis=1, kind="stable")  # the others move to the front
             indices[part] = np.take_along_axis(found, order, 1)
             distances[part] = np.take_along_axis(near, order, 1)
         return Neighbours(indices, distances, self.metric)
@@ -90,19 +90,19 @@ class Neighbours:
 
 @told
 def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> Neighbours:
-    """Find the k nearest other rows of each row, by comparing all pairs.
+    """Find the k nearest other rows of each row by exhaustive search.
 
-    A row is left out of its own neighbours by its number, wherever it stands: among exact copies it
-    need not come first.
+    A row is excluded from its own neighbours by its number, at any rank: among exact copies it need
+    not come first.
 
     Parameters
     ----------
     embeddings : array-like or tensor of shape (N, D), converted to float32
         Finite.
     k : int
-        At least 1. With more than N - 1 the rest is filled with -1.
+        Number of neighbours, at least 1. Entries beyond N - 1 are filled with -1.
     metric : {"euclidean", "cosine"}, default "euclidean"
-        "cosine" is 1 - cosine, in [0, 2]. Rows shorter than 1e-12 are at 1 from everything.
+        "cosine" is 1 - cosine, in [0, 2]. Rows of norm below 1e-12 have distance 1 to everything.
 
     Returns
     -------
@@ -116,12 +116,15 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
 
     Notes
     -----
-    Order       By distance, ties by the lower row; which of several equally far rows are the last
-                ones may depend on the order of the rows. Distances are computed from differences in
-                float64; rows that are left out by float32 rounding alone may be missed.
-    Cost        O(N^2 D) time. Holds the result, 12 N k bytes, blocks of about 50 MiB, and a float32
-                copy of the rows, 4 N D bytes, unless they are float32 rows of mean 0 and size 1.
-    Source      Exhaustive search of faiss.
+    Order
+        By distance, ties by the lower row; which of several equally distant rows come last may
+        depend on the order of the rows. Distances are computed from differences in float64;
+        neighbours excluded only by float32 rounding may be missed.
+    Cost
+        O(N^2 D) time. Holds the result, 12 N k bytes, blocks of about 50 MiB, and a float32 copy of
+        the rows, 4 N D bytes, unless they are float32 rows of mean 0 and magnitude 1.
+    Source
+        Exhaustive search by faiss.
 
     Examples
     --------
@@ -154,7 +157,7 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
 
 
 def _seen_as_they_are(raw: NDArray[np.generic], space: Space) -> bool:
-    """Return whether `space.work` would be a copy of the rows, but for a rounding."""
+    """Return whether `space.work` would return the rows unchanged up to rounding."""
     if isinstance(raw, Rows) or raw.dtype != np.float32 or not raw.flags["C_CONTIGUOUS"]:
         return False
     if not space.spherical:
@@ -167,7 +170,7 @@ def _seen_as_they_are(raw: NDArray[np.generic], space: Space) -> bool:
 def _ranked(
     raw: NDArray[np.generic], space: Space, rows: Indices, near: Indices, width: int
 ) -> tuple[Indices, NDArray[np.float64]]:
-    """Return the `width` nearest among candidates (q, c), and their distances, the row left out."""
+    """Return the `width` nearest of candidates (q, c) without the row itself, and distances."""
     own = space.exact(raw[rows])
     others = space.exact(raw[near.ravel()]).reshape(*near.shape, -1)
     squares = np.square(others - own[:, None]).sum(axis=2)

@@ -1,4 +1,4 @@
-"""Clusterings on disk: the rows for everybody to read, and the centers beside them."""
+"""Files of clusterings: one Parquet file of rows, and one of centers next to it."""
 
 import hashlib
 from pathlib import Path
@@ -68,22 +68,22 @@ def neighbour_outputs(path: str | Path) -> list[Output]:
 
 @told
 def save_clustering(clustering: Clustering, path: str | Path) -> None:
-    """Write a clustering to two Parquet files, both or neither.
+    """Write a clustering to two Parquet files; on an error neither is written.
 
     Parameters
     ----------
     clustering : Clustering
     path : str or pathlib.Path
-        One row for each row that was clustered: `label` (int64), `distance` (float32) and, where
-        known, `second` (int64). Beside it
-        a file whose name ends in ".centers.parquet" has one row for each cluster: `center`,
-        `nearest` and `size`. Files of `save_clustering` are replaced, and no others.
+        File with one row for each clustered row: `label` (int64), `distance` (float32) and, if
+        known, `second` (int64). A file next to it, whose name ends in ".centers.parquet", has one
+        row for each cluster: `center`, `nearest` and `size`. Existing files of `save_clustering`
+        are replaced; any other file is refused.
 
     Raises
     ------
     ValueError
-        If a place is a folder or a device, has the suffix of another format, or holds a file that
-        `save_clustering` did not write.
+        If a path is a folder, a device, or a file that `save_clustering` did not write, or has the
+        suffix of another format.
     OSError
         If the folder does not exist, cannot be written to, or is full.
 
@@ -118,12 +118,12 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
 
 @told
 def load_clustering(path: str | Path) -> Clustering:
-    """Read the files of `save_clustering`.
+    """Read a clustering written by `save_clustering`.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Of the rows; the centers are looked for beside it.
+        The file of the rows; that of the centers must be next to it.
 
     Returns
     -------
@@ -132,8 +132,8 @@ def load_clustering(path: str | Path) -> Clustering:
     Raises
     ------
     ValueError
-        If a file is damaged, of something else, or the two are not of the same clustering; if a
-        label is no number of a cluster. The message names the file.
+        If a file is damaged or of another kind, or the two are not of the same clustering; if a
+        label is not the number of a cluster. The message names the file.
     """
     path = Path(path)
     rows, facts = _read(path)
@@ -158,20 +158,20 @@ def load_clustering(path: str | Path) -> Clustering:
 
 @told
 def save_neighbours(graph: Neighbours, path: str | Path) -> None:
-    """Write a neighbour graph to a Parquet file, whole or not at all.
+    """Write a neighbour graph to a Parquet file atomically.
 
     Parameters
     ----------
     graph : Neighbours
     path : str or pathlib.Path
-        One row for each row of the graph: lists `neighbour` (int64) and `distance` (float32).
-        A neighbour graph there is replaced, and no other file.
+        File with one row for each row of the graph: lists `neighbour` (int64) and `distance`
+        (float32). An existing neighbour graph is replaced; any other file is refused.
 
     Raises
     ------
     ValueError
-        If the path is a folder or a device, has the suffix of another format, or holds a file that
-        `save_neighbours` did not write.
+        If the path is a folder, a device, or a file that `save_neighbours` did not write, or has
+        the suffix of another format.
     OSError
         If the folder does not exist, cannot be written to, or is full.
 
@@ -195,7 +195,7 @@ def save_neighbours(graph: Neighbours, path: str | Path) -> None:
 
 @told
 def load_neighbours(path: str | Path) -> Neighbours:
-    """Read a file of `save_neighbours`.
+    """Read a neighbour graph written by `save_neighbours`.
 
     Parameters
     ----------
@@ -208,8 +208,8 @@ def load_neighbours(path: str | Path) -> Neighbours:
     Raises
     ------
     ValueError
-        If the file is damaged, or of something else; if a neighbour is no row of the graph, or
-        twice that of one row. The message names the file.
+        If the file is damaged or of another kind; if a neighbour is not a row of the graph, or a
+        row has the same neighbour twice. The message names the file.
     """
     path = Path(path)
     table, facts = _read(path, "save_neighbours", "neighbours")
@@ -227,7 +227,7 @@ def _centers(path: Path) -> Path:
 
 
 def _fingerprint(clustering: Clustering) -> str:
-    """Return what tells this clustering from others: of rows and centers together."""
+    """Return a fingerprint of the clustering, over rows and centers."""
     found = hashlib.sha256()
     for array in (clustering.labels, clustering.distances, clustering.centers):
         found.update(f"{array.dtype.str}{array.shape}".encode())
@@ -242,7 +242,7 @@ def _numbers(
     low: int | None = None,
     high: int = 0,
 ) -> Any:  # noqa: ANN401  # array (n,)
-    """Return a column of ints in [low, high), or of finite numbers >= 0 where there is no low."""
+    """Return a column of ints in [low, high), or of finite numbers >= 0 if there is no low."""
     if name not in table.column_names:
         raise ValueError(f"{path} must have a column {name!r}, got {table.column_names}")
     what = f"{name} of {path}"
@@ -259,7 +259,7 @@ def _numbers(
 
 
 def _matrix(path: Path, table: Any, name: str, dtype: Any = np.float32) -> Any:  # noqa: ANN401
-    """Return a column of lists of one length: (n, width)."""
+    """Return a column of lists of equal length: (n, width)."""
     column = table[name] if name in table.column_names else None
     if column is None or not pa.types.is_fixed_size_list(column.type) or column.null_count:
         raise ValueError(f"{path} must have a column {name!r} of lists of one length, got "
@@ -272,7 +272,7 @@ def _matrix(path: Path, table: Any, name: str, dtype: Any = np.float32) -> Any: 
 
 
 def _check_graph(path: Path, indices: Any, distances: Any) -> None:  # noqa: ANN401  # arrays (n, k)
-    """Refuse a graph with neighbours that are no rows, or there twice, or at no distance."""
+    """Refuse a graph whose neighbours are not rows, are duplicated, or lack a distance."""
     size, gone = len(indices), indices == -1
     own = np.arange(size)[:, None]
     in_order = np.sort(np.where(gone, -1 - np.arange(indices.shape[1]), indices), axis=1)

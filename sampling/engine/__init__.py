@@ -1,7 +1,7 @@
-"""One function over many parts of the rows: what selection and clustering do out of core.
+"""Map a function over parts of the rows: the out-of-core engine of selection and clustering.
 
-Callers say what is done to a part, and put the results together in the order of the parts. They do
-not know where a part is worked on, nor how many at once: `use` decides.
+Callers provide the function for a part, and combine the results in the order of the parts. Where
+the parts are processed, and how many at once, is decided by `use`.
 """
 
 from ._local import Local

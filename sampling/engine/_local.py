@@ -1,4 +1,4 @@
-"""The engine of one machine: threads."""
+"""Engine for one machine, with threads."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 __all__ = ["Local"]
 
 T = TypeVar("T")
-_PROCESS = os.getpid()  # of the import: elsewhere we are in a fork
+_PROCESS = os.getpid()  # at import; a different id means a forked process
 _HERE = threading.local()
 _THREADED = {"faiss", "numpy", "scipy.linalg", "sklearn", "torch", "numba"}
 _FOUND: dict[frozenset[str], ThreadpoolController] = {}
@@ -23,16 +23,17 @@ _POOLS: dict[int, ThreadPoolExecutor] = {}
 
 @dataclass(frozen=True)
 class Local:
-    """Work on parts in threads of this process.
+    """Engine that processes parts in threads of this process.
 
-    Each thread works on a part by itself: libraries that bring threads of their own (BLAS, OpenMP)
-    get one each meanwhile, so results do not depend on the number of threads. A single part, and
-    every part in a forked process or inside another part, is worked on by the caller's thread.
+    Each thread processes one part at a time. Libraries with their own threads (BLAS, OpenMP) are
+    limited to one thread meanwhile, so results do not depend on the number of threads. A single
+    part, and every part in a forked process or inside another part, is processed by the calling
+    thread.
 
     Parameters
     ----------
     num_threads : int, optional
-        The cores that this process may use, by default.
+        By default, the number of cores that this process may use.
 
     Examples
     --------
@@ -43,14 +44,14 @@ class Local:
     num_threads: int | None = None
 
     def run(self, function: Callable[[Any], T], parts: Iterable[Any]) -> Iterator[T]:
-        """Call a function with each part; give the results in the order of the parts.
+        """Call a function with each part and return the results in the order of the parts.
 
         Parameters
         ----------
         function : callable
-            It may not run numba kernels that are parallel themselves.
+            It must not call parallel numba kernels.
         parts : iterable
-            They are drawn as they are needed: one for each thread, and one more.
+            Consumed lazily: one part for each thread, and one more.
 
         Returns
         -------
@@ -75,14 +76,14 @@ class Local:
                     for part in _next(waiting, 1):
                         running.append(pool.submit(_alone, function, part))
                     yield result
-        finally:  # after an error nothing of ours goes on
+        finally:  # after an error no part is left running
             for future in running:
                 future.cancel()
             wait(running)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Return the process's pool of so many threads; to begin one takes longer than a small part."""
+    """Return the thread pool of this process; starting one takes longer than a small part."""
     if threads not in _POOLS:
         _POOLS[threads] = ThreadPoolExecutor(threads, "sampling")
     return _POOLS[threads]
@@ -95,7 +96,7 @@ def _cores() -> int:
 
 
 def _alone(function: Callable[[Any], T], part: Any) -> T:  # noqa: ANN401  # any part
-    """Work on a part in a thread of the pool, which keeps OpenMP to one thread."""
+    """Process a part in a thread of the pool, with OpenMP limited to one thread."""
     _HERE.inside = True
     if getattr(_HERE, "libraries", None) is not _libraries():
         _HERE.libraries = _libraries()
@@ -104,7 +105,7 @@ def _alone(function: Callable[[Any], T], part: Any) -> T:  # noqa: ANN401  # any
 
 
 def _libraries() -> ThreadpoolController:
-    """Return the libraries with threads; they are looked for anew only when one was imported."""
+    """Return the libraries with threads; searched again only after an import."""
     loaded = frozenset(_THREADED & sys.modules.keys())
     if loaded not in _FOUND:
         _FOUND[loaded] = ThreadpoolController()

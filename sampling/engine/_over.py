@@ -1,4 +1,4 @@
-"""Parts of the rows, and a function over them."""
+"""Split rows into parts and map a function over them."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ __all__ = ["Part", "blocks", "current", "each", "gathered", "over", "use"]
 Part: TypeAlias = "slice | NDArray[np.int64]"
 T = TypeVar("T")
 _BLOCK = 2**21  # numbers in a block of rows: 16 MiB of float64
-_SMALL = 2**20  # numbers that are not worth a thread
+_SMALL = 2**20  # fewer numbers than this are processed without threads
 _ENGINE: ContextVar[Local | None] = ContextVar("engine", default=None)
 
 
@@ -30,7 +30,7 @@ def current() -> Local:
 
 @contextmanager
 def use(engine: Local) -> Iterator[None]:
-    """Let another engine do the work of a block.
+    """Use another engine inside the block.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def use(engine: Local) -> Iterator[None]:
 
 
 def blocks(rows: Any, numbers: int = _BLOCK) -> Sequence[slice]:  # noqa: ANN401  # array or Rows
-    """Cut rows (n, D) into blocks of about so many numbers.
+    """Split rows (n, D) into blocks of about `numbers` numbers each.
 
     Parameters
     ----------
@@ -81,14 +81,14 @@ def over(
     Parameters
     ----------
     function : callable
-        Of the rows of a part (n, D) and the same part of each column. It may be sent to another
-        process: what it needs else is in its closure, and it changes nothing there.
+        Takes the rows of a part (n, D) and the same part of each column. It may be sent to another
+        process: everything else it needs is in its closure, which it must not modify.
     rows : array of shape (N, D), or Rows
     *columns : arrays of shape (N, ...)
     parts : iterable of slice or int64 array, optional
-        Rows that belong together; blocks of them by default.
+        Rows to be processed together; blocks of consecutive rows by default.
     title : str, optional
-        Of a progress bar, shown on a terminal if the work takes more than two seconds.
+        Title of a progress bar, shown on a terminal if the work takes more than two seconds.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def each(
     small: bool = False,
     title: str | None = None,
 ) -> Iterator[T]:
-    """Call a function with each item, where `over` has no parts of the right kind.
+    """Call a function with each item, for work that is not split by rows as in `over`.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def each(
         See `over`.
     items : iterable
     small : bool, default False
-        Not worth a thread.
+        Whether an item is too small to be worth a thread.
     title : str, optional
         See `over`.
 
@@ -149,7 +149,7 @@ def each(
 
 
 def gathered(rows: Any, places: NDArray[np.int64]) -> Any:  # noqa: ANN401  # array or Rows
-    """Return some of the rows: a view of those on disk, a copy of those in memory.
+    """Return a subset of the rows: a view of rows on disk, a copy of rows in memory.
 
     Parameters
     ----------

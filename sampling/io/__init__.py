@@ -1,6 +1,6 @@
-"""Files: tables of embeddings and columns, selections, scores, and exports of the chosen rows.
+"""Files: tables of embeddings and columns, selections, scores, and exports of selected rows.
 
-Everything is written whole or not at all, and never over a file of another kind.
+All files are written atomically, and never replace a file of another kind.
 """
 
 from .._files import check_folder, check_outputs, written_whole

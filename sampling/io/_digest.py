@@ -1,4 +1,4 @@
-"""What a file holds, in a few bytes: so that a table that has changed is found out, and named."""
+"""Digests of the files of a table, to detect and name files that have changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def table_files(path: str | Path) -> tuple[Path, ...]:
     Parameters
     ----------
     path : str or pathlib.Path
-        What `open_table` takes: a file, or a folder of Parquet shards.
+        A file, or a folder of Parquet shards, as for `open_table`.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def table_files(path: str | Path) -> tuple[Path, ...]:
 def digests(
     source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
-    """Return what a manifest says of the files of a table.
+    """Return the manifest entries of the files of a table.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def digests(
     Returns
     -------
     list of dict
-        For each file "name" (without its folders, but that of a folder of shards), "rows" (of a
-        Parquet file, else None), "bytes" and "digest".
+        For each file "name" (without its folders, except a folder of shards), "rows" (of a Parquet
+        file, else None), "bytes" and "digest".
     """
     found = contents(source, progress=progress)
     for each in found:
@@ -59,7 +59,7 @@ def digests(
 def contents(
     source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
-    """Return name, bytes, digest and path ("file") of each file, which need not be whole."""
+    """Return name, bytes, digest and path ("file") of each file, which may be damaged."""
     sources = _check.paths("source", source)
     files = [(Path(each), file) for each in sources for file in table_files(each)]
     total = sum(file.stat().st_size for _, file in files)
@@ -75,7 +75,7 @@ def contents(
 
 
 def _name(given: Path, file: Path) -> str:
-    """Return the name of a file, under that of the folder which was given."""
+    """Return the name of a file, including the folder if a folder was given."""
     if not given.is_dir():
         return file.name
     return f"{given.resolve().name}/{file.relative_to(given).as_posix()}"
@@ -90,18 +90,18 @@ def _rows_in(path: Path) -> int:
 def differences(
     recorded: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Say in which files a table differs from the one in a manifest.
+    """List the files in which a table differs from the one in a manifest.
 
     Parameters
     ----------
     recorded, found : sequences of dict
-        From `digests`, then and now. Names do not count: a file may be renamed as long as it stays
-        at its place in the order.
+        From `digests`, then and now. Names are not compared: a file may be renamed as long as its
+        position in the order stays the same.
 
     Returns
     -------
     list of str
-        One for each file that differs, by name; none if the tables are the same.
+        One message for each file that differs, with its name; empty if the tables are the same.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def differences(
 
 @told
 class Watch:
-    """Files as they are now, to be compared with what they are later.
+    """Record the state of files, to detect later changes.
 
     Parameters
     ----------
@@ -142,23 +142,24 @@ class Watch:
         return [file for each in self._sources for file in table_files(each)]
 
     def compare(self) -> None:
-        """Refuse what has changed since.
+        """Raise an error if a file has changed since.
 
         Raises
         ------
         ValueError
-            If a file has another size or time, or a folder another shard: the message names it.
+            If the size or time of a file has changed, or a folder has another shard; the message
+            names it.
         """
         compare_stamps(self._files, self._stamps)
         other = set(self._now()) ^ set(self._files)
         if other:
-            raise ValueError(f"{min(other)} must not come while its folder is read, got it there")
+            raise ValueError(f"{min(other)} must not appear while its folder is read")
 
 
 @told
 @contextmanager
 def unchanged(sources: str | Path | Sequence[str | Path]) -> Iterator[None]:
-    """Refuse a result whose files were changed while the block read them.
+    """Raise an error if files change while the block reads them.
 
     Parameters
     ----------
@@ -168,8 +169,8 @@ def unchanged(sources: str | Path | Sequence[str | Path]) -> Iterator[None]:
     Returns
     -------
     context manager
-        It raises ValueError at its end, naming the file whose size or time is another one, or the
-        shard that has come.
+        At its end it raises a ValueError that names the file whose size or time has changed, or the
+        new shard.
     """
     watch = Watch(sources)
     yield

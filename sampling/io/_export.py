@@ -1,4 +1,4 @@
-"""The chosen rows themselves, as Parquet shards: what a training job reads."""
+"""Export of the selected rows as Parquet shards, for training jobs."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from ._parquet_rows import Joined, Stream, joined
 __all__ = ["check_export", "export_rows"]
 
 _VERSION = 1
-_GROUP_BYTES, _GROUP_ROWS = 2**26, 2**20  # of one row group that is written
+_GROUP_BYTES, _GROUP_ROWS = 2**26, 2**20  # size of a row group, in bytes and rows
 
 _SHARD = parquet_kind("a shard of an export", lambda facts, _: "export" in facts)
 _FACTS = json_kind("the manifest of an export", "export", "shards")
@@ -47,67 +47,70 @@ def export_rows(  # noqa: PLR0913  # how an export is written
     owners: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write the chosen rows of a Parquet table to a folder of Parquet shards.
+    """Write the selected rows of a Parquet table to a folder of Parquet shards.
 
     Parameters
     ----------
     selection : Selection
-        Its N must be the number of rows of the source.
+        A selection from the source: its N must be the number of rows of the source.
     source : str, pathlib.Path, or sequence of them
-        A Parquet file, a folder of shards, or several of them; rows are numbered through the files
-        in the order given, those of a folder by name.
+        A Parquet file, a folder of shards, or several of them; rows are numbered consecutively over
+        the files in the given order, those of a folder by name.
     folder : str or pathlib.Path
-        Made if it is not there. It must be empty, or hold this very export, begun before: then only
-        the shards that are missing or damaged are written. See `replace` for one with another
+        Created if it does not exist. It must be empty or hold the same export, possibly incomplete:
+        then only missing or damaged shards are written. See `replace` for a folder with another
         export. It must not be in a folder of the source.
     rows_per_shard : int, default 1,000,000
     columns : str or sequence of str, optional
-        All of the source by default, or of the files beside it where the source is no Parquet.
-        Types, nested ones too, are kept as they are where all files agree; else each column gets
-        the one type that holds the values of all files, and is null where a file has none.
+        Columns to write; by default all of the source, or of the files `beside` it if the source is
+        not Parquet. Types, including nested types, are kept if all files agree; otherwise a column
+        gets the one type that holds the values of all files, and is null for files without it.
     weights : bool, default True
         Write the selection's weights, if it has any, as a column `weight`.
     order : {"rows", "picks"}, default "rows"
-        The order of the source, or of the picks.
+        Order of the rows: that of the source, or that of the selection.
     beside : str or pathlib.Path, or sequence of them, default ()
-        Parquet files, or folders, with further columns of the same rows.
+        Parquet files, or folders, with additional columns of the same rows.
     replace : bool, default False
-        Let an export take the place of another one that is in the folder, when it is complete:
-        until then the old one stays. A folder with anything else in it is refused.
+        Replace another export in the folder once the new one is complete; until then the old one is
+        kept. A folder with any other file is refused.
     owners : str or sequence of str, default ()
-        Names of what this export is one of, such as a plan: it is written under the first, and
-        takes the place of one that was written under any of them.
+        Names of the owner of this export, such as a plan: it is written under the first name, and
+        replaces an export written under any of them.
     progress : callable, optional
-        Called with (step, total, unit): bytes ("B") while the source's digests are made, then rows.
+        Called with (step, total, unit): bytes ("B") while the source's digests are computed, then
+        rows.
 
     Returns
     -------
     dict
-        What is in `_export.json`: "rows", "size", "shards" (name, rows, bytes), "sources" (name,
-        rows, bytes, digest), "checked" (whether the source is known to be what was selected from),
-        the arguments, and the selection's method and arguments.
+        Content of `_export.json`: "rows", "size", "shards" (name, rows, bytes), "sources" (name,
+        rows, bytes, digest), "checked" (whether the source was verified to be the table selected
+        from), the arguments, and the selection's method and arguments.
 
     Raises
     ------
     ValueError
-        If the source has another N, is not what the selection's manifest has the digests of (the
-        shard is named), changes while it is read, or has a column `weight` already; if no type
-        holds the values of a column in all files, or a column is there twice; if the folder is the
-        source's or holds anything else, another export too unless it may be replaced.
+        If the source has another N, differs from the digests in the selection's manifest (the
+        message names the shard), changes while it is read, or already has a column `weight`; if no
+        type holds the values of a column in all files, or a column occurs twice; if the folder is
+        the source's or holds other files, or another export without `replace`.
     OSError
-        If the folder cannot be made, cannot be written to, or is full.
+        If the folder cannot be created, cannot be written to, or is full.
 
     Notes
     -----
-    Order       Every shard is whole or not there, and `_export.json` comes last: what has it is
-                complete. Pages have checksums, and an export that is continued reads the shards
-                that are there before it counts on them. One that replaces another is written to a
-                hidden folder next to it, and moved to its place at the end: the disk must have
-                room for both. One export at a time may write to a folder.
-    Cost        One pass over the source for its digests. Then in the order of the rows one pass
-                over the row groups that hold any, whatever their size: blocks of 16 MiB are
-                decoded and 64 MiB wait to be written, 330 MiB in all as measured; in the order of
-                the picks one pass for each shard that is written, and one shard in memory, twice.
+    Order
+        Every shard is written atomically, and `_export.json` last, so a folder with this file is
+        complete. Pages have checksums, and a resumed export verifies existing shards by reading
+        them. An export that replaces another is written to a hidden folder next to it, and moved
+        into place at the end: the disk must have room for both. Only one export at a time may write
+        to a folder.
+    Cost
+        One pass over the source for its digests. Then, in row order, one pass over the row groups
+        that contain selected rows, of any size: blocks of 16 MiB are decoded and 64 MiB are
+        buffered for writing, 330 MiB in total as measured. In selection order, one pass for each
+        shard written, with two copies of one shard in memory.
 
     Examples
     --------
@@ -173,7 +176,7 @@ def check_export(  # noqa: PLR0913  # those of `export_rows`
     weighted: bool = False,
     made: str | Path | None = None,
 ) -> tuple[Joined, list[str]]:
-    """Refuse, before there is a selection, what `export_rows` would refuse after it.
+    """Check the arguments of `export_rows` before the selection is computed.
 
     Parameters
     ----------
@@ -182,20 +185,20 @@ def check_export(  # noqa: PLR0913  # those of `export_rows`
     weighted : bool, default False
         Whether the selection will have weights.
     made : str or pathlib.Path, optional
-        A folder that will be made before the export: it need not exist.
+        A folder that will be created before the export, so it need not exist.
 
     Returns
     -------
     tuple of Joined, list of str
-        The tables that are read, and the columns that will be written.
+        The tables to read, and the columns to write.
 
     Raises
     ------
     ValueError
-        If an argument is none that `export_rows` takes; if the folder is the source's or in it, or
-        holds anything but an export that this one may go on with or replace.
+        If `export_rows` would refuse an argument; if the folder is the source's or in it, or holds
+        anything but an export that may be resumed or replaced.
     OSError
-        If the folder cannot be made or written to.
+        If the folder cannot be created or written to.
     """
     replace, named = _check.flag("replace", replace), _check.words("owners", owners)
     shards, names, place = _checked_call(
@@ -216,9 +219,9 @@ def _checked_call(  # noqa: PLR0913  # those of `export_rows`
     beside: str | Path | Sequence[str | Path],
     weighted: bool,
 ) -> tuple[Joined, list[str], Place]:
-    """Return the tables that are read, the columns and the folder, once the arguments are checked.
+    """Check the arguments and return the tables to read, the columns and the folder.
 
-    What is in the folder is checked by `Place.check`.
+    The content of the folder is checked by `Place.check`.
     """
     _check.integer("rows_per_shard", rows_per_shard, 1)
     _check.flag("weights", weights)
@@ -227,8 +230,8 @@ def _checked_call(  # noqa: PLR0913  # those of `export_rows`
     shards, names = joined(source, beside, columns)
     if weighted and weights and "weight" in names:
         raise ValueError(
-            "columns must not include 'weight' where the selection's weights are written, got a "
-            "column of that name: leave one of them out"
+            "columns must not include 'weight' if the selection's weights are written, got a "
+            "column of that name: exclude one of them"
         )
     reads = [*_check.paths("source", source), *_check.paths("beside", beside)]
     check_apart(folder, paths_read(reads))
@@ -237,7 +240,7 @@ def _checked_call(  # noqa: PLR0913  # those of `export_rows`
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which rows go to which shard. Everything is checked."""
+    """Assignment of rows to shards. Arguments are checked."""
 
     shards: Joined
     names: list[str]
@@ -259,7 +262,7 @@ class _Plan:
         return min(self.per_shard, self.indices.size - shard * self.per_shard)
 
     def schema(self, shard: int) -> Any:  # noqa: ANN401  # pyarrow.Schema
-        """Return the schema of a shard: the source's, the weight, and which shard of what it is."""
+        """Return the schema of a shard: that of the source, the weight, and the shard's mark."""
         schema = self.shards.schema_of(self.names)
         if self.weights is not None:
             schema = schema.append(pa.field("weight", pa.float64()))
@@ -268,7 +271,7 @@ class _Plan:
         )
 
     def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
-        """Give each wanted shard, and its tables, which are read as they are asked for."""
+        """Yield each requested shard and an iterator over its tables, which are read lazily."""
         if self.order == "picks":
             for shard in wanted:
                 yield shard, self._picked(self._places(shard, np.arange(self.indices.size)))
@@ -284,14 +287,14 @@ class _Plan:
         return order[shard * self.per_shard : (shard + 1) * self.per_shard]
 
     def _picked(self, places: Indices) -> Iterator[Any]:
-        """Read the rows of one shard, and give them in the order of the picks."""
+        """Yield the rows of one shard in selection order."""
         order = np.argsort(self.indices[places], kind="stable")
         blocks = list(self.shards.blocks(self.indices[places][order], self.names))
         if not blocks:
             return
         whole, back = pa.concat_tables(blocks), np.empty(order.size, np.int64)
         back[order] = np.arange(order.size)
-        step = 2**16  # a block of strings stays under 2 GiB, which their offsets cannot pass
+        step = 2**16  # a block of strings stays below 2 GiB, the limit of their offsets
         parts = (whole.take(pa.array(back[i : i + step])) for i in range(0, back.size, step))
         yield from self._weighted(parts, places)
 
@@ -305,7 +308,7 @@ class _Plan:
             yield table
 
     def facts(self, folder: Path) -> dict[str, Any]:
-        """Return what the manifest says about the shards, which are all there."""
+        """Return the manifest of the shards, which are all complete."""
         names = [self.name(shard) for shard in range(self.count)]
         return {
             "version": _VERSION,
@@ -325,7 +328,7 @@ class _Plan:
 
 
 def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN401
-    """Write tables to a file, a row group for each so many bytes or rows."""
+    """Write tables to a file in row groups of limited bytes and rows."""
     with _parquet.writer(path, schema) as writer:
         waiting: list[Any] = []
         size = rows = 0
@@ -346,7 +349,7 @@ def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN
 
 
 def _rows_done(progress: Progress | None, total: int) -> Any:  # noqa: ANN401  # see inside
-    """Return what passes tables through and counts their rows."""
+    """Return a generator function that passes tables through and reports their row counts."""
 
     def count(tables: Iterable[Any]) -> Iterator[Any]:
         for table in tables:
@@ -358,7 +361,7 @@ def _rows_done(progress: Progress | None, total: int) -> Any:  # noqa: ANN401  #
 
 
 def _identity(facts: list[Any], indices: Indices, weights: Floats | None) -> str:
-    """Return what tells this export from others."""
+    """Return a digest that identifies this export."""
     found = hashlib.sha256(json.dumps([_VERSION, *facts]).encode())
     found.update(np.ascontiguousarray(indices, np.int64).data)
     found.update(b"" if weights is None else np.ascontiguousarray(weights, np.float64).data)
@@ -366,10 +369,10 @@ def _identity(facts: list[Any], indices: Indices, weights: Floats | None) -> str
 
 
 def _checked(selection: Selection, sources: Sequence[dict[str, Any]]) -> bool:
-    """Whether the source is a table that was selected from; refuse one that is no more.
+    """Return whether the source is a table selected from; refuse one that has changed.
 
-    A table that shares no file with those (the texts, where embeddings were selected from) cannot
-    be checked.
+    A table that shares no file with those (such as texts, if the selection was from embeddings)
+    cannot be checked.
     """
     tables = tables_of(selection)
     if any(not differences(table, sources) for table in tables):
@@ -384,7 +387,7 @@ def _checked(selection: Selection, sources: Sequence[dict[str, Any]]) -> bool:
 
 
 def _missing(folder: Path, plan: _Plan) -> list[int]:
-    """Return the shards that are not there yet, or damaged."""
+    """Return the shards that are missing or damaged."""
     return [
         shard
         for shard in range(plan.count)
@@ -393,7 +396,7 @@ def _missing(folder: Path, plan: _Plan) -> list[int]:
 
 
 def _is_whole(path: Path, schema: Any, rows: int) -> bool:  # noqa: ANN401  # pyarrow.Schema
-    """Read all of a shard that is there; what is damaged is written again."""
+    """Return whether a shard can be read completely; a damaged one is written again."""
     if not path.exists():
         return False
     try:

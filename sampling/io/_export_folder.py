@@ -1,15 +1,15 @@
-"""The folder of an export: whose files are in it, and how a new export replaces an earlier one.
+"""The folder of an export: which export its files belong to, and how one replaces another.
 
-    the folder holds...                     then
-    nothing, or this very export            it is written to, and goes on where it was interrupted
-    an export of the same owner             the new export is written next to it, and takes its
-                                            place when it is complete; until then the old one stays
+    the folder holds...                     result
+    nothing, or the same export             it is written to, resuming an interrupted export
+    an export of the same owner             the new export is written next to it, and replaces it
+                                            once complete; until then the old one is kept
     any other export                        refused, unless it may be replaced
     anything else                           refused
 
-The new export is in `.NAME.next`, where an interrupted one is found again. Two renames put it in
-place: for that moment the old one is in `.NAME.old`, from where the next call takes it back if the
-process was killed between the two.
+The new export is written to `.NAME.next`, from where an interrupted one is resumed. Two renames
+move it into place. Between them the old export is in `.NAME.old`, from where the next call restores
+it if the process was killed in between.
 """
 
 import json
@@ -25,20 +25,20 @@ from .._files import own_folder, remove_left_overs
 
 __all__ = ["MANIFEST", "Mark", "Place"]
 
-MANIFEST = "_export.json"  # readers of a folder pass over names that begin so
+MANIFEST = "_export.json"  # readers of a folder ignore names that begin with "_"
 _LEFT_OVER = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Which export a file is of.
+    """The export that a file belongs to.
 
     Attributes
     ----------
     export : str
-        Its identity: the bytes of the source, the rows, and how they are written.
+        Its identity, a digest of the source's bytes, the rows, and how they are written.
     owner : str
-        What it is one of; "" where the file does not say.
+        Its owner, such as a plan; "" if the file does not state one.
     """
 
     export: str
@@ -46,7 +46,7 @@ class Mark:
 
     @classmethod
     def of(cls, path: Path) -> "Mark | None":
-        """Return that of a file; None of a file that no export wrote."""
+        """Return the mark of a file; None if no export wrote it."""
         try:
             if path.name == MANIFEST:
                 facts = json.loads(path.read_text(encoding="utf-8"))
@@ -61,12 +61,12 @@ class Mark:
 
 
 class Place:
-    """The folder that an export is given.
+    """The output folder of an export.
 
     Parameters
     ----------
     folder : pathlib.Path
-        It need not be there. Of a link the folder that it points to is meant.
+        It need not exist. A link stands for the folder that it points to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,15 +76,15 @@ class Place:
         self._old = self.folder.with_name(f".{self.folder.name}.old")
 
     def check(self, owners: Sequence[str], *, replace: bool, will_be_made: bool = False) -> None:
-        """Refuse, before the work, a folder that cannot be written to or holds anything else.
+        """Refuse, before the computation, a folder that is not writable or holds other files.
 
-        owners       : exports of these are replaced or continued, the first its own
-        replace      : any export is
-        will_be_made : the folder around it is, before the export
+        owners       : exports of these are replaced or resumed; the first is that of the new export
+        replace      : any export is replaced
+        will_be_made : the parent folder will be created before the export
         """
         out = self.given
         if out.is_symlink() and not out.exists():
-            raise ValueError(f"{out} must be a folder, got a link to nothing")
+            raise ValueError(f"{out} must be a folder, got a broken link")
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out} must be a folder, got a file")
         stands = self.folder
@@ -92,7 +92,7 @@ class Place:
             stands = self._old  # a process was killed between the two renames: `begin` mends it
         if not stands.exists():
             if self.folder.parent.is_dir():
-                with own_folder(self.folder):  # can be made: so can the folder
+                with own_folder(self.folder):  # if this can be made, so can the folder
                     pass
             elif self.folder.parent.exists() or not will_be_made:
                 raise FileNotFoundError(f"the folder of {out} must exist, got none")
@@ -108,17 +108,17 @@ class Place:
 
     def _refuse(self, name: str) -> NoReturn:
         raise ValueError(
-            f"{self.given} must be empty or hold this very export, begun before, got {name} of "
-            "another one: remove it, write to another folder, or let it be replaced (replace = "
+            f"{self.given} must be empty or hold the same export, got {name} of "
+            "another export: remove it, write to another folder, or allow replacing it (replace = "
             "true, --replace)"
         )
 
     def _check_movable(self) -> None:
-        """Refuse a folder whose place no other folder can take."""
+        """Refuse a folder that cannot be renamed, such as a mount point."""
         if os.path.ismount(self.folder):
             raise ValueError(
-                f"{self.given} must be empty where a disk is mounted at it, got an earlier export, "
-                "whose place no other folder can take: remove its files, or write to a folder in it"
+                f"{self.given} must be empty if it is a mount point, got an earlier export, "
+                "which cannot be replaced there: remove its files, or write to a subfolder"
             )
         with own_folder(self.folder):
             pass
@@ -134,7 +134,7 @@ class Place:
         return bool(names) and all(map(Mark.of, names))
 
     def _marks(self, folder: Path) -> dict[str, Mark]:
-        """Return the mark of each file but left-overs; refuse a file that has none."""
+        """Return the mark of each file except leftovers; refuse a file without a mark."""
         found = {}
         for path in sorted(folder.iterdir() if folder.is_dir() else [folder]):
             if _LEFT_OVER.fullmatch(path.name):
@@ -142,16 +142,16 @@ class Place:
             mark = Mark.of(path)
             if mark is None:
                 raise ValueError(
-                    f"{folder if folder != self.folder else self.given} must be empty or hold this "
-                    f"very export, begun before, got {path.name}, which is of no export"
+                    f"{folder if folder != self.folder else self.given} must be empty or hold the "
+                    f"same export, got {path.name}, which does not belong to an export"
                 )
             found[path.name] = mark
         return found
 
     def begin(self, identity: str, *, replace: bool) -> Path:
-        """Return the folder to write an export to, which is made if need be: see `finish`.
+        """Return the folder to write an export to, created if necessary; see `finish`.
 
-        replace : whether it may be another one than the folder's, which then stays until `finish`
+        replace : whether it may replace another export, which is then kept until `finish`
         """
         self._restore()
         self.folder.mkdir(exist_ok=True)
@@ -166,20 +166,20 @@ class Place:
             self._check_movable()
             made = self._next
             if any(mark.export != identity for mark in self._marks_next().values()):
-                self._clear(made)  # begun for a plan that has changed since
+                self._clear(made)  # from a plan that has changed since
             made.mkdir(exist_ok=True)
             made.chmod(self.folder.stat().st_mode & 0o7777)
         remove_left_overs(made)
         for path in list(made.iterdir()):
-            if _LEFT_OVER.fullmatch(path.name):  # half a file, of a run that was killed
+            if _LEFT_OVER.fullmatch(path.name):  # an incomplete file of a killed run
                 path.unlink()
         return made
 
     def finish(self, made: Path) -> None:
-        """Put a complete export in the place of the earlier one, which is removed."""
+        """Move a complete export into place, and remove the one that it replaces."""
         if made == self.folder:
             return
-        self._marks(self.folder)  # hours may have passed: what has come since is not removed
+        self._marks(self.folder)  # hours may have passed: files added since are not removed
         self.folder.rename(self._old)
         try:
             made.rename(self.folder)
@@ -201,7 +201,7 @@ class Place:
             self._old.rename(self.folder)
 
     def _clear(self, folder: Path) -> None:
-        """Remove a folder of ours, in which there are files of exports only."""
+        """Remove a folder that holds only files of exports."""
         if not folder.is_dir():
             return
         names = self._marks(folder)

@@ -1,4 +1,4 @@
-"""Which files a selection was made from: noted in its manifest, and compared later."""
+"""Input files of a selection: recorded in its manifest, and compared later."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ __all__ = ["changes", "paths_read", "with_inputs"]
 
 @told
 def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return every file and folder that is read with a table, for `check_outputs`.
+    """Return all files and folders that are read as a table, for `check_outputs`.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        Files as given; of a folder the folder itself and its shards.
+        Files as given; for a folder, the folder itself and its shards.
     """
     sources = _check.paths("source", source)
     return [path for each in sources for path in dict.fromkeys((Path(each), *table_files(each)))]
@@ -39,23 +39,23 @@ def with_inputs(
     *,
     progress: Progress | None = None,
 ) -> Selection:
-    """Return a selection that says which files it was made from.
+    """Return a selection with the digests of its input files.
 
     Parameters
     ----------
     selection : Selection
     source : str or pathlib.Path, or sequence of them
-        The table that it was made from.
+        The table selected from.
     beside : str or pathlib.Path, or sequence of them, default ()
-        The files beside it.
+        Files with additional columns of the same rows.
     progress : callable, optional
         Called with (step, total, "B") as bytes are read.
 
     Returns
     -------
     Selection
-        With `info["inputs"]`, the `digests` of the table, and `info["beside"]`, a list of those of
-        each file beside it.
+        With `info["inputs"]`, the `digests` of the table, and `info["beside"]`, a list with the
+        `digests` of each of the `beside` files.
     """
     noted: dict[str, Any] = {"inputs": digests(source, progress=progress)}
     if beside:
@@ -71,26 +71,26 @@ def changes(
     *,
     progress: Progress | None = None,
 ) -> list[str]:
-    """Say in which files a table differs from those that a selection was made from.
+    """List the files in which a table differs from the one a selection was made from.
 
     Parameters
     ----------
     selection : Selection
-        One of `with_inputs`.
+        A selection from `with_inputs`.
     source : str, pathlib.Path, or sequence of them
-        The table, or one that lay beside it.
+        The table, or one of the `beside` files.
     progress : callable, optional
         Called with (step, total, "B") as bytes are read.
 
     Returns
     -------
     list of str
-        One for each file that differs, by name; none if the table is still the same.
+        One message for each file that differs, with its name; empty if the table is unchanged.
 
     Raises
     ------
     ValueError
-        If the selection does not say what it was made from.
+        If the selection does not hold the digests of its inputs.
     """
     tables = tables_of(selection)
     if not tables:
@@ -103,15 +103,16 @@ def changes(
 
 
 def tables_of(selection: Selection) -> list[list[dict[str, Any]]]:
-    """Return the digests of each table that a selection was made from."""
+    """Return the digests of each input table of a selection."""
     info = selection.info
     return [table for table in (info.get("inputs"), *info.get("beside", ())) if table]
 
 
 def share_files(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> bool:
-    """Whether two tables have a file of one name, or of the same bytes: one was made of the other.
+    """Return whether two tables share a file of the same name or the same bytes.
 
-    A name has its folder in it: `texts/part-0.parquet` is not `embeddings/part-0.parquet`.
+    If they do, one derives from the other. Names include the folder: `texts/part-0.parquet` is not
+    `embeddings/part-0.parquet`.
     """
     return any({each[key] for each in one} & {each[key] for each in other}
                for key in ("name", "digest"))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Embeddings in Parquet, in lists or in many columns: read in blocks, into memory or a file."""
+"""Read embeddings from Parquet lists or columns, in blocks, into memory or a file."""
 
 import hashlib
 import json
@@ -19,19 +19,19 @@ from ._schema import Schemas, is_rows
 __all__ = ["rows_in_memory", "rows_on_disk", "width_of"]
 
 _BATCH = 65_536
-_FEW = 64  # rows read to see how long a list is
+_FEW = 64  # rows read to find the length of the lists
 
 
 def list_blocks(
     schemas: Schemas, names: tuple[str, ...], width: int, dtype: np.dtype[Any]
 ) -> Iterator[NDArray[Any]]:
-    """Read rows file after file: arrays (n, D) of one dtype.
+    """Yield the rows of all files in blocks: arrays (n, D) of one dtype.
 
-    names : one column of lists of one length, or D columns of numbers
+    names : one column of lists of equal length, or D columns of numbers
     width : D, from `width_of`
     dtype : from `dtype_of`
 
-    A row, or a number, that is missing is NaN.
+    Missing rows and numbers are NaN.
     """
     done = 0
     for path in schemas.files:
@@ -42,7 +42,7 @@ def list_blocks(
                     block = _block(batch, names, width, path, done)
                     if block.dtype.kind == "f" and dtype.kind != "f":
                         raise ValueError(
-                            f"{path} must lack no number of {names[0]}, as its footer says, got "
+                            f"{path} must have no missing {names[0]}, as its footer states, got "
                             "one missing"
                         )
                     yield block.astype(dtype, copy=False)
@@ -50,7 +50,7 @@ def list_blocks(
 
 
 def width_of(schemas: Schemas, names: tuple[str, ...]) -> int:
-    """Return D: the number of columns, or the length of the first list that is there."""
+    """Return D: the number of columns, or the length of the first non-missing list."""
     if len(names) > 1:
         return len(names)
     for path, count in zip(schemas.files, schemas.counts, strict=True):
@@ -66,7 +66,7 @@ def width_of(schemas: Schemas, names: tuple[str, ...]) -> int:
 
 
 def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:
-    """Return the dtype that holds the numbers of all files, and NaN where any is missing."""
+    """Return the dtype that holds the numbers of all files, and NaN if any is missing."""
     kinds = [schemas.field(name).type for name in names]
     kinds = [kind.value_type if is_rows(kind) else kind for kind in kinds]
     known = [kind.to_pandas_dtype() for kind in kinds if not pa.types.is_null(kind)]
@@ -77,7 +77,7 @@ def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:
 
 
 def _has_gaps(schemas: Schemas, path: Path, names: tuple[str, ...]) -> bool:
-    """Whether a file lacks any number of the columns: its footer says so, or else its pages."""
+    """Return whether a file has missing numbers, from its footer or else its pages."""
     with _parquet.opened(path) as file:
         if file.metadata.num_rows == 0:
             return False
@@ -97,7 +97,7 @@ def _has_gaps(schemas: Schemas, path: Path, names: tuple[str, ...]) -> bool:
 
 
 def _heads(path: str) -> set[str]:
-    """Return what a column may be called by the path of its values: of "x.list.element", "x"."""
+    """Return the possible column names for the path of its values: "x" for "x.list.element"."""
     parts = path.split(".")
     return {".".join(parts[: i + 1]) for i in range(len(parts))}
 
@@ -118,9 +118,9 @@ def _block(
     path: Path,
     done: int,
 ) -> NDArray[Any]:
-    """Return the rows (n, D) of a batch, NaN where they are missing.
+    """Return the rows (n, D) of a batch; missing values are NaN.
 
-    done : rows before it
+    done : number of rows before the batch
     """
     places = [batch.schema.get_field_index(name) for name in names]
     gap = np.full(batch.num_rows, np.nan, np.float32)
@@ -148,7 +148,7 @@ def _block(
 
 
 def _numbers(column: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Array
-    """Return numbers as numpy has them: NaN where one is missing."""
+    """Return numbers as a numpy array; missing ones are NaN."""
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan, np.float32)
     numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False)
@@ -169,7 +169,7 @@ def rows_in_memory(schemas: Schemas, names: tuple[str, ...]) -> NDArray[Any]:
 
 
 def _refuse_other(paths: tuple[Path, ...], right: bool, size: int) -> None:
-    """Refuse files that hold another number of rows than their footers say."""
+    """Refuse files whose number of rows differs from their footers."""
     if not right:
         files = paths[0] if len(paths) == 1 else f"the files of {paths[0].parent}"
         raise ValueError(f"{files} must hold {size} rows, as their footers say, got another number")
@@ -181,13 +181,13 @@ def rows_on_disk(
     scratch: Path,
     sums: Sequence[str] | None = None,
 ) -> Rows:
-    """Copy rows into a file, unless an earlier call has; whole or not at all.
+    """Copy rows to a file atomically, unless an earlier call has done so.
 
-    sums : digests of the files, made here unless they are known
+    sums : digests of the files, computed here unless given
 
-    The file's name is made of the digests: another table of the same names, sizes and times has
-    another file. After the copy they are made again: what changed meanwhile is under no name. The
-    shape stands beside the copy as JSON.
+    The file name is derived from the digests: another table of the same names, sizes and times has
+    another file. The digests are computed again after the copy, so files that changed meanwhile are
+    not saved under any name. The shape is stored next to the copy as JSON.
     """
     paths, size = schemas.files, schemas.size
     scratch.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def rows_on_disk(
 
 
 def _copied(target: Path, beside: Path) -> Rows | None:
-    """Return the rows that an earlier call has copied; None if it did not, or not to the end."""
+    """Return the rows copied by an earlier call; None if there is no complete copy."""
     if not (target.exists() and beside.exists()):
         return None
     try:

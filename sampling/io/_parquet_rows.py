@@ -1,4 +1,4 @@
-"""Some rows of Parquet shards, a block at a time: row groups without any of them are not read."""
+"""Read selected rows of Parquet shards in blocks, skipping row groups without such rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from ._schema import Schemas, without_columns, without_views
 
 __all__ = ["Joined", "Shards", "Stream", "joined", "read_column", "read_rows"]
 
-_BLOCK = 2**24  # bytes, about, of rows that are decoded together
-_ROWS = 2**16  # and no more rows than this
-_READ = 2**20  # bytes read at once: by default whole column chunks, 850 MiB of a row group of 330
+_BLOCK = 2**24  # bytes, approximately, of rows decoded at a time
+_ROWS = 2**16  # and at most this many rows
+_READ = 2**20  # bytes per read; the default, whole column chunks, took 850 MiB for 330 MiB
 
 
 @told
@@ -27,32 +27,34 @@ def read_rows(
     rows: Indices,
     columns: str | Sequence[str] | None = None,
 ) -> Any:  # noqa: ANN401  # pyarrow.Table
-    """Return some rows of a Parquet file, or of the shards of a folder.
+    """Return selected rows of a Parquet file, or of the shards in a folder.
 
     Parameters
     ----------
     source : str, pathlib.Path, or sequence of them
-        Rows are numbered through the files in the order given, those of a folder by name.
+        Rows are numbered consecutively over the files in the given order, those of a folder by
+        name.
     rows : int64 array of shape (n,)
-        In any order; a row may be there twice.
+        Row numbers in any order, repetitions allowed.
     columns : str or sequence of str, optional
-        All of them by default.
+        Columns to read; all by default.
 
     Returns
     -------
     pyarrow.Table
-        In the order of `rows`, each column in the one type that holds the values of all files; it
-        is null where a file has no such column.
+        In the order of `rows`. Each column has the one type that holds the values of all files, and
+        is null for files without it.
 
     Raises
     ------
     ValueError
-        If a file is damaged (it is named), no type holds the values of all files, or there is no
-        such row or column.
+        If a file is damaged (the message names it), no type holds the values of all files, or there
+        is no such row or column.
 
     Notes
     -----
-    Cost        The row groups that hold the rows are decoded, in blocks of about 16 MiB.
+    Cost
+        The row groups that hold the rows are decoded, in blocks of about 16 MiB.
 
     Examples
     --------
@@ -88,20 +90,20 @@ def _row_numbers(rows: Indices) -> Indices:
 def read_column(
     sources: str | Path | Sequence[str | Path], name: str, rows: Sequence[int]
 ) -> list[Any]:
-    """Return some values of a column of the first table that has it.
+    """Return selected values of a column from the first table that has it.
 
     Parameters
     ----------
     sources : str or pathlib.Path, or sequence of them
-        Tables of the same rows, one beside the other; those that are not Parquet are passed over.
+        Tables of the same rows; those that are not Parquet are ignored.
     name : str
     rows : sequence of int
-        -1 stands for no row.
+        Row numbers; -1 for no row.
 
     Returns
     -------
     list
-        Python's values; None for no row.
+        Python values; None for -1.
 
     Raises
     ------
@@ -124,18 +126,18 @@ def read_column(
 
 @dataclass(frozen=True)
 class Shards:
-    """Parquet files whose rows follow one another.
+    """Parquet files whose rows are numbered consecutively.
 
     Attributes
     ----------
     columns_in : Schemas
-        What their columns are, in the types that hold the values of all files.
+        Their columns, in the types that hold the values of all files.
     starts : int64 array of shape (number of files + 1,)
-        Number of the first row of each, and N.
+        Number of the first row of each file, and N.
     files : tuple of pathlib.Path
-        A file that was given twice is there twice.
+        A file that was given twice occurs twice.
     source : tuple of str or pathlib.Path
-        The files and folders as they were given.
+        The files and folders as given.
     """
 
     columns_in: Schemas
@@ -164,19 +166,19 @@ class Shards:
 
     @property
     def size(self) -> int:
-        """N, rows in all files."""
+        """N, the number of rows in all files."""
         return int(self.starts[-1])
 
     def columns(self, names: str | Sequence[str] | None) -> list[str]:
-        """Return the chosen columns in the order of the files, or refuse a name."""
+        """Return the requested columns in the order of the files; refuse unknown names."""
         return _chosen(names, self.columns_in.every(), self.names, self.columns_in.field)
 
     def schema_of(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
-        """Return the schema of some columns."""
+        """Return the schema of the given columns."""
         return self.columns_in.schema(names)
 
     def blocks(self, rows: Indices, names: Sequence[str]) -> Iterator[Any]:
-        """Give tables of the rows, which rise (two may be equal), in their order."""
+        """Yield tables of the rows, given in non-decreasing order."""
         ends = np.searchsorted(rows, self.starts)
         for i, path in enumerate(self.files):
             own = rows[ends[i] : ends[i + 1]] - self.starts[i]
@@ -186,7 +188,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Joined:
-    """Tables of the same rows, one beside the other: a column is in one of them.
+    """Tables of the same rows with different columns.
 
     Attributes
     ----------
@@ -202,11 +204,11 @@ class Joined:
 
     @property
     def size(self) -> int:
-        """N, rows of each."""
+        """N, the number of rows of each."""
         return self.parts[0].size
 
     def columns(self, names: str | Sequence[str] | None) -> list[str]:
-        """Return the chosen columns in the order of the parts, or refuse a name."""
+        """Return the requested columns in the order of the parts; refuse unknown names."""
         every = [name for part in self.parts for name in part.columns_in.every()]
         for name in {name for name in every if self._has(name) > 1}:
             if names is None or name in _check.words("columns", names):
@@ -227,11 +229,11 @@ class Joined:
         return next(part for part in self.parts if name in part.names)
 
     def used(self, names: Sequence[str]) -> "Joined":
-        """Return those of the parts that have any of the columns."""
+        """Return the parts that have any of the columns."""
         return Joined(tuple(part for part in self.parts if set(part.names) & set(names)))
 
     def schema_of(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
-        """Return the schema of some columns, in the order of the parts."""
+        """Return the schema of the given columns, in the order of the parts."""
         schemas = [part.schema_of(self._of(part, names)) for part in self.parts]
         metadata = schemas[0].metadata if schemas else None
         return pa.schema([each for schema in schemas for each in schema], metadata=metadata)
@@ -240,7 +242,7 @@ class Joined:
         return [name for name in names if name in part.names]
 
     def blocks(self, rows: Indices, names: Sequence[str]) -> Iterator[Any]:
-        """Give tables of the rows, which rise (two may be equal), in their order."""
+        """Yield tables of the rows, given in non-decreasing order."""
         streams = [Stream(part.blocks(rows, self._of(part, names))) for part in self.parts]
         schema, done = self.schema_of(names), 0
         while done < rows.size:
@@ -256,15 +258,15 @@ def joined(
     beside: str | Path | Sequence[str | Path],
     columns: str | Sequence[str] | None,
 ) -> tuple[Joined, list[str]]:
-    """Return the tables that some columns of a table, and of the files beside it, are in.
+    """Return the tables that hold the given columns: of a table and of the files `beside` it.
 
-    All columns by default: those of the table, or where that is no Parquet those beside it.
+    By default all columns of the table, or, if it is not Parquet, those of the `beside` files.
 
     Raises
     ------
     ValueError
-        If there is no such column, more than one, or none at all; if a table has another number of
-        rows than the first.
+        If there is no such column, more than one, or no column at all; if the number of rows of a
+        table differs from that of the first.
     """
     files = [file for each in _check.paths("source", source) for file in table_files(each)]
     besides = _check.paths("beside", beside)
@@ -297,7 +299,7 @@ def joined(
 
 
 class Stream:
-    """Tables cut at other rows than those at which they came.
+    """A stream of tables that is split again at other rows.
 
     Parameters
     ----------
@@ -309,19 +311,19 @@ class Stream:
         self._rest: Any = None
 
     def ready(self) -> int:
-        """Return how many rows `next` may be asked for, at least 1."""
+        """Return the largest count for `next`, at least 1."""
         if self._rest is None:
             self._rest = next(self._tables)
         return int(self._rest.num_rows)
 
     def next(self, count: int) -> Any:  # noqa: ANN401  # pyarrow.Table
-        """Give a table of so many rows."""
+        """Return a table of `count` rows."""
         table = self._rest
         self._rest = table.slice(count) if table.num_rows > count else None
         return table.slice(0, count)
 
     def read(self, count: int) -> Iterator[Any]:
-        """Give tables of `count` rows together."""
+        """Yield tables with `count` rows in total."""
         while count:
             table = self.next(min(count, self.ready()))
             count -= table.num_rows
@@ -334,9 +336,9 @@ def _chosen(
     known: tuple[str, ...],
     check: Callable[[str], object],
 ) -> list[str]:
-    """Return the chosen columns in the order of the files: all, or those that are named.
+    """Return the requested columns, all by default, in the order of the files.
 
-    check : refuses a column that is named and cannot be read
+    check : refuses a requested column that cannot be read
     """
     if names is None:
         if not every:

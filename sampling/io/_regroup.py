@@ -1,4 +1,4 @@
-"""Rows on disk in another order, for those that read them group after group."""
+"""Reorder rows on disk, for readers that process them group by group."""
 
 import os
 import tempfile
@@ -21,25 +21,25 @@ _BLOCK = 2**27  # bytes read and sorted at a time
 @told
 @contextmanager
 def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
-    """Lay rows out in a file in the order given, for as long as the block lasts.
+    """Write rows to a temporary file in the given order, for the duration of the block.
 
-    The file is in `rows.scratch`. The rows are read once, in their own order; those of a block that
-    lie side by side in the new order are written at once: an order that jumps at every row is slow.
-    24 bytes a row of `order` and two blocks of 128 MiB.
+    The file is in `rows.scratch`. The rows are read once, in their own order; rows of a block that
+    are adjacent in the new order are written together, so an order without adjacent rows is slow.
+    Needs 24 bytes per row of `order` and two blocks of 128 MiB.
 
     Parameters
     ----------
     rows : Rows
-        N of them.
+        The N rows to reorder.
     order : int64 array of shape (n,)
-        Rows, some perhaps twice and some not at all.
+        Row numbers; rows may be repeated or missing.
 
     Returns
     -------
     context manager of Rows
-        n of them.
+        The n rows in the new order.
     """
-    source = np.argsort(order, kind="stable")  # places in the new order, by the row they take
+    source = np.argsort(order, kind="stable")  # positions in the new order, sorted by source row
     sizes = np.bincount(order, minlength=len(rows))
     ends = np.concatenate([[0], np.cumsum(sizes)])
     width = int(rows.dtype.itemsize * np.prod(rows.shape[1:], dtype=np.int64))

@@ -1,8 +1,8 @@
-"""What the columns of several Parquet files are called, and one type for each that is used.
+"""Columns of several Parquet files, with one common type for each column that is used.
 
-Files that are written one after another seldom agree: a column without any value has no type, one
-with a missing value turns from int64 to double, libraries differ in how they store strings and
-lists. A column is looked at when it is used, and only in files with rows.
+Files of one table rarely agree: a column without any value has no type, one with a missing value
+changes from int64 to double, and libraries differ in how they store strings and lists. A column is
+examined when it is used, and only in files with rows.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from .. import _parquet
 
 __all__ = ["Schemas", "is_number", "is_rows", "without_columns", "without_views"]
 
-Key = tuple[str, int]  # a name, and how many columns of that name come before it in a file
+Key = tuple[str, int]  # a name, and the number of columns of that name before it in a file
 
 
 class _Kind:
-    """What files with one schema hold: fields by name, in the order of the file."""
+    """The fields of files with one schema, by name, in the order of the file."""
 
     def __init__(self, schema: Any) -> None:  # noqa: ANN401  # pyarrow.Schema
         self.metadata = schema.metadata
@@ -30,13 +30,13 @@ class _Kind:
             self.fields.setdefault(field.name, []).append(field)
 
     def field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field, or None
-        """Return a field; None where there is none."""
+        """Return a field; None if there is none."""
         own = self.fields.get(key[0], ())
         return own[key[1]] if key[1] < len(own) else None
 
 
 class Schemas:
-    """Columns of Parquet files whose rows follow one another.
+    """Columns of Parquet files whose rows are numbered consecutively.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class Schemas:
     ----------
     files : tuple of pathlib.Path
     counts : tuple of int
-        Rows of each.
+        Number of rows of each file.
     names : tuple of str
-        Those of the files with rows, or of all if none has any, in the order in which they come.
+        Columns of the files with rows, or of all files if none has rows, in order of occurrence.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class Schemas:
 
     def __init__(self, files: Iterable[Path]) -> None:
         self.files = tuple(files)
-        self._kinds: list[_Kind] = []  # of files that do not agree; most tables have one
+        self._kinds: list[_Kind] = []  # one for each distinct schema; most tables have one
         self._kind_of: dict[Path, _Kind] = {}
         known: dict[bytes, _Kind] = {}
         counts = []
@@ -86,11 +86,11 @@ class Schemas:
 
     @property
     def metadata(self) -> Any:  # noqa: ANN401  # dict of bytes, or None
-        """What the first file says of itself, in the way of pyarrow's schemas."""
+        """Metadata of the first file, as in a pyarrow schema."""
         return next(iter(self._first)).metadata
 
     def every(self) -> list[str]:
-        """Return the names of all columns; one that a file has twice is there twice."""
+        """Return the names of all columns; a column that a file has twice occurs twice."""
         return [
             name
             for name in self.names
@@ -98,21 +98,21 @@ class Schemas:
         ]
 
     def files_of(self, name: str) -> tuple[Path, ...]:
-        """Return the files, among those that count, with values of a column."""
+        """Return the files with values of a column, ignoring files without rows."""
         found = [(path, self._kind_of[path].field((name, 0))) for path in self._with_rows]
         found = [(path, field) for path, field in found if field is not None]
         typed = [path for path, field in found if not pa.types.is_null(field.type)]
         return tuple(typed or [path for path, _ in found])
 
     def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
-        """Return the type of a column; None where `field` refuses it."""
+        """Return the type of a column; None if `field` refuses it."""
         try:
             return self.field(name).type
         except ValueError:
             return None
 
     def field(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.Field
-        """Return the one field that holds a column of all files.
+        """Return the field with the common type of a column.
 
         Raises
         ------
@@ -123,16 +123,16 @@ class Schemas:
             if len(kind.fields.get(name, ())) > 1:
                 raise ValueError(
                     f"{name!r} must be one column, got two of that name in {path}: rename one of "
-                    "them, or leave them out"
+                    "them, or exclude them"
                 )
         return self._field((name, 0))
 
     def schema(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
-        """Return the schema of some columns; a name that comes again is its next column."""
+        """Return the schema of columns; a repeated name stands for the next column of that name."""
         return pa.schema([self._field(key) for key in _keys(names)], metadata=self.metadata)
 
     def read(self, path: Path, names: Sequence[str]) -> Any:  # noqa: ANN401
-        """Return all rows of some columns of a file, in the types of all files: pyarrow.Table."""
+        """Return the given columns of a file as a pyarrow.Table, in the common types."""
         there = self.within(path, names)
         if not there:
             rows = without_columns(self.counts[self.files.index(path)])
@@ -141,17 +141,17 @@ class Schemas:
             return self.fitted(file.read(columns=there), names, path)
 
     def within(self, path: Path, names: Sequence[str]) -> list[str]:
-        """Return those of the names that a file has."""
+        """Return the names that occur in a file."""
         own = self._kind_of[path].fields
         return [name for name in dict.fromkeys(names) if name in own]
 
     def fitted(self, rows: Any, names: Sequence[str], path: Path) -> Any:  # noqa: ANN401
-        """Return the columns of some rows of a file, in the types of all files.
+        """Convert rows of a file to the common types of the given columns.
 
-        rows : pyarrow.Table or pyarrow.RecordBatch, with those of the columns that the file has
+        rows : pyarrow.Table or pyarrow.RecordBatch, with the columns that the file has
 
-        A column that the file has not is missing in all its rows. Raises ValueError if a value has
-        no place in the type: the message names column and file.
+        A column that the file does not have is null in all its rows. Raises ValueError if a value
+        does not fit the type; the message names column and file.
         """
         keys, columns = _keys(names), []
         for name, number in keys:
@@ -181,7 +181,7 @@ class Schemas:
                 if found is None:
                     raise ValueError(
                         f"{key[0]!r} must be of one kind in all files, got {kind} in {first} and "
-                        f"{each.type} in {path}: write them alike, or leave the column out"
+                        f"{each.type} in {path}: write one type in all files, or exclude the column"
                     )
                 if found != kind:
                     first, kind = path, found
@@ -192,7 +192,7 @@ class Schemas:
 
 
 def without_columns(count: int) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch
-    """Return so many rows that have no column."""
+    """Return a batch of `count` rows without columns."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * count, pa.struct([])))
 
 
@@ -204,7 +204,7 @@ def without_views(rows: Any) -> Any:  # noqa: ANN401  # pyarrow.Table
 
 
 def is_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
-    """Whether a type is one of single numbers."""
+    """Return whether a type is that of scalar numbers."""
     return kind is not None and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
@@ -223,7 +223,7 @@ def _keys(names: Sequence[str]) -> list[Key]:
 
 
 def _common(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
-    """Return the type that holds the values of both; None if there is none."""
+    """Return the type that holds the values of both types; None if there is none."""
     if one.equals(other):
         return one
     kinds = pa.types
@@ -334,7 +334,7 @@ def _is_list(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
 
 
 def _common_time(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
-    """Return the timestamps of the finer unit; a date is the beginning of its day."""
+    """Return timestamps of the finer unit; a date becomes the start of its day."""
     kinds = pa.types
     if kinds.is_null(one) or kinds.is_null(other):
         return other if kinds.is_null(one) else one
@@ -345,7 +345,7 @@ def _common_time(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataTy
     if not kinds.is_timestamp(one) or not kinds.is_timestamp(other):
         return None
     if (one.tz is None) != (other.tz is None):
-        return None  # nothing says which zone the other is in
+        return None  # the time zone of the other is unknown
     unit = max(one.unit, other.unit, key=["s", "ms", "us", "ns"].index)
     return pa.timestamp(unit, one.tz if one.tz == other.tz else "UTC")
 

@@ -1,4 +1,4 @@
-"""Scores on disk: a Parquet column for each, whose metadata says what a high one means."""
+"""Files of scores: a Parquet column for each score, with its direction in the metadata."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,23 +53,23 @@ def score_outputs(path: str | Path) -> list[Output]:
 def save_scores(
     scores: Mapping[str, Score], path: str | Path, *, info: Mapping[str, Any] | None = None
 ) -> None:
-    """Write scores to a Parquet file, whole or not at all.
+    """Write scores to a Parquet file atomically.
 
     Parameters
     ----------
     scores : mapping of str to Score
-        A column for each, of one length; NaN stays NaN.
+        One column for each score, of equal length; NaN is kept.
     path : str or pathlib.Path
-        The field of a column holds its direction as `higher_is`, so that a selector that is given
-        the column knows it. A file of scores there is replaced, and no other file.
+        The field of a column holds its direction as `higher_is`, so that selectors can read it. An
+        existing file of scores is replaced; any other file is refused.
     info : mapping, optional
-        JSON values for the file's metadata, such as what was scored.
+        JSON values for the metadata of the file, such as a description of the data.
 
     Raises
     ------
     ValueError
-        If the scores differ in length; if the path is a folder or a device, has the suffix of
-        another format, or holds a file that `save_scores` did not write.
+        If the scores differ in length; if the path is a folder, a device, or a file that
+        `save_scores` did not write, or has the suffix of another format.
     OSError
         If the folder does not exist, cannot be written to, or is full.
 
@@ -101,14 +101,14 @@ def save_scores(
 def load_scores(
     path: str | Path, *, higher_is: Mapping[str, Direction] | None = None
 ) -> dict[str, Score]:
-    """Read a file of `save_scores`.
+    """Read scores written by `save_scores`.
 
     Parameters
     ----------
     path : str or pathlib.Path
     higher_is : mapping of str to {"harder", "easier", "keep", "drop"}, optional
-        Direction of a column, in place of what the file says of it: other programs drop the
-        metadata when they write the table again.
+        Direction of a column, which overrides that in the file: other programs drop the metadata
+        when they rewrite the table.
 
     Returns
     -------
@@ -117,12 +117,12 @@ def load_scores(
     Raises
     ------
     ValueError
-        If the file is damaged, has no column with a direction, or one that holds no numbers; if
-        `higher_is` names a column that is not there.
+        If the file is damaged, has no column with a direction, or has one that does not hold
+        numbers; if `higher_is` names a column that does not exist.
     """
     stated = {} if higher_is is None else _check.mapping("higher_is", higher_is)
     table = _parquet.read(path)
-    _parquet.facts_in(table.schema, path)  # refused where it is damaged
+    _parquet.facts_in(table.schema, path)  # refuses damaged metadata
     for name, word in stated.items():
         if name not in table.column_names:
             raise ValueError(
@@ -145,23 +145,23 @@ def load_scores(
 
 @told
 def directed(text: str, names: Sequence[str]) -> tuple[str, Direction | None]:
-    """Read COLUMN or COLUMN:DIRECTION, such as "margin:easier".
+    """Parse COLUMN or COLUMN:DIRECTION, such as "margin:easier".
 
     Parameters
     ----------
     text : str
     names : sequence of str
-        Columns that there are. What is a column as a whole has no direction.
+        Existing columns. Text that equals a column name has no direction.
 
     Returns
     -------
     tuple of str, and {"harder", "easier", "keep", "drop"} or None
-        The column, which need not be there, and its direction.
+        The column, which need not exist, and its direction.
 
     Raises
     ------
     ValueError
-        If what follows a column and a colon is no direction.
+        If the text after a column and a colon is not a direction.
 
     Examples
     --------
@@ -187,16 +187,16 @@ def directed(text: str, names: Sequence[str]) -> tuple[str, Direction | None]:
 def score_of(
     table: Table, column: str, higher_is: Direction | None = None, *, missing: bool = False
 ) -> Any:  # noqa: ANN401
-    """Return a column of a table, as a `Score` if its files say what a high one means.
+    """Return a column of a table, as a `Score` if its files state a direction.
 
     Parameters
     ----------
     table : Table
     column : str
     higher_is : {"harder", "easier", "keep", "drop"}, optional
-        What a high value means, in place of what the files say.
+        Direction of the column, which overrides that in the files.
     missing : bool, default False
-        Whether values may be missing, as nulls are: NaN.
+        Whether values may be missing; nulls become NaN.
 
     Returns
     -------
@@ -205,7 +205,8 @@ def score_of(
     Raises
     ------
     ValueError
-        If the files of the column do not say the same, or values are missing and may not be.
+        If the files of the column state different directions, or values are missing and `missing`
+        is False.
     """
     if higher_is is not None:
         higher_is = _check.choice("higher_is", higher_is, get_args(Direction))
@@ -213,7 +214,7 @@ def score_of(
     direction, _ = direction_of(table, column, higher_is)
     values = table.column(column, missing=missing)
     if values.dtype == object and not pa.types.is_string(table.type_of(column)):
-        values = np.array(values, np.float64)  # ints that float64 has not, or bools
+        values = np.array(values, np.float64)  # ints that float64 cannot represent, or bools
     return values if direction is None else Score(values, direction, column)
 
 
@@ -221,25 +222,25 @@ def score_of(
 def direction_of(
     table: Table, column: str, stated: Direction | None = None
 ) -> tuple[Direction | None, str]:
-    """Return what a high value of a column means, and who says so.
+    """Return the direction of a column, and where it comes from.
 
     Parameters
     ----------
     table : Table
     column : str
     stated : {"harder", "easier", "keep", "drop"}, optional
-        By the caller: goes before what the files say.
+        Direction given by the caller, which takes precedence over the files.
 
     Returns
     -------
     tuple of {"harder", "easier", "keep", "drop"} or None, and str
-        The direction, and "stated", "file", "assumed" (None: nothing is known) or, where a file
-        says otherwise, "stated, and its file says 'easier'".
+        The direction, and "stated", "file", "assumed" (if the direction is None) or, if a file
+        disagrees, "stated, and its file says 'easier'".
 
     Raises
     ------
     ValueError
-        If one file says something else than another, or nothing, and nothing is stated.
+        If the files disagree, or only some state a direction, and `stated` is None.
     """
     if stated is not None:
         stated = _check.choice("stated", stated, get_args(Direction))
@@ -259,7 +260,7 @@ def direction_of(
 
 @told
 def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)
-    """Return the vector in a `.npy` file, such as labels.
+    """Read a vector, such as labels, from a `.npy` file.
 
     Parameters
     ----------
@@ -278,7 +279,7 @@ def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)
 
 
 def _numbers(column: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.ChunkedArray
-    """Return a column of scores: NaN where there is none."""
+    """Return a column of scores; missing scores are NaN."""
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise ValueError(f"{name} must hold numbers, got {kind}")

@@ -1,4 +1,4 @@
-"""Selections on disk: a Parquet file that pandas, polars, duckdb and datasets read."""
+"""Files of selections: Parquet, readable by pandas, polars, duckdb and datasets."""
 
 import hashlib
 import platform
@@ -33,7 +33,7 @@ def _is_kept(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pya
 
 
 def _is_rest(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
-    earlier = "rows" not in facts and "rule" in schema.names  # before files said which rows
+    earlier = "rows" not in facts and "rule" in schema.names  # without "rows", as once
     ours = "method" in facts and (facts.get("rows") == "dropped" or earlier)
     return ours and {"index", "id", "score", "rule"}.issuperset(schema.names)
 
@@ -63,26 +63,26 @@ def selection_outputs(path: str | Path, *, dropped: bool = False) -> list[Output
 
 @told
 def save_selection(selection: Selection, path: str | Path, *, dropped: bool = False) -> None:
-    """Write a selection to a Parquet file, whole or not at all.
+    """Write a selection to a Parquet file atomically.
 
     Parameters
     ----------
     selection : Selection
     path : str or pathlib.Path
-        A subset file there is replaced, and no other file. One row for each kept row, in the order
-        of the picks: `index` (int64), and where the
-        selection has them `id`, `weight` (float64) and `score`. The method, its arguments, N and
-        what was found on the way are JSON under the key "sampling" of the file's metadata.
+        An existing subset file is replaced; any other file is refused. The file has one row for
+        each kept row, in selection order: `index` (int64) and, if the selection has them, `id`,
+        `weight` (float64) and `score`. The method, its arguments, N and diagnostics are stored as
+        JSON under the key "sampling" of the file's metadata.
     dropped : bool, default False
-        Write the other rows too, with `id`, `score` and `rule` where known, to a second file beside
-        it, whose name ends in ".dropped.parquet": what `Selection.explain` needs. If not,
-        such a file of an earlier selection is removed, if `save_selection` wrote it.
+        Also write the dropped rows, with `id`, `score` and `rule` if known, to a second file next
+        to it, whose name ends in ".dropped.parquet"; `Selection.explain` needs it. If False, such a
+        file of an earlier selection is removed, if `save_selection` wrote it.
 
     Raises
     ------
     ValueError
-        If a place is a folder or a device, has the suffix of another format, or holds a file that
-        `save_selection` did not write.
+        If a path is a folder, a device, or a file that `save_selection` did not write, or has the
+        suffix of another format.
     OSError
         If the folder does not exist, cannot be written to, or is full.
 
@@ -118,11 +118,11 @@ def save_selection(selection: Selection, path: str | Path, *, dropped: bool = Fa
     _write(outputs[0], columns, {**manifest, "rows": "kept", "dropped": dropped})
     if not dropped:
         for others, _ in outputs[1:]:
-            Path(others).unlink(missing_ok=True)  # of another selection, by now
+            Path(others).unlink(missing_ok=True)  # it belongs to an earlier selection
 
 
 def _kept(selection: Selection) -> dict[str, Any]:
-    """Return the columns of the kept rows, which hold what `load_selection` takes."""
+    """Return the columns of the kept rows, checked so that `load_selection` accepts them."""
     kept = _indices("indices", selection.indices, selection.size)
     columns: dict[str, Any] = {_ROWS: kept}
     if selection.ids is not None:
@@ -137,7 +137,7 @@ def _kept(selection: Selection) -> dict[str, Any]:
 
 
 def _indices(name: str, values: Any, size: int | None) -> NDArray[np.int64]:  # noqa: ANN401
-    """Return row numbers, int64 (M,), in [0, size); M may be 0, and a row may be there twice."""
+    """Return row numbers, int64 (M,), in [0, size); M may be 0, and rows may be repeated."""
     array = _check.host(values)
     if array.ndim == 1 and not array.size:
         return np.zeros(0, np.int64)
@@ -163,7 +163,7 @@ def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str
                 values = values.indices.to_numpy()
             if (
                 isinstance(values, np.ndarray) and values.dtype.hasobject
-            ):  # of which an array has the addresses
+            ):  # an array of these holds addresses
                 for each in values.tolist():
                     word = each.encode() if isinstance(each, str) else bytes(each)
                     found.update(len(word).to_bytes(8, "little") + word)
@@ -173,7 +173,7 @@ def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str
 
 
 def _versions() -> dict[str, str]:
-    """Return the versions of what decides a selection, as far as they are installed."""
+    """Return the versions of the installed libraries that affect a selection."""
     found = {"python": platform.python_version()}
     for name in ("sampling", "numpy", "numba", "faiss-cpu", "scikit-learn", "pyarrow"):
         with suppress(metadata.PackageNotFoundError):
@@ -206,7 +206,7 @@ def _write(place: Output, columns: dict[str, Any], manifest: dict[str, Any]) -> 
 
 @told
 def load_selection(path: str | Path) -> Selection:
-    """Read a file of `save_selection`, and the one with the dropped rows if it is there.
+    """Read a selection written by `save_selection`, including its dropped rows if they were saved.
 
     Parameters
     ----------
@@ -215,14 +215,14 @@ def load_selection(path: str | Path) -> Selection:
     Returns
     -------
     Selection
-        `scores` (N,) are there if the dropped rows are; NaN for none.
+        With `scores` (N,) if the dropped rows were saved; NaN for rows without a score.
 
     Raises
     ------
     ValueError
-        If the file is damaged or of something else; if a row is not in [0, N) or there twice, or a
-        weight is negative or not finite; if the file with the dropped rows is of another selection,
-        or does not hold all of them. The message names the file.
+        If the file is damaged or of another kind; if a row is not in [0, N) or is repeated, or a
+        weight is negative or not finite; if the file with the dropped rows belongs to another
+        selection, or does not hold all of them. The message names the file.
     """
     path = Path(path)
     table, manifest = _read(path)
@@ -237,7 +237,7 @@ def load_selection(path: str | Path) -> Selection:
     ids = _plain(path, table, "id") if "id" in table.column_names else None
     ids = _names(ids)
     scores, verdicts, row_ids = None, None, None
-    beside = manifest.get("dropped", True)  # a file of that name may be of something else
+    beside = manifest.get("dropped", True)  # a file of that name may be of another kind
     if beside and size is not None and _other(path).is_file():
         scores, verdicts, row_ids = _all_rows(_other(path), indices, kept, ids, manifest)
     return Selection(
@@ -274,7 +274,7 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Table
-    """Return a column without missing values."""
+    """Return a column that must not have missing values."""
     column = table[name]
     _parquet.refuse_missing(f"{name} of {path}", column)
     values: NDArray[Any] = column.to_numpy()
@@ -282,7 +282,7 @@ def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  
 
 
 def _scores(path: Path, table: Any) -> NDArray[Any] | None:  # noqa: ANN401  # pyarrow.Table
-    """Return the column of scores, if there is one; NaN where a row has none."""
+    """Return the column of scores, if there is one; missing scores are NaN."""
     if "score" not in table.column_names:
         return None
     values: NDArray[Any] = table["score"].to_numpy()
@@ -298,7 +298,7 @@ def _all_rows(
     ids: NDArray[Any] | None,
     manifest: dict[str, Any],
 ) -> tuple[NDArray[Any] | None, NDArray[np.uint8] | None, NDArray[Any] | None]:
-    """Return scores, verdicts and ids of all rows, from both files."""
+    """Return the scores, verdicts and ids of all rows, from both files."""
     table, other = _read(path)
     if any(other.get(name) != manifest.get(name) for name in _SAME):
         raise ValueError(
@@ -311,7 +311,7 @@ def _all_rows(
     if (there != 1).any():
         wrong = int(np.flatnonzero(there != 1)[0])
         raise ValueError(
-            f"{path} must hold each row that is not kept, once, got row {wrong} {there[wrong]} "
+            f"{path} must hold each dropped row once, got row {wrong} {there[wrong]} "
             "times in both files"
         )
     scores, verdicts = None, None
@@ -331,11 +331,11 @@ def _all_rows(
 
 
 def _codes(path: Path, column: Any, rules: list[str]) -> NDArray[Any]:  # noqa: ANN401
-    """Return which of the rules each word of a column is."""
+    """Return the index into `rules` of each word of a column."""
     words = column.combine_chunks()
     if not pa.types.is_dictionary(words.type) or words.null_count:
         raise ValueError(f"rule of {path} must hold words, got {column.type}")
-    if len(words) and words.dictionary.to_pylist() != rules:  # of no rows Parquet keeps none
+    if len(words) and words.dictionary.to_pylist() != rules:  # else Parquet keeps none
         raise ValueError(f"rule of {path} must hold {rules}, got {words.dictionary.to_pylist()}")
     codes: NDArray[Any] = words.indices.to_numpy()
     return codes

@@ -1,8 +1,9 @@
-"""Tables on disk: embeddings and columns of the same rows, from .npy, Parquet and safetensors.
+"""Tables of embeddings and columns of the same rows, from .npy, Parquet and safetensors files.
 
-Rows are numbered through the files in the order of their names. Nothing is unpickled. Embeddings
-of .npy and safetensors are left on disk; those of Parquet are read into memory, or, where a folder
-for it is given, copied once into a file there. Of Parquet only what is used is read, and must fit.
+Rows are numbered consecutively over the files, sorted by name. Nothing is unpickled. Embeddings in
+.npy and safetensors files stay on disk; those in Parquet files are read into memory or, if a folder
+is given, copied once to a file there. Only the Parquet columns that are used are read, and must
+have compatible types.
 """
 
 import fnmatch
@@ -33,16 +34,16 @@ _PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", 
           "U8": "|u1"}  # fmt: skip
 _SUFFIXES = (".npy", ".safetensors", *_parquet.SUFFIXES)
 _NUMBER = re.compile("[0-9]+")
-_SHOWN = 16  # names in a report
-# What a damaged header raises: numpy has it evaluated as a literal of Python, and makes a dtype of
-# what comes out.
+_SHOWN = 16  # names shown in a report
+# Exceptions for a damaged header: numpy evaluates it as a Python literal, and converts the result
+# to a dtype.
 _BAD_HEADER = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError,
                KeyError, AttributeError, EOFError, struct.error, TokenError)  # fmt: skip
 
 
 @dataclass
 class Table:
-    """The rows of one file, or of the shards in a folder, and of files beside them.
+    """The rows of a file, or of the shards in a folder, with columns of additional files.
 
     Attributes
     ----------
@@ -51,15 +52,14 @@ class Table:
     size : int
         N.
     embeddings : array or Rows of shape (N, D), or None
-        `Rows` are on disk: they are read where they are needed. Those of Parquet are read when they
-        are first asked for; a missing row, or number, is NaN.
+        `Rows` are on disk, and read on demand. Embeddings in Parquet files are read on first
+        access; missing rows and numbers are NaN.
     has_embeddings : bool
     embeddings_shape : tuple of int, or None
     names : tuple of str
-        Columns that `column` can read.
+        Names of the columns that `column` can read.
     embedding_columns : tuple of str
-        The Parquet columns that the embeddings are made of, in the order of their dimensions; ()
-        for another file.
+        The Parquet columns of the embeddings, in the order of their dimensions; () for other files.
     """
 
     paths: tuple[Path, ...]
@@ -75,21 +75,21 @@ class Table:
 
     @property
     def has_embeddings(self) -> bool:
-        """Whether there are embeddings, which need not have been read."""
+        """Whether there are embeddings; they are not read."""
         return self._load is not None
 
     @property
     def embeddings(self) -> NDArray[Any] | Rows | None:
-        """Embeddings (N, D), read when they are first asked for; None where there are none."""
+        """Embeddings (N, D), read on first access; None if there are none."""
         if self._loaded is None and self._load is not None:
             self._loaded = self._load()
         return self._loaded
 
     @property
     def embeddings_shape(self) -> tuple[int, ...] | None:
-        """Shape of the embeddings, of which no more is read than a few; None where there are none.
+        """Shape of the embeddings, of which only a few rows are read; None if there are none.
 
-        It is (N, D) but for a file that holds another array. Raises ValueError where several
+        It is (N, D), except for a file with an array of another shape. Raises ValueError if several
         columns or tensors could be the embeddings and none is named.
         """
         if self._wide is not None and self._loaded is None:
@@ -108,33 +108,33 @@ class Table:
             raise ValueError(f"{self.paths[0]} must not be empty, got no rows")
 
     def check_embeddings(self) -> None:
-        """Refuse, before they are read, embeddings that are no matrix; a table may have none.
+        """Refuse embeddings that are not a matrix, before they are read; a table may have none.
 
         Raises
         ------
         ValueError
-            Also where several columns or tensors could be the embeddings and none is named.
+            Also if several columns or tensors could be the embeddings and none is named.
         """
         shape = self.embeddings_shape
         if shape is not None and (len(shape) != 2 or 0 in shape):
             raise ValueError(f"embeddings must have shape (N, D) with N, D >= 1, got {shape}")
 
     def column(self, name: str, *, missing: bool = False) -> NDArray[Any]:
-        """Return a column of the table: (N,), strings as numpy has them.
+        """Return a column of the table as a numpy array (N,).
 
         Parameters
         ----------
         name : str
         missing : bool, default False
             Whether values may be missing: then numbers are float64 with NaN, times have NaT, and
-            anything else is an array of objects with None. Whole numbers beyond 2**53, which
-            float64 has not, are objects too.
+            all other types are arrays of objects with None. Integers beyond 2**53, which float64
+            cannot represent, are objects too.
 
         Raises
         ------
         ValueError
             If there is no such column, or more than one; if no type holds the values of all files;
-            if values are missing and may not be: the message names the row.
+            if values are missing and `missing` is False; the message names the row.
         """
         allowed, whole = _check.flag("missing", missing), self.values(name)
         if not whole.null_count:
@@ -145,7 +145,7 @@ class Table:
         return _with_gaps(whole)
 
     def labels(self, name: str) -> NDArray[Any]:
-        """Return a column of labels or groups: (N,), where a null is None, or masked.
+        """Return a column of labels or groups: (N,); nulls are None, or masked.
 
         Parameters
         ----------
@@ -156,17 +156,17 @@ class Table:
         ValueError
             If there is no such column, or more than one; if no type holds the values of all files.
         TypeError
-            If it holds no ints, bools or strings.
+            If it does not hold ints, bools or strings.
         """
         found, missing = _labels.opened(name, self.values(name))
         if isinstance(found, _labels.Labels):
-            names = np.array([*found.names.tolist(), None], object)  # None is that of -1
+            names = np.array([*found.names.tolist(), None], object)  # None belongs to -1
             array: NDArray[Any] = names[found.codes]
             return array
         return found if missing is None else np.ma.masked_array(found, missing)
 
     def values(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.ChunkedArray
-        """Return a column of the table as pyarrow has it, in the type for all files: (N,).
+        """Return a column of the table as a pyarrow array (N,), in the common type of all files.
 
         Parameters
         ----------
@@ -175,7 +175,8 @@ class Table:
         Returns
         -------
         pyarrow.ChunkedArray
-            Categories as what they stand for, decimal numbers as float64, or int64 without places.
+            Categories are decoded; decimal numbers become float64, or int64 if they have no decimal
+            places.
 
         Raises
         ------
@@ -197,12 +198,12 @@ class Table:
         whole = pa.chunked_array(chunks, kind)
         if self._rows is None:
             return whole
-        if pa.types.is_string(kind):  # whose chunks pyarrow puts together: 2 GiB at the most
+        if pa.types.is_string(kind):  # pyarrow concatenates their chunks: at most 2 GiB
             whole = whole.cast(pa.large_string())
         return whole.take(pa.array(self._rows))
 
     def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType
-        """Return the type of `values`, or refuse the column, without reading it.
+        """Return the type of `values` without reading the column; refuse an invalid column.
 
         Parameters
         ----------
@@ -220,7 +221,7 @@ class Table:
         return _read_as(self._schemas_of(name).field(name).type)
 
     def files_of(self, name: str) -> tuple[Path, ...]:
-        """Return the files that hold a column, in the order of their rows.
+        """Return the files with a column, in row order.
 
         Parameters
         ----------
@@ -234,7 +235,7 @@ class Table:
         return self._schemas_of(name).files_of(name)
 
     def take(self, rows: NDArray[np.int64]) -> "Table":
-        """Return the table of some of the rows.
+        """Return a table with a subset of the rows.
 
         Parameters
         ----------
@@ -243,7 +244,7 @@ class Table:
         Returns
         -------
         Table
-            Embeddings on disk stay there; those in memory are copied.
+            Embeddings on disk stay on disk; those in memory are copied.
         """
         own = rows if self._rows is None else self._rows[rows]
         load = None if self._load is None else partial(_taken, self, rows)
@@ -263,12 +264,12 @@ class Table:
         if others:
             raise ValueError(
                 f"{name!r} must be one column, got it in {one.files[0]} and in "
-                f"{others[0].files[0]}: rename one of them, or leave it out"
+                f"{others[0].files[0]}: rename one of them, or exclude it"
             )
         return one
 
     def _lacking(self, name: str) -> str:
-        """Return which file has no such column, for the end of a message; "" if all have."""
+        """Name a file without such a column, for the end of a message; "" if all files have it."""
         schemas = self._schemas_of(name)
         other = [
             path for path, count in zip(schemas.files, schemas.counts, strict=True)
@@ -278,7 +279,7 @@ class Table:
 
 
 def _read_as(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
-    """Return the type in which a column is read: of categories, that of what they stand for."""
+    """Return the type in which a column is read: for categories, the type of their values."""
     if pa.types.is_dictionary(kind):
         return _read_as(kind.value_type)
     if pa.types.is_decimal(kind):
@@ -292,14 +293,14 @@ def _taken(table: Table, rows: NDArray[np.int64]) -> NDArray[Any] | Rows:
 
 
 def _with_gaps(whole: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.ChunkedArray
-    """Return a column with missing values as numpy has them, see `Table.column`."""
+    """Return a column with missing values as a numpy array; see `Table.column`."""
     kind = whole.type
     if pa.types.is_null(kind):
         return np.full(len(whole), np.nan)
     if pa.types.is_integer(kind):
         try:
             whole = whole.cast(pa.float64())
-        except pa.ArrowException:  # not all of them are numbers of float64
+        except pa.ArrowException:  # not all numbers fit float64
             return np.array([*whole.to_pylist(), None], object)[:-1]
     elif not (pa.types.is_floating(kind) or pa.types.is_temporal(kind)):
         return np.array([*whole.to_pylist(), None], object)[:-1]
@@ -316,29 +317,29 @@ def open_table(
     scratch: str | Path | None = None,
     contents: Sequence[Mapping[str, Any]] | None = None,
 ) -> Table:
-    """Open a file or a folder of shards, or several one after another.
+    """Open a file, a folder of shards, or a sequence of them as one table.
 
     Parameters
     ----------
     path : str or pathlib.Path, or sequence of them
         A `.npy`, `.parquet` or `.safetensors` file, or a folder of Parquet files, whose rows are
-        numbered by file name. As in `pyarrow.dataset`, folders in it belong to it, and files and
-        folders whose names begin with "." or "_" do not. Several are Parquet files and folders,
-        numbered in the order given.
+        numbered in order of the file names. As in `pyarrow.dataset`, subfolders are included, and
+        files and folders whose names begin with "." or "_" are ignored. A sequence must consist of
+        Parquet files and folders, numbered in the given order.
     embeddings : str, optional
         The Parquet column (lists of one length) or the safetensors tensor that holds the
-        embeddings; by default the only one that can. A pattern such as "x*" takes the Parquet
-        columns of numbers that match, in the order of the numbers in their names (x2 before x10);
-        names with equal numbers, and those without, which come last, in the order of the file.
+        embeddings; by default the only candidate. A pattern such as "x*" selects the matching
+        Parquet columns of numbers, sorted by the numbers in their names (x2 before x10). Names with
+        equal numbers, and those without numbers, which come last, are in the order of the file.
     beside : str or pathlib.Path, or sequence of them, default ()
-        Parquet files with further columns of the same rows; what lists they have is left out.
+        Parquet files with additional columns of the same rows; their list columns are ignored.
     scratch : str or pathlib.Path, optional
-        Folder for a copy of embeddings that come from Parquet, N D values of their dtype; a later
-        call with files of the same bytes finds it there. By default they are read into memory. It
-        must not be in a folder that is read.
+        Folder for a copy of embeddings from Parquet, N D values of their dtype, which later calls
+        with files of the same bytes reuse. By default they are read into memory. It must not be in
+        a folder that is read.
     contents : sequence of mapping, optional
-        What `digests` says of the files of `path`, where that is known already. A copy in `scratch`
-        goes by it, and the files are read once more for it by default.
+        The `digests` of the files of `path`, if known. They identify a copy in `scratch`; by
+        default the files are read once more to compute them.
 
     Returns
     -------
@@ -347,17 +348,18 @@ def open_table(
     Raises
     ------
     ValueError
-        If a file is damaged or changes while it is read (the message names it), holds pickled
-        objects, or files beside it have another number of rows. If `embeddings` is given for a
-        `.npy` file, which holds one array, or `scratch` where there is nothing to copy. Embeddings
-        of Parquet that are lists of several lengths are refused when they are read.
+        If a file is damaged or changes while it is read (the message names it), or holds pickled
+        objects, or if the `beside` files have another number of rows. If `embeddings` is given for
+        a `.npy` file, which holds one array, or `scratch` if there is nothing to copy. Parquet
+        embeddings whose lists differ in length are refused when they are read.
 
     Notes
     -----
-    Columns     Files need not agree in their columns. What is used is read as one type for all
-                files with rows: numbers as the one that holds all, strings and lists whatever way
-                they are stored; a column that a file has not, or has without any value, is missing
-                there. What is not used is not looked at.
+    Columns
+        The columns of the files may differ. A column that is used is read as one type for all files
+        with rows: numbers as the type that holds all of them, strings and lists regardless of how
+        they are stored. If a file lacks the column, or has it without any value, its values are
+        missing. Unused columns are not examined.
 
     Examples
     --------
@@ -385,9 +387,9 @@ def open_table(
         copies = None if scratch is None else Path(scratch)
         table = _of_parquet(paths, embeddings, copies, contents)
     if scratch is not None and not table.has_embeddings:
-        raise ValueError(f"scratch must be left out where there are no embeddings, got {scratch}")
+        raise ValueError(f"scratch must be left out if there are no embeddings, got {scratch}")
     if scratch is not None:
-        _ = table.embeddings  # they are wanted: the copy is made now
+        _ = table.embeddings  # the copy is made now
     for other in besides:
         more = Schemas(_files(Path(other)))
         if more.size != table.size:
@@ -401,15 +403,15 @@ def open_table(
 
 
 def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> None:  # noqa: ANN401
-    """Refuse arguments that a file of this format has no use for."""
+    """Refuse arguments that do not apply to the format of the files."""
     if embeddings is not None and paths[0].suffix == ".npy":
         raise ValueError(
             f"embeddings must be left out for a .npy file, which holds one array, got "
             f"{embeddings!r} with {paths[0]}"
         )
     if scratch is not None and not _parquet.is_parquet(paths[0]):
-        raise ValueError(f"scratch must be left out but for Parquet, got it with {paths[0]}, whose "
-                         "rows stay on disk")  # fmt: skip
+        raise ValueError(f"scratch must be left out except for Parquet, got it with {paths[0]}, "
+                         "whose rows stay on disk")  # fmt: skip
 
 
 @told
@@ -419,7 +421,7 @@ def shape_of(
     embeddings: str | None = None,
     beside: str | Path | Sequence[str | Path] = (),
 ) -> tuple[int, int | None, tuple[str, ...]]:
-    """Return N, D and the names of the columns of a table, from what its files say of themselves.
+    """Return N, D and the column names of a table, from the metadata of its files.
 
     Parameters
     ----------
@@ -429,13 +431,12 @@ def shape_of(
     Returns
     -------
     tuple of int, int or None, tuple of str
-        D is None where there are no embeddings, or single values in their place.
+        D is None if there are no embeddings, or only scalars in their place.
 
     Raises
     ------
     ValueError
-        What `open_table` refuses; if several columns or tensors could be the embeddings and none is
-        named.
+        As in `open_table`; if several columns or tensors could be the embeddings and none is named.
     """
     table = open_table(path, embeddings=embeddings, beside=beside)
     shape = table.embeddings_shape
@@ -443,7 +444,7 @@ def shape_of(
 
 
 def _all_files(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
-    """Return the files of a table in the order of its rows: several are of Parquet."""
+    """Return the files of a table in row order; several files must be Parquet."""
     if isinstance(given, str | Path):
         return _files(Path(given))
     found = tuple(file for each in _check.paths("path", given) for file in _files(Path(each)))
@@ -470,7 +471,7 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 
 def kind_of(path: Path) -> str:
-    """Return the suffix of a file that says how it is read."""
+    """Return the suffix that determines how a file is read."""
     return path.suffix.lower()
 
 
@@ -482,7 +483,7 @@ def _npy(path: Path) -> Rows | NDArray[Any]:
 
 
 def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap
-    """Map the array of a .npy file, not a scalar, into memory; nothing is unpickled."""
+    """Memory-map the array of a .npy file; scalars and pickled objects are refused."""
     what = "a whole .npy file of numbers"
     _check.file(path, what)
     try:
@@ -496,7 +497,7 @@ def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap
 
 
 def _of_safetensors(paths: tuple[Path, ...], name: str | None) -> Table:
-    """Find the tensor with the embeddings; which of several need be said only where it is used."""
+    """Find the tensor of the embeddings; if there are several, one must be named only when used."""
     from safetensors import SafetensorError
 
     (path,) = paths
@@ -539,7 +540,7 @@ def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
     if not shape:
         raise ValueError(f"{path} must hold rows, got a single value")
     begin = 8 + length + entry["data_offsets"][0]
-    if kind == "BF16":  # the upper half of a float32, which numpy has not
+    if kind == "BF16":  # the upper half of a float32; numpy has no such dtype
         half = np.asarray(Rows(path, shape, "<u2", begin))
         return (half.astype(np.uint32) << 16).view(np.float32)
     if kind not in _PLAIN:
@@ -548,9 +549,10 @@ def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
 
 
 def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:
-    """Return the columns with the embeddings: those that are named, or the only one of lists.
+    """Return the columns of the embeddings: those named, or the only column of lists.
 
-    () where there are none. Several of lists are refused where they are needed, and none is named.
+    () if there are none. Several list columns are refused when the embeddings are needed and none
+    is named.
     """
     wide = _wide(schemas)
     if name is None:
@@ -558,9 +560,9 @@ def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:
     if name in wide:
         return (name,)
     if name in schemas.names and schemas.type_of(name) is None:
-        schemas.field(name)  # says why it is none
+        schemas.field(name)  # raises the reason
     like = [each for each in schemas.names if fnmatch.fnmatchcase(each, name)]
-    kinds = {each: schemas.field(each).type for each in like}  # no dimension is left out unsaid
+    kinds = {each: schemas.field(each).type for each in like}  # no dimension is dropped silently
     found = tuple(each for each in like if is_number(kinds[each]) or pa.types.is_null(kinds[each]))
     if len(found) < 2:
         raise ValueError(
@@ -575,13 +577,13 @@ def _wide(schemas: Schemas) -> tuple[str, ...]:
 
 
 def _is_single(schemas: Schemas, name: str) -> bool:
-    """Whether a column holds single values, or what is refused when it is used."""
+    """Return whether a column holds scalars, or values that are refused when it is used."""
     kind = schemas.type_of(name)
     return kind is None or not pa.types.is_nested(kind)
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names in the order of the numbers in them, those without any last; stable.
+    """Sort names by the numbers in them, names without numbers last; stable.
 
     Parameters
     ----------
@@ -598,25 +600,25 @@ def in_order(names: Sequence[str]) -> tuple[str, ...]:
 
 @told
 def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
-    """Return the columns that hold the logits of class 0, 1, ... of a table that has such.
+    """Return the columns with the logits of class 0, 1, ..., if a table has such columns.
 
     Parameters
     ----------
     table : Table
-        Opened with a pattern for its embeddings, such as "logit_*".
+        Table opened with a pattern for its embeddings, such as "logit_*".
     labelled : bool, default True
-        Whether labels are compared with them: else their order does not matter.
+        Whether the columns are compared with labels; otherwise their order does not matter.
 
     Returns
     -------
     tuple of str
-        () where the logits are one column of lists, or come from another file.
+        () if the logits are one column of lists, or come from a file of another format.
 
     Raises
     ------
     ValueError
-        If the numbers of the names have a gap, or a number comes twice, or the first is neither 0
-        nor 1, or the table has another column of the kind: then the columns' places are not the
+        If the numbers in the names have a gap or a duplicate, or the first is neither 0 nor 1, or
+        the table has another column of the kind: then the positions of the columns are not the
         classes.
     """
     labelled, names = _check.flag("labelled", labelled), table.embedding_columns
@@ -637,7 +639,7 @@ def class_columns(table: Table, *, labelled: bool = True) -> tuple[str, ...]:
 
 
 def _refuse_part(names: tuple[str, ...], others: Sequence[str]) -> None:
-    """Refuse columns of some classes: those of the first, or of others, are not among them."""
+    """Refuse the columns of only some classes, if the first or others are missing."""
     first, second = ([int(each) for each in _NUMBER.findall(name)] for name in names[:2])
     place = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
     alike = [name for name in others if _NUMBER.sub("#", name) == _NUMBER.sub("#", names[0])]
@@ -656,7 +658,7 @@ def _refuse_part(names: tuple[str, ...], others: Sequence[str]) -> None:
 
 @told
 def columns_text(names: Sequence[str]) -> str:
-    """Return names for a report, in their order: all, or the first and the last of many.
+    """Format names for a report, in order: all, or the first ones and the last of many.
 
     Parameters
     ----------
@@ -678,7 +680,7 @@ def _of_parquet(
     scratch: Path | None,
     contents: Sequence[Mapping[str, Any]] | None,
 ) -> Table:
-    """Find the embeddings of Parquet shards, to be read when they are used, and the columns."""
+    """Find the columns of Parquet shards, and the embeddings, which are read when used."""
     schemas = Schemas(paths)
     chosen = _embedding_columns(schemas, name)
     names = tuple(n for n in schemas.names if n not in chosen and _is_single(schemas, n))

@@ -1,9 +1,9 @@
-"""Which samples to keep: one function for each method, one signature for all.
+"""Coreset selection and data pruning: one function per method, with one signature.
 
-    picked = ccs(scores, budget=0.3, seed=0)      # a Selection: indices, weights, why
+    picked = ccs(scores, budget=0.3, seed=0)      # a Selection: indices, weights, rules
     picked.save("subset.parquet")
 
-`methods()` lists them with what they need and cost. `Options` are the keywords that all take.
+`methods()` lists them with their inputs and costs. `Options` are the keywords of every method.
 """
 
 from ._before import check_call, reads_embeddings

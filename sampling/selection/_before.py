@@ -1,4 +1,4 @@
-"""What can be known to fail before any work: arguments and columns of a call of a selector."""
+"""Checks before the computation: arguments and columns of a call of a selector."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from ._spend import limit_of, refuse_costs
 
 __all__ = ["check_call", "check_settings", "known_method", "reads_embeddings"]
 
-_ARRAYS = set(get_args(ArrayLike))  # in the annotation of what is an array
+_ARRAYS = set(get_args(ArrayLike))  # annotations of array arguments
 _OF_ROWS = ("ids", "groups", "costs")
-_OWN_COSTS = ("quota", "samplemix")  # they do with costs what they document
-_SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # numbers that fit
+_OWN_COSTS = ("quota", "samplemix")  # they document their use of costs
+_SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # valid values
 
 
 def known_method(method: str) -> Method:
-    """Return a selector by name, or refuse the name."""
+    """Return a selector by name; refuse an unknown name."""
     if method not in METHODS:
         raise ValueError(
             f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}"
@@ -39,7 +39,7 @@ def known_method(method: str) -> Method:
 
 @told
 def reads_embeddings(method: str) -> bool:
-    """Return whether a selector has a use for embeddings.
+    """Return whether a selector uses embeddings.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def check_call(
     columns: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Refuse, before a table's rows are read, what `select_from` would refuse of a call.
+    """Check the arguments of `select_from` before the rows of a table are read.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def check_call(
     Raises
     ------
     ValueError, TypeError
-        What the selector itself would say.
+        The errors of the selector itself.
     """
     columns, settings = dict(columns or {}), dict(settings or {})
     check_names(method, columns, settings)
@@ -93,7 +93,7 @@ def check_call(
 
 
 def check_names(method: str, columns: Mapping[str, str], settings: Mapping[str, Any]) -> None:
-    """Refuse arguments that a selector does not have, or that are given twice."""
+    """Refuse arguments that a selector does not have, or that are given both ways."""
     known = inspect.signature(known_method(method).function).parameters
     allowed = [name for name in (*known, *Options.__annotations__) if name != "options"]
     for name in (*columns, *settings):
@@ -110,9 +110,9 @@ def check_names(method: str, columns: Mapping[str, str], settings: Mapping[str, 
 def with_own(
     method: str, columns: Mapping[str, str], settings: Mapping[str, Any], names: Sequence[str]
 ) -> dict[str, str]:
-    """Return the columns of a call: an argument that must be given needs no mention.
+    """Return the columns of a call, including required arguments that are not listed.
 
-    A column of its name is taken.
+    For these, the column of the same name is used.
     """
     chosen = dict(columns)
     for name, parameter in inspect.signature(METHODS[method].function).parameters.items():
@@ -125,9 +125,9 @@ def with_own(
 def check_columns(
     method: str, columns: Mapping[str, str], names: Sequence[str], table: Table | None = None
 ) -> None:
-    """Refuse columns that are not there, directions that do not fit, and words for numbers.
+    """Refuse missing columns, unsuitable directions, and text columns for numbers.
 
-    table : if known, so are the types: columns that could not be read are refused
+    table : if given, types are checked too: unreadable columns are refused
     """
     entry = METHODS[method]
     for argument, text in columns.items():
@@ -155,9 +155,9 @@ def _is_no_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
 
 
 def check_needs(method: str, given: set[str], table: Table) -> None:
-    """Refuse a call without what the selector cannot do without.
+    """Refuse a call that lacks a required argument.
 
-    given : arguments that are columns or settings
+    given : arguments given as columns or settings
     """
     for name, parameter in inspect.signature(METHODS[method].function).parameters.items():
         if parameter.default is not inspect.Parameter.empty or name in {*given, "budget"}:
@@ -184,11 +184,11 @@ def check_settings(
     size: int | None = None,
     shared: Sequence[str] = (),
 ) -> None:
-    """Refuse settings, and a budget, that the selector refuses whatever its data are.
+    """Refuse settings, and a budget, that the selector would refuse for any data.
 
     columns : arguments that are read from the table
-    size    : at least so many rows as there will be
-    shared  : arguments that a plan gives
+    size    : upper bound of the number of rows
+    shared  : arguments provided by a plan
     """
     entry = METHODS[method]
     function: Any = inspect.unwrap(entry.function)
@@ -250,7 +250,7 @@ def _check_options(method: str, options: Mapping[str, Any], *, costs: bool) -> N
 
 
 def _check_budget(method: str, budget: float | None, size: int | None, *, costs: bool) -> None:
-    """Refuse a budget that is none, or more than there can be."""
+    """Refuse an invalid budget, or one above the largest possible number of rows."""
     kind = str(inspect.signature(METHODS[method].function).parameters["budget"].annotation)
     if budget is None:
         if "None" not in kind:
@@ -258,5 +258,5 @@ def _check_budget(method: str, budget: float | None, size: int | None, *, costs:
     elif costs:
         limit_of(budget, 1)
     else:
-        unknown = size is None or method == "samplemix"  # which repeats rows
+        unknown = size is None or method == "samplemix"  # it repeats rows
         count_of(budget, _check.MAX_SIZE if unknown or size is None else size)

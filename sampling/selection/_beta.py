@@ -1,7 +1,7 @@
-"""Beta sampling of DUAL: the rows that a Beta density of their confidence asks for, by score.
+"""Beta sampling of DUAL: draws by score times a Beta density of the mean confidence.
 
-The density moves from hard to easy rows as more is pruned, which is what keeps score-based pruning
-from collapsing at high rates; `ccs` gets there by a cut.
+The density shifts from hard to easy rows as the prune rate grows, which prevents the collapse of
+score-based pruning at high rates; `ccs` prevents it by a cut-off.
 """
 
 import numpy as np
@@ -17,12 +17,12 @@ from ._task import Options, Picks, Task, select
 
 __all__ = ["beta"]
 _SHIFT = (
-    "rows are drawn in proportion to it; take one that is >= 0 and higher for harder rows, such as "
-    "dual or el2n, or move it there, as in Score(score.values.max() - score.values, 'harder') of "
-    "one that is higher for easier rows"
+    "rows are drawn in proportion to it; use one that is >= 0 and higher for harder rows, such as "
+    "dual or el2n, or shift it, as in Score(score.values.max() - score.values, 'harder') for "
+    "a score that is higher for easier rows"
 )
-_MEAN = "it is the mean probability of the right class, as of TrainingDynamics.confidence"
-_LEAST = 1e-300  # stands for a weight of 0: such rows come last
+_MEAN = "it is the mean probability of the true class, as in TrainingDynamics.confidence"
+_LEAST = 1e-300  # replaces a weight of 0: such rows come last
 
 
 @method(
@@ -52,35 +52,39 @@ def beta(
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     confidence : Score, or float array of shape (N,)
-        Mean probability of the right class over the epochs, in [0, 1]:
+        Mean probability of the true class over the epochs, in [0, 1]:
         `TrainingDynamics.confidence`.
     exponent : float > 0, default 4.0
-        How late the density moves towards easy rows; the paper has 4 for CIFAR-10.
+        How late the density shifts towards easy rows; the paper uses 4 for CIFAR-10.
     concentration : float > 0, default 16.0
         Sum of the two parameters of the density.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        In the order of the draws, without weights. `info` has the parameters `a` and `b`.
+        In draw order, without weights. `info` holds the parameters `a` and `b`.
 
     Raises
     ------
     ValueError
-        If a score is negative or not finite, or a confidence outside [0, 1]: the message names the
-        row.
+        If a score is negative or not finite, or a confidence is outside [0, 1]; the message names
+        the row.
 
     Notes
     -----
-    Order       Draws without replacement, noise hashed from (seed, id).
-    Cost        O(N log N) time, 91 N bytes.
-    Gradients   No weights.
-    Source      Cho, Shin, Kang, Yun, "Lightweight Dataset Pruning without Full Training via Example
-                Difficulty and Prediction Uncertainty", ICML 2025. At a prune rate r:
-                b = (concentration - 1) (1 - mu) (1 - r^exponent), a = concentration - b, mu the
-                mean confidence of the 10 rows with the highest scores.
+    Order
+        Draws without replacement, with noise hashed from (seed, id).
+    Cost
+        O(N log N) time, 91 N bytes.
+    Gradients
+        No weights.
+    Source
+        Cho, Shin, Kang, Yun, "Lightweight Dataset Pruning without Full Training via Example
+        Difficulty and Prediction Uncertainty", ICML 2025. At a prune rate r: b = (concentration -
+        1) (1 - mu) (1 - r^exponent), a = concentration - b, mu the mean confidence of the 10 rows
+        with the highest scores.
 
     Examples
     --------
@@ -111,7 +115,8 @@ def beta(
         hardest = best(own, min(10, own.size), task.keys)
         rate = 1.0 - task.budget / own.size
         b = (total - 1.0) * (1.0 - float(chance[hardest].mean())) * (1.0 - rate**power)
-        b = max(b, 1e-6)  # the ten are all sure, or nothing is left: the density piles up at 1
+        # if all ten have confidence 1, or all is pruned: the density has its mass at 1
+        b = max(b, 1e-6)
         a = total - b
         log_density = beta_distribution.logpdf(np.clip(chance, 1e-9, 1.0 - 1e-9), a, b)
         log_weights = np.log(np.maximum(own, _LEAST)) + log_density

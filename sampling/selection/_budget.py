@@ -1,7 +1,7 @@
-"""How many to keep: budgets, and how they are shared out over groups, exactly.
+"""Budgets, and their exact apportionment to groups.
 
-`share_out` rounds by largest remainder, `water_fill` raises one level for all; both return whole
-numbers whose sum is the budget.
+`share_out` rounds by largest remainder, `water_fill` raises a common level; both return integers
+that add up to the budget.
 """
 
 import math
@@ -22,10 +22,10 @@ _MOST = 2.0**61
 
 @told
 def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1) -> int:
-    """Return how many rows a budget means: an int is a count, a float in (0, 1] a part of `size`.
+    """Return a budget as a number of rows: an int is a count, a float in (0, 1] a fraction.
 
-    Half a row is rounded up, and a part of at least one row gives one. A count may be `repeats`
-    times the rows.
+    Half a row is rounded up, and any positive fraction gives at least one row. A count may be up to
+    `repeats * size`.
     """
     if isinstance(budget, bool | np.bool_):
         raise TypeError(f"{name} must be a count or a fraction, got {budget!r}")
@@ -37,7 +37,7 @@ def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1
 
 @told
 def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> Indices:
-    """Share `total` out in proportion to weights, in whole numbers, none above its cap.
+    """Apportion `total` in proportion to weights, as integers that do not exceed the caps.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> 
         Finite and >= 0, not all 0.
     total : int
     caps : int array of shape (G,), optional
-        What is over goes to the others, in proportion to their weights.
+        Upper limits; the excess is redistributed to the others in proportion to their weights.
 
     Returns
     -------
     int64 array of shape (G,)
-        Its sum is `total`, or the sum of the caps of what has weight if that is less. Remainders
-        are rounded up from the largest down; on a tie the earlier group gets it.
+        The sum is `total`, or the sum of the caps of the groups with weight > 0 if that is less.
+        The largest remainders are rounded up; ties go to the earlier group.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def share_out(weights: ArrayLike, total: int, caps: ArrayLike | None = None) -> 
 
 
 def _capped(shares: Floats, total: float, limits: Floats) -> Floats:
-    """Return total * shares / sum, but at most the limits, what is over going to the others."""
+    """Return total * shares / sum, capped at the limits, with the excess redistributed."""
     given = np.zeros(shares.size)
     open_ = shares > 0
     while open_.any():
@@ -94,7 +94,7 @@ def _capped(shares: Floats, total: float, limits: Floats) -> Floats:
 
 @told
 def water_fill(capacities: ArrayLike, total: int) -> Indices:
-    """Share `total` out evenly, none above its capacity: min(capacity, level) each.
+    """Apportion `total` evenly up to the capacities: min(capacity, level) each.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
     Returns
     -------
     int64 array of shape (G,)
-        Its sum is `total`, or that of the capacities if it is less. What the level leaves over goes
-        one each to the largest that have room, the earlier on a tie.
+        The sum is `total`, or the sum of the capacities if that is less. The remainder is given one
+        each to the largest groups with remaining capacity; ties go to the earlier group.
 
     Examples
     --------
@@ -118,7 +118,8 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
     order = np.argsort(limits, kind="stable")
     below = np.concatenate([[0], np.cumsum(limits[order])[:-1]])
     levels = (total - below) // np.arange(limits.size, 0, -1)
-    first = int(np.flatnonzero(levels < limits[order])[0])  # the first that the level does not fill
+    # the first group that the level does not fill
+    first = int(np.flatnonzero(levels < limits[order])[0])
     level = int(levels[first])
     given = np.minimum(limits, level)
     over = total - int(given.sum())
@@ -130,10 +131,10 @@ def water_fill(capacities: ArrayLike, total: int) -> Indices:
 def per_group(
     name: str, value: float | Mapping[Any, float] | None, names: NDArray[Any], default: float
 ) -> Floats:
-    """Return a limit for each group, given as one number or as a mapping from group names.
+    """Return the limit of each group, given as one number or as a mapping by group name.
 
-    Whole numbers: half a row is no limit, and neither is a share of one. At most 2**61, so that a
-    sum of two fits in 64 bits: no group has as many rows.
+    Limits must be whole numbers: fractions of rows or of the budget are refused. They are capped at
+    2**61, more than any group has rows, so that a sum of two fits in 64 bits.
     """
     if value is None:
         return np.full(names.size, default)
@@ -153,7 +154,7 @@ def per_group(
 
 
 def whole(name: str, values: ArrayLike, size: int | None = None) -> Indices:
-    """Return whole numbers >= 0 as int64 (G,), at most 2**61; a fraction is refused."""
+    """Return whole numbers >= 0 as int64 (G,), capped at 2**61; fractions are refused."""
     array = _check.floats(name, values, "finite and >= 0")
     if size is not None:
         _check.same_length(name, array, "the weights", size)

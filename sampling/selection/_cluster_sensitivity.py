@@ -1,4 +1,4 @@
-"""Sensitivity sampling: a few losses at cluster centers stand for the losses of all rows."""
+"""Clustering-based sensitivity sampling, from the losses at the cluster centers only."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,10 +31,10 @@ def cluster_sensitivity(
     replacement: bool = False,
     **options: Unpack[Options],
 ) -> Selection:
-    """Draw rows in proportion to an upper bound of their loss, from the losses at the centers.
+    """Draw rows in proportion to an upper bound of their loss, derived from the center losses.
 
-    A row's loss is at most that of its center plus holder_constant * distance^exponent, if the loss
-    is Hoelder continuous in the embedding. One forward pass for each cluster is enough.
+    If the loss is Hoelder continuous in the embedding, the loss of a row is at most that of its
+    center plus holder_constant * distance^exponent. One forward pass per cluster is enough.
 
     Parameters
     ----------
@@ -44,23 +44,24 @@ def cluster_sensitivity(
     center_losses : float array of shape (K,)
         Loss of the row nearest to each center (`Clustering.nearest`).
     clusters : Clustering
-        The one that the losses belong to.
+        The clustering that the losses belong to.
     holder_constant : float >= 0
-        lambda. Too small is worse than uniform sampling, too large costs little: estimate it from
-        a few losses per cluster (`sampling.samplers.HolderFit`), and rather round up. 0 warns.
+        lambda. A value that is too small can be worse than uniform sampling, one that is too large
+        costs little: estimate it from a few losses per cluster (`sampling.samplers.HolderFit`), and
+        round up. A value of 0 gives a warning.
     exponent : float > 0, default 2.0
         z: 2 for k-means, 1 for k-median.
     replacement : bool, default False
-        Draw M times independently, as in the paper: a row may come more than once, and weights are
-        1 / (M p). By default M different rows, weights 1 / inclusion probability.
+        Draw M times independently, as in the paper: a row may be drawn more than once, and weights
+        are 1 / (M p). By default M distinct rows are drawn, with weights 1 / inclusion probability.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. The weighted sum of any loss over the kept rows estimates that over all rows
-        without bias. `scores` are the bounds.
+        Rows in ascending order. The weighted sum of any loss over the kept rows is an unbiased
+        estimate of the sum over all rows. `scores` are the bounds.
 
     Raises
     ------
@@ -70,11 +71,15 @@ def cluster_sensitivity(
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N log N) beside the clustering; 130 N bytes.
-    Gradients   With the weights, an unbiased estimate of the gradient over all rows.
-    Source      Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling",
-                ICML 2024. Negative losses are shifted up by the least one.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N log N) time in addition to the clustering; 130 N bytes.
+    Gradients
+        With the weights, an unbiased estimate of the gradient over all rows.
+    Source
+        Axiotis et al., "Data-Efficient Learning via Clustering-Based Sensitivity Sampling", ICML
+        2024. Negative losses are shifted so that the minimum is 0.
 
     Examples
     --------
@@ -98,7 +103,7 @@ def cluster_sensitivity(
     _check.same_length("center_losses", losses, "the clusters", count)
     if lipschitz == 0:
         _warn_of_zero()
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused
         bounds = (losses - min(0.0, float(losses.min())))[labels] + lipschitz * distances**power
     if bad is not None:
         bounds[bad] = 0.0

@@ -1,4 +1,4 @@
-"""Clusters that a selector is given, or makes."""
+"""Clusters of a selector, given or computed."""
 
 import math
 from typing import Any
@@ -17,12 +17,12 @@ GivenClusters = Clustering | int | None
 
 
 def default_clusters(size: int) -> int:
-    """Return how many clusters to make of so many rows if nobody says: about sqrt(N / 2)."""
+    """Return the default number of clusters for `size` rows: about sqrt(N / 2)."""
     return max(1, round(math.sqrt(size / 2)))
 
 
 def check_clusters(given: GivenClusters, name: str = "clusters") -> None:
-    """Refuse what is neither a clustering nor a number of clusters."""
+    """Refuse an argument that is neither a clustering nor a number of clusters."""
     if given is not None and not isinstance(given, Clustering):
         _check.integer(name, given, 1)
 
@@ -35,9 +35,10 @@ def clusters_of(
     *,
     spherical: bool,
 ) -> tuple[Indices, Floats, NDArray[np.float32]]:
-    """Return the cluster of each row (N,), its distance to the center (N,), and the centers (K, D).
+    """Return the cluster of each row (N,), its distance to the center (N,), and centers (K, D).
 
-    -1 and 0 for bad rows. A `Clustering` is taken as it is; a number, or None, is made into one.
+    Cluster -1 and distance 0 for bad rows. A `Clustering` is used as given; for a number, or None,
+    the rows are clustered.
     """
     size = len(rows)
     if isinstance(given, Clustering):
@@ -61,9 +62,9 @@ def clusters_of(
 
 
 def points_limit(limit: "int | str | None", shape: tuple[int, ...], count: int) -> int | None:
-    """Return of how many rows a center k-means may find its centers, within `max_memory`.
+    """Return how many rows per center k-means may train on within `max_memory`.
 
-    None for all of them. Float32 rows and a copy as they are stored take half of the memory.
+    None for all rows. Float32 rows and a copy in the stored dtype take half of the memory.
     """
     size, dimensions = shape
     most = bytes_of(limit, 2**62)
@@ -73,7 +74,7 @@ def points_limit(limit: "int | str | None", shape: tuple[int, ...], count: int) 
 
 
 def labels_of(name: str, values: ArrayLike, size: int) -> tuple[Indices, NDArray[Any]]:
-    """Return a number in [0, G) for each row's group, and the groups' names."""
+    """Return the group number of each row, in [0, G), and the names of the groups."""
     names, codes = _labels.grouped(name, values)
     _check.same_length(name, codes, "the data", size)
     return codes, names

@@ -1,4 +1,4 @@
-"""Near copies: for each row the earlier row of its clusters that is most like it."""
+"""Near-duplicates: the most similar earlier row of each row, within its clusters."""
 
 import math
 from collections.abc import Iterator
@@ -17,27 +17,27 @@ from ..io import regrouped
 from ..kernels._dedup import keep_greedily
 from ..types import Indices, Scores
 
-_ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which a cache holds
-_SMALL = 2**20  # numbers that are not worth a thread
-_PIECE = 2**29  # pairs that a thread compares at a time, about
-_ZERO = 1e-12  # a shorter row has no direction
+_ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which fit into a cache
+_SMALL = 2**20  # fewer numbers than this are processed without threads
+_PIECE = 2**29  # pairs that a thread compares at a time, approximately
+_ZERO = 1e-12  # a row of smaller norm has no direction
 _Found: TypeAlias = tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]
 
 
 @dataclass
 class Copies:
-    """What was found.
+    """Result of `find_copies`.
 
     Attributes
     ----------
     similarity : float32 array of shape (N,)
-        Cosine similarity of each row to the earlier row most like it; -1 for none.
+        Cosine similarity of each row to its most similar earlier row; -1 for none.
     twin : int64 array of shape (N,)
-        That row; -1 for none.
+        The most similar earlier row; -1 for none.
     rank : int64 array of shape (N,)
-        Earlier rows have lower ranks; N for rows that take no part.
+        Earlier rows have lower ranks; N for rows that are not compared.
     earlier, later : int64 arrays of shape (p,)
-        Ranks of the pairs above the floor, if they were asked for; sorted by `later`.
+        Ranks of the pairs above the floor, if requested; sorted by `later`.
     pairs : float32 array of shape (p,)
         Their similarities.
     """
@@ -50,7 +50,7 @@ class Copies:
     pairs: Scores
 
     def kept(self, rule: str, threshold: float) -> NDArray[np.bool_]:
-        """Return which rows a rule keeps at a threshold: bool (N,); False for rows without part."""
+        """Return which rows a rule keeps at a threshold: bool (N,); False for rows not compared."""
         count = int((self.rank < self.rank.size).sum())
         if rule == "any_earlier":
             return (self.similarity <= threshold) & (self.rank < self.rank.size)
@@ -73,19 +73,19 @@ class Copies:
 
 @dataclass
 class Members:
-    """The rows of each cluster, and those that are only compared with them.
+    """The rows of each cluster, and the visiting rows that are only compared with them.
 
     Attributes
     ----------
     slots : int64 array of shape (n,)
-        Rows, cluster after cluster, in each by number; a row may be in two.
+        Rows sorted by cluster, then by number; a row may occur in two clusters.
     visits : bool array of shape (n,)
-        Whether the row belongs to another cluster, and is compared with those that belong here.
+        Whether the row belongs to another cluster, and is only compared with the members.
     parts : list of slice
-        Of `slots`, for each cluster with something to compare: the most work comes first, so that
-        no thread has to wait for one that got a large part late.
+        Slices of `slots`, one for each cluster with pairs to compare, sorted by descending work, so
+        that no thread starts a large part last.
     comparisons : int
-        Pairs of rows that are compared.
+        Number of pairs of rows that are compared.
     """
 
     slots: Indices
@@ -95,7 +95,7 @@ class Members:
 
     @classmethod
     def of(cls, rows: Indices, codes: Indices, others: Indices | None = None) -> "Members":
-        """Put rows (rising) into the clusters `codes`; they visit `others`, -1 for none."""
+        """Assign ascending rows to the clusters `codes`; they visit `others`, -1 for none."""
         visits = np.zeros(rows.size, np.bool_)
         if others is not None:
             codes = np.stack([codes, others], axis=1).ravel()
@@ -112,7 +112,7 @@ class Members:
         return cls(rows[order], visits[order], parts, int(work.sum()))
 
     def pieces(self) -> list[tuple[slice, int, int]]:
-        """Return (part, k, n): the k-th of the n pieces in which a part is worked on."""
+        """Return (part, k, n): the k-th of the n pieces in which a part is processed."""
         cut = []
         for part in self.parts:
             count = -(-((part.stop - part.start) ** 2) // _PIECE)
@@ -121,12 +121,12 @@ class Members:
 
 
 def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: float | None) -> Copies:
-    """Compare the rows of each cluster with those of it that come earlier.
+    """Compare the rows of each cluster with its earlier rows.
 
-    rows    : (N, D), finite where they take part
+    rows    : (N, D), finite for all rows that are compared
     members : rows of each cluster
-    rank    : int64 (N,), no two alike but N
-    floor   : pairs above it are kept; None for no pairs
+    rank    : int64 (N,), distinct except for N
+    floor   : pairs above it are returned; None for no pairs
     """
     similarity = np.full(len(rows), -1.0, np.float32)
     twin = np.full(len(rows), -1, np.int64)
@@ -159,7 +159,7 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
         return Copies(similarity, twin, rank, none, none, np.zeros(0, np.float32))
     first, second, cosine = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((first, second))
-    new = np.ones(order.size, np.bool_)  # a pair may be in two clusters
+    new = np.ones(order.size, np.bool_)  # a pair may occur in two clusters
     new[1:] = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
     order = order[new]
     return Copies(similarity, twin, rank, first[order], second[order], cosine[order])
@@ -167,7 +167,7 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
 
 @dataclass
 class _Gathered:
-    """Rows in memory in the order of the slots, gathered when they are asked for."""
+    """Rows in memory in the order of the slots, gathered on access."""
 
     rows: NDArray[Any]
     slots: Indices
@@ -183,7 +183,7 @@ class _Gathered:
 
 @contextmanager
 def _laid_out(rows: NDArray[Any], slots: Indices) -> Iterator[Any]:
-    """Give rows in the order of the slots: on disk each part is then read in one piece."""
+    """Yield rows in the order of the slots; each part of rows on disk is then contiguous."""
     if not isinstance(rows, Rows):
         yield _Gathered(rows, slots)
         return
@@ -194,18 +194,18 @@ def _laid_out(rows: NDArray[Any], slots: Indices) -> Iterator[Any]:
 def _compared(
     directions: Scores, rank: Indices, count: int, floor: float | None, starts: range
 ) -> _Found:
-    """Compare rows of a cluster with those before them, and with the rows that visit it.
+    """Compare rows of a cluster with earlier rows, including the rows that visit it.
 
-    (n, D), of which `count` are at home; both kinds by rising rank; `starts` of the blocks of later
-    rows -> highest cosine (n,) with an earlier row, -1 for none; that row; pairs (later, earlier,
-    cosine) above the floor
+    (n, D), of which the first `count` are members; both kinds by ascending rank; `starts` of the
+    blocks of later rows -> highest cosine (n,) with an earlier row, -1 for none; that row; pairs
+    (later, earlier, cosine) above the floor
     """
     size = len(directions)
     highest, nearest = np.full(size, -1.0, np.float32), np.zeros(size, np.int64)
     pairs: list[tuple[Indices, Indices, Scores]] = []
     home, away = slice(0, count), slice(count, size)
     for later, earlier in ((home, home), (away, home), (home, away)):
-        before = np.searchsorted(rank[earlier], rank[later])  # how many there are
+        before = np.searchsorted(rank[earlier], rank[later])  # number of earlier rows
         for start in range(starts.start, before.size, starts.step):
             stop = min(start + _ROWS, before.size)
             at = slice(later.start + start, later.start + stop)
@@ -222,7 +222,7 @@ def _compared(
                 highest[at.start + better] = high[better]
                 nearest[at.start + better] = others.start + column[better]
                 if floor is not None:
-                    some = np.flatnonzero(high > floor)  # few: a look at all costs 0.3 products
+                    some = np.flatnonzero(high > floor)  # few: scanning all costs 0.3 products
                     row, above = np.nonzero(cosines[some] > floor)
                     row = some[row]
                     pairs.append((at.start + row, others.start + above, cosines[row, above]))
@@ -230,7 +230,7 @@ def _compared(
 
 
 def unit(rows: NDArray[Any]) -> Scores:
-    """Return rows scaled to length 1, those without a direction as zeros: float32."""
+    """Return float32 rows scaled to length 1; rows without a direction as zeros."""
     scaled = np.empty(rows.shape, np.float32)
     for part in blocks(rows):
         wide = np.asarray(rows[part], np.float64)

@@ -1,8 +1,8 @@
-"""What a selector will need, said before it begins: its own formulas of time and memory, evaluated.
+"""Estimate the time and memory of a selector by evaluating its own formulas.
 
-A formula is what `Method.time` and `Method.memory` say, such as "N K D + N^2 D / K": numbers and
-letters that stand beside each other are multiplied, `log` and `sqrt` take the next letter or what
-is in brackets. "A, or B with x" is B where the argument x is given.
+Formulas are given by `Method.time` and `Method.memory`, such as "N K D + N^2 D / K": adjacent
+numbers and letters are multiplied, `log` and `sqrt` apply to the next letter or to an expression in
+brackets. "A, or B with x" is B if the argument x is given.
 """
 
 import inspect
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "bytes_of", "estimate", "refuse_over", "say"]
 
 LETTERS = "NDMKCkISPR"
-_FIXED = 64 * 2**20  # blocks, which hang on no size
+_FIXED = 64 * 2**20  # blocks, of a size that does not depend on the data
 _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _DECIMAL = {"KB": 1e3, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _TOKEN = re.compile(r"\s*(\d+|log|sqrt|[A-Za-z]|[+/^()])")
-_PASSES = 26  # of k-means: its iterations, and the exact assignment
+_PASSES = 26  # passes of k-means: its iterations, and the exact assignment
 _DEFAULT_MEMORY = 2**30
-# Operations in a second on two cores of a server, from runs at two sizes of each method.
+# Operations per second on two cores of a server, from runs of each method at two sizes.
 _PRODUCTS, _STEPS, _START = 2e10, 6e7, 0.002
 _HELPS = {
     "N": "fewer rows", "D": "fewer dimensions", "k": "fewer neighbours", "M": "a smaller budget",
@@ -41,20 +41,20 @@ _HELPS = {
 @told
 @dataclass(frozen=True)
 class Estimate:
-    """What a selector is expected to need.
+    """Estimated cost of a selector.
 
     Attributes
     ----------
     method : str
     memory : int
-        Bytes in addition to the input and the libraries, at the peak, with 64 MiB for blocks. The
-        first call of a process also loads libraries, about 50 MiB.
+        Peak memory in bytes, in addition to the input and the libraries, including 64 MiB for
+        blocks. The first call of a process also loads libraries, about 50 MiB.
     seconds : float
-        A rough guess, for two cores of a server.
+        A rough estimate, for two cores of a server.
     sizes : dict of str to float
-        What the letters of the formulas stand for.
+        Values of the letters in the formulas.
     time_formula, memory_formula : str
-        Those parts of `Method.time` and `Method.memory` that apply.
+        The parts of `Method.time` and `Method.memory` that apply.
     """
 
     method: str
@@ -75,7 +75,7 @@ def estimate(
     classes: int = 1,
     **settings: Any,  # noqa: ANN401  # any argument of the method
 ) -> Estimate:
-    """Say what a selector would need for data of a size, before any data is there.
+    """Estimate the cost of a selector for data of a given size, without the data.
 
     Parameters
     ----------
@@ -84,19 +84,19 @@ def estimate(
     size : int
         N.
     dimensions : int, optional
-        D, where the method reads embeddings.
+        D, required if the method reads embeddings.
     budget : int or float, optional
-        M as a count, or as a fraction of N; by default all rows.
+        M as a count, or as a fraction of N; all rows by default.
     classes : int, default 1
-        Of labels, or of probabilities, where the method reads them.
+        C, the number of classes, if the method reads labels or probabilities.
     **settings
-        Arguments of the method that decide what it does, such as `clusters` or `num_neighbours`.
+        Arguments of the method that affect its cost, such as `clusters` or `num_neighbours`.
 
     Returns
     -------
     Estimate
-        Memory and seconds. `max_memory` of every selector compares its limit with this memory, and
-        `info["estimate"]` of a selection has both.
+        Memory and seconds. `max_memory` of every selector is compared with this memory, and
+        `info["estimate"]` of a selection holds both.
 
     Raises
     ------
@@ -107,15 +107,17 @@ def estimate(
 
     Notes
     -----
-    Cost        O(1).
-    Source      The formulas of `methods()`. A term with D counts multiplications and additions of
-                matrix products, any other steps over rows in memory. The two speeds, 2e10 and 6e7 a
-                second, are from a run of each method on two cores (`benchmarks/every_selector.py`,
-                100,000 rows of 64 numbers, a fifth of them for those that compare all): there
-                seconds are a third of the estimate to three times it, but for `moderate`, whose
-                medians are no products (five times). Other machines and shapes add their own
-                factor. The peak of the resident set was below the estimate in a run of every
-                method in a fresh process (`benchmarks/selector_memory.py`).
+    Cost
+        O(1).
+    Source
+        The formulas of `methods()`. A term with D counts the multiplications and additions of
+        matrix products, any other term steps over rows in memory. The two speeds, 2e10 and 6e7 per
+        second, are from a run of each method on two cores (`benchmarks/every_selector.py`, 100,000
+        rows of 64 numbers, a fifth of them for methods that compare all pairs): there the measured
+        time is between a third and three times the estimate, except for `moderate` (five times),
+        whose medians are not matrix products. Other machines and shapes add their own factor. The
+        peak resident set size was below the estimate in a run of every method in a fresh process
+        (`benchmarks/selector_memory.py`).
 
     Examples
     --------
@@ -125,7 +127,7 @@ def estimate(
     True
     """
     from ._options import Options
-    from ._registry import METHODS  # which loads this file
+    from ._registry import METHODS  # it imports this file
 
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}")
@@ -154,7 +156,7 @@ def evaluate(
     settings: Mapping[str, Any],
     budget: float | None,
 ) -> Estimate:
-    """Return the estimate for sizes that are known."""
+    """Return the estimate for given sizes."""
     clusters, passes = _clusters(entry, size, settings.get("clusters"))
     values = {
         "N": size,
@@ -168,7 +170,7 @@ def evaluate(
         "P": 0,
         "R": 0,
     }
-    if passes:  # float32 rows from which centers are found, as `points_limit` has it
+    if passes:  # float32 rows that centers are trained on, as in `points_limit`
         limit = bytes_of(settings.get("max_memory"), 2**62)
         every = 4 * size * dimensions
         values["R"] = every if 4 * every <= limit else limit // 2
@@ -177,7 +179,7 @@ def evaluate(
     for term, amount in terms(time, values):
         seconds += amount / (_PRODUCTS if "D" in term else _STEPS)
     need = _FIXED + sum(amount for _, amount in terms(memory, values))
-    if "P" in memory:  # what max_memory leaves for the pairs, of those that there can be
+    if "P" in memory:  # memory left for pairs by max_memory, at most that of all pairs
         room = bytes_of(settings.get("max_memory"), _DEFAULT_MEMORY) - need
         values["P"] = max(0, min(room, 16 * size + 1.1 * size * size))
         need += values["P"]
@@ -187,7 +189,7 @@ def evaluate(
 def of_clusters(
     size: int, dimensions: int, n_clusters: int, n_iter: int, limit: "int | str | None"
 ) -> tuple[int, float]:
-    """Return bytes and seconds of k-means within `max_memory`."""
+    """Return the bytes and seconds of k-means within `max_memory`."""
     held = min(4 * size * dimensions, bytes_of(limit, 2**62) // 2)
     passes = n_iter * held / (4 * size * dimensions) + 2
     seconds = passes * size * n_clusters * dimensions / _PRODUCTS
@@ -195,7 +197,7 @@ def of_clusters(
 
 
 def _rows(size: int, budget: float | None) -> float:
-    """Return M, for any budget: a wrong one is the method's to refuse."""
+    """Return M for any budget; an invalid one is refused by the method."""
     if isinstance(budget, float | np.floating) and 0.0 < budget <= 1.0:
         return max(1.0, float(budget) * size)
     if isinstance(budget, int | np.integer) and budget >= 1:
@@ -204,7 +206,7 @@ def _rows(size: int, budget: float | None) -> float:
 
 
 def _clusters(entry: "Method", size: int, given: object) -> tuple[int, int]:
-    """Return K, and the passes of k-means, 0 where a clustering is given."""
+    """Return K, and the passes of k-means, 0 if a clustering is given."""
     from ._clusters import default_clusters
 
     if given is None or given is inspect.Parameter.empty:
@@ -215,14 +217,14 @@ def _clusters(entry: "Method", size: int, given: object) -> tuple[int, int]:
 
 
 def _listed(given: Any) -> int:  # noqa: ANN401  # a number, a graph, or nothing
-    """Return k."""
+    """Return k, the number of neighbours."""
     return given.indices.shape[1] if hasattr(given, "indices") else (given or 1)
 
 
 def of_call(
     entry: "Method", first: object, arguments: Mapping[str, Any], budget: float | None
 ) -> Estimate | None:
-    """Return the estimate for arguments as they are given; None of data without a length."""
+    """Return the estimate for the arguments of a call; None for data without a length."""
     shape = _shape(first)
     if not shape or shape[0] == 0:
         return None
@@ -238,7 +240,7 @@ def of_call(
 
 
 def _shape(data: object) -> tuple[int, ...]:
-    """Return the shape of anything like an array, without making one of it."""
+    """Return the shape of an array-like, without converting it."""
     if isinstance(data, Score):
         data = data.values
     if hasattr(data, "shape"):
@@ -250,27 +252,27 @@ def _shape(data: object) -> tuple[int, ...]:
 
 
 def refuse_over(need: Estimate, limit: int) -> None:
-    """Refuse what is estimated to need more memory than it may have; nothing is done by then."""
+    """Refuse a call that is estimated to exceed the memory limit, before it starts."""
     if need.memory <= limit or "P" in need.memory_formula:
         return
     parts = terms(need.memory_formula, need.sizes)
     letters = [each for each in max(parts, key=lambda part: part[1])[0] if each in _HELPS]
     shown = ", ".join(f"{each}={need.sizes[each]:.12g}" for each in _letters(need.memory_formula))
     raise ValueError(
-        f"max_memory must be at least {say(need.memory)}, what {need.method} is estimated to need "
-        f"({need.memory_formula} for {shown}, and 64 MiB), got {say(limit)}; what helps is "
+        f"max_memory must be at least {say(need.memory)}, the estimate for {need.method} "
+        f"({need.memory_formula} for {shown}, and 64 MiB), got {say(limit)}; use "
         f"{' or '.join(_HELPS[each] for each in letters) or 'another method'}"
     )
 
 
 def say(size: int) -> str:
-    """Return bytes as a person reads them."""
+    """Format a number of bytes with a unit."""
     power = min(4, max(0, (size.bit_length() - 1) // 10))
     return f"{size / 2 ** (10 * power):.4g} {list(_UNITS)[power]}"
 
 
 def bytes_of(limit: "int | str | None", default: int) -> int:
-    """Return a limit given in bytes, or as a text such as "4GiB" or "500 MB"."""
+    """Parse a limit given in bytes, or as text such as "4GiB" or "500 MB"."""
     if limit is None:
         return default
     if not isinstance(limit, str):
@@ -287,7 +289,7 @@ def bytes_of(limit: "int | str | None", default: int) -> int:
 
 
 def check_formula(name: str, text: str) -> None:
-    """Refuse a text that is no formula."""
+    """Refuse text that is not a formula."""
     parts = [part.partition(" with ")[0] for part in text.split(", or ")]
     try:
         terms(" + ".join(part.removesuffix(" bytes") for part in parts), dict.fromkeys(LETTERS, 2))
@@ -299,7 +301,7 @@ def check_formula(name: str, text: str) -> None:
 
 
 def choice(text: str, settings: Mapping[str, Any]) -> str:
-    """Return the part of a formula that applies: "A, or B with x" is B where x is given."""
+    """Return the part of a formula that applies: "A, or B with x" is B if x is given."""
     first, *others = text.split(", or ")
     for other in others:
         formula, _, argument = other.partition(" with ")
@@ -310,7 +312,7 @@ def choice(text: str, settings: Mapping[str, Any]) -> str:
 
 
 def terms(formula: str, values: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Return each term of a sum as it is written, and its value."""
+    """Return each term of a sum as text, and its value."""
     text = formula.removesuffix(" bytes")
     return [(each.strip(), _Reader(each, values).term()) for each in text.split(" + ")]
 
@@ -321,7 +323,7 @@ def _letters(formula: str) -> list[str]:
 
 
 class _Reader:
-    """Reads one term: factors, over factors."""
+    """Parser of one term: a product of factors, divided by another."""
 
     def __init__(self, text: str, values: Mapping[str, float]) -> None:
         self.values, self.tokens, at = values, list[str](), 0
@@ -379,5 +381,5 @@ class _Reader:
 
 
 def _log(value: float) -> float:
-    """Return the number of halvings."""
+    """Return log2, the number of halvings."""
     return math.log2(max(value, 2.0))

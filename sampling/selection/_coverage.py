@@ -1,12 +1,13 @@
-"""Greedy facility location: on all pairs in blocks, on the pairs that can still gain, on a graph.
+"""Greedy facility location: over all pairs in blocks, over pairs that can still gain, or a graph.
 
-A gain sums max(0, similarity - current), where current is a row's similarity to its pick. It only
-grows, and a pair below it never counts again. So after a few picks, which take products of all
-pairs, the pairs that still count are few enough to be kept, and the rest is done on them. All pairs
-are computed once if there is memory for them, and in blocks each time if not.
+A gain sums max(0, similarity - current), where current is the similarity of a row to its pick.
+Current values only grow, and a pair below them never contributes again. After a few picks, which
+need products of all pairs, the pairs that still contribute are few enough to be stored, and the
+remaining picks use only these. All pairs are computed once if memory allows, otherwise in blocks
+for each pick.
 
-The products are few and large. BLAS shares each among its threads and waits for the last; where
-other processes keep the cores busy that costs a time slice of the system, 10 to 50 ms, even if the
+The products are few and large. BLAS splits each among its threads and waits for the last one; if
+other processes keep the cores busy, this costs a time slice of the system, 10 to 50 ms, even if the
 product takes 1 ms.
 """
 
@@ -24,20 +25,20 @@ from ..types import Floats, Indices, Scores
 __all__ = ["Coverage", "pick_all", "pick_among_samples", "pick_on_graph"]
 
 _ROWS, _COLUMNS = 1024, 4096  # of a block: 16 MiB
-_DENSE = 0.125  # the part of all pairs up to which a list is faster than blocks
+_DENSE = 0.125  # the fraction of all pairs up to which a list is faster than blocks
 _PROBES = 256
 
 
 @dataclass
 class Coverage:
-    """Rows, picks, and how similar each row is to its pick.
+    """Rows, picks, and the similarity of each row to its pick.
 
-    Similarities are half the cosine, or minus the distance: what they are below those of the
-    docstring is `zero`, the same for all.
+    Similarities are half the cosine, or minus the distance: they are lower than those of the public
+    docstring by the constant `zero`.
     """
 
-    work: Scores  # (n, D); of length 1 under cosine, and made sqrt(1/2)
-    size: int  # rows that may be picked; those behind are picked already
+    work: Scores  # (n, D); under cosine of length sqrt(1/2)
+    size: int  # rows that may be picked; the rows behind are already selected
     count: int
     cosine: bool
     scale: float
@@ -58,30 +59,30 @@ class Coverage:
         self.current = np.full(self.size, -self.zero, np.float32)
 
     def cover_before(self) -> None:
-        """Let the rows that are picked already cover what they can."""
+        """Cover rows by those already selected."""
         for row in range(self.size, len(self.work)):
             np.maximum(self.current, self.similar(row), out=self.current)
 
     def keep(self) -> None:
-        """Compute all similarities once and for all."""
+        """Compute and store all similarities."""
         every = slice(0, self.size)
         self.kept = self.product(every, every)
 
     def columns(self) -> Iterator[slice]:
-        """Cut the columns into those of blocks; kept ones are read as they lie."""
+        """Split the columns into blocks; stored similarities are read in stored order."""
         step = _COLUMNS if self.kept is None else self.size
         for first in range(0, self.size, step):
             yield slice(first, min(first + step, self.size))
 
     def block(self, rows: Indices | slice, columns: slice) -> Scores:
-        """Return the similarities (b, w) of rows to columns."""
+        """Return the similarities (b, w) of rows to columns, stored or computed."""
         if self.kept is None:
             return self.product(rows, columns)
         values: Scores = self.kept[rows, columns]
         return values
 
     def product(self, rows: Indices | slice, columns: Indices | slice) -> Scores:
-        """Compute what `block` returns."""
+        """Compute the similarities (b, w) of rows to columns."""
         left, right = self.work[rows], self.work[columns]
         values: Scores = left @ right.T
         if not self.cosine:
@@ -89,7 +90,7 @@ class Coverage:
         return values
 
     def similar(self, place: int) -> Scores:
-        """Return the similarities of one row to all that may be picked (size,)."""
+        """Return the similarities of one row to all rows that may be picked: (size,)."""
         rows = slice(place, place + 1)
         if place >= self.size or self.kept is None:
             return self.product(rows, slice(0, self.size)).ravel()
@@ -106,7 +107,7 @@ class Coverage:
 
 
 def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
-    """Make all picks, on all pairs and, if `lazy`, on a list of some as soon as they fit."""
+    """Make all picks over all pairs; if `lazy`, over a list of pairs once it fits into memory."""
     cover.cover_before()
     memory = max(0, max_memory - cover.work.nbytes - 64 * cover.size - 3 * 2**24)
     room = min(memory // 8, int(1.1 * _DENSE * cover.size**2) + 2 * cover.size) if lazy else 0
@@ -114,11 +115,11 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
         cover.keep()
     open_ = np.ones(cover.size, np.bool_)
     every = np.arange(cover.size)
-    if cover.cosine and cover.size == len(cover.work):  # nothing is covered: sums of products
+    if cover.cosine and cover.size == len(cover.work):  # nothing is covered yet: sums of products
         gains = cover.work @ cover.work.sum(axis=0, dtype=np.float64) + cover.zero * cover.size
     else:
         gains = _gains(cover, every, None, cover.current)
-    drift = 0.0  # of gains that were brought up to date by differences
+    drift = 0.0  # error of gains that were updated by differences
     for count in range(cover.count):
         if count and room and _few(cover, open_, room):
             pairs = _pairs(cover, open_, room)
@@ -148,9 +149,9 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
 
 
 def _gains(cover: Coverage, rows: Indices, old: Scores | None, new: Scores) -> Floats:
-    """Return by how much the gain of each column changes as rows (r,) go from `old` to `new`.
+    """Return the change in gain of each column as rows (r,) change from `old` to `new`.
 
-    Without `old`: the gain itself, of these rows.
+    Without `old`, return the gain from these rows itself.
     """
     before = np.full(rows.size, np.inf, np.float32) if old is None else old
     gains = np.zeros(cover.size)
@@ -164,7 +165,7 @@ def _gains(cover: Coverage, rows: Indices, old: Scores | None, new: Scores) -> F
 
 
 def _few(cover: Coverage, open_: NDArray[np.bool_], room: int) -> bool:
-    """Whether the pairs that can still gain seem to fit into `room`."""
+    """Return whether the pairs that can still gain are estimated to fit into `room`."""
     probes = np.unique(np.linspace(0, cover.size - 1, _PROBES).astype(np.int64))
     found = 0
     for some in cover.columns():
@@ -199,7 +200,7 @@ def _pairs(cover: Coverage, open_: NDArray[np.bool_], room: int) -> Pairs | None
 def _pick_on_pairs(
     cover: Coverage, pairs: Pairs, gains: Floats, open_: NDArray[np.bool_], count: int
 ) -> None:
-    """Make the picks from number `count` on."""
+    """Make the picks from number `count` onwards."""
     heap = np.flatnonzero(open_)
     heap = heap[np.argsort(-gains[heap], kind="stable")]
     picks = cover.picks[count:]
@@ -219,7 +220,7 @@ def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
     for count in range(cover.count):
         words = _rng.subkey(key, count)
         some = min(wanted, left.size)
-        for at in range(some):  # the first places of a shuffle
+        for at in range(some):  # the first entries of a shuffle
             word = _rng.subkey(words, at)
             other = at + int(_rng.uniform(word) * (left.size - at))
             left[at], left[other] = left[other], left[at]
@@ -261,7 +262,7 @@ def pick_on_graph(cover: Coverage, graph: Neighbours) -> None:
     codes, first = np.unique(codes, return_index=True)
     columns, rows, values = codes // n, (codes % n).astype(np.int32), values[first]
     cover.current = np.zeros(n, np.float32)
-    behind = columns >= cover.size  # a row picked already covers its neighbours
+    behind = columns >= cover.size  # an already selected row covers its neighbours
     np.maximum.at(cover.current, rows[behind], values[behind])
     lengths = np.bincount(columns, minlength=n).astype(np.int64)
     starts = np.cumsum(lengths) - lengths

@@ -1,4 +1,4 @@
-"""D2: difficulty and diversity on a neighbour graph; a pick makes its neighbours less urgent."""
+"""D2 pruning: message passing of difficulty on a neighbour graph; picks lower their neighbours."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ from ._task import Options, Picks, Task, select
 
 __all__ = ["d2"]
 
-_FAR = np.float32(1e30)  # in medians
+_FAR = np.float32(1e30)  # distance for missing neighbours, in medians
 
 
 @method(
@@ -35,55 +35,59 @@ def d2(
     gamma: float = 1.0,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep hard rows in hard neighbourhoods, but not many of one neighbourhood.
+    """Prune by message passing on a neighbour graph: keep hard rows that are not redundant.
 
-    Each row begins with its own difficulty and that of its neighbours, the nearer the more. Each
-    pick then takes from its neighbours in proportion to its own value. Two rows are neighbours if
-    either is among the k nearest of the other: the graph is undirected.
+    Forward messages initialize each row with its own difficulty plus that of its neighbours,
+    weighted by proximity. Each pick then sends reverse messages that lower its neighbours in
+    proportion to its own value. Two rows are neighbours if either is among the k nearest of the
+    other: the graph is undirected.
 
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite, of any sign. A `Score` is turned so that high is hard, or worth keeping; an array is
-        taken to be so. Scaled to [0, 1]; equal scores are all 1.
+        Finite, of any sign. A `Score` is negated if necessary so that high is hard, or worth
+        keeping; an array is assumed to be so. Scaled to [0, 1]; equal scores are all 1.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     embeddings : array of shape (N, D)
-        Taken as float32; distances are Euclidean, in units of their median over the graph.
+        Converted to float32; distances are Euclidean, in units of their median over the graph.
     num_neighbours : int or Neighbours, default 10
-        k. A graph that is there already must be of all rows, euclidean; its edges are taken to go
-        both ways. With more copies of a row than k, only some of them are lowered by a pick.
+        k. A given graph must be of all rows and euclidean; it is made undirected. With more copies
+        of a row than k, a pick lowers only some of them.
     gamma : float, default 1.0
-        A pick takes exp(-gamma d) of its value from a neighbour at distance d: 0 spreads the picks
-        most, a large one leaves the order of the beginning.
+        A pick lowers a neighbour at distance d by exp(-gamma d) of its value: 0 spreads the picks
+        most; a large value keeps the initial order.
     **options
-        Those of every selector: see `Options`. Rows already selected (with groups, of the same
+        Keywords of every selector; see `Options`. Rows already selected (with groups, of the same
         group) send their messages first.
 
     Returns
     -------
     Selection
-        Ranked, without weights. `scores` are those given, as high is hard.
+        Ranked, without weights. `scores` are the given scores, oriented so that high is hard.
 
     Raises
     ------
     ValueError
-        If a score or a row is not finite, the message names it (or drop it: `on_bad="drop"`).
+        If a score or a row is not finite, unless `on_bad="drop"`; the message names it.
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id).
-    Cost        O(N^2 D) time for the graph, O(N k^2) to make it undirected, O((N + M k) log N) for
-                the picks; 4 N D + 28 N k bytes.
-    Gradients   No weights: training sees the kept rows as they are.
-    Source      Maharana, Yadav, Bansal, "D2 Pruning", ICLR 2024, arXiv:2310.07931. Its settings for
-                a tenth of CIFAR-10, in the README of the code, are k = 5, gamma = 0.1, forgetting
-                scores, and two steps more: the hardest 40 % of the rows are dropped beforehand, and
-                it selects in each class by itself, which `groups=labels` does. Unlike the
-                released code: scores are made >= 0 with hard rows high (negative ones turned
-                diversity into its opposite), distances are in units of their median, a row is
-                excluded from its neighbours by its number, no value below 0 is passed on, and the
-                graph is undirected also where it is given (there the code follows lists alone).
+    Order
+        In selection order; ties broken by a hash of (seed, id).
+    Cost
+        O(N^2 D) time for the graph, O(N k^2) to make it undirected, O((N + M k) log N) for the
+        picks; 4 N D + 28 N k bytes.
+    Gradients
+        No weights; the loss over the kept rows is unweighted.
+    Source
+        Maharana, Yadav, Bansal, "D2 Pruning", ICLR 2024, arXiv:2310.07931. Its settings for a tenth
+        of CIFAR-10, in the README of the code, are k = 5, gamma = 0.1, forgetting scores, and two
+        additional steps: the hardest 40 % of the rows are dropped beforehand, and classes are
+        selected separately, as with `groups=labels`. Unlike the released code: scores are shifted
+        to >= 0 with hard rows high (negative scores reversed the effect of diversity), distances
+        are in units of their median, a row is excluded from its neighbours by its number, no value
+        below 0 is sent, and a given graph is made undirected too (the code follows the lists only).
 
     Examples
     --------
@@ -110,7 +114,7 @@ def d2(
         add_messages(starts, ends, gaps, unit, _unit(values[nodes]), start)
         gaps /= np.float32(unit)
         np.minimum(gaps, _FAR, out=gaps)
-        gaps *= np.float32(-min(gamma, 1e8))  # 1e38 at the most: 0 times infinity is NaN
+        gaps *= np.float32(-min(gamma, 1e8))  # at most 1e38: 0 times infinity is NaN
         pull = np.exp(gaps, out=gaps)
         bounds = start.copy()
         heap = np.argsort(-start[: order.size], kind="stable")
@@ -126,7 +130,7 @@ def d2(
 
 
 def _middle(gaps: Scores) -> float:
-    """Return the median distance; of those above 0 where more than half are copies."""
+    """Return the median distance; of the positive ones if more than half are 0."""
     middle = float(np.median(gaps)) if gaps.size else 0.0
     if middle == 0.0 and gaps.any():
         middle = float(np.median(gaps[gaps > 0]))
@@ -134,7 +138,7 @@ def _middle(gaps: Scores) -> float:
 
 
 def _unit(values: Floats) -> Floats:
-    """Return scores in [0, 1]; all 1 where they are equal."""
+    """Return scores scaled to [0, 1]; all 1 if they are equal."""
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.ones_like(values)

@@ -1,4 +1,4 @@
-"""D4: first near copies go, then, of clusters made anew, the rows near to their centers."""
+"""D4: deduplicate, cluster the remaining rows again, and drop those near their centers."""
 
 from typing import Any, Literal
 
@@ -37,49 +37,55 @@ def d4(
     clusters: int | None = None,
     **options: Unpack[Options],
 ) -> Selection:
-    """Drop near copies, cluster what is left again, and keep the rows far from their centers.
+    """Drop near-duplicates, cluster the remaining rows, and keep those far from their centers.
 
-    Clusters made before the copies go have their centers where the copies are; made anew, they
-    stand for the data.
+    Clusters computed before deduplication are centered on the duplicates; clustering again makes
+    them represent the data.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
         Rows are scaled to length 1.
     budget : int or float
-        M as a count, or as a fraction in (0, 1] of N: of both stages together.
+        M as a count, or as a fraction in (0, 1] of N, after both stages.
     dedup_keep : float in (0, 1], default 0.75
-        Part of the rows that the first stage keeps; more, where the budget is more.
+        Fraction of the rows that the first stage keeps; more if the budget is larger.
     keep : {"far", "near"}, default "far"
-        Of the second stage: see `prototypes`.
+        Rows that the second stage keeps; see `prototypes`.
     dedup_clusters : Clustering or int, optional
-        Of the first stage: see `semdedup`.
+        Clusters of the first stage; see `semdedup`.
     clusters : int, optional
-        Of the second stage, over what the first one kept; by default about the root of half of it.
+        Number of clusters of the second stage, over the n rows that the first stage kept; by
+        default about sqrt(n / 2).
     **options
-        Those of every selector: see `Options`. `groups` share out the budget of the second stage;
-        one with fewer rows left than its share gives copies too, the least similar ones.
+        Keywords of every selector; see `Options`. With `groups` the budget of the second stage is
+        apportioned; a group with fewer remaining rows than its share adds its least similar
+        duplicates.
 
     Returns
     -------
     Selection
-        Ranked, without weights, unless the budget is more than the first stage was to keep.
-        `scores` are the distances sqrt(2 - 2 cos) to the new centers, NaN for near copies.
-        `info["deduplicated"]` is what the first stage kept; `info["search"]` says what part of the
-        copies it is estimated to have found, see `semdedup`.
+        Ranked (unless the budget exceeds the number of rows that the first stage keeps), without
+        weights. `scores` are the distances sqrt(2 - 2 cos) to the new centers, NaN for
+        near-duplicates. `info["deduplicated"]` is the number of rows that the first stage kept;
+        `info["search"]` holds the estimated recall of its search, see `semdedup`.
 
     Raises
     ------
     ValueError
-        If a row is not finite or a zero vector, the message names it.
+        If a row is not finite or is a zero vector; the message names it.
 
     Notes
     -----
-    Order       By distance, ties by a hash of (seed, id).
-    Cost        That of `semdedup`, and k-means over the rows it keeps; 8 N D + 160 N bytes.
-    Gradients   No weights.
-    Source      Tirumala, Simig, Aghajanyan, Morcos, "D4: Improving LLM Pretraining via Document
-                De-Duplication and Diversification", NeurIPS 2023.
+    Order
+        By distance, ties broken by a hash of (seed, id).
+    Cost
+        That of `semdedup`, and of k-means over the rows it keeps; 8 N D + 160 N bytes.
+    Gradients
+        No weights.
+    Source
+        Tirumala, Simig, Aghajanyan, Morcos, "D4: Improving LLM Pretraining via Document
+        De-Duplication and Diversification", NeurIPS 2023.
 
     Examples
     --------
@@ -91,7 +97,7 @@ def d4(
     keep = _check.choice("keep", keep, ("far", "near"))
     if isinstance(clusters, Clustering):
         raise TypeError(
-            "clusters must be an int, as they are made of what the first stage keeps, got a "
+            "clusters must be an int, as the rows that the first stage keeps are clustered, got a "
             "Clustering: give it as dedup_clusters"
         )
     check_clusters(clusters)
@@ -129,7 +135,7 @@ def d4(
 def _first_stage(
     rows: NDArray[Any], count: int, clusters: GivenClusters, options: Options
 ) -> Selection:
-    """Return what is left of near copies; groups and costs are of the second stage."""
+    """Return the deduplicated rows; groups and costs apply to the second stage only."""
     own = ("seed", "ids", "on_bad", "already_selected")
     plain: Options = {k: v for k, v in options.items() if k in own}  # type: ignore[assignment]
     return semdedup(rows, count, clusters=clusters, **plain)

@@ -1,4 +1,4 @@
-"""What a high score means, for the selectors that ask: stated, or assumed and then said so."""
+"""Directions of scores, for the selectors that use them: stated, or assumed and reported."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,27 +9,27 @@ from ._recall import search_note
 
 __all__ = ["Meanings", "meant", "notes_of", "turn_scores"]
 
-# What a high score can be turned to mean, the first that fits; None takes the values as they are.
-# A plain array has no direction and is assumed to have the first.
+# Directions that a score can be converted to, the first that applies; None uses the values
+# unchanged. A plain array has no direction and is assumed to have the first.
 Meanings = tuple[Direction | None, ...]
 
 _PAIRS = ({"harder", "easier"}, {"keep", "drop"})
 
 
 def meant(name: str, higher_is: Direction, meanings: Meanings) -> Direction | None:
-    """Return what a score is turned to mean; None if its values are taken as they are.
+    """Return the direction that a score is converted to; None if its values are used unchanged.
 
     Raises
     ------
     ValueError
-        If it cannot be turned: hard is not the same as worth keeping.
+        If it cannot be converted: hard is not the same as worth keeping.
     """
     for meaning in meanings:
         if meaning is None or any({meaning, higher_is} <= pair for pair in _PAIRS):
             return meaning
     raise ValueError(
         f"higher_is must be {meanings[0]!r} or its opposite, got {higher_is!r} of {name}: hard is "
-        "not the same as worth keeping; if a high one does mean that here, state it: "
+        "not the same as worth keeping; if a high value does mean that here, state it: "
         f"Score(score.values, {meanings[0]!r}), or COLUMN:{meanings[0]} for a column"
     )
 
@@ -37,9 +37,9 @@ def meant(name: str, higher_is: Direction, meanings: Meanings) -> Direction | No
 def turn_scores(
     minds: Mapping[str, Meanings], arguments: dict[str, Any]
 ) -> dict[str, dict[str, str]]:
-    """Turn each `Score` to what the method minds; return what was taken to be high of each.
+    """Convert each `Score` to the direction that the method uses, and return the directions.
 
-    minds : argument -> what a high value shall mean. One that is taken as it is becomes its values.
+    minds : argument -> directions of a high value; a score used unchanged is replaced by its values
     """
     said: dict[str, dict[str, str]] = {}
     for name, meanings in minds.items():
@@ -56,7 +56,7 @@ def turn_scores(
 
 
 def _turned(given: Score, meaning: Direction) -> Score:
-    """Return a score whose high values mean `meaning`; its name says if its sign was changed."""
+    """Return a score with direction `meaning`; its name states whether its sign was changed."""
     if given.higher_is == meaning:
         return given
     return Score(given.as_higher(meaning), meaning, f"{given.name} with its sign changed".strip())
@@ -64,12 +64,12 @@ def _turned(given: Score, meaning: Direction) -> Score:
 
 @told
 def notes_of(info: Mapping[str, Any]) -> list[str]:
-    """Return lines for a report: what a high score was taken to mean, what was left undone and why.
+    """Return report lines: the directions of scores, and steps that were skipped and why.
 
     Parameters
     ----------
     info : mapping
-        Of a selection from a table.
+        The `info` of a selection from a table.
 
     Returns
     -------
@@ -87,12 +87,12 @@ def notes_of(info: Mapping[str, Any]) -> list[str]:
             continue
         line = f"{name}: a high {column} means {higher!r} ({'by its file' if by == 'file' else by})"
         if facts.get("unused"):
-            line += ", which the method does not use: it takes the values as they are"
+            line += ", which the method does not use: values are unchanged"
         lines.append(line)
     if info.get("cut_by") == "nothing":
         lines.append(
-            "no row was cut as too hard: a score that means 'keep' does not say which rows are "
-            "hard; margins=..., such as of aum, do"
+            "no row was cut as too hard: a score that means 'keep' does not define which rows are "
+            "hard; give margins=..., such as aum"
         )
     if "search" in info:
         lines.append(search_note(info["search"]))

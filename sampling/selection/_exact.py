@@ -1,6 +1,6 @@
-"""Arguments as JSON values from which nothing is missing: what a stored result goes by.
+"""Arguments as complete JSON values, the key of stored results.
 
-`describe` is for readers: it cuts long lists short, and says the type of what it does not know.
+`describe` is for readers: it abbreviates long lists, and gives the type of unknown objects.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ __all__ = ["exact"]
 
 
 def exact(value: Any) -> Any:  # noqa: ANN401  # any argument
-    """Return an argument as JSON values; two that differ have different ones.
+    """Return an argument as JSON values that differ for different arguments.
 
-    Arrays are given by a digest. What cannot be told, such as a function, equals nothing, not even
-    itself: a result that it went into is not found again.
+    Arrays are represented by a digest. An object that cannot be identified, such as a function,
+    equals nothing, not even itself: results that depend on it are not reused.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
         return exact(value.item())
-    if isinstance(value, date | time):  # TOML has them; a datetime is a date
+    if isinstance(value, date | time):  # types of TOML; a datetime is a date
         return f"{type(value).__name__} {value.isoformat()}"
     if isinstance(value, PathLike):
         return fspath(value)

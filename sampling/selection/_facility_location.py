@@ -1,4 +1,4 @@
-"""Facility location: kept rows such that every row has one that is similar to it."""
+"""Facility location: greedy maximization of the similarity of all rows to the kept rows."""
 
 import math
 import operator
@@ -47,59 +47,65 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     epsilon: float = 0.01,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep rows that stand for all: greedily, the one that adds most to the similarity covered.
+    """Maximize the facility-location objective greedily: keep rows that represent all rows.
 
-    The sum over all rows of the similarity to the nearest kept row. Unlike `k_center` it seeks the
-    middle of dense regions and leaves outliers for last.
+    The objective is the sum over all rows of the similarity to the nearest kept row. Unlike
+    `k_center`, it prefers the middle of dense regions and picks outliers last.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        Taken as float32.
+        Converted to float32.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     metric : {"cosine", "euclidean"}, default "cosine"
         "cosine": the similarity is (1 + cosine) / 2. "euclidean": c - distance, where c is twice
-        the largest distance to the mean, which no distance exceeds; on a graph its longest edge.
+        the largest distance to the mean, an upper bound of all distances; on a graph c is the
+        longest edge.
     optimizer : {"lazy", "naive", "stochastic"}, default "lazy"
-        "lazy" and "naive" make the same picks up to rounding; "naive" keeps the gain of every row
-        up to date all along, and is slower. "stochastic" looks at N / M * log(1 / epsilon) random
-        rows for each pick.
+        "lazy" and "naive" make the same picks up to rounding; "naive" updates the gain of every row
+        at each pick, and is slower. "stochastic" evaluates N / M * log(1 / epsilon) random rows for
+        each pick.
     num_neighbours : int or Neighbours, optional
-        Compare each row with its k nearest and those to which it is one of them; all others are of
-        similarity 0. By default all pairs.
+        Compare each row only with its k nearest rows, and with the rows whose k nearest include it;
+        all other similarities are 0. By default all pairs.
     epsilon : float in (0, 1), default 0.01
-        Of "stochastic": a good row is missed with this probability. At 0.9, as elsewhere, the picks
-        are next to random.
+        For "stochastic": the probability of missing a good row. At 0.9, used elsewhere, the picks
+        are nearly random.
     **options
-        Those of every selector: see `Options`. Rows already selected (with groups, of the same
-        group) cover what they are similar to. `max_memory`, 1 GiB by default, is for the pairs
-        that can still gain, and less is slower; with `num_neighbours` it is what it is elsewhere.
+        Keywords of every selector; see `Options`. Rows already selected (with groups, of the same
+        group) cover the rows similar to them. `max_memory`, 1 GiB by default, limits the memory for
+        the pairs that can still gain; less is slower. With `num_neighbours` it has its usual
+        meaning.
 
     Returns
     -------
     Selection
-        Ranked (unless "stochastic"). Weights are the number of rows nearest to each pick, and add
-        up to the rows that could be picked. `info` has the "path", the "objective" (the mean
-        similarity of a row to the nearest kept one times the rows), and in "no_gain" how many
-        picks added nothing: copies of others.
+        Ranked (unless "stochastic"). Weights are the numbers of rows nearest to each pick, and add
+        up to the number of eligible rows. `info` holds the "path", the "objective" (the sum of the
+        similarities of all rows to the nearest kept row), and "no_gain", the number of picks that
+        added nothing: copies of others.
 
     Raises
     ------
     ValueError
-        If a row is not finite, or is a zero vector under cosine, the message names it (or drop it:
-        `on_bad="drop"`); if an argument is out of range.
+        If a row is not finite, or is a zero vector under cosine, unless `on_bad="drop"` (the
+        message names it); if an argument is out of range.
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id). Similarities are float32: rows whose gains
-                agree to 7 digits may change places on another machine.
-    Cost        All pairs: O(N^2 D (1 + log t)) time for the first t picks, made on blocks, until
-                the pairs that can still gain fit into memory; the others on these. Never N x N
-                numbers at a time. On a graph: O(N^2 D) time to build it, O(N k) memory.
-    Gradients   With the weights, the kept rows' gradients stand for those of all.
-    Source      Minoux, 1978, lazy greedy; Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI
-                2015, stochastic greedy. Within 1 - 1/e of the best M rows.
+    Order
+        In selection order; ties broken by a hash of (seed, id). Similarities are float32: rows
+        whose gains agree to 7 digits may swap positions on another machine.
+    Cost
+        All pairs: O(N^2 D (1 + log t)) time for the first t picks, made in blocks until the pairs
+        that can still gain fit into memory; later picks use only these. Never stores N x N numbers
+        at a time. On a graph: O(N^2 D) time to build it, O(N k) memory.
+    Gradients
+        With the weights, the gradients of the kept rows approximate those of all rows.
+    Source
+        Minoux, 1978, lazy greedy; Mirzasoleiman et al., "Lazier Than Lazy Greedy", AAAI 2015,
+        stochastic greedy. Within 1 - 1/e of the best M rows.
 
     Examples
     --------
@@ -117,7 +123,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
             num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
         if optimizer != "lazy":
             raise ValueError(
-                f"optimizer must be 'lazy' where num_neighbours is given, got {optimizer!r}"
+                f"optimizer must be 'lazy' if num_neighbours is given, got {optimizer!r}"
             )
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
     path = "all pairs, in blocks" if num_neighbours is None else "neighbour graph"
@@ -143,16 +149,16 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     arguments |= {"num_neighbours": num_neighbours, "epsilon": epsilon, "max_memory": max_memory}
     return select(
         "facility_location", len(rows), budget, options, core, arguments=arguments, bad=bad,
-        ranked=optimizer != "stochastic",  # how many rows that looks at hangs on the budget
+        ranked=optimizer != "stochastic",  # the number of rows it evaluates depends on the budget
     )  # fmt: skip
 
 
 def _weights(work: Scores, picks: Indices, cosine: bool) -> Floats:
-    """Return how many rows (n, D) are nearest to each pick; the earlier one on a tie."""
+    """Return the number of rows (n, D) nearest to each pick; ties go to the earlier pick."""
     centers = work[picks]
     half = 0.0 if cosine else 0.5 * np.einsum("md,md->m", centers, centers)
     nearest = np.empty(len(work), np.int64)
     for part in tiles(len(work), max(picks.size, work.shape[1])):
         nearest[part] = (work[part] @ centers.T - half).argmax(axis=1)
-    nearest[picks] = np.arange(picks.size)  # also of copies
+    nearest[picks] = np.arange(picks.size)  # also for copies
     return np.bincount(nearest, minlength=picks.size).astype(np.float64)

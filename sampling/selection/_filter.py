@@ -1,7 +1,7 @@
-"""Conditions on columns: which rows a filter keeps.
+"""Conditions on columns, for filters of rows.
 
-As in SQL, a missing value fits no condition but `is_null`: neither "==" nor "!=" holds of it, and
-it is neither "in" a list nor "not in" it. Missing are nulls, as pandas writes its NaN, and NaN.
+As in SQL, a missing value satisfies only `is_null`: neither "==" nor "!=", and neither "in" nor
+"not in" a list. Missing values are NaN and nulls, which pandas writes for NaN.
 """
 
 import math
@@ -41,10 +41,9 @@ _OPERATORS = (*_COMPARE, *_LISTS, *_TESTS)
 
 
 def conditions(given: Any) -> tuple[tuple[Any, ...], ...]:  # noqa: ANN401  # of a plan
-    """Return the conditions of a filter, checked as far as they can be without the columns.
+    """Return the conditions of a filter, checked as far as possible without the columns.
 
-    given : sequence of (column, operator, value), or of (column, "is_null" or "not_null"); or one
-            of these alone
+    given : sequence of (column, operator, value) or (column, "is_null" or "not_null"); or one such
     """
     listed = _check.listed("where", given)
     if len(listed) in (2, 3) and isinstance(listed[0], str):
@@ -72,14 +71,14 @@ def _condition(given: Any) -> tuple[Any, ...]:  # noqa: ANN401  # of a plan
     for word in value:
         if _is_missing(word):
             raise ValueError(
-                f"where must compare {column!r} with a value, got {word!r}, of which nothing "
-                f'holds: write [{column!r}, "is_null"] or [{column!r}, "not_null"]'
+                f"where must compare {column!r} with a value, got {word!r}, to which nothing "
+                f'compares: write [{column!r}, "is_null"] or [{column!r}, "not_null"]'
             )
     return each
 
 
 def where_holds(columns: Mapping[str, Any], size: int, where: Sequence[Sequence[Any]]) -> Indices:
-    """Return the rows of which all conditions hold, rising: int64 (n,).
+    """Return the rows that satisfy all conditions, in ascending order: int64 (n,).
 
     columns : pyarrow array (N,) of each column in the conditions; to see whether the values fit the
               types, one row without values will do
@@ -101,12 +100,12 @@ def where_holds(columns: Mapping[str, Any], size: int, where: Sequence[Sequence[
 
 
 def _values(column: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
-    """Return a column in one piece and a type that can be compared, null where it is NaN."""
+    """Return a column as one array of a comparable type, with null for NaN."""
     kind = column.type
     if pa.types.is_float16(kind):
         kind = pa.float32()
     elif _is_text(kind):
-        kind = pa.large_string()  # of which one piece may pass 2 GiB
+        kind = pa.large_string()  # one array may exceed 2 GiB
     column = column.cast(kind)
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays([pa.array([], kind), *column.chunks])
@@ -116,7 +115,7 @@ def _values(column: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
 
 
 def _holds(column: Any, operator: str, value: Any = None) -> Any:  # noqa: ANN401  # pyarrow.Array
-    """Return whether a condition holds of each row: bool (N,), null where nothing does."""
+    """Return whether each row satisfies a condition: bool (N,), null for missing values."""
     there = column.is_valid()
     if operator in _TESTS:
         return there if operator == "not_null" else pc.invert(there)
@@ -136,7 +135,7 @@ def _holds(column: Any, operator: str, value: Any = None) -> Any:  # noqa: ANN40
 
 
 def _among(column: Any, values: list[Any]) -> Any:  # noqa: ANN401  # pyarrow.Array
-    """Return whether each row equals one of the values, which are pyarrow's scalars."""
+    """Return whether each row equals one of the values, which are pyarrow scalars."""
     found = pa.array(np.zeros(len(column), np.bool_))
     same = [each.as_py() for each in values if each.type == column.type]
     others = [each for each in values if each.type != column.type]
@@ -145,7 +144,7 @@ def _among(column: Any, values: list[Any]) -> Any:  # noqa: ANN401  # pyarrow.Ar
     if others and _is_text(column.type) and all(_is_text(each.type) for each in others):
         words = pa.array([each.as_py() for each in others], column.type)
         return pc.or_(found, pc.is_in(column, value_set=words))
-    for each in others:  # dates among times, of which there are few
+    for each in others:  # dates among times; there are few
         found = pc.or_(found, pc.equal(column, each).fill_null(False))
     return found
 
@@ -216,7 +215,7 @@ def _fitting(kind: Any) -> str:  # noqa: ANN401  # pyarrow.DataType
 
 
 def _plain(column: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Array
-    """Return ints, or float64, as numpy has them; where one is missing, any."""
+    """Return ints or float64 as a numpy array; missing entries are arbitrary."""
     numbers: NDArray[Any] = column.fill_null(0).to_numpy(zero_copy_only=False)
     return numbers.astype(np.float64) if numbers.dtype.kind == "f" else numbers
 

@@ -1,4 +1,4 @@
-"""A selector run over a table on disk: what the command line calls."""
+"""Run a selector on a table on disk, as the command line does."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ def select_from(
     columns: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Selection:
-    """Run a selector over a table.
+    """Run a selector on a table.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def select_from(
         One of `methods()`.
     budget : int or float, optional
     columns : mapping of str to str, optional
-        Argument of the method -> column of the table: what it reads first unless that is the
-        embeddings, and `ids`, `groups`, `labels`, `quality`, ... An argument and a column of one
-        name need no mention if the method cannot do without. A score may state its direction,
-        "margin:easier": one of harder, easier, keep, drop. Else a column of `save_scores` brings
-        it along, and of any other what the method minds is assumed: `info["directions"]` says what
-        was taken of each, and by what.
+        Argument of the method -> column of the table: its first argument unless that is the
+        embeddings, and `ids`, `groups`, `labels`, `quality`, ... A required argument is read from
+        the column of the same name by default. A score may state its direction, as in
+        "margin:easier": one of harder, easier, keep, drop. Otherwise the direction is read from a
+        file of `save_scores`, or the one that the method needs is assumed; `info["directions"]`
+        holds the direction of each and its origin.
     settings : mapping, optional
         Other arguments of the method.
 
@@ -55,8 +55,9 @@ def select_from(
     Raises
     ------
     ValueError
-        If there is no such method or column, or the method needs what is not given; if a direction
-        is none, is stated of what is no score, or cannot be turned to what the method minds.
+        If there is no such method or column, or a required argument is missing; if a direction is
+        invalid, is stated for an argument that is not a score, or cannot be converted to the one
+        that the method needs.
     TypeError
         If the method has no such argument.
 
@@ -87,7 +88,7 @@ def select_from(
     return _with_columns(entry.function(data, budget, **arguments), table, said, known)
 
 
-def _column(  # noqa: PLR0913  # what is known of one argument
+def _column(  # noqa: PLR0913  # details of one argument
     table: Table,
     entry: Method,
     name: str,
@@ -95,9 +96,9 @@ def _column(  # noqa: PLR0913  # what is known of one argument
     said: dict[str, dict[str, Any]],
     gaps: bool,
 ) -> Any:  # noqa: ANN401  # array (N,) or Score
-    """Return a column for an argument, and note what is known of its direction, if it has one.
+    """Return a column for an argument, and record its direction, if it has one.
 
-    gaps : whether numbers may be missing: the method drops such rows, or names them
+    gaps : whether numbers may be missing; the method drops or reports such rows
     """
     column, stated = directed_for(entry, name, text, table.names)
     if name in ("groups", "labels"):
@@ -160,7 +161,7 @@ def check_groups(table: Table, column: str, settings: Mapping[str, Any]) -> None
 def _with_columns(
     found: Selection, table: Table, said: Mapping[str, dict[str, Any]], known: Mapping[str, Any]
 ) -> Selection:
-    """Return a selection whose `info` says which columns were read, and as what."""
+    """Return a selection whose `info` holds the columns that were read, and their arguments."""
     info = dict(found.info)
     if said:
         taken = info.get("directions", {})

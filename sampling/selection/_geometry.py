@@ -1,4 +1,4 @@
-"""Rows as the methods by geometry see them: float32, about 1 in size, in an order of their own."""
+"""Rows for geometric methods: float32, of magnitude about 1, in an order given by their keys."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ __all__ = [
     "work_rows",
 ]
 
-_BLOCK = 2**18  # numbers of a block: 1 MiB of float32, which a core's cache holds
+_BLOCK = 2**18  # numbers in a block: 1 MiB of float32, which fit into the cache of a core
 
 
 def is_cosine(metric: str) -> bool:
@@ -34,16 +34,17 @@ def is_cosine(metric: str) -> bool:
 
 
 def by_key(task: Task) -> Indices:
-    """Return the places of the rows by rising key.
+    """Return the positions of the rows by ascending key.
 
-    Whoever works in this order breaks ties by the key when it breaks them by the place, and adds
-    up in the same order whatever the order of the input: not a bit depends on that.
+    A method that processes rows in this order breaks ties by key when it breaks them by position,
+    and its sums have the same order for any order of the input, so its results are bitwise
+    independent of the input order.
     """
     return np.argsort(task.keys, kind="stable")
 
 
 def kept_before(task: Task, bad: NDArray[np.bool_] | None, *, own: bool = False) -> Indices:
-    """Return the rows kept anyway, but bad ones; those of the task's own group if asked to."""
+    """Return the already selected rows without bad rows; with `own`, those of the task's group."""
     rows = task.already
     if bad is not None:
         rows = rows[~bad[rows]]
@@ -56,7 +57,7 @@ def kept_before(task: Task, bad: NDArray[np.bool_] | None, *, own: bool = False)
 GivenNeighbours = Neighbours | int
 
 
-def graph_of(  # noqa: PLR0913  # rows as they are seen, and as they are named
+def graph_of(  # noqa: PLR0913  # rows and their numbers
     given: GivenNeighbours,
     work: Scores,
     nodes: Indices,
@@ -64,10 +65,10 @@ def graph_of(  # noqa: PLR0913  # rows as they are seen, and as they are named
     metric: str,
     scale: float = 1.0,
 ) -> Neighbours:
-    """Return the neighbour graph of some rows: made, or what is among them of a given one.
+    """Return the neighbour graph of a subset of the rows, computed or taken from a given graph.
 
-    work  : (n, D), those rows as distances see them, multiplied by `scale`
-    nodes : int64 (n,), their numbers among all `size` rows, which a given graph must be of
+    work  : (n, D), these rows as used for distances, multiplied by `scale`
+    nodes : int64 (n,), their numbers among all `size` rows, the rows of a given graph
     """
     if not isinstance(given, Neighbours):
         return neighbours(work, given, metric=metric)
@@ -80,10 +81,10 @@ def graph_of(  # noqa: PLR0913  # rows as they are seen, and as they are named
 
 
 def joined(graph: Neighbours) -> tuple[Indices, NDArray[np.int32], Scores]:
-    """Return the undirected graph: rows are joined if either has the other among its neighbours.
+    """Return the undirected graph: rows are joined if either is a neighbour of the other.
 
-    Returns where the edges of each row begin, int64 (n + 1,), the rows at their other ends, int32
-    (E,), and the distances, float32 (E,): both directions of every edge, so E <= 2 n k.
+    Returns the start of the edges of each row, int64 (n + 1,), the rows at their other ends, int32
+    (E,), and the distances, float32 (E,), with both directions of every edge, so E <= 2 n k.
     """
     size = len(graph.indices)
     starts, counts = np.zeros(size + 1, np.int64), np.empty(size, np.int64)
@@ -96,16 +97,16 @@ def joined(graph: Neighbours) -> tuple[Indices, NDArray[np.int32], Scores]:
 
 
 def tiles(size: int, dimensions: int) -> Iterator[slice]:
-    """Cut rows into blocks of about 1 MiB of float32."""
+    """Split rows into blocks of about 1 MiB of float32."""
     step = max(1, _BLOCK // dimensions)
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
 
 
 def work_rows(array: NDArray[Any], rows: Indices, *, cosine: bool) -> tuple[Scores, float]:
-    """Return some rows as float32 (n, D), and by what power of two distances were multiplied.
+    """Return rows as float32 (n, D), and the power of two that scales their distances.
 
-    Under cosine they have length 1; else their mean is 0, so that an offset costs no digits.
+    Under cosine they have length 1; otherwise their mean is 0, so that an offset costs no digits.
     """
     out = np.empty((rows.size, array.shape[1]), np.float32)
     shift = np.zeros(array.shape[1])
@@ -128,13 +129,13 @@ def work_rows(array: NDArray[Any], rows: Indices, *, cosine: bool) -> tuple[Scor
 
 
 def power(high: float) -> float:
-    """Return the power of two that makes a number about 1."""
+    """Return the power of two that scales a number to about 1."""
     return float(np.ldexp(1.0, -int(np.frexp(high)[1])))
 
 
 def rounding(dimensions: int) -> float:
-    """Return e: a float32 square |x - y|^2 from products is off by at most e (|x|^2 + |y|^2).
+    """Return e: a float32 |x - y|^2 from products has an error of at most e (|x|^2 + |y|^2).
 
-    Covers rounded inputs and a float32 sum in 8 or more lanes: 20 times what random data show.
+    Covers rounded inputs and a float32 sum in 8 or more lanes: 20 times the error of random data.
     """
     return float(2 * (16 + 4 * dimensions**0.5) * 2.0**-24)

@@ -1,4 +1,4 @@
-"""How many rows of each group to keep: quotas by size, even or given, floors, caps, shortfalls."""
+"""Rows to keep of each group: proportional, equal or given quotas, floors, caps, shortfalls."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ from ._options import Options
 
 __all__ = ["group_counts"]
 
-_CLOSE = 1e-6  # from 1: what a sum of shares may be off by
+_CLOSE = 1e-6  # tolerance of a sum of shares from 1
 
 
 def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Options) -> Indices:
-    """Return how many rows of each group to keep; their sum is the budget, unless accepted."""
+    """Return the rows to keep of each group; they add up to the budget, unless accepted."""
     rule = options.get("group_budgets", "proportional")
     shortfall = _check.choice(
         "shortfall", options.get("shortfall", "raise"), ("raise", "redistribute", "accept")
@@ -45,7 +45,7 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
     if short.size and shortfall == "raise":
         at = int(short[0])
         raise ValueError(
-            "shortfall must be 'redistribute' or 'accept' where a group has too few rows, got "
+            "shortfall must be 'redistribute' or 'accept' if a group has too few rows, got "
             f"'raise' and {sizes[at]} rows in group {names.tolist()[at]!r}, which is to give "
             f"{wanted[at]}"
         )
@@ -54,7 +54,7 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
         given = given + share_out(np.maximum(sizes, 1), over, np.minimum(high, sizes) - given)
     if int(given.sum()) < budget and shortfall != "accept":
         raise ValueError(
-            f"budget must be at most {given.sum()}, what the groups can give under their caps, got "
+            f"budget must be at most {given.sum()}, the rows of the groups under their caps, got "
             f"{budget}"
         )
     return given
@@ -63,7 +63,7 @@ def group_counts(budget: int, names: NDArray[Any], sizes: Indices, options: Opti
 def _given(
     budget: int, names: NDArray[Any], rule: Mapping[Any, Any], low: Indices, high: Indices
 ) -> Indices:
-    """Return what each group is asked for: given counts, or shares of the budget by remainders."""
+    """Return the quota of each group: given counts, or shares rounded by largest remainder."""
     amounts = _check.by_name("group_budgets", rule, names, "groups")
     total, whole = float(amounts.sum()), amounts == np.floor(amounts)
     fractions = any(isinstance(each, float | np.floating) for each in rule.values())
@@ -91,7 +91,7 @@ def _given(
 
 
 def _asked(word: str, budget: int, sizes: Indices, low: Indices, high: Indices) -> Indices:
-    """Return what each group is asked for: floors first, the rest by the rule, under the caps."""
+    """Return the quota of each group: floors first, the remainder by the rule, under the caps."""
     _check_floors(low, budget)
     if word == "equal":
         return np.maximum(low, _level(low, high, budget))
@@ -105,10 +105,11 @@ def _check_floors(low: Indices, budget: int) -> None:
 
 
 def _shared(weights: Floats, budget: int, low: Indices, high: Indices) -> Indices:
-    """Share a budget out by weights: floors first, the rest by largest remainder, under caps."""
+    """Apportion a budget by weights: floors first, then by largest remainder, under the caps."""
     fixed = np.zeros(low.size, np.bool_)
     asked = low.copy()
-    while not fixed.all():  # a group below its floor gets the floor, and the others share the rest
+    # a group below its floor gets the floor, and the others share the remainder
+    while not fixed.all():
         rest = budget - int(asked[fixed].sum())
         share = share_out(weights[~fixed], rest, high[~fixed])
         below = share < low[~fixed]
@@ -120,7 +121,7 @@ def _shared(weights: Floats, budget: int, low: Indices, high: Indices) -> Indice
 
 
 def _level(low: Indices, high: Indices, budget: int) -> Indices:
-    """Return one level for all groups, within floors and caps, that adds up to the budget."""
+    """Return the quotas of one common level, within floors and caps, that add up to the budget."""
     extra = water_fill(high - low, budget - int(low.sum())) if not low.any() else None
     if extra is not None:
         return extra

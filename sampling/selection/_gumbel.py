@@ -1,4 +1,4 @@
-"""Draw without replacement by score: between the top of the ranking and a random subset."""
+"""Gumbel top-k: draws without replacement by score, between `top` and a random subset."""
 
 import numpy as np
 from typing_extensions import Unpack
@@ -16,7 +16,7 @@ __all__ = ["gumbel"]
 def gumbel(
     scores: AnyScores, budget: float, *, temperature: float = 1.0, **options: Unpack[Options]
 ) -> Selection:
-    """Draw rows one after another, each with probability exp(score / temperature) of those left.
+    """Draw rows without replacement with probabilities proportional to exp(score / temperature).
 
     Parameters
     ----------
@@ -25,29 +25,33 @@ def gumbel(
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     temperature : float > 0, default 1.0
-        Towards 0 the picks become those of `top`, towards infinity a random subset.
+        Towards 0 the selection approaches `top`, towards infinity a random subset.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        Ranked, without weights: the inclusion probabilities have no closed form. Where weights are
-        needed, `pivotal`.
+        Ranked, without weights: the inclusion probabilities have no closed form. Use `pivotal` if
+        weights are needed.
 
     Raises
     ------
     ValueError
-        If a score is not finite, the message names the row; if temperature is not positive.
+        If a score is not finite (the message names the row); if temperature is not positive.
 
     Notes
     -----
-    Order       By score / temperature + noise hashed from (seed, id): one row's noise is its own,
-                so the picks hang on neither the order of the rows nor the budget.
-    Cost        O(N + M log M) time, 65 N bytes, one pass.
-    Gradients   No weights.
-    Source      The Gumbel top-k trick: Vieira, "Gumbel-max trick and weighted reservoir sampling",
-                2014; Kool, van Hoof, Welling, ICML 2019.
+    Order
+        By score / temperature + noise hashed from (seed, id): the noise of a row depends only on
+        its id, so the selection does not depend on row order or budget.
+    Cost
+        O(N + M log M) time, 65 N bytes, one pass.
+    Gradients
+        No weights.
+    Source
+        The Gumbel top-k trick: Vieira, "Gumbel-max trick and weighted reservoir sampling", 2014;
+        Kool, van Hoof, Welling, ICML 2019.
 
     Examples
     --------
@@ -59,7 +63,7 @@ def gumbel(
 
     def core(task: Task) -> Picks:
         own = task.of(values)
-        own = (own - own.max()) / heat  # no overflow, and the order stays
+        own = (own - own.max()) / heat  # avoids overflow and keeps the order
         return Picks(best(own + noise(task.keys ^ task.key), task.budget, task.keys))
 
     return select(

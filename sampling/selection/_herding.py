@@ -1,4 +1,4 @@
-"""Herding: rows whose mean is the mean of all, one after another."""
+"""Herding: greedy selection of rows whose mean approximates the mean of all rows."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,45 +24,50 @@ def herding(
     replacement: bool = False,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep rows whose mean stays as near to the mean of all as a greedy choice can hold it.
+    """Select rows greedily so that their mean approximates the mean of all rows.
 
-    For a small subset that stands for the average of the data; it knows nothing of its spread. The
-    mean of M kept rows is off by about 1 / M, that of random rows by 1 / sqrt(M).
+    Use it for a small subset that represents the average of the data; it does not represent their
+    spread. The error of the mean of M kept rows is about 1 / M, that of random rows 1 / sqrt(M).
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        Their scale matters: a long row weighs more. Taken as float32.
+        Their scale matters: a row of large norm has more influence. Converted to float32.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     replacement : bool, default False
-        Let a row be picked again, as in the papers, whose rate of 1 / M is for that: `indices` may
-        hold a row more than once.
+        Allow a row to be picked again, as in the papers, whose rate of 1 / M applies to this case:
+        `indices` may hold a row more than once.
     **options
-        Those of every selector: see `Options`. Rows already selected (with groups, of the same
-        group) count as picked: the others make up for them.
+        Keywords of every selector; see `Options`. Rows already selected (with groups, of the same
+        group) count as picked: the other picks compensate for them.
 
     Returns
     -------
     Selection
         Ranked, without weights. `info["moment_error"]` is the distance between the mean of the kept
-        rows, those already selected included, and the mean of all; of the worst group.
+        rows, including those already selected, and the mean of all rows; with groups, the largest
+        over the groups.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it (or drop it: `on_bad="drop"`).
+        If a row is not finite, unless `on_bad="drop"`; the message names it.
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id). Rows that float32 cannot tell apart are
-                compared in float64.
-    Cost        O(N M D) time, one pass over a float32 copy in memory for each pick; 4 N D + 28 N
-                bytes.
-    Gradients   No weights: the plain mean of the kept rows is the estimate.
-    Source      Welling, "Herding Dynamical Weights to Learn", ICML 2009; Chen, Welling, Smola,
-                "Super-Samples from Kernel Herding", UAI 2010; there with replacement. A widely
-                used copy takes the row that makes the error largest; its "herding" is not this.
+    Order
+        In selection order; ties broken by a hash of (seed, id). Rows that are indistinguishable in
+        float32 are compared in float64.
+    Cost
+        O(N M D) time, with one pass over a float32 copy in memory for each pick; 4 N D + 28 N
+        bytes.
+    Gradients
+        No weights; the unweighted mean of the kept rows is the estimate.
+    Source
+        Welling, "Herding Dynamical Weights to Learn", ICML 2009; Chen, Welling, Smola,
+        "Super-Samples from Kernel Herding", UAI 2010; there with replacement. A widely used
+        implementation picks the row that maximizes the error; its "herding" is a different method.
 
     Examples
     --------
@@ -93,11 +98,11 @@ def herding(
 
 
 def _herd(work: Scores, size: int, count: int, *, again: bool = False) -> tuple[Indices, float]:
-    """Return the places of `count` of the first `size` rows, and the error of the mean in the end.
+    """Return the positions of `count` of the first `size` rows, and the final error of the mean.
 
-    work : float32 (n, D)  of mean 0; the rows from `size` on are picked beforehand
+    work : float32 (n, D)  of mean 0; the rows from `size` on are already selected
 
-    With r = -(sum of the picks), the row for which |r - e| is smallest, that is |e|^2 / 2 - e r.
+    With r = -(sum of the picks), picks the row that minimizes |r - e|, that is |e|^2 / 2 - e r.
     """
     total: Floats = work[size:].sum(axis=0, dtype=np.float64)
     first = work[:size]
@@ -109,7 +114,7 @@ def _herd(work: Scores, size: int, count: int, *, again: bool = False) -> tuple[
     for t in range(count):
         np.matmul(first, total.astype(np.float32), out=values)
         values += half
-        # A product is off by at most e |x| |y|, a square by e |x|^2.
+        # The error of a product is at most e |x| |y|, that of a square e |x|^2.
         np.multiply(unsure, lengths + np.float32(np.sqrt(total @ total)), out=error)
         low = int(values.argmin())
         reach = values[low] + error[low]

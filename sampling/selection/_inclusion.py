@@ -1,9 +1,10 @@
-"""Draw by inclusion probability: each row with the chance it is given, and the number exact.
+"""Draws without replacement with given inclusion probabilities.
 
-`pivotal` is the one to use: exact size, exact chances, and neighbours in its order keep each other
-out, so the draw is spread. `systematic` is as exact and cheaper, but many pairs of rows can never
-be drawn together, so it has no variance estimate. `poisson` draws each row for itself: its number
-varies. torch's `WeightedRandomSampler(replacement=False)` honours no inclusion probabilities.
+Prefer `pivotal`: exact size, exact inclusion probabilities, and well-spread samples, because
+neighbours in its order exclude each other. `systematic` is as exact and cheaper, but many pairs of
+rows can never be drawn together, so it has no variance estimate. `poisson` draws each row
+independently, so the sample size varies. torch's `WeightedRandomSampler(replacement=False)` does
+not respect inclusion probabilities.
 """
 
 from typing import Literal
@@ -29,7 +30,7 @@ DRAWS = ("pivotal", "systematic", "poisson", "top")
 
 @told
 def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
-    """Return min(1, c s_i) with c such that they add up to the budget.
+    """Return the inclusion probabilities min(1, c s_i), with c such that they add up to the budget.
 
     Parameters
     ----------
@@ -45,11 +46,12 @@ def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
     Raises
     ------
     ValueError
-        If fewer scores than the budget are above 0.
+        If the number of scores above 0 is less than the budget.
 
     Notes
     -----
-    Cost        O(n log n) time, exact: what is cut off at 1 is shared out again.
+    Cost
+        O(n log n) time, exact: the excess above 1 is redistributed.
 
     Examples
     --------
@@ -62,18 +64,19 @@ def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
     if budget > positive:
         raise ValueError(f"budget must be at most {positive}, the scores above 0, got {budget}")
     falling = -np.sort(-values)
-    tails = np.cumsum(falling[::-1])[::-1]  # sum of the j-th and all lower ones
+    tails = np.cumsum(falling[::-1])[::-1]  # sum of the j-th and all lower scores
     left = budget - np.arange(budget)
-    highest = left * (falling[:budget] / tails[:budget])  # c s of the j-th if those above get 1
+    # c s of the j-th score if all higher ones get 1
+    highest = left * (falling[:budget] / tails[:budget])
     certain = int(np.argmax(highest <= 1.0 + 1e-12))
-    with np.errstate(over="ignore"):  # of those above, where the rest is tiny
+    with np.errstate(over="ignore"):  # for higher scores, if the remaining ones are tiny
         pi: Floats = np.minimum(left[certain] * (values / tails[certain]), 1.0)
     pi[np.argsort(-values, kind="stable")[:certain]] = 1.0
     return pi
 
 
 def draw_fixed(pi: Floats, order: Indices, key: np.uint64, budget: int) -> Indices:
-    """Return `budget` places drawn with chances pi, spread along an order; rising."""
+    """Return `budget` positions drawn with probabilities pi, spread along an order; ascending."""
     out = np.zeros(pi.size, np.bool_)
     pivotal_walk(pi, order, key, out)
     found = np.flatnonzero(out)
@@ -82,15 +85,15 @@ def draw_fixed(pi: Floats, order: Indices, key: np.uint64, budget: int) -> Indic
 
 
 def _refuse_other(drawn: int, budget: int) -> None:
-    if drawn != budget:  # they add up to the budget but for rounding
+    if drawn != budget:  # they add up to the budget up to rounding
         raise RuntimeError(f"drew {drawn} rows of {budget}: the probabilities do not add up")
 
 
 def draw_rows(task: Task, scores: Floats, draw: str, along: Indices | None = None) -> Picks:
-    """Draw rows of a task in proportion to their scores, with weights 1 / pi; "top" has none.
+    """Draw rows of a task in proportion to their scores, with weights 1 / pi (none for "top").
 
     scores : float64 (n,), of the task's rows
-    along : int64 (n,), their places in the order along which "pivotal" spreads; random by default
+    along : int64 (n,), positions in the order along which "pivotal" spreads; random by default
     """
     if draw == "top":
         return Picks(best(scores, task.budget, task.keys))
@@ -125,10 +128,10 @@ def pivotal(
     spread: Literal["kd", "pca"] = "kd",
     **options: Unpack[Options],
 ) -> Selection:
-    """Draw exactly M rows, each with a probability in proportion to its score, spread out.
+    """Draw exactly M rows by the pivotal method, with probabilities proportional to the score.
 
-    Rows that are neighbours in an order keep each other out, so that with embeddings the draw is
-    spread over the space, and estimates from it vary less than from independent draws.
+    Rows that are neighbours in an order exclude each other. With embeddings the draw is therefore
+    spread over the space, and estimates from it have less variance than from independent draws.
 
     Parameters
     ----------
@@ -138,34 +141,39 @@ def pivotal(
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N; at most the number of scores above 0.
     order : int array of shape (N,), optional
-        All rows, neighbours beside each other; by default that of `embeddings`, else a random one.
+        A permutation of all rows with neighbours next to each other; by default derived from
+        `embeddings`, otherwise random.
     embeddings : array of shape (N, D), optional
-        The rows are put in an order that keeps neighbours together.
+        If given, the order keeps neighbours in this space together.
     spread : {"kd", "pca"}, default "kd"
-        How, see `spatial_order`; "pca" looks at one direction only.
+        Method of `spatial_order`; "pca" uses one direction only.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. Weights 1 / inclusion probability: their sum over kept rows, of any numbers
-        x_i, estimates sum(x) without bias.
+        Rows in ascending order. Weights are 1 / inclusion probability: for any numbers x_i, their
+        weighted sum over the kept rows is an unbiased estimate of sum(x).
 
     Raises
     ------
     ValueError
-        If a score is negative or not finite; if fewer than M are above 0; if `order` is not all
-        rows once.
+        If a score is negative or not finite; if fewer than M are above 0; if `order` is not a
+        permutation of all rows.
 
     Notes
     -----
-    Order       Random decisions by (seed, id), or by (seed, place) where an order is given.
-    Cost        O(N log N) time, 75 N bytes; with embeddings those of `spatial_order` more.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Deville and Tille, "Unequal probability sampling without replacement through a
-                splitting method", Biometrika 1998; spread along an order for active learning by
-                Shimizu et al., ICLR 2024.
+    Order
+        Random decisions by (seed, id), or by (seed, position) if an order is given.
+    Cost
+        O(N log N) time, 75 N bytes; with embeddings, additionally the cost of `spatial_order`.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Deville and Tille, "Unequal probability sampling without replacement through a splitting
+        method", Biometrika 1998; spread along an order for active learning by Shimizu et al., ICLR
+        2024.
 
     Examples
     --------
@@ -208,7 +216,7 @@ def pivotal(
     time="N log N", memory="75 N bytes",
 )  # fmt: skip
 def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
-    """Draw exactly M rows by steps of equal length along a random order; see `pivotal`.
+    """Draw exactly M rows by systematic sampling along a random order; see `pivotal`.
 
     Parameters
     ----------
@@ -217,19 +225,21 @@ def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. Weights 1 / inclusion probability.
+        Rows in ascending order. Weights 1 / inclusion probability.
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N log N) time, 75 N bytes.
-    Source      Madow, "On the theory of systematic sampling, II", Annals of Mathematical
-                Statistics 1949.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N log N) time, 75 N bytes.
+    Source
+        Madow, "On the theory of systematic sampling, II", Annals of Mathematical Statistics 1949.
 
     Examples
     --------
@@ -252,7 +262,7 @@ def systematic(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     time="N log N", memory="75 N bytes",
 )  # fmt: skip
 def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
-    """Draw each row for itself with its inclusion probability: about M rows; see `pivotal`.
+    """Draw each row independently with its inclusion probability: about M rows; see `pivotal`.
 
     Parameters
     ----------
@@ -261,20 +271,22 @@ def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
     budget : int or float
         The expected number of rows, as a count or as a fraction in (0, 1] of N.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row; as many as the draw gave. Weights 1 / inclusion probability.
+        Rows in ascending order; their number is random. Weights 1 / inclusion probability.
 
     Notes
     -----
-    Order       Row i is in if a hash of (seed, id) is below its probability: a larger budget keeps
-                all rows of a smaller one.
-    Cost        O(N log N) time, 75 N bytes.
-    Source      Hajek, "Asymptotic theory of rejective sampling", Annals of Mathematical Statistics
-                1964.
+    Order
+        Row i is drawn if a hash of (seed, id) is below its probability: a larger budget keeps all
+        rows of a smaller one.
+    Cost
+        O(N log N) time, 75 N bytes.
+    Source
+        Hajek, "Asymptotic theory of rejective sampling", Annals of Mathematical Statistics 1964.
 
     Examples
     --------
@@ -297,5 +309,5 @@ def _refuse_negative(name: str, values: Floats) -> None:
         row = int(np.flatnonzero(values < 0)[0])
         raise ValueError(
             f"{name} must be >= 0, got {values[row]} in row {row}: rows are drawn in proportion to "
-            "it; move it so that its least is 0, or take its exponential"
+            "it; shift it so that its minimum is 0, or use its exponential"
         )

@@ -1,4 +1,4 @@
-"""What selectors are given, checked: scores, embeddings, and their bad rows."""
+"""Checks of the inputs of selectors: scores, embeddings, and their bad rows."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ REMEDY = ": leave such rows out, or say on_bad='drop'"
 
 
 def on_bad(options: Options) -> bool:
-    """Return whether bad rows are to be dropped instead of raised for."""
+    """Return whether bad rows are dropped instead of raising an error."""
     check_words(options)
     return options.get("on_bad", "raise") == "drop"
 
@@ -23,10 +23,10 @@ def on_bad(options: Options) -> bool:
 def scores_of(
     name: str, scores: AnyScores, options: Options
 ) -> tuple[Floats, NDArray[np.bool_] | None]:
-    """Return scores as float64 (N,), and which rows are bad; None where none is.
+    """Return scores as float64 (N,), and a mask of bad rows, None if there are none.
 
-    What a method `minds` has been turned before (`@method`); of another `Score` the values are
-    taken as they are.
+    Scores that a method `minds` have been converted before (`@method`); the values of any other
+    `Score` are used unchanged.
     """
     if isinstance(scores, Score):
         scores = scores.values
@@ -44,10 +44,10 @@ def scores_of(
 def embeddings_of(
     name: str, values: ArrayLike, options: Options, *, cosine: bool = False
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Return embeddings (N, D) as they are stored, and which rows are bad; None where none is.
+    """Return embeddings (N, D) as stored, and a mask of bad rows, None if there are none.
 
-    A memory-mapped array is looked at in blocks, and not copied. Under cosine a row of zeros has
-    no direction, and is bad too.
+    A memory-mapped array is checked in blocks, and not copied. Under cosine a row of zeros has no
+    direction, and is bad too.
     """
     dropped = on_bad(options)
     array = _check.matrix(name, values)
@@ -60,14 +60,14 @@ def embeddings_of(
 def either(
     one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_] | None:
-    """Return the rows that are bad in one input or the other; None stands for none."""
+    """Return the rows that are bad in either input; None stands for no bad rows."""
     if one is None or other is None:
         return other if one is None else one
     return one | other
 
 
 def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
-    """Return the places of the `count` highest values, the highest first, ties by the lower key.
+    """Return the positions of the `count` highest values, in descending order, ties by lower key.
 
     (n,) -> (count,); O(n + count log count)
     """
@@ -86,5 +86,5 @@ def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
 
 
 def shuffled(keys: Keys, key: np.uint64) -> Indices:
-    """Return the places in a random order that hangs on the rows' ids and not on their order."""
+    """Return the positions in a random order that depends on ids, not on the order of the rows."""
     return np.argsort(keys ^ key, kind="stable")

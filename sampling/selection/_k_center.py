@@ -1,4 +1,4 @@
-"""k-center: cover the data with balls as small as can be, by always taking the farthest row."""
+"""k-center: minimize the covering radius greedily, by repeatedly picking the farthest row."""
 
 import operator
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ._task import Options, Picks, Task, select
 
 __all__ = ["k_center"]
 
-_WIDE = 64  # candidates that are looked at together
+_WIDE = 64  # candidates evaluated at a time
 _FAR = "among the farthest from the mean"
 _OFFSET = 16.0  # a mean whose square is this many times the variance is subtracted
 
@@ -34,53 +34,58 @@ def k_center(
     robust: float = 0.0,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep rows such that every row is near a kept one: the farthest row, again and again.
+    """Minimize the largest distance to a kept row greedily, by picking the farthest row each time.
 
-    For covering the data, the rare corners first, and for thinning out copies. At small budgets it
-    picks outliers, and trains worse than random rows.
+    Use it to cover the data, rare regions first, and to thin out copies. At small budgets it picks
+    outliers, and training on them is worse than on random rows.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        Taken as float32. A memory-mapped array is read in blocks, once for every 16 to 128 picks.
+        Converted to float32. A memory-mapped array is read in blocks, once for every 16 to 128
+        picks.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     metric : {"euclidean", "cosine"}, default "euclidean"
         "cosine" is the Euclidean distance of rows scaled to length 1.
     start : {"medoid", "random"} or int, default "medoid"
-        The first pick: the row nearest to the mean, a random one, or the row of this number. The
-        first two are left out where rows are already selected: those are the first centers.
+        The first pick: the row nearest to the mean, a random row, or the row of this number.
+        "medoid" and "random" are ignored if rows are already selected: these are the first centers.
     robust : float in [0, 1), default 0.0
-        Part of the rows (of each group) that are left out first, those farthest from the mean: they
-        are not picked, nor do they count in the radius. For outliers around one cloud.
+        Fraction of the rows (of each group) that is dropped first, those farthest from the mean:
+        they are not picked and do not count in the radius. For outliers around a single cluster.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
         Ranked, without weights. `info["radius"]` is the largest distance of a row to the nearest
-        kept one, `info["duplicates"]` how many picks are copies of others because nothing else was
-        left.
+        kept row, `info["duplicates"]` the number of picks that are copies of others because no
+        other rows were left.
 
     Raises
     ------
     ValueError
-        If a row is not finite, or is a zero vector under cosine, the message names it (or drop it:
-        `on_bad="drop"`); if `start` cannot be picked; if `robust` leaves fewer rows than the
-        budget, or comes with `costs`.
+        If a row is not finite, or is a zero vector under cosine, unless `on_bad="drop"` (the
+        message names it); if `start` cannot be picked; if `robust` leaves fewer rows than the
+        budget, or is combined with `costs`.
 
     Notes
     -----
-    Order       As picked; ties by a hash of (seed, id). Every distance that decides is computed
-                from differences in float64, so that the picks are those of the definition.
-                The radius is at most twice the smallest that M rows can have.
-    Cost        O(N M D) time, most of it in matrix products of many candidates at a time; 60 N
-                bytes and blocks of a few MiB. Where all distances are small beside the distance to
-                the mean, float32 cannot rule rows out, and it takes about 10 times as long.
-    Gradients   No weights: training sees the kept rows as they are.
-    Source      Gonzalez, Theor. Comput. Sci. 38, 1985, 293-306; for selection Sener, Savarese,
-                "Active Learning for CNNs: A Core-Set Approach", ICLR 2018.
+    Order
+        In selection order; ties broken by a hash of (seed, id). Every decisive distance is computed
+        from differences in float64, so the picks are exact. The radius is at most twice the optimal
+        radius for M rows.
+    Cost
+        O(N M D) time, mostly in matrix products over many candidates; 60 N bytes and blocks of a
+        few MiB. If all distances are small compared with the distance to the mean, float32 cannot
+        rule out rows, and it takes about 10 times as long.
+    Gradients
+        No weights; the loss over the kept rows is unweighted.
+    Source
+        Gonzalez, Theor. Comput. Sci. 38, 1985, 293-306; for selection Sener, Savarese, "Active
+        Learning for CNNs: A Core-Set Approach", ICLR 2018.
 
     Examples
     --------
@@ -122,24 +127,25 @@ def k_center(
 
 @dataclass
 class _Cover:
-    """The squared distance of each row to its nearest center, exact at any time.
+    """The squared distance of each row to its nearest center, exact at all times.
 
-    Squares are in units in which rows are about 1; picked rows have -1.
+    Squares are in units in which rows are of magnitude about 1; picked rows have -1.
     """
 
     array: NDArray[Any]
     task: Task
     cosine: bool
-    shift: Scores | None = None  # subtracting is slower than a product: done where it must be
+    shift: Scores | None = None  # None if not necessary: subtracting is slower than a product
     scale: float = 1.0
-    factors: Floats = field(init=False)  # what each row is multiplied by
-    low: Floats = field(init=False)  # half its squared distance to the mean, less the error
+    factors: Floats = field(init=False)  # the scale of each row
+    low: Floats = field(init=False)  # half the squared distance to the mean, minus the error
     distances: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         n, dimensions = self.task.rows.size, self.array.shape[1]
         self.parts = list(tiles(n, dimensions))
-        self.dots = np.empty(self.parts[0].stop * _WIDE, np.float32)  # made once: pages are slow
+        # allocated once: page faults are slow
+        self.dots = np.empty(self.parts[0].stop * _WIDE, np.float32)
         self.distances = np.full(n, np.inf)
         self.factors, self.low = np.ones(n), np.empty(n)
         total, squares, high = np.zeros(dimensions), 0.0, 0.0
@@ -162,7 +168,7 @@ class _Cover:
             self.low[part] = self.half(self.work(self.block(part)), self.factors[part])
 
     def half(self, work: Scores, factors: Floats) -> Floats:
-        """Return half the squares of work rows, less the error of a product with another."""
+        """Return half the squares of work rows, minus the error of a product with another row."""
         squares: Floats = np.einsum("nd,nd->n", work, work, dtype=np.float64)
         return squares * (0.5 * (1.0 - rounding(work.shape[1])) * np.square(factors))
 
@@ -171,13 +177,13 @@ class _Cover:
         return np.ascontiguousarray(self.array[rows], np.float32)
 
     def block(self, part: slice) -> Scores:
-        """Return a block of the rows that can be picked; no copy of float32 that is in memory."""
+        """Return a block of the eligible rows; float32 rows in memory are not copied."""
         if self.task.rows.size == self.task.size:
             return np.ascontiguousarray(self.array[part], np.float32)
         return self.read(self.task.rows[part])
 
     def work(self, raw: Scores) -> Scores:
-        """Return rows without the offset that would cost digits of a product."""
+        """Return rows without the offset, which would cost digits in products."""
         return raw if self.shift is None else raw - self.shift
 
     def add(self, centers: Scores) -> None:
@@ -198,7 +204,7 @@ class _Cover:
             )
 
     def take(self, places: Indices) -> None:
-        """Make picks of places."""
+        """Mark positions as picked."""
         self.distances[places] = -1.0
         self.add(self.read(self.task.rows[places]))
 
@@ -218,7 +224,7 @@ class _Cover:
 
 
 def _farthest(cover: _Cover, share: float) -> Indices:
-    """Return the places of a share of the rows, those farthest from the mean."""
+    """Return the positions of a fraction of the rows, those farthest from the mean."""
     task = cover.task
     count = int(share * task.rows.size + 0.5)
     if task.budget > task.rows.size - count:
@@ -230,7 +236,7 @@ def _farthest(cover: _Cover, share: float) -> Indices:
 
 
 def _first(cover: _Cover, start: str | int, begun: bool, options: Options) -> int | None:
-    """Return the place of the first pick; None where centers are there already."""
+    """Return the position of the first pick; None if there are centers already."""
     task = cover.task
     if not isinstance(start, str):
         place = int(np.searchsorted(task.rows, start))
@@ -238,19 +244,19 @@ def _first(cover: _Cover, start: str | int, begun: bool, options: Options) -> in
             return place
         if options.get("groups") is None:
             raise ValueError(f"start must be a row that can be picked, got {start}")
-        # of another group: this one begins at its own middle
+        # in another group: this group starts from its own medoid
     if begun:
         return None
     if start == "random":
         return int(np.argmin(task.keys ^ task.key))
     squares = cover.from_mean()
-    # The mean's last digits hang on the order of the rows: equally near up to those is a tie.
+    # The last digits of the mean depend on the row order: distances equal up to these are ties.
     near = np.flatnonzero(squares <= squares.min() * (1 + 1e-9) + 1e-18)
     return int(near[np.argmin(task.keys[near])])
 
 
 def _pick(cover: _Cover, first: int | None) -> tuple[Indices, int]:
-    """Return the places of the picks (M,), and how many of them are copies of centers."""
+    """Return the positions of the picks (M,), and how many of them are copies of centers."""
     task, distances = cover.task, cover.distances
     places = np.empty(task.budget, np.int64)
     count = 0

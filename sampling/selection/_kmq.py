@@ -1,4 +1,4 @@
-"""Cluster first, then keep evenly, or by quality, inside each cluster: cluster_uniform and kMQ."""
+"""Selection within clusters, evenly or by quality: `cluster_uniform` and `kmq`."""
 
 from typing import Literal
 
@@ -32,37 +32,44 @@ def cluster_uniform(
     clusters: GivenClusters = None,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep the same number of rows of every cluster, at random: flatten the distribution.
+    """Draw the same number of random rows from every cluster, to balance the distribution.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
     budget : int or float
-        M as a count, or as a fraction in (0, 1] of N. A cluster with too few rows gives all, and
-        the others share the rest evenly. With fewer than K, that many clusters give one row.
+        M as a count, or as a fraction in (0, 1] of N. All rows of a cluster with too few rows are
+        kept, and the others share the remainder evenly. If M < K, M clusters contribute one row
+        each.
     clusters : Clustering or int, optional
-        Or their number; by default about sqrt(N / 2).
+        A clustering, or the number of clusters; by default about sqrt(N / 2).
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        Cluster by cluster. Weights: rows of the cluster over rows kept of it, so that they add up
-        to the rows of the clusters drawn from; leave them out to train on the flat distribution.
+        Sorted by cluster. Weights are the size of the cluster divided by the rows kept of it, so
+        that they add up to the rows of the clusters drawn from; ignore them to train on the
+        balanced distribution.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it.
+        If a row is not finite; the message names it.
 
     Notes
     -----
-    Order       Within a cluster by a hash of (seed, id).
-    Cost        k-means, then O(N log N); 4 N D + 100 N bytes.
-    Gradients   With the weights an estimate of the sum over all rows, if every cluster gave one.
-    Source      The uniform draw over clusters of Shao et al., "Balanced Data Sampling for Language
-                Model Training with Clustering", Findings of ACL 2024, as a subset.
+    Order
+        Within a cluster by a hash of (seed, id).
+    Cost
+        That of k-means, then O(N log N); 4 N D + 100 N bytes.
+    Gradients
+        With the weights, an estimate of the gradient sum over all rows, if every cluster has a kept
+        row.
+    Source
+        The uniform draw over clusters of Shao et al., "Balanced Data Sampling for Language Model
+        Training with Clustering", Findings of ACL 2024, as a subset.
 
     Examples
     --------
@@ -104,7 +111,7 @@ def kmq(
     cluster_weights: ArrayLike | None = None,
     **options: Unpack[Options],
 ) -> Selection:
-    """Share the budget out over clusters, and draw by quality inside each.
+    """Apportion the budget to clusters, and draw by quality within each cluster (kMQ).
 
     Parameters
     ----------
@@ -114,35 +121,39 @@ def kmq(
     quality : Score, or float array of shape (N,)
         Higher is better.
     clusters : Clustering or int, optional
-        Or their number; by default about sqrt(N / 2).
+        A clustering, or the number of clusters; by default about sqrt(N / 2).
     allocation : {"equal", "proportional", "sqrt"}, default "equal"
-        Rows of each cluster: the same, as in the authors' code, or by its size or the root of it.
-        What a small cluster cannot give goes to the others.
+        Rows of each cluster: equal, as in the authors' code, or in proportion to its size or the
+        square root of it. The shortfall of a small cluster is redistributed.
     weighting : {"softmax", "linear"}, default "softmax"
-        Draw in proportion to exp(quality), as in their code, or to quality, as in their text, which
-        then must be >= 0.
+        Draw in proportion to exp(quality), as in the authors' code, or to quality, as in their
+        paper, which must then be >= 0.
     cluster_weights : float array of shape (K,), optional
         Shares of the clusters instead of `allocation`: see `reweight_clusters`.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        Cluster by cluster in the order of the draws, without weights.
+        Sorted by cluster, then in draw order, without weights.
 
     Raises
     ------
     ValueError
-        If a row or a quality is not finite, the message names it.
+        If a row or a quality is not finite; the message names it.
 
     Notes
     -----
-    Order       Draws without replacement, noise hashed from (seed, id).
-    Cost        k-means, then O(N log N); 4 N D + 100 N bytes.
-    Gradients   No weights.
-    Source      Yu, Chen, Ahmadian, Fadaee, "Diversify and Conquer", 2024. Their code keeps nothing
-                where M < K, and less than M where clusters are small; here M rows always.
+    Order
+        Draws without replacement, with noise hashed from (seed, id).
+    Cost
+        That of k-means, then O(N log N); 4 N D + 100 N bytes.
+    Gradients
+        No weights.
+    Source
+        Yu, Chen, Ahmadian, Fadaee, "Diversify and Conquer", 2024. Their code keeps nothing if M <
+        K, and fewer than M rows if clusters are small; here always M rows.
 
     Examples
     --------
@@ -185,19 +196,20 @@ def kmq(
 def reweight_clusters(
     log_weights: ArrayLike, gains: ArrayLike, clusters: ArrayLike, *, rate: float = 0.5
 ) -> Floats:
-    """Return the next round's log weights of the clusters, from what the last round gained.
+    """Update the log weights of the clusters from the gains of the last round.
 
     Parameters
     ----------
     log_weights : float array of shape (K,)
-        Of the last round; zeros at first. `numpy.exp` of them is `cluster_weights` of `kmq`.
+        Log weights of the last round; initially zeros. `cluster_weights` of `kmq` are their
+        `numpy.exp`.
     gains : float array of shape (m,)
-        For each row trained on: how much there is to gain, such as the reward of the reference
-        answer less that of the model's.
+        Gain of each row trained on, such as the reward of the reference answer minus that of the
+        model's answer.
     clusters : int array of shape (m,)
-        The cluster of each.
+        Cluster of each of these rows.
     rate : float in [0, 1], default 0.5
-        w <- rate * mean gain + (1 - rate) * w. A cluster without a row keeps its weight.
+        w <- rate * mean gain + (1 - rate) * w. A cluster without rows keeps its weight.
 
     Returns
     -------
@@ -222,12 +234,13 @@ def reweight_clusters(
 def _given(
     task: Task, sizes: Indices, allocation: Allocation, shares: Floats | None = None
 ) -> Indices:
-    """Return how many rows of each cluster to keep: (K,), adding up to the budget."""
+    """Return the number of rows to keep of each cluster: (K,), adding up to the budget."""
     if shares is None and allocation == "equal":
         filled = water_fill(sizes, task.budget)
         level = int(filled[filled < sizes].min()) if (filled < sizes).any() else int(sizes.max())
         counts = np.minimum(sizes, level)
-        # Who gives one more is random, and not the largest: with M < K it is all that is kept.
+        # The clusters with one more row are random, not the largest: with M < K only these keep a
+        # row.
         room = np.flatnonzero(sizes > level)
         order = np.argsort([int(_rng.subkey(task.key, int(each))) for each in room])
         counts[room[order[: task.budget - int(counts.sum())]]] += 1
@@ -236,12 +249,12 @@ def _given(
     if shares is None and allocation == "sqrt":
         weights = np.sqrt(weights)
     counts = share_out(weights, task.budget, sizes)
-    missing = task.budget - int(counts.sum())  # clusters of weight 0 give what is still missing
+    missing = task.budget - int(counts.sum())  # the remainder comes from clusters of weight 0
     return counts + share_out(np.maximum(sizes, 1), missing, sizes - counts)
 
 
 def _first(codes: Indices, counts: Indices, rank: Floats) -> Indices:
-    """Return the places of the first counts[c] rows of each cluster by rising rank."""
+    """Return the positions of the first counts[c] rows of each cluster by ascending rank."""
     order = np.lexsort((rank, codes))
     sizes = np.bincount(codes, minlength=counts.size)
     place = np.arange(codes.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -1,7 +1,7 @@
-"""Leverage: how much a row alone decides of a linear fit, and draws in proportion to it.
+"""Leverage scores, the influence of each row on a linear fit, and draws in proportion to them.
 
-Rows in rare directions have a high leverage, copies share theirs. `lewis` is the same for losses
-other than squares; `k_center` covers the space where leverage covers its linear functions.
+Rows in rare directions have high leverage; copies share it. `lewis` is the analogue for losses
+other than squares; `k_center` covers the space, leverage its linear functions.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def leverage_scores(
     method: Literal["auto", "gram", "qr", "sketch"] = "auto",
     seed: int = 0,
 ) -> Floats:
-    """Return a_i^T (A^T A + ridge I)^+ a_i of each row: its pull on its own fitted value.
+    """Return the leverage a_i^T (A^T A + ridge I)^+ a_i of each row: its influence on its own fit.
 
     Parameters
     ----------
@@ -47,34 +47,36 @@ def leverage_scores(
         A, finite, of any float type; no column of ones is added. A memory-mapped array is read in
         blocks.
     ridge : float >= 0, default 0.0
-        Added to the squares of each column: scale the columns first if you use it.
+        Added to the diagonal of A^T A: scale the columns first if you use it.
     method : {"auto", "gram", "qr", "sketch"}, default "auto"
-        "gram": exact, by Cholesky, or by eigenvalues where it fails; columns that are nearer to
-        each other than half of the digits count as one. "qr": exact with all digits. "auto": "gram"
-        where it is well-conditioned, else "qr". "sketch": an estimate, 0.6 to 1.5 times the truth
-        for 98 % of the rows, for D of several hundred and more.
+        "gram": exact, by Cholesky, or by eigenvalues if that fails; columns that agree to half of
+        the digits count as one. "qr": exact with all digits. "auto": "gram" if it is
+        well-conditioned, otherwise "qr". "sketch": an estimate, within 0.6 to 1.5 times the true
+        value for 98 % of the rows, for D of several hundred and more.
     seed : int in [0, 2**64), default 0
-        Of the sketch; the others do not use it.
+        Seed of the sketch; ignored by the other methods.
 
     Returns
     -------
     float64 array of shape (N,)
-        In [0, 1]; 0 for a row of zeros. They add up to the rank of A, or with a ridge to the
-        effective dimension.
+        In [0, 1]; 0 for a row of zeros. The sum is the rank of A, or with a ridge the effective
+        dimension.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it.
+        If a row is not finite; the message names it.
 
     Notes
     -----
-    Cost        "gram": O(N D^2) time, two passes; "auto" one more where it turns to "qr": two, and
-                up to 10 times the time. "sketch": O(N D + D^3) and 64 N D, two passes. Memory is
-                O(D^2), and 8 * 16 D^2 bytes for the sketch, beside the result and blocks of 4 MiB.
-    Source      Drineas, Magdon-Ismail, Mahoney, Woodruff, "Fast approximation of matrix coherence
-                and statistical leverage", JMLR 2012; the sketch by Clarkson, Woodruff, "Low rank
-                approximation and regression in input sparsity time", STOC 2013.
+    Cost
+        "gram": O(N D^2) time, two passes; "auto" adds one if it switches to "qr": two passes, and
+        up to 10 times the time. "sketch": O(N D + D^3) and 64 N D, two passes. Memory is O(D^2),
+        and 8 * 16 D^2 bytes for the sketch, in addition to the result and blocks of 4 MiB.
+    Source
+        Drineas, Magdon-Ismail, Mahoney, Woodruff, "Fast approximation of matrix coherence and
+        statistical leverage", JMLR 2012; the sketch by Clarkson, Woodruff, "Low rank approximation
+        and regression in input sparsity time", STOC 2013.
 
     Examples
     --------
@@ -88,9 +90,9 @@ def leverage_scores(
 def scores_of_rows(
     name: str, rows: Rows, bad: Bad, *, ridge: float = 0.0, method: str = "auto", seed: int = 0
 ) -> tuple[Floats, str]:
-    """Return the leverage of rows as they are stored, and the way it was found.
+    """Return the leverage of rows as stored, and the method used.
 
-    Bad rows have none and count for nothing.
+    Bad rows are ignored and have leverage 0.
     """
     ridge = _check.number("ridge", ridge, "[0, inf)")
     method = _check.choice("method", method, METHODS)
@@ -121,52 +123,59 @@ def leverage(
     uniform: float = 0.0,
     **options: Unpack[Options],
 ) -> Selection:
-    """Draw rows in proportion to their leverage, for fits and heads that are linear in them.
+    """Draw rows in proportion to their leverage, for linear models and linear heads.
 
-    With the weights, a squared loss over the kept rows is near that over all rows for every linear
-    model at once, from a few times D log D rows on. Drawn pivotally along a k-d order, polynomials
-    took 0.7 to 0.95 of the rows of independent draws (benchmarks/pivotal.py); least along an order
-    of the few coordinates Z behind the columns: `pivotal(leverage_scores(A), M, embeddings=Z)`.
+    With the weights, the squared loss over the kept rows approximates that over all rows for all
+    linear models simultaneously, from a few times D log D rows. With pivotal draws along a k-d
+    order, polynomials needed 0.7 to 0.95 times the rows of independent draws
+    (benchmarks/pivotal.py); fewest along an order of the few coordinates Z that generate the
+    columns: `pivotal(leverage_scores(A), M, embeddings=Z)`.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        A; append a column of ones if the model has an intercept. For cross-entropy multiply row i
+        A; append a column of ones if the model has an intercept. For cross-entropy, multiply row i
         by sqrt(p_i (1 - p_i)) first.
     budget : int or float
-        M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
+        M as a count, or as a fraction in (0, 1] of N; at most the number of non-zero rows.
     ridge : float >= 0, default 0.0
         See `leverage_scores`.
     method : {"auto", "gram", "qr", "sketch"}, default "auto"
-        See `leverage_scores`. With "sketch" take half as many rows again.
+        See `leverage_scores`. With "sketch" draw 1.5 times as many rows.
     draw : {"pivotal", "systematic", "poisson", "top"}, default "pivotal"
-        How to draw, see there; "top" keeps the highest and gives no weights: not unbiased.
+        Sampling design, see the selectors of these names; "top" keeps the highest scores, without
+        weights, and is biased.
     spread : {"kd", "pca"} or None, default "kd"
-        The order along which "pivotal" spreads: see `spatial_order`; None for a random one.
+        Order along which "pivotal" spreads, see `spatial_order`; None for a random order.
     uniform : float in [0, 1), default 0.0
-        Part of the probability that is the same for all rows. Without it a row of zeros is never
-        drawn: a fit does not miss it, another loss may.
+        Fraction of the probability that is uniform over all rows. Without it a row of zeros is
+        never drawn, which does not affect a linear fit, but may affect another loss.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. Weights 1 / inclusion probability. `scores` are the leverages, of all rows
-        together also where groups are given; `info["path"]` is the method that "auto" came to.
+        Rows in ascending order. Weights 1 / inclusion probability. `scores` are the leverages,
+        computed over all rows even if groups are given; `info["path"]` is the method that "auto"
+        chose.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it; if fewer rows than the budget can be drawn.
+        If a row is not finite (the message names it); if fewer rows than the budget can be drawn.
 
     Notes
     -----
-    Order       Random decisions by (seed, id) along the order; "sketch" also by (seed, row).
-    Cost        As `leverage_scores`, and O(N log^2 N) time and 150 N bytes for the order and draw.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Shimizu, Cheng, Musco, Weare, "Improved Active Learning via Dependent Leverage Score
-                Sampling", ICLR 2024.
+    Order
+        Random decisions by (seed, id) along the order; "sketch" also by (seed, row).
+    Cost
+        That of `leverage_scores`, and O(N log^2 N) time and 150 N bytes for the order and draw.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Shimizu, Cheng, Musco, Weare, "Improved Active Learning via Dependent Leverage Score
+        Sampling", ICLR 2024.
 
     Examples
     --------
@@ -197,7 +206,7 @@ def leverage(
 def drawing(
     rows: Rows, bad: Bad, scores: Floats, draw: str, spread: str | None, info: dict[str, Any]
 ) -> Callable[[Task], Picks]:
-    """Return the core that draws in proportion to scores (N,), spread over the rows (N, D)."""
+    """Return a core that draws in proportion to scores (N,), spread over the rows (N, D)."""
     along = spreading(rows, bad, draw, spread)
 
     def core(task: Task) -> Picks:
@@ -208,7 +217,7 @@ def drawing(
 
 
 def check_drawing(draw: str, spread: str | None) -> None:
-    """Refuse words that are none of a way to draw, or of an order to draw along."""
+    """Refuse unknown sampling designs and orders."""
     _check.choice("draw", draw, DRAWS)
     if spread is not None:
         _check.choice("spread", spread, KINDS)
@@ -217,7 +226,7 @@ def check_drawing(draw: str, spread: str | None) -> None:
 def spreading(
     rows: Rows, bad: Bad, draw: str, spread: str | None
 ) -> Callable[[Task], Indices | None]:
-    """Return what gives the places of a task in the order to draw along; None for a random one."""
+    """Return a function from a task to the order to draw along; None for a random order."""
     check_drawing(draw, spread)
     if spread is None or draw != "pivotal":
         return lambda task: None

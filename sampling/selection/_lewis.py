@@ -1,10 +1,10 @@
-"""Row weights for losses |a_i x - b_i|^p: Lewis weights, and cheaper bounds of the sensitivity.
+"""Lewis weights of rows for losses |a_i x - b_i|^p, and cheaper bounds of the sensitivity.
 
-`lewis` needs the fewest rows, and some tens of passes; `root_leverage` comes near it for p < 2 in
-three cheap rounds; `sensitivity_lp` draws by an upper bound of what a row can be of the loss, in
-one. For p = 2 all three are `leverage`.
+`lewis` needs the fewest rows, and some tens of passes; `root_leverage` is nearly as good for p < 2
+in three cheap rounds; `sensitivity_lp` draws by an upper bound of the sensitivity, in one round.
+For p = 2 all three equal `leverage`.
 
-Weights are 1 / pi, and multiply |.|^p: to solve a reweighted problem scale a row by pi^(-1/p).
+Weights are 1 / pi, and multiply |.|^p: to solve a reweighted problem, scale a row by pi^(-1/p).
 """
 
 import math
@@ -35,7 +35,7 @@ from ._whiten import (
 
 __all__ = ["lewis", "lewis_weights", "root_leverage", "sensitivity_lp"]
 
-PLAIN_BELOW = 3.0  # from there on the damped iteration needs fewer steps
+PLAIN_BELOW = 3.0  # from here on the damped iteration needs fewer steps
 DIVERGES_FROM = 4.0
 Iteration = Literal["auto", "plain", "damped"]
 
@@ -49,7 +49,7 @@ def lewis_weights(
     tolerance: float = 1e-3,
     max_iter: int = 50,
 ) -> Floats:
-    """Return the weights w with w_i = the leverage of row i of W^(1/2 - 1/p) A.
+    """Return the Lewis weights: w such that w_i is the leverage of row i of W^(1/2 - 1/p) A.
 
     Parameters
     ----------
@@ -61,28 +61,30 @@ def lewis_weights(
         "plain": w = (a_i^T (A^T W^(1 - 2/p) A)^+ a_i)^(p/2), for p < 4. "damped": w = the leverage
         of row i of W^(1/2 - 1/p) A, for p >= 2. "auto": plain for p < 3, else damped.
     tolerance : float > 0, default 1e-3
-        Largest relative change of a weight at which it stops; for drawing rows, weights within a
-        constant factor would do.
+        Stop when the largest relative change of a weight is at most this; to draw rows, weights
+        within a constant factor are sufficient.
     max_iter : int >= 1, default 50
 
     Returns
     -------
     float64 array of shape (N,)
-        They add up to the rank of A, within the tolerance; 0 for a row of zeros.
+        The sum is the rank of A, within the tolerance; 0 for a row of zeros.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it; if the iteration diverges for this p.
+        If a row is not finite (the message names it); if the iteration diverges for this p.
     RuntimeError
-        If the weights have not settled after `max_iter` steps; the message has their change.
+        If the weights have not converged after `max_iter` steps; the message gives their change.
 
     Notes
     -----
-    Cost        O(N D^2) time and two passes a step, and two to find a basis; O(D^2 + N) memory. A
-                step shrinks the error by |1 - p/2| (plain) or 1 - 2/p (damped), so that the plain
-                one diverges from p = 4 on.
-    Source      Cohen, Peng, "Lp row sampling by Lewis weights", STOC 2015.
+    Cost
+        O(N D^2) time and two passes per step, and two passes to find a basis; O(D^2 + N) memory. A
+        step multiplies the error by |1 - p/2| (plain) or 1 - 2/p (damped), so the plain iteration
+        diverges for p >= 4.
+    Source
+        Cohen, Peng, "Lp row sampling by Lewis weights", STOC 2015.
 
     Examples
     --------
@@ -101,7 +103,7 @@ def _check_power(p: float, low: float, high: float = math.inf) -> float:
 def _iterated(
     name: str, rows: Rows, bad: Bad, p: float, iteration: str, tolerance: float, max_iter: int
 ) -> tuple[Floats, dict[str, Any]]:
-    """Return the Lewis weights (N,), and the way and number of steps they took."""
+    """Return the Lewis weights (N,), the iteration used, and its number of steps."""
     iteration = _check.choice("iteration", iteration, ("auto", "plain", "damped"))
     tolerance = _check.number("tolerance", tolerance, "(0, inf)")
     max_iter = _check.integer("max_iter", max_iter, 1)
@@ -109,7 +111,7 @@ def _iterated(
     if plain and p >= DIVERGES_FROM:
         raise ValueError(
             f"p must be below 4 with the plain iteration, which multiplies its error by |1 - p/2| "
-            f"a step and diverges, got {p}: use the damped one"
+            f"per step and diverges, got {p}: use the damped one"
         )
     if not plain and p < 2.0:
         raise ValueError(f"p must be at least 2 with the damped iteration, got {p}")
@@ -117,7 +119,7 @@ def _iterated(
     counted = squared_lengths(rows, basis, bad) > 0
     weights = np.where(counted, basis.shape[1] / len(rows), 0.0)
     for step in range(1, max_iter + 1):
-        inverse = np.zeros(len(rows))  # w^(1 - 2/p); a row of zeros counts for nothing
+        inverse = np.zeros(len(rows))  # w^(1 - 2/p); a row of zeros is ignored
         inverse[counted] = weights[counted] ** (1.0 - 2.0 / p)
         squares = weighted_gram(rows, basis, inverse, bad)
         inner = by_cholesky(squares, 0.0)
@@ -153,14 +155,14 @@ def lewis(
 ) -> Selection:
     """Draw rows in proportion to their Lewis weights, for losses |a_i x - b_i|^p.
 
-    p = 1 is for absolute errors and hinges; p = 2 is `leverage`, at more passes.
+    Use p = 1 for absolute errors and hinge losses; p = 2 equals `leverage`, with more passes.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
         A, see `leverage`.
     budget : int or float
-        M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
+        M as a count, or as a fraction in (0, 1] of N; at most the number of non-zero rows.
     p : float >= 1, default 1.0
         Exponent of the loss.
     tolerance, max_iter : float > 0 and int >= 1, default 1e-3 and 50
@@ -168,13 +170,13 @@ def lewis(
     draw, spread : default "pivotal" and "kd"
         See `leverage`.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. Weights 1 / inclusion probability, of |.|^p: scale rows by their p-th root.
-        `scores` are the Lewis weights, `info["steps"]` says how many steps they took.
+        Rows in ascending order. Weights 1 / inclusion probability, of |.|^p: scale rows by their
+        p-th root. `scores` are the Lewis weights, `info["steps"]` is the number of steps.
 
     Raises
     ------
@@ -183,10 +185,14 @@ def lewis(
 
     Notes
     -----
-    Order       Random decisions by (seed, id) along the order.
-    Cost        As `lewis_weights`, and O(N log^2 N) time and 150 N bytes for the order and draw.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Cohen, Peng, STOC 2015.
+    Order
+        Random decisions by (seed, id) along the order.
+    Cost
+        That of `lewis_weights`, and O(N log^2 N) time and 150 N bytes for the order and draw.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Cohen, Peng, STOC 2015.
 
     Examples
     --------
@@ -225,45 +231,49 @@ def root_leverage(
     spread: Spread | None = "kd",
     **options: Unpack[Options],
 ) -> Selection:
-    """Draw rows in proportion to leverage^(p/2), some first and fewer of those, for p < 2.
+    """Draw rows in proportion to leverage^(p/2) in successively smaller rounds, for p < 2.
 
-    Cheaper than `lewis`, and nearly as few rows: each round weighs the rows that the last one left
-    by 1 / pi and looks at their leverage anew.
+    Cheaper than `lewis`, and needs nearly as few rows: each round weights the rows that remain by 1
+    / pi and computes their leverage again.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
         A, see `leverage`.
     budget : int or float
-        M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
+        M as a count, or as a fraction in (0, 1] of N; at most the number of non-zero rows.
     p : float in [1, 2), default 1.0
         Exponent of the loss.
     rounds : int >= 1, default 3
-        At most; none keeps more than half of its rows but the last.
+        Largest number of rounds; only the last one keeps more than half of its rows.
     draw, spread : default "pivotal" and "kd"
-        Of the last round: see `leverage`.
+        For the last round; see `leverage`.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. Weights 1 / inclusion probability given the rounds before, multiplied: their
-        sums are unbiased. `scores` are leverage^(p/2), of all rows together.
+        Rows in ascending order. Weights are products over the rounds of 1 / conditional inclusion
+        probability, so weighted sums are unbiased. `scores` are leverage^(p/2), over all rows.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it; if p is not in [1, 2); if fewer rows than the
+        If a row is not finite (the message names it); if p is not in [1, 2); if fewer rows than the
         budget can be drawn.
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N D^2 + N log^2 N) time, two passes; the later rounds see a geometric row of
-                counts from N down to M, in memory.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N D^2 + N log^2 N) time, two passes; later rounds process geometrically decreasing numbers
+        of rows, from N to M, in memory.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
 
     Examples
     --------
@@ -302,7 +312,7 @@ def root_leverage(
 
 
 def _sizes(rows: int, budget: int, rounds: int) -> list[int]:
-    """Return how many rows each round keeps: a geometric row of counts that ends in the budget."""
+    """Return the rows kept in each round: a geometric sequence that ends in the budget."""
     if rows <= 2 * budget:
         return [budget]
     rounds = min(rounds, math.ceil(math.log2(rows / budget)))
@@ -324,16 +334,17 @@ def sensitivity_lp(
     spread: Spread | None = "kd",
     **options: Unpack[Options],
 ) -> Selection:
-    """Draw rows by an upper bound of the largest part of the loss they can be, for |a_i x|^p.
+    """Draw rows in proportion to an upper bound of their l_p sensitivity, for losses |a_i x|^p.
 
-    The bound comes from the leverage t: t^(p/2) for p <= 2, and min(1, N^(p/2 - 1) t^(p/2)) above.
+    The sensitivity is the largest fraction of the loss that a row can account for. The bound
+    follows from the leverage t: t^(p/2) for p <= 2, and min(1, N^(p/2 - 1) t^(p/2)) for p > 2.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
         A, see `leverage`.
     budget : int or float
-        M as a count, or as a fraction in (0, 1] of N; at most the rows that are not 0.
+        M as a count, or as a fraction in (0, 1] of N; at most the number of non-zero rows.
     p : float >= 1
         Exponent of the loss.
     mixture : bool, default False
@@ -341,25 +352,29 @@ def sensitivity_lp(
     draw, spread : default "pivotal" and "kd"
         See `leverage`.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. Weights 1 / inclusion probability, of |.|^p: scale rows by their p-th root.
-        `scores` are the bounds, or with `mixture` the sums.
+        Rows in ascending order. Weights 1 / inclusion probability, of |.|^p: scale rows by their
+        p-th root. `scores` are the bounds, or with `mixture` the sums.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it; if fewer rows than the budget can be drawn.
+        If a row is not finite (the message names it); if fewer rows than the budget can be drawn.
 
     Notes
     -----
-    Order       Random decisions by (seed, id) along the order.
-    Cost        As `leverage`.
-    Gradients   With the weights, a loss summed over the kept rows estimates that of all rows.
-    Source      Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
+    Order
+        Random decisions by (seed, id) along the order.
+    Cost
+        As `leverage`.
+    Gradients
+        With the weights, a loss summed over the kept rows estimates that of all rows.
+    Source
+        Woodruff, Yasuda, "Sharper Bounds for l_p Sensitivity Sampling", ICML 2023.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Moderate: the rows in the middle of the distances to their class, neither typical nor odd."""
+"""Moderate coreset: rows whose distance to their class is near the median distance."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,41 +25,45 @@ def moderate(
     per_class: bool = False,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep the rows whose distance to the middle of their class is nearest to the median.
+    """Keep the rows whose distance to the center of their class is closest to the median distance.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        Features of the last hidden layer, in the paper. A memory-mapped array is read class by
+        In the paper, features of the last hidden layer. A memory-mapped array is read class by
         class.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     labels : int or str array of shape (N,), optional
         Class of each row; all rows are one class by default.
     per_class : bool, default False
-        Take the middle of each class, in proportion to its size; by default the middle of all
-        distances together, as the paper does, which skews the classes.
+        Use the median of each class, with a budget in proportion to its size; by default the median
+        of all distances together, as in the paper, which skews the class distribution.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising distance, without weights. `scores` are the distances.
+        By ascending distance, without weights. `scores` are the distances.
 
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it.
+        If a row is not finite; the message names it.
 
     Notes
     -----
-    Order       By distance, ties by a hash of (seed, id).
-    Cost        O(N D log N) time; 33 N bytes and 24 for each number of one class.
-    Gradients   No weights.
-    Source      Xia, Liu, Yu, Shen, Han, Liu, "Moderate Coreset", ICLR 2023. The middle is the
-                coordinate-wise median, of a class of one row that row. A widely used copy keeps the
-                two tails instead.
+    Order
+        By distance, ties broken by a hash of (seed, id).
+    Cost
+        O(N D log N) time; 33 N bytes, and 24 bytes for each number in the rows of one class.
+    Gradients
+        No weights.
+    Source
+        Xia, Liu, Yu, Shen, Han, Liu, "Moderate Coreset", ICLR 2023. The center is the
+        coordinate-wise median; for a class of one row, that row. A widely used implementation keeps
+        the two tails instead.
 
     Examples
     --------
@@ -75,7 +79,7 @@ def moderate(
     distances = _distances(rows, codes, bad)
     if per_class:
         if options.get("groups") is not None:
-            raise ValueError("per_class must be False where groups are given, got True")
+            raise ValueError("per_class must be False if groups are given, got True")
         options["groups"] = codes if labels is None else labels
 
     def core(task: Task) -> Picks:

@@ -1,4 +1,4 @@
-"""The keywords that every selector takes."""
+"""Keywords of every selector."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
@@ -15,37 +15,37 @@ class Options(TypedDict, total=False):
 
     seed : int in [0, 2**64), default 0
     ids : int or str array of shape (N,), optional
-        Names of the rows, none twice. Ties are broken by a hash of (seed, id): the selection does
+        Distinct names of the rows. Ties are broken by a hash of (seed, id), so the selection does
         not depend on the order of the rows.
     on_bad : {"raise", "drop"}, default "raise"
-        What to do about rows that are not finite.
+        Treatment of rows that are not finite.
     already_selected : int array, optional
-        Rows that are kept anyway: they are not picked again, and count in neither the budget nor
-        the result; methods that spread their picks keep away from them.
+        Rows that are already kept: they are not picked again, and are part of neither the budget
+        nor the result. Methods that spread their picks avoid their neighbourhood.
     groups : int or str array of shape (N,), optional
-        Class, source or language of each row: the budget is shared out over them, and the method
-        selects in each by itself.
+        Class, source or language of each row: the budget is apportioned to the groups, and the
+        method selects from each group separately.
     unlabeled : {"raise", "group", "drop"}, default "raise"
-        What to do about rows whose group is missing (None, NaN, NA, a null): refuse them, make them
-        one more group, or never pick them. That group is named -1; a mapping by group may call it
-        None too. In an array of ints -1 is a group of that name, and is missing for "drop" alone.
+        Treatment of rows whose group is missing (None, NaN, NA, a null): refuse them, make them an
+        additional group, or never pick them. That group is named -1; a mapping by group may use
+        None too. In an array of ints, -1 is a group of that name, and is missing only for "drop".
     group_budgets : {"proportional", "equal", "sqrt"} or mapping, default "proportional"
-        "equal" raises one level for all. A mapping gives every group its count, whole numbers that
-        add up to the budget, or its share of the budget, which add up to 1: rounded to whole rows
-        by largest remainder, on a tie up for the group that sorts first. What is neither is
-        refused, as is a group that is not named.
+        "equal" uses the same count for all groups, up to their sizes. A mapping gives the count of
+        every group, whole numbers that add up to the budget, or the share of every group, which add
+        up to 1 and are rounded to whole rows by largest remainder; ties go to the group that sorts
+        first. Other values are refused, as is a mapping without one of the groups.
     floor, cap : int or mapping, optional
-        Least and most rows of a group, whole, as one number or by group; a group that is not named
-        has none.
+        Minimum and maximum number of rows of a group, as one whole number or by group; a group that
+        is not named has no limit.
     shortfall : {"raise", "redistribute", "accept"}, default "raise"
-        What to do where a group has fewer rows than it is given: see `quota`.
+        Treatment of a group with fewer rows than its quota; see `quota`.
     costs : int array of shape (N,), optional
-        Tokens or bytes of each row, whole numbers >= 0. The budget is then in their units, or a
-        fraction of their sum, and the picks are the longest list that it pays for: for methods
-        whose picks are ranked, without groups. `quota` and `samplemix` say what they do with it.
+        Tokens or bytes of each row, whole numbers >= 0. The budget is then in these units, or a
+        fraction of their sum, and the selection is the longest one within the budget. For ranked
+        methods, without groups. `quota` and `samplemix` document their own use.
     max_memory : int or str, optional
-        Bytes, or a text such as "4GiB". A method that is estimated to need more refuses before it
-        begins: see `estimate`. `facility_location` takes the path that fits.
+        Bytes, or text such as "4GiB". A method whose estimate exceeds it raises an error before it
+        starts; see `estimate`. `facility_location` chooses an algorithm that fits.
     """
 
     seed: int
@@ -71,7 +71,7 @@ WORDS = {
 
 
 def check_options(name: str, options: Options) -> None:
-    """Refuse keywords that no selector has, and words that are none of an option's."""
+    """Refuse unknown keywords, and words that an option does not allow."""
     unknown = set(options) - set(Options.__annotations__)
     if unknown:
         raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
@@ -79,9 +79,9 @@ def check_options(name: str, options: Options) -> None:
 
 
 def check_words(options: Options) -> None:
-    """Refuse a word that is none of an option's, whether or not the option is needed."""
+    """Refuse a word that an option does not allow, even if the option is not used."""
     for name, words in WORDS.items():
         value = options.get(name)
         given_by_group = name == "group_budgets" and not isinstance(value, str)
-        if value is not None and not given_by_group:  # a mapping is checked with the groups' names
+        if value is not None and not given_by_group:  # a mapping is checked with the group names
             _check.choice(name, value, words)

@@ -1,8 +1,8 @@
-"""Put rows in an order in which neighbours lie beside each other, for draws that spread.
+"""Order rows so that neighbours are adjacent, for draws that spread over the space.
 
-"kd" halves the rows at the median of one coordinate after another, so that neighbours in the order
-are near in all of them; "pca" sorts by the direction of the largest variance, which is cheaper and
-blind to the others. In one dimension both sort.
+"kd" splits the rows at the median of each coordinate in turn, so that neighbours in the order are
+near in all of them; "pca" sorts by the direction of largest variance, which is cheaper and ignores
+the other directions. In one dimension both sort.
 """
 
 import numpy as np
@@ -18,20 +18,21 @@ from ._whiten import Bad, Rows, blocks
 __all__ = ["spatial_order"]
 
 KINDS = ("kd", "pca")
-MOST_AXES = 8  # a million rows are halved 20 times: more axes would not get their turn
+MOST_AXES = 8  # a million rows are split 20 times: further axes would rarely be used
 
 
 @told
 def spatial_order(embeddings: ArrayLike, kind: str = "kd") -> Indices:
-    """Return all rows in an order that keeps neighbours together.
+    """Return a permutation of the rows that keeps neighbours together.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
         Finite. A memory-mapped array is read in blocks.
     kind : {"kd", "pca"}, default "kd"
-        "kd": halves at the median of the next coordinate in turn, down to single rows; of more than
-        8 coordinates the first 8 principal components. "pca": by the first principal component.
+        "kd": split at the median of each coordinate in turn, down to single rows; for more than 8
+        coordinates, the first 8 principal components are used. "pca": by the first principal
+        component.
 
     Returns
     -------
@@ -40,16 +41,19 @@ def spatial_order(embeddings: ArrayLike, kind: str = "kd") -> Indices:
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it.
+        If a row is not finite; the message names it.
 
     Notes
     -----
-    Order       A pure function of the rows; ties by row.
-    Cost        "kd" O(N log^2 N + N D), with more than 8 coordinates O(N D^2) and two passes;
-                100 N bytes. "pca" O(N D^2 + N log N), two passes.
-    Source      Bentley, "Multidimensional binary search trees used for associative searching",
-                Communications of the ACM 1975; as an order for the pivotal method by Shimizu,
-                Cheng, Musco, Weare, ICLR 2024.
+    Order
+        A pure function of the rows; ties by row number.
+    Cost
+        "kd" O(N log^2 N + N D), with more than 8 coordinates O(N D^2) and two passes; 100 N bytes.
+        "pca" O(N D^2 + N log N), two passes.
+    Source
+        Bentley, "Multidimensional binary search trees used for associative searching",
+        Communications of the ACM 1975; as an order for the pivotal method by Shimizu, Cheng, Musco,
+        Weare, ICLR 2024.
 
     Examples
     --------
@@ -62,16 +66,17 @@ def spatial_order(embeddings: ArrayLike, kind: str = "kd") -> Indices:
 
 
 def axes_of(rows: Rows, kind: str, bad: Bad = None) -> NDArray[np.float32]:
-    """Return the few numbers of each row that its place goes by: (N, D) -> (N, at most 8).
+    """Return the coordinates that determine the order: (N, D) -> (N, at most 8).
 
-    As float32, which equal rows share whatever block they were in.
+    As float32, which is the same for equal rows, regardless of their block.
     """
     most = 1 if kind == "pca" else MOST_AXES
     if rows.shape[1] <= most:
         axes = np.array(rows, np.float32)
         return axes if bad is None else np.where(bad[:, None], np.float32(0.0), axes)
     first = np.asarray(rows[0 if bad is None else int(bad.argmin())], np.float64)
-    vectors = _principal(rows, first, bad)[:, :most]  # far rows lose digits unless `first` is off
+    # distant rows lose digits unless `first` is subtracted
+    vectors = _principal(rows, first, bad)[:, :most]
     out = np.empty((len(rows), most), np.float32)
     for at, block in blocks(rows, bad):
         out[at] = (block - first) @ vectors
@@ -79,7 +84,7 @@ def axes_of(rows: Rows, kind: str, bad: Bad = None) -> NDArray[np.float32]:
 
 
 def _principal(rows: Rows, first: Floats, bad: Bad) -> Floats:
-    """Return the directions of the largest variance, as columns: (N, D) -> (D, D)."""
+    """Return the principal directions by descending variance, as columns: (N, D) -> (D, D)."""
     total = np.zeros(rows.shape[1])
     squares = np.zeros((rows.shape[1], rows.shape[1]))
     for at, block in blocks(rows, bad):
@@ -97,10 +102,11 @@ def _principal(rows: Rows, first: Floats, bad: Bad) -> Floats:
 
 
 def halved(axes: NDArray[np.float32], keys: Keys) -> Indices:
-    """Halve all parts at their medians, level by level, until each holds one row.
+    """Split all parts at their medians, level by level, until each holds one row.
 
-    A part is a stretch of the order, so that one sort of (part, rank) halves all parts of a level.
-    Sorting such numbers and reading the row off the rank is several times as fast as `argsort`.
+    A part is a contiguous range of the order, so one sort of (part, rank) splits all parts of a
+    level. Sorting these numbers and looking up the row by rank is several times as fast as
+    `argsort`.
     """
     size, width = axes.shape
     first = np.argsort(keys, kind="stable")
@@ -122,14 +128,14 @@ def halved(axes: NDArray[np.float32], keys: Keys) -> Indices:
         order = by_axis[axis][places - starts]
         halves = np.empty(2 * bounds.size - 1, np.int64)
         halves[::2] = bounds
-        halves[1::2] = (bounds[:-1] + bounds[1:] + 1) // 2  # the first half has the odd row
+        halves[1::2] = (bounds[:-1] + bounds[1:] + 1) // 2  # an odd row goes to the first half
         bounds = halves
     return order.astype(np.int64)
 
 
 def _sorted(values: NDArray[np.float32]) -> Indices:
-    """Return the places by rising value, equal ones by place: a stable argsort, 5 times as fast."""
-    bits = (values + np.float32(0.0)).view(np.uint32).astype(np.uint64)  # + 0: there is no -0
+    """Return the positions by ascending value: a stable argsort, 5 times as fast."""
+    bits = (values + np.float32(0.0)).view(np.uint32).astype(np.uint64)  # + 0 removes -0
     negative = bits >> np.uint64(31) != 0
     bits = np.where(negative, bits ^ np.uint64(0xFFFFFFFF), bits | np.uint64(0x80000000))
     both = (bits << np.uint64(32)) | np.arange(values.size, dtype=np.uint64)

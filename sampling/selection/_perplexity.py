@@ -1,7 +1,7 @@
-"""Keep documents of middling perplexity: BERTIN's stepwise and Gaussian rules, at a stated rate.
+"""Perplexity sampling: BERTIN's stepwise and Gaussian rules, for a given budget.
 
-The published factors keep about half of the corpus they were made for, and any share of another;
-here the factor is solved for the budget.
+The published factors keep about half of the corpus they were chosen for, and an arbitrary fraction
+of another; here the factor is determined by the budget.
 """
 
 from typing import Literal
@@ -34,7 +34,7 @@ def perplexity(
     reweight: bool = False,
     **options: Unpack[Options],
 ) -> Selection:
-    """Draw documents with chances that are highest for middling perplexities.
+    """Draw documents with probabilities that are highest for medium perplexities.
 
     Parameters
     ----------
@@ -43,37 +43,41 @@ def perplexity(
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     rule : {"gaussian", "stepwise"}, default "gaussian"
-        Relative chance of a document of perplexity x, with quartiles q1, q2, q3:
-        exp(-((x - q2) / q2)^2 / width), or 1 / (width of the quarter that x is in), where the last
-        quarter, which has no end, counts as 10 q3.
+        Relative probability of a document of perplexity x, with quartiles q1, q2, q3: exp(-((x -
+        q2) / q2)^2 / width), or 1 / (width of the quarter that contains x), where the last quarter,
+        which is unbounded, has width 10 q3.
     width : float > 0, default 4.5
-        Of the Gaussian.
+        Width of the Gaussian.
     boundaries : float array of shape (3,), optional
-        q1 < q2 < q3; by default the quartiles of the rows that can be picked.
+        q1 < q2 < q3; by default the quartiles of the eligible rows.
     reweight : bool, default False
         Weights 1 / inclusion probability.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row; exactly M. `info["boundaries"]` has the quartiles, `info["factor"]` what the
-        relative chances were multiplied by.
+        Rows in ascending order; exactly M. `info["boundaries"]` holds the quartiles,
+        `info["factor"]` the factor of the relative probabilities.
 
     Raises
     ------
     ValueError
-        If a perplexity is not finite or not positive, the message names the row; if the boundaries
-        do not rise.
+        If a perplexity is not finite or not positive (the message names the row); if the boundaries
+        are not ascending.
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        O(N log N) time, 75 N bytes, one pass.
-    Gradients   Changes what training sees, on purpose, unless `reweight`.
-    Source      De la Rosa et al., "BERTIN", Procesamiento del Lenguaje Natural 68, 2022. Intervals
-                are half-open; the released code has no branch for the middle boundary itself.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        O(N log N) time, 75 N bytes, one pass.
+    Gradients
+        Biased by design, unless `reweight`.
+    Source
+        De la Rosa et al., "BERTIN", Procesamiento del Lenguaje Natural 68, 2022. Intervals are
+        half-open; the released code has no branch for the middle boundary itself.
 
     Examples
     --------
@@ -93,7 +97,7 @@ def perplexity(
         )
     given = None if boundaries is None else _check.floats("boundaries", boundaries)
     if given is not None and (given.size != 3 or not (np.diff(given) > 0).all() or given[0] <= 0):
-        raise ValueError(f"boundaries must be three rising numbers > 0, got {given.tolist()}")
+        raise ValueError(f"boundaries must be three ascending numbers > 0, got {given.tolist()}")
 
     def core(task: Task) -> Picks:
         own = task.of(values)
@@ -113,9 +117,10 @@ def perplexity(
 
 
 def _chances(values: Floats, marks: Floats, rule: str, width: float) -> Floats:
-    """Return relative chances (n,), the highest 1."""
+    """Return relative probabilities (n,), the highest 1."""
     if rule == "gaussian":
-        # Far out exp underflows; a floor keeps every row drawable and the budget reachable.
+        # exp underflows in the tails; a floor keeps every probability positive and the budget
+        # feasible.
         bell: Floats = np.maximum(np.exp(-np.square(values / marks[1] - 1.0) / width), 1e-12)
         return bell
     ranges = np.array([marks[0], *np.maximum(np.diff(marks), 1e-12 * marks[0]), 10.0 * marks[2]])
@@ -125,7 +130,7 @@ def _chances(values: Floats, marks: Floats, rule: str, width: float) -> Floats:
 
 
 def _solve(relative: Floats, budget: int) -> tuple[Floats, float]:
-    """Return min(1, factor * relative) that adds up to the budget, and the factor."""
+    """Return min(1, factor * relative), which adds up to the budget, and the factor."""
     pi = inclusion_probabilities(relative, budget)
     inside = pi < 1.0
     factor = float((pi[inside] / relative[inside]).max()) if inside.any() else 1.0

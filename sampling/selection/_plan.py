@@ -1,9 +1,9 @@
-"""Plans: several selectors, one after another, over one table.
+"""Plans: sequences of selectors over one table.
 
     read -> stage -> stage -> ... -> export
 
-A plan is data: what a TOML file holds, or the same in Python. Every stage sees the rows that the
-stages before it kept; the rows that come out are numbered as in the table.
+A plan is data, given as a TOML file or in Python. Every stage selects from the rows that the
+previous stages kept; the resulting rows are numbered as in the table.
 """
 
 import inspect
@@ -40,41 +40,43 @@ __all__ = ["Plan"]
 @told
 @dataclass(frozen=True)
 class Plan:
-    """A table, and the stages that choose among its rows.
+    """A table, and the stages that select from its rows.
 
     Parameters
     ----------
     table : str or pathlib.Path
-        What `io.open_table` takes.
+        File or folder, as for `io.open_table`.
     stages : sequence of Stage
     embeddings : str, optional
-        Column or tensor with the embeddings.
+        Column or tensor of the embeddings.
     beside : str or pathlib.Path, or sequence of them, default ()
-        Parquet files with further columns of the same rows.
+        Parquet files with additional columns of the same rows.
     ids : str, optional
-        Column with the names of the rows.
+        Column of the names of the rows.
     seed : int, default 0
-        Of every stage that has none of its own.
+        Seed of every stage without its own.
     on_bad : {"raise", "drop"}, default "raise"
         What to do about rows of embeddings that are not finite: "drop" does so before any stage.
         Also of every stage that does not say otherwise: what it does about scores.
     max_memory : int or str, optional
-        Bytes, or "4GiB": what each stage may take beside the columns. One that would need more is
-        refused before it begins; clusters are found from as many rows as fit.
+        Bytes, or text such as "4GiB": memory limit of each stage, in addition to the columns. A
+        stage that needs more is refused before it starts; clusters are trained on as many rows as
+        fit.
     clusters : mapping, optional
-        Arguments of `clustering.kmeans`: one clustering of the rows that reach the first stage that
-        needs it, for all stages that take `clusters` and have none of their own.
+        Arguments of `clustering.kmeans`: one clustering, of the rows that reach the first stage
+        that needs it, for all stages with an argument `clusters` and none of their own.
     neighbours : mapping, optional
-        Arguments of `clustering.neighbours`: one graph in the same way, for the stages that take
+        Arguments of `clustering.neighbours`: likewise one graph, for the stages with an argument
         `num_neighbours`.
     export : mapping, optional
-        Arguments of `io.export_rows`: the chosen rows are written to `folder`. Columns are those of
-        the table, or of the files beside it where that is no Parquet; `columns` may name any.
+        Arguments of `io.export_rows`: the selected rows are written to `folder`. By default with
+        the columns of the table, or of the `beside` files if it is not Parquet; `columns` may name
+        any.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is of another type, or out of range.
+        If a value has the wrong type, or is out of range.
 
     Examples
     --------
@@ -144,13 +146,14 @@ class Plan:
         FileNotFoundError
             If there is no such file.
         TypeError, ValueError
-            If the file is no TOML in UTF-8, or holds what no plan has, or in another type. The
+            If the file is not TOML in UTF-8, or holds unknown keys or values of the wrong type. The
             message names the file.
         """
         path = Path(path)
         _check.file(path, "a TOML file")
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors mark it so
+            # some editors write a byte-order mark
+            given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} must be TOML in UTF-8, got: {error}") from error
         except tomllib.TOMLDecodeError as error:
@@ -160,13 +163,13 @@ class Plan:
 
     @classmethod
     def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> "Plan":
-        """Return the plan that a mapping of the form of the TOML file describes.
+        """Return the plan described by a mapping of the same form as the TOML file.
 
         Parameters
         ----------
         given : mapping
         folder : str or pathlib.Path, default "."
-            That of relative paths.
+            Folder of relative paths.
 
         Returns
         -------
@@ -221,9 +224,9 @@ class Plan:
         Parameters
         ----------
         scratch : str or pathlib.Path, optional
-            Folder for a copy of embeddings that come from Parquet.
+            Folder for a copy of embeddings from Parquet.
         contents : sequence of mapping, optional
-            What `io.digests` says of the table, where that is known already.
+            The `io.digests` of the table, if known.
 
         Returns
         -------
@@ -244,7 +247,7 @@ class Plan:
 
     @property
     def reads_embeddings(self) -> bool:
-        """Whether anything has a use for embeddings: else those of Parquet are not read."""
+        """Whether any stage uses embeddings; otherwise those in Parquet are not read."""
         made = self.clusters is not None or self.neighbours is not None
         return (
             made
@@ -253,14 +256,14 @@ class Plan:
         )
 
     def check(self, names: Sequence[str], table: Table | None = None) -> None:
-        """Refuse what can be known to fail before any work.
+        """Check the plan before the computation.
 
         Parameters
         ----------
         names : sequence of str
             Columns of the table.
         table : Table, optional
-            The table itself, from `open`: then types are checked too.
+            The table itself, from `open`; if given, types are checked too.
 
         Raises
         ------
@@ -290,12 +293,12 @@ class Plan:
                 stage.check(names, table, size=size, shared=self._shared())
 
     def _shared(self) -> list[str]:
-        """Return the arguments that stages are given."""
+        """Return the arguments that the plan provides to stages."""
         given = {"clusters": self.clusters, "num_neighbours": self.neighbours}
         return [name for name, each in given.items() if each is not None]
 
     def _check_made(self, table: Table) -> None:
-        """Refuse clusters and neighbours that cannot be made, or are of no use to a stage."""
+        """Refuse clusters and neighbours that cannot be computed, or that do not suit a stage."""
         if self.clusters is not None:
             with said_of("[clusters]"):
                 check_kmeans(table, **self.clusters)
@@ -336,7 +339,7 @@ class Plan:
                         check_values(table, stage.method, {**own, **stage.columns}, settings)
 
     def check_arguments(self) -> None:
-        """Refuse arguments of the clusters, neighbours and export that do not exist or do nothing.
+        """Refuse arguments of clusters, neighbours and export that are unknown or have no effect.
 
         Raises
         ------
@@ -349,7 +352,7 @@ class Plan:
             ("export", self.export, export_rows),
         ):
             known = set(inspect.signature(function).parameters)
-            own = {"embeddings", "selection", "source", "beside", "owners"}  # the plan gives them
+            own = {"embeddings", "selection", "source", "beside", "owners"}  # provided by the plan
             _known(f"[{what}]", given or {}, known - own)
         if self.export is not None and "folder" not in self.export:
             raise ValueError("[export] must name a folder, got none")
@@ -361,7 +364,7 @@ class Plan:
         Parameters
         ----------
         embeddings : bool
-            Whether the table has any.
+            Whether the table has embeddings.
         """
         embeddings = _check.flag("embeddings", embeddings)
         users = [each for each in self.stages if each.method != "filter"]
@@ -372,9 +375,9 @@ class Plan:
             )
 
     def _check_shared(self) -> None:
-        """Refuse what is to be made for stages of which none would take it."""
+        """Refuse shared results that no stage would use."""
         if any(stage.method not in {*METHODS, "filter"} for stage in self.stages):
-            return  # which `Stage.check` refuses
+            return  # refused by `Stage.check`
         for what, given, argument in (
             ("clusters", self.clusters, "clusters"),
             ("neighbours", self.neighbours, "num_neighbours"),
@@ -382,24 +385,24 @@ class Plan:
             users = [s for s in self.stages if argument not in s.settings]
             if given is not None and not any(takes(stage.method, argument) for stage in users):
                 raise ValueError(
-                    f"[{what}] must be left out where no stage takes {argument} from it, got it "
+                    f"[{what}] must be left out if no stage takes {argument} from it, got it "
                     f"with {', '.join(stage.method for stage in self.stages)}"
                 )
 
     def check_outputs(self, work: str | Path) -> None:
-        """Refuse, before any work, what could not or must not be written.
+        """Refuse, before the computation, outputs that cannot or must not be written.
 
         Parameters
         ----------
         work : str or pathlib.Path
-            The folder that `run` is to be given.
+            The folder for `run`.
 
         Raises
         ------
         ValueError
-            If a file of the plan would be written over the table or a file beside it, into the
-            folder of one, or over a file that no plan wrote; if the arguments of the export do not
-            fit the table.
+            If an output would overwrite the table or a `beside` file, would be in the folder of one
+            of these, or would overwrite a file that no plan wrote; if the arguments of the export
+            do not fit the table.
         OSError
             If a folder cannot be written to.
         """
@@ -408,13 +411,13 @@ class Plan:
         check_work(self, Path(_path("work", work)))
 
     def estimates(self) -> list[dict[str, Any]]:
-        """Say what each stage will need, as if the stages before it dropped nothing else.
+        """Estimate the cost of each stage, as if the stages before it dropped no additional rows.
 
         Returns
         -------
         list of dict
-            For the clusters and each stage "name", "rows" (at most so many reach it), "memory" in
-            bytes and "seconds", which are rough: see `estimate`.
+            For the clusters and each stage: "name", "rows" (an upper bound of the rows that reach
+            it), "memory" in bytes and "seconds", both rough; see `estimate`.
 
         Raises
         ------
@@ -426,7 +429,7 @@ class Plan:
         self._check_values(table)
         shape = table.embeddings_shape if self.reads_embeddings else None
         size, width = table.size, None if shape is None else shape[1]
-        sure = self.on_bad == "raise"  # that so many rows reach the stage, and no fewer
+        sure = self.on_bad == "raise"  # whether exactly this many rows reach the stage
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:
@@ -457,14 +460,13 @@ class Plan:
         return needs
 
     def warnings(self) -> list[str]:
-        """Say what the plan does that is hardly meant, though it can be done.
+        """List parts of the plan that are valid but probably not intended.
 
         Returns
         -------
         list of str
-            One for each stage with `groups` whose counts by group a later stage can undo: one that
-            drops rows and shares its own budget out over no groups, or over those of another
-            column.
+            One warning for each stage with `groups` whose group counts a later stage can undo: one
+            that drops rows without groups, or with the groups of another column.
 
         Examples
         --------
@@ -479,22 +481,22 @@ class Plan:
                 continue
             for later, other in enumerate(self.stages[number:], number + 1):
                 if other.group_column == column:
-                    break  # the counts are its own from here on
+                    break  # from here on the counts are those of the later stage
                 undoing.append(f"stage {later} ({other.name})")
             if undoing:
                 found.append(
                     f"{' and '.join(undoing)} can undo the counts per {column} of stage {number} "
-                    f'({stage.name}): give columns = {{ groups = "{column}" }} to what comes after '
-                    "it, or put it last"
+                    f'({stage.name}): give columns = {{ groups = "{column}" }} to later stages, '
+                    "or put it last"
                 )
         return found
 
     def description(self) -> dict[str, Any]:
-        """Return the plan as JSON values, without what only says where files are."""
+        """Return the plan as JSON values, without the locations of files."""
         return self._as(describe)
 
     def identity(self) -> dict[str, Any]:
-        """Return the same with nothing left out: arrays and long lists by what they hold."""
+        """Return the plan as complete JSON values: arrays and long lists by their content."""
         return self._as(exact)
 
     def _as(self, told: Callable[[Any], Any]) -> dict[str, Any]:
@@ -520,38 +522,40 @@ class Plan:
         }
 
     def run(self, work: str | Path, progress: Any = None) -> Selection:  # noqa: ANN401
-        """Run the stages; a run that was interrupted goes on where it stopped.
+        """Run the stages, resuming an interrupted run.
 
         Parameters
         ----------
         work : str or pathlib.Path
-            Folder for what each stage kept, the clusters, a copy of the embeddings if they come
-            from Parquet, `selection.parquet` and `manifest.json`: time, memory and counts of each
-            stage, by group too if any stage has `groups`. Each of `warnings()` is in the manifest
-            too, and a UserWarning.
+            Folder for the selection of each stage, the clusters, a copy of the embeddings if they
+            are in Parquet, `selection.parquet` and `manifest.json`: time, memory and counts of each
+            stage, also by group if any stage has `groups`. Each of `warnings()` is recorded in the
+            manifest, and issued as a UserWarning.
         progress : callable, optional
-            Called with one line of text as each stage is done.
+            Called with one line of text after each stage.
 
         Returns
         -------
         Selection
-            Of rows of the table. `rules` say which stage dropped a row, and by which of its rules;
-            `scores` are those of the last stage that had a row and scored it; `weights` are the
-            products of those of the stages that gave any.
+            Selected rows of the table. `rules` name the stage that dropped a row, and its rule;
+            `scores` are those of the last stage that scored the row; `weights` are the products
+            over the stages that return weights.
 
         Raises
         ------
         ValueError
             If the plan does not fit the table; the message names the stage. If a file of the table
-            changes while the plan runs. See `check_outputs` too.
+            changes while the plan runs. See also `check_outputs`.
         OSError
             If a folder cannot be written to, or is full.
 
         Notes
         -----
-        Order       A stage that is unchanged, over unchanged files and stages before it, is read
-                    from `work` instead of run again, if the files there are those that it wrote.
-        Cost        That of the stages. Embeddings of Parquet are read once, and copied to `work`.
+        Order
+            An unchanged stage, with unchanged files and previous stages, is read from `work`
+            instead of run again, if the files there are those that it wrote.
+        Cost
+            That of the stages. Embeddings in Parquet are read once, and copied to `work`.
         """
         from ._run import run_plan
 
@@ -559,7 +563,7 @@ class Plan:
 
 
 class _Promised:
-    """Clusters that will be there: an estimate asks for their number alone."""
+    """Placeholder for clusters in estimates, which use only their number."""
 
     def __init__(self, given: Mapping[str, Any], size: int) -> None:
         self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))

@@ -1,4 +1,4 @@
-"""Preference pairs by how clearly one answer is better: the gap between their two scores."""
+"""Selection of preference pairs by the gap between the scores of the two answers."""
 
 import operator
 from typing import Literal
@@ -26,41 +26,45 @@ def preference_gap(
     drop_reversed: bool = True,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep the preference pairs whose chosen answer is ahead of the rejected one by most.
+    """Keep the preference pairs with the largest score gap, chosen minus rejected.
 
     Parameters
     ----------
     chosen : float array of shape (N,)
-        Score of the chosen answer: a reward model's, or the implicit reward of a policy.
+        Score of the chosen answer, from a reward model or the implicit reward of a policy.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     rejected : float array of shape (N,)
         Score of the rejected answer.
     keep : {"largest", "smallest"}, default "largest"
-        Clear pairs, or close calls.
+        Keep the clearest pairs, or the closest ones.
     drop_reversed : bool, default True
-        Take pairs whose rejected answer scores higher only when no others are left: their label is
-        in doubt.
+        Pick pairs whose rejected answer scores higher only if no others are left: their label is
+        doubtful.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        Ranked, without weights. `scores` are the gaps, chosen - rejected; `info["reversed"]` counts
-        the pairs kept with a negative gap.
+        Ranked, without weights. `scores` are the gaps, chosen - rejected; `info["reversed"]` is the
+        number of kept pairs with a negative gap.
 
     Raises
     ------
     ValueError
-        If a score is not finite, the message names the row; if the lengths differ.
+        If a score is not finite (the message names the row); if the lengths differ.
 
     Notes
     -----
-    Order       By gap, ties by a hash of (seed, id).
-    Cost        O(N + M log M) time, 50 N bytes.
-    Gradients   No weights.
-    Source      A rule in common use for preference tuning; no single paper.
+    Order
+        By gap, ties broken by a hash of (seed, id).
+    Cost
+        O(N + M log M) time, 50 N bytes.
+    Gradients
+        No weights.
+    Source
+        A rule in common use for preference tuning; no single paper.
 
     Examples
     --------
@@ -78,7 +82,7 @@ def preference_gap(
     def core(task: Task) -> Picks:
         own = task.of(gaps)
         rank = own if keep == "largest" else -own
-        if drop_reversed:  # behind all others, and among themselves the least reversed first
+        if drop_reversed:  # after all others, the least reversed first
             back = own < 0
             span = float(own.max() - own.min()) + 1.0
             rank = np.where(back, own - span - float(np.abs(rank).max()), rank)

@@ -1,7 +1,7 @@
-"""Carry weights that were learnt on a few rows over to all rows, by nearness.
+"""Propagate weights learned on a core set to all rows, by nearest neighbours.
 
-Learning a weight for each row is dear; learning them for a core set is not. Neighbours in the core
-set, of the same class, then vote on the weight of every other row.
+Learning a weight for each row is expensive; for a core set it is not. The weight of every other row
+is then an average over its neighbours of the same class in the core set.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from ._inputs import embeddings_of
 
 __all__ = ["propagate"]
 
-BLOCK = 2**22  # distances looked at together
-SPARE = 4  # candidates beyond the neighbours asked for, as products round
+BLOCK = 2**22  # distances computed at a time
+SPARE = 4  # additional candidates, because products are rounded
 
 
 @told
@@ -30,46 +30,50 @@ def propagate(
     labels: ArrayLike | None = None,
     max_weight: float | None = None,
 ) -> Floats:
-    """Return a weight for every row from those of a core set, by its nearest neighbours there.
+    """Return the weight of every row, averaged over its nearest neighbours in a core set.
 
-    A row's weight is the mean of its k nearest core rows', a core row at distance d counting
-    exp(-d^2 / (2 h^2)) with h the distance of the k-th.
+    The weight of a row is the mean over its k nearest core rows, in which a core row at distance d
+    has weight exp(-d^2 / (2 h^2)), with h the distance of the k-th.
 
     Parameters
     ----------
     core : Selection, or int array of shape (M,)
-        The rows whose weights are known, none twice.
+        The distinct rows whose weights are known.
     weights : array of shape (M,)
         Finite and >= 0, in the order of `core`.
     embeddings : array of shape (N, D)
         Finite. A memory-mapped array is read in blocks.
     num_neighbours : int >= 1, default 5
-        k; all core rows of the class where it has fewer.
+        k; all core rows of the class if it has fewer.
     labels : int or str array of shape (N,), optional
-        Class of each row: only core rows of the same class are asked.
+        Class of each row: only core rows of the same class are used.
     max_weight : float > 0, optional
-        Weights are cut off there before they are scaled to mean 1.
+        Upper limit of the weights, applied before they are scaled to mean 1.
 
     Returns
     -------
     float64 array of shape (N,)
-        Of mean 1. A row of a class without core rows has weight 1; a row at the place of core rows
-        has their mean weight, up to the scale.
+        Weights of mean 1. A row of a class without core rows has weight 1; a row identical to core
+        rows has their mean weight, up to the scale.
 
     Raises
     ------
     ValueError
-        If a row is not finite or a weight negative, the message names it; if all weights come out
-        as 0.
+        If a row is not finite or a weight is negative (the message names it); if all resulting
+        weights are 0.
 
     Notes
     -----
-    Order       A pure function of its inputs; of core rows at one distance those that come first.
-    Cost        O(N M D) time, with labels within each class; one pass with labels per class, O(M D)
-                memory and blocks of 32 MiB.
-    Gradients   Multiplying the losses by the weights trains on the reweighted data.
-    Source      After the abstract of "The Power of Few: Accelerating and Enhancing Data Reweighting
-                with Coreset Selection", ICASSP 2024; kernel and neighbours are our reading of it.
+    Order
+        A pure function of its inputs; of core rows at equal distance, the first are used.
+    Cost
+        O(N M D) time, with labels within each class; one pass, with labels one per class; O(M D)
+        memory and blocks of 32 MiB.
+    Gradients
+        Multiplying the losses by the weights trains on the reweighted data.
+    Source
+        After the abstract of "The Power of Few: Accelerating and Enhancing Data Reweighting with
+        Coreset Selection", ICASSP 2024; the kernel and the neighbours are our interpretation.
 
     Examples
     --------
@@ -105,9 +109,9 @@ def propagate(
 def _voted(
     rows: NDArray[np.generic], members: Indices, known: Indices, values: Floats, wanted: int
 ) -> Floats:
-    """Return the votes of the core rows `known` on the weights of `members`: (n,)."""
+    """Return the weights of `members` averaged over the core rows `known`: (n,)."""
     core = np.asarray(rows[known], np.float64)
-    middle = core.mean(axis=0)  # taken off, so that products lose few digits
+    middle = core.mean(axis=0)  # subtracted, so that products lose few digits
     core -= middle
     count = min(wanted, known.size)
     nearest = _search(core, min(count + SPARE, known.size))
@@ -118,7 +122,7 @@ def _voted(
         block = np.asarray(rows[members[at]], np.float64) - middle
         near = nearest(block)
         squares = np.empty(near.shape)
-        for place, column in enumerate(near.T):  # once more, exactly: copies are at distance 0
+        for place, column in enumerate(near.T):  # again, exactly: copies have distance 0
             gaps = block - core[column]
             squares[:, place] = np.einsum("nd,nd->n", gaps, gaps)
         order = np.argsort(squares, axis=1, kind="stable")[:, :count]
@@ -130,17 +134,18 @@ def _voted(
 
 
 def _search(core: Floats, count: int) -> Callable[[Floats], Indices]:
-    """Return what finds the places of the `count` nearest core rows, by place: (b, D) -> (b, c)."""
+    """Return a search for the positions of the `count` nearest core rows: (b, D) -> (b, c)."""
     if count == len(core):
         return lambda block: np.broadcast_to(np.arange(count), (len(block), count))
-    from sklearn.neighbors import NearestNeighbors  # late: half a second, for this function alone
+    # imported here: it takes half a second, only for this function
+    from sklearn.neighbors import NearestNeighbors
 
     index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(core)
     return lambda block: np.sort(index.kneighbors(block, return_distance=False), axis=1)
 
 
 def _votes(squares: Floats) -> Floats:
-    """Return what each neighbour counts, by rising squared distance: (n, k) -> (n, k)."""
+    """Return the weights of neighbours in ascending squared distance: (n, k) -> (n, k)."""
     widths = squares[:, -1:]
     with np.errstate(invalid="ignore", divide="ignore"):
         votes = np.exp(-0.5 * squares / widths)

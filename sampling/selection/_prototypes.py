@@ -1,4 +1,4 @@
-"""Self-supervised prototypes: rows far from, or near to, the center of their cluster."""
+"""Self-supervised prototypes: rows by their distance to the center of their cluster."""
 
 from typing import Literal
 
@@ -27,22 +27,22 @@ def prototypes(
     clusters: GivenClusters = None,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep the rows least, or most, like the center of their cluster, by cosine.
+    """Keep the rows least, or most, similar to the center of their cluster, by cosine.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        Of a self-supervised model; rows are scaled to length 1.
+        Embeddings of a self-supervised model; rows are scaled to length 1.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     keep : {"far", "near"}, default "far"
-        Far (hard) rows where data is plenty, near (easy) ones where it is scarce: the finding of
-        the paper.
+        The paper recommends far (hard) rows if data are abundant, and near (easy) rows if they are
+        scarce.
     clusters : Clustering or int, optional
-        Of spherical k-means, or their number; by default about sqrt(N / 2). The paper takes about
-        as many as there are classes.
+        A clustering by spherical k-means, or the number of clusters; by default about sqrt(N / 2).
+        The paper uses about as many as there are classes.
     **options
-        Those of every selector: see `Options`. `groups` and `floor` keep a least share of every
+        Keywords of every selector; see `Options`. `groups` and `floor` keep a minimum of every
         class, which the authors need on imbalanced data.
 
     Returns
@@ -53,15 +53,19 @@ def prototypes(
     Raises
     ------
     ValueError
-        If a row is not finite, the message names it.
+        If a row is not finite; the message names it.
 
     Notes
     -----
-    Order       By distance, ties by a hash of (seed, id).
-    Cost        k-means, then O(N + M log M); 4 N D + 80 N bytes.
-    Gradients   No weights.
-    Source      Sorscher, Geirhos, Shekhar, Ganguli, Morcos, "Beyond neural scaling laws: beating
-                power law scaling via data pruning", NeurIPS 2022.
+    Order
+        By distance, ties broken by a hash of (seed, id).
+    Cost
+        That of k-means, then O(N + M log M); 4 N D + 80 N bytes.
+    Gradients
+        No weights.
+    Source
+        Sorscher, Geirhos, Shekhar, Ganguli, Morcos, "Beyond neural scaling laws: beating power law
+        scaling via data pruning", NeurIPS 2022.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The best rows of each group, in exact numbers, or within a budget of tokens or bytes."""
+"""The best rows of each group, by exact quotas or within a budget of tokens or bytes."""
 
 from dataclasses import replace
 
@@ -30,40 +30,45 @@ def quota(
     budget: float,
     **options: Unpack[Options],
 ) -> Selection:
-    """Keep the highest scores of each group: exact numbers by floors, caps and shares.
+    """Keep the highest scores of each group, with exact quotas by floors, caps and shares.
 
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite: quality, or anything of which more is better. Of a `Score` the values that mean
-        "keep", where it says so.
+        Finite: quality, or any score where higher is better. A `Score` with direction "drop" is
+        negated; one of another direction is used unchanged.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N. With `costs` it is in their units: a whole
         number, or a fraction of their sum.
     **options
-        Those of every selector: see `Options`. `groups`, `group_budgets`, `floor`, `cap` and
-        `shortfall` say how the budget is shared out. With `costs` these are in their units too.
+        Keywords of every selector; see `Options`. `groups`, `group_budgets`, `floor`, `cap` and
+        `shortfall` determine how the budget is apportioned. With `costs` these are in cost units
+        too.
 
     Returns
     -------
     Selection
-        Without weights. Group after group, ranked within each. `info["group_counts"]` has the rows
-        of each group; with costs `info["cost"]` is what was spent, at most the budget.
+        Without weights. Sorted by group, and ranked within each group. `info["group_counts"]` holds
+        the rows of each group; with costs, `info["cost"]` is the total cost, at most the budget.
 
     Raises
     ------
     ValueError
-        If a group has fewer rows than it is to give (`shortfall="raise"`), the message names it; if
-        floors are above caps or add up to more than the budget.
+        If a group has fewer rows than its quota (`shortfall="raise"`; the message names it); if
+        floors exceed caps or add up to more than the budget.
 
     Notes
     -----
-    Order       By score, ties by a hash of (seed, id). With costs, a row that does not fit into
-                what is left of its group is passed over, and what the groups leave goes to the best
-                rows of all that still fit under the caps.
-    Cost        O(N log N) time, 50 N bytes.
-    Gradients   No weights.
-    Source      Largest-remainder apportionment.
+    Order
+        By score, ties broken by a hash of (seed, id). With costs, a row that exceeds the remaining
+        budget of its group is skipped, and the unspent budget of all groups goes to the best rows
+        that still fit under the caps.
+    Cost
+        O(N log N) time, 50 N bytes.
+    Gradients
+        No weights.
+    Source
+        Largest-remainder apportionment.
 
     Examples
     --------
@@ -118,6 +123,6 @@ _OWN = {"costs", "groups", "group_budgets", "floor", "cap", "shortfall", "unlabe
 
 
 def _caps(names: Indices, sums: Indices, options: Options) -> Indices:
-    """Return the most of each group, in the units of the costs."""
+    """Return the cap of each group, in cost units."""
     caps = per_group("cap", options.get("cap"), names, float(sums.sum()))
     return np.minimum(np.floor(caps).astype(np.int64), sums)

@@ -1,7 +1,7 @@
-"""Keep the highest, the lowest, or a window of the ranking: the rule behind most pruning papers.
+"""Keep the highest, the lowest, or a window of the ranking, as in most pruning papers.
 
-`top` by a score of difficulty wins while little is pruned and loses to random selection, badly,
-once most is (from about 70 % on). `window` leaves out the very hardest, often mislabelled.
+`top` by a difficulty score is best at low prune rates, and much worse than random selection at high
+ones (from about 70 %). `window` drops the hardest rows, which are often mislabelled.
 """
 
 import numpy as np
@@ -18,17 +18,17 @@ __all__ = ["bottom", "top", "window"]
 
 @method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="41 N bytes")
 def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
-    """Keep the rows with the highest scores, the highest first.
+    """Keep the rows with the highest scores, in descending order.
 
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite. Of a `Score` the values as they are: `top` of one that is higher for easier samples
-        keeps the easy ones.
+        Finite. The values of a `Score` are used unchanged: `top` of a score that is higher for
+        easier samples keeps the easy ones.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
@@ -38,16 +38,20 @@ def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
     Raises
     ------
     ValueError
-        If a score is not finite, the message names the row (or drop it: `on_bad="drop"`); if the
-        budget is more than the rows that can be picked.
+        If a score is not finite, unless `on_bad="drop"` (the message names the row); if the budget
+        exceeds the number of eligible rows.
 
     Notes
     -----
-    Order       By falling score, ties by a hash of (seed, id).
-    Cost        O(N + M log M) time, 41 N bytes, one pass.
-    Gradients   No weights: training sees the kept rows as they are.
-    Source      Keep-hardest of Paul, Ganguli, Dziugaite, "Deep Learning on a Data Diet",
-                NeurIPS 2021, and of most scores since.
+    Order
+        By descending score, ties broken by a hash of (seed, id).
+    Cost
+        O(N + M log M) time, 41 N bytes, one pass.
+    Gradients
+        No weights; the loss over the kept rows is unweighted.
+    Source
+        Keep-hardest of Paul, Ganguli, Dziugaite, "Deep Learning on a Data Diet", NeurIPS 2021, and
+        of most scores since.
 
     Examples
     --------
@@ -67,7 +71,7 @@ def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
 
 @method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="41 N bytes")
 def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
-    """Keep the rows with the lowest scores, the lowest first; as `top`.
+    """Keep the rows with the lowest scores, in ascending order; see `top`.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
@@ -111,28 +115,29 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
 def window(
     scores: AnyScores, budget: float, *, offset: float = 0.1, **options: Unpack[Options]
 ) -> Selection:
-    """Keep a window of the ranking: leave out the highest, keep the next M.
+    """Drop the rows with the highest scores, and keep the next M of the ranking.
 
-    With a score of difficulty this drops the hardest rows, which are often mislabelled, and keeps
-    the hard ones below them.
+    With a difficulty score this drops the hardest rows, which are often mislabelled, and keeps the
+    next hardest.
 
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite; of a `Score` the hardest are left out, or those most worth keeping. An array is
-        taken to be higher for harder rows: its highest are left out.
+        Finite. For a `Score` the hardest rows are dropped, or those most worth keeping. An array is
+        assumed to be higher for harder rows: its highest are dropped.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     offset : float in [0, 1), default 0.1
-        Part of the rows above the window. Where fewer than M are left below, the window is moved up
-        to the lowest M rows.
+        Fraction of the rows above the window. If fewer than M rows remain below, the window is the
+        lowest M rows.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By falling score, without weights; `info["above"]` says how many rows lie above.
+        By descending score, without weights; `info["above"]` is the number of rows above the
+        window.
 
     Raises
     ------
@@ -141,10 +146,14 @@ def window(
 
     Notes
     -----
-    Order       By falling score, ties by a hash of (seed, id).
-    Cost        O(N log N) time, 41 N bytes, one pass.
-    Gradients   No weights.
-    Source      The offset of Paul, Ganguli, Dziugaite, NeurIPS 2021.
+    Order
+        By descending score, ties broken by a hash of (seed, id).
+    Cost
+        O(N log N) time, 41 N bytes, one pass.
+    Gradients
+        No weights.
+    Source
+        The offset of Paul, Ganguli, Dziugaite, NeurIPS 2021.
 
     Examples
     --------

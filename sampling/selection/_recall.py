@@ -1,4 +1,4 @@
-"""How many copies a search inside clusters finds: a sample of rows is compared with all rows."""
+"""Estimate the recall of a search within clusters, by comparing a sample with all rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,19 +14,19 @@ from ._copies import Copies, Members, unit
 __all__ = ["checked_search", "default_checked", "search_note"]
 
 _LEVEL = 0.95
-_SHARE = 0.25  # of the products of the search, at most: these are larger, and faster
+_SHARE = 0.25  # at most this fraction of the products of the search; these are larger, and faster
 _MOST = 2_000
-_SLACK = 2e-6  # two products of the same rows differ by less
-_COSINES, _NUMBERS = 2**20, 2**18  # at a time: cosines, and numbers of rows
+_SLACK = 2e-6  # bound of the difference between two products of the same rows
+_COSINES, _NUMBERS = 2**20, 2**18  # processed at a time: cosines, and numbers of rows
 
 
 def default_checked(size: int, members: Members, clusters: int, passes: int) -> int:
-    """Return how many rows to compare with all of `size` rows, for a quarter of its work."""
+    """Return how many rows to compare with all `size` rows, for a quarter of the search's work."""
     work = members.comparisons + passes * size * clusters
     return int(min(_MOST, _SHARE * work / max(1, size)))
 
 
-def checked_search(  # noqa: PLR0913  # what a search is told by
+def checked_search(  # noqa: PLR0913  # settings of a search
     rows: NDArray[Any],
     copies: Copies,
     classes: Indices | None,
@@ -34,17 +34,17 @@ def checked_search(  # noqa: PLR0913  # what a search is told by
     count: int,
     lots: NDArray[np.uint64],
 ) -> dict[str, Any]:
-    """Estimate which part of the copies was found, from rows that are compared with all others.
+    """Estimate the recall of the search, from rows that are compared with all others.
 
-    A copy is a row with an earlier row above the threshold. What was found is counted; what was
-    missed is among the other rows, of which `count` are drawn at random and compared exactly.
+    A copy is a row with an earlier row above the threshold. Found copies are counted; missed copies
+    are among the other rows, of which `count` are drawn at random and compared exactly.
 
-    rows    : (N, D), finite where they take part
-    classes : int64 (N,), only rows of one class are compared; None for no classes
-    lots    : uint64 (N,), the rows with the lowest are drawn
+    rows    : (N, D), finite for all rows that are compared
+    classes : int64 (N,), only rows of the same class are compared; None for no classes
+    lots    : uint64 (N,), random keys; the rows with the lowest are drawn
 
-    Returns JSON values: "found", "others", "checked" and "missed" rows; "recall", None if there is
-    no copy at all; "interval" of the recall, two-sided 95 %, by Clopper and Pearson.
+    Returns JSON values: "found", "others", "checked" and "missed" rows; "recall", None if there are
+    no copies; "interval" of the recall, two-sided 95 %, by Clopper and Pearson.
     """
     inside = copies.rank < copies.rank.size
     found = int((inside & (copies.similarity > threshold)).sum())
@@ -68,13 +68,13 @@ def checked_search(  # noqa: PLR0913  # what a search is told by
 
 
 def search_note(facts: Mapping[str, Any]) -> str:
-    """Return the line of a report that says how far a search for copies can be trusted."""
+    """Return the report line on the accuracy of a search for copies."""
     if facts["exact"]:
         return "the search for copies was exact: all pairs of rows were compared"
     where = {1: "its cluster", 2: "its two nearest clusters"}[facts["num_assignments"]]
     text = f"the search for copies is approximate: a row is compared with the rows of {where}"
     if facts.get("missed") is None:
-        return f"{text}; num_checked=1000 estimates how many copies that finds"
+        return f"{text}; num_checked=1000 estimates its recall"
     base = (
         f"{facts['checked']:,} of the {facts['others']:,} other rows were compared with all, and "
         f"{facts['missed']:,} of these had one"
@@ -93,7 +93,7 @@ def search_note(facts: Mapping[str, Any]) -> str:
 
 
 def _percent(value: float) -> str:
-    """Return a share such that only a whole is written as one."""
+    """Format a fraction as a percentage, with 100 % only for exactly 1."""
     shown = min(value, 0.9999) if value < 1.0 else value
     return f"{100 * shown:.4g} %"
 
@@ -103,8 +103,8 @@ def _recall(found: int, missed: float) -> float:
 
 
 def _share(missed: int, count: int, size: int) -> tuple[float, float]:
-    """Return the interval of a share of `size` rows, of which `count` were drawn."""
-    if count == size:  # nothing was left to chance
+    """Return the confidence interval of a fraction of `size` rows, from a sample of `count`."""
+    if count == size:  # all rows were compared
         share = missed / max(1, size)
         return share, share
     tail = (1.0 - _LEVEL) / 2.0
@@ -116,7 +116,7 @@ def _share(missed: int, count: int, size: int) -> tuple[float, float]:
 def _has_copy(
     rows: NDArray[Any], copies: Copies, classes: Indices | None, drawn: Indices, threshold: float
 ) -> NDArray[np.bool_]:
-    """Return which of some rows have an earlier row above the threshold, of all: bool (n,)."""
+    """Return which of the given rows have any earlier row above the threshold: bool (n,)."""
     own, rank = unit(np.asarray(rows[drawn])), copies.rank
     kinds = np.zeros(len(rows), np.int8) if classes is None else classes
     step = max(1, min(_COSINES // max(1, drawn.size), _NUMBERS // rows.shape[1]))
@@ -126,7 +126,8 @@ def _has_copy(
         for start in range(0, len(block), step):
             part = slice(start, start + step)
             cosines = own @ unit(np.asarray(block[part])).T
-            some = np.flatnonzero(cosines.max(axis=1) > threshold)  # few: themselves, and copies
+            # few: the rows themselves, and copies
+            some = np.flatnonzero(cosines.max(axis=1) > threshold)
             at, other = np.nonzero(cosines[some] > threshold)
             at = some[at]
             earlier = ranks[part][other] < rank[drawn[at]]

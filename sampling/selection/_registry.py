@@ -1,7 +1,7 @@
-"""Every selector by name: what it needs, what it costs, and whether to use it.
+"""Registry of all selectors, with their inputs, costs and recommendation.
 
-The command line, the tests and the benchmarks read this list; a method is in it by standing under
-`@method(...)` in a file of this package.
+The command line, the tests and the benchmarks read this registry; a method is registered by the
+decorator `@method(...)` in a file of this package.
 """
 
 import inspect
@@ -28,32 +28,32 @@ F = TypeVar("F", bound=Callable[..., Selection])
 @told
 @dataclass(frozen=True)
 class Method:
-    """One selector.
+    """Entry of a selector in the registry.
 
     Attributes
     ----------
     name : str
     function : callable
     needs : str
-        What it reads first: "scores", "embeddings", "clusters" or "probabilities".
+        Its main input: "scores", "embeddings", "clusters" or "probabilities".
     label : {"recommended", "baseline", "for replication"}
     ranked : bool
-        Its picks are in order: one run serves every smaller budget.
+        Whether the selection is ranked: one run then serves every smaller budget.
     weights : str
-        What its weights add up to; "" if it gives none.
+        Definition of its weights; "" if it has none.
     time, memory : str
         Formulas of N rows, D dimensions, M kept, K clusters, C classes, k neighbours, I passes of
-        k-means (0 if clusters are given), S steps; P, what `max_memory` leaves for pairs, and R,
-        rows from which k-means finds its centers: 4 N D bytes, or half of `max_memory`.
-        Memory in bytes, beside the input. `estimate` evaluates them.
+        k-means (0 if clusters are given), S steps; P, the memory for pairs that `max_memory`
+        leaves, and R, that of the rows that k-means is trained on: 4 N D bytes, or half of
+        `max_memory`. Memory is in bytes, in addition to the input. `estimate` evaluates them.
     clusters : callable, optional
-        From N to the K that is taken by default, where that is not about sqrt(N / 2).
+        Takes N and returns the default K, if that is not about sqrt(N / 2).
     minds : mapping of str to tuple
-        Scores whose direction changes the selection: argument -> what a high value is turned to
-        mean, "harder" or "keep"; where neither fits, None takes the values as they are. Of an array
-        without a direction the first is assumed, and `info["directions"]` says so.
+        Scores whose direction affects the selection: argument -> the direction it is converted to,
+        "harder" or "keep"; if neither applies, None uses the values unchanged. For an array without
+        a direction the first is assumed, and `info["directions"]` records it.
     version : int
-        Of the algorithm: higher each time that equal arguments select other rows than before.
+        Version of the algorithm, incremented whenever equal arguments select different rows.
     """
 
     name: str
@@ -73,7 +73,7 @@ METHODS: dict[str, Method] = {}
 
 
 @told
-def method(  # noqa: PLR0913  # the columns of the list
+def method(  # noqa: PLR0913  # the columns of the registry
     *,
     needs: str,
     label: Label,
@@ -85,7 +85,7 @@ def method(  # noqa: PLR0913  # the columns of the list
     minds: Mapping[str, Meanings] | None = None,
     version: int = 1,
 ) -> Callable[[F], F]:
-    """Put a selector on the list."""
+    """Register a selector."""
     label = _check.choice("label", label, get_args(Label))
     ranked = _check.flag("ranked", ranked)
     minds = {} if minds is None else _check.mapping("minds", minds)
@@ -106,7 +106,7 @@ def method(  # noqa: PLR0913  # the columns of the list
                 info["estimate"] = {"memory": need.memory, "seconds": need.seconds}
                 every = 4 * need.sizes["N"] * need.sizes["D"]
                 if "R" in need.memory_formula and need.sizes["R"] not in (0, every):
-                    info["path"] = "centers found from those rows that fit into max_memory"
+                    info["path"] = "centers trained on the rows that fit into max_memory"
             return replace(found, info=info)
 
         name = function.__name__
@@ -123,9 +123,10 @@ def method(  # noqa: PLR0913  # the columns of the list
 def _turned(
     entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, dict[str, str]]]:
-    """Return the arguments of a call with scores turned as the method minds, and what was said.
+    """Return the arguments of a call with scores converted to the directions that the method uses.
 
-    They are returned as they are where they do not fit the signature: the call says what is wrong.
+    Also returns these directions. Arguments that do not fit the signature are returned unchanged:
+    the call itself raises the error.
     """
     if not entry.minds:
         return args, kwargs, {}
@@ -138,10 +139,10 @@ def _turned(
 
 
 def _needed(entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Estimate | None:
-    """Return what a call will need, and refuse it where that is more than `max_memory`.
+    """Return the estimated cost of a call, and refuse it if it exceeds `max_memory`.
 
-    None where the arguments do not fit the signature or have no shape: the method says what is
-    wrong with them.
+    None if the arguments do not fit the signature or have no shape: the method itself raises the
+    error.
     """
     try:
         bound = inspect.signature(entry.function).bind(*args, **kwargs)
@@ -160,7 +161,7 @@ def _needed(entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Est
 
 @told
 def methods() -> dict[str, Method]:
-    """Return every selector by name.
+    """Return all selectors by name.
 
     Examples
     --------
@@ -171,7 +172,7 @@ def methods() -> dict[str, Method]:
 
 
 def made_by(name: str) -> dict[str, Any]:
-    """Return what a stage's result depends on beside its arguments: the version, and defaults.
+    """Return what the result of a stage depends on besides its arguments: version and defaults.
 
     Names without a selector, such as "filter", have neither.
     """
@@ -184,7 +185,7 @@ def made_by(name: str) -> dict[str, Any]:
 
 
 def takes(name: str, argument: str) -> bool:
-    """Return whether a selector has an argument of its own of that name."""
+    """Return whether a selector has its own argument of the given name."""
     return name in METHODS and argument in inspect.signature(METHODS[name].function).parameters
 
 
@@ -197,7 +198,7 @@ def takes_scores(entry: Method, argument: str) -> bool:
 def directed_for(
     entry: Method, argument: str, text: str, names: Sequence[str]
 ) -> tuple[str, Direction | None]:
-    """Read COLUMN or COLUMN:DIRECTION for an argument, which must be able to have the direction."""
+    """Parse COLUMN or COLUMN:DIRECTION for an argument, and check that the direction applies."""
     column, direction = directed(text, names)
     if direction is None:
         return column, None
@@ -209,7 +210,7 @@ def directed_for(
 
 
 def describe(value: Any) -> Any:  # noqa: ANN401  # any argument
-    """Return an argument as JSON has it; an array as its shape and type."""
+    """Return an argument as JSON values; an array as its dtype and shape."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Score):

@@ -1,8 +1,8 @@
-"""How often to repeat each row or source, when what is wanted is more than there is.
+"""Repeats of each row or source, for totals that exceed the data.
 
-`repeat_counts` turns weights of rows into whole numbers of repeats under a cap; `unimax` shares a
-budget out over sources as evenly as a cap on epochs lets it. Both raise one level of water under
-ceilings: amount_i = min(ceiling_i, level * weight_i).
+`repeat_counts` converts row weights to integer repeats under a cap; `unimax` apportions a budget to
+sources as evenly as a cap on epochs allows. Both use water-filling under ceilings: amount_i =
+min(ceiling_i, level * weight_i).
 """
 
 import math
@@ -20,25 +20,25 @@ from ._whiten import hashed
 
 __all__ = ["UniMax", "repeat_counts", "unimax"]
 
-_SNAP = 1e-9  # nearer than this to a whole number is one
-TINIEST = 1e-200  # times the largest weight: levels do not overflow
+_SNAP = 1e-9  # numbers closer than this to an integer are rounded to it
+TINIEST = 1e-200  # relative to the largest weight, so that levels do not overflow
 
 
 @told
 @dataclass(frozen=True, eq=False)
 class UniMax:
-    """How much of each source to use.
+    """Amounts of each source, from `unimax`.
 
     Attributes
     ----------
     amounts : float64 array of shape (K,)
-        In the unit of the sizes, not rounded.
+        Amounts in the unit of the sizes, not rounded.
     probabilities : float64 array of shape (K,)
-        Amounts, over their sum.
+        Amounts divided by their sum.
     epochs : float64 array of shape (K,)
-        Passes over each source: amounts over sizes, 0 for an empty one.
+        Passes over each source: amounts divided by sizes, 0 for an empty source.
     shortfall : float
-        What of the total is not used as all sources are at their cap.
+        Amount of the total that is not used because all sources are at their cap.
     """
 
     amounts: Floats
@@ -49,35 +49,39 @@ class UniMax:
 
 @told
 def unimax(sizes: ArrayLike, total: float, *, max_epochs: float = 1.0) -> UniMax:
-    """Share a total out over sources evenly, with at most so many passes over each.
+    """Apportion a total to sources evenly, with at most `max_epochs` passes over each (UniMax).
 
     Parameters
     ----------
     sizes : array of shape (K,)
         Finite and >= 0, not all 0: rows, tokens or characters of each source.
     total : float > 0
-        In the same unit.
+        Total amount, in the same unit.
     max_epochs : float > 0, default 1.0
 
     Returns
     -------
     UniMax
-        Amounts, probabilities, epochs and shortfall: `shortfall` is above 0 where the total is more
-        than `max_epochs` passes over everything. An empty source gets nothing.
+        Amounts, probabilities, epochs and shortfall: `shortfall` is positive if the total exceeds
+        `max_epochs` passes over all sources. An empty source gets nothing.
 
     Raises
     ------
     ValueError
-        If a size is negative or not finite, the message names it.
+        If a size is negative or not finite; the message names it.
 
     Notes
     -----
-    Order       A pure function of its arguments.
-    Cost        O(K log K).
-    Gradients   Drawing by the probabilities honours the cap on average; to honour it exactly, stop
-                a source at its amount.
-    Source      Chung et al., "UniMax: Fairer and More Effective Language Sampling for Large-Scale
-                Multilingual Pretraining", ICLR 2023.
+    Order
+        A pure function of its arguments.
+    Cost
+        O(K log K).
+    Gradients
+        Drawing by the probabilities satisfies the cap on average; to satisfy it exactly, stop a
+        source at its amount.
+    Source
+        Chung et al., "UniMax: Fairer and More Effective Language Sampling for Large-Scale
+        Multilingual Pretraining", ICLR 2023.
 
     Examples
     --------
@@ -106,20 +110,20 @@ def repeat_counts(
     rounding: Literal["systematic", "largest"] = "systematic",
     seed: int = 0,
 ) -> Indices:
-    """Return how often to use each row, in proportion to weights and at most `max_repeats` times.
+    """Return the repeats of each row, in proportion to weights and at most `max_repeats`.
 
     Parameters
     ----------
     weights : array of shape (N,)
         Finite and >= 0, not all 0.
     total : int >= 1
-        Uses of all rows together.
+        Sum of the repeats of all rows.
     max_repeats : int >= 1
-        What a row would get beyond it goes to the others, in proportion to their weights.
+        Upper limit for each row; the excess is redistributed in proportion to the weights.
     rounding : {"systematic", "largest"}, default "systematic"
-        "systematic": the count of each row is one of the two whole numbers beside its exact share,
-        at random, and its mean is that share. "largest": the largest remainders are rounded up,
-        the earlier row on a tie, and small weights may all get 0.
+        "systematic": the count of each row is its exact share rounded up or down at random, with
+        that share as its mean. "largest": the largest remainders are rounded up, ties go to the
+        earlier row, and small weights may all get 0.
     seed : int in [0, 2**64), default 0
 
     Returns
@@ -130,15 +134,20 @@ def repeat_counts(
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, the message names it; if the total is more than
-        `max_repeats` times the rows with a weight above 0.
+        If a weight is negative or not finite (the message names it); if the total exceeds
+        `max_repeats` times the number of rows with weight > 0.
 
     Notes
     -----
-    Order       "systematic" by (seed, row); "largest" has nothing random.
-    Cost        O(N log N) time, 50 N bytes.
-    Gradients   Repeating a row k times weighs its loss by k.
-    Source      Madow, Annals of Mathematical Statistics 1949, of the shares' fractions.
+    Order
+        "systematic" is random by (seed, row); "largest" is deterministic.
+    Cost
+        O(N log N) time, 50 N bytes.
+    Gradients
+        Repeating a row k times weights its loss by k.
+    Source
+        Madow, Annals of Mathematical Statistics 1949, applied to the fractional parts of the
+        shares.
 
     Examples
     --------
@@ -161,7 +170,7 @@ def repeat_counts(
     key = _rng.key(_check.seed(seed), 0, "repeat_counts")
     start = _rng.uniform(_rng.subkey(key, shares.size))
     counts = rounded(exact, np.argsort(hashed(shares.size, key), kind="stable"), start, total)
-    gap = total - int(counts.sum())  # what rounding left of huge totals
+    gap = total - int(counts.sum())  # rounding error of huge totals
     if gap:
         sign = 1 if gap > 0 else -1
         room = np.flatnonzero((counts < cap) & (shares > 0) if gap > 0 else counts > 0)
@@ -171,11 +180,11 @@ def repeat_counts(
 
 
 def rounded(exact: Floats, order: Indices, start: float, total: int | None = None) -> Indices:
-    """Round each number up or down, at random, so that its mean stays: (n,).
+    """Round each number up or down at random, preserving its mean: (n,).
 
-    order : the places in a random order
+    order : the positions in random order
     start : uniform in [0, 1)
-    total : what the result adds up to, if `exact` does; else one of the numbers beside its sum
+    total : the sum of the result, if `exact` has this sum; by default its sum rounded up or down
     """
     counts = np.floor(exact + _SNAP).astype(np.int64)
     parts = np.maximum(exact - counts, 0.0)
@@ -191,15 +200,16 @@ def rounded(exact: Floats, order: Indices, start: float, total: int | None = Non
 
 
 def filled(weights: Floats, ceilings: Floats, total: float) -> Floats:
-    """Return min(ceiling, level * weight) with the level at which they add up to the total.
+    """Return min(ceiling, level * weight), with the level at which they add up to the total.
 
-    All ceilings where these add up to less.
+    Returns the ceilings if these add up to less.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        reached = np.where(weights > 0, ceilings / weights, 0.0)  # the level that fills each
+        reached = np.where(weights > 0, ceilings / weights, 0.0)  # the level that fills each one
         order = np.argsort(reached, kind="stable")
         reached = reached[order]
-        below = np.concatenate([[0.0], np.cumsum(ceilings[order])[:-1]])  # before the j-th is full
+        # sum of the ceilings before the j-th
+        below = np.concatenate([[0.0], np.cumsum(ceilings[order])[:-1]])
         open_ = np.cumsum(weights[order][::-1])[::-1]
         levels = (total - below) / open_
     found = np.flatnonzero((open_ > 0) & (levels <= reached))

@@ -1,4 +1,4 @@
-"""The selection at another threshold, from the scores of the one that is there."""
+"""Change the threshold of a selection, using its scores."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,18 +21,18 @@ def at_threshold(
     keys: NDArray[np.uint64] | None = None,
     names: ArrayLike | None = None,
 ) -> Selection:
-    """Return what a method gives at another threshold: what `Selection.rethreshold` calls.
+    """Return the selection of a method at another threshold, for `Selection.rethreshold`.
 
     Parameters
     ----------
     selection : Selection
-        Of a method whose `info["cut"]` says that the rows with a score of at most the threshold are
-        kept, by rising score.
+        From a method whose `info["cut"]` states that rows with a score of at most the threshold are
+        kept, by ascending score.
     threshold : float
     keys : uint64 array of shape (N,), optional
-        Which of equal rows comes first; by default hashed from (seed, row).
+        Tie-breaking keys; by default hashed from (seed, row).
     names : array of shape (N,), optional
-        The caller's `ids`.
+        The caller's `ids` of all rows.
 
     Returns
     -------
@@ -41,13 +41,13 @@ def at_threshold(
     Raises
     ------
     ValueError
-        If scores at a threshold do not decide alone, or are not there; if rows come back whose ids
-        are not known.
+        If the scores and a threshold do not determine the selection, or the scores are missing; if
+        rows would be kept again whose ids are unknown.
     """
     cut, scores, verdicts = selection.info.get("cut"), selection.scores, selection.verdicts
     if cut is None or "groups" in selection.arguments:
         raise ValueError(
-            "rethreshold needs picks that a threshold of their scores decides alone, without "
+            "rethreshold needs a selection determined by a threshold of its scores, without "
             f"groups, got those of {selection.method or 'a selection'}: select again"
         )
     if scores is None or verdicts is None:
@@ -62,7 +62,7 @@ def at_threshold(
             array = _check.one_dimensional(name, each)
             _check.same_length(name, array, "the data", len(scores))
     info = {**selection.info, "threshold": value}
-    if "search" in info:  # its estimate was for the other threshold
+    if "search" in info:  # its estimate applies to the other threshold
         kept_facts = ("exact", "num_assignments")
         info["search"] = {name: info["search"][name] for name in kept_facts}
     rules = selection.rules
@@ -89,11 +89,11 @@ def at_threshold(
 def _ties(
     selection: Selection, rows: Indices, keys: NDArray[np.uint64] | None
 ) -> NDArray[np.uint64] | Indices:
-    """Return what breaks the ties of these rows."""
+    """Return the tie-breaking keys of these rows."""
     if keys is not None:
         return keys[rows]
     if "ids" not in selection.arguments:
-        from ._task import keys_for  # which loads this file
+        from ._task import keys_for  # it imports this file
 
         return keys_for(selection.arguments.get("seed", 0), None, selection.size or 0)[rows]
     place = np.full(selection.size or 0, -1)
@@ -101,8 +101,8 @@ def _ties(
     if (place[rows] < 0).any():
         row = int(rows[place[rows] < 0][0])
         raise ValueError(
-            "threshold must be one that keeps no new row of a file without the ids of dropped "
-            f"rows, got one that keeps row {row}: select again"
+            "threshold must not add rows to a selection from a file without the ids of dropped "
+            f"rows, got one that adds row {row}: select again"
         )
     return place[rows]
 

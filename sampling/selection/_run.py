@@ -1,4 +1,4 @@
-"""Running a plan: stage after stage over what is left, each written down as it is done."""
+"""Run the stages of a plan in sequence, saving the result of each."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ _MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
 def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `Plan.run`."""
     check_work(plan, work)
-    plan.estimates()  # refuses what the files of the table say cannot work
+    plan.estimates()  # refuses a plan that does not fit the table's metadata
     for each in plan.warnings():
         warn(each)
     work.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
 
 
 def check_work(plan: Plan, work: Path) -> None:
-    """Refuse what a run could not or must not write; see `Plan.check_outputs`."""
+    """Refuse outputs that a run cannot or must not write; see `Plan.check_outputs`."""
     plan.check_arguments()
     reads = paths_read([plan.table, *plan.beside])
     outputs = _outputs(plan, work)
@@ -106,9 +106,9 @@ def check_work(plan: Plan, work: Path) -> None:
 
 
 def _owners(plan: Plan, old: dict[str, Any]) -> list[str]:
-    """Return what exports are of this plan, the first as it is now, the others as it was.
+    """Return the owners of exports of this plan: the current plan, then its earlier versions.
 
-    The same plan over the same files, or one that was run in the same folder.
+    An earlier version is the same plan over the same files, or a plan run in the same folder.
     """
     if plan.export is None:
         return list(old.get("exports", []))
@@ -119,7 +119,7 @@ def _owners(plan: Plan, old: dict[str, Any]) -> list[str]:
 
 
 def manifest_in(work: Path) -> dict[str, Any]:
-    """Return the manifest that a run has left in its folder; empty where there is none."""
+    """Return the manifest of a run in its folder; empty if there is none."""
     path = work / "manifest.json"
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -133,12 +133,12 @@ def manifest_in(work: Path) -> dict[str, Any]:
         for each in _check.listed(name, found.get(name, ()))
     )
     if not whole:
-        raise ValueError(f"{path} must be a manifest, got what no run has written")
+        raise ValueError(f"{path} must be a manifest, got a file of another kind")
     return found
 
 
 def _outputs(plan: Plan, work: Path) -> list[Output]:
-    """Return every file that a run will write but those in `scratch` and the export."""
+    """Return all output files of a run except those in `scratch` and the export."""
     names = [f"{number}-{stage.name}" for number, stage in enumerate(plan.stages, 1)]
     kept = [
         selection_outputs(work / f"{name}.parquet", dropped=True) for name in (*names, "selection")
@@ -153,13 +153,13 @@ def _outputs(plan: Plan, work: Path) -> list[Output]:
 
 @dataclass
 class Run:
-    """What the stages of one run share."""
+    """State shared by the stages of a run."""
 
     plan: Plan
     work: Path
     say: Callable[[str], None]
     manifest: dict[str, Any] = field(default_factory=dict)
-    by_column: dict[str, Any] = field(default_factory=dict)  # names of groups, and codes (N,)
+    by_column: dict[str, Any] = field(default_factory=dict)  # names of the groups, and codes (N,)
 
     def __post_init__(self) -> None:
         old = manifest_in(self.work)
@@ -197,7 +197,7 @@ class Run:
             self.shared["num_neighbours"] = SharedNeighbours(self)
 
     def _groups(self, rows: Indices) -> dict[str, Any]:
-        """Return how many of the rows each group has, by column, if stages have groups."""
+        """Return the number of rows of each group, by column, if stages have groups."""
         if not self.by_column:
             return {}
         found: dict[str, dict[str, int]] = {}
@@ -208,9 +208,9 @@ class Run:
         return {"groups": found}
 
     def _reusable(self, known: dict[str, Any] | None) -> bool:
-        """Whether the files of a result are there as they were written: others may be of its name.
+        """Return whether the files of a result exist unchanged.
 
-        A stage of another plan, run in the same folder, replaces them.
+        A stage of another plan with the same name, run in the same folder, replaces them.
         """
         files: dict[str, str] = (known or {}).get("files") or {}
         return bool(files) and all(
@@ -219,14 +219,14 @@ class Run:
         )
 
     def _files(self, path: Path) -> dict[str, str]:
-        """Return the digests of what a result is in: a file, and those that lie next to it."""
+        """Return the digests of the files of a result: a file, and those next to it."""
         names = [path.name, *(f"{path.stem}.{each}.parquet" for each in ("dropped", "centers"))]
         return {name: digest(self.work / name) for name in names if (self.work / name).is_file()}
 
     # ------------------------------------------------------------------ stages
 
     def stages(self) -> Selection:
-        """Run all stages, or read what an earlier run has left of them."""
+        """Run all stages, or read their results from an earlier run."""
         now = self._readable()
         for number, stage in enumerate(self.plan.stages, 1):
             self._reach(stage, now)
@@ -260,7 +260,7 @@ class Run:
         return now
 
     def _readable(self) -> Selection:
-        """Return the rows that the first stage sees: all, or those that are finite."""
+        """Return the input rows of the first stage: all, or those that are finite."""
         size = self.table.size
         alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
         if self.plan.on_bad == "drop":
@@ -303,7 +303,7 @@ class Run:
         raise ValueError(f"there must be rows to choose from, got none: {who} left no rows")
 
     def _stage(self, stage: Stage, alive: Indices, settings: dict[str, Any]) -> Selection:
-        """Run one stage over the rows that are left, numbered among them."""
+        """Run one stage over the remaining rows, numbered among them."""
         table = self.table if alive.size == self.table.size else self.table.take(alive)
         if stage.method == "filter":
             return _filtered(table, stage)
@@ -317,7 +317,7 @@ class Run:
         )
 
     def _reach(self, stage: Stage, now: Selection) -> None:
-        """Note the rows of the first stage that uses what is shared: it is made of these."""
+        """Record the rows of the first stage that uses a shared result: it is computed on these."""
         for name in self.shared:
             if name not in self.reached and self._uses(stage, name):
                 self.reached[name] = np.sort(now.indices)
@@ -326,7 +326,7 @@ class Run:
         return name not in stage.settings and takes(stage.method, name)
 
     def _settings(self, stage: Stage, alive: Indices) -> dict[str, Any]:
-        """Return a stage's settings, with what all stages share."""
+        """Return the settings of a stage, including shared results."""
         shared: dict[str, Any] = {"seed": self.plan.seed}
         if self.plan.on_bad != "raise":
             shared["on_bad"] = self.plan.on_bad
@@ -338,7 +338,7 @@ class Run:
         return {**shared, **stage.settings}
 
     def made(self, name: str, given: Any, make: Any, load: Any) -> tuple[Any, Indices]:  # noqa: ANN401
-        """Make what stages share, or read what an earlier run has left; return its rows too."""
+        """Return a shared result, computed or read from an earlier run, and its rows."""
         alive = self.reached[name]
         key = digest_of([name, exact(given), self.plan.seed, self.plan.max_memory, _sum(alive),
                          self.plan.embeddings, self.manifest["inputs"]])  # fmt: skip
@@ -357,13 +357,13 @@ class Run:
     # ------------------------------------------------------------------ the manifest
 
     def measured(self, name: str, before: int | None, key: str | None = None) -> "_Measured":
-        """Return a context that notes time and memory of what is done in it."""
+        """Return a context that records the time and memory of its block."""
         return _Measured(self, {"name": name, "before": before, "key": key})
 
     def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
-        """Return what a stage's result depends on: the table, the plan up to it, the methods.
+        """Return the key of a stage's result: the table, the plan up to it, and the methods.
 
-        Clusters and neighbours count from the first stage that uses them.
+        Clusters and neighbours are included from the first stage that uses them.
         """
         shared = replace(self.plan, stages=stages).identity()
         for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
@@ -391,9 +391,10 @@ class Run:
 
 @dataclass
 class _Measured:
-    """Time and peak memory of a block, put into the manifest if it succeeds.
+    """Time and peak memory of a block, recorded in the manifest if it succeeds.
 
-    What was made of a table that has changed meanwhile is not: it is under the digests of another.
+    Results from a table that has changed meanwhile are not recorded: the digests are those of the
+    old one.
     """
 
     run: Run
@@ -414,18 +415,18 @@ class _Measured:
 
 
 def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Selection:
-    """Return the selection of a stage in rows of the table, with what the stages before decided.
+    """Return the selection of a stage in rows of the table, including earlier decisions.
 
     Parameters
     ----------
     found : Selection
-        Of the rows that reached the stage, numbered among them.
+        Selection from the rows that reached the stage, numbered among them.
     alive : int64 array of shape (n,)
-        Those rows, rising.
+        These rows, in ascending order.
     before : Selection
-        Of rows of the table.
+        Selection of the previous stages, in rows of the table.
     name : str
-        What its rules are called by.
+        Prefix of its rules.
 
     Returns
     -------
@@ -448,7 +449,7 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         scores[alive] = found.scores
     weights = found.weights
     if before.weights is not None:
-        earlier = np.full(size, np.nan)  # all rows of this stage are among those before it
+        earlier = np.full(size, np.nan)  # all rows of this stage are among the previous ones
         earlier[before.indices] = before.weights
         weights = earlier[indices] * (1.0 if weights is None else weights)
     return replace(
@@ -461,12 +462,12 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         rules=tuple(rules),
         ranked=found.ranked and before.weights is None,
         shorten=None,
-        row_ids=None,  # those of the rows that reached the stage
+        row_ids=None,  # they are of the rows that reached the stage only
     )
 
 
 def _filtered(table: Table, stage: Stage) -> Selection:
-    """Return the rows of which all conditions hold."""
+    """Return the rows that satisfy all conditions."""
     columns = {name: table.values(name) for name in {each[0] for each in stage.where}}
     kept = where_holds(columns, table.size, stage.where)
     verdicts = np.ones(table.size, np.uint8)
@@ -483,7 +484,7 @@ def _filtered(table: Table, stage: Stage) -> Selection:
 
 
 def digest_of(what: Any) -> str:  # noqa: ANN401  # JSON values
-    """Return a name for JSON values, such as those that a result hangs on."""
+    """Return a digest of JSON values, such as those that a result depends on."""
     text = json.dumps(what, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -493,16 +494,16 @@ def _sum(rows: Indices) -> str:
 
 
 def _forget_peak() -> None:
-    """Begin to count peak memory anew, where the system can."""
+    """Reset the peak memory, if the system allows."""
     path = Path("/proc/self/clear_refs")
     try:
         path.write_text("5", encoding="ascii")
-    except OSError:  # elsewhere it is the peak of the whole run
+    except OSError:  # otherwise it is the peak of the whole run
         return
 
 
 def _peak_memory() -> int:
-    """Return the most memory that was resident, in bytes."""
+    """Return the peak resident memory in bytes."""
     path = Path("/proc/self/status")
     if path.is_file():
         for line in path.read_text(encoding="ascii").splitlines():

@@ -1,4 +1,4 @@
-"""SampleMix: how often to use each document, by its quality and by how diverse its cluster is."""
+"""SampleMix: repeats of each document by its quality and the diversity of its cluster."""
 
 import operator
 from typing import Literal
@@ -18,9 +18,9 @@ from ._task import Options, Picks, Task, select
 
 __all__ = ["samplemix"]
 
-_MOST = 2**20  # stands for no limit on repeats
-_BLOCK = 2**22  # distances made together
-_LOW = 5.0  # percentile below which diversity is raised to it
+_MOST = 2**20  # no limit on repeats
+_BLOCK = 2**22  # distances computed at a time
+_LOW = 5.0  # percentile to which lower diversity is raised
 
 
 @method(
@@ -28,7 +28,7 @@ _LOW = 5.0  # percentile below which diversity is raised to it
     time="I N K D + K^2 D + 2 N log N", memory="R + 130 N bytes",
     weights="uses of the row, sum M", minds={"quality": ("keep",)},
 )  # fmt: skip
-def samplemix(  # noqa: PLR0913  # what the method can be asked
+def samplemix(  # noqa: PLR0913  # the options of the method
     embeddings: ArrayLike,
     budget: float,
     *,
@@ -40,59 +40,64 @@ def samplemix(  # noqa: PLR0913  # what the method can be asked
     rounding: Literal["systematic", "bernoulli"] = "systematic",
     **options: Unpack[Options],
 ) -> Selection:
-    """Give each row a number of uses that grows with its quality and its cluster's diversity.
+    """Assign each row a number of repeats by its quality and the diversity of its cluster.
 
-    A row's share is softmax(w / tau) with w = alpha diversity + (1 - alpha) quality, both scaled to
-    [0, 1]. Diversity is that of its cluster: mean distance of its rows to the center, times mean
-    distance of the center to the other centers.
+    The share of a row is softmax(w / tau) with w = alpha diversity + (1 - alpha) quality, both
+    scaled to [0, 1]. Diversity is that of its cluster: the mean distance of its rows to the center,
+    times the mean distance of the center to the other centers.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
     budget : int or float
-        M, uses of all rows together: a count, which may be more than N, or a fraction in (0, 1] of
-        N. With `costs` it is in their units, or a fraction of their sum.
+        M, the total number of repeats: a count, which may exceed N, or a fraction in (0, 1] of N.
+        With `costs` it is in their units, or a fraction of their sum.
     quality : Score, or float array of shape (N,)
         Higher is better.
     clusters : Clustering or int, optional
-        Or their number; by default about sqrt(N / 2).
+        A clustering, or the number of clusters; by default about sqrt(N / 2).
     alpha : float in [0, 1], default 0.8
-        What diversity counts.
+        Weight of diversity.
     tau : float > 0, default 0.2
-        Towards 0 the best rows get all uses, towards infinity all get the same. The
-        default is ours.
+        Temperature: towards 0 the best rows get all repeats, towards infinity all rows get the
+        same. The default is ours.
     max_repeat : int, optional
-        Most uses of a row; what it would get beyond goes to the others, in proportion to their
-        shares. By default there is no limit, and 1 makes it a subset.
+        Maximum number of repeats of a row; the excess is redistributed in proportion to the shares.
+        By default there is no limit; 1 gives a subset.
     rounding : {"systematic", "bernoulli"}, default "systematic"
-        Each number of uses is one of the two whole numbers beside its share of M, at random, and
-        that share on average. "systematic" gives M in total; "bernoulli", the authors' way, rounds
-        each row for itself, and M on average.
+        The repeats of a row are its share of M rounded up or down at random, and equal to the share
+        on average. "systematic" gives exactly M in total; "bernoulli", as in the paper, rounds each
+        row independently, and gives M on average.
     **options
-        Those of every selector: see `Options`. With `costs` the uses cost the budget on average, to
-        about the cost of the rows that are rounded, and rows that cost nothing are left out.
+        Keywords of every selector; see `Options`. With `costs` the repeats cost the budget on
+        average, up to about the cost of the rows that are rounded; rows of cost 0 are dropped.
 
     Returns
     -------
     Selection
-        Rows that are used at all, by rising row. `weights` are their uses: repeat each row as often
-        (`numpy.repeat(picked.indices, picked.weights.astype(int))`), or weigh its loss by it.
-        `scores` are w. `info["uses"]`, with costs `info["cost"]`.
+        Rows with at least one repeat, in ascending order. `weights` are the repeats: repeat each
+        row (`numpy.repeat(picked.indices, picked.weights.astype(int))`), or weight its loss by
+        them. `scores` are w. `info["uses"]` is the total number of repeats, with costs
+        `info["cost"]` their cost.
 
     Raises
     ------
     ValueError
-        If a row or a quality is not finite, the message names it; if the budget is more than
-        `max_repeat` uses of every row.
+        If a row or a quality is not finite (the message names it); if the budget exceeds
+        `max_repeat` repeats of every row.
 
     Notes
     -----
-    Order       Random decisions by (seed, id).
-    Cost        k-means, O(K^2 D + N log N); 4 N D + 130 N bytes.
-    Gradients   With the weights, those of the mixture: the objective is changed on purpose.
-    Source      Xi et al., "SampleMix", Findings of EMNLP 2025. Ours: diversity is raised to its 5th
-                percentile, so that rows alone in a cluster do not set the scale; what is the same
-                for all rows counts 0.5; one cluster is as far from others as another.
+    Order
+        Random decisions by (seed, id).
+    Cost
+        k-means, O(K^2 D + N log N); 4 N D + 130 N bytes.
+    Gradients
+        With the weights, those of the mixture: the objective is changed by design.
+    Source
+        Xi et al., "SampleMix", Findings of EMNLP 2025. Ours: diversity is at least its 5th
+        percentile, so that clusters of one row do not set the scale; a term that is equal for all
+        rows is 0.5; with a single cluster, its separation is 1.
 
     Examples
     --------
@@ -147,7 +152,7 @@ def _shares(
     alpha: float,
     options: Options,
 ) -> tuple[Floats, NDArray[np.bool_] | None, int]:
-    """Return alpha diversity + (1 - alpha) quality (N,), which rows are bad, and K."""
+    """Return alpha diversity + (1 - alpha) quality (N,), the mask of bad rows, and K."""
     rows, bad = embeddings_of("embeddings", embeddings, options)
     values, worse = scores_of("quality", quality, options)
     _check.same_length("quality", values, "embeddings", len(rows))
@@ -163,23 +168,23 @@ def _shares(
 def _budget_of_costs(
     budget: float, size: int, options: Options
 ) -> tuple[Indices | None, int, Options]:
-    """Return what rows cost, the budget in that unit, and the other options; None without costs."""
+    """Return the costs, the budget in their unit, and the other options; None without costs."""
     costs = options.get("costs")
     if costs is None:
         return None, 0, options
     if options.get("groups") is not None:
-        raise ValueError("costs must be left out with groups, but for quota, got both")
+        raise ValueError("costs must be left out with groups, except for quota, got both")
     amounts = costs_of(costs, size)
     plain: Options = {k: v for k, v in options.items() if k != "costs"}  # type: ignore[assignment]
     return amounts, limit_of(budget, int(amounts.sum())), plain
 
 
 def _spent(weights: Floats, costs: Indices, cap: int, limit: int) -> Floats:
-    """Return uses in proportion to weights, under the cap, that cost the limit together."""
+    """Return repeats in proportion to weights, under the cap, whose total cost is the limit."""
     most = cap * int(costs.sum())
     if limit > most:
         raise ValueError(
-            f"budget must be at most {most}, what all rows cost at {cap} uses each, got {limit}"
+            f"budget must be at most {most}, the cost of {cap} repeats of every row, got {limit}"
         )
     wide = costs.astype(np.float64)
     amounts = filled(weights * wide, cap * wide, float(limit))
@@ -187,7 +192,7 @@ def _spent(weights: Floats, costs: Indices, cap: int, limit: int) -> Floats:
 
 
 def _diversity(labels: Indices, distances: Floats, centers: NDArray[np.float32]) -> Floats:
-    """Return compactness times separation of each row's cluster, not below the 5th percentile."""
+    """Return compactness times separation of each row's cluster, at least the 5th percentile."""
     count = len(centers)
     sizes = np.bincount(labels, minlength=count)
     compact = np.bincount(labels, distances, count) / np.maximum(sizes, 1)
@@ -196,7 +201,7 @@ def _diversity(labels: Indices, distances: Floats, centers: NDArray[np.float32])
 
 
 def _separation(centers: NDArray[np.float32]) -> Floats:
-    """Return the mean distance of each center to the others: (K, D) -> (K,), 1 for one alone."""
+    """Return the mean distance of each center to the others: (K, D) -> (K,); 1 if K = 1."""
     count = len(centers)
     if count == 1:
         return np.ones(1)
@@ -214,7 +219,7 @@ def _separation(centers: NDArray[np.float32]) -> Floats:
 
 
 def _unit(values: Floats) -> Floats:
-    """Return values scaled to [0, 1]; 0.5 where they are equal."""
+    """Return values scaled to [0, 1]; 0.5 if they are equal."""
     if values.size == 0 or values.min() == values.max():
         return np.full(values.size, 0.5)
     low, high = float(values.min()), float(values.max())

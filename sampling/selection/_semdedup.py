@@ -1,8 +1,8 @@
-"""Semantic deduplication: of rows that are near copies of each other, keep one.
+"""Semantic deduplication: keep one row of each set of near-duplicates.
 
-Pairs are looked for inside clusters only, which is what makes it cheap, and what makes it miss
-copies on two sides of a border: the search is approximate. Hence each row is compared with those of
-the second nearest cluster as well, and a sample of rows with all, which tells what part was found.
+Pairs are searched within clusters only. This makes the search cheap but approximate: it misses
+copies on two sides of a cluster boundary. Each row is therefore also compared with the rows of its
+second nearest cluster, and a sample of rows with all others, to estimate the recall.
 """
 
 import math
@@ -30,8 +30,8 @@ __all__ = ["semdedup"]
 Rule = Literal["any_earlier", "greedy", "components"]
 Keep = Literal["hard", "easy", "random", "quality"]
 _COPY = "near copy of a row before it"
-_PASSES = 10  # of k-means, where the clusters are ours to make
-_PER_CLUSTER = 1000  # rows of a cluster, about, where the number is ours to choose
+_PASSES = 10  # of k-means, if no clusters are given
+_PER_CLUSTER = 1000  # approximate rows per cluster, if the number is not given
 
 
 @method(
@@ -39,7 +39,7 @@ _PER_CLUSTER = 1000  # rows of a cluster, about, where the number is ours to cho
     memory="R + 180 N bytes", clusters=lambda size: _default_clusters(size),
     minds={"quality": ("keep",)}, version=2,
 )  # fmt: skip
-def semdedup(  # noqa: PLR0913  # what the method can be asked
+def semdedup(  # noqa: PLR0913  # the options of the method
     embeddings: ArrayLike,
     budget: float | None = None,
     *,
@@ -53,72 +53,76 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     num_checked: int | None = None,
     **options: Unpack[Options],
 ) -> Selection:
-    """Drop the rows whose cosine similarity to an earlier row of their clusters is too high.
+    """Drop near-duplicates: rows whose cosine similarity to an earlier row exceeds a threshold.
 
     The search is approximate: copies in clusters that are not compared with each other are missed.
-    `info["search"]` estimates on these data what part of them is found.
+    `info["search"]` holds an estimate of its recall on the data.
 
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        Rows are scaled to length 1; a row of zeros is like nothing, and kept.
+        Rows are scaled to length 1; a row of zeros is similar to nothing, and kept.
     budget : int or float, optional
-        M as a count, or as a fraction in (0, 1] of N: the threshold is found.
+        M as a count, or as a fraction in (0, 1] of N, from which the threshold is determined.
     threshold : float in [-1, 1], optional
-        Similarity above which a row is a copy: 1 - eps in the paper. Either this or `budget`.
+        Similarity above which a row is a copy: 1 - eps in the paper. Give either this or `budget`.
     keep : {"hard", "easy", "random", "quality"}, default "hard"
-        Which rows come earlier: those farthest from their center, nearest to it, in random order,
-        or, if `quality` is given, the best.
+        Rows that come earlier: those farthest from their center, those nearest to it, rows in
+        random order, or, if `quality` is given, the best.
     quality : Score, or float array of shape (N,), optional
         Higher is better. Implies keep="quality".
     rule : {"any_earlier", "greedy", "components"}, default "any_earlier"
-        Drop a row if any earlier row is close, even one that was dropped itself, as the authors'
-        code does; if an earlier *kept* row is close; or all rows but the first of each connected
-        component. On chains of similar rows these differ widely.
+        Drop a row if any earlier row is close, even a dropped one, as in the authors' code; if an
+        earlier *kept* row is close; or drop all but the first row of each connected component.
+        These differ widely on chains of similar rows.
     labels : int or str array of shape (N,), optional
-        Rows of different classes are no copies of each other.
+        Rows of different classes are never copies of each other.
     clusters : Clustering or int, optional
-        Of spherical k-means over these rows, or their number; N / 1,000 by default, and
-        at most sqrt(N / 2).
+        A clustering of these rows by spherical k-means, or the number of clusters; N / 1,000 by
+        default, and at most sqrt(N / 2).
     num_assignments : {1, 2}, default 2
-        Compare a row with those of its cluster, or also with those of the second nearest cluster
-        (of its label): finds most copies on two sides of a border, for up to three times the
+        Compare a row with the rows of its cluster, or also with those of the second nearest cluster
+        (of its label), which finds most copies across cluster boundaries for up to three times the
         comparisons.
     num_checked : int, optional
-        Rows that are compared with all others to estimate what part of the copies is found; 0 for
-        no estimate. By default as many as take a quarter of the products of the search, at most
-        2,000.
+        Number of rows compared with all others to estimate the recall; 0 for no estimate. By
+        default as many as need a quarter of the products of the search, at most 2,000.
     **options
-        Those of every selector: see `Options`. `groups` are for quotas, and no bar to copies. Rows
-        that are already selected come before all others.
+        Keywords of every selector; see `Options`. `groups` are for quotas, and do not restrict the
+        comparisons. Rows that are already selected come before all others.
 
     Returns
     -------
     Selection
-        By rising similarity to the earlier row that is most like it, which `scores` are (-1 for
-        none); without weights. `info["threshold"]`, `info["copies"]`; with
-        rule="any_earlier" `head` is the selection for a smaller budget.
+        Rows by ascending similarity to the most similar earlier row, given in `scores` (-1 for
+        none); without weights. `info` holds "threshold" and "copies"; with rule="any_earlier",
+        `head` returns the selection for a smaller budget.
 
-        `info["search"]` says whether all pairs were compared ("exact"); if not, "recall": the
-        estimated share of the rows with an earlier row above "threshold" that the search found
-        one for, and "interval": its two-sided 95 % interval. "found" rows are counted; of the
-        "others" "checked" ones, drawn at random, were compared with all rows, and "missed" of
-        these had a copy. "recall" is None where neither found one, or nothing was checked.
+        `info["search"]` states whether all pairs were compared ("exact"). Otherwise "recall" is the
+        estimated fraction of the rows with an earlier row above "threshold" for which the search
+        found one, and "interval" its two-sided 95 % confidence interval. "found" is the number of
+        rows with a copy found; of the "others", "checked" rows drawn at random were compared with
+        all rows, and "missed" of these had a copy. "recall" is None if no copy was found, or
+        nothing was checked.
 
     Raises
     ------
     ValueError
-        If not exactly one of `budget` and `threshold` is given; if a row is not finite, the message
-        names it.
+        If not exactly one of `budget` and `threshold` is given; if a row is not finite (the message
+        names it).
 
     Notes
     -----
-    Order       Ties by a hash of (seed, id).
-    Cost        k-means, and 1.5 N^2 D / K for evenly filled clusters (0.5 with one assignment), in
-                blocks, and N D for each row checked; 4 N D + 180 N bytes, and 20 bytes for each
-                pair above the threshold if the rule is not "any_earlier".
-    Gradients   No weights: what was repeated counts once.
-    Source      Abbas, Tirumala, Simig, Ganguli, Morcos, "SemDeDup", 2023.
+    Order
+        Ties broken by a hash of (seed, id).
+    Cost
+        That of k-means, 1.5 N^2 D / K for clusters of equal size (0.5 with one assignment), in
+        blocks, and N D for each row checked; 4 N D + 180 N bytes, and 20 bytes for each pair above
+        the threshold if the rule is not "any_earlier".
+    Gradients
+        No weights; repeated rows count once.
+    Source
+        Abbas, Tirumala, Simig, Ganguli, Morcos, "SemDeDup", 2023.
 
     Examples
     --------
@@ -150,14 +154,14 @@ def semdedup(  # noqa: PLR0913  # what the method can be asked
     def core(task: Task) -> Picks:
         own = copies.similarity[task.rows].astype(np.float64)
         at = limit
-        if at is None:  # the threshold that the budget asks for
+        if at is None:  # determined by the budget
             at = float(np.partition(own, task.budget - 1)[task.budget - 1])
         kept = copies.kept(rule, at)[task.rows]
         places = best(np.where(kept, 4.0, 0.0) - own, task.budget, task.keys)
         info: dict[str, Any] = {
             "threshold": at, "copies": int((~kept).sum()), "clusters": len(where.centers)
         }  # fmt: skip
-        if rule == "any_earlier":  # another threshold needs no new comparison
+        if rule == "any_earlier":  # another threshold needs no new comparisons
             info["cut"] = {"rule": _COPY, "count": "copies", "range": "[-1, 1]"}
         return Picks(places, ruled=[(~kept, _COPY)], info=info)
 
@@ -188,7 +192,7 @@ def _checked(  # noqa: PLR0913  # arguments of the method
     quality: object,
     num_assignments: int,
 ) -> float | None:
-    """Check what can be checked before the data; return the threshold."""
+    """Check the arguments that do not depend on the data; return the threshold."""
     if (budget is None) == (threshold is None):
         raise ValueError(f"give budget or threshold, got {budget!r} and {threshold!r}")
     _check.choice("rule", rule, ("any_earlier", "greedy", "components"))
@@ -208,7 +212,7 @@ def _found(  # noqa: PLR0913
     limit: float | None,
     options: Options,
 ) -> tuple[Copies, float | None, int | None]:
-    """Return the copies, the threshold if it is known by now, and M if the budget does not say."""
+    """Return the copies, the threshold if it is known, and M if the threshold determines it."""
     already = already_of(options, len(rows))
     if budget is not None and rule != "any_earlier":
         wanted = count_of(budget, len(rows))
@@ -229,7 +233,7 @@ def _clusters(
     good: Indices,
     options: Options,
 ) -> Clustering:
-    """Return the clusters of the good rows."""
+    """Return the clusters of the valid rows."""
     if isinstance(given, Clustering):
         return given.among(good)
     count = _default_clusters(len(rows)) if given is None else given
@@ -250,7 +254,7 @@ def _clusters(
 
 
 def _default_clusters(size: int) -> int:
-    """Return K: about 1,000 rows each, or where finding the clusters costs what comparing does."""
+    """Return K: about 1,000 rows each, or fewer where k-means would cost as much as comparing."""
     return max(1, min(size // _PER_CLUSTER, math.isqrt(size // 2)))
 
 
@@ -261,7 +265,7 @@ def _keys(options: Options, size: int) -> "NDArray[np.uint64]":
 def _rank(
     where: Clustering, good: Indices, size: int, keep: "Keep | Floats", options: Options
 ) -> Indices:
-    """Return which rows come earlier: (N,), N for bad rows."""
+    """Return the rank of each row, lower for earlier rows: (N,), N for bad rows."""
     keys = _keys(options, size)[good]
     if isinstance(keep, np.ndarray):
         late = -keep[good]
@@ -280,13 +284,13 @@ def _rank(
 def _members(
     where: Clustering, good: Indices, classes: Indices | None, num_assignments: int
 ) -> tuple[Members, bool]:
-    """Return the rows of each cluster, and with two assignments those that look there as well.
+    """Return the rows of each cluster, with two assignments including the visiting rows.
 
-    The flag says whether all pairs (of a label) are compared: no label is in more clusters.
+    The flag states whether all pairs (of a label) are compared: no label is in more clusters.
     """
     codes, others = where.labels, where.seconds if num_assignments == 2 else None
     exact = _all_compared(codes, others, None if classes is None else classes[good])
-    if classes is not None:  # clusters that were given may hold several labels
+    if classes is not None:  # given clusters may hold several labels
         count = int(classes.max()) + 1
         codes = codes * count + classes[good]
         if others is not None:
@@ -295,7 +299,7 @@ def _members(
 
 
 def _all_compared(codes: Indices, others: Indices | None, classes: Indices | None) -> bool:
-    """Return whether all rows of a label are in one cluster, or in two and compared with both."""
+    """Return whether each label is in one cluster, or in two and compared with both."""
     size = int(codes.max(initial=0)) + 1
     kinds = np.zeros(codes.size, np.int64) if classes is None else classes
     held = np.flatnonzero(np.bincount(kinds * size + codes))  # clusters of each label
@@ -319,8 +323,8 @@ def _search(
 ) -> tuple[Copies, float]:
     """Return copies and the highest threshold at which a rule keeps at most `count` rows.
 
-    "any_earlier" drops most, "components" more still of a chain: so the floor below which no pair
-    is needed is not known, and is lowered until enough rows are dropped.
+    "any_earlier" drops most rows, and "components" even more of a chain. The floor below which no
+    pair is needed is therefore unknown, and is lowered until enough rows are dropped.
     """
     plain = find_copies(rows, members, rank, None)
     own = np.sort(plain.similarity[rank < rank.size])
@@ -337,7 +341,7 @@ def _search(
             break
         floor = max(-1.0, floor - 0.1)
     steps = np.unique(copies.pairs)
-    low, high = -1, steps.size - 1  # at steps[high] all are kept; at the floor few enough
+    low, high = -1, steps.size - 1  # at steps[high] all rows are kept; at the floor at most `count`
     while low < high:
         middle = (low + high + 1) // 2
         if kept(copies, float(steps[middle])) <= count:

@@ -1,4 +1,4 @@
-"""What all stages of a plan share: one clustering, and one neighbour graph."""
+"""Results shared by all stages of a plan: one clustering and one neighbour graph."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,14 +27,14 @@ __all__ = ["Shared", "SharedClusters", "SharedNeighbours"]
 
 
 class Shared(Protocol):
-    """Something made once, of the rows that first need it, and given to each stage for its rows."""
+    """A result computed once, for the rows that first need it, and restricted to later stages."""
 
     def of(self, alive: Indices) -> Any:  # noqa: ANN401  # Clustering or Neighbours
-        """Return it for some of the rows, rising."""
+        """Return the result for a subset of the rows, in ascending order."""
 
 
 class SharedClusters:
-    """The plan's clusters.
+    """Clusters shared by the stages of a plan.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class SharedClusters:
         self._made: tuple[Clustering, Indices] | None = None
 
     def of(self, alive: Indices) -> Clustering:
-        """Return the clusters of some rows; centers are those of all."""
+        """Return the clusters of a subset of the rows; centers are those of all rows."""
         if self._made is None:
             self._made = self._run.made("clusters", self._given, self._make, load_clustering)
         found, rows = self._made
@@ -71,7 +71,7 @@ class SharedClusters:
 
 
 class SharedNeighbours:
-    """The plan's neighbour graph.
+    """Neighbour graph shared by the stages of a plan.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class SharedNeighbours:
         self._made: tuple[Neighbours, Indices] | None = None
 
     def of(self, alive: Indices) -> Neighbours:
-        """Return the graph among some rows: neighbours that are gone leave a gap."""
+        """Return the graph of a subset of the rows; dropped neighbours are not replaced."""
         if self._made is None:
             self._made = self._run.made("num_neighbours", self._given, self._make, load_neighbours)
         found, rows = self._made
@@ -106,7 +106,7 @@ def _embeddings(run: "Run", alive: Indices) -> Any:  # noqa: ANN401  # array (n,
 
 
 def _places(rows: Indices, alive: Indices, what: str) -> Indices:
-    """Return where the rows of a stage stand among those that something was made of."""
+    """Return the positions of the rows of a stage among those of a shared result."""
     places = np.searchsorted(rows, alive)
     if (rows[np.minimum(places, rows.size - 1)] != alive).any():
         raise ValueError(f"{what} must be made of all rows of a later stage, got others")

@@ -1,4 +1,4 @@
-"""Budgets in tokens or bytes: what rows cost, and how far a list of picks can be paid for."""
+"""Budgets in tokens or bytes: costs of rows, and the longest selection within the budget."""
 
 import math
 from collections.abc import Callable
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["costs_of", "limit_of", "paid_for", "refuse_costs"]
 
-_SPARE = 1.1  # picks are a little cheaper than the mean row: the first try is seldom too short
+_SPARE = 1.1  # picks are slightly cheaper than the mean row: the first try is rarely too short
 
 
 def costs_of(costs: ArrayLike, size: int) -> Indices:
-    """Return what each row costs: whole numbers >= 0, (N,)."""
+    """Return the cost of each row: whole numbers >= 0, (N,)."""
     array = _check.floats("costs", costs, "finite and >= 0")
     _check.same_length("costs", array, "the data", size)
     if (array != np.floor(array)).any():
@@ -33,35 +33,35 @@ def costs_of(costs: ArrayLike, size: int) -> Indices:
 
 
 def limit_of(budget: float | None, total: int) -> int:
-    """Return how much a budget may cost: an int as it is, a float in (0, 1] a part of `total`."""
+    """Return the cost limit of a budget: an int, or a float in (0, 1] as a fraction of `total`."""
     if isinstance(budget, bool | np.bool_):
         raise TypeError(f"budget must be a count or a fraction, got {budget!r}")
     if isinstance(budget, float | np.floating):
         part = _check.number("budget", budget, "(0, 1]")
-        return math.floor(part * total * (1.0 + 1e-12))  # 0.29 * 100 is a little less than 29
+        return math.floor(part * total * (1.0 + 1e-12))  # 0.29 * 100 is slightly less than 29
     if budget is None:
         raise ValueError("budget must be given with costs, got None")
     return _check.integer("budget", budget, 1)
 
 
 def refuse_costs(name: str, options: Options, *, ranked: bool) -> None:
-    """Refuse costs where no list of picks can be cut, or where groups would have to share them."""
+    """Refuse costs for methods that are not ranked, and costs with groups."""
     if not ranked:
         raise ValueError(
-            f"costs must be left out of {name}, whose picks are not ranked: those for fewer rows "
-            "are other rows, so that no list can be cut where the budget ends"
+            f"costs must be left out of {name}, whose picks are not ranked: a smaller budget "
+            "selects other rows, so the selection cannot be cut at the budget"
         )
     if options.get("groups") is not None:
-        raise ValueError("costs must be left out with groups, but for quota, got both")
+        raise ValueError("costs must be left out with groups, except for quota, got both")
 
 
 def paid_for(
     task: "Task", amounts: Indices, limit: int, core: Callable[["Task"], "Picks"]
 ) -> "Picks":
-    """Return the picks for the largest number of rows that cost at most the limit.
+    """Return the longest selection whose cost is at most the limit.
 
-    The core is run for a number that should do, for a larger one while that is too few, and then
-    for the one that was found.
+    The core is run for an estimated number of rows, for a larger number while that is too few, and
+    then for the number found.
     """
     own = amounts[task.rows]
     total, most = int(own.sum()), task.rows.size
@@ -77,8 +77,8 @@ def paid_for(
     count = int(np.searchsorted(spent, limit, side="right"))
     if count == 0:
         raise ValueError(
-            f"budget must be at least {own[picks.places[0]]}, what the first pick, row "
-            f"{task.rows[picks.places[0]]}, costs, got {limit}"
+            f"budget must be at least {own[picks.places[0]]}, the cost of the first pick, row "
+            f"{task.rows[picks.places[0]]}, got {limit}"
         )
     if count < tried:
         picks = core(replace(task, budget=count))

@@ -1,4 +1,4 @@
-"""One stage of a plan, as data."""
+"""A stage of a plan, as data."""
 
 import inspect
 import re
@@ -27,32 +27,33 @@ _ROW = re.compile(r"\bin row (\d+)\b")  # as messages name one
 @told
 @dataclass(frozen=True)
 class Stage:
-    """One selector of a plan, or a filter.
+    """A stage of a plan: a selector or a filter.
 
     Parameters
     ----------
     method : str
         One of `methods()`, or "filter".
     budget : int or float, optional
-        A fraction is one of the rows that reach the stage.
+        A count, or a fraction of the rows that reach the stage.
     name : str, optional
-        What the manifest and the rules call it; the method by default.
+        Name in the manifest and in the rules; the method by default.
     columns : mapping of str to str, optional
-        Argument of the method -> column of the table; of a score also "COLUMN:DIRECTION", such as
+        Argument of the method -> column of the table; for a score also "COLUMN:DIRECTION", such as
         "margin:easier", see `select_from`.
     where : sequence of (column, operator, value), optional
-        For "filter": all of them must hold. Operators are "==", "!=", "<", "<=", ">", ">=", and
-        "in" and "not in", which take a list of values. As in SQL, none of them holds where the
-        value is missing (null or NaN); (column, "is_null") and (column, "not_null") ask for that.
+        Conditions of a "filter", all of which must hold. Operators are "==", "!=", "<", "<=", ">",
+        ">=", and "in" and "not in" with a list of values. As in SQL, none of them holds for a
+        missing value (null or NaN); use (column, "is_null") and (column, "not_null") to test for
+        these.
     settings : mapping, optional
         Other arguments of the method.
 
     Attributes
     ----------
     group_column : str or None
-        Column of the groups over which the stage shares its budget out.
+        Column of the groups to which the stage apportions its budget.
     gives_weights : bool
-        Whether the rows that it keeps will have weights.
+        Whether the kept rows will have weights.
 
     Raises
     ------
@@ -84,13 +85,13 @@ class Stage:
 
     @property
     def group_column(self) -> str | None:
-        """Column of the groups over which the stage shares its budget out; None without."""
+        """Column of the groups to which the stage apportions its budget; None without."""
         per_class = self.columns.get("labels") if self.settings.get("per_class") else None
         return self.columns.get("groups", per_class)
 
     @property
     def gives_weights(self) -> bool:
-        """Whether the rows that the stage keeps will have weights."""
+        """Whether the kept rows will have weights."""
         weights = "" if self.method not in METHODS else METHODS[self.method].weights
         asked = "or none" not in weights or self.settings.get("reweight") is True
         return bool(weights) and asked
@@ -103,25 +104,25 @@ class Stage:
         size: int | None = None,
         shared: Sequence[str] = (),
     ) -> None:
-        """Refuse what can be known to fail before any work.
+        """Check the stage before the computation.
 
         Parameters
         ----------
         names : sequence of str
             Columns of the table.
         table : Table, optional
-            The table itself: then types are checked too, and whether it has embeddings.
+            The table itself; if given, types and the existence of embeddings are checked too.
         size : int, optional
-            Rows that reach the stage, at the most.
+            Upper bound of the number of rows that reach the stage.
         shared : sequence of str, optional
-            Arguments that the plan gives to all stages.
+            Arguments that the plan provides to all stages.
 
         Raises
         ------
         ValueError, TypeError
-            If there is no such method, argument or column; if a value is one that the method
-            refuses whatever its data are; if a column is there twice, or of two kinds, or a
-            condition does not fit its type.
+            If there is no such method, argument or column; if the method would refuse a value for
+            any data; if a column occurs twice or has two types, or a condition does not fit its
+            type.
         """
         if self.method != "filter":
             self._check_known()
@@ -133,7 +134,7 @@ class Stage:
             if self.method == "filter":
                 _known(column, names, table)
         if not self.name.isprintable() or set("/\\") & set(self.name):
-            raise ValueError(f"name must be one that a file can have, got {self.name!r}")
+            raise ValueError(f"name must be a valid file name, got {self.name!r}")
         twice = set(self.columns) & set(self.settings)
         if twice:
             raise ValueError(f"{min(twice)} must be a column or a setting, got both")
@@ -186,7 +187,7 @@ def _known(column: str, names: Sequence[str], table: Table | None) -> None:
 
 @contextmanager
 def stage_named(number: int, stage: Stage) -> Iterator[None]:
-    """Say in an error which stage it is about."""
+    """Add the number and name of the stage to errors of the block."""
     with said_of(f"stage {number} ({stage.name})"):
         yield
 
@@ -220,7 +221,7 @@ def rows_named(
 
 @contextmanager
 def said_of(what: str) -> Iterator[None]:
-    """Say in an error of the block what it is about."""
+    """Add a prefix to the messages of errors of the block."""
     try:
         yield
     except TypeError as error:

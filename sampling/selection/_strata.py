@@ -1,7 +1,7 @@
-"""Spread the budget over the range of a score: stratified, and CCS, which first cuts the hardest.
+"""Stratified selection over the range of a score, and CCS, which drops the hardest rows first.
 
-Where most is pruned, covering the range beats both of its ends. Strata of equal width follow the
-published method; where a heavy tail leaves most of them empty, `strata="quantile"` is the way out.
+At high prune rates, covering the range is better than either end of it. Strata of equal width
+follow the published method; if a heavy tail leaves most of them empty, use `strata="quantile"`.
 """
 
 import numpy as np
@@ -27,38 +27,42 @@ def stratified(
     strata: str = "width",
     **options: Unpack[Options],
 ) -> Selection:
-    """Cut the range of a score into strata and keep evenly many of each, at random.
+    """Split the range of a score into strata, and draw the same number of random rows from each.
 
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
         Finite.
     budget : int or float
-        M as a count, or as a fraction in (0, 1] of N. A stratum with too few rows gives all, and
-        the others share the rest evenly.
+        M as a count, or as a fraction in (0, 1] of N. All rows of a stratum with too few rows are
+        kept, and the others share the remainder evenly.
     num_strata : int, default 50
     strata : {"width", "quantile"}, default "width"
         Strata of equal width, or of equal numbers of rows.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        Stratum by stratum from the lowest scores up, without weights. `info["strata"]` has the
-        kept and all rows of each.
+        Sorted by stratum, from the lowest scores, without weights. `info["strata"]` holds the
+        number of kept and of all rows of each.
 
     Raises
     ------
     ValueError
-        If a score is not finite, the message names the row.
+        If a score is not finite; the message names the row.
 
     Notes
     -----
-    Order       Within a stratum by a hash of (seed, id).
-    Cost        O(N log N) time, 65 N bytes, one pass.
-    Gradients   No weights: rare scores count more than in the data.
-    Source      The second half of CCS (see `ccs`).
+    Order
+        Within a stratum by a hash of (seed, id).
+    Cost
+        O(N log N) time, 65 N bytes, one pass.
+    Gradients
+        No weights; rare scores have more influence than in the data.
+    Source
+        The second step of CCS (see `ccs`).
 
     Examples
     --------
@@ -96,49 +100,54 @@ def ccs(
     strata: str = "width",
     **options: Unpack[Options],
 ) -> Selection:
-    """Drop the hardest part, then keep evenly many rows of each stratum of the score.
+    """Drop the hardest rows, then select evenly over strata of the score (CCS).
 
     Parameters
     ----------
     scores : Score, or float array of shape (N,)
-        Finite; a plain array is taken to be higher for harder rows. One that means "keep", such as
-        `dual`, `dyn_unc` or `variability` of `TrainingDynamics`, does not say which rows are hard:
-        then nothing is cut unless `margins` are given.
+        Finite; a plain array is assumed to be higher for harder rows. A score with direction
+        "keep", such as `dual`, `dyn_unc` or `variability` of `TrainingDynamics`, does not define
+        which rows are hard: then nothing is cut unless `margins` are given.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     cut : float in [0, 1), optional
-        Part of the rows to drop first, the hardest (beta in the paper), at most what the budget
-        leaves over. By default 0.3 max(0, (r - 0.5) / 0.4) for a prune rate r: ours, between
-        the values that the authors give for single rates; they chose theirs by grid search.
+        Fraction of the rows to drop first, the hardest (beta in the paper), limited by the budget.
+        By default 0.3 max(0, (r - 0.5) / 0.4) for a prune rate r. This formula is ours, and lies
+        between the values that the authors give for individual rates, which they chose by grid
+        search.
     margins : Score, or float array of shape (N,), optional
-        What "hardest" is decided by, higher for harder if it is a plain array; `scores` by default.
-        The authors cut by AUM, whatever the score; those of DUAL by the highest DUAL, which is
-        `margins=Score(score.values, "harder")`.
+        Score that defines the hardest rows, higher for harder if it is a plain array; `scores` by
+        default. The authors cut by AUM for every score; those of DUAL cut the highest DUAL, which
+        is `margins=Score(score.values, "harder")`.
     num_strata : int, default 50
     strata : {"width", "quantile"}, default "width"
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        Stratum by stratum from the lowest up, without weights. `info["cut"]` rows were cut, by
-        `info["cut_by"]`: "scores", "margins" or "nothing".
+        Sorted by stratum, from the lowest scores, without weights. `info["cut"]` is the number of
+        rows cut, `info["cut_by"]` the criterion: "scores", "margins" or "nothing".
 
     Raises
     ------
     ValueError
-        If a score is not finite, the message names the row; if `margins` has another length; if
-        `cut` is above 0 and nothing says which rows are hard.
+        If a score is not finite (the message names the row); if `margins` has another length; if
+        `cut` is above 0 and no score defines which rows are hard.
 
     Notes
     -----
-    Order       Within a stratum by a hash of (seed, id).
-    Cost        O(N log N) time, 72 N bytes.
-    Gradients   No weights.
-    Source      Zheng, Liu, Lai, Prakash, "Coverage-centric Coreset Selection for High Pruning
-                Rates", ICLR 2023. The last stratum is closed, so that no row falls outside; their
-                code loses the highest rows of negative scores.
+    Order
+        Within a stratum by a hash of (seed, id).
+    Cost
+        O(N log N) time, 72 N bytes.
+    Gradients
+        No weights.
+    Source
+        Zheng, Liu, Lai, Prakash, "Coverage-centric Coreset Selection for High Pruning Rates", ICLR
+        2023. The last stratum is closed, so that every row is in a stratum; the authors' code loses
+        the highest rows of negative scores.
 
     Examples
     --------
@@ -154,7 +163,7 @@ def ccs(
         if part:
             raise ValueError(
                 f"margins must be given for cut={part:g}, got None: the score {scores.name!r} "
-                "means 'keep', which does not say which rows are hard; give "
+                "means 'keep', which does not define which rows are hard; give "
                 "margins=dynamics.aum(), or cut=0"
             )
         part, by = 0.0, "nothing"
@@ -180,12 +189,12 @@ def ccs(
 
 
 def default_cut(prune_rate: float) -> float:
-    """Return the part of the hardest rows to drop at a prune rate."""
+    """Return the default fraction of hardest rows to drop at a prune rate."""
     return 0.3 * max(0.0, (prune_rate - 0.5) / 0.4)
 
 
 def _spread(values: Floats, budget: int, bins: int, kind: str, keys: Keys, key: np.uint64) -> Picks:
-    """Keep evenly many rows of each stratum, at random."""
+    """Draw the same number of random rows from each stratum."""
     codes = _strata_of(values, bins, kind)
     sizes = np.bincount(codes, minlength=bins)
     counts = water_fill(sizes, budget)
@@ -206,6 +215,6 @@ def _strata_of(values: Floats, bins: int, kind: str) -> NDArray[np.int64]:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.zeros(values.size, np.int64)
-    # Halved, for the width of the whole range may overflow.
+    # Halved, because the width of the whole range may overflow.
     scaled = (values / 2 - low / 2) / (high / 2 - low / 2)
     return np.minimum((scaled * bins).astype(np.int64), bins - 1)

@@ -1,4 +1,4 @@
-"""Select by a surrogate model's uncertainty: how strongly, and with or without weights."""
+"""Selection by the uncertainty of a surrogate model, with or without weights."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +12,7 @@ from ._registry import method
 from ._task import Options, Picks, Task, select
 
 __all__ = ["surrogate"]
-_LEAST = 1e-6  # of an uncertainty: a negative exponent would explode for sure rows
+_LEAST = 1e-6  # lower limit of an uncertainty: a negative exponent would diverge for certain rows
 
 
 @method(
@@ -28,43 +28,49 @@ def surrogate(
     uniform: float = 0.05,
     **options: Unpack[Options],
 ) -> Selection:
-    """Draw M rows with chances that grow with a power of a surrogate's uncertainty.
+    """Draw M rows with probabilities proportional to a power of a surrogate's uncertainty.
 
     Parameters
     ----------
     probabilities : float array of shape (N,) or (N, C)
-        What a surrogate model, trained elsewhere, thinks: of the positive class, or of each class.
+        Predictions of a surrogate model trained on other data: of the positive class, or of each
+        class.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     exponent : float, default 0.5
-        Above 0 prefers uncertain rows, below 0 sure ones, 0 draws evenly. Neither sign is always
-        better: it depends on M / N and on the surrogate.
+        Positive values prefer uncertain rows, negative values certain ones; 0 draws uniformly.
+        Neither sign is always better: it depends on M / N and on the surrogate.
     reweight : bool, default False
-        Weights 1 / inclusion probability, for estimates without bias. Not for accuracy: the authors
-        find that it can be much worse than training without weights.
+        Return weights 1 / inclusion probability, for unbiased estimates. This may not improve
+        accuracy: the authors find that it can be much worse than training without weights.
     uniform : float in [0, 1], default 0.05
-        Part of every chance that is the same for all rows, so that none is never drawn.
+        Fraction of each probability that is uniform over all rows, so that every row can be drawn.
     **options
-        Those of every selector: see `Options`.
+        Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        By rising row. `scores` are the uncertainties: q (1 - q), or 1 - sum q_k^2 over classes.
+        Rows in ascending order. `scores` are the uncertainties: q (1 - q), or 1 - sum q_k^2 over
+        classes.
 
     Raises
     ------
     ValueError
-        If a probability is outside [0, 1] or NaN, or those of a row do not add up to 1: the message
+        If a probability is outside [0, 1] or NaN, or those of a row do not add up to 1; the message
         names the row.
 
     Notes
     -----
-    Order       Random decisions by (seed, id); exactly M rows.
-    Cost        O(N C + N log N) time, 92 N bytes.
-    Gradients   Biased on purpose unless `reweight`.
-    Source      Kolossov, Montanari, Tandon, "Towards a statistical theory of data selection under
-                weak supervision", ICLR 2024; the form for several classes is ours.
+    Order
+        Random decisions by (seed, id); exactly M rows.
+    Cost
+        O(N C + N log N) time, 92 N bytes.
+    Gradients
+        Biased by design, unless `reweight`.
+    Source
+        Kolossov, Montanari, Tandon, "Towards a statistical theory of data selection under weak
+        supervision", ICLR 2024; the generalization to several classes is ours.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""What every selector does alike: budgets, bad rows, groups, ties, and the record it returns.
+"""Common parts of all selectors: budgets, bad rows, groups, ties, and the returned record.
 
-A selector is its documented signature and a *core*: a function of a `Task` (which rows may be
-picked, how many, by which tie-breaking keys) that returns `Picks`. `select` does the rest, and runs
-the core once for each group where the budget is shared out over groups.
+A selector consists of its documented signature and a *core*: a function of a `Task` (the eligible
+rows, the budget, the tie-breaking keys) that returns `Picks`. `select` does everything else, and
+runs the core once for each group if the budget is apportioned to groups.
 """
 
 import re
@@ -29,32 +29,32 @@ __all__ = ["Options", "Picks", "Task", "select"]
 
 Keys = NDArray[np.uint64]
 T = TypeVar("T", bound=np.generic)
-_BLOCK = 2**16  # strings that are encoded together
+_BLOCK = 2**16  # strings encoded at a time
 KEPT, BEYOND = "kept", "beyond the budget"
 
 
 @told
 @dataclass(frozen=True)
 class Task:
-    """Which rows a core may pick, and how many.
+    """The rows that a core may pick, and the budget.
 
     Attributes
     ----------
     rows : int64 array of shape (n,)
-        Rows of the input, rising.
+        Eligible rows of the input, in ascending order.
     budget : int
-        In [1, n].
+        Number of rows to pick, in [1, n].
     keys : uint64 array of shape (n,)
-        Ties are broken by the lower one.
+        Tie-breaking keys: the lower key wins.
     already : int64 array
-        Rows of the input that are kept anyway.
+        Rows of the input that are already selected.
     seed : int
     key : numpy.uint64
-        For the core's random decisions; another one in each group.
+        Key for the random decisions of the core; different in each group.
     size : int
         N.
     codes : int64 array of shape (N,), optional
-        The group of each row, where the budget is shared out over groups; -1 for none.
+        Group of each row, if the budget is apportioned to groups; -1 for none.
     """
 
     rows: Indices
@@ -74,18 +74,19 @@ class Task:
 @told
 @dataclass
 class Picks:
-    """What a core found.
+    """Result of a core.
 
     Attributes
     ----------
     places : int64 array of shape (m,)
-        Places in `Task.rows`, in the order of the picks.
+        Positions in `Task.rows`, in selection order.
     weights : float64 array of shape (m,), optional
     ruled : list of (int array or bool array, str)
-        Places that a rule dropped, and the rule; the others were beyond the budget.
+        Positions that a rule dropped, and the rule; all others were beyond the budget.
     info : dict
     merge : dict of str to callable
-        How entries of `info` are put together over groups, such as `max`; else the last one stays.
+        Functions that combine entries of `info` over groups, such as `max`; by default the last one
+        is kept.
     """
 
     places: Indices
@@ -93,7 +94,9 @@ class Picks:
     ruled: list[tuple[NDArray[Any], str]] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
     merge: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    shorten: Callable[[int], Indices] | None = None  # places for a smaller budget, if not a prefix
+    shorten: Callable[[int], Indices] | None = (
+        None  # positions for a smaller budget, if not a prefix
+    )
 
 
 @told
@@ -112,13 +115,13 @@ def select(  # noqa: PLR0913  # what a selector knows
     repeats: int = 1,
     ranked: bool = True,
 ) -> Selection:
-    """Run the core of a selector; see `Options` for what is done around it.
+    """Run the core of a selector, and apply the `Options`.
 
-    count   : M where a threshold decides it, and not the budget; may be 0
-    bad     : bool (N,), rows that may not be picked; None for none
-    order   : whether high or low scores come first; None if they decide no order
-    repeats : how often a row may be used; a budget may be that many times the rows
-    ranked  : False where the arguments make a ranked method one whose picks are not
+    count   : M if it is determined by a threshold instead of the budget; may be 0
+    bad     : bool (N,), rows that are not eligible; None for none
+    order   : whether high or low scores come first; None if they do not determine the order
+    repeats : maximum repeats of a row; the budget may be this many times the rows
+    ranked  : False if these arguments make a ranked method unranked
     """
     order = None if order is None else _check.choice("order", order, ("falling", "rising"))
     check_options(name, options)
@@ -148,7 +151,7 @@ def select(  # noqa: PLR0913  # what a selector knows
     elif wanted > rows.size * repeats:
         times = "" if repeats == 1 else f"{repeats} times "
         raise ValueError(
-            f"budget must be at most {rows.size * repeats}, {times}the rows that can be picked, "
+            f"budget must be at most {rows.size * repeats}, {times}the number of eligible rows, "
             f"got {wanted}"
         )
     else:
@@ -179,7 +182,7 @@ def select(  # noqa: PLR0913  # what a selector knows
 
 
 def already_of(options: Options, size: int) -> Indices:
-    """Return the rows that are kept anyway."""
+    """Return the rows that are already selected."""
     given = options.get("already_selected")
     if given is None:
         return np.zeros(0, np.int64)
@@ -190,7 +193,7 @@ def already_of(options: Options, size: int) -> Indices:
 
 
 def _shortened(whole: Selection, indices: Indices) -> Selection:
-    """Return a selection of fewer of its rows, in the order given."""
+    """Return a selection restricted to the given rows, in the given order."""
     place = np.empty(whole.size or 0, np.int64)
     place[whole.indices] = np.arange(len(whole))
     verdicts = np.array(whole.verdicts)
@@ -213,7 +216,7 @@ def _given(options: Options) -> dict[str, Any]:
 def _verdicts(
     task: Task, picks: Picks, bad: NDArray[np.bool_] | None, already: Indices
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Return which rule decided over each row (N,), and the rules; the first is `KEPT`."""
+    """Return the index of the rule that decided on each row (N,), and the rules, `KEPT` first."""
     rules = [KEPT, BEYOND]
     verdicts = np.ones(task.size, np.uint8)
 
@@ -235,7 +238,7 @@ def _verdicts(
 
 
 def ids_of(ids: ArrayLike | None, size: int) -> NDArray[Any] | None:
-    """Return ids (N,) of ints or strings; one that is missing or of another type is refused."""
+    """Return ids (N,) of ints or strings; missing ids and other types are refused."""
     if ids is None:
         return None
     names = _labels.names_of_rows("ids", ids)
@@ -306,9 +309,9 @@ def _encoded(names: list[str], start: int) -> list[bytes]:
 
 
 def groups_of(options: Options, size: int) -> tuple[NDArray[Any], Indices | None]:
-    """Return the names of the groups (G,), and which of them each row is in: int64 (N,), or None.
+    """Return the names of the groups (G,), and the group of each row: int64 (N,), or None.
 
-    -1 for rows without a group that are never picked.
+    Rows without a group that are never picked have -1.
     """
     given = options.get("groups")
     if given is None:
@@ -325,7 +328,7 @@ def groups_of(options: Options, size: int) -> tuple[NDArray[Any], Indices | None
     return names, codes
 
 
-def _by_group(  # noqa: PLR0913  # groups as they are named, and as they are numbered
+def _by_group(  # noqa: PLR0913  # groups by name and by number
     task: Task,
     every: NDArray[Any],
     codes: Indices,
@@ -333,7 +336,7 @@ def _by_group(  # noqa: PLR0913  # groups as they are named, and as they are num
     core: Callable[[Task], Picks],
     repeats: int,
 ) -> Picks:
-    """Run a core in each group with its share of the budget; the picks of one after another."""
+    """Run a core in each group with its share of the budget, and concatenate the picks."""
     present, codes = np.unique(codes[task.rows], return_inverse=True)
     names = every[present]
     order = np.argsort(codes, kind="stable")

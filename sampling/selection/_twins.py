@@ -1,4 +1,4 @@
-"""What dropped rows were like: the kept row most similar to each, to look at side by side."""
+"""Examples of dropped rows with their most similar kept rows, for inspection."""
 
 from dataclasses import dataclass
 
@@ -12,20 +12,20 @@ from ._copies import unit
 
 __all__ = ["Twin", "twins_of"]
 
-_BLOCK = 2**22  # numbers of kept rows looked at together
+_BLOCK = 2**22  # numbers of kept rows processed at a time
 
 
 @told
 @dataclass(frozen=True)
 class Twin:
-    """A dropped row beside the kept row that is most like it.
+    """A dropped row and its most similar kept row.
 
     Attributes
     ----------
     dropped, kept : int
-        Rows of the input; `kept` is -1 where nothing was kept.
+        Rows of the input; `kept` is -1 if nothing was kept.
     similarity : float
-        Their cosine.
+        Their cosine similarity.
     """
 
     dropped: int
@@ -41,35 +41,36 @@ def twins_of(
     *,
     progress: Progress | None = None,
 ) -> list[Twin]:
-    """Return examples of the rows that a selector dropped as copies, each beside a kept row.
+    """Return examples of the rows that were dropped as copies, each with its nearest kept row.
 
     Parameters
     ----------
     selection : Selection
-        Of `semdedup`, fresh from it or saved with its dropped rows.
+        A selection from `semdedup`, either just computed or saved with its dropped rows.
     embeddings : array of shape (N, D)
-        What it selected from.
+        The embeddings selected from.
     count : int, default 20
-        How many, at most: evenly from the least similar copy that was dropped, where a threshold
-        that is too low shows, to the most similar.
+        Maximum number of examples, evenly spaced from the least similar dropped copy, which reveals
+        a threshold that is too low, to the most similar.
     progress : callable, optional
         Called with (step, M, "rows").
 
     Returns
     -------
     list of Twin
-        By rising similarity of the dropped row to the row for which it was dropped. That one may
-        have been dropped as well; the twin is the most similar row that was kept, which may be less
-        similar, or lie in another cluster and be more so. The lower row number on a tie.
+        By ascending similarity of the dropped row to the row for which it was dropped. That row may
+        have been dropped as well; the twin is the most similar kept row, which may be less similar,
+        or more similar if it is in another cluster. Ties go to the lower row number.
 
     Raises
     ------
     ValueError
-        If the selection does not say which rows were copies, or embeddings have another N.
+        If the selection does not record which rows were copies, or the embeddings have another N.
 
     Notes
     -----
-    Cost        O(count M D), in blocks of 16 MiB of kept rows.
+    Cost
+        O(count M D) time, in blocks of 16 MiB of kept rows.
 
     Examples
     --------
@@ -103,11 +104,11 @@ def twins_of(
 
 
 def _copies(selection: Selection, count: int) -> Indices:
-    """Return rows that were dropped as copies, evenly over their similarities."""
+    """Return rows that were dropped as copies, evenly spaced by their similarities."""
     rules = [i for i, rule in enumerate(selection.rules) if rule.startswith("near copy")]
     if selection.verdicts is None or selection.scores is None:
         raise ValueError(
-            "selection must say which rules decided, got one without: save it with its dropped rows"
+            "selection must record its rules, got one without: save it with its dropped rows"
         )
     rows: Indices = np.flatnonzero(np.isin(selection.verdicts, rules))
     rows = rows[np.lexsort((rows, selection.scores[rows]))]

@@ -1,8 +1,8 @@
-"""The transform after which a row's squared length is its leverage, found in blocks.
+"""The whitening transform, after which the squared length of a row is its leverage, in blocks.
 
-With T of `whitening`, (D, k), the rows x_i = a_i T have sum x_i x_i^T = identity, and the leverage
-of row i is |x_i|^2. The Gram matrix costs one pass and loses half of the digits; `qr` keeps them at
-about three times the cost; `sketch` looks at a hashed sum of the rows instead of at all of them.
+With T from `whitening`, (D, k), the rows x_i = a_i T satisfy sum x_i x_i^T = identity, and the
+leverage of row i is |x_i|^2. The Gram matrix needs one pass and loses half of the digits; `qr`
+keeps them at about three times the cost; `sketch` uses hashed sums of the rows instead of the rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,17 +16,17 @@ from ..engine import over
 from ..kernels._keys import keys_of_ids
 from ..types import Floats, Indices
 
-BLOCK = 2**19  # numbers in a block: 4 MiB of float64, which stay in the cache
-WELL = 1e9  # condition of the Gram matrix up to which its leverages are right to 1e-6
+BLOCK = 2**19  # numbers in a block: 4 MiB of float64, which fit into the cache
+WELL = 1e9  # condition number of the Gram matrix up to which leverages are accurate to 1e-6
 SKETCH_LEAST, SKETCH_TIMES, PROJECTED = 1024, 16, 64
 Rows = NDArray[Any]
 Bad = NDArray[np.bool_] | None
 
 
 def blocks(rows: Rows, bad: Bad = None, least: int = 1) -> Iterator[tuple[slice, Floats]]:
-    """Yield places and float64 rows (n, D), one block after another; bad rows as zeros.
+    """Yield the slices and float64 rows (n, D) of successive blocks; bad rows as zeros.
 
-    least : rows of a block, at least
+    least : minimum number of rows in a block
     """
     step = max(least, BLOCK // rows.shape[1])
     for start in range(0, len(rows), step):
@@ -46,7 +46,7 @@ def worked(
 ) -> Iterator[tuple[slice, Floats]]:
     """Call a function with each block of `blocks`, and the same part of each column.
 
-    What overflows is left to whoever looks at what comes out.
+    Overflow is not checked here, but by the caller.
     """
     step = max(least, BLOCK // rows.shape[1])
     parts = [slice(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
@@ -102,9 +102,9 @@ def squared_lengths(rows: Rows, transform: Floats, bad: Bad = None) -> Floats:
 def whitening(
     name: str, rows: Rows, bad: Bad, ridge: float, method: str, key: np.uint64 = _rng.GOLDEN
 ) -> tuple[Floats, float | None, str]:
-    """Return T (D, k), what the leverages add up to where T is an estimate, and the way taken.
+    """Return T (D, k), the sum of the leverages if T is an estimate, and the method used.
 
-    A row of zeros, and with them a bad one, adds nothing and has leverage 0.
+    Rows of zeros, and therefore bad rows, contribute nothing and have leverage 0.
     """
     if method == "sketch":
         return *_sketched(name, rows, bad, ridge, key), "sketch"
@@ -121,7 +121,7 @@ def whitening(
 
 
 def _finite(name: str, rows: Rows, good: bool | np.bool_) -> None:
-    """Refuse rows whose squares do not add up to a number; the message has the first such row."""
+    """Refuse rows whose sum of squares is not finite; the message names the first such row."""
     if good:
         return
     for at, block in blocks(rows):
@@ -136,7 +136,7 @@ def _finite(name: str, rows: Rows, good: bool | np.bool_) -> None:
 
 
 def _scales(squares: Floats, ridge: float) -> tuple[Indices, Floats]:
-    """Return the columns that are not all 0, and 1 / their length: no leverage hangs on a unit."""
+    """Return the non-zero columns, and 1 / their length: leverage does not depend on units."""
     diagonal = np.diag(squares) + ridge
     columns = np.flatnonzero(diagonal > 0)
     return columns, 1.0 / np.sqrt(diagonal[columns])
@@ -157,7 +157,7 @@ def _placed(inner: Floats, columns: Indices, scales: Floats, dimensions: int) ->
 
 
 def by_cholesky(squares: Floats, ridge: float) -> Floats | None:
-    """Return T from a Gram matrix, or None where it is too ill-conditioned."""
+    """Return T from a Gram matrix, or None if it is too ill-conditioned."""
     inner, columns, scales = _scaled(squares, ridge)
     try:
         lower = np.linalg.cholesky(inner)
@@ -175,7 +175,7 @@ def _norm(matrix: Floats) -> float:
 
 
 def by_eigh(squares: Floats, ridge: float, size: int) -> Floats:
-    """Return T from the directions of a Gram matrix that are not lost in its rounding."""
+    """Return T from the eigenvectors of a Gram matrix whose eigenvalues exceed rounding."""
     inner, columns, scales = _scaled(squares, ridge)
     values, vectors = np.linalg.eigh(inner)
     cutoff = np.finfo(np.float64).eps * max(size, len(inner)) * values.max(initial=0.0)
@@ -184,7 +184,7 @@ def by_eigh(squares: Floats, ridge: float, size: int) -> Floats:
 
 
 def _by_qr(name: str, rows: Rows, bad: Bad, ridge: float) -> Floats:
-    """Return T from a QR decomposition of block upon block, whose R has all digits."""
+    """Return T from a QR decomposition updated block by block, whose R has all digits."""
     dimensions = rows.shape[1]
     lengths = np.zeros(dimensions)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -205,7 +205,7 @@ def _upper(matrix: Floats) -> Floats:
 
 
 def _from_factor(upper: Floats, size: int) -> tuple[Floats, Floats]:
-    """Return T of rows with this R, and the singular values of R that are not rounding."""
+    """Return T of rows with this R, and the singular values of R that exceed rounding."""
     _, values, turned = np.linalg.svd(upper)
     cutoff = np.finfo(np.float64).eps * size * values.max(initial=0.0)
     values = values[values > cutoff]
@@ -229,7 +229,7 @@ def _sketched(
         stacked = np.vstack([small[:, columns] * scales, upper])
         inner, _ = _from_factor(_upper(stacked), max(small.shape))
         full = _placed(inner, columns, scales, dimensions)
-    total = float(np.sum((small @ full) ** 2))  # the rank, or with a ridge the effective dimension
+    total = float(np.sum((small @ full) ** 2))  # the rank, or with a ridge, the effective dimension
     if full.shape[1] <= PROJECTED:
         return full, total
     width = full.shape[1]
@@ -238,7 +238,7 @@ def _sketched(
 
 
 def _count_sketch(rows: Rows, bad: Bad, size: int, key: np.uint64) -> Floats:
-    """Return the rows added up with random signs in hashed buckets: (N, D) -> (size, D)."""
+    """Return the count sketch, rows added with random signs in buckets: (N, D) -> (size, D)."""
     from scipy.sparse import csr_matrix
 
     total = np.zeros((size, rows.shape[1]))
@@ -257,7 +257,7 @@ def _count_sketch(rows: Rows, bad: Bad, size: int, key: np.uint64) -> Floats:
 
 
 def hashed(count: int, key: np.uint64) -> NDArray[np.uint64]:
-    """Return values 0 to count - 1 of a key."""
+    """Return the values 0 to count - 1 of a key."""
     out = np.empty(count, np.uint64)
     keys_of_ids(np.arange(count), key, out)
     return out

@@ -225,7 +225,7 @@ def test_what_was_not_foreseen_is_one_line_too(folder, monkeypatch):
 
     monkeypatch.setattr(io, "open_table", lost)
     line = select(folder)
-    assert line == "error: KeyError, not foreseen: 'lost' (--debug shows where)\n"
+    assert line == "error: unexpected KeyError: 'lost' (--debug shows the traceback)\n"
 
 
 # ---- of the system

@@ -199,7 +199,7 @@ def test_help_shows_an_example_and_debug(command):
 
 def test_help_says_the_exit_codes():
     shown = " ".join(run("--help").output.split())
-    assert "Exit codes: 0 done; 1 the answer is no" in shown
+    assert "Exit codes: 0 success; 1 negative result" in shown
     assert "130 interrupted" in shown
 
 

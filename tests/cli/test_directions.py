@@ -79,7 +79,7 @@ def test_no_word_where_the_direction_does_not_matter(rewritten):
         said = done("select", method, rewritten, *words, "--with", "scores=margin")
         assert "assumed" not in said
     said = done("select", "top", rewritten, *words, "--with", "scores=margin:easier")
-    assert "(stated), which the method does not use: it takes the values as they are" in said
+    assert "(stated), which the method does not use: values are unchanged" in said
     assert "directions" not in top(MARGIN, 3).info
 
 

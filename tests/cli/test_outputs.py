@@ -180,7 +180,7 @@ def test_the_same_work_folder_can_be_used_again(folder):
         ('folder = "corpus"', "must not be written over"),
         ('folder = "corpus/chosen"', "in a folder that is read"),
         ('folder = "."', "must have a folder of its own"),
-        ('folder = "../it/full"', "must be empty or hold this very export"),
+        ('folder = "../it/full"', "must be empty or hold the same export"),
         ('folder = "w"', "must have a folder of its own"),
         ('folder = "w/scratch"', "must have a folder of its own"),
         ('folder = "absent/chosen"', "the folder of"),
@@ -201,7 +201,7 @@ def test_names_of_stages_are_names_of_files(folder):
     path = plan(folder)
     path.write_text(path.read_text().replace('name = "top"', 'name = "../../top"'))
     line = refused(folder, "run", path, "--work", "w", "--dry-run")
-    assert "name must be one that a file can have, got '../../top'" in line
+    assert "name must be a valid file name, got '../../top'" in line
 
 
 # ---------------------------------------------------------------------- options that do nothing
@@ -228,7 +228,7 @@ def test_names_of_stages_are_names_of_files(folder):
         (["select", "moderate", "rows.npy", "--budget", 3, "--embeddings", "x"],
          "--embeddings must be left out for a .npy file"),
         (["select", "moderate", "rows.npy", "--budget", 3, "--scratch", "s"],
-         "scratch must be left out but for Parquet"),
+         "scratch must be left out except for Parquet"),
         (["select", "top", "scores.parquet", "--budget", 3, "--with", "scores=score", "--scratch",
           "s"], "--scratch must be left out for top, which reads no embeddings"),
         (["cluster", "rows.npy", 2, "--scratch", "s"], "scratch must be left out"),
@@ -262,4 +262,4 @@ def test_what_no_stage_of_a_plan_takes(folder, given, what):
     drop = plan(folder, more='on_bad = "drop"', at="drop.toml")
     for dry in ([], ["--dry-run"]):
         assert "on_bad must be left out" in refused(folder, "run", drop, "--work", "v", *dry)
-    assert f"[{what}] must be left out where no stage takes" in line
+    assert f"[{what}] must be left out if no stage takes" in line

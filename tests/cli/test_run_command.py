@@ -96,7 +96,7 @@ def test_ctrl_c(plan, monkeypatch):
         patch.setattr(_run, "select_from", stopped)
         result = run(plan)
     assert result.exit_code == 130
-    assert "the same command goes on where it stopped" in result.stderr
+    assert "run the same command to resume" in result.stderr
     assert run(plan).exit_code == 0
 
 
@@ -216,14 +216,12 @@ def test_an_export_of_others_is_refused_before_the_work(plan, monkeypatch):
     plan.write_text(PLAN.replace("budget = 20", "budget = 10"))
     for dry in ([], ["--dry-run"]):
         line = refused(plan, "--work", plan.parent / "elsewhere", *dry)
-        assert (
-            "chosen must be empty or hold this very export, begun before, got _export.json" in line
-        )
+        assert "chosen must be empty or hold the same export, got _export.json" in line
         assert "replace = true" in line
     (plan.parent / "chosen" / "mine.txt").write_text("mine")
     for text in (PLAN, PLAN + "replace = true\n"):
         plan.write_text(text)
-        assert "got mine.txt, which is of no export" in refused(plan)
+        assert "got mine.txt, which does not belong to an export" in refused(plan)
     (plan.parent / "chosen" / "mine.txt").unlink()
     assert {path: path.read_bytes() for path in (plan.parent / "chosen").iterdir()} == before
 

@@ -164,7 +164,7 @@ def test_an_export_goes_on_where_it_stopped(source, tmp_path, monkeypatch, order
 def test_another_export_is_refused(source, tmp_path):
     picked, out = Selection(np.arange(9), size=N), tmp_path / "out"
     export_rows(picked, source, out, rows_per_shard=4)
-    text = f"{out} must be empty or hold this very export, begun before, got _export.json"
+    text = f"{out} must be empty or hold the same export, got _export.json"
     for other, options in (
         (Selection(np.arange(1, 10), size=N), {"rows_per_shard": 4}),
         (Selection(np.arange(9), weights=np.ones(9), size=N), {"rows_per_shard": 4}),
@@ -176,7 +176,7 @@ def test_another_export_is_refused(source, tmp_path):
             export_rows(other, source, out, **options)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"begun before, got thesis\.txt"):
+    with pytest.raises(ValueError, match=r"the same export, got thesis\.txt"):
         export_rows(picked, source, tmp_path / "full")
     with pytest.raises(ValueError, match="must be a folder, got a file"):
         export_rows(picked, source, tmp_path / "full" / "thesis.txt")

@@ -99,7 +99,7 @@ def test_what_is_already_selected_is_not_picked(name):
     second = CALLS[name](DATA, 60, already_selected=first.indices)
     assert not set(first.indices.tolist()) & set(second.indices.tolist())
     assert second.explain(int(first.indices[0])).rule == "already selected"
-    with pytest.raises(ValueError, match="budget must be at most 1, the rows that can be picked"):
+    with pytest.raises(ValueError, match="budget must be at most 1, the number of eligible rows"):
         CALLS[name](DATA, 2, already_selected=np.arange(N - 1))
 
 

@@ -133,7 +133,7 @@ def test_a_selection_says_what_was_estimated_and_a_limit_refuses(name):
         least = CALLS[name](DATA, 60, max_memory=1)
         assert set(least.indices.tolist()) == set(found.indices.tolist())
         return
-    message = f"max_memory must be at least .*, what {name} is estimated to need .*, got 1 MiB"
+    message = f"max_memory must be at least .*, the estimate for {name} .*, got 1 MiB"
     with pytest.raises(ValueError, match=message):
         CALLS[name](DATA, 60, max_memory="1 MiB")
 
@@ -216,5 +216,5 @@ def test_centers_of_some_rows_are_said_to_be():
     """Where not all rows fit, k-means finds its centers from a sample: never in silence."""
     rows = np.random.default_rng(0).normal(size=(60_000, 256)).astype(np.float16)
     some = cluster_uniform(rows, 9, clusters=4, max_memory="200 MB")
-    assert some.info["path"] == "centers found from those rows that fit into max_memory"
+    assert some.info["path"] == "centers trained on the rows that fit into max_memory"
     assert "path" not in cluster_uniform(rows[:500], 9, clusters=4, max_memory="1GiB").info

@@ -127,7 +127,7 @@ def test_float16_is_taken_as_float32():
 def test_what_is_refused():
     with pytest.raises(ValueError, match="optimizer must be one of"):
         facility_location(ROWS, 5, optimizer="greedy")
-    with pytest.raises(ValueError, match="must be 'lazy' where num_neighbours is given"):
+    with pytest.raises(ValueError, match="must be 'lazy' if num_neighbours is given"):
         facility_location(ROWS, 5, optimizer="naive", num_neighbours=5)
     with pytest.raises(ValueError, match=r"epsilon must be in \(0, 1\), got 1"):
         facility_location(ROWS, 5, epsilon=1.0)

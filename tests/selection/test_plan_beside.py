@@ -113,7 +113,7 @@ WRONG = [
     (('beside = "corpus"', ""), "source must be Parquet, or have Parquet files of the same rows"),
     (('"corpus"', '["corpus", "more.parquet"]'), "'id' must be one column, got it in .*a.parquet"),
     (('"corpus"', '"short.parquet"'), "short.parquet must have 20 rows, got 1"),
-    (('"corpus"', '"weight.parquet"'), "columns must not include 'weight' where the selection's"),
+    (('"corpus"', '"weight.parquet"'), "columns must not include 'weight' if the selection's"),
     (('"corpus"', '"mixed"'), "'x' must be of one kind in all files, got int64 in .* and string"),
     (('"chosen"', '"chosen"\nbeside = "more.parquet"'), r"\[export\] must hold .*, got 'beside'"),
     (('"chosen"', '"chosen"\ncolumns = ["txt"]'), "columns must be of .*: did you mean 'text'?"),

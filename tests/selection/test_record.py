@@ -154,12 +154,12 @@ def test_named_rows_of_a_file_can_be_dropped_but_not_come_back(tmp_path):
     save_selection(first, tmp_path / "a.parquet", dropped=True)
     again = Selection.load(tmp_path / "a.parquet")
     same(again.rethreshold(0.9), cut(threshold=0.9, ids=IDS))
-    with pytest.raises(ValueError, match="threshold must be one that keeps no new row of a file"):
+    with pytest.raises(ValueError, match="threshold must not add rows to a selection from a file"):
         again.rethreshold(1.0)
 
 
 def test_other_selections_have_no_threshold():
-    with pytest.raises(ValueError, match="rethreshold needs picks that a threshold .* of top"):
+    with pytest.raises(ValueError, match="rethreshold needs a selection determined .* of top"):
         top(SCORES, 3).rethreshold(0.5)
     with pytest.raises(ValueError, match="rethreshold needs the scores of all rows"):
         replace(cut(threshold=0.9), scores=None).rethreshold(0.5)

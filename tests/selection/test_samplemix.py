@@ -126,10 +126,12 @@ def test_rows_that_cost_nothing_are_left_out():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"budget must be in \[1, 361\), got 361"):
         samplemix(ROWS, 361, quality=QUALITY, clusters=1, max_repeat=3)
-    with pytest.raises(ValueError, match="budget must be at most 357, 3 times the rows that can"):
+    with pytest.raises(
+        ValueError, match="budget must be at most 357, 3 times the number of eligible"
+    ):
         samplemix(ROWS, 358, quality=QUALITY, clusters=1, max_repeat=3, already_selected=[1])
     most = 2 * int(COSTS.sum())
-    with pytest.raises(ValueError, match=f"budget must be at most {most}, what all rows cost at 2"):
+    with pytest.raises(ValueError, match=f"budget must be at most {most}, the cost of 2 repeats"):
         samplemix(ROWS, most + 1, quality=QUALITY, clusters=1, max_repeat=2, costs=COSTS)
     with pytest.raises(ValueError, match="costs must be left out with groups"):
         samplemix(ROWS, 9, quality=QUALITY, clusters=1, costs=COSTS, groups=COSTS)

@@ -110,7 +110,7 @@ def test_the_scores_of_the_windows_on_the_command_line_and_in_plans(folder, of):
 
 REFUSED = {  # what is true of the pair, and the remedy
     "beta": r"scores must be in \[0, inf\), got -.* of '(\w+) with its sign changed': .*dual or",
-    "pivotal": r"pi must be >= 0, got -.*: rows are drawn in proportion to it; move it",
+    "pivotal": r"pi must be >= 0, got -.*: rows are drawn in proportion to it; shift it",
     "perplexity": r"perplexities must be > 0, got .*: give perplexities themselves",
     "quality": r"must be 'keep' or its opposite, got '\w+' of the score '\w+': .*, 'keep'\)",
 }

@@ -143,7 +143,7 @@ def test_perplexity_has_the_chances_of_the_card():
     assert three / one == pytest.approx(0.32 / 0.78, abs=0.01)
     # A value equal to the middle boundary has a branch here.
     assert len(perplexity(np.full(10, marks[1]), 4, rule="stepwise", boundaries=marks)) == 4
-    with pytest.raises(ValueError, match="boundaries must be three rising numbers"):
+    with pytest.raises(ValueError, match="boundaries must be three ascending numbers"):
         perplexity(values, 9, boundaries=[3.0, 2.0, 4.0])
     with pytest.raises(ValueError, match="perplexities must be > 0, got 0.0 in row 1"):
         perplexity([1.0, 0.0], 1)
@@ -330,7 +330,7 @@ def test_bad_rows_are_named_or_dropped(method):
     found = method(scores, 18, on_bad="drop")
     assert sorted(found.indices) == [i for i in range(20) if i not in (3, 7)]
     assert found.explain(7).rule == "a value that is not finite"
-    with pytest.raises(ValueError, match="budget must be at most 18, the rows that can be picked"):
+    with pytest.raises(ValueError, match="budget must be at most 18, the number of eligible rows"):
         method(scores, 19, on_bad="drop")
     with pytest.raises(TypeError, match="scores must hold numbers"):
         method(np.array(["a", "b"]), 1)

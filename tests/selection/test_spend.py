@@ -77,7 +77,7 @@ def test_what_has_no_ranking_is_refused():
             CALLS[name](DATA, 60, costs=COSTS)
     with pytest.raises(ValueError, match="costs must be left out of facility_location"):
         facility_location(DATA.embeddings, 60, optimizer="stochastic", costs=COSTS)
-    with pytest.raises(ValueError, match="costs must be left out with groups, but for quota"):
+    with pytest.raises(ValueError, match="costs must be left out with groups, except for quota"):
         top(DATA.scores, 60, costs=COSTS, groups=LABELS)
     with pytest.raises(ValueError, match=r"robust must be 0 with costs, got 0\.1"):
         k_center(DATA.embeddings, 60, costs=COSTS, robust=0.1)
@@ -90,7 +90,7 @@ def test_wrong_costs_and_budgets_are_refused():
         gumbel([1, 2, 3], 2, costs=[1, 1.5, 1])
     with pytest.raises(ValueError, match="costs must have the length of the data, 3, got 2"):
         top([1, 2, 3], 2, costs=[1, 1])
-    with pytest.raises(ValueError, match="budget must be at least 9, what the first pick, row 2"):
+    with pytest.raises(ValueError, match="budget must be at least 9, the cost of the first pick"):
         top([1, 2, 3], 8, costs=[1, 1, 9])
     for budget, kind in ((0, ValueError), (1.5, ValueError), (True, TypeError)):
         with pytest.raises(kind, match="budget must be"):

@@ -53,7 +53,7 @@ def test_what_cannot_be_shown_is_said():
     found = semdedup(ROWS, threshold=0.97, clusters=2)
     with pytest.raises(ValueError, match="embeddings must have the length of the data, 90, got 89"):
         twins_of(found, ROWS[1:])
-    with pytest.raises(ValueError, match="selection must say which rules decided"):
+    with pytest.raises(ValueError, match="selection must record its rules"):
         twins_of(Selection(np.array([1]), size=90), ROWS)
     assert twins_of(top(ROWS[:, 0], 9), ROWS) == []  # nothing was dropped as a copy
     assert twins_of(found, ROWS, 0) == []
