@@ -40,7 +40,7 @@ def _plain(value: Any, ordered: bool) -> Any:  # noqa: ANN401  # any JSON value
 def key_words(names: Sequence[Any]) -> list[str]:
     """Return names of groups as keys of JSON, each another one.
 
-    The unlabelled, -1, are "(-1)" beside a group whose name is the word "-1".
+    The unlabelled, -1, are "(-1)" next to a group whose name is the word "-1".
     """
     known = {name for name in names if isinstance(name, str)}
     found = []
