@@ -322,7 +322,8 @@ def _short(value: Any) -> str:  # noqa: ANN401  # any argument
 
 def _array_parts(value: Any) -> tuple[Any, Any]:  # noqa: ANN401  # any argument
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    return (shape, dtype) if isinstance(shape, tuple) else (None, None)  # a method, a number
+    array = hasattr(value, "__array__") or hasattr(value, "detach")  # others may have a shape too
+    return (shape, dtype) if array and isinstance(shape, tuple) else (None, None)
 
 
 def _not_plain(value: object) -> None:

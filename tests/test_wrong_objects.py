@@ -96,7 +96,7 @@ def test_records_are_no_arrays_and_print_briefly():
         np.asarray(chosen)
     with pytest.raises(TypeError, match="give its `values`"):
         samplers.WeightedSampler(score)
-    with pytest.raises(TypeError, match="give its `indices`"):
+    with pytest.raises(TypeError, match="got a Selection: give the weights themselves"):
         samplers.WeightedSampler(chosen)
 
 

@@ -426,7 +426,6 @@ class Plan:
         """
         table = self.open()
         self.check(table.names, table)
-        self._check_values(table)
         shape = table.embeddings_shape if self.reads_embeddings else None
         size, width = table.size, None if shape is None else shape[1]
         sure = self.on_bad == "raise"  # whether exactly this many rows reach the stage
@@ -457,6 +456,7 @@ class Plan:
                         size = count_of(stage.budget, size)
                 need |= {"memory": found.memory, "seconds": found.seconds}
             needs.append(need)
+        self._check_values(table)  # last: it reads columns
         return needs
 
     def warnings(self) -> list[str]:

@@ -216,7 +216,9 @@ def rows_named(
         name = None if ids is None else table.values(ids)[own].as_py()
         named = "" if name is None else f", id {name!r}"
         text = f"{text[: found.start()]}in row {own}{named}{text[found.end() :]}"
-        raise (TypeError if isinstance(error, TypeError) else ValueError)(text) from error
+        if isinstance(error, TypeError):
+            raise TypeError(text) from error
+        raise ValueError(text) from error
 
 
 @contextmanager

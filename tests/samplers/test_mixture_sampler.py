@@ -498,7 +498,7 @@ def test_a_mapping_names_its_datasets():
     ("lengths", "error", "message"),
     [
         ({}, ValueError, "lengths must not be empty"),
-        ({"a": 3, "b": []}, ValueError, r"lengths\[1\] must not be empty"),
+        ({"a": 3, "b": []}, ValueError, r"lengths\['b'\] must not be empty"),
         ({"a": {"train": [1], "test": [2]}}, TypeError, "give one of its values"),
         ({"a": 3, 1: 4}, TypeError, "one kind"),
         ({None: 3, "a": 4}, ValueError, "lengths must have names"),

@@ -290,7 +290,7 @@ BATCHES = [
     (torch.ones(2), [-1, 2], ValueError, r"indices must be in \[0, 5\), got -1 in row 0"),
     (torch.ones(2), [0, 2**40], ValueError, r"indices must be in \[0, 5\), got 1099511627776 "),
     (torch.ones(2), [0.0, 1.0], TypeError, "indices must hold ints, got dtype float64"),
-    (torch.ones(2), [True, False], TypeError, "indices must hold ints, got dtype bool"),
+    (torch.ones(2), [True, False], TypeError, "indices must hold ints, got bools"),
     (torch.ones(2), [[0, 1]], ValueError, r"indices must have shape \(B,\), got \(1, 2\)"),
     (torch.ones(2, dtype=torch.int64), [0, 1], TypeError, "losses must be floating, got .*int64"),
 ]

@@ -52,7 +52,7 @@ CASES = {
         lambda p: MixtureSampler([4, 4], num_epochs=6, phases=p),
         [(0, 1.0), (3, 2.0)],
         [(0, 1.0), (2, 2.0)],
-        r"arguments, phases=[^=]*, got phases=[^=]*$",
+        r"phases=[^=]*, got phases=[^=]*$",
     ),
     "a number": (lambda p: InfoBatchSampler(9, p), 5, 7, "num_epochs=5, got num_epochs=7"),
     "a word": (

@@ -103,7 +103,7 @@ def test_a_sample_that_was_not_chosen_is_caught():
         ([3, -1, -2], ValueError, r"indices must be >= 0, got -1 in row 1 \(2 such rows\)"),
         ([[1, 2]], ValueError, r"indices must have shape \(N,\), got \(1, 2\)"),
         ([1.0, 2.0], TypeError, "indices must hold ints, got dtype float64"),
-        ([True, False], TypeError, "indices must hold ints, got dtype bool"),
+        ([True, False], TypeError, "indices must hold ints, got bools"),
     ],
 )
 def test_refuses_indices(indices, error, message):

@@ -82,7 +82,7 @@ def test_counts_are_a_read_only_view():
         ([[0], [1]], ValueError, r"indices must have shape \(B,\), got \(2, 1\)"),
         (1, ValueError, r"indices must have shape \(B,\), got \(\)"),
         ([0.0], TypeError, "indices must hold ints, got dtype float64"),
-        ([True], TypeError, "indices must hold ints, got dtype bool"),
+        ([True], TypeError, "indices must hold ints, got bools"),
     ],
 )
 def test_refuses_a_batch_and_counts_nothing(rows, error, message):

@@ -72,7 +72,7 @@ def begins(sampler, consumed=0):
     [
         (EpochIterator, "state_dict", rolls_over, "StatefulDataLoader", {"last batch"}),
         (EpochSampler, "state_dict", begins, "torchdata.nodes", {"mid-epoch", "last batch"}),
-        (EpochSampler, "_begin", lambda s: s._plan(s.epoch), "StatefulDataLoader", None),
+        (EpochSampler, "_begin", lambda s: (s._plan(s.epoch), None), "StatefulDataLoader", None),
     ],
 )
 @pytest.mark.parametrize("sampler", ["ShuffleSampler", "InfoBatchSampler"])
