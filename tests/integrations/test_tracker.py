@@ -238,7 +238,7 @@ def test_persistent_workers_that_began_without_it():
 
 
 @workers
-@pytest.mark.filterwarnings("ignore:epoch 0 is begun again")
+@pytest.mark.filterwarnings("ignore:epoch 0 is restarted")
 def test_a_pass_that_breaks_off_and_two_at_once(num_workers):
     sampler = ShuffleSampler(N)
     tracker = BatchTracker(make(num_workers=num_workers, sampler=sampler, batch_size=8))
