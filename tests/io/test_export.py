@@ -298,11 +298,11 @@ def test_a_folder_that_only_has_the_name_is_left_alone(tmp_path):
     assert not (tmp_path / "nn").exists()
     export_rows(Selection(np.array([0, 2]), size=3), *call)
     with pytest.raises(
-        ValueError, match=r"\.nn\.(old|next) must be .* got mine, which is of no ex"
+        ValueError, match=r"\.nn\.(old|next) must be .* got mine, which does not belong to an ex"
     ):
         check_export(*call, replace=True)
     with pytest.raises(
-        ValueError, match=r"\.nn\.(old|next) must be .* got mine, which is of no ex"
+        ValueError, match=r"\.nn\.(old|next) must be .* got mine, which does not belong to an ex"
     ):
         export_rows(Selection(np.array([1]), size=3), *call, replace=True)
     assert [(each / "mine").read_text() for each in own] == ["x", "x"]
@@ -315,7 +315,7 @@ def test_a_check_moves_no_earlier_export(tmp_path):
     call = (tmp_path / "t.parquet", tmp_path / "nn")
     export_rows(Selection(np.array([0]), size=3), *call)
     (tmp_path / "nn").rename(tmp_path / ".nn.old")
-    with pytest.raises(ValueError, match="this very export"):
+    with pytest.raises(ValueError, match="the same export"):
         check_export(*call)
     check_export(*call, replace=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".nn.old", "t.parquet"]

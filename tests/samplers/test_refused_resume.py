@@ -34,7 +34,7 @@ CASES = {
         lambda p: MixtureSampler({"a": 20, "b": 25}, num_samples=30, **p),
         {},
         {"max_repeats": 2},
-        "max_repeats left out, got max_repeats=2$",
+        "max_repeats not given, got max_repeats=2$",
     ),
     "a part that only the sampler has": (
         lambda p: MixtureSampler({"a": 20, "b": 25}, num_samples=30, **p),

@@ -97,7 +97,7 @@ def test_one_signature(function):
     assert all(p.default is None for p in parameters[1:5])
     doc = inspect.getdoc(function)
     assert any(word in doc for word in ("baseline", "replication", "recommended"))
-    assert "Gradients   " in doc
+    assert "Gradients\n" in doc
 
 
 def test_every_function_is_under_contract():
