@@ -50,7 +50,7 @@ def read(name: str) -> Results:
 
 
 def candidates_table(results: Results) -> str:
-    """Return the methods by validation accuracy, best first; the test part is not looked at."""
+    """Return the methods by validation accuracy, best first; the test set is not evaluated."""
     lines = [
         "| Method | validation accuracy, % | cost | extra forward passes |",
         "|---|---|---|---|",
@@ -92,7 +92,7 @@ def compared_table(results: Results, *, worst: bool) -> str:
 
 
 def against_random(results: Results) -> str:
-    """Return what looking at the losses is worth: the others minus a fresh random subset, RS2."""
+    """Return what using the losses gains: the others minus a fresh random subset, RS2."""
     lines = [
         "| Method, at the same cost | minus rs2, points (95 % interval) | seeds |",
         "|---|---|---|",
@@ -115,13 +115,13 @@ def tables() -> str:
     """Return README's tables of all comparisons."""
     pruning = read("pruning")
     parts = [
-        f"**A part of the data** (`pruning`, keep 0.6; {where(pruning)}):",
+        f"**Training on a fraction of the data** (`pruning`, keep 0.6; {where(pruning)}):",
         compared_table(pruning, worst=False),
-        "**Is looking at the losses worth anything?** RS2 draws a fresh random subset in each "
-        "epoch and looks at none (the same runs):",
+        "**Do losses help to choose the samples?** RS2 draws a fresh random subset in each "
+        "epoch and uses none (the same runs):",
         against_random(pruning),
-        "**Which method stands beside InfoBatch** (`candidates`, keep 0.6; mean of two other "
-        "seeds, the test part not looked at):",
+        "**Which method is compared with InfoBatch** (`candidates`, keep 0.6; mean of two other "
+        "seeds, the test set not evaluated):",
         candidates_table(read("candidates")),
         f"**A long tail, 1:100** (`long-tail`; {where(read('long-tail'))}):",
         compared_table(read("long-tail"), worst=True),

@@ -111,7 +111,7 @@ _SIZES = (  # what says how large the batches of a batch sampler are
     "max_tokens",
     "max_batch_size",
 )
-_NOTES: dict[str, str] = {  # beside our word, where the value is another one too
+_NOTES: dict[str, str] = {  # added to our name if the value differs too
     "generator": ", an int, such as generator.initial_seed()",
     "rng": ", an int",
     "random_state": ", an int",

@@ -405,7 +405,7 @@ def _of_objects(
 
 
 def _refuse_wide(name: str, rows: list[Any]) -> None:
-    """Refuse ints that 64 bits do not hold beside negative ones."""
+    """Refuse ints above the range of int64 mixed with negative ones."""
     for row, each in enumerate(rows):
         if isinstance(each, int) and not -(2**63) <= each < 2**63:
             raise ValueError(

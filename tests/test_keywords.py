@@ -220,7 +220,7 @@ def test_a_clustering_where_numbers_are_wanted():
 
 
 def test_what_would_have_no_effect_is_refused():
-    with pytest.raises(ValueError, match="unlabeled must be left out without groups, got 'drop'"):
+    with pytest.raises(ValueError, match="unlabeled must be omitted without groups, got 'drop'"):
         selection.top(np.arange(4.0), 2, unlabeled="drop")
     with pytest.raises(ValueError, match="must hold a category, got none in all 2 rows"):
         samplers.RepeatFactorSampler([[], []], 0.5)

@@ -162,9 +162,7 @@ def load(name: str, data_dir: Path | None = None) -> Data:
 def check_data_dir(name: str, data_dir: Path | None) -> None:
     """Refuse a folder for a dataset that has no files."""
     if data_dir is not None and not DATASETS[name].files:
-        raise ValueError(
-            f"data_dir must be left out for {name}, which has no files, got {data_dir}"
-        )
+        raise ValueError(f"data_dir must be omitted for {name}, which has no files, got {data_dir}")
 
 
 def files_of(name: str, data_dir: Path | None = None) -> list[Path]:

@@ -124,7 +124,7 @@ class Settings:
         methods = _checked_methods(self.methods, self.kinds)
         if self.keep is not None and not any(METHODS[name].swept for name in methods):
             raise ValueError(
-                f"keep must be left out where no method prunes, got {self.keep} with "
+                f"keep must be omitted where no method prunes, got {self.keep} with "
                 f"{', '.join(methods)}"
             )
         return replace(

@@ -125,7 +125,7 @@ def _number(value: Any) -> Any:  # noqa: ANN401  # a scalar of numpy or torch
 
 
 def check_results(results: Any) -> None:  # noqa: ANN401  # perhaps no results
-    """Refuse what is no `Results`, and results with two runs of one place."""
+    """Refuse anything but `Results`, and two runs of one method, target and seed."""
     if not isinstance(results, Results):
         raise TypeError(
             f"results must be a Results, got {short(results)}: runs make one by Results(identity, "

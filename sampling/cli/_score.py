@@ -57,7 +57,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
     missing: Annotated[
         str,
         typer.Option(
-            help="With --of dynamics, treatment of samples with too few observations: raise or nan."
+            help="Treatment of samples with too few observations, with --of dynamics: raise or nan."
         ),
     ] = "raise",
     as_json: AsJson = False,

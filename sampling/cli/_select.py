@@ -104,7 +104,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
             if scratch is not None:
                 if not selection.reads_embeddings(method):
                     raise ValueError(
-                        f"scratch must be left out for {method}, which reads no embeddings, got "
+                        f"scratch must be omitted for {method}, which reads no embeddings, got "
                         f"{scratch}"
                     )
                 opened = io.open_table(table, **source, scratch=scratch)

@@ -117,7 +117,7 @@ def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None
 
 
 def _refuse_dash(context: typer.Context) -> None:
-    """Refuse "-" for a file: it stands for the standard streams, which no command uses."""
+    """Refuse "-" for a file: it means the standard streams, which no command uses."""
     for name, given in context.params.items():
         if Path("-") in (given if isinstance(given, list) else [given]):
             raise ValueError(
@@ -245,7 +245,7 @@ def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = next(each for each in context.command.params if each.name == name).opts[0]
-            raise ValueError(f"{option} must be left out {why}, got it")
+            raise ValueError(f"{option} must be omitted {why}, got it")
 
 
 def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ def uneven(reason: str) -> Iterator[None]:
 
     reason : why they differ, and the remedy; nothing is refused if it is empty
 
-    A rank without a batch left does not answer: the others wait for ever, or, inside the `join` of
+    A rank without a batch left does not answer: the others wait forever, or, inside the `join` of
     DistributedDataParallel, receive one of its own collectives with another size, and the process
     is aborted. So it is refused in the first batch, on every rank, and not in the last.
     """

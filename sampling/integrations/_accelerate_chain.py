@@ -113,7 +113,7 @@ class Chain:
 
 
 def find_chain(loader: Any) -> Chain | None:  # noqa: ANN401  # any loader
-    """Return the path from a loader, prepared or not, to a sampler of ours; None without one."""
+    """Return the path from a loader, prepared or not, to an `EpochSampler`; None without one."""
     node = getattr(loader, "sampler", None)
     if not isinstance(node, BatchSampler):
         node = getattr(loader, "batch_sampler", None)

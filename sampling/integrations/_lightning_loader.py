@@ -32,7 +32,7 @@ def checked(found: object) -> AnySampler:
 
 
 def inner_of(sampler: Any) -> Any:  # noqa: ANN401
-    """Return the sampler of draws inside a batch sampler of ours; any other unchanged."""
+    """Return the sampler of draws inside an `EpochBatchSampler`; any other unchanged."""
     return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 
 
@@ -66,7 +66,7 @@ def samplers_of(loader: Any) -> list[Any]:  # noqa: ANN401
 
 
 def cut_of(loader: Any) -> Cut:  # noqa: ANN401
-    """Return how a loader cuts draws into batches: a batch sampler of ours, or a size."""
+    """Return how a loader cuts draws into batches: an `EpochBatchSampler`, or a size."""
     batch_sampler = loader.batch_sampler
     if isinstance(batch_sampler, EpochBatchSampler):
         return batch_sampler

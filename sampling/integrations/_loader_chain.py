@@ -100,7 +100,7 @@ def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) 
 
 
 def core_of(sampler: object) -> object:
-    """Return the sampler of draws inside a batch sampler of ours; any other unchanged."""
+    """Return the sampler of draws inside an `EpochBatchSampler`; any other unchanged."""
     return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 
 

@@ -275,7 +275,7 @@ def joined(
         own = [Shards.of(source)]
     elif not besides:
         raise ValueError(
-            f"source must be Parquet, or have Parquet files of the same rows beside it, got "
+            f"source must be Parquet, or have Parquet files of the same rows next to it, got "
             f"{files[0]}"
         )
     whole = Joined((*own, *map(Shards.of, besides)))

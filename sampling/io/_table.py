@@ -175,8 +175,8 @@ class Table:
         Returns
         -------
         pyarrow.ChunkedArray
-            Categories are decoded; decimal numbers become float64, or int64 if they have no decimal
-            places.
+            Categories are decoded; decimal numbers become float64, or int64 if they are
+            whole.
 
         Raises
         ------
@@ -387,7 +387,7 @@ def open_table(
         copies = None if scratch is None else Path(scratch)
         table = _of_parquet(paths, embeddings, copies, contents)
     if scratch is not None and not table.has_embeddings:
-        raise ValueError(f"scratch must be left out if there are no embeddings, got {scratch}")
+        raise ValueError(f"scratch must be omitted if there are no embeddings, got {scratch}")
     if scratch is not None:
         _ = table.embeddings  # the copy is made now
     for other in besides:
@@ -406,11 +406,11 @@ def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> N
     """Refuse arguments that do not apply to the format of the files."""
     if embeddings is not None and paths[0].suffix == ".npy":
         raise ValueError(
-            f"embeddings must be left out for a .npy file, which holds one array, got "
+            f"embeddings must be omitted for a .npy file, which holds one array, got "
             f"{embeddings!r} with {paths[0]}"
         )
     if scratch is not None and not _parquet.is_parquet(paths[0]):
-        raise ValueError(f"scratch must be left out except for Parquet, got it with {paths[0]}, "
+        raise ValueError(f"scratch must be omitted except for Parquet, got it with {paths[0]}, "
                          "whose rows stay on disk")  # fmt: skip
 
 
@@ -431,7 +431,7 @@ def shape_of(
     Returns
     -------
     tuple of int, int or None, tuple of str
-        D is None if there are no embeddings, or only scalars in their place.
+        D is None if there are no embeddings, or only scalars instead of them.
 
     Raises
     ------

@@ -305,7 +305,7 @@ def _checked_kinds(kinds: str | Sequence[str], labelled: bool) -> list[str]:
     if "el2n" in kinds and not labelled:
         raise ValueError("labels must be given for 'el2n', got None")
     if labelled and set(kinds) == {"entropy"}:
-        raise ValueError("labels must be left out for 'entropy' alone, which does not use them")
+        raise ValueError("labels must be omitted for 'entropy' alone, which does not use them")
     return kinds
 
 

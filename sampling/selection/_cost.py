@@ -301,7 +301,7 @@ def check_formula(name: str, text: str) -> None:
 
 
 def choice(text: str, settings: Mapping[str, Any]) -> str:
-    """Return the part of a formula that applies: "A, or B with x" is B if x is given."""
+    """Return the branch of a formula that applies: "A, or B with x" is B if x is given."""
     first, *others = text.split(", or ")
     for other in others:
         formula, _, argument = other.partition(" with ")

@@ -133,7 +133,7 @@ def check_values(
     """Refuse what `select_from` would of the values in the columns, each read by itself.
 
     Missing and bad scores, missing ids, costs and groups; whether embeddings are finite is not
-    looked at.
+    checked.
     """
     entry, options = known_method(method), cast(Options, dict(settings))
     gaps = settings.get("on_bad") == "drop"

@@ -11,7 +11,7 @@ from ._options import check_words
 from ._task import Keys, Options
 
 AnyScores = ArrayLike | Score
-REMEDY = ": leave such rows out, or say on_bad='drop'"
+REMEDY = ": exclude such rows, or pass on_bad='drop'"
 
 
 def on_bad(options: Options) -> bool:

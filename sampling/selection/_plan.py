@@ -370,7 +370,7 @@ class Plan:
         users = [each for each in self.stages if each.method != "filter"]
         if self.on_bad == "drop" and not embeddings and not users:
             raise ValueError(
-                f"on_bad must be left out without embeddings where all stages are filters, got "
+                f"on_bad must be omitted without embeddings where all stages are filters, got "
                 f"{self.on_bad!r}"
             )
 
@@ -385,7 +385,7 @@ class Plan:
             users = [s for s in self.stages if argument not in s.settings]
             if given is not None and not any(takes(stage.method, argument) for stage in users):
                 raise ValueError(
-                    f"[{what}] must be left out if no stage takes {argument} from it, got it "
+                    f"[{what}] must be omitted if no stage takes {argument} from it, got it "
                     f"with {', '.join(stage.method for stage in self.stages)}"
                 )
 

@@ -172,7 +172,7 @@ def methods() -> dict[str, Method]:
 
 
 def made_by(name: str) -> dict[str, Any]:
-    """Return what the result of a stage depends on besides its arguments: version and defaults.
+    """Return what determines the result of a stage next to its arguments: version and defaults.
 
     Names without a selector, such as "filter", have neither.
     """

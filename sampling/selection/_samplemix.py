@@ -60,7 +60,7 @@ def samplemix(  # noqa: PLR0913  # the options of the method
         Weight of diversity.
     tau : float > 0, default 0.2
         Temperature: towards 0 the best rows get all repeats, towards infinity all rows get the
-        same. The default is ours.
+        same. The default is not from the paper.
     max_repeat : int, optional
         Maximum number of repeats of a row; the excess is redistributed in proportion to the shares.
         By default there is no limit; 1 gives a subset.
@@ -173,7 +173,7 @@ def _budget_of_costs(
     if costs is None:
         return None, 0, options
     if options.get("groups") is not None:
-        raise ValueError("costs must be left out with groups, except for quota, got both")
+        raise ValueError("costs must be omitted with groups, except for quota, got both")
     amounts = costs_of(costs, size)
     plain: Options = {k: v for k, v in options.items() if k != "costs"}  # type: ignore[assignment]
     return amounts, limit_of(budget, int(amounts.sum())), plain

@@ -48,11 +48,11 @@ def refuse_costs(name: str, options: Options, *, ranked: bool) -> None:
     """Refuse costs for methods that are not ranked, and costs with groups."""
     if not ranked:
         raise ValueError(
-            f"costs must be left out of {name}, whose picks are not ranked: a smaller budget "
+            f"costs must be omitted for {name}, whose picks are not ranked: a smaller budget "
             "selects other rows, so the selection cannot be cut at the budget"
         )
     if options.get("groups") is not None:
-        raise ValueError("costs must be left out with groups, except for quota, got both")
+        raise ValueError("costs must be omitted with groups, except for quota, got both")
 
 
 def paid_for(

@@ -112,9 +112,9 @@ def ccs(
         M as a count, or as a fraction in (0, 1] of N.
     cut : float in [0, 1), optional
         Fraction of the rows to drop first, the hardest (beta in the paper), limited by the budget.
-        By default 0.3 max(0, (r - 0.5) / 0.4) for a prune rate r. This formula is ours, and lies
-        between the values that the authors give for individual rates, which they chose by grid
-        search.
+        By default 0.3 max(0, (r - 0.5) / 0.4) for a prune rate r. This formula is not from
+        the paper, and lies between the values that the authors give for individual rates, which
+        they chose by grid search.
     margins : Score, or float array of shape (N,), optional
         Score that defines the hardest rows, higher for harder if it is a plain array; `scores` by
         default. The authors cut by AUM for every score; those of DUAL cut the highest DUAL, which

@@ -70,7 +70,8 @@ def surrogate(
         Biased by design, unless `reweight`.
     Source
         Kolossov, Montanari, Tandon, "Towards a statistical theory of data selection under weak
-        supervision", ICLR 2024; the generalization to several classes is ours.
+        supervision", ICLR 2024. The generalization to several classes is an addition of this
+        package.
 
     Examples
     --------

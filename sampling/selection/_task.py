@@ -317,7 +317,7 @@ def groups_of(options: Options, size: int) -> tuple[NDArray[Any], Indices | None
     if given is None:
         if options.get("unlabeled") is not None:
             raise ValueError(
-                f"unlabeled must be left out without groups, got {options['unlabeled']!r}: give "
+                f"unlabeled must be omitted without groups, got {options['unlabeled']!r}: give "
                 "groups too"
             )
         return np.zeros(0, np.int64), None

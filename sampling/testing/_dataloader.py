@@ -51,7 +51,7 @@ class Counting:
     why="With workers a loader has drawn `num_workers * prefetch_factor` batches more than the "
     "model has seen. A position that counts the batches drawn skips them after a resume: data "
     "is lost with every restart.",
-    fix="`state_dict(consumed=...)` takes the count from the training loop and counts nothing "
+    fix="`state_dict(consumed=...)` takes the count from the training loop and does not count "
     "itself; an iterator that ends changes nothing in its sampler.",
     workers=True,
 )

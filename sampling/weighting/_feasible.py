@@ -169,7 +169,7 @@ def feasible(  # noqa: PLR0913  # one signature for the family
     """Return the dual multiplier of each sample, which grows while its loss exceeds a bound.
 
     For replication. The objective is that every loss is at most `bound`, instead of a small mean:
-    the multiplier of a sample that is fitted well enough falls to 0. With wrong labels use
+    the multiplier of a sample that is fitted well enough decreases to 0. With wrong labels use
     `resilience` or a cap in the state.
 
     Parameters

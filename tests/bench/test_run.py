@@ -216,7 +216,7 @@ def test_files_of_others_are_refused_before_the_runs(fast, trained, tmp_path, na
 
 
 def test_data_without_files_take_no_folder(fast):
-    with pytest.raises(ValueError, match="data_dir must be left out for digits"):
+    with pytest.raises(ValueError, match="data_dir must be omitted for digits"):
         fast(data_dir="anywhere").checked()
 
 

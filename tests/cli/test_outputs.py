@@ -210,30 +210,30 @@ def test_names_of_stages_are_names_of_files(folder):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["bench", "--data-dir", "/nonexistent"], "--data-dir must be left out for digits"),
-        (["bench", "--methods", "full", "--keep", "0.5"], "--keep must be left out where no"),
-        (["bench", "--seeds", "2", "--margin", "1", "--out", "r"], "--margin must be left out"),
-        (["bench", "--list", "--seeds", "3"], "--seeds must be left out with --list"),
+        (["bench", "--data-dir", "/nonexistent"], "--data-dir must be omitted for digits"),
+        (["bench", "--methods", "full", "--keep", "0.5"], "--keep must be omitted where no"),
+        (["bench", "--seeds", "2", "--margin", "1", "--out", "r"], "--margin must be omitted"),
+        (["bench", "--list", "--seeds", "3"], "--seeds must be omitted with --list"),
         (["inspect", "all.parquet", "--explain", 1, "--check", "rows.npy"], "--check must be"),
         (["dedup", "rows.npy", "--threshold", 0.9, "--show", 0, "--text", "t"], "--text must be"),
         (["score", "aum", "run.safetensors", "--of", "dynamics", "--labels", "labels.npy"],
-         "--labels must be left out with --of dynamics"),
+         "--labels must be omitted with --of dynamics"),
         (["score", "aum", "run.safetensors", "--of", "dynamics", "--values", "x"], "--values must"),
         (["score", "aum", "run.safetensors", "--of", "dynamics", "--beside", "scores.parquet"],
          "--beside must be"),
-        (["score", "margin", "rows.npy", "--values", "x"], "--values must be left out for a .npy"),
-        (["cluster", "rows.npy", 2, "--beside", "scores.parquet"], "--beside must be left out"),
-        (["score", "margin", "rows.npy", "--missing", "raise"], "--missing must be left out"),
-        (["score", "entropy", "rows.npy", "--labels", "labels.npy"], "labels must be left out"),
+        (["score", "margin", "rows.npy", "--values", "x"], "--values must be omitted for a .npy"),
+        (["cluster", "rows.npy", 2, "--beside", "scores.parquet"], "--beside must be omitted"),
+        (["score", "margin", "rows.npy", "--missing", "raise"], "--missing must be omitted"),
+        (["score", "entropy", "rows.npy", "--labels", "labels.npy"], "labels must be omitted"),
         (["select", "moderate", "rows.npy", "--budget", 3, "--embeddings", "x"],
-         "--embeddings must be left out for a .npy file"),
+         "--embeddings must be omitted for a .npy file"),
         (["select", "moderate", "rows.npy", "--budget", 3, "--scratch", "s"],
-         "scratch must be left out except for Parquet"),
+         "scratch must be omitted except for Parquet"),
         (["select", "top", "scores.parquet", "--budget", 3, "--with", "scores=score", "--scratch",
-          "s"], "--scratch must be left out for top, which reads no embeddings"),
-        (["cluster", "rows.npy", 2, "--scratch", "s"], "scratch must be left out"),
-        ([*SELECT, "--set", "seed=1", "--seed", 2], "--seed must be left out with --set seed="),
-        ([*SELECT, "--set", "clusters=2"], "--clusters must be left out with --set clusters="),
+          "s"], "--scratch must be omitted for top, which reads no embeddings"),
+        (["cluster", "rows.npy", 2, "--scratch", "s"], "scratch must be omitted"),
+        ([*SELECT, "--set", "seed=1", "--seed", 2], "--seed must be omitted with --set seed="),
+        ([*SELECT, "--set", "clusters=2"], "--clusters must be omitted with --set clusters="),
         ([*SELECT, "--set", "quality=2"], "quality must be a column or a setting, got both"),
     ],
 )  # fmt: skip
@@ -265,5 +265,5 @@ def test_what_no_stage_of_a_plan_takes(folder, given, what):
         '[[stage]]\nmethod = "filter"\nwhere = [["score", ">", 0.0]]\n'
     )
     for dry in ([], ["--dry-run"]):
-        assert "on_bad must be left out" in refused(folder, "run", drop, "--work", "v", *dry)
-    assert f"[{what}] must be left out if no stage takes" in line
+        assert "on_bad must be omitted" in refused(folder, "run", drop, "--work", "v", *dry)
+    assert f"[{what}] must be omitted if no stage takes" in line

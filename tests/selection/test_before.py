@@ -219,7 +219,7 @@ def test_scratch_and_tensors_of_a_method_without_embeddings(table, nothing_read)
     safetensors.save_file({"a": np.eye(3), "b": np.eye(3)}, "t.safetensors")
     pq.write_table(pa.table({"score": [1.0, 2.0, 3.0]}), "score.parquet")
     top = ["select", "top", table, "--budget", 3, "--with", "scores=score", "--scratch", "copy"]
-    assert "--scratch must be left out for top, which reads no embeddings" in refused(*top)
+    assert "--scratch must be omitted for top, which reads no embeddings" in refused(*top)
     stored = io.open_table("t.safetensors", beside="score.parquet")
     assert stored.size == 3
     center = ["select", "k_center", "t.safetensors", "--budget", 2]

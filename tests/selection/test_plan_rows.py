@@ -30,7 +30,7 @@ def test_on_bad_of_a_plan_is_that_of_every_stage(table, tmp_path):
     found = Plan(table, [ONLY_B, BEST], on_bad="drop").run(tmp_path / "work")
     assert found.indices.tolist() == [4, 2]
     own = Stage("top", 2, columns={"scores": "loss"}, settings={"on_bad": "raise"})
-    with pytest.raises(ValueError, match="say on_bad='drop'"):
+    with pytest.raises(ValueError, match="pass on_bad='drop'"):
         Plan(table, [ONLY_B, own], on_bad="drop").run(tmp_path / "other")
 
 
@@ -75,8 +75,8 @@ def test_the_remedy_is_spelt_as_it_is_written(table, tmp_path):
     given = ["select", "top", str(table), "--budget", "2", "--with", "scores=loss"]
     given += ["--out", str(tmp_path / "o.parquet")]
     for words, remedy in (
-        (["run", str(tmp_path / "plan.toml"), "--dry-run"], 'say on_bad = "drop"'),
-        (given, "say --set on_bad=drop"),
+        (["run", str(tmp_path / "plan.toml"), "--dry-run"], 'pass on_bad = "drop"'),
+        (given, "pass --set on_bad=drop"),
     ):
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 2

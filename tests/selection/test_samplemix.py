@@ -133,7 +133,7 @@ def test_what_cannot_be_is_refused():
     most = 2 * int(COSTS.sum())
     with pytest.raises(ValueError, match=f"budget must be at most {most}, the cost of 2 repeats"):
         samplemix(ROWS, most + 1, quality=QUALITY, clusters=1, max_repeat=2, costs=COSTS)
-    with pytest.raises(ValueError, match="costs must be left out with groups"):
+    with pytest.raises(ValueError, match="costs must be omitted with groups"):
         samplemix(ROWS, 9, quality=QUALITY, clusters=1, costs=COSTS, groups=COSTS)
     with pytest.raises(ValueError, match=r"tau must be in \(0, inf\), got 0"):
         samplemix(ROWS, 9, quality=QUALITY, tau=0)

@@ -73,11 +73,11 @@ def test_smaller_budgets_are_the_head():
 
 def test_what_has_no_ranking_is_refused():
     for name in sorted(set(METHODS) - set(RANKED) - {"quota", "samplemix"}):
-        with pytest.raises(ValueError, match=f"costs must be left out of {name}, whose picks are"):
+        with pytest.raises(ValueError, match=f"costs must be omitted for {name}, whose picks are"):
             CALLS[name](DATA, 60, costs=COSTS)
-    with pytest.raises(ValueError, match="costs must be left out of facility_location"):
+    with pytest.raises(ValueError, match="costs must be omitted for facility_location"):
         facility_location(DATA.embeddings, 60, optimizer="stochastic", costs=COSTS)
-    with pytest.raises(ValueError, match="costs must be left out with groups, except for quota"):
+    with pytest.raises(ValueError, match="costs must be omitted with groups, except for quota"):
         top(DATA.scores, 60, costs=COSTS, groups=LABELS)
     with pytest.raises(ValueError, match=r"robust must be 0 with costs, got 0\.1"):
         k_center(DATA.embeddings, 60, costs=COSTS, robust=0.1)
