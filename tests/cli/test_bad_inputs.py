@@ -301,7 +301,7 @@ def test_dedup_drops_bad_rows(folder):
         "--out",
         str(folder / "o.parquet"),
     )
-    assert "say --on-bad drop" in refused(folder, *given)
+    assert "pass --on-bad drop" in refused(folder, *given)
     done = CliRunner().invoke(app, [*given, "--on-bad", "drop", "--json"])
     assert json.loads(done.output)["rules"]["a value that is not finite"] == 1
 
