@@ -59,7 +59,7 @@ __all__ = [
 
 KEY = b"sampling"  # metadata key of every Parquet file that we write
 _MARK, _OWNER = "sampling", "owner"  # content and name of the file that marks our hidden folders
-_HIDDEN = re.compile(r"\..+\.(\d+)(\.\d+)?")
+_HIDDEN = re.compile(r"\..+\.(\d+)(-\d+)?")  # process, and a number for each further thread
 _LONGEST_HEADER = 2**27  # bytes; safetensors refuses more than 10**8
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
@@ -465,7 +465,7 @@ def _new_folder(target: Path) -> tuple[Path, int]:
 
 def _unused_folder(target: Path) -> Path:
     for number in count():  # threads of one process may write to one path
-        folder = target.with_name(f".{target.name}.{os.getpid()}" + f".{number}" * (number > 0))
+        folder = target.with_name(f".{target.name}.{os.getpid()}" + f"-{number}" * (number > 0))
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             break

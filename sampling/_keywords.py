@@ -97,12 +97,13 @@ _LOADERS = (
     "timeout",
 )
 _ADVICE: dict[str, str] = {
-    "shuffle": "omit it: the order is shuffled again in each epoch, by seed and set_epoch",
-    "batch_size": "give it to DataLoader, or to EpochBatchSampler(sampler, batch_size)",
+    "shuffle": "omit shuffle: the order is shuffled again in each epoch, by seed and set_epoch",
+    "batch_size": "give batch_size to DataLoader, or to EpochBatchSampler(sampler, batch_size)",
     **dict.fromkeys(
-        ("epoch", "start_epoch", "initial_epoch", "last_epoch"), "call set_epoch(epoch) instead"
+        ("epoch", "start_epoch", "initial_epoch", "last_epoch"),
+        "call set_epoch(epoch), not {}",
     ),
-    **dict.fromkeys(_LOADERS, "give it to DataLoader"),
+    **dict.fromkeys(_LOADERS, "give {} to DataLoader"),
 }
 _SIZES = (  # what says how large the batches of a batch sampler are
     "groups_per_batch",
@@ -184,7 +185,7 @@ def _remedy(word: str, known: list[str], module: str) -> str:
             f"{'s' * (len(made) == 1)}: give it to DataLoader as batch_sampler="
         )
     if word in _ADVICE and {"sampler", "auto_epoch"} & set(known):
-        return f"{word}: {_ADVICE[word]}"
+        return _ADVICE[word].format(word)
     near = difflib.get_close_matches(word, known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"

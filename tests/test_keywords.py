@@ -43,11 +43,15 @@ ROWS = np.eye(4)
 CASES = [
     (lambda **o: ShuffleSampler(9, **o), "generator", "write seed, an int, such as generator.init"),
     (lambda **o: ShuffleSampler(9, **o), "world_size", "write num_replicas instead of world_size"),
-    (lambda **o: ShuffleSampler(9, **o), "shuffle", "omit it: the order is shuffled again"),
+    (lambda **o: ShuffleSampler(9, **o), "shuffle", "omit shuffle: the order is shuffled again"),
     (lambda **o: ShuffleSampler(9, **o), "sede", "did you mean 'seed'"),
     (lambda **o: ShuffleSampler(9, **o), "batch_size", r"or to EpochBatchSampler\(sampler, batch"),
-    (lambda **o: ShuffleSampler(9, **o), "num_workers", "give it to DataLoader"),
-    (lambda **o: ShuffleSampler(9, **o), "start_epoch", r"call set_epoch\(epoch\) instead"),
+    (lambda **o: ShuffleSampler(9, **o), "num_workers", "give num_workers to DataLoader"),
+    (
+        lambda **o: ShuffleSampler(9, **o),
+        "start_epoch",
+        r"call set_epoch\(epoch\), not start",
+    ),
     (lambda **o: ShuffleSampler(9, **o), "replacement", "is a keyword of ImportanceSampler, Rep"),
     (lambda **o: ShuffleSampler(**o), "dataset", "write data_source instead of dataset"),
     (lambda **o: ClassBalancedSampler(**o), "targets", "write labels instead of targets"),
@@ -130,7 +134,7 @@ def test_nothing_is_read_before_a_wrong_keyword_is_refused():
 
 
 def test_several_wrong_keywords_are_named_together():
-    message = "no keywords 'rng', 'shuffel': write seed, an int instead of rng; shuffle: omit it"
+    message = "no keywords 'rng', 'shuffel': write seed, an int instead of rng; omit shuffle"
     with pytest.raises(TypeError, match=message):
         ShuffleSampler(9, rng=1, shuffel=True)
 

@@ -26,7 +26,7 @@ from .._files import own_folder, remove_left_overs
 __all__ = ["MANIFEST", "Mark", "Place"]
 
 MANIFEST = "_export.json"  # readers of a folder ignore names that begin with "_"
-_LEFT_OVER = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+")
+_HIDDEN = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+(-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,14 @@ class Place:
         """Whether a folder next to the given one is of an export: others may have its name."""
         if folder.is_symlink() or not folder.is_dir():
             return False
-        names = [path for path in folder.iterdir() if not _LEFT_OVER.fullmatch(path.name)]
+        names = [path for path in folder.iterdir() if not _is_hidden(path)]
         return bool(names) and all(map(Mark.of, names))
 
     def _marks(self, folder: Path) -> dict[str, Mark]:
         """Return the mark of each file except leftovers; refuse a file without a mark."""
         found = {}
         for path in sorted(folder.iterdir() if folder.is_dir() else [folder]):
-            if _LEFT_OVER.fullmatch(path.name):
+            if _is_hidden(path):
                 continue
             mark = Mark.of(path)
             if mark is None:
@@ -170,9 +170,6 @@ class Place:
             made.mkdir(exist_ok=True)
             made.chmod(self.folder.stat().st_mode & 0o7777)
         remove_left_overs(made)
-        for path in list(made.iterdir()):
-            if _LEFT_OVER.fullmatch(path.name):  # an incomplete file of a killed run
-                path.unlink()
         return made
 
     def finish(self, made: Path) -> None:
@@ -204,9 +201,12 @@ class Place:
         """Remove a folder that holds only files of exports."""
         if not folder.is_dir():
             return
-        names = self._marks(folder)
-        for path in list(folder.iterdir()):
-            if path.name in names or _LEFT_OVER.fullmatch(path.name):
-                path.unlink()
+        for name in self._marks(folder):
+            (folder / name).unlink()
         remove_left_overs(folder)
         folder.rmdir()
+
+
+def _is_hidden(path: Path) -> bool:
+    """Return whether this is a folder in which a process writes, or wrote, a file of an export."""
+    return _HIDDEN.fullmatch(path.name) is not None and path.is_dir()

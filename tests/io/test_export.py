@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling import Selection
+from sampling import Selection, _files
 from sampling.io import _export as module
 from sampling.io import check_export, digest, export_rows, read_column, read_rows, with_inputs
 from sampling.selection import pivotal
@@ -147,7 +147,10 @@ def test_an_export_goes_on_where_it_stopped(source, tmp_path, monkeypatch, order
     assert sorted(path.name for path in out.iterdir()) == [
         f"part-{i:05d}-of-00007.parquet" for i in range(3)
     ]
-    (out / ".part-00003-of-00007.parquet.4242").write_bytes(b"left by a kill")
+    for left in (".part-00003-of-00007.parquet.4194305", "._export.json.4194305-1"):
+        (out / left).mkdir()  # as a killed process leaves it
+        (out / left / _files._OWNER).write_text(_files._MARK)
+        (out / left / "half").write_bytes(b"half")
     (out / "part-00001-of-00007.parquet").unlink()
     first = (out / "part-00000-of-00007.parquet").stat().st_mtime_ns
     export_rows(picked, source, out, **options)
