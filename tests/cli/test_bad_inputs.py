@@ -71,6 +71,16 @@ def test_a_file_cut_short(folder, name, command):
     assert f"{name} must be a whole" in refused(folder, command, *words, *out)
 
 
+def test_a_warning_is_one_line(folder):
+    np.save(folder / "few.npy", np.eye(20))
+    words = ["cluster", folder / "few.npy", 50, "--out", folder / "few.parquet"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("warning: ")
+    assert "UserWarning" not in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_subset_file_cut_short(folder):
     whole = (folder / "table.parquet").read_bytes()
     (folder / "half.parquet").write_bytes(whole[:-5])

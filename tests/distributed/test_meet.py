@@ -8,6 +8,7 @@ from two_ranks import on_two_ranks
 
 from sampling.samplers import (
     EpochBatchSampler,
+    GroupBatchSampler,
     InfoBatchSampler,
     ShuffleSampler,
     WeightedSampler,
@@ -129,3 +130,18 @@ def test_save_state_brings_scores_together_and_leaves_the_epoch_alone(tmp_path):
         assert rest == drawn[8:]
         assert going_on == resumed
     assert one[3] == two[3]
+
+
+@pytest.mark.parametrize("make", [
+    lambda **o: ShuffleSampler(9, **o),
+    lambda **o: InfoBatchSampler(9, 4, **o),
+    lambda **o: GroupBatchSampler([0, 0, 1], **o),
+])  # fmt: skip
+def test_one_of_rank_and_num_replicas_is_not_enough(make):
+    for given in ({"rank": 1}, {"rank": 0}):
+        with pytest.raises(ValueError, match="rank must come with num_replicas .* got rank="):
+            make(**given)
+    with pytest.raises(ValueError, match="num_replicas must come with rank .* got num_"):
+        make(num_replicas=4)
+    make(num_replicas=1)
+    make(num_replicas=4, rank=3)

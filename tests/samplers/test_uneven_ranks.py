@@ -54,6 +54,12 @@ def test_weighted_mean_with_uneven_ranks_is_refused_in_the_first_batch(two, rank
     assert sampler.num_nonfinite == 3  # what was refused was not recorded
 
 
+def test_the_batch_sampler_that_the_user_made_is_named(two):
+    batches = GroupBatchSampler([0, 0, 1, 1], num_replicas=2, rank=0, pad=False)
+    with pytest.raises(ValueError, match="GroupBatchSampler was made with pad=False"):
+        batches.reduce(torch.ones(2), [0, 1], "weighted_mean")
+
+
 @pytest.mark.parametrize("name", OVER_ALL_RANKS)
 def test_weights_over_all_ranks_with_uneven_ranks_are_refused(two, name):
     sampler = sampler_of(pad=False)
