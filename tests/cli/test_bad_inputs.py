@@ -71,6 +71,7 @@ def test_a_file_cut_short(folder, name, command):
     assert f"{name} must be a whole" in refused(folder, command, *words, *out)
 
 
+@pytest.mark.filterwarnings("always")
 def test_a_warning_is_one_line(folder):
     np.save(folder / "few.npy", np.eye(20))
     words = ["cluster", folder / "few.npy", 50, "--out", folder / "few.parquet"]
