@@ -4,6 +4,7 @@ numpy converts anything with a length and entries to an array. A dataset has bot
 read all of it, and decode every image, before finding that its entries are not numbers.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__arrow_c_ar
 _VALUES = str | bytes | int | float | complex | np.generic | None
 _ROWS = ": give numbers of rows, such as a Selection, or range(len(dataset)) for all of it"
 _MEASURED = {"embeddings", "scores", "losses", "values", "distances", "weights", "centers"}
+_NULLABLE = re.compile(r"(u?int\d+|float(32|64)?|double|bool(ean)?)(\[pyarrow\])?$")
 _LIKELY = ("label", "labels", "target", "fine_label", "class", "category_id")
 
 
@@ -32,7 +34,7 @@ def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: ANN40
             )
         return values
     if _is_array(values) or isinstance(values, _VALUES):
-        return values
+        return _of_frame(values)
     kind = type(values).__name__
     if hasattr(values, "column_name") and hasattr(values, "features"):  # of a Hugging Face dataset
         return _column(name, values)
@@ -78,6 +80,26 @@ def unlike(values: Any) -> str:  # noqa: ANN401  # a list of what has several sh
         if own != shapes[0]:
             return f"{own} in row {row} after {shapes[0]} in row 0"
     return "lists of different lengths within the entries"
+
+
+def _of_frame(values: Any) -> Any:  # noqa: ANN401  # any array-like
+    """Return a pandas DataFrame as numbers, NaN where one is missing; anything else unchanged.
+
+    Columns of pandas' nullable types, and of pyarrow's, are objects for numpy.
+    """
+    if not (hasattr(values, "to_numpy") and hasattr(values, "dtypes") and hasattr(values, "iloc")):
+        return values
+    if getattr(values, "ndim", 1) != 2:
+        return values
+    held = list(values.dtypes)
+    kinds = [str(each).lower() for each in held]
+    if all(isinstance(each, np.dtype) for each in held) or not any(map(_NULLABLE.match, kinds)):
+        return values
+    single = all(each.startswith(("float32", "float[")) for each in kinds)
+    try:
+        return values.to_numpy(np.float32 if single else np.float64, na_value=np.nan)
+    except (TypeError, ValueError):  # other columns hold no numbers, which is refused later
+        return values
 
 
 def _shape(entry: Any) -> tuple[int, ...]:  # noqa: ANN401  # anything

@@ -100,6 +100,7 @@ class Explanation:
         with a better score, or with an equal score that were kept; None if the scores alone do not
         determine the order.
     score : float or None
+        None also for a row that was dropped because its score is missing or not finite.
     rule : str
         The rule that decided: "kept", "beyond the budget", "near copy of a kept row", ...
     nearest : int or None

@@ -264,6 +264,8 @@ class Selection:
         if self.verdicts is not None and not kept:
             rule = self.rules[int(self.verdicts[row])]
         score = None if self.scores is None else float(self.scores[row])
+        if rule == BAD:
+            score = None  # the place of a value that is none
         order = self.info.get("order")
         if not kept and order is not None and self.scores is not None and rule not in _NO_CHOICE:
             values = np.where(self._choices(), self.scores, np.nan)

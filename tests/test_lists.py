@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from sampling import _check, selection
+from sampling.samplers import RepeatFactorSampler
 
 ROWS = [[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]]
 GAPS = [[1.0, 2.0], None, [5.0, None]]
@@ -57,3 +58,16 @@ def test_on_bad_applies_to_missing_rows():
 def test_words_are_no_embeddings(given):
     with pytest.raises((TypeError, ValueError), match="embeddings must h"):
         _check.matrix("embeddings", given)
+
+
+@pytest.mark.parametrize("kind", ["Float32", "Float64", "Int64", "float[pyarrow]", "boolean"])
+def test_a_frame_of_nullable_columns_is_a_matrix(kind):
+    frame = pd.DataFrame({"a": [1, 0, 1], "b": [0, 1, 1]}).astype(kind)
+    frame.iloc[1, 0] = pd.NA
+    array = _check.matrix("embeddings", frame)
+    assert array.dtype == (np.float32 if kind in ("Float32", "float[pyarrow]") else np.float64)
+    assert np.isnan(array[1, 0])
+    assert array[2].tolist() == [1.0, 1.0]
+    words = pd.get_dummies(pd.Series(["x", "y", "x"], dtype="string[pyarrow]"))
+    assert RepeatFactorSampler(words, 0.5).size == 3
+    assert _check.host(frame.notna()).dtype == bool

@@ -35,7 +35,10 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
         str, typer.Option(metavar="INT", help="Number of k-means iterations.")
     ] = "25",
     labels: Annotated[
-        str | None, typer.Option(help="Class column: clusters do not cross classes.")
+        str | None,
+        typer.Option(
+            help="Class column: clusters do not cross classes; rows without a class are one more."
+        ),
     ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,

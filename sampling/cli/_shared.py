@@ -282,8 +282,10 @@ def budget_of(text: str | None) -> float | None:
             return number
         raise ValueError
     except (ValueError, OverflowError):
-        digits = digits.replace(",", "")
-        hint = f": write {digits}" if digits.isdigit() else ""
+        whole, _, rest = digits.partition(",")
+        decimal = rest.isdigit() and len(rest) != 3  # a decimal comma
+        digits = f"{whole}.{rest}" if decimal else digits.replace(",", "")
+        hint = f": write {digits}" if digits.replace(".", "", 1).isdigit() else ""
         raise ValueError(
             f"budget must be a count such as 1000, or a fraction such as 0.1 or 10%, got {text!r}"
             f"{hint}"

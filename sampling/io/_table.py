@@ -25,6 +25,7 @@ from .. import _check, _labels, _parquet
 from .._files import check_folder, tensors_of
 from .._keywords import told
 from .._rows import Rows
+from .._warning import warn
 from ._lists import rows_in_memory, rows_on_disk, width_of
 from ._schema import Schemas, is_number, is_rows
 
@@ -142,6 +143,7 @@ class Table:
             return _labels.strings(array.tolist()) if array.dtype == object else array
         if not allowed:
             _parquet.refuse_missing(name, whole, self._lacking(name))
+        _warn_lacking(name, self._schemas_of(name), [name])
         return _with_gaps(whole)
 
     def labels(self, name: str) -> NDArray[Any]:
@@ -159,6 +161,7 @@ class Table:
             If it does not hold ints, bools or strings.
         """
         found, missing = _labels.opened(name, self.values(name))
+        _warn_lacking(name, self._schemas_of(name), [name])
         if isinstance(found, _labels.Labels):
             names = np.array([*found.names.tolist(), None], object)  # None belongs to -1
             array: NDArray[Any] = names[found.codes]
@@ -270,12 +273,24 @@ class Table:
 
     def _lacking(self, name: str) -> str:
         """Name a file without such a column, for the end of a message; "" if all files have it."""
-        schemas = self._schemas_of(name)
-        other = [
-            path for path, count in zip(schemas.files, schemas.counts, strict=True)
-            if count and not schemas.within(path, [name])
-        ]  # fmt: skip
+        other = _without(self._schemas_of(name), [name])
         return f": {other[0]} has no such column" if other else ""
+
+
+def _without(schemas: Schemas, names: Sequence[str]) -> list[Path]:
+    """Return the files with rows that do not have all of some columns."""
+    return [
+        path for path, count in zip(schemas.files, schemas.counts, strict=True)
+        if count and len(schemas.within(path, names)) < len(names)
+    ]  # fmt: skip
+
+
+def _warn_lacking(what: str, schemas: Schemas, names: Sequence[str]) -> None:
+    """Warn of files whose rows have no value because they do not have the column."""
+    other = _without(schemas, names)
+    if other:
+        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+        warn(f"{what} is missing in all rows of {other[0]}{more}: there is no such column")
 
 
 def _read_as(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
@@ -708,6 +723,7 @@ def _read_embeddings(
     scratch: Path | None,
     contents: Sequence[Mapping[str, Any]] | None,
 ) -> NDArray[Any] | Rows:
+    _warn_lacking("embeddings", schemas, chosen)
     if scratch is None:
         return rows_in_memory(schemas, chosen)
     sums = None if contents is None else [str(each["digest"]) for each in contents]

@@ -17,6 +17,7 @@ from ._cuts import batch_at
 
 if TYPE_CHECKING:
     from ._iterate import Pass
+    from ._options import Checked
     from ._plan import Plan
     from ._tables import Table
 
@@ -48,6 +49,7 @@ class Resumable:
     _fingerprint: str
     _arguments: dict[str, str]
     _outer: str
+    _options: "Checked"
     _plans: "dict[int, Plan]"
 
     _algorithm = 1  # incremented if the same arguments, seed, epoch and losses give other draws
@@ -184,12 +186,18 @@ class Resumable:
     def _own_fingerprint(self) -> str:
         if not self._fingerprint:
             parts = named_parts(self._identity())
-            self._fingerprint = fingerprint(self.size, self.num_samples, *parts.values())
+            self._fingerprint = fingerprint(
+                self.size, self.num_samples, self._options.objective, *parts.values()
+            )
         return self._fingerprint
 
     def _own_arguments(self) -> dict[str, str]:
         if not self._arguments:
-            parts = {"draws from num_samples": self.num_samples, **named_parts(self._identity())}
+            parts = {
+                "draws from num_samples": self.num_samples,
+                "objective": self._options.objective,
+                **named_parts(self._identity()),
+            }
             self._arguments = in_short(parts, self.__dict__.get("_given", {}))
         return self._arguments
 

@@ -5,7 +5,6 @@ score-based pruning at high rates; `ccs` prevents it by a cut-off.
 """
 
 import numpy as np
-from scipy.stats import beta as beta_distribution
 from typing_extensions import Unpack
 
 from .. import _check
@@ -118,6 +117,8 @@ def beta(
         # if all ten have confidence 1, or all is pruned: the density has its mass at 1
         b = max(b, 1e-6)
         a = total - b
+        from scipy.stats import beta as beta_distribution  # takes a second to import
+
         log_density = beta_distribution.logpdf(np.clip(chance, 1e-9, 1.0 - 1e-9), a, b)
         log_weights = np.log(np.maximum(own, _LEAST)) + log_density
         drawn = best(log_weights + noise(task.keys ^ task.key), task.budget, task.keys)

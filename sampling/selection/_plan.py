@@ -249,11 +249,7 @@ class Plan:
     def reads_embeddings(self) -> bool:
         """Whether any stage uses embeddings; otherwise those in Parquet are not read."""
         made = self.clusters is not None or self.neighbours is not None
-        return (
-            made
-            or self.on_bad == "drop"
-            or any(takes(stage.method, "embeddings") for stage in self.stages)
-        )
+        return made or any(takes(stage.method, "embeddings") for stage in self.stages)
 
     def check(self, names: Sequence[str], table: Table | None = None) -> None:
         """Check the plan before the computation.

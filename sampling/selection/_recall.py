@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from ..engine import over
 from ..types import Indices
@@ -107,6 +106,8 @@ def _share(missed: int, count: int, size: int) -> tuple[float, float]:
     if count == size:  # all rows were compared
         share = missed / max(1, size)
         return share, share
+    from scipy.stats import beta  # takes a second to import, and only this interval needs it
+
     tail = (1.0 - _LEVEL) / 2.0
     low = 0.0 if missed == 0 else float(beta.ppf(tail, missed, count - missed + 1))
     high = 1.0 if missed == count else float(beta.ppf(1.0 - tail, missed + 1, count - missed))

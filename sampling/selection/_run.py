@@ -263,7 +263,7 @@ class Run:
         """Return the input rows of the first stage: all, or those that are finite."""
         size = self.table.size
         alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
-        if self.plan.on_bad == "drop" and self.table.has_embeddings:
+        if self.plan.on_bad == "drop" and self.plan.reads_embeddings:
             rows: Any = self.table.embeddings
             bad = _check.bad_rows(rows)
             if bad is not None:

@@ -76,7 +76,8 @@ def semdedup(  # noqa: PLR0913  # the options of the method
         earlier *kept* row is close; or drop all but the first row of each connected component.
         These differ widely on chains of similar rows.
     labels : int or str array of shape (N,), optional
-        Rows of different classes are never copies of each other.
+        Rows of different classes are never copies of each other. Rows without a label are one more
+        class.
     clusters : Clustering or int, optional
         A clustering of these rows by spherical k-means, or the number of clusters; N / 1,000 by
         default, and at most sqrt(N / 2).

@@ -50,7 +50,7 @@ def test_every_argument_that_is_dropped_by(tmp_path):
     gaps = {"columns": {"probabilities": "confidence"}, "settings": {"on_bad": "drop"}}
     assert sorted(select_from(table, "surrogate", 3, **gaps).indices.tolist()) == [0, 1, 3]
     with pytest.raises(
-        ValueError, match=r"confidence must have a value .* in row 2: leave such rows"
+        ValueError, match=r"confidence must have a value .* in row 2: exclude such rows"
     ):
         select_from(table, "surrogate", 3, columns={"probabilities": "confidence"})
 
@@ -81,6 +81,7 @@ ROWS = [
 
 @pytest.mark.parametrize("rows", ROWS, ids=lambda rows: str(rows.type))
 @pytest.mark.parametrize("scratch", [False, True])
+@pytest.mark.filterwarnings("ignore:embeddings is missing")  # in c
 def test_missing_rows_and_numbers_of_embeddings(tmp_path, rows, scratch):
     (tmp_path / "in").mkdir()
     pq.write_table(pa.table({"e": rows, "id": [0, 1, 2]}), tmp_path / "in" / "a.parquet")
@@ -317,6 +318,7 @@ def test_a_row_that_is_dropped_may_have_no_id(tmp_path, kind):
     pq.write_table(pa.table(table), tmp_path / "t.parquet")
     stages = [
         Stage("filter", where=[["q", "<", 4]]),
+        Stage("k_center", 2),
         Stage("top", 1, columns={"scores": "q"}),
     ]
     plan = Plan(tmp_path / "t.parquet", stages, ids="id", on_bad="drop")
@@ -326,6 +328,6 @@ def test_a_row_that_is_dropped_may_have_no_id(tmp_path, kind):
     assert load_selection(tmp_path / "work/selection.parquet").ids.tolist() == found.ids.tolist()
     refused = Plan(tmp_path / "t.parquet", stages[1:], ids="id", on_bad="drop")
     with pytest.raises(
-        ValueError, match=r"stage 1 \(top\): ids must have .* row 3 of column 'id':"
+        ValueError, match=r"stage 1 \(k_center\): ids must have .* row 3 of column 'id':"
     ):
         refused.run(tmp_path / "other")

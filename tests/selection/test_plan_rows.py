@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sampling.cli import app
-from sampling.selection import Plan, Stage
+from sampling.io import open_table
+from sampling.selection import Plan, Stage, select_from
 
 LOSS = [0.1, 0.9, 0.5, None, 0.7, float("nan"), 0.3]
 
@@ -129,3 +130,29 @@ def test_bad_scores_are_dropped_where_there_are_no_embeddings(tmp_path):
     stage = Stage("top", 2, columns={"scores": "loss"})
     found = Plan(tmp_path / "plain.parquet", [stage], on_bad="drop").run(tmp_path / "work")
     assert found.indices.tolist() == [2, 3]
+
+
+def test_bad_embeddings_that_no_stage_uses_drop_no_row(tmp_path):
+    rows = pa.array([[1.0, 2.0], None, [3.0, 4.0], [np.nan, 1.0]])
+    pq.write_table(pa.table({"emb": rows, "q": [1.0, 9.0, 3.0, 8.0]}), tmp_path / "t.parquet")
+    best = Stage("top", 2, columns={"scores": "q"})
+    found = Plan(tmp_path / "t.parquet", [best], on_bad="drop").run(tmp_path / "one")
+    assert found.indices.tolist() == [1, 3]
+    used = [Stage("k_center", 2), Stage("top", 1, columns={"scores": "q"})]
+    found = Plan(tmp_path / "t.parquet", used, on_bad="drop").run(tmp_path / "two")
+    assert found.indices.tolist() == [2]
+
+
+def test_a_column_that_a_shard_lacks_is_told_where_its_rows_are_dropped(tmp_path):
+    (tmp_path / "t").mkdir()
+    for name, column in (("a", "q"), ("b", "Q")):
+        table = pa.table({column: [1.0, 2.0], "label": ["x", "y"]})
+        pq.write_table(table, tmp_path / "t" / f"{name}.parquet")
+    with pytest.warns(UserWarning, match=r"q is missing in all rows of .*b\.parquet: there is no"):
+        found = select_from(
+            open_table(tmp_path / "t"), "top", 1, columns={"scores": "q"},
+            settings={"on_bad": "drop"},
+        )  # fmt: skip
+    assert found.indices.tolist() == [1]
+    assert found.explain(3).score is None
+    assert found.explain(0).score == 1.0
