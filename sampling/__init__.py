@@ -2,6 +2,10 @@
 
 sampling.samplers
     Samplers for `DataLoader`: which sample is drawn next.
+sampling.batch_selection
+    Which rows of a large batch to train on, chosen by their losses.
+sampling.training
+    Schedules by the progress of a run, and batch sizes from the gradient noise.
 sampling.weighting
     Loss weights: functions of the losses of a batch, for `reduce`.
 sampling.scores
@@ -32,8 +36,11 @@ used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from . import (
+        batch_selection,
         bench,
         clustering,
         distributed,
@@ -43,17 +50,18 @@ if TYPE_CHECKING:
         scores,
         selection,
         testing,
+        training,
         weighting,
     )
-    from .samplers._indexed import Indexed
-    from .types import Score, Selection
+    from .record import Score, Selection
+    from .samplers.core import Indexed
 
-__version__ = "0.1.0"
-_CLASSES = {"Indexed": ".samplers._indexed", "Score": ".types", "Selection": ".types"}
+_CLASSES = {"Indexed": ".samplers.core", "Score": ".record", "Selection": ".record"}
 __all__ = [
     "Indexed",
     "Score",
     "Selection",
+    "batch_selection",
     "bench",
     "clustering",
     "distributed",
@@ -63,6 +71,7 @@ __all__ = [
     "scores",
     "selection",
     "testing",
+    "training",
     "weighting",
 ]
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import samplers, scores, weighting
+from . import batch_selection, samplers, scores, weighting
 from ._numba import kernels
 from .clustering import kmeans, neighbours
+from .record import Selection
 from .samplers import EpochBatchSampler, EpochSampler
 from .selection import METHODS, inclusion_probabilities, spatial_order
 from .testing._ours import SAMPLERS
-from .types import Progress, Selection
+from .types import Progress
 
 _ROWS = 211
 _BUDGET = 40
@@ -164,7 +165,7 @@ def _weigh() -> None:
     losses = torch.arange(40) % 7 / 3.0
     weighting.cvar(losses, penalty="chi2")
     weighting.cvar(losses, penalty="kl")
-    samplers.TopKLoss(keep=0.5).select(losses)
+    batch_selection.TopKLoss(keep=0.5).select(losses)
 
 
 # ---------------------------------------------------------------------- selection

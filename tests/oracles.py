@@ -624,7 +624,7 @@ def sums_by_numpy(rows, lengths, labels, count):
     return out
 
 
-# ---------------------------------------------------------------------- kernels/_warm.py
+# ---------------------------------------------------------------------- kernels/_kmeans.py
 
 
 def nearest_listed_by_sorting(work, centers, lists, labels):

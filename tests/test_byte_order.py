@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sampling import _check, samplers, scores, weighting
-from sampling._rows import Rows
+from sampling._check._rows import Rows
 from sampling.clustering import kmeans, neighbours
 from sampling.io import open_table, read_vector
 

@@ -14,13 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sampling import Selection, _files
-from sampling.clustering import (
-    kmeans,
-    neighbours,
-    save_clustering,
-    save_neighbours,
-)
+from sampling import Selection
+from sampling._files._paths import _paths as _files
+from sampling.clustering import kmeans, neighbours, save_clustering, save_neighbours
 from sampling.io import (
     check_outputs,
     export_rows,
@@ -32,11 +28,11 @@ from sampling.io import (
     selection_outputs,
     written_whole,
 )
+from sampling.record import Score
 from sampling.samplers import InfoBatchSampler, ShuffleSampler, load_state, save_state
 from sampling.scores import TrainingDynamics
 from sampling.selection import ccs, top
 from sampling.testing import write_matrix
-from sampling.types import Score
 
 SCORES = np.random.default_rng(0).gamma(2.0, size=50)
 ROWS = np.random.default_rng(1).normal(size=(20, 2))
@@ -312,7 +308,7 @@ def test_what_cannot_be_opened_is_not_called_missing(tmp_path):
 LIKE_A_USER = """
 import sys
 from pathlib import Path
-from sampling._files import check_outputs, json_kind, tensors_of, written_whole
+from sampling._files._paths import check_outputs, json_kind, tensors_of, written_whole
 folder, kind = Path(sys.argv[1]), json_kind("it", "a")
 def attempt(work):
     try:
@@ -357,7 +353,7 @@ def test_permissions_are_named_before_the_work(tmp_path):
 
 HANGS = """
 import sys, time
-from sampling._files import written_whole
+from sampling._files._paths import written_whole
 with written_whole(sys.argv[1]) as path:
     path.write_bytes(b"half")
     print("ready", flush=True)

@@ -10,6 +10,7 @@ import torch
 
 from sampling import (
     Selection,
+    batch_selection,
     clustering,
     distributed,
     samplers,
@@ -18,7 +19,8 @@ from sampling import (
     testing,
     weighting,
 )
-from sampling._keywords import short, told
+from sampling._check._keywords import short, told
+from sampling.batch_selection import TopKLoss
 from sampling.samplers import (
     ODM,
     ClassBalancedSampler,
@@ -33,10 +35,9 @@ from sampling.samplers import (
     ShuffleSampler,
     SubsetSampler,
     TokenBudgetBatchSampler,
-    TopKLoss,
     WeightedSampler,
 )
-from sampling.samplers._tables import Shuffled
+from sampling.samplers.core._tables import Shuffled
 from sampling.testing._ours import SAMPLERS
 
 ROWS = np.eye(4)
@@ -196,7 +197,7 @@ def test_signatures_and_abstract_classes_are_as_they_were():
         lambda **o: selection.Task(**o),
         lambda **o: selection.Picks(**o),
         lambda **o: selection.Estimate(**o),
-        lambda **o: samplers.Chosen(**o),
+        lambda **o: batch_selection.Chosen(**o),
         lambda **o: distributed.meet(**o),
         lambda **o: selection.check_call(**o),
         lambda **o: testing.Report(**o),

@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sampling import Indexed, Selection, _labels
+from sampling import Indexed, Selection
+from sampling._check import _labels
+from sampling.batch_selection import TopKLoss
 from sampling.clustering import kmeans
 from sampling.io import open_table
-from sampling.io._selection import _fingerprint
+from sampling.record._selection_files import _fingerprint
 from sampling.samplers import (
     ClassBalancedSampler,
     ClassesPerBatchSampler,
@@ -26,12 +28,11 @@ from sampling.samplers import (
     RepeatedSubsetSampler,
     RepeatFactorSampler,
     SensitivitySampler,
-    TopKLoss,
     WeightedSampler,
 )
 from sampling.scores import ExposureCounter, el2n, label_quality, threshold_samples
 from sampling.selection import Plan, Stage, moderate, propagate, quota, select_from, semdedup, top
-from sampling.selection._task import keys_for
+from sampling.selection.core._task import keys_for
 
 NAN = float("nan")
 NAT = np.datetime64("NaT")

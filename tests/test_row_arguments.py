@@ -166,15 +166,15 @@ PARALLEL = {
         ONES,
         lambda rows: SHUFFLE.record(INDICES, rows),
     ),
-    ("samplers.BatchSelector.select", "indices"): (
+    ("batch_selection.BatchSelector.select", "indices"): (
         INDICES,
         lambda rows: own.TopKLoss(2).select(LOSSES, rows),
     ),
-    ("samplers.BatchSelector.select", "groups"): (
+    ("batch_selection.BatchSelector.select", "groups"): (
         CLASSES,
         lambda rows: own.TopKLoss(2, within="group").select(LOSSES, groups=rows),
     ),
-    ("samplers.SelectiveForward.__call__", "indices"): (
+    ("batch_selection.SelectiveForward.__call__", "indices"): (
         INDICES,
         lambda rows: forward(indices=rows),
     ),
@@ -236,7 +236,7 @@ FIRST = {
         np.ones(3),
         lambda rows: sensitivity(losses=rows),
     ),
-    ("samplers.RHOLoss", "irreducible"): (ONES, own.RHOLoss),
+    ("batch_selection.RHOLoss", "irreducible"): (ONES, own.RHOLoss),
     ("samplers.TokenBudgetBatchSampler", "lengths"): (
         ONES,
         lambda rows: own.TokenBudgetBatchSampler(rows, 9),
@@ -248,7 +248,10 @@ FIRST = {
     ("samplers.MixtureSampler", "lengths"): (np.array([3, 4]), own.MixtureSampler),
     ("samplers.MixtureSampler.domain_of", "indices"): (np.arange(4), MIXTURE.domain_of),
     ("samplers.MixtureSampler.locate", "indices"): (np.arange(4), MIXTURE.locate),
-    ("samplers.SelectiveForward.__call__", "scores"): (ONES, lambda rows: forward(scores=rows)),
+    ("batch_selection.SelectiveForward.__call__", "scores"): (
+        ONES,
+        lambda rows: forward(scores=rows),
+    ),
     ("samplers.temperature_weights", "sizes"): (
         ONES,
         lambda rows: own.temperature_weights(rows, 2.0),

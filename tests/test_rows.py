@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling import _rows
-from sampling._rows import Rows
+from sampling._check import _rows
+from sampling._check._rows import Rows
 from sampling.io import regrouped
 
 ARRAY = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float16)

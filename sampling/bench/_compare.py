@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ._store import Results, check_results
 
 REFERENCES = ("full", "uniform")

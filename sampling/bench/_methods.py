@@ -7,15 +7,14 @@ run becomes a row with that reason, never a run of another cost.
 
 from collections.abc import Callable, Iterable
 
+from ..batch_selection import SelectiveBackprop, TopKLoss
 from ..samplers import (
     EpsilonGreedySampler,
     HardestSampler,
     IESSampler,
     KakurenboSampler,
-    SelectiveBackprop,
     SelfPacedSampler,
     SeTaSampler,
-    TopKLoss,
     UCBSampler,
     VarianceBudgetSampler,
 )

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from ..samplers import BatchSelector, EpochSampler
+from ..batch_selection import BatchSelector
+from ..samplers import EpochSampler
 
 PLAIN, LONG_TAIL, NOISE = "plain data", "imbalance", "label_noise"  # the latter two are options
 ANY = (PLAIN, LONG_TAIL, NOISE)

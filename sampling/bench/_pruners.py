@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from ..batch_selection import BatchSelector
 from ..clustering import kmeans
 from ..samplers import (
-    BatchSelector,
     ClusterClipSampler,
     CurriculumSampler,
     DynamicRandomSampler,
@@ -22,7 +22,7 @@ from ..samplers import (
     ShuffleSampler,
     SubsetSampler,
 )
-from ..samplers._pruning import PruningSampler
+from ..samplers.dynamic._pruning import PruningSampler
 from ._plans import Context, Plan, Unreachable, at_least_one, same
 
 _ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run uses all the data

@@ -13,8 +13,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from .._files import Kind, Output
-from .._keywords import told
+from .._check._keywords import told
+from .._files._paths import Kind, Output
 from .._optional import require
 from ._compare import LEVEL, REFERENCES, Difference, differences
 from ._methods import METHODS

@@ -10,9 +10,9 @@ import torch
 from tqdm import tqdm
 
 from .. import _check
-from .._files import check_outputs
+from .._check._keywords import told
+from .._files._paths import check_outputs
 from .._interrupt import heard
-from .._keywords import told
 from .._optional import require
 from ._compare import FEWEST, REFERENCES
 from ._data import DATASETS, Data, check_data_dir, files_of, load

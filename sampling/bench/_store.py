@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-import sampling
-
-from .._files import Kind, Output, json_kind, written_whole
-from .._keywords import short
+from .._check._keywords import short
+from .._files._paths import Kind, Output, json_kind, written_whole
+from .._version import __version__
 from ._train import Run
 
 FILE = "results.json"
@@ -194,7 +193,7 @@ def describe_call(arguments: dict[str, Any], device: torch.device) -> dict[str, 
         "begun": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "process": os.getpid(),
         "versions": {
-            "sampling": sampling.__version__,
+            "sampling": __version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
@@ -221,7 +220,7 @@ def _processor() -> str:
 
 def _commit() -> str | None:
     """Return the commit of a git checkout of the package, marked if edited; None elsewhere."""
-    root = Path(sampling.__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     if not (root / ".git").exists():
         return None
     head = _git(root, ["rev-parse", "HEAD"])

@@ -18,8 +18,9 @@ from torch.utils.data import BatchSampler
 
 from .. import _check
 from .._rng import key
-from ..samplers import EpochSampler, SelectiveForward
-from ..samplers._hidden import HidingSampler
+from ..batch_selection import SelectiveForward
+from ..samplers import EpochSampler
+from ..samplers.dynamic._hidden import HidingSampler
 from ._data import Data, Part
 from ._methods import METHODS
 from ._models import RECIPES, Recipe, schedule

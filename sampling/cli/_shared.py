@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 import typer
 
-from .. import __version__
+from .._files._json import json_text
 from .._interrupt import INTERRUPTED, end_quietly
-from .._json import json_text
+from .._version import __version__
 from ..errors import MissingExtraError, StateError
 
 if TYPE_CHECKING:
-    from .._files import Output
+    from .._files._paths import Output
     from ..io import Table
     from ..types import Progress
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _check
-from .._before import Data, call_before
+from .._check._rehearsal import Data, call_before
 from ..io import Table
 from ._kmeans import kmeans
 from ._neighbours import neighbours

@@ -19,8 +19,9 @@ import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _labels, _rng
-from .._keywords import told
+from .. import _check, _rng
+from .._check import _labels
+from .._check._keywords import told
 from .._warning import warn
 from ..engine import gathered, over
 from ..kernels._permute import permute

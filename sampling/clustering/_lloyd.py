@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..kernels._warm import nearest_listed
+from ..kernels._kmeans import nearest_listed
 from ..types import Floats, Indices, Scores
 from ._assign import BLOCK, unit
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from .._keywords import told
-from .._rows import Rows
+from .._check._keywords import told
+from .._check._rows import Rows
 from ..engine import over
 from ..types import Indices, Scores
 from ._assign import BLOCK, Space

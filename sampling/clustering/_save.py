@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .. import _check, _parquet
-from .._files import Output, check_outputs, next_to, parquet_kind, written_whole
-from .._keywords import told
+from .. import _check
+from .._check._keywords import told
+from .._files import _parquet
+from .._files._paths import Output, check_outputs, next_to, parquet_kind, written_whole
 from ._kmeans import Clustering
 from ._neighbours import Neighbours
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from .._keywords import told
+from .._check._keywords import told
 from ..types import Counts
 from ._ranks import _device, world_size
 

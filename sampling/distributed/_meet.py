@@ -8,7 +8,7 @@ import numpy as np
 import torch.distributed as dist
 from torch.distributed import distributed_c10d
 
-from .._keywords import told
+from .._check._keywords import told
 from ._ranks import gather_rows, world_size
 
 _meetings: dict[str, int] = {}  # group -> number of barriers of this process so far

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ..types import Indices, Scores
 
 _uneven: ContextVar[str] = ContextVar("uneven", default="")  # why ranks have unequal batches

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .. import _check
-from .._rows import Rows
+from .._check._rows import Rows
 from ._local import Local
 
 __all__ = ["Part", "blocks", "current", "each", "gathered", "over", "use"]

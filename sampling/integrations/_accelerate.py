@@ -12,7 +12,7 @@ from typing import Any
 from torch.utils.data import BatchSampler
 
 from .. import _optional
-from .._keywords import told
+from .._check._keywords import told
 from ..samplers import EpochBatchSampler
 from ._accelerate_chain import AnySampler, find_chain
 from ._loader_chain import refuse_misfit

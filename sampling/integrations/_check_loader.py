@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
 
-from .._keywords import told
+from .._check._keywords import told
 from ..distributed import world_size
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._loader_chain import (

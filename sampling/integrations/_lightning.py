@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ..errors import StateError
 from ..samplers import AdaptiveBatchSampler, full_state, load_full_state
 from ._lightning_loader import (

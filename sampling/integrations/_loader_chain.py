@@ -12,8 +12,8 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from .. import Indexed
 from ..samplers import EpochBatchSampler, EpochSampler
+from ..samplers.core import Indexed
 
 ONE_EACH = (
     "give it one label, weight or score for each sample of the dataset (of class weights: "

@@ -12,7 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._loader_chain import refuse_misfit

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from .._keywords import told
+from .._check._keywords import told
 from ._loader_chain import refuse_misfit
 
 _WRAP = "wrap the dataset in sampling.Indexed instead"

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from .. import Indexed, _check, _optional
+from .. import _check, _optional
 from ..samplers import EpochBatchSampler, EpochSampler
+from ..samplers.core import Indexed
 from ._accelerate import prepare_loader
 from ._accelerate_chain import AnySampler
 from ._loader_chain import core_of, refuse_size

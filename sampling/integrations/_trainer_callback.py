@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _optional
-from .._keywords import told
+from .._check._keywords import told
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler, load_state, save_state
 from ._accelerate import check_prepared, complete_rounds

@@ -3,23 +3,22 @@
 All files are written atomically, and never replace a file of another kind.
 """
 
-from .._files import check_folder, check_outputs, written_whole
+from .._files._paths import check_folder, check_outputs, written_whole
+from ..record import (
+    load_scores,
+    load_selection,
+    save_scores,
+    save_selection,
+    score_outputs,
+    selection_outputs,
+)
 from ._bytes import digest
 from ._digest import Watch, differences, digests, table_files, unchanged
 from ._export import check_export, export_rows
 from ._inputs import changes, paths_read, with_inputs
 from ._parquet_rows import read_column, read_rows
 from ._regroup import regrouped
-from ._scores import (
-    directed,
-    direction_of,
-    load_scores,
-    read_vector,
-    save_scores,
-    score_of,
-    score_outputs,
-)
-from ._selection import load_selection, save_selection, selection_outputs
+from ._scores import directed, direction_of, read_vector, score_of
 from ._table import Table, class_columns, columns_text, open_table, shape_of
 
 __all__ = [

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .._keywords import told
+from .._check._keywords import told
 from ..types import Progress
 
 __all__ = ["compare_stamps", "digest", "digest_of_bytes", "stamps"]

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import _check, _parquet
-from .._keywords import told
+from .. import _check
+from .._check._keywords import told
+from .._files import _parquet
 from ..types import Progress
 from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
 from ._table import _files

@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from .. import _check, _parquet
-from .._files import check_apart, json_kind, parquet_kind, written_whole
-from .._json import json_text
-from .._keywords import told
-from ..types import Floats, Indices, Progress, Selection
+from .. import _check
+from .._check._keywords import told
+from .._files import _parquet
+from .._files._json import json_text
+from .._files._paths import check_apart, json_kind, parquet_kind, written_whole
+from ..record import Selection
+from ..types import Floats, Indices, Progress
 from ._bytes import compare_stamps, stamps
 from ._digest import differences, digests
 from ._export_folder import MANIFEST, Place

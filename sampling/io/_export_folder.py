@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from .. import _parquet
-from .._files import own_folder, remove_left_overs
+from .._files import _parquet
+from .._files._paths import own_folder, remove_left_overs
 
 __all__ = ["MANIFEST", "Mark", "Place"]
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import _check
-from .._keywords import told
-from ..types import Progress, Selection
+from .._check._keywords import told
+from ..record import Selection
+from ..types import Progress
 from ._digest import contents, differences, digests, table_files
 
 __all__ = ["changes", "paths_read", "with_inputs"]

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .. import _parquet
-from .._files import written_whole
-from .._rows import Rows
+from .._check._rows import Rows
+from .._files import _parquet
+from .._files._paths import written_whole
 from ._bytes import digest
 from ._schema import Schemas, is_rows
 

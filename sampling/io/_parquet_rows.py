@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .. import _check, _parquet
-from .._keywords import told
+from .. import _check
+from .._check._keywords import told
+from .._files import _parquet
 from ..types import Indices
 from ._digest import table_files
 from ._schema import Schemas, without_columns, without_views

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import naming, own_folder
-from .._keywords import told
-from .._rows import Rows
+from .._check._keywords import told
+from .._check._rows import Rows
+from .._files._paths import naming, own_folder
 
 __all__ = ["regrouped"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .. import _parquet
+from .._files import _parquet
 
 __all__ = ["Schemas", "is_number", "is_rows", "without_columns", "without_views"]
 

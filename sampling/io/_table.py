@@ -21,10 +21,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .. import _check, _labels, _parquet
-from .._files import check_folder, tensors_of
-from .._keywords import told
-from .._rows import Rows
+from .. import _check
+from .._check import _labels
+from .._check._keywords import told
+from .._check._rows import Rows
+from .._files import _parquet
+from .._files._paths import check_folder, tensors_of
 from .._warning import warn
 from ._lists import rows_in_memory, rows_on_disk, width_of
 from ._schema import Schemas, is_number, is_rows

@@ -1,6 +1,7 @@
 """Kernels for epochs made of batches: mix classes, draw blocks, pack by length, write groups.
 
-Callers: samplers/_class_blocks.py, samplers/_token_budget.py, samplers/_whole_groups.py.
+Callers: samplers/batches/_classes_per_batch.py, samplers/batches/_token_budget.py,
+samplers/batches/_group_batches.py.
 
 Contract, the same for every kernel in this file
     Checked   Codes are in [0, C), no class is twice in a batch, no group is empty, sizes are >= 1.

@@ -1,6 +1,6 @@
 """Kernel that computes a checksum of large arrays at memory speed.
 
-Callers: samplers/_state.py.
+Callers: _identity.py.
 
 Contract, the same for every kernel in this file
     Checked   The caller passes whole 64-bit words.

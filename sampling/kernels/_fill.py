@@ -1,6 +1,6 @@
 """Kernel that takes rows in order of rank as long as their cost fits.
 
-Callers: selection/_quota.py.
+Callers: selection/by_score/_quota.py.
 
 Contract, the same for every kernel in this file
     Checked   Costs are >= 0, order is a permutation of some rows, codes are in [0, G).

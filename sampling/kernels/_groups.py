@@ -1,7 +1,8 @@
 """Kernels for samples in groups (classes, clusters, domains): group, draw, schedule.
 
-Callers: samplers/_groups.py, samplers/_cluster_clip.py, samplers/_class_blocks.py,
-samplers/_token_budget.py, samplers/_two_streams.py.
+Callers: samplers/core/_groups.py, samplers/static/_cluster_clip.py,
+samplers/batches/_classes_per_batch.py, samplers/batches/_token_budget.py,
+samplers/batches/_two_streams.py.
 
 Contract, the same for every kernel in this file
     Checked   Codes are in [0, C), or -1 for "in no group"; no group is empty; quotas are >= 0.

@@ -1,6 +1,6 @@
 """Kernels for several sources in one epoch: the source of each slot, and the sample it draws.
 
-Callers: samplers/_mixture_table.py.
+Callers: samplers/mixture/_table.py.
 
 Contract, the same for every kernel in this file
     Checked   Quotas are >= 1, their sum is below 2**31, slots are ascending in [0, M), draws are

@@ -1,6 +1,6 @@
 """Kernels of curricula: draws from the front of an order, where the front grows.
 
-Callers: samplers/_curriculum.py.
+Callers: samplers/static/_curriculum.py.
 
 Contract, the same for every kernel in this file
     Checked   1 <= front < 2**31, 0 <= place < size < 2**32: products stay below 2**63.

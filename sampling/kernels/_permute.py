@@ -6,7 +6,7 @@ the other, modulo that half's own size. The pairs exceed n by less than a, so re
 for the rare result >= n costs next to nothing, just above a power of two as anywhere.
 Source: Black and Rogaway (CT-RSA 2002), generalised Feistel and cycle walking.
 
-Callers: samplers/_order.py, kernels/_groups.py, kernels/_draw.py, kernels/_blocks.py,
+Callers: samplers/core/_permutation.py, kernels/_groups.py, kernels/_draw.py, kernels/_blocks.py,
 kernels/_mixture.py, clustering/_kmeans.py.
 
 Contract, the same for every kernel in this file
@@ -27,10 +27,10 @@ from .._numba import kernel
 from .._rng import GOLDEN, below, mix, value
 
 # Half-rounds. Small n would need many more (at n = 5 the 120 orders are still uneven after 16, and
-# for some n no number of rounds reaches the odd orders), which is why `samplers/_order.py` shuffles
-# up to 65,536 explicitly. Above, tests/test_order.py rejects 4 with one key and 6 with about
-# seventy (pairs with equal right halves keep the distance of their left ones too often), and
-# rejects neither 7 nor 8.
+# for some n no number of rounds reaches the odd orders), so samplers/core/_permutation.py shuffles
+# up to 65,536 explicitly. Above, tests/samplers/core/test_permutation.py rejects 4 with one key and
+# 6 with about seventy (pairs with equal right halves keep the distance of their left ones too
+# often), and rejects neither 7 nor 8.
 ROUNDS = 8
 BLOCK = 512
 

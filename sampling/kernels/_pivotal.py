@@ -1,6 +1,6 @@
 """Kernels that draw a fixed number of rows with given inclusion probabilities.
 
-Callers: selection/_inclusion.py.
+Callers: selection/core/_inclusion.py.
 
 Contract, the same for every kernel in this file
     Checked   Probabilities are in [0, 1] and finite; order is a permutation of 0..n-1.

@@ -1,6 +1,6 @@
 """Kernels of importance sampling: from scores to sampling probabilities and their moments.
 
-Callers: samplers/_importance.py, samplers/_variance_budget.py.
+Callers: samplers/dynamic/_importance.py, samplers/dynamic/_variance_budget.py.
 
 Contract, the same for every kernel in this file
     Checked   Scores are finite or NaN (never seen), and at least one is not NaN if `least` or a

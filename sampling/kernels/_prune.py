@@ -1,6 +1,7 @@
 """Kernels of the pruning plan: group samples by score, thin the groups, find the kept ones.
 
-Callers: samplers/_pruning.py, samplers/_infobatch.py, samplers/_hardest.py, samplers/_tables.py.
+Callers: samplers/dynamic/_pruning.py, samplers/dynamic/_infobatch.py, samplers/dynamic/_hardest.py,
+samplers/core/_tables.py.
 
 Contract, the same for every kernel in this file
     Checked   Scores are finite or NaN (never seen). A kernel checks nothing.

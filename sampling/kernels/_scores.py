@@ -1,8 +1,8 @@
 """Kernels of the score table.
 
-Callers: scores/_table.py, scores/_exposure.py, samplers/_objective.py, samplers/_tables.py,
-samplers/_curriculum.py, samplers/_dynamic_random.py, samplers/_hidden.py,
-samplers/_repeat_factor.py, samplers/_sensitivity.py.
+Callers: scores/_table.py, scores/_exposure.py, samplers/core/_objective.py,
+samplers/core/_tables.py, samplers/static/_curriculum.py, samplers/dynamic/_dynamic_random.py,
+samplers/dynamic/_hidden.py, samplers/static/_repeat_factor.py, samplers/static/_sensitivity.py.
 
 Contract, the same for every kernel in this file
     Checked   `update` and `count_up` rely on `first_outside` having returned -1 for the indices.

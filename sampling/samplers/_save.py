@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from .._files import saved_tensors, tensors_kind, tensors_of
-from .._keywords import told
+from .._check._keywords import told
+from .._files._paths import saved_tensors, tensors_kind, tensors_of
+from .._identity import fingerprint
 from ..distributed import this_rank
 from ..errors import StateError
-from ._base import EpochSampler
-from ._batches import EpochBatchSampler
-from ._plan import Plan
-from ._state import fingerprint
+from .batches._epoch_batches import EpochBatchSampler
+from .core._epoch_sampler import EpochSampler
+from .core._plan import Plan
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 

@@ -10,9 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _labels
-from .._keywords import told
-from ..types import Floats, Score
+from .. import _check
+from .._check import _labels
+from .._check._keywords import told
+from ..record import Score
+from ..types import Floats
 
 _BLOCK = 2**26  # bytes of float64 in memory at once
 _REDUCTIONS = ("mean", "max", "rank-mean", "rank-max")

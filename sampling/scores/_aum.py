@@ -7,10 +7,12 @@ are mislabelled on purpose, determine how low it has to be for a label to be con
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _labels, _rng
-from .._keywords import told
+from .. import _check, _rng
+from .._check import _labels
+from .._check._keywords import told
 from ..kernels import _dynamics
-from ..types import Indices, Score
+from ..record import Score
+from ..types import Indices
 from ._heads import column, refuse_one_class
 
 

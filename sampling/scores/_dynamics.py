@@ -11,8 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from .._files import saved_tensors, tensors_kind, tensors_of
-from .._keywords import told
+from .._check._keywords import told
+from .._files._paths import saved_tensors, tensors_kind, tensors_of
 from ..distributed import meet, this_rank, world_size
 from ..errors import StateError
 from ..kernels import _dynamics

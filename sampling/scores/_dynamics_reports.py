@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from ..types import Direction, Floats, Score
+from ..record import Direction, Score
+from ..types import Floats
 
 Missing = Literal["raise", "nan"]
 

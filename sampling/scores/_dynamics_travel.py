@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _labels
+from .. import _check
+from .._check import _labels
 from ..types import Indices
 from ._heads import binary_ids_on_host, column, is_one_output, refuse_table, two_columns
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _labels
-from .._keywords import told
+from .. import _check
+from .._check import _labels
+from .._check._keywords import told
 from ..distributed import fitting, sum_counts, world_size
 from ..errors import StateError
 from ..kernels import _scores

@@ -3,7 +3,7 @@
 import torch
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ._heads import binary_ids, is_one_output, two_columns
 
 

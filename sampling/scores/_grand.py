@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from .. import _check
-from .._keywords import told
-from ..types import Floats, Score
+from .._check._keywords import told
+from ..record import Score
+from ..types import Floats
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _labels
-from .._keywords import told
+from .. import _check
+from .._check import _labels
+from .._check._keywords import told
 from .._optional import require
 from .._warning import warn
-from ..types import Score
+from ..record import Score
 from ._heads import column, two_probabilities
 
 _METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ..kernels._dynamics import EL2N, ENTROPY, MARGIN, PROBABILITY, PROBABILITY_MARGIN
-from ..types import Direction, Floats, Progress, Score
+from ..record import Direction, Score
+from ..types import Floats, Progress
 from ._dynamics_tables import look
 from ._dynamics_travel import check_shapes, host_logits, read_host
 from ._heads import is_one_output, two_columns, two_probabilities

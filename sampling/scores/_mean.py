@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import _check
-from .._keywords import told
-from ..types import Floats, Score
+from .._check._keywords import told
+from ..record import Score
+from ..types import Floats
 
 
 @told

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from .._containers import unread
-from .._keywords import told
+from .._check._containers import unread
+from .._check._keywords import told
 from ..distributed import merge_means, world_size
 from ..kernels import _scores
 from ..types import Indices, Scores

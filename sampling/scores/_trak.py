@@ -17,8 +17,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from .. import _check, _rng
-from .._files import Kind, check_outputs, written_whole
-from .._keywords import told
+from .._check._keywords import told
+from .._files._paths import Kind, check_outputs, written_whole
 from .._optional import require
 from ._attribution import AttributionScores
 

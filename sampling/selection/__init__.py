@@ -6,44 +6,44 @@
 `methods()` lists them with their inputs and costs. `Options` are the keywords of every method.
 """
 
-from ._before import check_call, reads_embeddings
-from ._beta import beta
-from ._budget import count_of, share_out, water_fill
-from ._cluster_sensitivity import cluster_sensitivity
-from ._cost import Estimate, estimate
-from ._d2 import d2
-from ._d4 import d4
-from ._directions import notes_of
-from ._facility_location import facility_location
-from ._from_table import select_from
-from ._gumbel import gumbel
-from ._herding import herding
-from ._inclusion import inclusion_probabilities, pivotal, poisson, systematic
-from ._k_center import k_center
-from ._kmq import cluster_uniform, kmq, reweight_clusters
-from ._leverage import leverage, leverage_scores
-from ._lewis import lewis, lewis_weights, root_leverage, sensitivity_lp
-from ._moderate import moderate
-from ._options import Options as Options
-from ._order import spatial_order
-from ._perplexity import perplexity
-from ._plan import Plan
-from ._preference_gap import preference_gap
-from ._propagate import propagate
-from ._prototypes import prototypes
-from ._quota import quota
-from ._rank import bottom, top, window
-from ._registry import METHODS as METHODS
-from ._registry import Method, method, methods
-from ._repeats import UniMax, repeat_counts, unimax
-from ._rethreshold import at_threshold
-from ._samplemix import samplemix
-from ._semdedup import semdedup
-from ._stage import Stage
-from ._strata import ccs, stratified
-from ._surrogate import surrogate
-from ._task import Picks, Task, select
-from ._twins import Twin, twins_of
+from ..record import at_threshold
+from .by_cluster._cluster_sensitivity import cluster_sensitivity
+from .by_cluster._d4 import d4
+from .by_cluster._kmq import cluster_uniform, kmq, reweight_clusters
+from .by_cluster._moderate import moderate
+from .by_cluster._prototypes import prototypes
+from .by_cluster._samplemix import samplemix
+from .by_cluster._semdedup import semdedup
+from .by_coverage._d2 import d2
+from .by_coverage._facility_location import facility_location
+from .by_coverage._herding import herding
+from .by_coverage._k_center import k_center
+from .by_leverage._leverage import leverage, leverage_scores
+from .by_leverage._lewis import lewis, lewis_weights, root_leverage, sensitivity_lp
+from .by_score._beta import beta
+from .by_score._gumbel import gumbel
+from .by_score._perplexity import perplexity
+from .by_score._preference_gap import preference_gap
+from .by_score._quota import quota
+from .by_score._rank import bottom, top, window
+from .by_score._strata import ccs, stratified
+from .by_score._surrogate import surrogate
+from .core._before import check_call, reads_embeddings
+from .core._budget import count_of, share_out, water_fill
+from .core._cost import Estimate, estimate
+from .core._directions import notes_of
+from .core._inclusion import inclusion_probabilities, pivotal, poisson, systematic
+from .core._options import Options as Options
+from .core._propagate import propagate
+from .core._registry import METHODS as METHODS
+from .core._registry import Method, method, methods
+from .core._repeats import UniMax, repeat_counts, unimax
+from .core._spatial_order import spatial_order
+from .core._task import Picks, Task, select
+from .core._twins import Twin, twins_of
+from .pipeline._from_table import select_from
+from .pipeline._plan import Plan
+from .pipeline._stage import Stage
 
 __all__ = [
     "Estimate",

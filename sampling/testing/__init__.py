@@ -20,8 +20,9 @@ from . import (  # noqa: F401  # register their checks
     _stateful,
 )
 from ._matrix import Cell, cells, matrix_outputs, matrix_table, run_cells, write_matrix
+from ._outcomes import ContractError
 from ._pytest import parametrize_with_checks
-from ._registry import Check, ContractError
+from ._registry import Check
 from ._report import Report, Result, check_batch_sampler, check_sampler
 
 __all__ = [

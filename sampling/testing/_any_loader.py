@@ -11,7 +11,8 @@ import numpy as np
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
 
 from ._global_state import scramble, states
-from ._registry import does_not_apply, equal, expect, line, same
+from ._outcomes import does_not_apply, equal, expect, same
+from ._registry import line
 from ._subject import (
     Subject,
     drain,

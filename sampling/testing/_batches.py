@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ._registry import BATCHES, does_not_apply, expect, line, same
+from ._outcomes import BATCHES, does_not_apply, expect, same
+from ._registry import line
 from ._subject import Subject, drain, has, set_epoch
 
 

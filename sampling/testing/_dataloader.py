@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from ._global_state import scramble
-from ._registry import does_not_apply, expect, line, same
+from ._outcomes import does_not_apply, expect, same
+from ._registry import line
 from ._subject import (
     BATCH,
     PREFETCH,

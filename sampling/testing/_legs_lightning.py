@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ..integrations import LightningSamplerCallback
-from ._legs import Trip
 from ._ours import EPOCHS
+from ._trip import Trip
 
 
 class Module(LightningModule):

@@ -7,8 +7,8 @@ import torch
 import transformers
 
 from ..integrations import SamplerTrainerMixin
-from ._legs import Rows, Trip
 from ._ours import BATCH, EPOCHS
+from ._trip import Rows, Trip
 
 
 class Mappings(Rows):

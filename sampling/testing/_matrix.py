@@ -17,11 +17,12 @@ from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import spawn
 
 from .. import _check
-from .._files import Output, json_kind, written_whole
-from .._keywords import told
+from .._check._keywords import told
+from .._files._paths import Output, json_kind, written_whole
 from .._optional import require
-from ._legs import EXTRAS, LOADERS, WHERE, Leg, Trip
+from ._legs import EXTRAS, LOADERS
 from ._ours import SAMPLERS, AnySampler
+from ._trip import WHERE, Leg, Trip
 
 _VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "transformers")
 _MATRIX = json_kind("a contract matrix", "versions", "cells")

@@ -3,7 +3,8 @@
 from copy import deepcopy
 from typing import Any
 
-from ._registry import line, same
+from ._outcomes import same
+from ._registry import line
 from ._stateful import TRAINED
 from ._subject import AnySampler, Subject, drain, has_epochs, set_epoch, take, torchdata
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ._registry import broken, does_not_apply
+from ._outcomes import broken, does_not_apply
 from ._subject import start_method
 from ._watch import Watch
 

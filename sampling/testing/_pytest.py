@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from .._optional import require
-from ._registry import SAMPLER, Check, ContractError
+from ._outcomes import SAMPLER, ContractError
+from ._registry import Check
 from ._report import case_id, cases, run
 from ._subject import Factory, Subject
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch.distributed as dist
 
+from ._outcomes import BATCHES, broken, does_not_apply, expect, same
 from ._processes import on_two_ranks
-from ._registry import BATCHES, broken, does_not_apply, expect, line, same
+from ._registry import line
 from ._subject import Subject, drain, flat, has, is_dynamic, losses, weights_of
 
 WORLDS = (2, 3, 8)

@@ -6,29 +6,16 @@ check's own texts state why that matters and how to fix it. `NotApplicable` stat
 requires nothing of this sampler.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TypeAlias
 
-from .._keywords import told
+from .._check._keywords import told
+from ._outcomes import BATCHES, SAMPLER
+from ._subject import Subject
 
-if TYPE_CHECKING:
-    from ._subject import Subject
-
-Function: TypeAlias = "Callable[[Subject], None]"
-SAMPLER, BATCHES = "sampler", "batch sampler"
+Function: TypeAlias = Callable[[Subject], None]
 LETTERS = "CDTNRLH"  # in the order in which they are run and listed
-
-
-class ContractError(AssertionError):
-    """A sampler violates the contract.
-
-    The message states what was observed, why it matters in practice and how to fix it.
-    """
-
-
-class NotApplicable(Exception):  # noqa: N818  # it is a finding, not an error
-    """The check does not apply to this sampler; the message gives the reason."""
 
 
 @told
@@ -89,38 +76,3 @@ def line(
         return function
 
     return enter
-
-
-def broken(seen: str) -> NoReturn:
-    """Raise `ContractError` with what was observed."""
-    raise ContractError(seen)
-
-
-def expect(kept: object, seen: str) -> None:
-    """Raise `ContractError` with what was observed unless `kept`."""
-    if not kept:
-        broken(seen)
-
-
-def same(seen: Sequence[object], expected: Sequence[object], what: str) -> None:
-    """Raise `ContractError` with the first position at which two sequences differ."""
-    for place, (one, other) in enumerate(zip(seen, expected, strict=False)):
-        if _plain(one) != _plain(other):
-            broken(f"{what}: item {place} is {one!r}, expected {other!r}")
-    if len(seen) != len(expected):
-        broken(f"{what}: {len(seen)} items, expected {len(expected)}")
-
-
-def equal(one: Sequence[object], other: Sequence[object]) -> bool:
-    """Return whether two sequences of draws or of batches are the same."""
-    return [*map(_plain, one)] == [*map(_plain, other)]
-
-
-def _plain(item: object) -> object:
-    """Return an array or tuple as a list: only C3 checks the type of a batch."""
-    return [*item] if isinstance(item, Iterable) else item
-
-
-def does_not_apply(reason: str) -> NoReturn:
-    """Raise `NotApplicable`."""
-    raise NotApplicable(reason)

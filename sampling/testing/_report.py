@@ -8,9 +8,10 @@ from typing import Literal, TypedDict
 from typing_extensions import Unpack
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ._global_state import put_back
-from ._registry import BATCHES, CHECKS, LETTERS, SAMPLER, Check, ContractError, NotApplicable
+from ._outcomes import BATCHES, SAMPLER, ContractError, NotApplicable
+from ._registry import CHECKS, LETTERS, Check
 from ._subject import Factory, Subject
 from ._watch import Watch
 

@@ -9,7 +9,8 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
-from ._registry import broken, does_not_apply, equal, expect, line, same
+from ._outcomes import broken, does_not_apply, equal, expect, same
+from ._registry import line
 from ._subject import (
     BATCH,
     AnySampler,

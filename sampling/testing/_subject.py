@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .._optional import require
 from ..errors import MissingExtraError
-from ._registry import BATCHES, broken, does_not_apply
+from ._outcomes import BATCHES, broken, does_not_apply
 
 BATCH = 4  # draws per batch where the kit cuts batches
 PREFETCH = 2  # batches that each worker prefetches

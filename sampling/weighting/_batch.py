@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _labels
+from .. import _check
+from .._check import _labels
 from ..distributed import all_reduce_max, all_reduce_sum, gather_batch
 from ..errors import StateError
 

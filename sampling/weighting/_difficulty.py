@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ..errors import StateError
 from ..scores import ScoreTable
 from ..types import Scores

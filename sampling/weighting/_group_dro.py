@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ..distributed import all_reduce_sum
 from ..errors import StateError
 from ._batch import Batch, check_saved, rows_of, state_of

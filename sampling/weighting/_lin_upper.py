@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ._batch import Batch, check_saved, state_of
 
 if TYPE_CHECKING:

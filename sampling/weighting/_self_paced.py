@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ._batch import Batch, refuse_on_host
 
 if TYPE_CHECKING:

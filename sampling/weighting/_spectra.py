@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ..distributed import gather_batch
 from ..kernels import _isotonic
 from ._batch import Batch, state_of

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from .. import _check
-from .._keywords import told
+from .._check._keywords import told
 from ._batch import refuse_on_host
 
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from sampling import Selection
 from sampling.cli import app
 from sampling.io import load_scores, open_table, save_scores
+from sampling.record import Score
 from sampling.selection import Plan, Stage, beta, ccs, d2, methods, quota, select_from, top, window
-from sampling.types import Score
 
 N = 40
 RANDOM = np.random.default_rng(5)

@@ -13,8 +13,8 @@ import sampling.selection  # noqa: F401  # before `io.open_table` is replaced
 from sampling import Selection, io
 from sampling.cli import app
 from sampling.clustering import kmeans, save_clustering
+from sampling.record import Score
 from sampling.scores import TrainingDynamics
-from sampling.types import Score
 
 N = 30
 RANDOM = np.random.default_rng(3)

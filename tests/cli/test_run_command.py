@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sampling import Selection, io
 from sampling.cli import app
-from sampling.selection import _run
+from sampling.selection.pipeline import _run
 
 PLAN = """
 [read]

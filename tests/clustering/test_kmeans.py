@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from oracle_kmeans import all_squares, lloyd, rows_of
 
 import sampling
-from sampling._rows import Rows
+from sampling._check._rows import Rows
 from sampling.clustering import Clustering, kmeans
 from sampling.clustering._kmeans import _apportion, _distinct, _hash
 

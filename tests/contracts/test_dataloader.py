@@ -12,12 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sampling import Indexed
 from sampling.errors import StateError
-from sampling.samplers import (
-    SensitivitySampler,
-    ShuffleSampler,
-    SubsetSampler,
-    WeightedSampler,
-)
+from sampling.samplers import SensitivitySampler, ShuffleSampler, SubsetSampler, WeightedSampler
 
 from .cases import EVERY, N, order, run_to
 

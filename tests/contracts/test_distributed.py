@@ -11,6 +11,7 @@ import torch.distributed as dist
 from two_ranks import on_two_ranks
 
 from sampling.distributed import gather_rows, merge_means
+from sampling.record import Selection
 from sampling.samplers import (
     EpsilonGreedySampler,
     InfoBatchSampler,
@@ -21,7 +22,6 @@ from sampling.samplers import (
     load_state,
     save_state,
 )
-from sampling.types import Selection
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 N = 101

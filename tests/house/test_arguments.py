@@ -8,9 +8,20 @@ import pytest
 import torch
 from selection.cases import CALLS, DATA
 
-from sampling import Score, Selection, clustering, engine, integrations, io, scores, weighting
+from sampling import (
+    Score,
+    Selection,
+    clustering,
+    engine,
+    integrations,
+    io,
+    scores,
+    training,
+    weighting,
+)
+from sampling import batch_selection as rows
 from sampling import samplers as own
-from sampling.samplers._options import EpochOptions
+from sampling.samplers.core._options import EpochOptions
 from sampling.selection import (
     METHODS,
     Plan,
@@ -21,7 +32,7 @@ from sampling.selection import (
     repeat_counts,
     select,
 )
-from sampling.selection._options import Options
+from sampling.selection.core._options import Options
 from sampling.testing import parametrize_with_checks
 from sampling.testing._ours import SAMPLERS
 
@@ -61,7 +72,7 @@ def sampler(name):
 
 
 def forward(**given):
-    chooser = own.SelectiveForward(NETWORK, lambda model, x: model(x).sum(1), own.TopKLoss(2))
+    chooser = rows.SelectiveForward(NETWORK, lambda model, x: model(x).sum(1), rows.TopKLoss(2))
     return chooser(torch.ones(4, 3), **given)
 
 
@@ -94,19 +105,21 @@ RECIPES = {
     ),
     "samplers.DoReMi": lambda **o: own.DoReMi(**o),
     "samplers.EpochBatchSampler": lambda **o: own.EpochBatchSampler(own.ShuffleSampler(9), 2, **o),
-    "samplers.MultistageFilter": lambda **o: own.MultistageFilter(3, **o),
+    "batch_selection.MultistageFilter": lambda **o: rows.MultistageFilter(3, **o),
     "samplers.ODM": lambda **o: own.ODM(**o),
-    "samplers.RHOLoss": lambda **o: own.RHOLoss(np.zeros(9), **o),
-    "samplers.RankedBatch": lambda **o: own.RankedBatch(2, **o),
-    "samplers.SelectiveBackprop": lambda **o: own.SelectiveBackprop(**o),
-    "samplers.SelectiveForward": lambda **o: own.SelectiveForward(
-        NETWORK, lambda model, x: x, own.TopKLoss(2), **o
+    "batch_selection.RHOLoss": lambda **o: rows.RHOLoss(np.zeros(9), **o),
+    "batch_selection.RankedBatch": lambda **o: rows.RankedBatch(2, **o),
+    "batch_selection.SelectiveBackprop": lambda **o: rows.SelectiveBackprop(**o),
+    "batch_selection.SelectiveForward": lambda **o: rows.SelectiveForward(
+        NETWORK, lambda model, x: x, rows.TopKLoss(2), **o
     ),
-    "samplers.SelectiveForward.__call__": forward,
-    "samplers.BatchSelector.select": lambda **o: own.TopKLoss(2).select(LOSSES, **o),
-    "samplers.TopKLoss": lambda **o: own.TopKLoss(2, **o),
-    "samplers.frozen_statistics": lambda **o: own.frozen_statistics(NETWORK, **o).__enter__(),
-    "samplers.suggest_batch_size": lambda **o: own.suggest_batch_size(
+    "batch_selection.SelectiveForward.__call__": forward,
+    "batch_selection.BatchSelector.select": lambda **o: rows.TopKLoss(2).select(LOSSES, **o),
+    "batch_selection.TopKLoss": lambda **o: rows.TopKLoss(2, **o),
+    "batch_selection.frozen_statistics": lambda **o: rows.frozen_statistics(
+        NETWORK, **o
+    ).__enter__(),
+    "training.suggest_batch_size": lambda **o: training.suggest_batch_size(
         torch.ones(4, 3), max_batch_size=9, **o
     ),
     "samplers.ClassBalancedSampler.reduce": lambda **o: own.ShuffleSampler(4).reduce(
@@ -154,7 +167,7 @@ RECIPES = {
 # What the package fills in itself, or takes from a framework that it plugs into.
 EXEMPT = {
     "selection.Method": "made by `method`",
-    "samplers.SelectedStep": "made by `SelectiveForward`",
+    "batch_selection.SelectedStep": "made by `SelectiveForward`",
     "bench.Benchmark": "`interrupted` says how a run ended",
     "bench.Benchmark.run": "would train",
     "testing.Check": "made by the kit",

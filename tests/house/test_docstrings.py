@@ -17,6 +17,8 @@ PACKAGES = [
     "io",
     "selection",
     "samplers",
+    "batch_selection",
+    "training",
     "scores",
     "weighting",
     "clustering",

@@ -97,7 +97,9 @@ def test_no_exception_is_swallowed(path):
     for handler in nodes(path, ast.ExceptHandler):
         caught = ast.unparse(handler.type) if handler.type else ""
         goes_on = isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None
-        foreign = path.name == "_keywords.py"  # an object of others, printed: it may raise anything
+        foreign = (
+            path.name == "_keywords.py"
+        )  # prints an object of others, which may raise anything
         wide = caught in {"", "Exception", "BaseException"}
         assert goes_on or foreign or not wide, handler.lineno
         assert not all(isinstance(each, ast.Pass) for each in handler.body), handler.lineno

@@ -65,7 +65,7 @@ HEADINGS = {  # of README.md
     r"^#+ (One|Two|Three|Four|Five|Six|Seven) \w+$": "what the section is for: Install",
 }
 EXCEPT = {  # file -> uses that stay; names of random streams are skipped everywhere
-    "sampling/samplers/_token_budget.py": ["places from lengths"],  # a name in saved states
+    "sampling/samplers/batches/_token_budget.py": ["places from lengths"],  # a name in saved states
     # names of arguments and options
     "sampling/cli/_dedup.py": ["--beside"],
     "sampling/cli/_select.py": ["--beside"],
@@ -73,7 +73,7 @@ EXCEPT = {  # file -> uses that stay; names of random streams are skipped everyw
     "sampling/io/_table.py": ["path, embeddings, beside", "beside must name each file once"],
     "sampling/kernels/_groups.py": ["dealt (M,)"],
     "sampling/kernels/_pace.py": ["<= place <", "(key, place)", "size, places, fronts"],
-    "sampling/selection/_plan.py": ["embeddings, beside, ids"],
+    "sampling/selection/pipeline/_plan.py": ["embeddings, beside, ids"],
 }
 
 RANDOM_STREAMS = {"_rng.key", "_rng.subkey", "_rng.generator"}

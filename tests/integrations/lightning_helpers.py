@@ -12,7 +12,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from sampling import Indexed
 from sampling.integrations._lightning import LightningSamplerCallback
 from sampling.samplers import EpochBatchSampler, EpochSampler, InfoBatchSampler, ShuffleSampler
-from sampling.samplers._tables import Shuffled
+from sampling.samplers.core._tables import Shuffled
 
 N, BATCH, EPOCHS = 22, 4, 3  # 6 batches, the last one short
 QUIET = {

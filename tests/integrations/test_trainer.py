@@ -9,11 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 from torch.nn import functional
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    TrainerCallback,
-)
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from sampling import Indexed, Selection
 from sampling.errors import StateError

@@ -29,10 +29,10 @@ from sampling.io import (
     save_scores,
     save_selection,
 )
+from sampling.record import Score
 from sampling.samplers import ShuffleSampler, load_state
 from sampling.scores import TrainingDynamics
 from sampling.selection import Plan, top
-from sampling.types import Score
 
 VALUES = np.random.default_rng(0).random(300)
 ROWS = np.random.default_rng(1).normal(size=(300, 2))

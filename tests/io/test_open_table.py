@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as torch_save_file
 
-from sampling._rows import Rows
+from sampling._check._rows import Rows
 from sampling.io import open_table, shape_of
 
 ROWS = np.random.default_rng(0).normal(size=(20, 3))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from sampling.record import Score
 from sampling.scores import TrainingDynamics, aum_flagged, threshold_samples
-from sampling.types import Score
 
 
 @pytest.mark.parametrize("n", [3, 4, 100, 1001])

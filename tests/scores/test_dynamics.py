@@ -7,12 +7,12 @@ import torch
 from oracle_dynamics import histories, scores_of
 from two_ranks import on_two_ranks
 
-from sampling import _files
+from sampling._files._paths import _paths as _files
 from sampling.errors import StateError
+from sampling.record import Score
 from sampling.scores import TrainingDynamics, mean_scores
 from sampling.scores import _dynamics as module
 from sampling.scores._dynamics_tables import FIELDS
-from sampling.types import Score
 
 EVERY = tuple(FIELDS)
 SCORES = {  # method -> what a high one means

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from sampling import Selection
-from sampling._rows import Rows
+from sampling._check._rows import Rows
 from sampling.selection import METHODS
-
-from .cases import CALLS, DATA, LABELS, VARIES, D, Data, N
+from selection.cases import CALLS, DATA, LABELS, VARIES, D, Data, N
 
 each = pytest.mark.parametrize("name", sorted(METHODS))
 exact = pytest.mark.parametrize("name", sorted(set(METHODS) - set(VARIES)))

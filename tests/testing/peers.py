@@ -22,7 +22,8 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from sampling.testing._registry import BATCHES, CHECKS, LETTERS, SAMPLER
+from sampling.testing._outcomes import BATCHES, SAMPLER
+from sampling.testing._registry import CHECKS, LETTERS
 from sampling.testing._report import report_on
 
 N = 103

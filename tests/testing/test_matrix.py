@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from sampling.cli import app
 from sampling.samplers import EpochSampler
-from sampling.samplers._iterate import EpochIterator
+from sampling.samplers.core._passes import EpochIterator
 from sampling.testing import cells, run_cells
 from sampling.testing._legs import EXTRAS
 from sampling.testing._matrix import _verdict

@@ -1,0 +1,1 @@
+"""Files of every kind: checks of paths, atomic writes, Parquet with checksums, JSON."""

@@ -1,0 +1,167 @@
+"""Read and write Parquet files with checksums, and with errors that name the file."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import _check
+from ._json import json_text
+from ._paths import KEY
+
+__all__ = [
+    "facts_in",
+    "is_parquet",
+    "named",
+    "opened",
+    "read",
+    "read_own",
+    "refuse_missing",
+    "shards_in",
+    "with_facts",
+    "write_own",
+    "writer",
+]
+
+_CHECKSUM = KEY + b".checksum"
+SUFFIXES = (".parquet", ".pq", ".parq")
+_WRITTEN: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+
+
+def shards_in(folder: Path) -> tuple[Path, ...]:
+    """Return the Parquet files in a folder and its subfolders, sorted by path.
+
+    As in `pyarrow.dataset`, files and folders whose names begin with "." or "_" are ignored. Unlike
+    there, so are files whose names do not end in ".parquet" (".pq", ".parq"), such as a README.md.
+    An empty file is included, and refused when it is opened. A broken link is refused here: that
+    shard is lost.
+    """
+    from pyarrow.dataset import dataset  # imported only to read a folder
+    from pyarrow.fs import LocalFileSystem
+
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        if is_parquet(path) and path.is_symlink() and not (path.exists() or hidden):
+            raise FileNotFoundError(f"{path} must exist, got a broken link")
+    found = dataset(
+        str(folder), schema=pa.schema([]), format="parquet", filesystem=LocalFileSystem()
+    )
+    return tuple(path for path in map(Path, sorted(found.files)) if is_parquet(path))
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether the name of a file is that of a Parquet file."""
+    return path.suffix.lower() in SUFFIXES
+
+
+@contextmanager
+def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None]:
+    """Name the file in errors of the block: damaged, missing, or a folder.
+
+    Other errors of the system, such as `PermissionError`, are raised unchanged.
+    """
+    _check.file(path, what)
+    try:
+        yield
+    except pa.ArrowNotImplementedError as error:  # which says nothing about the file
+        raise ValueError(f"{path} must hold what pyarrow can read, got: {error}") from error
+    except (pa.ArrowMemoryError, pa.ArrowCapacityError):
+        raise
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{path} must be {what}, got: {error}") from error
+
+
+@contextmanager
+def opened(path: str | Path, **settings: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Open a Parquet file and verify its page checksums, if it has any.
+
+    Errors of the block name the file, so the code that reads from it belongs inside.
+    """
+    with (
+        named(path),
+        pq.ParquetFile(path, page_checksum_verification=True, **settings) as file,
+    ):
+        yield file
+
+
+def read(path: str | Path, columns: Sequence[str] | None = None) -> Any:  # noqa: ANN401
+    """Read a Parquet file as a pyarrow.Table; folder names do not add partition columns."""
+    with opened(path) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+def writer(path: str | Path, schema: Any) -> Any:  # noqa: ANN401  # pyarrow's
+    """Return a writer of row groups with page checksums."""
+    return pq.ParquetWriter(path, schema, **_WRITTEN)
+
+
+def write_own(path: str | Path, table: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401
+    """Write a table, with JSON values under our metadata key."""
+    table = table.replace_schema_metadata(with_facts(table.schema, facts).metadata)
+    pq.write_table(table, path, **_WRITTEN)
+
+
+def with_facts(schema: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+    """Return a schema with JSON values under our own key, and a checksum of them."""
+    text = json_text(facts, ordered=True).encode()
+    return schema.with_metadata({**(schema.metadata or {}), KEY: text, _CHECKSUM: _sum(text)})
+
+
+def read_own(path: str | Path, made_by: str) -> tuple[Any, dict[str, Any]]:
+    """Read a file written by `write_own`: the table and the JSON values.
+
+    made_by : the function that writes these files, for messages
+    """
+    try:
+        table = read(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} must exist: {made_by} writes it") from None
+    facts = facts_in(table.schema, path)
+    if facts is None:
+        raise ValueError(f"{path} must be a file of {made_by}, got one without its manifest, of "
+                         f"{table.column_names}")  # fmt: skip
+    return table, facts
+
+
+def refuse_missing(name: str, column: Any, more: str = "") -> None:  # noqa: ANN401
+    """Refuse a column, a pyarrow.ChunkedArray, with missing values; `more` ends the message.
+
+    The message names the first row without a value.
+    """
+    if column.null_count:
+        rows = np.flatnonzero(column.is_null().to_numpy())
+        others = f" ({rows.size} such rows)" if rows.size > 1 else ""
+        raise ValueError(
+            f"{name} must have a value in each row, got a missing one in row {rows[0]}{others}"
+            f"{more}"
+        )
+
+
+def facts_in(schema: Any, path: str | Path) -> dict[str, Any] | None:  # noqa: ANN401
+    """Return the JSON values under our metadata key; None if there are none."""
+    metadata = schema.metadata or {}
+    text = metadata.get(KEY)
+    if text is None:
+        return None
+    if metadata.get(_CHECKSUM, _sum(text)) != _sum(text):
+        raise ValueError(f"{path} must have the checksum in its metadata, got another: it is "
+                         "damaged")  # fmt: skip
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} must have JSON in its metadata, got: {error}") from error
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path} must have a JSON object in its metadata, got {facts!r}")
+    return facts
+
+
+def _sum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:32].encode()

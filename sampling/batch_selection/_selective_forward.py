@@ -1,0 +1,266 @@
+"""One training step on the rows that a selector chooses: score, choose, train."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+
+from .. import _check
+from .._check._keywords import told
+from ..weighting._reduction import check_losses
+from ._frozen import Mode, frozen_statistics
+from ._nested import host_features, take_rows
+from ._row_buffer import Rows
+from ._selector import BatchSelector, as_indices
+
+LossFunction = Callable[[torch.nn.Module, Any], torch.Tensor]
+
+
+@told
+@dataclass(frozen=True)
+class SelectedStep:
+    """The result of a step: losses, weights and indices of the chosen rows.
+
+    Attributes
+    ----------
+    ready : bool
+        False if there is nothing to train on yet: rows are being collected, or none was selected.
+        Only `scores` and `candidates` may then be read.
+    losses : floating tensor of shape (k,)
+        Losses of the chosen rows, with their graph.
+    weights : float32 tensor of shape (k,)
+        Loss weights of the chosen rows.
+    indices : int64 tensor of shape (k,) or None
+        Dataset indices of the chosen rows, on the device of the losses, if indices were given.
+    batch
+        The chosen rows of the batch.
+    scores : floating tensor of shape (m,)
+        Losses of all rows that were scored, detached.
+    candidates : int64 tensor of shape (m,) or None
+        Dataset indices of the rows that were scored.
+    """
+
+    ready: bool
+    losses: torch.Tensor
+    weights: torch.Tensor
+    indices: torch.Tensor | None
+    batch: Any
+    scores: torch.Tensor
+    candidates: torch.Tensor | None
+
+    @property
+    def loss(self) -> torch.Tensor:
+        """The mean over the chosen rows of weight times loss, for `backward`."""
+        if not self.ready:
+            raise ValueError("the step must be ready before its loss is read, got ready=False")
+        return (self.losses * self.weights).mean()
+
+    def weighting(self, losses: torch.Tensor, indices: object = None) -> torch.Tensor:
+        """Return `weights`: for `sampler.reduce(step.losses, step.indices, weighting=...)`.
+
+        Parameters
+        ----------
+        losses : floating tensor of shape (k,)
+            Ignored, as are the indices.
+        indices : optional
+        """
+        return self.weights
+
+
+@told
+class SelectiveForward:
+    """Score a batch without changing the model, select rows, and run the forward pass on them.
+
+    The step of a training loop with a `BatchSelector`:
+
+        step_of = SelectiveForward(model, loss_fn, selector)
+        for epoch in range(num_epochs):
+            sampler.set_epoch(epoch)
+            selector.set_epoch(epoch)
+            for indices, batch in loader:                    # large batches
+                step = step_of(batch, indices)
+                if not step.ready:
+                    continue
+                loss = sampler.reduce(step.losses, step.indices, weighting=step.weighting)
+                optimizer.zero_grad(); loss.backward(); optimizer.step()
+
+    `step.loss` replaces `sampler.reduce(...)` if no sampler has weights or records losses.
+    `sampler.record(step.candidates, step.scores)`, or the `update` of a `ScoreTable`, records the
+    losses of all rows that were scored, not only of those trained on.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        If it is a `DistributedDataParallel`, the scoring pass uses the wrapped module: ranks may
+        score different numbers of rows.
+    loss_fn : callable
+        (model, batch) -> one loss for each row, (B,): it must use the model that it is given.
+    selector : BatchSelector
+        Chooses the rows to train on.
+    scoring : {"eval", "train"}, default "eval"
+        Mode of the scoring pass: see `frozen_statistics`. Neither changes the model.
+    take : callable, default `take_rows`
+        (batch, rows, B) -> the batch with those rows, for other kinds of batches. A selector that
+        collects rows supports only the default.
+
+    Raises
+    ------
+    ValueError
+        If `loss_fn` returns a scalar, or not one loss for each row.
+
+    Notes
+    -----
+    Order
+        The scoring pass in "eval" draws no random number.
+    Cost
+        A forward pass over all rows, then a step on the chosen ones; `selector.cost` is the total.
+        With a forward pass at a third of a step, choosing half of the rows costs 5/6 of a plain
+        step. Selectors that choose a varying number of rows synchronize the device, the others do
+        not, unless parts of the batch are on the host.
+    Gradients
+        Those of the selector. Batch norm treats the chosen rows as a separate batch.
+
+    Examples
+    --------
+    >>> from sampling.batch_selection import TopKLoss
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> model.weight.data.fill_(1.0)
+    tensor([[1.]])
+    >>> squares = lambda model, batch: model(batch["x"]).square().flatten()
+    >>> step_of = SelectiveForward(model, squares, TopKLoss(keep=0.5))
+    >>> step = step_of({"x": torch.tensor([[1.0], [4.0], [2.0], [3.0]])}, indices=[7, 8, 9, 5])
+    >>> step.indices, step.loss
+    (tensor([8, 5]), tensor(12.5000, grad_fn=<MeanBackward0>))
+    >>> step_of.selector.cost
+    SelectionCost(candidates=4, scored=4, trained=2)
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        loss_fn: LossFunction,
+        selector: BatchSelector,
+        *,
+        scoring: Mode = "eval",
+        take: Callable[[Any, torch.Tensor, int], Any] = take_rows,
+    ) -> None:
+        if not isinstance(selector, BatchSelector):
+            raise TypeError(f"selector must be a BatchSelector, got {type(selector).__name__}")
+        if selector.collect is not None and take is not take_rows:
+            raise ValueError("take must be take_rows for a selector that collects, got another")
+        scoring = _check.choice("scoring", scoring, ("eval", "train"))
+        self.model = model
+        self.loss_fn = loss_fn
+        self.selector = selector
+        self.scoring = scoring
+        self.take = take
+
+    def __call__(
+        self,
+        batch: Any,  # noqa: ANN401
+        indices: ArrayLike | torch.Tensor | None = None,
+        *,
+        groups: ArrayLike | torch.Tensor | None = None,
+        features: Any = None,  # noqa: ANN401
+        scores: ArrayLike | torch.Tensor | None = None,
+        active: bool = True,
+    ) -> SelectedStep:
+        """Choose rows of a batch and return their losses.
+
+        Parameters
+        ----------
+        batch : any batch that `take` and `loss_fn` accept
+        indices : int array or tensor of shape (B,), optional
+            Dataset indices of the rows.
+        groups, features
+            See `BatchSelector.select`.
+        scores : float array or tensor of shape (B,), optional
+            Losses known in advance, such as `table.values[indices]` of a `ScoreTable`: there is no
+            scoring pass. NaN = not known; those rows rank as harder than all others.
+        active : bool, default True
+            False trains on the whole batch, without a scoring pass, for parts of a run without
+            selection.
+
+        Returns
+        -------
+        SelectedStep
+        """
+        active = _check.flag("active", active)
+        places = None if indices is None else as_indices(indices)
+        if not active or not self.selector.scores_first:
+            return self._plain(batch, places, features)
+        features = None if features is None else host_features(features)
+        looked = None if features is None else self.selector.screen(features)
+        if looked is not None:
+            if scores is not None or groups is not None:
+                raise ValueError("scores and groups must be None if features are screened")
+            rows, size = torch.from_numpy(looked), features.shape[0]
+            features = features[looked]
+            places = None if places is None else places[rows.to(places.device)]
+            if rows.numel() == 0:
+                nothing = torch.empty(0)
+                return SelectedStep(False, nothing, nothing, places, None, nothing, places)
+            batch = self.take(batch, rows, size)
+        values = self._score(batch) if scores is None else _known(scores)
+        chosen = self.selector.select(
+            values, places, groups=groups, features=features, scored=scores is None
+        )
+        size = values.numel()
+        if self.selector.collect is not None:
+            whole = Rows(batch, places, chosen.weights)
+            ready = self.selector._buffer.exchange(whole, chosen.rows, size)
+        else:
+            own = None if places is None else _at(places, chosen.rows)
+            ready = Rows(self.take(batch, chosen.rows, size), own, chosen.weights)
+        if ready is None:
+            nothing = values[:0]
+            return SelectedStep(False, nothing, nothing, None, None, values, places)
+        losses = self.loss_fn(self.model, ready.batch)
+        check_losses(losses, ready.weights)
+        weights = ready.weights.to(losses.device)
+        return SelectedStep(True, losses, weights, ready.indices, ready.batch, values, places)
+
+    def _score(self, batch: Any) -> torch.Tensor:  # noqa: ANN401
+        model = self.model
+        if isinstance(model, torch.nn.parallel.DistributedDataParallel):
+            model = model.module
+        with torch.no_grad(), frozen_statistics(model, self.scoring):
+            losses = self.loss_fn(model, batch)
+        # Inside autocast, weights cast without gradients would be reused by the training pass,
+        # which then has no gradients for them (pytorch issue 112583; fixed in torch 2.13).
+        torch.clear_autocast_cache()
+        return losses
+
+    def _plain(
+        self,
+        batch: Any,  # noqa: ANN401
+        places: torch.Tensor | None,
+        features: Any,  # noqa: ANN401
+    ) -> SelectedStep:
+        losses = self.loss_fn(self.model, batch)
+        self.selector.observe(losses, features)
+        if places is not None:
+            check_losses(losses, places)
+            places = places.to(losses.device, non_blocking=True)
+        weights = torch.ones(losses.shape, device=losses.device)
+        return SelectedStep(True, losses, weights, places, batch, losses.detach(), places)
+
+
+def _at(places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return dataset indices of rows, on the device of the rows."""
+    return places.to(rows.device, non_blocking=True)[rows]
+
+
+def _known(scores: ArrayLike | torch.Tensor) -> torch.Tensor:
+    """Return scores in which unknown values are larger than all known ones."""
+    if isinstance(scores, torch.Tensor):
+        values = scores
+    else:
+        values = torch.tensor(_check.host(scores, "scores"))
+    if values.ndim != 1:
+        raise ValueError(f"scores must have shape (B,), got {tuple(values.shape)}")
+    values = values.detach().float()
+    highest = torch.nan_to_num(values, nan=-1e30, posinf=1e30, neginf=-1e30).amax()
+    return torch.where(torch.isnan(values), highest + highest.abs() + 1.0, values)

@@ -1,0 +1,1 @@
+"""Mixtures of several sources: weights, numbers of draws, and weights learned from losses."""

@@ -1,0 +1,141 @@
+"""The mean loss of each domain since the last update, in O(K) memory."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...distributed import gather_rows, world_size
+from ...scores._buffer import DeviceBuffer, Write
+from ...scores._table import host_losses, on_device
+from ...types import Floats, Indices, Scores
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+
+class DomainLosses:
+    """Sums and counts of the losses of each domain; GPU losses are copied to the host in chunks.
+
+    Parameters
+    ----------
+    size : int
+        Number of samples N.
+    sources : int
+        Number of domains K.
+    domain_of : callable
+        Int64 indices (m,) -> domain of each, -1 for none.
+    reference : float32 array of shape (N,), optional
+        Subtracted from the losses; differences below 0 are clipped to 0.
+    process_group : torch.distributed.ProcessGroup, optional
+        The ranks whose losses `merge` sums; all of them by default.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        sources: int,
+        domain_of: Callable[[Indices], Indices],
+        reference: Scores | None,
+        process_group: "dist.ProcessGroup | None",
+    ) -> None:
+        self._size, self._domain_of = size, domain_of
+        self._reference = reference
+        self._group = process_group
+        self._own = np.zeros(2 * sources)  # sums, then counts; of this rank since the last merge
+        self._all = np.zeros(2 * sources)  # of all ranks, up to the last merge
+        self._buffers: dict[tuple[torch.device, str], DeviceBuffer] = {}
+
+    def write(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
+        """Add the losses of a batch, without synchronizing the device."""
+        device = on_device(losses) or on_device(rows)
+        if device is None:
+            self._land(rows, host_losses(losses))  # type: ignore[arg-type]  # both on the host
+            return
+        self._buffer(device, "losses", self._land).append(torch.as_tensor(rows), losses.detach())
+
+    def add(self, rows: Indices | torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> None:
+        """Add finite sums (B,) of `counts` (B,) losses, without synchronizing the device."""
+        device = on_device(sums) or on_device(rows)
+        if device is None:
+            self._land_sums(rows, sums.numpy())  # type: ignore[arg-type]  # all on the host
+            self._land_counts(rows, counts.numpy())  # type: ignore[arg-type]
+            return
+        where = torch.as_tensor(rows)
+        self._buffer(device, "sums", self._land_sums).append(where, sums)
+        self._buffer(device, "counts", self._land_counts).append(where, counts)
+
+    def _buffer(self, device: torch.device, name: str, write: Write) -> DeviceBuffer:
+        if (device, name) not in self._buffers:
+            self._buffers[device, name] = DeviceBuffer(device, write)
+        return self._buffers[device, name]
+
+    def merge(self) -> None:
+        """Sum the losses over all ranks; every rank must call it."""
+        self._drain()
+        alone = world_size(self._group) == 1
+        parts = [self._own] if alone else gather_rows(self._own, self._group)
+        for part in parts:  # in rank order: equal to the last bit on all ranks
+            self._all += np.asarray(part, np.float64)
+        self._own[:] = 0.0
+
+    def means(self) -> Floats:
+        """Return the mean loss of each domain, as merged: float64 (K,), NaN where there is none.
+
+        Rounded to float32, so that the result does not depend on the order of the losses.
+        """
+        sums, counts = np.split(self._all, 2)
+        found = np.divide(sums, counts, out=np.full(counts.size, np.nan), where=counts > 0)
+        with np.errstate(over="ignore"):
+            found = found.astype(np.float32).astype(np.float64)
+        return np.where(np.isinf(found), np.nan, found)
+
+    def clear(self) -> None:
+        """Delete the merged sums and counts."""
+        self._all[:] = 0.0
+
+    @property
+    def merged(self) -> Floats:
+        """Sums and counts of all ranks, as merged: float64 (2 K,)."""
+        return self._all
+
+    def restore(self, merged: Floats) -> None:
+        """Replace everything that was recorded by saved sums and counts."""
+        self._drain()
+        self._own[:] = 0.0
+        self._all[:] = merged
+
+    def _drain(self) -> None:
+        for buffer in self._buffers.values():
+            buffer.drain()
+
+    def _land(self, rows: Indices, losses: NDArray[np.float32]) -> None:
+        good = np.isfinite(losses) & (rows >= 0) & (rows < self._size)
+        rows, values = rows[good], losses[good].astype(np.float64)
+        codes = self._domain_of(rows)
+        if self._reference is not None:
+            values = np.maximum(values - self._reference[rows], 0.0)
+        good = (codes >= 0) & ~np.isnan(values)
+        sums, counts = np.split(self._own, 2)
+        sums += np.bincount(codes[good], values[good], sums.size)
+        counts += np.bincount(codes[good], minlength=counts.size)
+
+    def _land_sums(self, rows: Indices, values: NDArray[np.floating[Any]]) -> None:
+        self._land_in(0, rows, values)
+
+    def _land_counts(self, rows: Indices, values: NDArray[np.floating[Any]]) -> None:
+        self._land_in(1, rows, values)
+
+    def _land_in(self, half: int, rows: Indices, values: NDArray[np.floating[Any]]) -> None:
+        good = (rows >= 0) & (rows < self._size)
+        codes = self._domain_of(rows[good])
+        known = codes >= 0
+        own = np.split(self._own, 2)[half]
+        own += np.bincount(codes[known], values[good][known], own.size)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Exclude what belongs to this process: its group and its device buffers."""
+        self._drain()
+        return {**self.__dict__, "_group": None, "_buffers": {}}

@@ -1,0 +1,241 @@
+"""Near-duplicates: the most similar earlier row of each row, within its clusters."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ..._check._rows import Rows
+from ...engine import blocks, each
+from ...io import regrouped
+from ...kernels._dedup import keep_greedily
+from ...types import Indices, Scores
+
+_ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which fit into a cache
+_SMALL = 2**20  # fewer numbers than this are processed without threads
+_PIECE = 2**29  # pairs that a thread compares at a time, approximately
+_ZERO = 1e-12  # a row of smaller norm has no direction
+_Found: TypeAlias = tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]
+
+
+@dataclass
+class Copies:
+    """Result of `find_copies`.
+
+    Attributes
+    ----------
+    similarity : float32 array of shape (N,)
+        Cosine similarity of each row to its most similar earlier row; -1 for none.
+    twin : int64 array of shape (N,)
+        The most similar earlier row; -1 for none.
+    rank : int64 array of shape (N,)
+        Earlier rows have lower ranks; N for rows that are not compared.
+    earlier, later : int64 arrays of shape (p,)
+        Ranks of the pairs above the floor, if requested; sorted by `later`.
+    pairs : float32 array of shape (p,)
+        Their similarities.
+    """
+
+    similarity: Scores
+    twin: Indices
+    rank: Indices
+    earlier: Indices
+    later: Indices
+    pairs: Scores
+
+    def kept(self, rule: str, threshold: float) -> NDArray[np.bool_]:
+        """Return which rows a rule keeps at a threshold: bool (N,); False for rows not compared."""
+        count = int((self.rank < self.rank.size).sum())
+        if rule == "any_earlier":
+            return (self.similarity <= threshold) & (self.rank < self.rank.size)
+        by_rank = np.ones(count, np.bool_)
+        if rule == "greedy":
+            starts = np.searchsorted(self.later, np.arange(count + 1))
+            keep_greedily(starts, self.earlier, self.pairs, threshold, by_rank)
+        else:
+            above = self.pairs > threshold
+            ends = (self.earlier[above], self.later[above])
+            graph = coo_array((np.ones(above.sum(), np.int8), ends), shape=(count, count))
+            _, labels = connected_components(graph, directed=False)
+            by_rank[:] = False
+            by_rank[np.unique(labels, return_index=True)[1]] = True  # the lowest rank of each
+        kept = np.zeros(self.rank.size, np.bool_)
+        inside = self.rank < self.rank.size
+        kept[inside] = by_rank[self.rank[inside]]
+        return kept
+
+
+@dataclass
+class Members:
+    """The rows of each cluster, and the visiting rows that are only compared with them.
+
+    Attributes
+    ----------
+    slots : int64 array of shape (n,)
+        Rows sorted by cluster, then by number; a row may occur in two clusters.
+    visits : bool array of shape (n,)
+        Whether the row belongs to another cluster, and is only compared with the members.
+    parts : list of slice
+        Slices of `slots`, one for each cluster with pairs to compare, sorted by descending work, so
+        that no thread starts a large part last.
+    comparisons : int
+        Number of pairs of rows that are compared.
+    """
+
+    slots: Indices
+    visits: NDArray[np.bool_]
+    parts: list[slice]
+    comparisons: int
+
+    @classmethod
+    def of(cls, rows: Indices, codes: Indices, others: Indices | None = None) -> "Members":
+        """Assign ascending rows to the clusters `codes`; they visit `others`, -1 for none."""
+        visits = np.zeros(rows.size, np.bool_)
+        if others is not None:
+            codes = np.stack([codes, others], axis=1).ravel()
+            there = np.flatnonzero(codes >= 0)
+            codes, rows, visits = codes[there], rows[there // 2], there % 2 == 1
+        order = np.argsort(codes, kind="stable")
+        ends = np.cumsum(np.bincount(codes))
+        visiting = np.bincount(codes, visits).astype(np.int64)
+        sizes = np.diff(ends, prepend=0)
+        own = sizes - visiting
+        work = own * (own - 1) // 2 + own * visiting
+        wanted = np.argsort(-work, kind="stable")[: np.count_nonzero(work)]
+        parts = [slice(int(ends[at] - sizes[at]), int(ends[at])) for at in wanted]
+        return cls(rows[order], visits[order], parts, int(work.sum()))
+
+    def pieces(self) -> list[tuple[slice, int, int]]:
+        """Return (part, k, n): the k-th of the n pieces in which a part is processed."""
+        cut = []
+        for part in self.parts:
+            count = -(-((part.stop - part.start) ** 2) // _PIECE)
+            cut += [(part, number, count) for number in range(count)]
+        return cut
+
+
+def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: float | None) -> Copies:
+    """Compare the rows of each cluster with its earlier rows.
+
+    rows    : (N, D), finite for all rows that are compared
+    members : rows of each cluster
+    rank    : int64 (N,), distinct except for N
+    floor   : pairs above it are returned; None for no pairs
+    """
+    similarity = np.full(len(rows), -1.0, np.float32)
+    twin = np.full(len(rows), -1, np.int64)
+    found: list[tuple[Indices, Indices, Scores]] = []
+
+    def work(piece: tuple[slice, int, int]) -> _Found:
+        part, number, count = piece
+        ranks, visits = rank[members.slots[part]], members.visits[part]
+        order = np.lexsort((ranks, visits))
+        home = int(order.size - visits.sum())
+        starts = range(number * _ROWS, order.size, count * _ROWS)
+        found = _compared(unit(laid[part][order]), ranks[order], home, floor, starts)
+        back = np.empty_like(order)
+        back[order] = np.arange(order.size)
+        high, nearest, pairs = found
+        return high[back], order[nearest][back], [(order[a], order[b], c) for a, b, c in pairs]
+
+    pieces = members.pieces()
+    with _laid_out(rows, members.slots) as laid:
+        small = math.prod(laid.shape) < _SMALL
+        results = each(work, pieces, small=small, title="comparing rows")
+        for (part, _, _), (high, place, pairs) in zip(pieces, results, strict=True):
+            own = members.slots[part]
+            better = high > similarity[own]
+            similarity[own[better]] = high[better]
+            twin[own[better]] = own[place[better]]
+            found += [(rank[own[over]], rank[own[at]], cosine) for at, over, cosine in pairs]
+    if not found:
+        none = np.zeros(0, np.int64)
+        return Copies(similarity, twin, rank, none, none, np.zeros(0, np.float32))
+    first, second, cosine = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((first, second))
+    new = np.ones(order.size, np.bool_)  # a pair may occur in two clusters
+    new[1:] = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
+    order = order[new]
+    return Copies(similarity, twin, rank, first[order], second[order], cosine[order])
+
+
+@dataclass
+class _Gathered:
+    """Rows in memory in the order of the slots, gathered on access."""
+
+    rows: NDArray[Any]
+    slots: Indices
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.slots.size, self.rows.shape[1]
+
+    def __getitem__(self, part: slice) -> NDArray[Any]:
+        found: NDArray[Any] = self.rows[self.slots[part]]
+        return found
+
+
+@contextmanager
+def _laid_out(rows: NDArray[Any], slots: Indices) -> Iterator[Any]:
+    """Yield rows in the order of the slots; each part of rows on disk is then contiguous."""
+    if not isinstance(rows, Rows):
+        yield _Gathered(rows, slots)
+        return
+    with regrouped(rows, slots) as laid:
+        yield laid
+
+
+def _compared(
+    directions: Scores, rank: Indices, count: int, floor: float | None, starts: range
+) -> _Found:
+    """Compare rows of a cluster with earlier rows, including the rows that visit it.
+
+    (n, D), of which the first `count` are members; both kinds by ascending rank; `starts` of the
+    blocks of later rows -> highest cosine (n,) with an earlier row, -1 for none; that row; pairs
+    (later, earlier, cosine) above the floor
+    """
+    size = len(directions)
+    highest, nearest = np.full(size, -1.0, np.float32), np.zeros(size, np.int64)
+    pairs: list[tuple[Indices, Indices, Scores]] = []
+    home, away = slice(0, count), slice(count, size)
+    for later, earlier in ((home, home), (away, home), (home, away)):
+        before = np.searchsorted(rank[earlier], rank[later])  # number of earlier rows
+        for start in range(starts.start, before.size, starts.step):
+            stop = min(start + _ROWS, before.size)
+            at = slice(later.start + start, later.start + stop)
+            for left in range(0, int(before[stop - 1]), _COLUMNS):
+                right = min(left + _COLUMNS, int(before[stop - 1]))
+                others = slice(earlier.start + left, earlier.start + right)
+                cosines = directions[at] @ directions[others].T
+                np.clip(cosines, -1.0, 1.0, out=cosines)
+                if right > before[start]:
+                    cosines[np.arange(left, right) >= before[start:stop, None]] = -1.0
+                column = cosines.argmax(axis=1)
+                high = cosines[np.arange(stop - start), column]
+                better = np.flatnonzero(high > highest[at])
+                highest[at.start + better] = high[better]
+                nearest[at.start + better] = others.start + column[better]
+                if floor is not None:
+                    some = np.flatnonzero(high > floor)  # few: scanning all costs 0.3 products
+                    row, above = np.nonzero(cosines[some] > floor)
+                    row = some[row]
+                    pairs.append((at.start + row, others.start + above, cosines[row, above]))
+    return highest, nearest, pairs
+
+
+def unit(rows: NDArray[Any]) -> Scores:
+    """Return float32 rows scaled to length 1; rows without a direction as zeros."""
+    scaled = np.empty(rows.shape, np.float32)
+    for part in blocks(rows):
+        wide = np.asarray(rows[part], np.float64)
+        norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+        lost = norms < _ZERO
+        scaled[part] = wide / np.where(lost, 1.0, norms)[:, None]
+        scaled[part][lost] = 0.0
+    return scaled

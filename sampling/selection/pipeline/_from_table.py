@@ -1,0 +1,173 @@
+"""Run a selector on a table on disk, as the command line does."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+from ... import _check
+from ..._check import _labels
+from ..._check._keywords import told
+from ...io import Table, columns_text, direction_of, score_of
+from ...record import Selection
+from ..core._before import check_columns, check_names, check_needs, known_method, with_own
+from ..core._inputs import REMEDY, scores_of
+from ..core._options import Options
+from ..core._registry import Method, directed_for, takes_scores
+from ..core._spend import costs_of
+from ..core._task import groups_of
+
+__all__ = ["check_groups", "check_values", "select_from"]
+
+
+@told
+def select_from(
+    table: Table,
+    method: str,
+    budget: float | None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Selection:
+    """Run a selector on a table.
+
+    Parameters
+    ----------
+    table : Table
+        From `sampling.io.open_table`.
+    method : str
+        One of `methods()`.
+    budget : int or float, optional
+    columns : mapping of str to str, optional
+        Argument of the method -> column of the table: its first argument unless that is the
+        embeddings, and `ids`, `groups`, `labels`, `quality`, ... A required argument is read from
+        the column of the same name by default. A score may state its direction, as in
+        "margin:easier": one of harder, easier, keep, drop. Otherwise the direction is read from a
+        file of `save_scores`, or the one that the method needs is assumed; `info["directions"]`
+        holds the direction of each and its origin.
+    settings : mapping, optional
+        Other arguments of the method.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ValueError
+        If there is no such method or column, or a required argument is missing; if a direction is
+        invalid, is stated for an argument that is not a score, or cannot be converted to the one
+        that the method needs.
+    TypeError
+        If the method has no such argument.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow, pyarrow.parquet
+    >>> from pathlib import Path
+    >>> from sampling.io import open_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "rows.parquet")
+    ...     pyarrow.parquet.write_table(pyarrow.table({"loss": [0.1, 0.9, 0.5]}), path)
+    ...     select_from(open_table(path), "top", 2, columns={"scores": "loss"}).indices
+    array([1, 2])
+    """
+    entry, arguments = known_method(method), {**(settings or {})}
+    known = inspect.signature(entry.function).parameters
+    check_names(method, columns or {}, arguments)
+    chosen = with_own(method, columns or {}, arguments, table.names)
+    check_columns(method, chosen, table.names)
+    check_needs(method, {*chosen, *arguments}, table)
+    said: dict[str, dict[str, Any]] = {}
+    gaps = arguments.get("on_bad") == "drop"
+    for name, column in chosen.items():
+        arguments[name] = _column(table, entry, name, column, said, gaps)
+    if "embeddings" in known and table.has_embeddings:
+        arguments.setdefault("embeddings", table.embeddings)
+    data = arguments.pop(next(iter(known)))
+    return _with_columns(entry.function(data, budget, **arguments), table, said, known)
+
+
+def _column(  # noqa: PLR0913  # details of one argument
+    table: Table,
+    entry: Method,
+    name: str,
+    text: str,
+    said: dict[str, dict[str, Any]],
+    gaps: bool,
+) -> Any:  # noqa: ANN401  # array (N,) or Score
+    """Return a column for an argument, and record its direction, if it has one.
+
+    gaps : whether numbers may be missing; the method drops or reports such rows
+    """
+    column, stated = directed_for(entry, name, text, table.names)
+    if name in ("groups", "labels"):
+        return table.labels(column)
+    if not takes_scores(entry, name):
+        own = name not in Options.__annotations__
+        with _remedied(table, column, gaps or not own):
+            return table.column(column, missing=gaps and own)
+    direction, by = direction_of(table, column, stated)
+    if name in entry.minds:
+        said[name] = {"column": column, "by": by}
+    elif stated is not None:
+        said[name] = {"column": column, "higher_is": stated, "by": by, "unused": True}
+    with _remedied(table, column, gaps):
+        return score_of(table, column, direction, missing=gaps)
+
+
+@contextmanager
+def _remedied(table: Table, column: str, gaps: bool) -> Iterator[None]:
+    """Say what to do about missing values, where they may not be."""
+    try:
+        yield
+    except ValueError as error:
+        if gaps or not table.values(column).null_count:
+            raise
+        raise ValueError(f"{error}{REMEDY}") from error
+
+
+def check_values(
+    table: Table, method: str, columns: Mapping[str, str], settings: Mapping[str, Any]
+) -> None:
+    """Refuse what `select_from` would of the values in the columns, each read by itself.
+
+    Missing and bad scores, missing ids, costs and groups; whether embeddings are finite is not
+    checked.
+    """
+    entry, options = known_method(method), cast(Options, dict(settings))
+    gaps = settings.get("on_bad") == "drop"
+    for name, text in with_own(method, columns, settings, table.names).items():
+        given = _column(table, entry, name, text, {}, gaps)
+        if name == "groups":
+            groups_of({**options, "groups": given}, table.size)
+        elif name == "costs":
+            costs_of(given, table.size)
+        elif takes_scores(entry, name):
+            scores_of(name, given, options)
+
+
+def check_groups(table: Table, column: str, settings: Mapping[str, Any]) -> None:
+    """Refuse numbers by group that name a group which no row of the table has."""
+    mappings = {name: settings.get(name) for name in ("group_budgets", "floor", "cap")}
+    named = {name: each for name, each in mappings.items() if _check.named(name, each) is not None}
+    if named:
+        unlabeled = "drop" if settings.get("unlabeled") == "drop" else "group"
+        names, _ = _labels.grouped("groups", table.labels(column), unlabeled)
+        for name, each in named.items():
+            _check.by_name(name, each, names, "groups", default=0.0)
+
+
+def _with_columns(
+    found: Selection, table: Table, said: Mapping[str, dict[str, Any]], known: Mapping[str, Any]
+) -> Selection:
+    """Return a selection whose `info` holds the columns that were read, and their arguments."""
+    info = dict(found.info)
+    if said:
+        taken = info.get("directions", {})
+        of_columns = {name: {**taken.get(name, {}), **facts} for name, facts in said.items()}
+        info["directions"] = {**taken, **of_columns}
+    if len(table.embedding_columns) > 1 and "embeddings" in known:
+        info["embedding_columns"] = columns_text(table.embedding_columns)
+    return replace(found, info=info)

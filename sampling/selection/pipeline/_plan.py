@@ -1,0 +1,580 @@
+"""Plans: sequences of selectors over one table.
+
+    read -> stage -> stage -> ... -> export
+
+A plan is data, given as a TOML file or in Python. Every stage selects from the rows that the
+previous stages kept; the resulting rows are numbered as in the table.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ... import _check
+from ..._check._keywords import told
+from ..._files._parquet import is_parquet
+from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
+from ...io import Table, export_rows, open_table, table_files
+from ...record import Selection
+from ..core._budget import count_of
+from ..core._cost import bytes_of, estimate, of_clusters, refuse_over
+from ..core._exact import exact
+from ..core._registry import METHODS, describe, takes
+from ._from_table import check_groups, check_values
+from ._stage import Stage, rows_named, said_of, stage_named
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Plan"]
+
+
+@told
+@dataclass(frozen=True)
+class Plan:
+    """A table, and the stages that select from its rows.
+
+    Parameters
+    ----------
+    table : str or pathlib.Path
+        File or folder, as for `io.open_table`.
+    stages : sequence of Stage
+    embeddings : str, optional
+        Column or tensor of the embeddings.
+    beside : str or pathlib.Path, or sequence of them, default ()
+        Parquet files with additional columns of the same rows.
+    ids : str, optional
+        Column of the names of the rows.
+    seed : int, default 0
+        Seed of every stage without its own.
+    on_bad : {"raise", "drop"}, default "raise"
+        What to do about rows of embeddings that are not finite: "drop" does so before any stage.
+        Also of every stage that does not say otherwise: what it does about scores.
+    max_memory : int or str, optional
+        Bytes, or text such as "4GiB": memory limit of each stage, in addition to the columns. A
+        stage that needs more is refused before it starts; clusters are trained on as many rows as
+        fit.
+    clusters : mapping, optional
+        Arguments of `clustering.kmeans`: one clustering, of the rows that reach the first stage
+        that needs it, for all stages with an argument `clusters` and none of their own.
+    neighbours : mapping, optional
+        Arguments of `clustering.neighbours`: likewise one graph, for the stages with an argument
+        `num_neighbours`.
+    export : mapping, optional
+        Arguments of `io.export_rows`: the selected rows are written to `folder`. By default with
+        the columns of the table, or of the `beside` files if it is not Parquet; `columns` may name
+        any.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value has the wrong type, or is out of range.
+
+    Examples
+    --------
+    >>> import tempfile, numpy, pyarrow, pyarrow.parquet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = pyarrow.table({"loss": [0.1, 0.9, 0.5, 0.7], "kind": ["a", "b", "b", "b"]})
+    ...     pyarrow.parquet.write_table(rows, Path(folder, "rows.parquet"))
+    ...     plan = Plan(
+    ...         Path(folder, "rows.parquet"),
+    ...         [
+    ...             Stage("filter", where=[["kind", "==", "b"]]),
+    ...             Stage("top", 2, columns={"scores": "loss"}),
+    ...         ],
+    ...     )
+    ...     plan.run(Path(folder, "work")).indices
+    array([1, 3])
+    """
+
+    table: str | Path
+    stages: Sequence[Stage]
+    embeddings: str | None = None
+    beside: Sequence[str | Path] = ()
+    ids: str | None = None
+    seed: int = 0
+    on_bad: str = "raise"
+    max_memory: int | str | None = None
+    clusters: Mapping[str, Any] | None = None
+    neighbours: Mapping[str, Any] | None = None
+    export: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        _path("table", self.table)
+        object.__setattr__(self, "beside", tuple(_check.paths("beside", self.beside)))
+        object.__setattr__(self, "stages", tuple(_check.listed("stages", self.stages)))
+        for stage in self.stages:
+            if not isinstance(stage, Stage):
+                raise TypeError(f"stages must hold Stage objects, got {stage!r}")
+        for name in ("embeddings", "ids"):
+            if getattr(self, name) is not None:
+                _check.text(name, getattr(self, name))
+        object.__setattr__(self, "seed", _check.seed(self.seed))
+        _check.choice("on_bad", self.on_bad, ("raise", "drop"))
+        if self.max_memory is not None:
+            bytes_of(self.max_memory, 0)
+        for name in ("clusters", "neighbours", "export"):
+            if getattr(self, name) is not None:
+                _check.mapping(name, getattr(self, name))
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Plan":
+        """Read a plan from a TOML file; paths in it are relative to its folder.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Tables [read] (table, embeddings, beside, ids, seed, on_bad, max_memory), [clusters],
+            [neighbours], [export] as the arguments of `Plan`, and for each stage one [[stage]]:
+            method, budget (which may be a percentage, "10%"), name, columns, where, and what else
+            the method is to be given.
+
+        Returns
+        -------
+        Plan
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        TypeError, ValueError
+            If the file is not TOML in UTF-8, or holds unknown keys or values of the wrong type. The
+            message names the file.
+        """
+        path = Path(path)
+        _check.file(path, "a TOML file")
+        try:
+            # some editors write a byte-order mark
+            given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} must be TOML in UTF-8, got: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} must be TOML, got: {error}") from error
+        with said_of(str(path)):
+            return cls.of(given, path.parent)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> "Plan":
+        """Return the plan described by a mapping of the same form as the TOML file.
+
+        Parameters
+        ----------
+        given : mapping
+        folder : str or pathlib.Path, default "."
+            Folder of relative paths.
+
+        Returns
+        -------
+        Plan
+        """
+        tables = {"read", "stage", "clusters", "neighbours", "export"}
+        _known("the plan", _check.mapping("the plan", given), tables)
+        for name in tables - {"stage"}:
+            if name in given:
+                _check.mapping(f"[{name}]", given[name])
+        reading, folder = dict(given.get("read", {})), Path(folder)
+        _known("[read]", reading, {each.name for each in fields(cls)} - tables - {"stages"})
+        if "table" not in reading:
+            raise ValueError("[read] must name a table, got none")
+        reading["table"] = folder / _path("table", reading["table"])
+        beside = _check.paths("beside", reading.get("beside", ()))
+        reading["beside"] = [folder / each for each in beside]
+        export = given.get("export")
+        if export is not None:
+            if "folder" not in export:
+                raise ValueError("[export] must name a folder, got none")
+            export = {**export, "folder": folder / _path("folder", export["folder"])}
+        if isinstance(given.get("stage"), Mapping):
+            raise TypeError("stage must be a list of tables, got one table: write [[stage]]")
+        own = {"method", "budget", "name", "columns", "where"}
+        stages = []
+        for number, stage in enumerate(_check.listed("stage", given.get("stage", ())), 1):
+            if "method" not in _check.mapping(f"stage {number}", stage):
+                raise ValueError(f"stage {number} must name a method, got none")
+            settings = {name: value for name, value in stage.items() if name not in own}
+            known = {name: value for name, value in stage.items() if name in own}
+            with said_of(f"stage {number} ({stage.get('name') or stage['method']})"):
+                share = known.get("budget")
+                if isinstance(share, str) and share.strip().endswith("%"):
+                    known["budget"] = _check.percentage("budget", share)
+                stages.append(Stage(**known, settings=settings))
+        return cls(
+            **reading,
+            stages=stages,
+            clusters=given.get("clusters"),
+            neighbours=given.get("neighbours"),
+            export=export,
+        )
+
+    def open(
+        self,
+        scratch: str | Path | None = None,
+        contents: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Table:
+        """Open the table.
+
+        Parameters
+        ----------
+        scratch : str or pathlib.Path, optional
+            Folder for a copy of embeddings from Parquet.
+        contents : sequence of mapping, optional
+            The `io.digests` of the table, if known.
+
+        Returns
+        -------
+        Table
+        """
+        if not (self.reads_embeddings and is_parquet(table_files(self.table)[0])):
+            scratch = None  # there is nothing to copy
+        elif scratch is not None:
+            found = open_table(self.table, embeddings=self.embeddings)
+            scratch = scratch if found.has_embeddings else None
+        return open_table(
+            self.table,
+            embeddings=self.embeddings,
+            beside=self.beside,
+            scratch=scratch,
+            contents=contents,
+        )
+
+    @property
+    def reads_embeddings(self) -> bool:
+        """Whether any stage uses embeddings; otherwise those in Parquet are not read."""
+        made = self.clusters is not None or self.neighbours is not None
+        return made or any(takes(stage.method, "embeddings") for stage in self.stages)
+
+    def check(self, names: Sequence[str], table: Table | None = None) -> None:
+        """Check the plan before the computation.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns of the table.
+        table : Table, optional
+            The table itself, from `open`; if given, types are checked too.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The message names the stage.
+        """
+        if not self.stages:
+            raise ValueError("stages must not be empty, got none")
+        if self.ids is not None and self.ids not in names:
+            raise ValueError(f"ids must be one of {list(names)}, got {self.ids!r}")
+        kind = None if table is None or self.ids is None else table.type_of(self.ids)
+        if kind is not None and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise TypeError(f"ids must hold ints or strings, got {kind} in column {self.ids!r}")
+        self.check_arguments()
+        if table is not None:
+            table.check_rows()
+            if self.reads_embeddings:
+                table.check_embeddings()
+            self.check_bad(table.has_embeddings)
+            self._check_made(table)
+        size = None if table is None else table.size
+        called = [stage.name for stage in self.stages]
+        for number, stage in enumerate(self.stages, 1):
+            with stage_named(number, stage):
+                if called.count(stage.name) > 1:
+                    raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
+                stage.check(names, table, size=size, shared=self._shared())
+
+    def _shared(self) -> list[str]:
+        """Return the arguments that the plan provides to stages."""
+        given = {"clusters": self.clusters, "num_neighbours": self.neighbours}
+        return [name for name, each in given.items() if each is not None]
+
+    def _check_made(self, table: Table) -> None:
+        """Refuse clusters and neighbours that cannot be computed, or that do not suit a stage."""
+        if self.clusters is not None:
+            with said_of("[clusters]"):
+                check_kmeans(table, **self.clusters)
+        if self.neighbours is not None:
+            with said_of("[neighbours]"):
+                check_neighbours(table, **self.neighbours)
+        metric = (self.neighbours or {}).get("metric", "euclidean")
+        for number, stage in enumerate(self.stages, 1):
+            if self.neighbours is None or "num_neighbours" in stage.settings:
+                continue
+            if takes(stage.method, "num_neighbours"):
+                known = inspect.signature(METHODS[stage.method].function).parameters
+                own = known["metric"].default if "metric" in known else "euclidean"
+                own = stage.settings.get("metric", own)
+                if own != metric:
+                    with stage_named(number, stage):
+                        raise ValueError(
+                            f"metric must be that of [neighbours], {metric!r}, got {own!r}"
+                        )
+
+    def _check_values(self, table: Table) -> None:
+        """Refuse what the values of columns, which are read one by one, show to fail.
+
+        Numbers by group of every stage, and all columns of the first, whose rows are the table's;
+        after it, which rows are left is not known.
+        """
+        own = {"ids": self.ids} if self.ids is not None else {}
+        some = self.on_bad == "drop" and table.has_embeddings  # bad rows do not reach it
+        for number, stage in enumerate(self.stages, 1):
+            if stage.method == "filter":
+                continue
+            with stage_named(number, stage):
+                if "groups" in stage.columns:
+                    check_groups(table, stage.columns["groups"], stage.settings)
+                if number == 1 and not some:
+                    settings = {"on_bad": self.on_bad, **stage.settings}
+                    with rows_named(table, stage, ids=self.ids):
+                        check_values(table, stage.method, {**own, **stage.columns}, settings)
+
+    def check_arguments(self) -> None:
+        """Refuse arguments of clusters, neighbours and export that are unknown or have no effect.
+
+        Raises
+        ------
+        ValueError
+            The message names the argument.
+        """
+        for what, given, function in (
+            ("clusters", self.clusters, kmeans),
+            ("neighbours", self.neighbours, neighbours),
+            ("export", self.export, export_rows),
+        ):
+            known = set(inspect.signature(function).parameters)
+            own = {"embeddings", "selection", "source", "beside", "owners"}  # provided by the plan
+            _known(f"[{what}]", given or {}, known - own)
+        if self.export is not None and "folder" not in self.export:
+            raise ValueError("[export] must name a folder, got none")
+        self._check_shared()
+
+    def check_bad(self, embeddings: bool) -> None:
+        """Refuse to drop bad rows where there are no embeddings, and no stage takes it.
+
+        Parameters
+        ----------
+        embeddings : bool
+            Whether the table has embeddings.
+        """
+        embeddings = _check.flag("embeddings", embeddings)
+        users = [each for each in self.stages if each.method != "filter"]
+        if self.on_bad == "drop" and not embeddings and not users:
+            raise ValueError(
+                f"on_bad must be omitted without embeddings where all stages are filters, got "
+                f"{self.on_bad!r}"
+            )
+
+    def _check_shared(self) -> None:
+        """Refuse shared results that no stage would use."""
+        if any(stage.method not in {*METHODS, "filter"} for stage in self.stages):
+            return  # refused by `Stage.check`
+        for what, given, argument in (
+            ("clusters", self.clusters, "clusters"),
+            ("neighbours", self.neighbours, "num_neighbours"),
+        ):
+            users = [s for s in self.stages if argument not in s.settings]
+            if given is not None and not any(takes(stage.method, argument) for stage in users):
+                raise ValueError(
+                    f"[{what}] must be omitted if no stage takes {argument} from it, got it "
+                    f"with {', '.join(stage.method for stage in self.stages)}"
+                )
+
+    def check_outputs(self, work: str | Path) -> None:
+        """Refuse, before the computation, outputs that cannot or must not be written.
+
+        Parameters
+        ----------
+        work : str or pathlib.Path
+            The folder for `run`.
+
+        Raises
+        ------
+        ValueError
+            If an output would overwrite the table or a `beside` file, would be in the folder of one
+            of these, or would overwrite a file that no plan wrote; if the arguments of the export
+            do not fit the table.
+        OSError
+            If a folder cannot be written to.
+        """
+        from ._run import check_work
+
+        check_work(self, Path(_path("work", work)))
+
+    def estimates(self) -> list[dict[str, Any]]:
+        """Estimate the cost of each stage, as if the stages before it dropped no additional rows.
+
+        Returns
+        -------
+        list of dict
+            For the clusters and each stage: "name", "rows" (an upper bound of the rows that reach
+            it), "memory" in bytes and "seconds", both rough; see `estimate`.
+
+        Raises
+        ------
+        ValueError
+            If the plan does not fit the table.
+        """
+        table = self.open()
+        self.check(table.names, table)
+        shape = table.embeddings_shape if self.reads_embeddings else None
+        size, width = table.size, None if shape is None else shape[1]
+        sure = self.on_bad == "raise"  # whether exactly this many rows reach the stage
+        needs: list[dict[str, Any]] = []
+        clusters = None if self.clusters is None else _Promised(self.clusters, size)
+        if clusters is not None:
+            n_iter, count = (self.clusters or {}).get("n_iter", 25), len(clusters.centers)
+            memory, seconds = of_clusters(size, width or 1, count, n_iter, self.max_memory)
+            needs.append({"name": "clusters", "rows": size, "memory": memory, "seconds": seconds})
+        for number, stage in enumerate(self.stages, 1):
+            need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
+            if stage.method == "filter":
+                sure = False
+            else:
+                settings = dict(stage.settings)
+                if self.max_memory is not None:
+                    settings.setdefault("max_memory", self.max_memory)
+                if clusters is not None and takes(stage.method, "clusters"):
+                    settings.setdefault("clusters", clusters)
+                with stage_named(number, stage):
+                    found = estimate(stage.method, size, width, budget=stage.budget, **settings)
+                    if sure and settings.get("max_memory") is not None:
+                        refuse_over(found, bytes_of(settings["max_memory"], 0))
+                    exactly = not {"costs", "groups"} & {*stage.columns, *stage.settings}
+                    exactly &= stage.method not in ("poisson", "samplemix")
+                    sure &= exactly and stage.budget is not None
+                    if stage.budget is not None and exactly:
+                        size = count_of(stage.budget, size)
+                need |= {"memory": found.memory, "seconds": found.seconds}
+            needs.append(need)
+        self._check_values(table)  # last: it reads columns
+        return needs
+
+    def warnings(self) -> list[str]:
+        """List parts of the plan that are valid but probably not intended.
+
+        Returns
+        -------
+        list of str
+            One warning for each stage with `groups` whose group counts a later stage can undo: one
+            that drops rows without groups, or with the groups of another column.
+
+        Examples
+        --------
+        >>> kept = Stage("quota", 90, columns={"scores": "quality", "groups": "label"})
+        >>> Plan("corpus", [kept, Stage("k_center", 50)]).warnings()[0][:52]
+        'stage 2 (k_center) can undo the counts per label of '
+        """
+        found = []
+        for number, stage in enumerate(self.stages, 1):
+            column, undoing = stage.group_column, []
+            if column is None:
+                continue
+            for later, other in enumerate(self.stages[number:], number + 1):
+                if other.group_column == column:
+                    break  # from here on the counts are those of the later stage
+                undoing.append(f"stage {later} ({other.name})")
+            if undoing:
+                found.append(
+                    f"{' and '.join(undoing)} can undo the counts per {column} of stage {number} "
+                    f'({stage.name}): give columns = {{ groups = "{column}" }} to later stages, '
+                    "or put it last"
+                )
+        return found
+
+    def description(self) -> dict[str, Any]:
+        """Return the plan as JSON values, without the locations of files."""
+        return self._as(describe)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the plan as complete JSON values: arrays and long lists by their content."""
+        return self._as(exact)
+
+    def _as(self, told: Callable[[Any], Any]) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "ids": self.ids,
+            "embeddings": self.embeddings,
+            "on_bad": self.on_bad,
+            "max_memory": exact(self.max_memory),
+            "clusters": told(self.clusters),
+            "neighbours": told(self.neighbours),
+            "stages": [
+                {
+                    "name": stage.name,
+                    "method": stage.method,
+                    "budget": exact(stage.budget),
+                    "columns": dict(stage.columns),
+                    "where": exact(stage.where),
+                    "settings": told(dict(stage.settings)),
+                }
+                for stage in self.stages
+            ],
+        }
+
+    def run(self, work: str | Path, progress: Any = None) -> Selection:  # noqa: ANN401
+        """Run the stages, resuming an interrupted run.
+
+        Parameters
+        ----------
+        work : str or pathlib.Path
+            Folder for the selection of each stage, the clusters, a copy of the embeddings if they
+            are in Parquet, `selection.parquet` and `manifest.json`: time, memory and counts of each
+            stage, also by group if any stage has `groups`. Each of `warnings()` is recorded in the
+            manifest, and issued as a UserWarning.
+        progress : callable, optional
+            Called with one line of text after each stage.
+
+        Returns
+        -------
+        Selection
+            Selected rows of the table. `rules` name the stage that dropped a row, and its rule;
+            `scores` are those of the last stage that scored the row; `weights` are the products
+            over the stages that return weights.
+
+        Raises
+        ------
+        ValueError
+            If the plan does not fit the table; the message names the stage. If a file of the table
+            changes while the plan runs. See also `check_outputs`.
+        OSError
+            If a folder cannot be written to, or is full.
+
+        Notes
+        -----
+        Order
+            An unchanged stage, with unchanged files and previous stages, is read from `work`
+            instead of run again, if the files there are those that it wrote.
+        Cost
+            That of the stages. Embeddings in Parquet are read once, and copied to `work`.
+        """
+        from ._run import run_plan
+
+        return run_plan(self, Path(_path("work", work)), progress)
+
+
+class _Promised:
+    """Placeholder for clusters in estimates, which use only their number."""
+
+    def __init__(self, given: Mapping[str, Any], size: int) -> None:
+        self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))
+
+
+def _path(name: str, value: Any) -> Any:  # noqa: ANN401  # str or PathLike
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, got {value!r}")
+    return value
+
+
+def _known(what: str, given: Mapping[str, Any], names: set[str]) -> None:
+    for name in given:
+        if name not in names:
+            raise ValueError(
+                f"{what} must hold {', '.join(sorted(names))}, got {name!r}"
+                f"{_check.closest(name, names)}"
+            )

@@ -1,0 +1,113 @@
+"""Results shared by all stages of a plan: one clustering and one neighbour graph."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ...clustering import (
+    Clustering,
+    Neighbours,
+    kmeans,
+    load_clustering,
+    load_neighbours,
+    neighbours,
+    save_clustering,
+    save_neighbours,
+)
+from ...engine import gathered
+from ...types import Indices
+from ..core._clusters import points_limit
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+__all__ = ["Shared", "SharedClusters", "SharedNeighbours"]
+
+
+class Shared(Protocol):
+    """A result computed once, for the rows that first need it, and restricted to later stages."""
+
+    def of(self, alive: Indices) -> Any:  # noqa: ANN401  # Clustering or Neighbours
+        """Return the result for a subset of the rows, in ascending order."""
+
+
+class SharedClusters:
+    """Clusters shared by the stages of a plan.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._given: Mapping[str, Any] = run.plan.clusters or {}
+        self._made: tuple[Clustering, Indices] | None = None
+
+    def of(self, alive: Indices) -> Clustering:
+        """Return the clusters of a subset of the rows; centers are those of all rows."""
+        if self._made is None:
+            self._made = self._run.made("clusters", self._given, self._make, load_clustering)
+        found, rows = self._made
+        places = _places(rows, alive, "clusters")
+        return found.among(places)
+
+    def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Clustering:
+        given, table, plan = dict(self._given), self._run.table, self._run.plan
+        own: Any = _embeddings(self._run, alive)
+        if "groups" in given:
+            given["groups"] = table.labels(given["groups"])[alive]
+        limit = points_limit(plan.max_memory, own.shape, given.get("n_clusters", 1))
+        if limit is not None:
+            given.setdefault("max_points_per_centroid", limit)
+        found = kmeans(own, **{"seed": plan.seed, **given})
+        save_clustering(found, path)
+        used = given.get("max_points_per_centroid", len(own)) * given.get("n_clusters", 1)
+        entry |= {"clusters": len(found.centers), "objective": found.objective}
+        entry["rows for centers"] = min(used, len(own))
+        return found
+
+
+class SharedNeighbours:
+    """Neighbour graph shared by the stages of a plan.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._given: Mapping[str, Any] = run.plan.neighbours or {}
+        self._made: tuple[Neighbours, Indices] | None = None
+
+    def of(self, alive: Indices) -> Neighbours:
+        """Return the graph of a subset of the rows; dropped neighbours are not replaced."""
+        if self._made is None:
+            self._made = self._run.made("num_neighbours", self._given, self._make, load_neighbours)
+        found, rows = self._made
+        places = _places(rows, alive, "neighbours")
+        return found.among(places)
+
+    def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Neighbours:
+        found = neighbours(_embeddings(self._run, alive), **self._given)
+        save_neighbours(found, path)
+        entry |= {"num_neighbours": found.indices.shape[1]}
+        return found
+
+
+def _embeddings(run: "Run", alive: Indices) -> Any:  # noqa: ANN401  # array (n, D), or Rows
+    embeddings: Any = run.table.embeddings
+    if embeddings is None:
+        raise ValueError(f"{run.plan.table} must have embeddings, got none")
+    return embeddings if alive.size == run.table.size else gathered(embeddings, alive)
+
+
+def _places(rows: Indices, alive: Indices, what: str) -> Indices:
+    """Return the positions of the rows of a stage among those of a shared result."""
+    places = np.searchsorted(rows, alive)
+    if (rows[np.minimum(places, rows.size - 1)] != alive).any():
+        raise ValueError(f"{what} must be made of all rows of a later stage, got others")
+    return places
