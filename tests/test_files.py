@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sampling import Selection
-from sampling._files._paths import _paths as _files
+from sampling._files import _paths as _files
 from sampling.clustering import kmeans, neighbours, save_clustering, save_neighbours
 from sampling.io import (
     check_outputs,

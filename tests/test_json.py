@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sampling._files._paths._json import json_text
 from typer.testing import CliRunner
 
+from sampling._files._json import json_text
 from sampling.cli import app
 from sampling.io import load_selection, save_selection
 from sampling.selection import Plan, Stage, quota, top

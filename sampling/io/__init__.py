@@ -4,9 +4,9 @@ All files are written atomically, and never replace a file of another kind.
 """
 
 from .._files._paths import check_folder, check_outputs, written_whole
-from ..record import (
+from ..record import load_selection
+from ..record.files import (
     load_scores,
-    load_selection,
     save_scores,
     save_selection,
     score_outputs,

@@ -10,7 +10,8 @@ import pyarrow as pa
 from .. import _check
 from .._check._keywords import told
 from .._files import _parquet
-from ..record import Direction, Score, direction_in
+from ..record import Direction, Score
+from ..record.files import direction_in
 from ._table import Table, npy_in
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Kernels that hash the id of each row to a key, by which ties are broken.
 
-Callers: record/_keys.py, selection/core/_whiten.py, batch_selection/_random_keys.py.
+Callers: record/keys.py, selection/core/_whiten.py, batch_selection/_random_keys.py.
 
 Contract, the same for every kernel in this file
     Checked   Ids are int64, or byte strings padded with zeros to whole 64-bit words.

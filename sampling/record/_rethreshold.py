@@ -10,7 +10,7 @@ from .._check import _labels
 from ..types import Indices, Keys
 from ._explanation import NOT_ELIGIBLE
 from ._fields import Fields
-from ._keys import keys_for
+from .keys import keys_for
 
 
 def changes_at(

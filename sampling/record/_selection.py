@@ -14,8 +14,6 @@ from .._check._keywords import short, told
 from ..types import Floats, Indices
 from ._explanation import BAD, NOT_ELIGIBLE, Explanation
 from ._kept import coverage, nearest_kept, rank_by
-from ._rethreshold import changes_at
-from ._selection_files import read_selection, save_selection
 
 
 @told
@@ -164,7 +162,7 @@ class Selection:
         """
         if self.recut is not None:
             return self.recut(self, threshold)
-        return replace(self, **changes_at(self, threshold))
+        return at_threshold(self, threshold)
 
     def mask(self, size: int | None = None) -> NDArray[np.bool_]:
         """Return a mask of the kept rows: bool (N,).
@@ -381,6 +379,8 @@ class Selection:
         OSError
             If the folder does not exist, cannot be written to, or is full.
         """
+        from .files import save_selection
+
         save_selection(self, path)
 
     @classmethod
@@ -396,6 +396,8 @@ class Selection:
         -------
         Selection
         """
+        from .files import read_selection  # loads pyarrow
+
         return cls(**read_selection(path))
 
 
@@ -430,6 +432,8 @@ def at_threshold(
         If the scores and a threshold do not determine the selection, or the scores are missing; if
         rows would be kept again whose ids are unknown.
     """
+    from ._rethreshold import changes_at  # loads numba
+
     return replace(selection, **changes_at(selection, threshold, keys=keys, names=names))
 
 
@@ -453,4 +457,4 @@ def load_selection(path: str | Path) -> Selection:
         weight is negative or not finite; if the file with the dropped rows belongs to another
         selection, or does not hold all of them. The message names the file.
     """
-    return Selection(**read_selection(path))
+    return Selection.load(path)

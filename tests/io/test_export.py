@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampling import Selection
-from sampling._files._paths import _paths as _files
+from sampling._files import _paths as _files
 from sampling.io import _export as module
 from sampling.io import check_export, digest, export_rows, read_column, read_rows, with_inputs
 from sampling.selection import pivotal

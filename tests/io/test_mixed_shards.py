@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sampling._files._paths import _parquet
+from sampling._files import _parquet
 from sampling.io import export_rows, open_table, read_column, read_rows
 from sampling.selection import select_from, top
 

@@ -7,7 +7,7 @@ import torch
 from oracle_dynamics import histories, scores_of
 from two_ranks import on_two_ranks
 
-from sampling._files._paths import _paths as _files
+from sampling._files import _paths as _files
 from sampling.errors import StateError
 from sampling.record import Score
 from sampling.scores import TrainingDynamics, mean_scores

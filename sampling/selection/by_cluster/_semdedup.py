@@ -16,7 +16,8 @@ from typing_extensions import Unpack
 from ... import _check, _rng
 from ...clustering import Clustering, kmeans, second_nearest
 from ...engine import gathered
-from ...record import Selection, keys_for
+from ...record import Selection
+from ...record.keys import keys_for
 from ...types import Floats, Indices
 from ..core._budget import count_of
 from ..core._clusters import check_clusters, labels_of, points_limit

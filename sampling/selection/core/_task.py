@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from ... import _check, _rng
 from ..._check import _labels
 from ..._check._keywords import told
-from ...record import ALREADY, BAD, NO_GROUP, Selection, at_threshold, keys_for
+from ...record import ALREADY, BAD, NO_GROUP, Selection, at_threshold
+from ...record.keys import keys_for
 from ...types import Floats, Indices, Keys
 from ._budget import count_of
 from ._options import Options, check_options
