@@ -1,9 +1,14 @@
 """What identifies the arguments of an object: digests, and a short text of each for messages."""
 
+import dataclasses
+import enum
 import hashlib
+import inspect
 import json
+import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +21,7 @@ _MOST = 560  # of all of them as JSON: the state has to stay under 1 KiB
 _DEFAULTS = "defaults"  # of arguments of which none was given
 _ABSENT = f"{_DEFAULTS} #none"  # what an argument that was left out has no part of
 _WORD = re.compile(r"\w+")
+_FEW = 16  # values of a list that are kept as they are
 _KEY = np.uint64(0x5A3C96E1D2B487F0)
 
 
@@ -130,3 +136,115 @@ def _split(text: str) -> tuple[str, str]:
     """Return the text of an argument, and its digest; "" if there is none."""
     shown, mark, digest = text.rpartition("#")
     return (shown.strip(), digest) if mark else (text, "")
+
+
+# ---------------------------------------------------------------------- arguments of a constructor
+
+
+class Unknown:
+    """An argument that nothing here identifies, such as a function."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+def bound(
+    signature: inspect.Signature, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> dict[str, object]:
+    """Return what identifies each argument of a call: JSON values, arrays, or `Unknown`.
+
+    signature : without the first argument, `self`
+
+    Arguments that are not given count with their defaults; `*args` and `**kwargs` one by one.
+    """
+    call = signature.bind(*args, **kwargs)
+    call.apply_defaults()
+    found: dict[str, object] = {}
+    for name, value in call.arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            found |= {each: identified(inner) for each, inner in value.items()}
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            found |= {f"{name}[{at}]": identified(inner) for at, inner in enumerate(value)}
+        else:
+            found[name] = identified(value)
+    return found
+
+
+def identified(value: object) -> object:
+    """Return what identifies a value: itself if JSON can hold it, a digest, a length, or `Unknown`.
+
+    Arrays, tensors and long lists are replaced by a digest of dtype, shape and bytes, so that they
+    are not kept alive and may change later. A dataset is known by its length alone.
+    """
+    plain = _as_json(value)
+    if plain is not value or isinstance(value, _SCALARS):
+        return plain
+    if isinstance(value, Mapping):
+        return _together({str(name): identified(each) for name, each in value.items()})
+    if isinstance(value, list | tuple):
+        return _list(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):  # a Selection, a Score, ...
+        fields = [each.name for each in dataclasses.fields(value) if each.repr]
+        kind = type(value).__qualname__
+        return _together({"kind": kind, **{n: identified(getattr(value, n)) for n in fields}})
+    array = _array(value)
+    if array is not None:
+        return _digest(array)
+    if hasattr(value, "__len__") and not isinstance(value, type):
+        return {"length": len(value)}
+    return Unknown(type(value).__name__)
+
+
+_SCALARS = str | int | float | bool | None
+
+
+def _as_json(value: object) -> object:
+    """Return numpy's numbers and bytes as Python's, and an infinite or NaN float by its name."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value
+
+
+def _list(values: Sequence[object]) -> object:
+    if len(values) > _FEW and isinstance(values[0], int | float | str):
+        array = np.asarray(values)
+        if array.dtype.kind in "iufbU" and array.ndim == 1:
+            return _digest(array)
+    return _together({str(at): identified(each) for at, each in enumerate(values)}, listed=True)
+
+
+def _together(parts: Mapping[str, object], *, listed: bool = False) -> object:
+    for each in parts.values():
+        if isinstance(each, Unknown):
+            return each
+    return list(parts.values()) if listed else dict(parts)
+
+
+def _array(value: Any) -> NDArray[Any] | None:  # noqa: ANN401  # anything
+    """Return an array, a tensor or a column of a table as an array; None for anything else."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # numpy has no bfloat16
+            value = value.float()
+        found: NDArray[Any] = value.numpy()
+        return found
+    if not any(hasattr(value, each) for each in ("__array__", "__array_interface__", "to_numpy")):
+        return None
+    return np.asarray(value)
+
+
+def _digest(array: NDArray[Any]) -> object:
+    if array.dtype == object:  # names, and missing ones
+        return identified(array.tolist())
+    if array.dtype.kind in "mM":
+        array = array.astype(np.int64)
+    return {"array": f"{array.dtype} {array.shape}", "digest": fingerprint(array)}

@@ -37,7 +37,7 @@ from sampling.samplers import (
     TokenBudgetBatchSampler,
     WeightedSampler,
 )
-from sampling.samplers.core._tables import Shuffled
+from sampling.samplers.tables import ShuffledTable
 from sampling.testing._ours import SAMPLERS
 
 ROWS = np.eye(4)
@@ -113,8 +113,8 @@ class Own(EpochSampler):
         self.mine = options.pop("mine", 0)
         super().__init__(n, n, **options)
 
-    def _table(self, epoch):
-        return Shuffled(self.size, self.num_samples, np.uint64(epoch))
+    def table(self, epoch):
+        return ShuffledTable(self.size, self.num_samples, np.uint64(epoch))
 
 
 def test_a_subclass_is_named_and_may_take_any_keyword_of_its_own():

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from sampling import Indexed, samplers
 from sampling.samplers import ClassBalancedSampler, InfoBatchSampler, ShuffleSampler
+from sampling.samplers._registry import SAMPLERS, table
 from sampling.selection import Plan
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +64,12 @@ def test_the_loop_serves_every_sampler_but_those_that_ask_for_more(task):
         if hasattr(sampler, "rescore"):
             more.add(kind.__name__)
     assert more == set(re.findall(r"`(\w+Sampler)`", TEXT.split("ask the loop for more:")[1][:300]))
+
+
+def test_the_tables_of_samplers_are_those_of_the_registry():
+    batches = [name for name in SAMPLERS if name.endswith("BatchSampler")]
+    assert table(batches) in TEXT
+    assert table([name for name in SAMPLERS if name not in batches]) in TEXT
 
 
 @pytest.mark.parametrize("name", ["harness", "selection_table"])

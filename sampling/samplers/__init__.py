@@ -1,98 +1,83 @@
 """Samplers for `torch.utils.data.DataLoader`: which samples to draw, in which order.
 
-The life of a draw, and the files that implement it:
+    core/      the base: an epoch is a draw table behind a keyed permutation
+    static/    epochs that follow from the arguments; every one can be computed at any time
+    dynamic/   epochs planned from the losses recorded before them
+    mixture/   several sources, each with its share
+    batches/   where the draws are cut into batches
 
-    set_epoch    _base       ranks, lengths, position, the options of every sampler (_options)
-                 _plan       the plan of an epoch: a draw table (_tables) behind a shuffle (_order)
-    iterate      _iterate    Python ints, and the position of the pass (_state, on disk _save)
-    reduce       _objective  loss weights and what is recorded (_reduce, _device)
-
-A method adds a table, or the shares for one; one family per file:
-
-    by known properties     _shuffle _subset _repeated_subset _weighted _class_balanced
-                            _repeat_factor _cluster_clip _sensitivity; quotas in _groups
-    by the losses           _pruning, the engine (_levels, _breaks, _hidden), and on it _infobatch
-                            _dynamic_random _hardest _seta _kakurenbo _ies _late_stopping
-                            _self_paced _variance_budget; separately _importance (_signal)
-    several sources         _mixture, with its _sources and _mixture_*
-    easy before hard        _curriculum
-    whole batches           _batches (_cuts), and on it _class_blocks _whole_groups _token_budget
-                            _two_streams _adaptive (_gradient_noise)
-    rows of a large batch   _selectors, and on it _selective_backprop _top_k_loss _rho_loss
-                            _ranked_batch _multistage (_skip_predictor); the step that uses them is
-                            _selective_forward, which does not change the model (_frozen)
+A class is loaded when it is first used. To add one, derive from `EpochSampler` or `ScoredSampler`,
+with a table of `sampling.samplers.tables`; the samplers of the package are listed in `_registry`.
 """
 
-from ._save import full_state, load_full_state, load_state, save_state
-from .batches._adaptive import AdaptiveBatchSampler
-from .batches._classes_per_batch import ClassesPerBatchSampler
-from .batches._epoch_batches import EpochBatchSampler
-from .batches._group_batches import GroupBatchSampler
-from .batches._token_budget import TokenBudgetBatchSampler
-from .batches._two_streams import TwoStreamBatchSampler
-from .core._epoch_sampler import EpochSampler
-from .dynamic._dynamic_random import DynamicRandomSampler
-from .dynamic._hardest import EpsilonGreedySampler, HardestSampler, UCBSampler
-from .dynamic._ies import IESSampler
-from .dynamic._importance import ImportanceGain, ImportanceSampler
-from .dynamic._infobatch import InfoBatchSampler
-from .dynamic._kakurenbo import KakurenboSampler
-from .dynamic._late_stopping import LateStoppingSampler
-from .dynamic._self_paced import SelfPacedSampler
-from .dynamic._seta import SeTaSampler
-from .dynamic._variance_budget import VarianceBudgetSampler
-from .mixture._mixture_sampler import MixtureSampler
-from .mixture._updates import ODM, DoReMi, MixtureUpdater
-from .mixture._weights import effective_samples, temperature_weights
-from .static._class_balanced import ClassBalancedSampler
-from .static._cluster_clip import ClusterClipSampler
-from .static._curriculum import CurriculumSampler
-from .static._repeat_factor import RepeatFactorSampler
-from .static._repeated_subset import RepeatedSubsetSampler
-from .static._sensitivity import HolderFit, SensitivitySampler
-from .static._shuffle import ShuffleSampler
-from .static._subset import SubsetSampler
-from .static._weighted import WeightedSampler
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "AdaptiveBatchSampler",
-    "ClassBalancedSampler",
-    "ClassesPerBatchSampler",
-    "ClusterClipSampler",
-    "CurriculumSampler",
-    "DoReMi",
-    "DynamicRandomSampler",
-    "EpochBatchSampler",
-    "EpochSampler",
-    "EpsilonGreedySampler",
-    "GroupBatchSampler",
-    "HardestSampler",
-    "HolderFit",
-    "IESSampler",
-    "ImportanceGain",
-    "ImportanceSampler",
-    "InfoBatchSampler",
-    "KakurenboSampler",
-    "LateStoppingSampler",
-    "MixtureSampler",
-    "MixtureUpdater",
-    "ODM",
-    "RepeatFactorSampler",
-    "RepeatedSubsetSampler",
-    "SeTaSampler",
-    "SelfPacedSampler",
-    "SensitivitySampler",
-    "ShuffleSampler",
-    "SubsetSampler",
-    "TokenBudgetBatchSampler",
-    "TwoStreamBatchSampler",
-    "UCBSampler",
-    "VarianceBudgetSampler",
-    "WeightedSampler",
-    "effective_samples",
-    "full_state",
-    "load_full_state",
-    "load_state",
-    "save_state",
-    "temperature_weights",
-]
+from ._registry import OTHERS, SAMPLERS
+
+if TYPE_CHECKING:
+    from . import tables as tables
+    from ._save import full_state as full_state
+    from ._save import load_full_state as load_full_state
+    from ._save import load_state as load_state
+    from ._save import save_state as save_state
+    from .batches._adaptive import AdaptiveBatchSampler as AdaptiveBatchSampler
+    from .batches._classes_per_batch import ClassesPerBatchSampler as ClassesPerBatchSampler
+    from .batches._epoch_batches import EpochBatchSampler as EpochBatchSampler
+    from .batches._group_batches import GroupBatchSampler as GroupBatchSampler
+    from .batches._token_budget import TokenBudgetBatchSampler as TokenBudgetBatchSampler
+    from .batches._two_streams import TwoStreamBatchSampler as TwoStreamBatchSampler
+    from .core._batch import Batch as Batch
+    from .core._epoch_sampler import EpochSampler as EpochSampler
+    from .core._groups import Groups as Groups
+    from .core._options import EpochOptions as EpochOptions
+    from .core._random_key import random_key as random_key
+    from .core._scored_sampler import RecordedScores as RecordedScores
+    from .core._scored_sampler import ScoredSampler as ScoredSampler
+    from .dynamic._dynamic_random import DynamicRandomSampler as DynamicRandomSampler
+    from .dynamic._epsilon_greedy import EpsilonGreedySampler as EpsilonGreedySampler
+    from .dynamic._hardest import HardestSampler as HardestSampler
+    from .dynamic._ies import IESSampler as IESSampler
+    from .dynamic._importance import ImportanceGain as ImportanceGain
+    from .dynamic._importance import ImportanceSampler as ImportanceSampler
+    from .dynamic._infobatch import InfoBatchSampler as InfoBatchSampler
+    from .dynamic._kakurenbo import KakurenboSampler as KakurenboSampler
+    from .dynamic._late_stopping import LateStoppingSampler as LateStoppingSampler
+    from .dynamic._self_paced import SelfPacedSampler as SelfPacedSampler
+    from .dynamic._seta import SeTaSampler as SeTaSampler
+    from .dynamic._ucb import UCBSampler as UCBSampler
+    from .dynamic._variance_budget import VarianceBudgetSampler as VarianceBudgetSampler
+    from .mixture._allocation import effective_samples as effective_samples
+    from .mixture._allocation import temperature_weights as temperature_weights
+    from .mixture._doremi import DoReMi as DoReMi
+    from .mixture._mixture_sampler import MixtureSampler as MixtureSampler
+    from .mixture._odm import ODM as ODM
+    from .mixture._updater import MixtureUpdater as MixtureUpdater
+    from .static._class_balanced import ClassBalancedSampler as ClassBalancedSampler
+    from .static._cluster_clip import ClusterClipSampler as ClusterClipSampler
+    from .static._curriculum import CurriculumSampler as CurriculumSampler
+    from .static._repeat_factor import RepeatFactorSampler as RepeatFactorSampler
+    from .static._repeated_subset import RepeatedSubsetSampler as RepeatedSubsetSampler
+    from .static._sensitivity import HolderFit as HolderFit
+    from .static._sensitivity import SensitivitySampler as SensitivitySampler
+    from .static._shuffle import ShuffleSampler as ShuffleSampler
+    from .static._subset import SubsetSampler as SubsetSampler
+    from .static._weighted import WeightedSampler as WeightedSampler
+
+_MODULES = {name: entry.module for name, entry in SAMPLERS.items()} | OTHERS
+__all__ = sorted([*_MODULES, "tables"])  # noqa: PLE0605  # one list, in `_registry`
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # classes and functions
+    """Load a class or function on first use."""
+    if name == "tables":
+        return importlib.import_module(".tables", __name__)
+    if name in _MODULES:
+        found = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -20,7 +20,7 @@ from ..distributed import this_rank
 from ..errors import StateError
 from .batches._epoch_batches import EpochBatchSampler
 from .core._epoch_sampler import EpochSampler
-from .core._plan import Plan
+from .core._plan import EpochPlan
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 
@@ -58,7 +58,7 @@ def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, An
     """
     state = sampler.state_dict(consumed)  # refuses before any rank waits for another
     inner = _inner(sampler)
-    inner._report_device_indices()
+    inner._report_bad_indices()
     exposure = inner.exposure
     if inner.dynamic or inner._pending or exposure is not None:
         inner._exchange(f"save_state at {state['consumed']} of epoch {state['epoch']}")
@@ -100,11 +100,11 @@ def load_full_state(sampler: AnySampler, full: Mapping[str, Any]) -> None:
         exposure.check(counts)
     if state["plan"] is not None:
         epoch = _check.epoch(state["epoch"])
-        plan = inner._as_plan(epoch, inner._table_from(epoch, arrays))
+        plan = inner._as_plan(epoch, inner._table_from(epoch, arrays, full["notes"]))
         _check_made(plan, state)
         _check.integer("consumed", state["consumed"], 0, plan.table.size + 1)
         inner._adopt(arrays, full["notes"])
-        inner.epoch, inner._plans = epoch, {epoch: plan}
+        inner._hold(plan)
     sampler.load_state_dict(state)
     if exposure is not None and counts is not None:
         exposure.restore(counts)
@@ -213,7 +213,7 @@ def _inner(sampler: AnySampler) -> "EpochSampler":
     return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 
 
-def _check_made(plan: Plan, state: Mapping[str, Any]) -> None:
+def _check_made(plan: EpochPlan, state: Mapping[str, Any]) -> None:
     if plan.digest() != state["plan"]:
         raise StateError(
             f"the arrays must give plan {state['plan']}, got {plan.digest()}: they do not belong "

@@ -1,6 +1,7 @@
 """One sampler of each class of the package, over the same few samples, for the contract matrix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,7 +39,7 @@ from ..samplers import (
     VarianceBudgetSampler,
     WeightedSampler,
 )
-from ..types import Indices
+from ..samplers.core._batch import Batch
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 Factory: TypeAlias = Callable[..., AnySampler]
@@ -60,15 +61,12 @@ def _pruning(**options: Any) -> InfoBatchSampler:  # noqa: ANN401
 class _Answering(EpochSampler):
     """Derives predictions from the losses: the matrix records nothing else."""
 
-    def _learn(
-        self,
-        rows: Indices | torch.Tensor,
-        losses: torch.Tensor,
-        logits: torch.Tensor | None,
-        labels: torch.Tensor | None,
-    ) -> None:
+    def signals(self, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """Return the signals of the method for these predictions."""
+        losses = batch.losses
         made = torch.stack([1.0 - losses, losses - 1.0], dim=1) * 4.0
-        super()._learn(rows, losses, made, torch.zeros_like(losses, dtype=torch.int64))
+        labels = torch.zeros_like(losses, dtype=torch.int64)
+        return super().signals(replace(batch, logits=made, labels=labels))
 
 
 class _Kakurenbo(_Answering, KakurenboSampler):

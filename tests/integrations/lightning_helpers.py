@@ -12,7 +12,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from sampling import Indexed
 from sampling.integrations._lightning import LightningSamplerCallback
 from sampling.samplers import EpochBatchSampler, EpochSampler, InfoBatchSampler, ShuffleSampler
-from sampling.samplers.core._tables import Shuffled
+from sampling.samplers.tables import ShuffledTable
 
 N, BATCH, EPOCHS = 22, 4, 3  # 6 batches, the last one short
 QUIET = {
@@ -54,10 +54,10 @@ class Growing(EpochSampler):
     def _draws(self, epoch):
         return self.lengths[epoch % len(self.lengths)]
 
-    def _table(self, epoch):
+    def table(self, epoch):
         from sampling import _rng
 
-        return Shuffled(self.size, self._draws(epoch), _rng.key(self.seed, epoch, "shuffle"))
+        return ShuffledTable(self.size, self._draws(epoch), _rng.key(self.seed, epoch, "shuffle"))
 
 
 class Model(LightningModule):

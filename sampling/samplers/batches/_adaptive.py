@@ -11,7 +11,7 @@ from ..._check._keywords import told
 from ..core._cuts import EqualCuts
 from ..core._epoch_sampler import EpochSampler
 from ..core._passes import Doubt, Pass
-from ..core._plan import Plan
+from ..core._plan import EpochPlan
 from ._epoch_batches import EpochBatchSampler
 
 
@@ -84,7 +84,7 @@ class AdaptiveBatchSampler(EpochBatchSampler):
         self.current_batch_size = _check.integer("batch_size", batch_size, 1)
 
     def _cuts(self, epoch: int, start: int = 0) -> EqualCuts:
-        return self._cut(self.sampler._draws(epoch), start)
+        return self._cut(self.sampler.draws(epoch), start)
 
     def _cut(self, draws: int, start: int) -> EqualCuts:
         return EqualCuts(draws, self.current_batch_size, start, drop_last=self._drop_last)
@@ -92,7 +92,7 @@ class AdaptiveBatchSampler(EpochBatchSampler):
     def _pass(self) -> Pass[list[int]]:
         plan, doubt = self.sampler._begin()
         self._ends = array("q")
-        found = Rounds(self, plan, self.sampler._start, self._ends, doubt)
+        found = Rounds(self, plan, self.sampler._position.start, self._ends, doubt)
         found.over = self.sampler._is_over(plan)
         return found
 
@@ -110,13 +110,13 @@ class AdaptiveBatchSampler(EpochBatchSampler):
             For `state_dict(consumed=...)`: summed over all ranks, from the start of the epoch.
         """
         num_batches = _check.integer("num_batches", num_batches, 0, len(self._ends) + 1)
-        return self._ends[num_batches - 1] if num_batches else self.sampler._start
+        return self._ends[num_batches - 1] if num_batches else self.sampler._position.start
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Return the position of the run and the batch size; see `EpochSampler.state_dict`."""
         return {**super().state_dict(consumed), "batch_size": self.current_batch_size}
 
-    def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]:
+    def _state(self, epoch: int, consumed: int, plan: EpochPlan | None) -> dict[str, Any]:
         return {**super()._state(epoch, consumed, plan), "batch_size": self.current_batch_size}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -133,7 +133,7 @@ class Rounds(Pass[list[int]]):
     def __init__(
         self,
         batches: AdaptiveBatchSampler,
-        plan: Plan,
+        plan: EpochPlan,
         start: int,
         ends: "array[int]",
         doubt: Doubt = None,
@@ -155,7 +155,7 @@ class Rounds(Pass[list[int]]):
         at = self._ends[-1] if self._ends else self._start
         return self._batches._cut(self.plan.table.size, at)
 
-    def _deal(self) -> list[list[int]]:
+    def _next_items(self) -> list[list[int]]:
         ahead, sampler = self._ahead(), self._batches.sampler
         (start,), (stop,) = ahead(np.array([sampler.rank]))
         self._ends.append(ahead.position(sampler.num_replicas))

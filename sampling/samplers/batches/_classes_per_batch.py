@@ -12,7 +12,7 @@ from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Groups, Unlabeled
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
-from ..core._tables import Listed, Table
+from ..core._tables import DrawTable, ListTable
 from ..static._cluster_clip import WaterLevel
 from ._epoch_batches import BlockBatchSampler
 
@@ -161,7 +161,7 @@ class ClassBlocks(EpochSampler):
         _blocks.mix_batches(batches, blocks.size, sweeps, key)
         return batches
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         groups, block = self._groups, self.samples_per_class
         blocks = self._blocks(epoch)
         schedule = self._batches(epoch, blocks).reshape(-1)
@@ -173,7 +173,7 @@ class ClassBlocks(EpochSampler):
         _blocks.deal_blocks(groups.members, groups.starts, draws, block, key, dealt)
         samples = np.take(dealt.reshape(-1, block), rows, axis=0).reshape(-1)
         drawn = draws.astype(np.float64)
-        return Listed(
+        return ListTable(
             samples,
             groups.num_labeled,
             lambda which: groups.spread(drawn, which),
@@ -181,7 +181,7 @@ class ClassBlocks(EpochSampler):
             cuts=np.arange(self.num_batches + 1) * (self.classes_per_batch * block),
         )
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
             "labels": self._groups.codes,
             "classes_per_batch": self.classes_per_batch,

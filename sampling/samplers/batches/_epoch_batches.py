@@ -17,7 +17,7 @@ from ..._check._keywords import told
 from ..core._cuts import Cuts, EqualCuts, GivenCuts
 from ..core._epoch_sampler import EpochSampler
 from ..core._passes import Batches, EpochIterator, Pass, cut
-from ..core._plan import Plan
+from ..core._plan import EpochPlan
 
 # Where a BatchSampler iterates over the sampler that it was given.
 _BATCHING = {"torch.utils.data.sampler", "torchdata.stateful_dataloader.sampler"}
@@ -113,7 +113,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
         """Return the batches of an epoch from a position."""
-        draws = self.sampler._draws(epoch)
+        draws = self.sampler.draws(epoch)
         return EqualCuts(draws, int(self.batch_size or 1), start, drop_last=self._drop_last)
 
     # ------------------------------------------------------------------ order
@@ -131,7 +131,7 @@ class EpochBatchSampler(Sampler[list[int]]):
     def _pass(self) -> Pass[list[int]]:
         sampler = self.sampler
         plan, doubt = sampler._begin()
-        cuts = self._cuts(plan.epoch, sampler._start)
+        cuts = self._cuts(plan.epoch, sampler._position.start)
         left = cuts.whole and not sampler._is_over(plan)
         count = self._share(cuts.count if left else 0)
         return Batches(plan, cuts, sampler.rank, sampler.num_replicas, count, doubt)
@@ -181,7 +181,7 @@ class EpochBatchSampler(Sampler[list[int]]):
     @property
     def remaining(self) -> int:
         """Number of batches of this rank from the position of a resume to the end of the epoch."""
-        return self._share(self._cuts(self.sampler.epoch, self.sampler._start).count)
+        return self._share(self._cuts(self.sampler.epoch, self.sampler._position.start).count)
 
     @told
     def consumed_after(self, num_batches: int) -> int:
@@ -198,7 +198,7 @@ class EpochBatchSampler(Sampler[list[int]]):
             For `state_dict(consumed=...)`: summed over all ranks, from the start of the epoch.
         """
         num_batches = _check.integer("num_batches", num_batches, 0)
-        cuts = self._cuts(self.sampler.epoch, self.sampler._start)
+        cuts = self._cuts(self.sampler.epoch, self.sampler._position.start)
         return cuts.position(num_batches * self.sampler.num_replicas)
 
     # ------------------------------------------------------------------ state
@@ -208,7 +208,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         """Return the position of the run, as the sampler does; see `EpochSampler.state_dict`."""
         return self.sampler.state_dict(consumed)
 
-    def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]:
+    def _state(self, epoch: int, consumed: int, plan: EpochPlan | None) -> dict[str, Any]:
         return self.sampler._state(epoch, consumed, plan)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Groups, Unlabeled
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
-from ..core._tables import Listed, Table
+from ..core._tables import DrawTable, ListTable
 from ._epoch_batches import BlockBatchSampler
 
 
@@ -117,19 +117,19 @@ class WholeGroups(EpochSampler):
         order = Permutation(len(self._groups), _rng.key(self.seed, epoch, "whole groups"))
         return order(np.arange(self._dealt))
 
-    def _draws(self, epoch: int) -> int:
+    def draws(self, epoch: int) -> int:
         if self._dealt == len(self._groups):
             return self.num_samples
         return int(self._groups.sizes[self._order(epoch)].sum())
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         groups = self._groups
         order = self._order(epoch)
         ends = np.concatenate([[0], np.cumsum(groups.sizes[order])])
         samples = np.empty(int(ends[-1]), groups.members.dtype)
         _blocks.lay_groups(groups.members, groups.starts, order, samples)
         edges = np.minimum(np.arange(self.num_batches + 1) * self.groups_per_batch, order.size)
-        return Listed(
+        return ListTable(
             samples,
             groups.num_labeled,
             lambda rows: np.where(groups.codes[rows] >= 0, samples.size / groups.num_labeled, 0.0),
@@ -138,7 +138,7 @@ class WholeGroups(EpochSampler):
             cuts=ends[edges],
         )
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
             "groups": self._groups.codes,
             "groups_per_batch": self.groups_per_batch,

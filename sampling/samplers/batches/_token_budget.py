@@ -13,7 +13,7 @@ from ...types import Floats, Indices, Packed
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
-from ..core._tables import Listed, Table
+from ..core._tables import DrawTable, ListTable
 from ._epoch_batches import BlockBatchSampler
 
 
@@ -232,7 +232,7 @@ class TokenBlocks(EpochSampler):
         batches = np.arange(count) + np.repeat(firsts - starts[:-1], sizes)
         return _shuffled(batches, starts, _rng.subkey(key, 2))
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         key = _rng.key(self.seed, epoch, "token bands")
         dealt = _shuffled(self._members, self._starts, key)
         if self._places is not None:
@@ -241,9 +241,9 @@ class TokenBlocks(EpochSampler):
         samples = np.empty_like(dealt)
         _blocks.lay_groups(dealt, self._cuts, order, samples)
         cuts = np.concatenate([[0], np.cumsum(np.diff(self._cuts)[order])])
-        return Listed(samples, self.size, _once, ordered=True, even=True, cuts=cuts)
+        return ListTable(samples, self.size, _once, ordered=True, even=True, cuts=cuts)
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         found: dict[str, object] = {
             "order from lengths": self._members,
             "bands from lengths": self._starts,

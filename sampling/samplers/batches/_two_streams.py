@@ -10,7 +10,7 @@ from ...kernels import _groups
 from ...types import Floats, Indices, Packed
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._tables import Listed, Table
+from ..core._tables import DrawTable, ListTable
 from ._epoch_batches import BlockBatchSampler
 
 
@@ -120,7 +120,7 @@ class TwoStreams(EpochSampler):
         self._population = both.size
         super().__init__(int(both[-1]) + 1, self._passed + self.num_batches * low, **options)
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         count, size, low = self.num_batches, self.batch_size, self.secondary_batch_size
         first = self._primary.run(_rng.key(self.seed, epoch, "primary"), 0, self._passed)
         key = _rng.key(self.seed, 0, "secondary")
@@ -132,7 +132,7 @@ class TwoStreams(EpochSampler):
         table[:, size - low :] = second[:whole]
         if whole < count:
             samples[whole * size :] = np.concatenate([first[whole * (size - low) :], second[whole]])
-        return Listed(
+        return ListTable(
             samples,
             self._population,
             self._expected,
@@ -144,7 +144,7 @@ class TwoStreams(EpochSampler):
         drawn = self.num_batches * self.secondary_batch_size
         return self._primary.share(rows, self._passed) + self._secondary.share(rows, drawn)
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
             "primary": self._primary.samples,
             "secondary": self._secondary.samples,

@@ -1,39 +1,66 @@
 """The base of every sampler: order, ranks, length, position, weights and `reduce`.
 
-A sampler adds one method, `_table(epoch)`: the number of draws of the epoch and the sample that
+A sampler adds one method, `table(epoch)`: the number of draws of the epoch and the sample that
 each of its slots holds. Everything else follows from
 
     position in the epoch --keyed permutation(seed, epoch)--> slot --draw table--> index
 
-so any rank reads any range of any epoch directly.
+so any rank reads any range of any epoch directly. What a sampler consists of:
+
+    _options   its options, checked              _position  where the run is
+    _plans     the plan of an epoch, or of two   _recorder  what weighs and records losses
 """
 
+import functools
+import inspect
 import weakref
-from collections.abc import Callable, Iterator, Sized
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sized
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Sampler
 from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import refuse_rest, told
-from ..._identity import fingerprint
+from ..._identity import Unknown, bound, fingerprint, in_short
 from ..._warning import warn
 from ...distributed import meet, world_size
-from ...types import Indices
+from ...errors import StateError
+from ...types import Indices, Scores
+from ...weighting._reduction import Reduction
+from ._arrays import Arrays
+from ._batch import Batch
+from ._cuts import batch_at
 from ._indexed import Indexed
-from ._objective import Objective
-from ._options import Checked, EpochOptions
+from ._options import CheckedOptions, EpochOptions
 from ._passes import Doubt, Draws, EpochIterator, Pass
-from ._plan import CHUNK, Plan
-from ._state import Resumable
-from ._tables import Table
+from ._plan import CHUNK, EpochPlan, rows_on_host
+from ._position import Position
+from ._recorder import LossTable, Recorder
+from ._state import check_state, scores_missing
+from ._tables import DrawTable
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+    from ...scores import ExposureCounter
+
+_OF_THE_RUN = {"seed", "num_replicas", "rank", "drop_last", "pad", "process_group", "objective",
+               "nonfinite", "exposure", "auto_epoch"}  # fmt: skip  # no part of the identity
 
 
 @told
-class EpochSampler(Resumable, Objective, Sampler[int]):
+class EpochSampler(Sampler[int], ABC):
     """Base class of all samplers; a subclass adds the draw table of an epoch.
+
+    A subclass defines `table(epoch)`, and in its constructor sets its own fields and calls this one
+    last. If what it draws depends on the losses of the run, derive from `ScoredSampler` instead.
+    Draw tables are in `sampling.samplers.tables`; `random_key(seed, epoch, name)` is the key of a
+    table's random numbers, so that every epoch can be computed at once.
 
     Parameters
     ----------
@@ -95,47 +122,126 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     covers_dataset = False
     blocked = False  # True if the draws come in batches of the method's making
 
+    _algorithm = 1  # incremented if the same arguments, seed, epoch and losses give other draws
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401  # as object's
+        """Record the arguments of constructors, which identify the data of a sampler."""
+        super().__init_subclass__(**kwargs)
+        ours = __name__.partition(".")[0]  # its samplers name their arguments in `identity`
+        if "__init__" in cls.__dict__ and cls.__module__.partition(".")[0] != ours:
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
+
     def __init__(self, size: int, num_samples: int, **options: Unpack[EpochOptions]) -> None:
         # A subclass sets its own fields first and calls this last. torch's `Sampler` has no
         # `__init__` to call (2.13) or one that warns (2.4).
         self.size = _check.integer("size", size, 1, _check.MAX_SIZE + 1)
         self.num_samples = _check.integer("num_samples", num_samples, 0, _check.MAX_SIZE + 1)
         refuse_rest(type(self), options, EpochOptions)
-        self._options = Checked(**options)
-        self._scores = self._make_scores()
-        self.epoch = 0
-        self._start = 0
+        self._options = CheckedOptions(**options)
+        self._recorder = Recorder(self._options, self._loss_tables())
+        self._position = Position()
+        self._plans: dict[int, EpochPlan] = {}
         self._pending = False  # something was given that takes effect at the next `set_epoch`
         self._warned = False  # of a pass that repeats another
-        self._handed_out = 0  # draws of this epoch that passes before the latest yielded
-        self._excused: Pass[Any] | None = None  # the latest, if `set_epoch` named its epoch since
-        self._resumed = False  # by a state, since the last `set_epoch`
-        self._running: Pass[Any] | None = None  # the latest pass of this epoch
-        self._last: tuple[int, str, int] | None = None  # epoch, plan and M of the previous epoch
         self._in_batches = False  # a batch sampler assigns whole batches of it to the ranks
         self._unequal_batches = ""  # what else leaves ranks with unequal numbers, and the remedy
         self._met = False  # ranks compare what they hold in their first `set_epoch`
-        self._fingerprint = ""
         self._outer = ""  # the batch sampler of which this one is a part
-        self._arguments: dict[str, str] = {}  # the same in short form, by argument
-        self._plans: dict[int, Plan] = {}
+        self._fingerprint = ""
+        self._arguments: dict[str, str] = {}  # what the fingerprint is of, in short form
         if self.objective == "original":
-            self._raise_if_refused(0)
+            self._refuse_weights(0)
 
     # ------------------------------------------------------------------ what a method provides
 
-    def _table(self, epoch: int) -> Table:
-        """Return the draw table of an epoch: the only method that a subclass must define."""
-        raise TypeError(f"{type(self).__name__} must define _table(epoch)")
+    @abstractmethod
+    def table(self, epoch: int) -> DrawTable:
+        """Return the draw table of an epoch: the only method that a subclass must define.
 
-    def _draws(self, epoch: int) -> int:
-        """Return M of an epoch, without building its table where M is known."""
+        Parameters
+        ----------
+        epoch : int
+
+        Returns
+        -------
+        DrawTable
+            A function of the arguments, the seed and the epoch alone, computed at once: not from
+            the epochs before. Its size is `draws(epoch)`.
+        """
+
+    def draws(self, epoch: int) -> int:
+        """Return M of an epoch; define it if a static sampler's epochs differ from `num_samples`.
+
+        Parameters
+        ----------
+        epoch : int
+        """
         return self._plan(epoch).table.size if self.dynamic else self.num_samples
+
+    def identity(self) -> Mapping[str, object]:
+        """Return what determines the draws besides class, N and seed, by argument.
+
+        The arguments of the constructor are identified without it: arrays and tensors by a digest,
+        numbers and strings as they are, a dataset by its length. Define it for any other, such as a
+        function, or the first save or resume raises.
+
+        Returns
+        -------
+        mapping of str to array or JSON value
+            "shares from weights" is computed from arguments, and named in an error if no argument
+            itself has changed.
+        """
+        return {}
+
+    def why_biased(self, epoch: int) -> str:
+        """Return why an epoch has no importance weights; empty, the default, if it has them.
+
+        Parameters
+        ----------
+        epoch : int
+        """
+        return ""
+
+    def signals(self, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """Return what to record of a batch, by the name of its table; nothing if static.
+
+        Parameters
+        ----------
+        batch : Batch
+            `losses` (B,) with their graph, and `logits` and `labels` as given, or None.
+        """
+        return {}
+
+    def _loss_tables(self) -> Mapping[str, LossTable]:
+        """Return the tables that `signals` writes to; called by the constructor of the base."""
+        return {}
 
     def _before_plan(self, epoch: int) -> None:
         """Apply, before another epoch is planned, what was given since the last one."""
 
+    def _arrays(self) -> Arrays:
+        """Return the arrays of the current plan and the next one; empty for static samplers."""
+        return {}
+
+    def _notes(self) -> dict[str, Any]:
+        """Return the other values to save, as JSON values."""
+        return {}
+
+    def _table_from(
+        self, epoch: int, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]
+    ) -> DrawTable:
+        """Return the draw table of a planned epoch from what was saved; change nothing."""
+        raise TypeError(f"{type(self).__name__} is dynamic and must define _table_from")
+
+    def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
+        """Set arrays and notes that were checked; never fails."""
+
     # ------------------------------------------------------------------ order
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next `iter` yields; set by `set_epoch`."""
+        return self._position.epoch
 
     @told
     def set_epoch(self, epoch: int) -> None:
@@ -157,28 +263,21 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._refuse_changed(f"set_epoch({epoch})")
         if not self._met:
             self._meet(f"set_epoch({epoch})")
-        if self._options.auto_epoch and epoch < self.epoch:
-            begun = self._handed_out or (self._running is not None and self._running.taken)
-            epoch = self.epoch + 1 if begun else self.epoch
-        if epoch == self.epoch and epoch in self._plans:
-            plan = self._plans[epoch]
-            self._handed_out, self._excused = 0, self._running
-            if plan.finished and not self.dynamic:  # explicitly asked for again
-                plan.finished, self._resumed, self._running = False, False, None
+        here = self._position
+        if self._options.auto_epoch and epoch < here.epoch:
+            epoch = here.epoch + 1 if here.begun else here.epoch
+        if epoch == here.epoch and epoch in self._plans:
+            here.repeat(self._plans[epoch], dynamic=self.dynamic)
             return
-        if epoch == self.epoch and not (self.dynamic or self._pending):
+        if epoch == here.epoch and not (self.dynamic or self._pending):
             return
-        self._report_device_indices()
+        self._report_bad_indices()
         if self.dynamic or self._pending or self.exposure is not None:
             self._exchange(f"set_epoch({epoch})")
         self._before_plan(epoch)
-        running = self._plans.get(self.epoch)
-        self._last = None
-        if running is not None and self.dynamic:
-            self._last = (self.epoch, running.name, running.table.size)
-        plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
-        self.epoch, self._plans, self._start = epoch, plans, 0
-        self._resumed, self._running, self._excused, self._handed_out = False, None, None, 0
+        before = self._plans.get(here.epoch) if self.dynamic else None
+        self._plans = {epoch: self._make_plan(epoch)} if self.dynamic else {}
+        here.begin(epoch, before)
 
     def _size_of(self, name: str, source: int | Sized) -> int:
         """Return N of a dataset, and remember the dataset: `set_epoch` names a change of it."""
@@ -202,7 +301,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         """Synchronize all ranks at a call of this sampler, and compare their arguments."""
         group = self.process_group
         if world_size(group) > 1:
-            own = fingerprint(type(self).__name__, self.seed, self._own_fingerprint())
+            own = fingerprint(type(self).__name__, self.seed, self._identified())
             facts["fingerprint"] = int(own, 16)
         found = meet(f"{type(self).__name__}.{call}", facts, group)
         self._met = True
@@ -212,9 +311,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         """Gather what the ranks recorded; called where every rank must call it."""
         if world_size(self.process_group) > 1:
             plan = int(self._plan(self.epoch).digest(), 16) if self.dynamic else 0
-            recorded = -1  # nothing to record
-            if self._scores is not None and len(self) > 0:
-                recorded = self._scores.num_unmerged
+            recorded = self._num_recorded() if len(self) > 0 else -1
             found = self._meet(call, plan=plan, own_recorded=recorded)["own_recorded"]
             if (found > 0).any() and (found == 0).any():
                 raise RuntimeError(
@@ -222,12 +319,13 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
                     f"{int(np.flatnonzero(found == 0)[0])} and {int(found.max())} on another: call "
                     "reduce or record there too"
                 )
-        for table in self._score_tables():
-            table.merge()
-        if self.exposure is not None:
-            self.exposure.merge()
+        self._recorder.merge()
 
-    def _plan(self, epoch: int) -> Plan:
+    def _num_recorded(self) -> int:
+        """Return how many samples this rank recorded since the last exchange; -1 if it need not."""
+        return -1
+
+    def _plan(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch; a static sampler keeps the current one and one more."""
         if epoch in self._plans:
             return self._plans[epoch]
@@ -241,11 +339,19 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         self._plans = {epoch: plan} if current is None else {self.epoch: current, epoch: plan}
         return plan
 
-    def _make_plan(self, epoch: int) -> Plan:
-        return self._as_plan(epoch, self._table(epoch))
+    def _make_plan(self, epoch: int) -> EpochPlan:
+        table = self.table(epoch)
+        fixed = not self.dynamic and type(self).draws is EpochSampler.draws
+        if fixed and table.size != self.num_samples:
+            raise ValueError(
+                f"table(epoch) must have num_samples slots, {self.num_samples}, got {table.size} "
+                f"in epoch {epoch} of {type(self).__name__}: define draws(epoch) if epochs differ "
+                "in length"
+            )
+        return self._as_plan(epoch, table)
 
-    def _as_plan(self, epoch: int, table: Table) -> Plan:
-        return Plan(epoch, table, _rng.key(self.seed, epoch, "order"))
+    def _as_plan(self, epoch: int, table: DrawTable) -> EpochPlan:
+        return EpochPlan(epoch, table, _rng.key(self.seed, epoch, "order"), self.size)
 
     def __iter__(self) -> Iterator[int]:
         """Yield this rank's draws, as Python ints, from the position of a resume."""
@@ -254,36 +360,35 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     def _pass(self) -> Draws:
         """Return the draws of a pass that begins now."""
         plan, doubt = self._begin()
-        count = 0 if self._is_over(plan) else self._share(plan.table.size - self._start)
-        return Draws(plan, self._start, self.rank, self.num_replicas, count, doubt)
+        start = self._position.start
+        count = 0 if self._is_over(plan) else self._share(plan.table.size - start)
+        return Draws(plan, start, self.rank, self.num_replicas, count, doubt)
 
-    def _begun(self, dealt: Pass[Any]) -> None:
+    def _begun(self, taken: Pass[Any]) -> None:
         """Record the pass that a state without `consumed` refers to."""
-        self._running = dealt
+        self._position.running = taken
 
-    def _begin(self) -> tuple[Plan, Doubt]:
+    def _begin(self) -> tuple[EpochPlan, Doubt]:
         """Return the plan of a pass that begins now, and the warning or error for its first item.
 
         It is not raised here: loaders make iterators that they discard, and some load a state into
         those that they keep.
         """
         plan = self._plan(self.epoch)
-        running = self._running
-        if running is not None and running is not self._excused and running.plan is plan:
-            self._handed_out = running.taken or self._handed_out
+        interrupted = self._position.interrupted(plan)
         if not plan.finished:
-            return plan, self._repeated(plan, cut=True) if self._handed_out else None
+            return plan, self._repeated(plan, cut=True) if interrupted else None
         # A resumed pass has no whole epoch to repeat: what follows its end is the next one.
-        if self._options.auto_epoch or (self._resumed and not self.dynamic):
+        if self._options.auto_epoch or (self._position.resumed and not self.dynamic):
             self.set_epoch(plan.epoch + 1)
             return self._plan(plan.epoch + 1), None
         return plan, self._refused(plan) if self.dynamic else self._repeated(plan, cut=False)
 
-    def _is_over(self, plan: Plan) -> bool:
+    def _is_over(self, plan: EpochPlan) -> bool:
         """Whether nothing is left of a plan until `set_epoch` makes the next one."""
         return self.dynamic and plan.finished
 
-    def _refused(self, plan: Plan) -> Callable[[], None]:
+    def _refused(self, plan: EpochPlan) -> Callable[[], None]:
         """Return a function that raises for a pass over an epoch that is over."""
 
         def refuse() -> None:
@@ -302,7 +407,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
             return f"{loaders}, construct with auto_epoch=True, or choose a mode {others}"
         return f"{loaders}, choose a mode {others}"
 
-    def _repeated(self, plan: Plan, *, cut: bool) -> Callable[[], None]:
+    def _repeated(self, plan: EpochPlan, *, cut: bool) -> Callable[[], None]:
         """Return a function that warns, once, of draws repeated in the same order."""
 
         def once() -> None:
@@ -373,6 +478,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         return max(0, -(-(draws - self.rank) // self.num_replicas))
 
     def _uneven(self) -> str:
+        """Return why ranks may have unequal numbers of batches, and the remedy; empty if none."""
         remedy = (
             "leave pad at True; or take reduction='batch_mean' or a denominator=, and weights of "
             "the batch of this rank alone (process_group=, a group of one)"
@@ -389,7 +495,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     @told
     def length(self, epoch: int) -> int:
         """Return this rank's number of draws in an epoch; of a dynamic sampler, the planned one."""
-        return self._share(self._draws(_check.epoch(epoch)))
+        return self._share(self.draws(_check.epoch(epoch)))
 
     def __len__(self) -> int:
         """Return this rank's number of draws in the current epoch, whether resumed or not."""
@@ -398,7 +504,7 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
     @property
     def remaining(self) -> int:
         """Number of draws of this rank from the position of a resume to the end of the epoch."""
-        return self._share(self._draws(self.epoch) - self._start)
+        return self._share(self.draws(self.epoch) - self._position.start)
 
     @told
     def consumed_after(self, num_batches: int, batch_size: int) -> int:
@@ -420,15 +526,15 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         num_batches = _check.integer("num_batches", num_batches, 0)
         batch_size = _check.integer("batch_size", batch_size, 1)
         taken = num_batches * batch_size * self.num_replicas
-        return min(self._start + taken, self._draws(self.epoch))
+        return min(self._position.start + taken, self.draws(self.epoch))
 
     @told
     def expected_samples(self, num_epochs: int) -> int:
         """Return the number of draws in `num_epochs` epochs, summed over all ranks."""
         num_epochs = _check.integer("num_epochs", num_epochs, 0)
-        if type(self)._draws is EpochSampler._draws and not self.dynamic:
+        if type(self).draws is EpochSampler.draws and not self.dynamic:
             return num_epochs * self.num_samples
-        return sum(self._draws(epoch) for epoch in range(num_epochs))
+        return sum(self.draws(epoch) for epoch in range(num_epochs))
 
     @told
     def progress(self, epoch: int, consumed: int = 0, num_epochs: int | None = None) -> float:
@@ -451,9 +557,348 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
         run = _check.integer("num_epochs", run, 1)
         part = 0.0
         if consumed:
-            draws = self._draws(epoch)
+            draws = self.draws(epoch)
             part = _check.integer("consumed", consumed, 0, draws + 1) / draws
         return min(1.0, (epoch + part) / run)
+
+    # ------------------------------------------------------------------ weights
+
+    @property
+    def objective(self) -> str:
+        """Which mean training minimises: "sampled" (over the draws) or "original" (the data)."""
+        return self._options.objective
+
+    @property
+    def process_group(self) -> "ProcessGroup | None":
+        """The ranks that train together; None = all ranks."""
+        return self._options.process_group
+
+    @property
+    def exposure(self) -> "ExposureCounter | None":
+        """The counter of every sample trained on."""
+        return self._options.exposure
+
+    @property
+    def num_nonfinite(self) -> int:
+        """Number of losses recorded so far that were NaN or infinite. Synchronizes a device."""
+        return self._recorder.num_nonfinite
+
+    @overload
+    def weights_for(self, indices: torch.Tensor) -> torch.Tensor: ...
+    @overload
+    def weights_for(self, indices: ArrayLike) -> Scores: ...
+    @told
+    def weights_for(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
+        """Return the loss weights that `reduce` applies to these samples in the current epoch.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Samples that this epoch draws.
+
+        Returns
+        -------
+        float32 of shape (B,)
+            A tensor on the same device if `indices` is one, else an array.
+        """
+        rows = self._plan(self.epoch).rows_of(indices)
+        weights = self._loss_weights(rows)
+        if isinstance(indices, torch.Tensor):
+            return torch.ones(indices.shape, device=indices.device) if weights is None else weights
+        return np.ones(len(rows), np.float32) if weights is None else weights.numpy()
+
+    def _loss_weights(self, rows: Indices | torch.Tensor) -> torch.Tensor | None:
+        """Return the loss weights of checked samples; None if all are 1."""
+        weighted = self._recorder.weighted
+        if weighted:
+            self._refuse_weights(self.epoch)
+        return self._plan(self.epoch).loss_weights(rows, weighted=weighted)
+
+    @overload
+    def importance_weights(self, indices: torch.Tensor) -> torch.Tensor: ...
+    @overload
+    def importance_weights(self, indices: ArrayLike) -> Scores: ...
+    @told
+    def importance_weights(self, indices: ArrayLike | torch.Tensor) -> Scores | torch.Tensor:
+        """Return 1/(N p) for samples of this epoch, whatever the objective.
+
+        p is the sample's share of the expected draws, so a draw's expected weight is 1, and the
+        weighted mean over draws estimates the mean over the data.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Samples that this epoch draws.
+
+        Returns
+        -------
+        float32 of shape (B,)
+            A tensor on the same device if `indices` is one, else an array.
+
+        Raises
+        ------
+        ValueError
+            If some sample is never drawn, or p is unknown: no weight can then restore the mean.
+        """
+        self._refuse_weights(self.epoch)
+        plan = self._plan(self.epoch)
+        rows = plan.rows_of(indices.cpu() if isinstance(indices, torch.Tensor) else indices)
+        weights = plan.importance(rows_on_host(rows)).astype(np.float32)
+        if isinstance(indices, torch.Tensor):
+            return torch.from_numpy(weights).to(indices.device)
+        return weights
+
+    def _refuse_weights(self, epoch: int) -> None:
+        reason = self.why_biased(epoch)
+        if reason:
+            raise ValueError(
+                f"{self._outer or type(self).__name__} has no importance weights: {reason}"
+            )
+
+    # ------------------------------------------------------------------ the training step
+
+    @told
+    def record(
+        self,
+        indices: ArrayLike | torch.Tensor,
+        losses: ArrayLike | torch.Tensor,
+        *,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> None:
+        """Record the losses of a batch, from which a dynamic sampler plans its epochs.
+
+        For training loops that compute their own loss; `reduce` records by itself. Never
+        synchronizes a device. Static samplers check the batch and count losses that are not finite.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Dataset indices of the batch, as the loader returned them. May be on the device of the
+            losses.
+        losses : float array or tensor of shape (B,)
+            One loss per sample, unweighted. Detached and copied.
+        logits : float tensor of shape (B, C), optional
+        labels : tensor of shape (B,) or (B, C), optional
+            Required by samplers that use more than the loss, as documented there; others ignore
+            them.
+        """
+        plan = self._plan(self.epoch)
+        batch = Batch.recorded(plan, indices, losses, logits, labels)
+        self._recorder.record(plan, batch, self.signals(batch))
+
+    @told
+    def reduce(
+        self,
+        losses: torch.Tensor,
+        indices: ArrayLike | torch.Tensor,
+        reduction: Reduction = "batch_mean",
+        denominator: float | torch.Tensor | None = None,
+        *,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        weighting: Callable[..., torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Record the losses of a batch and return their weighted mean, for `backward`.
+
+        It replaces `losses.mean()`.
+
+        Parameters
+        ----------
+        losses : floating tensor of shape (B,)
+            One loss per sample: `reduction="none"`.
+        indices : int array or tensor of shape (B,)
+            Dataset indices of the batch, as the loader returned them.
+        reduction : {"batch_mean", "weighted_mean"}, default "batch_mean"
+            "batch_mean" divides sum(w * l) by this rank's B. "weighted_mean" divides by the sum of
+            the weights over all ranks of `process_group`, times their number, which undoes the
+            averaging of DistributedDataParallel.
+        denominator : float or scalar tensor, optional
+            Global count of one optimizer step (accumulated samples, tokens); replaces both: the
+            result is W * sum(w * l) / denominator.
+        logits : float tensor of shape (B, C), optional
+        labels : tensor of shape (B,) or (B, C), optional
+            Required by samplers that use more than the loss, as documented there; others ignore
+            them.
+        weighting : callable, optional
+            Additional weights of the batch, from its losses: called as `weighting(losses,
+            indices=indices)`, it returns a tensor (B,) that is multiplied with the sampler's. See
+            `sampling.weighting`.
+
+        Returns
+        -------
+        scalar tensor
+            With all weights 1 and one rank exactly `losses.mean()`.
+
+        Raises
+        ------
+        ValueError
+            If the losses are a scalar, or not as many as the indices, or an index is out of range
+            or was never drawn in this epoch, or `weighting` returns another shape; if ranks have
+            unequal numbers of batches (`pad=False`) and "weighted_mean" without a denominator, or a
+            `weighting` over all ranks, would wait for ranks that have finished. Nothing is recorded
+            then.
+        """
+        plan = self._plan(self.epoch)
+        batch = Batch.of(plan, indices, losses, logits, labels)
+        if self._recorder.weighted:
+            self._refuse_weights(self.epoch)
+        return self._recorder.reduce(
+            plan, batch, self.signals, reduction, denominator, weighting, self._uneven()
+        )
+
+    def _report_bad_indices(self) -> None:
+        """Raise for bad indices that were on devices in this epoch."""
+        if self.epoch in self._plans:
+            self._plans[self.epoch].report_bad()
+
+    # ------------------------------------------------------------------ the light state
+
+    @told
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
+        """Return the position of the run: a new dictionary of JSON values, under 1 KiB.
+
+        Parameters
+        ----------
+        consumed : int, optional
+            Draws of this epoch that were trained on, summed over all ranks, from the epoch's
+            beginning, also across an earlier resume: see `consumed_after`. Draws that a loader
+            prefetched do not count. By default the draws that the latest `iter` of this epoch has
+            yielded, or the position of a resume if there was none: right for `torchdata.nodes`, and
+            whenever the sampler is not read ahead of training. A `DataLoader` with workers reads
+            ahead, so give `consumed` there.
+        """
+        if consumed is None:
+            consumed = self._position.consumed
+        else:
+            consumed = self._check_consumed(self.epoch, consumed)
+        return self._state(self.epoch, consumed, self._plan(self.epoch) if self.dynamic else None)
+
+    def _state(self, epoch: int, consumed: int, plan: EpochPlan | None) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "sampler": type(self).__name__,
+            "algorithm": self._algorithm,
+            "size": self.size,
+            "seed": self.seed,
+            "epoch": epoch,
+            "consumed": consumed,
+            "fingerprint": self._identified(),
+            "arguments": dict(self._in_short()),
+            "plan": plan.digest() if self.dynamic and plan is not None else None,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the position of a saved run: the next `iter` yields what was not yet trained on.
+
+        The state of one rank serves all, and ranks, workers and a plain batch size may have changed
+        since. Loading is idempotent. A dynamic sampler accepts only a state of the plan that it
+        holds: `load_state` restores the scores of a plan.
+
+        Raises
+        ------
+        StateError
+            If the state is of another class, N, seed, other arguments or another plan. The sampler
+            is then unchanged.
+        """
+        self._check_own(state)
+        epoch, digest = _check.epoch(state["epoch"]), state["plan"]
+        consumed = _check.integer("consumed", state["consumed"], 0)
+        if self.dynamic and digest is None:
+            return self._wait_for(epoch, consumed)
+        previous = self._position.previous
+        if (
+            previous is not None
+            and (epoch, digest) == previous[:2]
+            and consumed in {0, previous[2]}
+        ):
+            return None  # a loader at the end of the previous epoch: the next one is planned
+        self._check_plan(epoch, digest)
+        consumed = self._check_consumed(epoch, consumed)
+        self._plans = {each: plan for each, plan in self._plans.items() if each == epoch}
+        self._position.resume(epoch, consumed)
+        if epoch in self._plans:
+            self._plans[epoch].finished = False
+        return None
+
+    def _check_own(self, state: Mapping[str, Any]) -> None:
+        check_state(
+            state,
+            type(self).__name__,
+            self.size,
+            self.seed,
+            self._identified(),
+            self._algorithm,
+            self._in_short(),
+            self._outer,
+        )
+
+    def _check_consumed(self, epoch: int, consumed: int) -> int:
+        consumed = _check.integer("consumed", consumed, 0, self.draws(epoch) + 1)
+        if self.blocked:
+            batch_at(self._plan(epoch).table.cuts, consumed)
+        return consumed
+
+    def _check_plan(self, epoch: int, digest: str | None) -> None:
+        if not self.dynamic:
+            if digest is not None:
+                raise StateError(scores_missing(type(self).__name__, epoch, digest, "no plan"))
+            return
+        held = self._plan(self.epoch).digest()
+        if (epoch, digest) != (self.epoch, held):
+            here = f"plan {held} of epoch {self.epoch}"
+            raise StateError(scores_missing(type(self).__name__, epoch, digest, here))
+
+    def _wait_for(self, epoch: int, consumed: int) -> None:
+        """Restore a pass that had ended: the sampler waits for its next plan."""
+        if epoch == self.epoch and consumed == 0:
+            return
+        if epoch != self.epoch + 1 or consumed != 0:
+            here = f"a plan of epoch {self.epoch}"
+            raise StateError(scores_missing(type(self).__name__, epoch, None, here))
+        self._plan(self.epoch).finished = True
+
+    def _hold(self, plan: EpochPlan) -> None:
+        """Hold a plan that was restored, at the beginning of its epoch."""
+        self._plans = {plan.epoch: plan}
+        self._position.begin(plan.epoch, None)
+
+    # ------------------------------------------------------------------ identity
+
+    def _parts(self) -> dict[str, object]:
+        """Return what determines the draws, by argument, or raise for one that nothing names."""
+        named = dict(self.identity())
+        parts = {
+            name: each
+            for name, each in self.__dict__.get("_bound", {}).items()
+            if name not in named and name not in _OF_THE_RUN
+        }
+        for name, each in parts.items():
+            if isinstance(each, Unknown):
+                raise TypeError(
+                    f"identity() of {type(self).__name__} must name the argument {name!r}, a "
+                    f"{each.kind}, so that a state is not resumed with another one: define "
+                    f"identity(self) and return {{{name!r}: ...}}, a string, number or array that "
+                    "differs whenever it does"
+                )
+        return {
+            "draws from num_samples": self.num_samples,
+            "objective": self._options.objective,
+            **parts,
+            **named,
+        }
+
+    def _identified(self) -> str:
+        """Return the fingerprint of what determines the draws."""
+        if not self._fingerprint:
+            self._fingerprint = fingerprint(self.size, *self._parts().values())
+        return self._fingerprint
+
+    def _in_short(self) -> dict[str, str]:
+        """Return what the fingerprint is of, each in short form."""
+        if not self._arguments:
+            self._arguments = in_short(self._parts(), self.__dict__.get("_given", {}))
+        return self._arguments
 
     # ------------------------------------------------------------------ copies
 
@@ -466,10 +911,28 @@ class EpochSampler(Resumable, Objective, Sampler[int]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Exclude what belongs to this process, and plans that can be computed again."""
-        self._report_device_indices()
+        self._report_bad_indices()
+        options = self._options.without_group()
         plans = self._plans if self.dynamic else {}
-        own = {"_options": self._options.without_group(), "_plans": plans, "_sources_of_n": []}
-        return {**self.__dict__, **own, "_running": None, "_excused": None}
+        return {**self.__dict__, "_options": options, "_plans": plans, "_sources_of_n": []}
+
+
+def _recording(init: Callable[..., None]) -> Callable[..., None]:
+    """Return a constructor that records what identifies its arguments, before it runs."""
+    first, *others = inspect.signature(init).parameters.values()
+    signature = inspect.Signature(others)
+
+    @functools.wraps(init)
+    def construct(self: EpochSampler, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        if "_bound" not in self.__dict__:  # else it is called by a subclass's
+            try:
+                self.__dict__["_bound"] = bound(signature, args, kwargs)
+            except TypeError:
+                init(self, *args, **kwargs)  # raises for the arguments
+                raise
+        init(self, *args, **kwargs)
+
+    return construct
 
 
 def _reference(source: Sized) -> Callable[[], Sized | None]:

@@ -11,7 +11,7 @@ from ..._check import _labels
 from ...kernels import _groups
 from ...types import Floats, Indices, Packed
 from ._quotas import Quotas, run_starts
-from ._tables import Listed
+from ._tables import ListTable
 
 Shares = Callable[[int], Floats]  # epoch -> share of each group (C,), summing to 1
 
@@ -151,10 +151,10 @@ class Dealer:
         _groups.deal_windows(groups.members, groups.starts, starts, quotas, key, out)
         return out
 
-    def table(self, epoch: int) -> Listed:
+    def table(self, epoch: int) -> ListTable:
         """Return the draw table of an epoch."""
         per_group = self._share(epoch) * self._num_samples
-        return Listed(
+        return ListTable(
             self.deal(epoch),
             self._groups.num_labeled,
             lambda rows: self._groups.spread(per_group, rows),

@@ -30,7 +30,7 @@ class EpochOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedOptions:
     """The same options after their checks, with ranks resolved."""
 
     seed: int = 0
@@ -61,6 +61,6 @@ class Checked:
                 "epochs; call set_epoch on every rank"
             )
 
-    def without_group(self) -> "Checked":
+    def without_group(self) -> "CheckedOptions":
         """Return the options without those that another process could not use."""
         return replace(self, process_group=None)

@@ -4,16 +4,14 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 from typing_extensions import Self
 
 from ...types import Indices
-from ._plan import CHUNK, Plan
-
-if TYPE_CHECKING:
-    from ._cuts import Cuts
+from ._cuts import Cuts
+from ._plan import CHUNK, EpochPlan
 
 Item = TypeVar("Item")  # a draw, or a batch of them
 
@@ -25,18 +23,18 @@ class Pass(ABC, Generic[Item]):
 
     Attributes
     ----------
-    plan : Plan
-        Plan of the epoch.
+    plan : EpochPlan
+        EpochPlan of the epoch.
     """
 
-    def __init__(self, plan: Plan, doubt: Doubt = None) -> None:
+    def __init__(self, plan: EpochPlan, doubt: Doubt = None) -> None:
         self.plan = plan
         self._doubt = doubt
         self._made = 0
         self._current: Iterator[Item] = iter(())
 
     @abstractmethod
-    def _deal(self) -> list[Item]:
+    def _next_items(self) -> list[Item]:
         """Return this rank's next few items, after `_made`; at least one."""
 
     @property
@@ -59,7 +57,7 @@ class Pass(ABC, Generic[Item]):
         if self._made >= self.count:
             self.plan.finished = True
             raise StopIteration
-        items = self._deal()
+        items = self._next_items()
         self._made += len(items)
         self._current = iter(items)
         return self._current
@@ -79,7 +77,7 @@ class Draws(Pass[int]):
     """Single draws: rank r of W takes positions start + r, start + r + W, ..."""
 
     def __init__(  # noqa: PLR0913  # what a pass consists of
-        self, plan: Plan, start: int, rank: int, world: int, count: int, doubt: Doubt = None
+        self, plan: EpochPlan, start: int, rank: int, world: int, count: int, doubt: Doubt = None
     ) -> None:
         super().__init__(plan, doubt)
         self._count = count
@@ -90,14 +88,14 @@ class Draws(Pass[int]):
         """See `Pass`."""
         return self._count
 
-    def _deal(self) -> list[int]:
+    def _next_items(self) -> list[int]:
         size = self.plan.table.size
         steps = np.arange(self._made, min(self._made + CHUNK, self.count), dtype=np.int64)
         positions = self._start + self._rank + steps * self._world
         if positions[-1] >= size:
             positions[positions >= size] %= size  # padding repeats the front of the epoch
-        dealt: list[int] = self.plan.draws(positions).tolist()
-        return dealt
+        yielded: list[int] = self.plan.draws(positions).tolist()
+        return yielded
 
     @property
     def consumed(self) -> int:
@@ -109,7 +107,7 @@ class Batches(Pass[list[int]]):
     """Whole batches: rank r of W takes batches r, r + W, ... of those that `cuts` defines."""
 
     def __init__(  # noqa: PLR0913  # what a pass consists of
-        self, plan: Plan, cuts: "Cuts", rank: int, world: int, count: int, doubt: Doubt = None
+        self, plan: EpochPlan, cuts: Cuts, rank: int, world: int, count: int, doubt: Doubt = None
     ) -> None:
         super().__init__(plan, doubt)
         self._count = count
@@ -121,7 +119,7 @@ class Batches(Pass[list[int]]):
         """See `Pass`."""
         return self._count
 
-    def _deal(self) -> list[list[int]]:
+    def _next_items(self) -> list[list[int]]:
         stop = min(self._made + self._at_a_time, self.count)
         numbers = self._rank + np.arange(self._made, stop, dtype=np.int64) * self._world
         return cut(self.plan, self._cuts, numbers)
@@ -132,7 +130,7 @@ class Batches(Pass[list[int]]):
         return self._cuts.position(self.taken * self._world)
 
 
-def cut(plan: Plan, cuts: "Cuts", numbers: Indices) -> list[list[int]]:
+def cut(plan: EpochPlan, cuts: Cuts, numbers: Indices) -> list[list[int]]:
     """Return the batches with these numbers: int64 (m,) -> m lists of Python ints."""
     if numbers.size == 0:
         return []
@@ -144,14 +142,14 @@ def cut(plan: Plan, cuts: "Cuts", numbers: Indices) -> list[list[int]]:
     return [flat[a:b] for a, b in zip(before.tolist(), ends.tolist(), strict=True)]
 
 
-class Dealer(Protocol):
+class Resumable(Protocol):
     """Interface between an iterator and its sampler."""
 
-    def _state(self, epoch: int, consumed: int, plan: Plan | None) -> dict[str, Any]: ...
+    def _state(self, epoch: int, consumed: int, plan: EpochPlan | None) -> dict[str, Any]: ...
 
     def _pass(self) -> Pass[Any]: ...
 
-    def _begun(self, dealt: Pass[Any]) -> None: ...
+    def _begun(self, yielded: Pass[Any]) -> None: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
@@ -168,15 +166,15 @@ class EpochIterator(itertools.chain[Item]):
     training loop had finished the epoch too: if so it makes those two passes at once.
     """
 
-    _sampler: Dealer
+    _sampler: Resumable
     _pass: Pass[Item]
 
     @classmethod
-    def over(cls, sampler: Dealer, dealt: Pass[Item]) -> Self:
+    def over(cls, sampler: Resumable, yielded: Pass[Item]) -> Self:
         """Return an iterator over a sampler's pass."""
-        made = cast(Self, cls.from_iterable(dealt))
-        made._sampler, made._pass = sampler, dealt
-        sampler._begun(dealt)
+        made = cast(Self, cls.from_iterable(yielded))
+        made._sampler, made._pass = sampler, yielded
+        sampler._begun(yielded)
         return made
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,26 +1,39 @@
-"""The plan of one epoch: its draw table and the order of its slots."""
+"""The plan of one epoch: a draw table behind a shuffle, and the samples that it may draw."""
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from ..._identity import fingerprint
+from ...kernels._scores import first_outside
 from ...scores._device import DeviceWeights
-from ...types import Indices
+from ...scores._table import host_rows, on_device
+from ...types import Floats, Indices, Scores
 from ._permutation import Permutation
-from ._tables import Table
+from ._tables import DrawTable
 
 CHUNK = 8192  # draws computed at a time: enough to hide numpy's overhead, 64 KiB of memory
 
 
-class Plan:
-    """The result of `set_epoch`, which does not change during the epoch."""
+class EpochPlan:
+    """The result of `set_epoch`, which does not change during the epoch.
 
-    def __init__(self, epoch: int, table: Table, key: np.uint64) -> None:
+    Parameters
+    ----------
+    epoch : int
+    table : DrawTable
+    key : numpy.uint64
+        Key of the shuffle.
+    size : int
+        N: indices lie in [0, N).
+    """
+
+    def __init__(self, epoch: int, table: DrawTable, key: np.uint64, size: int) -> None:
         self.epoch = epoch
         self.table = table
+        self.size = size
         self.finished = False
-        self.devices: dict[torch.device, DeviceWeights] = {}
-        self.hidden: dict[torch.device, DeviceWeights] = {}  # the same for excluded samples
+        self._on_device: dict[torch.device, DeviceWeights] = {}
         self._order = None if table.ordered else Permutation(table.size, key)
         self.name = ""  # the result of `digest`, if it was called
 
@@ -34,6 +47,75 @@ class Plan:
             self.name = fingerprint(self.table.size, *self.table.parts())
         return self.name
 
+    # ------------------------------------------------------------------ the samples of a batch
+
+    def rows_of(self, indices: ArrayLike | torch.Tensor) -> Indices | torch.Tensor:
+        """Return checked indices on the host, int64 (B,), or indices on a device as they are.
+
+        Raises for one out of range or never drawn; `loss_weights` counts those on a device.
+        """
+        if on_device(indices) is not None:
+            return indices  # type: ignore[return-value]
+        rows = rows_on_host(indices)
+        table = self.table
+        bad = first_outside(rows, self.size) if table.even else table.first_absent(rows, self.size)
+        if bad >= 0:
+            inside = 0 <= rows[bad] < self.size
+            rule = f"draws of epoch {self.epoch}" if inside else f"in [0, {self.size})"
+            raise ValueError(
+                f"indices must be {rule}, got {rows[bad]} in row {bad}: are they indices of the "
+                "dataset that the sampler was made for? (Indexed must be the outermost wrapper)"
+            )
+        return rows
+
+    def loss_weights(self, rows: Indices | torch.Tensor, *, weighted: bool) -> torch.Tensor | None:
+        """Return the loss weights of a batch, float32 (B,) where its indices are; None if all 1.
+
+        weighted : whether the objective has weights, the same in each call
+        """
+        if isinstance(rows, torch.Tensor):
+            if rows.device not in self._on_device:
+                self._on_device[rows.device] = self._copied_to(rows.device, weighted=weighted)
+            return self._on_device[rows.device](rows)
+        if not weighted or self.table.even:
+            return None
+        return torch.from_numpy(self.table.weights(rows).astype(np.float32))
+
+    def _copied_to(self, device: torch.device, *, weighted: bool) -> DeviceWeights:
+        drawn: NDArray[np.bool_] | None = None
+        weights: Scores | None = None
+        if not self.table.even:
+            rows = np.arange(self.size, dtype=np.int64)
+            drawn = self.table.expected(rows) > 0
+            if weighted:
+                weights = np.zeros(self.size, np.float32)
+                weights[drawn] = self.table.weights(rows[drawn])
+        return DeviceWeights(self.size, drawn, weights, device)
+
+    def importance(self, rows: Indices) -> Floats:
+        """Return 1 / (N p) of samples that are drawn: int64 (B,) -> float64 (B,)."""
+        table = self.table
+        return table.size / (table.population * table.expected(rows))
+
+    def report_bad(self) -> None:
+        """Raise for indices on devices that are out of range or were never drawn."""
+        for device, seen in self._on_device.items():
+            bad = seen.num_bad()
+            if bad:
+                self._on_device.clear()
+                raise ValueError(
+                    f"indices must be draws of epoch {self.epoch}, got {bad} on {device} that are "
+                    "out of range or were never drawn"
+                )
+
     def __getstate__(self) -> dict[str, object]:
         """Exclude the copies on devices, which are made again when they are needed."""
-        return {**self.__dict__, "devices": {}, "hidden": {}}
+        return {**self.__dict__, "_on_device": {}}
+
+
+def rows_on_host(indices: ArrayLike | torch.Tensor) -> Indices:
+    """Return indices as int64 (B,) on the host; raise for another shape or dtype."""
+    rows = host_rows(indices)
+    if rows.ndim != 1:
+        raise ValueError(f"indices must have shape (B,), got {rows.shape}")
+    return rows

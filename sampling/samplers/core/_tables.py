@@ -1,28 +1,30 @@
 """Draw tables: the sample of each slot of an epoch. A method adds only one of these.
 
-| table       | holds                                  | used by                               |
-|-------------|----------------------------------------|---------------------------------------|
-| `Shuffled`  | nothing                                | shuffle, RS2 with replacement         |
-| `Listed`    | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
-| `Weighted`  | a cumulative sum, a guide, 10 N bytes  | weighted, sensitivity, importance     |
-| `Kept`      | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
-| `Mixed`     | two shuffles of each small domain      | mixtures; in `_mixture_table.py`      |
+| table           | holds                                  | used by                               |
+|-----------------|----------------------------------------|---------------------------------------|
+| `ShuffledTable` | nothing                                | shuffle, RS2 with replacement         |
+| `ListTable`     | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
+| `WeightedTable` | a cumulative sum, a guide, 10 N bytes  | weighted, sensitivity, importance     |
+| `KeptTable`     | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import _check, _rng
+from ...errors import StateError
 from ...kernels import _draw, _prune
 from ...kernels._scores import first_outside
 from ...types import Floats, Indices, Packed
+from ._arrays import Arrays, check_array
 from ._permutation import Permutation
 
 
-class Table(ABC):
+class DrawTable(ABC):
     """The draws of one epoch.
 
     Attributes
@@ -59,6 +61,28 @@ class Table(ABC):
     def expected(self, indices: Indices) -> Floats:
         """Return the expected number of draws of each sample this epoch; 0 if never drawn."""
 
+    def weights(self, indices: Indices) -> Floats:
+        """Return the loss weight of each sample for objective="original"; 1 / (N p) by default."""
+        return self.size / (self.population * self.expected(indices))
+
+    def saved(self) -> Arrays:
+        """Return arrays from which `restored` makes an equal table, for dynamic samplers.
+
+        Changes to the arrays change the table, so they are to be written or copied.
+        """
+        raise TypeError(
+            f"{type(self).__name__} must define saved() and restored(arrays): it is the table of a "
+            "dynamic sampler, whose epoch cannot be planned again after a resume"
+        )
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "DrawTable":
+        """Return the table of `saved`; raise `StateError` for arrays that are none.
+
+        size : N, of the sampler
+        """
+        raise TypeError(f"{cls.__name__} must define restored(arrays, size)")
+
     def first_absent(self, indices: Indices, size: int) -> int:
         """Return the first position whose index is not in [0, size) or is never drawn, or -1."""
         bad = first_outside(indices, size)
@@ -68,7 +92,7 @@ class Table(ABC):
         return int(absent.argmax()) if absent.any() else -1
 
 
-class Shuffled(Table):
+class ShuffledTable(DrawTable):
     """The first M values of a sequence of shuffles of range(N)."""
 
     ordered = True
@@ -81,11 +105,21 @@ class Shuffled(Table):
         self._shuffles: dict[int, Permutation] = {}
 
     def parts(self) -> tuple[object, ...]:
-        """See `Table`."""
+        """See `DrawTable`."""
         return (self.population, int(self._key))
 
+    def saved(self) -> Arrays:
+        """See `DrawTable`."""
+        return {"words": np.array([self.population, self.size, self._key], np.uint64)}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "ShuffledTable":
+        """See `DrawTable`."""
+        population, draws, key = check_array(arrays, "words", np.uint64, 3)
+        return cls(int(population), int(draws), key)
+
     def take(self, slots: Indices) -> Indices:
-        """See `Table`; slots past N continue into the next shuffle."""
+        """See `DrawTable`; slots past N continue into the next shuffle."""
         passes = slots // self.population
         first, last = int(passes.min(initial=0)), int(passes.max(initial=0))
         if first == last:
@@ -97,7 +131,7 @@ class Shuffled(Table):
         return out
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`: M / N for each."""
+        """See `DrawTable`: M / N for each."""
         return np.full(indices.size, self.size / self.population)
 
     def _shuffle(self, number: int) -> Permutation:
@@ -108,7 +142,7 @@ class Shuffled(Table):
         return self._shuffles[number]
 
 
-class Listed(Table):
+class ListTable(DrawTable):
     """A list of samples, one per slot.
 
     Parameters
@@ -116,18 +150,24 @@ class Listed(Table):
     samples : int array of shape (M,)
         Sample of each slot.
     population : int
-        See `Table`.
-    expected : callable
-        Int64 indices -> expected number of draws of each in the epoch.
-    ordered, even, cuts
-        See `Table`.
+        N of the weights 1 / (N p): the number of samples that the objective is about.
+    expected : float array of shape (N,), or callable, optional
+        Expected number of draws of each sample of the dataset in the epoch, or a function of int64
+        indices that returns it; by default each as often as it is listed. A dynamic sampler needs
+        an array, or none, since its table is saved.
+    ordered : bool, default False
+        Whether the samples are drawn in the order of the list; otherwise they are shuffled.
+    even : bool, default False
+        Whether all samples of the population are expected equally often.
+    cuts : int64 array, optional
+        See `DrawTable`.
     """
 
     def __init__(
         self,
         samples: Packed,
         population: int,
-        expected: Callable[[Indices], Floats],
+        expected: Callable[[Indices], Floats] | Floats | None = None,
         *,
         ordered: bool = False,
         even: bool = False,
@@ -138,16 +178,51 @@ class Listed(Table):
         self.population = population
         self.ordered, self.even = ordered, even
         self._expected = expected
+        self._listed: tuple[Indices, Indices] | None = None  # the samples and their counts
         if cuts is not None:
             self.cuts = cuts
 
     def take(self, slots: Indices) -> Indices:
-        """See `Table`."""
+        """See `DrawTable`."""
         return self.samples[slots].astype(np.int64, copy=False)
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`."""
-        return self._expected(indices)
+        """See `DrawTable`."""
+        if callable(self._expected):
+            return self._expected(indices)
+        if self._expected is not None:
+            return self._expected[indices]
+        if self._listed is None:
+            self._listed = np.unique(self.samples, return_counts=True)
+        names, counts = self._listed
+        if not names.size:
+            return np.zeros(indices.size)
+        places = np.minimum(np.searchsorted(names, indices), names.size - 1)
+        return np.where(names[places] == indices, counts[places], 0).astype(np.float64)
+
+    def saved(self) -> Arrays:
+        """See `DrawTable`."""
+        if callable(self._expected) or self.cuts.size:
+            return super().saved()
+        facts = np.array([self.population, self.ordered, self.even], np.uint64)
+        known = {} if self._expected is None else {"expected": self._expected}
+        return {"samples": self.samples, "words": facts, **known}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "ListTable":
+        """See `DrawTable`."""
+        population, ordered, even = map(int, check_array(arrays, "words", np.uint64, 3))
+        samples = arrays.get("samples", np.empty(0))
+        if samples.ndim != 1 or samples.dtype.kind not in "iu":
+            raise StateError(f"samples must be ints (M,), got {samples.dtype} {samples.shape}")
+        if samples.size and not 0 <= int(samples.min()) <= int(samples.max()) < size:
+            raise StateError(
+                f"samples must be in [0, {size}), got {samples.min()}, {samples.max()}"
+            )
+        expected = None
+        if "expected" in arrays:
+            expected = check_array(arrays, "expected", np.float64, size).copy()
+        return cls(samples.copy(), population, expected, ordered=bool(ordered), even=bool(even))
 
 
 class Cumulative:
@@ -181,12 +256,30 @@ class Cumulative:
         return shares
 
 
-class Weighted(Table):
-    """Draws in proportion to weights: one jittered point per equal slice, or independent ones."""
+class WeightedTable(DrawTable):
+    """Draws in proportion to weights: one jittered point per equal slice, or independent ones.
+
+    Parameters
+    ----------
+    weights : float array of shape (N,), or Cumulative
+        Relative weights, finite, >= 0, not all 0; or their cumulative sum, made once.
+    size : int
+        M.
+    key : numpy.uint64
+        Of the epoch; see `random_key`.
+    independent : bool, default False
+        Whether draws are independent; they have more variance.
+    """
 
     def __init__(
-        self, cumulative: Cumulative, size: int, key: np.uint64, *, independent: bool
+        self,
+        weights: Cumulative | Floats,
+        size: int,
+        key: np.uint64,
+        *,
+        independent: bool = False,
     ) -> None:
+        cumulative = weights if isinstance(weights, Cumulative) else Cumulative(weights)
         self.size = size
         self.population = cumulative.sums.size
         self.ordered = independent  # independent draws are already in random order
@@ -194,11 +287,26 @@ class Weighted(Table):
         self._key = key
 
     def parts(self) -> tuple[object, ...]:
-        """See `Table`."""
+        """See `DrawTable`."""
         return (self.cumulative.sums, int(self._key))
 
+    def saved(self) -> Arrays:
+        """See `DrawTable`."""
+        facts = np.array([self.size, self.ordered, self._key], np.uint64)
+        return {"sums": self.cumulative.sums, "words": facts}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "WeightedTable":
+        """See `DrawTable`."""
+        draws, independent, key = check_array(arrays, "words", np.uint64, 3)
+        sums = check_array(arrays, "sums", np.float64, size)
+        if not (np.diff(sums, prepend=0.0) >= 0).all() or not 0 < sums[-1] < np.inf:
+            raise StateError("sums must be ascending, finite and end above 0, got others")
+        cumulative = Cumulative.of_sums(sums.copy())
+        return cls(cumulative, int(draws), key, independent=bool(independent))
+
     def take(self, slots: Indices) -> Indices:
-        """See `Table`."""
+        """See `DrawTable`."""
         sums, guide = self.cumulative.sums, self.cumulative.guide
         out = np.empty(slots.size, np.int64)
         if self.ordered:
@@ -208,11 +316,11 @@ class Weighted(Table):
         return out
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`: M times the sample's share of the total weight."""
+        """See `DrawTable`: M times the sample's share of the total weight."""
         return self.size * self.cumulative.share(indices)
 
 
-class Kept(Table):
+class KeptTable(DrawTable):
     """The samples kept by a pruning plan, found through one code a sample.
 
     Parameters
@@ -239,9 +347,45 @@ class Kept(Table):
         _draw.build_guide(self._sums, self._guide)
         self.size = int(self._sums[-1])
 
+    @classmethod
+    def of(cls, kept: NDArray[np.bool_], share: float = 1.0) -> "KeptTable":
+        """Return the table of a mask of the samples to draw, bool (N,).
+
+        share : the expected draws of each of them: below 1 if they were chosen at random, as the
+            fraction of those that could have been
+        """
+        words = cls.blank(kept.size)
+        cls.codes_of(words, kept.size)[:] = kept
+        return cls(words, kept.size, np.array([0.0, share]))
+
     def parts(self) -> tuple[object, ...]:
-        """See `Table`."""
+        """See `DrawTable`."""
         return (self._words, self.kept_share)
+
+    def weights(self, indices: Indices) -> Floats:
+        """Return 1 / (expected draws), which is 1 for a sample that is certain to be drawn.
+
+        Unbiased for the sum over the epoch; `importance_weights` are these times M/N, unbiased for
+        the mean.
+        """
+        weights: Floats = 1.0 / self.expected(indices)
+        return weights
+
+    def saved(self) -> Arrays:
+        """See `DrawTable`."""
+        return {"codes": self.codes, "kept_share": self.kept_share}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "KeptTable":
+        """See `DrawTable`."""
+        codes = check_array(arrays, "codes", np.uint8, size)
+        shares = check_array(arrays, "kept_share", np.float64)
+        high = min(shares.size, _prune.FIRST_GROUP + _prune.MOST_GROUPS)
+        if int(codes.max(initial=0)) >= high:
+            raise StateError(f"codes must be in [0, {high}), got {int(codes.max())}")
+        words = cls.blank(size)
+        cls.codes_of(words, size)[:] = codes
+        return cls(words, size, shares.copy())
 
     @staticmethod
     def blank(size: int) -> NDArray[np.uint64]:
@@ -254,13 +398,13 @@ class Kept(Table):
         return words.view(np.uint8)[:size]
 
     def take(self, slots: Indices) -> Indices:
-        """See `Table`."""
+        """See `DrawTable`."""
         out = np.empty(slots.size, np.int64)
         _prune.take_kept(self._words, self._sums, self._guide, slots, out)
         return out
 
     def expected(self, indices: Indices) -> Floats:
-        """See `Table`: the fraction of its group that was kept, 0 for an excluded sample."""
+        """See `DrawTable`: the fraction of its group that was kept, 0 for an excluded sample."""
         return self.kept_share[self.codes[indices]]
 
     def left_out(self) -> Indices:
@@ -268,5 +412,5 @@ class Kept(Table):
         return np.flatnonzero(self.codes == _prune.LEFT_OUT)
 
     def first_absent(self, indices: Indices, size: int) -> int:
-        """See `Table`: the first whose code is 0."""
+        """See `DrawTable`: the first whose code is 0."""
         return _prune.first_left_out(self.codes, indices)

@@ -1,6 +1,6 @@
 """The random control for dynamic pruning: InfoBatch's schedule without the loss."""
 
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 
 import numpy as np
 from typing_extensions import Unpack
@@ -11,6 +11,7 @@ from ...kernels._scores import fill_uniform
 from ...scores import ScoreTable
 from ...types import Floats, Scores
 from ..core._options import EpochOptions
+from ..core._scored_sampler import RecordedScores
 from ._pruning import MOST_PRUNED, PruningSampler
 
 
@@ -77,16 +78,16 @@ class DynamicRandomSampler(PruningSampler):
         self.share = _check.number("share", share, "(0, 1]")
         super().__init__(data_source, num_epochs, anneal_fraction=anneal_fraction, **options)
 
-    def _make_scores(self) -> ScoreTable | None:
-        return None
+    def _loss_tables(self) -> Mapping[str, ScoreTable]:
+        return {}
 
-    def _draws(self, epoch: int) -> int:
+    def draws(self, epoch: int) -> int:
         return self._plan(epoch).table.size
 
-    def _snapshot(self, epoch: int) -> Scores:
-        scores = np.empty(self.size, np.float32)
-        fill_uniform(_rng.key(self.seed, epoch, "random scores"), scores)
-        return scores
+    def _ranked(self, epoch: int, scores: RecordedScores) -> Scores:
+        random = np.empty(self.size, np.float32)
+        fill_uniform(_rng.key(self.seed, epoch, "random scores"), random)
+        return random
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         easy = round(self.share * self.size)
@@ -102,5 +103,5 @@ class DynamicRandomSampler(PruningSampler):
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
         return {"drop_prob": share / self.share}
 
-    def _identity(self) -> dict[str, object]:
-        return {**super()._identity(), "drop_prob": self.drop_prob, "share": self.share}
+    def identity(self) -> dict[str, object]:
+        return {**super().identity(), "drop_prob": self.drop_prob, "share": self.share}

@@ -15,22 +15,31 @@ end of an epoch the training loop runs a forward pass over them, and `rescore` r
         model.train()
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from ...kernels._scores import first_outside
+from ...scores import ScoreTable
 from ...scores._device import DeviceWeights
 from ...scores._heads import binary_ids, is_one_output, one_class, two_columns
-from ...scores._table import host_losses, host_rows, on_device
+from ...scores._table import host_losses, on_device
 from ...types import Indices
 from ...weighting._reduction import check_losses
-from ..core._tables import Kept
+from ..core._batch import Batch
+from ..core._plan import rows_on_host
+from ..core._tables import KeptTable
 from ._pruning import PruningSampler
 
 
 class HidingSampler(PruningSampler):
     """Base class of pruning samplers that receive the losses of the samples they excluded."""
+
+    def _loss_tables(self) -> Mapping[str, ScoreTable]:
+        self._rescored: dict[torch.device, DeviceWeights] = {}  # of this epoch
+        return super()._loss_tables()
 
     @property
     def hidden(self) -> Indices:
@@ -41,7 +50,7 @@ class HidingSampler(PruningSampler):
         shares. Each access computes the list again, O(N).
         """
         table = self._plan(self.epoch).table
-        return table.left_out() if isinstance(table, Kept) else np.empty(0, np.int64)
+        return table.left_out() if isinstance(table, KeptTable) else np.empty(0, np.int64)
 
     def rescore(
         self,
@@ -87,15 +96,15 @@ class HidingSampler(PruningSampler):
         check_losses(losses, rows)
         if isinstance(rows, torch.Tensor):
             self._count_bad(rows)
-        self._learn(rows, losses, logits, labels)
+        batch = Batch(rows, indices, losses, logits, labels)
+        for name, each in self.signals(batch).items():
+            self._score_tables[name].update(rows, each)
 
     def _hidden_rows(self, indices: ArrayLike | torch.Tensor) -> Indices | torch.Tensor:
         """Return checked indices on the host, or indices on a device as they are."""
         if on_device(indices) is not None:
             return indices  # type: ignore[return-value]
-        rows = host_rows(indices)
-        if rows.ndim != 1:
-            raise ValueError(f"indices must have shape (B,), got {rows.shape}")
+        rows = rows_on_host(indices)
         bad = first_outside(rows, self.size)
         if bad >= 0:
             raise ValueError(f"indices must be in [0, {self.size}), got {rows[bad]} in row {bad}")
@@ -110,20 +119,18 @@ class HidingSampler(PruningSampler):
 
     def _count_bad(self, indices: torch.Tensor) -> None:
         """Count the indices on a device that are out of range or drawn, without synchronizing."""
-        devices = self._plan(self.epoch).hidden
-        if indices.device not in devices:
+        if indices.device not in self._rescored:
             mask = np.zeros(self.size, np.bool_)
             mask[self.hidden] = True
-            devices[indices.device] = DeviceWeights(self.size, mask, None, indices.device)
-        devices[indices.device](indices)
+            self._rescored[indices.device] = DeviceWeights(self.size, mask, None, indices.device)
+        self._rescored[indices.device](indices)
 
-    def _report_device_indices(self) -> None:
-        super()._report_device_indices()
-        plan = self._plans.get(self.epoch)
-        for device, looks in plan.hidden.items() if plan is not None else ():
-            bad = looks.num_bad()
+    def _report_bad_indices(self) -> None:
+        super()._report_bad_indices()
+        rescored, self._rescored = self._rescored, {}
+        for device, seen in rescored.items():
+            bad = seen.num_bad()
             if bad:
-                plan.hidden.clear()  # type: ignore[union-attr]  # none is iterated without a plan
                 raise ValueError(
                     f"indices of rescore must be excluded from epoch {self.epoch}, got {bad} on "
                     f"{device} that are out of range or drawn"

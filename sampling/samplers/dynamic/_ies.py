@@ -14,8 +14,9 @@ from typing_extensions import Self, Unpack
 from ... import _check
 from ..._check._keywords import told
 from ...types import Floats, Scores
+from ..core._arrays import Arrays
 from ..core._options import EpochOptions
-from ..core._state import Arrays
+from ..core._scored_sampler import RecordedScores
 from ._hidden import HidingSampler
 from ._thresholds import highest
 
@@ -162,7 +163,7 @@ class IESSampler(HidingSampler):
 
     # ------------------------------------------------------------------ which samples are excluded
 
-    def _snapshot(self, epoch: int) -> Scores:
+    def _ranked(self, epoch: int, scores: RecordedScores) -> Scores:
         return self.scores
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
@@ -172,7 +173,7 @@ class IESSampler(HidingSampler):
         unknown = int(np.count_nonzero(np.isnan(scores)))
         return highest(scores, max(0, wanted - unknown))
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         return "samples whose loss has stopped changing are certain to be excluded"
 
     def _pruned_share(self, below_mean: float) -> float:
@@ -203,5 +204,5 @@ class IESSampler(HidingSampler):
             data_source, num_epochs, samples_fraction, below_mean=below_mean, **arguments
         )
 
-    def _identity(self) -> dict[str, object]:
-        return {**super()._identity(), "delta": self.delta}
+    def identity(self) -> dict[str, object]:
+        return {**super().identity(), "delta": self.delta}

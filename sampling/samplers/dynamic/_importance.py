@@ -14,12 +14,11 @@ from ... import _check, _rng
 from ..._check._keywords import told
 from ..._inclusion import certain_or_scaled
 from ...kernels import _probabilities
-from ...scores import ScoreTable
-from ...types import Floats, Indices, Scores
-from ..core._epoch_sampler import EpochSampler
+from ...types import Floats, Scores
+from ..core._batch import Batch
 from ..core._options import EpochOptions
-from ..core._state import Arrays, check_array
-from ..core._tables import Cumulative, Shuffled, Table, Weighted
+from ..core._scored_sampler import RecordedScores, ScoredSampler
+from ..core._tables import Cumulative, DrawTable, ShuffledTable, WeightedTable
 from ..static._weighted import Distinct
 from ._signal import SIGNALS, Signal, signal_of
 
@@ -49,7 +48,7 @@ class ImportanceGain:
 
 
 @told
-class ImportanceSampler(EpochSampler):
+class ImportanceSampler(ScoredSampler):
     """Draw samples in proportion to their last loss or gradient norm; weights restore the mean.
 
     A baseline: check `gain()` before you rely on it. Hard samples are drawn more often with a
@@ -149,8 +148,7 @@ class ImportanceSampler(EpochSampler):
     (1.42, 1.22)
     """
 
-    covers_dataset = True
-    dynamic = True
+    keeps_last = False
 
     def __init__(  # noqa: PLR0913  # the parameters of importance sampling
         self,
@@ -168,7 +166,7 @@ class ImportanceSampler(EpochSampler):
         score_ema: float = 1.0,
         **options: Unpack[EpochOptions],
     ) -> None:
-        size = self._size_of("data_source", data_source)
+        size = _check.size("data_source", data_source)
         if num_epochs is not None:
             num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.num_epochs = num_epochs
@@ -189,40 +187,17 @@ class ImportanceSampler(EpochSampler):
                 "would be drawn, whatever their scores"
             )
         self.min_gain = _check.number("min_gain", min_gain, "[1, inf)")
-        self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")
         self._average_gain: float | None = None
         options.setdefault("objective", "original")
-        super().__init__(size, draws, **options)
-        self._plan(0)
+        super().__init__(data_source, draws, score_ema=score_ema, **options)
 
-    # ------------------------------------------------------------------ scores
-
-    def _make_scores(self) -> ScoreTable:
-        return ScoreTable(self.size, ema=self.score_ema, process_group=self.process_group)
-
-    @property
-    def _score_table(self) -> ScoreTable:
-        if self._scores is None:
-            raise TypeError(f"{type(self).__name__} has no scores")
-        return self._scores
-
-    @property
-    def scores(self) -> Scores:
-        """The last score of each sample, float32 (N,), read-only; NaN = never seen."""
-        return self._score_table.values
-
-    def _learn(
-        self,
-        rows: Indices | torch.Tensor,
-        losses: torch.Tensor,
-        logits: torch.Tensor | None,
-        labels: torch.Tensor | None,
-    ) -> None:
-        self._score_table.update(rows, signal_of(self.signal, losses, logits, labels))
+    def score_of(self, batch: Batch) -> torch.Tensor:
+        """See `ScoredSampler`: the losses, or the norms of their gradients."""
+        return signal_of(self.signal, batch.losses, batch.logits, batch.labels)
 
     # ------------------------------------------------------------------ the plan
 
-    def _draws(self, epoch: int) -> int:
+    def draws(self, epoch: int) -> int:
         return self.num_samples
 
     def _before_plan(self, epoch: int) -> None:
@@ -233,16 +208,17 @@ class ImportanceSampler(EpochSampler):
             before = found if self._average_gain is None else self._average_gain
             self._average_gain = NEW_PART * found + (1.0 - NEW_PART) * before
 
-    def _table(self, epoch: int) -> Table:
+    def scored_table(self, epoch: int, scores: RecordedScores) -> DrawTable:
+        """See `ScoredSampler`."""
         floor = self._floor(epoch)
-        scores = self.scores
-        seen, least, largest = _probabilities.extremes(scores)
+        average = scores.average
+        seen, least, largest = _probabilities.extremes(average)
         waits = self.min_gain > 1.0 and (self._average_gain or 0.0) < self.min_gain
         if seen == 0 or least == largest or floor == 1.0 or waits:
             return self._uniform(epoch)
         least = min(least, 0.0)
         shares = np.empty(self.size)
-        total = _probabilities.powers(scores, least, self.power, shares)
+        total = _probabilities.powers(average, least, self.power, shares)
         _probabilities.relative(shares, (1.0 - floor) * (seen / total), floor)
         if self.replacement:
             return self._evenly(epoch, Cumulative.of_sums(np.cumsum(shares, out=shares)))
@@ -254,14 +230,14 @@ class ImportanceSampler(EpochSampler):
             return self.floor
         return max(self.floor, 1.0 - epoch / self.num_epochs)
 
-    def _uniform(self, epoch: int) -> Table:
-        return Shuffled(self.size, self.num_samples, _rng.key(self.seed, epoch, "shuffle"))
+    def _uniform(self, epoch: int) -> DrawTable:
+        return ShuffledTable(self.size, self.num_samples, _rng.key(self.seed, epoch, "shuffle"))
 
-    def _evenly(self, epoch: int, cumulative: Cumulative) -> Table:
+    def _evenly(self, epoch: int, cumulative: Cumulative) -> DrawTable:
         key = _rng.key(self.seed, epoch, "importance")
-        return Weighted(cumulative, self.num_samples, key, independent=self.independent)
+        return WeightedTable(cumulative, self.num_samples, key, independent=self.independent)
 
-    def _distinct(self, epoch: int, shares: Floats) -> Table:
+    def _distinct(self, epoch: int, shares: Floats) -> DrawTable:
         weights, scale = certain_or_scaled(shares, self.num_samples)
         key = _rng.key(self.seed, epoch, "importance order")
         offset = _rng.uniform(_rng.key(self.seed, epoch, "importance offset"))
@@ -302,34 +278,14 @@ class ImportanceSampler(EpochSampler):
 
     # ------------------------------------------------------------------ saved state
 
-    def _arrays(self) -> Arrays:
-        arrays: Arrays = {"scores": self.scores}
-        table = self._plan(self.epoch).table
-        if isinstance(table, Weighted):
-            arrays["sums"] = table.cumulative.sums
-        elif isinstance(table, Distinct):
-            arrays["shares"] = table.weights
-        return arrays
-
     def _notes(self) -> dict[str, Any]:
-        lost = self._score_table.num_nonfinite
-        return {"average_gain": self._average_gain, "num_nonfinite": lost}
-
-    def _table_from(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Table:
-        check_array(arrays, "scores", np.float32, self.size)
-        if "sums" in arrays:
-            sums = check_array(arrays, "sums", np.float64, self.size)
-            return self._evenly(epoch, Cumulative.of_sums(sums.copy()))
-        if "shares" in arrays:
-            shares = check_array(arrays, "shares", np.float64, self.size)
-            return self._distinct(epoch, shares.copy())
-        return self._uniform(epoch)
+        return super()._notes() | {"average_gain": self._average_gain}
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
-        self._score_table.restore(arrays["scores"], int(notes["num_nonfinite"]))
+        super()._adopt(arrays, notes)
         self._average_gain = notes["average_gain"]
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         names = ("signal", "num_epochs", "min_gain", "score_ema", "replacement", "independent")
         return {name: getattr(self, name) for name in (*names, "power", "floor", "schedule")}
 

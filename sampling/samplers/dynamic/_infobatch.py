@@ -159,10 +159,10 @@ class InfoBatchSampler(PruningSampler):
             data_source, num_epochs, samples_fraction, below_mean=below_mean, **arguments
         )
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         quantiles = None if self._quantiles is None else self._quantiles.tolist()
         return {
-            **super()._identity(),
+            **super().identity(),
             "quantiles from buckets": quantiles,
             "shares from drop_prob and buckets": self._keep.tolist(),
         }

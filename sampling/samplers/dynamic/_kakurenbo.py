@@ -5,7 +5,7 @@ returns as soon as it is no longer easy; and it excludes no sample that is predi
 """
 
 import math
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check._keywords import told
 from ...scores import ScoreTable
-from ...types import Floats, Indices, Scores
+from ...types import Floats, Scores
+from ..core._batch import Batch
 from ..core._options import EpochOptions
+from ..core._scored_sampler import RecordedScores
 from ._hidden import HidingSampler, answers
 from ._pruning import MOST_PRUNED
 from ._thresholds import highest
@@ -134,31 +136,22 @@ class KakurenboSampler(HidingSampler):
 
     # ------------------------------------------------------------------ losses and predictions
 
-    def _make_scores(self) -> ScoreTable | None:
-        self._signals = ScoreTable(self.size, process_group=self.process_group)
-        return super()._make_scores()
+    def _loss_tables(self) -> Mapping[str, ScoreTable]:
+        confidences = ScoreTable(self.size, process_group=self.process_group)
+        return {**super()._loss_tables(), "confidences": confidences}
 
-    def _score_tables(self) -> tuple[ScoreTable, ...]:
-        return (self._score_table, self._signals)
-
-    def _learn(
-        self,
-        rows: Indices | torch.Tensor,
-        losses: torch.Tensor,
-        logits: torch.Tensor | None,
-        labels: torch.Tensor | None,
-    ) -> None:
-        outputs, right = answers(type(self).__name__, losses.numel(), logits, labels)
+    def signals(self, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """See `EpochSampler`: the losses, and the confidences of correct predictions."""
+        outputs, right = answers(type(self).__name__, len(batch), batch.logits, batch.labels)
         largest = outputs.softmax(dim=1).amax(dim=1)
         # NaN is kept, not called wrong: the table ignores it and keeps the last answer.
-        signals = torch.where(right | largest.isnan(), largest, 0.0)
-        self._score_table.update(rows, losses)
-        self._signals.update(rows, signals)
+        confidences = torch.where(right | largest.isnan(), largest, 0.0)
+        return {"scores": batch.losses, "confidences": confidences}
 
     @property
     def confidences(self) -> Scores:
         """Confidence of correct predictions, float32 (N,), read-only; 0 = wrong, NaN = unseen."""
-        return self._signals.values
+        return self._score_tables["confidences"].values
 
     # ------------------------------------------------------------------ which samples are hidden
 
@@ -186,8 +179,8 @@ class KakurenboSampler(HidingSampler):
         scales = [self._scale(epoch) for epoch in self.pruning_epochs]
         return sum(scales) / max(len(scales), 1)
 
-    def _snapshot(self, epoch: int) -> Scores:
-        sure = self._signals.values >= np.float32(self.confidence)
+    def _ranked(self, epoch: int, scores: RecordedScores) -> Scores:
+        sure = self.confidences >= np.float32(self.confidence)
         return np.where(sure, self.scores, np.float32(np.nan))
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
@@ -210,7 +203,7 @@ class KakurenboSampler(HidingSampler):
         share = self._scale(epoch) / mean if mean else 1.0
         return max(1, self.size - round((self.size - wanted) * share))
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         return "samples with low losses are certain to be excluded"
 
     def _pruned_share(self, below_mean: float) -> float:
@@ -223,9 +216,9 @@ class KakurenboSampler(HidingSampler):
         mean = self._mean_scale()
         return {"fraction": share / mean if mean else 0.0}
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
-            **super()._identity(),
+            **super().identity(),
             "fraction": self.fraction,
             "schedule": self.schedule,
             "confidence": self.confidence,

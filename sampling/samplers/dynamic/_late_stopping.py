@@ -16,8 +16,10 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check._keywords import told
 from ...types import Floats, Indices, Scores
+from ..core._arrays import Arrays
+from ..core._batch import Batch
 from ..core._options import EpochOptions
-from ..core._state import Arrays
+from ..core._scored_sampler import RecordedScores
 from ._hidden import answers
 from ._pruning import PruningSampler
 
@@ -142,17 +144,11 @@ class LateStoppingSampler(PruningSampler):
 
     # ------------------------------------------------------------------ predictions
 
-    def _learn(
-        self,
-        rows: Indices | torch.Tensor,
-        losses: torch.Tensor,
-        logits: torch.Tensor | None,
-        labels: torch.Tensor | None,
-    ) -> None:
+    def signals(self, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """See `EpochSampler`: 1 for a correct prediction, 0 for a wrong one."""
         if self.evaluate or self.finished:
-            self._count_nonfinite(losses)
-        else:
-            self._answer(rows, logits, labels, torch.isfinite(losses.detach()))
+            return {}
+        return {"scores": self._correct(batch, torch.isfinite(batch.losses.detach()))}
 
     def record_answers(
         self, indices: ArrayLike | torch.Tensor, logits: torch.Tensor, labels: torch.Tensor
@@ -180,24 +176,20 @@ class LateStoppingSampler(PruningSampler):
                 "evaluate must be True for record_answers, got False: predictions are then taken "
                 "from reduce and record"
             )
-        rows = self._located(indices)
+        plan = self._plan(self.epoch)
+        rows = plan.rows_of(indices)
         if isinstance(rows, torch.Tensor):
-            self._device_weights(rows)  # counts bad indices
-        self._answer(rows, logits, labels, None)
+            plan.loss_weights(rows, weighted=False)  # counts bad indices
+        batch = Batch(rows, indices, torch.empty(len(rows)), logits, labels)
+        self._score_tables["scores"].update(rows, self._correct(batch, None))
 
-    def _answer(
-        self,
-        rows: Indices | torch.Tensor,
-        logits: torch.Tensor | None,
-        labels: torch.Tensor | None,
-        finite: torch.Tensor | None,
-    ) -> None:
-        """Write 1 for a right prediction, 0 for a wrong one; nothing if not finite."""
-        outputs, right = answers(type(self).__name__, len(rows), logits, labels)
+    def _correct(self, batch: Batch, finite: torch.Tensor | None) -> torch.Tensor:
+        """Return 1 for a correct prediction, 0 for a wrong one, NaN if it is not finite: (B,)."""
+        outputs, right = answers(type(self).__name__, len(batch), batch.logits, batch.labels)
         known = torch.isfinite(outputs.amax(dim=1))
         if finite is not None:
             known = known & finite.to(known.device, non_blocking=True)
-        self._score_table.update(rows, torch.where(known, right.float(), torch.nan))
+        return torch.where(known, right.float(), torch.nan)
 
     # ------------------------------------------------------------------ rounds
 
@@ -259,13 +251,13 @@ class LateStoppingSampler(PruningSampler):
     def _prunes(self, epoch: int) -> bool:
         return True  # dropped samples stay dropped, also after the end of the run
 
-    def _snapshot(self, epoch: int) -> Scores:
+    def _ranked(self, epoch: int, scores: RecordedScores) -> Scores:
         return self._history["current"].astype(np.float32)
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         return np.array([0.5]), np.array([0.0, 1.0])
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         return "samples that are learned late are dropped permanently"
 
     def _pruned_share(self, below_mean: float) -> float:
@@ -301,9 +293,9 @@ class LateStoppingSampler(PruningSampler):
         self.round, self._looked = int(notes["round"]), int(notes["looked"])
         self.round_ended = bool(notes["round_ended"])
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         own = ("keep_per_round", "rounds", "warm_up", "max_epochs", "evaluate")
-        return {**super()._identity(), **{name: getattr(self, name) for name in own}}
+        return {**super().identity(), **{name: getattr(self, name) for name in own}}
 
 
 def _check_rounds(rounds: Sequence[int]) -> tuple[int, ...]:

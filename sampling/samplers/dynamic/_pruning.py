@@ -16,28 +16,25 @@ from typing_extensions import Self, Unpack
 
 from ... import _check, _rng
 from ..._warning import warn
-from ...errors import StateError
 from ...kernels import _prune
-from ...scores import ScoreTable
 from ...types import Floats, Indices, Scores
-from ..core._epoch_sampler import EpochSampler
+from ..core._arrays import Arrays
 from ..core._options import EpochOptions
-from ..core._state import Arrays, check_array
-from ..core._tables import Kept, Shuffled, Table
+from ..core._scored_sampler import RecordedScores, ScoredSampler
+from ..core._tables import DrawTable, KeptTable, ShuffledTable
 
 MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of the samples that may be excluded
 _MISSED = 0.01  # of the full cost: a run that ends farther from its target warns
 
 
-class PruningSampler(EpochSampler):
+class PruningSampler(ScoredSampler):
     """Exclude a fraction of each score group from an epoch, at random, and weight the kept samples.
 
     Subclasses document the parameters. Epoch 0 draws everything (there are no scores), and so do
     the last epochs (annealing), in which the model weights converge on the whole data.
     """
 
-    covers_dataset = True
-    dynamic = True
+    keeps_last = False
     folds = False  # True if a method keeps more of its losses than the last, or their average
 
     def __init__(
@@ -49,15 +46,12 @@ class PruningSampler(EpochSampler):
         score_ema: float = 1.0,
         **options: Unpack[EpochOptions],
     ) -> None:
-        size = self._size_of("data_source", data_source)
         self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
-        self.score_ema = _check.number("score_ema", score_ema, "(0, 1]")
         self._target: float | None = None  # set by `for_target`
-        self._dealt: dict[int, int] = {}  # number of draws of the epochs planned so far
-        self._history = self._make_history(size)
-        super().__init__(size, size, **options)
-        self._plan(0)
+        self._drawn: dict[int, int] = {}  # number of draws of the epochs planned so far
+        self._history = self._make_history(_check.size("data_source", data_source))
+        super().__init__(data_source, score_ema=score_ema, **options)
 
     # ------------------------------------------------------------------ what a method defines
 
@@ -100,43 +94,32 @@ class PruningSampler(EpochSampler):
         stop = math.floor(self.num_epochs * (1.0 - self.anneal_fraction) + 1e-9)
         return range(1, max(1, stop))
 
-    def _make_scores(self) -> ScoreTable | None:
-        return ScoreTable(self.size, ema=self.score_ema, process_group=self.process_group)
-
-    def _snapshot(self, epoch: int) -> Scores:
-        return self._score_table.values
-
-    @property
-    def _score_table(self) -> ScoreTable:
-        if self._scores is None:
-            raise TypeError(f"{type(self).__name__} has no scores")
-        return self._scores
-
-    @property
-    def scores(self) -> Scores:
-        """The last score of each sample, float32 (N,), read-only; NaN = never seen."""
-        return self._score_table.values
+    def _ranked(self, epoch: int, scores: RecordedScores) -> Scores:
+        """Return the scores that `_groups` divides: float32 (N,), NaN = kept, in no group."""
+        return scores.average
 
     def _before_plan(self, epoch: int) -> None:
         if self.folds:
-            self._fold(self._score_table.values)
-            for table in self._score_tables():
+            tables = self._score_tables
+            self._fold(tables["scores"].values)
+            for table in tables.values():
                 table.clear()
 
-    def _table(self, epoch: int) -> Table:
-        kept = self._thinned(epoch) if self._prunes(epoch) else None
-        self._dealt[epoch] = self.size if kept is None else kept.size
+    def scored_table(self, epoch: int, scores: RecordedScores) -> DrawTable:
+        """See `ScoredSampler`."""
+        kept = self._thinned(epoch, scores) if self._prunes(epoch) else None
+        self._drawn[epoch] = self.size if kept is None else kept.size
         self._warn_if_missed(epoch)
         return self._whole(epoch) if kept is None else kept
 
-    def _whole(self, epoch: int) -> Table:
-        return Shuffled(self.size, self.size, _rng.key(self.seed, epoch, "shuffle"))
+    def _whole(self, epoch: int) -> DrawTable:
+        return ShuffledTable(self.size, self.size, _rng.key(self.seed, epoch, "shuffle"))
 
-    def _thinned(self, epoch: int) -> Kept | None:
-        scores = self._snapshot(epoch)
+    def _thinned(self, epoch: int, recorded: RecordedScores) -> KeptTable | None:
+        scores = self._ranked(epoch, recorded)
         thresholds, keep = self._groups(epoch, scores)
-        words = Kept.blank(self.size)
-        codes = Kept.codes_of(words, self.size)
+        words = KeptTable.blank(self.size)
+        codes = KeptTable.codes_of(words, self.size)
         counts = np.zeros(keep.size, np.int64)
         _prune.assign(scores, thresholds, codes, counts)
         quotas = _quotas(counts, keep, self.size)
@@ -146,13 +129,7 @@ class PruningSampler(EpochSampler):
         shares = np.ones(_prune.FIRST_GROUP + keep.size)
         shares[_prune.LEFT_OUT] = 0.0
         shares[_prune.FIRST_GROUP :] = quotas / np.maximum(counts, 1)
-        return Kept(words, self.size, shares)
-
-    def _original_weights(self, table: Table, rows: Indices) -> Floats:
-        # 1 for samples that are certain to be drawn, |D|/|K| in a thinned group: unbiased for the
-        # sum over the epoch. `importance_weights` are these times M/N, unbiased for the mean.
-        weights: Floats = 1.0 / table.expected(rows)
-        return weights
+        return KeptTable(words, self.size, shares)
 
     # ------------------------------------------------------------------ cost of a run
 
@@ -164,7 +141,7 @@ class PruningSampler(EpochSampler):
         if self._target is None:
             return None
         total = self._target * self.size * self.num_epochs
-        known = [draws for before, draws in self._dealt.items() if before < epoch]
+        known = [draws for before, draws in self._drawn.items() if before < epoch]
         spent = sum(known) + (epoch - len(known)) * self.size
         pruning = self.pruning_epochs
         coming = max(0, pruning.stop - max(epoch, pruning.start))
@@ -198,16 +175,16 @@ class PruningSampler(EpochSampler):
         epochs = self.num_epochs if num_epochs is None else num_epochs
         epochs = _check.integer("num_epochs", epochs, 0)
         below = _check.number("below_mean", below_mean, "[0, 1]")
-        known = {epoch: draws for epoch, draws in self._dealt.items() if epoch < epochs}
+        known = {epoch: draws for epoch, draws in self._drawn.items() if epoch < epochs}
         coming = [each for each in self.pruning_epochs if each < epochs and each not in known]
         full = (epochs - len(known) - len(coming)) * self.size
         return sum(known.values()) + full + (self._foreseen(coming, below) if coming else 0)
 
     def _foreseen(self, coming: Sequence[int], below_mean: float) -> int:
         """Return how many draws the pruning epochs that are not planned yet will take."""
-        last = max((each for each in self._dealt if each in self.pruning_epochs), default=0)
+        last = max((each for each in self._drawn if each in self.pruning_epochs), default=0)
         usual = self.size - round(self.size * self._pruned_share(below_mean))
-        usual = self._dealt[last] if last else usual
+        usual = self._drawn[last] if last else usual
         wanted = self._wanted(coming[0])
         if wanted is None:
             return len(coming) * usual
@@ -278,44 +255,18 @@ class PruningSampler(EpochSampler):
     # ------------------------------------------------------------------ saved state
 
     def _saved(self) -> Arrays:
-        """Return the learned state of a run: the tables of scores and the history."""
-        named = zip(("scores", "signals"), self._score_tables(), strict=False)
-        return {name: table.values for name, table in named} | self._history
-
-    def _arrays(self) -> Arrays:
-        arrays = self._saved()
-        table = self._plan(self.epoch).table
-        if isinstance(table, Kept):
-            arrays |= {"codes": table.codes, "kept_share": table.kept_share}
-        return arrays
+        return super()._saved() | self._history
 
     def _notes(self) -> dict[str, Any]:
-        lost = [table.num_nonfinite for table in self._score_tables()]
-        return {"dealt": list(self._dealt.items()), "num_nonfinite": lost}
-
-    def _table_from(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Table:
-        for name, ours in self._saved().items():
-            check_array(arrays, name, ours.dtype.type, self.size)
-        if "codes" not in arrays:
-            return self._whole(epoch)
-        codes = check_array(arrays, "codes", np.uint8, self.size)
-        shares = check_array(arrays, "kept_share", np.float64)
-        high = min(shares.size, _prune.FIRST_GROUP + _prune.MOST_GROUPS)
-        if int(codes.max()) >= high:
-            raise StateError(f"codes must be in [0, {high}), got {int(codes.max())}")
-        words = Kept.blank(self.size)
-        Kept.codes_of(words, self.size)[:] = codes
-        return Kept(words, self.size, shares.copy())
+        return super()._notes() | {"drawn": list(self._drawn.items())}
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
-        self._dealt = {int(epoch): int(draws) for epoch, draws in notes["dealt"]}
-        named = zip(("scores", "signals"), self._score_tables(), strict=False)
-        for (name, table), lost in zip(named, notes["num_nonfinite"], strict=True):
-            table.restore(arrays[name], int(lost))
+        super()._adopt(arrays, notes)
+        self._drawn = {int(epoch): int(draws) for epoch, draws in notes["drawn"]}
         for name, ours in self._history.items():
             ours[:] = arrays[name]
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
             "num_epochs": self.num_epochs,
             "anneal_fraction": self.anneal_fraction,

@@ -105,7 +105,7 @@ class SelfPacedSampler(PruningSampler):
             **options,
         )
 
-    def _parts(self, start: float) -> Floats:
+    def _fractions(self, start: float) -> Floats:
         """Return the fraction of the data that each pruning epoch draws: float64 (epochs,)."""
         steps = np.arange(len(self.pruning_epochs))
         if self.growth is None:
@@ -116,7 +116,7 @@ class SelfPacedSampler(PruningSampler):
         return grown
 
     def _counts(self) -> Floats:
-        return np.maximum(1.0, np.floor(self._parts(self.start) * self.size + 0.5))
+        return np.maximum(1.0, np.floor(self._fractions(self.start) * self.size + 0.5))
 
     def _count(self, epoch: int) -> int:
         """Return the number of samples that a pruning epoch draws."""
@@ -132,22 +132,22 @@ class SelfPacedSampler(PruningSampler):
         thresholds, hard = highest(scores, seen - count)
         return thresholds, 1.0 - hard
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         return "samples with high losses are certain to be excluded"
 
     # ------------------------------------------------------------------ cost of a run
 
     def _pruned_share(self, below_mean: float) -> float:
-        return _left_out(self._parts(self.start))
+        return _left_out(self._fractions(self.start))
 
     def _most_pruned(self, below_mean: float) -> float:
-        return _left_out(self._parts(1.0 - MOST_PRUNED))
+        return _left_out(self._fractions(1.0 - MOST_PRUNED))
 
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
         low, high = 1.0 - MOST_PRUNED, 1.0
         for _ in range(60):  # the excluded fraction decreases as `start` increases
             middle = (low + high) / 2.0
-            enough = _left_out(self._parts(middle)) > share
+            enough = _left_out(self._fractions(middle)) > share
             low, high = (middle, high) if enough else (low, middle)
         return {"start": high}
 
@@ -164,11 +164,11 @@ class SelfPacedSampler(PruningSampler):
         epochs = self.num_epochs if num_epochs is None else num_epochs
         epochs = _check.integer("num_epochs", epochs, 0)
         planned = dict(zip(self.pruning_epochs, self._counts().astype(int).tolist(), strict=True))
-        known = {**planned, **self._dealt}
+        known = {**planned, **self._drawn}
         return sum(known.get(epoch, self.size) for epoch in range(epochs))
 
-    def _identity(self) -> dict[str, object]:
-        return {**super()._identity(), "start": self.start, "growth": self.growth}
+    def identity(self) -> dict[str, object]:
+        return {**super().identity(), "start": self.start, "growth": self.growth}
 
 
 def _left_out(parts: Floats) -> float:

@@ -150,16 +150,16 @@ class SeTaSampler(PruningSampler):
         wanted -= int(np.count_nonzero(np.isnan(scores)))
         return min(1.0, max(1.0 - MOST_PRUNED, wanted / max(inside, 1)))
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         return "groups outside the window are certain to be excluded"
 
     def _foreseen(self, coming: Sequence[int], below_mean: float) -> int:
         windows = [each for each in coming if each in self.window_epochs]
         places = self.num_groups - self._window(self.num_groups) + 1
-        planned = sorted(each for each in self._dealt if each in self.window_epochs)[-places:]
+        planned = sorted(each for each in self._drawn if each in self.window_epochs)[-places:]
         if self._target is not None or not planned:
             return super()._foreseen(coming, below_mean)
-        usual = sum(self._dealt[each] for each in planned) / len(planned)  # of one cycle
+        usual = sum(self._drawn[each] for each in planned) / len(planned)  # of one cycle
         annealing = int(self.size * (1.0 - self.drop_prob) + 1e-9)
         return round(len(windows) * usual) + (len(coming) - len(windows)) * annealing
 
@@ -171,9 +171,9 @@ class SeTaSampler(PruningSampler):
         left = (1.0 - share) * self.num_groups / self._window(self.num_groups)
         return {"drop_prob": min(MOST_PRUNED, max(0.0, 1.0 - left))}
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
-            **super()._identity(),
+            **super().identity(),
             "drop_prob": self.drop_prob,
             "num_groups": self.num_groups,
             "scale": self.scale,

@@ -13,8 +13,10 @@ from ... import _check
 from ..._check._keywords import told
 from ...kernels import _probabilities
 from ...types import Floats, Indices, Scores
+from ..core._batch import Batch
 from ..core._options import EpochOptions
-from ..core._tables import Table
+from ..core._scored_sampler import RecordedScores
+from ..core._tables import DrawTable
 from ._pruning import PruningSampler
 from ._signal import SIGNALS, Signal, signal_of
 
@@ -136,26 +138,22 @@ class VarianceBudgetSampler(PruningSampler):
             **options,
         )
 
-    def _learn(
-        self,
-        rows: Indices | torch.Tensor,
-        losses: torch.Tensor,
-        logits: torch.Tensor | None,
-        labels: torch.Tensor | None,
-    ) -> None:
-        super()._learn(rows, signal_of(self.signal, losses, logits, labels), None, None)
+    def score_of(self, batch: Batch) -> torch.Tensor:
+        """See `ScoredSampler`: the losses, or the norms of their gradients."""
+        return signal_of(self.signal, batch.losses, batch.logits, batch.labels)
 
-    def _table(self, epoch: int) -> Table:
+    def scored_table(self, epoch: int, scores: RecordedScores) -> DrawTable:
+        """See `ScoredSampler`."""
         self.added_variance = 0.0
-        return super()._table(epoch)
+        return super().scored_table(epoch, scores)
 
-    def _snapshot(self, epoch: int) -> Scores:
-        scores = super()._snapshot(epoch)
-        _, least, _ = _probabilities.extremes(scores)
+    def _ranked(self, epoch: int, scores: RecordedScores) -> Scores:
+        average = scores.average
+        _, least, _ = _probabilities.extremes(average)
         if least >= 0:
-            return scores
+            return average
         with np.errstate(over="ignore"):  # losses that overflow are treated as equal
-            shifted: Scores = np.minimum(scores - np.float32(least), np.finfo(np.float32).max)
+            shifted: Scores = np.minimum(average - np.float32(least), np.finfo(np.float32).max)
         return shifted
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
@@ -213,8 +211,8 @@ class VarianceBudgetSampler(PruningSampler):
         super()._adopt(arrays, notes)
         self.added_variance = float(notes["added_variance"])
 
-    def _identity(self) -> dict[str, object]:
-        return {**super()._identity(), "tau": self.tau, "signal": self.signal, "floor": self.floor}
+    def identity(self) -> dict[str, object]:
+        return {**super().identity(), "tau": self.tau, "signal": self.signal, "floor": self.floor}
 
 
 def _least_shares(lengths: Floats, floor: float, enough: Callable[[Floats], bool]) -> Floats:

@@ -1,11 +1,12 @@
 """The mean loss of each domain since the last update, in O(K) memory."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...distributed import gather_rows, world_size
 from ...scores._buffer import DeviceBuffer, Write
@@ -48,13 +49,14 @@ class DomainLosses:
         self._all = np.zeros(2 * sources)  # of all ranks, up to the last merge
         self._buffers: dict[tuple[torch.device, str], DeviceBuffer] = {}
 
-    def write(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
+    def update(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
         """Add the losses of a batch, without synchronizing the device."""
-        device = on_device(losses) or on_device(rows)
+        rows, values = indices, torch.as_tensor(losses)
+        device = on_device(values) or on_device(rows)
         if device is None:
-            self._land(rows, host_losses(losses))  # type: ignore[arg-type]  # both on the host
+            self._land(rows, host_losses(values))  # type: ignore[arg-type]  # both on the host
             return
-        self._buffer(device, "losses", self._land).append(torch.as_tensor(rows), losses.detach())
+        self._buffer(device, "losses", self._land).append(torch.as_tensor(rows), values.detach())
 
     def add(self, rows: Indices | torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> None:
         """Add finite sums (B,) of `counts` (B,) losses, without synchronizing the device."""
@@ -139,3 +141,69 @@ class DomainLosses:
         """Exclude what belongs to this process: its group and its device buffers."""
         self._drain()
         return {**self.__dict__, "_group": None, "_buffers": {}}
+
+
+@dataclass(frozen=True)
+class Excess:
+    """The excess losses of a batch: sums and counts of their tokens (B,), and all counted ones."""
+
+    sums: torch.Tensor
+    counts: torch.Tensor
+    given: torch.Tensor
+
+
+def excess_of(
+    excess: ArrayLike | torch.Tensor,
+    count: int,
+    mask: torch.Tensor | None,
+    num_tokens: ArrayLike | torch.Tensor | None,
+) -> Excess:
+    """Return the checked arguments of `MixtureSampler.record_excess` for `count` samples."""
+    if not isinstance(excess, torch.Tensor):
+        excess = torch.from_numpy(np.array(excess, np.float64))
+    values = excess.detach()
+    if not values.is_floating_point():
+        values = values.double()
+    if values.ndim not in {1, 2} or values.shape[0] != count:
+        raise ValueError(
+            f"excess must have shape ({count}, T) or ({count},), got {tuple(values.shape)}"
+        )
+    counted = _counted(mask, values)
+    sizes = _sizes(num_tokens, values)
+    given = torch.where(counted, values, 0.0)
+    counted = counted & torch.isfinite(values)
+    cut = torch.where(counted, values.clamp(min=0.0), 0.0)
+    cut = cut if cut.dtype == torch.float64 else cut.float()
+    if values.ndim == 2:
+        return Excess(cut.sum(dim=1), counted.sum(dim=1), given)
+    return Excess(cut * sizes, torch.where(counted, sizes, 0.0), given)
+
+
+def _counted(mask: torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:
+    """Return which values are counted, bool of their shape: a checked copy of the mask."""
+    if mask is None:
+        return torch.ones_like(values, dtype=torch.bool)
+    found = torch.as_tensor(np.array(mask) if not isinstance(mask, torch.Tensor) else mask)
+    if found.dtype != torch.bool:
+        raise TypeError(f"mask must be bool, got {found.dtype}")
+    if found.shape != values.shape:
+        raise ValueError(
+            f"mask must have the shape of excess, {tuple(values.shape)}, got {tuple(found.shape)}"
+        )
+    return found.to(values.device, non_blocking=True, copy=True)
+
+
+def _sizes(num_tokens: ArrayLike | torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:
+    """Return the number of tokens of each value, float (B,)."""
+    if num_tokens is None:
+        return torch.ones(len(values), device=values.device)
+    found = num_tokens if isinstance(num_tokens, torch.Tensor) else torch.tensor(num_tokens)
+    if values.ndim != 1 or found.shape != values.shape:
+        raise ValueError(
+            f"num_tokens must have the shape of excess, which must be (B,), got "
+            f"{tuple(found.shape)} for {tuple(values.shape)}"
+        )
+    if found.is_cpu and bool((~(found >= 0)).any()):
+        row = int((~(found >= 0)).to(torch.uint8).argmax())
+        raise ValueError(f"num_tokens must be >= 0, got {found[row].item()} in row {row}")
+    return found.to(values.device, torch.float32, non_blocking=True).clamp(min=0.0)

@@ -1,7 +1,7 @@
 """Mixtures of several sources, each with its share. By class: `ClassBalancedSampler`."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -10,20 +10,35 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import told
+from ...errors import StateError
 from ...types import Floats, Indices
+from ..core._arrays import Arrays, check_array
+from ..core._batch import Batch
+from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Unlabeled
 from ..core._options import EpochOptions
 from ..core._quotas import run_starts
-from ._budget import Budget, Phases, Shortfall, Stop, Used
-from ._learning import LearningMixture
-from ._sources import Lengths, parts_of, sources_of
-from ._table import Mixed
-from ._updates import MixtureUpdater, State
-from ._weights import Phase, Weights, even_weights, mixing_of, tokens_of
+from ..core._recorder import LossTable
+from ..core._tables import DrawTable
+from ._allocation import (
+    Budget,
+    Phase,
+    Phases,
+    Shortfall,
+    Stop,
+    Used,
+    Weights,
+    even_weights,
+    mixing_of,
+    tokens_of,
+)
+from ._domain_losses import DomainLosses, excess_of
+from ._table import Lengths, Mixed, parts_of, sources_of
+from ._updater import MixtureUpdater, State
 
 
 @told
-class MixtureSampler(LearningMixture):
+class MixtureSampler(EpochSampler):
     """Draw from several datasets in chosen shares, evenly spread over the epoch.
 
     Recommended for training on several corpora, languages or tasks: give the lengths of the
@@ -189,7 +204,13 @@ class MixtureSampler(LearningMixture):
         )  # fmt: skip
         if updater is not None and phases is not None:
             raise ValueError("only one of phases and updater may be given, got both")
-        self._begin_learning(updater, self._mixing(0))
+        if updater is not None and not isinstance(updater, MixtureUpdater):
+            raise TypeError(f"updater must be a MixtureUpdater, got {type(updater).__name__}")
+        self.updater = updater
+        self.dynamic = updater is not None
+        self._learnt: State = {} if updater is None else updater.begin(self._mixing(0))
+        self._used = np.zeros(len(self._sources), np.int64)  # draws before the planned epoch
+        self._losses: DomainLosses | None = None
         if not self.dynamic:
             self._algorithm = 2  # version 1 rounded each epoch independently, one after another
         draws = int(self._planned_at(0)[1].sum())
@@ -317,12 +338,12 @@ class MixtureSampler(LearningMixture):
     def _used_before(self, epoch: int) -> Used:
         return self._used if self.dynamic else self._budget.used_before(epoch, self._phases)
 
-    def _draws(self, epoch: int) -> int:
+    def draws(self, epoch: int) -> int:
         if self.dynamic or self._budget.stop == "cycle":
-            return super()._draws(epoch)
+            return super().draws(epoch)
         return int(self.quotas(epoch).sum())
 
-    def _table(self, epoch: int) -> Mixed:
+    def table(self, epoch: int) -> Mixed:
         return self._mixed(epoch, *self._planned_at(epoch))
 
     def _table_of(self, epoch: int, used: Indices, state: State) -> Mixed:
@@ -343,11 +364,11 @@ class MixtureSampler(LearningMixture):
             turn,
         )
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         absent = self.names[self._planned(epoch)[0] == 0]
         return f"domain {absent[0]} has share 0 and is never drawn" if absent.size else ""
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         rule = () if self.updater is None else self.updater.identity()
         return {
             "lengths or domains": self._sources.identity(),
@@ -359,6 +380,132 @@ class MixtureSampler(LearningMixture):
             **dict(zip(("updater", "arguments from updater"), rule[:2], strict=False)),
             **{f"array {at} from updater": part for at, part in enumerate(rule[2:])},
         }
+
+    # ------------------------------------------------------------------ recording
+
+    @property
+    def average_weights(self) -> Floats:
+        """Mean of the weights of all updates, before them the initial weights: float64 (K,)."""
+        if self.updater is None:
+            raise ValueError("average_weights needs an updater, got none")
+        return self._learnt["average"].copy()
+
+    def _loss_tables(self) -> Mapping[str, LossTable]:
+        if self.updater is None:
+            return {}
+        reference = self.updater.reference_losses
+        if reference is not None:
+            _check.same_length("reference_losses", reference, "the data", self.size)
+        self._losses = DomainLosses(
+            self.size, len(self._sources), self._sources.of, reference, self.process_group
+        )
+        return {"losses": self._losses}  # a sum and a count for each source
+
+    def signals(self, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """See `EpochSampler`: the losses, if the updater learns from them."""
+        learns = self._losses is not None and not self._reads_excess
+        return {"losses": batch.losses} if learns else {}
+
+    @property
+    def _reads_excess(self) -> bool:
+        return self.updater is not None and self.updater.per_token
+
+    def record_excess(
+        self,
+        indices: ArrayLike | torch.Tensor,
+        excess: ArrayLike | torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        num_tokens: ArrayLike | torch.Tensor | None = None,
+    ) -> None:
+        """Record the excess loss of a batch over a reference model, token by token.
+
+        For `DoReMi(excess="token")`, once for each batch; train on the loss of `reduce` as usual.
+        Negative excess is clipped to 0, for each token; the excess of a domain in an epoch is the
+        mean over all tokens recorded. Never synchronizes a device.
+
+        Parameters
+        ----------
+        indices : int array or tensor of shape (B,)
+            Dataset indices of the batch, as the loader returned them.
+        excess : float array or tensor of shape (B, T) or (B,)
+            Loss of each token minus its loss under the reference model. (B,): the mean of a
+            sample's tokens, each already clipped at 0. Values that are not finite are counted, and
+            ignored.
+        mask : bool tensor of the shape of excess, optional
+            False for padding.
+        num_tokens : array or tensor of shape (B,), optional
+            Number of tokens of each mean, >= 0; 1 by default. Only for excess of shape (B,).
+
+        Raises
+        ------
+        ValueError
+            If the updater does not use it, a shape does not fit, or an index is out of range or was
+            not drawn in this epoch. Nothing is recorded then.
+
+        Examples
+        --------
+        >>> from sampling.samplers import DoReMi, MixtureSampler
+        >>> sampler = MixtureSampler([2, 2], updater=DoReMi(excess="token", floor=0.0))
+        >>> losses, reference = torch.tensor([[3.0, 0.0], [1.0, 2.0]]), torch.ones(2, 2)
+        >>> sampler.record_excess([0, 2], losses - reference)  # 2, 0 and 0, 1: means 1 and 1/2
+        >>> sampler.set_epoch(1)
+        >>> sampler.shares(1).round(3)
+        array([0.622, 0.378])
+        """
+        if self._losses is None or not self._reads_excess:
+            raise ValueError(
+                "updater must be one that learns from the excess of tokens for record_excess, such "
+                f"as DoReMi(excess='token'), got {type(self.updater).__name__}"
+            )
+        plan = self._plan(self.epoch)
+        rows = plan.rows_of(indices)
+        found = excess_of(excess, len(rows), mask, num_tokens)
+        if isinstance(rows, torch.Tensor):
+            plan.loss_weights(rows, weighted=False)  # counts bad indices
+        self._recorder.count_nonfinite(found.given)
+        self._losses.add(rows, found.sums, found.counts)
+
+    def _before_plan(self, epoch: int) -> None:
+        if self.updater is None or self._losses is None:
+            return
+        self._used = self._used + self.quotas(self.epoch)
+        self._learnt = self.updater.step(self._learnt, self._losses.means())
+        self._losses.clear()
+
+    # ------------------------------------------------------------------ saved state
+
+    def _arrays(self) -> Arrays:
+        if self._losses is None:
+            return {}
+        learnt: Arrays = {f"weights.{name}": each for name, each in self._learnt.items()}
+        return {**learnt, "used": self._used, "losses": self._losses.merged}
+
+    def _notes(self) -> dict[str, Any]:
+        return {"num_nonfinite": self.num_nonfinite} if self.dynamic else {}
+
+    def _table_from(
+        self, epoch: int, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]
+    ) -> DrawTable:
+        domains = len(self._sources)
+        state = {
+            name: check_array(arrays, f"weights.{name}", np.float64, ours.size)
+            for name, ours in self._learnt.items()
+        }
+        check_array(arrays, "losses", np.float64, 2 * domains)
+        used = check_array(arrays, "used", np.int64, domains)
+        weights = state["weights"]
+        if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+            raise StateError(f"weights.weights must be finite and >= 0, not all 0, got {weights}")
+        return self._table_of(epoch, used.copy(), state)
+
+    def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
+        if self._losses is None:
+            return
+        self._learnt = {name: arrays[f"weights.{name}"].copy() for name in self._learnt}
+        self._used = arrays["used"].copy()
+        self._losses.restore(arrays["losses"])
+        self._recorder.restore_nonfinite(int(notes["num_nonfinite"]))
 
     # ------------------------------------------------------------------ the domain of a sample
 

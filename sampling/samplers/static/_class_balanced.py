@@ -14,7 +14,7 @@ from ...types import Floats
 from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Dealer, Groups, Unlabeled
 from ..core._options import EpochOptions
-from ..core._tables import Table
+from ..core._tables import DrawTable
 
 Target = Mapping[Any, float] | ArrayLike
 
@@ -155,14 +155,14 @@ class ClassBalancedSampler(EpochSampler):
         shares: Floats = (1.0 - t) * natural + t * self._shares
         return shares
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         return self._dealer.table(epoch)
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         absent = self.classes[self.shares(epoch) == 0]
         return f"class {absent[0]} has share 0 and is never drawn" if absent.size else ""
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
             "labels": self._groups.codes,
             "shares from power, beta and target": self._shares,

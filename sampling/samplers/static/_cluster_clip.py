@@ -15,7 +15,7 @@ from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Dealer, Groups, Unlabeled
 from ..core._options import EpochOptions
 from ..core._quotas import SPAN, Quotas
-from ..core._tables import Listed, Table
+from ..core._tables import DrawTable, ListTable
 from ._class_balanced import class_shares
 
 
@@ -148,7 +148,7 @@ class ClusterClipSampler(EpochSampler):
         if self.max_repeats is not None:
             epoch = _check.integer("epoch", epoch, 0, self.num_epochs)
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         self._before_plan(epoch)
         if self._dealer is not None:
             return self._dealer.table(epoch)
@@ -166,7 +166,7 @@ class ClusterClipSampler(EpochSampler):
         _groups.deal_windows(groups.members, groups.starts, used, quotas, key, dealt)
         _groups.interleave(schedule, quotas, dealt, samples)
         drawn = self._drawn(epoch)
-        return Listed(
+        return ListTable(
             samples, groups.num_labeled, lambda rows: groups.spread(drawn, rows), ordered=True
         )
 
@@ -175,11 +175,11 @@ class ClusterClipSampler(EpochSampler):
         start = epoch * self.num_samples
         return self._level.drawn(start + self.num_samples) - self._level.drawn(start)
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         out = self.knocked_out(epoch)
         return f"cluster {out[0]} is excluded before epoch {epoch}" if out.size else ""
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         temperature = None if self.temperature is None else str(float(self.temperature))
         return {
             "clusters": self._groups.codes,

@@ -23,7 +23,7 @@ from ...types import Floats, Indices, Packed
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
-from ..core._tables import Table
+from ..core._tables import DrawTable
 
 
 @told
@@ -159,7 +159,7 @@ class CurriculumSampler(EpochSampler):
         -------
         float in (0, 1]
         """
-        size = self._draws(_check.epoch(epoch))
+        size = self.draws(_check.epoch(epoch))
         slots = np.array([_check.integer("consumed", consumed, 0, size + 1)])
         return float(self._competence(self._done(epoch, size, slots))[0])
 
@@ -190,22 +190,22 @@ class CurriculumSampler(EpochSampler):
         reached = np.floor(self._competence(self._done(epoch, size, slots)) * self.size + 1e-9)
         return np.clip(reached.astype(np.int64), self._least, self.size)
 
-    def _draws(self, epoch: int) -> int:
+    def draws(self, epoch: int) -> int:
         if not self._whole_front:
             return self.num_samples
         return int(self._fronts(epoch, 1, np.zeros(1, np.int64))[0])
 
-    def _table(self, epoch: int) -> Table:
-        size = self._draws(epoch)
+    def table(self, epoch: int) -> DrawTable:
+        size = self.draws(epoch)
         fronts = partial(self._fronts, epoch, size)
         return Front(self._order, self._ranks, size, fronts, _rng.key(self.seed, epoch, "pace"))
 
-    def _refusal(self, epoch: int) -> str:
-        size = self._draws(epoch)
+    def why_biased(self, epoch: int) -> str:
+        size = self.draws(epoch)
         shut = self.size - int(self._fronts(epoch, size, np.array([size - 1]))[0])
         return f"{shut} of {self.size} samples are not drawn in epoch {epoch}" if shut else ""
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
             "order from difficulty, order and labels": self._order,
             "first front from labels": self._least,
@@ -219,7 +219,7 @@ class CurriculumSampler(EpochSampler):
         }
 
 
-class Front(Table):
+class Front(DrawTable):
     """Draws from the first samples of an order, evenly spread, while the front grows.
 
     Parameters

@@ -16,7 +16,7 @@ from ...kernels._scores import fill_uniform
 from ...types import Floats
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._tables import Listed, Table
+from ..core._tables import DrawTable, ListTable
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -120,16 +120,16 @@ class RepeatFactorSampler(EpochSampler):
         fill_uniform(_rng.key(self.seed, epoch, "repeat"), jitter)
         return np.floor(self.repeat_factors + jitter).astype(np.int64)
 
-    def _draws(self, epoch: int) -> int:
+    def draws(self, epoch: int) -> int:
         return self._plan(epoch).table.size
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         dtype = np.int32 if self.size < 2**31 else np.int64
         samples = np.repeat(np.arange(self.size, dtype=dtype), self._counts(epoch))
         scale = samples.size / self.repeat_factors.sum()
-        return Listed(samples, self.size, lambda rows: scale * self.repeat_factors[rows])
+        return ListTable(samples, self.size, lambda rows: scale * self.repeat_factors[rows])
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {"repeat factors from labels, threshold and sqrt": self.repeat_factors}
 
 

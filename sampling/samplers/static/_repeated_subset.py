@@ -14,7 +14,7 @@ from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Groups
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
-from ..core._tables import Listed, Shuffled, Table
+from ..core._tables import DrawTable, ListTable, ShuffledTable
 
 ROUNDS = 16  # at most this many in a run, if its passes depend on too many earlier passes ...
 WORK = 2**22  # ... which is more samples than this
@@ -110,7 +110,7 @@ class RepeatedSubsetSampler(EpochSampler):
             self._algorithm = 2  # version 1 depended on all rounds from the first
         super().__init__(size, int(self._windows.sum()), **options)
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         tables = [self._round(run, epoch) for run in self._runs]
         if self._groups is None:
             return tables[0]
@@ -119,14 +119,14 @@ class RepeatedSubsetSampler(EpochSampler):
             [groups.of(c)[each.take(np.arange(each.size))] for c, each in enumerate(tables)]
         )
         per_group = self._windows.astype(np.float64)
-        return Listed(samples, groups.num_labeled, lambda rows: groups.spread(per_group, rows))
+        return ListTable(samples, groups.num_labeled, lambda rows: groups.spread(per_group, rows))
 
-    def _round(self, run: "Run", epoch: int) -> Table:
+    def _round(self, run: "Run", epoch: int) -> DrawTable:
         if self.replacement:
-            return Shuffled(run.size, run.window, _rng.key(self.seed, epoch, run.purpose))
+            return ShuffledTable(run.size, run.window, _rng.key(self.seed, epoch, run.purpose))
         return Window(run, epoch)
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         codes = None if self._groups is None else self._groups.codes
         return {
             "replacement": self.replacement,
@@ -251,7 +251,7 @@ class Run:
         return np.concatenate(fill + deferred)
 
 
-class Window(Table):
+class Window(DrawTable):
     """One round of a run: m consecutive draws, from one pass or from two consecutive passes."""
 
     even = True

@@ -14,10 +14,10 @@ from ..._check._keywords import told
 from ..._warning import warn
 from ...kernels._scores import fill_uniform
 from ...types import Floats, Indices
+from ..core._arrays import Arrays, check_array
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._state import Arrays, check_array
-from ..core._tables import Cumulative, Table, Weighted
+from ..core._tables import Cumulative, DrawTable, WeightedTable
 
 CenterLoss = Callable[[Indices], ArrayLike]
 QUANTILE = 0.9  # of the pilot's slopes; a constant that is too small is the greater risk
@@ -241,12 +241,14 @@ class SensitivitySampler(EpochSampler):
     def _arrays(self) -> Arrays:
         return {"planned": self._planned, "latest": self._latest} if self.dynamic else {}
 
-    def _table_from(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> Table:
+    def _table_from(
+        self, epoch: int, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]
+    ) -> DrawTable:
         for name in ("planned", "latest"):
             check_array(arrays, name, np.float64, self._latest.size)
         key = _rng.key(self.seed, epoch, "sensitivity")
         cumulative = Cumulative(self._score(arrays["planned"]))
-        return Weighted(cumulative, self.num_samples, key, independent=False)
+        return WeightedTable(cumulative, self.num_samples, key, independent=False)
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
         self._planned, self._latest = arrays["planned"].copy(), arrays["latest"].copy()
@@ -266,11 +268,11 @@ class SensitivitySampler(EpochSampler):
             scores[scores == 0] = scores[scores > 0].min()
         return scores
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         key = _rng.key(self.seed, epoch, "sensitivity")
-        return Weighted(self._cumulative, self.num_samples, key, independent=False)
+        return WeightedTable(self._cumulative, self.num_samples, key, independent=False)
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {
             "spread from distances, holder_constant and z": self._spread,
             "clusters": self._clusters,

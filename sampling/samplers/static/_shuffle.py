@@ -8,7 +8,7 @@ from ... import _check, _rng
 from ..._check._keywords import told
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._tables import Shuffled, Table
+from ..core._tables import DrawTable, ShuffledTable
 
 
 @told
@@ -66,5 +66,5 @@ class ShuffleSampler(EpochSampler):
         draws = size if num_samples is None else _check.integer("num_samples", num_samples, 1)
         super().__init__(size, draws, **options)
 
-    def _table(self, epoch: int) -> Table:
-        return Shuffled(self.size, self.num_samples, _rng.key(self.seed, epoch, "shuffle"))
+    def table(self, epoch: int) -> DrawTable:
+        return ShuffledTable(self.size, self.num_samples, _rng.key(self.seed, epoch, "shuffle"))

@@ -1,5 +1,7 @@
 """Training on a fixed subset of the data. A new subset in every round: `RepeatedSubsetSampler`."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
@@ -7,10 +9,10 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check._keywords import told
 from ...record import Selection
-from ...types import Indices
+from ...types import Floats, Indices
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._tables import Listed, Table
+from ..core._tables import DrawTable, ListTable
 
 
 @told
@@ -68,21 +70,40 @@ class SubsetSampler(EpochSampler):
             options.setdefault("objective", "original")
         super().__init__(int(self._sorted[-1]) + 1, self._samples.size, **options)
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         even = self._weights is None and self._sorted.size == self.size
-        return Listed(self._samples, self._samples.size, self._dealt, even=even)
+        return SubsetTable(self._samples, self._drawn, self._weights_of, even=even)
 
-    def _dealt(self, rows: Indices) -> NDArray[np.float64]:
+    def _drawn(self, rows: Indices) -> NDArray[np.float64]:
         here: NDArray[np.bool_] = self._sorted[self._places(rows)] == rows
         return here.astype(np.float64)
 
     def _places(self, rows: Indices) -> Indices:
         return np.minimum(np.searchsorted(self._sorted, rows), self._sorted.size - 1)
 
-    def _original_weights(self, table: Table, rows: Indices) -> NDArray[np.float64]:
+    def _weights_of(self, rows: Indices) -> NDArray[np.float64]:
         if self._weights is None:
             return np.ones(rows.size)
         return self._weights[self._places(rows)]
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         return {"selection": self._samples}
+
+
+class SubsetTable(ListTable):
+    """The samples of a subset, with its weights."""
+
+    def __init__(
+        self,
+        samples: Indices,
+        expected: Callable[[Indices], Floats],
+        weights: Callable[[Indices], Floats],
+        *,
+        even: bool,
+    ) -> None:
+        super().__init__(samples, samples.size, expected, even=even)
+        self._weights = weights
+
+    def weights(self, indices: Indices) -> Floats:
+        """See `DrawTable`: those of the selection."""
+        return self._weights(indices)

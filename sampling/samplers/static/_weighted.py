@@ -1,7 +1,10 @@
-"""Weighted draws: stratified with replacement, or a fixed number without."""
+"""WeightedTable draws: stratified with replacement, or a fixed number without."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from ... import _check, _rng
@@ -9,9 +12,10 @@ from ..._check._keywords import told
 from ..._inclusion import certain_or_scaled
 from ...kernels import _draw
 from ...types import Floats, Indices
+from ..core._arrays import Arrays, check_array
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._tables import Cumulative, Listed, Table, Weighted
+from ..core._tables import Cumulative, DrawTable, ListTable, WeightedTable
 
 
 @told
@@ -103,33 +107,35 @@ class WeightedSampler(EpochSampler):
             self._weights, self._scale = certain_or_scaled(checked.copy(), draws)
         super().__init__(checked.size, draws, **options)
 
-    def _table(self, epoch: int) -> Table:
+    def table(self, epoch: int) -> DrawTable:
         if self.replacement:
             key = _rng.key(self.seed, epoch, "weighted")
-            return Weighted(self._cumulative, self.num_samples, key, independent=self.independent)
+            return WeightedTable(
+                self._cumulative, self.num_samples, key, independent=self.independent
+            )
         key = _rng.key(self.seed, epoch, "weighted order")
         offset = _rng.uniform(_rng.key(self.seed, epoch, "weighted offset"))
         return Distinct(self._weights, self._scale, self.num_samples, key, offset)
 
-    def _refusal(self, epoch: int) -> str:
+    def why_biased(self, epoch: int) -> str:
         if self._zeros:
             return f"{self._zeros} of {self.size} weights are 0, and those samples are never drawn"
         return ""
 
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, object]:
         own = {"replacement": self.replacement, "independent": self.independent}
         if self.replacement:
             return {"running sum from weights": self._cumulative.sums, **own}
         return {"weights": self._weights, **own}
 
 
-class Distinct(Listed):
+class Distinct(ListTable):
     """M distinct samples, sample i with probability min(1, scale * w_i)."""
 
     def __init__(
         self, weights: Floats, scale: float, draws: int, key: np.uint64, offset: float
     ) -> None:
-        self.weights, self.scale = weights, scale
+        self._chances, self._scale, self._key, self._offset = weights, scale, key, offset
         chosen = np.empty(draws, np.int32 if weights.size < 2**31 else np.int64)
         drawn = _draw.systematic(weights, scale, key, offset, chosen)
         if drawn != draws:  # they sum to it but for rounding
@@ -138,4 +144,20 @@ class Distinct(Listed):
 
     def _inclusion(self, rows: Indices) -> Floats:
         with np.errstate(over="ignore"):
-            return np.minimum(1.0, self.scale * self.weights[rows])
+            return np.minimum(1.0, self._scale * self._chances[rows])
+
+    def saved(self) -> Arrays:
+        """See `DrawTable`."""
+        return {
+            "chances": self._chances,
+            "numbers": np.array([self._scale, self._offset]),
+            "words": np.array([self.size, self._key], np.uint64),
+        }
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "Distinct":
+        """See `DrawTable`."""
+        chances = check_array(arrays, "chances", np.float64, size)
+        scale, offset = check_array(arrays, "numbers", np.float64, 2).tolist()
+        draws, key = check_array(arrays, "words", np.uint64, 2)
+        return cls(chances.copy(), scale, int(draws), key, offset)

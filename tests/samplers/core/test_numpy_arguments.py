@@ -70,7 +70,7 @@ def test_a_position_counted_by_numpy_is_saved(tmp_path):
     assert sampler.remaining == 6
     sampler.load_state_dict(sampler.state_dict(np.int64(4)))
     json.dumps(sampler.state_dict(4))
-    assert type(sampler._start) is int
+    assert type(sampler._position.start) is int
 
 
 @pytest.mark.parametrize("consumed", [True, 4.0, "4", None])

@@ -31,9 +31,9 @@ GIVEN = 4 / WEIGHTS[ROWS]
 class Learner(InfoBatchSampler):
     """Notes what the hook of samplers that learn from more than the loss is given."""
 
-    def _learn(self, rows, losses, logits, labels):
-        super()._learn(rows, losses, logits, labels)
-        self.given = rows, losses, logits, labels
+    def signals(self, batch):
+        self.given = batch.rows, batch.losses, batch.logits, batch.labels
+        return super().signals(batch)
 
 
 # ---- the value -----------------------------------------------------------------------------------
@@ -421,7 +421,8 @@ def test_device_weights_are_those_of_the_host(objective):
     samplers[2].set_epoch(1)
     for sampler in samplers:
         rows = torch.tensor(np.unique(sampler.indices(sampler.epoch)))
-        found = sampler._device_weights(rows)
+        plan = sampler._plan(sampler.epoch)
+        found = plan.loss_weights(rows, weighted=sampler.objective == "original")
         found = np.ones(len(rows)) if found is None else found  # None: all are 1
         np.testing.assert_array_equal(found, sampler.weights_for(rows))
         sampler.set_epoch(sampler.epoch + 1)  # all of them had been dealt
@@ -441,14 +442,15 @@ def test_indices_on_a_device_that_were_never_dealt(make, objective):
         sampler.set_epoch(1)
         left_out = np.setdiff1d(np.arange(5), sampler.indices(1))
     epoch, count = sampler.epoch, len(left_out)
-    sampler._device_weights(torch.tensor(left_out))
+    weighted = objective == "original"
+    sampler._plan(epoch).loss_weights(torch.tensor(left_out), weighted=weighted)
     with pytest.raises(ValueError, match=f"indices must be draws of epoch {epoch}, got {count} on"):
         sampler.set_epoch(epoch + 1)
 
 
 def test_bad_indices_on_a_device_are_reported_by_the_next_set_epoch():
     sampler = InfoBatchSampler(5, 4)
-    sampler._device_weights(torch.tensor([0, 5, -1]))
+    sampler._plan(0).loss_weights(torch.tensor([0, 5, -1]), weighted=True)
     message = "indices must be draws of epoch 0, got 2 on cpu that are out of range or were never"
     with pytest.raises(ValueError, match=message):
         sampler.set_epoch(1)

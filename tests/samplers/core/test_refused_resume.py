@@ -24,7 +24,7 @@ from sampling.samplers import (
     full_state,
     load_full_state,
 )
-from sampling.samplers.core._tables import Shuffled
+from sampling.samplers.tables import ShuffledTable
 from sampling.testing._ours import SAMPLERS
 
 LABELS = np.arange(12) % 5
@@ -169,20 +169,14 @@ def test_the_fingerprint_decides_and_not_the_text():
 
 class Numbered(EpochSampler):
     def __init__(self, n, twist):
-        self.twist = twist
         super().__init__(n, n)
 
-    def _table(self, epoch):
-        return Shuffled(self.size, self.num_samples, np.uint64(epoch))
-
-    def _identity(self):
-        return (self.twist,)
+    def table(self, epoch):
+        return ShuffledTable(self.size, self.num_samples, np.uint64(epoch))
 
 
-def test_an_identity_without_names_is_numbered():
-    message = (
-        "Numbered of the same data and arguments, part 0 of _identity=1, got part 0 of _identity=2"
-    )
+def test_arguments_that_no_identity_names_are_named():
+    message = "Numbered of the same data and arguments, twist=1, got twist=2"
     with pytest.raises(StateError, match=message):
         Numbered(5, 1).load_state_dict(Numbered(5, 2).state_dict())
 

@@ -98,7 +98,7 @@ def test_nothing_hidden_is_nothing_to_rescore():
 def test_bad_indices_on_a_device_are_named_by_the_next_set_epoch():
     sampler = watched(2)
     sampler._count_bad(torch.tensor(sampler.hidden))
-    sampler._report_device_indices()
+    sampler._report_bad_indices()
     sampler._count_bad(torch.tensor([int(sampler.hidden[0]), int(sampler.indices(2)[0]), N, -1]))
     with pytest.raises(ValueError, match="rescore must be excluded from epoch 2, got 3 on cpu"):
         sampler.set_epoch(3)

@@ -6,7 +6,7 @@ from helpers import assert_mean, dealt
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sampling.samplers import VarianceBudgetSampler, full_state, load_full_state
+from sampling.samplers import RecordedScores, VarianceBudgetSampler, full_state, load_full_state
 from sampling.scores import gradient_norm_bound
 
 N = 400
@@ -24,7 +24,7 @@ def scored(scores=SCORES, num_epochs=1000, epoch=1, **arguments):
 
 def kept_shares(sampler):
     """The probability with which each sample of the running epoch was kept: (N,)."""
-    scores = sampler._snapshot(sampler.epoch)
+    scores = sampler._ranked(sampler.epoch, RecordedScores(sampler._score_tables))
     edges, keep = sampler._groups(sampler.epoch, scores)
     groups = np.searchsorted(edges, scores, side="right")
     sizes = np.bincount(groups, minlength=keep.size)

@@ -60,7 +60,7 @@ def test_a_selection_may_hold_a_weight_of_zero():
     assert sorted(sampler.indices(0)) == [1, 3]
     np.testing.assert_array_equal(sampler.weights_for([1, 3]), [2.0, 0.0])
     # What `reduce` does with indices on a device, tried out on the CPU.
-    looked_up = sampler._device_weights(torch.tensor([1, 3]))
+    looked_up = sampler._plan(0).loss_weights(torch.tensor([1, 3]), weighted=True)
     np.testing.assert_array_equal(looked_up, [2.0, 0.0])
     sampler.set_epoch(1)  # would raise for an index that was never dealt
 

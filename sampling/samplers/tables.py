@@ -1,0 +1,27 @@
+"""Draw tables, from which `table(epoch)` of a sampler chooses: the sample of each slot of an epoch.
+
+ShuffledTable   all samples, each once; or the first M of a sequence of shuffles
+ListTable       a list of samples, shuffled, or ordered as it is
+WeightedTable   in proportion to weights, evenly or independently
+KeptTable       a subset of the data, by one code for each sample
+
+Each is a `DrawTable`: derive from it for draws that none of them describes.
+"""
+
+from .core._tables import (
+    Cumulative,
+    DrawTable,
+    KeptTable,
+    ListTable,
+    ShuffledTable,
+    WeightedTable,
+)
+
+__all__ = [
+    "Cumulative",
+    "DrawTable",
+    "KeptTable",
+    "ListTable",
+    "ShuffledTable",
+    "WeightedTable",
+]
