@@ -1,6 +1,6 @@
 """Kernels of the pruning plan: group samples by score, thin the groups, find the kept ones.
 
-Callers: samplers/dynamic/_pruning.py, samplers/dynamic/_infobatch.py, samplers/dynamic/_hardest.py,
+Callers: samplers/dynamic/_pruning.py, samplers/dynamic/_infobatch.py, samplers/dynamic/_ucb.py,
 samplers/core/_tables.py.
 
 Contract, the same for every kernel in this file

@@ -1,6 +1,6 @@
 """Kernels of the score table.
 
-Callers: scores/_table.py, scores/_exposure.py, samplers/core/_objective.py,
+Callers: scores/_table.py, scores/_exposure.py, samplers/core/_plan.py,
 samplers/core/_tables.py, samplers/static/_curriculum.py, samplers/dynamic/_dynamic_random.py,
 samplers/dynamic/_hidden.py, samplers/static/_repeat_factor.py, samplers/static/_sensitivity.py.
 

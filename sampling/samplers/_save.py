@@ -54,7 +54,7 @@ def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, An
     >>> from sampling.samplers import InfoBatchSampler
     >>> full = full_state(InfoBatchSampler(8, num_epochs=4))
     >>> sorted(full), sorted(full["arrays"])
-    (['arrays', 'notes', 'state'], ['scores'])
+    (['arrays', 'notes', 'state'], ['scores', 'table.words'])
     """
     state = sampler.state_dict(consumed)  # refuses before any rank waits for another
     inner = _inner(sampler)

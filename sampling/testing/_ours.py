@@ -10,6 +10,7 @@ import torch
 from ..samplers import (
     ODM,
     AdaptiveBatchSampler,
+    Batch,
     ClassBalancedSampler,
     ClassesPerBatchSampler,
     ClusterClipSampler,
@@ -39,7 +40,6 @@ from ..samplers import (
     VarianceBudgetSampler,
     WeightedSampler,
 )
-from ..samplers.core._batch import Batch
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 Factory: TypeAlias = Callable[..., AnySampler]

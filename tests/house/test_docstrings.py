@@ -37,8 +37,9 @@ def public():
     for package in ["", *PACKAGES]:
         module = importlib.import_module(f"sampling.{package}".rstrip("."))
         for name in module.__all__:
-            if not inspect.ismodule(getattr(module, name)):
-                yield package, name, getattr(module, name)
+            thing = getattr(module, name)
+            if not inspect.ismodule(thing) and not typing.is_typeddict(thing):
+                yield package, name, thing
 
 
 PUBLIC = list(public())
@@ -61,6 +62,8 @@ def methods():
             is_ours = str(getattr(function, "__module__", "")).startswith("sampling")
             if method.startswith("_") or not inspect.isroutine(function) or not is_ours:
                 continue
+            if not function.__doc__ and inspect.getdoc(function):
+                continue  # documented where a base class defines it
             if plain not in seen:
                 seen.add(plain)
                 yield package, f"{name}.{method}", function

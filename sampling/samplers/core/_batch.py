@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import torch
 from numpy.typing import ArrayLike
 
+from ..._check._keywords import told
 from ...scores._table import host_losses
 from ...types import Indices
 from ...weighting._reduction import check_losses
 from ._plan import EpochPlan
 
 
+@told
 @dataclass(frozen=True)
 class Batch:
     """The losses of a batch, as `reduce` and `record` received them.

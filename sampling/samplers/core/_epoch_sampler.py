@@ -179,7 +179,7 @@ class EpochSampler(Sampler[int], ABC):
         return self._plan(epoch).table.size if self.dynamic else self.num_samples
 
     def identity(self) -> Mapping[str, object]:
-        """Return what determines the draws besides class, N and seed, by argument.
+        """Return what determines the draws, apart from class, N and seed, by argument.
 
         The arguments of the constructor are identified without it: arrays and tensors by a digest,
         numbers and strings as they are, a dataset by its length. Define it for any other, such as a

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import _check, _rng
 from ..._check import _labels
+from ..._check._keywords import told
 from ...kernels import _groups
 from ...types import Floats, Indices, Packed
 from ._quotas import Quotas, run_starts
@@ -20,8 +21,19 @@ Unlabeled = Literal["drop", "group", "raise"]
 BLOCK = 1024  # epochs of changing shares after which the sequences restart
 
 
+@told
 class Groups:
     """The samples of each class or cluster.
+
+    Parameters
+    ----------
+    name : str
+        What the labels are called in messages, such as "labels".
+    labels : int or str array-like of shape (N,)
+        Class of each sample; -1, None and NaN mean unlabelled.
+    unlabeled : {"drop", "group", "raise"}, default "drop"
+        "drop": samples without a label are in no group; "group": they are a group; "raise":
+        refuse them.
 
     Attributes
     ----------
@@ -31,6 +43,16 @@ class Groups:
         Number of samples of each group.
     codes : int32 array of shape (N,)
         Position in `names` of each sample's group; -1 if unlabelled.
+    starts : int64 array of shape (C + 1,)
+        Where the samples of each group begin in `members`.
+    members : int array of shape (labelled samples,)
+        The samples, group by group.
+
+    Examples
+    --------
+    >>> groups = Groups("labels", ["cat", "dog", "cat", None])
+    >>> groups.names, groups.sizes, groups.codes
+    (array(['cat', 'dog'], dtype='<U3'), array([2, 1]), array([ 0,  1,  0, -1], dtype=int32))
     """
 
     def __init__(self, name: str, labels: ArrayLike, unlabeled: str = "drop") -> None:

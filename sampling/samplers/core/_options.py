@@ -15,7 +15,14 @@ Purpose = Literal["sampled", "original"]
 
 
 class EpochOptions(TypedDict, total=False):
-    """Options of every sampler; `EpochSampler` documents them."""
+    """Options of every sampler, for `**options: Unpack[EpochOptions]`; `EpochSampler` has them all.
+
+    Examples
+    --------
+    >>> options: EpochOptions = {"seed": 1, "drop_last": True}
+    >>> sorted(EpochOptions.__annotations__)[:3]
+    ['auto_epoch', 'drop_last', 'exposure']
+    """
 
     seed: int
     num_replicas: int | None

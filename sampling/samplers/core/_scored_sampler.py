@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from ... import _check
+from ..._check._keywords import told
 from ...errors import StateError
 from ...scores import ScoreTable
 from ...types import Scores
@@ -20,8 +21,14 @@ from ._options import EpochOptions
 from ._tables import DrawTable
 
 
+@told
 class RecordedScores:
-    """What was recorded of each sample before an epoch, read-only.
+    """What was recorded of each sample before an epoch, read-only; made by `ScoredSampler`.
+
+    Parameters
+    ----------
+    tables : mapping of str to ScoreTable
+        "scores", and "last" if the average is another.
 
     Attributes
     ----------
@@ -31,6 +38,13 @@ class RecordedScores:
         Moving average, with the weight `score_ema` of the newest; NaN = never seen.
     seen : bool array of shape (N,)
         Whether a sample has a score.
+
+    Examples
+    --------
+    >>> table = ScoreTable(3)
+    >>> table.update([2], np.array([0.5]))
+    >>> RecordedScores({"scores": table}).seen
+    array([False, False,  True])
     """
 
     def __init__(self, tables: Mapping[str, ScoreTable]) -> None:
@@ -52,6 +66,7 @@ class RecordedScores:
         return ~np.isnan(self._tables["scores"].values)
 
 
+@told
 class ScoredSampler(EpochSampler):
     """Base class of samplers that plan each epoch from the losses recorded before it.
 
@@ -83,6 +98,8 @@ class ScoredSampler(EpochSampler):
         A pure function of (arguments, seed, epoch, scores at `set_epoch`), equal on each rank.
     Cost
         4 N bytes of scores, 4 N more if `score_ema` is below 1, and the table.
+    Gradients
+        Those of the table: its expected draws determine the weights of objective="original".
 
     Examples
     --------

@@ -42,7 +42,8 @@ def continued(sampler, epochs=2):
     for epoch in range(sampler.epoch, sampler.epoch + epochs + 1):
         sampler.set_epoch(epoch)
         drawn = order(sampler)
-        weights = None if sampler._refusal(epoch) else sampler.weights_for(np.array(drawn)).tolist()
+        biased = sampler.why_biased(epoch)
+        weights = None if biased else sampler.weights_for(np.array(drawn)).tolist()
         sampler.record(drawn, np.sin(np.array(drawn) + epoch))
         orders.append((drawn, weights))
     return orders
@@ -252,9 +253,9 @@ def test_arrays_that_do_not_belong_to_the_state_are_refused():
             **copies,
             "scores": np.ones(5, np.float32),
         },
-        "codes must be uint8": {**copies, "codes": copies["codes"].astype(np.int64)},
-        "arrays must give plan": {**copies, "codes": np.roll(copies["codes"], 1)},
-        r"codes must be in \[0, ": {**copies, "codes": np.full(N, 99, np.uint8)},
+        "codes must be uint8": {**copies, "table.codes": copies["table.codes"].astype(np.int64)},
+        "arrays must give plan": {**copies, "table.codes": np.roll(copies["table.codes"], 1)},
+        r"codes must be in \[0, ": {**copies, "table.codes": np.full(N, 99, np.uint8)},
     }
     for message, arrays in wrong.items():
         with pytest.raises(StateError, match=message):
