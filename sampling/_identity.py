@@ -68,6 +68,9 @@ def in_short(parts: Mapping[str, object], given: Mapping[str, str]) -> dict[str,
     for name, part in parts.items():
         array = isinstance(part, np.ndarray)
         shown = f"<{part.dtype} {part.shape}>" if isinstance(part, np.ndarray) else _plain(part)
+        if isinstance(part, Digest):
+            texts[name] = f"{part.shown} #{part[:8]}"
+            continue
         of = [each for each in _WORD.findall(name) if each in given]
         if " from " in name or name == "lengths or domains":
             shown = ", ".join(f"{each}={given[each]}" for each in of) or _DEFAULTS
@@ -139,6 +142,19 @@ def _split(text: str) -> tuple[str, str]:
 
 
 # ---------------------------------------------------------------------- arguments of a constructor
+
+
+class Digest(str):
+    """A digest of an array, as text, and what is shown of the array: its dtype and shape."""
+
+    shown: str
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> "Digest":
+        """Return the digest of an array of numbers or strings."""
+        found = cls(fingerprint(array))
+        found.shown = f"<{array.dtype} {array.shape}>"
+        return found
 
 
 class Unknown:
@@ -247,4 +263,4 @@ def _digest(array: NDArray[Any]) -> object:
         return identified(array.tolist())
     if array.dtype.kind in "mM":
         array = array.astype(np.int64)
-    return {"array": f"{array.dtype} {array.shape}", "digest": fingerprint(array)}
+    return Digest.of(array)

@@ -151,11 +151,11 @@ def test_no_label_has_no_gradient_norm():
 
 
 def kakurenbo():
-    return KakurenboSampler(N, 9, fraction=0.6)
+    return KakurenboSampler(N, 9, keep=0.4)
 
 
 def late_stopping():
-    return LateStoppingSampler(N, 9, keep_per_round=0.3, rounds=(1,), warm_up=0)
+    return LateStoppingSampler(N, 9, keep=0.3, rounds=(1,), warm_up=0)
 
 
 def importance():
@@ -182,7 +182,7 @@ def test_samplers_draw_the_same(make, logits, labels):
 
 
 def test_no_class_is_hidden_where_every_row_is_wrong():
-    sampler = KakurenboSampler(N, 9, fraction=0.6)
+    sampler = KakurenboSampler(N, 9, keep=0.4)
     wrong = (1.0 - 2.0 * Y)[:, None] * 5
     losses = torch.arange(N) / N
     sampler.record(range(N), losses, logits=wrong, labels=Y[:, None].float())

@@ -50,13 +50,13 @@ _OURS: dict[str, tuple[str, ...]] = {
         ("num_samples", "budget", "total"),
     ),
     **dict.fromkeys(
-        ("train_size", "k", "num_select", "n_select", "fraction", "ratio", "keep", "keep_fraction"),
-        ("budget", "keep", "keep_fraction", "samples_per_class", "num_neighbours", "fraction")
-        + ("n_clusters",),
+        ("train_size", "k", "num_select", "n_select", "fraction", "ratio", "keep", "keep_fraction")
+        + ("samples_fraction", "keep_per_round"),
+        ("budget", "keep", "samples_per_class", "num_neighbours", "n_clusters"),
     ),
     **dict.fromkeys(
         ("prune_ratio", "pruning_ratio", "prune_rate", "drop_fraction"),
-        ("drop_prob", "budget", "keep_fraction", "keep"),
+        ("drop_prob", "budget", "keep"),
     ),
     **dict.fromkeys(("replace", "with_replacement"), ("replacement",)),
     **dict.fromkeys(

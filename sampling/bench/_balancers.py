@@ -66,7 +66,7 @@ def late_stopping(context: Context) -> Plan:
     sampler = LateStoppingSampler(
         context.size,
         context.epochs,
-        keep_per_round=_LEARNED_PART * (1 - context.noise),
+        keep=_LEARNED_PART * (1 - context.noise),
         rounds=_ROUNDS,
         warm_up=0,
         seed=context.seed,

@@ -153,7 +153,7 @@ SAMPLERS: dict[str, Entry] = {
         "dynamic._late_stopping",
         "reduces noisy data in rounds to the samples learnt first",
         lambda s, d, **o: s.LateStoppingSampler(
-            d.size, d.epochs + 2, keep_per_round=0.6, rounds=(1, 1), warm_up=0, **o
+            d.size, d.epochs + 2, keep=0.6, rounds=(1, 1), warm_up=0, **o
         ),
         weight="1 (biased)",
         source="Yuan 2023",

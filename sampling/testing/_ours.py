@@ -96,7 +96,7 @@ SAMPLERS: dict[str, Factory] = {
     "KakurenboSampler": lambda **o: _Kakurenbo(SIZE, EPOCHS + 2, **o),
     "IESSampler": lambda **o: IESSampler(SIZE, 12, delta=0.1, **o),
     "LateStoppingSampler": lambda **o: _LateStopping(
-        SIZE, EPOCHS + 2, keep_per_round=0.6, rounds=(1, 1), warm_up=0, **o
+        SIZE, EPOCHS + 2, keep=0.6, rounds=(1, 1), warm_up=0, **o
     ),
     "ImportanceSampler": lambda **o: ImportanceSampler(SIZE, num_samples=50, **o),
     "VarianceBudgetSampler": lambda **o: VarianceBudgetSampler(SIZE, EPOCHS + 2, tau=0.2, **o),

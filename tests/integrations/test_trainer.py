@@ -573,8 +573,8 @@ def test_the_sampler_is_told_the_answers_where_there_are_any(logits, labels, sha
 
 
 SIGNALS = {
-    "kakurenbo": lambda: KakurenboSampler(N, 6, fraction=0.3, confidence=0.0),
-    "late stopping": lambda: LateStoppingSampler(N, 6, keep_per_round=0.2, rounds=(1,), warm_up=0),
+    "kakurenbo": lambda: KakurenboSampler(N, 6, keep=0.7, confidence=0.0),
+    "late stopping": lambda: LateStoppingSampler(N, 6, keep=0.2, rounds=(1,), warm_up=0),
     "importance": lambda: ImportanceSampler(N, 6, signal="gradient_norm"),
     "in batches": lambda: EpochBatchSampler(ImportanceSampler(N, 6, signal="gradient_norm"), 4),
 }

@@ -8,13 +8,12 @@ from ... import _check, _rng
 from ..._check._keywords import told
 from ...kernels import _blocks, _groups
 from ...types import Packed
-from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Groups, Unlabeled
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
 from ..core._tables import DrawTable, ListTable
 from ..static._cluster_clip import WaterLevel
-from ._epoch_batches import BlockBatchSampler
+from ._epoch_batches import BlockBatchSampler, BlockSampler
 
 
 @told
@@ -104,11 +103,10 @@ class ClassesPerBatchSampler(BlockBatchSampler):
         super().__init__(blocks, self.classes_per_batch * self.samples_per_class)
 
 
-class ClassBlocks(EpochSampler):
+class ClassBlocks(BlockSampler):
     """The draws of `ClassesPerBatchSampler`, batch by batch."""
 
     covers_dataset = True
-    blocked = True
 
     def __init__(
         self,

@@ -6,18 +6,27 @@ scores, weights and `reduce` remain in the wrapped sampler.
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 from torch.utils.data import Sampler
 
 from ... import _check
 from ..._check._keywords import told
+from ...types import Indices
+from ...weighting._reduction import Reduction
 from ..core._cuts import Cuts, EqualCuts, GivenCuts
 from ..core._epoch_sampler import EpochSampler
 from ..core._passes import Batches, EpochIterator, Pass, cut
 from ..core._plan import EpochPlan
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+    from ...scores import ExposureCounter
 
 # Where a BatchSampler iterates over the sampler that it was given.
 _BATCHING = {"torch.utils.data.sampler", "torchdata.stateful_dataloader.sampler"}
@@ -33,8 +42,8 @@ class EpochBatchSampler(Sampler[list[int]]):
     from the loader, and yields at half the speed. `DataLoader(sampler=..., batch_size=...)` is as
     good on one rank; on several, this class assigns whole batches of the global order to each rank.
 
-    All other attributes are those of the sampler: `epoch`, `reduce`, `record`, `weights_for`,
-    `indices`, `seed`, `rank`, `num_replicas`, `expected_samples`, `progress`, ...
+    What the training loop calls is here too: `set_epoch`, `reduce`, `record`, `weights_for`,
+    `indices`, `progress`, ...; what a method adds, such as `scores`, is in `sampler`.
 
     Parameters
     ----------
@@ -215,12 +224,137 @@ class EpochBatchSampler(Sampler[list[int]]):
         """Restore the position of a saved run; see `EpochSampler.load_state_dict`."""
         self.sampler.load_state_dict(state)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # any attribute of the sampler
-        # Only reached for what is not found here. While unpickling there is no `sampler` yet.
-        hidden = name == "drop_last"  # found here, or hidden from Lightning
-        if name.startswith("_") or hidden or "sampler" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self.sampler, name)
+    # ------------------------------------------------------------------ the sampler's own
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next `iter` yields."""
+        return self.sampler.epoch
+
+    @property
+    def size(self) -> int:
+        """N: indices lie in [0, N)."""
+        return self.sampler.size
+
+    @property
+    def num_samples(self) -> int:
+        """Draws in one epoch, summed over all ranks."""
+        return self.sampler.num_samples
+
+    @property
+    def num_epochs(self) -> int | None:
+        """Length of the run; None if the sampler does not know it."""
+        found: int | None = getattr(self.sampler, "num_epochs", None)
+        return found
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether an epoch depends on recorded losses."""
+        return self.sampler.dynamic
+
+    @property
+    def covers_dataset(self) -> bool:
+        """Whether `size` is the length of the dataset."""
+        return self.sampler.covers_dataset
+
+    @property
+    def seed(self) -> int:
+        """Seed of the sampler."""
+        return self.sampler.seed
+
+    @property
+    def rank(self) -> int:
+        """Which share of the batches this process yields."""
+        return self.sampler.rank
+
+    @property
+    def num_replicas(self) -> int:
+        """Number of ranks that share the epoch."""
+        return self.sampler.num_replicas
+
+    @property
+    def objective(self) -> str:
+        """Which mean training minimises."""
+        return self.sampler.objective
+
+    @property
+    def process_group(self) -> "ProcessGroup | None":
+        """The ranks that train together; None = all ranks."""
+        return self.sampler.process_group
+
+    @property
+    def exposure(self) -> "ExposureCounter | None":
+        """The counter of every sample trained on."""
+        return self.sampler.exposure
+
+    @property
+    def num_nonfinite(self) -> int:
+        """Number of losses recorded so far that were NaN or infinite."""
+        return self.sampler.num_nonfinite
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the sampler; see `EpochSampler.set_epoch`."""
+        self.sampler.set_epoch(epoch)
+
+    def indices(self, epoch: int, start: int = 0, stop: int | None = None) -> Indices:
+        """Return draws of an epoch's global order; see `EpochSampler.indices`."""
+        return self.sampler.indices(epoch, start, stop)
+
+    def expected_samples(self, num_epochs: int) -> int:
+        """Return the draws of a run; see `EpochSampler.expected_samples`."""
+        return self.sampler.expected_samples(num_epochs)
+
+    def progress(self, epoch: int, consumed: int = 0, num_epochs: int | None = None) -> float:
+        """Return the fraction of the run that is done; see `EpochSampler.progress`."""
+        return self.sampler.progress(epoch, consumed, num_epochs)
+
+    def weights_for(self, indices: Any) -> Any:  # noqa: ANN401  # as the sampler's
+        """Return the loss weights of samples; see `EpochSampler.weights_for`."""
+        return self.sampler.weights_for(indices)
+
+    def importance_weights(self, indices: Any) -> Any:  # noqa: ANN401  # as the sampler's
+        """Return 1/(N p) of samples; see `EpochSampler.importance_weights`."""
+        return self.sampler.importance_weights(indices)
+
+    def record(
+        self,
+        indices: ArrayLike | torch.Tensor,
+        losses: ArrayLike | torch.Tensor,
+        *,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> None:
+        """Record the losses of a batch; see `EpochSampler.record`."""
+        self.sampler.record(indices, losses, logits=logits, labels=labels)
+
+    def reduce(
+        self,
+        losses: torch.Tensor,
+        indices: ArrayLike | torch.Tensor,
+        reduction: Reduction = "batch_mean",
+        denominator: float | torch.Tensor | None = None,
+        *,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        weighting: Callable[..., torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Record a batch and return its weighted mean loss; see `EpochSampler.reduce`."""
+        return self.sampler.reduce(
+            losses,
+            indices,
+            reduction,
+            denominator,
+            logits=logits,
+            labels=labels,
+            weighting=weighting,
+        )
+
+
+class BlockSampler(EpochSampler):
+    """Base class of the samplers inside a `BlockBatchSampler`: their tables include the cuts."""
+
+    blocked = True
+    num_batches: int  # the same in every epoch
 
 
 class BlockBatchSampler(EpochBatchSampler):
@@ -228,14 +362,21 @@ class BlockBatchSampler(EpochBatchSampler):
 
     Parameters
     ----------
-    sampler : EpochSampler
-        Its draw tables include their cuts, and it has `num_batches`, the same in every epoch.
+    sampler : BlockSampler
+        Makes the draws.
     """
 
-    def __init__(self, sampler: EpochSampler, batch_size: int | None) -> None:
+    sampler: BlockSampler
+
+    def __init__(self, sampler: BlockSampler, batch_size: int | None) -> None:
         self.sampler = sampler
         sampler._in_batches, sampler._outer = True, type(self).__name__
         self.batch_size = batch_size
+
+    @property
+    def num_batches(self) -> int:
+        """Number of batches in an epoch, summed over all ranks."""
+        return self.sampler.num_batches
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
         return GivenCuts(self.sampler._plan(epoch).table.cuts, start)

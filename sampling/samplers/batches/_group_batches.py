@@ -8,12 +8,11 @@ from ... import _check, _rng
 from ..._check._keywords import told
 from ...kernels import _blocks
 from ...types import Indices
-from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Groups, Unlabeled
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
 from ..core._tables import DrawTable, ListTable
-from ._epoch_batches import BlockBatchSampler
+from ._epoch_batches import BlockBatchSampler, BlockSampler
 
 
 @told
@@ -85,11 +84,10 @@ class GroupBatchSampler(BlockBatchSampler):
         super().__init__(whole, None)
 
 
-class WholeGroups(EpochSampler):
+class WholeGroups(BlockSampler):
     """The draws of `GroupBatchSampler`, group by group."""
 
     covers_dataset = True
-    blocked = True
 
     def __init__(
         self,

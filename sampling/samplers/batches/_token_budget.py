@@ -10,11 +10,10 @@ from ... import _check, _rng
 from ..._check._keywords import told
 from ...kernels import _blocks, _groups
 from ...types import Floats, Indices, Packed
-from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
 from ..core._tables import DrawTable, ListTable
-from ._epoch_batches import BlockBatchSampler
+from ._epoch_batches import BlockBatchSampler, BlockSampler
 
 
 @told
@@ -113,14 +112,14 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
             round_size=round_size,
             **options,
         )
+        self.max_tokens = blocks.max_tokens
         super().__init__(blocks, None)
 
 
-class TokenBlocks(EpochSampler):
+class TokenBlocks(BlockSampler):
     """The draws of `TokenBudgetBatchSampler`, batch by batch."""
 
     covers_dataset = True
-    blocked = True
 
     def __init__(
         self,

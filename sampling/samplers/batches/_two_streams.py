@@ -8,10 +8,9 @@ from ... import _check, _rng
 from ..._check._keywords import told
 from ...kernels import _groups
 from ...types import Floats, Indices, Packed
-from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
 from ..core._tables import DrawTable, ListTable
-from ._epoch_batches import BlockBatchSampler
+from ._epoch_batches import BlockBatchSampler, BlockSampler
 
 
 @told
@@ -89,10 +88,8 @@ class TwoStreamBatchSampler(BlockBatchSampler):
         super().__init__(streams, None if short else streams.batch_size)
 
 
-class TwoStreams(EpochSampler):
+class TwoStreams(BlockSampler):
     """The draws of `TwoStreamBatchSampler`, batch by batch."""
-
-    blocked = True
 
     def __init__(
         self,

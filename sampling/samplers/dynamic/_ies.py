@@ -189,7 +189,7 @@ class IESSampler(HidingSampler):
         cls,
         data_source: int | Sized,
         num_epochs: int,
-        samples_fraction: float,
+        keep: float,
         *,
         below_mean: float = 0.7,
         **arguments: Any,  # noqa: ANN401
@@ -200,9 +200,7 @@ class IESSampler(HidingSampler):
                 "delta must not be given with for_target, which ranks the samples instead, got "
                 f"{arguments['delta']!r}"
             )
-        return super().for_target(
-            data_source, num_epochs, samples_fraction, below_mean=below_mean, **arguments
-        )
+        return super().for_target(data_source, num_epochs, keep, below_mean=below_mean, **arguments)
 
     def identity(self) -> dict[str, object]:
         return {**super().identity(), "delta": self.delta}

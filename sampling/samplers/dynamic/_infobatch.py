@@ -144,7 +144,7 @@ class InfoBatchSampler(PruningSampler):
         cls,
         data_source: int | Sized,
         num_epochs: int,
-        samples_fraction: float,
+        keep: float,
         *,
         below_mean: float = 0.7,
         **arguments: Any,  # noqa: ANN401
@@ -155,9 +155,7 @@ class InfoBatchSampler(PruningSampler):
                 "buckets must not be given with for_target, which chooses drop_prob, got "
                 f"{arguments['buckets']!r}"
             )
-        return super().for_target(
-            data_source, num_epochs, samples_fraction, below_mean=below_mean, **arguments
-        )
+        return super().for_target(data_source, num_epochs, keep, below_mean=below_mean, **arguments)
 
     def identity(self) -> dict[str, object]:
         quantiles = None if self._quantiles is None else self._quantiles.tolist()

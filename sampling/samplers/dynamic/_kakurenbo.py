@@ -41,10 +41,11 @@ class KakurenboSampler(HidingSampler):
         Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs in the run; determines the stages.
-    fraction : float in [0, 1), default 0.3
-        F, the fraction of all samples that an epoch selects to hide, before some are moved back.
+    keep : float in (0, 1], default 0.7
+        1 - F: the fraction of all samples that an epoch does not select to hide; of those selected
+        some are moved back.
     schedule : sequence of (part, scale), default ((0, 1), (0.3, 0.8), (0.6, 0.6), (0.8, 0.4))
-        From each fraction (part) of the run, `fraction` is multiplied by the scale paired with it.
+        From each fraction (part) of the run, F is multiplied by the scale paired with it.
         The first part is 0, and parts are ascending.
     confidence : float in [0, 1], default 0.7
         A sample whose largest probability is lower is not hidden.
@@ -88,14 +89,14 @@ class KakurenboSampler(HidingSampler):
         KAKURENBO: Nguyen, Gerofi, Martinez-Noriega, Trahay, Wahib, NeurIPS 2023. Stages as in its
         code for CIFAR-100, at epochs 60, 120 and 160, as fractions of 200. That code takes the
         softmax over the batch, where the confidence here is over the classes, and 1 / (1 - F) for
-        the learning rate, whatever was moved back: that is `1 / (1 - sampler.fraction_at(epoch))`.
+        the learning rate, whatever was moved back: that is `1 / sampler.keep_at(epoch)`.
 
     Examples
     --------
     >>> logits = torch.tensor([[4.0, 0.0], [3.0, 0.0], [0.0, 0.5], [0.0, 2.0]])
     >>> labels = torch.tensor([0, 0, 1, 0])  # the third is right, but not confident
     >>> losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-    >>> sampler = KakurenboSampler(4, num_epochs=8, fraction=0.75)
+    >>> sampler = KakurenboSampler(4, num_epochs=8, keep=0.25)
     >>> sampler.record(range(4), losses, logits=logits, labels=labels)
     >>> sampler.set_epoch(1)
     >>> sampler.hidden, sampler.lr_factor
@@ -116,14 +117,14 @@ class KakurenboSampler(HidingSampler):
         data_source: int | Sized,
         num_epochs: int,
         *,
-        fraction: float = 0.3,
+        keep: float = 0.7,
         schedule: Sequence[tuple[float, float]] = _STAGES,
         confidence: float = 0.7,
         anneal_fraction: float = 0.0,
         score_ema: float = 1.0,
         **options: Unpack[EpochOptions],
     ) -> None:
-        self.fraction = _check.number("fraction", fraction, "[0, 1)")
+        self.keep = _check.number("keep", keep, "(0, 1]")
         self.schedule = _check_schedule(schedule)
         self.confidence = _check.number("confidence", confidence, "[0, 1]")
         super().__init__(
@@ -155,15 +156,16 @@ class KakurenboSampler(HidingSampler):
 
     # ------------------------------------------------------------------ which samples are hidden
 
-    def fraction_at(self, epoch: int) -> float:
-        """Return F of an epoch: the fraction of samples selected to hide, before moving back.
+    def keep_at(self, epoch: int) -> float:
+        """Return 1 - F of an epoch: the fraction of samples not selected to hide.
 
         Parameters
         ----------
         epoch : int
         """
         epoch = _check.epoch(epoch)
-        return self.fraction * self._scale(epoch) if epoch in self.pruning_epochs else 0.0
+        prunes = epoch in self.pruning_epochs
+        return 1.0 - (1.0 - self.keep) * self._scale(epoch) if prunes else 1.0
 
     @property
     def lr_factor(self) -> float:
@@ -187,7 +189,7 @@ class KakurenboSampler(HidingSampler):
         # Only confident samples have a score in `scores`; others are kept. The level is over all.
         wanted = self._wanted(epoch)
         if wanted is None:
-            hide = math.floor(self.fraction_at(epoch) * self.size + 1e-9)
+            hide = math.floor((1.0 - self.keep_at(epoch)) * self.size + 1e-9)
             scores = self.scores
         else:
             hide = self.size - wanted
@@ -207,19 +209,19 @@ class KakurenboSampler(HidingSampler):
         return "samples with low losses are certain to be excluded"
 
     def _pruned_share(self, below_mean: float) -> float:
-        return self.fraction * self._mean_scale()
+        return (1.0 - self.keep) * self._mean_scale()
 
     def _most_pruned(self, below_mean: float) -> float:
         return MOST_PRUNED * self._mean_scale()
 
     def _setting_for(self, share: float, below_mean: float) -> dict[str, float]:
         mean = self._mean_scale()
-        return {"fraction": share / mean if mean else 0.0}
+        return {"keep": 1.0 - share / mean if mean else 1.0}
 
     def identity(self) -> dict[str, object]:
         return {
             **super().identity(),
-            "fraction": self.fraction,
+            "keep": self.keep,
             "schedule": self.schedule,
             "confidence": self.confidence,
         }

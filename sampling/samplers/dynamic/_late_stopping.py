@@ -29,10 +29,10 @@ class LateStoppingSampler(PruningSampler):
     """Reduce noisy data, round by round, to the samples that are learned first.
 
     For replication. In round n a sample is learned once it was predicted as its given label in k
-    consecutive epochs. When ceil(keep_per_round^n N) samples are learned, the round is over: the
+    consecutive epochs. When ceil(keep^n N) samples are learned, the round is over: the
     learned samples are the set of the next round, whose counts start at 0. After the last round
     training continues on the remaining samples, `kept`. The final fraction,
-    keep_per_round^(rounds), has to be set from the noise rate, known or estimated.
+    keep^(rounds), has to be set from the noise rate, known or estimated.
 
     `reduce` and `record` need `logits=` and `labels=`, unless `evaluate` is set: then predictions
     come from a pass over `kept` at the end of each epoch, with augmentation off and the model in
@@ -45,7 +45,7 @@ class LateStoppingSampler(PruningSampler):
         Number of samples N, or a sized object, such as the dataset.
     num_epochs : int
         Number of epochs of all rounds together and of the training that follows.
-    keep_per_round : float in (0, 1), default 0.98
+    keep : float in (0, 1), default 0.98
         rho: round n is over when ceil(rho^n N) samples are learned. N is that of the whole data.
     rounds : sequence of int, default (4, 4, 4)
         Number of rounds with k = 1, with k = 2, and so on.
@@ -103,7 +103,7 @@ class LateStoppingSampler(PruningSampler):
 
     Examples
     --------
-    >>> sampler = LateStoppingSampler(4, num_epochs=9, keep_per_round=0.7, rounds=(1,), warm_up=0)
+    >>> sampler = LateStoppingSampler(4, num_epochs=9, keep=0.7, rounds=(1,), warm_up=0)
     >>> labels = torch.tensor([0, 1, 1, 1])
     >>> for epoch in range(2):
     ...     sampler.set_epoch(epoch)
@@ -122,14 +122,14 @@ class LateStoppingSampler(PruningSampler):
         data_source: int | Sized,
         num_epochs: int,
         *,
-        keep_per_round: float = 0.98,
+        keep: float = 0.98,
         rounds: Sequence[int] = (4, 4, 4),
         warm_up: int = 6,
         max_epochs: int | None = None,
         evaluate: bool = False,
         **options: Unpack[EpochOptions],
     ) -> None:
-        self.keep_per_round = _check.number("keep_per_round", keep_per_round, "(0, 1)")
+        self.keep = _check.number("keep", keep, "(0, 1)")
         self.rounds = _check_rounds(rounds)
         self.warm_up = _check.integer("warm_up", warm_up, 0)
         self.max_epochs = max_epochs
@@ -237,7 +237,7 @@ class LateStoppingSampler(PruningSampler):
 
     def _end_round(self) -> None:
         """Start the next round if this one reached its target, or its maximum of epochs."""
-        target = math.ceil(self.keep_per_round**self.round * self.size - 1e-9)
+        target = math.ceil(self.keep**self.round * self.size - 1e-9)
         if self.learned >= target:
             self._history["current"][:] = self._history["learned"]
         elif self.max_epochs is None or self._looked < self.max_epochs:
@@ -271,15 +271,15 @@ class LateStoppingSampler(PruningSampler):
         cls,
         data_source: int | Sized,
         num_epochs: int,
-        samples_fraction: float,
+        keep: float,
         *,
         below_mean: float = 0.7,
         **arguments: Any,  # noqa: ANN401
     ) -> NoReturn:
         """Refuse: the length of rounds depends on the network, so no fraction can be promised."""
         raise ValueError(
-            f"samples_fraction is unreachable for {cls.__name__}, whose rounds are as long as the "
-            f"network takes to learn: set keep_per_round and rounds, got {samples_fraction:g}"
+            f"keep is unreachable for {cls.__name__}, whose rounds are as long as the "
+            f"network takes to learn: set keep and rounds, got {keep:g}"
         )
 
     # ------------------------------------------------------------------ saved state
@@ -294,7 +294,7 @@ class LateStoppingSampler(PruningSampler):
         self.round_ended = bool(notes["round_ended"])
 
     def identity(self) -> dict[str, object]:
-        own = ("keep_per_round", "rounds", "warm_up", "max_epochs", "evaluate")
+        own = ("keep", "rounds", "warm_up", "max_epochs", "evaluate")
         return {**super().identity(), **{name: getattr(self, name) for name in own}}
 
 

@@ -198,7 +198,7 @@ class PruningSampler(ScoredSampler):
         cls,
         data_source: int | Sized,
         num_epochs: int,
-        samples_fraction: float,
+        keep: float,
         *,
         below_mean: float = 0.7,
         **arguments: Any,  # noqa: ANN401  # the constructor's
@@ -214,7 +214,7 @@ class PruningSampler(ScoredSampler):
         ----------
         data_source, num_epochs
             See the constructor.
-        samples_fraction : float in (0, 1]
+        keep : float in (0, 1]
             Draws of the run / (N * num_epochs).
         below_mean : float in (0, 1], default 0.7
             Fraction of the samples expected below the mean: 0.6 to 0.8 on most losses. Ignored if
@@ -229,14 +229,14 @@ class PruningSampler(ScoredSampler):
             the samples that the method may exclude, in every pruning epoch, takes more. Also if the
             argument that this method finds is given.
         """
-        target = _check.number("samples_fraction", samples_fraction, "(0, 1]")
+        target = _check.number("keep", keep, "(0, 1]")
         below = _check.number("below_mean", below_mean, "(0, 1]")
         probe = cls(1, num_epochs, **arguments)
         part = len(probe.pruning_epochs) / probe.num_epochs
         most = part * probe._most_pruned(below)
         if 1.0 - target > most + 1e-9:
             raise ValueError(
-                f"samples_fraction is unreachable: must be >= {1.0 - most:.3f} for {num_epochs} "
+                f"keep is unreachable: must be >= {1.0 - most:.3f} for {num_epochs} "
                 f"epochs with anneal_fraction={probe.anneal_fraction:g} and below_mean={below:g}, "
                 f"got {target:g}"
             )

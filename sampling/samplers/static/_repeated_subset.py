@@ -34,12 +34,12 @@ class RepeatedSubsetSampler(EpochSampler):
     ----------
     data_source : int or sized
         Number of samples N, or a sized object, such as the dataset.
-    keep_fraction : float in (0, 1]
-        Each round draws m = round(keep_fraction * N) samples, halves rounded up, at least 1.
+    keep : float in (0, 1]
+        Each round draws m = round(keep * N) samples, halves rounded up, at least 1.
     replacement : bool, default False
         Whether rounds are independent of one another.
     labels : array-like of shape (N,), optional
-        Stratify: class c has round(keep_fraction * n_c) samples in each round, at least 1.
+        Stratify: class c has round(keep * n_c) samples in each round, at least 1.
         Unlabelled samples (-1, None, NaN) are excluded.
     **options
         The options of every sampler: see `EpochSampler`.
@@ -47,12 +47,12 @@ class RepeatedSubsetSampler(EpochSampler):
     Raises
     ------
     ValueError
-        If `keep_fraction` is outside (0, 1], or `labels` is not of length N.
+        If `keep` is outside (0, 1], or `labels` is not of length N.
 
     Notes
     -----
     Order
-        A pure function of (N, keep_fraction, seed, epoch). Any round is computed directly; for
+        A pure function of (N, keep, seed, epoch). Any round is computed directly; for
         m > N / 2 from up to m / (N - m) earlier shuffles, of O(N). If that is more than 16 and they
         hold more than 2**22 samples, a new sequence starts in every 16th round: only within it is
         every sample drawn before any is repeated.
@@ -64,7 +64,7 @@ class RepeatedSubsetSampler(EpochSampler):
         classes slightly more frequent, which objective="original" corrects.
     Source
         Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of Learning",
-        ICLR 2024. Without replacement it is ordinary training for keep_fraction times as many
+        ICLR 2024. Without replacement it is ordinary training for keep times as many
         epochs under a compressed schedule. The released code rounds halves to the even number, and
         to 0 in a small class; its round at the end of a shuffle has one sample less, takes the rest
         from the front of the same shuffle, and the next round starts a new one.
@@ -72,7 +72,7 @@ class RepeatedSubsetSampler(EpochSampler):
     Examples
     --------
     >>> import numpy as np
-    >>> sampler = RepeatedSubsetSampler(10, keep_fraction=0.4, seed=0)
+    >>> sampler = RepeatedSubsetSampler(10, keep=0.4, seed=0)
     >>> rounds = [sampler.indices(epoch) for epoch in range(5)]
     >>> [len(np.unique(each)) for each in rounds]
     [4, 4, 4, 4, 4]
@@ -85,14 +85,14 @@ class RepeatedSubsetSampler(EpochSampler):
     def __init__(
         self,
         data_source: int | Sized,
-        keep_fraction: float,
+        keep: float,
         *,
         replacement: bool = False,
         labels: ArrayLike | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
         size = self._size_of("data_source", data_source)
-        self.keep_fraction = _check.number("keep_fraction", keep_fraction, "(0, 1]")
+        self.keep = _check.number("keep", keep, "(0, 1]")
         self.replacement = _check.flag("replacement", replacement)
         self._groups: Groups | None = None
         strata = np.array([size])
@@ -100,7 +100,7 @@ class RepeatedSubsetSampler(EpochSampler):
             self._groups = Groups("labels", labels)
             _check.same_length("labels", self._groups.codes, "data_source", size)
             strata = self._groups.sizes
-        self._windows = np.maximum(1, np.floor(self.keep_fraction * strata + 0.5)).astype(np.int64)
+        self._windows = np.maximum(1, np.floor(self.keep * strata + 0.5)).astype(np.int64)
         seed = _check.seed(options.get("seed", 0))
         self._runs = [
             Run(int(n), int(m), seed, f"rs2 {stratum}")
@@ -130,7 +130,7 @@ class RepeatedSubsetSampler(EpochSampler):
         codes = None if self._groups is None else self._groups.codes
         return {
             "replacement": self.replacement,
-            "draws from keep_fraction": self._windows,
+            "draws from keep": self._windows,
             "labels": codes,
         }
 

@@ -118,7 +118,7 @@ def test_everything_else_is_the_samplers():
     assert sampler.epoch == batches.epoch == 1
     assert batches.dynamic
     assert len(batches) == -(-len(sampler) // 5)
-    assert np.isfinite(batches.scores).all()
+    assert np.isfinite(batches.sampler.scores).all()
     with pytest.raises(AttributeError, match="object has no attribute 'x'"):
         _ = batches.x
     copy = pickle.loads(pickle.dumps(batches))

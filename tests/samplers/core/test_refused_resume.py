@@ -55,10 +55,10 @@ CASES = {
     ),
     "a number": (lambda p: InfoBatchSampler(9, p), 5, 7, "num_epochs=5, got num_epochs=7"),
     "a word": (
-        lambda p: KakurenboSampler(9, 5, fraction=p),
+        lambda p: KakurenboSampler(9, 5, keep=p),
         0.3,
         0.2,
-        "fraction=0.3, got fraction=0.2",
+        "keep=0.3, got keep=0.2",
     ),
     "draws": (lambda p: ShuffleSampler(9, p), 4, 5, "num_samples=4, got num_samples=5"),
     "made of": (

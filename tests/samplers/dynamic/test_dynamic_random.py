@@ -109,7 +109,7 @@ def test_for_target_takes_what_it_says(target):
 def test_matches_infobatch_at_equal_cost():
     sampler = DynamicRandomSampler.for_target(1000, 10, 0.6, below_mean=1.0)
     assert sampler.expected_samples() == pytest.approx(6000, abs=10)
-    with pytest.raises(ValueError, match="samples_fraction is unreachable: must be >= 0.370"):
+    with pytest.raises(ValueError, match="keep is unreachable: must be >= 0.370"):
         DynamicRandomSampler.for_target(1000, 10, 0.3, below_mean=1.0)
 
 

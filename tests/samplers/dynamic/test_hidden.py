@@ -206,9 +206,7 @@ def makers():
     return {
         "kakurenbo": lambda **o: KakurenboSampler(N, 20, **o),
         "ies": lambda **o: IESSampler(N, 20, delta=0.2, **o),
-        "late": lambda **o: LateStoppingSampler(
-            N, 20, keep_per_round=0.8, rounds=(2, 2), warm_up=0, **o
-        ),
+        "late": lambda **o: LateStoppingSampler(N, 20, keep=0.8, rounds=(2, 2), warm_up=0, **o),
     }
 
 
@@ -230,7 +228,7 @@ def by_halves(rank):
         sampler.set_epoch(8)
         found[name] = sampler.indices(8).tolist()
     # One sample that both ranks saw, right here and wrong there: it is not right.
-    late = LateStoppingSampler(2, 4, keep_per_round=0.5, rounds=(1,), warm_up=0)
+    late = LateStoppingSampler(2, 4, keep=0.5, rounds=(1,), warm_up=0)
     for epoch in range(2):
         late.set_epoch(epoch)
         logits = torch.tensor([[1.0, 0.0], [0.0, 1.0] if rank else [1.0, 0.0]])

@@ -194,7 +194,7 @@ def test_a_target_rests_those_that_bend_least():
 
 def test_a_target_out_of_reach():
     # nine tenths can be excluded from 18 of 24 epochs
-    with pytest.raises(ValueError, match="samples_fraction is unreachable: must be >= 0.325"):
+    with pytest.raises(ValueError, match="keep is unreachable: must be >= 0.325"):
         IESSampler.for_target(N, EPOCHS, 0.32)
     with pytest.raises(ValueError, match="delta must not be given with for_target"):
         IESSampler.for_target(N, EPOCHS, 0.7, delta=0.1)

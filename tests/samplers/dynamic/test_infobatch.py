@@ -494,7 +494,7 @@ def test_a_measured_share_stands_for_the_rest():
 def test_for_target_finds_the_setting(target, below_mean):
     find = InfoBatchSampler.for_target
     if (1 - target) > 0.9 * 0.7 * below_mean:
-        with pytest.raises(ValueError, match="samples_fraction is unreachable"):
+        with pytest.raises(ValueError, match="keep is unreachable"):
             find(1000, 10, target, below_mean=below_mean)
         return
     sampler = find(1000, 10, target, below_mean=below_mean, seed=5)
@@ -510,7 +510,7 @@ def test_for_target_finds_the_setting(target, below_mean):
 def test_for_target_says_what_is_out_of_reach():
     with pytest.raises(
         ValueError,
-        match=r"samples_fraction is unreachable: must be >= 0.559 for 10 epochs with "
+        match=r"keep is unreachable: must be >= 0.559 for 10 epochs with "
         r"anneal_fraction=0.125 and below_mean=0.7, got 0.5",
     ):
         InfoBatchSampler.for_target(100, 10, 0.5)
@@ -651,5 +651,5 @@ def test_refuses(arguments, error, message):
 
 @pytest.mark.parametrize("fraction", [0.0, 1.2, np.nan])
 def test_for_target_refuses_fractions(fraction):
-    with pytest.raises(ValueError, match=r"samples_fraction must be in \(0, 1\], got"):
+    with pytest.raises(ValueError, match=r"keep must be in \(0, 1\], got"):
         InfoBatchSampler.for_target(10, 5, fraction)

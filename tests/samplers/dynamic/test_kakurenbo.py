@@ -56,14 +56,14 @@ def hidden_by_loop(losses, logits, labels, fraction, least):
 
 @pytest.mark.parametrize(("fraction", "least"), [(0.3, 0.7), (0.6, 0.9), (0.9, 0.3), (0.5, 0.0)])
 def test_every_epoch_against_a_loop(fraction, least):
-    sampler = KakurenboSampler(N, EPOCHS, fraction=fraction, confidence=least)
+    sampler = KakurenboSampler(N, EPOCHS, keep=1 - fraction, confidence=least)
     counts = set()
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
         expected = []
         if epoch:
             scale = [1.0, 0.8, 0.6, 0.4][sum(epoch >= start for start in (6, 12, 16))]
-            assert sampler.fraction_at(epoch) == pytest.approx(fraction * scale)
+            assert sampler.keep_at(epoch) == pytest.approx(1 - fraction * scale)
             last = LOSSES[epoch - 1], LOGITS[epoch - 1], LABELS
             expected = hidden_by_loop(*last, fraction * scale, least)
         assert sampler.hidden.tolist() == expected
@@ -92,12 +92,12 @@ def test_defect_the_confidence_is_over_classes_not_over_the_batch():
     losses = torch.tensor([0.1, 0.2, 0.3, 0.0])
     over_batch = logits.softmax(dim=0).amax(dim=1)
     assert (over_batch < 0.7).all()  # with the defect nothing is sure, and nothing hidden
-    sampler = KakurenboSampler(4, 9, fraction=0.75)
+    sampler = KakurenboSampler(4, 9, keep=0.25)
     sampler.record(range(4), losses, logits=logits, labels=labels)
     sampler.set_epoch(1)
     assert sampler.hidden.tolist() == [0, 1]  # of the picked 3, 0 and 1 the last is unsure
     np.testing.assert_allclose(sampler.confidences[:3], 1 / (1 + math.exp(-5.0)), rtol=1e-6)
-    alone = KakurenboSampler(4, 9, fraction=0.75)
+    alone = KakurenboSampler(4, 9, keep=0.25)
     for row in range(4):  # a batch of one: over the batch everything would be sure
         alone.record([row], losses[row : row + 1], logits=logits[row : row + 1], labels=labels[:1])
     alone.set_epoch(1)
@@ -105,14 +105,14 @@ def test_defect_the_confidence_is_over_classes_not_over_the_batch():
 
 
 def test_defect_the_learning_rate_follows_what_was_really_hidden():
-    sampler = KakurenboSampler(N, EPOCHS, fraction=0.5)
+    sampler = KakurenboSampler(N, EPOCHS, keep=0.5)
     assert sampler.lr_factor == 1.0
     for epoch in range(1, 4):
         watch(sampler, epoch - 1)
         sampler.set_epoch(epoch)
         assert 0 < sampler.hidden.size < 0.5 * N
         assert sampler.lr_factor == 1 / (1 - sampler.hidden.size / N)
-        assert sampler.lr_factor < 1 / (1 - sampler.fraction_at(epoch))
+        assert sampler.lr_factor < 1 / sampler.keep_at(epoch)
 
 
 # ---- predictions ---------------------------------------------------------------------------------
@@ -130,14 +130,14 @@ def test_logits_of_any_precision_and_labels_of_any_form(dtype, soft):
 
 
 def test_a_tie_is_no_prediction():
-    sampler = KakurenboSampler(3, 9, fraction=0.9, confidence=0.0)
+    sampler = KakurenboSampler(3, 9, keep=0.1, confidence=0.0)
     logits = torch.tensor([[1.0, 1.0], [2.0, 1.0], [-math.inf, 0.0]])
     sampler.record(range(3), torch.ones(3), logits=logits, labels=torch.tensor([0, 0, 1]))
     np.testing.assert_allclose(sampler.confidences, [0, 1 / (1 + math.exp(-1)), 1], rtol=1e-6)
 
 
 def test_what_is_not_finite_keeps_the_old_answer():
-    sampler = KakurenboSampler(4, 9, fraction=0.5, confidence=0.0)
+    sampler = KakurenboSampler(4, 9, keep=0.5, confidence=0.0)
     logits = torch.tensor([[2.0, 0.0]]).repeat(4, 1)
     labels = torch.zeros(4, dtype=torch.int64)
     sampler.record(range(4), torch.tensor([1.0, 2.0, 3.0, 4.0]), logits=logits, labels=labels)
@@ -154,7 +154,7 @@ def test_what_is_not_finite_keeps_the_old_answer():
 
 
 def test_labels_that_are_no_class_are_never_right():
-    sampler = KakurenboSampler(2, 9, fraction=0.9, confidence=0.0)
+    sampler = KakurenboSampler(2, 9, keep=0.1, confidence=0.0)
     logits = torch.tensor([[9.0, 0.0], [9.0, 0.0]])
     sampler.record([0, 1], torch.zeros(2), logits=logits, labels=torch.tensor([-100, 2]))
     sampler.set_epoch(1)
@@ -210,7 +210,7 @@ def sure(size, losses, **options):
 def test_ties_are_hidden_by_lot():
     """Losses of exactly 0 are common; the order of the rows has no say."""
     losses = np.repeat([0.0, 1.0], [3000, 1000])
-    one, two = (sure(4000, losses, fraction=0.3, seed=seed).hidden for seed in (0, 1))
+    one, two = (sure(4000, losses, keep=0.7, seed=seed).hidden for seed in (0, 1))
     for hidden in (one, two):
         assert hidden.size == 1200
         hits = np.bincount(hidden // 100, minlength=40)
@@ -219,8 +219,8 @@ def test_ties_are_hidden_by_lot():
 
 
 def test_an_epoch_is_never_empty_and_the_unseen_are_dealt():
-    assert len(sure(5, range(5), fraction=0.99)) == 1
-    sampler = KakurenboSampler(5, EPOCHS, fraction=0.99, confidence=0.0)
+    assert len(sure(5, range(5), keep=0.01)) == 1
+    sampler = KakurenboSampler(5, EPOCHS, keep=0.01, confidence=0.0)
     logits = torch.tensor([[9.0, 0.0]])
     sampler.record([3], torch.zeros(1), logits=logits, labels=torch.tensor([0]))
     sampler.set_epoch(1)
@@ -230,7 +230,7 @@ def test_an_epoch_is_never_empty_and_the_unseen_are_dealt():
 def test_annealing_is_there_if_asked_for():
     sampler = KakurenboSampler(N, EPOCHS, anneal_fraction=0.25)
     assert sampler.pruning_epochs == range(1, 15)
-    assert [sampler.fraction_at(epoch) > 0 for epoch in (0, 1, 14, 15)] == [
+    assert [sampler.keep_at(epoch) < 1 for epoch in (0, 1, 14, 15)] == [
         False,
         True,
         True,
@@ -267,11 +267,9 @@ def test_a_target_waits_for_sure_predictions():
 
 
 def test_a_target_out_of_reach():
-    with pytest.raises(
-        ValueError, match=r"samples_fraction is unreachable: must be >= 0.3\d\d for"
-    ):
+    with pytest.raises(ValueError, match=r"keep is unreachable: must be >= 0.3\d\d for"):
         KakurenboSampler.for_target(N, EPOCHS, 0.3)
-    assert KakurenboSampler.for_target(N, EPOCHS, 0.45).fraction <= 0.9
+    assert KakurenboSampler.for_target(N, EPOCHS, 0.45).keep >= 0.1 - 1e-9
 
 
 def test_resume_carries_the_target_and_refuses_another():
@@ -292,7 +290,7 @@ def test_resume_carries_the_target_and_refuses_another():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fraction": 1.0}, r"fraction must be in \[0, 1\), got 1.0"),
+        ({"keep": 0.0}, r"keep must be in \(0, 1\], got 0.0"),
         ({"confidence": 1.5}, r"confidence must be in \[0, 1\], got 1.5"),
         ({"schedule": []}, r"schedule must begin with part 0, got \[\]"),
         ({"schedule": [(0.1, 1.0)]}, "schedule must begin with part 0"),

@@ -72,7 +72,7 @@ def rounds_by_loop(right, rho, rounds, warm_up, max_epochs=None, behind=0):
 )
 def test_every_epoch_against_a_loop(rho, rounds, warm_up, max_epochs):
     sampler = LateStoppingSampler(
-        N, EPOCHS, keep_per_round=rho, rounds=rounds, warm_up=warm_up, max_epochs=max_epochs
+        N, EPOCHS, keep=rho, rounds=rounds, warm_up=warm_up, max_epochs=max_epochs
     )
     expected = rounds_by_loop(RIGHT, rho, rounds, warm_up, max_epochs)
     for epoch in range(EPOCHS):
@@ -87,7 +87,7 @@ def test_defect_the_epoch_that_just_ended_counts():
     """The released code looks at the epochs before it only, and ends each round one later."""
     right = np.zeros((6, N), bool)
     right[1:, :30] = True
-    sampler = LateStoppingSampler(N, 6, keep_per_round=0.75, rounds=(1,), warm_up=0)
+    sampler = LateStoppingSampler(N, 6, keep=0.75, rounds=(1,), warm_up=0)
     sizes = []
     for epoch in range(6):
         sampler.set_epoch(epoch)
@@ -105,7 +105,7 @@ def test_defect_targets_are_parts_of_n_not_of_a_size_written_down(size, rho):
     for number in (1, 2):
         need = math.ceil(rho**number * size - 1e-9)
         for learned in (need - 1, need):
-            sampler = LateStoppingSampler(size, 9, keep_per_round=rho, rounds=(3,), warm_up=0)
+            sampler = LateStoppingSampler(size, 9, keep=rho, rounds=(3,), warm_up=0)
             sampler.round = number
             right = np.zeros((3, size), bool)
             right[:, :learned] = True
@@ -153,7 +153,7 @@ def test_epochs_without_answers_are_not_of_the_warm_up():
 def test_a_round_that_does_not_reach_its_target_goes_on_or_ends_without_shrinking():
     right = np.zeros((EPOCHS, N), bool)
     right[:, :20] = True
-    options = {"keep_per_round": 0.7, "rounds": (3,), "warm_up": 1}
+    options = {"keep": 0.7, "rounds": (3,), "warm_up": 1}
     endless = run(LateStoppingSampler(N, EPOCHS, **options), 50, right)
     assert (endless.round, endless.learned, len(endless)) == (1, 20, N)
     assert not endless.round_ended
@@ -181,7 +181,7 @@ def test_a_round_counts_anew():
     """Right answers of the round before neither count nor start a streak."""
     right = np.ones((EPOCHS, N), bool)
     right[3:, 0] = False
-    options = {"keep_per_round": 0.9, "rounds": (0, 2), "warm_up": 0}
+    options = {"keep": 0.9, "rounds": (0, 2), "warm_up": 0}
     sampler = run(LateStoppingSampler(N, EPOCHS, **options), 3, right)
     assert (sampler.round, len(sampler)) == (2, N)  # two in a row, all of them
     sampler = run(LateStoppingSampler(N, EPOCHS, **options), 6, right)
@@ -190,7 +190,7 @@ def test_a_round_counts_anew():
 
 
 def test_what_is_gone_is_gone():
-    sampler = run(LateStoppingSampler(N, 30, keep_per_round=0.8, rounds=(1,), warm_up=0), 20)
+    sampler = run(LateStoppingSampler(N, 30, keep=0.8, rounds=(1,), warm_up=0), 20)
     assert sampler.finished
     assert not sampler.round_ended
     gone = np.setdiff1d(np.arange(N), sampler.kept)
@@ -208,10 +208,8 @@ def test_what_is_gone_is_gone():
 
 
 def test_answers_from_an_evaluation_pass_alone():
-    trained = LateStoppingSampler(N, EPOCHS, keep_per_round=0.9, rounds=(2,), warm_up=0)
-    evaluated = LateStoppingSampler(
-        N, EPOCHS, keep_per_round=0.9, rounds=(2,), warm_up=0, evaluate=True
-    )
+    trained = LateStoppingSampler(N, EPOCHS, keep=0.9, rounds=(2,), warm_up=0)
+    evaluated = LateStoppingSampler(N, EPOCHS, keep=0.9, rounds=(2,), warm_up=0, evaluate=True)
     for epoch in range(20):
         for sampler in (trained, evaluated):
             sampler.set_epoch(epoch)
@@ -264,7 +262,7 @@ def test_what_is_a_right_answer():
 
 
 def test_samples_that_an_epoch_did_not_look_at_keep_their_run():
-    sampler = LateStoppingSampler(4, EPOCHS, keep_per_round=0.9, rounds=(0, 0, 1), warm_up=0)
+    sampler = LateStoppingSampler(4, EPOCHS, keep=0.9, rounds=(0, 0, 1), warm_up=0)
     right = np.ones((EPOCHS, 4), bool)
     right[2, 2] = False
     for epoch, rows in enumerate([[0], [0, 1, 2, 3], [0, 2, 3], [0, 1, 2, 3], [1, 2]]):
@@ -280,7 +278,7 @@ def test_samples_that_an_epoch_did_not_look_at_keep_their_run():
 @pytest.mark.parametrize("stop", [0, 3, 6, 11, 30])
 def test_a_resumed_run_is_the_unbroken_one(stop):
     def make():
-        return LateStoppingSampler(N, EPOCHS, keep_per_round=0.85, rounds=(1, 2), warm_up=1)
+        return LateStoppingSampler(N, EPOCHS, keep=0.85, rounds=(1, 2), warm_up=1)
 
     def plans(sampler):
         found = []
@@ -301,7 +299,7 @@ def test_a_resumed_run_is_the_unbroken_one(stop):
 
 
 def test_no_share_of_draws_can_be_promised():
-    with pytest.raises(ValueError, match="samples_fraction is unreachable for LateStoppingSampler"):
+    with pytest.raises(ValueError, match="keep is unreachable for LateStoppingSampler"):
         LateStoppingSampler.for_target(N, EPOCHS, 0.7)
     sampler = LateStoppingSampler(N, EPOCHS)
     assert sampler.expected_samples() == N * EPOCHS
@@ -310,7 +308,7 @@ def test_no_share_of_draws_can_be_promised():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep_per_round": 1.0}, r"keep_per_round must be in \(0, 1\), got 1.0"),
+        ({"keep": 1.0}, r"keep must be in \(0, 1\), got 1.0"),
         ({"rounds": ()}, r"rounds must be 1 to 255 counts, not all 0, got \(\)"),
         ({"rounds": (0, 0)}, "not all 0"),
         ({"rounds": (2, -1)}, "rounds must be >= 0, got -1"),

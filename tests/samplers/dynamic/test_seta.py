@@ -239,7 +239,7 @@ def test_for_target_ends_where_it_says(scale, target):
 
 def test_for_target_says_what_is_out_of_reach_and_what_it_looks_for():
     assert SeTaSampler.for_target(N, 10, 0.5).drop_prob == pytest.approx(1 - (1 - 5 / 9) / 0.8)
-    with pytest.raises(ValueError, match="samples_fraction is unreachable: must be >= 0.190"):
+    with pytest.raises(ValueError, match="keep is unreachable: must be >= 0.190"):
         SeTaSampler.for_target(N, 10, 0.15)
     with pytest.raises(ValueError, match="drop_prob must not be given with for_target"):
         SeTaSampler.for_target(N, 10, 0.5, drop_prob=0.1)

@@ -164,7 +164,7 @@ def test_a_run_for_a_target_takes_it():
 
 
 def test_a_target_that_the_floor_forbids():
-    with pytest.raises(ValueError, match="samples_fraction is unreachable: must be >= 0.625"):
+    with pytest.raises(ValueError, match="keep is unreachable: must be >= 0.625"):
         VarianceBudgetSampler.for_target(N, 8, 0.5, floor=0.5)
 
 

@@ -492,7 +492,7 @@ def test_batches_and_original_weights():
         batches.set_epoch(epoch)
         for batch in batches:
             batches.reduce(torch.ones(len(batch), requires_grad=True), batch).backward()
-    shares = batches.shares(1)
+    shares = batches.sampler.shares(1)
     weights = batches.weights_for([0, 50, 80])
     np.testing.assert_allclose(weights, [0.5, 0.3, 0.2] / shares, rtol=1e-6)
 

@@ -228,11 +228,11 @@ def test_weights_undo_the_rounding_of_small_classes():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((10, 0.0), ValueError, r"keep_fraction must be in \(0, 1\], got 0.0"),
-        ((10, 1.0001), ValueError, r"keep_fraction must be in \(0, 1\], got 1.0001"),
-        ((10, -0.5), ValueError, r"keep_fraction must be in \(0, 1\], got -0.5"),
-        ((10, np.nan), ValueError, r"keep_fraction must be in \(0, 1\], got nan"),
-        ((10, "half"), TypeError, "keep_fraction must be a number, got 'half'"),
+        ((10, 0.0), ValueError, r"keep must be in \(0, 1\], got 0.0"),
+        ((10, 1.0001), ValueError, r"keep must be in \(0, 1\], got 1.0001"),
+        ((10, -0.5), ValueError, r"keep must be in \(0, 1\], got -0.5"),
+        ((10, np.nan), ValueError, r"keep must be in \(0, 1\], got nan"),
+        ((10, "half"), TypeError, "keep must be a number, got 'half'"),
         ((0, 0.5), ValueError, r"data_source must be in \[1, .*\), got 0"),
         (([], 0.5), ValueError, "data_source must not be empty, got length 0"),
     ],

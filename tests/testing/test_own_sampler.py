@@ -1,0 +1,173 @@
+"""A sampler of somebody else's, as in docs/examples: public names alone, then every check."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sampling.errors import StateError
+from sampling.samplers import EpochSampler, InfoBatchSampler, load_state, random_key, save_state
+from sampling.samplers.tables import DrawTable, ListTable, ShuffledTable
+from sampling.testing import check_sampler
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+LABELS = np.arange(61) ** 2 % 7
+
+
+def example():
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        from focal_class_sampler import FocalClassSampler
+    finally:
+        sys.path.remove(str(EXAMPLES))
+    return FocalClassSampler
+
+
+def test_the_example_uses_public_names_alone():
+    for path in EXAMPLES.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("sampling"):
+                assert "._" not in node.module
+                assert not any(alias.name.startswith("_") for alias in node.names)
+            if isinstance(node, ast.Attribute):
+                assert not node.attr.startswith("_") or node.attr == "__init__"
+
+
+def test_the_example_passes_every_check():
+    own = example()
+    report = check_sampler(lambda **options: own(LABELS, **options))
+    assert report
+
+
+def test_the_example_draws_classes_by_their_mean_loss():
+    sampler = example()(np.repeat([0, 1], 50))
+    sampler.record(np.arange(100), torch.tensor([1.0, 3.0]).repeat_interleave(50))
+    sampler.set_epoch(1)
+    drawn = np.array(list(sampler))
+    assert (drawn < 50).sum() == 25
+    weights = sampler.importance_weights(np.unique(drawn))
+    assert weights[0] == pytest.approx(2.0)
+    assert weights[-1] == pytest.approx(2 / 3)
+
+
+def test_the_example_resumes_in_a_new_process_and_not_into_other_data(tmp_path):
+    own = example()
+    sampler = own(LABELS, gamma=2.0, seed=3)
+    sampler.record(np.arange(61), np.sin(np.arange(61.0)) + 2)
+    sampler.set_epoch(1)
+    save_state(sampler, tmp_path / "state.safetensors", 20)
+    code = (
+        "import sys, numpy as np\n"
+        f"sys.path.insert(0, {str(EXAMPLES)!r})\n"
+        "from focal_class_sampler import FocalClassSampler\n"
+        "from sampling.samplers import load_state\n"
+        "sampler = FocalClassSampler(np.arange(61) ** 2 % 7, gamma=2.0, seed=3)\n"
+        f"load_state(sampler, {str(tmp_path / 'state.safetensors')!r})\n"
+        "print(*sampler)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [int(each) for each in ran.stdout.split()] == sampler.indices(1, 20).tolist()
+    for other, message in [
+        (own(LABELS[::-1], gamma=2.0, seed=3), "labels of the values here"),
+        (own(LABELS, gamma=1.0, seed=3), "gamma=1.0, got gamma=2.0"),
+    ]:
+        with pytest.raises(StateError, match=message):
+            load_state(other, tmp_path / "state.safetensors")
+
+
+# ---- what identifies a sampler -------------------------------------------------------------------
+
+
+class Static(EpochSampler):
+    """Draws what it is given, and forgets to say what that is."""
+
+    def __init__(self, data, **options):
+        self.count = 5
+        super().__init__(5, 5, **options)
+
+    def table(self, epoch):
+        return ShuffledTable(5, 5, random_key(self.seed, epoch, "static"))
+
+
+class Named(Static):
+    def identity(self):
+        return {"data": "the second version"}
+
+
+DATA = {
+    "array": (np.arange(5.0), np.arange(5.0) + 1),
+    "dtype": (np.arange(5.0), np.arange(5.0, dtype=np.float32)),
+    "tensor": (torch.zeros(3), torch.ones(3)),
+    "list": ([1] * 99 + [2], [1] * 99 + [3]),
+    "names": (["a", None, "b"], ["a", "b", None]),
+    "nested": ({"a": [1, np.zeros(2)]}, {"a": [1, np.ones(2)]}),
+    "number": (0.5, 0.25),
+    "nan": (float("nan"), 1.0),
+    "objects": (np.array(["a", "b"], object), np.array(["a", "c"], object)),
+    "length": (torch.utils.data.TensorDataset(torch.zeros(3)), [0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_a_state_is_refused_with_other_arguments(name):
+    one, other = DATA[name]
+    Static(one).load_state_dict(Static(one).state_dict())
+    with pytest.raises(StateError, match="of the same data and arguments, data"):
+        Static(other).load_state_dict(Static(one).state_dict())
+
+
+def test_arguments_count_as_they_were_when_it_was_made():
+    given = np.arange(5.0)
+    sampler = Static(given)
+    given[0] = 9
+    Static(np.arange(5.0)).load_state_dict(sampler.state_dict())
+
+
+@pytest.mark.parametrize("given", [len, np.random.Generator(np.random.PCG64(0)), (i for i in "ab")])
+def test_an_argument_that_nothing_identifies_must_be_named_at_the_first_save(given):
+    sampler = Static(given)  # not here
+    assert len(list(sampler)) == 5
+    with pytest.raises(TypeError, match=r"identity\(\) of Static must name the argument 'data', a"):
+        sampler.state_dict()
+    with pytest.raises(TypeError, match="must name the argument 'data'"):
+        sampler.load_state_dict(Static(1).state_dict())
+    Named(given).load_state_dict(Named(1).state_dict())
+
+
+def test_ranks_and_counters_are_no_part_of_the_identity():
+    state = Static(1, num_replicas=2, rank=1, drop_last=True).state_dict()
+    Static(1).load_state_dict(state)
+
+
+def test_arguments_that_a_subclass_of_ours_adds_are_part_of_it():
+    class More(InfoBatchSampler):
+        def __init__(self, size, num_epochs, extra, **options):
+            super().__init__(size, num_epochs, **options)
+
+    same = More(9, 4, extra=1).state_dict()
+    More(9, 4, extra=1).load_state_dict(same)
+    for other, what in [(More(9, 4, extra=2), "extra=2"), (More(9, 4, 1, drop_prob=0.2), "drop")]:
+        with pytest.raises(StateError, match=what):
+            other.load_state_dict(same)
+
+
+def test_a_table_of_another_length_is_refused():
+    class Short(Static):
+        def table(self, epoch):
+            return ListTable(np.arange(3), 5)
+
+    with pytest.raises(ValueError, match=r"table\(epoch\) must have num_samples slots, 5, got 3"):
+        list(Short(1))
+
+
+def test_a_sampler_without_a_table_cannot_be_made():
+    class Empty(EpochSampler):
+        pass
+
+    with pytest.raises(TypeError, match="abstract"):
+        Empty(3, 3)
+    assert DrawTable.__abstractmethods__ == {"take", "expected"}
