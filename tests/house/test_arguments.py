@@ -24,7 +24,7 @@ from sampling import samplers as own
 from sampling.samplers.core._options import EpochOptions
 from sampling.selection import (
     METHODS,
-    Plan,
+    SelectionPlan,
     Stage,
     leverage_scores,
     lewis_weights,
@@ -90,7 +90,7 @@ RECIPES = {
     "io.save_selection": lambda **o: io.save_selection(Selection(np.arange(3)), "none", **o),
     "scores.check_stored": lambda **o: scores.check_stored(["entropy"], (4, 3), **o),
     **{f"selection.{name}": selector(name) for name in METHODS},
-    "selection.Plan.check_bad": lambda **o: Plan("t.parquet", [Stage("top", 1)]).check_bad(**o),
+    "selection.SelectionPlan.check_bad": lambda **o: SelectionPlan("t.parquet", [Stage("top", 1)]).check_bad(**o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
     "selection.lewis_weights": lambda **o: lewis_weights(ROWS, 1.0, **o),
     "selection.method": lambda **o: method(

@@ -7,9 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import _check
 from ...record import Score
-from ...types import Floats, Indices, Keys
-from ._options import check_words
-from ._task import Options
+from ...types import Floats
+from ._options import Options, check_words
 
 AnyScores = ArrayLike | Score
 REMEDY = ": exclude such rows, or pass on_bad='drop'"
@@ -65,27 +64,3 @@ def either(
     if one is None or other is None:
         return other if one is None else one
     return one | other
-
-
-def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
-    """Return the positions of the `count` highest values, in descending order, ties by lower key.
-
-    (n,) -> (count,); O(n + count log count)
-    """
-    if count == 0:
-        return np.zeros(0, np.int64)
-    if count >= values.size:
-        return np.lexsort((keys, -values))
-    threshold = np.partition(values, values.size - count)[values.size - count]
-    above = np.flatnonzero(values > threshold)
-    at = np.flatnonzero(values == threshold)
-    need = count - above.size
-    if need < at.size:
-        at = at[np.argpartition(keys[at], need - 1)[:need]]
-    found = np.concatenate([above, at])
-    return found[np.lexsort((keys[found], -values[found]))]
-
-
-def shuffled(keys: Keys, key: np.uint64) -> Indices:
-    """Return the positions in a random order that depends on ids, not on the order of the rows."""
-    return np.argsort(keys ^ key, kind="stable")
