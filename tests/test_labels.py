@@ -31,7 +31,16 @@ from sampling.samplers import (
     WeightedSampler,
 )
 from sampling.scores import ExposureCounter, el2n, label_quality, threshold_samples
-from sampling.selection import SelectionPlan, Stage, moderate, propagate, quota, select_from, semdedup, top
+from sampling.selection import (
+    SelectionPlan,
+    Stage,
+    moderate,
+    propagate,
+    quota,
+    select_from,
+    semdedup,
+    top,
+)
 from sampling.record.keys import keys_for
 
 NAN = float("nan")

@@ -143,6 +143,11 @@ def _is_no_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
     return str(kind) in words or any(is_(kind) for is_ in others)
 
 
+def _is_array(parameter: inspect.Parameter) -> bool:
+    """Return whether an argument of a selector is an array, such as a value for each row."""
+    return set(get_args(parameter.annotation)) >= _ARRAYS
+
+
 def check_needs(method: str, given: set[str], table: Table) -> None:
     """Refuse a call that lacks a required argument.
 
@@ -157,7 +162,7 @@ def check_needs(method: str, given: set[str], table: Table) -> None:
             continue
         if name == "embeddings":
             raise ValueError(f"{method} needs embeddings, got none in {table.paths[0]}")
-        if parameter.annotation is float or name in {*_SHARED, "center_losses"}:
+        if not _is_array(parameter) or name == "center_losses":  # one number for each cluster
             raise ValueError(f"{method} needs {name}: give it as a setting")
         raise ValueError(
             f"{method} needs {name}: name a column, {name}=COLUMN, one of {list(table.names)}"
@@ -185,9 +190,7 @@ def check_settings(
     options = {name: each for name, each in settings.items() if name in Options.__annotations__}
     for name, given in settings.items():
         each = known.get(name)
-        of_rows = name in _OF_ROWS or (
-            each is not None and _ARRAYS <= set(get_args(each.annotation))
-        )
+        of_rows = name in _OF_ROWS or (each is not None and _is_array(each))
         if of_rows and isinstance(given, str | bool | int | float):
             raise TypeError(
                 f"{name} must hold a value for each row, got {given!r}: name a column instead"

@@ -236,7 +236,7 @@ def _shape(data: object) -> tuple[int, ...]:
 def samples_rows(need: Estimate) -> bool:
     """Return whether `max_memory` lets the k-means of a method be trained on some rows only."""
     sizes = need.sizes
-    return _trains(need) and sizes.R < 4 * sizes.N * sizes.D
+    return _trains(need) and sizes.R != 4 * sizes.N * sizes.D
 
 
 def _trains(need: Estimate) -> bool:

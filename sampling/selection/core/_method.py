@@ -39,8 +39,9 @@ def method(  # noqa: PLR0913  # the columns of the registry
 ) -> Callable[[F], F]:
     """Register a selector, for `methods`, `select_from`, plans and the command line.
 
-    The function takes the data, the budget, arguments of its own, and `**options`; it calls
-    `select` with a core, a function that picks rows. `select` applies the options.
+    The function takes the data, the budget, arguments of its own, and `**options`. It reads its
+    data by `scores_of` and `embeddings_of`, which apply `on_bad`, and calls `select` with a core, a
+    function that picks rows. `select` applies all other options.
 
     Parameters
     ----------
@@ -132,7 +133,8 @@ def method(  # noqa: PLR0913  # the columns of the registry
     ...     )
     >>> nearest([0.1, 0.9, np.nan, 0.6], 2, target=0.5, on_bad="drop").indices
     array([3, 1])
-    >>> methods()["nearest"].time, methods()["nearest"].memory
+    >>> entry = METHODS.pop("nearest")  # an example is not kept
+    >>> entry.time, entry.memory
     ('O(N log N)', '50 N bytes')
     """
     label = _check.choice("label", label, get_args(Label))

@@ -5,7 +5,8 @@ import oracle_rows
 import pytest
 
 from sampling.selection import leverage_scores, lewis, lewis_weights, root_leverage, sensitivity_lp
-from sampling.selection.by_leverage._lewis import _iterated, _sizes
+from sampling.selection.by_leverage._lewis_weights import iterated
+from sampling.selection.by_leverage._root_leverage import _sizes
 
 RANDOM = np.random.default_rng(3)
 ROWS = RANDOM.standard_t(2, size=(400, 6))
@@ -42,7 +43,7 @@ def test_units_zeros_and_directions_that_are_missing(p):
 )  # fmt: skip
 def test_steps_as_in_the_card(p, iteration, steps):
     """The card's rows are not these, but of their kind: within 4 steps."""
-    _, info = _iterated("rows", CARD, None, p, iteration, 1e-10, 100)
+    _, info = iterated("rows", CARD, None, p, iteration, 1e-10, 100)
     assert abs(info["steps"] - steps) <= 4
 
 

@@ -187,7 +187,10 @@ def test_a_method_without_embeddings_reads_none_and_asks_for_no_column(table, mo
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["kept"] == 3
-    assert len(SelectionPlan("two.parquet", [Stage("top", 4, columns={"scores": "score"})]).run("w")) == 4
+    assert (
+        len(SelectionPlan("two.parquet", [Stage("top", 4, columns={"scores": "score"})]).run("w"))
+        == 4
+    )
 
 
 def test_columns_that_no_type_holds_are_refused_before_any_work(table, nothing_read):

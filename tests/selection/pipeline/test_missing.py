@@ -137,7 +137,9 @@ def test_embeddings_that_nobody_asked_for(tmp_path):
     with pytest.raises(ValueError, match="tokens must hold lists of 1 numbers, got others in"):
         select_from(table, "k_center", 1)
     pq.write_table(pa.table({"a": tokens, "b": tokens, "q": [1, 3, 2]}), tmp_path / "t.parquet")
-    assert SelectionPlan(tmp_path / "t.parquet", stages).run(tmp_path / "other").indices.tolist() == [1]
+    assert SelectionPlan(tmp_path / "t.parquet", stages).run(
+        tmp_path / "other"
+    ).indices.tolist() == [1]
     with pytest.raises(ValueError, match=r"embeddings must name one of the columns \['a', 'b'\]"):
         SelectionPlan(tmp_path / "t.parquet", [Stage("k_center", 1)]).estimates()
 
@@ -204,7 +206,9 @@ def test_no_condition_holds_of_a_missing_value(table, tmp_path, condition, kept)
     plan = SelectionPlan(table, [Stage("filter", where=[condition])])
     plan.estimates()
     assert plan.run(tmp_path / "work").indices.tolist() == kept
-    alone = SelectionPlan(table, [Stage("filter", where=condition)])  # one condition is a list of one
+    alone = SelectionPlan(
+        table, [Stage("filter", where=condition)]
+    )  # one condition is a list of one
     assert alone.stages == plan.stages
 
 

@@ -92,7 +92,8 @@ def test_plans_that_take_turns_in_one_folder(table, tmp_path):
     assert best(table, tmp_path / "work", 3) == first != second
     clusters = {"clusters": {"n_clusters": 3}}
     plans = [
-        SelectionPlan(table, [Stage("cluster_uniform", 9)], seed=seed, **clusters) for seed in (0, 1, 0)
+        SelectionPlan(table, [Stage("cluster_uniform", 9)], seed=seed, **clusters)
+        for seed in (0, 1, 0)
     ]
     found = [plan.run(tmp_path / "work").indices.tolist() for plan in plans]
     assert found[0] == found[2] == plans[0].run(tmp_path / "other").indices.tolist()
@@ -104,7 +105,9 @@ def test_clusters_of_another_column_are_others(table, tmp_path):
     lists = pa.FixedSizeListArray.from_arrays(pa.array(other), 2)
     pq.write_table(rows.append_column("y", lists), table)
     plans = [
-        SelectionPlan(table, [Stage("cluster_uniform", 9)], embeddings=name, clusters={"n_clusters": 3})
+        SelectionPlan(
+            table, [Stage("cluster_uniform", 9)], embeddings=name, clusters={"n_clusters": 3}
+        )
         for name in ("x", "y")
     ]
     for plan in plans:
