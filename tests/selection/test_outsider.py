@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import ArrayLike  # noqa: F401  # named in an annotation
 from typer.testing import CliRunner
 
 from sampling import Score, Selection
@@ -59,7 +60,9 @@ def test_in_python(outsider):
     assert found.indices.tolist() == [3, 4]
     assert found.explain(2).rule == "a value that is not finite"
     assert found.info["estimate"]["memory"] == 64 * 2**20 + 50 * 5
-    with pytest.raises(ValueError, match=r"scores must be finite, got nan in row 2: exclude .*drop"):
+    with pytest.raises(
+        ValueError, match=r"scores must be finite, got nan in row 2: exclude .*drop"
+    ):
         outsider.nearest(SCORES, 2)
     assert outsider.longest(ROWS, 2, on_bad="drop").indices.tolist() == [1, 3]
     with pytest.raises(ValueError, match="embeddings must be finite"):
@@ -110,9 +113,13 @@ def test_a_name_that_is_taken_is_refused(outsider):
         mine.__name__ = name
         return method(needs="scores", label="baseline", ranked=True, cost=lambda s: Cost())(mine)
 
-    with pytest.raises(ValueError, match=r"got 'top', which is sampling.*by_score._top.top: rename"):
+    with pytest.raises(
+        ValueError, match=r"got 'top', which is sampling.*by_score._top.top: rename"
+    ):
         made("top")
-    with pytest.raises(ValueError, match="name must not be that of a stage of a plan, got 'filter'"):
+    with pytest.raises(
+        ValueError, match="name must not be that of a stage of a plan, got 'filter'"
+    ):
         made("filter")
     assert known == METHODS
     importlib.reload(outsider)  # the same functions again
@@ -141,7 +148,6 @@ def test_annotations_may_be_text():
     def textual(scores: "ArrayLike | Score", budget: float, **options):
         return select("textual", 3, budget, options, None, arguments={}, bad=None)
 
-    textual.__globals__["ArrayLike"] = np.typing.ArrayLike
     method(needs="scores", label="baseline", ranked=True, cost=lambda s: Cost())(textual)
     known = METHODS["textual"].parameters
     assert Score in known["scores"].annotation.__args__
