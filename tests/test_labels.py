@@ -17,6 +17,7 @@ from sampling._check import _labels
 from sampling.batch_selection import TopKLoss
 from sampling.clustering import kmeans
 from sampling.io import open_table
+from sampling.record import keys_for
 from sampling.record._selection_files import _fingerprint
 from sampling.samplers import (
     ClassBalancedSampler,
@@ -41,7 +42,6 @@ from sampling.selection import (
     semdedup,
     top,
 )
-from sampling.record.keys import keys_for
 
 NAN = float("nan")
 NAT = np.datetime64("NaT")
@@ -160,8 +160,8 @@ def test_long_strings_take_no_array_of_the_longest(tmp_path):
     keys = [f"{i:08}" for i in range(5_000)]
     keys[7] = "x" * 40_000
     pq.write_table(pa.table({"key": keys, "score": np.arange(5_000)}), tmp_path / "rows.parquet")
-    plan = SelectionPlan(tmp_path / "rows.parquet", [Stage("top", 0.5, columns={"scores": "score"})],
-                ids="key", max_memory="256MiB")  # fmt: skip
+    stages = [Stage("top", 0.5, columns={"scores": "score"})]
+    plan = SelectionPlan(tmp_path / "rows.parquet", stages, ids="key", max_memory="256MiB")
     uses = [
         *(partial(GroupBatchSampler, make(keys)) for make in (list, pa.array)),
         lambda: top(np.arange(5_000), 2_500, ids=keys).save(tmp_path / "top.parquet"),

@@ -26,6 +26,7 @@ from sampling.selection import (
     METHODS,
     SelectionPlan,
     Stage,
+    embeddings_of,
     leverage_scores,
     lewis_weights,
     method,
@@ -93,6 +94,7 @@ RECIPES = {
     "selection.SelectionPlan.check_bad": lambda **o: SelectionPlan(
         "t.parquet", [Stage("top", 1)]
     ).check_bad(**o),
+    "selection.embeddings_of": lambda **o: embeddings_of("rows", ROWS, {}, **o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
     "selection.lewis_weights": lambda **o: lewis_weights(ROWS, 1.0, **o),
     "selection.method": lambda **o: method(

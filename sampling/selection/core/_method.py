@@ -41,7 +41,17 @@ def method(  # noqa: PLR0913  # the columns of the registry
 
     The function takes the data, the budget, arguments of its own, and `**options`. It reads its
     data by `scores_of` and `embeddings_of`, which apply `on_bad`, and calls `select` with a core, a
-    function that picks rows. `select` applies all other options.
+    function that picks rows; ties are to be broken by `Task.keys`. `select` applies all other
+    options.
+
+    The docstring is what users read in `methods` and `sampling methods`: its first sentence says
+    what the method does, and the first sentence of the item "Cost" of its notes gives time and
+    memory with a semicolon in between. The annotations are read too. An argument that may be a
+    `Score` can state its direction; other arrays are read from columns; one named `embeddings` is
+    read from the embeddings of a table, one named `labels` or `groups` as names of classes.
+
+    A module of one's own has to be imported before the command line can use its methods, as in
+    `python -c "import mine; from sampling.cli import app; app()" select nearest rows.parquet`.
 
     Parameters
     ----------
@@ -83,17 +93,6 @@ def method(  # noqa: PLR0913  # the columns of the registry
     ValueError
         If the name of the function is taken by another one. The same function may be registered
         again, such as when its module is reloaded.
-
-    Notes
-    -----
-    Order
-        Ties are to be broken by `Task.keys`, which depend on the seed and the ids alone.
-    Source
-        What users read of the method in `methods` and `sampling methods` is its docstring: its
-        first sentence, and the first sentence of the item "Cost" of its notes, time and memory with
-        a semicolon in between.
-        The annotations are read too: an argument that may be a `Score` can state its direction,
-        and one named `embeddings` is read from the embeddings of a table.
 
     Examples
     --------

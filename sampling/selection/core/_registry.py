@@ -6,6 +6,7 @@ decorator `@method(...)`.
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -86,7 +87,7 @@ class Method:
     def summary(self) -> str:
         """What it does: the first sentence of its docstring."""
         first = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
-        return " ".join(first.split())
+        return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(first.split()), maxsplit=1)[0]
 
     @property
     def time(self) -> str:
