@@ -17,8 +17,8 @@ from sampling._check import _labels
 from sampling.batch_selection import TopKLoss
 from sampling.clustering import kmeans
 from sampling.io import open_table
-from sampling.record import keys_for
 from sampling.record._selection_files import _fingerprint
+from sampling.record.keys import keys_for
 from sampling.samplers import (
     ClassBalancedSampler,
     ClassesPerBatchSampler,
