@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from every_selector import GREEDY, call_of
+from every_selector import call_of, compares_pairs
 from harness import machine
 
 MIB = 2**20
@@ -31,12 +31,12 @@ def resident(key: str) -> int:
 
 def rows_for(name: str) -> int:
     """Return how many rows a method is run on."""
-    from sampling.selection import METHODS
+    from sampling.selection import METHODS, Sizes
 
     method = METHODS[name]
-    if any(term in method.time for term in GREEDY):
+    if compares_pairs(method):
         return SMALL if name == "facility_location" else LARGE // 2
-    return LARGE if " D" in method.time else SCORES
+    return LARGE if method.cost(Sizes(N=2, D=2, M=2, I=1)).products else SCORES
 
 
 def one(name: str, dtype: str, cold: bool, settings: dict[str, int]) -> dict[str, float]:
@@ -58,7 +58,7 @@ def one(name: str, dtype: str, cold: bool, settings: dict[str, int]) -> dict[str
     known = {"classes": classes, **{k: v for k, v in asked.items() if k == "clusters"}, **settings}
     need = estimate(name, size, wide[0] if wide else None, budget=size // 10, **known)
     limit = need.memory
-    if "R" in need.memory_formula:  # below that, k-means takes its centers from some of the rows
+    if "clusters" in METHODS[name].parameters:  # below that, centers are those of some rows
         limit = max(limit, 16 * size * wide[0])
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what is free already would hide what the call takes

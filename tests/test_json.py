@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sampling._files._json import json_text
 from sampling.cli import app
 from sampling.io import load_selection, save_selection
-from sampling.selection import Plan, Stage, quota, top
+from sampling.selection import SelectionPlan, Stage, quota, top
 
 
 def strict(text):
@@ -38,7 +38,7 @@ def test_unlabelled_rows_beside_groups_that_are_words(tmp_path):
     stage = Stage(
         "quota", 4, columns={"scores": "s", "groups": "label"}, settings={"unlabeled": "group"}
     )
-    plan = Plan(tmp_path / "t.parquet", [stage], export={"folder": tmp_path / "chosen"})
+    plan = SelectionPlan(tmp_path / "t.parquet", [stage], export={"folder": tmp_path / "chosen"})
     for _ in range(2):  # read again the second time
         assert plan.run(tmp_path / "work").indices.tolist() == found.indices.tolist()
     assert strict((tmp_path / "work" / "manifest.json").read_text())["stages"][0]["groups"] == {

@@ -18,6 +18,7 @@ from sampling.batch_selection import TopKLoss
 from sampling.clustering import kmeans
 from sampling.io import open_table
 from sampling.record._selection_files import _fingerprint
+from sampling.record.keys import keys_for
 from sampling.samplers import (
     ClassBalancedSampler,
     ClassesPerBatchSampler,
@@ -31,8 +32,16 @@ from sampling.samplers import (
     WeightedSampler,
 )
 from sampling.scores import ExposureCounter, el2n, label_quality, threshold_samples
-from sampling.selection import Plan, Stage, moderate, propagate, quota, select_from, semdedup, top
-from sampling.selection.core._task import keys_for
+from sampling.selection import (
+    SelectionPlan,
+    Stage,
+    moderate,
+    propagate,
+    quota,
+    select_from,
+    semdedup,
+    top,
+)
 
 NAN = float("nan")
 NAT = np.datetime64("NaT")
@@ -151,8 +160,8 @@ def test_long_strings_take_no_array_of_the_longest(tmp_path):
     keys = [f"{i:08}" for i in range(5_000)]
     keys[7] = "x" * 40_000
     pq.write_table(pa.table({"key": keys, "score": np.arange(5_000)}), tmp_path / "rows.parquet")
-    plan = Plan(tmp_path / "rows.parquet", [Stage("top", 0.5, columns={"scores": "score"})],
-                ids="key", max_memory="256MiB")  # fmt: skip
+    stages = [Stage("top", 0.5, columns={"scores": "score"})]
+    plan = SelectionPlan(tmp_path / "rows.parquet", stages, ids="key", max_memory="256MiB")
     uses = [
         *(partial(GroupBatchSampler, make(keys)) for make in (list, pa.array)),
         lambda: top(np.arange(5_000), 2_500, ids=keys).save(tmp_path / "top.parquet"),
@@ -463,7 +472,7 @@ def test_groups_of_a_table_may_be_null(tmp_path, kind):
         expected = top(np.arange(N), 9, groups=NAMED, unlabeled="group")
         assert grouped.indices.tolist() == expected.indices.tolist()
         stage = Stage("top", 9, columns=columns, settings={"unlabeled": "drop"})
-        found = Plan(path, [stage]).run(tmp_path / column)
+        found = SelectionPlan(path, [stage]).run(tmp_path / column)
         assert not set(found.indices) & set(np.flatnonzero(AS_MINUS_ONE < 0))
         assert found.explain(2).rule == "top: in no group"
         few = table.take(np.array([2, 0]))

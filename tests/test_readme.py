@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from sampling import Indexed, samplers
 from sampling.samplers import ClassBalancedSampler, InfoBatchSampler, ShuffleSampler
 from sampling.samplers._registry import SAMPLERS, table
-from sampling.selection import Plan
+from sampling.selection import SelectionPlan
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -236,5 +236,5 @@ def test_the_plan_runs(tmp_path):
     (tmp_path / "corpus").mkdir()
     pq.write_table(pa.table(columns), tmp_path / "corpus" / "a.parquet")
     (tmp_path / "plan.toml").write_text(text)
-    assert len(Plan.read(tmp_path / "plan.toml").run(tmp_path / "work")) == 15
+    assert len(SelectionPlan.read(tmp_path / "plan.toml").run(tmp_path / "work")) == 15
     assert pq.read_table(tmp_path / "chosen").num_rows == 15

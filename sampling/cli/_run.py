@@ -36,7 +36,7 @@ def run(
     with refusals(debug, context):
         from .. import selection
 
-        given = selection.Plan.read(plan)
+        given = selection.SelectionPlan.read(plan)
         folder = plan.with_suffix("") if work is None else work
         given.check_outputs(folder)
         if dry_run:

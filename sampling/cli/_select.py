@@ -74,6 +74,9 @@ def select(  # noqa: PLR0913  # one parameter for each option
     Other programs drop it when they rewrite the table: then state it. The report lists the
     directions that were read, and those that were assumed.
 
+    The budget is M of the N rows. Costs in messages and in `sampling methods` are in these letters,
+    D dimensions of the embeddings, K clusters and C classes.
+
     sampling select top corpus.parquet --budget 0.1 --with scores=quality --with ids=url
 
     sampling select ccs rows.npy --budget 0.3 --beside scores.parquet --with scores=el2n
@@ -138,14 +141,20 @@ def _notes(info: dict[str, Any]) -> list[str]:
 
 
 def methods(as_json: AsJson = False, debug: Debug = False) -> None:
-    """List the selectors with their inputs and costs.
+    """List the selectors: what each does, what it needs, and its cost.
+
+    The letters of a cost: N rows of the table, D dimensions of the embeddings, M rows kept (the
+    budget), K clusters, C classes, k neighbours of a row, S steps, I passes of k-means over the
+    rows, and R bytes of the rows that it is trained on, 4 N D if max_memory allows. Memory is in
+    addition to the input. "head": one selection serves every smaller budget. "weights": the kept
+    rows have weights.
 
     sampling methods --json
     """
     with refusals(debug):
         from .. import selection
 
-        columns = ("name", "needs", "label", "ranked", "time", "memory", "weights")
+        columns = ("name", "summary", "needs", "label", "ranked", "time", "memory", "weights")
         rows = [
             {column: getattr(entry, column) for column in columns}
             for entry in selection.methods().values()
@@ -156,11 +165,17 @@ def methods(as_json: AsJson = False, debug: Debug = False) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        grid = Table("method", "needs", "label", "head", "time", "memory", "weights", box=None)
+        grid = Table(box=None, pad_edge=False, leading=1, expand=True)
+        grid.add_column("method", no_wrap=True)
+        grid.add_column("what it does", ratio=4)
+        grid.add_column("needs, label", width=15)
+        grid.add_column("time, memory", ratio=3)
         for row in rows:
-            row["ranked"] = "yes" if row["ranked"] else ""
-            grid.add_row(*row.values())
-        Console(width=140).print(grid)
+            gives = ["head"] * row["ranked"] + ["weights"] * bool(row["weights"])
+            facts = [row["needs"], row["label"], ", ".join(gives)]
+            texts = (row["summary"], "\n".join(facts).strip(), f"{row['time']}\n{row['memory']}")
+            grid.add_row(row["name"], *(text.replace("`", "") for text in texts))
+        Console(highlight=False, markup=False).print(grid)
 
 
 def _row_of(text: str, found: Any) -> int | str:  # noqa: ANN401  # Selection, unloaded

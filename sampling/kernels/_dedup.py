@@ -1,6 +1,6 @@
 """Kernel that decides greedily which near-duplicates are kept.
 
-Callers: selection/core/_copies.py.
+Callers: selection/by_cluster/_copies.py.
 
 Contract, the same for every kernel in this file
     Checked   Pairs are (earlier, later) by rank, grouped by the later one.

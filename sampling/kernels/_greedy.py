@@ -1,7 +1,7 @@
 """Kernels of greedy selection: the farthest row, the row with the most messages, the largest gain.
 
 Callers: selection/by_coverage/_k_center.py, selection/by_coverage/_greedy_coverage.py,
-selection/by_coverage/_d2.py, selection/core/_geometry.py.
+selection/by_coverage/_d2.py, selection/by_coverage/_geometry.py.
 
 Contract, the same for every kernel in this file
     Checked   Rows are finite; positions are in range; heaps are ordered by descending value, then

@@ -8,48 +8,65 @@
 
 from ..record import at_threshold
 from .by_cluster._cluster_sensitivity import cluster_sensitivity
+from .by_cluster._cluster_uniform import cluster_uniform
 from .by_cluster._d4 import d4
-from .by_cluster._kmq import cluster_uniform, kmq, reweight_clusters
+from .by_cluster._kmq import kmq, reweight_clusters
 from .by_cluster._moderate import moderate
 from .by_cluster._prototypes import prototypes
 from .by_cluster._samplemix import samplemix
 from .by_cluster._semdedup import semdedup
+from .by_cluster._twins import Twin, twins_of
 from .by_coverage._d2 import d2
 from .by_coverage._facility_location import facility_location
 from .by_coverage._herding import herding
 from .by_coverage._k_center import k_center
-from .by_leverage._leverage import leverage, leverage_scores
-from .by_leverage._lewis import lewis, lewis_weights, root_leverage, sensitivity_lp
+from .by_leverage._leverage import leverage
+from .by_leverage._leverage_scores import leverage_scores
+from .by_leverage._lewis import lewis
+from .by_leverage._lewis_weights import lewis_weights
+from .by_leverage._root_leverage import root_leverage
+from .by_leverage._sensitivity_lp import sensitivity_lp
 from .by_score._beta import beta
+from .by_score._bottom import bottom
+from .by_score._ccs import ccs
 from .by_score._gumbel import gumbel
 from .by_score._perplexity import perplexity
+from .by_score._pivotal import pivotal
+from .by_score._poisson import poisson
 from .by_score._preference_gap import preference_gap
 from .by_score._quota import quota
-from .by_score._rank import bottom, top, window
-from .by_score._strata import ccs, stratified
+from .by_score._stratified import stratified
 from .by_score._surrogate import surrogate
+from .by_score._systematic import systematic
+from .by_score._top import top
+from .by_score._window import window
 from .core._before import check_call, reads_embeddings
 from .core._budget import count_of, share_out, water_fill
-from .core._cost import Estimate, estimate
-from .core._directions import notes_of
-from .core._inclusion import inclusion_probabilities, pivotal, poisson, systematic
+from .core._cost import Cost, Sizes
+from .core._estimate import Estimate, estimate
+from .core._inclusion import inclusion_probabilities
+from .core._inputs import embeddings_of, scores_of
+from .core._method import method
 from .core._options import Options as Options
 from .core._propagate import propagate
 from .core._registry import METHODS as METHODS
-from .core._registry import Method, method, methods
+from .core._registry import Method, methods
 from .core._repeats import UniMax, repeat_counts, unimax
+from .core._select import select
 from .core._spatial_order import spatial_order
-from .core._task import Picks, Task, select
-from .core._twins import Twin, twins_of
+from .core._task import Picks, Task
 from .pipeline._from_table import select_from
-from .pipeline._plan import Plan
+from .pipeline._notes import notes_of
+from .pipeline._plan import SelectionPlan
 from .pipeline._stage import Stage
 
 __all__ = [
+    "Cost",
     "Estimate",
     "Method",
     "Picks",
-    "Plan",
+    "SelectionPlan",
+    "Sizes",
     "Stage",
     "Task",
     "Twin",
@@ -64,6 +81,7 @@ __all__ = [
     "count_of",
     "d2",
     "d4",
+    "embeddings_of",
     "estimate",
     "facility_location",
     "gumbel",
@@ -91,6 +109,7 @@ __all__ = [
     "reweight_clusters",
     "root_leverage",
     "samplemix",
+    "scores_of",
     "select",
     "select_from",
     "semdedup",

@@ -12,7 +12,18 @@ from sampling import Selection
 from sampling.cli import app
 from sampling.io import load_scores, open_table, save_scores
 from sampling.record import Score
-from sampling.selection import Plan, Stage, beta, ccs, d2, methods, quota, select_from, top, window
+from sampling.selection import (
+    SelectionPlan,
+    Stage,
+    beta,
+    ccs,
+    d2,
+    methods,
+    quota,
+    select_from,
+    top,
+    window,
+)
 
 N = 40
 RANDOM = np.random.default_rng(5)
@@ -153,7 +164,9 @@ def test_a_plan_states_directions(rewritten):
     found = Selection.load(rewritten.with_name("work") / "selection.parquet")
     assert np.array_equal(np.sort(found.indices), np.sort(expected))
     for text, message in (("margin:eesier", "got 'eesier'"), ("margin:drop", "got 'drop'")):
-        plan = Plan(rewritten, [Stage("ccs", 5, columns={"scores": "margin", "margins": text})])
+        plan = SelectionPlan(
+            rewritten, [Stage("ccs", 5, columns={"scores": "margin", "margins": text})]
+        )
         with pytest.raises(ValueError, match=f"stage 1 .ccs.*{message}"):
             plan.check(["margin"])
 

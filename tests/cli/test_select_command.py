@@ -62,10 +62,24 @@ def test_a_selection_from_embeddings(table):
     assert np.array_equal(Selection.load(out).indices, expected.indices)
 
 
-def test_the_list_of_methods():
+def test_the_list_of_methods(monkeypatch):
+    """It fits the terminal, and says what each does; letters are defined where they are used."""
+    monkeypatch.setenv("COLUMNS", "80")
     result = run("methods")
     assert result.exit_code == 0
     assert all(name in result.output for name in methods())
+    assert max(map(len, result.output.splitlines())) <= 80
+    words = set(result.output.split())
+    assert all(set(each.summary.replace("`", "").split()) <= words for each in methods().values())
+    for command in ("methods", "select"):
+        text = " ".join(run(command, "--help").output.split())
+        for letter in ("N", "M", "D dimensions", "K clusters", "C classes"):
+            assert f" {letter} " in text.replace(",", " ").replace(".", " "), (command, letter)
+    known = json.loads(run("methods", "--json").output)
+    assert known["ccs"] == {
+        "summary": methods()["ccs"].summary, "needs": "scores", "label": "recommended",
+        "ranked": False, "time": "O(N log N)", "memory": "72 N bytes", "weights": "",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ from sampling import samplers as own
 from sampling.samplers.core._options import EpochOptions
 from sampling.selection import (
     METHODS,
-    Plan,
+    SelectionPlan,
     Stage,
+    embeddings_of,
     leverage_scores,
     lewis_weights,
     method,
@@ -90,14 +91,17 @@ RECIPES = {
     "io.save_selection": lambda **o: io.save_selection(Selection(np.arange(3)), "none", **o),
     "scores.check_stored": lambda **o: scores.check_stored(["entropy"], (4, 3), **o),
     **{f"selection.{name}": selector(name) for name in METHODS},
-    "selection.Plan.check_bad": lambda **o: Plan("t.parquet", [Stage("top", 1)]).check_bad(**o),
+    "selection.SelectionPlan.check_bad": lambda **o: SelectionPlan(
+        "t.parquet", [Stage("top", 1)]
+    ).check_bad(**o),
+    "selection.embeddings_of": lambda **o: embeddings_of("rows", ROWS, {}, **o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
     "selection.lewis_weights": lambda **o: lewis_weights(ROWS, 1.0, **o),
     "selection.method": lambda **o: method(
-        **{"needs": "scores", "label": "baseline", "ranked": True, "time": "N", "memory": "N", **o}
+        **{"needs": "scores", "label": "baseline", "ranked": True, "cost": None, **o}
     ),
     "selection.repeat_counts": lambda **o: repeat_counts([1.0, 2.0], 4, max_repeats=3, **o),
-    "selection.select": lambda **o: select("top", 3, 1, {}, None, arguments={}, **o),
+    "selection.select": lambda **o: select("top", 3, 1, {}, None, arguments={}, bad=None, **o),
     **{f"samplers.{name}": sampler(name) for name in SAMPLERS},
     "samplers.MixtureSampler": lambda **o: own.MixtureSampler([3, 4], **o),
     "samplers.AdaptiveBatchSampler": lambda **o: own.AdaptiveBatchSampler(

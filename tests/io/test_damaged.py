@@ -32,7 +32,7 @@ from sampling.io import (
 from sampling.record import Score
 from sampling.samplers import ShuffleSampler, load_state
 from sampling.scores import TrainingDynamics
-from sampling.selection import Plan, top
+from sampling.selection import SelectionPlan, top
 
 VALUES = np.random.default_rng(0).random(300)
 ROWS = np.random.default_rng(1).normal(size=(300, 2))
@@ -111,7 +111,11 @@ def test_a_folder_where_a_file_is_wanted(tmp_path):
     folder.mkdir()
     pq.write_table(pa.table({"x": [1]}), folder / "a.parquet")
     loads = [load_selection, load_scores, load_clustering, load_neighbours, read_vector]
-    loads += [Plan.read, TrainingDynamics.from_file, partial(load_state, ShuffleSampler(9))]
+    loads += [
+        SelectionPlan.read,
+        TrainingDynamics.from_file,
+        partial(load_state, ShuffleSampler(9)),
+    ]
     for load in loads:
         with pytest.raises((ValueError, OSError), match=r"it\.parquet must be .*, got a folder"):
             load(folder)

@@ -18,7 +18,7 @@ from sampling.io import (
     table_files,
     unchanged,
 )
-from sampling.selection import Plan, Stage, top
+from sampling.selection import SelectionPlan, Stage, top
 
 
 def shard(path, values):
@@ -60,7 +60,7 @@ def test_everything_that_reads_a_folder_reads_the_same(corpus, tmp_path):
     assert [each["name"] for each in digests(corpus)] == [f"corpus/{name}" for name in NAMES]
     done = export_rows(top(np.array(VALUES), 2), corpus, tmp_path / "out")
     assert [each["rows"] for each in done["sources"]] == [2, 1, 2, 1]
-    plan = Plan(corpus, [Stage("top", 2, columns={"scores": "x"})])
+    plan = SelectionPlan(corpus, [Stage("top", 2, columns={"scores": "x"})])
     assert plan.run(tmp_path / "work").indices.tolist() == [5, 2]
 
 

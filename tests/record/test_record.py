@@ -181,7 +181,7 @@ def test_a_method_that_says_it_can_keeps_names_in_memory():
         count = int((values <= limit).sum())
         return select(
             "semdedup", 5, None, {"ids": IDS[:5], "seed": 3}, core, count=count, scores=values,
-            arguments={"threshold": limit}, order="rising",
+            arguments={"threshold": limit}, order="rising", bad=None,
         )  # fmt: skip
 
     for before in (0.1, 0.5, 0.9):

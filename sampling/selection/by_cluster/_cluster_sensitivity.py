@@ -9,18 +9,25 @@ from ..._warning import warn
 from ...record import Selection
 from ...types import Floats, Indices
 from ..core._clusters import GivenClusters, check_clusters, clusters_of
+from ..core._cost import Cost, kmeans_cost, log2
 from ..core._inclusion import draw_fixed, inclusion_probabilities
-from ..core._inputs import embeddings_of, shuffled
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._inputs import embeddings_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import shuffled
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["cluster_sensitivity"]
 
 
 @method(
-    needs="embeddings", label="recommended", ranked=False, time="I N K D + N log N",
-    memory="R + 130 N bytes", weights="1 / inclusion probability, or 1 / (M p)",
-)  # fmt: skip
+    needs="embeddings",
+    label="recommended",
+    ranked=False,
+    weights="1 / inclusion probability, or 1 / (M p)",
+    cost=lambda s: kmeans_cost(s) + Cost(steps=s.N * log2(s.N), memory=130 * s.N),
+)
 def cluster_sensitivity(
     embeddings: ArrayLike,
     budget: float,
@@ -75,7 +82,8 @@ def cluster_sensitivity(
     Order
         Random decisions by (seed, id).
     Cost
-        O(N log N) time in addition to the clustering; 130 N bytes.
+        O(I N K D + N log N) time; R + 130 N bytes. k-means makes I passes over the rows, none if
+        clusters are given, and holds R bytes of them: 4 N D, or half of `max_memory`.
     Gradients
         With the weights, an unbiased estimate of the gradient over all rows.
     Source

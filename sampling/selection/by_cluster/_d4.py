@@ -11,9 +11,13 @@ from ...clustering import Clustering
 from ...record import Selection
 from ..core._budget import count_of
 from ..core._clusters import GivenClusters, check_clusters, clusters_of
-from ..core._inputs import best, embeddings_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, already_of, select
+from ..core._cost import Cost, Sizes
+from ..core._inputs import embeddings_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best
+from ..core._select import already_of, select
+from ..core._task import Picks, Task
 from ._semdedup import semdedup
 
 __all__ = ["d4"]
@@ -22,11 +26,19 @@ _COPY = "near copy of a row before it"
 _PLAIN = {"far": "too near to the center of its cluster", "near": "too far from its center"}
 
 
+def _cost(sizes: Sizes) -> Cost:
+    n, d, clusters = sizes.N, sizes.D, sizes.K
+    products = (sizes.I + 16) * n * clusters * d + 3 * n**2 * d / clusters
+    return Cost(products, memory=8 * n * d + 160 * n)
+
+
 @method(
-    needs="embeddings", label="recommended", ranked=True,
-    time="I N K D + 16 N K D + 3 N^2 D / K", memory="8 N D + 160 N bytes",
+    needs="embeddings",
+    label="recommended",
+    ranked=True,
     version=2,
-)  # fmt: skip
+    cost=_cost,
+)
 def d4(
     embeddings: ArrayLike,
     budget: float,
@@ -80,7 +92,8 @@ def d4(
     Order
         By distance, ties broken by a hash of (seed, id).
     Cost
-        That of `semdedup`, and of k-means over the rows it keeps; 8 N D + 160 N bytes.
+        O(I N K D + N^2 D / K) time; 8 N D + 160 N bytes. The time is that of `semdedup`, and of
+        k-means over the rows it keeps.
     Gradients
         No weights.
     Source

@@ -1,4 +1,4 @@
-"""Selection within clusters, evenly or by quality: `cluster_uniform` and `kmq`."""
+"""kMQ: draw by quality within clusters; `cluster_uniform` ignores quality."""
 
 from typing import Literal
 
@@ -6,101 +6,30 @@ import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
-from ... import _check, _rng
+from ... import _check
 from ..._check._keywords import told
 from ...record import Selection
-from ...types import Floats, Indices
-from ..by_score._gumbel import noise
-from ..core._budget import share_out, water_fill
+from ...types import Floats
 from ..core._clusters import GivenClusters, check_clusters, clusters_of
+from ..core._cost import Cost, kmeans_cost, log2
 from ..core._inputs import AnyScores, either, embeddings_of, scores_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import noise
+from ..core._select import select
+from ..core._task import Picks, Task
+from ._allocation import Allocation, first_of_clusters, rows_of_clusters
 
-__all__ = ["cluster_uniform", "kmq", "reweight_clusters"]
-
-Allocation = Literal["equal", "proportional", "sqrt"]
-
-
-@method(
-    needs="embeddings", label="baseline", ranked=False, time="I N K D + N log N",
-    memory="R + 100 N bytes", weights="size of the cluster / rows kept of it",
-)  # fmt: skip
-def cluster_uniform(
-    embeddings: ArrayLike,
-    budget: float,
-    *,
-    clusters: GivenClusters = None,
-    **options: Unpack[Options],
-) -> Selection:
-    """Draw the same number of random rows from every cluster, to balance the distribution.
-
-    Parameters
-    ----------
-    embeddings : array of shape (N, D)
-    budget : int or float
-        M as a count, or as a fraction in (0, 1] of N. All rows of a cluster with too few rows are
-        kept, and the others share the remainder evenly. If M < K, M clusters contribute one row
-        each.
-    clusters : Clustering or int, optional
-        A clustering, or the number of clusters; by default about sqrt(N / 2).
-    **options
-        Keywords of every selector; see `Options`.
-
-    Returns
-    -------
-    Selection
-        Sorted by cluster. Weights are the size of the cluster divided by the rows kept of it, so
-        that they add up to the rows of the clusters drawn from; ignore them to train on the
-        balanced distribution.
-
-    Raises
-    ------
-    ValueError
-        If a row is not finite; the message names it.
-
-    Notes
-    -----
-    Order
-        Within a cluster by a hash of (seed, id).
-    Cost
-        That of k-means, then O(N log N); 4 N D + 100 N bytes.
-    Gradients
-        With the weights, an estimate of the gradient sum over all rows, if every cluster has a kept
-        row.
-    Source
-        The uniform draw over clusters of Shao et al., "Balanced Data Sampling for Language Model
-        Training with Clustering", Findings of ACL 2024, as a subset.
-
-    Examples
-    --------
-    >>> rows = [[0.0], [0.1], [0.2], [0.3], [9.0]]
-    >>> sorted(cluster_uniform(rows, 2, clusters=2).weights.tolist())
-    [1.0, 4.0]
-    """
-    check_clusters(clusters)
-    rows, bad = embeddings_of("embeddings", embeddings, options)
-    labels, _, centers = clusters_of(rows, bad, clusters, options, spherical=False)
-    count = len(centers)
-
-    def core(task: Task) -> Picks:
-        codes = task.of(labels)
-        sizes = np.bincount(codes, minlength=count)
-        counts = _given(task, sizes, "equal")
-        places = _first(codes, counts, (task.keys ^ task.key).astype(np.float64))
-        own = codes[places]
-        return Picks(places, sizes[own] / counts[own], info={"clusters": count})
-
-    return select(
-        "cluster_uniform", len(rows), budget, options, core, bad=bad,
-        arguments={"clusters": clusters},
-    )  # fmt: skip
+__all__ = ["kmq", "reweight_clusters"]
 
 
 @method(
-    needs="embeddings", label="recommended", ranked=False, time="I N K D + N log N",
-    memory="R + 100 N bytes", minds={"quality": ("keep",)},
-)  # fmt: skip
+    needs="embeddings",
+    label="recommended",
+    ranked=False,
+    minds={"quality": ("keep",)},
+    cost=lambda s: kmeans_cost(s) + Cost(steps=s.N * log2(s.N), memory=100 * s.N),
+)
 def kmq(
     embeddings: ArrayLike,
     budget: float,
@@ -149,7 +78,8 @@ def kmq(
     Order
         Draws without replacement, with noise hashed from (seed, id).
     Cost
-        That of k-means, then O(N log N); 4 N D + 100 N bytes.
+        O(I N K D + N log N) time; R + 100 N bytes. k-means makes I passes over the rows, none if
+        clusters are given, and holds R bytes of them: 4 N D, or half of `max_memory`.
     Gradients
         No weights.
     Source
@@ -181,9 +111,9 @@ def kmq(
     def core(task: Task) -> Picks:
         codes, own = task.of(labels), task.of(values)
         sizes = np.bincount(codes, minlength=count)
-        counts = _given(task, sizes, allocation, shares)
+        counts = rows_of_clusters(task, sizes, allocation, shares)
         logs = own if weighting == "softmax" else np.log(np.maximum(own, 1e-300))
-        places = _first(codes, counts, -(logs + noise(task.keys ^ task.key)))
+        places = first_of_clusters(codes, counts, -(logs + noise(task.keys ^ task.key)))
         return Picks(places, info={"clusters": count})
 
     return select(
@@ -230,33 +160,3 @@ def reweight_clusters(
     counts = np.bincount(codes, minlength=weights.size)
     means = np.bincount(codes, found, weights.size) / np.maximum(counts, 1)
     return np.where(counts > 0, part * means + (1.0 - part) * weights, weights)
-
-
-def _given(
-    task: Task, sizes: Indices, allocation: Allocation, shares: Floats | None = None
-) -> Indices:
-    """Return the number of rows to keep of each cluster: (K,), adding up to the budget."""
-    if shares is None and allocation == "equal":
-        filled = water_fill(sizes, task.budget)
-        level = int(filled[filled < sizes].min()) if (filled < sizes).any() else int(sizes.max())
-        counts = np.minimum(sizes, level)
-        # The clusters with one more row are random, not the largest: with M < K only these keep a
-        # row.
-        room = np.flatnonzero(sizes > level)
-        order = np.argsort([int(_rng.subkey(task.key, int(each))) for each in room])
-        counts[room[order[: task.budget - int(counts.sum())]]] += 1
-        return counts
-    weights = shares if shares is not None else sizes.astype(np.float64)
-    if shares is None and allocation == "sqrt":
-        weights = np.sqrt(weights)
-    counts = share_out(weights, task.budget, sizes)
-    missing = task.budget - int(counts.sum())  # the remainder comes from clusters of weight 0
-    return counts + share_out(np.maximum(sizes, 1), missing, sizes - counts)
-
-
-def _first(codes: Indices, counts: Indices, rank: Floats) -> Indices:
-    """Return the positions of the first counts[c] rows of each cluster by ascending rank."""
-    order = np.lexsort((rank, codes))
-    sizes = np.bincount(codes, minlength=counts.size)
-    place = np.arange(codes.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return order[place < np.repeat(counts, sizes)]

@@ -8,17 +8,27 @@ from ... import _check
 from ..._check import _labels
 from ...record import Selection
 from ...types import Floats, Indices
+from ..core._cost import Cost, Sizes, log2
 from ..core._inputs import embeddings_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._method import method
+from ..core._options import Options
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["moderate"]
 
 
+def _cost(sizes: Sizes) -> Cost:
+    n, d = sizes.N, sizes.D
+    return Cost(16 * n * d * log2(n), n * log2(n), 33 * n + 24 * n * d / sizes.C)
+
+
 @method(
-    needs="embeddings", label="baseline", ranked=False, time="16 N D log N + N log N",
-    memory="33 N + 24 N D / C bytes",
-)  # fmt: skip
+    needs="embeddings",
+    label="baseline",
+    ranked=False,
+    cost=_cost,
+)
 def moderate(
     embeddings: ArrayLike,
     budget: float,
@@ -59,7 +69,8 @@ def moderate(
     Order
         By distance, ties broken by a hash of (seed, id).
     Cost
-        O(N D log N) time; 33 N bytes, and 24 bytes for each number in the rows of one class.
+        O(N D log N) time; 33 N + 24 N D / C bytes. The second term is 24 bytes for each number in
+        the rows of one class.
     Gradients
         No weights.
     Source

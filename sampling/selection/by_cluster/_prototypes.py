@@ -8,17 +8,23 @@ from typing_extensions import Unpack
 from ... import _check
 from ...record import Selection
 from ..core._clusters import GivenClusters, check_clusters, clusters_of
-from ..core._inputs import best, embeddings_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._cost import Cost, kmeans_cost, log2
+from ..core._inputs import embeddings_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["prototypes"]
 
 
 @method(
-    needs="embeddings", label="baseline", ranked=True, time="I N K D + N + M log M",
-    memory="R + 80 N bytes",
-)  # fmt: skip
+    needs="embeddings",
+    label="baseline",
+    ranked=True,
+    cost=lambda s: kmeans_cost(s) + Cost(steps=s.N + s.M * log2(s.M), memory=80 * s.N),
+)
 def prototypes(
     embeddings: ArrayLike,
     budget: float,
@@ -60,7 +66,8 @@ def prototypes(
     Order
         By distance, ties broken by a hash of (seed, id).
     Cost
-        That of k-means, then O(N + M log M); 4 N D + 80 N bytes.
+        O(I N K D + N + M log M) time; R + 80 N bytes. k-means makes I passes over the rows, none if
+        clusters are given, and holds R bytes of them: 4 N D, or half of `max_memory`.
     Gradients
         No weights.
     Source

@@ -11,11 +11,16 @@ from ... import _check, _rng
 from ...record import Selection
 from ...types import Floats, Indices
 from ..core._clusters import GivenClusters, check_clusters, clusters_of
-from ..core._inputs import AnyScores, either, embeddings_of, scores_of, shuffled
-from ..core._registry import describe, method
+from ..core._cost import Cost, kmeans_cost, log2
+from ..core._exact import describe
+from ..core._inputs import AnyScores, either, embeddings_of, scores_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import shuffled
 from ..core._repeats import TINIEST, filled, rounded
+from ..core._select import select
 from ..core._spend import costs_of, limit_of
-from ..core._task import Options, Picks, Task, select
+from ..core._task import Picks, Task
 
 __all__ = ["samplemix"]
 
@@ -25,10 +30,16 @@ _LOW = 5.0  # percentile to which lower diversity is raised
 
 
 @method(
-    needs="embeddings", label="for replication", ranked=False,
-    time="I N K D + K^2 D + 2 N log N", memory="R + 130 N bytes",
-    weights="uses of the row, sum M", minds={"quality": ("keep",)},
-)  # fmt: skip
+    needs="embeddings",
+    label="for replication",
+    ranked=False,
+    weights="uses of the row, sum M",
+    minds={"quality": ("keep",)},
+    cost=lambda s: kmeans_cost(s) + Cost(s.K**2 * s.D, 2 * s.N * log2(s.N), 130 * s.N),
+    fixed_size=False,
+    repeats=True,
+    own_costs=True,
+)
 def samplemix(  # noqa: PLR0913  # the options of the method
     embeddings: ArrayLike,
     budget: float,
@@ -92,7 +103,8 @@ def samplemix(  # noqa: PLR0913  # the options of the method
     Order
         Random decisions by (seed, id).
     Cost
-        k-means, O(K^2 D + N log N); 4 N D + 130 N bytes.
+        O(I N K D + K^2 D + N log N) time; R + 130 N bytes. k-means makes I passes over the rows,
+        none if clusters are given, and holds R bytes of them: 4 N D, or half of `max_memory`.
     Gradients
         With the weights, those of the mixture: the objective is changed by design.
     Source

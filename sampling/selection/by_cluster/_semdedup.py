@@ -21,11 +21,15 @@ from ...record.keys import keys_for
 from ...types import Floats, Indices
 from ..core._budget import count_of
 from ..core._clusters import check_clusters, labels_of, points_limit
-from ..core._copies import Copies, Members, find_copies
-from ..core._inputs import AnyScores, best, either, embeddings_of, scores_of
-from ..core._recall import checked_search, default_checked
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, already_of, ids_of, select
+from ..core._cost import Cost, Sizes
+from ..core._inputs import AnyScores, either, embeddings_of, scores_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best
+from ..core._select import already_of, ids_of, select
+from ..core._task import Picks, Task
+from ._copies import Copies, Members, find_copies
+from ._recall import checked_search, default_checked
 
 __all__ = ["semdedup"]
 
@@ -36,11 +40,21 @@ _PASSES = 10  # of k-means, if no clusters are given
 _PER_CLUSTER = 1000  # approximate rows per cluster, if the number is not given
 
 
+def _cost(sizes: Sizes) -> Cost:
+    n, d, clusters = sizes.N, sizes.D, sizes.K
+    products = sizes.I * n * clusters * d / 2 + 3 * n**2 * d / clusters
+    return Cost(products, memory=sizes.R + 180 * n)
+
+
 @method(
-    needs="embeddings", label="recommended", ranked=True, time="I N K D / 2 + 3 N^2 D / K",
-    memory="R + 180 N bytes", clusters=lambda size: _default_clusters(size),
-    minds={"quality": ("keep",)}, version=2,
-)  # fmt: skip
+    needs="embeddings",
+    label="recommended",
+    ranked=True,
+    clusters=lambda size: _default_clusters(size),
+    minds={"quality": ("keep",)},
+    version=2,
+    cost=_cost,
+)
 def semdedup(  # noqa: PLR0913  # the options of the method
     embeddings: ArrayLike,
     budget: float | None = None,
@@ -119,9 +133,11 @@ def semdedup(  # noqa: PLR0913  # the options of the method
     Order
         Ties broken by a hash of (seed, id).
     Cost
-        That of k-means, 1.5 N^2 D / K for clusters of equal size (0.5 with one assignment), in
-        blocks, and N D for each row checked; 4 N D + 180 N bytes, and 20 bytes for each pair above
-        the threshold if the rule is not "any_earlier".
+        O(I N K D + N^2 D / K) time; R + 180 N bytes. k-means makes I passes over the rows, none if
+        clusters are given, and holds R bytes of them: 4 N D, or half of `max_memory`. The
+        comparisons take 1.5 N^2 D / K for clusters of equal size (0.5 with one assignment), in
+        blocks, and N D for each row checked. 20 bytes more for each pair above the threshold if the
+        rule is not "any_earlier".
     Gradients
         No weights; repeated rows count once.
     Source

@@ -1,7 +1,8 @@
-"""Selectors that cover the space of the embeddings; greedy, each pick depends on those before.
+"""Selectors that cover the space of the embeddings, greedily: each pick depends on those before.
 
-k_center            the largest distance to a kept row is small; sensitive to outliers
-facility_location   the sum of similarities to kept rows is large; robust, and dearer
-herding             the mean of the kept rows is the mean of all
-d2                  difficulty passed on a neighbour graph: hard rows that differ
+k_center           minimizes the largest distance to a kept row: rare regions and outliers first
+facility_location  maximizes the sum of similarities to kept rows: dense regions first, outliers
+                   last; compares all pairs, so it costs more
+herding            approximates the mean of all rows, and not their spread
+d2                 keeps hard rows, by a score, that are not redundant on a neighbour graph
 """

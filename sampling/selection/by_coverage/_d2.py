@@ -9,23 +9,31 @@ from ...clustering import Neighbours
 from ...kernels._greedy import add_messages, pick_messages
 from ...record import Selection
 from ...types import Floats, Scores
-from ..core._geometry import GivenNeighbours, by_key, graph_of, joined, kept_before, work_rows
+from ..core._cost import Cost, Sizes, log2
 from ..core._inputs import AnyScores, either, embeddings_of, scores_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._method import method
+from ..core._options import Options
+from ..core._select import select
+from ..core._task import Picks, Task
+from ._geometry import GivenNeighbours, by_key, graph_of, joined, kept_before, work_rows
 
 __all__ = ["d2"]
 
 _FAR = np.float32(1e30)  # distance for missing neighbours, in medians
 
 
+def _cost(sizes: Sizes) -> Cost:
+    n, d, k = sizes.N, sizes.D, sizes.k
+    steps = n * k + sizes.M * k * log2(n)
+    return Cost(2 * n**2 * d, steps, 4 * n * d + 100 * n + 28 * n * k)
+
+
 @method(
     needs="scores and embeddings",
     label="recommended",
     ranked=True,
-    time="2 N^2 D + N k + M k log N",
-    memory="4 N D + 100 N + 28 N k bytes",
     minds={"scores": ("harder", "keep")},
+    cost=_cost,
 )
 def d2(
     scores: AnyScores,
@@ -77,8 +85,8 @@ def d2(
     Order
         In selection order; ties broken by a hash of (seed, id).
     Cost
-        O(N^2 D) time for the graph, O(N k^2) to make it undirected, O((N + M k) log N) for the
-        picks; 4 N D + 28 N k bytes.
+        O(N^2 D + N k^2 + M k log N) time; 4 N D + 100 N + 28 N k bytes. O(N^2 D) for the graph, O(N
+        k^2) to make it undirected, O((N + M k) log N) for the picks.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source

@@ -12,8 +12,14 @@ from ... import _check
 from ...clustering import Neighbours
 from ...record import Selection
 from ...types import Floats, Indices, Scores
-from ..core._cost import bytes_of
-from ..core._geometry import (
+from ..core._cost import Cost, Sizes, log2
+from ..core._inputs import embeddings_of
+from ..core._memory import bytes_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._select import select
+from ..core._task import Picks, Task
+from ._geometry import (
     GivenNeighbours,
     by_key,
     graph_of,
@@ -22,21 +28,26 @@ from ..core._geometry import (
     tiles,
     work_rows,
 )
-from ..core._inputs import embeddings_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
 from ._greedy_coverage import Coverage, pick_all, pick_among_samples, pick_on_graph
 
 __all__ = ["facility_location"]
+
+
+def _cost(sizes: Sizes) -> Cost:
+    n, pairs = sizes.N, sizes.N**2 * sizes.D
+    if sizes.given("num_neighbours"):
+        memory = 4 * n * sizes.D + 60 * n + 100 * n * sizes.k
+        return Cost(pairs, n * sizes.k * log2(n), memory)
+    memory = 4 * n * sizes.D + 64 * n
+    return Cost(pairs * log2(sizes.M), memory=memory, optional=16 * n + 1.1 * n * n)
 
 
 @method(
     needs="embeddings",
     label="recommended",
     ranked=True,
-    time="N^2 D log M, or N^2 D + N k log N with num_neighbours",
-    memory="4 N D + 64 N + P bytes, or 4 N D + 60 N + 100 N k bytes with num_neighbours",
     weights="rows nearest to each pick, sum N",
+    cost=_cost,
 )
 def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     embeddings: ArrayLike,
@@ -99,9 +110,11 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
         In selection order; ties broken by a hash of (seed, id). Similarities are float32: rows
         whose gains agree to 7 digits may swap positions on another machine.
     Cost
-        All pairs: O(N^2 D (1 + log t)) time for the first t picks, made in blocks until the pairs
-        that can still gain fit into memory; later picks use only these. Never stores N x N numbers
-        at a time. On a graph: O(N^2 D) time to build it, O(N k) memory.
+        O(N^2 D log M) time, or O(N^2 D + N k log N) with `num_neighbours`; 4 N D + 64 N bytes and
+        the pairs that fit into `max_memory`, or 4 N D + 60 N + 100 N k bytes with `num_neighbours`.
+        All pairs: O(N^2 D (1 + log t)) for the first t picks, made in blocks until the pairs that
+        can still gain fit into memory; later picks use only these. Never stores N x N numbers at a
+        time. On a graph: O(N^2 D) to build it.
     Gradients
         With the weights, the gradients of the kept rows approximate those of all rows.
     Source

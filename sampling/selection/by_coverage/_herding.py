@@ -7,17 +7,23 @@ from typing_extensions import Unpack
 from ... import _check
 from ...record import Selection
 from ...types import Floats, Indices, Scores
-from ..core._geometry import by_key, kept_before, rounding, work_rows
+from ..core._cost import Cost
 from ..core._inputs import embeddings_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._method import method
+from ..core._options import Options
+from ..core._select import select
+from ..core._task import Picks, Task
+from ._geometry import by_key, kept_before, rounding, work_rows
 
 __all__ = ["herding"]
 
 
 @method(
-    needs="embeddings", label="baseline", ranked=True, time="2 N M D", memory="4 N D + 28 N bytes",
-)  # fmt: skip
+    needs="embeddings",
+    label="baseline",
+    ranked=True,
+    cost=lambda s: Cost(products=2 * s.N * s.M * s.D, memory=4 * s.N * s.D + 28 * s.N),
+)
 def herding(
     embeddings: ArrayLike,
     budget: float,
@@ -61,8 +67,7 @@ def herding(
         In selection order; ties broken by a hash of (seed, id). Rows that are indistinguishable in
         float32 are compared in float64.
     Cost
-        O(N M D) time, with one pass over a float32 copy in memory for each pick; 4 N D + 28 N
-        bytes.
+        O(N M D) time; 4 N D + 28 N bytes. One pass over a float32 copy in memory for each pick.
     Gradients
         No weights; the unweighted mean of the kept rows is the estimate.
     Source

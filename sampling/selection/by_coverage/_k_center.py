@@ -13,10 +13,14 @@ from ... import _check
 from ...kernels._greedy import come_nearer, farthest, look_ahead
 from ...record import Selection
 from ...types import Floats, Indices, Scores
-from ..core._geometry import is_cosine, kept_before, power, rounding, tiles
-from ..core._inputs import best, embeddings_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._cost import Cost
+from ..core._inputs import embeddings_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best
+from ..core._select import select
+from ..core._task import Picks, Task
+from ._geometry import is_cosine, kept_before, power, rounding, tiles
 
 __all__ = ["k_center"]
 
@@ -25,7 +29,12 @@ _FAR = "among the farthest from the mean"
 _OFFSET = 16.0  # a mean whose square is this many times the variance is subtracted
 
 
-@method(needs="embeddings", label="recommended", ranked=True, time="2 N M D", memory="60 N bytes")
+@method(
+    needs="embeddings",
+    label="recommended",
+    ranked=True,
+    cost=lambda s: Cost(products=2 * s.N * s.M * s.D, memory=60 * s.N),
+)
 def k_center(
     embeddings: ArrayLike,
     budget: float,
@@ -79,9 +88,9 @@ def k_center(
         from differences in float64, so the picks are exact. The radius is at most twice the optimal
         radius for M rows.
     Cost
-        O(N M D) time, mostly in matrix products over many candidates; 60 N bytes and blocks of a
-        few MiB. If all distances are small compared with the distance to the mean, float32 cannot
-        rule out rows, and it takes about 10 times as long.
+        O(N M D) time; 60 N bytes. The time is mostly in matrix products over many candidates, in
+        blocks of a few MiB. If all distances are small compared with the distance to the mean,
+        float32 cannot rule out rows, and it takes about 10 times as long.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source

@@ -9,10 +9,13 @@ from typing_extensions import Unpack
 
 from ... import _check
 from ...record import Score, Selection
-from ..core._inputs import AnyScores, best, either, scores_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
-from ._gumbel import noise
+from ..core._cost import Cost, log2
+from ..core._inputs import AnyScores, either, scores_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best, noise
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["beta"]
 _SHIFT = (
@@ -28,9 +31,8 @@ _LEAST = 1e-300  # replaces a weight of 0: such rows come last
     needs="scores",
     label="recommended",
     ranked=False,
-    time="N log N",
-    memory="95 N bytes",
     minds={"scores": ("harder", "keep"), "confidence": ("easier",)},
+    cost=lambda s: Cost(steps=s.N * log2(s.N), memory=95 * s.N),
 )
 def beta(
     scores: AnyScores,
@@ -76,7 +78,7 @@ def beta(
     Order
         Draws without replacement, with noise hashed from (seed, id).
     Cost
-        O(N log N) time, 91 N bytes.
+        O(N log N) time; 95 N bytes.
     Gradients
         No weights.
     Source

@@ -1,19 +1,26 @@
 """Gumbel top-k: draws without replacement by score, between `top` and a random subset."""
 
-import numpy as np
 from typing_extensions import Unpack
 
 from ... import _check
 from ...record import Selection
-from ...types import Floats, Keys
-from ..core._inputs import AnyScores, best, scores_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._cost import Cost, log2
+from ..core._inputs import AnyScores, scores_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best, noise
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["gumbel"]
 
 
-@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="66 N bytes")
+@method(
+    needs="scores",
+    label="baseline",
+    ranked=True,
+    cost=lambda s: Cost(steps=s.N + s.M * log2(s.M), memory=66 * s.N),
+)
 def gumbel(
     scores: AnyScores, budget: float, *, temperature: float = 1.0, **options: Unpack[Options]
 ) -> Selection:
@@ -47,7 +54,7 @@ def gumbel(
         By score / temperature + noise hashed from (seed, id): the noise of a row depends only on
         its id, so the selection does not depend on row order or budget.
     Cost
-        O(N + M log M) time, 65 N bytes, one pass.
+        O(N + M log M) time; 66 N bytes. One pass.
     Gradients
         No weights.
     Source
@@ -71,10 +78,3 @@ def gumbel(
         "gumbel", values.size, budget, options, core, bad=bad, scores=values,
         arguments={"temperature": heat},
     )  # fmt: skip
-
-
-def noise(keys: Keys) -> Floats:
-    """Return standard Gumbel noise, one number for each key."""
-    points = ((keys >> np.uint64(11)) + 0.5) * 2.0**-53  # in (0, 1)
-    drawn: Floats = -np.log(-np.log(points))
-    return drawn

@@ -13,18 +13,25 @@ from typing_extensions import Unpack
 from ... import _check, _rng
 from ...record import Selection
 from ...types import Floats
+from ..core._cost import Cost, log2
 from ..core._inclusion import draw_fixed, inclusion_probabilities
-from ..core._inputs import scores_of, shuffled
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._inputs import scores_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import shuffled
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["perplexity"]
 
 
 @method(
-    needs="scores", label="for replication", ranked=False, time="N log N", memory="75 N bytes",
+    needs="scores",
+    label="for replication",
+    ranked=False,
     weights="1 / inclusion probability, or none",
-)  # fmt: skip
+    cost=lambda s: Cost(steps=s.N * log2(s.N), memory=75 * s.N),
+)
 def perplexity(
     perplexities: ArrayLike,
     budget: float,
@@ -73,7 +80,7 @@ def perplexity(
     Order
         Random decisions by (seed, id).
     Cost
-        O(N log N) time, 75 N bytes, one pass.
+        O(N log N) time; 75 N bytes. One pass.
     Gradients
         Biased by design, unless `reweight`.
     Source

@@ -9,14 +9,23 @@ from typing_extensions import Unpack
 
 from ... import _check
 from ...record import Selection
-from ..core._inputs import best, either, scores_of
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._cost import Cost, log2
+from ..core._inputs import either, scores_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["preference_gap"]
 
 
-@method(needs="scores", label="baseline", ranked=True, time="N + M log M", memory="50 N bytes")
+@method(
+    needs="scores",
+    label="baseline",
+    ranked=True,
+    cost=lambda s: Cost(steps=s.N + s.M * log2(s.M), memory=50 * s.N),
+)
 def preference_gap(
     chosen: ArrayLike,
     budget: float,
@@ -60,7 +69,7 @@ def preference_gap(
     Order
         By gap, ties broken by a hash of (seed, id).
     Cost
-        O(N + M log M) time, 50 N bytes.
+        O(N + M log M) time; 50 N bytes.
     Gradients
         No weights.
     Source

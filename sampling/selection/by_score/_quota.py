@@ -9,22 +9,33 @@ from ...kernels._fill import take_fitting
 from ...record import NO_GROUP, Selection
 from ...types import Indices
 from ..core._budget import per_group
-from ..core._inputs import AnyScores, best, scores_of
+from ..core._cost import Cost, Sizes, log2
+from ..core._exact import describe
+from ..core._inputs import AnyScores, scores_of
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import best
 from ..core._quotas import group_counts
-from ..core._registry import describe, method
+from ..core._select import groups_of, select
 from ..core._spend import costs_of, limit_of
-from ..core._task import Options, Picks, Task, groups_of, select
+from ..core._task import Picks, Task
 
 __all__ = ["quota"]
+
+
+def _cost(sizes: Sizes) -> Cost:
+    if sizes.given("costs"):
+        return Cost(steps=sizes.N * log2(sizes.N), memory=50 * sizes.N)
+    return Cost(steps=sizes.N + sizes.M * log2(sizes.M), memory=50 * sizes.N)
 
 
 @method(
     needs="scores",
     label="recommended",
     ranked=True,
-    time="N + M log M, or N log N with costs",
-    memory="50 N bytes",
     minds={"scores": ("keep", None)},
+    cost=_cost,
+    own_costs=True,
 )
 def quota(
     scores: AnyScores,
@@ -65,7 +76,7 @@ def quota(
         budget of its group is skipped, and the unspent budget of all groups goes to the best rows
         that still fit under the caps.
     Cost
-        O(N log N) time, 50 N bytes.
+        O(N + M log M) time, or O(N log N) with `costs`; 50 N bytes.
     Gradients
         No weights.
     Source

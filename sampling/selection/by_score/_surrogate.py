@@ -6,19 +6,26 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ...record import Selection
+from ..core._cost import Cost, log2
 from ..core._inclusion import draw_fixed, inclusion_probabilities
-from ..core._inputs import on_bad, shuffled
-from ..core._registry import method
-from ..core._task import Options, Picks, Task, select
+from ..core._inputs import on_bad
+from ..core._method import method
+from ..core._options import Options
+from ..core._order import shuffled
+from ..core._select import select
+from ..core._task import Picks, Task
 
 __all__ = ["surrogate"]
 _LEAST = 1e-6  # lower limit of an uncertainty: a negative exponent would diverge for certain rows
 
 
 @method(
-    needs="probabilities", label="baseline", ranked=False, time="N C + N log N",
-    memory="92 N bytes", weights="1 / inclusion probability, or none",
-)  # fmt: skip
+    needs="probabilities",
+    label="baseline",
+    ranked=False,
+    weights="1 / inclusion probability, or none",
+    cost=lambda s: Cost(steps=s.N * s.C + s.N * log2(s.N), memory=92 * s.N),
+)
 def surrogate(
     probabilities: ArrayLike,
     budget: float,
@@ -65,7 +72,7 @@ def surrogate(
     Order
         Random decisions by (seed, id); exactly M rows.
     Cost
-        O(N C + N log N) time, 92 N bytes.
+        O(N C + N log N) time; 92 N bytes.
     Gradients
         Biased by design, unless `reweight`.
     Source

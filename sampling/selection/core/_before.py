@@ -14,27 +14,16 @@ from ..._check._rehearsal import Data, call_before
 from ...clustering import Clustering, Neighbours
 from ...io import Table
 from ._budget import count_of, per_group
-from ._cost import bytes_of
+from ._memory import bytes_of
 from ._options import Options, check_options
-from ._registry import METHODS, Method, directed_for, takes_scores
+from ._registry import METHODS, directed_for, known_method, takes_scores
 from ._spend import limit_of, refuse_costs
 
-__all__ = ["check_call", "check_settings", "known_method", "reads_embeddings"]
+__all__ = ["check_call", "check_settings", "reads_embeddings"]
 
 _ARRAYS = set(get_args(ArrayLike))  # annotations of array arguments
 _OF_ROWS = ("ids", "groups", "costs")
-_OWN_COSTS = ("quota", "samplemix")  # they document their use of costs
 _SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # valid values
-
-
-def known_method(method: str) -> Method:
-    """Return a selector by name; refuse an unknown name."""
-    if method not in METHODS:
-        raise ValueError(
-            f"method must be one of {', '.join(sorted(METHODS))}, got {method!r}"
-            f"{_check.closest(method, METHODS)}"
-        )
-    return METHODS[method]
 
 
 @told
@@ -50,7 +39,7 @@ def reads_embeddings(method: str) -> bool:
     -------
     bool
     """
-    return "embeddings" in inspect.signature(known_method(method).function).parameters
+    return "embeddings" in known_method(method).parameters
 
 
 @told
@@ -94,7 +83,7 @@ def check_call(
 
 def check_names(method: str, columns: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     """Refuse arguments that a selector does not have, or that are given both ways."""
-    known = inspect.signature(known_method(method).function).parameters
+    known = known_method(method).parameters
     allowed = [name for name in (*known, *Options.__annotations__) if name != "options"]
     for name in (*columns, *settings):
         if name not in allowed or name == "budget":
@@ -115,7 +104,7 @@ def with_own(
     For these, the column of the same name is used.
     """
     chosen = dict(columns)
-    for name, parameter in inspect.signature(METHODS[method].function).parameters.items():
+    for name, parameter in METHODS[method].parameters.items():
         needed = parameter.default is inspect.Parameter.empty
         if name in names and needed and name not in settings:
             chosen.setdefault(name, name)
@@ -154,12 +143,17 @@ def _is_no_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
     return str(kind) in words or any(is_(kind) for is_ in others)
 
 
+def _is_array(parameter: inspect.Parameter) -> bool:
+    """Return whether an argument of a selector is an array, such as a value for each row."""
+    return set(get_args(parameter.annotation)) >= _ARRAYS
+
+
 def check_needs(method: str, given: set[str], table: Table) -> None:
     """Refuse a call that lacks a required argument.
 
     given : arguments given as columns or settings
     """
-    for name, parameter in inspect.signature(METHODS[method].function).parameters.items():
+    for name, parameter in METHODS[method].parameters.items():
         if parameter.default is not inspect.Parameter.empty or name in {*given, "budget"}:
             continue
         if parameter.kind is parameter.VAR_KEYWORD or (
@@ -168,7 +162,7 @@ def check_needs(method: str, given: set[str], table: Table) -> None:
             continue
         if name == "embeddings":
             raise ValueError(f"{method} needs embeddings, got none in {table.paths[0]}")
-        if parameter.annotation is float or name in {*_SHARED, "center_losses"}:
+        if not _is_array(parameter) or name == "center_losses":  # one number for each cluster
             raise ValueError(f"{method} needs {name}: give it as a setting")
         raise ValueError(
             f"{method} needs {name}: name a column, {name}=COLUMN, one of {list(table.names)}"
@@ -192,13 +186,11 @@ def check_settings(
     """
     entry = METHODS[method]
     function: Any = inspect.unwrap(entry.function)
-    known = inspect.signature(function).parameters
+    known = entry.parameters
     options = {name: each for name, each in settings.items() if name in Options.__annotations__}
     for name, given in settings.items():
         each = known.get(name)
-        of_rows = name in _OF_ROWS or (
-            each is not None and _ARRAYS <= set(get_args(each.annotation))
-        )
+        of_rows = name in _OF_ROWS or (each is not None and _is_array(each))
         if of_rows and isinstance(given, str | bool | int | float):
             raise TypeError(
                 f"{name} must hold a value for each row, got {given!r}: name a column instead"
@@ -245,18 +237,18 @@ def _check_options(method: str, options: Mapping[str, Any], *, costs: bool) -> N
     already: Any = options.get("already_selected")
     if already is not None and np.size(already):
         _check.unique_rows("already_selected", already)
-    if costs and method not in _OWN_COSTS:
+    if costs and not METHODS[method].own_costs:
         refuse_costs(method, given, ranked=METHODS[method].ranked)
 
 
 def _check_budget(method: str, budget: float | None, size: int | None, *, costs: bool) -> None:
     """Refuse an invalid budget, or one above the largest possible number of rows."""
-    kind = str(inspect.signature(METHODS[method].function).parameters["budget"].annotation)
+    kind = str(METHODS[method].parameters["budget"].annotation)
     if budget is None:
         if "None" not in kind:
             raise ValueError("budget must be given, a count or a fraction, got None")
     elif costs:
         limit_of(budget, 1)
     else:
-        unknown = size is None or method == "samplemix"  # it repeats rows
+        unknown = size is None or METHODS[method].repeats
         count_of(budget, _check.MAX_SIZE if unknown or size is None else size)

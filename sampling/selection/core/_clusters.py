@@ -11,8 +11,8 @@ from ..._check import _labels
 from ...clustering import Clustering, kmeans
 from ...engine import gathered
 from ...types import Floats, Indices
-from ._cost import bytes_of
-from ._task import Options
+from ._memory import bytes_of
+from ._options import Options
 
 GivenClusters = Clustering | int | None
 

@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..._check._keywords import told
 from ...record import Direction, Score
-from ._recall import search_note
 
-__all__ = ["Meanings", "meant", "notes_of", "turn_scores"]
+__all__ = ["PAIRS", "Meanings", "meant", "turn_scores"]
 
 # Directions that a score can be converted to, the first that applies; None uses the values
 # unchanged. A plain array has no direction and is assumed to have the first.
 Meanings = tuple[Direction | None, ...]
 
-_PAIRS = ({"harder", "easier"}, {"keep", "drop"})
+PAIRS = ({"harder", "easier"}, {"keep", "drop"})
 
 
 def meant(name: str, higher_is: Direction, meanings: Meanings) -> Direction | None:
@@ -25,7 +23,7 @@ def meant(name: str, higher_is: Direction, meanings: Meanings) -> Direction | No
         If it cannot be converted: hard is not the same as worth keeping.
     """
     for meaning in meanings:
-        if meaning is None or any({meaning, higher_is} <= pair for pair in _PAIRS):
+        if meaning is None or any({meaning, higher_is} <= pair for pair in PAIRS):
             return meaning
     raise ValueError(
         f"higher_is must be {meanings[0]!r} or its opposite, got {higher_is!r} of {name}: hard is "
@@ -60,42 +58,3 @@ def _turned(given: Score, meaning: Direction) -> Score:
     if given.higher_is == meaning:
         return given
     return Score(given.as_higher(meaning), meaning, f"{given.name} with its sign changed".strip())
-
-
-@told
-def notes_of(info: Mapping[str, Any]) -> list[str]:
-    """Return report lines: the directions of scores, and steps that were skipped and why.
-
-    Parameters
-    ----------
-    info : mapping
-        The `info` of a selection from a table.
-
-    Returns
-    -------
-    list of str
-    """
-    lines = []
-    for name, facts in info.get("directions", {}).items():
-        column, higher, by = facts.get("column", name), facts["higher_is"], facts["by"]
-        if by == "assumed":
-            other = next(iter(next(pair for pair in _PAIRS if higher in pair) - {higher}))
-            lines.append(
-                f"{name}: a high {column} is assumed to mean {higher!r}: state {column}:{higher} "
-                f"or {column}:{other}"
-            )
-            continue
-        line = f"{name}: a high {column} means {higher!r} ({'by its file' if by == 'file' else by})"
-        if facts.get("unused"):
-            line += ", which the method does not use: values are unchanged"
-        lines.append(line)
-    if info.get("cut_by") == "nothing":
-        lines.append(
-            "no row was cut as too hard: a score that means 'keep' does not define which rows are "
-            "hard; give margins=..., such as aum"
-        )
-    if "search" in info:
-        lines.append(search_note(info["search"]))
-    if "embedding_columns" in info:
-        lines.append(f"embeddings: {info['embedding_columns']}")
-    return lines

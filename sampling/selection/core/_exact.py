@@ -1,7 +1,4 @@
-"""Arguments as complete JSON values, the key of stored results.
-
-`describe` is for readers: it abbreviates long lists, and gives the type of unknown objects.
-"""
+"""Arguments as JSON values: complete, as the key of stored results, or described for readers."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,8 +11,9 @@ from uuid import uuid4
 import numpy as np
 
 from ... import _check
+from ...record import Score
 
-__all__ = ["exact"]
+__all__ = ["describe", "exact"]
 
 
 def exact(value: Any) -> Any:  # noqa: ANN401  # any argument
@@ -46,3 +44,23 @@ def exact(value: Any) -> Any:  # noqa: ANN401  # any argument
         own = {each.name: exact(getattr(value, each.name)) for each in fields(value)}
         return {"type": type(value).__name__, **own}
     return f"{type(value).__name__} {uuid4()}"
+
+
+def describe(value: Any) -> Any:  # noqa: ANN401  # any argument
+    """Return an argument as JSON values for readers: an array as its dtype and shape.
+
+    Long lists are abbreviated, and an unknown object is its type.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Score):
+        return describe(value.values)
+    if isinstance(value, dict):
+        return {str(name): describe(each) for name, each in value.items()}
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        if not value.shape:
+            return value.item()
+        return f"{value.dtype} {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        return [describe(each) for each in value] if len(value) <= 16 else f"{len(value)} values"
+    return type(value).__name__

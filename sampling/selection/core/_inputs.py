@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ... import _check
+from ..._check._keywords import told
 from ...record import Score
-from ...types import Floats, Indices, Keys
-from ._options import check_words
-from ._task import Options
+from ...types import Floats
+from ._options import Options, check_words
 
 AnyScores = ArrayLike | Score
 REMEDY = ": exclude such rows, or pass on_bad='drop'"
@@ -21,13 +21,40 @@ def on_bad(options: Options) -> bool:
     return options.get("on_bad", "raise") == "drop"
 
 
+@told
 def scores_of(
     name: str, scores: AnyScores, options: Options
 ) -> tuple[Floats, NDArray[np.bool_] | None]:
-    """Return scores as float64 (N,), and a mask of bad rows, None if there are none.
+    """Return the scores of a selector as an array, and which rows are bad.
 
-    Scores that a method `minds` have been converted before (`@method`); the values of any other
-    `Score` are used unchanged.
+    Parameters
+    ----------
+    name : str
+        The argument, for messages.
+    scores : Score, or float array of shape (N,)
+        The values of a `Score` are used unchanged: those that a method `minds` have been converted
+        before it is called.
+    options : Options
+        Keywords of the call: with `on_bad="drop"` bad rows are returned, otherwise they are
+        refused.
+
+    Returns
+    -------
+    scores : float64 array of shape (N,)
+        0 for bad rows.
+    bad : bool array of shape (N,), or None
+        Rows that are not finite, for `select`; None if there are none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not numbers, or a row is not finite, unless it may be dropped; the message names
+        the row.
+
+    Examples
+    --------
+    >>> scores_of("scores", [1.0, float("nan")], {"on_bad": "drop"})
+    (array([1., 0.]), array([False,  True]))
     """
     if isinstance(scores, Score):
         scores = scores.values
@@ -42,14 +69,38 @@ def scores_of(
     return array, bad if bad.any() else None
 
 
+@told
 def embeddings_of(
     name: str, values: ArrayLike, options: Options, *, cosine: bool = False
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Return embeddings (N, D) as stored, and a mask of bad rows, None if there are none.
+    """Return the embeddings of a selector as stored, and which rows are bad.
 
-    A memory-mapped array is checked in blocks, and not copied. Under cosine a row of zeros has no
-    direction, and is bad too.
+    Parameters
+    ----------
+    name : str
+        The argument, for messages.
+    values : array of shape (N, D)
+        A memory-mapped array is checked in blocks, and not copied.
+    options : Options
+        Keywords of the call: with `on_bad="drop"` bad rows are returned, otherwise they are
+        refused.
+    cosine : bool, default False
+        Whether a row of zeros, which has no direction, is bad too.
+
+    Returns
+    -------
+    rows : array of shape (N, D)
+        Also with the bad rows.
+    bad : bool array of shape (N,), or None
+        Rows that are not finite, for `select`; None if there are none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not numbers, or a row is not finite, unless it may be dropped; the message names
+        the row.
     """
+    cosine = _check.flag("cosine", cosine)
     dropped = on_bad(options)
     array = _check.matrix(name, values)
     bad = _check.bad_rows(array, directed=cosine)
@@ -65,27 +116,3 @@ def either(
     if one is None or other is None:
         return other if one is None else one
     return one | other
-
-
-def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
-    """Return the positions of the `count` highest values, in descending order, ties by lower key.
-
-    (n,) -> (count,); O(n + count log count)
-    """
-    if count == 0:
-        return np.zeros(0, np.int64)
-    if count >= values.size:
-        return np.lexsort((keys, -values))
-    threshold = np.partition(values, values.size - count)[values.size - count]
-    above = np.flatnonzero(values > threshold)
-    at = np.flatnonzero(values == threshold)
-    need = count - above.size
-    if need < at.size:
-        at = at[np.argpartition(keys[at], need - 1)[:need]]
-    found = np.concatenate([above, at])
-    return found[np.lexsort((keys[found], -values[found]))]
-
-
-def shuffled(keys: Keys, key: np.uint64) -> Indices:
-    """Return the positions in a random order that depends on ids, not on the order of the rows."""
-    return np.argsort(keys ^ key, kind="stable")

@@ -1,28 +1,27 @@
 """Registry of all selectors, with their inputs, costs and recommendation.
 
 The command line, the tests and the benchmarks read this registry; a method is registered by the
-decorator `@method(...)` in a file of this package.
+decorator `@method(...)`.
 """
 
+import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import wraps
-from time import perf_counter
-from typing import Any, Literal, TypeVar, cast, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from ... import _check
 from ..._check._keywords import told
 from ...io import directed
 from ...record import Direction, Score, Selection
-from ._cost import Estimate, bytes_of, check_formula, of_call, refuse_over
-from ._directions import Meanings, meant, turn_scores
+from ._cost import Cost, Sizes
+from ._directions import Meanings, meant
 from ._exact import exact
 
-__all__ = ["METHODS", "Method", "method", "methods"]
+__all__ = ["METHODS", "Label", "Method", "known_method", "methods"]
 
 Label = Literal["recommended", "baseline", "for replication"]
-F = TypeVar("F", bound=Callable[..., Selection])
 
 
 @told
@@ -41,19 +40,28 @@ class Method:
         Whether the selection is ranked: one run then serves every smaller budget.
     weights : str
         Definition of its weights; "" if it has none.
-    time, memory : str
-        Formulas of N rows, D dimensions, M kept, K clusters, C classes, k neighbours, I passes of
-        k-means (0 if clusters are given), S steps; P, the memory for pairs that `max_memory`
-        leaves, and R, that of the rows that k-means is trained on: 4 N D bytes, or half of
-        `max_memory`. Memory is in bytes, in addition to the input. `estimate` evaluates them.
+    cost : callable
+        Takes `Sizes` and returns a `Cost`; `estimate` evaluates it.
     clusters : callable, optional
         Takes N and returns the default K, if that is not about sqrt(N / 2).
     minds : mapping of str to tuple
         Scores whose direction affects the selection: argument -> the direction it is converted to,
         "harder" or "keep"; if neither applies, None uses the values unchanged. For an array without
         a direction the first is assumed, and `info["directions"]` records it.
+    fixed_size : bool
+        Whether it keeps exactly as many rows as the budget.
+    repeats : bool
+        Whether a row may be kept several times, so that the budget may exceed N.
+    own_costs : bool
+        Whether it applies `costs` itself. For all others `select` does, if they are ranked.
     version : int
         Version of the algorithm, incremented whenever equal arguments select different rows.
+    parameters : mapping of str to inspect.Parameter
+    summary : str
+        What it does: the first sentence of its docstring.
+    time, memory : str
+        Its cost in words, from the first sentence of the item "Cost" of the notes in its
+        docstring, such as "O(N log N) time; 50 N bytes."
     """
 
     name: str
@@ -62,101 +70,50 @@ class Method:
     label: Label
     ranked: bool
     weights: str
-    time: str
-    memory: str
+    cost: Callable[[Sizes], Cost]
     clusters: Callable[[int], int] | None = None
     minds: Mapping[str, Meanings] = field(default_factory=dict)
+    fixed_size: bool = True
+    repeats: bool = False
+    own_costs: bool = False
     version: int = 1
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """Parameters of the function by name, with their annotations evaluated."""
+        return _parameters(self.function)
+
+    @property
+    def summary(self) -> str:
+        """What it does: the first sentence of its docstring."""
+        first = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
+        return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(first.split()), maxsplit=1)[0]
+
+    @property
+    def time(self) -> str:
+        """Its time in words, from its docstring."""
+        return self._cost_note().partition("; ")[0].replace(" time", "", 1)
+
+    @property
+    def memory(self) -> str:
+        """Its memory in words, from its docstring."""
+        return self._cost_note().partition("; ")[2].partition(". ")[0].removesuffix(".")
+
+    def _cost_note(self) -> str:
+        """Return the item "Cost" of the notes, without line breaks."""
+        lines = (inspect.getdoc(self.function) or "").splitlines()
+        start = lines.index("Cost") + 1 if "Cost" in lines else len(lines)
+        end = next((at for at in range(start, len(lines)) if lines[at][:1].strip()), len(lines))
+        return " ".join(" ".join(lines[start:end]).split())
 
 
 METHODS: dict[str, Method] = {}
 
 
-@told
-def method(  # noqa: PLR0913  # the columns of the registry
-    *,
-    needs: str,
-    label: Label,
-    ranked: bool,
-    time: str,
-    memory: str,
-    weights: str = "",
-    clusters: Callable[[int], int] | None = None,
-    minds: Mapping[str, Meanings] | None = None,
-    version: int = 1,
-) -> Callable[[F], F]:
-    """Register a selector."""
-    label = _check.choice("label", label, get_args(Label))
-    ranked = _check.flag("ranked", ranked)
-    minds = {} if minds is None else _check.mapping("minds", minds)
-
-    def listed(function: F) -> F:
-        @told
-        @wraps(function)
-        def timed(*args: Any, **kwargs: Any) -> Selection:  # noqa: ANN401
-            entry = METHODS[function.__name__]
-            args, kwargs, directions = _turned(entry, args, kwargs)
-            need = _needed(entry, args, kwargs)
-            began = perf_counter()
-            found = function(*args, **kwargs)
-            info = {**found.info, "seconds": perf_counter() - began}
-            if directions:
-                info["directions"] = directions
-            if need is not None:
-                info["estimate"] = {"memory": need.memory, "seconds": need.seconds}
-                every = 4 * need.sizes["N"] * need.sizes["D"]
-                if "R" in need.memory_formula and need.sizes["R"] not in (0, every):
-                    info["path"] = "centers trained on the rows that fit into max_memory"
-            return replace(found, info=info)
-
-        name = function.__name__
-        check_formula(f"time of {name}", time)
-        check_formula(f"memory of {name}", memory)
-        METHODS[name] = Method(
-            name, timed, needs, label, ranked, weights, time, memory, clusters, dict(minds), version
-        )
-        return cast(F, timed)
-
-    return listed
-
-
-def _turned(
-    entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, dict[str, str]]]:
-    """Return the arguments of a call with scores converted to the directions that the method uses.
-
-    Also returns these directions. Arguments that do not fit the signature are returned unchanged:
-    the call itself raises the error.
-    """
-    if not entry.minds:
-        return args, kwargs, {}
-    try:
-        bound = inspect.signature(entry.function).bind(*args, **kwargs)
-    except TypeError:
-        return args, kwargs, {}
-    directions = turn_scores(entry.minds, bound.arguments)
-    return bound.args, bound.kwargs, directions
-
-
-def _needed(entry: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Estimate | None:
-    """Return the estimated cost of a call, and refuse it if it exceeds `max_memory`.
-
-    None if the arguments do not fit the signature or have no shape: the method itself raises the
-    error.
-    """
-    try:
-        bound = inspect.signature(entry.function).bind(*args, **kwargs)
-    except TypeError:
-        return None
-    bound.apply_defaults()
-    first, budget, *_ = [*bound.arguments.values(), None]
-    limit = kwargs.get("max_memory")
-    limit = None if limit is None else bytes_of(limit, 0)
-    settings = {**bound.arguments, **bound.arguments.get("options", {})}
-    need = of_call(entry, first, settings, budget)
-    if need is not None and limit is not None:
-        refuse_over(need, limit)
-    return need
+@functools.cache
+def _parameters(function: Callable[..., Selection]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a selector; annotations may be text, as `__future__` makes them."""
+    return inspect.signature(function, eval_str=True).parameters
 
 
 @told
@@ -165,10 +122,20 @@ def methods() -> dict[str, Method]:
 
     Examples
     --------
-    >>> methods()["top"].label
-    'baseline'
+    >>> methods()["top"].label, methods()["top"].summary
+    ('baseline', 'Keep the rows with the highest scores, in descending order.')
     """
     return dict(sorted(METHODS.items()))
+
+
+def known_method(name: str) -> Method:
+    """Return a selector by name; refuse an unknown name."""
+    if name not in METHODS:
+        raise ValueError(
+            f"method must be one of {', '.join(sorted(METHODS))}, got {name!r}"
+            f"{_check.closest(name, METHODS)}"
+        )
+    return METHODS[name]
 
 
 def made_by(name: str) -> dict[str, Any]:
@@ -178,7 +145,7 @@ def made_by(name: str) -> dict[str, Any]:
     """
     if name not in METHODS:
         return {}
-    known = inspect.signature(METHODS[name].function).parameters
+    known = METHODS[name].parameters
     empty = inspect.Parameter.empty
     defaults = {each: exact(own.default) for each, own in known.items() if own.default is not empty}
     return {"version": METHODS[name].version, "defaults": defaults}
@@ -186,12 +153,12 @@ def made_by(name: str) -> dict[str, Any]:
 
 def takes(name: str, argument: str) -> bool:
     """Return whether a selector has its own argument of the given name."""
-    return name in METHODS and argument in inspect.signature(METHODS[name].function).parameters
+    return name in METHODS and argument in METHODS[name].parameters
 
 
 def takes_scores(entry: Method, argument: str) -> bool:
     """Return whether an argument of a method may be a `Score`."""
-    parameter = inspect.signature(entry.function).parameters.get(argument)
+    parameter = entry.parameters.get(argument)
     return parameter is not None and Score in get_args(parameter.annotation)
 
 
@@ -207,20 +174,3 @@ def directed_for(
     if argument in entry.minds:
         meant(f"{argument}, column {column!r}", direction, entry.minds[argument])
     return column, direction
-
-
-def describe(value: Any) -> Any:  # noqa: ANN401  # any argument
-    """Return an argument as JSON values; an array as its dtype and shape."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Score):
-        return describe(value.values)
-    if isinstance(value, dict):
-        return {str(name): describe(each) for name, each in value.items()}
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        if not value.shape:
-            return value.item()
-        return f"{value.dtype} {tuple(value.shape)}"
-    if isinstance(value, list | tuple):
-        return [describe(each) for each in value] if len(value) <= 16 else f"{len(value)} values"
-    return type(value).__name__

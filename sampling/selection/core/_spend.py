@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,9 +10,7 @@ from numpy.typing import ArrayLike
 from ... import _check
 from ...types import Indices
 from ._options import Options
-
-if TYPE_CHECKING:
-    from ._task import Picks, Task
+from ._task import Picks, Task
 
 __all__ = ["costs_of", "limit_of", "paid_for", "refuse_costs"]
 
@@ -55,9 +52,7 @@ def refuse_costs(name: str, options: Options, *, ranked: bool) -> None:
         raise ValueError("costs must be omitted with groups, except for quota, got both")
 
 
-def paid_for(
-    task: "Task", amounts: Indices, limit: int, core: Callable[["Task"], "Picks"]
-) -> "Picks":
+def paid_for(task: Task, amounts: Indices, limit: int, core: Callable[[Task], Picks]) -> Picks:
     """Return the longest selection whose cost is at most the limit.
 
     The core is run for an estimated number of rows, for a larger number while that is too few, and

@@ -1,6 +1,5 @@
 """Run a selector on a table on disk, as the command line does."""
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,12 +10,12 @@ from ..._check import _labels
 from ..._check._keywords import told
 from ...io import Table, columns_text, direction_of, score_of
 from ...record import Selection
-from ..core._before import check_columns, check_names, check_needs, known_method, with_own
+from ..core._before import check_columns, check_names, check_needs, with_own
 from ..core._inputs import REMEDY, scores_of
 from ..core._options import Options
-from ..core._registry import Method, directed_for, takes_scores
+from ..core._registry import Method, directed_for, known_method, takes_scores
+from ..core._select import groups_of
 from ..core._spend import costs_of
-from ..core._task import groups_of
 
 __all__ = ["check_groups", "check_values", "select_from"]
 
@@ -74,7 +73,7 @@ def select_from(
     array([1, 2])
     """
     entry, arguments = known_method(method), {**(settings or {})}
-    known = inspect.signature(entry.function).parameters
+    known = entry.parameters
     check_names(method, columns or {}, arguments)
     chosen = with_own(method, columns or {}, arguments, table.names)
     check_columns(method, chosen, table.names)

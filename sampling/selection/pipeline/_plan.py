@@ -23,10 +23,12 @@ from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
 from ...io import Table, export_rows, open_table, table_files
 from ...record import Selection
 from ..core._budget import count_of
-from ..core._cost import bytes_of, estimate, of_clusters, refuse_over
-from ..core._exact import exact
-from ..core._registry import METHODS, describe, takes
+from ..core._estimate import estimate, of_clusters, refuse_over
+from ..core._exact import describe, exact
+from ..core._memory import bytes_of
+from ..core._registry import METHODS, takes
 from ._from_table import check_groups, check_values
+from ._run import check_work, run_plan
 from ._stage import Stage, rows_named, said_of, stage_named
 
 if sys.version_info >= (3, 11):
@@ -34,12 +36,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Plan"]
+__all__ = ["SelectionPlan"]
 
 
 @told
 @dataclass(frozen=True)
-class Plan:
+class SelectionPlan:
     """A table, and the stages that select from its rows.
 
     Parameters
@@ -84,7 +86,7 @@ class Plan:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     rows = pyarrow.table({"loss": [0.1, 0.9, 0.5, 0.7], "kind": ["a", "b", "b", "b"]})
     ...     pyarrow.parquet.write_table(rows, Path(folder, "rows.parquet"))
-    ...     plan = Plan(
+    ...     plan = SelectionPlan(
     ...         Path(folder, "rows.parquet"),
     ...         [
     ...             Stage("filter", where=[["kind", "==", "b"]]),
@@ -126,20 +128,20 @@ class Plan:
                 _check.mapping(name, getattr(self, name))
 
     @classmethod
-    def read(cls, path: str | Path) -> "Plan":
+    def read(cls, path: str | Path) -> "SelectionPlan":
         """Read a plan from a TOML file; paths in it are relative to its folder.
 
         Parameters
         ----------
         path : str or pathlib.Path
             Tables [read] (table, embeddings, beside, ids, seed, on_bad, max_memory), [clusters],
-            [neighbours], [export] as the arguments of `Plan`, and for each stage one [[stage]]:
-            method, budget (which may be a percentage, "10%"), name, columns, where, and what else
-            the method is to be given.
+            [neighbours], [export] as the arguments of `SelectionPlan`, and for each stage one
+            [[stage]]: method, budget (which may be a percentage, "10%"), name, columns, where, and
+            what else the method is to be given.
 
         Returns
         -------
-        Plan
+        SelectionPlan
 
         Raises
         ------
@@ -162,7 +164,7 @@ class Plan:
             return cls.of(given, path.parent)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> "Plan":
+    def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> "SelectionPlan":
         """Return the plan described by a mapping of the same form as the TOML file.
 
         Parameters
@@ -173,7 +175,7 @@ class Plan:
 
         Returns
         -------
-        Plan
+        SelectionPlan
         """
         tables = {"read", "stage", "clusters", "neighbours", "export"}
         _known("the plan", _check.mapping("the plan", given), tables)
@@ -306,7 +308,7 @@ class Plan:
             if self.neighbours is None or "num_neighbours" in stage.settings:
                 continue
             if takes(stage.method, "num_neighbours"):
-                known = inspect.signature(METHODS[stage.method].function).parameters
+                known = METHODS[stage.method].parameters
                 own = known["metric"].default if "metric" in known else "euclidean"
                 own = stage.settings.get("metric", own)
                 if own != metric:
@@ -402,8 +404,6 @@ class Plan:
         OSError
             If a folder cannot be written to.
         """
-        from ._run import check_work
-
         check_work(self, Path(_path("work", work)))
 
     def estimates(self) -> list[dict[str, Any]]:
@@ -446,7 +446,7 @@ class Plan:
                     if sure and settings.get("max_memory") is not None:
                         refuse_over(found, bytes_of(settings["max_memory"], 0))
                     exactly = not {"costs", "groups"} & {*stage.columns, *stage.settings}
-                    exactly &= stage.method not in ("poisson", "samplemix")
+                    exactly &= METHODS[stage.method].fixed_size
                     sure &= exactly and stage.budget is not None
                     if stage.budget is not None and exactly:
                         size = count_of(stage.budget, size)
@@ -467,7 +467,7 @@ class Plan:
         Examples
         --------
         >>> kept = Stage("quota", 90, columns={"scores": "quality", "groups": "label"})
-        >>> Plan("corpus", [kept, Stage("k_center", 50)]).warnings()[0][:52]
+        >>> SelectionPlan("corpus", [kept, Stage("k_center", 50)]).warnings()[0][:52]
         'stage 2 (k_center) can undo the counts per label of '
         """
         found = []
@@ -553,8 +553,6 @@ class Plan:
         Cost
             That of the stages. Embeddings in Parquet are read once, and copied to `work`.
         """
-        from ._run import run_plan
-
         return run_plan(self, Path(_path("work", work)), progress)
 
 

@@ -4,12 +4,12 @@ import hashlib
 import json
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,25 +34,59 @@ from ...io import (
 )
 from ...record import BAD, Selection
 from ...types import Indices
-from ..core._directions import notes_of
 from ..core._exact import exact
 from ..core._registry import made_by, takes
-from ..core._task import ids_of
+from ..core._select import ids_of
 from ._filter import where_holds
 from ._from_table import select_from
-from ._plan import Plan
+from ._notes import notes_of
 from ._shared import Shared, SharedClusters, SharedNeighbours
 from ._stage import Stage, rows_named, said_of, stage_named
 
-__all__ = ["lifted", "run_plan"]
+__all__ = ["check_work", "lifted", "run_plan"]
 
 _FILTERS = 3  # version of what conditions mean: since 2 none holds of NaN, since 3 none rounds
 _HOW = ("folder", "replace", "progress")  # of an export, what changes none of its rows
 _MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
 
 
-def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selection:
-    """Run a plan; see `Plan.run`."""
+class RunnablePlan(Protocol):
+    """What a run reads of a `SelectionPlan`."""
+
+    @property
+    def table(self) -> str | Path: ...
+    @property
+    def stages(self) -> Sequence[Stage]: ...
+    @property
+    def embeddings(self) -> str | None: ...
+    @property
+    def beside(self) -> Sequence[str | Path]: ...
+    @property
+    def ids(self) -> str | None: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def on_bad(self) -> str: ...
+    @property
+    def max_memory(self) -> int | str | None: ...
+    @property
+    def clusters(self) -> Mapping[str, Any] | None: ...
+    @property
+    def neighbours(self) -> Mapping[str, Any] | None: ...
+    @property
+    def export(self) -> Mapping[str, Any] | None: ...
+    @property
+    def reads_embeddings(self) -> bool: ...
+    def check_arguments(self) -> None: ...
+    def open(self, scratch: Path, contents: Sequence[Mapping[str, Any]]) -> Table: ...
+    def estimates(self) -> list[dict[str, Any]]: ...
+    def warnings(self) -> list[str]: ...
+    def description(self) -> dict[str, Any]: ...
+    def identity(self) -> dict[str, Any]: ...
+
+
+def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) -> Selection:
+    """Run a plan; see `SelectionPlan.run`."""
     check_work(plan, work)
     plan.estimates()  # refuses a plan that does not fit the table's metadata
     for each in plan.warnings():
@@ -78,8 +112,8 @@ def run_plan(plan: Plan, work: Path, say: Callable[[str], None] | None) -> Selec
     return final
 
 
-def check_work(plan: Plan, work: Path) -> None:
-    """Refuse outputs that a run cannot or must not write; see `Plan.check_outputs`."""
+def check_work(plan: RunnablePlan, work: Path) -> None:
+    """Refuse outputs that a run cannot or must not write; see `SelectionPlan.check_outputs`."""
     plan.check_arguments()
     reads = paths_read([plan.table, *plan.beside])
     outputs = _outputs(plan, work)
@@ -107,7 +141,7 @@ def check_work(plan: Plan, work: Path) -> None:
         )
 
 
-def _owners(plan: Plan, old: dict[str, Any]) -> list[str]:
+def _owners(plan: RunnablePlan, old: dict[str, Any]) -> list[str]:
     """Return the owners of exports of this plan: the current plan, then its earlier versions.
 
     An earlier version is the same plan over the same files, or a plan run in the same folder.
@@ -139,7 +173,7 @@ def manifest_in(work: Path) -> dict[str, Any]:
     return found
 
 
-def _outputs(plan: Plan, work: Path) -> list[Output]:
+def _outputs(plan: RunnablePlan, work: Path) -> list[Output]:
     """Return all output files of a run except those in `scratch` and the export."""
     names = [f"{number}-{stage.name}" for number, stage in enumerate(plan.stages, 1)]
     kept = [
@@ -157,7 +191,7 @@ def _outputs(plan: Plan, work: Path) -> list[Output]:
 class Run:
     """State shared by the stages of a run."""
 
-    plan: Plan
+    plan: RunnablePlan
     work: Path
     say: Callable[[str], None]
     manifest: dict[str, Any] = field(default_factory=dict)
@@ -194,9 +228,13 @@ class Run:
         self.shared: dict[str, Shared] = {}
         self.reached: dict[str, Indices] = {}
         if self.plan.clusters is not None:
-            self.shared["clusters"] = SharedClusters(self)
+            self.shared["clusters"] = SharedClusters(
+                self.table, self.plan.clusters, self.plan.seed, self.plan.max_memory, self.made
+            )
         if self.plan.neighbours is not None:
-            self.shared["num_neighbours"] = SharedNeighbours(self)
+            self.shared["num_neighbours"] = SharedNeighbours(
+                self.table, self.plan.neighbours, self.made
+            )
 
     def _groups(self, rows: Indices) -> dict[str, Any]:
         """Return the number of rows of each group, by column, if stages have groups."""
@@ -232,7 +270,7 @@ class Run:
         now = self._readable()
         for number, stage in enumerate(self.plan.stages, 1):
             self._reach(stage, now)
-            key = self._key(self.plan.stages[:number])
+            key = self._key(number)
             path = self.work / f"{number}-{stage.name}.parquet"
             known = self.known.get(key)
             if known is not None and self._reusable(known):
@@ -362,12 +400,13 @@ class Run:
         """Return a context that records the time and memory of its block."""
         return _Measured(self, {"name": name, "before": before, "key": key})
 
-    def _key(self, stages: Any) -> str:  # noqa: ANN401  # a part of plan.stages
+    def _key(self, number: int) -> str:
         """Return the key of a stage's result: the table, the plan up to it, and the methods.
 
         Clusters and neighbours are included from the first stage that uses them.
         """
-        shared = replace(self.plan, stages=stages).identity()
+        stages, shared = self.plan.stages[:number], self.plan.identity()
+        shared["stages"] = shared["stages"][:number]
         for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
             if not any(self._uses(stage, name) for stage in stages):
                 shared[table] = None

@@ -1,8 +1,8 @@
 """Results shared by all stages of a plan: one clustering and one neighbour graph."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from ...clustering import (
     save_neighbours,
 )
 from ...engine import gathered
+from ...io import Table
 from ...types import Indices
 from ..core._clusters import points_limit
 
-if TYPE_CHECKING:
-    from ._run import Run
-
 __all__ = ["Shared", "SharedClusters", "SharedNeighbours"]
+
+
+Made = Callable[[str, Mapping[str, Any], Any, Any], tuple[Any, Indices]]  # `Run.made`
 
 
 class Shared(Protocol):
@@ -38,31 +39,43 @@ class SharedClusters:
 
     Parameters
     ----------
-    run : Run
+    table : Table
+    given : mapping
+        Arguments of `clustering.kmeans`.
+    seed : int
+    max_memory : int or str, optional
+    made : callable
+        Computes a result, or reads it from an earlier run; `Run.made`.
     """
 
-    def __init__(self, run: "Run") -> None:
-        self._run = run
-        self._given: Mapping[str, Any] = run.plan.clusters or {}
+    def __init__(
+        self,
+        table: Table,
+        given: Mapping[str, Any],
+        seed: int,
+        max_memory: int | str | None,
+        made: Made,
+    ) -> None:
+        self._table, self._given, self._seed = table, given, seed
+        self._max_memory, self._by = max_memory, made
         self._made: tuple[Clustering, Indices] | None = None
 
     def of(self, alive: Indices) -> Clustering:
         """Return the clusters of a subset of the rows; centers are those of all rows."""
         if self._made is None:
-            self._made = self._run.made("clusters", self._given, self._make, load_clustering)
+            self._made = self._by("clusters", self._given, self._make, load_clustering)
         found, rows = self._made
         places = _places(rows, alive, "clusters")
         return found.among(places)
 
     def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Clustering:
-        given, table, plan = dict(self._given), self._run.table, self._run.plan
-        own: Any = _embeddings(self._run, alive)
+        given, own = dict(self._given), _embeddings(self._table, alive)
         if "groups" in given:
-            given["groups"] = table.labels(given["groups"])[alive]
-        limit = points_limit(plan.max_memory, own.shape, given.get("n_clusters", 1))
+            given["groups"] = self._table.labels(given["groups"])[alive]
+        limit = points_limit(self._max_memory, own.shape, given.get("n_clusters", 1))
         if limit is not None:
             given.setdefault("max_points_per_centroid", limit)
-        found = kmeans(own, **{"seed": plan.seed, **given})
+        found = kmeans(own, **{"seed": self._seed, **given})
         save_clustering(found, path)
         used = given.get("max_points_per_centroid", len(own)) * given.get("n_clusters", 1)
         entry |= {"clusters": len(found.centers), "objective": found.objective}
@@ -75,34 +88,37 @@ class SharedNeighbours:
 
     Parameters
     ----------
-    run : Run
+    table : Table
+    given : mapping
+        Arguments of `clustering.neighbours`.
+    made : callable
+        As for clusters.
     """
 
-    def __init__(self, run: "Run") -> None:
-        self._run = run
-        self._given: Mapping[str, Any] = run.plan.neighbours or {}
+    def __init__(self, table: Table, given: Mapping[str, Any], made: Made) -> None:
+        self._table, self._given, self._by = table, given, made
         self._made: tuple[Neighbours, Indices] | None = None
 
     def of(self, alive: Indices) -> Neighbours:
         """Return the graph of a subset of the rows; dropped neighbours are not replaced."""
         if self._made is None:
-            self._made = self._run.made("num_neighbours", self._given, self._make, load_neighbours)
+            self._made = self._by("num_neighbours", self._given, self._make, load_neighbours)
         found, rows = self._made
         places = _places(rows, alive, "neighbours")
         return found.among(places)
 
     def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Neighbours:
-        found = neighbours(_embeddings(self._run, alive), **self._given)
+        found = neighbours(_embeddings(self._table, alive), **self._given)
         save_neighbours(found, path)
         entry |= {"num_neighbours": found.indices.shape[1]}
         return found
 
 
-def _embeddings(run: "Run", alive: Indices) -> Any:  # noqa: ANN401  # array (n, D), or Rows
-    embeddings: Any = run.table.embeddings
+def _embeddings(table: Table, alive: Indices) -> Any:  # noqa: ANN401  # array (n, D), or Rows
+    embeddings: Any = table.embeddings
     if embeddings is None:
-        raise ValueError(f"{run.plan.table} must have embeddings, got none")
-    return embeddings if alive.size == run.table.size else gathered(embeddings, alive)
+        raise ValueError(f"{table.paths[0]} must have embeddings, got none")
+    return embeddings if alive.size == table.size else gathered(embeddings, alive)
 
 
 def _places(rows: Indices, alive: Indices, what: str) -> Indices:

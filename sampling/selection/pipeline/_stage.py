@@ -1,6 +1,5 @@
 """A stage of a plan, as data."""
 
-import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -164,7 +163,7 @@ class Stage:
     def _check_method(self) -> None:
         if self.where:
             raise ValueError(f"where must be given for a filter only, got it for {self.method}")
-        known = [*inspect.signature(METHODS[self.method].function).parameters]
+        known = [*METHODS[self.method].parameters]
         allowed = {*known, *Options.__annotations__} - {"options", "budget"}
         for name in (*self.columns, *self.settings):
             if name not in allowed:

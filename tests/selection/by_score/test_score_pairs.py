@@ -16,7 +16,7 @@ from sampling.samplers import CurriculumSampler
 from sampling.scores import TrainingDynamics
 from sampling.scores._dynamics_tables import FIELDS
 from sampling.selection import (
-    Plan,
+    SelectionPlan,
     Stage,
     beta,
     ccs,
@@ -103,7 +103,7 @@ def test_the_scores_of_the_windows_on_the_command_line_and_in_plans(folder, of):
     assert result.exit_code == 0, result.output
     assert np.array_equal(Selection.load(out).indices, expected)
     assert ("no row was cut as too hard" in result.output) == (method == "ccs")
-    plan = Plan(folder / "scores.parquet", [Stage(method, 9, columns=columns)])
+    plan = SelectionPlan(folder / "scores.parquet", [Stage(method, 9, columns=columns)])
     found = plan.run(folder / f"{score}-{method}")
     assert np.array_equal(np.sort(found.indices), np.sort(expected))
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from sampling import io
 from sampling.cli import app
 from sampling.clustering import kmeans, save_clustering
-from sampling.selection import METHODS, Plan, Stage
+from sampling.selection import METHODS, SelectionPlan, Stage
 from sampling.selection.core._before import check_settings
 from sampling.selection.pipeline import _run
 
@@ -88,7 +88,7 @@ STAGES = [
 def test_a_dry_run_refuses_what_the_run_would_and_the_run_at_once(table, nothing_read, stage):
     found, message = STAGES[stage]
     first = Stage("top", 1.0, name="all", columns={"scores": "score"})
-    plan = Plan(table, [first, found])
+    plan = SelectionPlan(table, [first, found])
     with pytest.raises((TypeError, ValueError), match=f"stage 2.*{message}"):
         plan.estimates()
     with pytest.raises((TypeError, ValueError), match=f"stage 2.*{message}"):
@@ -117,13 +117,13 @@ def test_a_dry_run_refuses_what_the_run_would_and_the_run_at_once(table, nothing
 def test_what_stages_share_is_checked_too(table, nothing_read, given, message):
     stages = [Stage("cluster_uniform", 9), Stage("d2", 3, columns={"scores": "score"})]
     with pytest.raises((TypeError, ValueError, OSError), match=message):
-        Plan(table, stages, **given).run("work")
+        SelectionPlan(table, stages, **given).run("work")
     assert not (table.parent / "work").exists()
 
 
 def test_costs_are_no_count_of_rows(table):
     stage = Stage("top", 10**6, columns={"scores": "score", "costs": "weight"})
-    assert Plan(table, [stage, Stage("k_center", 3)]).estimates()[1]["rows"] == N
+    assert SelectionPlan(table, [stage, Stage("k_center", 3)]).estimates()[1]["rows"] == N
 
 
 def refused(*words):
@@ -187,7 +187,10 @@ def test_a_method_without_embeddings_reads_none_and_asks_for_no_column(table, mo
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["kept"] == 3
-    assert len(Plan("two.parquet", [Stage("top", 4, columns={"scores": "score"})]).run("w")) == 4
+    assert (
+        len(SelectionPlan("two.parquet", [Stage("top", 4, columns={"scores": "score"})]).run("w"))
+        == 4
+    )
 
 
 def test_columns_that_no_type_holds_are_refused_before_any_work(table, nothing_read):
@@ -213,7 +216,7 @@ def test_columns_that_no_type_holds_are_refused_before_any_work(table, nothing_r
         Stage("filter", where=[["s", "==", 1]]),
     ):
         with pytest.raises(ValueError, match="stage 1.*'s' must be of one kind in all files"):
-            Plan("two", [stage]).run("work")
+            SelectionPlan("two", [stage]).run("work")
 
 
 def test_scratch_and_tensors_of_a_method_without_embeddings(table, nothing_read):

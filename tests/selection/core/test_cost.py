@@ -1,6 +1,7 @@
-"""Estimates: the formulas are evaluated as they read, and are a limit before any work."""
+"""Costs of methods, and estimates from them, which are a limit before any work."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,103 +10,102 @@ from sampling.clustering import kmeans
 from sampling.record import Score
 from sampling.selection import (
     METHODS,
-    Method,
+    Cost,
+    Estimate,
+    Sizes,
     cluster_uniform,
     d2,
     estimate,
     facility_location,
     lewis,
-    method,
     moderate,
     pivotal,
     surrogate,
     top,
 )
-from sampling.selection.core._cost import bytes_of, check_formula, choice, say, terms
+from sampling.selection.core._estimate import refuse_over
+from sampling.selection.core._memory import bytes_of, say
 from selection.cases import CALLS, DATA, D, N
 
 MIB = 2**20
 FIXED = 64 * MIB
-VALUES = {"N": 1000.0, "D": 8.0, "M": 100.0, "K": 50.0, "C": 2.0, "k": 5.0, "I": 3.0, "S": 4.0}
 
 
-@pytest.mark.parametrize(
-    ("formula", "value"),
-    [
-        ("N K D + N^2 D / K", 1000 * 50 * 8 + 1000**2 * 8 / 50),
-        ("4 N D + 80 N bytes", 4 * 1000 * 8 + 80 * 1000),
-        ("N log^2 N", 1000 * math.log2(1000) ** 2),
-        ("16 N D log N + 8 D^2", 16 * 8000 * math.log2(1000) + 8 * 64),
-        ("16 D sqrt(N M)", 16 * 8 * math.sqrt(1000 * 100)),
-        ("33 N + 24 N D / C bytes", 33 * 1000 + 24 * 1000 * 8 / 2),
-        ("N D / K C", 1000 * 8 / (50 * 2)),
-        ("12 N k", 12 * 1000 * 5),
-    ],
-)
-def test_formulas_are_evaluated_as_they_read(formula, value):
-    assert sum(amount for _, amount in terms(formula, VALUES)) == pytest.approx(value)
+def test_costs_add_up_and_are_numbers():
+    found = Cost(1, 2, 3, 4) + Cost(products=10.0)
+    assert found == Cost(11, 2, 3, 4)
+    with pytest.raises(ValueError, match=r"memory must be in \[0, inf\), got -1"):
+        Cost(memory=-1)
+    with pytest.raises(ValueError, match=r"steps must be in \[0, inf\), got nan"):
+        Cost(steps=math.nan)
+    with pytest.raises(TypeError, match="products must be a number, got '3'"):
+        Cost(products="3")
 
 
-def test_terms_are_named_as_they_are_written():
-    assert [name for name, _ in terms("4 N D + N^2 D / K bytes", VALUES)] == ["4 N D", "N^2 D / K"]
+def test_rows_for_centers_fit_into_half_of_the_memory():
+    sizes = Sizes(N=1000, D=8, I=26)
+    assert sizes.R == 32_000
+    assert replace(sizes, max_memory=128_000).R == 32_000
+    assert replace(sizes, max_memory=127_999).R == 63_999
+    assert replace(sizes, I=0).R == 0
 
 
-def test_a_part_applies_where_its_argument_is_given():
-    text = "4 N D + P bytes, or 9 N k bytes with num_neighbours"
-    assert choice(text, {}) == "4 N D + P bytes"
-    assert choice(text, {"num_neighbours": None}) == "4 N D + P bytes"
-    assert choice(text, {"num_neighbours": np.array([3])}) == "9 N k bytes"
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_the_cost_shown_is_that_of_the_docstring_and_its_number_that_of_the_cost(name):
+    """The bytes of a row: in words in the docstring, in numbers in the function."""
+    entry = METHODS[name]
+    assert entry.time.startswith("O(")
+    assert entry.memory.endswith(("bytes", "with `num_neighbours`", "with embeddings"))
+    assert entry.summary.endswith(".")
+    bases = [{}, {"num_neighbours": 5}] if name == "facility_location" else [{}]
+    bases = [{}, {"embeddings": DATA.embeddings}] if name == "pivotal" else bases
+    for arguments in bases:
+        one, two = (
+            entry.cost(Sizes(N=n, D=0, M=0, k=0, arguments=arguments)).memory for n in (1, 2)
+        )
+        assert f"{two - one:.0f} N" in entry.memory
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("N D^2 a step", "'a' is not understood"),
-        ("N + blocks", "'b' is not understood"),
-        ("N, 3 N", "', 3 N' is not understood"),
-        ("N /", "a factor is missing"),
-        ("sqrt(N M", "a bracket is not closed"),
-        ("N^x", "a power is missing"),
-        ("N / K / D", "'/ D' is not understood"),
-        ("", "a factor is missing"),
-    ],
-)
-def test_other_texts_are_refused_when_a_method_is_listed(text, reason):
-    with pytest.raises(ValueError, match="time of x must be a formula of N, D, M, .*" + reason):
-        check_formula("time of x", text)
-    listed = dict(METHODS)
-    with pytest.raises(ValueError, match="memory of mine must be a formula"):
-
-        @method(needs="scores", label="baseline", ranked=True, time="N", memory=text)
-        def mine(scores, budget):
-            return None
-
-    assert listed == METHODS
-
-
-def test_every_formula_of_the_list_can_be_evaluated():
-    for name, entry in METHODS.items():
-        assert isinstance(entry, Method)
+def test_every_cost_grows_with_the_rows():
+    for name in METHODS:
         small, large = (estimate(name, n, 64, budget=0.1) for n in (10**4, 10**7))
+        assert isinstance(small, Estimate)
         assert FIXED < small.memory < large.memory
         assert 0 < small.seconds < large.seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "remedy"),
+    [
+        ("top", {}, "fewer rows"),
+        ("herding", {}, "fewer rows or fewer dimensions"),
+        ("d2", {"num_neighbours": 9000}, "fewer rows or fewer neighbours"),
+        ("leverage", {}, "fewer dimensions"),
+        ("root_leverage", {"budget": 10**5}, "fewer rows or fewer dimensions or a .*"),
+    ],
+)
+def test_the_remedy_is_the_size_that_saves_most(name, settings, remedy):
+    size, dimensions = (100, 10**6) if name == "leverage" else (10**5, 10**3)
+    need = estimate(name, size, dimensions, **{"budget": 10, **settings})
+    with pytest.raises(ValueError, match=f"got 1 KiB; use {remedy}$"):
+        refuse_over(need, 1024)
 
 
 def test_the_numbers_of_an_estimate():
     found = estimate("top", 10**6, budget=0.1)
     assert found.memory == FIXED + 41 * 10**6
-    assert found.sizes["M"] == 10**5
-    assert estimate("top", 10**6, budget=77).sizes["M"] == 77
-    assert estimate("top", 10**6).sizes["M"] == 10**6
-    assert estimate("kmq", 10**6, 8).sizes["K"] == round(math.sqrt(5e5))
+    assert found.sizes.M == 10**5
+    assert estimate("top", 10**6, budget=77).sizes.M == 77
+    assert estimate("top", 10**6).sizes.M == 10**6
+    assert estimate("kmq", 10**6, 8).sizes.K == round(math.sqrt(5e5))
     made, given = estimate("kmq", 10**6, 8, clusters=30), kmeans(DATA.embeddings, 4)
-    assert (made.sizes["K"], made.sizes["I"]) == (30, 26)
+    assert (made.sizes.K, made.sizes.I) == (30, 26)
     ready = estimate("kmq", 10**6, 8, clusters=given)
-    assert (ready.sizes["K"], ready.sizes["I"]) == (4, 0)
+    assert (ready.sizes.K, ready.sizes.I) == (4, 0)
     assert ready.seconds < made.seconds
-    assert estimate("d2", 10**6, 8).sizes["k"] == 10
-    assert estimate("d2", 10**6, 8, num_neighbours=3).sizes["k"] == 3
-    assert estimate("lewis", 10**6, 8, max_iter=7).sizes["S"] == 7
+    assert estimate("d2", 10**6, 8).sizes.k == 10
+    assert estimate("d2", 10**6, 8, num_neighbours=3).sizes.k == 3
+    assert estimate("lewis", 10**6, 8, max_iter=7).sizes.S == 7
     assert estimate("moderate", 10**6, 8, classes=10).memory < estimate("moderate", 10**6, 8).memory
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sampling.cli import app
 from sampling.io import load_selection, open_table
-from sampling.selection import Plan, Stage, select_from
+from sampling.selection import SelectionPlan, Stage, select_from
 
 NAN = float("nan")
 F4 = pa.list_(pa.float32())
@@ -63,7 +63,7 @@ def test_a_column_without_any_value(tmp_path):
     with pytest.raises(ValueError, match="budget must be at most 0"):
         select_from(table, "top", 1, columns={"scores": "q"}, settings={"on_bad": "drop"})
     kept = Stage("filter", where=[["q", "is_null"]])
-    assert len(Plan(tmp_path / "t.parquet", [kept]).run(tmp_path / "work")) == 3
+    assert len(SelectionPlan(tmp_path / "t.parquet", [kept]).run(tmp_path / "work")) == 3
     with pytest.raises(ValueError, match="q must have a value in each row"):
         select_from(table, "top", 1, columns={"scores": "n", "ids": "q"})
 
@@ -95,7 +95,7 @@ def test_missing_rows_and_numbers_of_embeddings(tmp_path, rows, scratch):
         select_from(table, "k_center", 2)
     picked = select_from(table, "k_center", 2, settings={"on_bad": "drop"})
     assert sorted(picked.indices.tolist()) == [1, 2]
-    plan = Plan(tmp_path / "in", [Stage("k_center", 2)], on_bad="drop")
+    plan = SelectionPlan(tmp_path / "in", [Stage("k_center", 2)], on_bad="drop")
     assert sorted(plan.run(tmp_path / "work").indices.tolist()) == [1, 2]
     assert [need["rows"] for need in plan.estimates()] == [5]
 
@@ -127,7 +127,7 @@ def test_embeddings_that_nobody_asked_for(tmp_path):
     tokens = [[1], [1, 2], [1, 2, 3]]
     pq.write_table(pa.table({"tokens": tokens, "q": [1.0, 3.0, 2.0]}), tmp_path / "t.parquet")
     stages = [Stage("top", 1, columns={"scores": "q"})]
-    plan = Plan(tmp_path / "t.parquet", stages, export={"folder": tmp_path / "out"})
+    plan = SelectionPlan(tmp_path / "t.parquet", stages, export={"folder": tmp_path / "out"})
     plan.check_outputs(tmp_path / "work")
     plan.estimates()
     assert plan.run(tmp_path / "work").indices.tolist() == [1]
@@ -137,9 +137,11 @@ def test_embeddings_that_nobody_asked_for(tmp_path):
     with pytest.raises(ValueError, match="tokens must hold lists of 1 numbers, got others in"):
         select_from(table, "k_center", 1)
     pq.write_table(pa.table({"a": tokens, "b": tokens, "q": [1, 3, 2]}), tmp_path / "t.parquet")
-    assert Plan(tmp_path / "t.parquet", stages).run(tmp_path / "other").indices.tolist() == [1]
+    assert SelectionPlan(tmp_path / "t.parquet", stages).run(
+        tmp_path / "other"
+    ).indices.tolist() == [1]
     with pytest.raises(ValueError, match=r"embeddings must name one of the columns \['a', 'b'\]"):
-        Plan(tmp_path / "t.parquet", [Stage("k_center", 1)]).estimates()
+        SelectionPlan(tmp_path / "t.parquet", [Stage("k_center", 1)]).estimates()
 
 
 # ---------------------------------------------------------------------- filters
@@ -201,10 +203,12 @@ def table(tmp_path_factory):
 
 @pytest.mark.parametrize(("condition", "kept"), HOLD, ids=str)
 def test_no_condition_holds_of_a_missing_value(table, tmp_path, condition, kept):
-    plan = Plan(table, [Stage("filter", where=[condition])])
+    plan = SelectionPlan(table, [Stage("filter", where=[condition])])
     plan.estimates()
     assert plan.run(tmp_path / "work").indices.tolist() == kept
-    alone = Plan(table, [Stage("filter", where=condition)])  # one condition is a list of one
+    alone = SelectionPlan(
+        table, [Stage("filter", where=condition)]
+    )  # one condition is a list of one
     assert alone.stages == plan.stages
 
 
@@ -244,7 +248,7 @@ def test_conditions_that_are_none(condition, message):
     ids=str,
 )
 def test_conditions_that_do_not_fit_are_refused_before_any_work(table, condition):
-    plan = Plan(table, [Stage("filter", where=[condition])])
+    plan = SelectionPlan(table, [Stage("filter", where=[condition])])
     with pytest.raises(ValueError, match=r"stage 1 \(filter\): where must fit the columns, got '"):
         plan.estimates()
 
@@ -252,7 +256,7 @@ def test_conditions_that_do_not_fit_are_refused_before_any_work(table, condition
 def kept_by(tmp_path, column, *condition):
     """Rows that a filter keeps of a column, as its plan runs."""
     pq.write_table(pa.table({"i": column}), tmp_path / "t.parquet")
-    plan = Plan(tmp_path / "t.parquet", [Stage("filter", where=[["i", *condition]])])
+    plan = SelectionPlan(tmp_path / "t.parquet", [Stage("filter", where=[["i", *condition]])])
     return plan.run(tmp_path / "work").indices.tolist()
 
 
@@ -304,7 +308,7 @@ def test_what_a_filter_cannot_compare_is_refused_before_the_run(tmp_path, column
     """By the dry run, with what to write; the same for a list of values."""
     pq.write_table(pa.table({"i": column}), tmp_path / "t.parquet")
     for condition in (["i", "==", value], ["i", "in", [value]]):
-        plan = Plan(tmp_path / "t.parquet", [Stage("filter", where=[condition])])
+        plan = SelectionPlan(tmp_path / "t.parquet", [Stage("filter", where=[condition])])
         with pytest.raises(ValueError, match=f"stage 1 .*{remedy}"):
             plan.estimates()
 
@@ -321,12 +325,12 @@ def test_a_row_that_is_dropped_may_have_no_id(tmp_path, kind):
         Stage("k_center", 2),
         Stage("top", 1, columns={"scores": "q"}),
     ]
-    plan = Plan(tmp_path / "t.parquet", stages, ids="id", on_bad="drop")
+    plan = SelectionPlan(tmp_path / "t.parquet", stages, ids="id", on_bad="drop")
     found = plan.run(tmp_path / "work")
     assert found.indices.tolist() == [2]
     assert [str(each) for each in found.ids] == ["7"]
     assert load_selection(tmp_path / "work/selection.parquet").ids.tolist() == found.ids.tolist()
-    refused = Plan(tmp_path / "t.parquet", stages[1:], ids="id", on_bad="drop")
+    refused = SelectionPlan(tmp_path / "t.parquet", stages[1:], ids="id", on_bad="drop")
     with pytest.raises(
         ValueError, match=r"stage 1 \(k_center\): ids must have .* row 3 of column 'id':"
     ):

@@ -10,7 +10,7 @@ import pytest
 from sampling.clustering import kmeans, neighbours
 from sampling.record import Selection
 from sampling.selection import (
-    Plan,
+    SelectionPlan,
     Stage,
     cluster_uniform,
     d2,
@@ -112,7 +112,7 @@ def by_hand(rows, data):
 @pytest.fixture
 def plan(corpus, tmp_path):
     (tmp_path / "plan.toml").write_text(TEXT)
-    return Plan.read(tmp_path / "plan.toml")
+    return SelectionPlan.read(tmp_path / "plan.toml")
 
 
 def test_a_plan_is_the_selectors_one_after_another(plan, corpus, tmp_path):
@@ -203,7 +203,7 @@ def test_only_what_changed_runs_again(plan, tmp_path, monkeypatch):
 
     monkeypatch.setattr(_run, "select_from", noted)
     stages = [*plan.stages[:-1], Stage("cluster_uniform", 7, columns={"groups": "label"})]
-    changed = Plan(**{**vars(plan), "stages": stages, "export": None})
+    changed = SelectionPlan(**{**vars(plan), "stages": stages, "export": None})
     assert len(changed.run(tmp_path / "work")) == 7
     assert ran == ["cluster_uniform"]
     shard = plan.table / "b.parquet"
@@ -224,7 +224,7 @@ def test_a_change_and_back_is_the_first_plan_again(tmp_path):
         lines = []
         top, spread = Stage("top", 60, columns={"scores": "q"}), Stage("cluster_uniform", budget)
         stages = [top, spread, Stage("quota", 4, columns={"scores": "q"})]
-        plan = Plan(tmp_path / "t.parquet", stages, clusters={"n_clusters": n_clusters})
+        plan = SelectionPlan(tmp_path / "t.parquet", stages, clusters={"n_clusters": n_clusters})
         found = plan.run(tmp_path / "work", lines.append)
         return found.indices.tolist(), [line.split(":")[0] for line in lines if "again" in line]
 
@@ -254,7 +254,7 @@ def test_stages_share_one_graph_of_neighbours(tmp_path, apart):
     else:
         columns["e"] = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 3)
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    plan = Plan(
+    plan = SelectionPlan(
         tmp_path / ("e.npy" if apart else "t.parquet"),
         [Stage("top", 60, columns={"scores": "q"}), Stage("d2", 9, columns={"scores": "q"})],
         beside=[tmp_path / "t.parquet"] if apart else (),
@@ -286,10 +286,10 @@ def test_weights_of_stages_multiply(corpus, tmp_path):
         Stage("poisson", 200, name="first", columns={"pi": "quality"}),
         Stage("systematic", 50, name="second", columns={"pi": "quality"}),
     ]
-    found = Plan(folder, stages).run(tmp_path / "work")
+    found = SelectionPlan(folder, stages).run(tmp_path / "work")
     first = Selection.load(tmp_path / "work" / "1-first.parquet")
     earlier = dict(zip(first.indices.tolist(), first.weights.tolist(), strict=True))
-    alone = Plan(folder, stages[:1]).run(tmp_path / "alone")
+    alone = SelectionPlan(folder, stages[:1]).run(tmp_path / "alone")
     assert alone.indices.tolist() == first.indices.tolist()
     alive = np.sort(first.indices)
     from sampling.selection import systematic
@@ -307,13 +307,13 @@ def test_rows_that_are_not_finite(corpus, tmp_path):
     pq.write_table(pa.table({"quality": data["quality"]}), tmp_path / "more.parquet")
     stages = [Stage("top", 10, columns={"scores": "quality"}), Stage("prototypes", 5)]
     given = {"table": tmp_path / "rows.npy", "beside": [tmp_path / "more.parquet"]}
-    plan = Plan(stages=stages, on_bad="drop", clusters={"n_clusters": 3}, **given)
+    plan = SelectionPlan(stages=stages, on_bad="drop", clusters={"n_clusters": 3}, **given)
     found = plan.run(tmp_path / "work")
     assert found.explain(7).rule == "read: a value that is not finite"
     clean = np.flatnonzero(np.isfinite(rows).all(axis=1))
     expected = clean[top(data["quality"][clean], 10).indices]
     assert set(found.indices) <= set(expected)
-    bad = Plan(stages=stages[1:], clusters={"n_clusters": 3}, **given)
+    bad = SelectionPlan(stages=stages[1:], clusters={"n_clusters": 3}, **given)
     with pytest.raises(ValueError, match="got nan in row 7"):
         bad.run(tmp_path / "other")
 
@@ -346,12 +346,12 @@ def test_what_is_wrong_is_named(corpus, tmp_path, old, new, message):
     assert old in TEXT
     (tmp_path / "plan.toml").write_text(TEXT.replace(old, new, 1))
     with pytest.raises((ValueError, TypeError), match=message):
-        Plan.read(tmp_path / "plan.toml").run(tmp_path / "work")
+        SelectionPlan.read(tmp_path / "plan.toml").run(tmp_path / "work")
 
 
 def test_an_empty_plan(corpus, tmp_path):
     with pytest.raises(ValueError, match="stages must not be empty"):
-        Plan(corpus[0], []).run(tmp_path / "work")
+        SelectionPlan(corpus[0], []).run(tmp_path / "work")
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -361,7 +361,7 @@ def test_one_graph_for_all_stages(corpus, tmp_path, metric):
     columns = {"scores": "quality"}
     one = Stage("facility_location", 30, columns={}, settings={"metric": metric})
     stages = [Stage("top", 100, columns=columns), one]
-    plan = Plan(folder, stages, neighbours={"k": 399, "metric": metric})
+    plan = SelectionPlan(folder, stages, neighbours={"k": 399, "metric": metric})
     found = plan.run(tmp_path / "work")
     assert [e["name"] for e in found.info["stages"]][-2:] == ["num_neighbours", one.name]
     alive = np.sort(top(data["quality"], 100).indices)
@@ -389,7 +389,7 @@ def test_a_plan_from_python_writes_over_nothing_it_reads(tmp_path):
     table = tmp_path / "w" / "selection.parquet"
     top([0.1, 0.9, 0.5], 2).save(table)
     before = table.read_bytes()
-    plan = Plan(table, [Stage("top", 1, columns={"scores": "score"})])
+    plan = SelectionPlan(table, [Stage("top", 1, columns={"scores": "score"})])
     with pytest.raises(ValueError, match="must not be written over, got what is read"):
         plan.run(tmp_path / "w")
     assert [path.name for path in (tmp_path / "w").iterdir()] == ["selection.parquet"]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from sampling.cli import app
 from sampling.io import changes, export_rows, load_selection, open_table, shape_of, with_inputs
-from sampling.selection import Plan, Stage
+from sampling.selection import SelectionPlan, Stage
 
 N = 20
 ROWS = np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
@@ -92,10 +92,10 @@ def test_columns_beside_a_table_of_parquet(folder):
     """By default those of the table; others where they are named."""
     stage = Stage("top", 3, columns={"scores": "q"})
     given = {"table": folder / "corpus", "beside": str(folder / "scores.parquet")}
-    Plan(stages=[stage], export={"folder": folder / "out"}, **given).run(folder / "work")
+    SelectionPlan(stages=[stage], export={"folder": folder / "out"}, **given).run(folder / "work")
     assert pq.read_table(folder / "out").column_names == ["text", "id"]
     export = {"folder": folder / "more", "columns": "q"}
-    Plan(stages=[stage], export=export, **given).run(folder / "work")
+    SelectionPlan(stages=[stage], export=export, **given).run(folder / "work")
     assert pq.read_table(folder / "more").column_names == ["q"]
     words = [
         "export",
@@ -144,7 +144,7 @@ def test_a_path_alone_is_a_list_of_one(folder):
     for given in (3, [3]):
         with pytest.raises(TypeError, match="beside must "):
             open_table(folder / "rows.npy", beside=given)
-    found = Plan(folder / "rows.npy", [Stage("k_center", 3)]).run(folder / "work")
+    found = SelectionPlan(folder / "rows.npy", [Stage("k_center", 3)]).run(folder / "work")
     noted = with_inputs(found, folder / "rows.npy", str(more))
     assert [each[0]["name"] for each in noted.info["beside"]] == ["scores.parquet"]
     done = export_rows(found, folder / "rows.npy", folder / "out", beside=more, columns="q")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sampling.clustering import kmeans
-from sampling.selection import Plan, Stage
+from sampling.selection import SelectionPlan, Stage
 from sampling.selection.core._exact import exact
 from sampling.selection.pipeline import _run
 
@@ -33,12 +33,12 @@ def table(tmp_path):
 
 
 def centers(table, work, count=10):
-    plan = Plan(table, [Stage("k_center", count)])
+    plan = SelectionPlan(table, [Stage("k_center", count)])
     return plan.run(work).indices.tolist()
 
 
 def best(table, work, count=3, **given):
-    plan = Plan(table, [Stage("top", count, columns={"scores": "loss"})], **given)
+    plan = SelectionPlan(table, [Stage("top", count, columns={"scores": "loss"})], **given)
     return plan.run(work).indices.tolist()
 
 
@@ -92,7 +92,8 @@ def test_plans_that_take_turns_in_one_folder(table, tmp_path):
     assert best(table, tmp_path / "work", 3) == first != second
     clusters = {"clusters": {"n_clusters": 3}}
     plans = [
-        Plan(table, [Stage("cluster_uniform", 9)], seed=seed, **clusters) for seed in (0, 1, 0)
+        SelectionPlan(table, [Stage("cluster_uniform", 9)], seed=seed, **clusters)
+        for seed in (0, 1, 0)
     ]
     found = [plan.run(tmp_path / "work").indices.tolist() for plan in plans]
     assert found[0] == found[2] == plans[0].run(tmp_path / "other").indices.tolist()
@@ -104,7 +105,9 @@ def test_clusters_of_another_column_are_others(table, tmp_path):
     lists = pa.FixedSizeListArray.from_arrays(pa.array(other), 2)
     pq.write_table(rows.append_column("y", lists), table)
     plans = [
-        Plan(table, [Stage("cluster_uniform", 9)], embeddings=name, clusters={"n_clusters": 3})
+        SelectionPlan(
+            table, [Stage("cluster_uniform", 9)], embeddings=name, clusters={"n_clusters": 3}
+        )
         for name in ("x", "y")
     ]
     for plan in plans:
@@ -145,16 +148,16 @@ def test_dates_and_numpy_numbers_in_a_plan(table, tmp_path):
     pq.write_table(rows.append_column("day", days), table)
     late = Stage("filter", where=[["day", ">=", datetime.date(2024, 1, 5)]])
     stages = [late, Stage("top", np.int64(4), columns={"scores": "loss"})]
-    found = Plan(table, stages, seed=np.int64(1)).run(tmp_path / "work")
+    found = SelectionPlan(table, stages, seed=np.int64(1)).run(tmp_path / "work")
     assert len(found) == 4
-    assert len(Plan(table, stages[:1]).run(tmp_path / "work")) == 32
+    assert len(SelectionPlan(table, stages[:1]).run(tmp_path / "work")) == 32
 
 
 # ---------------------------------------------------------------------- counts by group
 
 
 def kept(table, work, stages):
-    Plan(table, stages).run(work)
+    SelectionPlan(table, stages).run(work)
     manifest = json.loads((work / "manifest.json").read_text())
     counts = {each["name"]: each.get("groups") for each in manifest["stages"]}
     return counts, manifest["warnings"]
@@ -183,7 +186,7 @@ def test_groups_in_what_comes_after_keep_the_counts(table, tmp_path):
     counts, warned = kept(table, tmp_path / "work", [EVEN, later])
     assert counts["k_center"] == {"label": {"0": 4, "1": 4, "2": 4}}
     assert warned == []
-    assert Plan(table, [later, Stage("top", 9, columns={"scores": "loss"})]).warnings()
+    assert SelectionPlan(table, [later, Stage("top", 9, columns={"scores": "loss"})]).warnings()
     counts, _ = kept(table, tmp_path / "work", [Stage("k_center", 12)])
     assert counts["k_center"] is None
 
@@ -205,7 +208,7 @@ UNDONE = [
 
 @pytest.mark.parametrize(("stages", "count"), UNDONE)
 def test_what_undoes_counts(stages, count):
-    assert len(Plan("corpus", stages).warnings()) == count
+    assert len(SelectionPlan("corpus", stages).warnings()) == count
 
 
 # ---------------------------------------------------------------------- plans that are wrong
@@ -251,38 +254,38 @@ def test_values_of_another_type(part, name, value, message):
     where = given if part is None else given[part][0] if part == "stage" else given[part]
     where[name] = value
     with pytest.raises((TypeError, ValueError), match=message):
-        Plan.of(given)
+        SelectionPlan.of(given)
 
 
 def test_a_plan_in_python_is_checked_at_once():
     with pytest.raises(TypeError, match=r"stages must hold Stage objects, got \{'method': 'top'\}"):
-        Plan("t.parquet", [{"method": "top"}])
+        SelectionPlan("t.parquet", [{"method": "top"}])
     with pytest.raises(TypeError, match="stages must be a list, got Stage"):
-        Plan("t.parquet", EVEN)
-    assert Plan("t.parquet", [EVEN], beside="more.parquet").beside == ("more.parquet",)
+        SelectionPlan("t.parquet", EVEN)
+    assert SelectionPlan("t.parquet", [EVEN], beside="more.parquet").beside == ("more.parquet",)
 
 
 def test_errors_of_types_name_the_stage(table, tmp_path):
     stage = Stage("semdedup", settings={"threshold": "high"})
     with pytest.raises(TypeError, match=r"stage 1 \(semdedup\): threshold must be a number"):
-        Plan(table, [stage]).run(tmp_path / "work")
+        SelectionPlan(table, [stage]).run(tmp_path / "work")
 
 
 def test_files_that_are_no_plan(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_bytes('[read]\ntable = "größe.parquet"\n'.encode("latin-1"))
     with pytest.raises(ValueError, match=r"plan\.toml must be TOML in UTF-8, got: .*position"):
-        Plan.read(path)
+        SelectionPlan.read(path)
     path.write_text('[read]\ntable = "größe.parquet"\n', encoding="utf-8-sig")
-    assert Plan.read(path).table.name == "größe.parquet"
+    assert SelectionPlan.read(path).table.name == "größe.parquet"
     path.write_text("[read]\ntable = 3\n")
     with pytest.raises(TypeError, match=r"plan\.toml: table must be a path, got 3"):
-        Plan.read(path)
+        SelectionPlan.read(path)
     with pytest.raises(ValueError, match="must be a TOML file, got a folder"):
-        Plan.read(tmp_path)
+        SelectionPlan.read(tmp_path)
     for text in ("[1]", "{", '"a"'):
         (tmp_path / "work").mkdir(exist_ok=True)
         (tmp_path / "work" / "manifest.json").write_text(text)
         write(tmp_path / "t.parquet", 0)
         with pytest.raises(ValueError, match=r"manifest\.json must be free or hold the manifest"):
-            Plan(tmp_path / "t.parquet", [EVEN]).run(tmp_path / "work")
+            SelectionPlan(tmp_path / "t.parquet", [EVEN]).run(tmp_path / "work")

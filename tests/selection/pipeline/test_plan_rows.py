@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sampling.cli import app
 from sampling.io import open_table
-from sampling.selection import Plan, Stage, select_from
+from sampling.selection import SelectionPlan, Stage, select_from
 
 LOSS = [0.1, 0.9, 0.5, None, 0.7, float("nan"), 0.3]
 
@@ -28,15 +28,15 @@ ONLY_B = Stage("filter", where=["kind", "==", "b"])
 
 
 def test_on_bad_of_a_plan_is_that_of_every_stage(table, tmp_path):
-    found = Plan(table, [ONLY_B, BEST], on_bad="drop").run(tmp_path / "work")
+    found = SelectionPlan(table, [ONLY_B, BEST], on_bad="drop").run(tmp_path / "work")
     assert found.indices.tolist() == [4, 2]
     own = Stage("top", 2, columns={"scores": "loss"}, settings={"on_bad": "raise"})
     with pytest.raises(ValueError, match="pass on_bad='drop'"):
-        Plan(table, [ONLY_B, own], on_bad="drop").run(tmp_path / "other")
+        SelectionPlan(table, [ONLY_B, own], on_bad="drop").run(tmp_path / "other")
 
 
 def test_values_of_the_first_stage_are_looked_at_before_any_work(table, tmp_path):
-    plan = Plan(table, [BEST, Stage("k_center", 1)], ids="url")
+    plan = SelectionPlan(table, [BEST, Stage("k_center", 1)], ids="url")
     with pytest.raises(ValueError, match=r"stage 1 \(top\): loss .* in row 3, id 'u3'.*on_bad"):
         plan.estimates()
     with pytest.raises(ValueError, match=r"in row 3, id 'u3'"):
@@ -49,23 +49,23 @@ def test_groups_that_are_named_and_not_there(table, tmp_path):
         stage = Stage("quota", 2, columns={"scores": "rank", "groups": "kind"},
                       settings={name: given})  # fmt: skip
         with pytest.raises(ValueError, match=rf"stage 2 \(quota\): {name} must name groups of"):
-            Plan(table, [ONLY_B, stage]).estimates()
+            SelectionPlan(table, [ONLY_B, stage]).estimates()
 
 
 def test_errors_name_the_row_of_the_table(table, tmp_path):
     with pytest.raises(ValueError, match=r"stage 2 \(top\): loss .* row 3.*on_bad='drop'"):
-        Plan(table, [ONLY_B, BEST]).run(tmp_path / "one")
+        SelectionPlan(table, [ONLY_B, BEST]).run(tmp_path / "one")
     x = [0.0, 1.0, 2.0, 3.0, 4.0, np.nan, 6.0]
     pq.write_table(pa.table({"x": x, "url": [*"abcdefg"]}), tmp_path / "nan.parquet")
     stages = [Stage("filter", where=["url", ">", "d"]), Stage("top", 1, columns={"scores": "x"})]
     with pytest.raises(ValueError, match=r"scores .* nan in row 5, id 'f'"):
-        Plan(tmp_path / "nan.parquet", stages, ids="url").run(tmp_path / "two")
+        SelectionPlan(tmp_path / "nan.parquet", stages, ids="url").run(tmp_path / "two")
 
 
 def test_a_filter_that_leaves_nothing_is_named(table, tmp_path):
     none = Stage("filter", where=["kind", "==", "c"])
     with pytest.raises(ValueError, match=r"stage 2 \(top\): .*: stage 1 \(filter\) left no rows"):
-        Plan(table, [none, BEST]).run(tmp_path / "work")
+        SelectionPlan(table, [none, BEST]).run(tmp_path / "work")
 
 
 def test_the_remedy_is_spelt_as_it_is_written(table, tmp_path):
@@ -102,14 +102,14 @@ def test_what_a_filter_can_compare(table, where, message):
     rows = rows.append_column("nested", pa.array([{"a": 1}] * 7))
     pq.write_table(rows, table)
     with pytest.raises(ValueError, match=message) as found:
-        Plan(table, [Stage("filter", where=where)]).estimates()
+        SelectionPlan(table, [Stage("filter", where=where)]).estimates()
     assert "kernel" not in str(found.value)
 
 
 def test_a_suggestion_is_made_once(table):
     stage = Stage("top", 1, settings={"score": [0.0]})
     with pytest.raises(ValueError, match="did you mean 'scores'") as found:
-        Plan(table, [stage]).estimates()
+        SelectionPlan(table, [stage]).estimates()
     assert str(found.value).count("did you mean") == 1
 
 
@@ -128,7 +128,7 @@ def test_an_export_of_all_columns_says_so(table, tmp_path):
 def test_bad_scores_are_dropped_where_there_are_no_embeddings(tmp_path):
     pq.write_table(pa.table({"loss": [1.0, None, 3.0, 2.0]}), tmp_path / "plain.parquet")
     stage = Stage("top", 2, columns={"scores": "loss"})
-    found = Plan(tmp_path / "plain.parquet", [stage], on_bad="drop").run(tmp_path / "work")
+    found = SelectionPlan(tmp_path / "plain.parquet", [stage], on_bad="drop").run(tmp_path / "work")
     assert found.indices.tolist() == [2, 3]
 
 
@@ -136,10 +136,10 @@ def test_bad_embeddings_that_no_stage_uses_drop_no_row(tmp_path):
     rows = pa.array([[1.0, 2.0], None, [3.0, 4.0], [np.nan, 1.0]])
     pq.write_table(pa.table({"emb": rows, "q": [1.0, 9.0, 3.0, 8.0]}), tmp_path / "t.parquet")
     best = Stage("top", 2, columns={"scores": "q"})
-    found = Plan(tmp_path / "t.parquet", [best], on_bad="drop").run(tmp_path / "one")
+    found = SelectionPlan(tmp_path / "t.parquet", [best], on_bad="drop").run(tmp_path / "one")
     assert found.indices.tolist() == [1, 3]
     used = [Stage("k_center", 2), Stage("top", 1, columns={"scores": "q"})]
-    found = Plan(tmp_path / "t.parquet", used, on_bad="drop").run(tmp_path / "two")
+    found = SelectionPlan(tmp_path / "t.parquet", used, on_bad="drop").run(tmp_path / "two")
     assert found.indices.tolist() == [2]
 
 

@@ -1,4 +1,4 @@
-"""Draws by inclusion probability: exact numbers, exact chances, unbiased weights."""
+"""`pivotal`, `systematic`, `poisson`: exact numbers, exact chances, unbiased weights."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ import pytest
 from sampling import Selection
 from sampling.io import save_selection
 from sampling.selection import semdedup, top, twins_of
-from sampling.selection.core import _twins
+from sampling.selection.by_cluster import _twins
 
 RANDOM = np.random.default_rng(0)
 FIRST = RANDOM.normal(size=(60, 5))

@@ -11,7 +11,7 @@ from ... import _check
 from ...clustering import Neighbours, neighbours
 from ...kernels._greedy import count_ends, fill_ends
 from ...types import Indices, Scores
-from ._task import Task
+from ..core._task import Task
 
 __all__ = [
     "by_key",

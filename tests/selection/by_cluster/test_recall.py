@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from sampling import Selection, _rng
 from sampling.cli import app
 from sampling.clustering import kmeans
-from sampling.selection import METHODS, Plan, Stage, d4, estimate, notes_of, semdedup
-from sampling.selection.core._copies import Members, find_copies
-from sampling.selection.core._recall import checked_search, search_note
+from sampling.selection import METHODS, SelectionPlan, Stage, d4, estimate, notes_of, semdedup
+from sampling.selection.by_cluster._copies import Members, find_copies
+from sampling.selection.by_cluster._recall import checked_search, search_note
 
 RANDOM = np.random.default_rng(3)
 BASE = RANDOM.normal(size=(1000, 8))
@@ -181,7 +181,7 @@ def test_the_command_line_says_it(tmp_path):
 
 def test_a_stage_made_by_another_version_or_default_is_made_again(tmp_path, monkeypatch):
     np.save(tmp_path / "rows.npy", ROWS)
-    plan = Plan(tmp_path / "rows.npy", [Stage("semdedup", settings={"threshold": LIMIT})])
+    plan = SelectionPlan(tmp_path / "rows.npy", [Stage("semdedup", settings={"threshold": LIMIT})])
     plan.run(tmp_path / "work")
 
     def again():

@@ -1,0 +1,270 @@
+"""Estimates of the time and memory of a selector, from its cost function."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ... import _check
+from ..._check import _labels
+from ..._check._keywords import told
+from ...record import Score
+from ._clusters import default_clusters
+from ._cost import Cost, Sizes
+from ._memory import bytes_of, say
+from ._options import Options
+from ._registry import Method, known_method
+
+__all__ = ["Estimate", "estimate", "of_call", "of_clusters", "refuse_over", "samples_rows"]
+
+_FIXED = 64 * 2**20  # blocks, of a size that does not depend on the data
+_PASSES = 26  # passes of k-means: its iterations, and the exact assignment
+_DEFAULT_MEMORY = 2**30
+# Operations per second on two cores of a server, from runs of each method at two sizes.
+_PRODUCTS, _STEPS, _START = 2e10, 6e7, 0.002
+_REMEDIES = {
+    "N": "fewer rows", "D": "fewer dimensions", "k": "fewer neighbours", "M": "a smaller budget",
+    "K": "fewer clusters",
+}  # fmt: skip
+
+
+@told
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated cost of a selector.
+
+    Attributes
+    ----------
+    method : str
+    memory : int
+        Peak memory in bytes, in addition to the input and the libraries, including 64 MiB for
+        blocks. The first call of a process also loads libraries, about 50 MiB.
+    seconds : float
+        A rough estimate, for two cores of a server.
+    sizes : Sizes
+        What the estimate is for.
+    """
+
+    method: str
+    memory: int
+    seconds: float
+    sizes: Sizes
+
+
+@told
+def estimate(
+    method: str,
+    size: int,
+    dimensions: int | None = None,
+    *,
+    budget: float | None = None,
+    classes: int = 1,
+    **settings: Any,  # noqa: ANN401  # any argument of the method
+) -> Estimate:
+    """Estimate the cost of a selector for data of a given size, without the data.
+
+    Parameters
+    ----------
+    method : str
+        One of `methods()`.
+    size : int
+        N.
+    dimensions : int, optional
+        D, required if the method reads embeddings.
+    budget : int or float, optional
+        M as a count, or as a fraction of N; all rows by default.
+    classes : int, default 1
+        C, the number of classes, if the method reads labels or probabilities.
+    **settings
+        Arguments of the method that affect its cost, such as `clusters` or `num_neighbours`.
+
+    Returns
+    -------
+    Estimate
+        Memory and seconds. `max_memory` of every selector is compared with this memory, and
+        `info["estimate"]` of a selection holds both.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method; if it reads embeddings and `dimensions` is not given.
+    TypeError
+        If it has no such argument.
+
+    Notes
+    -----
+    Cost
+        O(1).
+    Source
+        The `cost` of the method, a function of `Sizes`. The two speeds, 2e10 operations of matrix
+        products and 6e7 steps over rows in memory per second, are from a run of each method on two
+        cores (`benchmarks/every_selector.py`, 100,000 rows of 64 numbers, a fifth of them for
+        methods that compare all pairs): there the measured time is between a third and three times
+        the estimate, except for `moderate` (five times), whose medians are not matrix products.
+        Other machines and shapes add their own factor. The peak resident set size was below the
+        estimate in a run of every method in a fresh process (`benchmarks/selector_memory.py`).
+
+    Examples
+    --------
+    >>> estimate("top", 10**8, budget=0.1).memory >= 25 * 10**8
+    True
+    >>> estimate("semdedup", 10**6, 256, budget=0.5).sizes.K > 1
+    True
+    """
+    entry = known_method(method)
+    size = _check.integer("size", size, 1)
+    unknown = set(settings) - set(entry.parameters) - set(Options.__annotations__)
+    if unknown:
+        wrong = sorted(unknown)[0]
+        near = _check.closest(wrong, [*entry.parameters, *Options.__annotations__])
+        raise TypeError(f"{method} has no argument {wrong!r}{near}")
+    if "embeddings" in entry.needs and dimensions is None:
+        raise ValueError(f"dimensions must be given for {method}, which reads embeddings, got None")
+    if dimensions is not None:
+        dimensions = _check.integer("dimensions", dimensions, 1)
+    classes = _check.integer("classes", classes, 1)
+    defaults = {name: each.default for name, each in entry.parameters.items()}
+    return evaluate(entry, size, dimensions or 1, classes, {**defaults, **settings}, budget)
+
+
+def evaluate(
+    entry: Method,
+    size: int,
+    dimensions: int,
+    classes: int,
+    settings: Mapping[str, Any],
+    budget: float | None,
+) -> Estimate:
+    """Return the estimate for given sizes."""
+    given = {name: v for name, v in settings.items() if v is not inspect.Parameter.empty}
+    clusters, passes = _clusters(entry, size, given.get("clusters"))
+    limit = given.get("max_memory")
+    sizes = Sizes(
+        N=size,
+        D=dimensions,
+        M=_rows(size, None if given.get("costs") is not None else budget),
+        K=clusters,
+        C=min(classes, size),
+        k=min(_listed(given.get("num_neighbours")), size),
+        I=passes,
+        S=given.get("max_iter") or 1,
+        max_memory=None if limit is None else bytes_of(limit, 0),
+        arguments=given,
+    )
+    cost = cost_of(entry, sizes)
+    seconds = _START + cost.products / _PRODUCTS + cost.steps / _STEPS
+    need = _FIXED + cost.memory
+    room = (_DEFAULT_MEMORY if sizes.max_memory is None else sizes.max_memory) - need
+    need += max(0, min(room, cost.optional))
+    return Estimate(entry.name, math.ceil(need), float(f"{seconds:.2e}"), sizes)
+
+
+def cost_of(entry: Method, sizes: Sizes) -> Cost:
+    """Return the cost of a method; refuse a cost function that returns anything else."""
+    found = entry.cost(sizes)
+    if not isinstance(found, Cost):
+        raise TypeError(f"cost of {entry.name} must return a Cost, got {type(found).__name__}")
+    return found
+
+
+def of_clusters(
+    size: int, dimensions: int, n_clusters: int, n_iter: int, limit: "int | str | None"
+) -> tuple[int, float]:
+    """Return the bytes and seconds of k-means within `max_memory`."""
+    held = min(4 * size * dimensions, bytes_of(limit, 2**62) // 2)
+    passes = n_iter * held / (4 * size * dimensions) + 2
+    seconds = passes * size * n_clusters * dimensions / _PRODUCTS
+    return _FIXED + held + 40 * size, float(f"{seconds:.2e}")
+
+
+def _rows(size: int, budget: float | None) -> float:
+    """Return M for any budget; an invalid one is refused by the method."""
+    if isinstance(budget, float | np.floating) and 0.0 < budget <= 1.0:
+        return max(1.0, float(budget) * size)
+    if isinstance(budget, int | np.integer) and budget >= 1:
+        return float(budget)
+    return float(size)
+
+
+def _clusters(entry: Method, size: int, given: object) -> tuple[int, int]:
+    """Return K, and the passes of k-means, 0 if a clustering is given."""
+    if given is None:
+        return (entry.clusters or default_clusters)(size), _PASSES
+    if isinstance(given, int | np.integer):
+        return max(1, min(int(given), size)), _PASSES
+    return len(given.centers) if hasattr(given, "centers") else 1, 0
+
+
+def _listed(given: Any) -> int:  # noqa: ANN401  # a number, a graph, or nothing
+    """Return k, the number of neighbours."""
+    return given.indices.shape[1] if hasattr(given, "indices") else (given or 1)
+
+
+def of_call(
+    entry: Method, first: object, arguments: Mapping[str, Any], budget: float | None
+) -> Estimate | None:
+    """Return the estimate for the arguments of a call; None for data without a length."""
+    shape = _shape(first)
+    if not shape or shape[0] == 0:
+        return None
+    rows = arguments.get("embeddings")
+    wide = shape if rows is None or rows is inspect.Parameter.empty else _shape(rows)
+    reads = "embeddings" in entry.needs or wide is not shape
+    dimensions = wide[1] if reads and len(wide) == 2 else 1
+    classes = shape[1] if not reads and len(shape) == 2 else 1
+    labels = arguments.get("labels")
+    if labels is not None:
+        classes = _labels.grouped("labels", labels)[0].size
+    return evaluate(entry, shape[0], max(1, dimensions), max(1, classes), arguments, budget)
+
+
+def _shape(data: object) -> tuple[int, ...]:
+    """Return the shape of an array-like, without converting it."""
+    if isinstance(data, Score):
+        data = data.values
+    if hasattr(data, "shape"):
+        return tuple(int(each) for each in data.shape)
+    if not isinstance(data, list | tuple):
+        return ()
+    inner = (len(data[0]),) if data and hasattr(data[0], "__len__") else ()
+    return (len(data), *inner)
+
+
+def samples_rows(need: Estimate) -> bool:
+    """Return whether `max_memory` lets the k-means of a method be trained on some rows only."""
+    sizes = need.sizes
+    return _trains(need) and sizes.R != 4 * sizes.N * sizes.D
+
+
+def _trains(need: Estimate) -> bool:
+    """Return whether the memory of a method includes the rows that k-means is trained on."""
+    entry, sizes = known_method(need.method), need.sizes
+    return cost_of(entry, replace(sizes, I=0)).memory != cost_of(entry, sizes).memory
+
+
+def _halved(sizes: Sizes, letter: str) -> Sizes:
+    """Return sizes of which one is half as large."""
+    return replace(sizes, **{letter: getattr(sizes, letter) / 2})
+
+
+def refuse_over(need: Estimate, limit: int) -> None:
+    """Refuse a call that is estimated to exceed the memory limit, before it starts."""
+    entry, sizes = known_method(need.method), need.sizes
+    cost = cost_of(entry, sizes)
+    if need.memory <= limit or cost.optional:
+        return
+    halved = {
+        letter: cost.memory - cost_of(entry, _halved(sizes, letter)).memory for letter in "NDMKCkS"
+    }
+    shown = [f"{each}={getattr(sizes, each):.12g}" for each, saved in halved.items() if saved]
+    shown += [f"R={sizes.R:.12g}"] if _trains(need) else []
+    most = max(halved.values())
+    remedies = [text for each, text in _REMEDIES.items() if halved[each] > 0.5 * most]
+    raise ValueError(
+        f"max_memory must be at least {say(need.memory)}, the estimate for {need.method} "
+        f"({entry.memory} for {', '.join(shown)}, and 64 MiB), got {say(limit)}; use "
+        f"{' or '.join(remedies) or 'another method'}"
+    )
