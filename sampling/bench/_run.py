@@ -18,10 +18,10 @@ from ._compare import FEWEST, REFERENCES
 from ._data import DATASETS, Data, check_data_dir, files_of, load
 from ._methods import METHODS, default_methods
 from ._models import RECIPES, torch_threads
-from ._plans import LONG_TAIL, NOISE, PLAIN
 from ._report import plot_outputs
 from ._store import Results, describe_call, open_results, result_outputs
 from ._train import Job, Run, train
+from ._training_plan import LONG_TAIL, NOISE, PLAIN
 
 _KEEP = (0.3, 0.5, 0.7)
 _OPTIONAL: dict[str, Callable[[str, Any], object]] = {  # fields that None leaves to a default
