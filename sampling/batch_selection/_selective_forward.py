@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from .. import _check
 from .._check._keywords import told
 from ..weighting._reduction import check_losses
+from ._batch_selector import BatchSelector, as_indices, host_features
 from ._frozen import Mode, frozen_statistics
-from ._nested import host_features, take_rows
 from ._row_buffer import Rows
-from ._selector import BatchSelector, as_indices
+from ._take_rows import take_rows
 
 LossFunction = Callable[[torch.nn.Module, Any], torch.Tensor]
 

@@ -8,8 +8,8 @@ from typing_extensions import Unpack
 
 from .. import _check
 from .._check._keywords import told
+from ._batch_selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
 from ._random_keys import check_keep, count_of, hardest_first
-from ._selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
 
 
 @told
@@ -78,7 +78,7 @@ class TopKLoss(BatchSelector):
         super().__init__(**options)
 
     def _choose(self, candidates: Candidates) -> Chosen:
-        order = hardest_first(candidates.losses, candidates.lots())
+        order = hardest_first(candidates.losses, candidates.uniforms())
         if self.within == "batch":
             return unweighted(order[self._places(order.numel())].sort().values)
         if candidates.groups is None:

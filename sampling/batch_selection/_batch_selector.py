@@ -21,8 +21,7 @@ from .._identity import changed, fingerprint, in_short, named_parts
 from ..distributed import this_rank, world_size
 from ..errors import StateError
 from ..weighting._reduction import check_losses
-from ._nested import host_features
-from ._random_keys import lots
+from ._random_keys import uniforms
 from ._row_buffer import RowBuffer
 
 
@@ -113,9 +112,9 @@ class Candidates:
     features: Any
     key: np.uint64
 
-    def lots(self, purpose: int = 0) -> torch.Tensor:
+    def uniforms(self, purpose: int = 0) -> torch.Tensor:
         """Return a random number in [0, 1) for each row, on the device of the losses."""
-        return lots(_rng.subkey(self.key, purpose), self.losses.numel(), self.losses.device)
+        return uniforms(_rng.subkey(self.key, purpose), self.losses.numel(), self.losses.device)
 
 
 @told
@@ -374,6 +373,11 @@ def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints (B,), got {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array.astype(np.int64))
+
+
+def host_features(features: Any) -> Any:  # noqa: ANN401
+    """Return features (B, V) as an array, or as a sparse matrix whose rows can be indexed."""
+    return features.tocsr() if hasattr(features, "tocsr") else _check.host(features, "features")
 
 
 def unweighted(rows: torch.Tensor) -> Chosen:
