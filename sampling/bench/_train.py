@@ -6,9 +6,9 @@ forward passes, planning, and training. Evaluation on validation and test sets i
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -144,10 +144,6 @@ class Run:
     def done(self) -> bool:
         """Whether there is a result, rather than a reason for its absence."""
         return not self.reason
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the run as JSON values."""
-        return asdict(self)
 
 
 class Clock:

@@ -21,8 +21,7 @@ from .. import _check, _optional
 from ..samplers import EpochBatchSampler, EpochSampler
 from ..samplers.core import Indexed
 from ._accelerate import prepare_loader
-from ._accelerate_chain import AnySampler
-from ._loader_chain import core_of, refuse_size
+from ._loader_chain import AnySampler, core_of, refuse_size
 from ._trainer_callback import SamplerTrainerCallback, num_steps, refuse_strategy
 from ._trainer_loss import (
     IndexCollator,

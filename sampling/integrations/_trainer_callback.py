@@ -9,8 +9,8 @@ from .._check._keywords import told
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler, load_state, save_state
 from ._accelerate import check_prepared, complete_rounds
-from ._accelerate_chain import AnySampler, Chain, find_chain
-from ._loader_chain import core_of
+from ._accelerate_chain import Chain, find_chain
+from ._loader_chain import AnySampler, core_of
 
 _transformers: Any = _optional.require("transformers", "hf", "sampling.integrations")
 
