@@ -7,8 +7,8 @@ import pytest
 import torch
 from selection.cases import CALLS, DATA, LABELS, Data, N
 
+from sampling import batch_selection, scores, weighting
 from sampling import samplers as own
-from sampling import scores, weighting
 from sampling.clustering import Clustering, Neighbours, kmeans, neighbours
 from sampling.selection import (
     METHODS,
@@ -56,8 +56,8 @@ def keyword(name, argument):
 
 
 def forward(**arguments):
-    step = own.SelectiveForward(
-        torch.nn.Linear(3, 3), lambda model, x: model(x).sum(1), own.TopKLoss(2)
+    step = batch_selection.SelectiveForward(
+        torch.nn.Linear(3, 3), lambda model, x: model(x).sum(1), batch_selection.TopKLoss(2)
     )
     return step(torch.ones(ROWS, 3), **arguments)
 
@@ -168,11 +168,11 @@ PARALLEL = {
     ),
     ("batch_selection.BatchSelector.select", "indices"): (
         INDICES,
-        lambda rows: own.TopKLoss(2).select(LOSSES, rows),
+        lambda rows: batch_selection.TopKLoss(2).select(LOSSES, rows),
     ),
     ("batch_selection.BatchSelector.select", "groups"): (
         CLASSES,
-        lambda rows: own.TopKLoss(2, within="group").select(LOSSES, groups=rows),
+        lambda rows: batch_selection.TopKLoss(2, within="group").select(LOSSES, groups=rows),
     ),
     ("batch_selection.SelectiveForward.__call__", "indices"): (
         INDICES,
@@ -236,7 +236,7 @@ FIRST = {
         np.ones(3),
         lambda rows: sensitivity(losses=rows),
     ),
-    ("batch_selection.RHOLoss", "irreducible"): (ONES, own.RHOLoss),
+    ("batch_selection.RHOLoss", "irreducible"): (ONES, batch_selection.RHOLoss),
     ("samplers.TokenBudgetBatchSampler", "lengths"): (
         ONES,
         lambda rows: own.TokenBudgetBatchSampler(rows, 9),

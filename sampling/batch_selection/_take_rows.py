@@ -1,8 +1,8 @@
 """Rows of a batch that is a tensor, or nested mappings, tuples and lists of tensors.
 
-The walk through a batch is not `torch.utils._pytree.tree_map`, which torch keeps private: it looks
-at exact types, so that subclasses of dict and list, and the `BatchEncoding` of transformers (a
-`UserDict`), would be leaves, and need a walk of their own all the same.
+The walk through a batch is not `torch.utils._pytree.tree_map`, which is private, and for which
+subclasses of dict and list, and the `BatchEncoding` of transformers (a `UserDict`), are leaves:
+they would need the walk all the same.
 """
 
 from collections.abc import Callable, Collection, Mapping
