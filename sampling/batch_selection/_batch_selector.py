@@ -265,19 +265,19 @@ class BatchSelector:
         scored = _check.flag("scored", scored)
         self._check_losses(losses, indices)
         size = losses.numel()
-        at_home = None
+        host_groups = None
         if groups is not None:
             found = _labels.read("groups", groups)
-            at_home = found.codes if isinstance(found, _labels.Labels) else found
-            _check.same_length("groups", at_home, "losses", size)
+            host_groups = found.codes if isinstance(found, _labels.Labels) else found
+            _check.same_length("groups", host_groups, "losses", size)
         if features is not None:
             features = host_features(features)
             if features.shape[0] != size:
                 raise ValueError(f"features must have {size} rows, got {features.shape[0]}")
         values = losses.detach()
         values = values if values.dtype == torch.float64 else values.float()
-        places = None if indices is None else as_indices(indices)
-        chosen = self._choose(Candidates(values, places, at_home, features, self._key()))
+        rows = None if indices is None else as_indices(indices)
+        chosen = self._choose(Candidates(values, rows, host_groups, features, self._key()))
         if chosen.rows.numel() == 0 and self.collect is None:
             chosen = _one_of_weight_zero(values)
         self.step += 1

@@ -76,21 +76,21 @@ class RowsOf:
 
     def __init__(self, rows: torch.Tensor) -> None:
         self._rows = rows
-        self._at_home: torch.Tensor | None = None
+        self._on_host: torch.Tensor | None = None
 
     def __call__(self, leaf: Any) -> Any:  # noqa: ANN401
         """Return the rows of a tensor, an array or a list with one item for each sample."""
         if isinstance(leaf, torch.Tensor):
-            rows = self._rows if self._rows.device == leaf.device else self._home()
+            rows = self._rows if self._rows.device == leaf.device else self._host()
             return leaf.index_select(0, rows.to(leaf.device))
         if isinstance(leaf, np.ndarray):
-            return leaf[self._home().numpy()]
-        return type(leaf)(leaf[row] for row in self._home().tolist())
+            return leaf[self._host().numpy()]
+        return type(leaf)(leaf[row] for row in self._host().tolist())
 
-    def _home(self) -> torch.Tensor:
-        if self._at_home is None:
-            self._at_home = self._rows.cpu()
-        return self._at_home
+    def _host(self) -> torch.Tensor:
+        if self._on_host is None:
+            self._on_host = self._rows.cpu()
+        return self._on_host
 
 
 def leaves_of(batch: Any, size: int) -> list[Any]:  # noqa: ANN401
