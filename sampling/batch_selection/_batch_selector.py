@@ -311,11 +311,8 @@ class BatchSelector:
         With `collect` it includes the buffered rows, with their data.
         """
         return {
-            "version": 1,
-            "selector": type(self).__name__,
-            "seed": self.seed,
-            "fingerprint": fingerprint(*self._parts().values()),
-            "arguments": in_short(self._parts(), self.__dict__.get("_given", {})),
+            **self._origin(),
+            "arguments": self._arguments(),
             "epoch": self.epoch,
             "step": self.step,
             "cost": asdict(self.cost),
@@ -336,30 +333,37 @@ class BatchSelector:
         StateError
             If it comes from another class, seed or other arguments. Nothing is changed then.
         """
-        own = {
+        own = self._origin()
+        missing = {*own, "epoch", "step", "cost", "buffer", "arrays"} - set(state)
+        if missing:
+            raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
+        for name, ours in own.items():
+            if state[name] == ours:
+                continue
+            differ = changed(state.get("arguments"), self._arguments())
+            if name == "fingerprint" and differ:
+                raise StateError(
+                    f"state must come from a {type(self).__name__} of the same data and "
+                    f"arguments, {differ}"
+                )
+            raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
+        self.epoch, self.step = _check.epoch(state["epoch"]), int(state["step"])
+        self.cost = SelectionCost(**state["cost"])
+        self._buffer.restore(state["buffer"])
+        self._adopt(state["arrays"])
+
+    def _origin(self) -> dict[str, Any]:
+        """Return what a state and its selector must have in common."""
+        return {
             "version": 1,
             "selector": type(self).__name__,
             "seed": self.seed,
             "fingerprint": fingerprint(*self._parts().values()),
         }
-        missing = {*own, "epoch", "step", "cost", "buffer", "arrays"} - set(state)
-        if missing:
-            raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
-        for name, ours in own.items():
-            if name == "fingerprint" and state[name] != ours:
-                given = self.__dict__.get("_given", {})
-                differ = changed(state.get("arguments"), in_short(self._parts(), given))
-                if differ:
-                    raise StateError(
-                        f"state must come from a {type(self).__name__} of the same data and "
-                        f"arguments, {differ}"
-                    )
-            if state[name] != ours:
-                raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
-        self.epoch, self.step = _check.epoch(state["epoch"]), int(state["step"])
-        self.cost = SelectionCost(**state["cost"])
-        self._buffer.restore(state["buffer"])
-        self._adopt(state["arrays"])
+
+    def _arguments(self) -> dict[str, str]:
+        """Return the arguments in short form, for messages."""
+        return in_short(self._parts(), self.__dict__.get("_given", {}))
 
 
 def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
