@@ -1,23 +1,35 @@
-"""Which rows of a large batch to train on: score all of it, and train on the chosen rows.
+"""Which rows of a large batch to train on: score them with the current model, train on some.
 
     step_of = SelectiveForward(model, loss_fn, TopKLoss(keep=0.25))
-    step = step_of(batch, indices)                 # scores all rows, trains on a quarter of them
-    step.loss.backward()
+    for indices, batch in loader:                  # large batches
+        step = step_of(batch, indices)             # scores all rows, forwards a quarter of them
+        step.loss.backward()
 
-A `BatchSelector` chooses from the losses of a batch: `TopKLoss`, `SelectiveBackprop`,
-`RankedBatch`, `RHOLoss`, `MultistageFilter`. A sampler decides before a sample is loaded; these
-decide after, so they pay a forward pass for every row.
+A sampler chooses before a sample is loaded, from what earlier epochs recorded. A `BatchSelector`
+chooses after, from fresh losses, and pays for it with a forward pass over the rows that it may
+exclude; `BatchSelector.cost` counts both passes.
+
+TopKLoss            the rows of highest loss; online hard example mining
+SelectiveBackprop   at random, more likely the higher the loss ranks; easy rows can return
+RankedBatch         the same with a selection pressure of its own, decreasing over the run
+RHOLoss             the highest loss minus irreducible loss: not mislabelled, not yet learned
+MultistageFilter    above a threshold, first of losses, then of losses predicted from features:
+                    the only one that saves forward passes
+
+They are not samplers: the loader has any sampler, and `SelectedStep.weighting` gives the weights of
+the rows to its `reduce`. `frozen_statistics` is the scoring pass, for loops of another form, and
+`take_rows` takes rows of a nested batch.
 """
 
+from ._batch_selector import BatchSelector, Chosen, SelectionCost
 from ._frozen import frozen_statistics
 from ._multistage import MultistageFilter
-from ._nested import take_rows
 from ._ranked_batch import RankedBatch
 from ._rho_loss import RHOLoss
 from ._selective_backprop import SelectiveBackprop
 from ._selective_forward import SelectedStep, SelectiveForward
-from ._selector import BatchSelector, Chosen, SelectionCost
 from ._skip_predictor import SkipPredictor
+from ._take_rows import take_rows
 from ._top_k_loss import TopKLoss
 
 __all__ = [

@@ -16,9 +16,15 @@ from typing_extensions import Unpack
 from .. import _check, _rng
 from .._check._keywords import told
 from ..types import Floats
-from ._nested import host_features
-from ._random_keys import host_lots
-from ._selector import BatchSelector, Candidates, Chosen, SelectorOptions
+from ._batch_selector import (
+    BatchSelector,
+    Candidates,
+    Chosen,
+    SelectorOptions,
+    host_features,
+    unweighted,
+)
+from ._random_keys import host_uniforms
 from ._skip_predictor import Predictor, SkipPredictor
 
 _SURPRISES = 16  # batches over which the predictor's log loss is averaged
@@ -162,7 +168,7 @@ class MultistageFilter(BatchSelector):
         features = host_features(features)
         size = features.shape[0]
         hard = self.predictor.probability(features) >= 0.5
-        audited = ~hard & (host_lots(_rng.subkey(self._key(), 1), size) < self.epsilon)
+        audited = ~hard & (host_uniforms(_rng.subkey(self._key(), 1), size) < self.epsilon)
         rows = np.flatnonzero(hard | audited)
         self._looked = np.where(audited[rows], 1.0 / self.epsilon, 1.0)
         if rows.size == 0 and self.collect is None:  # a step with weight 0 that trains nothing
@@ -187,7 +193,7 @@ class MultistageFilter(BatchSelector):
         self._remember(losses, looked)
         audited = looked > 1.0
         if self.unbiased:
-            coin = host_lots(_rng.subkey(candidates.key, 2), losses.size) < self.epsilon
+            coin = host_uniforms(_rng.subkey(candidates.key, 2), losses.size) < self.epsilon
             taken = usable & (hard | audited | coin) & (looked > 0)
             stands = np.where(hard | audited, looked, 1.0 / self.epsilon)[taken]
         else:
@@ -195,7 +201,7 @@ class MultistageFilter(BatchSelector):
         device = candidates.losses.device
         rows = torch.from_numpy(np.flatnonzero(taken)).to(device)
         if not self.unbiased:
-            return Chosen(rows, torch.ones(rows.shape, device=device))
+            return unweighted(rows)
         return Chosen(rows, self._weights(torch.from_numpy(stands).to(device), offered))
 
     def _screened(self, size: int, features: Any) -> tuple[Floats, int]:  # noqa: ANN401

@@ -12,7 +12,7 @@ from ..types import Floats
 _BELOW_ONE = 1.0 - 2.0**-24  # the largest float32 below 1
 
 
-def host_lots(key: np.uint64, size: int) -> Floats:
+def host_uniforms(key: np.uint64, size: int) -> Floats:
     """Return a random number in [0, 1) for each of `size` rows: float64 (size,)."""
     words = np.empty(size, np.uint64)
     keys_of_ids(np.arange(size, dtype=np.int64), key, words)
@@ -20,9 +20,9 @@ def host_lots(key: np.uint64, size: int) -> Floats:
     return found
 
 
-def lots(key: np.uint64, size: int, device: torch.device) -> torch.Tensor:
+def uniforms(key: np.uint64, size: int, device: torch.device) -> torch.Tensor:
     """Return the same as float32, on the device of the losses."""
-    return to_device(np.minimum(host_lots(key, size), _BELOW_ONE), device)
+    return to_device(np.minimum(host_uniforms(key, size), _BELOW_ONE), device)
 
 
 def to_device(values: Floats, device: torch.device) -> torch.Tensor:
@@ -47,19 +47,24 @@ def count_of(keep: float, size: int) -> int:
     return max(1, math.ceil(keep * size - 1e-9))  # 0.1 * 30 is a little more than 3
 
 
-def hardest_first(losses: torch.Tensor, lot: torch.Tensor) -> torch.Tensor:
-    """Return the rows by descending loss, ties at random, losses that are not finite last."""
+def hardest_first(losses: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Return the rows by descending loss, ties at random, losses that are not finite last.
+
+    uniform : a random number in [0, 1) for each row
+    """
     usable = torch.where(torch.isfinite(losses), losses, -math.inf)
-    mixed = torch.argsort(lot)
+    mixed = torch.argsort(uniform)
     return mixed[torch.argsort(usable[mixed], descending=True, stable=True)]
 
 
-def race(chance: torch.Tensor, count: int, lot: torch.Tensor) -> torch.Tensor:
+def draw_in_proportion(chance: torch.Tensor, count: int, uniform: torch.Tensor) -> torch.Tensor:
     """Draw `count` rows one after another without replacement, each in proportion to `chance`.
 
     Each row gets an exponential arrival time of rate `chance`; the first `count` rows are drawn
     (Efraimidis, Spirakis 2006). Rows with chance 0 come last. Ascending.
+
+    uniform : a random number in [0, 1) for each row
     """
-    arrival = -torch.log1p(-lot) / chance  # infinite, or NaN if lot is exactly 0, at chance 0
+    arrival = -torch.log1p(-uniform) / chance  # infinite, or NaN if uniform is 0, at chance 0
     arrival = torch.where(chance > 0, arrival, math.inf)
     return torch.topk(arrival, count, largest=False).indices.sort().values

@@ -9,14 +9,13 @@ from typing_extensions import Unpack
 
 from .. import _check
 from .._check._keywords import told
-from ..types import Floats
-from ._random_keys import check_keep
-from ._ranked_draw import RankedDraw
-from ._selector import SelectorOptions
+from ._batch_selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
+from ._draw_by_rank import draw_by_rank, draw_each_by_rank
+from ._random_keys import check_keep, count_of
 
 
 @told
-class RankedBatch(RankedDraw):
+class RankedBatch(BatchSelector):
     """Draw rows with probability decreasing exponentially with rank, less steeply over the run.
 
     A baseline. The hardest row has s times the probability of the easiest; s decreases from `start`
@@ -105,9 +104,14 @@ class RankedBatch(RankedDraw):
         part = min(1.0, self.epoch / max(1, self.num_epochs - 1))
         return float(self.start * (self.end / self.start) ** part)
 
-    def _chances(self, size: int, part: float) -> Floats:
-        found: Floats = np.exp(-np.log(self.pressure) * np.arange(size) / max(1, size - 1))
-        return found
+    def _choose(self, candidates: Candidates) -> Chosen:
+        size = candidates.losses.numel()
+        chances = np.exp(-np.log(self.pressure) * np.arange(size) / max(1, size - 1))
+        count = count_of(self.keep, size)
+        if not self.unbiased:
+            return unweighted(draw_by_rank(candidates, chances, count))
+        rows, chance = draw_each_by_rank(candidates, chances, count)
+        return Chosen(rows, self._weights(1.0 / chance, size))
 
     def _identity(self) -> dict[str, object]:
         names = ("num_epochs", "keep", "start", "end", "unbiased")

@@ -12,8 +12,8 @@ from .._check._keywords import told
 from ..scores import ScoreTable
 from ..scores._device import DeviceWeights
 from ..types import Scores
+from ._batch_selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
 from ._random_keys import check_keep, count_of, hardest_first
-from ._selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
 
 _EXCLUDED = 1e30  # an irreducible loss that puts a row after all others but not after NaN
 
@@ -116,7 +116,7 @@ class RHOLoss(BatchSelector):
         known = self._known(candidates.indices, losses.device)
         instead = 0.0 if self.missing == "loss" else _EXCLUDED
         scores = losses - torch.where(torch.isnan(known), instead, known)
-        order = hardest_first(scores, candidates.lots())
+        order = hardest_first(scores, candidates.uniforms())
         return unweighted(order[: count_of(self.keep, order.numel())].sort().values)
 
     def _known(self, indices: torch.Tensor, device: torch.device) -> torch.Tensor:

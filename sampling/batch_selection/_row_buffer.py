@@ -7,7 +7,7 @@ import torch
 
 from .. import _check
 from ..errors import StateError
-from ._nested import RowsOf, leaves_of, rebuilt
+from ._take_rows import RowsOf, leaves_of, rebuilt
 
 
 class Rows(NamedTuple):

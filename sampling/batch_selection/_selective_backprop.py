@@ -14,14 +14,13 @@ from typing_extensions import Unpack
 
 from .. import _check
 from .._check._keywords import told
-from ..types import Floats
-from ._random_keys import check_keep
-from ._ranked_draw import RankedDraw
-from ._selector import Candidates, Chosen, SelectorOptions, unweighted
+from ._batch_selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
+from ._draw_by_rank import draw_by_rank, draw_each_by_rank
+from ._random_keys import check_keep, count_of
 
 
 @told
-class SelectiveBackprop(RankedDraw):
+class SelectiveBackprop(BatchSelector):
     """Draw rows with a probability that is a power of the percentile of their loss.
 
     A baseline. It can save little: with a forward pass at a third of a step, keeping half saves a
@@ -109,22 +108,31 @@ class SelectiveBackprop(RankedDraw):
         self._next = 0
 
     def _choose(self, candidates: Candidates) -> Chosen:
-        if self.form == "batch":
-            return super()._choose(candidates)
-        losses = candidates.losses
-        self._observe(losses, None)
-        chance = self._places(losses) ** (1.0 / self.keep - 1.0)
-        chance = torch.where(torch.isfinite(losses), chance.clamp(min=self.floor), 0.0)
-        rows = torch.nonzero(candidates.lots() < chance).flatten()
+        size = candidates.losses.numel()
+        if self.form == "history":
+            rows, chance = self._draw_from_history(candidates)
+        else:
+            count = count_of(self.keep, size)
+            part = count / size if self.keep >= 1 else self.keep
+            percentiles = (size - np.arange(size) - 0.5) / size
+            chances = np.maximum(percentiles ** (1.0 / part - 1.0), 1e-30)
+            if not self.unbiased:
+                return unweighted(draw_by_rank(candidates, chances, count))
+            rows, chance = draw_each_by_rank(candidates, chances, count)
         if not self.unbiased:
             return unweighted(rows)
-        return Chosen(rows, self._weights(1.0 / chance[rows], losses.numel()))
+        return Chosen(rows, self._weights(1.0 / chance, size))
 
-    def _chances(self, size: int, part: float) -> Floats:
-        places = (size - np.arange(size) - 0.5) / size
-        return np.maximum(places ** (1.0 / part - 1.0), 1e-30)
+    def _draw_from_history(self, candidates: Candidates) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw each row by its percentile among the last losses: rows (k,), probabilities (k,)."""
+        losses = candidates.losses
+        self._observe(losses, None)
+        chance = self._percentiles(losses) ** (1.0 / self.keep - 1.0)
+        chance = torch.where(torch.isfinite(losses), chance.clamp(min=self.floor), 0.0)
+        rows = torch.nonzero(candidates.uniforms() < chance).flatten()
+        return rows, chance[rows]
 
-    def _places(self, losses: torch.Tensor) -> torch.Tensor:
+    def _percentiles(self, losses: torch.Tensor) -> torch.Tensor:
         """Return the fraction of the remembered losses that is not above each loss: (B,)."""
         # NaN is moved to the end as infinity: a search among NaN would match everywhere.
         known = torch.sort(torch.nan_to_num(self._ring, nan=math.inf)).values

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from .. import _check
 from .._check._keywords import told
 from ..weighting._reduction import check_losses
+from ._batch_selector import BatchSelector, Chosen, as_indices, host_features
 from ._frozen import Mode, frozen_statistics
-from ._nested import host_features, take_rows
 from ._row_buffer import Rows
-from ._selector import BatchSelector, as_indices
+from ._take_rows import take_rows
 
 LossFunction = Callable[[torch.nn.Module, Any], torch.Tensor]
 
@@ -188,39 +188,46 @@ class SelectiveForward:
         SelectedStep
         """
         active = _check.flag("active", active)
-        places = None if indices is None else as_indices(indices)
+        candidates = None if indices is None else as_indices(indices)
         if not active or not self.selector.scores_first:
-            return self._plain(batch, places, features)
+            return self._plain(batch, candidates, features)
         features = None if features is None else host_features(features)
-        looked = None if features is None else self.selector.screen(features)
-        if looked is not None:
+        screened = None if features is None else self.selector.screen(features)
+        if screened is not None:
             if scores is not None or groups is not None:
                 raise ValueError("scores and groups must be None if features are screened")
-            rows, size = torch.from_numpy(looked), features.shape[0]
-            features = features[looked]
-            places = None if places is None else places[rows.to(places.device)]
+            rows = torch.from_numpy(screened)
+            candidates = None if candidates is None else candidates[rows.to(candidates.device)]
             if rows.numel() == 0:
-                nothing = torch.empty(0)
-                return SelectedStep(False, nothing, nothing, places, None, nothing, places)
-            batch = self.take(batch, rows, size)
+                return _not_ready(torch.empty(0), candidates)
+            batch = self.take(batch, rows, features.shape[0])
+            features = features[screened]
         values = self._score(batch) if scores is None else _known(scores)
         chosen = self.selector.select(
-            values, places, groups=groups, features=features, scored=scores is None
+            values, candidates, groups=groups, features=features, scored=scores is None
         )
-        size = values.numel()
-        if self.selector.collect is not None:
-            whole = Rows(batch, places, chosen.weights)
-            ready = self.selector._buffer.exchange(whole, chosen.rows, size)
-        else:
-            own = None if places is None else _at(places, chosen.rows)
-            ready = Rows(self.take(batch, chosen.rows, size), own, chosen.weights)
+        ready = self._rows(batch, candidates, chosen, values.numel())
         if ready is None:
-            nothing = values[:0]
-            return SelectedStep(False, nothing, nothing, None, None, values, places)
+            return _not_ready(values, candidates)
         losses = self.loss_fn(self.model, ready.batch)
         check_losses(losses, ready.weights)
         weights = ready.weights.to(losses.device)
-        return SelectedStep(True, losses, weights, ready.indices, ready.batch, values, places)
+        return SelectedStep(True, losses, weights, ready.indices, ready.batch, values, candidates)
+
+    def _rows(
+        self,
+        batch: Any,  # noqa: ANN401
+        indices: torch.Tensor | None,
+        chosen: Chosen,
+        size: int,
+    ) -> Rows | None:
+        """Return the rows to train on now; None if more are to be collected first."""
+        if self.selector.collect is not None:
+            whole = Rows(batch, indices, chosen.weights)
+            return self.selector._buffer.exchange(whole, chosen.rows, size)
+        if indices is not None:
+            indices = indices.to(chosen.rows.device, non_blocking=True)[chosen.rows]
+        return Rows(self.take(batch, chosen.rows, size), indices, chosen.weights)
 
     def _score(self, batch: Any) -> torch.Tensor:  # noqa: ANN401
         model = self.model
@@ -236,21 +243,22 @@ class SelectiveForward:
     def _plain(
         self,
         batch: Any,  # noqa: ANN401
-        places: torch.Tensor | None,
+        indices: torch.Tensor | None,
         features: Any,  # noqa: ANN401
     ) -> SelectedStep:
         losses = self.loss_fn(self.model, batch)
         self.selector.observe(losses, features)
-        if places is not None:
-            check_losses(losses, places)
-            places = places.to(losses.device, non_blocking=True)
+        if indices is not None:
+            check_losses(losses, indices)
+            indices = indices.to(losses.device, non_blocking=True)
         weights = torch.ones(losses.shape, device=losses.device)
-        return SelectedStep(True, losses, weights, places, batch, losses.detach(), places)
+        return SelectedStep(True, losses, weights, indices, batch, losses.detach(), indices)
 
 
-def _at(places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return dataset indices of rows, on the device of the rows."""
-    return places.to(rows.device, non_blocking=True)[rows]
+def _not_ready(scores: torch.Tensor, candidates: torch.Tensor | None) -> SelectedStep:
+    """Return a step with nothing to train on."""
+    nothing = scores[:0]
+    return SelectedStep(False, nothing, nothing, None, None, scores, candidates)
 
 
 def _known(scores: ArrayLike | torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,8 @@ from typing_extensions import Unpack
 
 from .. import _check
 from .._check._keywords import told
+from ._batch_selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
 from ._random_keys import check_keep, count_of, hardest_first
-from ._selector import BatchSelector, Candidates, Chosen, SelectorOptions, unweighted
 
 
 @told
@@ -78,20 +78,20 @@ class TopKLoss(BatchSelector):
         super().__init__(**options)
 
     def _choose(self, candidates: Candidates) -> Chosen:
-        order = hardest_first(candidates.losses, candidates.lots())
+        order = hardest_first(candidates.losses, candidates.uniforms())
         if self.within == "batch":
-            return unweighted(order[self._places(order.numel())].sort().values)
+            return unweighted(order[self._kept(order.numel())].sort().values)
         if candidates.groups is None:
             raise ValueError("groups must be given for within='group', got None")
         _, codes = np.unique(candidates.groups, return_inverse=True)
         ranked = order.cpu().numpy()
         of_group = ranked[np.argsort(codes[ranked], kind="stable")]  # each group's, hardest first
         ends = np.cumsum(np.bincount(codes))
-        taken = [part[self._places(part.size)] for part in np.split(of_group, ends[:-1])]
+        taken = [part[self._kept(part.size)] for part in np.split(of_group, ends[:-1])]
         rows = torch.from_numpy(np.sort(np.concatenate(taken)))
         return unweighted(rows.to(candidates.losses.device))
 
-    def _places(self, size: int) -> slice:
+    def _kept(self, size: int) -> slice:
         """Return the selected positions in an order of `size` rows, hardest first."""
         left_out = min(int(self.cap * size + 1e-9), size - 1)
         return slice(left_out, min(size, left_out + count_of(self.keep, size)))

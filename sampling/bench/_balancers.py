@@ -16,7 +16,7 @@ from ..samplers import (
     ShuffleSampler,
 )
 from ..weighting import BurnIn, GroupWeights, group_dro, kl_dro, lin_upper
-from ._plans import Context, Plan, plain_loss, same
+from ._training_plan import Build, Context, TrainingPlan, plain_loss, same
 
 _DEFERRED_PART = 0.8  # fraction of the run without weights: 160 of 200 epochs
 _EFFECTIVE = 0.9999  # beta of the effective number of samples
@@ -27,25 +27,25 @@ _ROUNDS = (0, 1)  # of Late Stopping: one round, passed by two correct predictio
 _LEARNED_PART = 0.85  # of the correctly labelled samples: as many are learnt in half a short run
 
 
-def plain(context: Context) -> Plan:
+def plain(context: Context) -> TrainingPlan:
     return same(ShuffleSampler(context.size, seed=context.seed), context)
 
 
-def balanced(power: float) -> Callable[[Context], Plan]:
-    def build(context: Context) -> Plan:
+def balanced(power: float) -> Build:
+    def build(context: Context) -> TrainingPlan:
         return same(ClassBalancedSampler(context.labels, power=power, seed=context.seed), context)
 
     return build
 
 
-def progressive(context: Context) -> Plan:
+def progressive(context: Context) -> TrainingPlan:
     sampler = ClassBalancedSampler(
         context.labels, progressive_epochs=context.epochs, seed=context.seed
     )
     return same(sampler, context)
 
 
-def mixture(context: Context) -> Plan:
+def mixture(context: Context) -> TrainingPlan:
     """Draw classes as domains, uniformly at first and then as the bandit decides."""
     sampler = MixtureSampler(
         domains=context.labels,
@@ -56,12 +56,12 @@ def mixture(context: Context) -> Plan:
     return same(sampler, context)
 
 
-def importance_full(context: Context) -> Plan:
+def importance_full(context: Context) -> TrainingPlan:
     sampler = ImportanceSampler(context.size, signal="gradient_norm", seed=context.seed)
     return same(sampler, context)
 
 
-def late_stopping(context: Context) -> Plan:
+def late_stopping(context: Context) -> TrainingPlan:
     """Run one round, until nearly as many samples are learnt as have correct labels (given)."""
     sampler = LateStoppingSampler(
         context.size,
@@ -74,13 +74,13 @@ def late_stopping(context: Context) -> Plan:
     return same(sampler, context)
 
 
-def class_weighted(context: Context) -> Plan:
+def class_weighted(context: Context) -> TrainingPlan:
     counts = _counts(context)
     weights = _mean_of_one(np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0))
     return _with_class_weights(context, lambda epoch: weights)
 
 
-def deferred(context: Context) -> Plan:
+def deferred(context: Context) -> TrainingPlan:
     """Plain training, then class weights by the effective number of samples in the last fifth."""
     counts = _counts(context)
     effective = (1 - _EFFECTIVE**counts) / (1 - _EFFECTIVE)
@@ -90,7 +90,7 @@ def deferred(context: Context) -> Plan:
     return _with_class_weights(context, lambda epoch: late if epoch >= begin else none)
 
 
-def logit_adjusted(context: Context) -> Plan:
+def logit_adjusted(context: Context) -> TrainingPlan:
     """Cross-entropy of logits plus log class shares; evaluation uses the plain logits."""
     counts = np.maximum(_counts(context), 1e-12)
     log_shares = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
@@ -99,20 +99,20 @@ def logit_adjusted(context: Context) -> Plan:
         return plain_loss(logits + log_shares.to(logits), labels, epoch)
 
     sampler = ShuffleSampler(context.size, seed=context.seed)
-    return Plan(lambda epoch: sampler, context.epochs, loss=loss)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, loss=loss)
 
 
-def lin_upper_weighted(context: Context) -> Plan:
+def lin_upper_weighted(context: Context) -> TrainingPlan:
     steps = round(_BURN_IN_PART * context.epochs * context.size / context.batch_size)
     return _weighted(context, lin_upper, state=BurnIn(steps))
 
 
-def kl_dro_weighted(context: Context) -> Plan:
+def kl_dro_weighted(context: Context) -> TrainingPlan:
     """KL-DRO normalised per batch: with a running mean a first outlier diverges at this rate."""
     return _weighted(context, kl_dro)
 
 
-def group_dro_weighted(context: Context) -> Plan:
+def group_dro_weighted(context: Context) -> TrainingPlan:
     """Group DRO with classes as groups, drawn evenly, as the method requires."""
     classes, groups = np.unique(context.labels, return_inverse=True)
     state, known = GroupWeights(classes.size), torch.from_numpy(groups)
@@ -122,18 +122,24 @@ def group_dro_weighted(context: Context) -> Plan:
         return group_dro(losses, groups=here, state=state, step_size=_GROUP_STEP)
 
     sampler = ClassBalancedSampler(context.labels, seed=context.seed)
-    return Plan(lambda epoch: sampler, context.epochs, weighting=weighting)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=weighting)
 
 
-def _weighted(context: Context, function: Callable[..., torch.Tensor], **arguments: Any) -> Plan:  # noqa: ANN401
+def _weighted(
+    context: Context,
+    function: Callable[..., torch.Tensor],
+    **arguments: Any,  # noqa: ANN401
+) -> TrainingPlan:
     def weighting(losses: torch.Tensor, *, indices: object) -> torch.Tensor:
         return function(losses, indices=indices, **arguments)
 
     sampler = ShuffleSampler(context.size, seed=context.seed)
-    return Plan(lambda epoch: sampler, context.epochs, weighting=weighting)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=weighting)
 
 
-def _with_class_weights(context: Context, weights_of: Callable[[int], torch.Tensor]) -> Plan:
+def _with_class_weights(
+    context: Context, weights_of: Callable[[int], torch.Tensor]
+) -> TrainingPlan:
     """Return plain shuffling with the loss sum(w l) / sum(w), as `cross_entropy(weight=)`."""
 
     def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
@@ -141,7 +147,7 @@ def _with_class_weights(context: Context, weights_of: Callable[[int], torch.Tens
         return plain_loss(logits, labels, epoch) * (weights / weights.mean())
 
     sampler = ShuffleSampler(context.size, seed=context.seed)
-    return Plan(lambda epoch: sampler, context.epochs, loss=loss)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, loss=loss)
 
 
 def _counts(context: Context) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ returns the plan of the run. It raises `Unreachable` if the method cannot have t
 run becomes a row with that reason, never a run of another cost.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ..batch_selection import SelectiveBackprop, TopKLoss
 from ..samplers import (
@@ -19,10 +19,10 @@ from ..samplers import (
     VarianceBudgetSampler,
 )
 from . import _balancers, _pruners
-from ._plans import LONG_TAIL, NOISE, PLAIN, Context, Method, Plan
+from ._training_plan import LONG_TAIL, NOISE, PLAIN, Build, Method
 
 
-def _at_full_cost(help: str, build: Callable[[Context], Plan], *data: str) -> Method:  # noqa: A002
+def _at_full_cost(help: str, build: Build, *data: str) -> Method:  # noqa: A002
     return Method(help, build, swept=False, runs_on=data, default_on=data)
 
 
@@ -71,30 +71,30 @@ METHODS = {
         _pruners.cluster_clip,
         default_on=(PLAIN,),
     ),
-    "keep-hardest": Method("Samples with the highest last losses", _pruners.engine(HardestSampler)),
+    "keep-hardest": Method("Samples with the highest last losses", _pruners.pruner(HardestSampler)),
     "epsilon-greedy": Method(
         "Samples with the highest average losses, and random others",
-        _pruners.engine(EpsilonGreedySampler),
+        _pruners.pruner(EpsilonGreedySampler),
     ),
     "ucb": Method(
         "Samples with the highest average loss plus spread, chosen in every epoch",
-        _pruners.engine(UCBSampler, refresh_every=1),
+        _pruners.pruner(UCBSampler, refresh_every=1),
     ),
-    "seta": Method("A sliding window over groups of losses", _pruners.engine(SeTaSampler)),
+    "seta": Method("A sliding window over groups of losses", _pruners.pruner(SeTaSampler)),
     "kakurenbo": Method(
         "Samples of low loss excluded if predicted correctly with confidence, and rescored",
-        _pruners.engine(KakurenboSampler, anneal_fraction=0.0),
+        _pruners.pruner(KakurenboSampler, anneal_fraction=0.0),
     ),
     "ies": Method(
         "Samples excluded once their losses have converged, and rescored",
-        _pruners.engine(IESSampler, anneal_fraction=0.0),
+        _pruners.pruner(IESSampler, anneal_fraction=0.0),
     ),
     "self-paced": Method(
-        "Samples of low loss, a growing fraction", _pruners.engine(SelfPacedSampler)
+        "Samples of low loss, a growing fraction", _pruners.pruner(SelfPacedSampler)
     ),
     "variance-budget": Method(
         "Samples of low loss skipped at random, where that adds the least variance",
-        _pruners.engine(VarianceBudgetSampler),
+        _pruners.pruner(VarianceBudgetSampler),
     ),
     "importance": Method(
         "Draws in proportion to a bound on the gradient, weights 1/(N p)", _pruners.importance

@@ -4,7 +4,7 @@ Each builder returns a plan with the context's budget, or raises `Unreachable`.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,26 +22,25 @@ from ..samplers import (
     ShuffleSampler,
     SubsetSampler,
 )
-from ..samplers.dynamic._pruning import PruningSampler
-from ._plans import Context, Plan, Unreachable, at_least_one, same
+from ._training_plan import Build, Context, TrainingPlan, Unreachable, at_least_one, same
 
 _ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run uses all the data
 _MEAN_SHARE = 0.7  # assumed share of samples below the mean loss, until a run measures it
 _CLUSTERS_PER_CLASS = 10
 
 
-def full(context: Context) -> Plan:
+def full(context: Context) -> TrainingPlan:
     return same(ShuffleSampler(context.size, seed=context.seed), context)
 
 
-def full_fewer(context: Context) -> Plan:
+def full_fewer(context: Context) -> TrainingPlan:
     epochs = max(1, round(context.target * context.epochs))
     draws = at_least_one(context.budget * context.size * context.epochs / epochs)
     sampler = ShuffleSampler(context.size, draws, seed=context.seed)
-    return Plan(lambda epoch: sampler, epochs, setting={"epochs": epochs})
+    return TrainingPlan(lambda epoch: sampler, epochs, setting={"epochs": epochs})
 
 
-def full_matched_rate(context: Context) -> Plan:
+def full_matched_rate(context: Context) -> TrainingPlan:
     """All data, with InfoBatch's larger steps: its weights have a mean above 1 while it prunes.
 
     Its gradients are N / M times those of a mean over M kept samples, a larger learning rate.
@@ -51,7 +50,7 @@ def full_matched_rate(context: Context) -> Plan:
     if kept <= 0:
         raise Unreachable(f"unreachable: InfoBatch cannot have a cost of {context.budget:.3g}")
     sampler = ShuffleSampler(context.size, seed=context.seed)
-    return Plan(
+    return TrainingPlan(
         lambda epoch: sampler,
         context.epochs,
         rate=lambda epoch: 1 / kept if epoch in pruning else 1.0,
@@ -63,27 +62,27 @@ def _infobatch_epochs(context: Context) -> range:
     return InfoBatchSampler(1, context.epochs, anneal_fraction=_ANNEAL).pruning_epochs
 
 
-def random(context: Context) -> Plan:
+def random(context: Context) -> TrainingPlan:
     chosen = ShuffleSampler(context.size, context.draws, seed=context.seed).indices(0)
     return same(SubsetSampler(np.sort(chosen), seed=context.seed), context)
 
 
-def rs2(context: Context) -> Plan:
+def rs2(context: Context) -> TrainingPlan:
     sampler = RepeatedSubsetSampler(context.size, context.draws / context.size, seed=context.seed)
     return same(sampler, context)
 
 
-def infobatch(context: Context) -> Plan:
+def infobatch(context: Context) -> TrainingPlan:
     sampler = _for_target(InfoBatchSampler, context, below_mean=_MEAN_SHARE)
     return same(sampler, context, drop_prob=sampler.drop_prob)
 
 
-def dynamic_random(context: Context) -> Plan:
+def dynamic_random(context: Context) -> TrainingPlan:
     sampler = _for_target(DynamicRandomSampler, context, below_mean=1.0)
     return same(sampler, context, drop_prob=sampler.drop_prob)
 
 
-def dynamic_random_weighted(context: Context) -> Plan:
+def dynamic_random_weighted(context: Context) -> TrainingPlan:
     """Use InfoBatch's drop probability, on as many samples as it found easy on average."""
     if not context.pilot:
         share = {"share": _MEAN_SHARE, "objective": "original"}
@@ -104,10 +103,16 @@ def dynamic_random_weighted(context: Context) -> Plan:
     return same(sampler, context, drop_prob=drop, share=sampler.share)
 
 
-_Pruner = TypeVar("_Pruner", bound=PruningSampler)
+_Sampler = TypeVar("_Sampler", bound=EpochSampler, covariant=True)
 
 
-def _for_target(kind: type[_Pruner], context: Context, **arguments: Any) -> _Pruner:  # noqa: ANN401  # the sampler's
+class _Pruner(Protocol[_Sampler]):
+    """The class of a sampler that keeps to a cost by itself."""
+
+    def for_target(self, *args: Any, **kwargs: Any) -> _Sampler: ...  # noqa: ANN401
+
+
+def _for_target(kind: _Pruner[_Sampler], context: Context, **arguments: Any) -> _Sampler:  # noqa: ANN401
     """Return the sampler whose run costs the budget, or raise `Unreachable` with the reason."""
     try:
         return kind.for_target(
@@ -123,28 +128,28 @@ def _for_target(kind: type[_Pruner], context: Context, **arguments: Any) -> _Pru
         raise Unreachable(str(error)) from None
 
 
-def engine(kind: type[PruningSampler], **arguments: Any) -> Callable[[Context], Plan]:  # noqa: ANN401
+def pruner(kind: _Pruner[EpochSampler], **arguments: Any) -> Build:  # noqa: ANN401
     """Return the builder of a pruner that keeps to the budget by itself."""
     return lambda context: same(_for_target(kind, context, **arguments), context)
 
 
-def importance(context: Context) -> Plan:
+def importance(context: Context) -> TrainingPlan:
     sampler = ImportanceSampler(
         context.size, num_samples=context.draws, signal="gradient_norm", seed=context.seed
     )
     return same(sampler, context)
 
 
-def batch_selection(kind: Callable[..., BatchSelector]) -> Callable[[Context], Plan]:
+def batch_selection(kind: Callable[..., BatchSelector]) -> Build:
     """Return the builder of a selector that trains on one batch size of a larger batch's rows.
 
     The forward passes over all N samples of each epoch are counted in addition to the draws.
     """
 
-    def build(context: Context) -> Plan:
+    def build(context: Context) -> TrainingPlan:
         sampler = ShuffleSampler(context.size, seed=context.seed)
         candidates = round(context.batch_size / context.budget)
-        return Plan(
+        return TrainingPlan(
             lambda epoch: sampler,
             context.epochs,
             selector=kind(keep=context.batch_size / candidates, seed=context.seed),
@@ -154,10 +159,12 @@ def batch_selection(kind: Callable[..., BatchSelector]) -> Callable[[Context], P
     return build
 
 
-def curriculum(order: Literal["easy_first", "hard_first", "random"]) -> Callable[[Context], Plan]:
+def curriculum(
+    order: Literal["easy_first", "hard_first", "random"],
+) -> Build:
     """Return the builder of a curriculum by the distance to the mean image of the class."""
 
-    def build(context: Context) -> Plan:
+    def build(context: Context) -> TrainingPlan:
         pixels, distances = context.pixels(), np.zeros(context.size)
         for c in np.unique(context.labels):
             rows = context.labels == c
@@ -175,7 +182,7 @@ def curriculum(order: Literal["easy_first", "hard_first", "random"]) -> Callable
     return build
 
 
-def cluster_clip(context: Context) -> Plan:
+def cluster_clip(context: Context) -> TrainingPlan:
     count = min(_CLUSTERS_PER_CLASS * context.n_classes, context.size)
     clusters = kmeans(context.pixels(), count, seed=context.seed).labels
     sampler = ClusterClipSampler(
@@ -184,7 +191,7 @@ def cluster_clip(context: Context) -> Plan:
     return same(sampler, context, n_clusters=count)
 
 
-def sensitivity(context: Context) -> Plan:
+def sensitivity(context: Context) -> TrainingPlan:
     """Sensitivity sampling, uniform in epoch 0 with its untrained model, refreshed every epoch."""
     first = ShuffleSampler(context.size, context.draws, seed=context.seed)
     count = min(_CLUSTERS_PER_CLASS * context.n_classes, context.size)
@@ -201,7 +208,7 @@ def sensitivity(context: Context) -> Plan:
             made[0].refresh(context.losses(made[0].center_indices))
         return made[0]
 
-    return Plan(sampler, context.epochs, setting=setting)
+    return TrainingPlan(sampler, context.epochs, setting=setting)
 
 
 def _from_pixels(context: Context, n_clusters: int) -> SensitivitySampler:

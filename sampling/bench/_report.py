@@ -18,9 +18,9 @@ from .._files._paths import Kind, Output
 from .._optional import require
 from ._compare import LEVEL, REFERENCES, Difference, differences
 from ._methods import METHODS
-from ._plans import PLAIN
 from ._store import Results, check_results, write_whole
 from ._train import Run
+from ._training_plan import PLAIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

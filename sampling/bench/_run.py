@@ -18,10 +18,10 @@ from ._compare import FEWEST, REFERENCES
 from ._data import DATASETS, Data, check_data_dir, files_of, load
 from ._methods import METHODS, default_methods
 from ._models import RECIPES, torch_threads
-from ._plans import LONG_TAIL, NOISE, PLAIN
 from ._report import plot_outputs
 from ._store import Results, describe_call, open_results, result_outputs
 from ._train import Job, Run, train
+from ._training_plan import LONG_TAIL, NOISE, PLAIN
 
 _KEEP = (0.3, 0.5, 0.7)
 _OPTIONAL: dict[str, Callable[[str, Any], object]] = {  # fields that None leaves to a default
@@ -273,7 +273,7 @@ class Benchmark:
                 if seed != data_seed:
                     data, data_seed = self._data_of(seed), seed
                 bar.set_description(f"{method} keep {target:g} seed {seed}")
-                run = self._train(job, data, partial(_move, bar, number))
+                run = self._train(job, data, self.settings.epochs or 1, partial(_move, bar, number))
                 self.results.add(replace(run, call=call))
                 self.results.save(self.folder)
             self.pending -= 1
@@ -310,11 +310,13 @@ class Benchmark:
                     return Job(method, target, seed, pilot.cost, pilot.setting, noise)
         return Job(method, target, seed, target, noise=noise)
 
-    def _train(self, job: Job, data: Data, after_epoch: Callable[[float], None]) -> Run:
+    def _train(
+        self, job: Job, data: Data, epochs: int, after_epoch: Callable[[float], None]
+    ) -> Run:
         return train(
             job,
             data,
-            epochs=self.settings.epochs or 1,
+            epochs=epochs,
             batch_size=self.settings.batch_size or 1,
             device=torch.device(self.settings.device),
             after_epoch=after_epoch,
@@ -325,17 +327,11 @@ class Benchmark:
         few = self.data.few(_WARM_UP_PER_CLASS)
         for method in dict.fromkeys(name for name, _, _ in wanted):
             target = 0.7 if METHODS[method].swept else 1.0
-            train(
-                Job(method, target, 0, target, noise=self.settings.label_noise or 0.0),
-                few,
-                epochs=_WARM_UP_EPOCHS,
-                batch_size=self.settings.batch_size or 1,
-                device=torch.device(self.settings.device),
-                after_epoch=lambda part: None,
-            )
+            job = Job(method, target, 0, target, noise=self.settings.label_noise or 0.0)
+            self._train(job, few, _WARM_UP_EPOCHS, lambda part: None)
         given = asdict(self.settings)
         del given["out"]  # the folder that the file is in
-        arguments = {name: _plain(value) for name, value in given.items()}
+        arguments = {k: str(v) if isinstance(v, Path) else v for k, v in given.items()}
         device = torch.device(self.settings.device)
         self.results.calls.append(describe_call(arguments, device))
         return len(self.results.calls) - 1
@@ -391,7 +387,3 @@ def prepare(settings: Settings) -> Benchmark:
 def _move(bar: "tqdm[Any]", finished: int, part: float) -> None:
     bar.n = round(finished + part, 2)
     bar.refresh()
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value

@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class Results:
                 "metric": self.metric,
                 "notes": self.notes,
                 "calls": self.calls,
-                "runs": [run.as_json() for run in self.runs],
+                "runs": [asdict(run) for run in self.runs],
             }
             text = json.dumps(content, indent=1, default=_number)
             write_whole(folder / FILE, (text + "\n").encode(), _RESULTS)

@@ -6,9 +6,9 @@ forward passes, planning, and training. Evaluation on validation and test sets i
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,11 +20,10 @@ from .. import _check
 from .._rng import key
 from ..batch_selection import SelectiveForward
 from ..samplers import EpochSampler
-from ..samplers.dynamic._hidden import HidingSampler
 from ._data import Data, Part
 from ._methods import METHODS
 from ._models import RECIPES, Recipe, schedule
-from ._plans import Context, Plan, Unreachable, plain_loss
+from ._training_plan import Context, TrainingPlan, Unreachable, plain_loss
 
 _EVAL_BATCH = 1000
 _COUNTS = {"seed": 0, "draws": 0, "epochs": 0, "scored": 0, "call": 0}  # fields of a run, from
@@ -146,10 +145,6 @@ class Run:
         """Whether there is a result, rather than a reason for its absence."""
         return not self.reason
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the run as JSON values."""
-        return asdict(self)
-
 
 class Clock:
     """Seconds spent inside `with clock:`, including device work."""
@@ -186,11 +181,11 @@ class Scorer:
 
     def __call__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return losses in evaluation mode: int64 (m,) -> float32 (m,)."""
-        found = [losses for _, losses, _, _ in self.looks(indices)]
+        found = [losses for _, losses, _, _ in self.batches(indices)]
         array: NDArray[np.float32] = torch.cat(found).cpu().numpy()
         return array
 
-    def looks(self, indices: NDArray[np.int64]) -> Iterator[tuple[torch.Tensor, ...]]:
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield indices, losses, logits and labels of batches in evaluation mode."""
         self.count += indices.size
         self._model.eval()
@@ -280,6 +275,23 @@ def _context(job: Job, data: Data, epochs: int, batch_size: int, losses: Scorer)
     )
 
 
+@runtime_checkable
+class _Rescored(Protocol):
+    """A sampler that records losses of the samples it excluded, such as `KakurenboSampler`."""
+
+    @property
+    def hidden(self) -> NDArray[np.int64]: ...
+
+    def rescore(
+        self,
+        indices: torch.Tensor,
+        losses: torch.Tensor,
+        *,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> None: ...
+
+
 class _Loop:
     """The common training loop, with the sampler that the plan names.
 
@@ -297,7 +309,7 @@ class _Loop:
         self._part = part
         self._batch_size = batch_size
 
-    def epoch(self, plan: Plan, epoch: int) -> int:
+    def epoch(self, plan: TrainingPlan, epoch: int) -> int:
         """Train one epoch and return its number of draws."""
         sampler = plan.sampler(epoch)
         sampler.set_epoch(epoch)
@@ -315,13 +327,13 @@ class _Loop:
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             trained += rows
-        if isinstance(sampler, HidingSampler) and sampler.hidden.size:
-            for hidden, losses, logits, labels in self._scorer.looks(sampler.hidden):
+        if isinstance(sampler, _Rescored) and sampler.hidden.size:
+            for hidden, losses, logits, labels in self._scorer.batches(sampler.hidden):
                 sampler.rescore(hidden, losses, logits=logits, labels=labels)
         return trained
 
     def _loss(
-        self, plan: Plan, sampler: EpochSampler, epoch: int, indices: torch.Tensor
+        self, plan: TrainingPlan, sampler: EpochSampler, epoch: int, indices: torch.Tensor
     ) -> tuple[torch.Tensor, int]:
         """Return the loss for `backward`, and its number of rows."""
         x, y = self._part.x[indices], self._part.y[indices]

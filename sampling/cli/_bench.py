@@ -6,15 +6,14 @@ from typing import Annotated
 import typer
 
 from .._interrupt import INTERRUPTED
-from ._shared import FAILED, Debug, parse, refusals, refuse_given, share, words
-
-_NOT_LISTED = ("dataset", "keep", "methods", "seeds", "first_seed", "margin", "epochs",
-               "batch_size", "out", "device", "imbalance", "label_noise", "data_dir")  # fmt: skip
+from ._shared import FAILED, Debug, parse, refusals, refuse_all_but, refuse_given, share, words
 
 
 def bench(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="Dataset: digits or fashion-mnist.")] = "digits",
+    dataset: Annotated[
+        str, typer.Argument(help="Name of the dataset: digits or fashion-mnist.")
+    ] = "digits",
     keep: Annotated[
         str | None,
         typer.Option(
@@ -23,14 +22,18 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Methods, comma-separated; by default all that apply to the data."),
+        typer.Option(
+            help="Names of the methods, comma-separated; by default all that apply to the data."
+        ),
     ] = None,
     seeds: Annotated[
         str, typer.Option(metavar="INT", help="Number of seeds: runs of each method and fraction.")
     ] = "3",
     first_seed: Annotated[
         str,
-        typer.Option(metavar="INT", help="First seed, for several processes with one --out."),
+        typer.Option(
+            metavar="INT", help="First of the seeds, so that several processes can share one --out."
+        ),
     ] = "0",
     margin: Annotated[
         str,
@@ -41,24 +44,27 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     epochs: Annotated[
         str | None,
         typer.Option(
-            metavar="INT", help="Epochs at full cost; default 20 for digits, 10 for fashion-mnist."
+            metavar="INT",
+            help="Number of epochs at full cost; default 20 for digits, 10 for fashion-mnist.",
         ),
     ] = None,
     batch_size: Annotated[
         str | None,
         typer.Option(
-            metavar="INT", help="Samples per batch; default 64 for digits, 128 for fashion-mnist."
+            metavar="INT",
+            help="Number of samples per batch; default 64 for digits, 128 for fashion-mnist.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Output folder of the results; default runs/<dataset>.")
+        Path | None, typer.Option(help="Folder to write the results to; default runs/<dataset>.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, ...")] = "auto",
+    device: Annotated[str, typer.Option(help="Device to train on: auto, cpu, cuda, ....")] = "auto",
     imbalance: Annotated[
         str | None,
         typer.Option(
             metavar="FLOAT",
-            help="Long-tailed training set: ratio of the largest to the smallest class.",
+            help="Make the training set long-tailed, with this ratio of its largest class to "
+            "its smallest.",
         ),
     ] = None,
     label_noise: Annotated[
@@ -84,7 +90,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
 
     with refusals(debug, context):
         if list_:
-            refuse_given(context, _NOT_LISTED, "with --list, which trains nothing")
+            refuse_all_but(context, ("list_", "debug"), "with --list, which trains nothing")
             Console(width=140).print(benchmark.method_table())
             return
         points = parse(float, "margin", margin)
@@ -101,7 +107,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
                 batch_size=None if batch_size is None else parse(int, "batch_size", batch_size),
                 out=out,
                 device=device,
-                imbalance=_optional("imbalance", imbalance),
+                imbalance=None if imbalance is None else parse(float, "imbalance", imbalance),
                 label_noise=None if label_noise is None else share("label_noise", label_noise),
                 data_dir=data_dir,
             )
@@ -118,25 +124,28 @@ def bench(  # noqa: PLR0913  # one parameter for each option
             raise typer.Exit(INTERRUPTED)
 
 
-def _optional(name: str, word: str | None) -> float | None:
-    return None if word is None else parse(float, name, word)
-
-
 def contracts(
     context: typer.Context,
     samplers: Annotated[
-        str | None, typer.Option(help="Names, with commas; all of the package by default.")
+        str | None,
+        typer.Option(help="Names of the samplers, comma-separated; by default all of the package."),
     ] = None,
     loaders: Annotated[
         str | None,
         typer.Option(
-            help="Names of DataLoader, StatefulDataLoader, Lightning, accelerate, HF Trainer, with "
-            "commas; all by default."
+            help="Names of the loaders, comma-separated: DataLoader, StatefulDataLoader, "
+            "torchdata.nodes, Lightning, accelerate, HF Trainer; by default all."
         ),
     ] = None,
-    workers: Annotated[str, typer.Option(help="Numbers of workers, comma-separated.")] = "0,2",
-    ranks: Annotated[str, typer.Option(help="Numbers of ranks: 1, 2 or both.")] = "1,2",
-    out: Annotated[Path | None, typer.Option(help="Output file for the results, as JSON.")] = None,
+    workers: Annotated[
+        str, typer.Option(help="Numbers of workers of each loader, comma-separated.")
+    ] = "0,2",
+    ranks: Annotated[
+        str, typer.Option(help="Numbers of ranks, comma-separated: 1, 2 or both.")
+    ] = "1,2",
+    out: Annotated[
+        Path | None, typer.Option(help="Path of a JSON file to write the results to.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Interrupt and resume every sampler in every loader, and compare with uninterrupted runs.

@@ -26,7 +26,8 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     table: Annotated[Path, typer.Argument(help="Table with embeddings, as in `sampling select`.")],
     k: Annotated[str, typer.Argument(metavar="K", help="Number of clusters.")],
     out: Annotated[
-        Path, typer.Option(help="Output file of the rows; the centers are saved next to it.")
+        Path,
+        typer.Option(help="Path of the file of rows to write; the centers are saved next to it."),
     ] = Path("clusters.parquet"),
     spherical: Annotated[
         bool, typer.Option("--spherical", help="Cluster by direction, as semdedup does.")
@@ -37,7 +38,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     labels: Annotated[
         str | None,
         typer.Option(
-            help="Class column: clusters do not cross classes; rows without a class are one more."
+            help="Column of the classes: clusters do not cross them; rows without a class are one."
         ),
     ] = None,
     embeddings: Embeddings = None,
@@ -53,7 +54,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
 
     sampling cluster rows.npy 1000 --spherical --out clusters.parquet
     """
-    with refusals(debug, context):
+    with refusals(debug, context, k="k", n_clusters="k", n_iter="iterations", groups="labels"):
         from .. import clustering, io
 
         if labels is None:

@@ -17,6 +17,7 @@ from ._shared import (
     Embeddings,
     Scratch,
     Seed,
+    Subset,
     answer,
     bars,
     budget_of,
@@ -39,21 +40,25 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Instead: rows to keep, a count, or a fraction such as 0.8 or 80%."),
+        typer.Option(
+            help="Rows to keep, instead of a threshold: a count, or a fraction such as 0.8 or 80%."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Output subset file.")] = Path("subset.parquet"),
+    out: Subset = Path("subset.parquet"),
     quality: Annotated[
         str | None,
         typer.Option(
-            help="Quality column: the copy with the highest value is kept; COLUMN:drop, the lowest."
+            help="Column of the quality: of copies, the one with the highest value is kept; with "
+            "COLUMN:drop, the lowest."
         ),
     ] = None,
     within: Annotated[
         str | None,
-        typer.Option(help="Group column: only rows of equal value are compared; default all."),
+        typer.Option(help="Column of groups: only rows of one group are compared; by default all."),
     ] = None,
     rule: Annotated[
-        str, typer.Option(help="Rule: any_earlier, greedy or components.")
+        str,
+        typer.Option(help="Rule by which copies are dropped: any_earlier, greedy or components."),
     ] = "any_earlier",
     num_assignments: Annotated[
         str, typer.Option(metavar="1|2", help="Number of clusters searched for each row.")
@@ -62,13 +67,15 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         str | None,
         typer.Option(
             metavar="INT",
-            help="Rows compared with all others, to estimate the recall of the search; "
+            help="Number of rows compared with all others, to estimate the recall of the search; "
             "0 for no estimate.",
         ),
     ] = None,
     clusters: Clusters = None,
     show: Annotated[str, typer.Option(metavar="INT", help="Number of examples to show.")] = "20",
-    text: Annotated[str | None, typer.Option(help="Text column to show for examples.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Column of the texts to show in examples.")
+    ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
     scratch: Scratch = None,
@@ -90,8 +97,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """
-    with refusals(debug, context):
-        from .. import io, selection
+    with refusals(debug, context, labels="within", count="show"):
+        from .. import _check, io, selection
 
         given: dict[str, Any] = {
             "rule": rule,
@@ -103,7 +110,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             given["num_checked"] = parse(int, "num_checked", num_checked)
         if threshold is not None:
             given["threshold"] = parse(float, "threshold", threshold)
-        shown = _count(show)
+        shown = _check.integer("show", parse(int, "show", show), 0)
         if shown == 0:
             refuse_given(context, ["text"], "with --show 0, which shows no examples")
         wanted = budget_of(budget)
@@ -138,13 +145,6 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             return
         report(found, out, False)
         _print_pairs(pairs, text)
-
-
-def _count(show: str) -> int:
-    count = parse(int, "show", show)
-    if count < 0:
-        raise ValueError(f"show must be >= 0, got {count}")
-    return count
 
 
 def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:

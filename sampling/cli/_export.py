@@ -10,11 +10,12 @@ from ._shared import AsJson, Beside, Debug, answer, bars, parse, refusals, words
 
 def export(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    subset: Annotated[Path, typer.Argument(help="Subset file to export.")],
+    subset: Annotated[Path, typer.Argument(help="Path of the subset file to export.")],
     original: Annotated[
-        list[Path], typer.Argument(help="Parquet files in row order, or a folder of shards.")
+        list[Path],
+        typer.Argument(help="Original Parquet files in row order, or a folder of shards."),
     ],
-    out: Annotated[Path, typer.Option(help="Output folder: new, empty, or to be resumed.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to: new, empty, or to be resumed.")],
     rows_per_shard: Annotated[
         str, typer.Option(metavar="INT", help="Number of rows per shard.")
     ] = "1000000",
@@ -25,7 +26,10 @@ def export(  # noqa: PLR0913  # one parameter for each option
         bool, typer.Option(help="Write the weights, if any, as a column `weight`.")
     ] = True,
     order: Annotated[
-        str, typer.Option(help="Row order: rows, one pass; or picks, one pass per shard.")
+        str,
+        typer.Option(
+            help="Order of the rows written: rows, in one pass, or picks, in a pass per shard."
+        ),
     ] = "rows",
     beside: Beside = None,
     replace: Annotated[
@@ -48,7 +52,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
 
     sampling export subset.parquet corpus/ --out chosen --rows-per-shard 100000 --columns text,url
     """
-    with refusals(debug, context):
+    with refusals(debug, context, source="original", folder="out"):
         from .. import io
 
         given: dict[str, Any] = {

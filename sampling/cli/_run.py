@@ -11,10 +11,10 @@ from ._shared import AsJson, Debug, answer, refusals
 
 def run(
     context: typer.Context,
-    plan: Annotated[Path, typer.Argument(help="TOML file of the plan; see the README.")],
+    plan: Annotated[Path, typer.Argument(help="Path of the plan, a TOML file; see the README.")],
     work: Annotated[
         Path | None,
-        typer.Option(help="Folder of the stages' results; default: the plan's name."),
+        typer.Option(help="Folder of the results of the stages; default: the name of the plan."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the plan, report its cost, and exit.")

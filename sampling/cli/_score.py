@@ -11,7 +11,7 @@ from ._shared import (
     Debug,
     answer,
     bars,
-    choice,
+    choices,
     embeddings_in,
     refusals,
     refuse_given,
@@ -30,21 +30,25 @@ def score(  # noqa: PLR0913  # one parameter for each option
         str,
         typer.Argument(
             metavar="KIND,...",
-            help="Scores: el2n, entropy, margin, confidence; with --of dynamics its own, or all.",
+            help="Scores to compute: el2n, entropy, margin, confidence; with --of dynamics "
+            "its own, or all.",
         ),
     ],
     table: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT", help="File of rows of C values: .npy, .parquet or .safetensors."
+            metavar="INPUT",
+            help="File with a row of C values for each sample: .npy, .parquet or .safetensors.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Output file of the scores.")] = Path("scores.parquet"),
+    out: Annotated[Path, typer.Option(help="Path of the file of scores to write.")] = Path(
+        "scores.parquet"
+    ),
     of: Annotated[
-        str, typer.Option(help="Kind of input: logits, probabilities or dynamics.")
+        str, typer.Option(help="What the input holds: logits, probabilities or dynamics.")
     ] = "logits",
     labels: Annotated[
-        str | None, typer.Option(help="Label column, or a .npy file of class numbers.")
+        str | None, typer.Option(help="Column of the labels, or a .npy file of class numbers.")
     ] = None,
     values: Annotated[
         str | None,
@@ -57,7 +61,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
     missing: Annotated[
         str,
         typer.Option(
-            help="Treatment of samples with too few observations, with --of dynamics: raise or nan."
+            help="What to do about samples with too few observations, with --of dynamics: raise or "
+            "nan."
         ),
     ] = "raise",
     as_json: AsJson = False,
@@ -77,8 +82,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
 
     sampling select ccs scores.parquet --budget 0.1 --with scores=margin
     """
-    with refusals(debug, context):
-        from .. import io, scores
+    with refusals(debug, context, kinds="kinds", embeddings="values"):
+        from .. import _check, io, scores
 
         if of == "dynamics":
             none = "with --of dynamics, whose file holds all inputs"
@@ -92,8 +97,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
         if labels is not None and labels.endswith(".npy"):
             source.append(Path(labels))
         io.check_outputs(io.score_outputs(out), io.paths_read(source))
-        choice("of", of, ("logits", "probabilities", "dynamics"))
-        choice("missing", missing, ("raise", "nan"))
+        _check.choice("of", of, (*choices(scores.score_stored, "of"), "dynamics"))
+        _check.choice("missing", missing, choices(scores.TrainingDynamics.scores, "missing"))
         with io.unchanged(source), bars() as progress:
             if of == "dynamics":
                 dynamics = scores.TrainingDynamics.from_file(table)

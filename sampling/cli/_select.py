@@ -17,6 +17,7 @@ from ._shared import (
     Embeddings,
     Scratch,
     Seed,
+    Subset,
     answer,
     bars,
     budget_of,
@@ -31,32 +32,33 @@ from ._shared import (
 
 def select(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    method: Annotated[str, typer.Argument(help="Method, one of `sampling methods`.")],
+    method: Annotated[str, typer.Argument(help="Name of the method, one of `sampling methods`.")],
     table: Annotated[
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="Table: .npy, .parquet or .safetensors, a folder of Parquet shards, or several "
-            "Parquet files and folders in row order.",
+            help="Table to select from: .npy, .parquet or .safetensors, a folder of Parquet "
+            "shards, or several Parquet files and folders in row order.",
         ),
     ],
     budget: Annotated[
         str | None,
         typer.Option(help="Number of rows to keep: a count, or a fraction such as 0.1 or 10%."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Output subset file.")] = Path("subset.parquet"),
-    columns: Annotated[
+    out: Subset = Path("subset.parquet"),
+    with_: Annotated[
         list[str] | None,
         typer.Option(
             "--with",
             metavar="NAME=COLUMN",
-            help="Read an argument from a column; repeatable. A score may state its direction: "
+            help="Read an argument from a column; may be repeated. A score may state its "
+            "direction: "
             "NAME=COLUMN:DIRECTION with harder, easier, keep or drop.",
         ),
     ] = None,
-    settings: Annotated[
+    set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set an argument; repeatable."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Set an argument; may be repeated."),
     ] = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
@@ -89,11 +91,11 @@ def select(  # noqa: PLR0913  # one parameter for each option
     with refusals(debug, context):
         from .. import io, selection
 
-        given: dict[str, Any] = {name: json_value(text) for name, text in pairs("--set", settings)}
+        given: dict[str, Any] = {name: json_value(text) for name, text in pairs("--set", set_)}
         for name in {"seed", "clusters"} & set(given):
             refuse_given(context, [name], f"with --set {name}=")
         given.setdefault("seed", parse(int, "seed", seed))
-        named, wanted = dict(pairs("--with", columns)), budget_of(budget)
+        named, wanted = dict(pairs("--with", with_)), budget_of(budget)
         tables = [*table, *(beside or [])]
         check_subset(out, dropped, tables, clusters, scratch)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
@@ -121,6 +123,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
 
 def report(found: Any, out: Path, as_json: bool) -> None:  # noqa: ANN401  # Selection, unloaded
     """Print a report of the selection."""
+    from ..selection import notes_of
+
     if as_json:
         facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
         answer({**facts, "method": found.method, "out": str(out)})
@@ -129,15 +133,9 @@ def report(found: Any, out: Path, as_json: bool) -> None:  # noqa: ANN401  # Sel
     print(f"{found.method} kept {len(found):,} of {found.size:,} rows in {seconds:.1f} s")
     for rule, count in found.summary()["rules"].items():
         print(f"{count:>12,}  {rule}")
-    for line in _notes(found.info):
+    for line in notes_of(found.info):
         print(line)
     print("written:", out)
-
-
-def _notes(info: dict[str, Any]) -> list[str]:
-    from ..selection import notes_of
-
-    return notes_of(info)
 
 
 def methods(as_json: AsJson = False, debug: Debug = False) -> None:
@@ -206,22 +204,22 @@ def _row_of(text: str, found: Any) -> int | str:  # noqa: ANN401  # Selection, u
 
 def inspect(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="Subset file to inspect.")],
+    path: Annotated[Path, typer.Argument(help="Path of the subset file to inspect.")],
     explain: Annotated[
         str | None,
         typer.Option(
             metavar="ROW",
-            help="Why this row was kept or dropped: its number or its id; row:7 or id:7 "
+            help="Explain why this row, a number or an id, was kept or dropped; row:7 or id:7 "
             "where it could be either. Of dropped rows a file knows more if it was written with "
             "--dropped.",
         ),
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="TABLE", help="Check that this is still the input table."),
+        typer.Option(metavar="TABLE", help="Check that this table is still the one selected from."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object; always on.")
+        bool, typer.Option("--json", help="Print the result as one JSON object, as is always done.")
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -233,7 +231,7 @@ def inspect(
 
     sampling inspect subset.parquet --check corpus.parquet
     """
-    with refusals(debug, context):
+    with refusals(debug, context, row="explain"):
         from .. import io
 
         found = io.load_selection(path)

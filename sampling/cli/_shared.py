@@ -4,10 +4,11 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar, get_args
 
 import typer
 
@@ -27,9 +28,12 @@ FAILED = 1
 REFUSED = 2
 
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object.")
+]
 Beside: TypeAlias = Annotated[
-    list[Path] | None, typer.Option(help="Parquet file with more columns; repeatable.")
+    list[Path] | None,
+    typer.Option(help="Parquet file with more columns of the same rows; may be repeated."),
 ]
 Digest: TypeAlias = Annotated[
     bool, typer.Option(help="Record the SHA-256 of each file, to detect changes.")
@@ -37,8 +41,9 @@ Digest: TypeAlias = Annotated[
 Dropped: TypeAlias = Annotated[
     bool, typer.Option("--dropped", help="Also write the dropped rows, for inspect --explain.")
 ]
+Subset: TypeAlias = Annotated[Path, typer.Option("--out", help="Path of the subset file to write.")]
 Clusters: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Clusters of these rows, from `sampling cluster`.")
+    Path | None, typer.Option(help="File of the clusters of these rows, from `sampling cluster`.")
 ]
 Embeddings: TypeAlias = Annotated[
     str | None,
@@ -77,19 +82,23 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show version.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Which samples to use, how often, in what order and with what weight."""
 
 
 @contextmanager
-def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None]:
+def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) -> Iterator[None]:
     """Report an error of the block on one line, with exit code 2; Ctrl-C exits with code 130.
 
     Warnings of the block are a line each.
 
     context : of the command, whose options a message names as the user writes them
+    renamed : name of the command's parameter for arguments of functions that have another name
     """
     try:
         if context is not None:
@@ -105,14 +114,14 @@ def refusals(debug: bool, context: typer.Context | None = None) -> Iterator[None
         end_quietly()
     except (ValueError, TypeError, OSError, MissingExtraError, StateError) as error:
         if not debug:
-            refuse(str(error), context)
+            _refuse(str(error), context, renamed)
         raise
     except typer.Exit:
         raise
     except Exception as error:  # a bug of ours: still one line
         if not debug:
             found = type(error).__name__
-            refuse(f"unexpected {found}: {error} (--debug shows the traceback)", context)
+            _refuse(f"unexpected {found}: {error} (--debug shows the traceback)", context, renamed)
         raise
 
 
@@ -138,29 +147,26 @@ def warned() -> Iterator[None]:
         yield
 
 
-# Arguments whose names differ between the function and the command.
-_OTHER_NAMES = {
-    "score": {"embeddings": "--values", "kinds": "KIND"},
-    "cluster": {"n_clusters": "K", "k": "K", "n_iter": "--iterations", "groups": "--labels"},
-    "dedup": {"labels": "--within", "count": "--show"},
-    "select": {"columns": "columns", "settings": "settings"},  # named in `--with` and `--set`
-    "inspect": {"row": "--explain"},
-    "export": {"source": "ORIGINAL", "folder": "--out"},
-}
-
-
-def refuse(message: str, context: typer.Context | None) -> NoReturn:
+def _refuse(message: str, context: typer.Context | None, renamed: Mapping[str, str]) -> NoReturn:
     """Print an error on one line, with the argument named as its option, and exit."""
     name, _, rest = message.partition(" ")
     if context is not None:
         options = {each.name or "": each.opts[0] for each in context.command.params}
-        options |= _OTHER_NAMES.get(context.command.name or "", {})
+        shown = {each.name: _as_written(each) for each in context.command.params}
+        options |= {argument: shown[own] for argument, own in renamed.items()}
         if options.get(name, name) != name:
             message = f"{options[name]} {rest}"
         message = _spelt(message, context.command.name or "", options)
     with suppress(BrokenPipeError):  # then nobody reads it
         typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(REFUSED)
+
+
+def _as_written(parameter: Any) -> str:  # noqa: ANN401  # of click
+    """Return an option, or the word for an argument in the usage line."""
+    if parameter.param_type_name == "option":
+        return str(parameter.opts[0])
+    return str(parameter.metavar or parameter.name).partition(",")[0].upper()
 
 
 def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
@@ -241,11 +247,17 @@ def embeddings_in(table: "Table") -> Any:  # noqa: ANN401  # array (N, D), or ro
 
 def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
     """Refuse options that would have no effect; `names` are names of parameters."""
+    parameters = {each.name or "": each for each in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            option = next(each for each in context.command.params if each.name == name).opts[0]
-            raise ValueError(f"{option} must be omitted {why}, got it")
+            raise ValueError(f"{parameters[name].opts[0]} must be omitted {why}, got it")
+
+
+def refuse_all_but(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse all options but those of these parameters."""
+    parameters = {each.name or "" for each in context.command.params}
+    refuse_given(context, sorted(parameters.difference(names)), why)
 
 
 def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
@@ -307,11 +319,9 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def choice(name: str, word: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that an option does not allow, before any data are read."""
-    from .. import _check
-
-    _check.choice(name, word, allowed)
+def choices(function: Callable[..., Any], argument: str) -> tuple[str, ...]:
+    """Return the words that an argument of a function may be, from its annotation, a `Literal`."""
+    return get_args(signature(function).parameters[argument].annotation)
 
 
 def parse(kind: type[Number], name: str, word: str) -> Number:

@@ -14,8 +14,8 @@ from torch.utils.data import BatchSampler
 from .. import _optional
 from .._check._keywords import told
 from ..samplers import EpochBatchSampler
-from ._accelerate_chain import AnySampler, find_chain
-from ._loader_chain import refuse_misfit
+from ._accelerate_chain import find_chain
+from ._loader_chain import AnySampler, refuse_misfit
 
 _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.integrations")
 

@@ -1,16 +1,15 @@
 """The path from a loader prepared by accelerate to our sampler, and its number of batches."""
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, cast
 
 from torch.utils.data import BatchSampler
 
 from .. import _optional
 from ..samplers import AdaptiveBatchSampler, EpochBatchSampler, EpochSampler
+from ._loader_chain import AnySampler, core_of
 
 _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.integrations")
-
-AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,7 @@ class Chain:
     @property
     def inner(self) -> EpochSampler:
         """The sampler of single draws."""
-        sampler = self.sampler
-        return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
+        return cast(EpochSampler, core_of(self.sampler))
 
     @property
     def current_size(self) -> int | None:

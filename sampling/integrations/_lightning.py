@@ -18,18 +18,15 @@ from ..errors import StateError
 from ..samplers import AdaptiveBatchSampler, full_state, load_full_state
 from ._lightning_loader import (
     NO_SHARDING,
-    AnySampler,
     Cut,
     Lengths,
     checked,
     cut_of,
-    inner_of,
-    is_ours,
     loader_of,
     not_found,
     refuse_hidden,
 )
-from ._loader_chain import refuse_misfit
+from ._loader_chain import AnySampler, core_of, refuse_misfit
 
 
 @told
@@ -119,9 +116,8 @@ class LightningSamplerCallback(Callback):
         restore_loader: bool = True,
     ) -> None:
         super().__init__()
-        ours = is_ours(sampler)
-        self._sampler = checked(sampler) if ours or not callable(sampler) else None
-        self._find = None if ours else cast(Callable[[Trainer], AnySampler], sampler)
+        self._find = None if isinstance(sampler, AnySampler) or not callable(sampler) else sampler
+        self._sampler = checked(sampler) if self._find is None else None
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {type(name).__name__}")
         self.name = name
@@ -153,7 +149,7 @@ class LightningSamplerCallback(Callback):
         """Draws of the sampler's epoch trained on, over all ranks, since the epoch began."""
         batches = self._counted().current.processed - self._before if self._begun else 0
         if isinstance(self._cut, int):
-            return int(inner_of(self.sampler).consumed_after(batches, self._cut))
+            return int(core_of(self.sampler).consumed_after(batches, self._cut))
         return self._cut.consumed_after(batches)
 
     @property
@@ -163,7 +159,7 @@ class LightningSamplerCallback(Callback):
         The length of the run is the sampler's `num_epochs`, else the trainer's `max_epochs`. Use it
         as in `LambdaLR(optimizer, lambda step: 1 - callback.progress)`, stepped with every batch.
         """
-        sampler = inner_of(self.sampler)
+        sampler = core_of(self.sampler)
         epochs = getattr(sampler, "num_epochs", None)
         if epochs is None and self._trainer is not None:
             epochs = None if self._trainer.max_epochs == -1 else self._trainer.max_epochs
@@ -276,11 +272,11 @@ class LightningSamplerCallback(Callback):
         if not self._in_use():
             return
         loader = self._take()
-        refuse_hidden(loader, inner_of(self.sampler))
+        refuse_hidden(loader, core_of(self.sampler))
         refuse_misfit(loader)
-        self._lengths.note(trainer, loader, inner_of(self.sampler))
+        self._lengths.note(trainer, loader, core_of(self.sampler))
         if self._restored:
-            self._before = self._lengths.agree(trainer, loader, inner_of(self.sampler))
+            self._before = self._lengths.agree(trainer, loader, core_of(self.sampler))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the epoch before its iterator is made, and pass its length to Lightning."""
@@ -289,7 +285,7 @@ class LightningSamplerCallback(Callback):
         self.sampler.set_epoch(trainer.fit_loop.epoch_progress.current.processed)
         self._begun = False
         self._before = 0
-        self._lengths.tell(trainer, self._take(), inner_of(self.sampler))
+        self._lengths.tell(trainer, self._take(), core_of(self.sampler))
 
     def on_train_batch_start(
         self,
@@ -327,7 +323,7 @@ class LightningSamplerCallback(Callback):
         stop = trainer.max_epochs
         if stop not in {-1, None} and following >= stop:
             return
-        if self._lengths.prepare(trainer, self._loader(), inner_of(self.sampler), following):
+        if self._lengths.prepare(trainer, self._loader(), core_of(self.sampler), following):
             self._begun = False
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -347,7 +343,7 @@ class LightningSamplerCallback(Callback):
         """Find the sampler, and refuse one made for other ranks than the trainer has."""
         if self._find is not None:
             self._sampler = checked(self._find(trainer))
-        inner = inner_of(self.sampler)
+        inner = core_of(self.sampler)
         ranks = trainer.distributed_sampler_kwargs or {"num_replicas": 1, "rank": 0}
         here, there = (inner.rank, inner.num_replicas), (ranks["rank"], ranks["num_replicas"])
         if here != there:

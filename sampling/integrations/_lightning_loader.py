@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 from torch.utils.data import DataLoader
 
 from ..samplers import EpochBatchSampler, EpochSampler
+from ._loader_chain import AnySampler, core_of
 
-AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 Cut: TypeAlias = EpochBatchSampler | int  # how draws are cut into batches: a sampler, or a size
 
 NO_SHARDING = (
@@ -16,24 +16,14 @@ NO_SHARDING = (
 )
 
 
-def is_ours(sampler: object) -> bool:
-    """Return whether it is a sampler of this package."""
-    return isinstance(sampler, EpochSampler | EpochBatchSampler)
-
-
 def checked(found: object) -> AnySampler:
     """Return a sampler of this package, or raise if it is none."""
-    if isinstance(found, EpochSampler | EpochBatchSampler):
+    if isinstance(found, AnySampler):
         return found
     raise TypeError(
         "sampler must be an EpochSampler, an EpochBatchSampler, or a function of the trainer that "
         f"returns one, got {type(found).__name__}"
     )
-
-
-def inner_of(sampler: Any) -> Any:  # noqa: ANN401
-    """Return the sampler of draws inside an `EpochBatchSampler`; any other unchanged."""
-    return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 
 
 def leaves(loaders: Any) -> Iterator[Any]:  # noqa: ANN401
@@ -51,8 +41,8 @@ def leaves(loaders: Any) -> Iterator[Any]:  # noqa: ANN401
 def loader_of(trainer: Any, sampler: AnySampler) -> Any | None:  # noqa: ANN401
     """Return the training loader that has the sampler; None if there is none yet."""
     for loader in leaves(trainer.train_dataloader):
-        found = map(inner_of, samplers_of(loader))
-        if isinstance(loader, DataLoader) and any(each is inner_of(sampler) for each in found):
+        found = map(core_of, samplers_of(loader))
+        if isinstance(loader, DataLoader) and any(each is core_of(sampler) for each in found):
             return loader
     return None
 

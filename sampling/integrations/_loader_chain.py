@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from inspect import getattr_static
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch.utils.data import (
     BatchSampler,
@@ -14,6 +14,8 @@ from torch.utils.data import (
 
 from ..samplers import EpochBatchSampler, EpochSampler
 from ..samplers.core import Indexed
+
+AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 
 ONE_EACH = (
     "give it one label, weight or score for each sample of the dataset (of class weights: "
@@ -99,7 +101,7 @@ def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) 
         )
 
 
-def core_of(sampler: object) -> object:
+def core_of(sampler: Any) -> Any:  # noqa: ANN401
     """Return the sampler of draws inside an `EpochBatchSampler`; any other unchanged."""
     return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 

@@ -5,21 +5,24 @@ of the sampler, and computes a loss for the batch. The mixin provides the length
 the sampler's position, saves its state, and passes a loss for each sample through `reduce`.
 """
 
+import math
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sized
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from .. import _check, _optional
 from ..samplers import EpochBatchSampler, EpochSampler
 from ..samplers.core import Indexed
 from ._accelerate import prepare_loader
-from ._accelerate_chain import AnySampler
-from ._loader_chain import core_of, refuse_size
-from ._trainer_callback import SamplerTrainerCallback
+from ._loader_chain import AnySampler, core_of, refuse_size
+from ._trainer_callback import SamplerTrainerCallback, num_steps, refuse_strategy
 from ._trainer_loss import (
     IndexCollator,
     answers_of,
@@ -30,8 +33,11 @@ from ._trainer_loss import (
     problem_of,
     reduce_items,
 )
-from ._trainer_own import refuse_overrides, refuse_strategy
-from ._trainer_steps import TrainerSteps
+
+if TYPE_CHECKING:
+    from transformers import Trainer as _Base
+else:
+    _Base = object
 
 _utils: Any = _optional.require("transformers.trainer_utils", "hf", "sampling.integrations")
 
@@ -43,9 +49,51 @@ _LOADER_OPTIONS = (
     "prefetch_factor",
     "in_order",
 )
+_LIBRARY = "transformers"  # whose own classes are what the mixin is made for
+
+_LOSS = (
+    "return one loss for each sample from per_sample_loss(self, model, inputs, outputs), such as "
+    "cross_entropy(..., reduction='none'), instead"
+)
+_ANYWHERE = {  # method -> remedy, for methods that the mixin never calls, or that never call it
+    "compute_loss": _LOSS,
+    "_get_train_sampler": "pass the sampler as train_sampler instead",
+}
+_BEHIND = {  # the same, for classes that come after the mixin
+    "per_sample_loss": "name the class before SamplerTrainerMixin",
+    "get_train_dataloader": (
+        "override it in a class before SamplerTrainerMixin, from super().get_train_dataloader()"
+    ),
+}
 
 
-class SamplerTrainerMixin(TrainerSteps):
+class _MixinCallback(SamplerTrainerCallback):
+    """Callback that the mixin adds; the mixin itself begins, restores and saves.
+
+    Parameters
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+        As for `SamplerTrainerCallback`.
+    before_step : callable
+        Called before each optimizer step.
+    """
+
+    def __init__(self, sampler: AnySampler, before_step: Callable[[], None]) -> None:
+        super().__init__(sampler)
+        self._before_step = before_step
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Nothing: `SamplerTrainerMixin.set_initial_training_values` begins."""
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Check that the batches of the step were passed through the sampler."""
+        self._before_step()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Nothing: `SamplerTrainerMixin` saves before the file that completes a checkpoint."""
+
+
+class SamplerTrainerMixin(_Base):
     """Mixin to train with a sampler of this package in a Hugging Face `Trainer`.
 
     Put it before the `Trainer`: `class MyTrainer(SamplerTrainerMixin, Trainer)`. The training
@@ -154,17 +202,18 @@ class SamplerTrainerMixin(TrainerSteps):
     ) -> None:
         self.train_sampler = train_sampler
         self.index_key = index_key
-        self._bridge = SamplerTrainerCallback(train_sampler)
-        self._bridge._driven = True
-        self._step_batches = []
-        self._step_counts = None
+        self._callback = _MixinCallback(train_sampler, self._refuse_unreduced)
+        self._position = self._callback._position
+        self._step_batches: list[Any] = []  # of the current optimizer step
+        self._step_counts: torch.Tensor | None = None  # of samples and labels in them
         self._reduced = 0  # batches of the current step that were passed to `reduce`
         self._compared = False  # whether the default loss was compared with the model's own
+        self._rng_folder: str | None = None  # whose random state to load once the loader has begun
+        self._schedule_base = 0  # the schedule's step at the beginning of the epoch
         super().__init__(*args, **kwargs)
         self._refuse()
-        self._bridge._before_step = self._refuse_unreduced
         # First, so that the others find the epoch planned and counted.
-        self.callback_handler.callbacks.insert(0, self._bridge)
+        self.callback_handler.callbacks.insert(0, self._callback)
 
     def _refuse(self) -> None:
         """Raise before training for settings that cannot work."""
@@ -175,7 +224,7 @@ class SamplerTrainerMixin(TrainerSteps):
                 "compute_loss_func must not be given, as it returns the loss of a batch: override "
                 "per_sample_loss"
             )
-        self._refuse_own()
+        _refuse_overrides(self)
         if self.loss_is_scaled_for_ga is not True:
             raise ValueError(
                 f"loss_is_scaled_for_ga must be True, got {self.loss_is_scaled_for_ga!r}: "
@@ -202,9 +251,6 @@ class SamplerTrainerMixin(TrainerSteps):
                     f"{name} must be 1, one process for each part of a batch, got {size}: launch "
                     "with torchrun or accelerate, one process per device"
                 )
-
-    def _refuse_own(self) -> None:
-        refuse_overrides(self, SamplerTrainerMixin)
 
     # ------------------------------------------------------------------ the loader
 
@@ -397,6 +443,25 @@ class SamplerTrainerMixin(TrainerSteps):
                 "an own get_train_dataloader"
             )
 
+    def get_batch_samples(self, *args: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
+        """Return the batches of the next optimizer step, and the number of their items.
+
+        Parameters
+        ----------
+        *args
+            As for the Trainer.
+
+        Returns
+        -------
+        list, tensor or None
+        """
+        batches, items = super().get_batch_samples(*args)
+        self._step_batches, self._step_counts, self._reduced = batches, None, 0
+        if self._rng_folder is not None:  # creating the loader's iterator used the generator
+            self._load_rng_state(self._rng_folder)
+            self._rng_folder = None
+        return batches, items
+
     @property
     def _shifts(self) -> bool:
         return bool(getattr(self, "_loss_shifts_labels", False))
@@ -411,3 +476,186 @@ class SamplerTrainerMixin(TrainerSteps):
                 counts = self.accelerator.gather(counts).view(-1, 2).sum(0)
             self._step_counts = counts
         return self._step_counts[which]
+
+    # ------------------------------------------------------------------ the lengths of epochs
+
+    def set_initial_training_values(self, args: Any, dataloader: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        """Return the values that the Trainer plans with, from the lengths of all epochs.
+
+        Parameters
+        ----------
+        args : transformers.TrainingArguments
+            Arguments of the run.
+        dataloader : torch.utils.data.DataLoader
+            The training loader.
+
+        Returns
+        -------
+        tuple
+            As returned by the Trainer.
+        """
+        _refuse_overrides(self)  # methods may be set on the object by now
+        self._position.begin(
+            dataloader,
+            args.gradient_accumulation_steps,
+            "train_sampler",
+            "take it from super().get_train_dataloader() in an own get_train_dataloader",
+        )
+        values = list(super().set_initial_training_values(args, dataloader))
+        if args.max_steps > 0:
+            values[0] = self._epochs_for(args.max_steps)
+        else:
+            epochs = math.ceil(args.num_train_epochs)
+            values[3] = self.train_sampler.expected_samples(epochs)
+            values[6] = self._steps_from(0)
+        return tuple(values)
+
+    def _steps_in(self, epoch: int) -> int:
+        """Return the steps of an epoch, estimated if it is not planned yet."""
+        return num_steps(
+            self._position.chain.expected(epoch), self.args.gradient_accumulation_steps
+        )
+
+    def _steps_from(self, epoch: int) -> int:
+        """Return the steps from the beginning of an epoch to the end of the run."""
+        run = float(self.args.num_train_epochs)
+        last = math.ceil(run) - 1
+        total = sum(self._steps_in(each) for each in range(epoch, last))
+        return total + (math.ceil((run - last) * self._steps_in(last)) if epoch <= last else 0)
+
+    def _epochs_for(self, max_steps: int) -> int:
+        """Return the number of epochs that give at least this many steps."""
+        if not self._position.chain.planned_ahead:
+            return sys.maxsize  # as the Trainer does without a length
+        epochs = steps = 0
+        while steps < max_steps:
+            epochs, steps = epochs + 1, steps + self._steps_in(epochs)
+        return epochs
+
+    def _run_epoch(self, **arguments: Any) -> None:  # noqa: ANN401
+        left, accumulate = self._position.left, self.args.gradient_accumulation_steps
+        steps, whole = num_steps(left, accumulate), num_steps(self._position.whole, accumulate)
+        arguments["steps_in_epoch"] = left
+        arguments["num_update_steps_per_epoch"] = steps
+        self._check_equal(left)
+        epoch = self.train_sampler.epoch
+        if self.args.max_steps <= 0:
+            ahead = self._steps_from(epoch) - (whole - steps)
+            self.state.max_steps = self.state.global_step + ahead
+            if ahead <= 0:  # resumed at the end of a run that ends within an epoch
+                self.control.should_training_stop = True
+                return
+        self._schedule_base = getattr(self.lr_scheduler, "last_epoch", 0) - (whole - steps)
+        super()._run_epoch(**arguments)
+
+    def _check_equal(self, batches: int) -> None:
+        """Refuse an epoch in which some process would wait for others that have finished."""
+        if self.accelerator.num_processes == 1:
+            return
+        own = torch.tensor([batches], device=self.args.device)
+        counts = self.accelerator.gather(own).tolist()
+        if min(counts) != max(counts):
+            raise ValueError(
+                "every process must have the same number of batches, got "
+                f"{min(counts)} to {max(counts)} in epoch {self.train_sampler.epoch}: make the "
+                "sampler with pad=True or drop_last=True"
+            )
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:  # noqa: ANN401
+        """Return the schedule; if the number of steps is an estimate, it follows epochs instead.
+
+        Parameters
+        ----------
+        num_training_steps : int
+            Number of steps that the schedule is made for.
+        optimizer : torch.optim.Optimizer, optional
+            As for the Trainer.
+
+        Returns
+        -------
+        torch.optim.lr_scheduler.LRScheduler
+        """
+        given = self.lr_scheduler
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        estimated = not self._position.chain.planned_ahead and self.args.max_steps <= 0
+        if given is None and estimated and isinstance(scheduler, LambdaLR):
+            scheduler.lr_lambdas = [
+                self._on_epochs(each, num_training_steps) for each in scheduler.lr_lambdas
+            ]
+        return scheduler
+
+    def _on_epochs(self, factor: Callable[..., float], planned: int) -> Callable[[int], float]:
+        """Return a schedule that reaches step `planned` of another at the end of the run."""
+
+        def stretched(step: int) -> float:
+            whole = num_steps(self._position.whole, self.args.gradient_accumulation_steps)
+            epochs = self.train_sampler.epoch + (step - self._schedule_base) / whole
+            return factor(planned * min(1.0, epochs / self.args.num_train_epochs))
+
+        return stretched  # a function: the scheduler's state excludes it
+
+    # ------------------------------------------------------------------ resuming and saving
+
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,  # noqa: ANN401
+    ) -> tuple[int, int]:
+        epoch, skipped = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        self._rng_folder = None
+        if resume_from_checkpoint is None or self.state.global_step == 0:
+            return epoch, skipped
+        epoch = self._position.restore(Path(resume_from_checkpoint), self.state.global_step)
+        chain = self._position.chain
+        if 0 < chain.remaining < chain.batches(self.train_sampler.epoch):
+            self._rng_folder = resume_from_checkpoint
+        return epoch, 0  # the sampler is already at its position: the Trainer skips nothing
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        # Called on every process, and before the file that makes the folder a checkpoint.
+        super()._save_rng_state(output_dir)
+        self._position.save(Path(output_dir), self.state.global_step)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:  # noqa: ANN401
+        super()._save_checkpoint(model, trial)
+        if self.args.save_only_model:  # no random state was saved
+            step = self.state.global_step
+            name = f"{_utils.PREFIX_CHECKPOINT_DIR}-{step}"
+            self._position.save(Path(self._get_output_dir(trial=trial), name), step)
+
+
+def _refuse_overrides(trainer: Any) -> None:  # noqa: ANN401  # the user's Trainer
+    """Refuse user methods that would not be called, or not with the batches of the sampler.
+
+    A class before the mixin that defines `compute_loss = SamplerTrainerMixin.compute_loss` has
+    chosen: those after it may then be ignored. The same holds for the other methods.
+    """
+    mixin, order = SamplerTrainerMixin, type(trainer).__mro__
+    for name, remedy in {**_ANYWHERE, **_BEHIND}.items():
+        ours = vars(mixin)[name]
+        behind = order[order.index(mixin) + 1 :]
+        looked_at = order if name in _ANYWHERE else behind
+        if name in vars(trainer) and name in _ANYWHERE:
+            _refuse(f"{name} of this {type(trainer).__name__}", remedy)
+        for each in order[: order.index(mixin)]:
+            if vars(each).get(name) is ours:
+                looked_at = ()
+                break
+            if name in vars(each):
+                break
+        for each in looked_at:
+            library = each.__module__.partition(".")[0] == _LIBRARY
+            if name in vars(each) and each is not mixin and not library:
+                _refuse(f"{each.__name__}.{name}", remedy)
+
+
+def _refuse(what: str, remedy: str) -> None:
+    raise ValueError(
+        f"no class must have its own of what SamplerTrainerMixin replaces, got {what}, which would "
+        f"not be used: {remedy}"
+    )

@@ -1,7 +1,6 @@
 """Hugging Face Trainer: set the sampler's epoch in time, and save its state in checkpoints."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,144 @@ from .._check._keywords import told
 from ..errors import StateError
 from ..samplers import EpochBatchSampler, EpochSampler, load_state, save_state
 from ._accelerate import check_prepared, complete_rounds
-from ._accelerate_chain import AnySampler, Chain, find_chain
-from ._trainer_own import refuse_strategy
+from ._accelerate_chain import Chain, find_chain
+from ._loader_chain import AnySampler, core_of
 
 _transformers: Any = _optional.require("transformers", "hf", "sampling.integrations")
 
 STATE_FILE = "sampler.safetensors"  # in the folder of a checkpoint
+
+
+class SamplerPosition:
+    """Position of a sampler in a run of the Trainer, which counts optimizer steps.
+
+    Parameters
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+        The sampler in the training loader, or the one inside its batch sampler.
+
+    Attributes
+    ----------
+    sampler : EpochSampler or EpochBatchSampler
+        As given; the batch sampler of the loader once `begin` was called.
+    whole, left : int
+        Batches of the current epoch, and of the current pass, which a resume may shorten.
+    next_epoch : int
+        The epoch that `begin_epoch` sets next.
+    skipped : int
+        Optimizer steps of the first pass that the Trainer skips by itself.
+    """
+
+    def __init__(self, sampler: AnySampler) -> None:
+        self.sampler = sampler
+        self.whole = self.left = 0
+        self.next_epoch = 0
+        self.skipped = 0
+        self._chain: Chain | None = None
+        self._base = 0  # global_step at which the pass would have begun from its first batch
+        self._size: int | None = None  # of adaptive batches, when the epoch began
+        self._accumulate = 1
+
+    @property
+    def chain(self) -> Chain:
+        """The path from the training loader to the sampler."""
+        if self._chain is None:
+            raise RuntimeError("the training loader is not known before train()")
+        return self._chain
+
+    def begin(self, loader: Any, accumulate: int, expected: str, remedy: str) -> None:  # noqa: ANN401
+        """Find the sampler in a prepared loader, and discard any position it has.
+
+        accumulate       : batches of an optimizer step
+        expected, remedy : for the message, if the loader has another sampler
+        """
+        chain = find_chain(loader)
+        if chain is None or chain.inner is not core_of(self.sampler):
+            found = None if chain is None else type(chain.sampler).__name__
+            raise ValueError(
+                f"the training loader must have {expected}, a {type(self.sampler).__name__}, got "
+                f"{found}: {remedy}"
+            )
+        check_prepared(loader)
+        complete_rounds(loader)
+        self.sampler = chain.sampler  # if that of the draws was given, the one that cuts them
+        self._chain, self._accumulate = chain, accumulate
+        self.rewind()  # the checkpoint sets the position, or there is none
+        self.next_epoch = self.skipped = 0
+        self.whole = self.left = 0
+
+    def begin_epoch(self, global_step: int) -> None:
+        """Set the next epoch of the sampler; every rank calls it."""
+        self.sampler.set_epoch(self.next_epoch)
+        self.whole, self.left = self.chain.batches(self.next_epoch), self.chain.remaining
+        self._base, self.skipped = global_step - self.skipped, 0
+        self._size = self.chain.current_size
+        self.next_epoch += 1
+
+    @property
+    def resumed_within(self) -> bool:
+        """Whether the current pass began in the middle of its epoch."""
+        return self.left < self.whole
+
+    def epochs_done(self, global_step: int) -> float:
+        """Return the number of epochs completed, with the fraction of the current one."""
+        done = self.whole - self.left + self._taken(global_step)
+        return self.sampler.epoch + done / self.whole
+
+    def refuse_new_size(self, global_step: int) -> None:
+        """Raise if the size of adaptive batches changed while the epoch has batches left."""
+        size = None if self._chain is None else self._chain.current_size
+        if size != self._size and self._taken(global_step) < self.left:
+            raise ValueError(
+                f"batch_size must stay {self._size} until the end of the epoch, got {size}: the "
+                "Trainer fixes the steps of an epoch when it begins; call set_batch_size in "
+                "on_epoch_end"
+            )
+
+    def restore(self, folder: Path, global_step: int) -> int:
+        """Restore the position of a checkpoint; return the epoch with which training continues."""
+        if not self.load(folder):  # the lengths of all epochs are known: count the steps
+            epoch, steps = 0, global_step
+            while steps >= (in_epoch := num_steps(self.chain.batches(epoch), self._accumulate)):
+                epoch, steps = epoch + 1, steps - in_epoch
+            self.place(epoch, steps * self._accumulate)
+        self.next_epoch = self.sampler.epoch + (self.chain.remaining == 0)
+        return self.next_epoch
+
+    def load(self, folder: Path) -> bool:
+        """Load the state in the folder of a checkpoint; return whether there is one."""
+        path = folder / STATE_FILE
+        if path.is_file():
+            load_state(self.sampler, path)
+            return True
+        if self.sampler.dynamic:
+            raise StateError(
+                f"{path} must exist to resume a {type(self.sampler).__name__}: it plans its epochs "
+                "from losses that are not in the rest of the checkpoint; resume from one that was "
+                "saved with SamplerTrainerMixin or SamplerTrainerCallback"
+            )
+        return False
+
+    def save(self, folder: Path, global_step: int) -> None:
+        """Write the state after `global_step` steps; every rank calls it."""
+        if self._chain is not None:
+            consumed = self._chain.consumed(self._taken(global_step))
+            save_state(self.sampler, folder / STATE_FILE, consumed)
+
+    def place(self, epoch: int, batches: int) -> None:
+        """Set the position after the first batches of an epoch."""
+        self.sampler.set_epoch(epoch)
+        self.rewind()
+        if batches:
+            self.sampler.load_state_dict(self.sampler.state_dict(self.chain.consumed(batches)))
+
+    def rewind(self) -> None:
+        """Set the position at the beginning of the sampler's epoch."""
+        self.sampler.load_state_dict(self.sampler.state_dict(0))
+
+    def _taken(self, global_step: int) -> int:
+        """Return the batches of this pass that were used in a step."""
+        return min(self.left, (global_step - self._base) * self._accumulate)
 
 
 @told
@@ -68,142 +199,48 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
     def __init__(self, sampler: AnySampler) -> None:
         if not isinstance(sampler, EpochSampler | EpochBatchSampler):
             raise TypeError(f"sampler must be one of this package, got {type(sampler).__name__}")
-        self.sampler = sampler
-        self._chain: Chain | None = None
-        self._driven = False  # by the mixin, which then begins, restores and saves
-        self._epoch = 0  # the epoch that `on_epoch_begin` sets next
-        self._base = 0  # global_step at which the pass would have begun from its first batch
-        self._skipped = 0  # steps of the first pass that the Trainer skips by itself
-        self._whole = self._left = 0  # batches of the epoch, and of the pass
-        self._size: int | None = None  # of adaptive batches, when the epoch began
-        self._accumulate = 1
-        self._before_step: Callable[[], None] | None = None  # of the mixin
+        self._position = SamplerPosition(sampler)
 
-    # ------------------------------------------------------------------ hooks of the Trainer
+    @property
+    def sampler(self) -> AnySampler:
+        """The sampler given; the batch sampler around it once training has begun."""
+        return self._position.sampler
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Find the sampler in the loader, and restore the position of a resumed run."""
-        self._accumulate = args.gradient_accumulation_steps
-        if self._driven:
-            return
         refuse_strategy(args, self.sampler)
-        chain = self._begin(kwargs["train_dataloader"])
-        self._refuse_varying(chain, math.ceil(state.num_train_epochs))
+        self._position.begin(
+            kwargs["train_dataloader"],
+            args.gradient_accumulation_steps,
+            "the sampler that SamplerTrainerCallback was given",
+            "return it from _get_train_sampler",
+        )
+        self._refuse_varying(math.ceil(state.num_train_epochs))
         if state.global_step > 0:
-            self._resume_alone(chain, args, state.global_step)
+            self._resume(args, state.global_step)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Set the epoch of the sampler; called on every rank."""
-        if self._chain is None:
-            return
-        self.sampler.set_epoch(self._epoch)
-        self._whole, self._left = self._chain.batches(self._epoch), self._chain.remaining
-        self._base, self._skipped = state.global_step - self._skipped, 0
-        self._size = self._chain.current_size
-        self._epoch += 1
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Check that the batches of the step were passed through the sampler, with the mixin."""
-        if self._before_step is not None:
-            self._before_step()
+        self._position.begin_epoch(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Count the epoch from its beginning, since the Trainer counts from the resume."""
-        self._refuse_new_size(state.global_step)
-        if self._left < self._whole:
-            done = self._whole - self._left + self._taken(state.global_step)
-            state.epoch = self.sampler.epoch + done / self._whole
+        self._position.refuse_new_size(state.global_step)
+        if self._position.resumed_within:
+            state.epoch = self._position.epochs_done(state.global_step)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Check that all batches of the epoch had one size."""
-        self._refuse_new_size(state.global_step)
+        self._position.refuse_new_size(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Write the sampler's state into the checkpoint; called on every rank."""
-        if not self._driven and not state.is_hyper_param_search:
+        if not state.is_hyper_param_search:
             folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
-            self._save(folder, state.global_step)
+            self._position.save(folder, state.global_step)
 
-    # ------------------------------------------------------------------ called by the mixin
-
-    def _begin(self, loader: Any) -> Chain:  # noqa: ANN401  # a prepared loader
-        """Find the sampler in the training loader."""
-        chain = find_chain(loader)
-        own = self.sampler.sampler if isinstance(self.sampler, EpochBatchSampler) else self.sampler
-        if chain is None or chain.inner is not own:
-            found = None if chain is None else type(chain.sampler).__name__
-            raise ValueError(
-                "the training loader must have the sampler that SamplerTrainerCallback was given, "
-                f"a {type(self.sampler).__name__}, got {found}: return it from _get_train_sampler"
-            )
-        check_prepared(loader)
-        complete_rounds(loader)
-        self.sampler = chain.sampler  # if that of the draws was given, the one that cuts them
-        # The checkpoint sets the position, or there is none: any position left is discarded.
-        self.sampler.load_state_dict(self.sampler.state_dict(0))
-        self._chain, self._epoch, self._skipped = chain, 0, 0
-        self._whole = self._left = 0
-        return chain
-
-    def _restore(self, folder: Path, global_step: int, accumulate: int) -> int:
-        """Restore the position of a checkpoint; return the epoch with which training continues."""
-        chain = self._chain
-        if chain is None:
-            raise RuntimeError("a sampler is restored after its loader was made")
-        if not self._load(folder):
-            self._count_back(chain, global_step, accumulate)
-        self._epoch = self.sampler.epoch + (chain.remaining == 0)
-        return self._epoch
-
-    def _save(self, folder: Path, global_step: int) -> None:
-        """Write the state after `global_step` steps; every rank calls it."""
-        if self._chain is not None:
-            consumed = self._chain.consumed(self._taken(global_step))
-            save_state(self._chain.sampler, folder / STATE_FILE, consumed)
-
-    # ------------------------------------------------------------------ helpers
-
-    def _taken(self, global_step: int) -> int:
-        """Return the batches of this pass that were used in a step."""
-        return min(self._left, (global_step - self._base) * self._accumulate)
-
-    def _refuse_new_size(self, global_step: int) -> None:
-        size = None if self._chain is None else self._chain.current_size
-        if size != self._size and self._taken(global_step) < self._left:
-            raise ValueError(
-                f"batch_size must stay {self._size} until the end of the epoch, got {size}: the "
-                "Trainer fixes the steps of an epoch when it begins; call set_batch_size in "
-                "on_epoch_end"
-            )
-
-    def _load(self, folder: Path) -> bool:
-        path = folder / STATE_FILE
-        if path.is_file():
-            load_state(self.sampler, path)
-            return True
-        if self.sampler.dynamic:
-            raise StateError(
-                f"{path} must exist to resume a {type(self.sampler).__name__}: it plans its epochs "
-                "from losses that are not in the rest of the checkpoint; resume from one that was "
-                "saved with SamplerTrainerMixin or SamplerTrainerCallback"
-            )
-        return False
-
-    def _count_back(self, chain: Chain, global_step: int, accumulate: int) -> None:
-        """Set the position of a sampler with known epoch lengths from the number of steps."""
-        epoch, steps = 0, global_step
-        while steps >= (in_epoch := num_steps(chain.batches(epoch), accumulate)):
-            epoch, steps = epoch + 1, steps - in_epoch
-        self._place(chain, epoch, steps * accumulate)
-
-    def _place(self, chain: Chain, epoch: int, batches: int) -> None:
-        self.sampler.set_epoch(epoch)
-        self.sampler.load_state_dict(self.sampler.state_dict(0))
-        if batches:
-            consumed = chain.consumed(batches)
-            self.sampler.load_state_dict(self.sampler.state_dict(consumed))
-
-    def _refuse_varying(self, chain: Chain, num_epochs: int) -> None:
+    def _refuse_varying(self, num_epochs: int) -> None:
+        chain = self._position.chain
         first = chain.expected(self.sampler.epoch)
         for epoch in range(min(num_epochs, 10_000)):
             if chain.expected(epoch) != first:
@@ -213,22 +250,23 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
                     "length once and would cut the longer ones"
                 )
 
-    def _resume_alone(self, chain: Chain, args: Any, global_step: int) -> None:  # noqa: ANN401
+    def _resume(self, args: Any, global_step: int) -> None:  # noqa: ANN401
         """Match the Trainer's position on resume: the epoch's start, or where it skips to."""
-        batches, accumulate = chain.batches(self.sampler.epoch), self._accumulate
+        position, accumulate = self._position, args.gradient_accumulation_steps
+        batches = position.chain.batches(self.sampler.epoch)
         epoch, steps = divmod(global_step, num_steps(batches, accumulate))
         if self.sampler.dynamic:
             given = args.resume_from_checkpoint or Path(
                 args.output_dir, f"checkpoint-{global_step}"
             )
-            self._load(Path(given))
+            position.load(Path(given))
         else:
-            self._place(chain, epoch, 0)
-        self._epoch = epoch
+            position.place(epoch, 0)
+        position.next_epoch = epoch
         if not args.ignore_data_skip:
-            self._skipped = steps
+            position.skipped = steps
             if steps:  # the Trainer takes the loader from the start of the epoch, and skips
-                self.sampler.load_state_dict(self.sampler.state_dict(0))
+                position.rewind()
             return
         if steps and batches % accumulate:
             raise ValueError(
@@ -237,9 +275,28 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
                 "epoch; or use SamplerTrainerMixin"
             )
         if steps and not self.sampler.dynamic:
-            self._place(chain, epoch, steps * accumulate)
+            position.place(epoch, steps * accumulate)
 
 
 def num_steps(batches: int, accumulate: int) -> int:
     """Return the number of optimizer steps that the Trainer makes of an epoch's batches."""
     return max(1, math.ceil(batches / accumulate))
+
+
+def refuse_strategy(args: Any, sampler: Any) -> None:  # noqa: ANN401
+    """Refuse TrainingArguments that set an order, which the sampler determines."""
+    strategy = getattr(args, "train_sampling_strategy", "random")
+    if getattr(args, "group_by_length", False):
+        strategy = "group_by_length"
+    if strategy != "random":
+        raise ValueError(
+            f"train_sampling_strategy must be 'random', got {strategy!r}: the order is that of "
+            f"train_sampler, a {type(sampler).__name__}; TokenBudgetBatchSampler makes batches of "
+            "samples of similar lengths"
+        )
+    seed = getattr(sampler, "seed", getattr(getattr(sampler, "sampler", None), "seed", None))
+    if args.data_seed is not None and seed is not None and args.data_seed != seed:
+        raise ValueError(
+            f"data_seed must be None, or the seed of train_sampler, {seed}, got {args.data_seed}: "
+            "the order is the sampler's"
+        )

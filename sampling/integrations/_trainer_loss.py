@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..scores._heads import binary_ids, is_one_output, two_columns
-from ._accelerate_chain import AnySampler
+from ._loader_chain import AnySampler
 
 IGNORED = -100  # the label that is ignored, here as everywhere in transformers
 

@@ -60,7 +60,7 @@ def test_the_ring_holds_the_last_losses_and_no_others():
 def test_losses_that_are_not_finite_do_not_enter_the_history():
     selector = SelectiveBackprop(0.5, form="history", history=4)
     selector.select(torch.tensor([1.0, math.nan, math.inf, 2.0]))
-    assert selector._places(torch.tensor([0.5, 1.0, 2.0])).tolist() == [0, 0.5, 1]
+    assert selector._percentiles(torch.tensor([0.5, 1.0, 2.0])).tolist() == [0, 0.5, 1]
 
 
 def test_a_batch_from_which_nothing_is_drawn_gives_a_row_of_weight_zero():

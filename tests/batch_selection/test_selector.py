@@ -17,7 +17,12 @@ from sampling.batch_selection import (
     SelectiveBackprop,
     TopKLoss,
 )
-from sampling.batch_selection._random_keys import count_of, hardest_first, host_lots, race
+from sampling.batch_selection._random_keys import (
+    count_of,
+    draw_in_proportion,
+    hardest_first,
+    host_uniforms,
+)
 from sampling.errors import StateError
 from sampling.testing._global_state import states
 
@@ -218,7 +223,7 @@ def test_bad_arguments():
 
 
 def test_collecting_is_refused_on_several_ranks(monkeypatch):
-    monkeypatch.setattr("sampling.batch_selection._selector.world_size", lambda: 2)
+    monkeypatch.setattr("sampling.batch_selection._batch_selector.world_size", lambda: 2)
     with pytest.raises(ValueError, match="collect must be None on several ranks, got 8 on 2"):
         SelectiveBackprop(form="history", collect=8)
     SelectiveBackprop(form="history")
@@ -245,18 +250,18 @@ def test_cost():
 )
 @settings(deadline=None, derandomize=True, max_examples=50)
 def test_hardest_first_is_a_sort_with_ties_by_lot(losses, seed):
-    lots = host_lots(np.uint64(seed), len(losses))
+    uniform = host_uniforms(np.uint64(seed), len(losses))
     usable = [each if np.isfinite(each) else -INF for each in losses]
-    twin = sorted(range(len(losses)), key=lambda row: (-usable[row], lots[row]))
-    found = hardest_first(torch.tensor(losses), torch.from_numpy(lots))
+    twin = sorted(range(len(losses)), key=lambda row: (-usable[row], uniform[row]))
+    found = hardest_first(torch.tensor(losses), torch.from_numpy(uniform))
     assert found.tolist() == twin
 
 
 def test_ties_are_broken_evenly():
     first = np.zeros(4)
     for step in range(400):
-        lots = torch.from_numpy(host_lots(np.uint64(step), 4))
-        first[int(hardest_first(torch.ones(4), lots)[0])] += 1
+        uniform = torch.from_numpy(host_uniforms(np.uint64(step), 4))
+        first[int(hardest_first(torch.ones(4), uniform)[0])] += 1
     assert (abs(first - 100) < 5.5 * 8.7).all()  # standard error 8.7
 
 
@@ -266,8 +271,8 @@ def test_the_race_draws_like_one_draw_after_another():
     pairs = np.zeros((4, 4))
     trials = 4000
     for step in range(trials):
-        lots = torch.from_numpy(host_lots(np.uint64(step), 4))
-        one, two = race(torch.from_numpy(chance), 2, lots).tolist()
+        uniform = torch.from_numpy(host_uniforms(np.uint64(step), 4))
+        one, two = draw_in_proportion(torch.from_numpy(chance), 2, uniform).tolist()
         pairs[one, two] += 1
     for one in range(3):
         for two in range(one + 1, 3):

@@ -9,8 +9,16 @@ from sampling.bench import _train
 from sampling.bench._data import load
 from sampling.bench._methods import METHODS, default_methods
 from sampling.bench._models import RECIPES, schedule
-from sampling.bench._plans import ANY, LONG_TAIL, NOISE, PLAIN, Context, Unreachable, plain_loss
 from sampling.bench._train import Clock, Job, Measured, Scorer, measure, train
+from sampling.bench._training_plan import (
+    ANY,
+    LONG_TAIL,
+    NOISE,
+    PLAIN,
+    Context,
+    Unreachable,
+    plain_loss,
+)
 
 EPOCHS = 8
 CPU = torch.device("cpu")

@@ -4,8 +4,8 @@ import pytest
 
 from sampling.bench import Settings, _run, prepare
 from sampling.bench._methods import default_methods
-from sampling.bench._plans import LONG_TAIL
 from sampling.bench._train import Run
+from sampling.bench._training_plan import LONG_TAIL
 
 
 @pytest.fixture

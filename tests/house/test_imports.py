@@ -79,8 +79,6 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("samplers/*", "weighting._reduction"): "one check of losses, and one mean of them",
     ("batch_selection/*", "weighting._reduction"): "the same",
     ("_warm.py", "testing._ours"): "one of each sampler, to compile what they use",
-    ("bench/_pruners.py", "samplers.dynamic._pruning"): "the base of pruners; users make none",
-    ("bench/_train.py", "samplers.dynamic._hidden"): "the same, of those that rescore",
 }
 
 

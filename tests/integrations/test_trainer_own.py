@@ -167,6 +167,17 @@ def test_a_loader_of_samples_without_indices_is_refused(tmp_path):
         made(tmp_path, PlainLoader).train()
 
 
+class OtherSampler(OurTrainer):
+    def get_train_dataloader(self):
+        return self.accelerator.prepare(DataLoader(self.train_dataset, 4, sampler=shuffle()))
+
+
+def test_a_loader_with_another_sampler_is_refused(tmp_path):
+    message = "must have train_sampler, a ShuffleSampler, got ShuffleSampler: take it from super"
+    with pytest.raises(ValueError, match=message):
+        made(tmp_path, OtherSampler).train()
+
+
 @pytest.mark.parametrize("cls", [OwnStep, WithoutIndices])
 def test_a_step_that_misses_the_sampler_is_refused_before_it_is_made(tmp_path, cls):
     net = Swallowing()

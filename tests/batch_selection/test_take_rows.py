@@ -1,13 +1,13 @@
 """Rows out of batches of all shapes."""
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, UserDict, namedtuple
 
 import numpy as np
 import pytest
 import torch
 
 from sampling.batch_selection import take_rows
-from sampling.batch_selection._nested import leaves_of, rebuilt
+from sampling.batch_selection._take_rows import leaves_of, rebuilt
 
 Pair = namedtuple("Pair", "x y")
 ROWS = torch.tensor([2, 0])
@@ -40,6 +40,17 @@ def test_mappings_are_copied_and_filled():
     assert torch.equal(found["labels"], Y[ROWS])
     assert (found["length"], found["name"], found["nothing"]) == (3, "mnli", None)
     assert torch.equal(batch["labels"], Y)
+
+
+def test_containers_that_torchs_tree_map_takes_for_leaves():
+    """`BatchEncoding` of transformers is a `UserDict`."""
+    kind = type("Boxes", (list,), {})
+    batch = UserDict(input_ids=X, pair=kind([X, {"y": Y}]))
+    found = take_rows(batch, ROWS)
+    assert type(found) is UserDict
+    assert type(found["pair"]) is kind
+    assert found["pair"][1]["y"].tolist() == [9, 7]
+    assert batch["input_ids"] is X
 
 
 def test_nests():

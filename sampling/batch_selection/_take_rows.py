@@ -1,6 +1,11 @@
-"""Rows of a batch that is a tensor, or nested mappings, tuples and lists of tensors."""
+"""Rows of a batch that is a tensor, or nested mappings, tuples and lists of tensors.
 
-from collections.abc import Callable, Mapping
+The walk through a batch is not `torch.utils._pytree.tree_map`, which is private, and for which
+subclasses of dict and list, and the `BatchEncoding` of transformers (a `UserDict`), are leaves:
+they would need the walk all the same.
+"""
+
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from typing import Any
 
@@ -71,21 +76,21 @@ class RowsOf:
 
     def __init__(self, rows: torch.Tensor) -> None:
         self._rows = rows
-        self._at_home: torch.Tensor | None = None
+        self._on_host: torch.Tensor | None = None
 
     def __call__(self, leaf: Any) -> Any:  # noqa: ANN401
         """Return the rows of a tensor, an array or a list with one item for each sample."""
         if isinstance(leaf, torch.Tensor):
-            rows = self._rows if self._rows.device == leaf.device else self._home()
+            rows = self._rows if self._rows.device == leaf.device else self._host()
             return leaf.index_select(0, rows.to(leaf.device))
         if isinstance(leaf, np.ndarray):
-            return leaf[self._home().numpy()]
-        return type(leaf)(leaf[row] for row in self._home().tolist())
+            return leaf[self._host().numpy()]
+        return type(leaf)(leaf[row] for row in self._host().tolist())
 
-    def _home(self) -> torch.Tensor:
-        if self._at_home is None:
-            self._at_home = self._rows.cpu()
-        return self._at_home
+    def _host(self) -> torch.Tensor:
+        if self._on_host is None:
+            self._on_host = self._rows.cpu()
+        return self._on_host
 
 
 def leaves_of(batch: Any, size: int) -> list[Any]:  # noqa: ANN401
@@ -138,34 +143,28 @@ def _has_rows(part: Any, size: int) -> bool:  # noqa: ANN401
         return True
     if isinstance(part, torch.Tensor | np.ndarray):
         return bool(part.shape[0] == size)
+    if isinstance(part, list | tuple) and len(part) == size:
+        return True
+    parts = _parts(part)
+    return parts is not None and all(_has_rows(each, size) for each in parts)
+
+
+def _length(part: Any) -> int | None:  # noqa: ANN401
+    """Return the length of the first tensor or array in a batch; None without one."""
+    if isinstance(part, torch.Tensor | np.ndarray):
+        return int(part.shape[0]) if part.ndim else None
+    found = (_length(each) for each in _parts(part) or ())
+    return next((length for length in found if length is not None), None)
+
+
+def _parts(part: Any) -> Collection[Any] | None:  # noqa: ANN401
+    """Return the values of a mapping, or the items of a tuple or list; None of anything else."""
     if isinstance(part, Mapping):
-        return all(_has_rows(each, size) for each in part.values())
-    if isinstance(part, list | tuple):
-        return len(part) == size or all(_has_rows(each, size) for each in part)
-    return False
+        return part.values()
+    return part if isinstance(part, list | tuple) else None
 
 
 def _is_plain(part: Any) -> bool:  # noqa: ANN401
     if isinstance(part, torch.Tensor | np.ndarray):
         return part.ndim == 0
     return part is None or isinstance(part, str | bytes | int | float | complex | np.generic)
-
-
-def _length(part: Any) -> int | None:  # noqa: ANN401
-    if isinstance(part, torch.Tensor | np.ndarray):
-        return int(part.shape[0]) if part.ndim else None
-    if isinstance(part, Mapping):
-        part = list(part.values())
-    if isinstance(part, list | tuple):
-        for each in part:
-            found = _length(each)
-            if found is not None:
-                return found
-    return None
-
-
-def host_features(features: Any) -> Any:  # noqa: ANN401
-    """Return features (B, V) as an array, or as a sparse matrix whose rows can be indexed."""
-    if isinstance(features, torch.Tensor):
-        return _check.host(features, "features")
-    return features.tocsr() if hasattr(features, "tocsr") else _check.host(features, "features")

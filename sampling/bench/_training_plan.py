@@ -1,7 +1,8 @@
-"""Definition of a method of the benchmark: its context, and the plan that it returns."""
+"""Definition of a method of the benchmark: its context, and the training plan that it returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -83,8 +84,8 @@ def plain_loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Plan of one run.
+class TrainingPlan:
+    """TrainingPlan of one run.
 
     Parameters
     ----------
@@ -116,6 +117,9 @@ class Plan:
     setting: dict[str, float] = field(default_factory=dict)
 
 
+Build: TypeAlias = Callable[[Context], TrainingPlan]
+
+
 @dataclass(frozen=True)
 class Method:
     """A method on the command line.
@@ -137,16 +141,16 @@ class Method:
     """
 
     help: str
-    build: Callable[[Context], Plan]
+    build: Build
     swept: bool = True
     pilot: bool = False
     runs_on: tuple[str, ...] = ANY
     default_on: tuple[str, ...] = ()
 
 
-def same(sampler: EpochSampler, context: Context, **setting: float) -> Plan:
+def same(sampler: EpochSampler, context: Context, **setting: float) -> TrainingPlan:
     """Return the plan of a run with one sampler."""
-    return Plan(lambda epoch: sampler, context.epochs, setting=setting)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, setting=setting)
 
 
 def at_least_one(draws: float) -> int:

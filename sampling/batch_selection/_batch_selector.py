@@ -21,8 +21,7 @@ from .._identity import changed, fingerprint, in_short, named_parts
 from ..distributed import this_rank, world_size
 from ..errors import StateError
 from ..weighting._reduction import check_losses
-from ._nested import host_features
-from ._random_keys import lots
+from ._random_keys import uniforms
 from ._row_buffer import RowBuffer
 
 
@@ -113,9 +112,9 @@ class Candidates:
     features: Any
     key: np.uint64
 
-    def lots(self, purpose: int = 0) -> torch.Tensor:
+    def uniforms(self, purpose: int = 0) -> torch.Tensor:
         """Return a random number in [0, 1) for each row, on the device of the losses."""
-        return lots(_rng.subkey(self.key, purpose), self.losses.numel(), self.losses.device)
+        return uniforms(_rng.subkey(self.key, purpose), self.losses.numel(), self.losses.device)
 
 
 @told
@@ -266,19 +265,19 @@ class BatchSelector:
         scored = _check.flag("scored", scored)
         self._check_losses(losses, indices)
         size = losses.numel()
-        at_home = None
+        host_groups = None
         if groups is not None:
             found = _labels.read("groups", groups)
-            at_home = found.codes if isinstance(found, _labels.Labels) else found
-            _check.same_length("groups", at_home, "losses", size)
+            host_groups = found.codes if isinstance(found, _labels.Labels) else found
+            _check.same_length("groups", host_groups, "losses", size)
         if features is not None:
             features = host_features(features)
             if features.shape[0] != size:
                 raise ValueError(f"features must have {size} rows, got {features.shape[0]}")
         values = losses.detach()
         values = values if values.dtype == torch.float64 else values.float()
-        places = None if indices is None else as_indices(indices)
-        chosen = self._choose(Candidates(values, places, at_home, features, self._key()))
+        rows = None if indices is None else as_indices(indices)
+        chosen = self._choose(Candidates(values, rows, host_groups, features, self._key()))
         if chosen.rows.numel() == 0 and self.collect is None:
             chosen = _one_of_weight_zero(values)
         self.step += 1
@@ -312,11 +311,8 @@ class BatchSelector:
         With `collect` it includes the buffered rows, with their data.
         """
         return {
-            "version": 1,
-            "selector": type(self).__name__,
-            "seed": self.seed,
-            "fingerprint": fingerprint(*self._parts().values()),
-            "arguments": in_short(self._parts(), self.__dict__.get("_given", {})),
+            **self._origin(),
+            "arguments": self._arguments(),
             "epoch": self.epoch,
             "step": self.step,
             "cost": asdict(self.cost),
@@ -337,30 +333,37 @@ class BatchSelector:
         StateError
             If it comes from another class, seed or other arguments. Nothing is changed then.
         """
-        own = {
+        own = self._origin()
+        missing = {*own, "epoch", "step", "cost", "buffer", "arrays"} - set(state)
+        if missing:
+            raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
+        for name, ours in own.items():
+            if state[name] == ours:
+                continue
+            differ = changed(state.get("arguments"), self._arguments())
+            if name == "fingerprint" and differ:
+                raise StateError(
+                    f"state must come from a {type(self).__name__} of the same data and "
+                    f"arguments, {differ}"
+                )
+            raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
+        self.epoch, self.step = _check.epoch(state["epoch"]), int(state["step"])
+        self.cost = SelectionCost(**state["cost"])
+        self._buffer.restore(state["buffer"])
+        self._adopt(state["arrays"])
+
+    def _origin(self) -> dict[str, Any]:
+        """Return what a state and its selector must have in common."""
+        return {
             "version": 1,
             "selector": type(self).__name__,
             "seed": self.seed,
             "fingerprint": fingerprint(*self._parts().values()),
         }
-        missing = {*own, "epoch", "step", "cost", "buffer", "arrays"} - set(state)
-        if missing:
-            raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
-        for name, ours in own.items():
-            if name == "fingerprint" and state[name] != ours:
-                given = self.__dict__.get("_given", {})
-                differ = changed(state.get("arguments"), in_short(self._parts(), given))
-                if differ:
-                    raise StateError(
-                        f"state must come from a {type(self).__name__} of the same data and "
-                        f"arguments, {differ}"
-                    )
-            if state[name] != ours:
-                raise StateError(f"state must have {name} {ours!r}, got {state[name]!r}")
-        self.epoch, self.step = _check.epoch(state["epoch"]), int(state["step"])
-        self.cost = SelectionCost(**state["cost"])
-        self._buffer.restore(state["buffer"])
-        self._adopt(state["arrays"])
+
+    def _arguments(self) -> dict[str, str]:
+        """Return the arguments in short form, for messages."""
+        return in_short(self._parts(), self.__dict__.get("_given", {}))
 
 
 def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
@@ -374,6 +377,11 @@ def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"indices must hold ints (B,), got {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array.astype(np.int64))
+
+
+def host_features(features: Any) -> Any:  # noqa: ANN401
+    """Return features (B, V) as an array, or as a sparse matrix whose rows can be indexed."""
+    return features.tocsr() if hasattr(features, "tocsr") else _check.host(features, "features")
 
 
 def unweighted(rows: torch.Tensor) -> Chosen:

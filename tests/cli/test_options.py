@@ -1,0 +1,82 @@
+"""`--help` imports no function, so that options repeat what functions say: both are compared."""
+
+import re
+from dataclasses import fields
+from inspect import signature
+
+import typer
+
+from sampling import bench, clustering, io, scores, selection, testing
+from sampling.bench._models import RECIPES
+from sampling.bench._run import _KEEP
+from sampling.cli import app
+from sampling.cli._shared import choices
+from sampling.scores._logits import _STORED
+from sampling.selection.core._options import Options
+from sampling.testing._matrix import LOADERS
+
+COMMANDS = typer.main.get_command(app).commands
+DYNAMICS = scores.TrainingDynamics.scores
+CHOICES = {
+    ("bench", "dataset"): RECIPES,
+    ("contracts", "loaders"): LOADERS,
+    ("dedup", "on_bad"): Options.__annotations__["on_bad"].__args__,
+    ("dedup", "rule"): choices(selection.semdedup, "rule"),
+    ("export", "order"): choices(io.export_rows, "order"),
+    ("score", "kinds"): _STORED,
+    ("score", "of"): choices(scores.score_stored, "of"),
+    ("score", "missing"): choices(DYNAMICS, "missing"),
+}
+DEFAULTS = {
+    ("bench", "margin"): (bench.table, "margin"),
+    ("cluster", "iterations"): (clustering.kmeans, "n_iter"),
+    ("cluster", "seed"): (clustering.kmeans, "seed"),
+    ("contracts", "ranks"): (testing.cells, "ranks"),
+    ("contracts", "workers"): (testing.cells, "workers"),
+    ("dedup", "num_assignments"): (selection.semdedup, "num_assignments"),
+    ("dedup", "rule"): (selection.semdedup, "rule"),
+    ("export", "order"): (io.export_rows, "order"),
+    ("export", "rows_per_shard"): (io.export_rows, "rows_per_shard"),
+    ("export", "weights"): (io.export_rows, "weights"),
+    ("score", "missing"): (DYNAMICS, "missing"),
+    ("score", "of"): (scores.score_stored, "of"),
+}
+
+
+def option(command, name):
+    return next(each for each in COMMANDS[command].params if each.name == name)
+
+
+def test_the_help_of_every_option_is_a_phrase():
+    """As in "Seed of every random decision.", and not "Seed." or "Seed: an int."."""
+    for command in COMMANDS.values():
+        for each in command.params:
+            words = re.split(r"[:;,(]", each.help)[0].split()
+            good = len(words) >= 3 and each.help[0].isupper() and each.help.endswith(".")
+            assert good or each.name == "help", f"{command.name} {each.name}: {each.help}"
+
+
+def test_the_help_names_every_choice():
+    for (command, name), known in CHOICES.items():
+        missing = [word for word in known if word not in option(command, name).help]
+        assert known
+        assert not missing, f"{command} {name} does not name {missing}"
+
+
+def test_every_setting_of_the_benchmark_is_an_option():
+    settings = {each.name: each.default for each in fields(bench.Settings)}
+    found = {each.name: each.default for each in COMMANDS["bench"].params}
+    assert set(settings) == set(found) - {"margin", "list_", "debug", "help"}
+    for name, default in settings.items():
+        assert found[name] == (None if default is None else str(default))
+    for name in ("epochs", "batch_size"):
+        each = [f"{getattr(recipe, name)} for {data}" for data, recipe in RECIPES.items()]
+        assert f"default {', '.join(each)}." in option("bench", name).help
+    assert f"default {','.join(map(str, _KEEP))}." in option("bench", "keep").help
+
+
+def test_defaults_are_those_of_the_functions():
+    for (command, name), (function, argument) in DEFAULTS.items():
+        default = signature(function).parameters[argument].default
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        assert str(option(command, name).default) == shown, f"{command} {name}"
