@@ -142,7 +142,7 @@ def _groups(results: Results) -> dict[str, list[Run]]:
     return {row.method: row.done for row in rows(results) if row.done}
 
 
-def _mean(runs: list[Run], of: Any) -> float:  # noqa: ANN401
+def _mean(runs: list[Run], of: Any) -> float:
     return statistics.fmean(of(run) for run in runs)
 
 

@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  # modules and a class
+def __getattr__(name: str) -> Any:  # modules and a class
     """Load a package or one of the three classes on first use."""
     if name in _CLASSES:
         return getattr(importlib.import_module(_CLASSES[name], __name__), name)

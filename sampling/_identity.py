@@ -245,7 +245,7 @@ def _together(parts: Mapping[str, object], *, listed: bool = False) -> object:
     return list(parts.values()) if listed else dict(parts)
 
 
-def _array(value: Any) -> NDArray[Any] | None:  # noqa: ANN401  # anything
+def _array(value: Any) -> NDArray[Any] | None:  # anything
     """Return an array, a tensor or a column of a table as an array; None for anything else."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()

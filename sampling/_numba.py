@@ -53,7 +53,7 @@ def kernels() -> tuple[Any, ...]:
     return tuple(_COMPILED)
 
 
-def _compiled(function: F, fastmath: Any) -> F:  # noqa: ANN401  # numba's
+def _compiled(function: F, fastmath: Any) -> F:  # numba's
     compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
     if hasattr(compiled, "enable_caching"):  # not with NUMBA_DISABLE_JIT
         compiled._cache = KernelCache(function)
@@ -105,7 +105,7 @@ class KernelCache:
         first = self.writable or next(iter(self.filled), None)
         return None if first is None else str(first.cache_path)
 
-    def load_overload(self, signature: Any, context: Any) -> Any:  # noqa: ANN401  # numba's
+    def load_overload(self, signature: Any, context: Any) -> Any:  # numba's
         """Return the compiled kernel of a signature, or None."""
         for cache in [*self.filled, *([] if self.writable is None else [self.writable])]:
             try:
@@ -116,7 +116,7 @@ class KernelCache:
                 return found
         return None
 
-    def save_overload(self, signature: Any, compiled: Any) -> None:  # noqa: ANN401  # numba's
+    def save_overload(self, signature: Any, compiled: Any) -> None:  # numba's
         """Save a compiled kernel if a folder is writable."""
         reason = "none of its folders can be written"
         if self.writable is not None:
@@ -147,7 +147,7 @@ def _locators() -> list[Any]:
 
 
 @functools.cache
-def _written(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
+def _written(kind: Any) -> type[Any]:  # a locator of numba
     """Return the class of numba's cache for one locator."""
     if kind is None:
         return caching.FunctionCache  # numba reads the variable by itself
@@ -156,18 +156,18 @@ def _written(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
 
 
 @functools.cache
-def _read(kind: Any) -> type[Any]:  # noqa: ANN401  # a locator of numba
+def _read(kind: Any) -> type[Any]:  # a locator of numba
     """Return the same class, but one that only requires the folder to exist."""
     if kind is None:
         return caching.FunctionCache
 
-    def ensure_cache_path(self: Any) -> None:  # noqa: ANN401
+    def ensure_cache_path(self: Any) -> None:
         Path(self.get_cache_path()).stat()
 
     return _written(type(kind.__name__, (kind,), {"ensure_cache_path": ensure_cache_path}))
 
 
-def _cache_at(kind: type[Any], function: Callable[..., Any]) -> Any:  # noqa: ANN401
+def _cache_at(kind: type[Any], function: Callable[..., Any]) -> Any:
     """Return the cache of a function for a locator; None if it finds no folder."""
     try:
         return kind(function)

@@ -261,3 +261,18 @@ def test_a_dataset_may_have_any_shape_of_its_own(shape):
     assert MixtureSampler({"a": Images(shape), "b": 4}).sizes.tolist() == [8, 4]
     for number in (np.array(8), torch.tensor(8)):
         assert ShuffleSampler(number).size == 8
+
+
+def test_signatures_spell_out_the_options_and_print_array_like_by_its_name():
+    for name in samplers.__all__:
+        made = getattr(samplers, name)
+        if not (inspect.isclass(made) and issubclass(made, samplers.EpochSampler)):
+            continue
+        shown = inspect.signature(made)
+        assert set(EpochOptions.__annotations__) <= set(shown.parameters), name
+        assert "numpy._typing" not in str(shown), name
+        options = inspect.signature(made.__init__).parameters
+        assert [*shown.parameters][: len(options) - 2] == [*options][1:-1], name
+    shown = str(inspect.signature(samplers.WeightedSampler))
+    assert shown.startswith("(weights: ArrayLike, num_samples: int | None = None, replacement: bool")
+    assert "seed: int = 0" in shown

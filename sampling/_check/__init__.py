@@ -62,7 +62,7 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     return result
 
 
-def numbers(name: str, values: Any, interval: str = "(-inf, inf)") -> list[float]:  # noqa: ANN401
+def numbers(name: str, values: Any, interval: str = "(-inf, inf)") -> list[float]:
     """Return the numbers of a sequence, each inside `interval`; a number alone is a list of one."""
     if isinstance(values, str | bytes | bytearray):
         raise TypeError(f"{name} must be a number or a list of numbers, got {values!r}")
@@ -120,7 +120,7 @@ def size(name: str, source: int | Sized) -> int:
     return integer(name, source, 1, MAX_SIZE + 1)
 
 
-def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # may be a dataset
+def refuse_names(name: str, source: Any) -> None:  # may be a dataset
     """Refuse text and mappings of names, such as a `DatasetDict`: their length is not N."""
     if isinstance(source, str | bytes | bytearray):
         raise TypeError(f"{name} must be a dataset with a length, or an int, got {source!r}")
@@ -137,28 +137,28 @@ def refuse_names(name: str, source: Any) -> None:  # noqa: ANN401  # may be a da
         )
 
 
-def text(name: str, value: Any) -> str:  # noqa: ANN401  # may not be a str
+def text(name: str, value: Any) -> str:  # may not be a str
     """Return a word, such as the name of a column."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {value!r}")
     return value
 
 
-def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # noqa: ANN401  # may not be a mapping
+def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # may not be a mapping
     """Return a mapping."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping, a table in a file, got {value!r}")
     return value
 
 
-def listed(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # any iterable
+def listed(name: str, values: Any) -> list[Any]:  # any iterable
     """Return the entries of a sequence as a list; a str is not accepted as a sequence."""
     if isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(values, Iterable):
         raise TypeError(f"{name} must be a list, got {values!r}")
     return list(values)
 
 
-def paths(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # a path, or any iterable
+def paths(name: str, values: Any) -> list[Any]:  # a path, or any iterable
     """Return paths as a list; a single path becomes a list of one."""
     found = [values] if isinstance(values, str | os.PathLike) else listed(name, values)
     for each in found:
@@ -167,14 +167,14 @@ def paths(name: str, values: Any) -> list[Any]:  # noqa: ANN401  # a path, or an
     return found
 
 
-def path(name: str, value: Any) -> Path:  # noqa: ANN401  # a str or a Path
+def path(name: str, value: Any) -> Path:  # a str or a Path
     """Return the path of a file or a folder, which need not be there."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name} must be a path, got {value!r}")
     return Path(value)
 
 
-def words(name: str, values: Any) -> list[str]:  # noqa: ANN401  # a str, or any iterable
+def words(name: str, values: Any) -> list[str]:  # a str, or any iterable
     """Return words, such as column names, as a list; a single word becomes a list of one."""
     found = [values] if isinstance(values, str) else listed(name, values)
     return [text(f"each of {name}", each) for each in found]
@@ -431,7 +431,7 @@ def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
         )
 
 
-def refuse_mask(name: str, values: Any) -> None:  # noqa: ANN401  # an array or a tensor
+def refuse_mask(name: str, values: Any) -> None:  # an array or a tensor
     """Refuse a boolean mask instead of indices: as numbers it would be rows 0 and 1."""
     if "bool" in str(getattr(values, "dtype", "")):
         raise TypeError(
@@ -466,7 +466,7 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
     return array
 
 
-def host(values: Any, name: str = "values") -> NDArray[Any]:  # noqa: ANN401  # array-likes
+def host(values: Any, name: str = "values") -> NDArray[Any]:  # array-likes
     """Return array-likes and tensors as numpy arrays, without a copy where possible.
 
     Arrays of non-native byte order, which neither numba nor torch accepts, are copied to native

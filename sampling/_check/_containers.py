@@ -20,7 +20,7 @@ _NULLABLE = re.compile(r"(u?int\d+|float(32|64)?|double|bool(ean)?)(\[pyarrow\])
 _LIKELY = ("label", "labels", "target", "fine_label", "class", "category_id")
 
 
-def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: ANN401, C901  # one branch for each kind
+def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: C901  # one branch for each kind
     """Return what is an array, or stands for one; refuse a dataset before any sample is read.
 
     rows : the values are numbers of rows, which no column of a dataset holds
@@ -60,7 +60,7 @@ def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: ANN40
     return values
 
 
-def is_missing(label: Any) -> bool:  # noqa: ANN401  # anything
+def is_missing(label: Any) -> bool:  # anything
     """Return whether a value is missing: None, NaN, NaT, pandas' NA, numpy's masked."""
     if label is None or label is np.ma.masked:
         return True
@@ -73,7 +73,7 @@ def is_missing(label: Any) -> bool:  # noqa: ANN401  # anything
     return isinstance(label, float | np.floating) and bool(np.isnan(label))
 
 
-def unlike(values: Any) -> str:  # noqa: ANN401  # a list of what has several shapes
+def unlike(values: Any) -> str:  # a list of what has several shapes
     """Describe the first entry whose shape differs from that of row 0, for a message."""
     shapes = [_shape(each) for each in values]
     for row, own in enumerate(shapes):
@@ -82,7 +82,7 @@ def unlike(values: Any) -> str:  # noqa: ANN401  # a list of what has several sh
     return "lists of different lengths within the entries"
 
 
-def _of_frame(values: Any) -> Any:  # noqa: ANN401  # any array-like
+def _of_frame(values: Any) -> Any:  # any array-like
     """Return a pandas DataFrame as numbers, NaN where one is missing; anything else unchanged.
 
     Columns of pandas' nullable types, and of pyarrow's, are objects for numpy.
@@ -102,13 +102,13 @@ def _of_frame(values: Any) -> Any:  # noqa: ANN401  # any array-like
         return values
 
 
-def _shape(entry: Any) -> tuple[int, ...]:  # noqa: ANN401  # anything
+def _shape(entry: Any) -> tuple[int, ...]:  # anything
     if isinstance(entry, list | tuple):
         return (len(entry),)
     return tuple(getattr(entry, "shape", ()))
 
 
-def _is_array(values: Any) -> bool:  # noqa: ANN401  # anything
+def _is_array(values: Any) -> bool:  # anything
     if hasattr(values, "higher_is") or hasattr(values, "verdicts"):
         return False  # a Score or a Selection, which no array stands for
     if any(hasattr(values, each) for each in _ARRAYS):
@@ -117,7 +117,7 @@ def _is_array(values: Any) -> bool:  # noqa: ANN401  # anything
     return known or isinstance(values, memoryview)
 
 
-def _is_sample(entry: Any) -> bool:  # noqa: ANN401  # anything
+def _is_sample(entry: Any) -> bool:  # anything
     """Return whether an entry is an image, a mapping, or a tuple with some scalar parts."""
     if isinstance(entry, Mapping) or _part(entry) == "other":
         return isinstance(entry, Mapping) or hasattr(entry, "__array_interface__")
@@ -127,7 +127,7 @@ def _is_sample(entry: Any) -> bool:  # noqa: ANN401  # anything
     return "other" in parts or len(parts) > 1
 
 
-def _part(entry: Any) -> str:  # noqa: ANN401  # anything
+def _part(entry: Any) -> str:  # anything
     if isinstance(entry, _VALUES):
         return "single"
     if isinstance(entry, list | tuple):
@@ -137,7 +137,7 @@ def _part(entry: Any) -> str:  # noqa: ANN401  # anything
     return "other"
 
 
-def _column(name: str, values: Any) -> Any:  # noqa: ANN401  # datasets.Column, IterableColumn
+def _column(name: str, values: Any) -> Any:  # datasets.Column, IterableColumn
     feature = values.features
     if not hasattr(feature, "pa_type") or hasattr(feature, "decode_example"):
         got = f"a {type(values).__name__} of {type(feature).__name__}"
@@ -149,7 +149,7 @@ def _refuse(name: str, got: str, remedy: str) -> NoReturn:
     raise TypeError(f"{name} must be an array or a list of values, got {got}{remedy}")
 
 
-def _remedy(dataset: Any) -> str:  # noqa: ANN401  # a dataset
+def _remedy(dataset: Any) -> str:  # a dataset
     """Suggest how to get the labels of a dataset, without reading a sample."""
     first = dataset[0] if isinstance(dataset, list | tuple) else None
     if isinstance(first, list | tuple) and first and isinstance(first[0], Mapping):
@@ -174,7 +174,7 @@ def _remedy(dataset: Any) -> str:  # noqa: ANN401  # a dataset
     )
 
 
-def _likely(names: Iterable[Any]) -> Any:  # noqa: ANN401  # a name
+def _likely(names: Iterable[Any]) -> Any:  # a name
     """Return the name that is most likely that of the labels."""
     held = list(names)
     return next((each for each in _LIKELY if each in held), held[0] if held else "label")

@@ -6,10 +6,12 @@ of torch or scikit-learn, our most similar name, or the callables that accept th
 also gets a `repr` that shows its constructor arguments.
 """
 
+import ast
 import difflib
 import functools
 import inspect
 import json
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from operator import length_hint
@@ -132,7 +134,7 @@ def told(thing: T) -> T:
     method = "." in thing.__qualname__ and "<locals>" not in thing.__qualname__
 
     @functools.wraps(thing)
-    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
             known = _accepted(thing)
             if known is not None and not kwargs.keys() <= known.keys():
@@ -161,7 +163,7 @@ def refuse(name: str, given: Iterable[str], known: Iterable[str], module: str = 
     raise TypeError(f"{name} takes no keyword{plural} {', '.join(map(repr, wrong))}: {found}")
 
 
-def refuse_rest(made: type, given: Mapping[str, Any], keywords: Any) -> None:  # noqa: ANN401
+def refuse_rest(made: type, given: Mapping[str, Any], keywords: Any) -> None:
     """Refuse keywords that a class with `**options` passed to a class that does not accept them.
 
     keywords : the TypedDict of the accepted keywords
@@ -238,11 +240,68 @@ class _Signature:
     """Signature of a class, which `__new__` would hide from `inspect`."""
 
     def __get__(self, made: object, owner: type) -> inspect.Signature:
-        return _signature(owner)
+        return _shown(owner)
 
 
-def _tell_class(owner: Any) -> None:  # noqa: ANN401  # a class, whose attributes are set
-    def new(cls: type, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+class _Text:
+    """An annotation as it is written, or a default that depends on the class."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+_DEFAULTS: dict[Any, Mapping[str, Any]] = {}  # of keywords, by their TypedDict
+
+
+def defaults(keywords: Any, values: Mapping[str, Any]) -> None:
+    """State the defaults of the keywords of a TypedDict, for the signatures of classes.
+
+    A keyword without one has a default that depends on the class.
+    """
+    _DEFAULTS[keywords] = values
+
+
+@functools.cache
+def _shown(owner: type) -> inspect.Signature:
+    """Return the signature of a class for `help` and completion: with its options spelled out."""
+    found = _signature(owner)
+    written = _written(owner)
+    shown: list[inspect.Parameter] = []
+    for each in found.parameters.values():
+        keywords = get_args(each.annotation)
+        if each.kind is not each.VAR_KEYWORD or not keywords or keywords[0] not in _DEFAULTS:
+            note = written.get(each.name)
+            shown.append(each if note is None else each.replace(annotation=note))
+            continue
+        for name, note in keywords[0].__annotations__.items():
+            default = _DEFAULTS[keywords[0]].get(name, _Text("<of the class>"))
+            note = note.__forward_arg__ if hasattr(note, "__forward_arg__") else note
+            note = _Text(note) if isinstance(note, str) else note
+            shown.append(
+                inspect.Parameter(name, each.KEYWORD_ONLY, default=default, annotation=note)
+            )
+    return found.replace(parameters=shown, return_annotation=found.empty)
+
+
+def _written(owner: Any) -> dict[str, _Text]:
+    """Return the annotations of a constructor as its source has them: "ArrayLike | None"."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(owner.__init__)))
+    except (OSError, TypeError, SyntaxError):  # made by `dataclass`, or without its source
+        return {}
+    function = tree.body[0]
+    if not isinstance(function, ast.FunctionDef):
+        return {}
+    named = function.args
+    every = [*named.posonlyargs, *named.args, *named.kwonlyargs]
+    return {each.arg: _Text(ast.unparse(each.annotation)) for each in every if each.annotation}
+
+
+def _tell_class(owner: Any) -> None:  # a class, whose attributes are set
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
         known = _accepted(cls)
         if known is not None and not kwargs.keys() <= known.keys():
             refuse(cls.__name__, kwargs, known, cls.__module__)
@@ -280,12 +339,12 @@ def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> d
     return given
 
 
-def _repr(made: Any) -> str:  # noqa: ANN401  # of any decorated class
+def _repr(made: Any) -> str:  # of any decorated class
     given = {**made.__dict__.get("_given", {}), **getattr(made, "_found", dict)()}
     return f"{type(made).__name__}({', '.join(f'{name}={each}' for name, each in given.items())})"
 
 
-def short(value: Any) -> str:  # noqa: ANN401  # any argument
+def short(value: Any) -> str:  # any argument
     """Return an argument in short form: an array as its type and shape. Nothing is read.
 
     Never raises: an object of others may have any attributes, and its properties may fail.
@@ -296,7 +355,7 @@ def short(value: Any) -> str:  # noqa: ANN401  # any argument
         return f"<{type(value).__name__}>"
 
 
-def _short(value: Any) -> str:  # noqa: ANN401  # any argument
+def _short(value: Any) -> str:  # any argument
     shape, dtype = _array_parts(value)
     if shape == () and dtype is not None and hasattr(value, "item"):
         value = value.item()
@@ -321,7 +380,7 @@ def _short(value: Any) -> str:  # noqa: ANN401  # any argument
     return f"<{kind}>"
 
 
-def _array_parts(value: Any) -> tuple[Any, Any]:  # noqa: ANN401  # any argument
+def _array_parts(value: Any) -> tuple[Any, Any]:  # any argument
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     array = hasattr(value, "__array__") or hasattr(value, "detach")  # others may have a shape too
     return (shape, dtype) if array and isinstance(shape, tuple) else (None, None)

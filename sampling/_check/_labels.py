@@ -84,12 +84,12 @@ def strings(words: Iterable[Any]) -> NDArray[Any]:
     return array
 
 
-def item(value: Any) -> Any:  # noqa: ANN401  # an entry of an array, of objects or not
+def item(value: Any) -> Any:  # an entry of an array, of objects or not
     """Return an entry of an array as a Python object."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _plain(word: Any) -> Any:  # noqa: ANN401  # str or bytes
+def _plain(word: Any) -> Any:  # str or bytes
     """Return the str or bytes that an object of a subclass holds, whatever it prints as."""
     if type(word) in {str, bytes}:
         return word
@@ -237,7 +237,7 @@ def as_group(read: "NDArray[Any] | Labels") -> Labels:
 
 def _held(
     name: str,
-    values: Any,  # noqa: ANN401  # any container of labels
+    values: Any,  # any container of labels
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
     """Return the array in a container, and a mask of its masked or null entries."""
     if isinstance(values, np.ma.MaskedArray):
@@ -260,7 +260,7 @@ def _held(
 
 
 def _of_pandas(
-    values: Any,  # noqa: ANN401  # a Series, an Index or an array of pandas
+    values: Any,  # a Series, an Index or an array of pandas
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
     """Read a Series, an Index or an extension array of pandas.
 
@@ -288,7 +288,7 @@ def _of_pandas(
 
 def _of_arrow(
     name: str,
-    values: Any,  # noqa: ANN401  # an Arrow array, or a container of one
+    values: Any,  # an Arrow array, or a container of one
 ) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
     """Read an Arrow array, chunked or not; nulls are missing."""
     import pyarrow as pa  # imported only by users of Arrow arrays

@@ -10,7 +10,7 @@ from ._containers import is_missing, unread
 from ._rows import Rows
 
 
-def stacked(name: str, values: Any) -> Any:  # noqa: ANN401  # any array-like
+def stacked(name: str, values: Any) -> Any:  # any array-like
     """Return rows that are lists as an array (N, D), a missing one as NaN; the rest as it is."""
     if isinstance(values, Rows | np.ma.MaskedArray) or hasattr(values, "detach"):
         return values
@@ -28,7 +28,7 @@ def stacked(name: str, values: Any) -> Any:  # noqa: ANN401  # any array-like
     return _stacked(name, array) if array.dtype == object and array.ndim == 1 else array
 
 
-def _stacked(name: str, values: Any) -> Any:  # noqa: ANN401  # a sequence of rows
+def _stacked(name: str, values: Any) -> Any:  # a sequence of rows
     """Copy rows into one array; what holds no row is returned as it is."""
     found = [None if is_missing(each) else _row(name, row, each) for row, each in enumerate(values)]
     held = [(row, each) for row, each in enumerate(found) if each is not None]
@@ -47,7 +47,7 @@ def _stacked(name: str, values: Any) -> Any:  # noqa: ANN401  # a sequence of ro
     return array
 
 
-def _row(name: str, row: int, entry: Any) -> NDArray[Any]:  # noqa: ANN401  # a list, an array
+def _row(name: str, row: int, entry: Any) -> NDArray[Any]:  # a list, an array
     try:
         array = np.asarray(entry)
         if array.dtype == object and not any(isinstance(each, str | bytes) for each in array.flat):
@@ -66,7 +66,7 @@ def _refuse_length(name: str, length: int, row: int, other: int, first: int) -> 
     )
 
 
-def _of_arrow(name: str, values: Any) -> Any:  # noqa: ANN401  # an Array or a ChunkedArray
+def _of_arrow(name: str, values: Any) -> Any:  # an Array or a ChunkedArray
     """Copy the lists of pyarrow chunk by chunk, without a Python object for each."""
     chunks = cast("Iterable[Any]", getattr(values, "chunks", [values]))
     chunks = [getattr(each, "storage", each) for each in chunks if len(each)]

@@ -31,7 +31,7 @@ class Data:
         raise _Looked
 
 
-def call_before(function: Callable[..., Any], **arguments: Any) -> None:  # noqa: ANN401
+def call_before(function: Callable[..., Any], **arguments: Any) -> None:
     """Call a function until it first accesses its data, a `Data`; raise what it raised before."""
     try:
         function(**arguments)

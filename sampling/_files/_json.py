@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["json_text", "key_words"]
 
 
-def json_text(value: Any, *, indent: int | None = None, ordered: bool = False) -> str:  # noqa: ANN401
+def json_text(value: Any, *, indent: int | None = None, ordered: bool = False) -> str:
     """Return values as JSON: names of groups as keys, and null for what is not finite.
 
     ordered : keys rise, numbers as numbers where all are
@@ -18,7 +18,7 @@ def json_text(value: Any, *, indent: int | None = None, ordered: bool = False) -
     return json.dumps(_plain(value, ordered), indent=indent, allow_nan=False)
 
 
-def _plain(value: Any, ordered: bool) -> Any:  # noqa: ANN401  # any JSON value
+def _plain(value: Any, ordered: bool) -> Any:  # any JSON value
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
@@ -52,7 +52,7 @@ def key_words(names: Sequence[Any]) -> list[str]:
     return found
 
 
-def _word(name: Any) -> str:  # noqa: ANN401  # a key
+def _word(name: Any) -> str:  # a key
     """Return a key as JSON has it."""
     if isinstance(name, str):
         return name

@@ -80,7 +80,7 @@ def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None
 
 
 @contextmanager
-def opened(path: str | Path, **settings: Any) -> Iterator[Any]:  # noqa: ANN401
+def opened(path: str | Path, **settings: Any) -> Iterator[Any]:
     """Open a Parquet file and verify its page checksums, if it has any.
 
     Errors of the block name the file, so the code that reads from it belongs inside.
@@ -92,24 +92,24 @@ def opened(path: str | Path, **settings: Any) -> Iterator[Any]:  # noqa: ANN401
         yield file
 
 
-def read(path: str | Path, columns: Sequence[str] | None = None) -> Any:  # noqa: ANN401
+def read(path: str | Path, columns: Sequence[str] | None = None) -> Any:
     """Read a Parquet file as a pyarrow.Table; folder names do not add partition columns."""
     with opened(path) as file:
         return file.read(columns=None if columns is None else list(columns))
 
 
-def writer(path: str | Path, schema: Any) -> Any:  # noqa: ANN401  # pyarrow's
+def writer(path: str | Path, schema: Any) -> Any:  # pyarrow's
     """Return a writer of row groups with page checksums."""
     return pq.ParquetWriter(path, schema, **_WRITTEN)
 
 
-def write_own(path: str | Path, table: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401
+def write_own(path: str | Path, table: Any, facts: Mapping[str, Any]) -> None:
     """Write a table, with JSON values under our metadata key."""
     table = table.replace_schema_metadata(with_facts(table.schema, facts).metadata)
     pq.write_table(table, path, **_WRITTEN)
 
 
-def with_facts(schema: Any, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+def with_facts(schema: Any, facts: Mapping[str, Any]) -> Any:  # pyarrow.Schema
     """Return a schema with JSON values under our own key, and a checksum of them."""
     text = json_text(facts, ordered=True).encode()
     return schema.with_metadata({**(schema.metadata or {}), KEY: text, _CHECKSUM: _sum(text)})
@@ -131,7 +131,7 @@ def read_own(path: str | Path, made_by: str) -> tuple[Any, dict[str, Any]]:
     return table, facts
 
 
-def refuse_missing(name: str, column: Any, more: str = "") -> None:  # noqa: ANN401
+def refuse_missing(name: str, column: Any, more: str = "") -> None:
     """Refuse a column, a pyarrow.ChunkedArray, with missing values; `more` ends the message.
 
     The message names the first row without a value.
@@ -145,7 +145,7 @@ def refuse_missing(name: str, column: Any, more: str = "") -> None:  # noqa: ANN
         )
 
 
-def facts_in(schema: Any, path: str | Path) -> dict[str, Any] | None:  # noqa: ANN401
+def facts_in(schema: Any, path: str | Path) -> dict[str, Any] | None:
     """Return the JSON values under our metadata key; None if there are none."""
     metadata = schema.metadata or {}
     text = metadata.get(KEY)

@@ -172,7 +172,7 @@ class BatchSelector:
         """Whether the next batch is scored; if not, all of it is trained on."""
         return True
 
-    def screen(self, features: Any) -> NDArray[np.int64] | None:  # noqa: ANN401
+    def screen(self, features: Any) -> NDArray[np.int64] | None:
         """Return the rows to score, selected by their features alone; None = all.
 
         `select` is then called with those rows.
@@ -184,7 +184,7 @@ class BatchSelector:
         return None
 
     @told
-    def observe(self, losses: torch.Tensor, features: Any = None) -> None:  # noqa: ANN401
+    def observe(self, losses: torch.Tensor, features: Any = None) -> None:
         """Record a batch that was trained on as a whole.
 
         Parameters
@@ -198,7 +198,7 @@ class BatchSelector:
         self._observe(losses.detach(), features)
         self.step += 1
 
-    def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
+    def _observe(self, losses: torch.Tensor, features: Any) -> None:
         """Update the state from losses of a batch that was trained on as a whole."""
 
     def _identity(self) -> Mapping[str, object] | tuple[object, ...]:
@@ -234,7 +234,7 @@ class BatchSelector:
         indices: ArrayLike | torch.Tensor | None = None,
         *,
         groups: ArrayLike | torch.Tensor | None = None,
-        features: Any = None,  # noqa: ANN401
+        features: Any = None,
         scored: bool = True,
     ) -> Chosen:
         """Return the rows of a batch to train on.
@@ -379,7 +379,7 @@ def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(array.astype(np.int64))
 
 
-def host_features(features: Any) -> Any:  # noqa: ANN401
+def host_features(features: Any) -> Any:
     """Return features (B, V) as an array, or as a sparse matrix whose rows can be indexed."""
     return features.tocsr() if hasattr(features, "tocsr") else _check.host(features, "features")
 

@@ -151,7 +151,7 @@ class MultistageFilter(BatchSelector):
 
     # ------------------------------------------------------------------ screening
 
-    def screen(self, features: Any) -> NDArray[np.int64] | None:  # noqa: ANN401
+    def screen(self, features: Any) -> NDArray[np.int64] | None:
         """Return the rows worth a scoring pass: those not called easy, and audits.
 
         Parameters
@@ -204,7 +204,7 @@ class MultistageFilter(BatchSelector):
             return unweighted(rows)
         return Chosen(rows, self._weights(torch.from_numpy(stands).to(device), offered))
 
-    def _screened(self, size: int, features: Any) -> tuple[Floats, int]:  # noqa: ANN401
+    def _screened(self, size: int, features: Any) -> tuple[Floats, int]:
         """Return the number of rows that each row represents, and the number of rows in all."""
         if self.stage == 0:
             raise ValueError("the batch must be given to observe in stage 0, got it in select")
@@ -222,7 +222,7 @@ class MultistageFilter(BatchSelector):
 
     # ------------------------------------------------------------------ learning
 
-    def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
+    def _observe(self, losses: torch.Tensor, features: Any) -> None:
         values = _check.host(losses, "losses").astype(np.float64)
         self._remember(values, np.ones(values.size))
         if self.stage == 0:
@@ -245,7 +245,7 @@ class MultistageFilter(BatchSelector):
         at = int(np.searchsorted(below, self.threshold * below[-1]))
         self.threshold_value = float(self._losses[order[at]])
 
-    def _teach(self, features: Any, hard: NDArray[np.bool_], weights: Floats) -> None:  # noqa: ANN401
+    def _teach(self, features: Any, hard: NDArray[np.bool_], weights: Floats) -> None:
         """Train the predictor, and measure its log loss on the batch before that."""
         labels = hard.astype(np.float64)
         if self.stage == 1 and self._seen > 0 and weights.any():

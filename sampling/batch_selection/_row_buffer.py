@@ -83,7 +83,7 @@ class RowBuffer:
         self._waiting = len(self._leaves[-1]) if leaves else 0
 
 
-def _joined(old: Any, new: Any) -> Any:  # noqa: ANN401
+def _joined(old: Any, new: Any) -> Any:
     if isinstance(new, torch.Tensor):
         if not isinstance(old, torch.Tensor):  # from a state
             old = torch.from_numpy(old)
@@ -93,14 +93,14 @@ def _joined(old: Any, new: Any) -> Any:  # noqa: ANN401
     return type(new)([*old, *new])
 
 
-def _copied(leaf: Any) -> Any:  # noqa: ANN401
+def _copied(leaf: Any) -> Any:
     """Return a slice of a leaf without keeping the memory of the whole."""
     if isinstance(leaf, torch.Tensor):
         return leaf.clone()
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
-def _saved(leaf: Any) -> Any:  # noqa: ANN401
+def _saved(leaf: Any) -> Any:
     if isinstance(leaf, torch.Tensor | np.ndarray):
         return np.array(_check.host(leaf))
     for each in leaf:

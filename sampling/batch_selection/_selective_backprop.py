@@ -139,7 +139,7 @@ class SelectiveBackprop(BatchSelector):
         below = torch.searchsorted(known, losses.to(known.dtype), right=True)
         return below / torch.isfinite(known).sum().clamp(min=1)
 
-    def _observe(self, losses: torch.Tensor, features: Any) -> None:  # noqa: ANN401
+    def _observe(self, losses: torch.Tensor, features: Any) -> None:
         """Remember losses, replacing the oldest."""
         if self.form == "batch":
             return

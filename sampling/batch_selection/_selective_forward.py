@@ -159,11 +159,11 @@ class SelectiveForward:
 
     def __call__(
         self,
-        batch: Any,  # noqa: ANN401
+        batch: Any,
         indices: ArrayLike | torch.Tensor | None = None,
         *,
         groups: ArrayLike | torch.Tensor | None = None,
-        features: Any = None,  # noqa: ANN401
+        features: Any = None,
         scores: ArrayLike | torch.Tensor | None = None,
         active: bool = True,
     ) -> SelectedStep:
@@ -216,7 +216,7 @@ class SelectiveForward:
 
     def _rows(
         self,
-        batch: Any,  # noqa: ANN401
+        batch: Any,
         indices: torch.Tensor | None,
         chosen: Chosen,
         size: int,
@@ -229,7 +229,7 @@ class SelectiveForward:
             indices = indices.to(chosen.rows.device, non_blocking=True)[chosen.rows]
         return Rows(self.take(batch, chosen.rows, size), indices, chosen.weights)
 
-    def _score(self, batch: Any) -> torch.Tensor:  # noqa: ANN401
+    def _score(self, batch: Any) -> torch.Tensor:
         model = self.model
         if isinstance(model, torch.nn.parallel.DistributedDataParallel):
             model = model.module
@@ -242,9 +242,9 @@ class SelectiveForward:
 
     def _plain(
         self,
-        batch: Any,  # noqa: ANN401
+        batch: Any,
         indices: torch.Tensor | None,
-        features: Any,  # noqa: ANN401
+        features: Any,
     ) -> SelectedStep:
         losses = self.loss_fn(self.model, batch)
         self.selector.observe(losses, features)

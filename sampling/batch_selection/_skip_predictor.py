@@ -14,11 +14,11 @@ from ..types import Floats
 class Predictor(Protocol):
     """The predictor interface of `MultistageFilter`; features are (B, V), arrays or sparse."""
 
-    def fit(self, features: Any, hard: Floats, weights: Floats) -> None:  # noqa: ANN401
+    def fit(self, features: Any, hard: Floats, weights: Floats) -> None:
         """Update from a batch: hard is 0 or 1, float64 (B,); weights >= 0, float64 (B,)."""
         ...
 
-    def probability(self, features: Any) -> Floats:  # noqa: ANN401
+    def probability(self, features: Any) -> Floats:
         """Return the probability that each sample is hard: float64 (B,), in [0, 1]."""
         ...
 
@@ -66,7 +66,7 @@ class SkipPredictor:
         self._model: Any = None  # until the first batch
         self._width = 0
 
-    def fit(self, features: Any, hard: Floats, weights: Floats) -> None:  # noqa: ANN401
+    def fit(self, features: Any, hard: Floats, weights: Floats) -> None:
         """Update the counts from a batch.
 
         Parameters
@@ -88,7 +88,7 @@ class SkipPredictor:
             features, hard, weights = features[known], hard[known], weights[known]
             self._model.partial_fit(features, hard, sample_weight=weights)
 
-    def probability(self, features: Any) -> Floats:  # noqa: ANN401
+    def probability(self, features: Any) -> Floats:
         """Return the probability that each sample is hard.
 
         Parameters

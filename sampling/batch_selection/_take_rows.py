@@ -19,7 +19,7 @@ Leaf = Callable[[Any], Any]
 
 
 @told
-def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:  # noqa: ANN401
+def take_rows(batch: Any, rows: torch.Tensor, size: int | None = None) -> Any:
     """Return some rows of a batch, in the same structure.
 
     Tensors and arrays are indexed along their first dimension, which must have `size` rows.
@@ -78,7 +78,7 @@ class RowsOf:
         self._rows = rows
         self._on_host: torch.Tensor | None = None
 
-    def __call__(self, leaf: Any) -> Any:  # noqa: ANN401
+    def __call__(self, leaf: Any) -> Any:
         """Return the rows of a tensor, an array or a list with one item for each sample."""
         if isinstance(leaf, torch.Tensor):
             rows = self._rows if self._rows.device == leaf.device else self._host()
@@ -93,20 +93,20 @@ class RowsOf:
         return self._on_host
 
 
-def leaves_of(batch: Any, size: int) -> list[Any]:  # noqa: ANN401
+def leaves_of(batch: Any, size: int) -> list[Any]:
     """Return the tensors, arrays and per-sample lists that a batch holds."""
     found: list[Any] = []
     walk(batch, size, found.append)
     return found
 
 
-def rebuilt(batch: Any, size: int, leaves: list[Any]) -> Any:  # noqa: ANN401
+def rebuilt(batch: Any, size: int, leaves: list[Any]) -> Any:
     """Return a batch with the structure of `batch`, of `size` rows, and other leaves."""
     rest = iter(leaves)
     return walk(batch, size, lambda _: next(rest))
 
 
-def walk(part: Any, size: int, leaf: Leaf, name: str = "batch") -> Any:  # noqa: ANN401
+def walk(part: Any, size: int, leaf: Leaf, name: str = "batch") -> Any:
     """Replace each leaf of a nested batch that has one row for each of `size` samples."""
     if _is_plain(part):
         return part
@@ -127,7 +127,7 @@ def walk(part: Any, size: int, leaf: Leaf, name: str = "batch") -> Any:  # noqa:
     )
 
 
-def _sequence(part: Any, size: int, leaf: Leaf, name: str) -> Any:  # noqa: ANN401
+def _sequence(part: Any, size: int, leaf: Leaf, name: str) -> Any:
     nested = not all(_is_plain(each) for each in part)
     if len(part) == size and not (nested and all(_has_rows(each, size) for each in part)):
         return leaf(list(part) if hasattr(part, "_fields") else part)
@@ -137,7 +137,7 @@ def _sequence(part: Any, size: int, leaf: Leaf, name: str) -> Any:  # noqa: ANN4
     return type(part)(*values) if hasattr(part, "_fields") else type(part)(values)
 
 
-def _has_rows(part: Any, size: int) -> bool:  # noqa: ANN401
+def _has_rows(part: Any, size: int) -> bool:
     """Return whether a part has a row for each sample, instead of one value for the batch."""
     if _is_plain(part):
         return True
@@ -149,7 +149,7 @@ def _has_rows(part: Any, size: int) -> bool:  # noqa: ANN401
     return parts is not None and all(_has_rows(each, size) for each in parts)
 
 
-def _length(part: Any) -> int | None:  # noqa: ANN401
+def _length(part: Any) -> int | None:
     """Return the length of the first tensor or array in a batch; None without one."""
     if isinstance(part, torch.Tensor | np.ndarray):
         return int(part.shape[0]) if part.ndim else None
@@ -157,14 +157,14 @@ def _length(part: Any) -> int | None:  # noqa: ANN401
     return next((length for length in found if length is not None), None)
 
 
-def _parts(part: Any) -> Collection[Any] | None:  # noqa: ANN401
+def _parts(part: Any) -> Collection[Any] | None:
     """Return the values of a mapping, or the items of a tuple or list; None of anything else."""
     if isinstance(part, Mapping):
         return part.values()
     return part if isinstance(part, list | tuple) else None
 
 
-def _is_plain(part: Any) -> bool:  # noqa: ANN401
+def _is_plain(part: Any) -> bool:
     if isinstance(part, torch.Tensor | np.ndarray):
         return part.ndim == 0
     return part is None or isinstance(part, str | bytes | int | float | complex | np.generic)

@@ -128,7 +128,7 @@ def group_dro_weighted(context: Context) -> TrainingPlan:
 def _weighted(
     context: Context,
     function: Callable[..., torch.Tensor],
-    **arguments: Any,  # noqa: ANN401
+    **arguments: Any,
 ) -> TrainingPlan:
     def weighting(losses: torch.Tensor, *, indices: object) -> torch.Tensor:
         return function(losses, indices=indices, **arguments)

@@ -109,10 +109,10 @@ _Sampler = TypeVar("_Sampler", bound=EpochSampler, covariant=True)
 class _Pruner(Protocol[_Sampler]):
     """The class of a sampler that keeps to a cost by itself."""
 
-    def for_target(self, *args: Any, **kwargs: Any) -> _Sampler: ...  # noqa: ANN401
+    def for_target(self, *args: Any, **kwargs: Any) -> _Sampler: ...
 
 
-def _for_target(kind: _Pruner[_Sampler], context: Context, **arguments: Any) -> _Sampler:  # noqa: ANN401
+def _for_target(kind: _Pruner[_Sampler], context: Context, **arguments: Any) -> _Sampler:
     """Return the sampler whose run costs the budget, or raise `Unreachable` with the reason."""
     try:
         return kind.for_target(
@@ -128,7 +128,7 @@ def _for_target(kind: _Pruner[_Sampler], context: Context, **arguments: Any) -> 
         raise Unreachable(str(error)) from None
 
 
-def pruner(kind: _Pruner[EpochSampler], **arguments: Any) -> Build:  # noqa: ANN401
+def pruner(kind: _Pruner[EpochSampler], **arguments: Any) -> Build:
     """Return the builder of a pruner that keeps to the budget by itself."""
     return lambda context: same(_for_target(kind, context, **arguments), context)
 

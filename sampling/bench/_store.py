@@ -116,14 +116,14 @@ class Results:
         self.runs = [run for run in held if _place(run) not in made] + ours
 
 
-def _number(value: Any) -> Any:  # noqa: ANN401  # a scalar of numpy or torch
+def _number(value: Any) -> Any:  # a scalar of numpy or torch
     """Return a scalar of another library as a Python number, for JSON."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"runs and identity must hold JSON values, got {type(value).__name__}")
 
 
-def check_results(results: Any) -> None:  # noqa: ANN401  # perhaps no results
+def check_results(results: Any) -> None:  # perhaps no results
     """Refuse anything but `Results`, and two runs of one method, target and seed."""
     if not isinstance(results, Results):
         raise TypeError(

@@ -154,7 +154,7 @@ def _print_facts(facts: list[dict[str, Any]]) -> None:
         print("{name:<14} higher is {higher_is}: {least} to {most}, mean {mean}".format(**each))
 
 
-def _facts(name: str, found: Any) -> dict[str, Any]:  # noqa: ANN401  # Score, unloaded
+def _facts(name: str, found: Any) -> dict[str, Any]:  # Score, unloaded
     """Return the report of a score; None for its values if there is no sample."""
     seen = found.values[found.values == found.values]  # without NaN
     facts = {"least": seen.min(), "mean": seen.mean(), "most": seen.max()} if seen.size else {}

@@ -121,7 +121,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
         report(found, out, as_json)
 
 
-def report(found: Any, out: Path, as_json: bool) -> None:  # noqa: ANN401  # Selection, unloaded
+def report(found: Any, out: Path, as_json: bool) -> None:  # Selection, unloaded
     """Print a report of the selection."""
     from ..selection import notes_of
 
@@ -176,7 +176,7 @@ def methods(as_json: AsJson = False, debug: Debug = False) -> None:
         Console(highlight=False, markup=False).print(grid)
 
 
-def _row_of(text: str, found: Any) -> int | str:  # noqa: ANN401  # Selection, unloaded
+def _row_of(text: str, found: Any) -> int | str:  # Selection, unloaded
     """Read the number of a row, or its id; refuse what is the number of one and the id of another.
 
     found : Selection, whose ids may look like numbers

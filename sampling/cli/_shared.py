@@ -162,7 +162,7 @@ def _refuse(message: str, context: typer.Context | None, renamed: Mapping[str, s
     raise typer.Exit(REFUSED)
 
 
-def _as_written(parameter: Any) -> str:  # noqa: ANN401  # of click
+def _as_written(parameter: Any) -> str:  # of click
     """Return an option, or the word for an argument in the usage line."""
     if parameter.param_type_name == "option":
         return str(parameter.opts[0])
@@ -235,7 +235,7 @@ def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output
         io.check_folder(scratch, reads, outputs=outputs)
 
 
-def embeddings_in(table: "Table") -> Any:  # noqa: ANN401  # array (N, D), or rows on disk
+def embeddings_in(table: "Table") -> Any:  # array (N, D), or rows on disk
     """Return the embeddings of a table; refuse a table without embeddings."""
     if table.embeddings is None:
         raise ValueError(
@@ -269,7 +269,7 @@ def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in found]
 
 
-def json_value(text: str) -> Any:  # noqa: ANN401  # any JSON value
+def json_value(text: str) -> Any:  # any JSON value
     """Parse a value as JSON; return other text as a str."""
     try:
         return json.loads(text)

@@ -12,7 +12,7 @@ from ._neighbours import neighbours
 __all__ = ["check_kmeans", "check_neighbours"]
 
 
-def check_kmeans(table: Table, **given: Any) -> None:  # noqa: ANN401  # those of `kmeans`
+def check_kmeans(table: Table, **given: Any) -> None:  # those of `kmeans`
     """Check the arguments of `kmeans` before the rows of a table are read.
 
     Parameters
@@ -39,7 +39,7 @@ def check_kmeans(table: Table, **given: Any) -> None:  # noqa: ANN401  # those o
     _check_made(table, kmeans, "n_clusters", given)
 
 
-def check_neighbours(table: Table, **given: Any) -> None:  # noqa: ANN401  # of `neighbours`
+def check_neighbours(table: Table, **given: Any) -> None:  # of `neighbours`
     """Check the arguments of `neighbours` before the rows of a table are read.
 
     Parameters

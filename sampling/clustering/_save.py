@@ -26,7 +26,7 @@ __all__ = [
 _VERSION = 1
 
 
-def _holds(key: str, *names: str) -> Any:  # noqa: ANN401  # see `parquet_kind`
+def _holds(key: str, *names: str) -> Any:  # see `parquet_kind`
     return lambda facts, schema: key in facts and set(names).issuperset(schema.names)
 
 
@@ -238,11 +238,11 @@ def _fingerprint(clustering: Clustering) -> str:
 
 def _numbers(
     path: Path,
-    table: Any,  # noqa: ANN401  # pyarrow.Table
+    table: Any,  # pyarrow.Table
     name: str,
     low: int | None = None,
     high: int = 0,
-) -> Any:  # noqa: ANN401  # array (n,)
+) -> Any:  # array (n,)
     """Return a column of ints in [low, high), or of finite numbers >= 0 if there is no low."""
     if name not in table.column_names:
         raise ValueError(f"{path} must have a column {name!r}, got {table.column_names}")
@@ -259,7 +259,7 @@ def _numbers(
     return values.astype(np.int64)
 
 
-def _matrix(path: Path, table: Any, name: str, dtype: Any = np.float32) -> Any:  # noqa: ANN401
+def _matrix(path: Path, table: Any, name: str, dtype: Any = np.float32) -> Any:
     """Return a column of lists of equal length: (n, width)."""
     column = table[name] if name in table.column_names else None
     if column is None or not pa.types.is_fixed_size_list(column.type) or column.null_count:
@@ -272,7 +272,7 @@ def _matrix(path: Path, table: Any, name: str, dtype: Any = np.float32) -> Any: 
     return np.array(flat.to_numpy(zero_copy_only=False), dtype).reshape(-1, column.type.list_size)
 
 
-def _check_graph(path: Path, indices: Any, distances: Any) -> None:  # noqa: ANN401  # arrays (n, k)
+def _check_graph(path: Path, indices: Any, distances: Any) -> None:  # arrays (n, k)
     """Refuse a graph whose neighbours are not rows, are duplicated, or lack a distance."""
     size, gone = len(indices), indices == -1
     own = np.arange(size)[:, None]

@@ -95,7 +95,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _alone(function: Callable[[Any], T], part: Any) -> T:  # noqa: ANN401  # any part
+def _alone(function: Callable[[Any], T], part: Any) -> T:  # any part
     """Process a part in a thread of the pool, with OpenMP limited to one thread."""
     _HERE.inside = True
     if getattr(_HERE, "libraries", None) is not _libraries():

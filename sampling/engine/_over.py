@@ -53,7 +53,7 @@ def use(engine: Local) -> Iterator[None]:
         _ENGINE.reset(token)
 
 
-def blocks(rows: Any, numbers: int = _BLOCK) -> Sequence[slice]:  # noqa: ANN401  # array or Rows
+def blocks(rows: Any, numbers: int = _BLOCK) -> Sequence[slice]:  # array or Rows
     """Split rows (n, D) into blocks of about `numbers` numbers each.
 
     Parameters
@@ -71,7 +71,7 @@ def blocks(rows: Any, numbers: int = _BLOCK) -> Sequence[slice]:  # noqa: ANN401
 
 def over(
     function: Callable[..., T],
-    rows: Any,  # noqa: ANN401  # array or Rows
+    rows: Any,  # array or Rows
     *columns: NDArray[Any],
     parts: Iterable[Part] | None = None,
     title: str | None = None,
@@ -148,7 +148,7 @@ def each(
     return iter(tqdm(found, title, total, leave=False, disable=None, delay=2.0))
 
 
-def gathered(rows: Any, places: NDArray[np.int64]) -> Any:  # noqa: ANN401  # array or Rows
+def gathered(rows: Any, places: NDArray[np.int64]) -> Any:  # array or Rows
     """Return a subset of the rows: a view of rows on disk, a copy of rows in memory.
 
     Parameters

@@ -21,7 +21,7 @@ _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.
 
 
 @told
-def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # accelerate's classes
+def prepare_loader(accelerator: Any, loader: Any) -> Any:  # accelerate's classes
     """Prepare a loader as `accelerator.prepare` does, so that each batch goes to one process.
 
     With a sampler of this package made with num_replicas=1 (the global order) this is
@@ -105,7 +105,7 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # noqa: ANN401  # acc
 
 
 @told
-def check_prepared(loader: Any) -> None:  # noqa: ANN401  # any loader
+def check_prepared(loader: Any) -> None:  # any loader
     """Raise if a prepared loader's sampler shards over the ranks and accelerate shards again.
 
     Parameters
@@ -141,13 +141,13 @@ class Around:
         The wrapped batch sampler.
     """
 
-    def __init__(self, batch_sampler: Any) -> None:  # noqa: ANN401  # anything that yields batches
+    def __init__(self, batch_sampler: Any) -> None:  # anything that yields batches
         self.batch_sampler = batch_sampler
 
     def __len__(self) -> int:
         return len(self.batch_sampler)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "batch_sampler" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.batch_sampler, name)
@@ -188,7 +188,7 @@ class FullRounds(Around):
         Batches in a round.
     """
 
-    def __init__(self, batch_sampler: Any, processes: int) -> None:  # noqa: ANN401
+    def __init__(self, batch_sampler: Any, processes: int) -> None:
         super().__init__(batch_sampler)
         self.processes = processes
 
@@ -224,7 +224,7 @@ class FullRounds(Around):
         yield from itertools.islice(itertools.cycle(front), -count % self.processes)
 
 
-def complete_rounds(loader: Any) -> None:  # noqa: ANN401  # a prepared loader
+def complete_rounds(loader: Any) -> None:  # a prepared loader
     """Complete the last round of a pass over our sampler from the front of the epoch."""
     shard, chain = _shard(loader), find_chain(loader)
     if shard is None or chain is None or isinstance(shard.batch_sampler, Around):
@@ -239,7 +239,7 @@ def _is_foreign(batch_sampler: object) -> bool:
     return not known and type(batch_sampler) is not BatchSampler
 
 
-def _shard(loader: Any) -> Any:  # noqa: ANN401  # accelerate's BatchSamplerShard, or None
+def _shard(loader: Any) -> Any:  # accelerate's BatchSamplerShard, or None
     """Return accelerate's wrapper that sends batches to processes, if the loader has one."""
     for node in (getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
         if isinstance(node, _data_loader.BatchSamplerShard):

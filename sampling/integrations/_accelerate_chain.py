@@ -110,7 +110,7 @@ class Chain:
         return whole + 1
 
 
-def find_chain(loader: Any) -> Chain | None:  # noqa: ANN401  # any loader
+def find_chain(loader: Any) -> Chain | None:  # any loader
     """Return the path from a loader, prepared or not, to an `EpochSampler`; None without one."""
     node = getattr(loader, "sampler", None)
     if not isinstance(node, BatchSampler):

@@ -111,7 +111,7 @@ class LoaderReport:
 
 
 @told
-def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN401  # any framework's
+def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # any framework's
     """Report what a framework, or the way it was constructed, did to a loader's sampler.
 
     Call it on the loader that training uses: after `accelerator.prepare(loader)`, on
@@ -172,7 +172,7 @@ def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # noqa: ANN
 class _Look:
     """The chain from a loader to its innermost sampler, and the checks applied to it."""
 
-    def __init__(self, loader: Any, sampler: Any) -> None:  # noqa: ANN401
+    def __init__(self, loader: Any, sampler: Any) -> None:
         while not isinstance(loader, DataLoader) and hasattr(loader, "_dataloader"):
             loader = loader._dataloader  # Lightning Fabric's
         if not (hasattr(loader, "sampler") or hasattr(loader, "batch_sampler")):
@@ -345,7 +345,7 @@ class _Look:
         )
 
 
-def _sizes_left_out(path: str, size: int, cut: Any, loader: Any) -> Iterator[LoaderProblem]:  # noqa: ANN401
+def _sizes_left_out(path: str, size: int, cut: Any, loader: Any) -> Iterator[LoaderProblem]:
     """Report a batch sampler whose batches cannot all have the size that accelerate expects."""
     name, now = type(cut).__name__, getattr(cut, "batch_size", None)
     if is_stock(cut) and now == size:

@@ -291,7 +291,7 @@ class LightningSamplerCallback(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        batch: Any,  # noqa: ANN401
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Record that the pass has begun."""
@@ -301,8 +301,8 @@ class LightningSamplerCallback(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Refuse another batch size within an epoch, whose batches Lightning has counted."""
@@ -366,11 +366,11 @@ class LightningSamplerCallback(Callback):
             return True
         return self._loader() is not None
 
-    def _loader(self) -> Any | None:  # noqa: ANN401  # a DataLoader
+    def _loader(self) -> Any | None:  # a DataLoader
         """Return the training loader that has the sampler; None before it is built."""
         return loader_of(cast(Trainer, self._trainer), self.sampler)
 
-    def _take(self) -> Any:  # noqa: ANN401
+    def _take(self) -> Any:
         """Return the training loader, and record how it cuts this epoch into batches."""
         loader = self._loader()
         if loader is None:
@@ -382,7 +382,7 @@ class LightningSamplerCallback(Callback):
 
     # ------------------------------------------------------------------ Lightning's counts
 
-    def _counted(self) -> Any:  # noqa: ANN401
+    def _counted(self) -> Any:
         """Return Lightning's count of batches."""
         return cast(Trainer, self._trainer).fit_loop.epoch_loop.batch_progress
 

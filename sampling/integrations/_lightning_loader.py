@@ -26,7 +26,7 @@ def checked(found: object) -> AnySampler:
     )
 
 
-def leaves(loaders: Any) -> Iterator[Any]:  # noqa: ANN401
+def leaves(loaders: Any) -> Iterator[Any]:
     """Yield the loaders of a trainer, which may be nested in dictionaries and lists."""
     if isinstance(loaders, Mapping):
         loaders = loaders.values()
@@ -38,7 +38,7 @@ def leaves(loaders: Any) -> Iterator[Any]:  # noqa: ANN401
         yield from leaves(each)
 
 
-def loader_of(trainer: Any, sampler: AnySampler) -> Any | None:  # noqa: ANN401
+def loader_of(trainer: Any, sampler: AnySampler) -> Any | None:
     """Return the training loader that has the sampler; None if there is none yet."""
     for loader in leaves(trainer.train_dataloader):
         found = map(core_of, samplers_of(loader))
@@ -47,7 +47,7 @@ def loader_of(trainer: Any, sampler: AnySampler) -> Any | None:  # noqa: ANN401
     return None
 
 
-def samplers_of(loader: Any) -> list[Any]:  # noqa: ANN401
+def samplers_of(loader: Any) -> list[Any]:
     """Return the samplers of a loader, one inside the other."""
     batch_sampler = getattr(loader, "batch_sampler", None)
     found = [batch_sampler, getattr(batch_sampler, "sampler", None)]
@@ -55,7 +55,7 @@ def samplers_of(loader: Any) -> list[Any]:  # noqa: ANN401
     return [each for each in found if each is not None]
 
 
-def cut_of(loader: Any) -> Cut:  # noqa: ANN401
+def cut_of(loader: Any) -> Cut:
     """Return how a loader cuts draws into batches: an `EpochBatchSampler`, or a size."""
     batch_sampler = loader.batch_sampler
     if isinstance(batch_sampler, EpochBatchSampler):
@@ -63,19 +63,19 @@ def cut_of(loader: Any) -> Cut:  # noqa: ANN401
     return 1 if batch_sampler is None else int(batch_sampler.batch_size)
 
 
-def batches_left(loader: Any, inner: EpochSampler) -> int:  # noqa: ANN401
+def batches_left(loader: Any, inner: EpochSampler) -> int:
     """Return this rank's batches from the position of the sampler to the end of the epoch."""
     cut = cut_of(loader)
     return _rounded(inner.remaining, cut, loader) if isinstance(cut, int) else cut.remaining
 
 
-def batches_in(epoch: int, loader: Any, inner: EpochSampler) -> int:  # noqa: ANN401
+def batches_in(epoch: int, loader: Any, inner: EpochSampler) -> int:
     """Return this rank's batches in an epoch of a static sampler."""
     cut = cut_of(loader)
     return _rounded(inner.length(epoch), cut, loader) if isinstance(cut, int) else cut.length(epoch)
 
 
-def _rounded(draws: int, batch_size: int, loader: Any) -> int:  # noqa: ANN401
+def _rounded(draws: int, batch_size: int, loader: Any) -> int:
     drop_last = getattr(loader.batch_sampler, "drop_last", False)
     return math.floor(draws / batch_size) if drop_last else math.ceil(draws / batch_size)
 
@@ -94,12 +94,12 @@ class Lengths:
         self._draws = 0  # of the epoch whose length was read
         self._flag: int | None = None  # the user's reload_dataloaders_every_n_epochs, if replaced
 
-    def note(self, trainer: Any, loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
+    def note(self, trainer: Any, loader: Any, inner: EpochSampler) -> None:
         """Record the length that Lightning, which has just built its loaders, has read."""
         self.read = trainer.fit_loop.max_batches if _is_whole(trainer) else len(loader)
         self._draws = inner.consumed_after(inner.num_samples, 1)
 
-    def agree(self, trainer: Any, loader: Any, inner: EpochSampler) -> int:  # noqa: ANN401
+    def agree(self, trainer: Any, loader: Any, inner: EpochSampler) -> int:
         """Return the batches of this epoch before the pass, and make Lightning count the same.
 
         It counts those of the checkpoint, which is wrong for another number of ranks or batch size,
@@ -116,7 +116,7 @@ class Lengths:
             counted.is_last_batch = False
         return done
 
-    def prepare(self, trainer: Any, loader: Any, inner: EpochSampler, epoch: int) -> bool:  # noqa: ANN401
+    def prepare(self, trainer: Any, loader: Any, inner: EpochSampler, epoch: int) -> bool:
         """Set the next epoch already if Lightning is to read its length; return whether it did."""
         flag = trainer.reload_dataloaders_every_n_epochs
         if not flag:
@@ -129,14 +129,14 @@ class Lengths:
             self._flag, trainer.reload_dataloaders_every_n_epochs = flag, 1
         return True
 
-    def give_back(self, trainer: Any) -> bool:  # noqa: ANN401
+    def give_back(self, trainer: Any) -> bool:
         """Restore the user's flag; return whether it had been replaced."""
         if self._flag is None:
             return False
         trainer.reload_dataloaders_every_n_epochs, self._flag = self._flag, None
         return True
 
-    def tell(self, trainer: Any, loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
+    def tell(self, trainer: Any, loader: Any, inner: EpochSampler) -> None:
         """Tell Lightning the number of batches of the epoch that begins now."""
         if self.give_back(trainer) or trainer.reload_dataloaders_every_n_epochs:
             self.note(trainer, loader, inner)
@@ -156,14 +156,14 @@ class Lengths:
             trainer.val_check_batch = max(1, int(batches * interval))
 
 
-def _is_whole(trainer: Any) -> bool:  # noqa: ANN401
+def _is_whole(trainer: Any) -> bool:
     """Return whether the trainer has one training loader, and trains on all of its batches."""
     asked = trainer.limit_train_batches
     alone = len(list(leaves(trainer.train_dataloader))) == 1
     return alone and isinstance(asked, float) and asked == 1.0
 
 
-def refuse_hidden(loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
+def refuse_hidden(loader: Any, inner: EpochSampler) -> None:
     """Refuse a stateful loader that would skip the batches that the callback skips too."""
     ours = isinstance(loader.batch_sampler, EpochBatchSampler) or loader.sampler is inner
     if hasattr(loader, "load_state_dict") and not ours:
@@ -174,7 +174,7 @@ def refuse_hidden(loader: Any, inner: EpochSampler) -> None:  # noqa: ANN401
         )
 
 
-def not_found(trainer: Any, sampler: AnySampler) -> str:  # noqa: ANN401
+def not_found(trainer: Any, sampler: AnySampler) -> str:
     """Describe the samplers that the training loader has instead of the given one."""
     chains = [
         " > ".join(type(each).__name__ for each in [loader, *samplers_of(loader)])

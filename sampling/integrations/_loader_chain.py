@@ -26,7 +26,7 @@ _PASSING |= {"lightning_fabric"}
 _INNER = ("_batch_sampler", "wrapped", "batch_sampler", "sampler", "_sampler")
 
 
-def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def walk(loader: Any) -> Iterator[tuple[str, Any]]:
     """Yield the samplers of a loader from the outside in, with the expression for each."""
     name = "batch_sampler" if getattr(loader, "batch_sampler", None) is not None else "sampler"
     path, node = f"loader.{name}", getattr(loader, name)
@@ -47,7 +47,7 @@ def walk(loader: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
             return
 
 
-def sampler_in(loader: Any) -> EpochSampler | None:  # noqa: ANN401
+def sampler_in(loader: Any) -> EpochSampler | None:
     """Return the sampler of this package whose draws the loader yields unchanged, if any.
 
     Only wrappers of torch, a framework or this package pass draws on unchanged: any other sampler
@@ -84,7 +84,7 @@ def misfit(sampler: EpochSampler, dataset: object) -> str:
     return f"{type(sampler).__name__} draws {wrong}"
 
 
-def refuse_misfit(loader: Any) -> None:  # noqa: ANN401
+def refuse_misfit(loader: Any) -> None:
     """Raise if the dataset of a loader does not have the size that its sampler was made for."""
     sampler = sampler_in(loader)
     if sampler is not None:
@@ -101,7 +101,7 @@ def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) 
         )
 
 
-def core_of(sampler: Any) -> Any:  # noqa: ANN401
+def core_of(sampler: Any) -> Any:
     """Return the sampler of draws inside an `EpochBatchSampler`; any other unchanged."""
     return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
 

@@ -128,7 +128,7 @@ class _TrackedPass:
             raise RuntimeError(self._parted("more"))
         return dealt.popleft(), batch
 
-    def _next_batch(self) -> Any:  # noqa: ANN401  # whatever the loader collates
+    def _next_batch(self) -> Any:  # whatever the loader collates
         if self._begun:
             return next(self._batches)
         self._begun = True
@@ -181,7 +181,7 @@ def _loader_that_deals(loader: object) -> "DataLoader[Any]":
 class _Dealing:
     """Replaces a loader's sampler while a pass begins, and records its output."""
 
-    def __init__(self, sampler: Any) -> None:  # noqa: ANN401  # any iterable is a sampler
+    def __init__(self, sampler: Any) -> None:  # any iterable is a sampler
         self.sampler_of_loader = sampler
         self.dealt: deque[torch.Tensor] = deque()
 
@@ -192,14 +192,14 @@ class _Dealing:
     def __len__(self) -> int:
         return len(self.sampler_of_loader)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the sampler has
+    def __getattr__(self, name: str) -> Any:  # whatever the sampler has
         return getattr(self.__dict__["sampler_of_loader"], name)
 
 
 class _StatefulDealing(_Dealing):
     """The same for a sampler with a state: torchdata looks for these two in the class."""
 
-    def state_dict(self) -> Any:  # noqa: ANN401  # the sampler's
+    def state_dict(self) -> Any:  # the sampler's
         return self.sampler_of_loader.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -216,7 +216,7 @@ class _Writer:
     def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self) -> Any:  # noqa: ANN401  # ints, or batches of them
+    def __next__(self) -> Any:  # ints, or batches of them
         dealt = next(self._inner)
         self._dealt.append(_rows(dealt))
         return dealt
@@ -225,7 +225,7 @@ class _Writer:
 class _StatefulWriter(_Writer):
     """The same for an iterator with a state."""
 
-    def state_dict(self) -> Any:  # noqa: ANN401  # the iterator's
+    def state_dict(self) -> Any:  # the iterator's
         return self._inner.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

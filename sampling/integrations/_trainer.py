@@ -82,14 +82,14 @@ class _MixinCallback(SamplerTrainerCallback):
         super().__init__(sampler)
         self._before_step = before_step
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Nothing: `SamplerTrainerMixin.set_initial_training_values` begins."""
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Check that the batches of the step were passed through the sampler."""
         self._before_step()
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Nothing: `SamplerTrainerMixin` saves before the file that completes a checkpoint."""
 
 
@@ -195,10 +195,10 @@ class SamplerTrainerMixin(_Base):
 
     def __init__(
         self,
-        *args: Any,  # noqa: ANN401  # the Trainer's
+        *args: Any,  # the Trainer's
         train_sampler: AnySampler,
         index_key: str = "sample_index",
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,
     ) -> None:
         self.train_sampler = train_sampler
         self.index_key = index_key
@@ -254,10 +254,10 @@ class SamplerTrainerMixin(_Base):
 
     # ------------------------------------------------------------------ the loader
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> AnySampler:  # noqa: ANN401
+    def _get_train_sampler(self, train_dataset: Any = None) -> AnySampler:
         return self.train_sampler
 
-    def get_train_dataloader(self) -> Any:  # noqa: ANN401  # accelerate's loader
+    def get_train_dataloader(self) -> Any:  # accelerate's loader
         """Return the training loader; its batches contain their indices under `index_key`.
 
         Returns
@@ -282,7 +282,7 @@ class SamplerTrainerMixin(_Base):
             )
         return self._own_dataloader(data)
 
-    def _own_dataloader(self, data: Indexed) -> Any:  # noqa: ANN401
+    def _own_dataloader(self, data: Indexed) -> Any:
         """Return the loader of a sampler that the Trainer would wrap or shard again."""
         args = self.args
         options: dict[str, Any] = {
@@ -307,7 +307,7 @@ class SamplerTrainerMixin(_Base):
 
     def _get_collator_with_removed_columns(
         self, data_collator: Callable[[list[Any]], Any], description: str | None = None
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         collate = super()._get_collator_with_removed_columns(data_collator, description)
         return IndexCollator(collate, self.index_key) if description == "Training" else collate
 
@@ -317,7 +317,7 @@ class SamplerTrainerMixin(_Base):
         self,
         model: torch.nn.Module,
         inputs: dict[str, Any],
-        outputs: Any,  # noqa: ANN401  # the model's
+        outputs: Any,  # the model's
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor | None]:
         """Return one loss for each sample of a batch; override it for other losses.
 
@@ -365,8 +365,8 @@ class SamplerTrainerMixin(_Base):
         model: torch.nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        num_items_in_batch: Any = None,
+    ) -> Any:
         """Return the loss of a training batch through the sampler; of others, the Trainer's.
 
         Parameters
@@ -415,7 +415,7 @@ class SamplerTrainerMixin(_Base):
     def _default_loss(self) -> bool:
         return type(self).per_sample_loss is SamplerTrainerMixin.per_sample_loss
 
-    def _compare(self, found: Any, outputs: Any) -> None:  # noqa: ANN401
+    def _compare(self, found: Any, outputs: Any) -> None:
         """Warn once if the model's own loss differs from the one it is trained with."""
         if self._compared:
             return
@@ -443,7 +443,7 @@ class SamplerTrainerMixin(_Base):
                 "an own get_train_dataloader"
             )
 
-    def get_batch_samples(self, *args: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
+    def get_batch_samples(self, *args: Any) -> tuple[list[Any], Any]:
         """Return the batches of the next optimizer step, and the number of their items.
 
         Parameters
@@ -479,7 +479,7 @@ class SamplerTrainerMixin(_Base):
 
     # ------------------------------------------------------------------ the lengths of epochs
 
-    def set_initial_training_values(self, args: Any, dataloader: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    def set_initial_training_values(self, args: Any, dataloader: Any) -> tuple[Any, ...]:
         """Return the values that the Trainer plans with, from the lengths of all epochs.
 
         Parameters
@@ -532,7 +532,7 @@ class SamplerTrainerMixin(_Base):
             epochs, steps = epochs + 1, steps + self._steps_in(epochs)
         return epochs
 
-    def _run_epoch(self, **arguments: Any) -> None:  # noqa: ANN401
+    def _run_epoch(self, **arguments: Any) -> None:
         left, accumulate = self._position.left, self.args.gradient_accumulation_steps
         steps, whole = num_steps(left, accumulate), num_steps(self._position.whole, accumulate)
         arguments["steps_in_epoch"] = left
@@ -561,7 +561,7 @@ class SamplerTrainerMixin(_Base):
                 "sampler with pad=True or drop_last=True"
             )
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:  # noqa: ANN401
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Return the schedule; if the number of steps is an estimate, it follows epochs instead.
 
         Parameters
@@ -602,7 +602,7 @@ class SamplerTrainerMixin(_Base):
         num_update_steps_per_epoch: int,
         num_train_epochs: int,
         resume_from_checkpoint: str | None,
-        trial: Any,  # noqa: ANN401
+        trial: Any,
     ) -> tuple[int, int]:
         epoch, skipped = super()._init_training_state(
             max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
@@ -621,7 +621,7 @@ class SamplerTrainerMixin(_Base):
         super()._save_rng_state(output_dir)
         self._position.save(Path(output_dir), self.state.global_step)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:  # noqa: ANN401
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.save_only_model:  # no random state was saved
             step = self.state.global_step
@@ -629,7 +629,7 @@ class SamplerTrainerMixin(_Base):
             self._position.save(Path(self._get_output_dir(trial=trial), name), step)
 
 
-def _refuse_overrides(trainer: Any) -> None:  # noqa: ANN401  # the user's Trainer
+def _refuse_overrides(trainer: Any) -> None:  # the user's Trainer
     """Refuse user methods that would not be called, or not with the batches of the sampler.
 
     A class before the mixin that defines `compute_loss = SamplerTrainerMixin.compute_loss` has

@@ -54,7 +54,7 @@ class SamplerPosition:
             raise RuntimeError("the training loader is not known before train()")
         return self._chain
 
-    def begin(self, loader: Any, accumulate: int, expected: str, remedy: str) -> None:  # noqa: ANN401
+    def begin(self, loader: Any, accumulate: int, expected: str, remedy: str) -> None:
         """Find the sampler in a prepared loader, and discard any position it has.
 
         accumulate       : batches of an optimizer step
@@ -206,7 +206,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         """The sampler given; the batch sampler around it once training has begun."""
         return self._position.sampler
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Find the sampler in the loader, and restore the position of a resumed run."""
         refuse_strategy(args, self.sampler)
         self._position.begin(
@@ -219,21 +219,21 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
         if state.global_step > 0:
             self._resume(args, state.global_step)
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the epoch of the sampler; called on every rank."""
         self._position.begin_epoch(state.global_step)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count the epoch from its beginning, since the Trainer counts from the resume."""
         self._position.refuse_new_size(state.global_step)
         if self._position.resumed_within:
             state.epoch = self._position.epochs_done(state.global_step)
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Check that all batches of the epoch had one size."""
         self._position.refuse_new_size(state.global_step)
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write the sampler's state into the checkpoint; called on every rank."""
         if not state.is_hyper_param_search:
             folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
@@ -250,7 +250,7 @@ class SamplerTrainerCallback(_transformers.TrainerCallback):
                     "length once and would cut the longer ones"
                 )
 
-    def _resume(self, args: Any, global_step: int) -> None:  # noqa: ANN401
+    def _resume(self, args: Any, global_step: int) -> None:
         """Match the Trainer's position on resume: the epoch's start, or where it skips to."""
         position, accumulate = self._position, args.gradient_accumulation_steps
         batches = position.chain.batches(self.sampler.epoch)
@@ -283,7 +283,7 @@ def num_steps(batches: int, accumulate: int) -> int:
     return max(1, math.ceil(batches / accumulate))
 
 
-def refuse_strategy(args: Any, sampler: Any) -> None:  # noqa: ANN401
+def refuse_strategy(args: Any, sampler: Any) -> None:
     """Refuse TrainingArguments that set an order, which the sampler determines."""
     strategy = getattr(args, "train_sampling_strategy", "random")
     if getattr(args, "group_by_length", False):

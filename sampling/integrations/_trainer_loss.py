@@ -12,7 +12,7 @@ from ._loader_chain import AnySampler
 IGNORED = -100  # the label that is ignored, here as everywhere in transformers
 
 
-def logits_of(outputs: Any) -> torch.Tensor:  # noqa: ANN401  # a ModelOutput, mapping, tuple or tensor
+def logits_of(outputs: Any) -> torch.Tensor:  # a ModelOutput, mapping, tuple or tensor
     """Return the logits: a mapping's "logits", else the tensor, else the first one of a tuple.
 
     If a tuple begins with a scalar, this is the loss, as models of transformers return it.
@@ -31,7 +31,7 @@ def logits_of(outputs: Any) -> torch.Tensor:  # noqa: ANN401  # a ModelOutput, m
     return outputs
 
 
-def problem_of(model: Any) -> str | None:  # noqa: ANN401  # the user's, perhaps wrapped
+def problem_of(model: Any) -> str | None:  # the user's, perhaps wrapped
     """Return the `problem_type` of a model's config, as transformers reads it; else None."""
     config = getattr(getattr(model, "module", model), "config", None)
     problem = getattr(config, "problem_type", None)
@@ -40,7 +40,7 @@ def problem_of(model: Any) -> str | None:  # noqa: ANN401  # the user's, perhaps
     return problem if isinstance(problem, str) else None
 
 
-def mean_loss(found: Any) -> torch.Tensor:  # noqa: ANN401  # what `per_sample_loss` returned
+def mean_loss(found: Any) -> torch.Tensor:  # what `per_sample_loss` returned
     """Return the mean of losses (B,), each weighted by its number of items."""
     losses, items = found if isinstance(found, tuple) else (found, None)
     if items is None:
@@ -144,8 +144,8 @@ def _binary(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> tor
 
 
 def answers_of(
-    outputs: Any,  # noqa: ANN401
-    labels: Any,  # noqa: ANN401
+    outputs: Any,
+    labels: Any,
     size: int,
 ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
     """Return logits (B, C) and labels of samples for `reduce`; None if labels are of tokens.
@@ -229,7 +229,7 @@ class IndexCollator:
         self.collate = collate
         self.key = key
 
-    def __call__(self, pairs: Sequence[tuple[int, Any]]) -> Any:  # noqa: ANN401
+    def __call__(self, pairs: Sequence[tuple[int, Any]]) -> Any:
         """Collate a batch."""
         for pair in pairs:
             if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], int):

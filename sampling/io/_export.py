@@ -263,7 +263,7 @@ class _Plan:
     def rows_of(self, shard: int) -> int:
         return min(self.per_shard, self.indices.size - shard * self.per_shard)
 
-    def schema(self, shard: int) -> Any:  # noqa: ANN401  # pyarrow.Schema
+    def schema(self, shard: int) -> Any:  # pyarrow.Schema
         """Return the schema of a shard: that of the source, the weight, and the shard's mark."""
         schema = self.shards.schema_of(self.names)
         if self.weights is not None:
@@ -329,7 +329,7 @@ class _Plan:
         }  # fmt: skip
 
 
-def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN401
+def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:
     """Write tables to a file in row groups of limited bytes and rows."""
     with _parquet.writer(path, schema) as writer:
         waiting: list[Any] = []
@@ -350,7 +350,7 @@ def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:  # noqa: ANN
         flush()
 
 
-def _rows_done(progress: Progress | None, total: int) -> Any:  # noqa: ANN401  # see inside
+def _rows_done(progress: Progress | None, total: int) -> Any:  # see inside
     """Return a generator function that passes tables through and reports their row counts."""
 
     def count(tables: Iterable[Any]) -> Iterator[Any]:
@@ -397,7 +397,7 @@ def _missing(folder: Path, plan: _Plan) -> list[int]:
     ]
 
 
-def _is_whole(path: Path, schema: Any, rows: int) -> bool:  # noqa: ANN401  # pyarrow.Schema
+def _is_whole(path: Path, schema: Any, rows: int) -> bool:  # pyarrow.Schema
     """Return whether a shard can be read completely; a damaged one is written again."""
     if not path.exists():
         return False

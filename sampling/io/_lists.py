@@ -102,7 +102,7 @@ def _heads(path: str) -> set[str]:
     return {".".join(parts[: i + 1]) for i in range(len(parts))}
 
 
-def _any_missing(batch: Any) -> bool:  # noqa: ANN401  # pyarrow.RecordBatch
+def _any_missing(batch: Any) -> bool:  # pyarrow.RecordBatch
     lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
     return any(
         column.null_count or (any(is_(column.type) for is_ in lists) and
@@ -112,7 +112,7 @@ def _any_missing(batch: Any) -> bool:  # noqa: ANN401  # pyarrow.RecordBatch
 
 
 def _block(
-    batch: Any,  # noqa: ANN401  # pyarrow.RecordBatch
+    batch: Any,  # pyarrow.RecordBatch
     names: tuple[str, ...],
     width: int,
     path: Path,
@@ -147,7 +147,7 @@ def _block(
     return whole
 
 
-def _numbers(column: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Array
+def _numbers(column: Any) -> NDArray[Any]:  # pyarrow.Array
     """Return numbers as a numpy array; missing ones are NaN."""
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan, np.float32)

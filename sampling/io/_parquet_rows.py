@@ -27,7 +27,7 @@ def read_rows(
     source: str | Path | Sequence[str | Path],
     rows: Indices,
     columns: str | Sequence[str] | None = None,
-) -> Any:  # noqa: ANN401  # pyarrow.Table
+) -> Any:  # pyarrow.Table
     """Return selected rows of a Parquet file, or of the shards in a folder.
 
     Parameters
@@ -174,7 +174,7 @@ class Shards:
         """Return the requested columns in the order of the files; refuse unknown names."""
         return _chosen(names, self.columns_in.every(), self.names, self.columns_in.field)
 
-    def schema_of(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+    def schema_of(self, names: Sequence[str]) -> Any:  # pyarrow.Schema
         """Return the schema of the given columns."""
         return self.columns_in.schema(names)
 
@@ -223,7 +223,7 @@ class Joined:
     def _has(self, name: str) -> int:
         return sum(name in part.names for part in self.parts)
 
-    def _field(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.Field
+    def _field(self, name: str) -> Any:  # pyarrow.Field
         return self._part_of(name).columns_in.field(name)
 
     def _part_of(self, name: str) -> Shards:
@@ -233,7 +233,7 @@ class Joined:
         """Return the parts that have any of the columns."""
         return Joined(tuple(part for part in self.parts if set(part.names) & set(names)))
 
-    def schema_of(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+    def schema_of(self, names: Sequence[str]) -> Any:  # pyarrow.Schema
         """Return the schema of the given columns, in the order of the parts."""
         schemas = [part.schema_of(self._of(part, names)) for part in self.parts]
         metadata = schemas[0].metadata if schemas else None
@@ -317,7 +317,7 @@ class Stream:
             self._rest = next(self._tables)
         return int(self._rest.num_rows)
 
-    def next(self, count: int) -> Any:  # noqa: ANN401  # pyarrow.Table
+    def next(self, count: int) -> Any:  # pyarrow.Table
         """Return a table of `count` rows."""
         table = self._rest
         self._rest = table.slice(count) if table.num_rows > count else None
@@ -374,7 +374,7 @@ def _of_file(path: Path, rows: Indices, names: Sequence[str], schemas: Schemas) 
 
 
 def _of_group(
-    file: Any,  # noqa: ANN401  # pyarrow.parquet.ParquetFile
+    file: Any,  # pyarrow.parquet.ParquetFile
     group: int,
     rows: Indices,
     names: list[str],
@@ -391,7 +391,7 @@ def _of_group(
         start = stop
 
 
-def _taken(batch: Any, rows: Indices) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch, and a Table
+def _taken(batch: Any, rows: Indices) -> Any:  # pyarrow.RecordBatch, and a Table
     if not batch.num_columns:
         return without_columns(rows.size)
     return without_views(pa.Table.from_batches([batch])).take(pa.array(rows))

@@ -22,14 +22,14 @@ Key = tuple[str, int]  # a name, and the number of columns of that name before i
 class _Kind:
     """The fields of files with one schema, by name, in the order of the file."""
 
-    def __init__(self, schema: Any) -> None:  # noqa: ANN401  # pyarrow.Schema
+    def __init__(self, schema: Any) -> None:  # pyarrow.Schema
         self.metadata = schema.metadata
         self.fields: dict[str, list[Any]] = {}
         for field in schema:
             field = field.with_type(_unviewed(field.type))
             self.fields.setdefault(field.name, []).append(field)
 
-    def field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field, or None
+    def field(self, key: Key) -> Any:  # pyarrow.Field, or None
         """Return a field; None if there is none."""
         own = self.fields.get(key[0], ())
         return own[key[1]] if key[1] < len(own) else None
@@ -85,7 +85,7 @@ class Schemas:
         return sum(self.counts)
 
     @property
-    def metadata(self) -> Any:  # noqa: ANN401  # dict of bytes, or None
+    def metadata(self) -> Any:  # dict of bytes, or None
         """Metadata of the first file, as in a pyarrow schema."""
         return next(iter(self._first)).metadata
 
@@ -104,14 +104,14 @@ class Schemas:
         typed = [path for path, field in found if not pa.types.is_null(field.type)]
         return tuple(typed or [path for path, _ in found])
 
-    def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
+    def type_of(self, name: str) -> Any:  # pyarrow.DataType, or None
         """Return the type of a column; None if `field` refuses it."""
         try:
             return self.field(name).type
         except ValueError:
             return None
 
-    def field(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.Field
+    def field(self, name: str) -> Any:  # pyarrow.Field
         """Return the field with the common type of a column.
 
         Raises
@@ -127,11 +127,11 @@ class Schemas:
                 )
         return self._field((name, 0))
 
-    def schema(self, names: Sequence[str]) -> Any:  # noqa: ANN401  # pyarrow.Schema
+    def schema(self, names: Sequence[str]) -> Any:  # pyarrow.Schema
         """Return the schema of columns; a repeated name stands for the next column of that name."""
         return pa.schema([self._field(key) for key in _keys(names)], metadata=self.metadata)
 
-    def read(self, path: Path, names: Sequence[str]) -> Any:  # noqa: ANN401
+    def read(self, path: Path, names: Sequence[str]) -> Any:
         """Return the given columns of a file as a pyarrow.Table, in the common types."""
         there = self.within(path, names)
         if not there:
@@ -145,7 +145,7 @@ class Schemas:
         own = self._kind_of[path].fields
         return [name for name in dict.fromkeys(names) if name in own]
 
-    def fitted(self, rows: Any, names: Sequence[str], path: Path) -> Any:  # noqa: ANN401
+    def fitted(self, rows: Any, names: Sequence[str], path: Path) -> Any:
         """Convert rows of a file to the common types of the given columns.
 
         rows : pyarrow.Table or pyarrow.RecordBatch, with the columns that the file has
@@ -171,7 +171,7 @@ class Schemas:
             columns.append(column)
         return pa.table(columns, schema=pa.schema([self._field(key) for key in keys]))
 
-    def _field(self, key: Key) -> Any:  # noqa: ANN401  # pyarrow.Field
+    def _field(self, key: Key) -> Any:  # pyarrow.Field
         if key not in self._known:
             own = [(path, kind.field(key)) for kind, path in self._first.items()]
             there = [(path, each) for path, each in own if each is not None]
@@ -191,24 +191,24 @@ class Schemas:
         return self._known[key]
 
 
-def without_columns(count: int) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch
+def without_columns(count: int) -> Any:  # pyarrow.RecordBatch
     """Return a batch of `count` rows without columns."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * count, pa.struct([])))
 
 
-def without_views(rows: Any) -> Any:  # noqa: ANN401  # pyarrow.Table
+def without_views(rows: Any) -> Any:  # pyarrow.Table
     """Return rows whose strings and bytes are no views, of which pyarrow takes none by number."""
     fields = [field.with_type(_unviewed(field.type)) for field in rows.schema]
     schema = pa.schema(fields, metadata=rows.schema.metadata)
     return rows if schema.equals(rows.schema) else rows.cast(schema)
 
 
-def is_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
+def is_number(kind: Any) -> bool:  # pyarrow.DataType, or None
     """Return whether a type is that of scalar numbers."""
     return kind is not None and bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def is_rows(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType, or None
+def is_rows(kind: Any) -> bool:  # pyarrow.DataType, or None
     """Whether a type is one of lists of numbers."""
     return kind is not None and _is_list(kind) and is_number(kind.value_type)
 
@@ -222,7 +222,7 @@ def _keys(names: Sequence[str]) -> list[Key]:
     return keys
 
 
-def _common(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
+def _common(one: Any, other: Any) -> Any:  # pyarrow.DataType, or None
     """Return the type that holds the values of both types; None if there is none."""
     if one.equals(other):
         return one
@@ -251,7 +251,7 @@ def _common(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, o
         return None
 
 
-def _mixes(one: Any, other: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+def _mixes(one: Any, other: Any) -> bool:  # pyarrow.DataType
     """Whether one type has strings where the other has bytes, at any level."""
     one, other = _plain(one), _plain(other)
     if _is_text(one) or _is_text(other):
@@ -259,7 +259,7 @@ def _mixes(one: Any, other: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
     return any(_mixes(each, another) for each, another in _inner(one, other))
 
 
-def _inner(one: Any, other: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401  # pyarrow.DataType
+def _inner(one: Any, other: Any) -> list[tuple[Any, Any]]:  # pyarrow.DataType
     """Return the types of what is inside two nested types, in pairs."""
     kinds = pa.types
     if kinds.is_struct(one) and kinds.is_struct(other):
@@ -272,7 +272,7 @@ def _inner(one: Any, other: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401  # py
     return []
 
 
-def _cast(column: Any, wanted: Any) -> Any:  # noqa: ANN401  # pyarrow's array, or chunks of it
+def _cast(column: Any, wanted: Any) -> Any:  # pyarrow's array, or chunks of it
     """Cast a column; refuse, as pyarrow does for ints, to round a decimal to a float.
 
     Raises pyarrow.ArrowInvalid.
@@ -282,7 +282,7 @@ def _cast(column: Any, wanted: Any) -> Any:  # noqa: ANN401  # pyarrow's array, 
     return column.cast(wanted)
 
 
-def _refuse_rounded(values: Any, wanted: Any) -> None:  # noqa: ANN401  # pyarrow.Array
+def _refuse_rounded(values: Any, wanted: Any) -> None:  # pyarrow.Array
     kind = values.type
     if pa.types.is_dictionary(kind):
         _refuse_rounded(values.dictionary, wanted)
@@ -306,7 +306,7 @@ def _refuse_rounded(values: Any, wanted: Any) -> None:  # noqa: ANN401  # pyarro
         _refuse_rounded(values.flatten(), wanted.value_type)
 
 
-def _unviewed(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
+def _unviewed(kind: Any) -> Any:  # pyarrow.DataType
     """Return a type without views, at any level."""
     kinds = pa.types
     if str(kind) in ("string_view", "binary_view"):
@@ -328,12 +328,12 @@ def _unviewed(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
     return kind
 
 
-def _is_list(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+def _is_list(kind: Any) -> bool:  # pyarrow.DataType
     lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
     return any(each(kind) for each in lists)
 
 
-def _common_time(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType, or None
+def _common_time(one: Any, other: Any) -> Any:  # pyarrow.DataType, or None
     """Return timestamps of the finer unit; a date becomes the start of its day."""
     kinds = pa.types
     if kinds.is_null(one) or kinds.is_null(other):
@@ -350,14 +350,14 @@ def _common_time(one: Any, other: Any) -> Any:  # noqa: ANN401  # pyarrow.DataTy
     return pa.timestamp(unit, one.tz if one.tz == other.tz else "UTC")
 
 
-def _plain(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
+def _plain(kind: Any) -> Any:  # pyarrow.DataType
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _is_text(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+def _is_text(kind: Any) -> bool:  # pyarrow.DataType
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_bytes(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+def _is_bytes(kind: Any) -> bool:  # pyarrow.DataType
     kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
     return any(each(kind) for each in kinds)

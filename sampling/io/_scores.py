@@ -65,7 +65,7 @@ def directed(text: str, names: Sequence[str]) -> tuple[str, Direction | None]:
 @told
 def score_of(
     table: Table, column: str, higher_is: Direction | None = None, *, missing: bool = False
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Return a column of a table, as a `Score` if its files state a direction.
 
     Parameters
@@ -138,7 +138,7 @@ def direction_of(
 
 
 @told
-def read_vector(path: str | Path) -> Any:  # noqa: ANN401  # array (N,)
+def read_vector(path: str | Path) -> Any:  # array (N,)
     """Read a vector, such as labels, from a `.npy` file.
 
     Parameters

@@ -170,7 +170,7 @@ class Table:
             return array
         return found if missing is None else np.ma.masked_array(found, missing)
 
-    def values(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.ChunkedArray
+    def values(self, name: str) -> Any:  # pyarrow.ChunkedArray
         """Return a column of the table as a pyarrow array (N,), in the common type of all files.
 
         Parameters
@@ -207,7 +207,7 @@ class Table:
             whole = whole.cast(pa.large_string())
         return whole.take(pa.array(self._rows))
 
-    def type_of(self, name: str) -> Any:  # noqa: ANN401  # pyarrow.DataType
+    def type_of(self, name: str) -> Any:  # pyarrow.DataType
         """Return the type of `values` without reading the column; refuse an invalid column.
 
         Parameters
@@ -295,7 +295,7 @@ def _warn_lacking(what: str, schemas: Schemas, names: Sequence[str]) -> None:
         warn(f"{what} is missing in all rows of {other[0]}{more}: there is no such column")
 
 
-def _read_as(kind: Any) -> Any:  # noqa: ANN401  # pyarrow.DataType
+def _read_as(kind: Any) -> Any:  # pyarrow.DataType
     """Return the type in which a column is read: for categories, the type of their values."""
     if pa.types.is_dictionary(kind):
         return _read_as(kind.value_type)
@@ -309,7 +309,7 @@ def _taken(table: Table, rows: NDArray[np.int64]) -> NDArray[Any] | Rows:
     return found.take(rows) if isinstance(found, Rows) else found[rows]
 
 
-def _with_gaps(whole: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.ChunkedArray
+def _with_gaps(whole: Any) -> NDArray[Any]:  # pyarrow.ChunkedArray
     """Return a column with missing values as a numpy array; see `Table.column`."""
     kind = whole.type
     if pa.types.is_null(kind):
@@ -419,7 +419,7 @@ def open_table(
     return table
 
 
-def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> None:  # noqa: ANN401
+def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> None:
     """Refuse arguments that do not apply to the format of the files."""
     if embeddings is not None and paths[0].suffix == ".npy":
         raise ValueError(
@@ -499,7 +499,7 @@ def _npy(path: Path) -> Rows | NDArray[Any]:
     return Rows(path, rows.shape, rows.dtype, rows.offset)  # type: ignore[attr-defined]  # a memmap
 
 
-def npy_in(path: Path) -> Any:  # noqa: ANN401  # numpy.memmap
+def npy_in(path: Path) -> Any:  # numpy.memmap
     """Memory-map the array of a .npy file; scalars and pickled objects are refused."""
     what = "a whole .npy file of numbers"
     _check.file(path, what)

@@ -17,7 +17,7 @@ from ._score import Direction, Score
 _HIGHER_IS = b"higher_is"
 
 
-def _is_scores(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
+def _is_scores(facts: dict[str, Any], schema: Any) -> bool:  # pyarrow.Schema
     return all(_HIGHER_IS in (field.metadata or {}) for field in schema)
 
 
@@ -133,7 +133,7 @@ def load_scores(
     return found
 
 
-def _numbers(column: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.ChunkedArray
+def _numbers(column: Any, name: str) -> NDArray[Any]:  # pyarrow.ChunkedArray
     """Return a column of scores; missing scores are NaN."""
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
@@ -142,7 +142,7 @@ def _numbers(column: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow
     return values
 
 
-def direction_in(field: Any, path: str | Path) -> Direction | None:  # noqa: ANN401  # pyarrow.Field
+def direction_in(field: Any, path: str | Path) -> Direction | None:  # pyarrow.Field
     """Return the direction in a field's metadata."""
     word = (field.metadata or {}).get(_HIGHER_IS)
     if word is None:

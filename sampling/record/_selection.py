@@ -340,7 +340,7 @@ class Selection:
 
     # ------------------------------------------------------------------ using a selection
 
-    def to_hf(self, dataset: Any) -> Any:  # noqa: ANN401  # datasets.Dataset
+    def to_hf(self, dataset: Any) -> Any:  # datasets.Dataset
         """Return the selected rows of a Hugging Face dataset, in selection order.
 
         Parameters
@@ -350,7 +350,7 @@ class Selection:
         self._size(len(dataset))
         return dataset.select(self.indices)
 
-    def torch_subset(self, dataset: Any) -> Any:  # noqa: ANN401  # torch.utils.data.Subset
+    def torch_subset(self, dataset: Any) -> Any:  # torch.utils.data.Subset
         """Return the selected samples of a dataset as a `torch.utils.data.Subset`.
 
         Parameters

@@ -27,12 +27,12 @@ _MANIFEST: dict[str, Any] = {"method": str, "arguments": dict, "size": int | Non
 _SAME = ("fingerprint", "method", "arguments", "size", "rules")  # in both files of a selection
 
 
-def _is_kept(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
+def _is_kept(facts: dict[str, Any], schema: Any) -> bool:  # pyarrow.Schema
     known = {"index", "id", "weight", "score"}
     return "method" in facts and facts.get("rows") != "dropped" and known.issuperset(schema.names)
 
 
-def _is_rest(facts: dict[str, Any], schema: Any) -> bool:  # noqa: ANN401  # pyarrow.Schema
+def _is_rest(facts: dict[str, Any], schema: Any) -> bool:  # pyarrow.Schema
     earlier = "rows" not in facts and "rule" in schema.names  # without "rows", as once
     ours = "method" in facts and (facts.get("rows") == "dropped" or earlier)
     return ours and {"index", "id", "score", "rule"}.issuperset(schema.names)
@@ -137,7 +137,7 @@ def _kept(selection: Fields) -> dict[str, Any]:
     return columns
 
 
-def _indices(name: str, values: Any, size: int | None) -> NDArray[np.int64]:  # noqa: ANN401
+def _indices(name: str, values: Any, size: int | None) -> NDArray[np.int64]:
     """Return row numbers, int64 (M,), in [0, size); M may be 0, and rows may be repeated."""
     array = _check.host(values)
     if array.ndim == 1 and not array.size:
@@ -147,7 +147,7 @@ def _indices(name: str, values: Any, size: int | None) -> NDArray[np.int64]:  # 
     return array.astype(np.int64)
 
 
-def _weights(name: str, values: Any) -> NDArray[np.float64]:  # noqa: ANN401
+def _weights(name: str, values: Any) -> NDArray[np.float64]:
     array = _check.host(values)
     if array.ndim == 1 and not array.size:
         return np.zeros(0)
@@ -253,7 +253,7 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
     return table, manifest
 
 
-def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Table
+def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # pyarrow.Table
     """Return a column that must not have missing values."""
     column = table[name]
     _parquet.refuse_missing(f"{name} of {path}", column)
@@ -261,7 +261,7 @@ def _plain(path: Path, table: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  
     return values
 
 
-def _scores(path: Path, table: Any) -> NDArray[Any] | None:  # noqa: ANN401  # pyarrow.Table
+def _scores(path: Path, table: Any) -> NDArray[Any] | None:  # pyarrow.Table
     """Return the column of scores, if there is one; missing scores are NaN."""
     if "score" not in table.column_names:
         return None
@@ -310,7 +310,7 @@ def _all_rows(
     return scores, verdicts, names
 
 
-def _codes(path: Path, column: Any, rules: list[str]) -> NDArray[Any]:  # noqa: ANN401
+def _codes(path: Path, column: Any, rules: list[str]) -> NDArray[Any]:
     """Return the index into `rules` of each word of a column."""
     words = column.combine_chunks()
     if not pa.types.is_dictionary(words.type) or words.null_count:

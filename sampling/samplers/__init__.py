@@ -68,7 +68,7 @@ _MODULES = {name: entry.module for name, entry in SAMPLERS.items()} | OTHERS
 __all__ = sorted([*_MODULES, "tables"])  # noqa: PLE0605  # one list, in `_registry`
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  # classes and functions
+def __getattr__(name: str) -> Any:  # classes and functions
     """Load a class or function on first use."""
     if name == "tables":
         return importlib.import_module(".tables", __name__)

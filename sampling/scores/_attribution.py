@@ -145,14 +145,14 @@ class AttributionScores:
             found[behind] = mean[behind] + (low - abs(low) - 1.0)
         return Score(found, "keep", f"attribution by {reduce}")
 
-    def _by_value(self, over: Any) -> Floats:  # noqa: ANN401  # np.add or np.maximum
+    def _by_value(self, over: Any) -> Floats:  # np.add or np.maximum
         """Return the sum or maximum over tasks for each row."""
         found = np.empty(len(self))
         for rows, block in self._blocks(0, self._sizes.size):
             found[rows] = over.reduce(block, axis=1)
         return found
 
-    def _by_rank(self, over: Any) -> Floats:  # noqa: ANN401  # np.add or np.maximum
+    def _by_rank(self, over: Any) -> Floats:  # np.add or np.maximum
         """Return the sum or maximum over tasks of the number of rows that each row exceeds."""
         from scipy.stats import rankdata  # takes a second to import, and only ranks need it
 

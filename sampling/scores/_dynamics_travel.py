@@ -128,7 +128,7 @@ def _with_labels(labels: ArrayLike | torch.Tensor, name: str = "labels") -> NDAr
     return array
 
 
-def check_shapes(rows: Any, logits: Any, labels: Any, classes: int | None) -> None:  # noqa: ANN401
+def check_shapes(rows: Any, logits: Any, labels: Any, classes: int | None) -> None:
     """Refuse a batch whose arrays or tensors do not match in shape."""
     if logits.ndim != 2 or (classes is not None and logits.shape[1] != classes):
         wanted = "C" if classes is None else classes

@@ -21,7 +21,7 @@ _ONE_OUTPUT = "a model of one output distinguishes classes 0 and 1"
 _MULTI_LABEL = "for multi-label data pass one class at a time: logits[:, [c]], labels[:, c]"
 
 
-def is_one_output(logits: Any, count: int) -> bool:  # noqa: ANN401  # array or tensor
+def is_one_output(logits: Any, count: int) -> bool:  # array or tensor
     """Return whether the logits of `count` samples have one output: (B, 1) or (B,)."""
     return tuple(logits.shape) in {(count, 1), (count,)}
 
@@ -105,7 +105,7 @@ def one_class(labels: torch.Tensor) -> torch.Tensor:
     return torch.where(known, targets.argmax(dim=1), -1)
 
 
-def column(values: Any) -> Any:  # noqa: ANN401  # array, tensor or lists
+def column(values: Any) -> Any:  # array, tensor or lists
     """Return (N, 1) as (N,), and everything else unchanged."""
     if isinstance(values, list | tuple):
         rows = [len(each) if isinstance(each, list | tuple) else 0 for each in values]
@@ -116,7 +116,7 @@ def column(values: Any) -> Any:  # noqa: ANN401  # array, tensor or lists
     return values.reshape(-1) if len(shape) == 2 and shape[1] == 1 else values
 
 
-def refuse_table(labels: Any) -> None:  # noqa: ANN401  # array or tensor
+def refuse_table(labels: Any) -> None:  # array or tensor
     """Refuse labels (B, C), C > 1, where class ids are required."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise ValueError(

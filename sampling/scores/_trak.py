@@ -36,7 +36,7 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK depends on
     *,
     path: str | Path | None = None,
     checkpoints: Sequence[Mapping[str, Any]] | None = None,
-    task: Any = "image_classification",  # noqa: ANN401  # a class of the library, or its name
+    task: Any = "image_classification",  # a class of the library, or its name
     proj_dim: int = 2048,
     lambda_reg: float = 0.0,
     batch_size: int = 64,
@@ -156,7 +156,9 @@ def trak(  # noqa: PLR0913  # data, models, and what TRAK depends on
     return AttributionScores(np.load(path, mmap_mode="r"))
 
 
-def _projection(library: Any, size: int, dim: int, seed: int, device: str) -> dict[str, Any]:  # noqa: ANN401  # a module
+def _projection(
+    library: Any, size: int, dim: int, seed: int, device: str
+) -> dict[str, Any]:  # a module
     """Return the arguments that choose the projection of gradients (B, size) -> (B, dim)."""
     if dim > _ONE_BLOCK:
         return {"proj_dim": dim, "projector_seed": seed}
@@ -187,7 +189,7 @@ def _scores(
     targets: Callable[[], Iterator[Batch]],
     number: int,
     folder: str,
-) -> Any:  # noqa: ANN401  # numpy.memmap
+) -> Any:  # numpy.memmap
     """Run TRAK in its own folder; return the scores, stored in a file there."""
     handlers = list(logging.root.handlers)
     tracer = make(save_dir=folder)

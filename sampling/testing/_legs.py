@@ -56,7 +56,7 @@ def stateful(trip: Trip) -> None:
     return None
 
 
-def _save_both(trip: Trip, loader: Any, number: int | None) -> None:  # noqa: ANN401
+def _save_both(trip: Trip, loader: Any, number: int | None) -> None:
     trip.kept["loader"] = deepcopy(loader.state_dict())
     save_state(trip.sampler, trip.file, trip.consumed(number, 1))
 

@@ -20,11 +20,11 @@ class Module(LightningModule):
         self.trip = trip
         self.scale = torch.nn.Parameter(torch.ones(()))
 
-    def train_dataloader(self) -> Any:  # noqa: ANN401  # torch's
+    def train_dataloader(self) -> Any:  # torch's
         """Return a loader with the sampler."""
         return self.trip.loader()
 
-    def training_step(self, batch: Any, _: int) -> torch.Tensor:  # noqa: ANN401
+    def training_step(self, batch: Any, _: int) -> torch.Tensor:
         """Train on a batch."""
         return self.scale * self.trip.train(batch[0])
 
@@ -49,8 +49,8 @@ class Stop(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Stop in the middle of an epoch."""

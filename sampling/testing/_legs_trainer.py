@@ -14,7 +14,7 @@ from ._trip import Rows, Trip
 class Mappings(Rows):
     """The same samples as mappings, which the Trainer requires."""
 
-    def __getitem__(self, index: int) -> Any:  # noqa: ANN401
+    def __getitem__(self, index: int) -> Any:
         return {"x": float(index)}
 
 
@@ -37,21 +37,21 @@ class Stop(transformers.TrainerCallback):
         self.trip = trip
         self.number = 0
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Record the epoch's order."""
         self.number = 0
         self.trip.begin()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop in the middle of an epoch."""
         self.number += 1
         self._save(control, self.number)
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop at the end of an epoch."""
         self._save(control, None)
 
-    def _save(self, control: Any, number: int | None) -> None:  # noqa: ANN401
+    def _save(self, control: Any, number: int | None) -> None:
         if self.trip.stops(number):
             control.should_save = control.should_training_stop = True
 
@@ -61,13 +61,13 @@ class TripTrainer(SamplerTrainerMixin, transformers.Trainer):
 
     trip: Trip
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:  # noqa: ANN401
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """Record a batch and train on it."""
         indices = inputs[self.index_key]
         self.trip.dealt.append((self.trip.sampler.epoch, indices.tolist()))
         return super().training_step(model, inputs, num_items_in_batch)
 
-    def per_sample_loss(self, model: Any, inputs: Any, outputs: Any) -> torch.Tensor:  # noqa: ANN401
+    def per_sample_loss(self, model: Any, inputs: Any, outputs: Any) -> torch.Tensor:
         """Return the same losses as under the other frameworks."""
         values = 1.0 + torch.sin(inputs["x"] * 7.0 + self.trip.sampler.epoch)
         losses: torch.Tensor = values + 0.0 * outputs["logits"]

@@ -145,7 +145,7 @@ def _on_two_ranks(cases: list[Cell], done: Callable[[], object]) -> dict[Cell, s
     return {case: _verdict([parts[n][r] for r in range(2)]) for n, case in enumerate(cases)}
 
 
-def _rank(rank: int, cases: list[Cell], folder: str, queue: Any) -> None:  # noqa: ANN401
+def _rank(rank: int, cases: list[Cell], folder: str, queue: Any) -> None:
     torch.set_num_threads(1)
     os.environ.update(
         WORLD_SIZE="2", RANK=str(rank), MASTER_ADDR=socket.gethostname(), MASTER_PORT="0"
@@ -163,7 +163,7 @@ def _rank(rank: int, cases: list[Cell], folder: str, queue: Any) -> None:  # noq
         dist.destroy_process_group()
 
 
-def _guarded(case: Cell, folder: Path) -> Any:  # noqa: ANN401
+def _guarded(case: Cell, folder: Path) -> Any:
     """Return the three legs of a cell, or the error message of one that failed."""
     try:
         kept: dict[str, Any] = {}

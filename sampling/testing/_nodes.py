@@ -37,12 +37,12 @@ def continues_in_nodes(subject: Subject) -> None:
         same(_resumed(subject, epoch, end), following, f"after {what}")
 
 
-def _loader(sampler: AnySampler, epoch: int) -> Any:  # noqa: ANN401  # torchdata's
+def _loader(sampler: AnySampler, epoch: int) -> Any:  # torchdata's
     nodes = torchdata("torchdata.nodes")
     return nodes.Loader(nodes.SamplerWrapper(sampler, initial_epoch=epoch))
 
 
-def _resumed(subject: Subject, epoch: int, state: Any) -> list[Any]:  # noqa: ANN401
+def _resumed(subject: Subject, epoch: int, state: Any) -> list[Any]:
     loader = _loader(subject.reborn(epoch), epoch)
     loader.load_state_dict(state)
     return drain(iter(loader))

@@ -54,7 +54,7 @@ _TAGS = np.stack([np.ones(SIZE), _ROWS < 9, _ROWS < 3], axis=1).astype(int)
 _CENTER_LOSSES = np.linspace(0.5, 3.0, 7)
 
 
-def _pruning(**options: Any) -> InfoBatchSampler:  # noqa: ANN401
+def _pruning(**options: Any) -> InfoBatchSampler:
     return InfoBatchSampler(SIZE, EPOCHS + 2, **options)
 
 

@@ -40,7 +40,7 @@ def on_two_ranks(work: Callable[[int], Any]) -> list[Any]:
                 process.kill()
 
 
-def _received(rank: int, pipe: "Connection[Any, Any]") -> Any:  # noqa: ANN401
+def _received(rank: int, pipe: "Connection[Any, Any]") -> Any:
     if not pipe.poll(PATIENCE):
         broken(f"rank {rank} of 2 did not answer within {PATIENCE:.0f} s")
     error, result = pipe.recv()

@@ -119,5 +119,5 @@ def _marks(marks: Mapping[str, Any], check: Check, count: int) -> list[Any]:
     return found
 
 
-def _pytest() -> Any:  # noqa: ANN401  # a module
+def _pytest() -> Any:  # a module
     return require("pytest", "test", "parametrize_with_checks")

@@ -29,7 +29,7 @@ Factory: TypeAlias = Callable[..., AnySampler]
 class Echo(Dataset[Any]):
     """A dataset of any size whose samples are their own indices; a list gives a list."""
 
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401  # an index or, uncollated, a batch
+    def __getitem__(self, index: Any) -> Any:  # an index or, uncollated, a batch
         return [int(each) for each in index] if isinstance(index, Iterable) else int(index)
 
     def __len__(self) -> int:
@@ -260,7 +260,7 @@ def start_method() -> str | None:
     return None
 
 
-def torchdata(module: str) -> Any:  # noqa: ANN401  # a module
+def torchdata(module: str) -> Any:  # a module
     """Import a module of torchdata, or raise `NotApplicable`."""
     try:
         return require(module, "stateful", "StatefulDataLoader")

@@ -53,7 +53,7 @@ class Trip:
     dealt: list[tuple[int, list[int]]] = field(default_factory=list)
     orders: dict[int, list[int]] = field(default_factory=dict)
 
-    def loader(self, kind: type[Any] = DataLoader) -> Any:  # noqa: ANN401
+    def loader(self, kind: type[Any] = DataLoader) -> Any:
         """Return a loader with the sampler."""
         options: dict[str, Any] = {"num_workers": self.num_workers}
         if self.num_workers:

@@ -48,7 +48,7 @@ def at_once(call: Callable[[], T], lines: int) -> T | None:
     """
     left, before = lines, sys.gettrace()
 
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ANN401
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal left
         left -= 1
         if left < 0:

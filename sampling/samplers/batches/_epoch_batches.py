@@ -308,11 +308,11 @@ class EpochBatchSampler(Sampler[list[int]]):
         """Return the fraction of the run that is done; see `EpochSampler.progress`."""
         return self.sampler.progress(epoch, consumed, num_epochs)
 
-    def weights_for(self, indices: Any) -> Any:  # noqa: ANN401  # as the sampler's
+    def weights_for(self, indices: Any) -> Any:  # as the sampler's
         """Return the loss weights of samples; see `EpochSampler.weights_for`."""
         return self.sampler.weights_for(indices)
 
-    def importance_weights(self, indices: Any) -> Any:  # noqa: ANN401  # as the sampler's
+    def importance_weights(self, indices: Any) -> Any:  # as the sampler's
         """Return 1/(N p) of samples; see `EpochSampler.importance_weights`."""
         return self.sampler.importance_weights(indices)
 

@@ -124,7 +124,7 @@ class EpochSampler(Sampler[int], ABC):
 
     _algorithm = 1  # incremented if the same arguments, seed, epoch and losses give other draws
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401  # as object's
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # as object's
         """Record the arguments of constructors, which identify the data of a sampler."""
         super().__init_subclass__(**kwargs)
         ours = __name__.partition(".")[0]  # its samplers name their arguments in `identity`
@@ -923,7 +923,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.Signature(others)
 
     @functools.wraps(init)
-    def construct(self: EpochSampler, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def construct(self: EpochSampler, *args: Any, **kwargs: Any) -> None:
         if "_bound" not in self.__dict__:  # else it is called by a subclass's
             try:
                 self.__dict__["_bound"] = bound(signature, args, kwargs)

@@ -48,7 +48,7 @@ class Indexed(Dataset[Any]):
     {'x': 5, 'index': 0}
     """
 
-    def __init__(self, dataset: Any, key: str | None = None) -> None:  # noqa: ANN401
+    def __init__(self, dataset: Any, key: str | None = None) -> None:
         _check.refuse_names("dataset", dataset)
         if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
             raise TypeError(
@@ -58,7 +58,7 @@ class Indexed(Dataset[Any]):
         self.dataset = dataset
         self.key = key
 
-    def __getitem__(self, index: int) -> Any:  # noqa: ANN401
+    def __getitem__(self, index: int) -> Any:
         return self._mark(int(index), self.dataset[index])
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
@@ -70,7 +70,7 @@ class Indexed(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         # Only reached for names not found here. While unpickling there is no `dataset` yet, and
         # reading it would recurse without end.
         if name.startswith("__") or "dataset" not in self.__dict__:
@@ -82,7 +82,7 @@ class Indexed(Dataset[Any]):
         """Return a `collate_fn` for pairs: indices as a tensor, samples through `collate_fn`."""
         return Collate(collate_fn)
 
-    def _mark(self, index: int, sample: Any) -> Any:  # noqa: ANN401
+    def _mark(self, index: int, sample: Any) -> Any:
         if self.key is None:
             return index, sample
         if not isinstance(sample, Mapping):

@@ -1,11 +1,12 @@
 """The options that every sampler accepts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import torch.distributed as dist
 
 from ... import _check
+from ..._check._keywords import defaults
 from ...distributed import rank_and_replicas, world_size
 
 if TYPE_CHECKING:
@@ -71,3 +72,13 @@ class CheckedOptions:
     def without_group(self) -> "CheckedOptions":
         """Return the options without those that another process could not use."""
         return replace(self, process_group=None)
+
+
+defaults(
+    EpochOptions,
+    {
+        each.name: each.default
+        for each in fields(CheckedOptions)
+        if each.name != "objective"  # that of the method's purpose
+    },
+)

@@ -192,7 +192,7 @@ class IESSampler(HidingSampler):
         keep: float,
         *,
         below_mean: float = 0.7,
-        **arguments: Any,  # noqa: ANN401
+        **arguments: Any,
     ) -> Self:
         """Return the sampler for a fraction of the draws; see `PruningSampler.for_target`."""
         if "delta" in arguments:

@@ -147,7 +147,7 @@ class InfoBatchSampler(PruningSampler):
         keep: float,
         *,
         below_mean: float = 0.7,
-        **arguments: Any,  # noqa: ANN401
+        **arguments: Any,
     ) -> Self:
         """Return the sampler for a fraction of the draws; see `PruningSampler.for_target`."""
         if arguments.get("buckets") is not None:

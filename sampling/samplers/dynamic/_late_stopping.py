@@ -274,7 +274,7 @@ class LateStoppingSampler(PruningSampler):
         keep: float,
         *,
         below_mean: float = 0.7,
-        **arguments: Any,  # noqa: ANN401
+        **arguments: Any,
     ) -> NoReturn:
         """Refuse: the length of rounds depends on the network, so no fraction can be promised."""
         raise ValueError(

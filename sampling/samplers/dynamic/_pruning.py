@@ -201,7 +201,7 @@ class PruningSampler(ScoredSampler):
         keep: float,
         *,
         below_mean: float = 0.7,
-        **arguments: Any,  # noqa: ANN401  # the constructor's
+        **arguments: Any,  # the constructor's
     ) -> Self:
         """Return the sampler whose run takes a given fraction of `num_epochs` full epochs.
 

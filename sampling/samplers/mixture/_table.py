@@ -123,7 +123,7 @@ def _names(name: str, given: list[Any]) -> NDArray[Any]:
     return _labels.names_of_rows(f"the names of {name}", given)
 
 
-def parts_of(lengths: Any) -> Any:  # noqa: ANN401
+def parts_of(lengths: Any) -> Any:
     """Return the datasets of a mapping or of torch's ConcatDataset, also within Indexed.
 
     Other values are returned unchanged.
@@ -135,7 +135,7 @@ def parts_of(lengths: Any) -> Any:  # noqa: ANN401
     )
 
 
-def _counted(lengths: Any) -> list[int]:  # noqa: ANN401  # anything that has lengths or is one
+def _counted(lengths: Any) -> list[int]:  # anything that has lengths or is one
     parts = parts_of(lengths)
     if hasattr(parts, "tolist"):
         parts = _check.one_dimensional("lengths", parts).tolist()

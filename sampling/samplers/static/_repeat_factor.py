@@ -133,7 +133,7 @@ class RepeatFactorSampler(EpochSampler):
         return {"repeat factors from labels, threshold and sqrt": self.repeat_factors}
 
 
-def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # noqa: ANN401
+def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":
     """Return the categories (C,), and a 0/1 matrix (N, C) as CSR with only its ones stored."""
     from scipy import sparse  # 0.1 s, and only this sampler needs it
 
@@ -166,7 +166,7 @@ def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # n
     return names, matrix
 
 
-def _lists_of(labels: Any) -> list[Any] | None:  # noqa: ANN401  # any container
+def _lists_of(labels: Any) -> list[Any] | None:  # any container
     """Return the ids of each sample, None for no list; or None if labels are a matrix."""
     labels = unread("labels", labels)
     labels = labels.to_arrow() if hasattr(labels, "to_arrow") else labels  # a Series of polars
@@ -200,14 +200,14 @@ def _lists_of(labels: Any) -> list[Any] | None:  # noqa: ANN401  # any container
 _SEVERAL = (list, tuple, set, frozenset)
 
 
-def _has_objects(labels: Any) -> bool:  # noqa: ANN401  # anything
+def _has_objects(labels: Any) -> bool:  # anything
     """Return whether this is a column of objects, such as a Series of lists."""
     if len(getattr(labels, "shape", ())) != 1 or hasattr(labels, "detach"):
         return False
     return not isinstance(labels.dtype, np.dtype) or labels.dtype == object
 
 
-def _of_matrix(matrix: Any) -> "tuple[NDArray[Any], sparse.csr_array]":  # noqa: ANN401
+def _of_matrix(matrix: Any) -> "tuple[NDArray[Any], sparse.csr_array]":
     from scipy import sparse
 
     if matrix.ndim == 2 and matrix.shape[0] and not matrix.shape[1]:

@@ -137,7 +137,7 @@ def check_columns(
             raise TypeError(f"ids must hold ints or strings, got {kind} in column {column!r}")
 
 
-def _is_no_number(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+def _is_no_number(kind: Any) -> bool:  # pyarrow.DataType
     words = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
     others = (pa.types.is_fixed_size_binary, pa.types.is_temporal, pa.types.is_nested)
     return str(kind) in words or any(is_(kind) for is_ in others)

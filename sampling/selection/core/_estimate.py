@@ -62,7 +62,7 @@ def estimate(
     *,
     budget: float | None = None,
     classes: int = 1,
-    **settings: Any,  # noqa: ANN401  # any argument of the method
+    **settings: Any,  # any argument of the method
 ) -> Estimate:
     """Estimate the cost of a selector for data of a given size, without the data.
 
@@ -198,7 +198,7 @@ def _clusters(entry: Method, size: int, given: object) -> tuple[int, int]:
     return len(given.centers) if hasattr(given, "centers") else 1, 0
 
 
-def _listed(given: Any) -> int:  # noqa: ANN401  # a number, a graph, or nothing
+def _listed(given: Any) -> int:  # a number, a graph, or nothing
     """Return k, the number of neighbours."""
     return given.indices.shape[1] if hasattr(given, "indices") else (given or 1)
 

@@ -16,7 +16,7 @@ from ...record import Score
 __all__ = ["describe", "exact"]
 
 
-def exact(value: Any) -> Any:  # noqa: ANN401  # any argument
+def exact(value: Any) -> Any:  # any argument
     """Return an argument as JSON values that differ for different arguments.
 
     Arrays are represented by a digest. An object that cannot be identified, such as a function,
@@ -46,7 +46,7 @@ def exact(value: Any) -> Any:  # noqa: ANN401  # any argument
     return f"{type(value).__name__} {uuid4()}"
 
 
-def describe(value: Any) -> Any:  # noqa: ANN401  # any argument
+def describe(value: Any) -> Any:  # any argument
     """Return an argument as JSON values for readers: an array as its dtype and shape.
 
     Long lists are abbreviated, and an unknown object is its type.

@@ -146,7 +146,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
     def listed(function: F) -> F:
         @told
         @wraps(function)
-        def timed(*args: Any, **kwargs: Any) -> Selection:  # noqa: ANN401
+        def timed(*args: Any, **kwargs: Any) -> Selection:
             args, kwargs, directions = _turned(entry, args, kwargs)
             need = _needed(entry, args, kwargs)
             began = perf_counter()

@@ -40,7 +40,7 @@ _LISTS, _TESTS = ("in", "not in"), ("is_null", "not_null")
 _OPERATORS = (*_COMPARE, *_LISTS, *_TESTS)
 
 
-def conditions(given: Any) -> tuple[tuple[Any, ...], ...]:  # noqa: ANN401  # of a plan
+def conditions(given: Any) -> tuple[tuple[Any, ...], ...]:  # of a plan
     """Return the conditions of a filter, checked as far as possible without the columns.
 
     given : sequence of (column, operator, value) or (column, "is_null" or "not_null"); or one such
@@ -51,7 +51,7 @@ def conditions(given: Any) -> tuple[tuple[Any, ...], ...]:  # noqa: ANN401  # of
     return tuple(map(_condition, listed))
 
 
-def _condition(given: Any) -> tuple[Any, ...]:  # noqa: ANN401  # of a plan
+def _condition(given: Any) -> tuple[Any, ...]:  # of a plan
     each = () if isinstance(given, str) else tuple(_check.listed("where", given))
     if len(each) not in (2, 3):
         raise ValueError(
@@ -99,7 +99,7 @@ def where_holds(columns: Mapping[str, Any], size: int, where: Sequence[Sequence[
     return np.flatnonzero(kept)
 
 
-def _values(column: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
+def _values(column: Any) -> Any:  # pyarrow.Array
     """Return a column as one array of a comparable type, with null for NaN."""
     kind = column.type
     if pa.types.is_float16(kind):
@@ -114,7 +114,7 @@ def _values(column: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
     return pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
 
 
-def _holds(column: Any, operator: str, value: Any = None) -> Any:  # noqa: ANN401  # pyarrow.Array
+def _holds(column: Any, operator: str, value: Any = None) -> Any:  # pyarrow.Array
     """Return whether each row satisfies a condition: bool (N,), null for missing values."""
     there = column.is_valid()
     if operator in _TESTS:
@@ -134,7 +134,7 @@ def _holds(column: Any, operator: str, value: Any = None) -> Any:  # noqa: ANN40
     return pc.and_(there, found if operator == "in" else pc.invert(found))
 
 
-def _among(column: Any, values: list[Any]) -> Any:  # noqa: ANN401  # pyarrow.Array
+def _among(column: Any, values: list[Any]) -> Any:  # pyarrow.Array
     """Return whether each row equals one of the values, which are pyarrow scalars."""
     found = pa.array(np.zeros(len(column), np.bool_))
     same = [each.as_py() for each in values if each.type == column.type]
@@ -155,7 +155,7 @@ def _among_numbers(column: NDArray[Any], values: list[Any]) -> NDArray[np.bool_]
     return np.isin(column, np.array([each for each, same in bounds if same], column.dtype))
 
 
-def _compared(column: NDArray[Any], operator: str, value: Any) -> NDArray[np.bool_]:  # noqa: ANN401
+def _compared(column: NDArray[Any], operator: str, value: Any) -> NDArray[np.bool_]:
     """Compare each number with a value; neither is rounded."""
     bound, same = _at_most(column.dtype, value)
     if not same and operator in ("==", "!="):
@@ -168,7 +168,7 @@ def _compared(column: NDArray[Any], operator: str, value: Any) -> NDArray[np.boo
     return found
 
 
-def _at_most(dtype: np.dtype[Any], value: Any) -> tuple[Any, bool]:  # noqa: ANN401  # a number
+def _at_most(dtype: np.dtype[Any], value: Any) -> tuple[Any, bool]:  # a number
     """Return the highest number of a dtype that is <= value, and whether it equals the value.
 
     None where there is no such number.
@@ -188,7 +188,7 @@ def _at_most(dtype: np.dtype[Any], value: Any) -> tuple[Any, bool]:  # noqa: ANN
     return (None, False) if value < ends.min else (math.floor(value), math.floor(value) == value)
 
 
-def _fitting(kind: Any) -> str:  # noqa: ANN401  # pyarrow.DataType
+def _fitting(kind: Any) -> str:  # pyarrow.DataType
     """Return what values can be compared with those of a type, and how one is written."""
     kinds = pa.types
     if kinds.is_boolean(kind):
@@ -214,28 +214,28 @@ def _fitting(kind: Any) -> str:  # noqa: ANN401  # pyarrow.DataType
     return 'nothing: only "is_null" and "not_null" hold of such'
 
 
-def _plain(column: Any) -> NDArray[Any]:  # noqa: ANN401  # pyarrow.Array
+def _plain(column: Any) -> NDArray[Any]:  # pyarrow.Array
     """Return ints or float64 as a numpy array; missing entries are arbitrary."""
     numbers: NDArray[Any] = column.fill_null(0).to_numpy(zero_copy_only=False)
     return numbers.astype(np.float64) if numbers.dtype.kind == "f" else numbers
 
 
-def _scalar(value: Any) -> Any:  # noqa: ANN401  # of a condition; pyarrow.Scalar
+def _scalar(value: Any) -> Any:  # of a condition; pyarrow.Scalar
     if isinstance(value, np.datetime64 | np.timedelta64):
         return pa.array(np.asarray([value]))[0]
     return pa.scalar(value.item() if isinstance(value, np.generic) else value)
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401  # of a condition
+def _is_number(value: Any) -> bool:  # of a condition
     numbers = isinstance(value, int | float | np.integer | np.floating)
     return numbers and not isinstance(value, bool | np.timedelta64)
 
 
-def _is_text(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+def _is_text(kind: Any) -> bool:  # pyarrow.DataType
     return str(kind) in ("string", "large_string", "string_view")
 
 
-def _is_missing(value: Any) -> bool:  # noqa: ANN401  # of a condition
+def _is_missing(value: Any) -> bool:  # of a condition
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     if isinstance(value, np.datetime64 | np.timedelta64):

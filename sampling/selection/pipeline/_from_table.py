@@ -95,7 +95,7 @@ def _column(  # noqa: PLR0913  # details of one argument
     text: str,
     said: dict[str, dict[str, Any]],
     gaps: bool,
-) -> Any:  # noqa: ANN401  # array (N,) or Score
+) -> Any:  # array (N,) or Score
     """Return a column for an argument, and record its direction, if it has one.
 
     gaps : whether numbers may be missing; the method drops or reports such rows

@@ -517,7 +517,7 @@ class SelectionPlan:
             ],
         }
 
-    def run(self, work: str | Path, progress: Any = None) -> Selection:  # noqa: ANN401
+    def run(self, work: str | Path, progress: Any = None) -> Selection:
         """Run the stages, resuming an interrupted run.
 
         Parameters
@@ -563,7 +563,7 @@ class _Promised:
         self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))
 
 
-def _path(name: str, value: Any) -> Any:  # noqa: ANN401  # str or PathLike
+def _path(name: str, value: Any) -> Any:  # str or PathLike
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name} must be a path, got {value!r}")
     return value

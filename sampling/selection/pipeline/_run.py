@@ -322,7 +322,7 @@ class Run:
                 f'a filter where = [["{self.plan.ids}", "not_null"]]'
             )
 
-    def ids_of(self, rows: Indices) -> Any:  # noqa: ANN401  # array (n,), or None
+    def ids_of(self, rows: Indices) -> Any:  # array (n,), or None
         """Return the ids of rows of the table, of shape (n,), which all have one."""
         if self.plan.ids is None:
             return None
@@ -377,7 +377,7 @@ class Run:
                 shared[name] = made.of(alive)
         return {**shared, **stage.settings}
 
-    def made(self, name: str, given: Any, make: Any, load: Any) -> tuple[Any, Indices]:  # noqa: ANN401
+    def made(self, name: str, given: Any, make: Any, load: Any) -> tuple[Any, Indices]:
         """Return a shared result, computed or read from an earlier run, and its rows."""
         alive = self.reached[name]
         key = digest_of([name, exact(given), self.plan.seed, self.plan.max_memory, _sum(alive),
@@ -524,7 +524,7 @@ def _filtered(table: Table, stage: Stage) -> Selection:
     )
 
 
-def digest_of(what: Any) -> str:  # noqa: ANN401  # JSON values
+def digest_of(what: Any) -> str:  # JSON values
     """Return a digest of JSON values, such as those that a result depends on."""
     text = json.dumps(what, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -30,7 +30,7 @@ Made = Callable[[str, Mapping[str, Any], Any, Any], tuple[Any, Indices]]  # `Run
 class Shared(Protocol):
     """A result computed once, for the rows that first need it, and restricted to later stages."""
 
-    def of(self, alive: Indices) -> Any:  # noqa: ANN401  # Clustering or Neighbours
+    def of(self, alive: Indices) -> Any:  # Clustering or Neighbours
         """Return the result for a subset of the rows, in ascending order."""
 
 
@@ -114,7 +114,7 @@ class SharedNeighbours:
         return found
 
 
-def _embeddings(table: Table, alive: Indices) -> Any:  # noqa: ANN401  # array (n, D), or Rows
+def _embeddings(table: Table, alive: Indices) -> Any:  # array (n, D), or Rows
     embeddings: Any = table.embeddings
     if embeddings is None:
         raise ValueError(f"{table.paths[0]} must have embeddings, got none")
