@@ -1,9 +1,11 @@
 """Factories over other data, made from a factory: one array that it uses is changed.
 
 Arrays are looked for among the arguments of a `functools.partial`, the defaults, the closure and
-the module's names of a function, and the defaults of a class.
+the module's names of a function, the defaults of a class, and the fields of a dataclass among them
+(a `Selection`).
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from ._watch import Watch
 
 _DEPTH = 3  # functions in closures of functions
 Change = tuple[str, Any]  # what was changed, and the changed thing
@@ -27,6 +31,8 @@ def _changed(name: str, thing: Any, depth: int) -> Iterator[Change]:  # noqa: AN
     if array is not None:
         for how, other in _arrays(array):
             yield f"{name} {how}", _like(thing, other)
+    elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        yield from _of_record(name, thing)
     elif depth and isinstance(thing, partial):
         yield from _of_partial(thing, depth)
     elif depth and isinstance(thing, FunctionType):
@@ -37,12 +43,27 @@ def _changed(name: str, thing: Any, depth: int) -> Iterator[Change]:  # noqa: AN
                 yield what, partial(thing, **{key: other})
 
 
+def _of_record(name: str, thing: Any) -> Iterator[Change]:  # noqa: ANN401  # a dataclass
+    for field in dataclasses.fields(thing):
+        if not field.init:
+            continue
+        array = _as_array(getattr(thing, field.name))
+        for how, other in _arrays(array) if array is not None else ():
+            changed = _like(getattr(thing, field.name), other)
+            made: Any = None
+            with Watch():  # another field may forbid it
+                made = dataclasses.replace(thing, **{field.name: changed})
+            if made is not None:
+                yield f"{name}.{field.name} {how}", made
+
+
 def _of_partial(thing: "partial[Any]", depth: int) -> Iterator[Change]:
     for what, function in _changed("", thing.func, depth - 1):
         yield what, partial(function, *thing.args, **thing.keywords)
     for at, value in enumerate(thing.args):
         for what, other in _changed(f"argument {at}", value, depth - 1):
-            yield what, partial(thing.func, *thing.args[:at], other, *thing.args[at + 1 :])
+            arguments = (*thing.args[:at], other, *thing.args[at + 1 :])
+            yield what, partial(thing.func, *arguments, **thing.keywords)
     for key, value in thing.keywords.items():
         for what, other in _changed(key, value, depth - 1):
             yield what, partial(thing.func, *thing.args, **{**thing.keywords, key: other})

@@ -191,7 +191,8 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
         checks that a state of one is refused by the other. By default the arrays, tensors and
         lists of numbers that the factory uses are changed one at a time: those among the arguments
         of a `functools.partial`, the defaults, the closure and the module's names of a function,
-        and the defaults of a class. Data that a factory computes or reads are not found.
+        the defaults of a class, and the fields of a dataclass among them. Data that a factory
+        computes or reads are not found.
     workers : sequence of int, default (0,)
         Numbers of worker processes with which the checks of loaders are run.
     distributed : bool, default False

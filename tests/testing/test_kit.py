@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch.utils.data import RandomSampler, SequentialSampler
 
+from sampling import Selection
 from sampling.samplers import SubsetSampler, WeightedSampler
 from sampling.testing import (
     ContractError,
@@ -247,7 +248,8 @@ def of_a_default(shares=TENSOR, **options):
         (of_a_default, "shares"),
         (partial(WeightedSampler, SHARES), "argument 0"),
         (partial(WeightedSampler, weights=(1.0, 2.0, 3.0)), "weights"),
-        (partial(lambda shares, **o: WeightedSampler(shares, **o), SHARES), "argument 0"),
+        (partial(lambda shares, **o: WeightedSampler(shares, **o), SHARES, seed=1), "argument 0"),
+        (partial(SubsetSampler, Selection(np.array([3, 1, 2]))), "argument 0.indices"),
     ],
 )
 def test_the_arrays_of_a_factory_are_found_and_changed(factory, name):
