@@ -9,12 +9,7 @@ from sampling.samplers import ShuffleSampler
 from .cases import EVERY, order, run_to
 
 TAILS = ["drop", "pad", "uneven"]
-RANKS = [
-    2,
-    3,
-    8,
-    *(pytest.param(each, id=str(each), marks=pytest.mark.full) for each in (1, 4, 5, 6, 7)),
-]
+MORE = [pytest.param(each, id=str(each), marks=pytest.mark.full) for each in (1, 4, 5, 6, 7)]
 
 
 @pairs({"factory": EVERY, "ranks": [2, 3, 8, *MORE], "tail": TAILS})
