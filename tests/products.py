@@ -9,18 +9,45 @@ def pairs(axes):
     """Parametrize a test by all combinations of some axes: names -> values, as pytest takes them.
 
     Every value of an axis meets every value of each other axis in some combination of every run;
-    the combinations that add nothing to that are marked `full`.
+    the combinations that add nothing to that, or have a value marked `full`, are marked `full`.
     """
-    names = [name.strip() for key in axes for name in key.split(",")]
-    left = list(itertools.product(*(map(_param, values) for values in axes.values())))
+    whole = _product(axes)
+    left = [each for each in whole if not any(_is_full(value) for value in each)]
     wanted = set(itertools.chain.from_iterable(map(_pairs, left)))
     chosen = set()
     while wanted:
         best = max(left, key=lambda combination: len(wanted & _pairs(combination)))
         chosen.add(_ids(best))
         wanted -= _pairs(best)
+    return _parametrized(axes, whole, chosen)
+
+
+def turns(axes):
+    """Parametrize a test by all combinations, with one of every run for each value of the first.
+
+    The first axis goes through the combinations of the others in turn; the rest is marked `full`.
+    For what is one mechanism, which every value of the first axis has from its base.
+    """
+    whole = _product(axes)
+    firsts = list(dict.fromkeys(each[0].id for each in whole))
+    others = len(whole) // len(firsts)
+    chosen = {_ids(whole[turn * others + turn % others]) for turn in range(len(firsts))}
+    return _parametrized(axes, whole, chosen)
+
+
+def _product(axes):
+    return list(itertools.product(*(list(map(_param, values)) for values in axes.values())))
+
+
+def _is_full(param):
+    return any(mark.name == "full" for mark in param.marks)
+
+
+def _parametrized(axes, whole, chosen):
+    """Parametrize by the whole product; what is not chosen is marked `full`."""
+    names = [name.strip() for key in axes for name in key.split(",")]
     params = []
-    for combination in left:
+    for combination in whole:
         marks = [mark for each in combination for mark in each.marks]
         if _ids(combination) not in chosen:
             marks.append(pytest.mark.full)
@@ -43,19 +70,24 @@ def _pairs(combination):
     return set(itertools.combinations(enumerate(_ids(combination)), 2))
 
 
-def in_turn(parametrized):
+def in_turn(parametrized, few=(), share=3):
     """Leave each factory of `parametrize_with_checks` one of its slow checks, another in turn.
 
     The other slow ones are marked `full`: what workers and processes do is one mechanism, which
     every sampler has from its base.
+
+    few   : factories, such as further cases of a class that another stands for, which keep one in
+            `share` of their other checks too, others in turn
     """
     names, params = parametrized.args
-    slow = {}
+    slow, quick = {}, {}
     for param in params:
-        if any(mark.name == "slow" for mark in param.marks):
-            slow.setdefault(id(param.values[0]), []).append(param.id)
+        is_slow = any(mark.name == "slow" for mark in param.marks)
+        (slow if is_slow else quick).setdefault(id(param.values[0]), []).append(param.id)
     kept = {ids[turn % len(ids)] for turn, ids in enumerate(slow.values())}
     others = set(itertools.chain.from_iterable(slow.values())) - kept
+    for turn, factory in enumerate(few):
+        others |= {each for at, each in enumerate(quick[id(factory)]) if (at + turn) % share}
     return pytest.mark.parametrize(
         names,
         [

@@ -1,12 +1,11 @@
-"""The one list of samplers: a new one is a file, and an entry here.
+"""The one list of samplers: a new one is a file, an entry here, and a case for the contract.
 
-It feeds `sampling.samplers.__all__`, the tables in the README, `sampling contracts` and the
-contract tests. Nothing is imported before it is used.
+It feeds `sampling.samplers.__all__` and the tables in the README. `sampling contracts`, the
+contract tests and `sampling warm` make one of each, in `testing/_ours.py`; a test compares the
+names. Nothing is imported before it is used.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,6 @@ class Entry:
         Where it is defined, below `sampling.samplers`.
     draws : str
         What it draws, for tables; of a batch sampler, what it yields.
-    make : callable
-        Makes one for the contract: (the package `sampling.samplers`, data, **options) -> sampler.
-        The data have `size`, `rows`, `labels`, `weights`, ...: see `sampling.testing`.
     weight : str
         Loss weight of a draw, for tables.
     source : str
@@ -30,7 +26,6 @@ class Entry:
 
     module: str
     draws: str
-    make: Callable[..., Any]
     weight: str = "1"
     source: str = ""
 
@@ -39,51 +34,41 @@ SAMPLERS: dict[str, Entry] = {
     "ShuffleSampler": Entry(
         "static._shuffle",
         "a shuffle of up to 2^62 samples in O(1) memory",
-        lambda s, d, **o: s.ShuffleSampler(d.size, **o),
         source="Black and Rogaway 2002",
     ),
     "SubsetSampler": Entry(
         "static._subset",
         "a given subset; a `Selection` provides its weights",
-        lambda s, d, **o: s.SubsetSampler(d.rows[::2], **o),
         weight="1, or the selection's",
     ),
     "WeightedSampler": Entry(
         "static._weighted",
         "in proportion to weights, evenly or independently, with or without replacement",
-        lambda s, d, **o: s.WeightedSampler(d.weights, **o),
         source="stratified; Madow 1949",
     ),
     "ClassBalancedSampler": Entry(
         "static._class_balanced",
         "classes in any shares: power law, effective number, target, progressive",
-        lambda s, d, **o: s.ClassBalancedSampler(d.labels, **o),
         source="Kang 2020; Cui 2019",
     ),
     "RepeatFactorSampler": Entry(
         "static._repeat_factor",
         "multi-label data: rare categories repeated, no sample excluded",
-        lambda s, d, **o: s.RepeatFactorSampler(d.tags, 0.3, **o),
         source="LVIS 2019",
     ),
     "RepeatedSubsetSampler": Entry(
         "static._repeated_subset",
         "RS2: a new random subset in every round, exact across rounds, optionally stratified",
-        lambda s, d, **o: s.RepeatedSubsetSampler(d.size, 0.7, **o),
         source="Okanovic 2024",
     ),
     "ClusterClipSampler": Entry(
         "static._cluster_clip",
         "clusters evenly, each excluded after too many repeats; temperature baselines",
-        lambda s, d, **o: s.ClusterClipSampler(d.labels, 50, num_epochs=d.epochs, **o),
         source="Shao 2024",
     ),
     "SensitivitySampler": Entry(
         "static._sensitivity",
         "by a bound on the loss from one loss per cluster",
-        lambda s, d, **o: s.SensitivitySampler(
-            d.weights, d.labels, d.center_losses, 50, holder_constant=0.1, **o
-        ),
         weight="1/(N p)",
         source="Axiotis 2024",
     ),
@@ -91,46 +76,39 @@ SAMPLERS: dict[str, Entry] = {
         "static._curriculum",
         "from the easiest samples, and from more of them over the run; anti-curriculum and "
         "random-order controls",
-        lambda s, d, **o: s.CurriculumSampler(d.rows % 9, d.epochs, c0=0.2, **o),
         weight="1 (biased early)",
         source="Platanios 2019",
     ),
     "InfoBatchSampler": Entry(
         "dynamic._infobatch",
         "all but a random fraction of the easy samples; mean or quantile thresholds",
-        lambda s, d, **o: s.InfoBatchSampler(d.size, d.epochs + 2, **o),
         weight="1, or easy/kept",
         source="Qin 2024",
     ),
     "DynamicRandomSampler": Entry(
         "dynamic._dynamic_random",
         "the control: the same schedule without using the loss",
-        lambda s, d, **o: s.DynamicRandomSampler(d.size, d.epochs + 2, **o),
     ),
     "HardestSampler": Entry(
         "dynamic._hardest",
         "the samples with the highest last losses; for replication",
-        lambda s, d, **o: s.HardestSampler(d.size, d.epochs + 2, **o),
         weight="1 (biased)",
     ),
     "EpsilonGreedySampler": Entry(
         "dynamic._epsilon_greedy",
         "the samples with the highest average losses, and a random fraction of the others",
-        lambda s, d, **o: s.EpsilonGreedySampler(d.size, d.epochs + 2, **o),
         weight="1, or others/drawn",
         source="Raju 2021",
     ),
     "UCBSampler": Entry(
         "dynamic._ucb",
         "the samples with the highest average loss plus spread",
-        lambda s, d, **o: s.UCBSampler(d.size, d.epochs + 2, refresh_every=2, **o),
         weight="1 (biased)",
         source="Raju 2021",
     ),
     "SeTaSampler": Entry(
         "dynamic._seta",
         "a window over groups of losses that slides from easy to hard",
-        lambda s, d, **o: s.SeTaSampler(d.size, d.epochs + 2, **o),
         weight="1 (biased)",
         source="Zhou 2025",
     ),
@@ -138,37 +116,30 @@ SAMPLERS: dict[str, Entry] = {
         "dynamic._kakurenbo",
         "excludes samples of low loss that are predicted correctly with confidence; a "
         "forward-only pass updates their scores",
-        lambda s, d, **o: s.KakurenboSampler(d.size, d.epochs + 2, **o),
         weight="1 (biased)",
         source="Nguyen 2023",
     ),
     "IESSampler": Entry(
         "dynamic._ies",
         "excludes a sample once its loss has converged; a forward-only pass monitors it",
-        lambda s, d, **o: s.IESSampler(d.size, 12, delta=0.1, **o),
         weight="1 (biased)",
         source="Yuan 2025",
     ),
     "LateStoppingSampler": Entry(
         "dynamic._late_stopping",
         "reduces noisy data in rounds to the samples learnt first",
-        lambda s, d, **o: s.LateStoppingSampler(
-            d.size, d.epochs + 2, keep=0.6, rounds=(1, 1), warm_up=0, **o
-        ),
         weight="1 (biased)",
         source="Yuan 2023",
     ),
     "SelfPacedSampler": Entry(
         "dynamic._self_paced",
         "the samples with the lowest losses, a fraction that grows to 1",
-        lambda s, d, **o: s.SelfPacedSampler(d.size, d.epochs + 2, **o),
         weight="1 (biased)",
         source="Kumar 2010",
     ),
     "VarianceBudgetSampler": Entry(
         "dynamic._variance_budget",
         "the fewest samples that increase the gradient's variance by at most a fraction `tau`",
-        lambda s, d, **o: s.VarianceBudgetSampler(d.size, d.epochs + 2, tau=0.2, **o),
         weight="1 / probability of being kept",
         source="after Wang 2024",
     ),
@@ -176,7 +147,6 @@ SAMPLERS: dict[str, Entry] = {
         "dynamic._importance",
         "in proportion to the loss or to a bound on the gradient, with a positive probability for"
         " every sample; `gain()` estimates the benefit",
-        lambda s, d, **o: s.ImportanceSampler(d.size, num_samples=50, **o),
         weight="1/(N p)",
         source="Katharopoulos 2018",
     ),
@@ -184,40 +154,33 @@ SAMPLERS: dict[str, Entry] = {
         "mixture._mixture_sampler",
         "several sources in any shares, within two draws in every interval; temperatures, caps, "
         "phases, online weights",
-        lambda s, d, **o: s.MixtureSampler([30, 20, 11], temperature=3.0, **o),
         source="Chung 2023; Xie 2023",
     ),
     "EpochBatchSampler": Entry(
         "batches._epoch_batches",
         "the draws of any sampler above in batches, which are sharded over the ranks as a whole",
-        lambda s, d, **o: s.EpochBatchSampler(s.ShuffleSampler(d.size, **o), d.batch),
     ),
     "ClassesPerBatchSampler": Entry(
         "batches._classes_per_batch",
         "P classes, K samples of each, in every batch; every sample in every epoch",
-        lambda s, d, **o: s.ClassesPerBatchSampler(d.labels, 2, 2, **o),
     ),
     "GroupBatchSampler": Entry(
         "batches._group_batches",
         "whole groups: bags, documents, videos",
-        lambda s, d, **o: s.GroupBatchSampler(d.rows // 4, **o),
     ),
     "TokenBudgetBatchSampler": Entry(
         "batches._token_budget",
         "samples of similar length, up to a number of tokens; of similar cost on all ranks of a "
         "step",
-        lambda s, d, **o: s.TokenBudgetBatchSampler(3 + d.rows % 17, 40, **o),
     ),
     "TwoStreamBatchSampler": Entry(
         "batches._two_streams",
         "a fixed number of samples of a second (labelled) stream in every batch",
-        lambda s, d, **o: s.TwoStreamBatchSampler(d.rows[:50], d.rows[50:], 5, 1, **o),
     ),
     "AdaptiveBatchSampler": Entry(
         "batches._adaptive",
         "batches of a size that may change during training; "
         "`sampling.training.suggest_batch_size` estimates a suitable one",
-        lambda s, d, **o: s.AdaptiveBatchSampler(s.ShuffleSampler(d.size, **o), d.batch),
     ),
 }
 

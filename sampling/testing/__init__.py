@@ -17,6 +17,7 @@ from . import (  # noqa: F401  # register their checks
     _dataloader,
     _nodes,
     _ranks,
+    _restart,
     _stateful,
 )
 from ._matrix import Cell, cells, matrix_outputs, matrix_table, run_cells, write_matrix

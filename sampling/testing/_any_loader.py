@@ -1,7 +1,10 @@
-"""C checks: properties of a sampler that do not depend on the loader."""
+"""G and C checks: properties of a sampler that do not depend on the loader."""
 
+import gc
+import sys
 import tracemalloc
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import product
 from multiprocessing.reduction import ForkingPickler
@@ -11,9 +14,13 @@ import numpy as np
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler
 
 from ._global_state import scramble, states
-from ._outcomes import does_not_apply, equal, expect, same
+from ._outcomes import broken, does_not_apply, equal, expect, same
+from ._processes import Failed, Fork, TookTooLong
 from ._registry import line
+from ._saved import fresh, resumed, saved
+from ._settings import changes, restored, settings
 from ._subject import (
+    AnySampler,
     Subject,
     drain,
     flat,
@@ -22,15 +29,79 @@ from ._subject import (
     is_dynamic,
     keeps_position,
     losses,
+    must_exist,
     set_epoch,
+    start_method,
     take,
+    weights_of,
 )
-from ._watch import at_once
+from ._watch import Watch, at_once
 
 MANY = 10**6  # samples of a large epoch
 FAR = 2**40  # an epoch number of a run that counts steps
-LINES = 10**6  # of Python to the first draw of any epoch: ours run fewer than 50,000
+LINES = 10**6  # of Python for any epoch: ours run fewer than 50,000 to the first draw
+SECONDS = 2  # of processor time for two of them, where Python is slowed down by counting lines
+ITEMS = 10  # in an epoch that is compared with another: a few may be equal by chance
 ALLOWED = 10 * MANY  # bytes up to its first index: one integer array is 8, a list 40
+
+
+@line(
+    "G1",
+    "leaves the settings of the process as they were",
+    why="Hooks, signal handlers, warning filters, the environment and the defaults of torch and "
+    "numpy belong to the program. A sampler that replaces `sys.excepthook` hides its errors, one "
+    "that handles SIGTERM loses its last checkpoint, and one that sets a default dtype changes "
+    "what the model computes.",
+    fix="Set nothing outside the sampler. Where a call needs another setting, use a context that "
+    "restores it (`warnings.catch_warnings`, `np.errstate`), within the call.",
+)
+def leaves_the_process_alone(subject: Subject) -> None:
+    modules = len(sys.modules)
+    with restored():
+        found = _changed_by(subject)
+    if found and len(sys.modules) > modules:  # libraries set filters and variables when imported
+        with restored():
+            found = _changed_by(subject)
+    expect(not found, found)
+
+
+def _changed_by(subject: Subject) -> str:
+    """Return which settings the first of all uses changes that changes one, or ""."""
+    before = settings()
+    must_exist(subject)
+    sampler, what = subject.at(0), "construction"
+    for following, step in _USES.items():
+        if found := changes(before, settings()):
+            return f"{what} changes {'; '.join(found)}"
+        what = following
+        with Watch():  # what fails is reported by the check of it
+            step(subject, sampler)
+    found = changes(before, settings())
+    return f"{what} changes {'; '.join(found)}" if found else ""
+
+
+def _is_resumed(subject: Subject, sampler: AnySampler) -> None:
+    live = iter(sampler)
+    state = saved(sampler, live, len(flat(take(2, live))))
+    drain(resumed(fresh(subject, 1), state))
+
+
+def _records(subject: Subject, sampler: AnySampler) -> None:
+    drawn = np.unique(flat(subject.order(0)))
+    sampler.record(drawn, losses(drawn, 0))
+    weights_of(sampler, drawn)
+
+
+_USES: dict[str, Callable[[Subject, AnySampler], object]] = {
+    "a pass": lambda _, sampler: drain(sampler),
+    "an unfinished pass": lambda _, sampler: take(2, iter(sampler)),
+    "recording losses": _records,
+    "set_epoch": lambda _, sampler: set_epoch(sampler, 1),
+    "a pass through a DataLoader": lambda subject, sampler: drain(subject.loader(sampler)),
+    "saving and loading a state": _is_resumed,
+    "copying": lambda _, sampler: deepcopy(sampler),
+    "deleting a copy": lambda _, sampler: gc.collect(1),
+}
 
 
 @line(
@@ -195,15 +266,13 @@ def heeds_no_global_state(subject: Subject) -> None:
     "mixes seed and epoch into every order",
     why="Without both, a run cannot be repeated, resumed or varied. With `seed + epoch`, seed 0 "
     "in epoch 1 equals seed 1 in epoch 0: runs meant to differ see the same data one epoch later.",
-    fix="Take `seed` and `set_epoch(epoch)`; hash the pair, each to its full 64 bits, and compute "
-    "an epoch from it, not from previous epochs: a far one then takes as long as the first.",
+    fix="Take `seed` and `set_epoch(epoch)`; hash the pair, each to its full 64 bits.",
 )
 def mixes_seed_and_epoch(subject: Subject) -> None:
     if _draws_nothing_at_random(subject):
         does_not_apply("takes no seed and needs none: one fixed order")
     expect(subject.takes("seed"), "takes no seed")
     expect(has_epochs(subject.make()), "has no set_epoch")
-    _reaches_any_epoch(subject)
 
     def drawn(seed: int, epoch: int) -> list[Any]:
         return subject.order(epoch, seed=seed)
@@ -217,27 +286,6 @@ def mixes_seed_and_epoch(subject: Subject) -> None:
             not equal(order[:short], reference[:short]),
             f"seed {seed} in epoch {epoch} draws the order of seed 0 in epoch 1",
         )
-
-
-def _reaches_any_epoch(subject: Subject) -> None:
-    """Check that far epochs and seeds can be set, without iterating over the epochs before."""
-    seed, size = 2**64 - 1, subject.size
-
-    def first(epoch: int) -> list[Any]:
-        sampler = subject.make(seed=seed)
-        set_epoch(sampler, epoch)
-        return take(1, iter(sampler))
-
-    first(1)  # exclude the cost of imports and compilation
-    for epoch in (FAR, FAR + 1):
-        try:
-            drawn = at_once(lambda epoch=epoch: first(epoch), LINES)  # type: ignore[misc]
-        except ValueError as refused:  # a schedule with an end may refuse
-            expect(str(refused), f"set_epoch({epoch}) is refused without a message")
-            return
-        expect(drawn is not None, f"the first draw of epoch {epoch} is not immediate")
-        for index in flat(drawn or []):
-            expect(0 <= index and (size is None or index < size), f"epoch {epoch} yields {index}")
 
 
 def _draws_nothing_at_random(subject: Subject) -> bool:
@@ -324,3 +372,78 @@ def deals_large_epochs(subject: Subject) -> None:
         peak < ALLOWED,
         f"the first 100 items of {MANY} samples take {peak / MANY:.0f} bytes per sample",
     )
+
+
+@line(
+    "C12",
+    "draws an epoch of any number at once",
+    why="Runs that count steps, tokens or hours have epoch numbers of any size, and a resumed run "
+    "begins at its own. An order that walks through the epochs before it takes longer in each, "
+    "and one that keeps 32 bits of the number repeats itself or fails.",
+    fix="Compute an epoch from (seed, epoch) and what was recorded, not from the epochs before it: "
+    "a far one then takes as long as the first. Keep all 64 bits.",
+)
+def draws_any_epoch_at_once(subject: Subject) -> None:
+    subject.needs_epochs()
+    seed = {"seed": 2**64 - 1} if subject.takes("seed") else {}
+    near = [
+        subject.order(epoch, **seed) for epoch in (0, 1)
+    ]  # also excludes imports and compilation
+    try:
+        if start_method() == "fork":
+            with Fork(lambda _: _far(subject.at(1, **seed)), SECONDS) as fork:
+                far = fork()
+        else:
+            far = _far(subject.at(1, **seed))
+    except Failed as failed:
+        broken(f"in a far epoch: {failed}")
+    except TookTooLong:
+        broken(f"the draws of epoch {FAR} take more than {SECONDS} s of processor time")
+    if isinstance(far, str):
+        does_not_apply(f"its schedule has an end: {far}")
+    stop = max(subject.size or 0, 1 + max(flat([*near[0], *near[1]]), default=0))
+    for number, order in enumerate(far):
+        epoch = FAR + number
+        expect(order is not None, f"the draws of epoch {epoch} take {LINES} lines of Python")
+        expect(order, f"epoch {epoch} yields nothing")
+        for index in flat(order):
+            inside = 0 <= index and (subject.size is None or index < stop)
+            expect(inside, f"epoch {epoch} yields {index}")
+        repeats = _alike(order, near[number]) and not _alike(*near)
+        expect(not repeats, f"epoch {epoch} draws the order of epoch {number}")
+
+
+def _alike(one: list[Any], other: list[Any]) -> bool:
+    """Return whether two epochs, which may differ in length, begin with the same draws."""
+    short = min(len(flat(one)), len(flat(other)))
+    return short > ITEMS and equal(flat(one)[:short], flat(other)[:short])
+
+
+def _far(sampler: AnySampler) -> list[Any] | str:
+    """Return the draws of two far epochs, or the message of a sampler with a last epoch."""
+    orders: list[Any] = []
+    _learn(sampler, drain(sampler))
+    for epoch in (FAR, FAR + 1):
+        try:
+            order = at_once(lambda epoch=epoch: _drawn(sampler, epoch), LINES)  # type: ignore[misc]
+        except ValueError as refused:
+            if getattr(sampler, "num_epochs", None) is None:
+                raise
+            expect(str(refused), f"set_epoch({epoch}) is refused without a message")
+            return str(refused)
+        orders.append(order)
+        if order is None:
+            break
+        _learn(sampler, order)
+    return orders
+
+
+def _learn(sampler: AnySampler, items: list[Any]) -> None:
+    if is_dynamic(sampler):
+        drawn = np.unique(flat(items))
+        sampler.record(drawn, losses(drawn, 1))
+
+
+def _drawn(sampler: AnySampler, epoch: int) -> list[Any]:
+    set_epoch(sampler, epoch)
+    return drain(sampler)

@@ -1,12 +1,17 @@
-"""One sampler of each class of the package, over the same few samples, for the contract matrix."""
+"""Every sampler of the package, in one case or several, over the same few samples.
+
+The one list of them: the contract matrix, `sampling warm` and the tests all read it.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
+from ..record import Selection
 from ..samplers import (
     ODM,
     AdaptiveBatchSampler,
@@ -40,22 +45,42 @@ from ..samplers import (
     VarianceBudgetSampler,
     WeightedSampler,
 )
+from ..types import Floats
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 Factory: TypeAlias = Callable[..., AnySampler]
 
-SIZE = 61  # a prime: no batch size and no number of ranks divides it
+SIZE = 103  # a prime: no batch size and no number of ranks divides it
 EPOCHS = 3
 BATCH = 4
-_ROWS = np.arange(SIZE)
-_LABELS = _ROWS**2 % 7
-_WEIGHTS = 1.0 + _ROWS % 5
-_TAGS = np.stack([np.ones(SIZE), _ROWS < 9, _ROWS < 3], axis=1).astype(int)
-_CENTER_LOSSES = np.linspace(0.5, 3.0, 7)
+ROWS = np.arange(SIZE)
+LABELS = ROWS**2 % 7
+WEIGHTS: Floats = 1.0 + ROWS % 5
+TAGS = np.stack([np.ones(SIZE), ROWS < 10, ROWS < 3], axis=1).astype(int)
+CENTER_LOSSES = np.linspace(0.5, 3.0, 7)
+LENGTHS = 5 + ROWS**2 % 17
+_WEIGHTED_ROWS = Selection(ROWS[1::2], weights=WEIGHTS[1::2])
 
 
-def _pruning(**options: Any) -> InfoBatchSampler:
-    return InfoBatchSampler(SIZE, EPOCHS + 2, **options)
+def _draws(kind: type[EpochSampler], *arguments: Any, pad: bool = True, **options: Any) -> Any:
+    """Make a sampler; `pad` is named, so that the contract kit knows that it is taken."""
+    return kind(*arguments, pad=pad, **options)
+
+
+def _batches(kind: type[EpochBatchSampler], *arguments: Any, **options: Any) -> Any:
+    """Make a batch sampler from data."""
+    return kind(*arguments, **options)
+
+
+def _cut(
+    kind: type[EpochBatchSampler],
+    sampler: Factory,
+    drop_last: bool = False,
+    **options: Any,
+) -> AnySampler:
+    """Make a batch sampler from a sampler; `drop_last` refers to its short batch."""
+    inner: Any = sampler(**options)
+    return kind(inner, BATCH, drop_last)
 
 
 class _Answering(EpochSampler):
@@ -77,41 +102,118 @@ class _LateStopping(_Answering, LateStoppingSampler):
     """Predicts correctly at a loss below 1."""
 
 
+def _mixture_by_odm(pad: bool = True, **options: Any) -> MixtureSampler:
+    """Make a mixture with an updater of its own: each sampler needs another."""
+    updater = ODM(exploration=0.1)
+    return MixtureSampler(domains=LABELS, compose="shuffled", updater=updater, pad=pad, **options)
+
+
+_SHUFFLE = partial(_draws, ShuffleSampler, SIZE)
+_PRUNED = partial(_draws, InfoBatchSampler, SIZE, 8)
+
+# Class -> case -> factory. A new sampler adds its cases here, and all tests and the matrix have it.
+# The factories can be pickled: the contract kit then runs them in a new interpreter.
+DRAW_CASES: dict[str, dict[str, Factory]] = {
+    "ShuffleSampler": {
+        "shuffle": _SHUFFLE,
+        "shuffle part": partial(_draws, ShuffleSampler, SIZE, 41),
+        "shuffle over": partial(_draws, ShuffleSampler, SIZE, 250),
+    },
+    "SubsetSampler": {
+        "subset": partial(_draws, SubsetSampler, ROWS[::2]),
+        "subset weighted": partial(_draws, SubsetSampler, _WEIGHTED_ROWS),
+    },
+    "WeightedSampler": {
+        "weighted": partial(_draws, WeightedSampler, WEIGHTS),
+        "weighted independent": partial(_draws, WeightedSampler, WEIGHTS, 57, independent=True),
+        "weighted distinct": partial(_draws, WeightedSampler, WEIGHTS, 40, False),
+    },
+    "ClassBalancedSampler": {
+        "class balanced": partial(_draws, ClassBalancedSampler, LABELS),
+        "progressive": partial(_draws, ClassBalancedSampler, LABELS, 90, progressive_epochs=5),
+    },
+    "RepeatFactorSampler": {"repeat factor": partial(_draws, RepeatFactorSampler, TAGS, 0.3)},
+    "RepeatedSubsetSampler": {
+        "rs2 large": partial(_draws, RepeatedSubsetSampler, SIZE, 0.8),
+        "rs2": partial(_draws, RepeatedSubsetSampler, SIZE, 0.3),
+        "rs2 replacement": partial(_draws, RepeatedSubsetSampler, SIZE, 0.3, replacement=True),
+        "rs2 stratified": partial(_draws, RepeatedSubsetSampler, SIZE, 0.3, labels=LABELS),
+    },
+    "ClusterClipSampler": {
+        "cluster clip": partial(_draws, ClusterClipSampler, LABELS, 60, num_epochs=6),
+        "cluster clip epoch": partial(
+            _draws, ClusterClipSampler, LABELS, 60, num_epochs=6, schedule="epoch"
+        ),
+        "cluster temperature": partial(_draws, ClusterClipSampler, LABELS, temperature=2.0),
+    },
+    "MixtureSampler": {
+        "mixture": partial(_draws, MixtureSampler, [60, 30, 13], 77, temperature=3.0),
+        "mixture odm": _mixture_by_odm,
+    },
+    "SensitivitySampler": {
+        "sensitivity": partial(
+            _draws, SensitivitySampler, WEIGHTS, LABELS, CENTER_LOSSES, 80, holder_constant=0.1
+        ),
+    },
+    "InfoBatchSampler": {
+        "infobatch": _PRUNED,
+        "infobatch buckets": partial(_draws, InfoBatchSampler, SIZE, 8, buckets=[(0.3, 0.4)]),
+    },
+    "KakurenboSampler": {"kakurenbo": partial(_draws, _Kakurenbo, SIZE, 5)},
+    "IESSampler": {"ies": partial(_draws, IESSampler, SIZE, 12, delta=0.1)},
+    "LateStoppingSampler": {
+        "late stopping": partial(
+            _draws, _LateStopping, SIZE, 5, keep=0.6, rounds=(1, 1), warm_up=0
+        ),
+    },
+    "ImportanceSampler": {"importance": partial(_draws, ImportanceSampler, SIZE)},
+    "VarianceBudgetSampler": {
+        "variance budget": partial(_draws, VarianceBudgetSampler, SIZE, 8, tau=0.2)
+    },
+    "DynamicRandomSampler": {"dynamic random": partial(_draws, DynamicRandomSampler, SIZE, 8)},
+    "CurriculumSampler": {"curriculum": partial(_draws, CurriculumSampler, ROWS % 9, 3, c0=0.2)},
+    "SelfPacedSampler": {"self-paced": partial(_draws, SelfPacedSampler, SIZE, 5)},
+    "HardestSampler": {"hardest": partial(_draws, HardestSampler, SIZE, 5)},
+    "EpsilonGreedySampler": {"epsilon-greedy": partial(_draws, EpsilonGreedySampler, SIZE, 5)},
+    "UCBSampler": {"ucb": partial(_draws, UCBSampler, SIZE, 5, refresh_every=2)},
+    "SeTaSampler": {"seta": partial(_draws, SeTaSampler, SIZE, 5)},
+}
+BATCH_CASES: dict[str, dict[str, Factory]] = {
+    "EpochBatchSampler": {
+        "batches": partial(_cut, EpochBatchSampler, _SHUFFLE),
+        "batches of infobatch": partial(_cut, EpochBatchSampler, _PRUNED),
+        "batches of weighted": partial(
+            _cut, EpochBatchSampler, DRAW_CASES["WeightedSampler"]["weighted"]
+        ),
+        "batches of rs2": partial(
+            _cut, EpochBatchSampler, DRAW_CASES["RepeatedSubsetSampler"]["rs2 large"]
+        ),
+    },
+    "AdaptiveBatchSampler": {
+        "adaptive": partial(_cut, AdaptiveBatchSampler, _SHUFFLE),
+        "adaptive infobatch": partial(_cut, AdaptiveBatchSampler, _PRUNED),
+    },
+    "ClassesPerBatchSampler": {"classes": partial(_batches, ClassesPerBatchSampler, LABELS, 3, 2)},
+    "GroupBatchSampler": {"groups": partial(_batches, GroupBatchSampler, ROWS // 4, 2)},
+    "TokenBudgetBatchSampler": {
+        "tokens": partial(_batches, TokenBudgetBatchSampler, LENGTHS, 64),
+        "tokens unpadded": partial(_batches, TokenBudgetBatchSampler, LENGTHS, 64, padded=False),
+    },
+    "TwoStreamBatchSampler": {
+        "two streams": partial(_batches, TwoStreamBatchSampler, ROWS[:80], ROWS[80:], 6, 2)
+    },
+}
+
+
+def _named(cases: dict[str, dict[str, Factory]]) -> dict[str, Factory]:
+    """Return the first case of each class by the name of the class."""
+    return {name: next(iter(each.values())) for name, each in cases.items()}
+
+
+# What the contract matrix, `sampling warm` and the tests of every class run.
 SAMPLERS: dict[str, Factory] = {
-    "ShuffleSampler": lambda **o: ShuffleSampler(SIZE, **o),
-    "SubsetSampler": lambda **o: SubsetSampler(_ROWS[::2], **o),
-    "WeightedSampler": lambda **o: WeightedSampler(_WEIGHTS, **o),
-    "ClassBalancedSampler": lambda **o: ClassBalancedSampler(_LABELS, **o),
-    "RepeatFactorSampler": lambda **o: RepeatFactorSampler(_TAGS, 0.3, **o),
-    "RepeatedSubsetSampler": lambda **o: RepeatedSubsetSampler(SIZE, 0.7, **o),
-    "ClusterClipSampler": lambda **o: ClusterClipSampler(_LABELS, 50, num_epochs=EPOCHS, **o),
-    "MixtureSampler": lambda **o: MixtureSampler([30, 20, 11], temperature=3.0, **o),
-    "MixtureSampler with ODM": lambda **o: MixtureSampler(
-        [30, 20, 11], updater=ODM(exploration=0.1), **o
-    ),
-    "SensitivitySampler": lambda **o: SensitivitySampler(
-        _WEIGHTS, _LABELS, _CENTER_LOSSES, 50, holder_constant=0.1, **o
-    ),
-    "InfoBatchSampler": _pruning,
-    "KakurenboSampler": lambda **o: _Kakurenbo(SIZE, EPOCHS + 2, **o),
-    "IESSampler": lambda **o: IESSampler(SIZE, 12, delta=0.1, **o),
-    "LateStoppingSampler": lambda **o: _LateStopping(
-        SIZE, EPOCHS + 2, keep=0.6, rounds=(1, 1), warm_up=0, **o
-    ),
-    "ImportanceSampler": lambda **o: ImportanceSampler(SIZE, num_samples=50, **o),
-    "VarianceBudgetSampler": lambda **o: VarianceBudgetSampler(SIZE, EPOCHS + 2, tau=0.2, **o),
-    "DynamicRandomSampler": lambda **o: DynamicRandomSampler(SIZE, EPOCHS + 2, **o),
-    "CurriculumSampler": lambda **o: CurriculumSampler(_ROWS % 9, EPOCHS, c0=0.2, **o),
-    "SelfPacedSampler": lambda **o: SelfPacedSampler(SIZE, EPOCHS + 2, **o),
-    "HardestSampler": lambda **o: HardestSampler(SIZE, EPOCHS + 2, **o),
-    "EpsilonGreedySampler": lambda **o: EpsilonGreedySampler(SIZE, EPOCHS + 2, **o),
-    "UCBSampler": lambda **o: UCBSampler(SIZE, EPOCHS + 2, refresh_every=2, **o),
-    "SeTaSampler": lambda **o: SeTaSampler(SIZE, EPOCHS + 2, **o),
-    "EpochBatchSampler": lambda **o: EpochBatchSampler(ShuffleSampler(SIZE, **o), BATCH),
-    "EpochBatchSampler of InfoBatch": lambda **o: EpochBatchSampler(_pruning(**o), BATCH),
-    "AdaptiveBatchSampler": lambda **o: AdaptiveBatchSampler(ShuffleSampler(SIZE, **o), BATCH),
-    "ClassesPerBatchSampler": lambda **o: ClassesPerBatchSampler(_LABELS, 2, 2, **o),
-    "GroupBatchSampler": lambda **o: GroupBatchSampler(_ROWS // 4, **o),
-    "TokenBudgetBatchSampler": lambda **o: TokenBudgetBatchSampler(3 + _ROWS % 17, 40, **o),
-    "TwoStreamBatchSampler": lambda **o: TwoStreamBatchSampler(_ROWS[:50], _ROWS[50:], 5, 1, **o),
+    **_named(DRAW_CASES),
+    "MixtureSampler with ODM": DRAW_CASES["MixtureSampler"]["mixture odm"],
+    **_named(BATCH_CASES),
+    "EpochBatchSampler of InfoBatch": BATCH_CASES["EpochBatchSampler"]["batches of infobatch"],
 }

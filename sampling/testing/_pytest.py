@@ -25,16 +25,21 @@ class Case:
         "sampler" or "batch sampler".
     num_workers : int
         Worker processes of the loaders in it.
+    other : callable, optional
+        A factory with other data, for S2.
     """
 
     check: Check
     kind: str
     num_workers: int
+    other: Factory | None = None
 
     def __call__(self, factory: Factory) -> None:
         """Run the check: raise `ContractError` if it fails, skip the test if it does not apply."""
         __tracebackhide__ = True
-        result = run(self.check, Subject(factory, self.kind, None, self.num_workers), {})
+        result = run(
+            self.check, Subject(factory, self.kind, None, self.num_workers, self.other), {}
+        )
         if result.status == "not applicable":
             _pytest().skip(result.seen)
         if result.status == "fail":
@@ -46,6 +51,7 @@ def parametrize_with_checks(
     factories: Mapping[str, Factory],
     *,
     kind: str = SAMPLER,
+    others: Mapping[str, Factory] | None = None,
     workers: Sequence[int] = (0,),
     distributed: bool = False,
     marks: Mapping[str, Any] | None = None,
@@ -62,6 +68,8 @@ def parametrize_with_checks(
         Name -> factory; see `check_sampler`.
     kind : {"sampler", "batch sampler"}, default "sampler"
         Kind of sampler that the factories make.
+    others : mapping of str to callable, optional
+        Name -> the same sampler with other data: `other` of `check_sampler`.
     workers : sequence of int, default (0,)
         Numbers of worker processes with which the checks of loaders are run.
     distributed : bool, default False
@@ -90,10 +98,11 @@ def parametrize_with_checks(
     """
     distributed = _check.flag("distributed", distributed)
     pytest = _pytest()
-    expected = expected_failures or {}
-    unknown = set(expected) - set(factories)
-    if unknown:
-        raise ValueError(f"expected_failures must name factories, got {sorted(unknown)}")
+    expected, others = expected_failures or {}, others or {}
+    for parameter, named in (("expected_failures", expected), ("others", others)):
+        unknown = set(named) - set(factories)
+        if unknown:
+            raise ValueError(f"{parameter} must name factories, got {sorted(unknown)}")
     params = []
     for name, factory in factories.items():
         for check, count in cases(kind, workers, distributed):
@@ -104,7 +113,10 @@ def parametrize_with_checks(
                 xfail = pytest.mark.xfail(strict=True, reason=reason, raises=ContractError)
                 chosen = [*chosen, xfail]
             case_of_name = pytest.param(
-                factory, Case(check, kind, count), id=f"{name}-{case}", marks=chosen
+                factory,
+                Case(check, kind, count, others.get(name)),
+                id=f"{name}-{case}",
+                marks=chosen,
             )
             params.append(case_of_name)
     decorate: Callable[[Any], Any] = pytest.mark.parametrize(("factory", "check"), params)

@@ -15,7 +15,7 @@ from ._outcomes import BATCHES, SAMPLER
 from ._subject import Subject
 
 Function: TypeAlias = Callable[[Subject], None]
-LETTERS = "CDTNRLH"  # in the order in which they are run and listed
+LETTERS = "GCDTNSRLH"  # in the order in which they are run and listed
 
 
 @told
@@ -26,10 +26,10 @@ class Check:
     Attributes
     ----------
     id : str
-        Letter and number: C for any loader, D for `DataLoader`, T for torchdata's
-        Letter and number: C for any loader, D for `DataLoader`, T for torchdata's
-        `StatefulDataLoader`, N for `torchdata.nodes`, R for ranks, and the two checks for Lightning
-        (L3) and accelerate (H3) that a batch sampler can be tested on by itself.
+        Letter and number: G for the settings of the process, C for any loader, D for `DataLoader`,
+        T for torchdata's `StatefulDataLoader`, N for `torchdata.nodes`, S for a saved state in
+        another process, R for ranks, and the two checks for Lightning (L3) and accelerate (H3) that
+        a batch sampler can be tested on by itself.
     title : str
         What a sampler does that satisfies the check.
     why : str

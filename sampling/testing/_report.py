@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -10,9 +11,12 @@ from typing_extensions import Unpack
 from .. import _check
 from .._check._keywords import told
 from ._global_state import put_back
+from ._new_process import begun, stop_script
 from ._outcomes import BATCHES, SAMPLER, ContractError, NotApplicable
 from ._registry import CHECKS, LETTERS, Check
-from ._subject import Factory, Subject
+from ._restart import continued
+from ._settings import restored
+from ._subject import Factory, Subject, must_exist
 from ._watch import Watch
 
 Status = Literal["pass", "fail", "not applicable", "expected failure", "unexpected pass"]
@@ -109,12 +113,12 @@ def _place(check: Check) -> tuple[int, int]:
 
 
 def run(check: Check, subject: Subject, expected_failures: Mapping[str, str]) -> Result:
-    """Run one check. Global random states are restored; warnings are suppressed."""
-    with put_back(), warnings.catch_warnings():
+    """Run one check. Random states and settings are restored; warnings are suppressed."""
+    with put_back(), warnings.catch_warnings(), restored():
         warnings.simplefilter("ignore")
         with Watch() as watch:
-            if check.id != "C1":
-                _must_exist(subject)
+            if check.id not in {"G1", "C1"}:
+                must_exist(subject)
             check.function(subject)
     case = case_id(check, subject.num_workers)
     reason = expected_failures.get(case, expected_failures.get(check.id))
@@ -125,13 +129,6 @@ def run(check: Check, subject: Subject, expected_failures: Mapping[str, str]) ->
         seen = f"it passes, though it was expected to fail: {reason}"
         return Result(check, subject.num_workers, "unexpected pass", seen)
     return Result(check, subject.num_workers, status, seen)
-
-
-def _must_exist(subject: Subject) -> None:
-    with Watch() as watch:
-        subject.make()
-    if watch.error is not None:
-        raise NotApplicable("cannot be constructed (see C1)")
 
 
 def _read(watch: Watch) -> tuple[Status, str]:
@@ -149,30 +146,31 @@ class CheckOptions(TypedDict, total=False):
     """Keywords of `check_sampler` and `check_batch_sampler`, documented in the former."""
 
     size: int | None
+    other: Factory | None
     workers: Sequence[int]
     distributed: bool
     only: str | Collection[str] | None
     expected_failures: Mapping[str, str] | None
 
 
-def report_on(
-    name: str,
-    factory: Factory,
-    kind: str,
-    *,
-    size: int | None = None,
-    workers: Sequence[int] = (0,),
-    distributed: bool = False,
-    only: str | Collection[str] | None = None,
-    expected_failures: Mapping[str, str] | None = None,
-) -> Report:
+def report_on(name: str, factory: Factory, kind: str, **options: Unpack[CheckOptions]) -> Report:
     """Run the checks of a kind on one sampler."""
-    expected = dict(expected_failures or {})
-    chosen = cases(kind, workers, distributed, only)
+    stop_script()
+    expected = dict(options.get("expected_failures") or {})
+    distributed = options.get("distributed", False)
+    chosen = cases(kind, options.get("workers", (0,)), distributed, options.get("only"))
     unknown = {key.partition("-")[0] for key in expected} - set(CHECKS)
     if unknown:
         raise ValueError(f"expected_failures must name checks, got {sorted(unknown)}")
-    results = [run(check, Subject(factory, kind, size, count), expected) for check, count in chosen]
+    results = []
+    with ExitStack() as processes:
+        size, other = options.get("size"), options.get("other")
+        subjects = [Subject(factory, kind, size, count, other) for _, count in chosen]
+        for (check, _), subject in zip(chosen, subjects, strict=True):
+            if check.id == "S1":
+                processes.enter_context(begun(subject, continued))
+        for (check, _), subject in zip(chosen, subjects, strict=True):
+            results.append(run(check, subject, expected))
     return Report(name, tuple(results))
 
 
@@ -188,6 +186,13 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
         `**options` stands for the first four.
     size : int, optional
         N; by default the sampler's `size`, or the length of its `data_source` or `dataset`.
+    other : callable, optional
+        A factory like `factory`, of the same sampler with other data (labels, weights, rows): S2
+        checks that a state of one is refused by the other. By default the arrays, tensors and
+        lists of numbers that the factory uses are changed one at a time: those among the arguments
+        of a `functools.partial`, the defaults, the closure and the module's names of a function,
+        the defaults of a class, and the fields of a dataclass among them. Data that a factory
+        computes or reads are not found.
     workers : sequence of int, default (0,)
         Numbers of worker processes with which the checks of loaders are run.
     distributed : bool, default False
@@ -213,6 +218,14 @@ def check_sampler(factory: Factory, **options: Unpack[CheckOptions]) -> Report:
     it is missing: no `seed` or `set_epoch` fails C8, no `__len__` C4, no
     `state_dict(consumed=...)` D3, no state at all T4. A sampler without rank arguments is a global
     view, to which the R checks do not apply.
+
+    S1 resumes in another process. A factory that can be imported (a class, a function or a
+    `functools.partial` of a module, or of a script, which is then run up to its first check) is
+    made in a new interpreter with another hash seed. A lambda or a closure is made in a fork of
+    this process, made before the first check: draws that depend on the hash of a string, or on
+    what samplers that were made earlier keep in a module, are then not noticed. S2 does not apply
+    to a sampler whose draws and loss weights depend on no array that is found, such as a shuffle:
+    give `other` if it should.
 
     Examples
     --------

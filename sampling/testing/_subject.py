@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from .._optional import require
 from ..errors import MissingExtraError
 from ._outcomes import BATCHES, broken, does_not_apply
+from ._watch import Watch
 
 BATCH = 4  # draws per batch where the kit cuts batches
 PREFETCH = 2  # batches that each worker prefetches
@@ -50,15 +51,23 @@ class Subject:
         N; by default read from the sampler.
     num_workers : int, default 0
         Worker processes of the loaders that `loader` and `stateful_loader` make.
+    other : callable, optional
+        A factory as `factory`, with other data.
     """
 
     def __init__(
-        self, factory: Factory, kind: str, size: int | None = None, num_workers: int = 0
+        self,
+        factory: Factory,
+        kind: str,
+        size: int | None = None,
+        num_workers: int = 0,
+        other: Factory | None = None,
     ) -> None:
-        self.factory = factory
+        self.factory, self.other = factory, other
+        self.fork: Callable[[object], Any] | None = None  # for S1, made before any sampler
         self.batches = kind == BATCHES
         self.num_workers = num_workers
-        self._size = size
+        self.given_size = size
         self._takes = keywords(factory)
 
     # ------------------------------------------------------------------ capabilities
@@ -98,7 +107,7 @@ class Subject:
     def size(self) -> int | None:
         """N, as given or as reported by the sampler, or None."""
         sampler = self.make()
-        for holder in (self._size, getattr(sampler, "size", None)):
+        for holder in (self.given_size, getattr(sampler, "size", None)):
             if isinstance(holder, int):
                 return holder
         for name in ("data_source", "dataset"):
@@ -178,6 +187,14 @@ class Subject:
             settings |= {"num_workers": self.num_workers, "prefetch_factor": PREFETCH}
             settings["multiprocessing_context"] = start_method()
         return settings | dict(options)
+
+
+def must_exist(subject: Subject) -> None:
+    """Raise `NotApplicable` unless the sampler can be constructed."""
+    with Watch() as watch:
+        subject.make()
+    if watch.error is not None:
+        does_not_apply("cannot be constructed (see C1)")
 
 
 def keywords(factory: Factory) -> set[str]:

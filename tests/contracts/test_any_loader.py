@@ -19,7 +19,10 @@ from .cases import EVERY, FACTORIES, order, run_to
 every = pytest.mark.parametrize("factory", EVERY)
 
 
-@pairs({"factory": EVERY, "drop_last": [False, True], "pad": [False, True], "ranks": [1, 3, 8]})
+ALONE = pytest.param(1, id="1", marks=pytest.mark.full)
+
+
+@pairs({"factory": EVERY, "drop_last": [False, True], "pad": [False, True], "ranks": [3, 8, ALONE]})
 def test_c4_len_is_true_before_the_epoch(factory, drop_last, pad, ranks):
     for rank in range(ranks):
         sampler = factory(num_replicas=ranks, rank=rank, drop_last=drop_last, pad=pad)

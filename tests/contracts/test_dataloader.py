@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from products import pairs
+from products import turns
 from torch.utils.data import DataLoader, Dataset
 
 from sampling import Indexed
@@ -82,7 +82,7 @@ def test_d1_handed_out_runs_ahead_and_the_position_is_what_was_trained_on(
     list(batches)  # let the workers end
 
 
-@pairs({"factory": EVERY, "drop_last": [False, True], "num_workers": WORKERS})
+@turns({"factory": EVERY, "num_workers": WORKERS, "drop_last": [False, True]})
 def test_d3_resume_without_torchdata(factory, drop_last, num_workers):
     interrupted = run_to(factory(drop_last=drop_last), 2)
     expected = order(interrupted)
@@ -184,8 +184,7 @@ def test_d5_loader_options(options):
         assert len(drawn) == (N // 8 * 8 if options.get("drop_last") else N)
 
 
-@pytest.mark.parametrize("num_workers", WORKERS)
-@every
+@turns({"factory": EVERY, "num_workers": WORKERS})
 def test_the_training_loop_is_the_same_for_every_sampler(factory, num_workers):
     sampler = factory()
     loading = loader(sampler, num_workers)

@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-from products import pairs
+from products import pairs, turns
 
 from sampling.samplers import ShuffleSampler
 
 from .cases import EVERY, order, run_to
 
-every = pytest.mark.parametrize("factory", EVERY)
+TAILS = ["drop", "pad", "uneven"]
+MORE = [pytest.param(each, id=str(each), marks=pytest.mark.full) for each in (1, 4, 5, 6, 7)]
 
 
-@pairs({"factory": EVERY, "ranks": range(1, 9), "tail": ["drop", "pad", "uneven"]})
+@pairs({"factory": EVERY, "ranks": [2, 3, 8, *MORE], "tail": TAILS})
 def test_r1_union_is_the_single_process_epoch(factory, ranks, tail):
     options = {"drop_last": tail == "drop", "pad": tail == "pad"}
     whole = order(run_to(factory(), 2))
@@ -30,8 +31,7 @@ def test_r1_union_is_the_single_process_epoch(factory, ranks, tail):
         assert part == expected
 
 
-@every
-@pytest.mark.parametrize("tail", ["drop", "pad", "uneven"])
+@turns({"factory": EVERY, "tail": TAILS})
 def test_resumed_on_other_ranks_nothing_is_lost_or_repeated(factory, tail):
     options = {"drop_last": tail == "drop", "pad": tail == "pad"}
     before = run_to(factory(num_replicas=2, rank=1), 2)

@@ -5,7 +5,12 @@
 
 import sys
 
-from . import mutants_any_loader, mutants_dataloader, mutants_ranks  # noqa: F401  # enter theirs
+from . import (  # noqa: F401  # enter theirs
+    mutants_any_loader,
+    mutants_dataloader,
+    mutants_ranks,
+    mutants_restart,
+)
 from .fault import MUTANTS
 
 

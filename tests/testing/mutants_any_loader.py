@@ -1,12 +1,43 @@
-"""Mutants that break a C line."""
+"""Mutants that break a G or a C line."""
 
 import random
+import signal
+import sys
 
 import numpy as np
+import torch
 from torch.utils.data import BatchSampler, RandomSampler, Sampler
 
 from .fault import fault
-from .good import BatchPass, Good, GoodBatches, Pass, hashed
+from .good import BatchPass, Good, GoodBatches, GoodDynamic, Pass, hashed
+
+
+@fault("replaces sys.excepthook", "G1")
+class ReplacesTheHook(Good):
+    def __init__(self, size=103, **options):
+        super().__init__(size, **options)
+        sys.excepthook = self.said
+
+    def said(self, kind, error, trace):
+        return None
+
+
+@fault("takes SIGTERM at its first pass, once in a process", "G1")
+class TakesASignal(GoodBatches):
+    taken = False
+
+    def __iter__(self):
+        if not TakesASignal.taken:
+            TakesASignal.taken = True
+            signal.signal(signal.SIGTERM, lambda number, frame: None)
+        return super().__iter__()
+
+
+@fault("sets the default dtype of torch when losses are recorded", "G1")
+class SetsTheDtype(GoodDynamic):
+    def record(self, indices, losses):
+        torch.set_default_dtype(torch.float64)
+        super().record(indices, losses)
 
 
 @fault("calls Sampler.__init__(data_source)", "C1")
@@ -136,7 +167,7 @@ class ReadsLate(Good):
             return super().__next__()
 
 
-@fault("draws from the global random state (reads it)", "C7")
+@fault("draws from the global random state (reads it)", "C7", "S1")
 class ReadsGlobal(Good):
     def key(self, epoch):
         return hashed(self.seed, epoch, random.getstate()[1][:3])
@@ -161,13 +192,47 @@ class ShortSeed(Good):
         return hashed(self.seed % 2**32, epoch)
 
 
-@fault("set_epoch takes 32 bits", "C8")
+@fault("set_epoch takes 32 bits", "C12")
 class ShortEpoch(Good):
     def set_epoch(self, epoch):
         super().set_epoch(int(np.int32(epoch)))
 
 
-@fault("walks through the epochs before", "C8")
+@fault("keeps 32 bits of the epoch", "C12")
+class CutEpoch(GoodBatches):
+    def __init__(self, size=103, **options):
+        super().__init__(size, **options)
+        self.inner.key = self.key
+
+    def key(self, epoch):
+        return hashed(self.inner.seed, epoch % 2**32)
+
+
+@fault("counts to the epoch in compiled code", "C12")
+class CountsToTheEpoch(Good):
+    def key(self, epoch):
+        return hashed(self.seed, sum(range(epoch + 1)))
+
+
+@fault("draws what is left of an epoch slowly in a far one", "C12")
+class WalksAfterTheFirst(GoodBatches):
+    class pass_type(BatchPass):
+        def item(self, step):
+            for _ in range(self.sampler.inner.epoch if step else 0):
+                pass
+            return super().item(step)
+
+
+@fault("walks through the epochs before once losses were recorded", "C12")
+class WalksAfterLosses(GoodDynamic):
+    def set_epoch(self, epoch):
+        if self.new:
+            for _ in range(self.epoch, epoch):
+                pass
+        super().set_epoch(epoch)
+
+
+@fault("walks through the epochs before", "C12")
 class WalksEpochs(Good):
     def key(self, epoch):
         state = 0

@@ -93,7 +93,7 @@ class GoesOn(Good):
 # ------------------------------------------------------------------------------ T: torchdata
 
 
-@fault("its state lacks the epoch", "T1", "T3", "T8", "N1")
+@fault("its state lacks the epoch", "T1", "T3", "T8", "N1", "S1")
 class StateWithoutEpoch(Good):
     def state(self, epoch, consumed):
         return {"size": self.size, "seed": self.seed, "consumed": consumed}

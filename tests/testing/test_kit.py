@@ -1,13 +1,22 @@
 """The kit itself: what it says, what it leaves alone, and how pytest sees it."""
 
 import itertools
+import logging
+import os
 import random
+import signal
+import subprocess
+import sys
+import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import RandomSampler, SequentialSampler
 
+from sampling import Selection
+from sampling.samplers import SubsetSampler, WeightedSampler
 from sampling.testing import (
     ContractError,
     check_batch_sampler,
@@ -15,17 +24,19 @@ from sampling.testing import (
     parametrize_with_checks,
 )
 from sampling.testing._global_state import states
+from sampling.testing._other_data import over_other_data
 from sampling.testing._processes import on_two_ranks
 from sampling.testing._registry import CHECKS
 from sampling.testing._report import report_on
+from sampling.testing._settings import changes, restored, settings
 from sampling.testing._subject import Subject, drain, keywords
 
-from .good import Good, GoodBatches
+from .good import Good, GoodBatches, hashed
 from .mutants_any_loader import AddsSeedAndEpoch, PassesDataSource, YieldsNumpy
 
 
 def test_a_failure_says_what_was_seen_why_it_matters_and_how_to_mend_it():
-    with pytest.raises(ContractError, match="AddsSeedAndEpoch: 25 pass, 1 fail, 1 not") as raised:
+    with pytest.raises(ContractError, match="AddsSeedAndEpoch: 28 pass, 1 fail, 2 not") as raised:
         check_sampler(AddsSeedAndEpoch)
     said = str(raised.value)
     assert "C8  A sampler mixes seed and epoch into every order." in said
@@ -112,6 +123,181 @@ def test_the_global_random_states_are_put_back():
     before = states()
     check_sampler(Good, only=["C7", "C8", "C9"])
     assert states() == before
+
+
+def changed():
+    """Change one setting of each kind; returns a word of what the kit says of each."""
+    sys.excepthook = sys.unraisablehook = print
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    warnings.simplefilter("ignore", BytesWarning)
+    os.environ["OF_A_SAMPLER"] = "1"
+    logging.root.setLevel(logging.CRITICAL)
+    logging.root.addHandler(logging.NullHandler())
+    np.seterr(over="print")
+    np.set_printoptions(precision=2)
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_printoptions(precision=2)
+    torch.backends.cudnn.deterministic = True
+    torch.utils.data.DataLoader.__iter__ = torch.randperm = print
+    found = (
+        "sys.excepthook, sys.unraisablehook, SIGUSR1, warnings.filters, OF_A_SAMPLER, the level "
+    )
+    found += "of the root, the handlers of the root, np.geterr(), np.get_printoptions(), default "
+    found += "dtype, default device, print options, deterministic, DataLoader, randperm"
+    return found.split(", ")
+
+
+def test_every_setting_that_changes_is_named_and_put_back():
+    before = settings()
+    with warnings.catch_warnings(), restored():
+        words = changed()
+        found = changes(before, settings())
+    assert changes(before, settings()) == []
+    for word in words:
+        assert sum(word in text for text in found) >= 1, (word, found)
+
+
+def test_what_a_sampler_changes_is_put_back_after_each_check():
+    class Changes(Good):
+        def __init__(self, size=103, **options):
+            super().__init__(size, **options)
+            os.environ["OF_A_SAMPLER"] = "1"
+
+    before = settings()
+    found = results(report_on("it", Changes, "sampler", only=["G1", "C3"]))
+    assert found["G1"][0] == "fail"
+    assert "construction changes os.environ, OF_A_SAMPLER, from nothing to '1'" in found["G1"][1]
+    assert found["C3"][0] == "pass"
+    assert changes(before, settings()) == []
+
+
+class Rows(Good):
+    """Draws by data that the kit cannot find in the factory, and refuses the state of others."""
+
+    careful = True
+
+    def __init__(self, first, seed=0):
+        super().__init__(103, seed)
+        self.first = first
+
+    def key(self, epoch):
+        return hashed(self.seed, epoch, self.first)
+
+    def state(self, epoch, consumed):
+        kept = {"first": self.first} if self.careful else {}
+        return {**super().state(epoch, consumed), **kept}
+
+    def load_state_dict(self, state):
+        if state.get("first", self.first) != self.first:
+            raise ValueError(f"first must be {self.first}, got {state['first']}")
+        super().load_state_dict(state)
+
+
+class CarelessRows(Rows):
+    careful = False
+
+
+def test_other_data_are_given_where_none_are_found():
+    def of(kind, first):
+        return lambda seed=0: kind(first, seed)
+
+    said = "no array that it draws by is found in the factory: give other=, a factory with other"
+    (result,) = check_sampler(of(CarelessRows, 5), only="S2").results
+    assert (result.status, result.seen) == ("not applicable", f"{said} data")
+    (result,) = check_sampler(of(Rows, 5), other=of(Rows, 6), only="S2").results
+    assert result.status == "pass"
+    with pytest.raises(ContractError, match="other data is accepted: that of `other`"):
+        check_sampler(of(CarelessRows, 5), other=of(CarelessRows, 6), only="S2")
+    ((_, check),) = (
+        parameters(
+            parametrize_with_checks({"it": of(CarelessRows, 5)}, others={"it": of(CarelessRows, 6)})
+        )["it-S2"].values,
+    )
+    with pytest.raises(ContractError, match="other data is accepted: that of `other`"):
+        check(of(CarelessRows, 5))
+    with pytest.raises(ValueError, match=r"others must name factories, got \['no'\]"):
+        parametrize_with_checks({"it": Good}, others={"no": Good})
+
+
+SHARES = np.array([1.0, 2.0, 3.0])
+
+
+def of_the_module(**options):
+    return WeightedSampler(SHARES, **options)
+
+
+def of_the_closure(shares):
+    return lambda **options: WeightedSampler(shares, **options)
+
+
+TENSOR = torch.tensor([1.0, 2.0, 3.0])
+
+
+def of_a_default(shares=TENSOR, **options):
+    return WeightedSampler(shares, **options)
+
+
+@pytest.mark.parametrize(
+    ("factory", "name"),
+    [
+        (of_the_module, "SHARES"),
+        (lambda **options: of_the_module(**options), "SHARES"),
+        (of_the_closure(SHARES), "shares"),
+        (of_the_closure([1.0, 2.0, 3.0]), "shares"),
+        (of_a_default, "shares"),
+        (partial(WeightedSampler, SHARES), "argument 0"),
+        (partial(WeightedSampler, weights=(1.0, 2.0, 3.0)), "weights"),
+        (partial(lambda shares, **o: WeightedSampler(shares, **o), SHARES, seed=1), "argument 0"),
+        (partial(SubsetSampler, Selection(np.array([3, 1, 2]))), "argument 0.indices"),
+    ],
+)
+def test_the_arrays_of_a_factory_are_found_and_changed(factory, name):
+    found = dict(over_other_data(factory))
+    assert list(found) == [f"{name} shifted by one row", f"{name} with rows 0 and 1 swapped"]
+    state = factory().state_dict()
+    for made in found.values():
+        with pytest.raises(ValueError, match="same data and arguments"):
+            made().load_state_dict(state)
+    assert SHARES.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_data_that_make_no_difference_are_no_fault():
+    rows = np.full(40, 1.0)
+    assert list(over_other_data(partial(WeightedSampler, rows))) == []
+    report = report_on("it", lambda **o: SubsetSampler(sorted(ROWS), **o), "sampler", only="S2")
+    assert report.results[0].status == "not applicable"
+
+
+ROWS = [5, 3, 1, 8, 9]
+
+SCRIPT = """
+from sampling.testing import check_sampler
+from testing.good import Good, hashed
+
+class HashesAString(Good):
+    def key(self, epoch):
+        return hashed(self.seed, epoch, hash("epoch %d" % epoch))
+
+print("begins")
+try:
+    check_sampler(HashesAString, only="S1")
+except AssertionError as error:
+    print(error)
+check_sampler(Good, only="S1")
+"""
+
+
+@pytest.mark.full
+def test_a_script_without_a_guard_is_run_up_to_its_first_check(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "error", str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.count("begins") == 1
+    assert "in another process: item 0 is" in done.stdout
+    assert done.stderr == ""
 
 
 def test_a_random_sampler_reads_like_this():

@@ -5,7 +5,7 @@ from products import in_turn
 
 from sampling.testing import parametrize_with_checks
 
-from .ours import BATCH_SAMPLERS, SAMPLERS
+from .ours import BATCH_SAMPLERS, FURTHER, FURTHER_BATCHES, SAMPLERS
 
 SLOW = {
     "workers": pytest.mark.slow,
@@ -13,7 +13,18 @@ SLOW = {
 }
 
 
-@in_turn(parametrize_with_checks(SAMPLERS, workers=(0, 2), distributed=True, marks=SLOW))
+KNOWN = {
+    "subset weighted": {"S2": "its identity leaves out the weights of the selection"},
+    "sensitivity": {"S2": "its identity leaves out the center losses, saved only once refreshed"},
+}
+
+
+@in_turn(
+    parametrize_with_checks(
+        SAMPLERS, workers=(0, 2), distributed=True, marks=SLOW, expected_failures=KNOWN
+    ),
+    few=FURTHER,
+)
 def test_sampler(factory, check):
     check(factory)
 
@@ -21,7 +32,8 @@ def test_sampler(factory, check):
 @in_turn(
     parametrize_with_checks(
         BATCH_SAMPLERS, kind="batch sampler", workers=(0, 2), distributed=True, marks=SLOW
-    )
+    ),
+    few=FURTHER_BATCHES,
 )
 def test_batch_sampler(factory, check):
     check(factory)

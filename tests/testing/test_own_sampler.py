@@ -11,8 +11,10 @@ import torch
 
 from sampling.errors import StateError
 from sampling.samplers import EpochSampler, InfoBatchSampler, load_state, random_key, save_state
+from sampling.samplers._registry import SAMPLERS
 from sampling.samplers.tables import DrawTable, ListTable, ShuffledTable
 from sampling.testing import check_sampler
+from sampling.testing._ours import BATCH_CASES, DRAW_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 LABELS = np.arange(61) ** 2 % 7
@@ -171,3 +173,14 @@ def test_a_sampler_without_a_table_cannot_be_made():
     with pytest.raises(TypeError, match="abstract"):
         Empty(3, 3)
     assert DrawTable.__abstractmethods__ == {"take", "expected"}
+
+
+def test_every_sampler_of_the_registry_has_a_case_for_the_contract():
+    assert {*DRAW_CASES, *BATCH_CASES} == set(SAMPLERS)
+    for name in SAMPLERS:
+        assert SAMPLERS[name].module.rpartition("._")[0] in (
+            "static",
+            "dynamic",
+            "mixture",
+            "batches",
+        )

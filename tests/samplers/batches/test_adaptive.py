@@ -5,7 +5,8 @@ import math
 from copy import deepcopy
 
 import pytest
-from contracts.cases import FACTORIES, order, run_to
+from contracts.cases import EVERY, FACTORIES, order, run_to
+from products import pairs
 from torch.utils.data import DataLoader
 
 from sampling.samplers import AdaptiveBatchSampler, EpochBatchSampler, ShuffleSampler
@@ -13,10 +14,7 @@ from sampling.samplers import AdaptiveBatchSampler, EpochBatchSampler, ShuffleSa
 every = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
 
 
-@every
-@pytest.mark.parametrize("ranks", [1, 3])
-@pytest.mark.parametrize("drop_last", [False, True])
-@pytest.mark.parametrize("pad", [False, True])
+@pairs({"factory": EVERY, "ranks": [1, 3], "drop_last": [False, True], "pad": [False, True]})
 def test_a_constant_size_deals_what_fixed_batches_deal(factory, ranks, drop_last, pad):
     for rank in range(ranks):
         sampler = run_to(factory(num_replicas=ranks, rank=rank, pad=pad), 2)

@@ -7,7 +7,8 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from contracts.cases import FACTORIES, N, order, run_to
+from contracts.cases import EVERY, FACTORIES, N, order, run_to
+from products import pairs, turns
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from sampling.samplers import EpochBatchSampler, InfoBatchSampler, ShuffleSampler
@@ -15,15 +16,15 @@ from sampling.samplers import EpochBatchSampler, InfoBatchSampler, ShuffleSample
 every = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
 
 
+CHANGES = [(1, 4), (3, 5), (2, 16)]
+
+
 def cut(draws, size, drop_last=False):
     batches = [draws[at : at + size] for at in range(0, len(draws), size)]
     return [batch for batch in batches if len(batch) == size or not drop_last]
 
 
-@every
-@pytest.mark.parametrize("ranks", [1, 2, 3, 8])
-@pytest.mark.parametrize("drop_last", [False, True])
-@pytest.mark.parametrize("pad", [False, True])
+@pairs({"factory": EVERY, "ranks": [1, 3, 8], "drop_last": [False, True], "pad": [False, True]})
 def test_ranks_are_dealt_whole_batches_of_one_order(factory, ranks, drop_last, pad):
     whole = cut(order(run_to(factory(), 2)), 7, drop_last)
     for rank in range(ranks):
@@ -49,8 +50,9 @@ def test_one_rank_deals_what_a_loader_would_cut(factory):
     assert all(type(batch) is list for batch in EpochBatchSampler(run_to(factory(), 1), 8))
 
 
-@every
-@pytest.mark.parametrize(("ranks", "size"), [(1, 4), (3, 5), (2, 16)])
+@turns(
+    {"factory": EVERY, "ranks, size": [pytest.param(*each) for each in ((1, 4), (3, 5), (2, 16))]}
+)
 def test_resumed_on_other_ranks_and_another_size(factory, ranks, size):
     sampler = run_to(factory(num_replicas=2, rank=0), 2)
     batches = EpochBatchSampler(sampler, 3)
