@@ -55,7 +55,7 @@ EPOCHS = 3
 BATCH = 4
 ROWS = np.arange(SIZE)
 LABELS = ROWS**2 % 7
-WEIGHTS: Floats = 1.0 + ROWS % 5
+WEIGHTS: Floats = (1 + ROWS % 5).astype(np.float64)
 TAGS = np.stack([np.ones(SIZE), ROWS < 10, ROWS < 3], axis=1).astype(int)
 CENTER_LOSSES = np.linspace(0.5, 3.0, 7)
 LENGTHS = 5 + ROWS**2 % 17

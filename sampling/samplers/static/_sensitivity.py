@@ -231,7 +231,20 @@ class SensitivitySampler(EpochSampler):
         losses = _check.floats("center_losses", center_losses)
         _check.same_length("center_losses", losses, "the first center_losses", self._latest.size)
         self.scores, self._latest, self._pending = self._score(losses), losses.copy(), True
-        self.dynamic = True
+        self._mark_dynamic(True)
+
+    def _mark_dynamic(self, dynamic: bool) -> None:
+        """Set whether states carry the losses; else they identify the sampler."""
+        self.dynamic = dynamic
+        self._fingerprint, self._arguments = "", {}
+
+    def _check_own(self, state: Mapping[str, Any]) -> None:
+        ours = self.dynamic
+        self._mark_dynamic(state.get("plan") is not None)
+        try:
+            super()._check_own(state)
+        finally:
+            self._mark_dynamic(ours)
 
     def _before_plan(self, epoch: int) -> None:
         if self._pending:
@@ -255,7 +268,7 @@ class SensitivitySampler(EpochSampler):
         self._cumulative = Cumulative(self._score(self._planned))
         self.scores = self._score(self._latest)
         self._pending = not np.array_equal(self._planned, self._latest)
-        self.dynamic = True
+        self._mark_dynamic(True)
 
     def _score(self, losses: Floats) -> Floats:
         with np.errstate(over="ignore"):  # scores that overflow are refused
@@ -273,10 +286,11 @@ class SensitivitySampler(EpochSampler):
         return WeightedTable(self._cumulative, self.num_samples, key, independent=False)
 
     def identity(self) -> dict[str, object]:
-        return {
+        own: dict[str, object] = {
             "spread from distances, holder_constant and z": self._spread,
             "clusters": self._clusters,
         }
+        return own if self.dynamic else {**own, "center_losses": self._planned}
 
 
 def _powers(distances: Floats, z: float) -> Floats:

@@ -87,7 +87,10 @@ class SubsetSampler(EpochSampler):
         return self._weights[self._places(rows)]
 
     def identity(self) -> dict[str, object]:
-        return {"selection": self._samples}
+        found: dict[str, object] = {"selection": self._samples}
+        if self._weights is not None:
+            found["weights from selection"] = self._weights
+        return found
 
 
 class SubsetTable(ListTable):
