@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..record import Selection
 from ..samplers import (
@@ -53,7 +54,7 @@ EPOCHS = 3
 BATCH = 4
 ROWS = np.arange(SIZE)
 LABELS = ROWS**2 % 7
-WEIGHTS = 1.0 + ROWS % 5
+WEIGHTS: NDArray[np.float64] = 1.0 + ROWS % 5
 TAGS = np.stack([np.ones(SIZE), ROWS < 10, ROWS < 3], axis=1).astype(int)
 CENTER_LOSSES = np.linspace(0.5, 3.0, 7)
 LENGTHS = 5 + ROWS**2 % 17
@@ -72,7 +73,7 @@ def _batches(kind: type[EpochBatchSampler], *arguments: Any, **options: Any) -> 
 
 def _cut(
     kind: type[EpochBatchSampler],
-    sampler: Factory,
+    sampler: Callable[..., EpochSampler],
     drop_last: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> AnySampler:
