@@ -38,7 +38,7 @@ from sampling.samplers import (
     WeightedSampler,
 )
 from sampling.samplers.core._tables import Shuffled
-from sampling.testing._ours import SAMPLERS
+from sampling.testing._every_sampler import SAMPLERS
 
 ROWS = np.eye(4)
 CASES = [

@@ -34,7 +34,7 @@ from sampling.selection import (
 )
 from sampling.selection.core._options import Options
 from sampling.testing import parametrize_with_checks
-from sampling.testing._ours import SAMPLERS
+from sampling.testing._every_sampler import SAMPLERS
 
 from .test_docstrings import CLASSES, PUBLIC
 from .test_docstrings import METHODS as OF_CLASSES

@@ -3,13 +3,12 @@
 The one list of them: the contract matrix, `sampling warm` and the tests all read it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..record import Selection
 from ..samplers import (
@@ -48,13 +47,14 @@ from ..types import Indices
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 Factory: TypeAlias = Callable[..., AnySampler]
+DrawFactory: TypeAlias = Callable[..., EpochSampler]
 
 SIZE = 103  # a prime: no batch size and no number of ranks divides it
 EPOCHS = 3
 BATCH = 4
 ROWS = np.arange(SIZE)
 LABELS = ROWS**2 % 7
-WEIGHTS: NDArray[np.float64] = 1.0 + ROWS % 5
+WEIGHTS = (1 + ROWS % 5).astype(np.float64)
 TAGS = np.stack([np.ones(SIZE), ROWS < 10, ROWS < 3], axis=1).astype(int)
 CENTER_LOSSES = np.linspace(0.5, 3.0, 7)
 LENGTHS = 5 + ROWS**2 % 17
@@ -73,7 +73,7 @@ def _batches(kind: type[EpochBatchSampler], *arguments: Any, **options: Any) -> 
 
 def _cut(
     kind: type[EpochBatchSampler],
-    sampler: Callable[..., EpochSampler],
+    sampler: DrawFactory,
     drop_last: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> AnySampler:
@@ -114,7 +114,7 @@ _PRUNED = partial(_draws, InfoBatchSampler, SIZE, 8)
 
 # Class -> case -> factory. A new sampler adds its cases here, and all tests and the matrix have it.
 # The factories can be pickled: the contract kit then runs them in a new interpreter.
-DRAW_CASES: dict[str, dict[str, Factory]] = {
+DRAW_CASES: dict[str, dict[str, DrawFactory]] = {
     "ShuffleSampler": {
         "shuffle": _SHUFFLE,
         "shuffle part": partial(_draws, ShuffleSampler, SIZE, 41),
@@ -206,7 +206,7 @@ BATCH_CASES: dict[str, dict[str, Factory]] = {
 }
 
 
-def _named(cases: dict[str, dict[str, Factory]]) -> dict[str, Factory]:
+def _named(cases: Mapping[str, Mapping[str, Factory]]) -> dict[str, Factory]:
     """Return the first case of each class by the name of the class."""
     return {name: next(iter(each.values())) for name, each in cases.items()}
 
