@@ -20,7 +20,7 @@ from .clustering import kmeans, neighbours
 from .record import Selection
 from .samplers import EpochBatchSampler, EpochSampler
 from .selection import METHODS, inclusion_probabilities, spatial_order
-from .testing._ours import SAMPLERS
+from .testing._every_sampler import SAMPLERS
 from .types import Progress
 
 _ROWS = 211

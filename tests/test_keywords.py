@@ -39,7 +39,7 @@ from sampling.samplers import (
     WeightedSampler,
 )
 from sampling.samplers.tables import ShuffledTable
-from sampling.testing._ours import SAMPLERS
+from sampling.testing._every_sampler import SAMPLERS
 
 ROWS = np.eye(4)
 CASES = [

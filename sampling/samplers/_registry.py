@@ -1,8 +1,8 @@
 """The one list of samplers: a new one is a file, an entry here, and a case for the contract.
 
 It feeds `sampling.samplers.__all__` and the tables in the README. `sampling contracts`, the
-contract tests and `sampling warm` make one of each, in `testing/_ours.py`; a test compares the
-names. Nothing is imported before it is used.
+contract tests and `sampling warm` make one of each, in `testing/_every_sampler.py`; a test
+compares the names. Nothing is imported before it is used.
 """
 
 from dataclasses import dataclass

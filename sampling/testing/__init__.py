@@ -15,7 +15,6 @@ from . import (  # noqa: F401  # register their checks
     _any_loader,
     _batches,
     _dataloader,
-    _nodes,
     _ranks,
     _restart,
     _stateful,

@@ -20,9 +20,9 @@ from .. import _check
 from .._check._keywords import told
 from .._files._paths import Output, json_kind, written_whole
 from .._optional import require
-from ._legs import EXTRAS, LOADERS
-from ._ours import SAMPLERS, AnySampler
-from ._trip import WHERE, Leg, Trip
+from ._every_sampler import SAMPLERS, AnySampler
+from ._matrix_leg import WHERE, Leg, Trip
+from ._matrix_runs import EXTRAS, LOADERS
 
 _VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "transformers")
 _MATRIX = json_kind("a contract matrix", "versions", "cells")

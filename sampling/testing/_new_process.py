@@ -230,7 +230,7 @@ def _import_script(script: str, package: str | None) -> None:
     """
     spec = importlib.util.spec_from_file_location("__mp_main__", script)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{script} cannot be imported")
+        raise ValueError(f"the script must be a Python file, got {script}")
     module = importlib.util.module_from_spec(spec)
     module.__package__ = package
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module

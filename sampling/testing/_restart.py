@@ -37,8 +37,8 @@ Rest: TypeAlias = tuple[list[Any], list[Any]]  # of the epoch, and the next one
     "S1",
     "resumes in another process with the draws of the uninterrupted run",
     why="A run that is resumed is always another process. What is kept in a module, in the class "
-    "or in a field that the state leaves out, and what depends on `id` or on `hash` of a string, "
-    "is lost or different there: the run continues, with other draws.",
+    "or in a field that is not part of the state, and what depends on `id` or on `hash` of a "
+    "string, is lost or different there: the run continues, with other draws.",
     fix="Put everything that later draws depend on into the state, recorded losses included, and "
     "derive draws from numbers: `hashlib`, not `hash`. In a subclass of `EpochSampler`, what "
     "`save_state` does not write is lost.",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sampling.testing._ours import DRAW_CASES, SIZE
+from sampling.testing._every_sampler import DRAW_CASES, SIZE
 
 N = SIZE
 

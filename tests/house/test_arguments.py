@@ -35,7 +35,7 @@ from sampling.selection import (
 )
 from sampling.selection.core._options import Options
 from sampling.testing import parametrize_with_checks
-from sampling.testing._ours import SAMPLERS
+from sampling.testing._every_sampler import SAMPLERS
 
 from .test_docstrings import CLASSES, PUBLIC
 from .test_docstrings import METHODS as OF_CLASSES
@@ -126,6 +126,9 @@ RECIPES = {
     "training.suggest_batch_size": lambda **o: training.suggest_batch_size(
         torch.ones(4, 3), max_batch_size=9, **o
     ),
+    "samplers.AdaptiveBatchSampler.reduce": lambda **o: own.EpochBatchSampler(
+        own.ShuffleSampler(4), 2
+    ).reduce(LOSSES, range(4), **o),
     "samplers.ClassBalancedSampler.reduce": lambda **o: own.ShuffleSampler(4).reduce(
         LOSSES, range(4), **o
     ),

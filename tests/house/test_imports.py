@@ -78,7 +78,7 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("batch_selection/_rho_loss.py", "scores._device"): "the same",
     ("samplers/*", "weighting._reduction"): "one check of losses, and one mean of them",
     ("batch_selection/*", "weighting._reduction"): "the same",
-    ("_warm.py", "testing._ours"): "one of each sampler, to compile what they use",
+    ("_warm.py", "testing._every_sampler"): "one of each sampler, to compile what they use",
 }
 
 

@@ -1,7 +1,7 @@
 """The registry as the kit calls it, and samplers that take a size, which no case there does."""
 
 from sampling.samplers import EpochBatchSampler, ShuffleSampler
-from sampling.testing._ours import BATCH_CASES, DRAW_CASES, SIZE
+from sampling.testing._every_sampler import BATCH_CASES, DRAW_CASES, SIZE
 
 
 def shuffle(size=SIZE, pad=True, **options):

@@ -13,16 +13,8 @@ SLOW = {
 }
 
 
-KNOWN = {
-    "subset weighted": {"S2": "its identity leaves out the weights of the selection"},
-    "sensitivity": {"S2": "its identity leaves out the center losses, saved only once refreshed"},
-}
-
-
 @in_turn(
-    parametrize_with_checks(
-        SAMPLERS, workers=(0, 2), distributed=True, marks=SLOW, expected_failures=KNOWN
-    ),
+    parametrize_with_checks(SAMPLERS, workers=(0, 2), distributed=True, marks=SLOW),
     few=FURTHER,
 )
 def test_sampler(factory, check):

@@ -11,8 +11,8 @@ from sampling.cli import app
 from sampling.samplers import EpochSampler
 from sampling.samplers.core._passes import EpochIterator
 from sampling.testing import cells, run_cells
-from sampling.testing._legs import EXTRAS
 from sampling.testing._matrix import _verdict
+from sampling.testing._matrix_runs import EXTRAS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

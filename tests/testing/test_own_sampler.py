@@ -14,7 +14,7 @@ from sampling.samplers import EpochSampler, InfoBatchSampler, load_state, random
 from sampling.samplers._registry import SAMPLERS
 from sampling.samplers.tables import DrawTable, ListTable, ShuffledTable
 from sampling.testing import check_sampler
-from sampling.testing._ours import BATCH_CASES, DRAW_CASES
+from sampling.testing._every_sampler import BATCH_CASES, DRAW_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 LABELS = np.arange(61) ** 2 % 7

@@ -13,7 +13,7 @@ from sampling.batch_selection import (
     TopKLoss,
 )
 from sampling.samplers import ShuffleSampler, full_state, load_state, save_state
-from sampling.testing._ours import SAMPLERS
+from sampling.testing._every_sampler import SAMPLERS
 
 SCALARS = {bool: np.bool_, int: np.int64, float: np.float64, str: np.str_}
 SELECTORS = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sampling.samplers import EpochSampler
-from sampling.testing._ours import EPOCHS, SAMPLERS
+from sampling.testing._every_sampler import EPOCHS, SAMPLERS
 
 MAKERS = {name: make for name, make in SAMPLERS.items() if isinstance(make(), EpochSampler)}
 BATCH = 7

@@ -17,7 +17,7 @@ from sampling.samplers import (
     RepeatedSubsetSampler,
 )
 from sampling.samplers.core._quotas import _UNIT, Quotas, run_starts
-from sampling.testing._ours import SAMPLERS
+from sampling.testing._every_sampler import SAMPLERS
 from sampling.testing._watch import at_once
 
 FAR = 2**40

@@ -25,7 +25,7 @@ from sampling.samplers import (
     load_full_state,
 )
 from sampling.samplers.tables import ShuffledTable
-from sampling.testing._ours import SAMPLERS
+from sampling.testing._every_sampler import SAMPLERS
 
 LABELS = np.arange(12) % 5
 CASES = {

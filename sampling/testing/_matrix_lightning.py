@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ..integrations import LightningSamplerCallback
-from ._ours import EPOCHS
-from ._trip import Trip
+from ._every_sampler import EPOCHS
+from ._matrix_leg import Trip
 
 
 class Module(LightningModule):

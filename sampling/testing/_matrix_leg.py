@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..samplers import EpochBatchSampler
 from ..samplers.core import Indexed
-from ._ours import BATCH, SIZE, AnySampler
+from ._every_sampler import BATCH, SIZE, AnySampler
 
 Leg = Literal["whole", "first", "second"]
 STOP_EPOCH, STOP_BATCH = 1, 2

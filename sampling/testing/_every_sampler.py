@@ -49,6 +49,7 @@ from ..types import Floats
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 Factory: TypeAlias = Callable[..., AnySampler]
+DrawFactory: TypeAlias = Callable[..., EpochSampler]
 
 SIZE = 103  # a prime: no batch size and no number of ranks divides it
 EPOCHS = 3
@@ -74,13 +75,12 @@ def _batches(kind: type[EpochBatchSampler], *arguments: Any, **options: Any) -> 
 
 def _cut(
     kind: type[EpochBatchSampler],
-    sampler: Factory,
+    sampler: DrawFactory,
     drop_last: bool = False,
     **options: Any,
 ) -> AnySampler:
     """Make a batch sampler from a sampler; `drop_last` refers to its short batch."""
-    inner: Any = sampler(**options)
-    return kind(inner, BATCH, drop_last)
+    return kind(sampler(**options), BATCH, drop_last)
 
 
 class _Answering(EpochSampler):
@@ -113,7 +113,7 @@ _PRUNED = partial(_draws, InfoBatchSampler, SIZE, 8)
 
 # Class -> case -> factory. A new sampler adds its cases here, and all tests and the matrix have it.
 # The factories can be pickled: the contract kit then runs them in a new interpreter.
-DRAW_CASES: dict[str, dict[str, Factory]] = {
+DRAW_CASES: dict[str, dict[str, DrawFactory]] = {
     "ShuffleSampler": {
         "shuffle": _SHUFFLE,
         "shuffle part": partial(_draws, ShuffleSampler, SIZE, 41),
@@ -205,7 +205,7 @@ BATCH_CASES: dict[str, dict[str, Factory]] = {
 }
 
 
-def _named(cases: dict[str, dict[str, Factory]]) -> dict[str, Factory]:
+def _named(cases: Mapping[str, Mapping[str, Factory]]) -> dict[str, Factory]:
     """Return the first case of each class by the name of the class."""
     return {name: next(iter(each.values())) for name, each in cases.items()}
 

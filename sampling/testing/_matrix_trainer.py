@@ -7,8 +7,8 @@ import torch
 import transformers
 
 from ..integrations import SamplerTrainerMixin
-from ._ours import BATCH, EPOCHS
-from ._trip import Rows, Trip
+from ._every_sampler import BATCH, EPOCHS
+from ._matrix_leg import Rows, Trip
 
 
 class Mappings(Rows):

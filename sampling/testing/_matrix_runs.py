@@ -9,8 +9,8 @@ from torch.utils.data import default_collate
 from .._optional import require
 from ..samplers import EpochBatchSampler, load_state, save_state
 from ..samplers.core import Indexed
-from ._ours import BATCH, EPOCHS
-from ._trip import STOP_EPOCH, Rows, Trip
+from ._every_sampler import BATCH, EPOCHS
+from ._matrix_leg import STOP_EPOCH, Rows, Trip
 
 
 def plain(trip: Trip) -> None:
@@ -117,14 +117,14 @@ def accelerated(trip: Trip) -> None:
 
 def lightning(trip: Trip) -> None:
     """Train with Lightning's `Trainer` and our callback."""
-    from ._legs_lightning import fit
+    from ._matrix_lightning import fit
 
     fit(trip)
 
 
 def trainer(trip: Trip) -> None:
     """Train with the `Trainer` of transformers and our mixin."""
-    from ._legs_trainer import train
+    from ._matrix_trainer import train
 
     train(trip)
 
