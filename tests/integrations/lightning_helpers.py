@@ -51,13 +51,13 @@ class Growing(EpochSampler):
         self.lengths = lengths
         super().__init__(max(lengths), max(lengths), **options)
 
-    def _draws(self, epoch):
+    def draws(self, epoch):
         return self.lengths[epoch % len(self.lengths)]
 
     def table(self, epoch):
         from sampling import _rng
 
-        return ShuffledTable(self.size, self._draws(epoch), _rng.key(self.seed, epoch, "shuffle"))
+        return ShuffledTable(self.size, self.draws(epoch), _rng.key(self.seed, epoch, "shuffle"))
 
 
 class Model(LightningModule):
