@@ -1,5 +1,6 @@
 """What identifies the arguments of an object: digests, and a short text of each for messages."""
 
+import array
 import dataclasses
 import enum
 import hashlib
@@ -8,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -187,7 +188,7 @@ def bound(
     return found
 
 
-def identified(value: object) -> object:
+def identified(value: Any) -> object:  # noqa: C901, PLR0911  # one branch for each kind
     """Return what identifies a value: itself if JSON can hold it, a digest, a length, or `Unknown`.
 
     Arrays, tensors and long lists are replaced by a digest of dtype, shape and bytes, so that they
@@ -196,19 +197,38 @@ def identified(value: object) -> object:
     plain = _as_json(value)
     if plain is not value or isinstance(value, _SCALARS):
         return plain
+    if isinstance(value, type) or hasattr(value, "_parameters"):  # a class, a torch module
+        return Unknown(type(value).__name__)
+    if hasattr(value, "_identified"):  # a sampler
+        made: Any = value
+        return {"kind": type(made).__name__, "seed": made.seed, "data": made._identified()}
     if isinstance(value, Mapping):
-        return _together({str(name): identified(each) for name, each in value.items()})
-    if isinstance(value, list | tuple):
-        return _list(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):  # a Selection, a Score, ...
-        fields = [each.name for each in dataclasses.fields(value) if each.repr]
+        return _together({repr(name): identified(each) for name, each in value.items()})
+    if isinstance(value, Set):
+        return sorted(repr(identified(each)) for each in value)
+    if isinstance(value, range):
+        return {"range": [value.start, value.stop, value.step]}
+    if dataclasses.is_dataclass(value):  # a Selection, a Score, ...
+        held = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        ours = type(value).__module__.partition(".")[0] == __name__.partition(".")[0]
+        held = {name: each for name, each in held.items() if not (ours and callable(each))}
         kind = type(value).__qualname__
-        return _together({"kind": kind, **{n: identified(getattr(value, n)) for n in fields}})
-    array = _array(value)
-    if array is not None:
-        return _digest(array)
-    if hasattr(value, "__len__") and not isinstance(value, type):
-        return {"length": len(value)}
+        return _together({"kind": kind, **{name: identified(each) for name, each in held.items()}})
+    if isinstance(value, bytearray | memoryview | array.array):
+        return Digest.of(np.asarray(memoryview(value)))
+    if isinstance(value, Sequence) or hasattr(value, "column_name"):  # of a Hugging Face dataset
+        items: Any = value
+        return _list(list(items))
+    found = _array(value)
+    if found is not None:
+        return _digest(found)
+    if all(hasattr(value, each) for each in ("codes", "names", "sizes")):  # `Groups`
+        groups: Any = value
+        return _together({"names": identified(groups.names), "codes": identified(groups.codes)})
+    dataset = hasattr(value, "__len__") and hasattr(value, "__getitem__") and not callable(value)
+    if dataset and not hasattr(value, "__array__"):
+        sized: Any = value
+        return {"length": len(sized)}
     return Unknown(type(value).__name__)
 
 
@@ -217,6 +237,8 @@ _SCALARS = str | int | float | bool | None
 
 def _as_json(value: object) -> object:
     """Return numpy's numbers and bytes as Python's, and an infinite or NaN float by its name."""
+    if isinstance(value, np.dtype | np.datetime64 | np.timedelta64 | np.complexfloating | complex):
+        return repr(value)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
@@ -231,10 +253,10 @@ def _as_json(value: object) -> object:
 
 
 def _list(values: Sequence[object]) -> object:
-    if len(values) > _FEW and isinstance(values[0], int | float | str):
-        array = np.asarray(values)
-        if array.dtype.kind in "iufbU" and array.ndim == 1:
-            return _digest(array)
+    if len(values) > _FEW and len({type(each) for each in values}) == 1:
+        found = np.asarray(values) if isinstance(values[0], int | float | str) else None
+        if found is not None and found.dtype.kind in "iufbU":
+            return _digest(found)
     return _together({str(at): identified(each) for at, each in enumerate(values)}, listed=True)
 
 
@@ -247,20 +269,22 @@ def _together(parts: Mapping[str, object], *, listed: bool = False) -> object:
 
 def _array(value: Any) -> NDArray[Any] | None:  # anything
     """Return an array, a tensor or a column of a table as an array; None for anything else."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":  # numpy has no bfloat16
-            value = value.float()
-        found: NDArray[Any] = value.numpy()
-        return found
-    if not any(hasattr(value, each) for each in ("__array__", "__array_interface__", "to_numpy")):
+    if isinstance(value, np.ma.MaskedArray):
         return None
-    return np.asarray(value)
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            if str(value.dtype) == "torch.bfloat16":  # numpy has no bfloat16
+                value = value.float()
+            found: NDArray[Any] = value.numpy()
+            return found
+        known = ("__array__", "__array_interface__", "to_numpy")
+        return np.asarray(value) if any(hasattr(value, each) for each in known) else None
+    except (TypeError, ValueError, RuntimeError):  # a sparse tensor, a column of structures
+        return None
 
 
-def _digest(array: NDArray[Any]) -> object:
-    if array.dtype == object:  # names, and missing ones
-        return identified(array.tolist())
-    if array.dtype.kind in "mM":
-        array = array.astype(np.int64)
-    return Digest.of(array)
+def _digest(values: NDArray[Any]) -> object:
+    if values.dtype == object:  # names, and missing ones
+        return identified(values.tolist()) if values.ndim else Unknown("object")
+    return Digest.of(values.astype(np.int64) if values.dtype.kind in "mM" else values)

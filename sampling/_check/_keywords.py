@@ -308,6 +308,9 @@ def _tell_class(owner: Any) -> None:  # a class, whose attributes are set
         made = super(owner, cls).__new__(cls)
         if described:
             object.__setattr__(made, "_given", _described(cls, args, kwargs))
+        record = getattr(cls, "_record_arguments", None)
+        if record is not None:
+            record(made, _signature(cls), args, kwargs)
         return made
 
     if any("__new__" in vars(base) and "_told" in vars(base) for base in owner.__mro__):

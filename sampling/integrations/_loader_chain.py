@@ -136,6 +136,8 @@ def ranks_of(node: object) -> int:
         return int(node.num_processes)  # type: ignore[attr-defined]
     if is_a(node, "accelerate.DataLoaderDispatcher"):
         return int(node.state.num_processes)  # type: ignore[attr-defined]
+    if isinstance(node, EpochBatchSampler):
+        return 1  # its ranks are those of the sampler that it wraps
     for name in ("num_replicas", "world_size"):
         if getattr_static(node, name, None) is not None:
             ranks = getattr(node, name)

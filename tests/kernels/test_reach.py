@@ -59,11 +59,11 @@ def pruned():
 
 def with_codes(value):
     full = full_state(pruned())
-    codes = full["arrays"]["codes"].copy()
+    codes = full["arrays"]["table.codes"].copy()
     codes[0] = value
     shares = np.ones(250)
-    load_full_state(pruned(), {**full, "arrays": {**full["arrays"], "codes": codes,
-                                                  "kept_share": shares}})  # fmt: skip
+    load_full_state(pruned(), {**full, "arrays": {**full["arrays"], "table.codes": codes,
+                                                  "table.kept_share": shares}})  # fmt: skip
 
 
 REFUSED = {

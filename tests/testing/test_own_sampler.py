@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,19 @@ import pytest
 import torch
 
 from sampling.errors import StateError
-from sampling.samplers import EpochSampler, InfoBatchSampler, load_state, random_key, save_state
+from sampling.samplers import (
+    EpochSampler,
+    Groups,
+    InfoBatchSampler,
+    ScoredSampler,
+    full_state,
+    load_full_state,
+    load_state,
+    random_key,
+    save_state,
+)
 from sampling.samplers._registry import SAMPLERS
-from sampling.samplers.tables import DrawTable, ListTable, ShuffledTable
+from sampling.samplers.tables import DrawTable, KeptTable, ListTable, ShuffledTable, WeightedTable
 from sampling.testing import check_sampler
 from sampling.testing._every_sampler import BATCH_CASES, DRAW_CASES
 
@@ -110,6 +121,17 @@ DATA = {
     "number": (0.5, 0.25),
     "nan": (float("nan"), 1.0),
     "objects": (np.array(["a", "b"], object), np.array(["a", "c"], object)),
+    "set": ({1, 2}, {3, 4}),
+    "range": (range(3), range(1, 4)),
+    "bytes": (bytearray(b"ab"), bytearray(b"ac")),
+    "deque": (deque([1, 2]), deque([1, 3])),
+    "keys": ({"a": 1}.keys(), {"b": 1}.keys()),
+    "groups": (Groups("l", [0, 1, 0]), Groups("l", [0, 1, 1])),
+    "sampler": (InfoBatchSampler(5, 3, seed=1), InfoBatchSampler(5, 3, seed=2)),
+    "key types": ({1: "a"}, {"1": "a"}),
+    "dtype itself": (np.dtype(np.int32), np.dtype(np.int64)),
+    "date": (np.datetime64("2020-01-01"), np.datetime64("2021-01-01")),
+    "complex": (1j, 2j),
     "length": (torch.utils.data.TensorDataset(torch.zeros(3)), [0, 0]),
 }
 
@@ -129,7 +151,21 @@ def test_arguments_count_as_they_were_when_it_was_made():
     Static(np.arange(5.0)).load_state_dict(sampler.state_dict())
 
 
-@pytest.mark.parametrize("given", [len, np.random.Generator(np.random.PCG64(0)), (i for i in "ab")])
+@pytest.mark.parametrize(
+    "given",
+    [
+        len,
+        np.float32,
+        np.random.Generator(np.random.PCG64(0)),
+        (i for i in "ab"),
+        torch.nn.Sequential(torch.nn.ReLU()),
+        torch.zeros(3).to_sparse(),
+        np.ma.masked_array([1, 2], [True, False]),
+        [1, len],
+        np.array([len], object),
+    ],
+    ids=lambda given: type(given).__name__,
+)
 def test_an_argument_that_nothing_identifies_must_be_named_at_the_first_save(given):
     sampler = Static(given)  # not here
     assert len(list(sampler)) == 5
@@ -157,13 +193,135 @@ def test_arguments_that_a_subclass_of_ours_adds_are_part_of_it():
             other.load_state_dict(same)
 
 
+def test_constructors_that_python_makes_or_that_come_from_elsewhere():
+    class Takes:
+        def __init__(self, data):
+            super().__init__(5, 5)
+
+    class Mixed(Takes, EpochSampler):
+        def table(self, epoch):
+            return ShuffledTable(5, 5, random_key(self.seed, epoch, "mixed"))
+
+    class Scored(ScoredSampler):
+        def scored_table(self, epoch, scores):
+            return ShuffledTable(self.size, self.size, random_key(self.seed, epoch, "scored"))
+
+    class Seeded(Static):
+        def __init__(self, rank=0):
+            super().__init__(1)
+
+    for one, other, what in [
+        (Mixed(1), Mixed(2), "data=2"),
+        (Scored(8, score_ema=0.5), Scored(8, score_ema=0.25), "score_ema=0.25"),
+        (Seeded(2), Seeded(3), "rank=3"),  # an argument of its own, which is no option
+    ]:
+        with pytest.raises(StateError, match=what):
+            other.load_state_dict(one.state_dict())
+
+
+@pytest.mark.parametrize("named", [{"data": torch.ones(2)}, {"data": {1, 2}}, {"data": Path("a")}])
+def test_an_identity_of_any_kind_of_values(named):
+    class Own(Static):
+        def identity(self):
+            return named
+
+    Own(len).load_state_dict(Own(len).state_dict())
+
+
+def test_an_identity_that_names_nothing():
+    class Own(Static):
+        def identity(self):
+            return None
+
+    with pytest.raises(TypeError, match="of Own must return a mapping of arguments to values, got"):
+        Own(1).state_dict()
+
+
+class Short(DrawTable):
+    size, population = 8, 8
+
+    def take(self, slots):
+        return slots[:-1]
+
+    def expected(self, indices):
+        return np.ones(indices.size)
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "message"),
+    [
+        (lambda: np.arange(4), TypeError, "must be a draw table, got ndarray: ListTable"),
+        (lambda: None, TypeError, "must be a draw table, got NoneType"),
+        (lambda: ListTable(np.array([1, 2, 3, 99]), 8), ValueError, r"in \[0, 8\), got 99"),
+        (lambda: ListTable(np.array([-1, 2, 3, 1]), 8), ValueError, r"in \[0, 8\), got -1"),
+        (lambda: ListTable(np.array([True, False]), 8), TypeError, "samples must be ints"),
+        (lambda: ListTable(np.array([1.0, 2.0]), 8), TypeError, "samples must be ints"),
+        (
+            lambda: ListTable(np.arange(4), 8, np.ones(4)),
+            ValueError,
+            "the length of the data, 8, got 4",
+        ),
+        (
+            lambda: ListTable(np.arange(4), 8, np.full(8, np.nan)),
+            ValueError,
+            "expected must be fin",
+        ),
+        (lambda: ListTable(np.arange(4), 0), ValueError, "population of the table must be >= 1"),
+        (
+            lambda: ShuffledTable(9, 4, np.uint64(1)),
+            ValueError,
+            "over the 8 samples of the sampler",
+        ),
+        (lambda: WeightedTable(np.ones(6), 4, np.uint64(1)), ValueError, "over the 8 samples"),
+        (lambda: KeptTable.of(np.ones(9, bool)), ValueError, "over the 8 samples"),
+        (lambda: KeptTable.of(np.array([3, 5])), TypeError, "kept must be a mask, bool"),
+        (lambda: KeptTable.of(np.ones(8, bool), 50.0), ValueError, r"share must be in \(0, 1\]"),
+        (Short, ValueError, "must draw ints, one for each slot"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused_when_an_epoch_is_planned(made, error, message):
+    class Own(EpochSampler):
+        def table(self, epoch):
+            return made()
+
+    with pytest.raises(error, match=message):
+        list(Own(8, 4))
+
+
+def test_draws_that_are_not_those_of_the_table():
+    class Lies(Static):
+        def draws(self, epoch):
+            return 4 + epoch
+
+    with pytest.raises(ValueError, match=r"draws\(epoch\) slots, 4, got 5 in epoch 0 of Lies"):
+        list(Lies(1))
+
+
+def test_plans_that_differ_only_in_how_they_are_drawn():
+    class Own(ScoredSampler):
+        def scored_table(self, epoch, scores):
+            return ListTable(np.arange(6), 6, np.ones(6, np.float32))
+
+    full = full_state(Own(6))
+    for name, change in (("table.words", 1), ("table.expected", 0)):
+        arrays = {key: each.copy() for key, each in full["arrays"].items()}
+        arrays[name][change] += 1
+        with pytest.raises(StateError, match="arrays must give plan"):
+            load_full_state(Own(6), {**full, "arrays": arrays})
+    with pytest.raises(StateError, match="must have num_nonfinite of"):
+        load_full_state(Own(6), {**full, "notes": {"table": "ListTable"}})
+    load_full_state(Own(6), full)
+
+
 def test_a_table_of_another_length_is_refused():
-    class Short(Static):
+    class Few(Static):
         def table(self, epoch):
             return ListTable(np.arange(3), 5)
 
-    with pytest.raises(ValueError, match=r"table\(epoch\) must have num_samples slots, 5, got 3"):
-        list(Short(1))
+    with pytest.raises(
+        ValueError, match=r"table\(epoch\) must have draws\(epoch\) slots, 5, got 3"
+    ):
+        list(Few(1))
 
 
 def test_a_sampler_without_a_table_cannot_be_made():

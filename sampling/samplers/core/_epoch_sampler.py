@@ -11,11 +11,11 @@ so any rank reads any range of any epoch directly. What a sampler consists of:
     _plans     the plan of an epoch, or of two   _recorder  what weighs and records losses
 """
 
-import functools
 import inspect
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sized
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -26,7 +26,7 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import refuse_rest, told
-from ..._identity import Unknown, bound, fingerprint, in_short
+from ..._identity import Unknown, bound, fingerprint, identified, in_short
 from ..._warning import warn
 from ...distributed import meet, world_size
 from ...errors import StateError
@@ -42,7 +42,7 @@ from ._plan import CHUNK, EpochPlan, rows_on_host
 from ._position import Position
 from ._recorder import LossTable, Recorder
 from ._state import check_state, scores_missing
-from ._tables import DrawTable
+from ._tables import DrawTable, check_table
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 _OF_THE_RUN = {"seed", "num_replicas", "rank", "drop_last", "pad", "process_group", "objective",
                "nonfinite", "exposure", "auto_epoch"}  # fmt: skip  # no part of the identity
+_PLAIN = str | int | float | bool
 
 
 @told
@@ -60,7 +61,8 @@ class EpochSampler(Sampler[int], ABC):
     A subclass defines `table(epoch)`, and in its constructor sets its own fields and calls this one
     last. If what it draws depends on the losses of the run, derive from `ScoredSampler` instead.
     Draw tables are in `sampling.samplers.tables`; `random_key(seed, epoch, name)` is the key of a
-    table's random numbers, so that every epoch can be computed at once.
+    table's random numbers, so that every epoch can be computed at once. Copy arrays that the caller
+    may change. A deepcopy or pickle of a sampler begins its epoch, or the position of a resume.
 
     Parameters
     ----------
@@ -124,12 +126,17 @@ class EpochSampler(Sampler[int], ABC):
 
     _algorithm = 1  # incremented if the same arguments, seed, epoch and losses give other draws
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:  # as object's
-        """Record the arguments of constructors, which identify the data of a sampler."""
-        super().__init_subclass__(**kwargs)
-        ours = __name__.partition(".")[0]  # its samplers name their arguments in `identity`
-        if "__init__" in cls.__dict__ and cls.__module__.partition(".")[0] != ours:
-            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
+    def _record_arguments(
+        self, signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> None:
+        """Record what identifies the arguments of a sampler of others, before it is constructed.
+
+        Those of this package name their arguments in `identity`.
+        """
+        if _is_ours(type(self)):
+            return
+        with suppress(TypeError):  # the constructor raises it; a copy has no arguments
+            self.__dict__["_bound"] = bound(signature, args, kwargs)
 
     def __init__(self, size: int, num_samples: int, **options: Unpack[EpochOptions]) -> None:
         # A subclass sets its own fields first and calls this last. torch's `Sampler` has no
@@ -181,9 +188,10 @@ class EpochSampler(Sampler[int], ABC):
     def identity(self) -> Mapping[str, object]:
         """Return what determines the draws, apart from class, N and seed, by argument.
 
-        The arguments of the constructor are identified without it: arrays and tensors by a digest,
-        numbers and strings as they are, a dataset by its length. Define it for any other, such as a
-        function, or the first save or resume raises.
+        The arguments of the constructor are identified without it, as they are when it is called:
+        arrays, tensors, columns and lists by a digest, numbers and strings as they are, a dataset
+        by its length. Define it for any other, such as a function, or the first save or resume
+        raises; and for data that are no argument, such as a file that the constructor reads.
 
         Returns
         -------
@@ -341,14 +349,21 @@ class EpochSampler(Sampler[int], ABC):
 
     def _make_plan(self, epoch: int) -> EpochPlan:
         table = self.table(epoch)
-        fixed = not self.dynamic and type(self).draws is EpochSampler.draws
-        if fixed and table.size != self.num_samples:
-            raise ValueError(
-                f"table(epoch) must have num_samples slots, {self.num_samples}, got {table.size} "
-                f"in epoch {epoch} of {type(self).__name__}: define draws(epoch) if epochs differ "
-                "in length"
-            )
+        if not _is_ours(type(self)):
+            check_table(table, self.size, f"table(epoch) of {type(self).__name__}")
+            if not (self.dynamic or _is_ours_method(self.draws)):
+                self._check_draws(epoch, table.size, self.draws(epoch))
+        if not self.dynamic and type(self).draws is EpochSampler.draws:
+            self._check_draws(epoch, table.size, self.num_samples)
         return self._as_plan(epoch, table)
+
+    def _check_draws(self, epoch: int, found: int, expected: int) -> None:
+        if found != expected:
+            raise ValueError(
+                f"table(epoch) must have draws(epoch) slots, {expected}, got {found} in epoch "
+                f"{epoch} of {type(self).__name__}: define draws(epoch) if epochs differ from "
+                "num_samples"
+            )
 
     def _as_plan(self, epoch: int, table: DrawTable) -> EpochPlan:
         return EpochPlan(epoch, table, _rng.key(self.seed, epoch, "order"), self.size)
@@ -867,13 +882,13 @@ class EpochSampler(Sampler[int], ABC):
 
     def _parts(self) -> dict[str, object]:
         """Return what determines the draws, by argument, or raise for one that nothing names."""
-        named = dict(self.identity())
+        named = dict(self._named())
         parts = {
             name: each
             for name, each in self.__dict__.get("_bound", {}).items()
-            if name not in named and name not in _OF_THE_RUN
+            if name not in named and not self._is_of_the_run(name, each)
         }
-        for name, each in parts.items():
+        for name, each in (parts | named).items():
             if isinstance(each, Unknown):
                 raise TypeError(
                     f"identity() of {type(self).__name__} must name the argument {name!r}, a "
@@ -887,6 +902,24 @@ class EpochSampler(Sampler[int], ABC):
             **parts,
             **named,
         }
+
+    def _named(self) -> Mapping[str, object]:
+        """Return `identity()`, of a sampler of others in a form that a state can hold."""
+        named = self.identity()
+        if _is_ours(type(self)):
+            return named
+        if not isinstance(named, Mapping):
+            raise TypeError(
+                f"identity() of {type(self).__name__} must return a mapping of arguments to "
+                f"values, got {type(named).__name__}"
+            )
+        return {str(name): identified(each) for name, each in named.items()}
+
+    def _is_of_the_run(self, name: str, value: object) -> bool:
+        """Return whether an argument is an option of every sampler that was passed on."""
+        if name not in _OF_THE_RUN or isinstance(value, Unknown) or value is None:
+            return name in _OF_THE_RUN
+        return not isinstance(value, _PLAIN) or value == getattr(self._options, name)
 
     def _identified(self) -> str:
         """Return the fingerprint of what determines the draws."""
@@ -917,22 +950,12 @@ class EpochSampler(Sampler[int], ABC):
         return {**self.__dict__, "_options": options, "_plans": plans, "_sources_of_n": []}
 
 
-def _recording(init: Callable[..., None]) -> Callable[..., None]:
-    """Return a constructor that records what identifies its arguments, before it runs."""
-    first, *others = inspect.signature(init).parameters.values()
-    signature = inspect.Signature(others)
+def _is_ours_method(method: Callable[..., object]) -> bool:
+    return method.__module__.partition(".")[0] == __name__.partition(".")[0]
 
-    @functools.wraps(init)
-    def construct(self: EpochSampler, *args: Any, **kwargs: Any) -> None:
-        if "_bound" not in self.__dict__:  # else it is called by a subclass's
-            try:
-                self.__dict__["_bound"] = bound(signature, args, kwargs)
-            except TypeError:
-                init(self, *args, **kwargs)  # raises for the arguments
-                raise
-        init(self, *args, **kwargs)
 
-    return construct
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _reference(source: Sized) -> Callable[[], Sized | None]:

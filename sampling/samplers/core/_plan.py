@@ -39,7 +39,13 @@ class EpochPlan:
 
     def draws(self, positions: Indices) -> Indices:
         """Return the sample at each position of the epoch: int64 (m,) -> int64 (m,)."""
-        return self.table.take(positions if self._order is None else self._order(positions))
+        found = self.table.take(positions if self._order is None else self._order(positions))
+        if found.size != positions.size:
+            raise ValueError(
+                f"take of {type(self.table).__name__} must return a sample for each slot, "
+                f"{positions.size}, got {found.size}"
+            )
+        return found
 
     def digest(self) -> str:
         """Return 16 hex digits that identify this plan's draws; computed once."""

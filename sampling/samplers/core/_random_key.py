@@ -21,7 +21,9 @@ def random_key(seed: int, epoch: int, purpose: str) -> np.uint64:
     Returns
     -------
     numpy.uint64
-        Equal on every platform; hashed, so that neighbouring seeds and epochs are unrelated.
+        Equal on every platform; hashed, so that neighbouring seeds and epochs are unrelated. Of its
+        int, such as `numpy.random.Generator(numpy.random.Philox(int(key)))`, numpy's generators
+        can be made.
 
     Examples
     --------

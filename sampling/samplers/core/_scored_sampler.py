@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sized
+from inspect import isabstract
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ class RecordedScores:
     Attributes
     ----------
     last : float32 array of shape (N,)
-        Last loss, or other signal; NaN = never seen.
+        Last loss, or other signal; NaN = never seen. The average, if `score_ema` is 1 or the class
+        keeps the average alone.
     average : float32 array of shape (N,)
         Moving average, with the weight `score_ema` of the newest; NaN = never seen.
     seen : bool array of shape (N,)
@@ -162,7 +164,8 @@ class ScoredSampler(EpochSampler):
         Parameters
         ----------
         batch : Batch
-            `losses` (B,) with their graph, and `logits` and `labels` as given, or None.
+            `losses` (B,) with their graph, and `logits` and `labels` as given, or None. They must
+            not be changed in place.
         """
         return batch.losses
 
@@ -225,7 +228,7 @@ class ScoredSampler(EpochSampler):
         if not self.dynamic:
             return {}
         lost = {name: table.num_nonfinite for name, table in self._score_tables.items()}
-        return {"table": type(self._plan(self.epoch).table).__name__, "num_nonfinite": lost}
+        return {"table": _name_of(type(self._plan(self.epoch).table)), "num_nonfinite": lost}
 
     def _table_from(
         self, epoch: int, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]
@@ -233,16 +236,28 @@ class ScoredSampler(EpochSampler):
         for name, ours in self._saved().items():
             check_array(arrays, name, ours.dtype.type, self.size)
         base: Any = DrawTable  # abstract
-        kinds = {each.__name__: each for each in _kinds_of(base)}
+        kinds = {_name_of(each): each for each in _kinds_of(base) if not isabstract(each)}
         kind = notes.get("table")
         if kind not in kinds:
             raise StateError(f"the full state must name a draw table, got {kind!r}")
+        lost = notes.get("num_nonfinite")
+        if not isinstance(lost, Mapping) or not set(self._score_tables) <= set(lost):
+            raise StateError(
+                f"the full state must have num_nonfinite of {sorted(self._score_tables)}, got "
+                f"{lost!r}"
+            )
         own = {name[6:]: each for name, each in arrays.items() if name.startswith("table.")}
         return kinds[kind].restored(own, self.size)
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
         for name, table in self._score_tables.items():
             table.restore(arrays[name], int(notes["num_nonfinite"][name]))
+
+
+def _name_of(kind: type[DrawTable]) -> str:
+    """Return what a state calls a class of tables; of somebody else's, with its module."""
+    ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return kind.__name__ if ours else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _kinds_of(kind: type[DrawTable]) -> Iterator[type[DrawTable]]:

@@ -23,6 +23,8 @@ from ...types import Floats, Indices, Packed
 from ._arrays import Arrays, check_array
 from ._permutation import Permutation
 
+_TRIED = 8192  # slots of an unknown table that are tried
+
 
 class DrawTable(ABC):
     """The draws of one epoch.
@@ -93,7 +95,17 @@ class DrawTable(ABC):
 
 
 class ShuffledTable(DrawTable):
-    """The first M values of a sequence of shuffles of range(N)."""
+    """The first M values of a sequence of shuffles of range(N).
+
+    Parameters
+    ----------
+    population : int
+        N.
+    size : int
+        M; above N it continues with further shuffles.
+    key : numpy.uint64
+        Of the epoch; see `random_key`.
+    """
 
     ordered = True
     even = True
@@ -173,14 +185,26 @@ class ListTable(DrawTable):
         even: bool = False,
         cuts: Indices | None = None,
     ) -> None:
-        self.samples = samples
-        self.size = samples.size
+        self.samples = _check.one_dimensional("samples", samples)
+        if self.samples.dtype.kind not in "iu":
+            raise TypeError(
+                f"samples must be ints, numbers of samples, got dtype {self.samples.dtype}: of a "
+                "mask give numpy.flatnonzero(mask)"
+            )
+        self.size = self.samples.size
         self.population = population
         self.ordered, self.even = ordered, even
+        if expected is not None and not callable(expected):
+            expected = _check.floats("expected", expected, "finite and >= 0")
         self._expected = expected
         self._listed: tuple[Indices, Indices] | None = None  # the samples and their counts
         if cuts is not None:
             self.cuts = cuts
+
+    def parts(self) -> tuple[object, ...]:
+        """See `DrawTable`."""
+        expected = () if self._expected is None or callable(self._expected) else (self._expected,)
+        return (*super().parts(), bool(self.ordered), bool(self.even), self.population, *expected)
 
     def take(self, slots: Indices) -> Indices:
         """See `DrawTable`."""
@@ -203,7 +227,11 @@ class ListTable(DrawTable):
     def saved(self) -> Arrays:
         """See `DrawTable`."""
         if callable(self._expected) or self.cuts.size:
-            return super().saved()
+            what = "cuts" if self.cuts.size else "a function for expected"
+            raise TypeError(
+                "the ListTable of a dynamic sampler is saved, so expected must be an array (N,), "
+                f"or not given, and cuts must not be given, got {what}"
+            )
         facts = np.array([self.population, self.ordered, self.even], np.uint64)
         known = {} if self._expected is None else {"expected": self._expected}
         return {"samples": self.samples, "words": facts, **known}
@@ -288,7 +316,7 @@ class WeightedTable(DrawTable):
 
     def parts(self) -> tuple[object, ...]:
         """See `DrawTable`."""
-        return (self.cumulative.sums, int(self._key))
+        return (self.cumulative.sums, int(self._key), self.ordered)
 
     def saved(self) -> Arrays:
         """See `DrawTable`."""
@@ -354,6 +382,13 @@ class KeptTable(DrawTable):
         share : the expected draws of each of them: below 1 if they were chosen at random, as the
             fraction of those that could have been
         """
+        kept = np.asarray(kept)
+        if kept.dtype != np.bool_ or kept.ndim != 1:
+            raise TypeError(
+                f"kept must be a mask, bool (N,), got {kept.dtype} {kept.shape}: of numbers of "
+                "samples make a ListTable"
+            )
+        share = _check.number("share", share, "(0, 1]")
         words = cls.blank(kept.size)
         cls.codes_of(words, kept.size)[:] = kept
         return cls(words, kept.size, np.array([0.0, share]))
@@ -414,3 +449,32 @@ class KeptTable(DrawTable):
     def first_absent(self, indices: Indices, size: int) -> int:
         """See `DrawTable`: the first whose code is 0."""
         return _prune.first_left_out(self.codes, indices)
+
+
+def check_table(table: object, size: int, name: str) -> None:
+    """Raise unless a table of somebody else's sampler fits a dataset of N = `size` samples.
+
+    A list is checked whole; of a table of another class the first draws are.
+    """
+    if not isinstance(table, DrawTable):
+        raise TypeError(
+            f"{name} must be a draw table, got {type(table).__name__}: ListTable(samples, N) makes "
+            "one of numbers of samples"
+        )
+    if isinstance(table, ShuffledTable | WeightedTable | KeptTable) and table.population != size:
+        raise ValueError(
+            f"{name} must be over the {size} samples of the sampler, got a {type(table).__name__} "
+            f"over {table.population}"
+        )
+    slots = np.arange(min(table.size, _TRIED), dtype=np.int64)
+    drawn = table.samples if isinstance(table, ListTable) else table.take(slots)
+    whole = isinstance(drawn, np.ndarray) and drawn.dtype.kind in "iu"
+    if not whole or drawn.shape[0] < slots.size:
+        raise ValueError(f"{name} must draw ints, one for each slot, got {drawn!r}")
+    if drawn.size and not 0 <= int(drawn.min()) <= int(drawn.max()) < size:
+        bad = drawn[(drawn < 0) | (drawn >= size)]
+        raise ValueError(f"{name} must draw samples in [0, {size}), got {int(bad[0])}")
+    expected = table._expected if isinstance(table, ListTable) else None
+    if isinstance(expected, np.ndarray):
+        _check.same_length("expected", expected, "the data", size)
+    _check.integer("population of the table", table.population, 1)
