@@ -112,10 +112,10 @@ def budget_plan(rate: float, runs: int) -> Row:
 
     def sorted_out() -> object:
         """Solve for c over all samples sorted, and draw each for itself."""
-        rising = np.sort(losses).astype(np.float64)
-        squares = np.cumsum(rising**2)
-        levels = np.cumsum(rising) / (0.025 * squares[-1] + squares)
-        c = levels[np.argmax(rising * levels >= 1.0) - 1]
+        ascending = np.sort(losses).astype(np.float64)
+        squares = np.cumsum(ascending**2)
+        levels = np.cumsum(ascending) / (0.025 * squares[-1] + squares)
+        c = levels[np.argmax(ascending * levels >= 1.0) - 1]
         kept = np.flatnonzero(random.random(size) < np.clip(c * losses, 0.25, 1.0))
         return random.permutation(kept)
 

@@ -111,7 +111,7 @@ def changed(saved: object, ours: Mapping[str, str]) -> str:
     texts = [
         _pair(name, *pair)
         for name, pair in by_argument.items()
-        if not any(words[name] < each for each in words.values())  # said with more beside it
+        if not any(words[name] < each for each in words.values())  # a part of a longer name
     ]
     return "; ".join(reversed(texts[-3:]))
 
@@ -174,7 +174,10 @@ def bound(
 
     Arguments that are not given count with their defaults; `*args` and `**kwargs` one by one.
     """
-    call = signature.bind(*args, **kwargs)
+    try:
+        call = signature.bind(*args, **kwargs)
+    except TypeError:  # the constructor raises it; a copy has no arguments
+        return {}
     call.apply_defaults()
     found: dict[str, object] = {}
     for name, value in call.arguments.items():
@@ -188,12 +191,25 @@ def bound(
     return found
 
 
-def identified(value: Any) -> object:  # noqa: C901, PLR0911  # one branch for each kind
+def is_ours(kind: Any) -> bool:
+    """Return whether a class or a function is defined in this package."""
+    return bool(kind.__module__.partition(".")[0] == __name__.partition(".")[0])
+
+
+def identified(value: Any) -> object:
     """Return what identifies a value: itself if JSON can hold it, a digest, a length, or `Unknown`.
 
     Arrays, tensors and long lists are replaced by a digest of dtype, shape and bytes, so that they
-    are not kept alive and may change later. A dataset is known by its length alone.
+    are not kept alive and may change later. A dataset is known by its length alone. Never raises
+    for what an object of others does: it is then `Unknown`.
     """
+    try:
+        return _identified(value)
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError):
+        return Unknown(type(value).__name__)
+
+
+def _identified(value: Any) -> object:  # noqa: C901, PLR0911  # one branch for each kind
     plain = _as_json(value)
     if plain is not value or isinstance(value, _SCALARS):
         return plain
@@ -210,8 +226,8 @@ def identified(value: Any) -> object:  # noqa: C901, PLR0911  # one branch for e
         return {"range": [value.start, value.stop, value.step]}
     if dataclasses.is_dataclass(value):  # a Selection, a Score, ...
         held = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-        ours = type(value).__module__.partition(".")[0] == __name__.partition(".")[0]
-        held = {name: each for name, each in held.items() if not (ours and callable(each))}
+        if is_ours(type(value)):  # without the functions of a Selection
+            held = {name: each for name, each in held.items() if not callable(each)}
         kind = type(value).__qualname__
         return _together({"kind": kind, **{name: identified(each) for name, each in held.items()}})
     if isinstance(value, bytearray | memoryview | array.array):
@@ -271,17 +287,14 @@ def _array(value: Any) -> NDArray[Any] | None:  # anything
     """Return an array, a tensor or a column of a table as an array; None for anything else."""
     if isinstance(value, np.ma.MaskedArray):
         return None
-    try:
-        if hasattr(value, "detach"):
-            value = value.detach().cpu()
-            if str(value.dtype) == "torch.bfloat16":  # numpy has no bfloat16
-                value = value.float()
-            found: NDArray[Any] = value.numpy()
-            return found
-        known = ("__array__", "__array_interface__", "to_numpy")
-        return np.asarray(value) if any(hasattr(value, each) for each in known) else None
-    except (TypeError, ValueError, RuntimeError):  # a sparse tensor, a column of structures
-        return None
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # numpy has no bfloat16
+            value = value.float()
+        found: NDArray[Any] = value.numpy()
+        return found
+    known = ("__array__", "__array_interface__", "to_numpy")
+    return np.asarray(value) if any(hasattr(value, each) for each in known) else None
 
 
 def _digest(values: NDArray[Any]) -> object:

@@ -15,7 +15,7 @@ def isotonic_by_minimax(values):
 
 
 def shares_by_minimax(logits, shares):
-    """Shares spread as exp(logits), with the scale exp(logit) / share nowhere falling."""
+    """Shares spread as exp(logits), with the scale exp(logit) / share nowhere decreasing."""
     logits, shares = [float(x) for x in logits], [float(x) for x in shares]
 
     def scale(a, b):

@@ -1,6 +1,6 @@
 """Dropped rows of a selection: their rank by score, and their distance to the kept rows.
 
-Called by `Selection` in `types.py`; arguments are checked.
+Called by `Selection`; arguments are checked.
 """
 
 from collections.abc import Iterator
@@ -10,16 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 _NUMBERS = 2**21  # of a block: 16 MiB of float64
 _COLUMNS = 4096
+_HIGH_FIRST = {"descending", "falling"}  # the second in files of earlier versions
 
 
 def rank_by(values: NDArray[np.floating], order: str, row: int, kept: NDArray[np.int64]) -> int:
     """Return the rank of a dropped row: values before its own, and equal ones that were kept.
 
     values : (N,), NaN for rows that are not ranked
-    order  : "falling" if high values come first, "rising" if low ones do
+    order  : "descending" if high values come first, "ascending" if low ones do
     """
     own = values[row]
-    before = values > own if order == "falling" else values < own
+    before = values > own if order in _HIGH_FIRST else values < own
     return int(np.count_nonzero(before)) + int(np.count_nonzero(values[kept] == own))
 
 

@@ -123,7 +123,7 @@ IDS = [f"n{i}" for i in range(len(NEAR))]
 
 def cut(**given):
     found = semdedup(NEAR, clusters=2, **given)
-    return replace(found, info={**found.info, "cut": CUT, "order": "rising"})
+    return replace(found, info={**found.info, "cut": CUT, "order": "ascending"})
 
 
 def same(one, two, but=("seconds", "estimate", "cut", "order")):
@@ -181,7 +181,7 @@ def test_a_method_that_says_it_can_keeps_names_in_memory():
         count = int((values <= limit).sum())
         return select(
             "semdedup", 5, None, {"ids": IDS[:5], "seed": 3}, core, count=count, scores=values,
-            arguments={"threshold": limit}, order="rising", bad=None,
+            arguments={"threshold": limit}, order="ascending", bad=None,
         )  # fmt: skip
 
     for before in (0.1, 0.5, 0.9):

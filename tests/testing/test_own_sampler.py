@@ -176,6 +176,33 @@ def test_an_argument_that_nothing_identifies_must_be_named_at_the_first_save(giv
     Named(given).load_state_dict(Named(1).state_dict())
 
 
+class Hostile:
+    """What a dataset without a length does, as torch's data pipes."""
+
+    def __len__(self):
+        raise TypeError("object has no len()")
+
+    def __getitem__(self, index):
+        raise NotImplementedError
+
+
+def test_an_argument_that_raises_hides_no_other():
+    class Two(Static):
+        def __init__(self, data, labels):
+            super().__init__(1)
+
+        def identity(self):
+            return {"data": "a stream"}
+
+    endless = []
+    endless.append(endless)
+    for data in (Hostile(), endless):
+        with pytest.raises(TypeError, match="must name the argument 'data'"):
+            Static(data).state_dict()
+        with pytest.raises(StateError, match="labels=2"):
+            Two(data, 2).load_state_dict(Two(data, 1).state_dict())
+
+
 def test_ranks_and_counters_are_no_part_of_the_identity():
     state = Static(1, num_replicas=2, rank=1, drop_last=True).state_dict()
     Static(1).load_state_dict(state)

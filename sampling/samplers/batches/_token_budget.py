@@ -1,4 +1,4 @@
-"""Batches of similar lengths within a budget of tokens. Whole groups: `_whole_groups.py`."""
+"""Batches of similar lengths within a budget of tokens. Whole groups: `GroupBatchSampler`."""
 
 import math
 
@@ -148,12 +148,12 @@ class TokenBlocks(BlockSampler):
                 "batch_size_multiple must be 1 with padded=False, which balances sums, "
                 f"got {self.batch_size_multiple}"
             )
-        self._members, falling = _by_falling_length(sizes)
-        starts = np.empty(falling.size + 1, np.int64)
-        bands = _blocks.find_bands(falling, 1.0 + self.noise, starts)
+        self._members, descending = _by_descending_length(sizes)
+        starts = np.empty(descending.size + 1, np.int64)
+        bands = _blocks.find_bands(descending, 1.0 + self.noise, starts)
         self._starts = starts[: bands + 1].copy()
-        longest = falling[self._starts[:-1]]
-        most = min(self.max_batch_size or falling.size, falling.size)
+        longest = descending[self._starts[:-1]]
+        most = min(self.max_batch_size or descending.size, descending.size)
         # Position among the sorted samples for each position among the batches, if different.
         self._places: Packed | None = None
         if self.padded:
@@ -254,14 +254,14 @@ class TokenBlocks(BlockSampler):
         return found | {name: getattr(self, name) for name in (*names, "round_size")}
 
 
-def _by_falling_length(lengths: Floats) -> tuple[Packed, Floats]:
+def _by_descending_length(lengths: Floats) -> tuple[Packed, Floats]:
     """Return (samples (N,), lengths (N,)) by descending length."""
     below = lengths.max() - lengths
     if below.max() < 2**16 and not np.any(below % 1):
         below = below.astype(np.uint16)  # which numpy sorts by counting, ten times as fast
     order = np.argsort(below, kind="stable")
-    falling = lengths[order]
-    return order.astype(np.int32 if lengths.size < 2**31 else np.int64), falling
+    descending = lengths[order]
+    return order.astype(np.int32 if lengths.size < 2**31 else np.int64), descending
 
 
 def _shuffled(members: Packed, starts: Indices, key: np.uint64) -> Packed:

@@ -15,7 +15,6 @@ import inspect
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sized
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -26,7 +25,7 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import refuse_rest, told
-from ..._identity import Unknown, bound, fingerprint, identified, in_short
+from ..._identity import Unknown, bound, fingerprint, identified, in_short, is_ours
 from ..._warning import warn
 from ...distributed import meet, world_size
 from ...errors import StateError
@@ -133,9 +132,7 @@ class EpochSampler(Sampler[int], ABC):
 
         Those of this package name their arguments in `identity`.
         """
-        if _is_ours(type(self)):
-            return
-        with suppress(TypeError):  # the constructor raises it; a copy has no arguments
+        if not is_ours(type(self)):
             self.__dict__["_bound"] = bound(signature, args, kwargs)
 
     def __init__(self, size: int, num_samples: int, **options: Unpack[EpochOptions]) -> None:
@@ -349,9 +346,9 @@ class EpochSampler(Sampler[int], ABC):
 
     def _make_plan(self, epoch: int) -> EpochPlan:
         table = self.table(epoch)
-        if not _is_ours(type(self)):
+        if not is_ours(type(self)):
             check_table(table, self.size, f"table(epoch) of {type(self).__name__}")
-            if not (self.dynamic or _is_ours_method(self.draws)):
+            if not (self.dynamic or is_ours(self.draws)):
                 self._check_draws(epoch, table.size, self.draws(epoch))
         if not self.dynamic and type(self).draws is EpochSampler.draws:
             self._check_draws(epoch, table.size, self.num_samples)
@@ -906,7 +903,7 @@ class EpochSampler(Sampler[int], ABC):
     def _named(self) -> Mapping[str, object]:
         """Return `identity()`, of a sampler of others in a form that a state can hold."""
         named = self.identity()
-        if _is_ours(type(self)):
+        if is_ours(type(self)):
             return named
         if not isinstance(named, Mapping):
             raise TypeError(
@@ -948,14 +945,6 @@ class EpochSampler(Sampler[int], ABC):
         options = self._options.without_group()
         plans = self._plans if self.dynamic else {}
         return {**self.__dict__, "_options": options, "_plans": plans, "_sources_of_n": []}
-
-
-def _is_ours_method(method: Callable[..., object]) -> bool:
-    return method.__module__.partition(".")[0] == __name__.partition(".")[0]
-
-
-def _is_ours(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _reference(source: Sized) -> Callable[[], Sized | None]:

@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from ... import _check
 from ..._check._keywords import told
+from ..._identity import is_ours
 from ...errors import StateError
 from ...scores import ScoreTable
 from ...types import Scores
@@ -256,8 +257,7 @@ class ScoredSampler(EpochSampler):
 
 def _name_of(kind: type[DrawTable]) -> str:
     """Return what a state calls a class of tables; of somebody else's, with its module."""
-    ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
-    return kind.__name__ if ours else f"{kind.__module__}:{kind.__qualname__}"
+    return kind.__name__ if is_ours(kind) else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _kinds_of(kind: type[DrawTable]) -> Iterator[type[DrawTable]]:

@@ -202,11 +202,11 @@ class WaterLevel:
     def __init__(self, caps: NDArray[np.int64]) -> None:
         self.caps = caps
         self.order = np.argsort(caps, kind="stable")
-        rising = caps[self.order]
+        ascending = caps[self.order]
         active = caps.size - np.arange(caps.size)
         # In stage j clusters order[j:] are active, from the cap of the previous one to that of j.
-        self._bottoms = np.concatenate([[0], rising[:-1]])
-        self._starts = np.concatenate([[0], np.cumsum((rising - self._bottoms) * active)])
+        self._bottoms = np.concatenate([[0], ascending[:-1]])
+        self._starts = np.concatenate([[0], np.cumsum((ascending - self._bottoms) * active)])
         self._active = active
 
     def at(self, draws: int) -> tuple[int, int]:

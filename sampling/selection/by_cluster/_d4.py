@@ -139,7 +139,7 @@ def d4(
 
     return select(
         "d4", len(rows), budget, options, core, bad=bad, scores=scores,
-        order="falling" if keep == "far" else "rising", ranked=asked <= least,
+        order="descending" if keep == "far" else "ascending", ranked=asked <= least,
         arguments={"dedup_keep": part, "keep": keep, "dedup_clusters": dedup_clusters,
                    "clusters": clusters},
     )  # fmt: skip

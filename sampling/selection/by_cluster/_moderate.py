@@ -103,7 +103,7 @@ def moderate(
         return Picks(order[start : start + task.budget], ruled=ruled)
 
     return select(
-        "moderate", len(rows), budget, options, core, bad=bad, scores=distances, order="rising",
+        "moderate", len(rows), budget, options, core, bad=bad, scores=distances, order="ascending",
         arguments={"labels": labels, "per_class": per_class},
     )  # fmt: skip
 

@@ -92,6 +92,6 @@ def prototypes(
 
     return select(
         "prototypes", len(rows), budget, options, core, bad=bad, scores=distances,
-        order="falling" if keep == "far" else "rising",
+        order="descending" if keep == "far" else "ascending",
         arguments={"keep": keep, "clusters": clusters},
     )  # fmt: skip

@@ -186,7 +186,7 @@ def semdedup(  # noqa: PLR0913  # the options of the method
 
     found = select(
         "semdedup", len(rows), budget, options, core, bad=bad, scores=copies.similarity,
-        count=count, order="rising" if rule == "any_earlier" else None,
+        count=count, order="ascending" if rule == "any_earlier" else None,
         ranked=rule == "any_earlier",
         arguments={"threshold": threshold, "keep": keep if quality is None else "quality",
                    "rule": rule, "clusters": clusters, "num_assignments": num_assignments,

@@ -63,5 +63,5 @@ def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Sele
 
     return select(
         "bottom", values.size, budget, options, core, arguments={}, bad=bad, scores=values,
-        order="rising",
+        order="ascending",
     )  # fmt: skip

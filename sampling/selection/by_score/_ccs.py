@@ -117,7 +117,7 @@ def ccs(
         return Picks(left[picks.places], ruled=[(hardest, "among the hardest")], info=info)
 
     return select(
-        "ccs", values.size, budget, options, core, bad=bad, scores=values, order="falling",
+        "ccs", values.size, budget, options, core, bad=bad, scores=values, order="descending",
         arguments={"cut": part, "margins": margins, "num_strata": bins, "strata": strata},
     )  # fmt: skip
 

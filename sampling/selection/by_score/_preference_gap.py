@@ -101,6 +101,6 @@ def preference_gap(
 
     return select(
         "preference_gap", one.size, budget, options, core, bad=bad, scores=gaps,
-        order="falling" if keep == "largest" else None if drop_reversed else "rising",
+        order="descending" if keep == "largest" else None if drop_reversed else "ascending",
         arguments={"rejected": rejected, "keep": keep, "drop_reversed": drop_reversed},
     )  # fmt: skip

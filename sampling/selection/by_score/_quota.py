@@ -99,7 +99,7 @@ def quota(
     if costs is None:
         return select(
             "quota", values.size, budget, options, core, arguments={}, bad=bad, scores=values,
-            order="falling",
+            order="descending",
         )  # fmt: skip
     amounts = costs_of(costs, values.size)
     limit = limit_of(budget, int(amounts.sum()))
@@ -125,7 +125,7 @@ def quota(
         return Picks(places[rank], None, [(out, NO_GROUP)] if out.any() else [], info)
 
     found = select(
-        "quota", values.size, 1, plain, within, bad=bad, scores=values, order="falling",
+        "quota", values.size, 1, plain, within, bad=bad, scores=values, order="descending",
         arguments={k: v for k, v in options.items() if k in _OWN},
     )  # fmt: skip
     return replace(found, ranked=False, arguments={**found.arguments, "budget": describe(budget)})

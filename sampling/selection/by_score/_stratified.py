@@ -83,6 +83,6 @@ def stratified(
         return spread(task.of(values), task.budget, bins, strata, task.keys, task.key)
 
     return select(
-        "stratified", values.size, budget, options, core, bad=bad, scores=values, order="falling",
-        arguments={"num_strata": bins, "strata": strata},
+        "stratified", values.size, budget, options, core, bad=bad, scores=values,
+        order="descending", arguments={"num_strata": bins, "strata": strata},
     )  # fmt: skip

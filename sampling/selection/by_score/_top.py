@@ -72,5 +72,5 @@ def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selecti
 
     return select(
         "top", values.size, budget, options, core, arguments={}, bad=bad, scores=values,
-        order="falling",
+        order="descending",
     )  # fmt: skip

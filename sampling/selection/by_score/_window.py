@@ -86,5 +86,5 @@ def window(
 
     return select(
         "window", values.size, budget, options, core, arguments={"offset": offset}, bad=bad,
-        scores=values, order="falling",
+        scores=values, order="descending",
     )  # fmt: skip

@@ -56,11 +56,11 @@ def inclusion_probabilities(scores: ArrayLike, budget: int) -> Floats:
     budget = _check.integer("budget", budget, 1, values.size + 1)
     if budget > positive:
         raise ValueError(f"budget must be at most {positive}, the scores above 0, got {budget}")
-    falling = -np.sort(-values)
-    tails = np.cumsum(falling[::-1])[::-1]  # sum of the j-th and all lower scores
+    descending = -np.sort(-values)
+    tails = np.cumsum(descending[::-1])[::-1]  # sum of the j-th and all lower scores
     left = budget - np.arange(budget)
     # c s of the j-th score if all higher ones get 1
-    highest = left * (falling[:budget] / tails[:budget])
+    highest = left * (descending[:budget] / tails[:budget])
     certain = int(np.argmax(highest <= 1.0 + 1e-12))
     with np.errstate(over="ignore"):  # for higher scores, if the remaining ones are tiny
         pi: Floats = np.minimum(left[certain] * (values / tails[certain]), 1.0)

@@ -44,7 +44,7 @@ def select(  # noqa: PLR0913  # what a selector knows
     bad: NDArray[np.bool_] | None,
     count: int | None = None,
     scores: NDArray[np.floating[Any]] | None = None,
-    order: Literal["falling", "rising"] | None = None,
+    order: Literal["descending", "ascending"] | None = None,
     repeats: int = 1,
     ranked: bool = True,
 ) -> Selection:
@@ -71,7 +71,7 @@ def select(  # noqa: PLR0913  # what a selector knows
         M if it is determined by a threshold instead of the budget; may be 0.
     scores : float array of shape (N,), optional
         Scores to be recorded.
-    order : {"falling", "rising"}, optional
+    order : {"descending", "ascending"}, optional
         Whether high or low scores come first; None if they do not determine the order.
     repeats : int, default 1
         Maximum number of repeats of a row; the budget may be this many times the rows.
@@ -87,7 +87,7 @@ def select(  # noqa: PLR0913  # what a selector knows
     TypeError, ValueError
         If the budget or an option is invalid, or there are too few eligible rows.
     """
-    order = None if order is None else _check.choice("order", order, ("falling", "rising"))
+    order = None if order is None else _check.choice("order", order, ("descending", "ascending"))
     check_options(name, options)
     seed = _check.seed(options.get("seed", 0))
     if budget is None and count is None:
