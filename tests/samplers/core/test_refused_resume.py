@@ -175,6 +175,13 @@ class Numbered(EpochSampler):
         return ShuffledTable(self.size, self.num_samples, np.uint64(epoch))
 
 
+def test_another_objective_is_another_run():
+    """Its losses were weighted otherwise, although the same samples are drawn."""
+    one, other = (WeightedSampler([1.0, 2.0], objective=o) for o in ("sampled", "original"))
+    with pytest.raises(StateError, match="objective='original', got objective='sampled'"):
+        other.load_state_dict(one.state_dict())
+
+
 def test_arguments_that_no_identity_names_are_named():
     message = "Numbered of the same data and arguments, twist=1, got twist=2"
     with pytest.raises(StateError, match=message):
