@@ -6,6 +6,8 @@ sampling.batch_selection
     Which rows of a large batch to train on, chosen by their losses.
 sampling.training
     Schedules by the progress of a run, and batch sizes from the gradient noise.
+sampling.loading
+    Batches of tensors in memory, without the cost of a loader of single samples.
 sampling.weighting
     Loss weights: functions of the losses of a batch, for `reduce`.
 sampling.scores
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         distributed,
         integrations,
         io,
+        loading,
         samplers,
         scores,
         selection,
@@ -67,6 +70,7 @@ __all__ = [
     "distributed",
     "integrations",
     "io",
+    "loading",
     "samplers",
     "scores",
     "selection",

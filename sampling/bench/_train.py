@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import BatchSampler
 
 from .. import _check
 from .._rng import key
 from ..batch_selection import SelectiveForward
+from ..loading import TensorLoader
 from ..samplers import EpochSampler
 from ._data import Data, Part
 from ._methods import METHODS
@@ -295,8 +295,8 @@ class _Rescored(Protocol):
 class _Loop:
     """The common training loop, with the sampler that the plan names.
 
-    Batches of indices come from the sampler through torch's `BatchSampler`, as in a `DataLoader`,
-    and index tensors in memory: collating 60,000 single images would take longer than the model.
+    Batches come from a `TensorLoader`: collating 60,000 single images would take longer than the
+    model.
     """
 
     def __init__(
@@ -316,13 +316,13 @@ class _Loop:
         self._model.train()
         device, consumed, trained = self._part.y.device, 0, 0
         peak = self._peak * plan.rate(epoch)
-        for batch in BatchSampler(sampler, plan.candidates or self._batch_size, drop_last=False):
+        size = plan.candidates or self._batch_size
+        for indices, batch in TensorLoader(sampler, size, self._part.x, self._part.y):
             rate = peak * schedule(sampler.progress(epoch, consumed, plan.epochs))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
-            indices = torch.tensor(batch).to(device)
-            consumed += len(batch)
-            loss, rows = self._loss(plan, sampler, epoch, indices)
+            consumed += len(indices)
+            loss, rows = self._loss(plan, sampler, epoch, indices.to(device), batch)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
@@ -333,10 +333,15 @@ class _Loop:
         return trained
 
     def _loss(
-        self, plan: TrainingPlan, sampler: EpochSampler, epoch: int, indices: torch.Tensor
+        self,
+        plan: TrainingPlan,
+        sampler: EpochSampler,
+        epoch: int,
+        indices: torch.Tensor,
+        batch: tuple[torch.Tensor, torch.Tensor],
     ) -> tuple[torch.Tensor, int]:
         """Return the loss for `backward`, and its number of rows."""
-        x, y = self._part.x[indices], self._part.y[indices]
+        x, y = batch
         if plan.selector is None:
             logits = self._model(x)
             losses = plan.loss(logits, y, epoch)

@@ -15,7 +15,11 @@ from .. import _optional
 from .._check._keywords import told
 from ..samplers import EpochBatchSampler
 from ._accelerate_chain import find_chain
-from ._loader_chain import AnySampler, refuse_misfit
+from ._loader_chain import AnySampler, WholeBatches, refuse_misfit
+
+_LOADER_OPTIONS = ("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn",
+                   "multiprocessing_context", "generator", "prefetch_factor", "persistent_workers",
+                   "in_order", "snapshot_every_n_steps")  # fmt: skip
 
 _data_loader: Any = _optional.require("accelerate.data_loader", "hf", "sampling.integrations")
 
@@ -30,14 +34,16 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # accelerate's classe
     torch.distributed is initialised) accelerate's sharding is disabled; `prepare` alone would shard
     it twice. The last round is completed from the front of the epoch, also in a resumed epoch.
     Batch samplers of any origin are monitored: a `batch_size` that does not hold for all batches is
-    refused.
+    refused. A loader of whole batches (`batch_size=None`) keeps its sampler, which accelerate alone
+    would drop.
 
     Parameters
     ----------
     accelerator : accelerate.Accelerator
         Accelerator whose processes train.
     loader : torch.utils.data.DataLoader
-        With a sampler of this package as `sampler=` or `batch_sampler=`; may already be prepared.
+        With a sampler of this package as `sampler=` or `batch_sampler=`, or an `EpochBatchSampler`
+        as `sampler=` with `batch_size=None`; may already be prepared.
 
     Returns
     -------
@@ -86,7 +92,7 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # accelerate's classe
                     f"{option} must be False for a sampler that shards over the ranks, got True: "
                     "or make the sampler with num_replicas=1"
                 )
-    prepared = accelerator.prepare(loader)
+    prepared = accelerator.prepare(_with_batch_sampler(loader))
     shard = _shard(prepared)
     if shard is not None and dealing:
         # One process and no batch size: then the wrapper passes every batch on unchanged. With a
@@ -130,6 +136,15 @@ def check_prepared(loader: Any) -> None:  # any loader
         "sampler with num_replicas=1 (scores still merge over all ranks), or prepare the loader "
         "with sampling.integrations.prepare_loader"
     )
+
+
+def _with_batch_sampler(loader: Any) -> Any:  # any loader
+    """Return a loader of the same batches with a batch sampler, the only one accelerate keeps."""
+    if loader.batch_sampler is not None or not isinstance(loader.sampler, EpochBatchSampler):
+        return loader
+    options = {name: getattr(loader, name) for name in _LOADER_OPTIONS if hasattr(loader, name)}
+    dataset = WholeBatches(loader.dataset)
+    return type(loader)(dataset, batch_sampler=loader.sampler, **options)
 
 
 class Around:

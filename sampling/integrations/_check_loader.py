@@ -14,13 +14,11 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
 from .._check._keywords import told
 from ..distributed import world_size
 from ..samplers import EpochBatchSampler, EpochSampler
+from ..samplers.core import ONE_EACH, length_of, misfit
 from ._loader_chain import (
-    ONE_EACH,
     core_of,
     is_a,
     is_stock,
-    length_of,
-    misfit,
     path_to_indexed,
     ranks_of,
     sampler_in,

@@ -58,8 +58,9 @@ def samplers_of(loader: Any) -> list[Any]:
 def cut_of(loader: Any) -> Cut:
     """Return how a loader cuts draws into batches: an `EpochBatchSampler`, or a size."""
     batch_sampler = loader.batch_sampler
-    if isinstance(batch_sampler, EpochBatchSampler):
-        return batch_sampler
+    for found in (batch_sampler, loader.sampler):  # the latter with batch_size=None
+        if isinstance(found, EpochBatchSampler):
+            return found
     return 1 if batch_sampler is None else int(batch_sampler.batch_size)
 
 

@@ -6,24 +6,40 @@ from typing import Any, TypeAlias
 
 from torch.utils.data import (
     BatchSampler,
+    Dataset,
     DistributedSampler,
-    IterableDataset,
     RandomSampler,
     SequentialSampler,
 )
 
 from ..samplers import EpochBatchSampler, EpochSampler
-from ..samplers.core import Indexed
+from ..samplers.core import Indexed, refuse_size
 
 AnySampler: TypeAlias = EpochSampler | EpochBatchSampler
 
-ONE_EACH = (
-    "give it one label, weight or score for each sample of the dataset (of class weights: "
-    "weights[labels]), or choose samples with SubsetSampler"
-)
 _PASSING = {"torch", "torchdata", "accelerate", "lightning", "pytorch_lightning", "sampling"}
 _PASSING |= {"lightning_fabric"}
 _INNER = ("_batch_sampler", "wrapped", "batch_sampler", "sampler", "_sampler")
+
+
+class WholeBatches(Dataset[Any]):
+    """A dataset for `DataLoader(batch_sampler=...)` that fetches each batch whole, uncollated.
+
+    Parameters
+    ----------
+    dataset : map-style dataset
+        Takes a list of indices, such as `Indexed`.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitems__(self, indices: list[int]) -> Any:
+        """Return the batch."""
+        return self.dataset[indices]
 
 
 def walk(loader: Any) -> Iterator[tuple[str, Any]]:
@@ -63,42 +79,11 @@ def sampler_in(loader: Any) -> EpochSampler | None:
     return nodes[-1] if known else None
 
 
-def length_of(dataset: object) -> int | None:
-    """Return N of a map-style dataset; None if it is of another kind or has no length."""
-    if dataset is None or isinstance(dataset, IterableDataset):
-        return None
-    try:
-        return len(dataset)  # type: ignore[arg-type]
-    except (TypeError, NotImplementedError):
-        return None
-
-
-def misfit(sampler: EpochSampler, dataset: object) -> str:
-    """Describe the mismatch of a sampler and a dataset of different sizes; empty if they match."""
-    own, size = sampler.size, length_of(dataset)
-    if size is None or own == size or (own < size and not sampler.covers_dataset):
-        return ""
-    wrong = f"indices from {size} on, which the dataset does not have"
-    if own < size:
-        wrong = f"none of the samples from {own} on"
-    return f"{type(sampler).__name__} draws {wrong}"
-
-
 def refuse_misfit(loader: Any) -> None:
     """Raise if the dataset of a loader does not have the size that its sampler was made for."""
     sampler = sampler_in(loader)
     if sampler is not None:
         refuse_size(sampler, getattr(loader, "dataset", None), "sampler", "the loader's dataset")
-
-
-def refuse_size(sampler: EpochSampler, dataset: object, name: str, holder: str) -> None:
-    """Raise if a dataset does not have the size that a sampler was made for."""
-    wrong = misfit(sampler, dataset)
-    if wrong:
-        raise ValueError(
-            f"{name} must be made for the {length_of(dataset)} samples of {holder}, got one for "
-            f"{sampler.size}: {wrong}; {ONE_EACH}"
-        )
 
 
 def core_of(sampler: Any) -> Any:
@@ -108,6 +93,8 @@ def core_of(sampler: Any) -> Any:
 
 def path_to_indexed(path: str, dataset: object) -> str:
     """Return the expression for the first `Indexed` in a dataset; empty if there is none."""
+    if isinstance(dataset, WholeBatches):
+        dataset = dataset.dataset
     if dataset is None or isinstance(dataset, Indexed):
         return path if dataset is not None else ""
     inside = [(f"{path}.dataset", getattr_static(dataset, "dataset", None))]

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 
 from .. import _check, _optional
 from ..samplers import EpochBatchSampler, EpochSampler
-from ..samplers.core import Indexed
+from ..samplers.core import Indexed, refuse_size
 from ._accelerate import prepare_loader
-from ._loader_chain import AnySampler, core_of, refuse_size
+from ._loader_chain import AnySampler, core_of
 from ._trainer_callback import SamplerTrainerCallback, num_steps, refuse_strategy
 from ._trainer_loss import (
     IndexCollator,

@@ -22,7 +22,7 @@ from .._files._paths import Output, json_kind, written_whole
 from .._optional import require
 from ._every_sampler import SAMPLERS, AnySampler
 from ._matrix_leg import WHERE, Leg, Trip
-from ._matrix_runs import EXTRAS, LOADERS
+from ._matrix_runs import EXTRAS, LOADERS, WITHOUT_WORKERS
 
 _VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "transformers")
 _MATRIX = json_kind("a contract matrix", "versions", "cells")
@@ -67,7 +67,7 @@ def cells(
     samplers, loaders : str or sequence of str, optional
         Names of samplers and of loaders; all by default.
     workers : sequence of int, default (0, 2)
-        Numbers of worker processes of each loader.
+        Numbers of worker processes of each loader; `TensorLoader` has none.
     ranks : sequence of int, default (1, 2)
         Numbers of processes that train together: 1 or 2.
 
@@ -94,7 +94,11 @@ def cells(
     if min(workers, default=0) < 0:
         raise ValueError(f"workers must be >= 0, got {min(workers)}")
     product = itertools.product(ranks, samplers, loaders, workers, WHERE)
-    return [Cell(s, loader, w, where, r) for r, s, loader, w, where in product]
+    return [
+        Cell(s, loader, w, where, r)
+        for r, s, loader, w, where in product
+        if w == 0 or loader not in WITHOUT_WORKERS
+    ]
 
 
 @told

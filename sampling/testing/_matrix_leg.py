@@ -37,6 +37,8 @@ class Trip:
         Number of processes that train together.
     kept : dict
         Other values that the first leg passes to the second.
+    whole : bool
+        Whether the loader fetches whole batches, with batch_size=None.
     dealt : list of (epoch, indices)
         The batches of this rank.
     orders : dict of int to list of int
@@ -50,6 +52,7 @@ class Trip:
     folder: Path
     world: int
     kept: dict[str, Any]
+    whole: bool = False
     dealt: list[tuple[int, list[int]]] = field(default_factory=list)
     orders: dict[int, list[int]] = field(default_factory=dict)
 
@@ -58,9 +61,17 @@ class Trip:
         options: dict[str, Any] = {"num_workers": self.num_workers}
         if self.num_workers:
             options["multiprocessing_context"] = "fork"
+        if self.whole:
+            sampler = self.batch_sampler()
+            return kind(Indexed(Rows()), sampler=sampler, batch_size=None, **options)
         if isinstance(self.sampler, EpochBatchSampler):
             return kind(Indexed(Rows()), batch_sampler=self.sampler, **options)
         return kind(Indexed(Rows()), batch_size=BATCH, sampler=self.sampler, **options)
+
+    def batch_sampler(self) -> EpochBatchSampler:
+        """Return a batch sampler with the draws of the sampler."""
+        own = self.sampler
+        return own if isinstance(own, EpochBatchSampler) else EpochBatchSampler(own, BATCH)
 
     def train(self, indices: torch.Tensor) -> torch.Tensor:
         """Record a batch, and return the loss for `backward`."""

@@ -7,15 +7,31 @@ from typing import Any, TypeAlias
 from torch.utils.data import default_collate
 
 from .._optional import require
+from ..loading import TensorLoader
 from ..samplers import EpochBatchSampler, load_state, save_state
 from ..samplers.core import Indexed
-from ._every_sampler import BATCH, EPOCHS
+from ._every_sampler import BATCH, EPOCHS, ROWS
 from ._matrix_leg import STOP_EPOCH, Rows, Trip
 
 
 def plain(trip: Trip) -> None:
     """Train with a custom loop and torch's `DataLoader`."""
-    loader = trip.loader()
+    _loop(trip, trip.loader())
+
+
+def whole(trip: Trip) -> None:
+    """Train with a `DataLoader` that fetches whole batches, with `batch_size=None`."""
+    trip.whole = True
+    plain(trip)
+
+
+def in_memory(trip: Trip) -> None:
+    """Train with a custom loop and our `TensorLoader`, whose sampler knows its own position."""
+    _loop(trip, TensorLoader(trip.batch_sampler(), None, ROWS, ROWS), counted=False)
+
+
+def _loop(trip: Trip, loader: Any, *, counted: bool = True) -> None:
+    """Run a leg; `counted` if the position is counted, and not asked for."""
     if trip.leg == "second":
         load_state(trip.sampler, trip.file)
     for epoch in range(trip.sampler.epoch, EPOCHS):
@@ -24,9 +40,10 @@ def plain(trip: Trip) -> None:
         for number, (indices, _) in enumerate(loader, 1):
             trip.train(indices)
             if trip.stops(number):
-                return save_state(trip.sampler, trip.file, trip.consumed(number, 1))
+                consumed = trip.consumed(number, 1) if counted else None
+                return save_state(trip.sampler, trip.file, consumed)
         if trip.stops():
-            return save_state(trip.sampler, trip.file, trip.consumed(None, 1))
+            return save_state(trip.sampler, trip.file, trip.consumed(None, 1) if counted else None)
     return None
 
 
@@ -137,8 +154,11 @@ EXTRAS = {  # loader -> required framework, extra that installs it
     "accelerate": ("accelerate", "hf"),
     "HF Trainer": ("transformers", "hf"),
 }
+WITHOUT_WORKERS = {"TensorLoader"}
 LOADERS: dict[str, tuple[Run, bool]] = {  # name -> run, and whether the framework shards batches
     "DataLoader": (plain, False),
+    "whole batches": (whole, False),
+    "TensorLoader": (in_memory, False),
     "StatefulDataLoader": (stateful, False),
     "torchdata.nodes": (nodes, False),
     "Lightning": (lightning, False),

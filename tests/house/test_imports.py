@@ -31,7 +31,8 @@ BELOW = {  # what the files of each part may import from the package, beside the
 }
 BELOW["_identity"] = BASE | {"kernels"}
 BELOW["samplers"] = BELOW["selection"] | BELOW["weighting"] | {"selection", "weighting"}
-_ALL_BELOW = BELOW["samplers"] | {"samplers", "batch_selection", "training"}
+BELOW["loading"] = BELOW["samplers"] | {"samplers"}
+_ALL_BELOW = BELOW["samplers"] | {"samplers", "batch_selection", "training", "loading"}
 BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW
@@ -41,7 +42,7 @@ BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
 _TORCH = {"samplers", "weighting", "scores", "distributed", "integrations", "testing", "bench"}
-_TORCH |= {"_warm", "batch_selection", "training"}
+_TORCH |= {"_warm", "batch_selection", "training", "loading"}
 ONLY_IN = {  # library -> the parts of the package that may import it
     "torch": _TORCH,
     "torchvision": set(),

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from accelerate import Accelerator, DataLoaderConfiguration, PartialState, skip_first_batches
 from accelerate.data_loader import SeedableRandomSampler, prepare_data_loader
 from products import pairs
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
+from sampling import Indexed
 from sampling.integrations._accelerate import check_prepared, complete_rounds, prepare_loader
 from sampling.integrations._accelerate_chain import find_chain
 from sampling.integrations._check_loader import check_loader
@@ -166,6 +168,23 @@ def test_h1_an_unbroken_pass_is_dealt_as_accelerate_does(kind, world, split):
         loader = prepare_loader(rank_of(world, rank)(**options), make(rank))
         assert len(loader) == len(ours[rank]) == find_chain(loader).batches(0)
         assert find_chain(loader).remaining == len(loader)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_whole_batches_are_dealt_like_any_others(world):
+    def whole():
+        sampler = EpochBatchSampler(shuffle(), 4)
+        return DataLoader(Indexed(torch.arange(N)), sampler=sampler, batch_size=None)
+
+    expected = by_rank(lambda _: KINDS["batch sampler"](), world)
+    for rank in range(world):
+        prepared = prepare_loader(rank_of(world, rank)(), whole())
+        found = [(indices.tolist(), batch.tolist()) for indices, batch in prepared]
+        assert found == [(each, each) for each in expected[rank]]
+        assert not check_loader(prepared)
+    loader = whole()
+    lost = check_loader(plainly(rank_of(1, 0)(), loader), loader.sampler)
+    assert [each.problem for each in lost] == ["replaced", "batch size lost"]
 
 
 @pytest.mark.parametrize("world", [2, 3])

@@ -10,7 +10,7 @@ from ... import _check
 from ..._check._keywords import told
 from ..core._cuts import EqualCuts
 from ..core._epoch_sampler import EpochSampler
-from ..core._passes import Doubt, Pass
+from ..core._passes import Doubt, Pass, cut
 from ..core._plan import EpochPlan
 from ._epoch_batches import EpochBatchSampler
 
@@ -157,9 +157,9 @@ class Rounds(Pass[list[int]]):
 
     def _next_items(self) -> list[list[int]]:
         ahead, sampler = self._ahead(), self._batches.sampler
-        (start,), (stop,) = ahead(np.array([sampler.rank]))
+        found = cut(self.plan, ahead, np.array([sampler.rank]), arrays=self.arrays)
         self._ends.append(ahead.position(sampler.num_replicas))
-        return [self.plan.draws(np.arange(start, stop)).tolist()]
+        return found
 
     @property
     def consumed(self) -> int:

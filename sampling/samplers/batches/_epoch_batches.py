@@ -137,6 +137,12 @@ class EpochBatchSampler(Sampler[list[int]]):
             )
         return EpochIterator.over(self, self._pass())
 
+    def _arrays(self) -> Iterator[Indices]:
+        """Return an iterator over the same batches as int64 arrays, with the same position."""
+        dealt: Pass[Any] = self._pass()
+        dealt.arrays = True
+        return EpochIterator.over(self, dealt)
+
     def _pass(self) -> Pass[list[int]]:
         sampler = self.sampler
         plan, doubt = sampler._begin()

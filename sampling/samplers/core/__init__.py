@@ -10,9 +10,11 @@ _batch           the samples and losses of a batch, checked once
 _recorder        weighs and records them
 _state           the light state that loaders save, and its checks
 _groups          samples in groups, drawn by quota (_quotas)
-_indexed         the dataset that returns the index of each sample
+_indexed         the dataset that returns the index of each sample (_fetch: one, or a batch)
+_size            whether a sampler was made for a dataset
 """
 
 from ._indexed import Indexed
+from ._size import ONE_EACH, length_of, misfit, refuse_size
 
-__all__ = ["Indexed"]
+__all__ = ["ONE_EACH", "Indexed", "length_of", "misfit", "refuse_size"]

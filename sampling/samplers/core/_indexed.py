@@ -1,13 +1,19 @@
 """A dataset that returns the index of each sample, which `reduce` of a sampler needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from copy import copy
+from operator import index as as_int
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset
 
 from ... import _check
-from ..._check._keywords import told
+from ..._check._keywords import short, told
+from . import _fetch
+from ._fetch import CollateFn
 
 
 @told
@@ -19,26 +25,47 @@ class Indexed(Dataset[Any]):
     `Indexed(Subset(ds))` is right, `Subset(Indexed(ds))` gives indices of `ds`, which `reduce`
     refuses because they were never drawn.
 
+    Indexed by a list, it returns (indices, batch) with the whole batch fetched at once: in
+    `DataLoader(Indexed(ds), sampler=EpochBatchSampler(...), batch_size=None)`, several times as
+    fast as sample by sample for data in memory.
+
     Parameters
     ----------
     dataset : map-style dataset
-        Any object with `__getitem__` and `__len__`; `__getitems__` is used if it exists.
+        Any object with `__getitem__` and `__len__`; a tensor or array of shape (N, ...), a
+        Hugging Face dataset, a pyarrow table or a pandas DataFrame. `__getitems__` is used if it
+        exists.
     key : str, optional
         Instead of a pair, add the index under this key to each sample, which must then be a
         mapping: collators and trainers that expect mappings keep it.
+    collate_fn : callable, optional
+        Function that makes a batch of a list of samples, where `Indexed` is indexed by a list and
+        the dataset returns samples one by one; torch's `default_collate` by default. In a loader
+        with a batch size, give the loader's `collate_fn` instead.
 
     Raises
     ------
     TypeError
-        If the dataset is iterable-style, or `key` is given and a sample is no mapping.
+        If the dataset is iterable-style; if `key` is given and a sample or batch is no mapping;
+        for indices that are neither an int nor a list, tensor or array of ints.
     ValueError
         If a sample already has the key.
 
     Notes
     -----
-    All other attributes are those of the dataset. It can be pickled, and works in forked and
-    spawned workers. A custom `collate_fn` gets pairs: pass `Indexed.collate(collate_fn)` to reuse
-    one for samples.
+    Whole batches
+        The batch is what the dataset returns for the indices: of a `TensorDataset`, or a `Subset`
+        of one, a tuple of tensors; of a Hugging Face dataset a dict of columns, tensors after
+        `with_format("torch")`; of a table or DataFrame its rows as one of its kind. A
+        `__getitems__` that returns a list returns samples, which are collated; anything else that
+        it returns is the batch.
+    Names
+        All other attributes are those of the dataset.
+    Workers
+        It can be pickled, and works in forked and spawned workers.
+    Collating
+        A custom `collate_fn` of a loader with a batch size gets pairs: pass
+        `Indexed.collate(collate_fn)` to reuse one for samples.
 
     Examples
     --------
@@ -46,9 +73,13 @@ class Indexed(Dataset[Any]):
     (1, 'b')
     >>> Indexed([{"x": 5}], key="index")[0]
     {'x': 5, 'index': 0}
+    >>> Indexed(torch.arange(10) ** 2)[[3, 1]]
+    (tensor([3, 1]), tensor([9, 1]))
     """
 
-    def __init__(self, dataset: Any, key: str | None = None) -> None:
+    def __init__(
+        self, dataset: Any, key: str | None = None, collate_fn: CollateFn | None = None
+    ) -> None:
         _check.refuse_names("dataset", dataset)
         if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
             raise TypeError(
@@ -57,15 +88,19 @@ class Indexed(Dataset[Any]):
             )
         self.dataset = dataset
         self.key = key
+        self.collate_fn = collate_fn
 
-    def __getitem__(self, index: int) -> Any:
-        return self._mark(int(index), self.dataset[index])
+    def __getitem__(self, index: int | Sequence[int] | torch.Tensor | NDArray[np.integer]) -> Any:
+        if hasattr(index, "__index__") and not getattr(index, "ndim", 0):
+            return self._mark(as_int(index), _fetch.one(self.dataset, as_int(index)))
+        rows = _numbers(index)
+        return self._mark(rows, _fetch.batch(self.dataset, rows, self.collate_fn))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Fetch a batch, through the dataset's own `__getitems__` if it has one."""
-        fetch = getattr(self.dataset, "__getitems__", None)
-        samples = fetch(indices) if fetch else [self.dataset[index] for index in indices]
-        return [self._mark(int(i), each) for i, each in zip(indices, samples, strict=True)]
+        rows = _numbers(indices).tolist()
+        samples = _fetch.several(self.dataset, rows)
+        return [self._mark(i, each) for i, each in zip(rows, samples, strict=True)]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -78,36 +113,67 @@ class Indexed(Dataset[Any]):
         return getattr(self.dataset, name)
 
     @staticmethod
-    def collate(collate_fn: Callable[[list[Any]], Any]) -> "Collate":
+    def collate(collate_fn: CollateFn) -> "Collate":
         """Return a `collate_fn` for pairs: indices as a tensor, samples through `collate_fn`."""
         return Collate(collate_fn)
 
-    def _mark(self, index: int, sample: Any) -> Any:
+    def _mark(self, index: int | torch.Tensor, sample: Any) -> Any:
+        """Return a sample, or a batch, with its index or indices."""
         if self.key is None:
             return index, sample
+        if hasattr(sample, "append_column"):  # a pyarrow table
+            names, numbers = sample.column_names, torch.as_tensor(index).tolist()
+            return sample.append_column(self._new_key(names, index), [numbers])
+        if hasattr(sample, "assign"):  # a pandas DataFrame
+            column = self._new_key(sample.columns, index)
+            return sample.assign(**{column: torch.as_tensor(index).numpy()})
         if not isinstance(sample, Mapping):
             raise TypeError(
                 f"samples must be mappings to take the key {self.key!r}, got "
-                f"{type(sample).__name__} in row {index}"
-            )
-        if self.key in sample:
-            raise ValueError(
-                f"samples must not have the key {self.key!r} yet, got it in row {index}"
+                f"{type(sample).__name__} in row {_first(index)}"
             )
         marked: Any = copy(sample)
-        marked[self.key] = index
+        marked[self._new_key(sample, index)] = index
         return marked
+
+    def _new_key(self, names: Container[str], index: int | torch.Tensor) -> str:
+        if self.key in names:
+            raise ValueError(
+                f"samples must not have the key {self.key!r} yet, got it in row {_first(index)}"
+            )
+        return str(self.key)
+
+
+def _first(index: int | torch.Tensor) -> int:
+    return index if isinstance(index, int) else int(index[0])
+
+
+def _numbers(indices: Any) -> torch.Tensor:
+    """Return the indices of a batch: int64 (B,)."""
+    try:
+        found = torch.as_tensor(indices)
+    except (TypeError, ValueError, RuntimeError):  # strings, or lists of several lengths
+        found = torch.empty(0, 0)
+    kinds = (torch.bool, torch.complex64, torch.complex128)
+    if found.ndim != 1 or (found.numel() and (found.is_floating_point() or found.dtype in kinds)):
+        raise TypeError(
+            f"indices must be an int, or a list, tensor or array of ints, got {short(indices)}"
+        )
+    return found.long()
 
 
 class Collate:
     """A `collate_fn` for (index, sample) pairs that wraps one for samples; pickles if that does."""
 
-    def __init__(self, collate_fn: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, collate_fn: CollateFn) -> None:
         self.collate_fn = collate_fn
 
     def __call__(self, pairs: Sequence[tuple[int, Any]]) -> tuple[Any, Any]:
         """Collate a batch."""
-        import torch
-
+        if isinstance(pairs, tuple):  # (indices, batch)
+            raise TypeError(
+                "pairs must be a list of (index, sample), got a whole batch: in a loader with "
+                "batch_size=None, give the function to Indexed(dataset, collate_fn=...)"
+            )
         indices = torch.tensor([index for index, _ in pairs], dtype=torch.int64)
         return indices, self.collate_fn([sample for _, sample in pairs])

@@ -25,7 +25,11 @@ class Pass(ABC, Generic[Item]):
     ----------
     plan : EpochPlan
         EpochPlan of the epoch.
+    arrays : bool
+        Whether batches are int64 arrays instead of lists of Python ints; set before the first.
     """
+
+    arrays = False
 
     def __init__(self, plan: EpochPlan, doubt: Doubt = None) -> None:
         self.plan = plan
@@ -122,7 +126,7 @@ class Batches(Pass[list[int]]):
     def _next_items(self) -> list[list[int]]:
         stop = min(self._made + self._at_a_time, self.count)
         numbers = self._rank + np.arange(self._made, stop, dtype=np.int64) * self._world
-        return cut(self.plan, self._cuts, numbers)
+        return cut(self.plan, self._cuts, numbers, arrays=self.arrays)
 
     @property
     def consumed(self) -> int:
@@ -130,15 +134,16 @@ class Batches(Pass[list[int]]):
         return self._cuts.position(self.taken * self._world)
 
 
-def cut(plan: EpochPlan, cuts: Cuts, numbers: Indices) -> list[list[int]]:
-    """Return the batches with these numbers: int64 (m,) -> m lists of Python ints."""
+def cut(plan: EpochPlan, cuts: Cuts, numbers: Indices, *, arrays: bool = False) -> list[Any]:
+    """Return the batches with these numbers: int64 (m,) -> m lists of Python ints, or arrays."""
     if numbers.size == 0:
         return []
     starts, stops = cuts(numbers)
     ends = np.cumsum(stops - starts)
     before = np.concatenate([[0], ends[:-1]])
     positions = np.arange(ends[-1]) + np.repeat(starts - before, stops - starts)
-    flat = plan.draws(positions).tolist()
+    draws = plan.draws(positions)
+    flat = draws if arrays else draws.tolist()
     return [flat[a:b] for a, b in zip(before.tolist(), ends.tolist(), strict=True)]
 
 
