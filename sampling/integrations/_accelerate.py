@@ -13,6 +13,7 @@ from torch.utils.data import BatchSampler
 
 from .. import _optional
 from .._check._keywords import told
+from ..loading import TensorLoader
 from ..samplers import EpochBatchSampler
 from ._accelerate_chain import find_chain
 from ._loader_chain import AnySampler, WholeBatches, refuse_misfit
@@ -43,7 +44,8 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # accelerate's classe
         Accelerator whose processes train.
     loader : torch.utils.data.DataLoader
         With a sampler of this package as `sampler=` or `batch_sampler=`, or an `EpochBatchSampler`
-        as `sampler=` with `batch_size=None`; may already be prepared.
+        as `sampler=` with `batch_size=None`; may already be prepared. A `TensorLoader` is returned
+        unchanged once its ranks are checked: give it `device=accelerator.device`.
 
     Returns
     -------
@@ -83,6 +85,9 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # accelerate's classe
     chain = find_chain(loader)
     refuse_misfit(loader)
     processes = accelerator.num_processes
+    if isinstance(loader, TensorLoader):
+        _check_own_rank(loader.sampler, processes, accelerator.process_index)
+        return loader
     dealing = chain is not None and chain.sampler.num_replicas > 1
     if chain is not None and dealing:
         _check_rank(chain.sampler, processes, accelerator.process_index)
@@ -260,6 +265,14 @@ def _shard(loader: Any) -> Any:  # accelerate's BatchSamplerShard, or None
         if isinstance(node, _data_loader.BatchSamplerShard):
             return node
     return None
+
+
+def _check_own_rank(sampler: AnySampler, processes: int, index: int) -> None:
+    if (sampler.num_replicas, sampler.rank) != (processes, index):
+        raise ValueError(
+            f"num_replicas and rank must be {processes} and {index} for a TensorLoader, which "
+            f"accelerate does not shard, got {sampler.num_replicas} and {sampler.rank}"
+        )
 
 
 def _check_rank(sampler: AnySampler, processes: int, index: int) -> None:

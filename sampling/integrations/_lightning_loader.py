@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from torch.utils.data import DataLoader
 
+from ..loading import TensorLoader
 from ..samplers import EpochBatchSampler, EpochSampler
 from ._loader_chain import AnySampler, core_of
 
@@ -42,7 +43,9 @@ def loader_of(trainer: Any, sampler: AnySampler) -> Any | None:
     """Return the training loader that has the sampler; None if there is none yet."""
     for loader in leaves(trainer.train_dataloader):
         found = map(core_of, samplers_of(loader))
-        if isinstance(loader, DataLoader) and any(each is core_of(sampler) for each in found):
+        if isinstance(loader, DataLoader | TensorLoader) and any(
+            each is core_of(sampler) for each in found
+        ):
             return loader
     return None
 
