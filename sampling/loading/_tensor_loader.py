@@ -7,12 +7,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from torch.utils.data import TensorDataset
 
 from .. import _check
 from .._check._keywords import told
 from .._check._rows import Rows
 from ..samplers import EpochBatchSampler, EpochSampler
-from ..samplers.core import refuse_size
+from ..samplers.core import keeps_access, refuse_size
 from ..types import Indices
 
 Source: TypeAlias = torch.Tensor | Rows
@@ -33,7 +34,7 @@ class TensorLoader:
     batch_size : int or None
         B, draws in a batch of one rank; None for an `EpochBatchSampler`, which has its own.
     *tensors : tensor or array of shape (N, ...), or one mapping of str to these
-        The data: torch tensors on any device, numpy arrays and memory maps, and what `numpy`
+        The data, or one `TensorDataset` of it: torch tensors on any device, numpy arrays and memory maps, and what `numpy`
         reads as an array of numbers, such as a DataFrame. Not copied where torch can share them.
     device : torch.device or str, optional
         Device of the batches; by default each is on the device of its tensor. Batches of host
@@ -58,6 +59,8 @@ class TensorLoader:
     ------
     TypeError
         If `sampler` is not of this package, or a tensor holds no numbers.
+    RuntimeError
+        If torch cannot use the device.
     ValueError
         If the tensors differ in length, there are none, or the sampler was made for another
         number of samples; if a batch size is given twice or not at all.
@@ -107,7 +110,7 @@ class TensorLoader:
         self.sampler = self.batch_sampler.sampler
         self.dataset = TensorRows(tensors)
         refuse_size(self.sampler, self.dataset, "sampler", "the tensors")
-        self.device = None if device is None else torch.device(device)
+        self.device = None if device is None else torch.empty(0, device=device).device
         if transform is not None and not callable(transform):
             raise TypeError(f"transform must be a function of a batch, got {transform!r}")
         self.transform = transform
@@ -145,6 +148,8 @@ class TensorRows:
     """
 
     def __init__(self, given: tuple[Any, ...]) -> None:
+        if len(given) == 1 and keeps_access(given[0], TensorDataset):
+            given = given[0].tensors
         if len(given) == 1 and isinstance(given[0], Mapping):
             named = {f"tensors[{name!r}]": each for name, each in given[0].items()}
             self._names: list[Any] | None = list(given[0])

@@ -127,6 +127,18 @@ def test_what_people_have(tmp_path):
     assert batch["bool"].dtype == torch.bool and batch["dataset"].tolist() == at.tolist()
 
 
+def test_a_tensor_dataset():
+    indices, (x, y) = next(iter(loader(TensorDataset(X, Y))))
+    assert torch.equal(x, X[indices]) and torch.equal(y, Y[indices])
+
+
+def test_batches_are_on_the_device():
+    indices, (x, y) = next(iter(loader(X, Y, device="meta")))
+    assert x.is_meta and y.is_meta and indices.is_cpu
+    with pytest.raises(RuntimeError, match="device"):
+        loader(X, device="gpu")
+
+
 def test_subset_of_a_larger_dataset():
     own = loader(Y, sampler=SubsetSampler([3, 5, 90], seed=0), batch_size=2)
     assert sorted(i for indices, _ in own for i in indices.tolist()) == [3, 5, 90]

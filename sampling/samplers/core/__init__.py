@@ -14,7 +14,8 @@ _indexed         the dataset that returns the index of each sample (_fetch: one,
 _size            whether a sampler was made for a dataset
 """
 
+from ._fetch import keeps_access
 from ._indexed import Indexed
 from ._size import ONE_EACH, length_of, misfit, refuse_size
 
-__all__ = ["ONE_EACH", "Indexed", "length_of", "misfit", "refuse_size"]
+__all__ = ["ONE_EACH", "Indexed", "keeps_access", "length_of", "misfit", "refuse_size"]

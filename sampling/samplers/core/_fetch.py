@@ -35,10 +35,10 @@ def batch(dataset: Any, indices: torch.Tensor, collate_fn: CollateFn | None = No
         return dataset.index_select(0, indices.to(dataset.device))
     if isinstance(dataset, np.ndarray):
         return dataset[indices.numpy()]
-    if _keeps_access(dataset, TensorDataset):
+    if keeps_access(dataset, TensorDataset):
         return tuple(batch(each, indices) for each in dataset.tensors)
     numbers = indices.tolist()
-    if _keeps_access(dataset, Subset):
+    if keeps_access(dataset, Subset):
         inner = torch.tensor([int(dataset.indices[each]) for each in numbers], dtype=torch.int64)
         return batch(dataset.dataset, inner, collate_fn)
     if _is_hugging_face(dataset):
@@ -56,14 +56,14 @@ def several(dataset: Any, indices: list[int]) -> Any:
     fetch = getattr(dataset, "__getitems__", None)
     if callable(fetch):
         return fetch(indices)
-    if _keeps_access(dataset, TensorDataset):  # rows of one copy, not a copy for each sample
+    if keeps_access(dataset, TensorDataset):  # rows of one copy, not a copy for each sample
         rows = torch.tensor(indices, dtype=torch.int64)
         columns = (column.unbind() for column in batch(dataset, rows))
         return list(zip(*columns, strict=True))
     return [one(dataset, index) for index in indices]
 
 
-def _keeps_access(dataset: Any, kind: type[Any]) -> bool:
+def keeps_access(dataset: Any, kind: type[Any]) -> bool:
     """Return whether a dataset is of this class of torch, and has not redefined its access."""
     return isinstance(dataset, kind) and all(
         getattr(type(dataset), name, None) is getattr(kind, name, None)
