@@ -34,8 +34,9 @@ class TensorLoader:
     batch_size : int or None
         B, draws in a batch of one rank; None for an `EpochBatchSampler`, which has its own.
     *tensors : tensor or array of shape (N, ...), or one mapping of str to these
-        The data, or one `TensorDataset` of it: torch tensors on any device, numpy arrays and memory maps, and what `numpy`
-        reads as an array of numbers, such as a DataFrame. Not copied where torch can share them.
+        The data, or one `TensorDataset` of it: torch tensors on any device, numpy arrays and
+        memory maps, and what `numpy` reads as an array of numbers, such as a DataFrame. Not copied
+        where torch can share them.
     device : torch.device or str, optional
         Device of the batches; by default each is on the device of its tensor. Batches of host
         tensors are gathered in pinned memory and copied without blocking if the device is CUDA.
