@@ -12,6 +12,7 @@ import hashlib
 import struct
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._numba import kernel
 
@@ -25,6 +26,7 @@ _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _DOUBLE = np.uint64(11)
 _ULP = 2.0**-53
+_WORD = 2**64 - 1
 
 
 def key(seed: int, epoch: int, purpose: str) -> np.uint64:
@@ -45,7 +47,15 @@ def uniform(key: np.uint64) -> float:
 
 def subkey(key: np.uint64, number: int) -> np.uint64:
     """Return the key of decision `number` inside the decision of `key`."""
-    return np.uint64(value(key, np.uint64(number)))
+    word = (int(key) + (number + 1) * int(GOLDEN)) & _WORD  # `value`, without compiled code
+    word = (word ^ (word >> 30)) * int(_MULTIPLY_1) & _WORD
+    word = (word ^ (word >> 27)) * int(_MULTIPLY_2) & _WORD
+    return np.uint64(word ^ (word >> 31))
+
+
+def values(key: np.uint64, counters: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the values at many counters of `key`, as `value` does, in numpy."""
+    return mix.py_func(key + (counters + np.uint64(1)) * GOLDEN)
 
 
 @kernel

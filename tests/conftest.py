@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from numba import config
 
+from sampling import _numba
+
 
 def pytest_configure():
     """Let Ctrl-C reach the processes that tests start: a shell's background jobs ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _numba.use()  # kernels, whatever is tested first; their twins are tested by name
 
 
 @pytest.fixture(autouse=True)

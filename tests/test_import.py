@@ -38,6 +38,79 @@ def test_samplers_load_torch_and_neither_faiss_nor_sklearn():
     assert loaded & {"faiss", "sklearn", "ray", "matplotlib", "pyarrow"} == set()
 
 
+_FIRST_BATCHES = """
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from sampling import Indexed, samplers
+
+data = Indexed(torch.arange(70_000.0))
+made = [
+    samplers.ShuffleSampler(data),
+    samplers.ShuffleSampler(60_000, num_replicas=2, rank=1),
+    samplers.SubsetSampler(np.arange(0, 70_000, 2)),
+    samplers.RepeatedSubsetSampler(data, 0.1),
+    samplers.RepeatedSubsetSampler(60_000, 0.7),
+]
+for sampler in made:
+    sampler.set_epoch(0)
+    for indices, x in DataLoader(data, 256, sampler=sampler):
+        sampler.reduce(x, indices)
+        sampler.weights_for(indices)
+        break
+    sampler.load_state_dict(sampler.state_dict(256))
+next(iter(samplers.InfoBatchSampler(data, 30)))  # its first loss loads numba
+batches = samplers.EpochBatchSampler(made[0], 32)
+next(iter(DataLoader(data, batch_sampler=batches)))
+batches.set_epoch(1)
+batches.state_dict(0)
+"""
+
+
+@pytest.mark.slow
+def test_the_first_batches_of_a_shuffle_are_drawn_without_numba():
+    assert loaded_after(_FIRST_BATCHES) & set(HEAVY) == {"torch"}
+
+
+_SPAWNED = """
+import sys
+import torch
+from torch.utils.data import DataLoader, Dataset
+from sampling import Indexed, samplers
+
+
+class Loaded(Dataset):
+    def __init__(self):
+        self.sampler = samplers.ShuffleSampler(60_000)
+
+    def __len__(self):
+        return 60_000
+
+    def __getitem__(self, index):
+        return self.sampler.indices(0)[index], int("numba" in sys.modules)
+
+
+if __name__ == "__main__":
+    data = Indexed(Loaded())
+    loader = DataLoader(data, 4, sampler=data.dataset.sampler, num_workers=1,
+                        multiprocessing_context="spawn")
+    indices, (drawn, numba) = next(iter(loader))
+    assert drawn.tolist() == data.dataset.sampler.indices(0)[indices].tolist()
+    assert not numba.any()
+    assert "numba" not in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_a_spawned_worker_does_without_numba(tmp_path):
+    """It gets the dataset, here with a sampler in it."""
+    (tmp_path / "train.py").write_text(_SPAWNED)
+    done = subprocess.run(
+        [sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_weighting_loads_torch_and_neither_faiss_nor_sklearn():
     loaded = loaded_after("import sampling; sampling.weighting.lin_upper")
@@ -45,9 +118,10 @@ def test_weighting_loads_torch_and_neither_faiss_nor_sklearn():
     assert loaded & {"faiss", "sklearn", "ray", "matplotlib", "pyarrow"} == set()
 
 
-@pytest.mark.slow
-def test_kernels_load_numba_and_not_torch():
+def test_kernels_load_nothing_heavy_until_one_is_called():
     code = "from sampling.kernels import _draw, _groups, _permute, _prune, _scores"
+    assert loaded_after(code) == set()
+    code += "; import numpy; _groups.interleave(*numpy.zeros((4, 0), int))"
     loaded = loaded_after(code)
     assert "numba" in loaded
     assert loaded & {"torch", "faiss", "sklearn", "ray"} == set()

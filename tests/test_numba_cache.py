@@ -11,6 +11,7 @@ import pytest
 from numba.core import caching
 
 from sampling import _numba
+from sampling._numba import _compiled
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -28,8 +29,8 @@ def made():
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """The user's own folder first, then one in the place of the others."""
-    monkeypatch.setattr(_numba, "_warned", False)
-    monkeypatch.setattr(_numba, "_COMPILED", [])
+    monkeypatch.setattr(_compiled, "_warned", False)
+    monkeypatch.setattr(_numba, "_KERNELS", [])
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "given"))
     monkeypatch.setattr(caching.AppDirs, "user_cache_dir", str(tmp_path / "user"))
     kinds = [caching.UserProvidedCacheLocator, caching.UserWideCacheLocator]
@@ -53,7 +54,9 @@ def lock(monkeypatch, *names):
 
 
 def counts(kernel):
-    return sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
+    return sum(kernel.dispatcher.stats.cache_hits.values()), sum(
+        kernel.dispatcher.stats.cache_misses.values()
+    )
 
 
 def test_numbas_first_folder_that_can_be_written_is_taken(folders, monkeypatch):
@@ -65,7 +68,7 @@ def test_numbas_first_folder_that_can_be_written_is_taken(folders, monkeypatch):
     lock(monkeypatch, "given")
     other = made()
     assert other(2.0) == 4.0
-    assert str(folders / "user") in other.stats.cache_path
+    assert str(folders / "user") in other.dispatcher.stats.cache_path
     assert counts(made()) == (0, 0)
 
 
@@ -97,8 +100,8 @@ def test_without_any_folder_there_is_one_warning_and_no_cache(folders, monkeypat
         one, two = made(), made()
         assert (one(2), one(2.5), two(2)) == (4, 5.0, 4)
     assert len(seen) == 1
-    assert one.stats.cache_path is None
-    assert not one._cache.kept
+    assert one.dispatcher.stats.cache_path is None
+    assert not one.dispatcher._cache.kept
 
 
 def test_a_full_disk_costs_a_warning_and_no_result(folders, monkeypatch):
@@ -110,14 +113,14 @@ def test_a_full_disk_costs_a_warning_and_no_result(folders, monkeypatch):
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
     with pytest.warns(UserWarning, match="No space left"):
         assert kernel(2) == 4
-    assert not kernel._cache.kept
+    assert not kernel.dispatcher._cache.kept
 
 
 def test_a_folder_named_by_a_class_of_the_users_is_respected(folders, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_LOCATOR_CLASSES", "UserWideCacheLocator", False)
     kernel = made()
     assert kernel(2) == 4
-    assert str(folders / "user") in kernel.stats.cache_path
+    assert str(folders / "user") in kernel.dispatcher.stats.cache_path
 
 
 _IMPORT = """

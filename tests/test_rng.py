@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sampling import _rng
-from sampling._rng import below, key, mix, subkey, uniform, unit, value
+from sampling._rng import below, key, mix, subkey, uniform, unit, value, values
 
 words = st.integers(0, 2**64 - 1)
 some = settings(deadline=None, derandomize=True, max_examples=200)
@@ -107,6 +107,14 @@ def test_mix_equals_python_integers(word):
 @example(0, 2**64 - 1)
 def test_value_equals_python_integers(key_, counter):
     assert int(value(u64(key_), u64(counter))) == oracles.value_in_integers(key_, counter)
+
+
+@pytest.mark.parametrize("key_", EXTREMES)
+def test_values_in_numpy_equal_those_of_the_kernel(key_):
+    counters = np.array(EXTREMES, np.uint64)
+    expected = [oracles.value_in_integers(key_, counter) for counter in EXTREMES]
+    assert values(u64(key_), counters).tolist() == expected
+    assert [int(subkey(u64(key_), number)) for number in EXTREMES] == expected
 
 
 def test_values_are_splitmix64():

@@ -30,8 +30,7 @@ from numpy.typing import NDArray
 from .._numba import kernel
 from .._rng import below, value
 from ..types import Packed
-from ._groups import EXACT
-from ._permute import permute, shuffle
+from ._permute import EXACT, permute, shuffle
 
 
 @kernel

@@ -26,10 +26,7 @@ from numpy.typing import NDArray
 from .._numba import kernel
 from .._rng import below, value
 from ..types import Packed
-from ._permute import BLOCK, permute, shuffle
-
-# Up to here a shuffle is made explicitly and is exactly uniform; above, it is computed by position.
-EXACT = 65_536
+from ._permute import BLOCK, EXACT, permute, shuffle
 
 
 @kernel

@@ -20,11 +20,13 @@ permute   key, n, positions (m,)    out (m,)     O(m)    permute_in_integers
 shuffle   key                       out (n,)     O(n)    shuffle_in_integers
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .._numba import kernel
-from .._rng import GOLDEN, below, mix, value
+from .._rng import GOLDEN, below, mix, value, values
 
 # Half-rounds. Small n would need many more (at n = 5 the 120 orders are still uneven after 16, and
 # for some n no number of rounds reaches the odd orders), so samplers/core/_permutation.py shuffles
@@ -34,7 +36,11 @@ from .._rng import GOLDEN, below, mix, value
 ROUNDS = 8
 BLOCK = 512
 
+# Up to here a shuffle is made explicitly and is exactly uniform; above, it is computed by position.
+EXACT = 65_536
+
 _HALF = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
 _MULTIPLY_1 = np.uint32(0x85EBCA6B)  # the 32-bit finaliser of MurmurHash3, with a key inside
 _MULTIPLY_2 = np.uint32(0xC2B2AE35)
 _SHIFT_1 = np.uint32(15)
@@ -122,3 +128,46 @@ def shuffle(key: np.uint64, out: NDArray[np.int64]) -> None:
     for i in range(out.size - 1, 0, -1):
         j = np.int64(below(value(key, np.uint64(i)), np.uint64(i + 1)))
         out[i], out[j] = out[j], out[i]
+
+
+# ---------------------------------------------------------------------- the first draws, by numpy
+
+
+@permute.twin(call=1e5, entry=50)
+def _permute(key: np.uint64, n: int, positions: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+    a = math.isqrt(n - 1) + 1
+    b = -(-n // a)
+    keys = values(key, np.arange(-1, ROUNDS - 1).astype(np.uint64))
+
+    def passed(places: NDArray[np.int64]) -> NDArray[np.int64]:
+        left, right = (half.astype(np.uint32) for half in np.divmod(places, b))
+        for round_ in range(0, ROUNDS, 2):
+            left = _hash_added(left, right, a, keys[round_])
+            right = _hash_added(right, left, b, keys[round_ + 1])
+        return left * np.int64(b) + right
+
+    found = passed(positions)
+    while (outside := np.flatnonzero(found >= n)).size:
+        found[outside] = passed(found[outside])
+    out[:] = found
+
+
+def _hash_added(
+    target: NDArray[np.uint32], source: NDArray[np.uint32], modulus: int, key: np.uint64
+) -> NDArray[np.uint32]:
+    """Return what `add_hash` makes of the target."""
+    word = (source ^ np.uint32(key & _LOW)) * _MULTIPLY_1
+    word = (word ^ (word >> _SHIFT_1) ^ np.uint32(key >> _HALF)) * _MULTIPLY_2
+    word ^= word >> _SHIFT_2
+    total = target + ((word * np.uint64(modulus)) >> _HALF).astype(np.uint32)
+    return np.minimum(total, total - np.uint32(modulus))
+
+
+@shuffle.twin(call=5e4, entry=400)
+def _shuffle(key: np.uint64, out: NDArray[np.int64]) -> None:
+    sizes = np.arange(out.size, 1, -1, dtype=np.uint64)
+    places = below.py_func(values(key, sizes - np.uint64(1)), sizes)
+    order = list(range(out.size))
+    for i, j in zip(range(out.size - 1, 0, -1), places.tolist(), strict=True):
+        order[i], order[j] = order[j], order[i]
+    out[:] = order

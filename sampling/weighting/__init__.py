@@ -7,17 +7,45 @@ batch of all ranks unless stated otherwise. Anything that outlives a step is kep
 that the caller holds, with `state_dict()` and `load_state_dict()`.
 """
 
-from ._curriculum import CurriculumWeights, pairwise_easiness, pointwise_easiness
-from ._difficulty import MomentumDifficulty
-from ._feasible import Duals, feasible
-from ._group_dro import GroupWeights, group_dro
-from ._kl_dro import RunningRisk, kl_dro
-from ._lin_upper import BurnIn, extremes, lin_upper, quadratic
-from ._reference import LossReference
-from ._self_paced import self_paced
-from ._spectra import cvar, esrm, extremile
-from ._tokens import focal, tldr
+from typing import TYPE_CHECKING
 
+from .._late import late
+
+if TYPE_CHECKING:
+    from ._curriculum import CurriculumWeights, pairwise_easiness, pointwise_easiness
+    from ._difficulty import MomentumDifficulty
+    from ._feasible import Duals, feasible
+    from ._group_dro import GroupWeights, group_dro
+    from ._kl_dro import RunningRisk, kl_dro
+    from ._lin_upper import BurnIn, extremes, lin_upper, quadratic
+    from ._reference import LossReference
+    from ._self_paced import self_paced
+    from ._spectra import cvar, esrm, extremile
+    from ._tokens import focal, tldr
+
+_FILES = {
+    "BurnIn": "_lin_upper",
+    "CurriculumWeights": "_curriculum",
+    "Duals": "_feasible",
+    "GroupWeights": "_group_dro",
+    "LossReference": "_reference",
+    "MomentumDifficulty": "_difficulty",
+    "RunningRisk": "_kl_dro",
+    "cvar": "_spectra",
+    "esrm": "_spectra",
+    "extremes": "_lin_upper",
+    "extremile": "_spectra",
+    "feasible": "_feasible",
+    "focal": "_tokens",
+    "group_dro": "_group_dro",
+    "kl_dro": "_kl_dro",
+    "lin_upper": "_lin_upper",
+    "pairwise_easiness": "_curriculum",
+    "pointwise_easiness": "_curriculum",
+    "quadratic": "_lin_upper",
+    "self_paced": "_self_paced",
+    "tldr": "_tokens",
+}
 __all__ = [
     "BurnIn",
     "CurriculumWeights",
@@ -41,3 +69,5 @@ __all__ = [
     "self_paced",
     "tldr",
 ]
+
+__getattr__, __dir__ = late(__name__, _FILES)

@@ -22,7 +22,7 @@ from sampling.kernels._blocks import (
     pack,
     trade,
 )
-from sampling.kernels._groups import EXACT
+from sampling.kernels._permute import EXACT
 
 keys = st.integers(0, 2**64 - 1)
 some = settings(deadline=None, derandomize=True, max_examples=80)

@@ -5,6 +5,7 @@ import oracles
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sampling.kernels._digest import _checksum as checksum_by_numpy
 from sampling.kernels._digest import checksum
 
 words = st.lists(st.integers(0, 2**64 - 1), max_size=12)
@@ -22,6 +23,7 @@ def of(values):
 def test_checksum_equals_python(values, key):
     expected = oracles.checksum_by_words(values, key)
     assert int(checksum(np.array(values, np.uint64), np.uint64(key))) == expected
+    assert int(checksum_by_numpy(np.array(values, np.uint64), np.uint64(key))) == expected
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from numba import config
 
 from sampling.kernels import _permute
+from sampling.kernels._permute import _permute as permute_by_numpy
+from sampling.kernels._permute import _shuffle as shuffle_by_numpy
 from sampling.kernels._permute import add_hash, halves, permute, shuffle
 
 KEYS = [0, 1, 2**63, 2**64 - 1, 0x9E3779B97F4A7C15, 0x0123456789ABCDEF]
@@ -182,3 +184,31 @@ def test_shuffle_equals_its_twin(key, n):
     shuffle(np.uint64(key), out)
     np.testing.assert_array_equal(out, oracles.shuffle_in_integers(key, n))
     np.testing.assert_array_equal(np.sort(out), np.arange(n))
+
+
+# ---------------------------------------------------------------------- by numpy, for first draws
+
+
+@pytest.mark.parametrize("key", [0, 2**63 + 5, 2**64 - 1])
+@pytest.mark.parametrize(
+    "n", [1, 2, 3, 38 * 37, 37 * 37 + 1, 65_536, 65_537, 2**31 - 1, 2**31 + 1, 2**62 - 3, 2**62]
+)
+def test_permute_by_numpy_equals_the_kernel(n, key):
+    """Also where many results are walked on from, and in place."""
+    positions = np.unique([0, n - 1, n // 2, *((i * (n // 700 + 1)) % n for i in range(700))])
+    expected = permuted(key, n, positions)
+    permute_by_numpy(np.uint64(key), n, positions, positions)
+    np.testing.assert_array_equal(positions, expected)
+
+
+def test_permute_by_numpy_of_no_positions():
+    permute_by_numpy(np.uint64(3), 10, np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@pytest.mark.parametrize("key", [0, 2**63 + 5, 2**64 - 1])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 1000, 65_535, 65_536])
+def test_shuffle_by_numpy_equals_the_kernel(n, key):
+    expected, out = np.full((2, n), -1, np.int64)
+    shuffle(np.uint64(key), expected)
+    shuffle_by_numpy(np.uint64(key), out)
+    np.testing.assert_array_equal(out, expected)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sampling.kernels._scores import _first_outside as outside_by_twin
 from sampling.kernels._scores import count_up, fill_uniform, first_outside, update
 
 keys = st.integers(0, 2**64 - 1)
@@ -25,6 +26,7 @@ some = settings(deadline=None, derandomize=True, max_examples=100)
 def test_first_outside_equals_numpy(indices, n):
     indices = np.array(indices, np.int64)
     assert first_outside(indices, n) == oracles.outside_by_numpy(indices, n)
+    assert outside_by_twin(indices, n) == oracles.outside_by_numpy(indices, n)
 
 
 # ---------------------------------------------------------------------- update

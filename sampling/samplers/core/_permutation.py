@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ...kernels._groups import EXACT
-from ...kernels._permute import permute, shuffle
+from ...kernels._permute import EXACT, permute, shuffle
 from ...types import Indices
 
 

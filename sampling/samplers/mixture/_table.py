@@ -10,7 +10,7 @@ from ... import _check, _rng
 from ..._check import _labels
 from ..._check._containers import is_missing
 from ...kernels import _mixture
-from ...kernels._groups import EXACT
+from ...kernels._permute import EXACT
 from ...types import Floats, Indices, Packed
 from ..core._groups import Groups, Unlabeled
 from ..core._permutation import Permutation

@@ -21,8 +21,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from sampling import _rng
-from sampling.kernels._groups import EXACT
-from sampling.kernels._permute import ROUNDS, permute, shuffle
+from sampling.kernels._permute import EXACT, ROUNDS, permute, shuffle
 from sampling.samplers.core._permutation import Permutation
 
 pytestmark = pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""The numba compile settings of the whole package.
+"""The numba compile settings of the whole package. Importing this file imports numba.
 
 Cache
     On. A fresh process reaches its first cached kernel in tens of milliseconds and pays seconds for
@@ -7,7 +7,8 @@ Cache
     `NUMBA_CACHE_DIR`, the package's `__pycache__`, the user's cache folder. Compiled kernels are
     also read from a folder that cannot be written, such as one that `sampling warm` filled when a
     container image was built; where none can be written, kernels are compiled in each process,
-    after one warning. The crashes reported for shared caches (numba issues 4807 and 10128) are of
+    after one warning; elsewhere one line of the log says, once per process, that kernels are being
+    compiled. The crashes reported for shared caches (numba issues 4807 and 10128) are of
     `guvectorize`, which keeps two files for one function; nothing here uses it. A cache notices
     edits of its own file only: after editing a kernel that others call, delete `__pycache__`.
 Parallel
@@ -20,45 +21,43 @@ Division
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numba
 from numba.core import caching
 
-from ._warning import warn
+from .._warning import warn
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_COMPILED: list[Any] = []  # every kernel of the modules imported so far
 _warned = False
+_announced = False
 
 
-def kernel(function: F) -> F:
-    """Compile a serial kernel: arrays and scalars in, an `out` array filled, nothing checked."""
-    return _compiled(function, False)
+def compiled(function: Callable[..., Any], fastmath: Any) -> Any:
+    """Return the numba dispatcher of a function; the function itself with NUMBA_DISABLE_JIT."""
+    made: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    if hasattr(made, "enable_caching"):  # not with NUMBA_DISABLE_JIT
+        made._cache = KernelCache(function)
+    return made
 
 
-def summing_kernel(function: F) -> F:
-    """Compile a serial kernel whose float sums may be reordered, as in BLAS.
-
-    NaN, infinity and the sign of zero are kept. The last digit may differ between processors.
-    """
-    return _compiled(function, {"reassoc", "contract"})
+def type_of(dispatcher: Any) -> Any:
+    """Return numba's type of a dispatcher."""
+    return numba.typeof(dispatcher)  # type: ignore[no-untyped-call]
 
 
-def kernels() -> tuple[Any, ...]:
-    """Return the numba dispatchers of all kernels in the modules imported so far."""
-    return tuple(_COMPILED)
-
-
-def _compiled(function: F, fastmath: Any) -> F:  # numba's
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
-    if hasattr(compiled, "enable_caching"):  # not with NUMBA_DISABLE_JIT
-        compiled._cache = KernelCache(function)
-        _COMPILED.append(compiled)
-    return cast(F, compiled)
+def announce(folder: str | None) -> None:
+    """Log once per process that kernels are compiled; None: say nothing from here on."""
+    global _announced
+    if not _announced and folder is not None:
+        logging.getLogger("sampling").warning(
+            "sampling: compiling kernels for this processor, which takes seconds, once: they are "
+            "kept in %s (`sampling warm` compiles all in advance)",
+            folder,
+        )
+    _announced = True
 
 
 # ---------------------------------------------------------------------- the cache
@@ -114,6 +113,8 @@ class KernelCache:
                 continue
             if found is not None:
                 return found
+        if self.writable is not None:  # `_warn` told of the other case
+            announce(self.cache_path)
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:  # numba's
