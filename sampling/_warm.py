@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from . import batch_selection, samplers, scores, weighting
-from ._numba import kernels
+from ._numba import kernels, use
+from ._numba._compiled import announce
 from .clustering import kmeans, neighbours
 from .record import Selection
 from .samplers import EpochBatchSampler, EpochSampler
@@ -72,6 +73,8 @@ def warm(progress: Progress | None = None) -> Warmed:
         type, numba release and Python version: run it on the machine type that will use the
         kernels.
     """
+    use()  # not the twins that other processes begin with
+    announce(None)
     steps = list(_steps())
     for step in steps:
         step()

@@ -30,6 +30,7 @@ def made():
 def folders(tmp_path, monkeypatch):
     """The user's own folder first, then one in the place of the others."""
     monkeypatch.setattr(_compiled, "_warned", False)
+    monkeypatch.setattr(_compiled, "_announced", False)
     monkeypatch.setattr(_numba, "_KERNELS", [])
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "given"))
     monkeypatch.setattr(caching.AppDirs, "user_cache_dir", str(tmp_path / "user"))
@@ -102,6 +103,30 @@ def test_without_any_folder_there_is_one_warning_and_no_cache(folders, monkeypat
     assert len(seen) == 1
     assert one.dispatcher.stats.cache_path is None
     assert not one.dispatcher._cache.kept
+
+
+def test_one_line_of_the_log_says_that_kernels_are_compiled(folders, caplog):
+    one, two = made(), made()
+    assert (one(2), one(2.5), two(2)) == (4, 5.0, 4)
+    (line,) = caplog.records
+    assert line.name == "sampling"
+    assert "compiling kernels" in line.message
+    assert str(folders / "given") in line.message
+
+
+def test_nothing_is_said_of_what_is_in_the_cache(folders, monkeypatch, caplog):
+    made()(2)
+    monkeypatch.setattr(_compiled, "_announced", False)
+    caplog.clear()
+    assert made()(2) == 4
+    assert caplog.records == []
+
+
+def test_where_none_is_kept_the_warning_says_it_all(folders, monkeypatch, caplog):
+    lock(monkeypatch, "given", "user")
+    with pytest.warns(UserWarning, match="each process compiles them again, which takes seconds"):
+        assert made()(2) == 4
+    assert caplog.records == []
 
 
 def test_a_full_disk_costs_a_warning_and_no_result(folders, monkeypatch):

@@ -94,7 +94,7 @@ def mix_batches(batches: Packed, classes: int, sweeps: int, key: np.uint64) -> N
     order = np.empty(count, np.int64)
     seen = np.full(classes, -1, np.int64)
     scratch = np.empty(4 * width, np.int64)
-    mark = 0
+    mark = np.int64(0)  # for a literal 0, `trade` would be compiled once more
     for sweep in range(sweeps):
         sweep_key = value(key, np.uint64(sweep))
         shuffle(sweep_key, order)  # takes the values below nb

@@ -1,0 +1,171 @@
+"""Processor seconds from `import torch` to the first batch or result, in fresh processes.
+
+    python benchmarks/first_use.py                  the table, about five minutes
+    python benchmarks/first_use.py shuffle          entry points whose name contains the word
+    python benchmarks/first_use.py --json           also keep it in results/first-use.json
+
+    warm   kernels are in numba's cache, as on every run of a machine but the first
+    cold   the cache is empty: kernels that are needed are compiled, if any are
+
+Each figure is user and system time of one process, since it had imported torch, numpy and
+`DataLoader`; the least of `--runs` processes, alternating over the entry points, so that other work
+of the machine counts as little as possible. Of a spawned worker it is the worker's own time over
+that of a worker whose dataset is torch's alone.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness import human, machine
+
+RESULTS = Path(__file__).parent / "results" / "first-use.json"
+N = 60_000
+
+BEGIN = f"""
+import time
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+N = {N}
+labels = np.arange(N) % 100
+
+
+def first(sampler):
+    return next(iter(DataLoader(range(N), 256, sampler=sampler)))
+
+
+begin = time.process_time()
+"""
+END = """
+import sys
+print(time.process_time() - begin, int("numba" in sys.modules))
+"""
+
+WORKER = """
+import sys
+import time
+import torch
+from torch.utils.data import DataLoader, Dataset
+{imports}
+
+
+class Timed(Dataset):
+    def __init__(self):
+        self.held = {held}
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return torch.tensor([time.process_time(), "numba" in sys.modules], dtype=torch.float64)
+
+
+if __name__ == "__main__":
+    data = {wrap}(Timed())
+    batch = next(iter(DataLoader(data, 1, num_workers=1, multiprocessing_context="spawn")))
+    print(*batch[-1][0].tolist())
+"""
+PLAIN = WORKER.format(imports="", held="None", wrap="")
+SPAWNED = WORKER.format(
+    imports="from sampling import Indexed, samplers",
+    held=f"samplers.ShuffleSampler({N})",
+    wrap="Indexed",
+)
+
+ENTRIES = {  # name -> what is run; a worker is a program of its own
+    "import sampling.samplers": "from sampling.samplers import ShuffleSampler",
+    "shuffle": "from sampling.samplers import ShuffleSampler\nfirst(ShuffleSampler(N))",
+    "shuffle of 10^9": "from sampling.samplers import ShuffleSampler\n"
+    "next(iter(ShuffleSampler(10**9)))",
+    "subset": "from sampling.samplers import SubsetSampler\nfirst(SubsetSampler(range(0, N, 2)))",
+    "RS2": "from sampling.samplers import RepeatedSubsetSampler\n"
+    "first(RepeatedSubsetSampler(N, 0.1))",
+    "shuffle in batches": "from sampling.samplers import EpochBatchSampler, ShuffleSampler\n"
+    "next(iter(DataLoader(range(N), batch_sampler=EpochBatchSampler(ShuffleSampler(N), 256))))",
+    "spawned worker": SPAWNED,
+    "weighted": "from sampling.samplers import WeightedSampler\n"
+    "first(WeightedSampler(1.0 + labels))",
+    "class balanced": "from sampling.samplers import ClassBalancedSampler\n"
+    "first(ClassBalancedSampler(labels))",
+    "P x K": "from sampling.samplers import ClassesPerBatchSampler\n"
+    "next(iter(DataLoader(range(N), batch_sampler=ClassesPerBatchSampler(labels, 8, 4))))",
+    "InfoBatch, first batch": "from sampling.samplers import InfoBatchSampler\n"
+    "first(InfoBatchSampler(N, 30))",
+    "InfoBatch, second epoch": "from sampling.samplers import InfoBatchSampler\n"
+    "sampler = InfoBatchSampler(N, 30)\nsampler.reduce(torch.rand(N), torch.arange(N))\n"
+    "sampler.set_epoch(1)\nfirst(sampler)",
+    "semdedup": "from sampling.selection import semdedup\n"
+    "semdedup(np.random.default_rng(0).normal(size=(600, 8)).astype(np.float32), threshold=0.9)",
+}
+
+
+def measured(program: str, cache: str | None) -> tuple[float, bool]:
+    """Run a program; return its processor seconds, and whether it imported numba."""
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    where.pop("PYTHONDONTWRITEBYTECODE", None)  # as at a user's: byte code is kept
+    if cache is not None:
+        where["NUMBA_CACHE_DIR"] = cache
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "first.py")
+        path.write_text(program)
+        done = subprocess.run(
+            [sys.executable, path], check=True, stdout=subprocess.PIPE, text=True, env=where
+        )
+    seconds, numba = map(float, done.stdout.split()[-2:])
+    return seconds, bool(numba)
+
+
+def runs_of(name: str, cache: str | None) -> tuple[float, bool]:
+    """Measure one entry point once."""
+    code = ENTRIES[name]
+    if code is not SPAWNED:
+        return measured(f"{BEGIN}{code}\n{END}", cache)
+    seconds, numba = measured(code, cache)
+    return seconds - measured(PLAIN, cache)[0], numba
+
+
+def rows(names: list[str], runs: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the figures of each entry point."""
+    found: dict[str, dict[str, Any]] = {name: {"warm": [], "cold": []} for name in names}
+    for run in range(runs + 1):
+        for name in names:
+            seconds, numba = runs_of(name, None)
+            if run:  # the first one fills the cache
+                found[name]["warm"].append(seconds)
+                found[name]["numba"] = numba
+    for _ in range(min(runs, 2)):
+        for name in names:
+            with tempfile.TemporaryDirectory() as cache:
+                found[name]["cold"].append(runs_of(name, cache)[0])
+    yield from found.items()
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("only", nargs="?", default="", help="part of an entry point's name")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help=f"write results/{RESULTS.name}")
+    given = parser.parse_args()
+    found = dict(rows([name for name in ENTRIES if given.only in name], given.runs))
+    print("| Entry point | Over `import torch`, warm cache | Cold cache | Loads numba |")
+    print("|---|---|---|---|")
+    for name, row in found.items():
+        warm, cold = human(min(row["warm"])), human(min(row["cold"]))
+        print(f"| {name} | {warm} | {cold} | {'yes' if row['numba'] else 'no'} |")
+    if given.json:
+        RESULTS.parent.mkdir(exist_ok=True)
+        results = {"machine": machine(), "unit": "processor seconds", "rows": found}
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
