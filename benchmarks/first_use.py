@@ -71,7 +71,7 @@ class Timed(Dataset):
 if __name__ == "__main__":
     data = {wrap}(Timed())
     batch = next(iter(DataLoader(data, 1, num_workers=1, multiprocessing_context="spawn")))
-    print(*batch[-1][0].tolist())
+    print(*(batch[-1] if isinstance(batch, (list, tuple)) else batch)[0].tolist())
 """
 PLAIN = WORKER.format(imports="", held="None", wrap="")
 SPAWNED = WORKER.format(
