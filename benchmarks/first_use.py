@@ -8,8 +8,8 @@
     cold   the cache is empty: kernels that are needed are compiled, if any are
 
 Each figure is user and system time of one process, since it had imported torch, numpy and
-`DataLoader`; the least of `--runs` processes, alternating over the entry points, so that other work
-of the machine counts as little as possible. Of a spawned worker it is the worker's own time over
+`DataLoader`; the least of `--runs` processes, so that other work of the machine counts as little as
+possible. Of a spawned worker it is the worker's own time over
 that of a worker whose dataset is torch's alone.
 """
 
@@ -19,7 +19,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ class Timed(Dataset):
         self.held = {held}
 
     def __len__(self):
-        return 8
+        return 2
 
     def __getitem__(self, index):
         return torch.tensor([time.process_time(), "numba" in sys.modules], dtype=torch.float64)
@@ -70,7 +69,7 @@ class Timed(Dataset):
 
 if __name__ == "__main__":
     data = {wrap}(Timed())
-    batch = next(iter(DataLoader(data, 1, num_workers=1, multiprocessing_context="spawn")))
+    batch, _ = DataLoader(data, 1, num_workers=1, multiprocessing_context="spawn")
     print(*(batch[-1] if isinstance(batch, (list, tuple)) else batch)[0].tolist())
 """
 PLAIN = WORKER.format(imports="", held="None", wrap="")
@@ -132,20 +131,15 @@ def runs_of(name: str, cache: str | None) -> tuple[float, bool]:
     return seconds - measured(PLAIN, cache)[0], numba
 
 
-def rows(names: list[str], runs: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the figures of each entry point."""
-    found: dict[str, dict[str, Any]] = {name: {"warm": [], "cold": []} for name in names}
-    for run in range(runs + 1):
-        for name in names:
-            seconds, numba = runs_of(name, None)
-            if run:  # the first one fills the cache
-                found[name]["warm"].append(seconds)
-                found[name]["numba"] = numba
+def row_of(name: str, runs: int) -> dict[str, Any]:
+    """Return the figures of one entry point."""
+    runs_of(name, None)  # fills the cache
+    warm = [runs_of(name, None) for _ in range(runs)]
+    cold = []
     for _ in range(min(runs, 2)):
-        for name in names:
-            with tempfile.TemporaryDirectory() as cache:
-                found[name]["cold"].append(runs_of(name, cache)[0])
-    yield from found.items()
+        with tempfile.TemporaryDirectory() as cache:
+            cold.append(runs_of(name, cache)[0])
+    return {"warm": [each for each, _ in warm], "cold": cold, "numba": warm[-1][1]}
 
 
 def main() -> None:
@@ -155,12 +149,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true", help=f"write results/{RESULTS.name}")
     given = parser.parse_args()
-    found = dict(rows([name for name in ENTRIES if given.only in name], given.runs))
+    found = {}
     print("| Entry point | Over `import torch`, warm cache | Cold cache | Loads numba |")
     print("|---|---|---|---|")
-    for name, row in found.items():
+    for name in [each for each in ENTRIES if given.only in each]:
+        row = found[name] = row_of(name, given.runs)
         warm, cold = human(min(row["warm"])), human(min(row["cold"]))
-        print(f"| {name} | {warm} | {cold} | {'yes' if row['numba'] else 'no'} |")
+        print(f"| {name} | {warm} | {cold} | {'yes' if row['numba'] else 'no'} |", flush=True)
     if given.json:
         RESULTS.parent.mkdir(exist_ok=True)
         results = {"machine": machine(), "unit": "processor seconds", "rows": found}

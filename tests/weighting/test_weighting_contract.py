@@ -83,7 +83,7 @@ def every(cases):
 
 FUNCTIONS = [
     f
-    for f in vars(weighting).values()
+    for f in (getattr(weighting, name) for name in weighting.__all__)
     if inspect.isfunction(f) and "losses" in inspect.signature(f).parameters
 ]
 
