@@ -9,8 +9,7 @@
 
 Each figure is user and system time of one process, since it had imported torch, numpy and
 `DataLoader`; the least of `--runs` processes, so that other work of the machine counts as little as
-possible. Of a spawned worker it is the worker's own time over
-that of a worker whose dataset is torch's alone.
+possible. Of a spawned worker it is the worker's own, for a dataset that holds a sampler.
 """
 
 import argparse
@@ -53,31 +52,27 @@ import sys
 import time
 import torch
 from torch.utils.data import DataLoader, Dataset
-{imports}
+begin = time.process_time()
+from sampling import Indexed, samplers
 
 
 class Timed(Dataset):
     def __init__(self):
-        self.held = {held}
+        self.sampler = samplers.ShuffleSampler(60_000)
 
     def __len__(self):
         return 2
 
     def __getitem__(self, index):
-        return torch.tensor([time.process_time(), "numba" in sys.modules], dtype=torch.float64)
+        self.sampler.indices(0, index, index + 1)
+        return torch.tensor([time.process_time() - begin, "numba" in sys.modules]).double()
 
 
 if __name__ == "__main__":
-    data = {wrap}(Timed())
-    batch, _ = DataLoader(data, 1, num_workers=1, multiprocessing_context="spawn")
-    print(*(batch[-1] if isinstance(batch, (list, tuple)) else batch)[0].tolist())
+    loader = DataLoader(Indexed(Timed()), 1, num_workers=1, multiprocessing_context="spawn")
+    (_, first), _ = loader
+    print(*first[0].tolist())
 """
-PLAIN = WORKER.format(imports="", held="None", wrap="")
-SPAWNED = WORKER.format(
-    imports="from sampling import Indexed, samplers",
-    held=f"samplers.ShuffleSampler({N})",
-    wrap="Indexed",
-)
 
 ENTRIES = {  # name -> what is run; a worker is a program of its own
     "import sampling.samplers": "from sampling.samplers import ShuffleSampler",
@@ -89,7 +84,7 @@ ENTRIES = {  # name -> what is run; a worker is a program of its own
     "first(RepeatedSubsetSampler(N, 0.1))",
     "shuffle in batches": "from sampling.samplers import EpochBatchSampler, ShuffleSampler\n"
     "next(iter(DataLoader(range(N), batch_sampler=EpochBatchSampler(ShuffleSampler(N), 256))))",
-    "spawned worker": SPAWNED,
+    "spawned worker": WORKER,
     "weighted": "from sampling.samplers import WeightedSampler\n"
     "first(WeightedSampler(1.0 + labels))",
     "class balanced": "from sampling.samplers import ClassBalancedSampler\n"
@@ -125,10 +120,7 @@ def measured(program: str, cache: str | None) -> tuple[float, bool]:
 def runs_of(name: str, cache: str | None) -> tuple[float, bool]:
     """Measure one entry point once."""
     code = ENTRIES[name]
-    if code is not SPAWNED:
-        return measured(f"{BEGIN}{code}\n{END}", cache)
-    seconds, numba = measured(code, cache)
-    return seconds - measured(PLAIN, cache)[0], numba
+    return measured(code if code is WORKER else f"{BEGIN}{code}\n{END}", cache)
 
 
 def row_of(name: str, runs: int) -> dict[str, Any]:
