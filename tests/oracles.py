@@ -701,3 +701,16 @@ def quotas_by_halving(shares, phases, epochs):
         halve(first, last)
         first = last
     return [found[each] for each in range(epochs + 1)]
+
+
+def nearest_by_products(later, earlier, counts, floor, highest, nearest):
+    """Twin of `_dedup.refine`: highest cosines, their first rows, and the pairs above the floor."""
+    highest, nearest, pairs = list(highest), list(nearest), set()
+    for i, one in enumerate(later):
+        for j in range(min(counts[i], len(earlier))):
+            value = min(max(float(np.dot(one.astype(float), earlier[j].astype(float))), -1.0), 1.0)
+            if value > floor:
+                pairs.add((i, j))
+            if value > highest[i] or (value == highest[i] and j < nearest[i]):
+                highest[i], nearest[i] = value, j
+    return highest, nearest, pairs

@@ -458,9 +458,10 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
     if (array >= MAX_SIZE).any():
         _raise_for_rows(name, "< 2**62", array, array >= MAX_SIZE)
     array = array.astype(np.int64, copy=False)
-    order = np.argsort(array, kind="stable")
-    twice = array[order][1:] == array[order][:-1]
-    if twice.any():
+    ordered = np.sort(array)
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.argsort(array, kind="stable")
+        twice = array[order][1:] == array[order][:-1]
         row = int(order[1:][twice][0])
         raise ValueError(f"{name} must hold no index twice, got {array[row]} again in row {row}")
     return array

@@ -10,7 +10,7 @@ from .._check import _labels
 from ..types import Indices, Keys
 from ._explanation import NOT_ELIGIBLE
 from ._fields import Fields
-from .keys import keys_for
+from .keys import by_value, keys_for
 
 
 def changes_at(
@@ -47,7 +47,7 @@ def changes_at(
     open_ = ~np.isin(verdicts, never)
     kept = open_ & (scores <= value)
     rows = np.flatnonzero(kept)
-    indices = rows[np.lexsort((_ties(selection, rows, keys), scores[rows]))]
+    indices = rows[by_value(scores[rows], _ties(selection, rows, keys).astype(np.uint64))]
     decided = np.where(open_, rules.index(cut["rule"]), verdicts).astype(np.uint8)
     decided[indices] = 0
     dropped = int(np.count_nonzero(open_)) - rows.size

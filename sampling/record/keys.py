@@ -1,4 +1,4 @@
-"""The tie-breaking key of each row, from its id: the same wherever the row stands."""
+"""The tie-breaking key of each row, from its id, and orders of rows in which it breaks ties."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .. import _rng
 from .._check import _labels
 from ..kernels._keys import keys_of_ids, keys_of_words
-from ..types import Keys
+from ..types import Indices, Keys
 
 _BLOCK = 2**16  # strings encoded at a time
 
@@ -27,14 +27,99 @@ def keys_for(seed: int, names: NDArray[Any] | None, size: int) -> Keys:
         for start in range(0, size, _BLOCK):
             block = names[start : start + _BLOCK].tolist()
             keys[start : start + _BLOCK] = _keys_of_strings(block, key, start)
-    order = np.argsort(keys, kind="stable")
-    twice = keys[order][1:] == keys[order][:-1]
-    if twice.any():
+    in_order = np.sort(keys)
+    if (in_order[1:] == in_order[:-1]).any():
+        order = np.argsort(keys, kind="stable")
+        twice = keys[order][1:] == keys[order][:-1]
         row = int(order[1:][twice][0])
         raise ValueError(
             f"ids must hold no name twice, got {_labels.item(names[row])!r} again in row {row}"
         )
     return keys
+
+
+def by_value(values: NDArray[Any], keys: Keys) -> Indices:
+    """Return the positions by ascending value, ties by lower key: `np.lexsort((keys, values))`.
+
+    (n,), (n,) -> (n,); NaN last. 3 to 6 times as fast: numpy sorts 64-bit numbers by vector
+    instructions, but indices of them one by one.
+    """
+    return by_digits(digits_of(values), keys)
+
+
+def by_group(codes: Indices, keys: Keys) -> Indices:
+    """Return the positions by ascending code, ties by lower key: `np.lexsort((keys, codes))`.
+
+    codes : int64 (n,), >= 0
+    keys  : uint64 (n,)
+    """
+    width = np.uint64(_bits(int(codes.max(initial=0)) + 1))
+    return by_digits((codes.astype(np.uint64) << (np.uint64(64) - width)) | (keys >> width), keys)
+
+
+def digits_of(values: NDArray[Any]) -> Keys:
+    """Return uint64 numbers in the order of floats, equal where these are; NaN last: (n,)."""
+    wide = np.asarray(values, np.float64) + 0.0  # -0 equals 0
+    wide[np.isnan(wide)] = np.nan  # there are several
+    bits = wide.view(np.uint64)
+    top = np.uint64(1 << 63)
+    found: Keys = np.where(bits >= top, ~bits, bits | top)
+    return found
+
+
+def by_digits(*columns: Keys) -> Indices:
+    """Return the positions in ascending order of the first column, ties by the next, as `lexsort`.
+
+    uint64 (n,) each, the first sorts first -> (n,); ties of all columns by position
+
+    The leading bits of a column share a number with the position, and these numbers are sorted.
+    Where the bits are equal, the next ones decide, then the next column: each time the number of
+    the run, these bits, and the position among the tied rows share a number.
+    """
+    order, runs, tied = _sorted(columns[0])
+    used = 64 - _bits(columns[0].size)  # leading bits of the column that are sorted already
+    for column in columns:
+        while tied.size and used < 64:
+            rest = column[order[tied]] << np.uint64(used)
+            if not ((rest[1:] != rest[:-1]) & (runs[1:] == runs[:-1])).any():
+                break  # equal: the next column decides
+            room = 64 - _bits(tied.size) - int(runs[-1]).bit_length()
+            heads = (runs << np.uint64(room)) | (rest >> np.uint64(64 - room))
+            place, again, own = _sorted(heads << np.uint64(_bits(tied.size)))
+            order[tied] = order[tied[place]]
+            tied, runs = tied[own], again
+            used += room
+        used = 0
+    return order
+
+
+def _bits(size: int) -> int:
+    """Return how many bits a position takes; at least one, so that shifts are below 64."""
+    return max(1, int(size - 1).bit_length())
+
+
+def _sorted(values: Keys) -> tuple[Indices, Keys, Indices]:
+    """Sort by all bits but those that a position takes, which are ignored.
+
+    (n,) -> positions (n,) in ascending order; of those that are tied, the number of their run and
+    their positions in this order
+    """
+    low = np.uint64(_bits(values.size))
+    both = values >> low << low
+    both |= np.arange(values.size, dtype=np.uint64)
+    both.sort()
+    order = (both & ((np.uint64(1) << low) - np.uint64(1))).view(np.int64)
+    both >>= low
+    same = both[1:] == both[:-1]
+    if not same.any():
+        return order, both[:0], order[:0]
+    held = np.zeros(values.size, np.bool_)
+    held[1:] = same
+    held[:-1] |= same
+    places = np.flatnonzero(held)
+    first = np.ones(places.size, np.bool_)
+    first[1:] = both[places[1:]] != both[places[:-1]]
+    return order, (np.cumsum(first) - 1).astype(np.uint64), places
 
 
 def _keys_of_strings(names: list[Any], key: np.uint64, start: int) -> Keys:

@@ -34,6 +34,9 @@ WITHOUT_A_ROW = {
     ("_groups", "deal_pass"): "a window of one shuffle; part of deal_by_walking",
     ("_greedy", "lists"): "whether a row is among the neighbours of another; part of ends_of_edges",
     ("_greedy", "sift"): "one step of a heap; part of messages_by_scanning, greedy_on_pairs",
+    ("_dedup", "cosine"): "one product of rows; part of nearest_by_products",
+    ("_dedup", "reaching"): "how many bounds reach a level; part of nearest_by_products",
+    ("_dedup", "take_higher"): "the first of the highest; part of nearest_by_products",
     ("_prune", "kept_bytes"): "eight codes of a word; part of kept_by_numpy",
 }
 CONTRACT = ("Callers:", "Contract, the same for every kernel in this file", "Threads")

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from ... import _rng
+from ...record.keys import by_group, digits_of
 from ...types import Floats, Indices
 from ..core._budget import share_out, water_fill
 from ..core._task import Task
@@ -38,7 +39,7 @@ def rows_of_clusters(
 
 def first_of_clusters(codes: Indices, counts: Indices, rank: Floats) -> Indices:
     """Return the positions of the first counts[c] rows of each cluster by ascending rank."""
-    order = np.lexsort((rank, codes))
+    order = by_group(codes, digits_of(rank))
     sizes = np.bincount(codes, minlength=counts.size)
     place = np.arange(codes.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return order[place < np.repeat(counts, sizes)]

@@ -1,9 +1,10 @@
 """Near-duplicates: the most similar earlier row of each row, within its clusters."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,8 +15,9 @@ from scipy.sparse.csgraph import connected_components
 from ..._check._rows import Rows
 from ...engine import blocks, each
 from ...io import regrouped
-from ...kernels._dedup import keep_greedily
+from ...kernels._dedup import keep_greedily, refine
 from ...types import Indices, Scores
+from ._bounds import PAIR, sketched
 
 _ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which fit into a cache
 _SMALL = 2**20  # fewer numbers than this are processed without threads
@@ -132,19 +134,24 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
     twin = np.full(len(rows), -1, np.int64)
     found: list[tuple[Indices, Indices, Scores]] = []
 
-    def work(piece: tuple[slice, int, int]) -> _Found:
-        part, number, count = piece
+    def prepare(part: slice) -> _Part:
         ranks, visits = rank[members.slots[part]], members.visits[part]
         order = np.lexsort((ranks, visits))
+        directions = unit(laid[part][order])
         home = int(order.size - visits.sum())
+        return _Part(order, ranks[order], directions, home, sketched(directions, floor))
+
+    def work(piece: tuple[slice, int, int]) -> _Found:
+        part, number, count = piece
+        own = shared.get(part, count)
+        order = own.order
         starts = range(number * _ROWS, order.size, count * _ROWS)
-        found = _compared(unit(laid[part][order]), ranks[order], home, floor, starts)
+        high, nearest, pairs = _compared(own, floor, starts)
         back = np.empty_like(order)
         back[order] = np.arange(order.size)
-        high, nearest, pairs = found
         return high[back], order[nearest][back], [(order[a], order[b], c) for a, b, c in pairs]
 
-    pieces = members.pieces()
+    pieces, shared = members.pieces(), _Shared(prepare)
     with _laid_out(rows, members.slots) as laid:
         small = math.prod(laid.shape) < _SMALL
         results = each(work, pieces, small=small, title="comparing rows")
@@ -191,42 +198,142 @@ def _laid_out(rows: NDArray[Any], slots: Indices) -> Iterator[Any]:
         yield laid
 
 
-def _compared(
-    directions: Scores, rank: Indices, count: int, floor: float | None, starts: range
-) -> _Found:
+@dataclass
+class _Part:
+    """A cluster, in the order in which it is compared: members, then visiting rows, both by rank.
+
+    order      : int64 (n,), positions among the slots of the part
+    rank       : int64 (n,)
+    directions : float32 (n, D), of length 1 or 0
+    home       : number of members
+    sketch     : float32 (n, h + 2), products of which are bounds of cosines; None for no bounds
+    """
+
+    order: Indices
+    rank: Indices
+    directions: Scores
+    home: int
+    sketch: Scores | None
+
+
+@dataclass
+class _Use:
+    left: int
+    lock: Any = field(default_factory=Lock)  # the type of Lock() is private
+    value: _Part | None = None
+
+
+class _Shared:
+    """Parts, each prepared once for all its pieces, and held until the last one takes it."""
+
+    def __init__(self, prepare: Callable[[slice], _Part]) -> None:
+        self._prepare = prepare
+        self._lock = Lock()
+        self._uses: dict[int, _Use] = {}
+
+    def get(self, part: slice, pieces: int) -> _Part:
+        """Return a part, for one of so many pieces."""
+        with self._lock:
+            use = self._uses.setdefault(part.start, _Use(pieces))
+            use.left -= 1
+            if use.left == 0:
+                del self._uses[part.start]
+        with use.lock:
+            if use.value is None:
+                use.value = self._prepare(part)
+            return use.value
+
+
+def _compared(own: _Part, floor: float | None, starts: range) -> _Found:
     """Compare rows of a cluster with earlier rows, including the rows that visit it.
 
-    (n, D), of which the first `count` are members; both kinds by ascending rank; `starts` of the
-    blocks of later rows -> highest cosine (n,) with an earlier row, -1 for none; that row; pairs
-    (later, earlier, cosine) above the floor
+    `starts` of the blocks of later rows -> highest cosine (n,) with an earlier row, -1 for none;
+    the first such row in the order of the part; pairs (later, earlier, cosine) above the floor
     """
-    size = len(directions)
-    highest, nearest = np.full(size, -1.0, np.float32), np.zeros(size, np.int64)
+    rank, size = own.rank, own.rank.size
+    highest, nearest = np.full(size, -1.0, np.float32), np.full(size, size)
     pairs: list[tuple[Indices, Indices, Scores]] = []
-    home, away = slice(0, count), slice(count, size)
+    home, away = slice(0, own.home), slice(own.home, size)
+    sketch, computed, compared = own.sketch, 0, 0
     for later, earlier in ((home, home), (away, home), (home, away)):
         before = np.searchsorted(rank[earlier], rank[later])  # number of earlier rows
-        for start in range(starts.start, before.size, starts.step):
+        # Large blocks first, to learn soon whether bounds pay. Neighbours in rank first: where rows
+        # are ranked by the distance to their center, they are similar, and bounds of others fail.
+        for start in reversed(range(starts.start, before.size, starts.step)):
             stop = min(start + _ROWS, before.size)
             at = slice(later.start + start, later.start + stop)
-            for left in range(0, int(before[stop - 1]), _COLUMNS):
+            for left in reversed(range(0, int(before[stop - 1]), _COLUMNS)):
                 right = min(left + _COLUMNS, int(before[stop - 1]))
                 others = slice(earlier.start + left, earlier.start + right)
-                cosines = directions[at] @ directions[others].T
-                np.clip(cosines, -1.0, 1.0, out=cosines)
-                if right > before[start]:
-                    cosines[np.arange(left, right) >= before[start:stop, None]] = -1.0
-                column = cosines.argmax(axis=1)
-                high = cosines[np.arange(stop - start), column]
-                better = np.flatnonzero(high > highest[at])
-                highest[at.start + better] = high[better]
-                nearest[at.start + better] = others.start + column[better]
+                counts = np.minimum(before[start:stop], right) - left
+                if sketch is None:
+                    cosines = _products(own, at, others, counts, highest, nearest)
+                else:
+                    block = (at, others, counts)
+                    cosines, done = _refined(own, sketch, *block, floor, highest, nearest)
+                    computed, compared = computed + done, compared + cosines.size
                 if floor is not None:
-                    some = np.flatnonzero(high > floor)  # few: scanning all costs 0.3 products
+                    some = np.flatnonzero(cosines.max(axis=1) > floor)  # few
                     row, above = np.nonzero(cosines[some] > floor)
                     row = some[row]
                     pairs.append((at.start + row, others.start + above, cosines[row, above]))
-    return highest, nearest, pairs
+            if sketch is not None:
+                saved = 1.0 - sketch.shape[1] / own.directions.shape[1]
+                if PAIR * computed > saved * compared:
+                    sketch = None  # the sample was not like these rows
+    return highest, np.minimum(nearest, size - 1), pairs
+
+
+def _products(  # noqa: PLR0913  # a block, and what is known of its rows
+    own: _Part, at: slice, others: slice, counts: Indices, highest: Scores, nearest: Indices
+) -> Scores:
+    """Return the cosines of a block, -1 to rows that are not earlier; update the highest of all."""
+    cosines: Scores = own.directions[at] @ own.directions[others].T
+    np.clip(cosines, -1.0, 1.0, out=cosines)
+    _forget(cosines, counts)
+    column = cosines.argmax(axis=1)
+    high = cosines[np.arange(len(cosines)), column]
+    column += others.start
+    same = (high == highest[at]) & (column < nearest[at])
+    better = np.flatnonzero((high > highest[at]) | same)
+    highest[at.start + better] = high[better]
+    nearest[at.start + better] = column[better]
+    return cosines
+
+
+def _refined(  # noqa: PLR0913  # a block, and what is known of its rows
+    own: _Part,
+    sketch: Scores,
+    at: slice,
+    others: slice,
+    counts: Indices,
+    floor: float | None,
+    highest: Scores,
+    nearest: Indices,
+) -> tuple[Scores, int]:
+    """Update the highest cosines, computing only those that may be higher, or above the floor.
+
+    Returns the cosines of the block, of which those that are not above the floor may be bounds, and
+    how many were computed.
+    """
+    bounds: Scores = sketch[at] @ sketch[others].T
+    column = nearest[at] - others.start
+    limit = np.float32(np.inf if floor is None else floor)
+    done = refine(
+        bounds, bounds.argmax(axis=1), counts, own.directions[at], own.directions[others], limit,
+        highest[at], column,
+    )  # fmt: skip
+    nearest[at] = column + others.start
+    if floor is not None:
+        _forget(bounds, counts)
+    return bounds, done
+
+
+def _forget(cosines: Scores, counts: Indices) -> None:
+    """Set the cosines to rows that are not earlier to -1; the first `counts` of each row are."""
+    width = cosines.shape[1]
+    if counts[0] < width:
+        cosines[np.arange(width) >= counts[:, None]] = -1.0
 
 
 def unit(rows: NDArray[Any]) -> Scores:

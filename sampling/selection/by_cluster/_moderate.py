@@ -7,6 +7,7 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check import _labels
 from ...record import Selection
+from ...record.keys import by_value
 from ...types import Floats, Indices
 from ..core._cost import Cost, Sizes, log2
 from ..core._inputs import embeddings_of
@@ -96,7 +97,7 @@ def moderate(
         options["groups"] = codes if labels is None else labels
 
     def core(task: Task) -> Picks:
-        order = np.lexsort((task.keys, task.of(distances)))
+        order = by_value(task.of(distances), task.keys)
         start = (order.size - task.budget) // 2
         near, far = order[:start], order[start + task.budget :]
         ruled = [(near, "nearer than the middle"), (far, "farther than the middle")]

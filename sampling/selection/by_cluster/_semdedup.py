@@ -17,7 +17,7 @@ from ... import _check, _rng
 from ...clustering import Clustering, kmeans, second_nearest
 from ...engine import gathered
 from ...record import Selection
-from ...record.keys import keys_for
+from ...record.keys import by_value, keys_for
 from ...types import Floats, Indices
 from ..core._budget import count_of
 from ..core._clusters import check_clusters, labels_of, points_limit
@@ -52,7 +52,7 @@ def _cost(sizes: Sizes) -> Cost:
     ranked=True,
     clusters=lambda size: _default_clusters(size),
     minds={"quality": ("keep",)},
-    version=2,
+    version=3,
     cost=_cost,
 )
 def semdedup(  # noqa: PLR0913  # the options of the method
@@ -294,7 +294,8 @@ def _rank(
         late = where.distances.astype(np.float64) * (-1.0 if keep == "hard" else 1.0)
     already = already_of(options, size)
     first = np.isin(good, already)
-    order = np.lexsort((keys, late, ~first))
+    order = by_value(late, keys)
+    order = np.concatenate([order[first[order]], order[~first[order]]])
     rank = np.full(size, size, np.int64)
     rank[good[order]] = np.arange(good.size)
     return rank

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ... import _check
 from ...clustering import Neighbours, neighbours
 from ...kernels._greedy import count_ends, fill_ends
+from ...record.keys import by_digits
 from ...types import Indices, Scores
 from ..core._task import Task
 
@@ -40,7 +41,7 @@ def by_key(task: Task) -> Indices:
     and its sums have the same order for any order of the input, so its results are bitwise
     independent of the input order.
     """
-    return np.argsort(task.keys, kind="stable")
+    return by_digits(task.keys)
 
 
 def kept_before(task: Task, bad: NDArray[np.bool_] | None, *, own: bool = False) -> Indices:

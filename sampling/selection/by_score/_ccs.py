@@ -9,7 +9,7 @@ from ..core._cost import Cost, log2
 from ..core._inputs import AnyScores, either, scores_of
 from ..core._method import method
 from ..core._options import Options
-from ..core._order import best
+from ..core._order import highest
 from ..core._select import select
 from ..core._task import Picks, Task
 from ._strata import spread
@@ -110,8 +110,10 @@ def ccs(
         size = task.rows.size
         share = part if part is not None else default_cut(1.0 - task.budget / size)
         dropped = min(int(share * size + 0.5), size - task.budget)
-        hardest = best(task.of(hard), dropped, task.keys) if dropped else np.zeros(0, np.int64)
-        left = np.setdiff1d(np.arange(size), hardest, assume_unique=True)
+        hardest = highest(task.of(hard), dropped, task.keys)
+        open_ = np.ones(size, np.bool_)
+        open_[hardest] = False
+        left = np.flatnonzero(open_)
         picks = spread(task.of(values)[left], task.budget, bins, strata, task.keys[left], task.key)
         info = {**picks.info, "cut": dropped, "cut_by": by}
         return Picks(left[picks.places], ruled=[(hardest, "among the hardest")], info=info)

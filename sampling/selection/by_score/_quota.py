@@ -7,6 +7,7 @@ from typing_extensions import Unpack
 
 from ...kernels._fill import take_fitting
 from ...record import NO_GROUP, Selection
+from ...record.keys import by_value
 from ...types import Indices
 from ..core._budget import per_group
 from ..core._cost import Cost, Sizes, log2
@@ -109,7 +110,7 @@ def quota(
     plain: Options = {k: v for k, v in options.items() if k not in _OWN}  # type: ignore[assignment]
 
     def within(task: Task) -> Picks:
-        order = task.rows[np.lexsort((task.keys, -task.of(values)))]
+        order = task.rows[by_value(-task.of(values), task.keys)]
         order = order[codes[order] >= 0]
         sums = np.bincount(codes[order], amounts[order], names.size).astype(np.int64)
         shares = group_counts(min(limit, int(sums.sum())), names, sums, options)
@@ -119,7 +120,7 @@ def quota(
         caps = _caps(names, sums, options) - (shares - rooms)
         left = take_fitting(order, amounts, codes, caps, left, taken)
         places = np.flatnonzero(taken[task.rows])
-        rank = np.lexsort((task.keys[places], -task.of(values)[places]))
+        rank = by_value(-task.of(values)[places], task.keys[places])
         info = {"cost": limit - int(left), "unspent": int(left)}
         out = codes[task.rows] < 0
         return Picks(places[rank], None, [(out, NO_GROUP)] if out.any() else [], info)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import _rng
+from ...record.keys import by_group
 from ...types import Floats, Keys
 from ..core._budget import water_fill
 from ..core._task import Picks
@@ -20,7 +21,7 @@ def spread(values: Floats, budget: int, bins: int, kind: str, keys: Keys, key: n
     codes = _strata_of(values, bins, kind)
     sizes = np.bincount(codes, minlength=bins)
     counts = water_fill(sizes, budget)
-    order = np.lexsort((keys ^ _rng.subkey(key, 0), codes))
+    order = by_group(codes, keys ^ _rng.subkey(key, 0))
     starts = np.cumsum(sizes) - sizes
     place = np.arange(values.size) - np.repeat(starts, sizes)
     kept = order[place < np.repeat(counts, sizes)]

@@ -4,11 +4,11 @@
 hardest rows.
 """
 
-import numpy as np
 from typing_extensions import Unpack
 
 from ... import _check
 from ...record import Selection
+from ...record.keys import by_value
 from ..core._cost import Cost, log2
 from ..core._inputs import AnyScores, scores_of
 from ..core._method import method
@@ -79,7 +79,7 @@ def window(
     values, bad = scores_of("scores", scores, options)
 
     def core(task: Task) -> Picks:
-        order = np.lexsort((task.keys, -task.of(values)))
+        order = by_value(-task.of(values), task.keys)
         above = min(int(offset * order.size + 0.5), order.size - task.budget)
         kept = order[above : above + task.budget]
         return Picks(kept, ruled=[(order[:above], "above the window")], info={"above": above})

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...record.keys import by_digits, by_value
 from ...types import Floats, Indices, Keys
 
-__all__ = ["best", "noise", "shuffled"]
+__all__ = ["best", "highest", "noise", "shuffled"]
 
 
 def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
@@ -15,23 +16,28 @@ def best(values: NDArray[Any], count: int, keys: Keys) -> Indices:
 
     (n,) -> (count,); O(n + count log count)
     """
+    found = highest(values, count, keys)
+    return found[by_value(-values[found], keys[found])]
+
+
+def highest(values: NDArray[Any], count: int, keys: Keys) -> Indices:
+    """Return the positions that `best` returns, in no particular order: O(n)."""
     if count == 0:
         return np.zeros(0, np.int64)
     if count >= values.size:
-        return np.lexsort((keys, -values))
+        return np.arange(values.size)
     threshold = np.partition(values, values.size - count)[values.size - count]
     above = np.flatnonzero(values > threshold)
     at = np.flatnonzero(values == threshold)
     need = count - above.size
     if need < at.size:
         at = at[np.argpartition(keys[at], need - 1)[:need]]
-    found = np.concatenate([above, at])
-    return found[np.lexsort((keys[found], -values[found]))]
+    return np.concatenate([above, at])
 
 
 def shuffled(keys: Keys, key: np.uint64) -> Indices:
     """Return the positions in a random order that depends on ids, not on the order of the rows."""
-    return np.argsort(keys ^ key, kind="stable")
+    return by_digits(keys ^ key)
 
 
 def noise(keys: Keys) -> Floats:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import _check
 from ..._check._keywords import told
+from ...record.keys import by_digits
 from ...types import Floats, Indices, Keys
 from ._inputs import embeddings_of
 from ._whiten import Bad, Rows, blocks
@@ -108,7 +109,7 @@ def halved(axes: NDArray[np.float32], keys: Keys) -> Indices:
     `argsort`.
     """
     size, width = axes.shape
-    first = np.argsort(keys, kind="stable")
+    first = by_digits(keys)
     if width == 1:
         return first[_sorted(axes[first, 0])]
     levels = max(1, int(size - 1).bit_length())
