@@ -136,7 +136,10 @@ def semdedup(  # noqa: PLR0913  # the options of the method
         O(I N K D + N^2 D / K) time; R + 180 N bytes. k-means makes I passes over the rows, none if
         clusters are given, and holds R bytes of them: 4 N D, or half of `max_memory`. The
         comparisons take 1.5 N^2 D / K for clusters of equal size (0.5 with one assignment), in
-        blocks, and N D for each row checked. 20 bytes more for each pair above the threshold if the
+        blocks, and N D for each row checked. In clusters of 5,000 rows or more, products that an
+        upper bound from a few principal axes rules out are not computed, if a sample shows that
+        this saves time; the similarities of all rows are computed as before, but may differ in the
+        last digit of float32. 20 bytes more for each pair above the threshold if the
         rule is not "any_earlier".
     Gradients
         No weights; repeated rows count once.
