@@ -291,20 +291,34 @@ def groups_by_numpy(scores, thresholds):
     return np.where(unseen, 1, groups + 2), [counts[g] for g in range(len(thresholds) + 1)]
 
 
-def thin_by_sequence(codes, quotas, key):
-    """Group after group: keep the next with probability (still wanted) / (still to come)."""
+def thin_by_sorting(codes, quotas, key):
+    """Group after group: keep the samples with the smallest hashes."""
     thinned = np.array(codes)
     for group, quota in enumerate(quotas):
-        members = np.flatnonzero(thinned == group + 2)
-        wanted = int(quota)
-        for passed, i in enumerate(members):
-            coming = len(members) - passed
-            jitter = value_in_integers(key, i) >> 12  # of 2**52
-            if jitter * coming < wanted * 2**52:
-                wanted -= 1
-            else:
-                thinned[i] = 0
+        members = np.flatnonzero(thinned == group + 2).tolist()
+        members.sort(key=lambda i: value_in_integers(key, i))
+        thinned[members[int(quota) :]] = 0
     return thinned
+
+
+def thin_by_comparing(codes, first, key, low, high):
+    """(codes with 128 added where excluded, kept (128,), near, hashes): one sample at a time."""
+    marked, kept, near, hashes = np.array(codes), [0] * 128, [], []
+    for i, code in enumerate(codes):
+        hashed = value_in_integers(key, first + i)
+        if hashed < int(low[code]):
+            kept[code] += 1
+        elif hashed <= int(high[code]):
+            near.append(i)
+            hashes.append(hashed)
+        else:
+            marked[i] += 128
+    return marked, kept, near, hashes
+
+
+def unmarked_by_numpy(codes):
+    """The codes, 0 where they are marked."""
+    return np.where(codes < 128, codes, 0)
 
 
 def kept_by_numpy(codes):

@@ -14,6 +14,7 @@ Contract, the same for every kernel in this file
 kernel        reads                                 writes       time      oracle (tests/oracles.py)
 build_guide   cumulative (N,)                       guide (G+1,) O(N + G)  guide_by_bisection
 find          cumulative (N,), guide (G+1,), point  -            O(1)*     find_by_bisection
+find_block    cumulative, guide, points (m,)        out (m,)     O(m)*     find_by_bisection
 stratified    cumulative, guide, key, slots (m,)    out (m,)     O(m)*     stratified_by_bisection
 independent   cumulative, guide, key, slots (m,)    out (m,)     O(m)*     independent_by_bisection
 systematic    weights (N,), scale, key, offset      out (M,)     O(N)      systematic_by_loop
@@ -38,16 +39,34 @@ def build_guide(cumulative: NDArray[np.float64], guide: Packed) -> None:
     guide      : int32 or int64 (G+1,) guide[g] = first i with cumulative[i] > g * W / G; the last
                                        entry is the last sample of positive weight
     """
+    # Each sample writes its successor to the first cell that begins at or after its end, and a
+    # running maximum does the rest: 2.9 ns a sample, against 6.0 for a walk along both, whose
+    # branches cannot be predicted.
     cells = guide.size - 1
     last = cumulative.size - 1
     while last > 0 and cumulative[last - 1] == cumulative[last]:
         last -= 1
-    step = cumulative[last] / cells
-    i = 0
+    total, most = cumulative[last], np.float64(cells)
+    step, scale = total / cells, cells / total if last > 0 else 0.0
+    guide[:] = 0
+    cell = np.empty(BLOCK, np.float64)
+    start = 0
+    while start < last:
+        size = min(BLOCK, last - start)
+        ends = cumulative[start : start + size]
+        for j in range(size):  # in floats, which the compiler vectorises
+            end = ends[j]
+            at = np.floor(end * scale)  # rounded, so at most two cells before the one meant
+            at = at + 1.0 if at * step < end else at
+            at = at + 1.0 if at * step < end else at
+            cell[j] = min(at, most)
+        for j in range(size):
+            guide[np.int64(cell[j])] = start + j + 1
+        start += size
+    reached = guide[0]
     for g in range(cells):
-        while i < last and cumulative[i] <= g * step:
-            i += 1
-        guide[g] = i
+        reached = max(reached, guide[g])
+        guide[g] = reached
     guide[cells] = last
 
 
@@ -75,6 +94,53 @@ def find(cumulative: NDArray[np.float64], guide: Packed, point: float) -> int:
 
 
 @kernel
+def find_block(
+    cumulative: NDArray[np.float64],
+    guide: Packed,
+    points: NDArray[np.float64],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None:
+    """Find the sample at each of a few points, as `find` does.
+
+    points    : float64 (m,)
+    low, high : int64 (m,)    scratch
+    out       : int64 (m,)    filled
+
+    In phases, none of which waits for a read of the one before on the same point, so that the
+    cache misses of all points overlap: 70 ns a draw from 10^7 samples, against 150 one by one.
+    """
+    cells = guide.size - 1
+    last = np.int64(guide[cells])
+    scale = cells / cumulative[last]
+    for j in range(points.size):
+        low[j] = min(np.int64(points[j] * scale), cells - 1)
+    for j in range(points.size):
+        cell = low[j]
+        low[j], high[j] = guide[cell], guide[cell + 1]
+    for j in range(points.size):  # one halving without a branch
+        first, end = low[j], high[j]
+        middle = (first + end) >> 1
+        beyond = (first < end) & (cumulative[middle] <= points[j])
+        low[j] = middle + 1 if beyond else first
+        high[j] = end if beyond else middle
+    for j in range(points.size):
+        first, end, point = low[j], high[j], points[j]
+        while first < end:
+            middle = (first + end) >> 1
+            if cumulative[middle] <= point:
+                first = middle + 1
+            else:
+                end = middle
+        while first > 0 and cumulative[first - 1] > point:  # the cell was rounded up
+            first -= 1
+        while first < last and cumulative[first] <= point:  # or down
+            first += 1
+        out[j] = first
+
+
+@kernel
 def stratified(
     cumulative: NDArray[np.float64],
     guide: Packed,
@@ -89,9 +155,17 @@ def stratified(
     out   : int64 (m,)  may be `slots` itself
     """
     step = cumulative[guide[guide.size - 1]] / size
-    for j in range(slots.size):
-        jitter = unit(value(key, np.uint64(slots[j])))
-        out[j] = find(cumulative, guide, (np.float64(slots[j]) + jitter) * step)
+    points = np.empty(BLOCK, np.float64)
+    low, high = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    start = 0
+    while start < slots.size:
+        count = min(BLOCK, slots.size - start)
+        for j in range(count):
+            slot = slots[start + j]
+            points[j] = (np.float64(slot) + unit(value(key, np.uint64(slot)))) * step
+        found = out[start : start + count]
+        find_block(cumulative, guide, points[:count], low, high, found)
+        start += count
 
 
 @kernel
@@ -108,8 +182,16 @@ def independent(
     out   : int64 (m,)  may be `slots` itself
     """
     total = cumulative[guide[guide.size - 1]]
-    for j in range(slots.size):
-        out[j] = find(cumulative, guide, unit(value(key, np.uint64(slots[j]))) * total)
+    points = np.empty(BLOCK, np.float64)
+    low, high = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    start = 0
+    while start < slots.size:
+        count = min(BLOCK, slots.size - start)
+        for j in range(count):
+            points[j] = unit(value(key, np.uint64(slots[start + j]))) * total
+        found = out[start : start + count]
+        find_block(cumulative, guide, points[:count], low, high, found)
+        start += count
 
 
 @kernel

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling.kernels._draw import build_guide, find, independent, stratified, systematic
+from sampling.kernels._draw import build_guide, find, find_block, independent, stratified, systematic
 
 keys = st.integers(0, 2**64 - 1)
 weight = st.one_of(
@@ -63,6 +63,9 @@ def check_draws(weights, cells, key):
     points = all_points(cumulative)
     found = [find(cumulative, guide, point) for point in points]
     np.testing.assert_array_equal(found, oracles.find_by_bisection(cumulative, points))
+    out, low, high = np.full((3, points.size), -1, np.int64)
+    find_block(cumulative, guide, points, low, high, out)
+    np.testing.assert_array_equal(out, found)
 
     size = 2 * len(weights) + 1
     slots = np.arange(size, dtype=np.int64)[:: max(1, size // 15)]
@@ -115,6 +118,31 @@ def test_draws_may_be_written_over_their_slots():
     independent(cumulative, guide, np.uint64(3), slots, out)
     independent(cumulative, guide, np.uint64(3), slots, slots)
     np.testing.assert_array_equal(slots, out)
+
+
+@pytest.mark.parametrize("n", [511, 512, 513, 1300])
+def test_blocks_of_draws_equal_bisection(n):
+    """Both of samples, in the guide, and of draws; a guide of a cell for each two samples."""
+    weights = np.where(np.arange(n) % 7 == 0, 0.0, 1.0 + np.arange(n) % 3)
+    cumulative = np.cumsum(weights)
+    guide = guide_of(cumulative, n // 2)
+    np.testing.assert_array_equal(guide, oracles.guide_by_bisection(cumulative, n // 2))
+    slots, out = np.arange(n, dtype=np.int64), np.empty(n, np.int64)
+    stratified(cumulative, guide, np.uint64(n), n, slots, out)
+    expected = oracles.stratified_by_bisection(cumulative, n, n, slots)
+    np.testing.assert_array_equal(out, expected)
+    independent(cumulative, guide, np.uint64(n), slots, out)
+    np.testing.assert_array_equal(out, oracles.independent_by_bisection(cumulative, n, slots))
+
+
+def test_a_guide_of_many_random_weights_equals_bisection():
+    """Many edges of cells within a rounding error of a sample's end."""
+    random = np.random.default_rng(0)
+    for weights in (np.ones(10**4), random.random(10**4), random.lognormal(0, 4, 10**4)):
+        cumulative = np.cumsum(weights)
+        for cells in (10**4, 5_000, 9_973):
+            guide = guide_of(cumulative, cells)
+            np.testing.assert_array_equal(guide, oracles.guide_by_bisection(cumulative, cells))
 
 
 def test_a_64_bit_guide_finds_the_same():

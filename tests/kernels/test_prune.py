@@ -14,9 +14,11 @@ from sampling.kernels._prune import (
     UNSEEN,
     assign,
     count_kept,
+    drop_marked,
     first_left_out,
     fold_losses,
     kept_bytes,
+    list_kept,
     summarise,
     take_kept,
     thin,
@@ -101,67 +103,27 @@ def test_many_groups():
 # ---------------------------------------------------------------------- thin
 
 
-def counts_of(codes, groups):
-    return np.array([np.count_nonzero(codes == FIRST_GROUP + g) for g in range(groups)], np.int64)
-
-
-def check_thin(codes, quotas, key):
-    codes, quotas = np.array(codes, np.uint8), np.array(quotas, np.int64)
-    counts = counts_of(codes, quotas.size)
-    thinned, counts_before, quotas_before = codes.copy(), counts.copy(), quotas.copy()
-    thin(thinned, counts, quotas, np.uint64(key))
-    np.testing.assert_array_equal(thinned, oracles.thin_by_sequence(codes, quotas, key))
-    np.testing.assert_array_equal(counts_of(thinned, quotas.size), quotas)
-    np.testing.assert_array_equal(thinned[codes == UNSEEN], UNSEEN)
-    kept = thinned != LEFT_OUT
-    np.testing.assert_array_equal(thinned[kept], codes[kept])
-    np.testing.assert_array_equal(counts, counts_before)
-    np.testing.assert_array_equal(quotas, quotas_before)
-    return thinned
+limits = st.one_of(st.sampled_from([0, 2**63, 2**64 - 1]), st.integers(0, 2**64 - 1))
 
 
 @some
 @given(st.lists(st.integers(0, 4), max_size=60), keys, st.data())
-def test_thin_equals_one_group_after_another(codes, key, data):
-    codes = np.array(codes, np.uint8)
-    quotas = [data.draw(st.integers(0, int(count))) for count in counts_of(codes, 3)]
-    check_thin(codes, quotas, key)
-
-
-@pytest.mark.parametrize("size", [511, 512, 513, 1025])
-def test_thin_passes_the_ends_of_its_blocks(size):
-    codes = (np.arange(size) * 7 % 4).astype(np.uint8)
-    counts = counts_of(codes, 2)
-    check_thin(codes, [counts[0] // 2, counts[1] // 3], size)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_thin_to_nothing_to_one_and_to_everything(size):
-    codes = [FIRST_GROUP] * size
-    assert (check_thin(codes, [0], 1) == LEFT_OUT).all()
-    assert np.count_nonzero(check_thin(codes, [1], 2)) == 1
-    assert np.count_nonzero(check_thin(codes, [size - 1], 3)) == size - 1
-    assert (check_thin(codes, [size], 4) == FIRST_GROUP).all()
-
-
-def test_every_subset_is_alike():
-    """All 10 ways to keep 2 of 5, over 4,000 keys: chi-square with 9 degrees, p > 1e-6."""
-    from scipy import stats
-
-    seen = {}
-    for key in range(4_000 if _compiled() else 600):
-        codes = np.full(5, FIRST_GROUP, np.uint8)
-        thin(codes, np.array([5]), np.array([2]), np.uint64(oracles.mix_in_integers(key + 1)))
-        subset = tuple(np.flatnonzero(codes).tolist())
-        seen[subset] = seen.get(subset, 0) + 1
-    assert len(seen) == 10
-    assert stats.chisquare(list(seen.values())).pvalue > 1e-6
-
-
-def _compiled():
-    from numba import config
-
-    return not config.DISABLE_JIT
+def test_thinning_by_limits_equals_one_sample_after_another(codes, key, data):
+    codes, first = np.array(codes, np.uint8), data.draw(st.integers(0, 2**40))
+    low, high = np.full((2, 128), 2**64 - 1, np.uint64)
+    for code in (2, 3, 4):
+        low[code], high[code] = sorted(data.draw(st.tuples(limits, limits)))
+    most = data.draw(st.integers(0, 30))
+    expected, counts, rows, hashed = oracles.thin_by_comparing(codes, first, key, low, high)
+    kept, near, hashes = np.ones(128, np.int64), np.full(most, -1), np.zeros(most, np.uint64)
+    found = thin(codes, first, np.uint64(key), low, high, kept, near, hashes)
+    assert found == len(rows)
+    np.testing.assert_array_equal(near[:found], rows[:most])
+    np.testing.assert_array_equal(hashes[:found], np.array(hashed[:most], np.uint64))
+    np.testing.assert_array_equal(kept, np.array(counts) + 1)  # added to
+    np.testing.assert_array_equal(codes, expected)
+    drop_marked(codes)
+    np.testing.assert_array_equal(codes, oracles.unmarked_by_numpy(expected))
 
 
 # ---------------------------------------------------------------------- count_kept, take_kept
@@ -182,6 +144,10 @@ def check_kept(codes):
     sums = np.full(ends.size, -1.0)
     count_kept(words, sums)
     np.testing.assert_array_equal(sums, np.searchsorted(kept, ends))
+    for dtype in (np.int32, np.int64):
+        listed = np.full(kept.size, -1, dtype)
+        list_kept(codes, listed)
+        np.testing.assert_array_equal(listed, kept)
     if kept.size == 0:
         return
     for cells in {1, max(1, sums.size // 2), 3 * sums.size}:

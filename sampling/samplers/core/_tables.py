@@ -5,7 +5,7 @@
 | `ShuffledTable` | nothing                                | shuffle, RS2 with replacement         |
 | `ListTable`     | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
 | `WeightedTable` | a cumulative sum, a guide, 10 N bytes  | weighted, sensitivity, importance     |
-| `KeptTable`     | one code a sample, 1.2 N bytes         | InfoBatch and every loss-based pruner |
+| `KeptTable`     | one code a sample and a list, N + 4 M  | InfoBatch and every loss-based pruner |
 """
 
 from abc import ABC, abstractmethod
@@ -22,6 +22,8 @@ from ...kernels._scores import first_outside
 from ...types import Floats, Indices, Packed
 from ._arrays import Arrays, check_array
 from ._permutation import Permutation
+
+LISTED = 2**26  # samples that a `KeptTable` lists at most: 256 MiB
 
 _TRIED = 8192  # slots of an unknown table that are tried
 
@@ -349,7 +351,10 @@ class WeightedTable(DrawTable):
 
 
 class KeptTable(DrawTable):
-    """The samples kept by a pruning plan, found through one code a sample.
+    """The samples kept by a pruning plan: one code a sample, and a list of those that are drawn.
+
+    Holds N bytes of codes and 4 M of the list. Above 67,108,864 draws (256 MiB), a directory of 0.2
+    N bytes is used instead of the list, and a draw takes about five times as long.
 
     Parameters
     ----------
@@ -369,11 +374,17 @@ class KeptTable(DrawTable):
         self.codes = self.codes_of(words, size)
         self._words = words
         blocks = words.size // 8
-        self._sums = np.empty(blocks, np.float64)
-        _prune.count_kept(self._words, self._sums)
+        sums = np.empty(blocks, np.float64)
+        _prune.count_kept(words, sums)
+        self.size = int(sums[-1])
+        self._listed: NDArray[np.int32] | None = None
+        if self.size <= LISTED and size <= 2**31:
+            self._listed = np.empty(self.size, np.int32)
+            _prune.list_kept(self.codes, self._listed)
+            return
+        self._sums = sums
         self._guide = np.empty(blocks + 1, np.int32 if blocks < 2**31 else np.int64)
-        _draw.build_guide(self._sums, self._guide)
-        self.size = int(self._sums[-1])
+        _draw.build_guide(sums, self._guide)
 
     @classmethod
     def of(cls, kept: NDArray[np.bool_], share: float = 1.0) -> "KeptTable":
@@ -415,7 +426,7 @@ class KeptTable(DrawTable):
         """See `DrawTable`."""
         codes = check_array(arrays, "codes", np.uint8, size)
         shares = check_array(arrays, "kept_share", np.float64)
-        high = min(shares.size, _prune.FIRST_GROUP + _prune.MOST_GROUPS)
+        high = min(shares.size, _prune.MARK)
         if int(codes.max(initial=0)) >= high:
             raise StateError(f"codes must be in [0, {high}), got {int(codes.max())}")
         words = cls.blank(size)
@@ -434,6 +445,8 @@ class KeptTable(DrawTable):
 
     def take(self, slots: Indices) -> Indices:
         """See `DrawTable`."""
+        if self._listed is not None:
+            return self._listed[slots].astype(np.int64)
         out = np.empty(slots.size, np.int64)
         _prune.take_kept(self._words, self._sums, self._guide, slots, out)
         return out

@@ -22,6 +22,7 @@ from ..core._arrays import Arrays
 from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores, ScoredSampler
 from ..core._tables import DrawTable, KeptTable, ShuffledTable
+from ._thinning import divide, thin
 
 MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of the samples that may be excluded
 _MISSED = 0.01  # of the full cost: a run that ends farther from its target warns
@@ -34,6 +35,7 @@ class PruningSampler(ScoredSampler):
     the last epochs (annealing), in which the model weights converge on the whole data.
     """
 
+    _algorithm = 2  # version 1 excluded other samples: by selection sampling
     keeps_last = False
     folds = False  # True if a method keeps more of its losses than the last, or their average
 
@@ -120,12 +122,11 @@ class PruningSampler(ScoredSampler):
         thresholds, keep = self._groups(epoch, scores)
         words = KeptTable.blank(self.size)
         codes = KeptTable.codes_of(words, self.size)
-        counts = np.zeros(keep.size, np.int64)
-        _prune.assign(scores, thresholds, codes, counts)
+        counts = divide(scores, thresholds, codes)
         quotas = _quotas(counts, keep, self.size)
         if (quotas == counts).all():
             return None
-        _prune.thin(codes, counts, quotas, _rng.key(self.seed, epoch, "prune"))
+        thin(codes, counts, quotas, _rng.key(self.seed, epoch, "prune"))
         shares = np.ones(_prune.FIRST_GROUP + keep.size)
         shares[_prune.LEFT_OUT] = 0.0
         shares[_prune.FIRST_GROUP :] = quotas / np.maximum(counts, 1)
