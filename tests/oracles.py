@@ -187,6 +187,16 @@ def _jitters(key, slots):
     return np.array([unit_in_integers(value_in_integers(key, slot)) for slot in slots], np.float64)
 
 
+def jitters_in_integers(key, slots):
+    """The random number of each slot."""
+    return _jitters(key, slots)
+
+
+def unpacked_by_numpy(weights):
+    """The running sum, unpacked."""
+    return np.cumsum(weights)
+
+
 def stratified_by_bisection(cumulative, key, size, slots):
     """The sample under one jittered point in each slice named by `slots`."""
     points = (np.asarray(slots, np.float64) + _jitters(key, slots)) * (cumulative[-1] / size)
@@ -301,7 +311,7 @@ def thin_by_sorting(codes, quotas, key):
     return thinned
 
 
-def thin_by_comparing(codes, first, key, low, high):
+def thin_by_sample(codes, first, key, low, high):
     """(codes with 128 added where excluded, kept (128,), near, hashes): one sample at a time."""
     marked, kept, near, hashes = np.array(codes), [0] * 128, [], []
     for i, code in enumerate(codes):
@@ -316,7 +326,7 @@ def thin_by_comparing(codes, first, key, low, high):
     return marked, kept, near, hashes
 
 
-def unmarked_by_numpy(codes):
+def without_marks(codes):
     """The codes, 0 where they are marked."""
     return np.where(codes < 128, codes, 0)
 

@@ -236,7 +236,7 @@ def floats(
 def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return relative weights: float64 (N,), finite, >= 0, not all 0."""
     array = floats(name, values, "finite and >= 0")
-    if not array.any():
+    if array[0] == 0 and not array.any():
         raise ValueError(f"{name} must not all be 0, got {array.size} zeros")
     with np.errstate(over="ignore"):
         total = float(array.sum())

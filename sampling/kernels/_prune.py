@@ -16,8 +16,8 @@ Contract, the same for every kernel in this file
 kernel          reads                                     writes            time    oracle
 summarise       scores (N,)                               -                 O(N)    summary_by_numpy
 assign          scores, thresholds (G-1,)                 codes, counts     O(N G)  groups_by_numpy
-thin            codes, first, key, low, high (128,)       codes, near, ...  O(N)    thin_by_comparing
-drop_marked     codes                                     codes             O(N)    unmarked_by_numpy
+thin            codes, key, low, high (128,)              codes, near       O(N)    thin_by_sample
+drop_marked     codes                                     codes             O(N)    without_marks
 count_kept      codes as words                            cumulative (N/64) O(N)    kept_by_numpy
 list_kept       codes                                     out (M,)          O(N)    kept_by_numpy
 take_kept       codes as words, cumulative, guide, slots  out (m,)          O(m)    kept_by_numpy

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling.kernels._draw import build_guide, find, find_block, independent, stratified, systematic
+from sampling.kernels._draw import (
+    build_guide,
+    find,
+    find_block,
+    independent,
+    stratified,
+    systematic,
+)
 
 keys = st.integers(0, 2**64 - 1)
 weight = st.one_of(

@@ -114,7 +114,7 @@ def test_thinning_by_limits_equals_one_sample_after_another(codes, key, data):
     for code in (2, 3, 4):
         low[code], high[code] = sorted(data.draw(st.tuples(limits, limits)))
     most = data.draw(st.integers(0, 30))
-    expected, counts, rows, hashed = oracles.thin_by_comparing(codes, first, key, low, high)
+    expected, counts, rows, hashed = oracles.thin_by_sample(codes, first, key, low, high)
     kept, near, hashes = np.ones(128, np.int64), np.full(most, -1), np.zeros(most, np.uint64)
     found = thin(codes, first, np.uint64(key), low, high, kept, near, hashes)
     assert found == len(rows)
@@ -123,7 +123,7 @@ def test_thinning_by_limits_equals_one_sample_after_another(codes, key, data):
     np.testing.assert_array_equal(kept, np.array(counts) + 1)  # added to
     np.testing.assert_array_equal(codes, expected)
     drop_marked(codes)
-    np.testing.assert_array_equal(codes, oracles.unmarked_by_numpy(expected))
+    np.testing.assert_array_equal(codes, oracles.without_marks(expected))
 
 
 # ---------------------------------------------------------------------- count_kept, take_kept

@@ -4,7 +4,7 @@
 |-----------------|----------------------------------------|---------------------------------------|
 | `ShuffledTable` | nothing                                | shuffle, RS2 with replacement         |
 | `ListTable`     | the samples of the epoch, 4 M bytes    | subset, balanced, repeat-factor, ...  |
-| `WeightedTable` | a cumulative sum, a guide, 10 N bytes  | weighted, sensitivity, importance     |
+| `WeightedTable` | a running sum and a guide, 10 N bytes  | weighted, sensitivity, importance     |
 | `KeptTable`     | one code a sample and a list, N + 4 M  | InfoBatch and every loss-based pruner |
 """
 
@@ -21,6 +21,7 @@ from ...kernels import _draw, _prune
 from ...kernels._scores import first_outside
 from ...types import Floats, Indices, Packed
 from ._arrays import Arrays, check_array
+from ._cumulative import Cumulative
 from ._permutation import Permutation
 
 LISTED = 2**26  # samples that a `KeptTable` lists at most: 256 MiB
@@ -255,37 +256,6 @@ class ListTable(DrawTable):
         return cls(samples.copy(), population, expected, ordered=bool(ordered), even=bool(even))
 
 
-class Cumulative:
-    """A cumulative sum of weights with a guide table: the sample at any point, in O(1).
-
-    Holds 8 N bytes of cumulative sum and 2 N of guide (4 N above 2**31 samples).
-
-    weights : float64 (N,), >= 0 and not all 0; refused if one is not finite, or their sum is not
-    """
-
-    def __init__(self, weights: Floats) -> None:
-        self._index(np.cumsum(_check.weights("weights", weights)))
-
-    @classmethod
-    def of_sums(cls, sums: Floats) -> "Cumulative":
-        """Return the same from a saved cumulative sum, equal to the last bit."""
-        found = cls.__new__(cls)
-        found._index(sums)
-        return found
-
-    def _index(self, sums: Floats) -> None:
-        small = sums.size < 2**31
-        self.sums = sums
-        self.guide = np.empty(max(sums.size // 2, 1) + 1, np.int32 if small else np.int64)
-        _draw.build_guide(sums, self.guide)
-
-    def share(self, indices: Indices) -> Floats:
-        """Return each sample's share of the total weight, as used by the draws."""
-        before = np.where(indices > 0, self.sums[indices - 1], 0.0)
-        shares: Floats = (self.sums[indices] - before) / self.sums[-1]
-        return shares
-
-
 class WeightedTable(DrawTable):
     """Draws in proportion to weights: one jittered point per equal slice, or independent ones.
 
@@ -311,14 +281,14 @@ class WeightedTable(DrawTable):
     ) -> None:
         cumulative = weights if isinstance(weights, Cumulative) else Cumulative(weights)
         self.size = size
-        self.population = cumulative.sums.size
+        self.population = cumulative.size
         self.ordered = independent  # independent draws are already in random order
         self.cumulative = cumulative
         self._key = key
 
     def parts(self) -> tuple[object, ...]:
         """See `DrawTable`."""
-        return (self.cumulative.sums, int(self._key), self.ordered)
+        return (self.cumulative.digest(), int(self._key), self.ordered)
 
     def saved(self) -> Arrays:
         """See `DrawTable`."""
@@ -337,13 +307,9 @@ class WeightedTable(DrawTable):
 
     def take(self, slots: Indices) -> Indices:
         """See `DrawTable`."""
-        sums, guide = self.cumulative.sums, self.cumulative.guide
-        out = np.empty(slots.size, np.int64)
         if self.ordered:
-            _draw.independent(sums, guide, self._key, slots, out)
-        else:
-            _draw.stratified(sums, guide, self._key, self.size, slots, out)
-        return out
+            return self.cumulative.independent(self._key, slots)
+        return self.cumulative.stratified(self._key, self.size, slots)
 
     def expected(self, indices: Indices) -> Floats:
         """See `DrawTable`: M times the sample's share of the total weight."""

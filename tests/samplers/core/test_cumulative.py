@@ -1,0 +1,76 @@
+"""Packed sums draw what plain ones draw, whatever the blocks in which they were made."""
+
+import numpy as np
+import pytest
+
+from sampling.samplers import WeightedSampler
+from sampling.samplers.core import _cumulative
+from sampling.samplers.core._cumulative import Cumulative
+from sampling.samplers.core._tables import WeightedTable
+
+random = np.random.default_rng(0)
+WEIGHTS = {
+    "uniform": random.random(5001),
+    "lognormal": random.lognormal(0, 3, 5001),
+    "sparse": np.where(random.random(5001) < 0.02, random.random(5001), 0.0),
+    "heavy first": np.append(1e7, random.random(5000)),
+    "zeros last": np.append(1e7, random.random(3000)).tolist() + [0.0] * 1999,
+    "one": [3.0],
+}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(_cumulative, "PACKED", 1)
+    monkeypatch.setattr(_cumulative, "_BLOCK", 160)
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_packed_sums_draw_the_same(name, small, monkeypatch):
+    weights = np.array(WEIGHTS[name])
+    packed = Cumulative(weights)
+    plain = Cumulative.of_sums(np.cumsum(weights))
+    assert packed.size == plain.size
+    assert packed.total == plain.total
+    np.testing.assert_array_equal(packed.sums, plain.sums)
+    indices = random.integers(0, weights.size, 300)
+    np.testing.assert_array_equal(packed.share(indices), plain.share(indices))
+    slots = np.arange(9_000)
+    for independent in (False, True):
+        ours, theirs = (
+            WeightedTable(each, slots.size, np.uint64(7), independent=independent)
+            for each in (packed, plain)
+        )
+        np.testing.assert_array_equal(ours.take(slots), theirs.take(slots))
+        arrays = ours.saved()
+        again = WeightedTable.restored(arrays, weights.size)
+        np.testing.assert_array_equal(again.take(slots), theirs.take(slots))
+
+
+def test_a_sampler_of_packed_sums_has_its_state_and_weights(small, monkeypatch):
+    weights = random.random(3000) + 0.1
+
+    def made(weights=weights, **options):
+        return WeightedSampler(weights, seed=5, objective="original", **options)
+
+    packed = made()
+    state, drawn = packed.state_dict(), list(packed)
+    other = made(weights[::-1].copy())
+    with pytest.raises(Exception, match="weights"):
+        other.load_state_dict(state)
+    made().load_state_dict(state)
+    shares = packed.importance_weights(np.arange(3000))
+    monkeypatch.setattr(_cumulative, "PACKED", 2**27)
+    plain = made()
+    assert list(plain) == drawn
+    np.testing.assert_array_equal(plain.importance_weights(np.arange(3000)), shares)
+
+
+def test_weights_are_not_kept_and_may_change_afterwards(small):
+    weights = random.random(1000)
+    sampler = WeightedSampler(weights)
+    drawn = list(sampler)
+    weights[:] = 1.0
+    sampler.set_epoch(1)
+    sampler.set_epoch(0)
+    assert list(sampler) == drawn
