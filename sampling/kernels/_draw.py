@@ -1,7 +1,8 @@
 """Kernels that turn weights into sample indices.
 
-Callers: samplers/core/_tables.py, samplers/static/_weighted.py, kernels/_prune.py,
-selection/core/_inclusion.py.
+Callers: samplers/core/_cumulative.py, samplers/core/_tables.py, samplers/static/_weighted.py,
+kernels/_prune.py, selection/core/_inclusion.py.
+
 
 Contract, the same for every kernel in this file
     Checked   Weights are finite, >= 0, with a sum > 0; 0 <= slot < size. A kernel checks nothing.

@@ -1,8 +1,7 @@
 """Kernels for samples in groups (classes, clusters, domains): group, draw, schedule.
 
 Callers: samplers/core/_groups.py, samplers/static/_cluster_clip.py,
-samplers/batches/_classes_per_batch.py, samplers/batches/_token_budget.py,
-samplers/batches/_two_streams.py.
+samplers/batches/_classes_per_batch.py.
 
 Contract, the same for every kernel in this file
     Checked   Codes are in [0, C), or -1 for "in no group"; no group is empty; quotas are >= 0.
@@ -10,11 +9,13 @@ Contract, the same for every kernel in this file
     Types     Codes, members and `out` may be int32 or int64; counters are int64.
     Random    Keys are arguments; group c draws by the key value(key, c).
     Memory    Scratch of up to 65,536 ints for one group; `out` comes from the caller.
-    Threads   Serial.
+    Threads   Serial. The first four work on a part of the samples, or draws, so that threads can
+              share them.
 
 kernel           reads                              writes       time      oracle (tests/oracles.py)
-encode           labels (N,)                        counts,codes O(N)      codes_by_unique
-collect_members  codes (N,), starts (C+1,)          out (N,)     O(N)      members_by_sorting
+count            labels (n,)                        counts       O(n)      codes_by_unique
+encode           labels (n,), numbers               codes        O(n)      codes_by_unique
+collect_members  codes (n,), first, cursor (C,)     out (N,)     O(n)      members_by_sorting
 deal_windows     members, starts, used, quotas, key out (M,)     O(M + n)  deal_by_walking
 clip_schedule    order, caps (C,), level, key       out (M,)     O(M + C)  schedule_by_walking
 interleave       schedule (M,), quotas, dealt (M,)  out (M,)     O(M)      interleave_by_queues
@@ -30,38 +31,41 @@ from ._permute import BLOCK, EXACT, permute, shuffle
 
 
 @kernel
-def encode(labels: Packed, counts: NDArray[np.int64], codes: NDArray[np.int32]) -> None:
-    """Encode the labels that occur as consecutive numbers, in ascending order, and count them.
+def count(labels: Packed, counts: NDArray[np.int64]) -> None:
+    """Count each label, or code.
 
-    labels : int (N,)              each in [-1, counts.size - 1)
-    counts : int64 (largest + 2,)  zeros; filled with how often each label - 1 occurs
-    codes  : int32 (N,)            filled; -1 stays -1
+    labels : int (n,)              each in [-1, counts.size - 1)
+    counts : int64 (largest + 2,)  increased: entry c + 1 by the number of labels c
     """
     for i in range(labels.size):
         counts[np.int64(labels[i]) + 1] += 1
-    number = np.full(counts.size, -1, np.int32)
-    found = np.int32(0)
-    for label in range(1, counts.size):
-        if counts[label] > 0:
-            number[label] = found
-            found += np.int32(1)
-    for i in range(labels.size):
-        codes[i] = number[np.int64(labels[i]) + 1]
 
 
 @kernel
-def collect_members(codes: Packed, starts: NDArray[np.int64], out: Packed) -> None:
+def encode(labels: Packed, numbers: NDArray[np.int32], codes: NDArray[np.int32]) -> None:
+    """Replace each label by its number.
+
+    labels  : int (n,)              each in [-1, numbers.size - 1)
+    numbers : int32 (largest + 2,)  entry c + 1 is the number of label c
+    codes   : int32 (n,)            filled
+    """
+    for i in range(labels.size):
+        codes[i] = numbers[np.int64(labels[i]) + 1]
+
+
+@kernel
+def collect_members(codes: Packed, first: int, cursor: NDArray[np.int64], out: Packed) -> None:
     """List the samples of each group, in index order, group after group (a counting sort).
 
-    codes  : int (N,)      the group of each sample, -1 for none
-    starts : int64 (C+1,)  first position of each group in `out`
-    out    : int           filled; its size is the number of samples in a group
+    codes  : int (n,)    the group of samples first, first + 1, ...; -1 for none
+    first  : int64
+    cursor : int64 (C,)  where the next sample of each group belongs in `out`; advanced
+    out    : int         filled there
     """
-    cursor = starts[:-1].copy()
     for i in range(codes.size):
         code = codes[i]
         if code >= 0:
-            out[cursor[code]] = i
+            out[cursor[code]] = first + i
             cursor[code] += 1
 
 

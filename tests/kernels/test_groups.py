@@ -11,6 +11,7 @@ from sampling.kernels._groups import (
     EXACT,
     clip_schedule,
     collect_members,
+    count,
     deal_pass,
     deal_windows,
     encode,
@@ -25,8 +26,12 @@ some = settings(deadline=None, derandomize=True, max_examples=80)
 
 def encoded(labels):
     counts = np.zeros(max(int(np.max(labels)), -1) + 2, np.int64)
+    count(labels[:3], counts)
+    count(labels[3:], counts)
+    numbers = np.cumsum(counts > 0).astype(np.int32) - 1 - (counts[0] > 0)
+    numbers[0] = -1
     codes = np.full(len(labels), -7, np.int32)
-    encode(labels, counts, codes)
+    encode(labels, numbers, codes)
     return codes, counts
 
 
@@ -61,7 +66,10 @@ def grouped(codes, dtype=np.int32):
     sizes = np.bincount(codes[codes >= 0], minlength=1)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     members = np.full(sizes.sum(), -1, dtype)
-    collect_members(codes, starts, members)
+    cursor = starts[:-1].copy()
+    collect_members(codes[:5], 0, cursor, members)
+    collect_members(codes[5:], 5, cursor, members)
+    np.testing.assert_array_equal(cursor, starts[1:])
     return members, starts
 
 
@@ -78,13 +86,10 @@ def test_members_equal_a_stable_sort(codes):
         np.testing.assert_array_equal(here, np.flatnonzero(codes == c))
 
 
-def test_members_leave_starts_alone_and_take_64_bit_codes():
-    codes = np.array([1, 0, -1, 1], np.int64)
-    starts = np.array([0, 1, 3])
-    members = np.empty(3, np.int64)
-    collect_members(codes, starts, members)
+def test_members_of_64_bit_codes():
+    codes, members = np.array([1, 0, -1, 1], np.int64), np.empty(3, np.int64)
+    collect_members(codes, 0, np.array([0, 1]), members)
     assert members.tolist() == [1, 0, 3]
-    assert starts.tolist() == [0, 1, 3]
 
 
 # ---------------------------------------------------------------------- deal_windows

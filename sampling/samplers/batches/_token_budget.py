@@ -8,8 +8,9 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import told
-from ...kernels import _blocks, _groups
+from ...kernels import _blocks
 from ...types import Floats, Indices, Packed
+from ..core._groups import deal_windows
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
 from ..core._tables import DrawTable, ListTable
@@ -268,7 +269,7 @@ def _shuffled(members: Packed, starts: Indices, key: np.uint64) -> Packed:
     """Return the members of each group in random order, group by group."""
     sizes = np.diff(starts)
     out = np.empty_like(members)
-    _groups.deal_windows(members, starts, np.zeros_like(sizes), sizes, key, out)
+    deal_windows(members, starts, np.zeros_like(sizes), sizes, key, out)
     return out
 
 

@@ -6,8 +6,8 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import told
-from ...kernels import _groups
 from ...types import Floats, Indices, Packed
+from ..core._groups import deal_windows
 from ..core._options import EpochOptions
 from ..core._tables import DrawTable, ListTable
 from ._epoch_batches import BlockBatchSampler, BlockSampler
@@ -163,7 +163,7 @@ class _Stream:
         size = self.samples.size
         start %= size * (2**62 // size)  # the sequence restarts where a counter would overflow
         out = np.empty(count, np.int64)
-        _groups.deal_windows(
+        deal_windows(
             self.samples, np.array([0, size]), np.array([start]), np.array([count]), key, out
         )
         return out

@@ -13,10 +13,14 @@ from ...kernels import _groups
 from ...types import Floats, Indices, Packed
 from ._quotas import Quotas, run_starts
 from ._tables import ListTable
+from ._threads import PART, in_parts
 
 Shares = Callable[[int], Floats]  # epoch -> share of each group (C,), summing to 1
 
 Unlabeled = Literal["drop", "group", "raise"]
+
+_SHARED = 2**16  # entries of the counters of which each part of the samples has its own, at most
+_MOST_PARTS = 16
 
 BLOCK = 1024  # epochs of changing shares after which the sequences restart
 
@@ -75,7 +79,7 @@ class Groups:
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
         dtype = np.int32 if size < 2**31 else np.int64
         self.members = np.empty(self.num_labeled, dtype)
-        _groups.collect_members(self.codes, self.starts, self.members)
+        _collect(self.codes, self.starts, self.members)
 
     def __len__(self) -> int:
         return self.names.size
@@ -170,7 +174,7 @@ class Dealer:
         key = _rng.key(self._seed, min(epoch, self._settled) // BLOCK, "deal")
         used, quotas = self._plan(epoch)
         starts = run_starts(used, groups.sizes)
-        _groups.deal_windows(groups.members, groups.starts, starts, quotas, key, out)
+        deal_windows(groups.members, groups.starts, starts, quotas, key, out)
         return out
 
     def table(self, epoch: int) -> ListTable:
@@ -211,10 +215,70 @@ def _encode(
         known = labels.codes[labels.codes >= 0]
         sizes = np.bincount(known, minlength=labels.names.size)
         return labels.names, labels.codes.astype(np.int32), sizes
-    if labels.dtype.kind in "iu" and int(labels.max()) < 4 * labels.size + 65_536:
-        counts = np.zeros(int(labels.max()) + 2, np.int64)
-        codes = np.empty(labels.size, np.int32)
-        _groups.encode(labels, counts, codes)
+    if labels.dtype.kind in "iu" and (top := int(labels.max())) < 4 * labels.size + 65_536:
+        counts = np.sum(_counted(labels, top + 2), axis=0)
         names = np.flatnonzero(counts[1:])
+        numbers = np.full(top + 2, -1, np.int32)
+        numbers[names + 1] = np.arange(names.size)
+        codes = np.empty(labels.size, np.int32)
+        in_parts(
+            lambda start, stop: _groups.encode(labels[start:stop], numbers, codes[start:stop]),
+            labels.size,
+        )
         return names, codes, counts[1:][names]
     return _encode(_labels.Labels.of(labels))
+
+
+def _part(size: int, entries: int) -> int:
+    """Return how many of `size` samples a thread takes at a time, if it counts in `entries`."""
+    return max(PART, -(-size // _MOST_PARTS)) if entries <= _SHARED else size
+
+
+def _counted(labels: Packed, entries: int) -> list[Indices]:
+    """Return how often each label - 1 occurs in each part of the samples: int64 (entries,)."""
+
+    def part(start: int, stop: int) -> Indices:
+        counts = np.zeros(entries, np.int64)
+        _groups.count(labels[start:stop], counts)
+        return counts
+
+    return in_parts(part, labels.size, _part(labels.size, entries))
+
+
+def _collect(codes: NDArray[np.int32], starts: Indices, members: Packed) -> None:
+    """List the samples of each group, in index order, group after group.
+
+    starts  : int64 (C + 1,)
+    members : int, filled
+    """
+    size = _part(codes.size, starts.size)
+    cursors = [starts[:-1].copy()]
+    if size < codes.size:  # each part begins where the parts before it end
+        for counts in _counted(codes, starts.size)[:-1]:
+            cursors.append(cursors[-1] + counts[1:])
+    in_parts(
+        lambda start, stop: _groups.collect_members(
+            codes[start:stop], start, cursors[start // size], members
+        ),
+        codes.size,
+        size,
+    )
+
+
+def deal_windows(
+    members: Packed,
+    starts: Indices,
+    used: Indices,
+    quotas: Indices,
+    key: np.uint64,
+    out: Packed,
+) -> None:
+    """Draw the quota of each group, as `kernels._groups.deal_windows` does, shared by threads."""
+    begins = np.cumsum(quotas) - quotas
+
+    def part(start: int, stop: int) -> None:
+        first, last = (np.clip(at - begins, 0, quotas) for at in (start, stop))
+        here = out[start:stop]
+        _groups.deal_windows(members, starts, used + first, last - first, key, here)
+
+    in_parts(part, out.size, max(PART, -(-out.size // _MOST_PARTS)))

@@ -12,7 +12,7 @@ from ..._check._keywords import told
 from ...kernels import _groups
 from ...types import Floats
 from ..core._epoch_sampler import EpochSampler
-from ..core._groups import Dealer, Groups, Unlabeled
+from ..core._groups import Dealer, Groups, Unlabeled, deal_windows
 from ..core._options import EpochOptions
 from ..core._quotas import SPAN, Quotas
 from ..core._tables import DrawTable, ListTable
@@ -163,7 +163,7 @@ class ClusterClipSampler(EpochSampler):
         dealt = np.empty(self.num_samples, groups.members.dtype)
         samples = np.empty_like(dealt)
         key = _rng.key(self.seed, 0, "deal")
-        _groups.deal_windows(groups.members, groups.starts, used, quotas, key, dealt)
+        deal_windows(groups.members, groups.starts, used, quotas, key, dealt)
         _groups.interleave(schedule, quotas, dealt, samples)
         drawn = self._drawn(epoch)
         return ListTable(
