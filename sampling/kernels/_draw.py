@@ -3,7 +3,6 @@
 Callers: samplers/core/_cumulative.py, samplers/core/_tables.py, samplers/static/_weighted.py,
 kernels/_prune.py, selection/core/_inclusion.py.
 
-
 Contract, the same for every kernel in this file
     Checked   Weights are finite, >= 0, with a sum > 0; 0 <= slot < size. A kernel checks nothing.
     Sizes     N = samples in the dataset, m = draws asked for, G = cells of the guide table.

@@ -45,7 +45,8 @@ class DynamicRandomSampler(PruningSampler):
         Like `InfoBatchSampler`, with random numbers in place of scores: a pure function of
         (arguments, seed, epoch), so any epoch is known in advance.
     Cost
-        1.2 N bytes, and 4 N more during planning; the length of another epoch costs one plan.
+        1 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 4 N more
+        during planning; the length of another epoch costs one plan.
     Gradients
         Every sample is excluded equally often in expectation, so there is no bias.
         objective="original" multiplies the kept easy samples by |easy|/|easy kept|, as InfoBatch

@@ -54,7 +54,8 @@ class EpsilonGreedySampler(HardestSampler):
     Order
         Planned in `set_epoch` from the scores of all ranks; ties are broken at random.
     Cost
-        5.2 N bytes, 4 N more during planning; O(N).
+        5 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 4 N more
+        during planning; O(N).
     Gradients
         objective="sampled" is biased towards hard samples. "original" weights the samples drawn at
         random by (others) / (drawn), and all others by 1.

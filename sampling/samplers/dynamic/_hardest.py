@@ -57,7 +57,8 @@ class HardestSampler(PruningSampler):
     Order
         Planned in `set_epoch` from the scores of all ranks; ties are broken at random.
     Cost
-        5.2 N bytes, 4 N more during planning; a plan is a partition of the scores, O(N).
+        5 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 4 N more
+        during planning; a plan is a partition of the scores, O(N).
     Gradients
         Biased towards hard samples, without weights.
     Source

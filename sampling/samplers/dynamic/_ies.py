@@ -71,8 +71,9 @@ class IESSampler(HidingSampler):
         Planned in `set_epoch` from the losses of all ranks. `delta` involves no randomness; with
         `for_target` ties are broken at random.
     Cost
-        26.2 N bytes, 8 N more during planning; O(N). The forward pass of H samples in every epoch
-        costs about a third of their training in addition.
+        26 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 8 N more
+        during planning; O(N). The forward pass of H samples in every epoch costs about a third of
+        their training in addition.
     Gradients
         Biased towards samples whose loss changes, without weights. Losses in training mode (drawn
         samples) and in evaluation mode (rescored samples) form one history: if dropout or

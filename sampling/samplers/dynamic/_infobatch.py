@@ -69,8 +69,9 @@ class InfoBatchSampler(PruningSampler):
         Planned in `set_epoch` from the scores of all ranks, equal on each; a shuffle of the kept
         samples.
     Cost
-        5.2 N bytes (4 N scores, 1 N plan). A plan is three passes over the scores, no sort
-        (`buckets` add a selection of the quantiles).
+        5 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N): 4 N are
+        scores, the others the plan. A plan is three passes over the scores, no sort (`buckets` add
+        a selection of the quantiles).
     Gradients
         objective="original" weights by 1 and |easy|/|easy kept|. The sum over the epoch is unbiased
         at fixed parameters; each step is larger by N/M than in full training, which matters for SGD

@@ -89,7 +89,8 @@ class LateStoppingSampler(PruningSampler):
         several ranks evaluated is right if it was right on each. Epochs without predictions are
         ignored.
     Cost
-        8.2 N bytes, 5 N more during planning; O(N).
+        8 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 5 N more
+        during planning; O(N).
     Gradients
         The mean over the current set: samples learned late are dropped, which is the purpose. The
         number of draws of a run depends on what the network learns, so `for_target` is unreachable

@@ -62,8 +62,9 @@ class SeTaSampler(PruningSampler):
     Order
         Planned in `set_epoch` from the scores of all ranks.
     Cost
-        5.2 N bytes, 4 N more during planning. The groups are those of up to 65,536 losses drawn at
-        random; a plan is O(N num_groups), without sorting the others.
+        5 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 4 N more
+        during planning. The groups are those of up to 65,536 losses drawn at random; a plan is O(N
+        num_groups), without sorting the others.
     Gradients
         Biased in each epoch towards the groups of its window, without weights. Over a cycle of
         windows the groups at both ends are drawn less often than those in the middle.

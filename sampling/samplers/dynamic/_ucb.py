@@ -56,7 +56,8 @@ class UCBSampler(HardestSampler):
         Planned in `set_epoch` from the scores of all ranks; ties are broken at random. For a sample
         drawn several times in an epoch the last loss is used.
     Cost
-        13.2 N bytes, 8 N more during planning; O(N).
+        13 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 8 N more
+        during planning; O(N).
     Gradients
         Biased towards hard samples, without weights.
     Source
