@@ -8,8 +8,8 @@ Each sampler is made in a process of its own, one after another. Memory is the p
 set until the first index is there, in total and beyond what the process held before: the caller's
 weights, labels or recorded losses, and the imports. The kernels are compiled before. A first index
 is timed by the clock and by the processor, a draw (of two million that follow) by the processor.
-Memory that was not used since the machine started may cost more than the work on it: `--touched`
-writes most of the free memory once before each sampler.
+A virtual machine may take far longer for memory that it uses for the first time than for the work
+on it: `a GiB s` is what the processor spends on writing a GiB of new memory.
 
 Peers hold a Python int for each draw. They are run at a hundredth of the size, and multiplied; the
 limit of `WeightedRandomSampler` is shown by exceeding it.
@@ -154,7 +154,11 @@ def measured(name: str, size: int) -> dict[str, float]:
     count = min(DRAWS, size // 2)
     busy = time.process_time()
     deque(islice(draws, count), maxlen=0)
-    return {**found, "a draw ns": (time.process_time() - busy) / count * 1e9}
+    found["a draw ns"] = (time.process_time() - busy) / count * 1e9
+    busy = time.process_time()
+    np.empty(2**30, np.uint8).fill(1)
+    found["a GiB s"] = time.process_time() - busy
+    return found
 
 
 def in_a_process(name: str, size: int) -> dict[str, float]:
@@ -189,14 +193,6 @@ def peer_row(name: str, size: int) -> dict[str, Any]:
     }
 
 
-def touch() -> None:
-    """Write most of the free memory once, in a process of its own."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    free = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
-    code = f"import numpy as np; np.empty({int(0.8 * free)}, np.uint8).fill(1)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def table(rows: dict[str, Any], size: int) -> str:
     """Return the table, in Markdown."""
     lines = [
@@ -227,25 +223,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("only", nargs="?", default="", help="part of a sampler's name")
     parser.add_argument("--size", type=int, default=SIZE)
-    parser.add_argument("--touched", action="store_true", help="write the free memory before")
     parser.add_argument("--here", action="store_true", help="one name, in this process, as JSON")
     given = parser.parse_args()
     if given.here:
         print(json.dumps(measured(given.only, given.size)))
         return
-    results: dict[str, Any] = {"rows": {}}
-    if RESULTS.exists() and given.size == SIZE:
-        results = json.loads(RESULTS.read_text())
+    rows: dict[str, Any] = {}
     for name in SAMPLERS:
         if given.only in name:
-            if given.touched:
-                touch()
             row = in_a_process(name, given.size)
-            results["rows"][name] = {**row, "peer": peer_row(PEER_OF[name], given.size)}
-            print(name, results["rows"][name], flush=True)
-    results.update(machine=machine(), size=given.size)
-    print(table(results["rows"], given.size))
+            rows[name] = {**row, "peer": peer_row(PEER_OF[name], given.size)}
+            print(name, rows[name], flush=True)
+    print(table(rows, given.size))
     if given.size == SIZE:
+        before = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
+        rows = {name: (before | rows)[name] for name in SAMPLERS if name in before | rows}
+        results = {"rows": rows, "machine": machine(), "size": SIZE}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 

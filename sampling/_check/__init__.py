@@ -216,30 +216,39 @@ def refuse_shape(name: str, array: NDArray[Any], shape: str = "(N,)") -> NoRetur
 
 
 def floats(
-    name: str, values: ArrayLike, rule: str = "finite", remedy: str = ""
-) -> NDArray[np.float64]:
+    name: str,
+    values: ArrayLike,
+    rule: str = "finite",
+    remedy: str = "",
+    *,
+    convert: bool = True,
+) -> NDArray[Any]:
     """Return `values` as a float64 array (N,) that is "finite", or "finite and >= 0".
 
-    remedy : of bad rows, the end of the message
+    remedy  : of bad rows, the end of the message
+    convert : False: leave them in their dtype, if float64 holds its range; a copy of float32 would
+        take twice its memory
     """
     array = one_dimensional(name, values)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    if convert or array.dtype.itemsize > 8:
+        array = np.ascontiguousarray(array, dtype=np.float64)
     low, high = array.min(), array.max()  # a NaN anywhere makes both NaN
     if not math.isfinite(low) or not math.isfinite(high) or (rule != "finite" and low < 0):
+        array = array.astype(np.float64, copy=False)
         bad = ~np.isfinite(array) if rule == "finite" else ~(np.isfinite(array) & (array >= 0))
         _raise_for_rows(name, rule, array, bad, remedy)
     return array
 
 
-def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Return relative weights: float64 (N,), finite, >= 0, not all 0."""
-    array = floats(name, values, "finite and >= 0")
+def weights(name: str, values: ArrayLike, *, convert: bool = True) -> NDArray[Any]:
+    """Return relative weights: float64 (N,), finite, >= 0, not all 0; see `floats`."""
+    array = floats(name, values, "finite and >= 0", convert=convert)
     if array[0] == 0 and not array.any():
         raise ValueError(f"{name} must not all be 0, got {array.size} zeros")
     with np.errstate(over="ignore"):
-        total = float(array.sum())
+        total = float(array.sum(dtype=np.float64))
     if not math.isfinite(total):
         raise ValueError(f"{name} must have a finite sum, got {total}")
     if total < _SMALL:  # 1 / total would overflow; a power of two changes no ratio

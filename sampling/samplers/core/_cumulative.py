@@ -1,5 +1,7 @@
 """The running sum of weights, from which samples are drawn in proportion to them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -31,10 +33,10 @@ class Cumulative:
     """
 
     def __init__(self, weights: ArrayLike) -> None:
-        self._make(_check.weights("weights", weights))
+        self._make(_check.weights("weights", weights, convert=False))
 
     @classmethod
-    def of_checked(cls, weights: Floats) -> "Cumulative":
+    def of_checked(cls, weights: NDArray[Any]) -> "Cumulative":
         """Return the same from the result of `_check.weights`."""
         found = cls.__new__(cls)
         found._make(weights)
@@ -47,9 +49,11 @@ class Cumulative:
         found._index(sums)
         return found
 
-    def _make(self, weights: Floats) -> None:
+    def _make(self, weights: NDArray[Any]) -> None:
         if weights.size < PACKED:
-            self._index(np.cumsum(weights))
+            copied = weights.dtype != np.float64  # cumsum with a dtype would copy to another array
+            sums = weights.astype(np.float64) if copied else None
+            self._index(np.cumsum(weights if sums is None else sums, out=sums))
         else:
             lines = _Lines(weights)
             self._index(lines.ends, lines)
@@ -125,10 +129,10 @@ class Cumulative:
 class _Lines:
     """A packed running sum, see `kernels/_packed.py`.
 
-    weights : float64 (N,), as `_check.weights` returns them
+    weights : (N,), as `_check.weights` returns them
     """
 
-    def __init__(self, weights: Floats) -> None:
+    def __init__(self, weights: NDArray[Any]) -> None:
         self.size = weights.size
         lines = -(-weights.size // _packed.LINE)
         self.ends = np.empty(lines)
@@ -137,7 +141,7 @@ class _Lines:
         scratch = np.empty((_BLOCK // _packed.LINE, _packed.LINE))
         before, rows = 0.0, 0
         for start in range(0, weights.size, _BLOCK):
-            part = weights[start : start + _BLOCK]
+            part = np.ascontiguousarray(weights[start : start + _BLOCK], np.float64)
             ends = self.ends[start // _packed.LINE :][: _BLOCK // _packed.LINE]
             offsets = self._offsets[start : start + _BLOCK]
             added = _packed.pack(part, before, rows, offsets, ends, scratch)

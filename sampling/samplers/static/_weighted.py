@@ -40,7 +40,7 @@ class WeightedSampler(EpochSampler):
 
     Parameters
     ----------
-    weights : array-like of shape (N,), converted to float64
+    weights : array-like of shape (N,), summed as float64
         Relative weight of each sample, finite and >= 0. A sample of weight 0 is never drawn.
     num_samples : int, default N
         M: draws in one epoch, summed over all ranks.
@@ -94,7 +94,7 @@ class WeightedSampler(EpochSampler):
         independent: bool = False,
         **options: Unpack[EpochOptions],
     ) -> None:
-        checked = _check.weights("weights", weights)
+        checked = _check.weights("weights", weights, convert=False)
         draws = checked.size
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)
@@ -104,7 +104,7 @@ class WeightedSampler(EpochSampler):
         if self.replacement:
             self._cumulative = Cumulative.of_checked(checked)
         else:
-            self._weights, self._scale = certain_or_scaled(checked.copy(), draws)
+            self._weights, self._scale = certain_or_scaled(np.array(checked, np.float64), draws)
         super().__init__(checked.size, draws, **options)
 
     def table(self, epoch: int) -> DrawTable:

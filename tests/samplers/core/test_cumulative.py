@@ -1,5 +1,7 @@
 """Packed sums draw what plain ones draw, whatever the blocks in which they were made."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,33 @@ def test_weights_are_not_kept_and_may_change_afterwards(small):
     sampler.set_epoch(1)
     sampler.set_epoch(0)
     assert list(sampler) == drawn
+
+
+@pytest.mark.parametrize("packed", [2**27, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.uint64, np.bool_, np.float16])
+def test_weights_of_any_dtype_are_summed_as_float64_without_a_copy(dtype, packed, monkeypatch):
+    monkeypatch.setattr(_cumulative, "PACKED", packed)
+    weights = (random.random(1000) * 100).astype(dtype)
+    for given in (weights, weights[::-2]):
+        expected = np.cumsum(given.astype(np.float64))
+        np.testing.assert_array_equal(Cumulative(given).sums, expected)
+        whole = WeightedSampler(given.astype(np.float64))
+        sampler = WeightedSampler(given)
+        assert list(sampler) == list(whole)
+        sampler.load_state_dict(whole.state_dict())
+        half = [WeightedSampler(each, 40, replacement=False) for each in (given, given.tolist())]
+        assert list(half[0]) == list(half[1])
+
+
+@pytest.mark.parametrize(("packed", "most"), [(2**27, 10.3), (1, 5.3)])
+def test_the_peak_beyond_float32_weights_is_that_of_the_sums(packed, most, monkeypatch):
+    monkeypatch.setattr(_cumulative, "PACKED", packed)
+    monkeypatch.setattr(_cumulative, "_BLOCK", 2**14)
+    weights = np.append(2.0**25, random.random(2**20)).astype(np.float32)
+    WeightedSampler(weights[:100])  # compiles
+    tracemalloc.start()
+    sampler = WeightedSampler(weights)
+    peak = tracemalloc.get_traced_memory()[1] / weights.size
+    tracemalloc.stop()
+    assert sampler.size == weights.size
+    assert peak < most

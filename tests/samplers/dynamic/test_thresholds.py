@@ -6,8 +6,9 @@ from helpers import assert_hits
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sampling.kernels._prune import FIRST_GROUP, assign, thin
+from sampling.kernels._prune import FIRST_GROUP
 from sampling.samplers.dynamic._pruning import _quotas
+from sampling.samplers.dynamic._thinning import divide, thin
 from sampling.samplers.dynamic._thresholds import highest, quantile_levels
 
 some = settings(deadline=None, derandomize=True, max_examples=80)
@@ -23,8 +24,8 @@ def kept(scores, count, below=0.0, key=1):
     thresholds, keep = highest(scores, count, below)
     assert (np.diff(thresholds) >= 0).all()
     assert ((keep >= 0) & (keep <= 1)).all()
-    codes, counts = np.empty(scores.size, np.uint8), np.zeros(keep.size, np.int64)
-    assign(scores, thresholds, codes, counts)
+    codes = np.empty(scores.size, np.uint8)
+    counts = divide(scores, thresholds, codes)
     thin(codes, counts, _quotas(counts, keep, scores.size), np.uint64(key))
     return codes >= FIRST_GROUP
 
