@@ -216,35 +216,43 @@ def refuse_shape(name: str, array: NDArray[Any], shape: str = "(N,)") -> NoRetur
 
 
 def floats(
-    name: str,
-    values: ArrayLike,
-    rule: str = "finite",
-    remedy: str = "",
-    *,
-    convert: bool = True,
-) -> NDArray[Any]:
+    name: str, values: ArrayLike, rule: str = "finite", remedy: str = ""
+) -> NDArray[np.float64]:
     """Return `values` as a float64 array (N,) that is "finite", or "finite and >= 0".
 
-    remedy  : of bad rows, the end of the message
-    convert : False: leave them in their dtype, if float64 holds its range; a copy of float32 would
-        take twice its memory
+    remedy : of bad rows, the end of the message
     """
+    array = np.ascontiguousarray(_numbers(name, values), dtype=np.float64)
+    _refuse_infinite(name, array, rule, remedy)
+    return array
+
+
+def _numbers(name: str, values: ArrayLike) -> NDArray[Any]:
     array = one_dimensional(name, values)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    if convert or array.dtype.itemsize > 8:
-        array = np.ascontiguousarray(array, dtype=np.float64)
+    return array
+
+
+def _refuse_infinite(name: str, array: NDArray[Any], rule: str, remedy: str = "") -> None:
     low, high = array.min(), array.max()  # a NaN anywhere makes both NaN
     if not math.isfinite(low) or not math.isfinite(high) or (rule != "finite" and low < 0):
         array = array.astype(np.float64, copy=False)
         bad = ~np.isfinite(array) if rule == "finite" else ~(np.isfinite(array) & (array >= 0))
         _raise_for_rows(name, rule, array, bad, remedy)
-    return array
 
 
-def weights(name: str, values: ArrayLike, *, convert: bool = True) -> NDArray[Any]:
-    """Return relative weights: float64 (N,), finite, >= 0, not all 0; see `floats`."""
-    array = floats(name, values, "finite and >= 0", convert=convert)
+def weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return relative weights: float64 (N,), finite, >= 0, not all 0."""
+    return np.ascontiguousarray(weights_as_given(name, values), dtype=np.float64)
+
+
+def weights_as_given(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return the same in their own dtype: a float64 copy of float32 takes twice its memory."""
+    array = _numbers(name, values)
+    if array.dtype.itemsize > 8:  # a long double may be beyond float64
+        array = array.astype(np.float64)
+    _refuse_infinite(name, array, "finite and >= 0")
     if array[0] == 0 and not array.any():
         raise ValueError(f"{name} must not all be 0, got {array.size} zeros")
     with np.errstate(over="ignore"):

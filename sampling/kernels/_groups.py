@@ -9,8 +9,7 @@ Contract, the same for every kernel in this file
     Types     Codes, members and `out` may be int32 or int64; counters are int64.
     Random    Keys are arguments; group c draws by the key value(key, c).
     Memory    Scratch of up to 65,536 ints for one group; `out` comes from the caller.
-    Threads   Serial. The first four work on a part of the samples, or draws, so that threads can
-              share them.
+    Threads   Serial. The first three work on some of the samples, so that threads can share them.
 
 kernel           reads                              writes       time      oracle (tests/oracles.py)
 count            labels (n,)                        counts       O(n)      codes_by_unique

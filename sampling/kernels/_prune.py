@@ -10,8 +10,7 @@ Contract, the same for every kernel in this file
     Types     Counters int64, sums float64.
     Random    Keys are arguments; the decision on sample i is a hash of (key, i).
     Memory    Everything of size N comes from the caller.
-    Threads   Serial. `assign` and `thin` work on a part of the samples, so that threads can share
-              them; each thread has its own counters.
+    Threads   Serial. The first four work on some of the samples, so that threads can share them.
 
 kernel          reads                                     writes            time    oracle
 summarise       scores (N,)                               -                 O(N)    summary_by_numpy
@@ -72,7 +71,7 @@ def assign(
 ) -> None:
     """Assign each sample to the group of its score, and count the groups.
 
-    scores     : float32 (N,)    or a part of them
+    scores     : float32 (N,)
     thresholds : float64 (G-1,)  ascending; a score equal to one belongs to the group above it
     codes      : uint8 (N,)      filled
     counts     : int64 (G,)      filled; samples never seen are not counted

@@ -24,7 +24,7 @@ from sampling.samplers import (
     full_state,
     load_full_state,
 )
-from sampling.samplers.core._tables import Cumulative
+from sampling.samplers.core._cumulative import Cumulative
 from sampling.scores import ExposureCounter, ScoreTable, TrainingDynamics
 from sampling.selection import cluster_sensitivity, d2, quota, systematic, top
 

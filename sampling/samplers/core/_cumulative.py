@@ -33,11 +33,11 @@ class Cumulative:
     """
 
     def __init__(self, weights: ArrayLike) -> None:
-        self._make(_check.weights("weights", weights, convert=False))
+        self._make(_check.weights_as_given("weights", weights))
 
     @classmethod
     def of_checked(cls, weights: NDArray[Any]) -> "Cumulative":
-        """Return the same from the result of `_check.weights`."""
+        """Return the same from the result of `_check.weights_as_given`."""
         found = cls.__new__(cls)
         found._make(weights)
         return found
@@ -129,7 +129,7 @@ class Cumulative:
 class _Lines:
     """A packed running sum, see `kernels/_packed.py`.
 
-    weights : (N,), as `_check.weights` returns them
+    weights : (N,), as `_check.weights_as_given` returns them
     """
 
     def __init__(self, weights: NDArray[Any]) -> None:

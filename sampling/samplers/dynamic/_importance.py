@@ -16,9 +16,10 @@ from ..._inclusion import certain_or_scaled
 from ...kernels import _probabilities
 from ...types import Floats, Scores
 from ..core._batch import Batch
+from ..core._cumulative import Cumulative
 from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores, ScoredSampler
-from ..core._tables import Cumulative, DrawTable, ShuffledTable, WeightedTable
+from ..core._tables import DrawTable, ShuffledTable, WeightedTable
 from ..static._weighted import Distinct
 from ._signal import SIGNALS, Signal, signal_of
 

@@ -12,6 +12,7 @@ from ...kernels import _prune
 from ...types import Floats, Scores
 from ..core._options import EpochOptions
 from ._pruning import MOST_PRUNED, PruningSampler
+from ._thinning import summary
 from ._thresholds import quantile_levels
 
 
@@ -119,7 +120,7 @@ class InfoBatchSampler(PruningSampler):
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         if self._quantiles is not None:
             return quantile_levels(scores, self._quantiles), self._keep
-        seen_count, total, largest = _prune.summarise(scores)
+        seen_count, total, largest = summary(scores)
         # By rounding, the mean of equal numbers can be above every one of them.
         mean = min(total / seen_count, largest) if seen_count else 0.0
         wanted = self._wanted(epoch)

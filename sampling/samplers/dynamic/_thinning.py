@@ -19,6 +19,13 @@ _LARGEST = 2**64 - 1
 _DEVIATIONS = 9.0  # the largest hash kept is farther from its mean once in 10^16 plans
 
 
+def summary(scores: Scores) -> tuple[int, float, float]:
+    """Return how many samples have a score, the sum of the scores, and the largest."""
+    found = in_parts(lambda start, stop: _prune.summarise(scores[start:stop]), scores.size)
+    seen, totals, largest = zip(*found, strict=True)
+    return sum(seen), sum(totals), max(largest)
+
+
 def divide(scores: Scores, thresholds: Floats, codes: NDArray[np.uint8]) -> Indices:
     """Fill the codes of the samples' groups, and return the sizes of the groups: int64 (G,).
 

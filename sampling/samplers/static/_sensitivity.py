@@ -15,9 +15,10 @@ from ..._warning import warn
 from ...kernels._scores import fill_uniform
 from ...types import Floats, Indices
 from ..core._arrays import Arrays, check_array
+from ..core._cumulative import Cumulative
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._tables import Cumulative, DrawTable, WeightedTable
+from ..core._tables import DrawTable, WeightedTable
 
 CenterLoss = Callable[[Indices], ArrayLike]
 QUANTILE = 0.9  # of the pilot's slopes; a constant that is too small is the greater risk

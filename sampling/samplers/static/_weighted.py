@@ -13,9 +13,10 @@ from ..._inclusion import certain_or_scaled
 from ...kernels import _draw
 from ...types import Floats, Indices
 from ..core._arrays import Arrays, check_array
+from ..core._cumulative import Cumulative
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
-from ..core._tables import Cumulative, DrawTable, ListTable, WeightedTable
+from ..core._tables import DrawTable, ListTable, WeightedTable
 
 
 @told
@@ -94,7 +95,7 @@ class WeightedSampler(EpochSampler):
         independent: bool = False,
         **options: Unpack[EpochOptions],
     ) -> None:
-        checked = _check.weights("weights", weights, convert=False)
+        checked = _check.weights_as_given("weights", weights)
         draws = checked.size
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)

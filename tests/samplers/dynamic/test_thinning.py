@@ -13,7 +13,7 @@ from scipy import stats
 from sampling.kernels._prune import FIRST_GROUP, LEFT_OUT, UNSEEN
 from sampling.samplers.core import _threads
 from sampling.samplers.dynamic import _thinning
-from sampling.samplers.dynamic._thinning import divide, thin
+from sampling.samplers.dynamic._thinning import divide, summary, thin
 
 keys = st.integers(0, 2**64 - 1)
 
@@ -96,7 +96,7 @@ def test_the_plan_is_the_same_for_any_number_of_threads_and_leaves_none(monkeypa
     random = np.random.default_rng(0)
     scores = random.exponential(size=10_000).astype(np.float32)
     scores[::50] = np.nan
-    found, threads = [], torch.get_num_threads()
+    found, sums, threads = [], {}, torch.get_num_threads()
     in_parts = _threads.in_parts
     monkeypatch.setattr(_thinning, "in_parts", lambda work, size: in_parts(work, size, 999))
     try:
@@ -107,6 +107,11 @@ def test_the_plan_is_the_same_for_any_number_of_threads_and_leaves_none(monkeypa
             expected = oracles.groups_by_numpy(scores, [0.5, 1.0])
             np.testing.assert_array_equal(codes, expected[0])
             np.testing.assert_array_equal(counts, expected[1])
+            seen, total, largest = summary(scores)
+            assert (seen, total) == (9_800, sums.setdefault("total", total))
+            assert (total, largest) == pytest.approx(
+                (np.nansum(scores, dtype=float), np.nanmax(scores))
+            )
             thin(codes, counts, counts // 2, np.uint64(3))
             found.append(codes)
     finally:
