@@ -125,7 +125,7 @@ def thin(
         code, hashed = codes[i], value(key, np.uint64(first + i))
         below, within = hashed < low[code], hashed <= high[code]
         codes[i] = code if within else code | MARK
-        counts[(i & 3) * width + code] += below
+        counts[(i & 3) * width + np.int64(code)] += below
         if below != within:
             if found <= last:
                 near[found] = i
