@@ -232,7 +232,8 @@ def main() -> None:
     for name in SAMPLERS:
         if given.only in name:
             row = in_a_process(name, given.size)
-            rows[name] = {**row, "peer": peer_row(PEER_OF[name], given.size)}
+            peer = peer_row(PEER_OF[name], given.size)
+            rows[name] = {**row, "peer": peer, "commit": machine()["commit"]}
             print(name, rows[name], flush=True)
     print(table(rows, given.size))
     if given.size == SIZE:
