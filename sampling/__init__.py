@@ -35,9 +35,9 @@ Importing `sampling` loads nothing else, not even numpy: each package is loaded 
 used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ._late import late
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .record import Score, Selection
     from .samplers.core import Indexed
 
-_CLASSES = {"Indexed": ".samplers.core", "Score": ".record", "Selection": ".record"}
+_CLASSES = {"Indexed": "samplers.core", "Score": "record", "Selection": "record"}
 __all__ = [
     "Indexed",
     "Score",
@@ -79,15 +79,4 @@ __all__ = [
     "weighting",
 ]
 
-
-def __getattr__(name: str) -> Any:  # modules and a class
-    """Load a package or one of the three classes on first use."""
-    if name in _CLASSES:
-        return getattr(importlib.import_module(_CLASSES[name], __name__), name)
-    if name in __all__:
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = late(__name__, {**dict.fromkeys(__all__, ""), **_CLASSES})

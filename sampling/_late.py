@@ -2,8 +2,15 @@
 
 import importlib
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
+
+# Threads that use different names first would import the same modules in different orders, which
+# Python's own locks break off with an error. One lock for all packages puts them in turn. It is
+# waited for, but not forever: its holder may wait for a module that this thread is importing.
+_LOCK = threading.RLock()
+_PATIENCE = 5.0  # seconds
 
 
 def late(
@@ -12,7 +19,7 @@ def late(
     """Return the functions `__getattr__` and `__dir__` of a package.
 
     package : the package's `__name__`
-    files : the file of each name, below the package
+    files : the file of each name, below the package; "" for a name that is a module itself
     """
     module = sys.modules[package]
 
@@ -20,7 +27,14 @@ def late(
         """Load a class or a function on first use."""
         if name not in files:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        found = getattr(importlib.import_module(f".{files[name]}", package), name)
+        held = _LOCK.acquire(timeout=_PATIENCE)
+        try:
+            found = importlib.import_module(f".{files[name] or name}", package)
+        finally:
+            if held:
+                _LOCK.release()
+        if files[name]:
+            found = getattr(found, name)
         setattr(module, name, found)
         return found
 

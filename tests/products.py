@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 
+STARTING = "-S1"  # the check that starts a process, which no mark says
+
 
 def pairs(axes):
     """Parametrize a test by all combinations of some axes: names -> values, as pytest takes them.
@@ -82,7 +84,7 @@ def in_turn(parametrized, few=(), share=3):
     names, params = parametrized.args
     slow, quick = {}, {}
     for param in params:
-        is_slow = any(mark.name == "slow" for mark in param.marks)
+        is_slow = any(mark.name == "slow" for mark in param.marks) or param.id.endswith(STARTING)
         (slow if is_slow else quick).setdefault(id(param.values[0]), []).append(param.id)
     kept = {ids[turn % len(ids)] for turn, ids in enumerate(slow.values())}
     others = set(itertools.chain.from_iterable(slow.values())) - kept

@@ -164,3 +164,38 @@ def test_the_package_is_typed():
     from pathlib import Path
 
     assert (Path(sampling.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.slow
+def test_threads_may_use_different_names_first():
+    code = """if True:
+        import threading, sampling
+        names = [("samplers", n) for n in sampling.samplers.__all__]
+        names += [("scores", n) for n in sampling.scores.__all__]
+        names += [("weighting", n) for n in sampling.weighting.__all__]
+        start, errors = threading.Barrier(8), []
+        def use(number):
+            start.wait()
+            for package, name in names[number::8]:
+                try:
+                    getattr(getattr(sampling, package), name)
+                except Exception as error:
+                    errors.append(error)
+        threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+        [each.start() for each in threads]
+        [each.join() for each in threads]
+        assert not errors, errors
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_a_plan_may_be_made_while_the_interpreter_ends():
+    code = """if True:
+        import atexit, torch
+        from sampling.samplers.core import _threads
+        torch.set_num_threads(2)
+        atexit.register(lambda: print(_threads.in_parts(lambda a, b: b - a, 5, 2)))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[2, 2, 1]", done.stderr

@@ -133,8 +133,9 @@ def contracts(
     loaders: Annotated[
         str | None,
         typer.Option(
-            help="Names of the loaders, comma-separated: DataLoader, StatefulDataLoader, "
-            "torchdata.nodes, Lightning, accelerate, HF Trainer; by default all."
+            help="Names of the loaders, comma-separated: DataLoader, whole batches (of a "
+            "DataLoader with batch_size=None), TensorLoader, StatefulDataLoader, torchdata.nodes, "
+            "Lightning, accelerate, HF Trainer; by default all."
         ),
     ] = None,
     workers: Annotated[

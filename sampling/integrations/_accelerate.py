@@ -9,14 +9,14 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, DataLoader
 
 from .. import _optional
 from .._check._keywords import told
 from ..loading import TensorLoader
 from ..samplers import EpochBatchSampler
 from ._accelerate_chain import find_chain
-from ._loader_chain import AnySampler, WholeBatches, refuse_misfit
+from ._loader_chain import AnySampler, WholeBatches, is_a, refuse_misfit
 
 _LOADER_OPTIONS = ("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn",
                    "multiprocessing_context", "generator", "prefetch_factor", "persistent_workers",
@@ -147,6 +147,11 @@ def _with_batch_sampler(loader: Any) -> Any:  # any loader
     """Return a loader of the same batches with a batch sampler, the only one accelerate keeps."""
     if loader.batch_sampler is not None or not isinstance(loader.sampler, EpochBatchSampler):
         return loader
+    if type(loader) is not DataLoader and not is_a(loader, "torchdata.StatefulDataLoader"):
+        raise TypeError(
+            "loader must be a DataLoader itself to fetch whole batches under accelerate, which "
+            f"drops their sampler, got {type(loader).__name__}: give the sampler as batch_sampler="
+        )
     options = {name: getattr(loader, name) for name in _LOADER_OPTIONS if hasattr(loader, name)}
     dataset = WholeBatches(loader.dataset)
     return type(loader)(dataset, batch_sampler=loader.sampler, **options)

@@ -14,7 +14,7 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
 from .._check._keywords import told
 from ..distributed import world_size
 from ..samplers import EpochBatchSampler, EpochSampler
-from ..samplers.core import ONE_EACH, length_of, misfit
+from ..samplers.core import ONE_EACH, Collate, length_of, misfit
 from ._loader_chain import (
     core_of,
     is_a,
@@ -42,8 +42,8 @@ class LoaderProblem:
     ----------
     problem : str
         One of "replaced", "reshuffled", "sharded twice", "not sharded", "batch size lost", "batches
-        of batches", "epoch not delivered", "state hidden", "another size", "not outermost", "out
-        of order".
+        of batches", "pairs expected", "epoch not delivered", "state hidden", "another size", "not
+        outermost", "out of order".
     where : str
         The position, as an expression: `loader.batch_sampler.sampler`.
     found : str
@@ -155,6 +155,7 @@ def check_loader(loader: Any, sampler: Any = None) -> LoaderReport:  # any frame
         look.replaced,
         look.batch_size_lost,
         look.batches_of_batches,
+        look.pairs_expected,
         look.reshuffled,
         look.sharded,
         look.epoch_not_delivered,
@@ -236,8 +237,19 @@ class _Look:
             if cuts and isinstance(inside, EpochBatchSampler | BatchSampler):
                 found = f"{type(node).__name__} makes batches of the batches of "
                 found += type(inside).__name__
-                advice = "give it to the loader as batch_sampler=, without batch_size"
+                advice = "give it to the loader as batch_sampler=, without batch_size, or with "
+                advice += "batch_size=None to fetch whole batches"
                 yield LoaderProblem("batches of batches", path, found, advice)
+
+    def pairs_expected(self) -> Iterator[LoaderProblem]:
+        """Look for a loader of whole batches that collates them as if they were pairs."""
+        loader = self.loader
+        if not isinstance(loader, DataLoader) or loader.batch_sampler is not None:
+            return
+        if isinstance(loader.collate_fn, Collate):
+            found = "batch_size=None fetches whole batches, which Indexed.collate does not take"
+            advice = "give the function to Indexed(dataset, collate_fn=...)"
+            yield LoaderProblem("pairs expected", "loader.collate_fn", found, advice)
 
     def reshuffled(self) -> Iterator[LoaderProblem]:
         """Check for a sampler that reshuffles the order of another."""

@@ -13,7 +13,7 @@ from .. import _check
 from .._check._keywords import told
 from .._check._rows import Rows
 from ..samplers import EpochBatchSampler, EpochSampler
-from ..samplers.core import keeps_access, refuse_size
+from ..samplers.core import Indexed, keeps_access, refuse_size, rows
 from ..types import Indices
 
 Source: TypeAlias = torch.Tensor | Rows
@@ -43,7 +43,8 @@ class TensorLoader:
         The fastest is to move tensors that fit to the device once, before.
     transform : callable, optional
         Function of a batch, on its device, that returns the batch to yield, such as a random crop
-        of all its images at once.
+        of all its images at once. Random numbers are its own: for a resumed run to repeat them,
+        save `torch.get_rng_state()` together with the sampler's state.
     drop_last : bool, default False
         Exclude the last batch if it is short; of an `EpochBatchSampler` its own setting holds.
 
@@ -111,7 +112,7 @@ class TensorLoader:
         self.sampler = self.batch_sampler.sampler
         self.dataset = TensorRows(tensors)
         refuse_size(self.sampler, self.dataset, "sampler", "the tensors")
-        self.device = None if device is None else torch.empty(0, device=device).device
+        self.device = None if device is None else _usable(device)
         if transform is not None and not callable(transform):
             raise TypeError(f"transform must be a function of a batch, got {transform!r}")
         self.transform = transform
@@ -149,8 +150,12 @@ class TensorRows:
     """
 
     def __init__(self, given: tuple[Any, ...]) -> None:
+        if len(given) == 1 and isinstance(given[0], Indexed):  # the loader adds the indices
+            given = (given[0].dataset,)
         if len(given) == 1 and keeps_access(given[0], TensorDataset):
             given = given[0].tensors
+        elif len(given) == 1 and type(given[0]) is tuple:
+            given = given[0]
         if len(given) == 1 and isinstance(given[0], Mapping):
             named = {f"tensors[{name!r}]": each for name, each in given[0].items()}
             self._names: list[Any] | None = list(given[0])
@@ -181,6 +186,11 @@ def _in_batches(
     sampler: EpochSampler | EpochBatchSampler, batch_size: int | None, drop_last: bool
 ) -> EpochBatchSampler:
     """Return the batch sampler of a loader."""
+    if not isinstance(sampler, EpochSampler | EpochBatchSampler):
+        raise TypeError(
+            "sampler must be a sampler or batch sampler of this package, got "
+            f"{type(sampler).__name__}: such as ShuffleSampler(N, seed=0)"
+        )
     if not isinstance(sampler, EpochBatchSampler):
         if batch_size is None:
             raise ValueError("batch_size must be given for a sampler of single draws, got None")
@@ -191,6 +201,16 @@ def _in_batches(
             f"got {batch_size} and {drop_last}"
         )
     return sampler
+
+
+def _usable(device: torch.device | str) -> torch.device:
+    """Return a device after trying it."""
+    try:
+        return torch.empty(0, device=device).device
+    except AssertionError as error:  # torch was built without CUDA
+        raise RuntimeError(
+            f"device must be one that torch can use, got {device!r}: {error}"
+        ) from None
 
 
 def _source(name: str, values: Any) -> Source:  # a tensor, or what numpy reads as an array
@@ -214,8 +234,8 @@ def _shared(name: str, array: Any) -> torch.Tensor:  # an array of any dtype
             return torch.from_numpy(array)
     except TypeError:
         raise TypeError(
-            f"{name} must hold numbers, got dtype {array.dtype}: number the classes, as with "
-            "numpy.unique(labels, return_inverse=True)"
+            f"{name} must hold numbers, got dtype {array.dtype}: of a table give the columns of "
+            "numbers; number classes, as with numpy.unique(labels, return_inverse=True)"
         ) from None
 
 
@@ -226,7 +246,7 @@ def _rows(source: Source, indices: torch.Tensor, device: torch.device | None) ->
     elif source.is_cpu and device is not None and device.type == "cuda":
         shape = (len(indices), *source.shape[1:])
         pinned = torch.empty(shape, dtype=source.dtype, pin_memory=True)
-        found = torch.index_select(source, 0, indices, out=pinned)
+        found = rows(source, indices, pinned)
     else:
-        found = source.index_select(0, indices.to(source.device, non_blocking=True))
+        found = rows(source, indices.to(source.device, non_blocking=True))
     return found if device is None else found.to(device, non_blocking=True)

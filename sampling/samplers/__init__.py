@@ -10,9 +10,9 @@ A class is loaded when it is first used. To add one, derive from `EpochSampler` 
 with a table of `sampling.samplers.tables`; the samplers of the package are listed in `_registry`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .._late import late
 from ._registry import OTHERS, SAMPLERS
 
 if TYPE_CHECKING:
@@ -67,17 +67,4 @@ if TYPE_CHECKING:
 _MODULES = {name: entry.module for name, entry in SAMPLERS.items()} | OTHERS
 __all__ = sorted([*_MODULES, "tables"])  # noqa: PLE0605  # one list, in `_registry`
 
-
-def __getattr__(name: str) -> Any:  # classes and functions
-    """Load a class or function on first use."""
-    if name == "tables":
-        return importlib.import_module(".tables", __name__)
-    if name in _MODULES:
-        found = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
-        globals()[name] = found
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = late(__name__, {**_MODULES, "tables": ""})

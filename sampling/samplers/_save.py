@@ -56,8 +56,8 @@ def full_state(sampler: AnySampler, consumed: int | None = None) -> dict[str, An
     >>> sorted(full), sorted(full["arrays"])
     (['arrays', 'notes', 'state'], ['scores', 'table.words'])
     """
-    state = sampler.state_dict(consumed)  # refuses before any rank waits for another
     inner = _inner(sampler)
+    state = sampler.state_dict(consumed)  # refuses before any rank waits for another
     inner._report_bad_indices()
     exposure = inner.exposure
     if inner.dynamic or inner._pending or exposure is not None:
@@ -210,7 +210,14 @@ def load_state(sampler: AnySampler, path: str | Path) -> None:
 
 def _inner(sampler: AnySampler) -> "EpochSampler":
     """Return the sampler of draws, which has the plan and the scores."""
-    return sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
+    found = sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
+    if not isinstance(found, EpochSampler):
+        remedy = ": give its `sampler`" if hasattr(found, "sampler") else ""
+        raise TypeError(
+            "sampler must be a sampler or batch sampler of this package, got "
+            f"{type(found).__name__}{remedy}"
+        )
+    return found
 
 
 def _check_made(plan: EpochPlan, state: Mapping[str, Any]) -> None:

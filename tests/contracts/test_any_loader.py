@@ -88,12 +88,16 @@ def test_c6_epoch_is_read_at_iter_not_at_next(factory):
     assert not sampler._plan(1).finished  # the old iterator's end is not the new epoch's
 
 
+def full(name):
+    return pytest.param(name, marks=pytest.mark.full)
+
+
 def _first_in_child(sampler, queue):
     queue.put(list(sampler)[:20])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["shuffle", "class balanced", "infobatch"])
+@pytest.mark.parametrize("name", [*map(full, ["shuffle", "class balanced"]), "infobatch"])
 def test_c9_survives_a_spawned_process(name):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

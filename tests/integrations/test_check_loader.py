@@ -403,7 +403,7 @@ LIGHTNING = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.distributed
 def test_what_lightning_makes_of_loaders():
     pytest.importorskip("lightning", reason="needs lightning")

@@ -10,6 +10,7 @@ pytest.importorskip("torchdata", reason="needs torchdata")
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import LearningRateFinder, ModelCheckpoint
 from lightning.pytorch.utilities import CombinedLoader
+from products import pairs
 
 from integrations.lightning_helpers import (
     BATCH,
@@ -43,7 +44,7 @@ from sampling.samplers import (
 
 pytestmark = NOISE
 slow = pytest.mark.slow
-workers = pytest.mark.parametrize("workers", [0, pytest.param(2, marks=slow)])
+workers = pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.full)])
 loaders = pytest.mark.parametrize("loader", ["plain", "stateful"])
 SETTINGS = {
     "validation": {"validate": True},
@@ -71,9 +72,7 @@ def indices_in(log):
 # ---------------------------------------------------------------------- resuming
 
 
-@workers
-@loaders
-@pytest.mark.parametrize("kind", ["shuffle", "batch", "pruned"])
+@pairs({"kind": ["shuffle", "batch", "pruned"], "loader": ["plain", "stateful"], "workers": [0, 2]})
 def test_l4_resumed_runs_deal_what_the_unbroken_one_does(kind, loader, workers, tmp_path):
     """In mid-epoch and at an epoch's end; then resumed once more, in the same and the next."""
     save = Save(tmp_path, "batch3", "epoch1")

@@ -454,7 +454,7 @@ def tracked_shards(rank):
     return epochs, rest, rest_2, flat(BatchTracker(loader)), type(loader).__name__
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.distributed
 def test_accelerate_on_two_ranks():
     pytest.importorskip("accelerate", reason="needs accelerate")

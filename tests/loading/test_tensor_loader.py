@@ -116,7 +116,8 @@ def test_what_people_have(tmp_path):
     big, back = np.arange(SIZE, dtype=">f4"), np.arange(SIZE)[::-1]
     given = {"m": mapped, "f": frame, "s": frame["a"], "r": rows, "big": big, "back": back,
              "list": list(range(SIZE)), "bf16": X.bfloat16(), "grad": X.clone().requires_grad_(),
-             "bool": Y > 2, "dataset": pa.array(range(SIZE))}  # fmt: skip
+             "bool": Y > 2, "u16": torch.arange(SIZE).to(torch.uint16),
+             "dataset": pa.array(range(SIZE))}  # fmt: skip
     indices, batch = next(iter(loader(given)))
     at = indices.numpy()
     assert torch.equal(batch["m"], X[indices]) and torch.equal(batch["r"], X[indices].flatten(1))
@@ -124,19 +125,29 @@ def test_what_people_have(tmp_path):
     assert batch["big"].tolist() == at.tolist() == batch["list"].tolist()
     assert batch["back"].tolist() == (SIZE - 1 - at).tolist()
     assert batch["bf16"].dtype == torch.bfloat16 and not batch["grad"].requires_grad
+    assert batch["u16"].dtype == torch.uint16 and batch["u16"].tolist() == at.tolist()
     assert batch["bool"].dtype == torch.bool and batch["dataset"].tolist() == at.tolist()
 
 
-def test_a_tensor_dataset():
-    indices, (x, y) = next(iter(loader(TensorDataset(X, Y))))
-    assert torch.equal(x, X[indices]) and torch.equal(y, Y[indices])
+def test_a_tensor_dataset_or_one_tuple():
+    for given in (TensorDataset(X, Y), Indexed(TensorDataset(X, Y)), (X, Y)):
+        indices, (x, y) = next(iter(loader(given)))
+        assert torch.equal(x, X[indices]) and torch.equal(y, Y[indices])
+
+
+def test_a_loader_is_no_sampler_to_save(tmp_path):
+    with pytest.raises(TypeError, match="got TensorLoader: give its `sampler`"):
+        save_state(loader(Y), tmp_path / "state.safetensors")
+    with pytest.raises(TypeError, match="sampler must be a sampler or batch sampler .*Dataset"):
+        TensorLoader(TensorDataset(X), 8, X)
 
 
 def test_batches_are_on_the_device():
     indices, (x, y) = next(iter(loader(X, Y, device="meta")))
     assert x.is_meta and y.is_meta and indices.is_cpu
-    with pytest.raises(RuntimeError, match="device"):
-        loader(X, device="gpu")
+    for bad in ("gpu", "cuda:99"):
+        with pytest.raises(RuntimeError, match="device|CUDA"):
+            loader(X, device=bad)
 
 
 def test_subset_of_a_larger_dataset():
@@ -176,7 +187,7 @@ def test_copies_begin_their_epoch():
         ((Y,), {"batch_size": 0}, ValueError, "batch_size must be"),
         ((Y,), {"transform": 3}, TypeError, "transform must be a function"),
         ((Y,), {"drop_last": "no"}, TypeError, "drop_last must be"),
-        ((Y,), {"sampler": torch.utils.data.SequentialSampler(Y)}, TypeError, "EpochSampler"),
+        ((Y,), {"sampler": torch.utils.data.SequentialSampler(Y)}, TypeError, "of this package"),
     ],
 )
 def test_refused(tensors, options, error, message):

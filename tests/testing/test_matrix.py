@@ -92,7 +92,7 @@ def test_a_mutant_is_killed_by_its_cells(monkeypatch, owner, name, mutant, loade
 def test_one_process_in_every_loader(sampler):
     found = run_cells(cells([sampler], workers=[0], ranks=[1]))
     assert {case: text for case, text in found.items() if text} == {}
-    assert len(found) == 18
+    assert len(found) == 24
 
 
 @pytest.mark.full
@@ -102,7 +102,7 @@ def test_two_processes_in_every_loader():
     asked += cells(["ClassesPerBatchSampler"], ["DataLoader"], workers=[2], ranks=[2])
     found = run_cells(asked)
     assert {case: text for case, text in found.items() if text} == {}
-    assert len(found) == 21
+    assert len(found) == 27
 
 
 def test_the_command_prints_a_table_and_keeps_the_cells(tmp_path):

@@ -20,7 +20,7 @@ def test_the_table_is_generated_from_the_stored_results():
     assert peers.STORED.with_suffix(".md").read_text(encoding="utf-8") == peers.markdown(stored())
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_fresh_run_says_the_same():
     kept = stored()
     if kept["versions"] != peers.versions():

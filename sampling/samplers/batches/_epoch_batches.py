@@ -132,7 +132,8 @@ class EpochBatchSampler(Sampler[list[int]]):
         if sys._getframe(1).f_globals.get("__name__") in _BATCHING:
             warnings.warn(
                 f"a BatchSampler makes batches of the batches of {type(self).__name__}: pass it to "
-                "DataLoader as batch_sampler=, without batch_size",
+                "DataLoader as batch_sampler=, without batch_size, or with batch_size=None as "
+                "sampler= to fetch whole batches",
                 stacklevel=2,
             )
         return EpochIterator.over(self, self._pass())

@@ -14,8 +14,17 @@ _indexed         the dataset that returns the index of each sample (_fetch: one,
 _size            whether a sampler was made for a dataset
 """
 
-from ._fetch import keeps_access
-from ._indexed import Indexed
+from ._fetch import keeps_access, rows
+from ._indexed import Collate, Indexed
 from ._size import ONE_EACH, length_of, misfit, refuse_size
 
-__all__ = ["ONE_EACH", "Indexed", "keeps_access", "length_of", "misfit", "refuse_size"]
+__all__ = [
+    "ONE_EACH",
+    "Collate",
+    "Indexed",
+    "keeps_access",
+    "length_of",
+    "misfit",
+    "refuse_size",
+    "rows",
+]

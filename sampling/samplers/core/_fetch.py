@@ -11,11 +11,30 @@ import numpy as np
 import torch
 from torch.utils.data import Subset, TensorDataset, default_collate
 
+from ..._check import native
+
 CollateFn: TypeAlias = Callable[[list[Any]], Any]
+
+
+# torch gathers single numbers of these types only as those of the same size.
+_SAME_SIZE = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+
+
+def rows(
+    tensor: torch.Tensor, indices: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return rows of a tensor, in `out` if it is given; the indices are on its device."""
+    kind = _SAME_SIZE.get(tensor.dtype)
+    if kind is None:
+        return torch.index_select(tensor, 0, indices, out=out)
+    target = None if out is None else out.view(kind)
+    return torch.index_select(tensor.view(kind), 0, indices, out=target).view(tensor.dtype)
 
 
 def one(dataset: Any, index: int) -> Any:
     """Return a sample; a row of an Arrow table or of a pandas DataFrame as a dict."""
+    if keeps_access(dataset, Subset):
+        return one(dataset.dataset, int(dataset.indices[index]))
     if _is_arrow(dataset):
         return dataset.slice(index, 1).to_pylist()[0]
     if _is_frame(dataset):
@@ -29,36 +48,63 @@ def batch(dataset: Any, indices: torch.Tensor, collate_fn: CollateFn | None = No
 
     Tensors and arrays are indexed, as are those of a `TensorDataset`; Arrow tables, pandas
     DataFrames and Hugging Face datasets give what their own access by a list gives; others what
-    their `__getitems__` gives. Samples that come one by one are collated.
+    their `__getitems__` gives. Samples that come one by one are collated, and all are if
+    `collate_fn` is given.
     """
+    if collate_fn is not None:
+        return collate_fn(samples(dataset, indices.tolist()))
     if isinstance(dataset, torch.Tensor):
-        return dataset.index_select(0, indices.to(dataset.device))
+        return rows(dataset, indices.to(dataset.device))
     if isinstance(dataset, np.ndarray):
-        return dataset[indices.numpy()]
+        return native(dataset[indices.numpy()])
     if keeps_access(dataset, TensorDataset):
         return tuple(batch(each, indices) for each in dataset.tensors)
     numbers = indices.tolist()
     if keeps_access(dataset, Subset):
-        inner = torch.tensor([int(dataset.indices[each]) for each in numbers], dtype=torch.int64)
-        return batch(dataset.dataset, inner, collate_fn)
+        inner = [int(dataset.indices[each]) for each in numbers]
+        return batch(dataset.dataset, torch.tensor(inner, dtype=torch.int64))
     if _is_hugging_face(dataset):
         return dataset[numbers]
     if _is_arrow(dataset):
-        return dataset.take(numbers)
+        return dataset.take(indices.numpy())
     if _is_frame(dataset):
         return dataset.iloc[numbers]
-    samples = several(dataset, numbers)
-    return (collate_fn or default_collate)(samples) if isinstance(samples, list) else samples
+    found = several(dataset, numbers)
+    return _collated(found) if isinstance(found, list) else found
+
+
+def _collated(found: list[Any]) -> Any:
+    try:
+        return default_collate(found)
+    except (RuntimeError, TypeError) as error:
+        raise TypeError(
+            "samples must be tensors, arrays, numbers or strings, of one shape, to make a batch, "
+            f"got {type(found[0]).__name__} ({error}): give Indexed(dataset, collate_fn=...)"
+        ) from error
+
+
+def samples(dataset: Any, indices: list[int]) -> list[Any]:
+    """Return a list of samples; refuse a dataset that can only give them as one batch."""
+    found = several(dataset, indices)
+    if not isinstance(found, list):
+        raise TypeError(
+            f"__getitems__ of {type(dataset).__name__} must return a list of samples where they "
+            f"are collated, got {type(found).__name__}: to fetch whole batches, give the loader "
+            "batch_size=None and an EpochBatchSampler as sampler="
+        )
+    return found
 
 
 def several(dataset: Any, indices: list[int]) -> Any:
     """Return what `__getitems__` of the dataset returns, if it has one, or a list of samples."""
+    if keeps_access(dataset, Subset):
+        return several(dataset.dataset, [int(dataset.indices[index]) for index in indices])
     fetch = getattr(dataset, "__getitems__", None)
     if callable(fetch):
         return fetch(indices)
     if keeps_access(dataset, TensorDataset):  # rows of one copy, not a copy for each sample
-        rows = torch.tensor(indices, dtype=torch.int64)
-        columns = (column.unbind() for column in batch(dataset, rows))
+        whole = batch(dataset, torch.tensor(indices, dtype=torch.int64))
+        columns = (column.unbind() for column in whole)
         return list(zip(*columns, strict=True))
     return [one(dataset, index) for index in indices]
 

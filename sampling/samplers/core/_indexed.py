@@ -39,9 +39,10 @@ class Indexed(Dataset[Any]):
         Instead of a pair, add the index under this key to each sample, which must then be a
         mapping: collators and trainers that expect mappings keep it.
     collate_fn : callable, optional
-        Function that makes a batch of a list of samples, where `Indexed` is indexed by a list and
-        the dataset returns samples one by one; torch's `default_collate` by default. In a loader
-        with a batch size, give the loader's `collate_fn` instead.
+        Function that makes a batch of a list of samples, where `Indexed` is indexed by a list. By
+        default, samples that the dataset returns one by one are collated as by torch's loader, and
+        batches that it returns at once are passed on. In a loader with a batch size, give the
+        loader's `collate_fn` instead.
 
     Raises
     ------
@@ -55,10 +56,12 @@ class Indexed(Dataset[Any]):
     -----
     Whole batches
         The batch is what the dataset returns for the indices: of a `TensorDataset`, or a `Subset`
-        of one, a tuple of tensors; of a Hugging Face dataset a dict of columns, tensors after
-        `with_format("torch")`; of a table or DataFrame its rows as one of its kind. A
+        of one, a tuple of tensors (which a `DataLoader` passes on as a list); of a Hugging Face
+        dataset a dict of columns, tensors after `with_format("torch")`; of a table or DataFrame its
+        rows as one of its kind. A
         `__getitems__` that returns a list returns samples, which are collated; anything else that
-        it returns is the batch.
+        it returns is the batch. With `collate_fn`, it is that function's result for a list of
+        samples, whatever the dataset.
     Names
         All other attributes are those of the dataset.
     Workers
@@ -99,7 +102,7 @@ class Indexed(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Fetch a batch, through the dataset's own `__getitems__` if it has one."""
         rows = _numbers(indices).tolist()
-        samples = _fetch.several(self.dataset, rows)
+        samples = _fetch.samples(self.dataset, rows)
         return [self._mark(i, each) for i, each in zip(rows, samples, strict=True)]
 
     def __len__(self) -> int:
@@ -122,8 +125,9 @@ class Indexed(Dataset[Any]):
         if self.key is None:
             return index, sample
         if hasattr(sample, "append_column"):  # a pyarrow table
-            names, numbers = sample.column_names, torch.as_tensor(index).tolist()
-            return sample.append_column(self._new_key(names, index), [numbers])
+            names, numbers = sample.schema.names, torch.as_tensor(index).tolist()
+            chunks: Any = [numbers] if hasattr(sample, "combine_chunks") else numbers
+            return sample.append_column(self._new_key(names, index), chunks)
         if hasattr(sample, "assign"):  # a pandas DataFrame
             column = self._new_key(sample.columns, index)
             return sample.assign(**{column: torch.as_tensor(index).numpy()})
@@ -150,12 +154,14 @@ def _first(index: int | torch.Tensor) -> int:
 
 def _numbers(indices: Any) -> torch.Tensor:
     """Return the indices of a batch: int64 (B,)."""
+    if isinstance(indices, np.ndarray):
+        indices = np.ascontiguousarray(indices)  # torch knows no negative strides
     try:
         found = torch.as_tensor(indices)
     except (TypeError, ValueError, RuntimeError):  # strings, or lists of several lengths
         found = torch.empty(0, 0)
-    kinds = (torch.bool, torch.complex64, torch.complex128)
-    if found.ndim != 1 or (found.numel() and (found.is_floating_point() or found.dtype in kinds)):
+    wrong = found.is_floating_point() or found.is_complex() or found.dtype == torch.bool
+    if found.ndim != 1 or (found.numel() and wrong):
         raise TypeError(
             f"indices must be an int, or a list, tensor or array of ints, got {short(indices)}"
         )

@@ -25,4 +25,8 @@ def in_parts(function: Callable[[int, int], T], size: int, part: int = PART) -> 
     if threads < 2:
         return list(map(function, starts, stops))
     with ThreadPoolExecutor(threads, "sampling plan") as pool:
-        return list(pool.map(function, starts, stops))
+        try:
+            found = pool.map(function, starts, stops)
+        except RuntimeError:  # the interpreter is ending and starts no more threads
+            return list(map(function, starts, stops))
+        return list(found)

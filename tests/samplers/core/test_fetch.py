@@ -107,6 +107,29 @@ def test_tables_and_frames():
     assert Indexed(TABLE.to_pandas()["word"])[3] == (3, "w3")
 
 
+def test_pieces_and_batches_of_tables():
+    piece = Subset(TABLE.to_pandas(), [5, 6])
+    assert Indexed(piece)[1] == (1, {"x": 6, "word": "w6"})
+    assert Indexed(Subset(TABLE, [5, 6])).__getitems__([0]) == [(0, {"x": 5, "word": "w5"})]
+    (batch,) = TABLE.to_batches()
+    assert Indexed(batch, key="at")[ROWS]["at"].to_pylist() == ROWS
+    assert Indexed(TABLE)[[]][1].num_rows == 0
+
+
+@pytest.mark.parametrize("kind", [torch.uint16, torch.uint32, torch.uint64])
+def test_unsigned_numbers(kind):
+    values = torch.arange(N).to(kind)
+    assert Indexed(values)[ROWS][1].tolist() == ROWS
+    samples = Indexed(TensorDataset(values)).__getitems__(ROWS)
+    assert [int(each) for _, (each,) in samples] == ROWS
+    assert Indexed(np.arange(N).astype(">f4"))[np.array(ROWS)[::-1]][1].dtype == np.float32
+
+
+def test_a_batch_is_not_taken_for_samples():
+    with pytest.raises(TypeError, match="must return a list of samples .* batch_size=None"):
+        Indexed(Whole()).__getitems__([0, 1])
+
+
 def test_hugging_face():
     data = datasets.Dataset(TABLE)
     assert Indexed(data)[ROWS][1] == {"x": ROWS, "word": [f"w{i}" for i in ROWS]}
@@ -116,8 +139,34 @@ def test_hugging_face():
     assert Indexed(chosen)[[2, 0]][1]["x"] == [7, 5]
 
 
+@pytest.mark.parametrize("kind", [*PAIRS, "hugging face", "table", "array"])
+def test_a_given_collate_function_gets_the_samples_of_any_dataset(kind):
+    data = {**PAIRS, "hugging face": datasets.Dataset(TABLE), "table": TABLE, "array": X}[kind]
+    found = Indexed(data, collate_fn=lambda samples: samples)[ROWS][1]
+    assert type(found) is list and len(found) == 4
+    for i, sample in zip(ROWS, found, strict=True):
+        if kind == "array":
+            assert torch.equal(sample, X[i])
+        elif isinstance(sample, dict):
+            assert sample == {"x": i, "word": f"w{i}"}
+        else:
+            assert torch.equal(sample[0], X[i]) and int(sample[1]) == Y[i]
+
+
+def test_what_check_loader_says_of_loaders_without_a_batch_size():
+    batches = EpochBatchSampler(ShuffleSampler(N), 4)
+    pairs = Indexed.collate(list)
+    loader = DataLoader(Indexed(X), sampler=batches, batch_size=None, collate_fn=pairs)
+    assert [each.problem for each in check_loader(loader)] == ["pairs expected"]
+    loader = DataLoader(Indexed(X), sampler=batches, batch_size=4)
+    (problem,) = check_loader(loader)
+    assert problem.problem == "batches of batches" and "batch_size=None" in problem.advice
+
+
 def test_samples_that_need_a_collate_function():
     words = ["a", "bcd", "ef"]
+    with pytest.raises(TypeError, match=r"give Indexed\(dataset, collate_fn=...\)"):
+        Indexed([torch.ones(3), torch.ones(2)])[[0, 1]]
     assert Indexed(words, collate_fn="+".join)[[2, 0]][1] == "ef+a"
     with pytest.raises(TypeError, match=r"Indexed\(dataset, collate_fn="):
         Indexed.collate("+".join)(Indexed(words)[[2, 0]])
