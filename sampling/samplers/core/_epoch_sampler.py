@@ -324,13 +324,18 @@ class EpochSampler(Sampler[int], ABC):
                     f"{int(np.flatnonzero(found == 0)[0])} and {int(found.max())} on another: call "
                     "reduce or record there too"
                 )
-        elif self.num_replicas > 1 and self.process_group is None and self._num_recorded() > 0:
+        elif self.dynamic and self._lacks_ranks():
             warn(
                 f"{type(self).__name__} has only the losses of rank {self.rank} of "
                 f"{self.num_replicas}, as torch.distributed is not initialised: each rank plans "
                 "other epochs, so that samples are lost and repeated; call init_process_group",
             )
         self._recorder.merge()
+
+    def _lacks_ranks(self) -> bool:
+        """Return whether an epoch ran on several ranks, of which only this one is known."""
+        alone = self.num_replicas > 1 and self.process_group is None
+        return alone and self._position.begun
 
     def _num_recorded(self) -> int:
         """Return how many samples this rank recorded since the last exchange; -1 if it need not."""

@@ -653,3 +653,12 @@ def test_refuses(arguments, error, message):
 def test_for_target_refuses_fractions(fraction):
     with pytest.raises(ValueError, match=r"keep must be in \(0, 1\], got"):
         InfoBatchSampler.for_target(10, 5, fraction)
+
+
+def test_ranks_without_a_process_group_are_said_to_plan_apart():
+    sampler = InfoBatchSampler(20, 3, num_replicas=2, rank=1)
+    sampler.set_epoch(0)
+    indices = torch.tensor(list(sampler))
+    sampler.reduce(indices.float(), indices)
+    with pytest.warns(UserWarning, match="only the losses of rank 1 of 2, as torch.distributed"):
+        sampler.set_epoch(1)
