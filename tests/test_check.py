@@ -308,6 +308,15 @@ def test_weights():
         _check.weights("weights", [])
 
 
+def test_weights_as_given():
+    array = np.array([0.5, 2.0], np.float32)
+    assert _check.weights_as_given("weights", array) is array
+    assert _check.weights_as_given("weights", np.array([1, 2], np.longdouble)).dtype == np.float64
+    rule = "weights must be finite and >= 0, got -1.0 in row 1"
+    with pytest.raises(ValueError, match=message(rule)):
+        _check.weights_as_given("weights", np.array([1, -1], np.float32))
+
+
 def test_same_length():
     _check.same_length("clusters", [1, 2], "distances", 2)
     rule = "clusters must have the length of distances, 3, got 2"

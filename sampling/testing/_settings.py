@@ -47,6 +47,14 @@ def _attributes(owner: Any, *names: str) -> list[Setting]:  # a module or a clas
     ]
 
 
+def _restore_device(before: torch.device) -> None:
+    """Set the default device; the host is what none being set means.
+
+    Set by its name, every later tensor would be made through a context of torch.
+    """
+    torch.set_default_device(None if before.type == "cpu" else before)
+
+
 def _functions(owner: Any) -> Setting:  # a module or a class
     """Return the functions and classes of a namespace: none of them may be replaced."""
 
@@ -156,7 +164,7 @@ SETTINGS = [
         lambda before: np.set_printoptions(**before),
     ),
     Setting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    Setting("torch's default device", torch.get_default_device, torch.set_default_device),
+    Setting("torch's default device", torch.get_default_device, _restore_device),
     Setting("torch.get_num_threads()", torch.get_num_threads, torch.set_num_threads),
     Setting("torch.is_grad_enabled()", torch.is_grad_enabled, torch.set_grad_enabled),
     Setting(
