@@ -13,7 +13,6 @@ Contract, the same for every kernel in this file
 
 kernel        reads                                 writes       time      oracle (tests/oracles.py)
 build_guide   cumulative (N,)                       guide (G+1,) O(N + G)  guide_by_bisection
-find          cumulative (N,), guide (G+1,), point  -            O(1)*     find_by_bisection
 find_block    cumulative, guide, points (m,)        out (m,)     O(m)*     find_by_bisection
 stratified    cumulative, guide, key, slots (m,)    out (m,)     O(m)*     stratified_by_bisection
 independent   cumulative, guide, key, slots (m,)    out (m,)     O(m)*     independent_by_bisection
@@ -71,29 +70,6 @@ def build_guide(cumulative: NDArray[np.float64], guide: Packed) -> None:
 
 
 @kernel
-def find(cumulative: NDArray[np.float64], guide: Packed, point: float) -> int:
-    """Return the first i with cumulative[i] > point: the sample at a point of the total weight.
-
-    A sample of weight 0 is at no point. Points at W or above belong to the last sample.
-    """
-    cells = guide.size - 1
-    last = np.int64(guide[cells])
-    cell = min(np.int64(point * (cells / cumulative[last])), cells - 1)
-    low, high = np.int64(guide[cell]), np.int64(guide[cell + 1])
-    while low < high:
-        middle = (low + high) >> 1
-        if cumulative[middle] <= point:
-            low = middle + 1
-        else:
-            high = middle
-    while low > 0 and cumulative[low - 1] > point:  # the cell was rounded up
-        low -= 1
-    while low < last and cumulative[low] <= point:  # or down
-        low += 1
-    return low
-
-
-@kernel
 def find_block(
     cumulative: NDArray[np.float64],
     guide: Packed,
@@ -102,7 +78,9 @@ def find_block(
     high: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Find the sample at each of a few points, as `find` does.
+    """Find the first i with cumulative[i] > point, the sample there, for each of a few points.
+
+    A sample of weight 0 is at no point. Points at W or above belong to the last sample.
 
     points    : float64 (m,)
     low, high : int64 (m,)    scratch

@@ -245,7 +245,7 @@ def _rows(source: Source, indices: torch.Tensor, device: torch.device | None) ->
         found = torch.from_numpy(source[indices.numpy()])
     elif source.is_cpu and device is not None and device.type == "cuda":
         shape = (len(indices), *source.shape[1:])
-        pinned = torch.empty(shape, dtype=source.dtype, pin_memory=True)
+        pinned = torch.empty(shape, dtype=source.dtype, device="cpu", pin_memory=True)
         found = rows(source, indices, pinned)
     else:
         found = rows(source, indices.to(source.device, non_blocking=True))

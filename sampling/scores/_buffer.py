@@ -70,8 +70,12 @@ class DeviceBuffer:
         indices, losses = self._indices[: self._filled], self._losses[: self._filled]
         event = None
         if self._device.type == "cuda":
-            home_indices = torch.empty(self._filled, dtype=torch.int64, pin_memory=True)
-            home_losses = torch.empty(self._filled, dtype=torch.float32, pin_memory=True)
+            home_indices = torch.empty(
+                self._filled, dtype=torch.int64, device="cpu", pin_memory=True
+            )
+            home_losses = torch.empty(
+                self._filled, dtype=torch.float32, device="cpu", pin_memory=True
+            )
             home_indices.copy_(indices, non_blocking=True)
             home_losses.copy_(losses, non_blocking=True)
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]

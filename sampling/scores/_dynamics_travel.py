@@ -40,7 +40,7 @@ class Travelling:
         homes, events = [], []
         for tensor in batch:
             if tensor.is_cuda:
-                home = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+                home = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
                 home.copy_(tensor, non_blocking=True)
                 event = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 event.record(torch.cuda.current_stream(tensor.device))

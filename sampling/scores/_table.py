@@ -141,7 +141,7 @@ class ScoreTable:
             return
         if device not in self._buffers:
             self._buffers[device] = DeviceBuffer(device, self._land_checked)
-        self._buffers[device].append(torch.as_tensor(rows), as_tensor(losses).detach())
+        self._buffers[device].append(as_tensor(rows), as_tensor(losses).detach())
 
     def flush(self) -> None:
         """Wait for the losses still on a device, and store them."""
@@ -216,10 +216,15 @@ def on_device(array: object) -> torch.device | None:
 
 
 def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
-    """Return values as a tensor, whatever their byte order."""
-    if not isinstance(values, torch.Tensor):
-        values = unread("values", values)
-    return torch.as_tensor(_check.native(values) if isinstance(values, np.ndarray) else values)
+    """Return values as a tensor, whatever their byte order; a tensor is returned as it is.
+
+    torch's own `as_tensor` moves it if a default device is set.
+    """
+    if isinstance(values, torch.Tensor):
+        return values
+    values = unread("values", values)
+    values = _check.native(values) if isinstance(values, np.ndarray) else values
+    return torch.as_tensor(values, device="cpu")
 
 
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:

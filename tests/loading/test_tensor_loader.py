@@ -196,3 +196,24 @@ def test_refused(tensors, options, error, message):
     batches = EpochBatchSampler(ShuffleSampler(SIZE, seed=3), 8)
     with pytest.raises(ValueError, match="batch_size must be None"):
         TensorLoader(batches, 8, Y)
+
+
+def test_torchs_default_device_changes_nothing(tmp_path):
+    def run():
+        sampler = InfoBatchSampler(SIZE, 4, seed=3)
+        drawn = []
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            for indices, x in loader(X, sampler=sampler):
+                assert sampler.reduce(x[:, 0, 0] * (indices % 7), indices).is_cpu
+                drawn.append(indices.tolist())
+        save_state(sampler, tmp_path / "state.safetensors")
+        drawn.append(Indexed(TensorDataset(X))[[4, 2]][1][0].tolist())
+        return drawn
+
+    expected = run()
+    torch.set_default_device("meta")
+    try:
+        assert run() == expected
+    finally:
+        torch.set_default_device(None)

@@ -31,6 +31,11 @@ def rows(
     return torch.index_select(tensor.view(kind), 0, indices, out=target).view(tensor.dtype)
 
 
+def on_host(indices: list[int]) -> torch.Tensor:
+    """Return indices as a tensor on the host, whatever torch's default device is."""
+    return torch.tensor(indices, dtype=torch.int64, device="cpu")
+
+
 def one(dataset: Any, index: int) -> Any:
     """Return a sample; a row of an Arrow table or of a pandas DataFrame as a dict."""
     if keeps_access(dataset, Subset):
@@ -61,8 +66,7 @@ def batch(dataset: Any, indices: torch.Tensor, collate_fn: CollateFn | None = No
         return tuple(batch(each, indices) for each in dataset.tensors)
     numbers = indices.tolist()
     if keeps_access(dataset, Subset):
-        inner = [int(dataset.indices[each]) for each in numbers]
-        return batch(dataset.dataset, torch.tensor(inner, dtype=torch.int64))
+        return batch(dataset.dataset, on_host([int(dataset.indices[each]) for each in numbers]))
     if _is_hugging_face(dataset):
         return dataset[numbers]
     if _is_arrow(dataset):
@@ -103,7 +107,7 @@ def several(dataset: Any, indices: list[int]) -> Any:
     if callable(fetch):
         return fetch(indices)
     if keeps_access(dataset, TensorDataset):  # rows of one copy, not a copy for each sample
-        whole = batch(dataset, torch.tensor(indices, dtype=torch.int64))
+        whole = batch(dataset, on_host(indices))
         columns = (column.unbind() for column in whole)
         return list(zip(*columns, strict=True))
     return [one(dataset, index) for index in indices]

@@ -58,10 +58,9 @@ class Indexed(Dataset[Any]):
         The batch is what the dataset returns for the indices: of a `TensorDataset`, or a `Subset`
         of one, a tuple of tensors (which a `DataLoader` passes on as a list); of a Hugging Face
         dataset a dict of columns, tensors after `with_format("torch")`; of a table or DataFrame its
-        rows as one of its kind. A
-        `__getitems__` that returns a list returns samples, which are collated; anything else that
-        it returns is the batch. With `collate_fn`, it is that function's result for a list of
-        samples, whatever the dataset.
+        rows as one of its kind. A `__getitems__` that returns a list returns samples, which are
+        collated; anything else that it returns is the batch. With `collate_fn`, it is that
+        function's result for a list of samples, whatever the dataset.
     Names
         All other attributes are those of the dataset.
     Workers
@@ -125,12 +124,12 @@ class Indexed(Dataset[Any]):
         if self.key is None:
             return index, sample
         if hasattr(sample, "append_column"):  # a pyarrow table
-            names, numbers = sample.schema.names, torch.as_tensor(index).tolist()
+            names, numbers = sample.schema.names, np.asarray(index).tolist()
             chunks: Any = [numbers] if hasattr(sample, "combine_chunks") else numbers
             return sample.append_column(self._new_key(names, index), chunks)
         if hasattr(sample, "assign"):  # a pandas DataFrame
             column = self._new_key(sample.columns, index)
-            return sample.assign(**{column: torch.as_tensor(index).numpy()})
+            return sample.assign(**{column: np.asarray(index)})
         if not isinstance(sample, Mapping):
             raise TypeError(
                 f"samples must be mappings to take the key {self.key!r}, got "
@@ -157,9 +156,9 @@ def _numbers(indices: Any) -> torch.Tensor:
     if isinstance(indices, np.ndarray):
         indices = np.ascontiguousarray(indices)  # torch knows no negative strides
     try:
-        found = torch.as_tensor(indices)
+        found = torch.as_tensor(indices, device="cpu")
     except (TypeError, ValueError, RuntimeError):  # strings, or lists of several lengths
-        found = torch.empty(0, 0)
+        found = torch.empty(0, 0, device="cpu")
     wrong = found.is_floating_point() or found.is_complex() or found.dtype == torch.bool
     if found.ndim != 1 or (found.numel() and wrong):
         raise TypeError(
@@ -181,5 +180,5 @@ class Collate:
                 "pairs must be a list of (index, sample), got a whole batch: in a loader with "
                 "batch_size=None, give the function to Indexed(dataset, collate_fn=...)"
             )
-        indices = torch.tensor([index for index, _ in pairs], dtype=torch.int64)
+        indices = _fetch.on_host([index for index, _ in pairs])
         return indices, self.collate_fn([sample for _, sample in pairs])

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...distributed import gather_rows, world_size
 from ...scores._buffer import DeviceBuffer, Write
-from ...scores._table import host_losses, on_device
+from ...scores._table import as_tensor, host_losses, on_device
 from ...types import Floats, Indices, Scores
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ class DomainLosses:
 
     def update(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
         """Add the losses of a batch, without synchronizing the device."""
-        rows, values = indices, torch.as_tensor(losses)
+        rows, values = indices, as_tensor(losses)
         device = on_device(values) or on_device(rows)
         if device is None:
             self._land(rows, host_losses(values))  # type: ignore[arg-type]  # both on the host
             return
-        self._buffer(device, "losses", self._land).append(torch.as_tensor(rows), values.detach())
+        self._buffer(device, "losses", self._land).append(as_tensor(rows), values.detach())
 
     def add(self, rows: Indices | torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> None:
         """Add finite sums (B,) of `counts` (B,) losses, without synchronizing the device."""
@@ -65,7 +65,7 @@ class DomainLosses:
             self._land_sums(rows, sums.numpy())  # type: ignore[arg-type]  # all on the host
             self._land_counts(rows, counts.numpy())  # type: ignore[arg-type]
             return
-        where = torch.as_tensor(rows)
+        where = as_tensor(rows)
         self._buffer(device, "sums", self._land_sums).append(where, sums)
         self._buffer(device, "counts", self._land_counts).append(where, counts)
 
