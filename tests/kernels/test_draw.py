@@ -154,6 +154,22 @@ def test_a_guide_of_many_random_weights_equals_bisection():
             np.testing.assert_array_equal(guide, oracles.guide_by_bisection(cumulative, cells))
 
 
+@pytest.mark.parametrize(
+    ("cells", "total", "edge"),
+    [
+        (2178, 0.00013390397743761473, 0.00012179236882640715),  # its cell is rounded down twice
+        (716, 10705.399828954565, 437 * (10705.399828954565 / 716)),  # up, for the point before it
+    ],
+)
+def test_edges_whose_cell_is_rounded(cells, total, edge):
+    cumulative = np.array([edge, total])
+    guide = guide_of(cumulative, cells)
+    np.testing.assert_array_equal(guide, oracles.guide_by_bisection(cumulative, cells))
+    points = np.array([np.nextafter(edge, 0), edge, np.nextafter(edge, np.inf)])
+    expected = oracles.find_by_bisection(cumulative, points)
+    np.testing.assert_array_equal(found_at(cumulative, guide, points), expected)
+
+
 def test_a_64_bit_guide_finds_the_same():
     cumulative = np.cumsum([0.0, 1.0, 5.0, 0.0, 2.0])
     guide = np.empty(3, np.int64)

@@ -156,6 +156,8 @@ def test_every_setting_that_changes_is_named_and_put_back():
     assert changes(before, settings()) == []
     for word in words:
         assert sum(word in text for text in found) >= 1, (word, found)
+    # A default device given by its name, the host's too, moves what `as_tensor` gets.
+    assert torch.as_tensor(torch.empty(1, device="meta")).is_meta
 
 
 def test_what_a_sampler_changes_is_put_back_after_each_check():
