@@ -1,5 +1,13 @@
 """Benchmark of samplers: accuracy of each method at a given training cost, on real models.
 
+    _settings, _benchmark     what is asked for, and its runs, done once each
+    tasks/                    where data and models come from
+    methods/                  what is compared
+    training/                 one run
+    results/                  what is kept of runs
+    statistics/               what follows from them
+    report/                   tables, plots and the page
+
 Run it with `sampling bench` on the command line, or from Python:
 
 >>> from sampling import bench
@@ -9,21 +17,36 @@ Run it with `sampling bench` on the command line, or from Python:
 >>> bench.write_report(results, benchmark.folder)  # doctest: +SKIP
 """
 
-from ._compare import Difference, differences
-from ._report import method_table, table, write_report
-from ._run import Benchmark, Settings, prepare
-from ._store import Results
-from ._train import Run
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Benchmark",
-    "Difference",
-    "Results",
-    "Run",
-    "Settings",
-    "differences",
-    "method_table",
-    "prepare",
-    "table",
-    "write_report",
-]
+from .._late import late
+
+if TYPE_CHECKING:
+    from ._benchmark import Benchmark as Benchmark
+    from ._benchmark import prepare as prepare
+    from ._settings import Settings as Settings
+    from .report._terminal import method_table as method_table
+    from .report._terminal import table as table
+    from .report._terminal import write_report as write_report
+    from .results._compare import Difference as Difference
+    from .results._compare import differences as differences
+    from .results._run import Run as Run
+    from .results._store import Results as Results
+    from .tasks._task import Task as Task
+
+_FILES = {
+    "Benchmark": "_benchmark",
+    "Difference": "results._compare",
+    "Results": "results._store",
+    "Run": "results._run",
+    "Settings": "_settings",
+    "Task": "tasks._task",
+    "differences": "results._compare",
+    "method_table": "report._terminal",
+    "prepare": "_benchmark",
+    "table": "report._terminal",
+    "write_report": "report._terminal",
+}
+__all__ = sorted(_FILES)  # noqa: PLE0605  # one list
+
+__getattr__, __dir__ = late(__name__, _FILES)

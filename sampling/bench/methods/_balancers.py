@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..samplers import (
+from ...samplers import (
     ODM,
     ClassBalancedSampler,
     ImportanceSampler,
@@ -15,8 +15,8 @@ from ..samplers import (
     MixtureSampler,
     ShuffleSampler,
 )
-from ..weighting import BurnIn, GroupWeights, group_dro, kl_dro, lin_upper
-from ._training_plan import Build, Context, TrainingPlan, plain_loss, same
+from ...weighting import BurnIn, GroupWeights, group_dro, kl_dro, lin_upper
+from ._method import Build, Context, Lacking, TrainingPlan, same
 
 _DEFERRED_PART = 0.8  # fraction of the run without weights: 160 of 200 epochs
 _EFFECTIVE = 0.9999  # beta of the effective number of samples
@@ -25,10 +25,6 @@ _EXPLORATION = 0.05  # ODM's own schedule would only explore, with one update pe
 _GROUP_STEP = 0.01
 _ROUNDS = (0, 1)  # of Late Stopping: one round, passed by two correct predictions in a row
 _LEARNED_PART = 0.85  # of the correctly labelled samples: as many are learnt in half a short run
-
-
-def plain(context: Context) -> TrainingPlan:
-    return same(ShuffleSampler(context.size, seed=context.seed), context)
 
 
 def balanced(power: float) -> Build:
@@ -63,6 +59,8 @@ def importance_full(context: Context) -> TrainingPlan:
 
 def late_stopping(context: Context) -> TrainingPlan:
     """Run one round, until nearly as many samples are learnt as have correct labels (given)."""
+    if not context.noise:
+        raise Lacking("needs the share of wrong labels, which only --label-noise tells")
     sampler = LateStoppingSampler(
         context.size,
         context.epochs,
@@ -96,7 +94,7 @@ def logit_adjusted(context: Context) -> TrainingPlan:
     log_shares = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
 
     def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
-        return plain_loss(logits + log_shares.to(logits), labels, epoch)
+        return context.loss(logits + log_shares.to(logits), labels)
 
     sampler = ShuffleSampler(context.size, seed=context.seed)
     return TrainingPlan(lambda epoch: sampler, context.epochs, loss=loss)
@@ -144,7 +142,7 @@ def _with_class_weights(
 
     def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
         weights = weights_of(epoch).to(logits)[labels]
-        return plain_loss(logits, labels, epoch) * (weights / weights.mean())
+        return context.loss(logits, labels) * (weights / weights.mean())
 
     sampler = ShuffleSampler(context.size, seed=context.seed)
     return TrainingPlan(lambda epoch: sampler, context.epochs, loss=loss)

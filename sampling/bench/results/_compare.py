@@ -4,11 +4,11 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from .. import _check
-from .._check._keywords import told
+from ... import _check
+from ..._check._keywords import told
 from ._store import Results, check_results
 
-REFERENCES = ("full", "uniform")
+REFERENCES = ("full",)
 LEVEL = 0.95
 _POINT = 1e-6  # in points: a narrower interval is only rounding
 FEWEST = 3  # two differences are easily equal by chance, and their interval is then a point
@@ -22,10 +22,10 @@ class Difference:
     ----------
     method : str
         Name of the method.
-    target : float
+    keep : float
         The requested keep fraction.
     reference : str
-        What it is compared with: by default `full`, or `uniform`, which is the same training.
+        What it is compared with: by default `full`.
     runs : int
         Seeds that both have, at least 3.
     mean : float
@@ -37,7 +37,7 @@ class Difference:
     """
 
     method: str
-    target: float
+    keep: float
     reference: str
     runs: int
     mean: float
@@ -86,7 +86,7 @@ def differences(
     margin : float > 0
         Margin in points.
     reference : (str, float), optional
-        Method and target to compare with; by default `full`, else `uniform`, at the full cost.
+        Method and target to compare with; by default `full`, at the full cost.
 
     Returns
     -------
@@ -96,22 +96,25 @@ def differences(
     check_results(results)
     margin = _check.number("margin", margin, "(0, inf)")
     by_row: dict[tuple[str, float], dict[int, float]] = {}
+    factor = results.about.get("factor", 100.0) * (
+        1 if results.about.get("higher_is_better", True) else -1
+    )
     for run in results.runs:
-        if run.done:
-            by_row.setdefault((run.method, run.target), {})[run.seed] = 100 * run.test
+        if run.done and run.test is not None:
+            by_row.setdefault((run.method, run.keep), {})[run.seed] = factor * run.test
     rows = [reference] if reference is not None else [(name, 1.0) for name in REFERENCES]
     chosen = next((row for row in rows if row in by_row), None)
     if chosen is None:
         return []
     base = by_row.pop(chosen)
     found = []
-    for (method, target), tests in by_row.items():
+    for (method, keep), tests in by_row.items():
         paired = [tests[seed] - base[seed] for seed in sorted(tests.keys() & base.keys())]
         if len(paired) >= FEWEST:
             mean, half = statistics.fmean(paired), _half_width(paired)
             found.append(
                 Difference(
-                    method, target, chosen[0], len(paired), mean, mean - half, mean + half, margin
+                    method, keep, chosen[0], len(paired), mean, mean - half, mean + half, margin
                 )
             )
     return found

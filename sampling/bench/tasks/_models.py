@@ -7,7 +7,7 @@ covers the run whatever the number of steps.
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -40,18 +40,15 @@ class Recipe:
     weight_decay: float
     threads: int | None = None
 
-    def model(self, n_classes: int, seed: int) -> nn.Module:
-        """Build the model; its initial weights depend only on the seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = self.layers(n_classes)
+    def model(self, n_classes: int) -> nn.Module:
+        """Build the model."""
         # In this memory layout the convolutions take about half the time on a CPU.
-        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return self.layers(n_classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Build the optimizer of a model."""
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Build the optimizer of a model's parameters."""
         return torch.optim.SGD(
-            model.parameters(),
+            parameters,
             lr=self.learning_rate,
             momentum=0.9,
             nesterov=True,

@@ -6,9 +6,10 @@ run becomes a row with that reason, never a run of another cost.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
-from ..batch_selection import SelectiveBackprop, TopKLoss
-from ..samplers import (
+from ...batch_selection import SelectiveBackprop, TopKLoss
+from ...samplers import (
     EpsilonGreedySampler,
     HardestSampler,
     IESSampler,
@@ -19,31 +20,52 @@ from ..samplers import (
     VarianceBudgetSampler,
 )
 from . import _balancers, _pruners
-from ._training_plan import LONG_TAIL, NOISE, PLAIN, Build, Method
+from ._method import (
+    ANY,
+    CLASSES,
+    DRAWS,
+    EMBEDDINGS,
+    LONG_TAIL,
+    NOISE,
+    PLAIN,
+    SCHEDULE,
+    SHARE,
+    Build,
+    Method,
+)
 
 
-def _at_full_cost(help: str, build: Build, *data: str) -> Method:  # noqa: A002
-    return Method(help, build, swept=False, runs_on=data, default_on=data)
+def _at_full_cost(help: str, build: Build, *data: str, **more: Any) -> Method:  # noqa: A002
+    needs = more.pop("needs", (CLASSES,))
+    return Method(help, build, swept=False, needs=needs, default_on=data, **more)
 
 
 METHODS = {
-    "full": Method("All data in every epoch", _pruners.full, swept=False, default_on=(PLAIN,)),
+    "full": Method(
+        "All data in every epoch", _pruners.full, swept=False, level=DRAWS, default_on=ANY
+    ),
     "full-fewer": Method(
         "All data for fewer epochs, with a compressed schedule",
         _pruners.full_fewer,
-        default_on=(PLAIN,),
+        level=SCHEDULE,
+        default_on=ANY,
     ),
     "full-matched-rate": Method(
         "All data, with the larger learning rate implied by InfoBatch's weights",
         _pruners.full_matched_rate,
+        level=SCHEDULE,
     ),
     "random": Method(
-        "One random subset, fixed before training", _pruners.random, default_on=(PLAIN,)
+        "One random subset, fixed before training",
+        _pruners.random,
+        level=DRAWS,
+        default_on=ANY,
     ),
     "dynamic-random": Method(
         "New random samples skipped in each epoch, annealed as InfoBatch, weights of 1",
         _pruners.dynamic_random,
-        default_on=(PLAIN,),
+        level=DRAWS,
+        default_on=ANY,
     ),
     "dynamic-random-weighted": Method(
         "Random samples skipped with the annealing and weights of InfoBatch",
@@ -53,7 +75,8 @@ METHODS = {
     "rs2": Method(
         "A new random subset in each epoch, covering the data in turn",
         _pruners.rs2,
-        default_on=(PLAIN,),
+        level=DRAWS,
+        default_on=ANY,
     ),
     "infobatch": Method(
         "Easy samples skipped at random, the kept ones weighted up",
@@ -64,11 +87,16 @@ METHODS = {
     "sensitivity": Method(
         "Draws by clustered sensitivity of the current model's losses",
         _pruners.sensitivity,
+        needs=(EMBEDDINGS,),
+        level=SCHEDULE,
+        scores=True,
         default_on=(PLAIN,),
     ),
     "cluster-clip": Method(
         "Clusters drawn evenly, with a limit on repetitions",
         _pruners.cluster_clip,
+        needs=(EMBEDDINGS,),
+        level=DRAWS,
         default_on=(PLAIN,),
     ),
     "keep-hardest": Method("Samples with the highest last losses", _pruners.pruner(HardestSampler)),
@@ -84,10 +112,15 @@ METHODS = {
     "kakurenbo": Method(
         "Samples of low loss excluded if predicted correctly with confidence, and rescored",
         _pruners.pruner(KakurenboSampler, anneal_fraction=0.0),
+        needs=(CLASSES,),
+        level=SCHEDULE,
+        scores=True,
     ),
     "ies": Method(
         "Samples excluded once their losses have converged, and rescored",
         _pruners.pruner(IESSampler, anneal_fraction=0.0),
+        level=SCHEDULE,
+        scores=True,
     ),
     "self-paced": Method(
         "Samples of low loss, a growing fraction", _pruners.pruner(SelfPacedSampler)
@@ -97,35 +130,51 @@ METHODS = {
         _pruners.pruner(VarianceBudgetSampler),
     ),
     "importance": Method(
-        "Draws in proportion to a bound on the gradient, weights 1/(N p)", _pruners.importance
+        "Draws in proportion to a bound on the gradient, weights 1/(N p)",
+        _pruners.importance,
+        needs=(CLASSES,),
     ),
     "top-k": Method(
         "The rows of highest loss in a larger batch, all of it forwarded",
         _pruners.batch_selection(TopKLoss),
+        level=SCHEDULE,
+        scores=True,
     ),
     "selective-backprop": Method(
         "Rows of a larger batch, by the rank of their loss, all of it forwarded",
         _pruners.batch_selection(SelectiveBackprop),
+        level=SCHEDULE,
+        scores=True,
     ),
     "curriculum": Method(
-        "Samples near the mean image of the class first", _pruners.curriculum("easy_first")
+        "Samples near the mean of their class first",
+        _pruners.curriculum("easy_first"),
+        needs=(CLASSES, EMBEDDINGS),
+        level=DRAWS,
     ),
     "curriculum-hard": Method(
-        "Samples far from the mean image of the class first", _pruners.curriculum("hard_first")
+        "Samples far from the mean of their class first",
+        _pruners.curriculum("hard_first"),
+        needs=(CLASSES, EMBEDDINGS),
+        level=DRAWS,
     ),
     "curriculum-random": Method(
         "A growing random fraction of the data, at the pace of a curriculum",
         _pruners.curriculum("random"),
+        needs=(CLASSES, EMBEDDINGS),
+        level=DRAWS,
     ),
-    "uniform": _at_full_cost("Plain shuffling", _balancers.plain, LONG_TAIL, NOISE),
     "class-balanced": _at_full_cost(
-        "Every class drawn equally often", _balancers.balanced(0.0), LONG_TAIL
+        "Every class drawn equally often", _balancers.balanced(0.0), LONG_TAIL, level=DRAWS
     ),
     "square-root": _at_full_cost(
-        "Classes drawn by the square root of their size", _balancers.balanced(0.5), LONG_TAIL
+        "Classes drawn by the square root of their size",
+        _balancers.balanced(0.5),
+        LONG_TAIL,
+        level=DRAWS,
     ),
     "progressive": _at_full_cost(
-        "From plain to class-balanced over the run", _balancers.progressive, LONG_TAIL
+        "From plain to class-balanced over the run", _balancers.progressive, LONG_TAIL, level=DRAWS
     ),
     "mixture": _at_full_cost(
         "Classes as domains, drawn evenly at first, then by a bandit on their losses",
@@ -133,22 +182,28 @@ METHODS = {
         LONG_TAIL,
     ),
     "class-weighted": _at_full_cost(
-        "Plain shuffling, loss weighted by inverse class size", _balancers.class_weighted, LONG_TAIL
+        "Plain shuffling, loss weighted by inverse class size",
+        _balancers.class_weighted,
+        LONG_TAIL,
+        level=SCHEDULE,
     ),
     "deferred": _at_full_cost(
         "Plain shuffling, class weights in the last fifth of the run",
         _balancers.deferred,
         LONG_TAIL,
+        level=SCHEDULE,
     ),
     "logit-adjusted": _at_full_cost(
         "Plain shuffling, loss of logits plus log class shares",
         _balancers.logit_adjusted,
         LONG_TAIL,
+        level=SCHEDULE,
     ),
     "group-dro": _at_full_cost(
         "Every class drawn equally often, weights grow with the loss of a class",
         _balancers.group_dro_weighted,
         LONG_TAIL,
+        level=SCHEDULE,
     ),
     "importance-full": _at_full_cost(
         "N draws in proportion to a bound on the gradient, weights 1/(N p)",
@@ -161,19 +216,25 @@ METHODS = {
         _balancers.lin_upper_weighted,
         LONG_TAIL,
         NOISE,
+        needs=(),
+        level=SCHEDULE,
     ),
     "kl-dro": _at_full_cost(
         "Plain shuffling, weights exp(loss), normalised in each batch",
         _balancers.kl_dro_weighted,
         LONG_TAIL,
         NOISE,
+        needs=(),
+        level=SCHEDULE,
     ),
     "late-stopping": _at_full_cost(
         "Samples learnt late dropped permanently; given the share of wrong labels",
         _balancers.late_stopping,
         NOISE,
+        needs=(CLASSES, SHARE),
     ),
 }
+CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")
 
 
 def default_methods(kinds: Iterable[str]) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from .._check._keywords import told
-from .._files._paths import Kind, Output
-from .._optional import require
-from ._compare import LEVEL, REFERENCES, Difference, differences
-from ._methods import METHODS
-from ._store import Results, check_results, write_whole
-from ._train import Run
-from ._training_plan import PLAIN
+from ..._check._keywords import told
+from ..._files._paths import Kind, Output, written_whole
+from ..._optional import require
+from ..methods._method import PLAIN
+from ..methods._registry import METHODS
+from ..results._compare import LEVEL, REFERENCES, Difference, differences
+from ..results._run import Run
+from ..results._store import Results, check_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,43 +68,65 @@ class Row:
     ----------
     method : str
         Name of the method.
-    target : float
+    keep : float
         The requested keep fraction.
     done : list of Run
         The runs with a result.
-    reasons : list of str
-        Reasons why the others have none.
+    reasons, states : list of str
+        Reasons why the others have none, and their states.
     """
 
     method: str
-    target: float
+    keep: float
     done: list[Run]
     reasons: list[str]
+    states: list[str]
+
+    @property
+    def state(self) -> str:
+        """State of the runs without a result."""
+        return self.states[0] if self.states else ""
+
+    def values(self, name: str) -> list[float]:
+        """Return a field, a further metric, or the seconds of all phases, of the completed runs."""
+        if name == "seconds":
+            return [
+                sum(v for k, v in run.seconds.items() if k != "evaluating") for run in self.done
+            ]
+        return [
+            run.metrics[name] if name in run.metrics else getattr(run, name) for run in self.done
+        ]
 
     def mean(self, name: str) -> float:
         """Return the mean of a field over the completed runs."""
-        return statistics.fmean(getattr(run, name) for run in self.done)
+        return statistics.fmean(self.values(name))
 
     def deviation(self, name: str) -> float:
         """Return the standard deviation of a field (n - 1); NaN for a single run."""
-        values = [float(getattr(run, name)) for run in self.done]
+        values = self.values(name)
         return statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def _spent(run: Run) -> float:
+    """Return the seconds of a run without those of its evaluations."""
+    return sum(spent for phase, spent in run.seconds.items() if phase != "evaluating")
 
 
 def rows(results: Results) -> list[Row]:
     """Group the runs: the full cost first, then descending targets, methods in their order."""
     places = {name: place for place, name in enumerate(_names(results))}
     groups: dict[tuple[float, str], list[Run]] = {}
-    for run in sorted(results.runs, key=lambda run: (-run.target, places[run.method])):
-        groups.setdefault((run.target, run.method), []).append(run)
+    for run in sorted(results.runs, key=lambda run: (-run.keep, places[run.method])):
+        groups.setdefault((run.keep, run.method), []).append(run)
     return [
         Row(
             method,
-            target,
+            keep,
             [run for run in runs if run.done],
             [run.reason for run in runs if not run.done],
+            [run.state for run in runs if not run.done],
         )
-        for (target, method), runs in groups.items()
+        for (keep, method), runs in groups.items()
     ]
 
 
@@ -160,12 +182,12 @@ def table(results: Results, margin: float = 0.3) -> Group:
     )
     last, reasons = math.nan, []
     for row in rows(results):
-        if row.target != last and not math.isnan(last):
+        if row.keep != last and not math.isnan(last):
             grid.add_section()
-        last = row.target
+        last = row.keep
         grid.add_row(*_cells(row, third))
         if row.reasons:
-            reasons.append(f"{row.method} at keep {row.target:g}: {row.reasons[0]}")
+            reasons.append(f"{row.method} at keep {row.keep:g}: {row.reasons[0]}")
     # As `Text`, so that brackets in a message are not parsed as markup.
     compared = [_comparison(found) for found in [differences(results, margin)] if found]
     return Group(grid, *compared, *map(Text, [*reasons, *results.notes]))
@@ -201,9 +223,9 @@ def _comparison(found: Sequence[Difference]) -> Table:
         ["keep", "method", "difference", f"{LEVEL:.0%} interval", "seeds", "verdict"],
         [row.method for row in found],
     )
-    for row in sorted(found, key=lambda row: -row.target):
+    for row in sorted(found, key=lambda row: -row.keep):
         grid.add_row(
-            f"{row.target:g}",
+            f"{row.keep:g}",
             Text(row.method),
             f"{row.mean:+.2f}",
             row.interval,
@@ -216,9 +238,9 @@ def _comparison(found: Sequence[Difference]) -> Table:
 def _third_column(results: Results) -> str:
     """Return the heading of the column next to the metric, which depends on data and methods."""
     done = [run for run in results.runs if run.done]
-    if _is_hard(results) and all(run.worst is not None for run in done):
+    if _is_hard(results) and all("worst class" in run.metrics for run in done):
         return "worst class (%)"
-    return "scored" if any(run.scored for run in done) else "samples"
+    return "total cost"
 
 
 def _is_hard(results: Results) -> bool:
@@ -234,18 +256,18 @@ def _data_of(results: Results) -> str:
 
 def _cells(row: Row, third: str) -> list[str | Text]:
     """Return a row of the table; "-" for values that custom runs do not provide."""
-    head: list[str | Text] = [f"{row.target:g}", Text(row.method)]
+    head: list[str | Text] = [f"{row.keep:g}", Text(row.method)]
     if not row.done:
-        return [*head, "unreachable", "-", "-", "-", f"0/{len(row.reasons)}"]
+        return [*head, row.state, "-", "-", "-", f"0/{len(row.reasons)}"]
     counted = all(run.draws for run in row.done)
     beside = f"{row.mean('draws'):,.0f}" if counted else "-"
-    if third == "scored" and counted:  # in the units of the cost: N x epochs = draws / cost
-        beside = f"{statistics.fmean(run.scored * run.cost / run.draws for run in row.done):.3f}"
-    elif third not in ("samples", "scored"):
-        beside = _percent(row, "worst")
+    if third == "total cost":
+        beside = f"{row.mean('total_cost'):.3f}" if all(row.values("total_cost")) else "-"
+    elif third != "samples":
+        beside = _percent(row, "worst class")
     runs = f"{len(row.done)}/{len(row.done) + len(row.reasons)}"
     cost, seconds = (
-        form.format(row.mean(name)) if all(getattr(run, name) for run in row.done) else "-"
+        form.format(row.mean(name)) if all(row.values(name)) else "-"
         for name, form in (("cost", "{:.3f}"), ("seconds", "{:.1f}"))
     )
     return [*head, _percent(row, "test"), beside, cost, seconds, runs]
@@ -320,8 +342,8 @@ def _is_swept(row: Row, results: Results) -> bool:
 def _is_balanced(row: Row, results: Results) -> bool:
     method = METHODS.get(row.method)
     if method is None:
-        return _is_hard(results) and row.target >= 1.0
-    return PLAIN not in method.runs_on
+        return _is_hard(results) and row.keep >= 1.0
+    return PLAIN not in method.default_on and not method.swept and row.method != "full"
 
 
 def _plain(name: str) -> str:
@@ -340,7 +362,8 @@ def _new_figure() -> "Figure":
 def _write_figure(figure: "Figure", path: Path) -> Path:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Source": _SOURCE})
-    write_whole(path, buffer.getvalue(), _PLOT)
+    with written_whole(path, _PLOT) as beside:
+        beside.write_bytes(buffer.getvalue())
     return path
 
 
@@ -354,7 +377,7 @@ def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | 
             axes.axhspan(mean - deviation, mean + deviation, color="0.88", zorder=0)
     methods = [name for name in _names(results) if any(row.method == name for row in swept)]
     for place, name in enumerate(methods):
-        series = sorted((row for row in swept if row.method == name), key=lambda row: row.target)
+        series = sorted((row for row in swept if row.method == name), key=lambda row: row.keep)
         shift = _SPREAD * (2 * place / max(len(methods) - 1, 1) - 1) if len(methods) > 1 else 0.0
         color, marker = _look(place)
         axes.errorbar(
@@ -383,7 +406,7 @@ def _look(place: int) -> tuple[str, str]:
 
 
 def _absent(results: Results, method: str) -> str:
-    targets = {run.target for run in results.runs if run.method == method and not run.done}
+    targets = {run.keep for run in results.runs if run.method == method and not run.done}
     return f" (not at {', '.join(f'{t:g}' for t in sorted(targets))})" if targets else ""
 
 

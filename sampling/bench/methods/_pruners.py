@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from ..batch_selection import BatchSelector
-from ..clustering import kmeans
-from ..samplers import (
+from ...batch_selection import BatchSelector
+from ...clustering import kmeans
+from ...samplers import (
     ClusterClipSampler,
     CurriculumSampler,
     DynamicRandomSampler,
@@ -22,11 +22,12 @@ from ..samplers import (
     ShuffleSampler,
     SubsetSampler,
 )
-from ._training_plan import Build, Context, TrainingPlan, Unreachable, at_least_one, same
+from ._method import Build, Context, TrainingPlan, Unreachable, at_least_one, same
 
 _ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run uses all the data
 _MEAN_SHARE = 0.7  # assumed share of samples below the mean loss, until a run measures it
 _CLUSTERS_PER_CLASS = 10
+_GROUPS = 10  # in the place of classes, where the targets are none
 
 
 def full(context: Context) -> TrainingPlan:
@@ -34,7 +35,7 @@ def full(context: Context) -> TrainingPlan:
 
 
 def full_fewer(context: Context) -> TrainingPlan:
-    epochs = max(1, round(context.target * context.epochs))
+    epochs = max(1, round(context.budget * context.epochs))
     draws = at_least_one(context.budget * context.size * context.epochs / epochs)
     sampler = ShuffleSampler(context.size, draws, seed=context.seed)
     return TrainingPlan(lambda epoch: sampler, epochs, setting={"epochs": epochs})
@@ -154,9 +155,15 @@ def batch_selection(kind: Callable[..., BatchSelector]) -> Build:
             context.epochs,
             selector=kind(keep=context.batch_size / candidates, seed=context.seed),
             candidates=candidates,
+            forwards=1.0,
         )
 
     return build
+
+
+def _clusters(context: Context) -> int:
+    groups = context.n_classes if context.has_labels else _GROUPS
+    return min(_CLUSTERS_PER_CLASS * groups, context.size)
 
 
 def curriculum(
@@ -165,7 +172,7 @@ def curriculum(
     """Return the builder of a curriculum by the distance to the mean image of the class."""
 
     def build(context: Context) -> TrainingPlan:
-        pixels, distances = context.pixels(), np.zeros(context.size)
+        pixels, distances = context.embeddings(), np.zeros(context.size)
         for c in np.unique(context.labels):
             rows = context.labels == c
             distances[rows] = np.linalg.norm(pixels[rows] - pixels[rows].mean(0), axis=1)
@@ -183,8 +190,8 @@ def curriculum(
 
 
 def cluster_clip(context: Context) -> TrainingPlan:
-    count = min(_CLUSTERS_PER_CLASS * context.n_classes, context.size)
-    clusters = kmeans(context.pixels(), count, seed=context.seed).labels
+    count = _clusters(context)
+    clusters = kmeans(context.embeddings(), count, seed=context.seed).labels
     sampler = ClusterClipSampler(
         clusters, context.draws, num_epochs=context.epochs, seed=context.seed
     )
@@ -194,7 +201,7 @@ def cluster_clip(context: Context) -> TrainingPlan:
 def sensitivity(context: Context) -> TrainingPlan:
     """Sensitivity sampling, uniform in epoch 0 with its untrained model, refreshed every epoch."""
     first = ShuffleSampler(context.size, context.draws, seed=context.seed)
-    count = min(_CLUSTERS_PER_CLASS * context.n_classes, context.size)
+    count = _clusters(context)
     setting: dict[str, float] = {"n_clusters": count}
     made: list[SensitivitySampler] = []
 
@@ -202,7 +209,7 @@ def sensitivity(context: Context) -> TrainingPlan:
         if epoch == 0:
             return first
         if not made:
-            made.append(_from_pixels(context, count))
+            made.append(_from_embeddings(context, count))
             setting["holder_constant"] = made[0].holder_constant
         elif made[0].center_indices is not None:
             made[0].refresh(context.losses(made[0].center_indices))
@@ -211,12 +218,12 @@ def sensitivity(context: Context) -> TrainingPlan:
     return TrainingPlan(sampler, context.epochs, setting=setting)
 
 
-def _from_pixels(context: Context, n_clusters: int) -> SensitivitySampler:
+def _from_embeddings(context: Context, n_clusters: int) -> SensitivitySampler:
     return SensitivitySampler.from_embeddings(
-        context.pixels(),
+        context.embeddings(),
         context.losses,
         n_clusters,
         num_samples=context.draws,
-        labels=context.labels,
+        labels=context.find_labels,
         seed=context.seed,
     )

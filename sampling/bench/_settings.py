@@ -1,0 +1,250 @@
+"""Settings of a benchmark: each is an option of `sampling bench`, and a key of a plan file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import _check
+from .._check._keywords import told
+from .methods._method import LONG_TAIL, NOISE, PLAIN
+from .methods._named import EQUAL_COST, method_named
+from .methods._registry import CONTROLS, METHODS, default_methods
+from .tasks._task import Task
+
+KEEP = (0.3, 0.5, 0.7)
+PROTOCOLS = ("samples", "epochs", "steps", "cost")
+MARGIN_RULE = "auto"
+_COUNTS: dict[str, int] = {  # whole numbers, with their lowest value
+    "seeds": 1, "max_seeds": 3, "evaluations": 1, "first_seed": 0, "epochs": 1, "batch_size": 1,
+    "image_size": 1, "jobs": 1, "limit": 2,
+}  # fmt: skip
+_NUMBERS = {
+    "margin": "(0, inf)",
+    "imbalance": "(1, inf)",
+    "label_noise": "(0, 1)",
+    "near_copies": "(0, 1)",
+    "learning_rate": "(0, inf)",
+}
+_TEXTS = ("label", "labels", "features", "command", "device")
+_PATHS = ("out", "data_dir")
+
+
+@told
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a benchmark; every field is an option of `sampling bench`.
+
+    Parameters
+    ----------
+    data : str, Path or Task
+        "digits", "fashion-mnist", a folder of images, a table, or FILE.py:FUNCTION that returns a
+        `Task`.
+    label, features, labels : str, optional
+        Column of the classes of a table; column or file of its features; FILE or FILE:COLUMN of
+        the classes of rows in a file.
+    model : {"probe", "mlp"}, optional
+        Model on given features: a linear one, or one with a hidden layer, by default "mlp".
+    image_size : int, optional
+        Height and width of the images of a folder, in pixels; by default 32.
+    on_bad : {"raise", "drop"}, default "raise"
+        What happens to images that cannot be read.
+    command : str, optional
+        A training script and its arguments, run once for each run.
+    keep : float in (0, 1) or tuple of them, optional
+        Keep fractions at which the pruning methods run, 0.3, 0.5 and 0.7 by default. Must not be
+        given if no method prunes.
+    methods : str or tuple of str, optional
+        Methods in addition to the controls; by default those suited to the data: pruning, or
+        methods for a long tail with `imbalance`, or for wrong labels with `label_noise`.
+    without : str or tuple of str, optional
+        Controls that do not run, of full-fewer, random, dynamic-random and rs2; "full-fewer:" for
+        the controls of equal total cost.
+    protocol : {"samples", "epochs", "steps", "cost"}, default "samples"
+        What is equal among the methods of a keep fraction: the samples trained on; the epochs,
+        whatever a method makes of them; the steps of the optimizer, as many as on all data; or the
+        total cost, with scoring, selection and clustering.
+    seeds : int, optional
+        A fixed number of seeds. By default three, a pilot without verdicts, from which the number
+        is computed that the table needs; 5 for digits.
+    max_seeds : int, default 20
+        The largest number of seeds, where it is computed.
+    evaluations : int, optional
+        Planned number of evaluations, if known before the first: verdicts are then stricter at
+        first and less strict at the last.
+    margin : float, optional
+        Points below full data that still count as non-inferior; by default the larger of 0.3
+        points and three test samples.
+    first_seed : int, default 0
+        The seeds are first_seed, first_seed + 1, ...: processes that share a folder use
+        different seeds.
+    epochs, batch_size : int, optional
+        By default those of the task.
+    learning_rate : float, optional
+        Peak of the learning rate of the benchmark's own models; by default the one they were tuned
+        to.
+    out : str or Path, optional
+        Folder of the results, default runs/<name of the data>, with "-imbalance-<ratio>" for a
+        long tail, and so on. Files there that the benchmark did not write are never replaced.
+    device : str
+        "auto" (CUDA if available), or the name of a torch device.
+    jobs : int, optional
+        Runs at the same time, each in a process of its own; by default the number of cores divided
+        by the threads of a run.
+    limit : int, optional
+        Use at most so many training samples, for a first try.
+    imbalance : float, optional
+        Ratio of the largest to the smallest class of a training set made long-tailed, > 1.
+    label_noise : float in (0, 1), optional
+        Share of the training labels that is made wrong, uniformly over the other classes.
+    near_copies : float in (0, 1), optional
+        Share of the training samples that is replaced by near copies of others.
+    data_dir : str or Path, optional
+        Folder with the files of fashion-mnist; refused for digits, which has none.
+    examples : bool, default True
+        Whether the report may hold samples of the data.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a field is out of range; the message names field, rule and value. Whether fields suit
+        each other, and whether torch can use the device, is checked by `prepare`.
+    """
+
+    data: str | Path | Task = "digits"
+    label: str | None = None
+    features: str | None = None
+    labels: str | None = None
+    model: str | None = None
+    image_size: int | None = None
+    on_bad: str = "raise"
+    command: str | None = None
+    keep: tuple[float, ...] | None = None
+    methods: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+    protocol: str = "samples"
+    seeds: int | None = None
+    max_seeds: int = 20
+    evaluations: int | None = None
+    margin: float | None = None
+    first_seed: int = 0
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    out: Path | None = None
+    device: str = "auto"
+    jobs: int | None = None
+    limit: int | None = None
+    imbalance: float | None = None
+    label_noise: float | None = None
+    near_copies: float | None = None
+    data_dir: Path | None = None
+    examples: bool = True
+
+    def __post_init__(self) -> None:
+        found: dict[str, object] = {}
+        if not isinstance(self.data, Task | Path):
+            found["data"] = _check.text("data", self.data)
+        _check.choice("protocol", self.protocol, PROTOCOLS)
+        _check.choice("on_bad", self.on_bad, ("raise", "drop"))
+        if self.model is not None:
+            _check.choice("model", self.model, ("probe", "mlp"))
+        if self.keep is not None:
+            found["keep"] = tuple(_check.numbers("keep", self.keep, "(0, 1)"))
+            if not found["keep"]:
+                raise ValueError("keep must name at least one fraction, got none")
+        if self.methods is not None:
+            found["methods"] = _known_methods(self.methods)
+        found["without"] = _known_controls(self.without)
+        found["examples"] = _check.flag("examples", self.examples)
+        checks: dict[str, Callable[[str, Any], object]] = {
+            **{name: partial(_check.integer, low=low) for name, low in _COUNTS.items()},
+            **{name: partial(_check.number, interval=rule) for name, rule in _NUMBERS.items()},
+            **dict.fromkeys(_TEXTS, _check.text),
+            **dict.fromkeys(_PATHS, _check.path),
+        }
+        for name, check in checks.items():
+            if getattr(self, name) is not None:
+                found[name] = check(name, getattr(self, name))
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of the data: plain, or long-tailed, with wrong labels, or both."""
+        found = ((LONG_TAIL, self.imbalance), (NOISE, self.label_noise))
+        return tuple(name for name, value in found if value is not None) or (PLAIN,)
+
+    @property
+    def all_methods(self) -> tuple[str, ...]:
+        """The methods to run: the controls, those named, and controls of equal total cost."""
+        named = default_methods(self.kinds) if self.methods is None else self.methods
+        names = dict.fromkeys(name for name in (*CONTROLS, *named) if name not in self.without)
+        if self.protocol == "samples" and EQUAL_COST not in self.without:
+            scoring = [name for name in names if method_named(name).scores]
+            names |= dict.fromkeys(EQUAL_COST + name for name in scoring)
+        order = {name: place for place, name in enumerate(METHODS)}
+        return tuple(sorted(names, key=lambda name: order.get(name, len(order))))
+
+    def checked(self) -> "Settings":
+        """Return the settings checked against each other, with the keep fractions filled in."""
+        if self.keep is not None and not any(method_named(n).swept for n in self.all_methods):
+            raise ValueError(
+                f"keep must be omitted where no method prunes, got {self.keep} with "
+                f"{', '.join(self.all_methods)}"
+            )
+        if self.seeds is not None and self.evaluations is not None and self.seeds < 3:  # noqa: PLR2004
+            raise ValueError(f"evaluations need at least three seeds, got {self.seeds}")
+        return replace(
+            self,
+            keep=tuple(sorted(set(self.keep or KEEP))),
+            device=str(_checked_device(self.device)),
+        )
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, as JSON values."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        defaults = {each.name: each.default for each in fields(self)}
+        return {name: _plain(value) for name, value in values.items() if value != defaults[name]}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Task):
+        return value.name
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _known_methods(given: object) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(_check.words("methods", given)))
+    if not names:
+        raise ValueError("methods must name at least one method, got none")
+    for name in names:
+        method_named(name)
+    return names
+
+
+def _known_controls(given: object) -> tuple[str, ...]:
+    names = tuple(_check.words("without", given))
+    allowed = (*CONTROLS, EQUAL_COST)
+    for name in names:
+        _check.choice("without", name, allowed)
+    return names
+
+
+def _checked_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device must be one that torch can use here, got {name!r}: {reason}"
+        ) from error
+    return device

@@ -1,0 +1,222 @@
+"""Runs in this process or in several: each worker loads the data once."""
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ._settings import Settings
+from .methods._named import method_named
+from .results._run import FAILED, Run
+from .results._store import save_details
+from .tasks._data import Data
+from .tasks._models import torch_threads
+from .tasks._sources import source_of
+from .training._pilot import Pilot
+from .training._train import Job, train
+
+_FEW, _FEW_EPOCHS = 200, 4  # of the run by which a method's kernels are compiled
+_LAST_LINES = 3
+
+
+class Worker:
+    """Does runs, one after the other.
+
+    Parameters
+    ----------
+    settings : Settings
+        Checked settings.
+    folder : Path
+        Folder of the results.
+    data : Data, optional
+        The data; by default loaded from where the settings say.
+    threads : int, optional
+        Threads of torch; by default torch's own.
+    """
+
+    def __init__(
+        self, settings: Settings, folder: Path, data: Data | None = None, threads: int | None = None
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._whole = data if data is not None else prepared(settings)
+        self._threads = threads
+        self._device = torch.device(settings.device)
+        self._seed = -1
+        self._data = self._whole
+        self._pilot = Pilot(self._whole, -1, folder)
+        self._warm: set[str] = set()
+
+    def run(
+        self,
+        job: Job,
+        calibration: dict[str, float],
+        after_epoch: Callable[[float], None] = lambda part: None,
+    ) -> Run:
+        """Do a run, and write what is kept of its samples.
+
+        An error of the run, such as one in the model of the task, is its result: the other runs go
+        on.
+        """
+        self._take_seed(job.seed)
+        with torch_threads(self._threads):
+            try:
+                self._compile(job)
+                run, details = train(
+                    job,
+                    method_named(job.method),
+                    self._data,
+                    device=self._device,
+                    score_of=self._pilot.score,
+                    calibration=calibration,
+                    after_epoch=after_epoch,
+                )
+            except Exception as error:  # noqa: BLE001  # any error of the user's code
+                return failed(job, error)
+        if details:
+            save_details(self._folder, run, _small(details))
+        return run
+
+    def _take_seed(self, seed: int) -> None:
+        if seed != self._seed:
+            self._data, self._seed = of_seed(self._whole, self._settings, seed), seed
+            self._pilot = Pilot(self._data, seed, self._folder)
+
+    def _compile(self, job: Job) -> None:
+        """Do a small run of a method first: costs must not depend on the order of runs."""
+        if job.method in self._warm:
+            return
+        self._warm.add(job.method)
+        few = self._data.few(_FEW)
+        small = replace(
+            job,
+            budget=min(max(job.budget, 0.5), 1.0),
+            epochs=_FEW_EPOCHS,
+            full_epochs=_FEW_EPOCHS,
+            batch_size=min(job.batch_size, len(few.train)),
+            cost_limit=None,
+        )
+        pilot = Pilot(few, job.seed, self._folder / "none")
+        train(small, method_named(job.method), few, device=self._device, score_of=pilot.score,
+              calibration={})  # fmt: skip
+
+
+def prepared(settings: Settings) -> Data:
+    """Load the data, with what the settings change in them for all seeds."""
+    data = source_of(settings).load()
+    return data if settings.limit is None else data.limited(settings.limit)
+
+
+def of_seed(data: Data, settings: Settings, seed: int) -> Data:
+    """Return the data of a seed: long-tailed, with wrong labels, with near copies."""
+    if settings.imbalance is not None:
+        data = data.long_tailed(settings.imbalance, seed)
+    if settings.near_copies is not None:
+        data = data.copied(settings.near_copies, seed)
+    if settings.label_noise is not None:
+        data = data.noisy(settings.label_noise, seed)
+    return data
+
+
+def failed(job: Job, error: BaseException) -> Run:
+    """Return the run of a job that raised, with the lines that tell where."""
+    lines = [text.strip() for text in traceback.format_exception(error)]
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    at = "".join(f" ({Path(each.filename).name}, line {each.lineno})" for each in where)
+    reason = f"{type(error).__name__}: {str(error) or lines[-1]}{at}"
+    return Run(job.method, job.keep, job.seed, job.asked, state=FAILED, reason=reason)
+
+
+def _small(details: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return arrays with the smallest integer types that hold them."""
+    return {
+        name: array.astype(np.min_scalar_type(int(array.max(initial=0))))
+        if array.dtype.kind in "iu" and array.min(initial=0) >= 0
+        else array
+        for name, array in details.items()
+    }
+
+
+# ---------------------------------------------------------------------- several processes
+
+_WORKER: list[Worker] = []  # of a process
+
+
+def _start(settings: Settings, folder: Path, threads: int) -> None:
+    torch.set_num_threads(threads)
+    _WORKER.append(Worker(settings, folder, threads=threads))
+
+
+def _do(job: Job, calibration: dict[str, float]) -> Run:
+    return _WORKER[0].run(job, calibration)
+
+
+class Pool:
+    """Several workers, each in a process of its own.
+
+    Parameters
+    ----------
+    settings : Settings
+        Checked settings.
+    folder : Path
+        Folder of the results.
+    jobs, threads : int
+        Number of processes, and of threads in each.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, jobs: int, threads: int) -> None:
+        self.size = jobs
+        self._make = lambda: ProcessPoolExecutor(
+            jobs,
+            mp_context=get_context("spawn"),
+            initializer=_start,
+            initargs=(settings, folder, threads),
+        )
+        self._pool = self._make()
+        self._running: dict[Future[Run], Job] = {}
+
+    @property
+    def free(self) -> int:
+        """Number of processes without a run."""
+        return self.size - len(self._running)
+
+    def submit(self, job: Job, calibration: dict[str, float]) -> None:
+        """Start a run."""
+        self._running[self._pool.submit(_do, job, calibration)] = job
+
+    def done(self) -> Iterator[tuple[Job, Run | None]]:
+        """Wait for a run, and yield all that are done; None for one whose process was killed."""
+        finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        lost = []
+        for future in finished:
+            job = self._running.pop(future)
+            try:
+                yield job, future.result()
+            except BrokenProcessPool:
+                lost.append(job)
+        if lost:  # killed, for memory perhaps: the others ended with it
+            lost += self._running.values()
+            self._running.clear()
+            self._pool.shutdown(wait=False)
+            self._pool = self._make()
+            yield from ((job, None) for job in lost)
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

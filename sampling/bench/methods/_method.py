@@ -1,0 +1,203 @@
+"""Definition of a method of the benchmark: its context, and the training plan that it returns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...batch_selection import BatchSelector
+from ...record import Score
+from ...samplers import EpochSampler
+
+PLAIN, LONG_TAIL, NOISE = "plain data", "imbalance", "label_noise"  # the latter two are options
+ANY = (PLAIN, LONG_TAIL, NOISE)
+CLASSES, EMBEDDINGS, SHARE = "classes", "embeddings", "the share of wrong labels"
+
+# What a training script must do for a method: draw with the sampler; record losses and weigh them;
+# take the number of epochs and the schedule from the benchmark.
+DRAWS, LOSSES, SCHEDULE = "draws", "losses", "schedule"
+Level: TypeAlias = Literal["draws", "losses", "schedule"]
+
+Losses = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+Loss = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+
+
+class Unreachable(ValueError):
+    """The method cannot run at the requested cost; the message gives the reason."""
+
+
+class Lacking(ValueError):
+    """The method needs something that the data do not have; the message says what."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method may know of its run.
+
+    Parameters
+    ----------
+    size : int
+        N.
+    keep : float in (0, 1]
+        The requested keep fraction.
+    budget : float
+        Required draws / (N * epochs): that of the protocol, or the cost that InfoBatch realised.
+    epochs : int
+        E, the epochs of a run on all the data.
+    seed : int
+        Seed for samplers and clusterings.
+    batch_size : int
+        B.
+    find_labels : int64 array of shape (N,), optional
+        Classes of the training samples; None if the targets are no classes.
+    find_embeddings : callable
+        Returns the rows of the samples, float32 (N, D), or None.
+    losses : callable
+        Maps indices (m,) to the losses of the current model, float32 (m,); counted in the cost.
+    loss : callable
+        Maps outputs and targets to the loss of each sample, (B,): that of the task.
+    score : callable
+        Maps the name of a score, such as "el2n", to it: from a pilot run of this seed, which is
+        charged to the method.
+    pilot : dict of str to float
+        Setting with which InfoBatch ran at this keep fraction and seed; empty if it did not run.
+    noise : float, default 0
+        Share of wrong labels, for methods that require it.
+    """
+
+    size: int
+    keep: float
+    budget: float
+    epochs: int
+    seed: int
+    batch_size: int
+    find_labels: NDArray[np.int64] | None
+    find_embeddings: Callable[[], NDArray[np.float32] | None]
+    losses: Losses
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    score: Callable[[str], Score]
+    pilot: dict[str, float] = field(default_factory=dict)
+    noise: float = 0.0
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Classes of the training samples, int64 (N,)."""
+        if self.find_labels is None:
+            raise Lacking("needs classes, and the targets of the data are floats")
+        return self.find_labels
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the targets are classes."""
+        return self.find_labels is not None
+
+    def embeddings(self) -> NDArray[np.float32]:
+        """Return the rows of the samples, float32 (N, D)."""
+        found = self.find_embeddings()
+        if found is None:
+            raise Lacking("needs embeddings: give `embeddings` to the task")
+        return found
+
+    @property
+    def n_classes(self) -> int:
+        """C."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def draws(self) -> int:
+        """Draws per epoch of a run whose epochs are all equal."""
+        return at_least_one(self.budget * self.size)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Plan of one run.
+
+    Parameters
+    ----------
+    sampler : callable
+        Returns the sampler of an epoch; called once before each, in order.
+    epochs : int
+        Number of epochs.
+    loss : callable, optional
+        Maps outputs (B, C), labels (B,) and the epoch to the losses (B,); by default the task's.
+    weighting : callable, optional
+        A function of `sampling.weighting`, for `reduce`.
+    selector : BatchSelector, optional
+        Selects the rows of each batch to train on, from the losses of all rows.
+    candidates : int, optional
+        Rows of a batch before selection; by default the batch size.
+    rate : callable, optional
+        Factor on the learning rate in an epoch.
+    forwards : float, default 0
+        Extra forward passes in each epoch / N, as far as they are known in advance.
+    setting : dict of str to float
+        Values that the method chose itself, for the results.
+    """
+
+    sampler: Callable[[int], EpochSampler]
+    epochs: int
+    loss: Loss | None = None
+    weighting: Callable[..., torch.Tensor] | None = None
+    selector: BatchSelector | None = None
+    candidates: int | None = None
+    rate: Callable[[int], float] = lambda epoch: 1.0
+    forwards: float = 0.0
+    setting: dict[str, float] = field(default_factory=dict)
+
+
+Build: TypeAlias = Callable[[Context], TrainingPlan]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method on the command line.
+
+    Parameters
+    ----------
+    help : str
+        One line of help.
+    build : callable
+        Function from context to plan.
+    swept : bool, default True
+        Whether it runs at every keep fraction, or once at the full cost.
+    pilot : bool, default False
+        Whether the other methods of the same keep fraction and seed are matched to its realised
+        cost.
+    needs : tuple of str
+        What the data must have: "classes", "embeddings", "the share of wrong labels".
+    level : {"draws", "losses", "schedule"}
+        What a training script must do for it.
+    scores : bool, default False
+        Whether it costs more than the samples that it trains on, so that it gets a control of equal
+        total cost.
+    keep : float, optional
+        The one keep fraction at which it can run, of a given subset.
+    default_on : tuple of str
+        Kinds of data on which it runs if no methods are named.
+    """
+
+    help: str
+    build: Build
+    swept: bool = True
+    pilot: bool = False
+    needs: tuple[str, ...] = ()
+    level: Level = "losses"
+    scores: bool = False
+    keep: float | None = None
+    default_on: tuple[str, ...] = ()
+
+
+def same(sampler: EpochSampler, context: Context, **setting: float) -> TrainingPlan:
+    """Return the plan of a run with one sampler."""
+    return TrainingPlan(lambda epoch: sampler, context.epochs, setting=setting)
+
+
+def at_least_one(draws: float) -> int:
+    """Round a number of draws, or raise `Unreachable` if it is zero."""
+    if round(draws) < 1:
+        raise Unreachable(f"unreachable: {draws:.2g} draws an epoch are less than one")
+    return round(draws)

@@ -1,0 +1,1 @@
+"""Results of runs, on disk and compared."""
