@@ -1,22 +1,29 @@
 """The benchmark: its runs, each done only once, by one process or several."""
 
+import math
+import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from rich.console import Group
 
 from .. import _check
 from .._check._keywords import told
 from .._files._paths import check_outputs
 from .._interrupt import heard
 from .._optional import require
+from ._execute import Execution
 from ._jobs import Jobs, Place
+from ._plan_file import KIND, PLAN, write_plan
 from ._progress import Progress
 from ._settings import Settings
 from ._work import Pool, Worker, cores, prepared
 from .methods._named import method_named
-from .report._terminal import plot_outputs
+from .report._terminal import plot_outputs, table, write_report
 from .results._call import describe_call
+from .results._compare import REFERENCES
 from .results._run import FAILED, Run
 from .results._store import Results, open_results, result_outputs
 from .tasks._data import Data
@@ -25,7 +32,6 @@ from .training._calibrate import calibrated
 from .training._train import Job
 
 PILOT = 3  # seeds without verdicts, from which the number of seeds is computed
-_LOSSES = 2  # times that the process of a run may be killed
 _COST_NOTE = (
     "Cost is realised samples / (N x epochs). Total cost adds pilot runs, extra forward passes, "
     "selection and clustering, in the same units; evaluation and compilation are in neither."
@@ -68,7 +74,12 @@ class Benchmark:
     folder: Path
     interrupted: bool = False
     pending: int = 0
-    _lost: dict[Place, int] = field(default_factory=dict, repr=False)
+    _deadline: float = field(default=math.inf, repr=False)
+
+    @property
+    def fixed_seeds(self) -> int | None:
+        """The number of seeds, if it is not computed from a pilot."""
+        return self.settings.seeds or self.source.seeds
 
     def run(self, *, progress: bool | None = None) -> Results:
         """Do every run that is not yet complete; each is written at once.
@@ -89,10 +100,11 @@ class Benchmark:
             All completed runs, including those of earlier calls.
         """
         shown = True if progress is None else _check.flag("progress", progress)
+        if self.settings.time_budget is not None:
+            self._deadline = time.monotonic() + self.settings.time_budget
         try:
-            fixed = self.settings.seeds or self.source.seeds
-            self._run_seeds(fixed or PILOT, shown)
-            if fixed is None:
+            self._run_seeds(self.fixed_seeds or PILOT, shown)
+            if self.fixed_seeds is None:
                 self._run_seeds(self.seeds_needed(), shown)
         except KeyboardInterrupt as error:
             heard(error)
@@ -102,6 +114,14 @@ class Benchmark:
     def seeds_needed(self) -> int:
         """Return the number of seeds that the table needs, computed from those that are done."""
         return self.settings.max_seeds
+
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether the runs, planned or from earlier calls, can be compared with full data."""
+        done = {run.seed for run in self.results.runs if run.method in REFERENCES}
+        first = self.settings.first_seed
+        planned = range(first, first + (self.fixed_seeds or self.settings.max_seeds))
+        return len(done.union(planned)) > PILOT
 
     def missing(self, seeds: int) -> list[Place]:
         """Return the runs of the first seeds that are not complete, in order."""
@@ -117,80 +137,84 @@ class Benchmark:
         now = self.jobs.job(place, self.results)
         return run.budget == (now.asked if isinstance(now, Job) else now.budget)
 
+    def forecast(self) -> str:
+        """Measure a step, and return what is to be done, with an estimate of the time."""
+        threads, most = self._threads()
+        measured = self.results.calibration or calibrated(
+            self.data, self.settings.device, threads, self.jobs.batch_size
+        )
+        lines = [f"{self.source.name}: {', '.join(self.jobs.methods)}"]
+        counts = [self.fixed_seeds] if self.fixed_seeds else [PILOT, self.settings.max_seeds]
+        for seeds in counts:
+            places = self.missing(seeds)
+            processes = max(1, min(most, len(places)))
+            minutes = self._seconds(places, measured) / processes / 60
+            note = "" if self.fixed_seeds else " (the pilot)" if seeds == PILOT else " (at most)"
+            lines.append(
+                f"{len(places)} runs for {seeds} seeds{note}: about {minutes:.1f} minutes with "
+                f"{processes} at the same time"
+            )
+        return "\n".join(lines)
+
+    def table(self) -> Group:
+        """Return the table of all runs, for the `print` of a rich console."""
+        return table(self.results, self.settings.margin or 0.3)
+
+    def report(self) -> list[Path]:
+        """Write the plots and the page of all runs; return the files."""
+        return write_report(self.results, self.folder)
+
+    def _seconds(self, places: list[Place], measured: dict[str, float]) -> float:
+        """Return the seconds that runs will take, without selection and clustering."""
+        samples = measured["sample_seconds"]
+        passes = measured["forward_ratio"] * samples
+        total = 0.0
+        for place in places:
+            job = self.jobs.job(place, self.results)
+            if not isinstance(job, Job):  # matched to a cost that is not known yet
+                job = self.jobs.plain(place)
+            draws = job.budget * job.epochs * len(self.data.train)
+            scores = self.jobs.methods[place[0]].scores
+            scored = len(self.data.train) * job.epochs if scores else 0
+            evaluated = job.epochs * len(self.data.val) + len(self.data.test)
+            total += draws * samples + (scored + evaluated) * passes
+        return total
+
     def _run_seeds(self, seeds: int, shown: bool) -> None:
-        waiting = self.missing(seeds)
+        """Do the runs of the first seeds; those that new runs change the budget of, once more."""
+        tried: set[Place] = set()
+        while waiting := [place for place in self.missing(seeds) if place not in tried]:
+            self._execute(waiting, shown)
+            if self.pending:
+                return
+            tried.update(waiting)
+
+    def _execute(self, waiting: list[Place], shown: bool) -> None:
         self.pending = len(waiting)
-        if not waiting:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        threads = self.data.task.threads or (1 if self.settings.device == "cpu" else None)
-        jobs = min(self._processes(threads), len(waiting))
+        threads, most = self._threads()
+        processes = min(most, len(waiting))
         with Progress(len(waiting), self.results.metric, shown) as bar:
             if not self.results.calibration:
                 bar.say("measuring a step and a forward pass")
                 self.results.calibration = calibrated(
                     self.data, self.settings.device, threads, self.jobs.batch_size
                 )
-            call = self._begin_call()
-            if jobs == 1:
-                self._in_turn(waiting, call, bar, threads)
+            take = partial(self._take, call=self._begin_call(), bar=bar)
+            runs = Execution(self.jobs, self.results, waiting, take, bar, self._deadline)
+            if processes == 1:
+                runs.in_turn(Worker(self.settings, self.folder, self.data, threads))
             else:
-                with Pool(self.settings, self.folder, jobs, threads or 1) as pool:
-                    self._in_parallel(waiting, call, bar, pool)
+                with Pool(self.settings, self.folder, processes, threads or 1) as pool:
+                    runs.in_parallel(pool)
 
-    def _processes(self, threads: int | None) -> int:
+    def _threads(self) -> tuple[int | None, int]:
+        """Return the threads of a run, and the largest number of processes."""
+        threads = self.data.task.threads or (1 if self.settings.device == "cpu" else None)
         if self.settings.jobs is not None:
-            return self.settings.jobs
+            return threads, self.settings.jobs
         if self.settings.device != "cpu" or self.data.task is self.settings.data:
-            return 1
-        return max(1, cores() // (threads or cores()))
-
-    def _in_turn(self, waiting: list[Place], call: str, bar: Progress, threads: int | None) -> None:
-        worker = Worker(self.settings, self.folder, self.data, threads)
-        for place in waiting:
-            job = self.jobs.job(place, self.results)
-            bar.begin(place)
-            run = (
-                worker.run(job, self.results.calibration, bar.part) if isinstance(job, Job) else job
-            )
-            self._take(run, call, bar)
-
-    def _in_parallel(self, waiting: list[Place], call: str, bar: Progress, pool: Pool) -> None:
-        """Keep all processes busy with runs that wait for no other."""
-        open_places = set(waiting)
-        queue = list(waiting)
-        running = 0
-        while open_places:
-            for place in list(queue):
-                if not pool.free:
-                    break
-                if open_places.intersection(self.jobs.waits_for(place)):
-                    continue
-                queue.remove(place)
-                job = self.jobs.job(place, self.results)
-                if isinstance(job, Job):
-                    pool.submit(job, self.results.calibration)
-                    running += 1
-                else:
-                    open_places.discard(place)
-                    self._take(job, call, bar)
-            if not running:
-                continue
-            for job, run in pool.done():
-                running -= 1
-                place = (job.method, job.keep, job.seed)
-                if run is None and not self._lost_for_good(place):
-                    queue.insert(0, place)
-                    continue
-                if run is None:
-                    reason = "its process was killed twice, perhaps for lack of memory"
-                    run = Run(*place, budget=job.asked, state=FAILED, reason=reason)  # noqa: PLW2901
-                open_places.discard(place)
-                self._take(run, call, bar)
-
-    def _lost_for_good(self, place: Place) -> bool:
-        self._lost[place] = self._lost.get(place, 0) + 1
-        return self._lost[place] >= _LOSSES
+            return threads, 1
+        return threads, max(1, cores() // (threads or cores()))
 
     def _take(self, run: Run, call: str, bar: Progress) -> None:
         self.results.append(replace(run, call=call), self.folder)
@@ -198,12 +222,13 @@ class Benchmark:
         bar.done(run)
 
     def _begin_call(self) -> str:
-        """Record the call."""
+        """Record the call, and return its key."""
         about = describe_call(self.settings.given(), torch.device(self.settings.device))
-        call = f"{about['begun']} {about['process']}"
+        call = f"{about['begun']} {about['process']} {time.time_ns() % 10**9}"
         self.results.calls[call] = about
         self.results.plan = self.settings.given()
         self.results.save(self.folder)
+        write_plan(self.folder, self.results.plan)
         return call
 
 
@@ -241,7 +266,8 @@ def prepare(settings: Settings) -> Benchmark:
     methods = {name: method_named(name) for name in settings.all_methods}
     results = open_results(folder, _identity(settings, source, data, epochs, batch_size),
                            _metric(settings, data))  # fmt: skip
-    check_outputs([*result_outputs(folder), *plot_outputs(folder)], source.files)
+    outputs = [*result_outputs(folder), *plot_outputs(folder), (folder / PLAN, KIND)]
+    check_outputs(outputs, source.files)
     notes = [source.note, _COST_NOTE, _MATCH_NOTE if "infobatch" in methods else ""]
     results.notes = [note for note in notes if note]
     results.about = results.about or _about(settings, data)

@@ -107,6 +107,10 @@ class Jobs:
         limit = keep if self.protocol == "cost" else None
         return self._job(place, keep, cost_limit=limit)
 
+    def plain(self, place: Place) -> Job:
+        """Return the job of a run that is matched to no other."""
+        return self._job(place, place[1])
+
     def _pilots(self, results: Results) -> list[str]:
         """Return the methods that others are matched to: asked for now, or in an earlier call."""
         return [name for name in ("infobatch",) if name in self.methods or _has(results, name)]

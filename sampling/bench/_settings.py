@@ -10,14 +10,15 @@ import torch
 
 from .. import _check
 from .._check._keywords import told
+from ._plan_file import read_plan
 from .methods._method import LONG_TAIL, NOISE, PLAIN
 from .methods._named import EQUAL_COST, method_named
 from .methods._registry import CONTROLS, METHODS, default_methods
 from .tasks._task import Task
 
 KEEP = (0.3, 0.5, 0.7)
+GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PROTOCOLS = ("samples", "epochs", "steps", "cost")
-MARGIN_RULE = "auto"
 _COUNTS: dict[str, int] = {  # whole numbers, with their lowest value
     "seeds": 1, "max_seeds": 3, "evaluations": 1, "first_seed": 0, "epochs": 1, "batch_size": 1,
     "image_size": 1, "jobs": 1, "limit": 2,
@@ -28,6 +29,7 @@ _NUMBERS = {
     "label_noise": "(0, 1)",
     "near_copies": "(0, 1)",
     "learning_rate": "(0, inf)",
+    "time_budget": "(0, inf)",
 }
 _TEXTS = ("label", "labels", "features", "command", "device")
 _PATHS = ("out", "data_dir")
@@ -106,6 +108,11 @@ class Settings:
         Folder with the files of fashion-mnist; refused for digits, which has none.
     examples : bool, default True
         Whether the report may hold samples of the data.
+    find_limit : bool, default False
+        Find the lowest keep fraction of each named method that is non-inferior to full data, on the
+        grid 0.9, 0.8, ..., 0.1 unless `keep` is given.
+    time_budget : float, optional
+        Seconds after which no run is started.
 
     Raises
     ------
@@ -143,6 +150,32 @@ class Settings:
     near_copies: float | None = None
     data_dir: Path | None = None
     examples: bool = True
+    find_limit: bool = False
+    time_budget: float | None = None
+
+    @classmethod
+    def from_plan(cls, path: str | Path, **more: Any) -> "Settings":
+        """Return the settings of a plan file.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            TOML with a line for each setting, such as ``keep = [0.3, 0.5]``. Relative paths are
+            relative to the current folder.
+        **more
+            Settings that replace those of the plan.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        ValueError
+            If the file is not TOML or holds an unknown key; the message names the line.
+        """
+        known = [each.name for each in fields(cls)]
+        return cls(**{**read_plan(Path(path), known), **more})
 
     def __post_init__(self) -> None:
         found: dict[str, object] = {}
@@ -159,7 +192,8 @@ class Settings:
         if self.methods is not None:
             found["methods"] = _known_methods(self.methods)
         found["without"] = _known_controls(self.without)
-        found["examples"] = _check.flag("examples", self.examples)
+        for name in ("examples", "find_limit"):
+            found[name] = _check.flag(name, getattr(self, name))
         checks: dict[str, Callable[[str, Any], object]] = {
             **{name: partial(_check.integer, low=low) for name, low in _COUNTS.items()},
             **{name: partial(_check.number, interval=rule) for name, rule in _NUMBERS.items()},
@@ -200,7 +234,7 @@ class Settings:
             raise ValueError(f"evaluations need at least three seeds, got {self.seeds}")
         return replace(
             self,
-            keep=tuple(sorted(set(self.keep or KEEP))),
+            keep=tuple(sorted(set(self.keep or (GRID if self.find_limit else KEEP)))),
             device=str(_checked_device(self.device)),
         )
 
@@ -230,7 +264,7 @@ def _known_methods(given: object) -> tuple[str, ...]:
 
 def _known_controls(given: object) -> tuple[str, ...]:
     names = tuple(_check.words("without", given))
-    allowed = (*CONTROLS, EQUAL_COST)
+    allowed = (*(name for name in CONTROLS if name != "full"), EQUAL_COST)
     for name in names:
         _check.choice("without", name, allowed)
     return names

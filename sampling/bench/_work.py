@@ -175,19 +175,27 @@ class Pool:
 
     def __init__(self, settings: Settings, folder: Path, jobs: int, threads: int) -> None:
         self.size = jobs
-        self._make = lambda: ProcessPoolExecutor(
-            jobs,
+        self._given = (settings, folder, threads)
+        self._pool = self._made()
+        self._running: dict[Future[Run], Job] = {}
+
+    def _made(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self.size,
             mp_context=get_context("spawn"),
             initializer=_start,
-            initargs=(settings, folder, threads),
+            initargs=self._given,
         )
-        self._pool = self._make()
-        self._running: dict[Future[Run], Job] = {}
 
     @property
     def free(self) -> int:
         """Number of processes without a run."""
         return self.size - len(self._running)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no process has a run."""
+        return not self._running
 
     def submit(self, job: Job, calibration: dict[str, float]) -> None:
         """Start a run."""
@@ -207,7 +215,7 @@ class Pool:
             lost += self._running.values()
             self._running.clear()
             self._pool.shutdown(wait=False)
-            self._pool = self._make()
+            self._pool = self._made()
             yield from ((job, None) for job in lost)
 
     def __enter__(self) -> "Pool":

@@ -1,8 +1,9 @@
 """The command line: parse, call, print. Packages are imported by the command that needs them."""
 
 from .._interrupt import run as _run_command
-from ._bench import bench, contracts
+from ._bench import bench
 from ._cluster import cluster
+from ._contracts import contracts
 from ._dedup import dedup
 from ._export import export
 from ._run import run

@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 
@@ -6,8 +5,9 @@ import pytest
 from typer.testing import CliRunner
 
 import sampling
-from sampling.bench import Benchmark
-from sampling.bench._methods import METHODS
+from sampling.bench import _benchmark, _work
+from sampling.bench.methods._registry import METHODS
+from sampling.bench.results._store import read_results
 from sampling.cli import app
 
 
@@ -27,7 +27,11 @@ def test_help_names_the_options(option):
 
 
 WRONG = {
-    "dataset": (["cifar"], "error: dataset must be one of 'digits', 'fashion-mnist', got 'cifar'"),
+    "data": (["cifar"], "error: data must be one of 'digits', 'fashion-mnist', a folder"),
+    "plan": (["none.toml"], "none.toml"),
+    "time": (["--time-budget", "2x"], "--time-budget must be a time such as 90s, 30m or 2h, got"),
+    "protocol": (["--protocol", "time"], "--protocol must be one of 'samples', 'epochs', 'steps'"),
+    "without": (["--without", "full"], "--without must be one of 'full-fewer', 'random'"),
     "keep": (["--keep", "1.5"], "error: --keep must be in (0, 1), got 1.5"),
     "keep text": (["--keep", "0.5,x"], "error: --keep must be a number, got 'x'"),
     "seeds text": (["--seeds", "many"], "error: --seeds must be an int, got 'many'"),
@@ -41,7 +45,7 @@ WRONG = {
     "noise": (["--label-noise", "1"], "error: --label-noise must be in (0, 1), got 1.0"),
     "noise text": (["--label-noise", "x"], "error: --label-noise must be a number, got 'x'"),
     "first seed": (["--first-seed", "-1"], "error: --first-seed must be >= 0, got -1"),
-    "margin": (["--margin", "0"], "error: --margin must be > 0, got 0.0"),
+    "margin": (["--margin", "0"], "error: --margin must be in (0, inf), got 0.0"),
     "imbalance": (["--imbalance", "0.5"], "error: --imbalance must be in (1, inf), got 0.5"),
     "no data": (["fashion-mnist", "--data-dir", "."], "apt-get install dataset-fashion-mnist"),
 }
@@ -58,53 +62,62 @@ def test_a_bad_option_is_one_line_and_code_2(tmp_path, monkeypatch, arguments, m
     assert list(tmp_path.iterdir()) == []
 
 
-TINY = [
-    "bench",
-    "digits",
-    "--epochs",
-    "3",
-    "--seeds",
-    "1",
-    "--keep",
-    "0.7",
-    "--batch-size",
-    "256",
-    "--device",
-    "cpu",
-]
+TINY = (
+    "bench digits --epochs 3 --seeds 1 --keep 0.7 --batch-size 256 --device cpu --jobs 1 "
+    "--without full-fewer,dynamic-random"
+).split()
 
 
-def test_a_tiny_run_and_its_continuation(tmp_path):
-    first = call(*TINY, "--methods", "full,rs2", "--out", tmp_path)
-    assert first.exit_code == 0
+@pytest.fixture
+def measured(monkeypatch):
+    """Replace the measurement of a step."""
+    found = {"sample_seconds": 1e-5, "forward_ratio": 0.3}
+    monkeypatch.setattr(_benchmark, "calibrated", lambda *_: found)
+
+
+def test_a_tiny_run_and_its_continuation(tmp_path, measured):
+    first = call(*TINY, "--methods", "rs2", "--without", "random", "--out", tmp_path)
+    assert first.exit_code == 0, first.output
     assert "smoke test" in first.stdout
     written = {path.name for path in tmp_path.glob("[!.]*")}
-    assert written == {"results.json", "pruning.png"}
-    before = json.loads((tmp_path / "results.json").read_text())
-    second = call(*TINY, "--methods", "full,rs2,random", "--out", tmp_path)
-    assert second.exit_code == 0
-    after = json.loads((tmp_path / "results.json").read_text())
-    assert after["runs"][:2] == before["runs"]
-    assert [run["method"] for run in after["runs"]] == ["full", "rs2", "random"]
+    assert {"results.json", "runs.jsonl", "plan.toml", "details"} <= written
+    before = read_results(tmp_path).runs
+    second = call(*TINY, "--methods", "rs2", "--out", tmp_path)
+    assert second.exit_code == 0, second.output
+    after = read_results(tmp_path).runs
+    assert after[: len(before)] == before
+    assert [run.method for run in after[len(before) :]] == ["random"]
+    again = call("bench", tmp_path / "plan.toml", "--out", tmp_path)  # the plan of the last call
+    assert again.exit_code == 0, again.output
+    assert read_results(tmp_path).runs == after
     other = call(*TINY, "--epochs", "4", "--out", tmp_path)
     assert other.exit_code == 2
     assert "error: --out must hold results of epochs 4, got 3" in other.stderr
 
 
-def test_interrupted_it_prints_what_it_has(tmp_path, monkeypatch):
-    job = Benchmark._job
+def test_interrupted_it_prints_what_it_has(tmp_path, measured, monkeypatch):
+    run = _work.Worker.run
 
-    def interrupt(self, method, target, seed):
-        if method == "random":
+    def interrupt(self, job, *rest):
+        if job.method == "random":
             raise KeyboardInterrupt
-        return job(self, method, target, seed)
+        return run(self, job, *rest)
 
-    monkeypatch.setattr(Benchmark, "_job", interrupt)
-    result = call(*TINY, "--methods", "full,random,rs2", "--out", tmp_path)
+    monkeypatch.setattr(_work.Worker, "run", interrupt)
+    result = call(*TINY, "--methods", "rs2", "--out", tmp_path)
     assert result.exit_code == 130
     assert "full" in result.stdout
     assert "interrupted: 2 runs are left" in result.stdout
-    assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 1
+    assert len(read_results(tmp_path).runs) == 1
+
+
+def test_a_dry_run_trains_nothing(tmp_path, measured, monkeypatch):
+    monkeypatch.setattr(_work.Worker, "run", None)
+    found = call("bench", "--dry-run", "--out", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    assert "digits: full, full-fewer, random" in found.stdout
+    assert "140 runs for 5 seeds: about 0.2 minutes with" in found.stdout
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 def test_python_m_sampling():

@@ -18,8 +18,10 @@ CLASSES, EMBEDDINGS, SHARE = "classes", "embeddings", "the share of wrong labels
 
 # What a training script must do for a method: draw with the sampler; record losses and weigh them;
 # take the number of epochs and the schedule from the benchmark.
-DRAWS, LOSSES, SCHEDULE = "draws", "losses", "schedule"
 Level: TypeAlias = Literal["draws", "losses", "schedule"]
+DRAWS: Level = "draws"
+LOSSES: Level = "losses"
+SCHEDULE: Level = "schedule"
 
 Losses = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 Loss = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]

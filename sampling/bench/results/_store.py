@@ -25,6 +25,8 @@ from ._run import Run
 FILE, RUNS, DETAILS = "results.json", "runs.jsonl", "details"
 _LOCK = ".results.lock"
 _FORMAT = 2
+_FRACTIONS = ("accuracy", "balanced accuracy", "macro F1")
+_PERCENT = 100
 _RESULTS = json_kind("results of `sampling bench`", "format", "identity")
 _EMPTY = Kind("a lock", "lock", None)
 
@@ -227,6 +229,11 @@ def check_results(results: Any) -> None:  # perhaps no results
                 f"{run.method!r}, {run.keep:g} and {run.seed} again in row {row}"
             )
         places.add(run.place)
+        if results.metric in _FRACTIONS and run.test is not None and 1 < run.test <= _PERCENT:
+            raise ValueError(
+                f"test must be a fraction in [0, 1] for the metric {results.metric}, got "
+                f"{run.test!r} in row {row}: divide percent by 100"
+            )
 
 
 def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results:

@@ -406,7 +406,7 @@ class Loop:
         device = next(model.parameters()).device
         self._device = device
         half = task.amp == "float16" and device.type == "cuda"
-        self._scaler = torch.amp.GradScaler(device.type, enabled=half)  # type: ignore[attr-defined]
+        self._scaler = torch.amp.GradScaler(device.type, enabled=half)
 
     def epoch(self, plan: TrainingPlan, epoch: int) -> None:
         """Train one epoch.
@@ -439,7 +439,7 @@ class Loop:
             consumed += len(indices)
             loss, trained = self._loss(plan, sampler, epoch, indices, batch)
             self._optimizer.zero_grad()
-            self._scaler.scale(loss).backward()
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             self._scaler.step(self._optimizer)
             self._scaler.update()
             self.steps += 1

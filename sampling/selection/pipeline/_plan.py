@@ -8,7 +8,6 @@ previous stages kept; the resulting rows are numbered as in the table.
 
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ import pyarrow as pa
 from ... import _check
 from ..._check._keywords import told
 from ..._files._parquet import is_parquet
+from ..._files._toml import read_toml
 from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
 from ...io import Table, export_rows, open_table, table_files
 from ...record import Selection
@@ -30,11 +30,6 @@ from ..core._registry import METHODS, takes
 from ._from_table import check_groups, check_values
 from ._run import check_work, run_plan
 from ._stage import Stage, rows_named, said_of, stage_named
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["SelectionPlan"]
 
@@ -152,14 +147,7 @@ class SelectionPlan:
             message names the file.
         """
         path = Path(path)
-        _check.file(path, "a TOML file")
-        try:
-            # some editors write a byte-order mark
-            given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} must be TOML in UTF-8, got: {error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} must be TOML, got: {error}") from error
+        given = read_toml(path)
         with said_of(str(path)):
             return cls.of(given, path.parent)
 

@@ -1,0 +1,306 @@
+import json
+
+import pytest
+
+from sampling.bench import Run, Settings, _benchmark, _work, prepare
+from sampling.bench.results._store import read_results
+
+CONTROLS = ("full-fewer", "random", "dynamic-random", "rs2")
+
+
+@pytest.fixture
+def fast(tmp_path):
+    """Return settings of a run of well under a second."""
+
+    def settings(**changes):
+        fields = {
+            "methods": ("full", "rs2", "infobatch"),
+            "keep": (0.7,),
+            "seeds": 1,
+            "epochs": 4,
+            "batch_size": 256,
+            "out": tmp_path / "out",
+            "device": "cpu",
+            "without": [name for name in CONTROLS if name not in changes.get("methods", "rs2")],
+            "jobs": 1,
+        }
+        return Settings(**{**fields, **changes})
+
+    return settings
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replace training by arithmetic; return the list of jobs that were trained."""
+    jobs = []
+
+    def run(worker, job, calibration, after_epoch):
+        cost = 0.9 * job.keep if job.method == "infobatch" else job.budget
+        place = (job.method, job.keep, job.seed, job.budget)
+        if job.method == "infobatch" and job.keep < 0.4:
+            return Run(*place, state="unreachable", reason="unreachable: too low")
+        jobs.append(job)
+        return Run(*place, cost=cost, total_cost=cost, test=0.9, setting={"drop_prob": 0.5})
+
+    monkeypatch.setattr(_work.Worker, "run", run)
+    measured = {"sample_seconds": 1e-6, "forward_ratio": 0.3}
+    monkeypatch.setattr(_benchmark, "calibrated", lambda *_: measured)
+    return jobs
+
+
+def names(jobs):
+    return [(job.method, job.keep, job.seed) for job in jobs]
+
+
+@pytest.mark.filterwarnings("ignore:the run takes")  # four epochs leave little to prune
+def test_a_real_run_is_written_and_not_done_twice(fast, tmp_path, monkeypatch):
+    results = prepare(fast()).run(progress=False)
+    content = json.loads((tmp_path / "out" / "results.json").read_text())
+    found = read_results(tmp_path / "out").runs
+    by_name = {run.method: run for run in found}
+    assert set(by_name) == {"full", "rs2", "infobatch"}
+    assert by_name["full"].cost == 1.0
+    assert by_name["rs2"].budget == by_name["infobatch"].cost
+    assert by_name["rs2"].cost == pytest.approx(by_name["infobatch"].cost, abs=1e-3)
+    assert all(len(run.val_curve) == len(run.cost_curve) == 4 for run in found)
+    assert all(run.total_cost >= run.cost > 0 for run in found)
+    assert set(content["calibration"]) == {"sample_seconds", "forward_ratio"}
+    assert 'methods = ["full", "rs2", "infobatch"]' in (tmp_path / "out/plan.toml").read_text()
+    call = content["calls"][by_name["full"].call]
+    assert set(call) == {"arguments", "begun", "process", "versions", "hardware", "commit"}
+    assert call["arguments"]["keep"] == [0.7]
+    assert call["versions"]["torch"]
+    assert "smoke test" in content["notes"][0]
+
+    monkeypatch.setattr(_work.Worker, "run", None)  # a call of it would fail
+    again = prepare(fast()).run(progress=False)
+    assert again.runs == results.runs
+    assert len(again.calls) == 1
+
+
+def test_the_pilot_runs_first_and_the_rest_is_matched(fast, trained):
+    prepare(fast(keep=(0.5, 0.3), methods=("random", "infobatch", "rs2", "full"))).run()
+    assert names(trained) == [
+        ("full", 1.0, 0),
+        ("random", 0.3, 0),
+        ("rs2", 0.3, 0),
+        ("infobatch", 0.5, 0),
+        ("random", 0.5, 0),
+        ("rs2", 0.5, 0),
+    ]
+    budgets = {(job.method, job.keep): (job.budget, job.pilot) for job in trained}
+    assert budgets["rs2", 0.3] == (0.3, {})  # infobatch did not reach it
+    assert budgets["rs2", 0.5] == (0.45, {"drop_prob": 0.5})
+    assert budgets["infobatch", 0.5] == (0.5, {})
+
+
+def test_an_unreachable_target_is_a_row_and_is_not_tried_again(fast, trained):
+    results = prepare(fast(keep=(0.3,))).run()
+    row = results.find("infobatch", 0.3, 0)
+    assert (row.state, row.reason) == ("unreachable", "unreachable: too low")
+    assert not row.done
+    trained.clear()
+    prepare(fast(keep=(0.3,))).run()
+    assert trained == []
+
+
+def test_more_seeds_methods_and_keeps_add_only_what_is_new(fast, trained):
+    prepare(fast()).run()
+    trained.clear()
+    prepare(fast(seeds=2, keep=(0.6, 0.7), methods=("full", "rs2", "infobatch", "random"))).run()
+    assert set(names(trained)) == {
+        ("random", 0.7, 0),
+        *((name, 0.6, seed) for name in ("infobatch", "rs2", "random") for seed in (0, 1)),
+        *((name, 0.7, 1) for name in ("infobatch", "rs2", "random")),
+        ("full", 1.0, 1),
+    }
+
+
+def test_controls_are_done_again_once_there_is_a_cost_to_match(fast, trained):
+    prepare(fast(methods=("rs2", "full"))).run()
+    results = prepare(fast(methods=("rs2", "full", "infobatch"))).run()
+    assert [job.budget for job in trained if job.method == "rs2"] == [0.7, 0.9 * 0.7]
+    assert names(trained).count(("full", 1.0, 0)) == 1
+    assert results.find("rs2", 0.7, 0).budget == 0.9 * 0.7
+    trained.clear()
+    prepare(fast(methods=("rs2",))).run()  # still matched, though infobatch is not asked for
+    assert trained == []
+
+
+def test_interrupted_it_keeps_what_it_has_and_resumes(fast, trained, monkeypatch, tmp_path):
+    run = _work.Worker.run
+
+    def stop_at_rs2(worker, job, *rest):
+        if job.method == "rs2":
+            raise KeyboardInterrupt
+        return run(worker, job, *rest)
+
+    monkeypatch.setattr(_work.Worker, "run", stop_at_rs2)
+    benchmark = prepare(fast())
+    benchmark.run()
+    assert benchmark.interrupted
+    assert benchmark.pending == 1
+    assert {each.method for each in read_results(tmp_path / "out").runs} == {"infobatch", "full"}
+
+    monkeypatch.setattr(_work.Worker, "run", run)
+    trained.clear()
+    benchmark = prepare(fast())
+    benchmark.run()
+    assert not benchmark.interrupted
+    assert benchmark.pending == 0
+    assert names(trained) == [("rs2", 0.7, 0)]
+
+
+def test_an_error_of_a_run_fails_that_run_and_it_is_tried_again(fast, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_work, "train", fail)
+        results = prepare(fast(methods=("full",), keep=None)).run(progress=False)
+    (run,) = results.runs
+    assert run.state == "failed"
+    assert run.reason.startswith("RuntimeError: no luck (test_benchmark.py, line ")
+    benchmark = prepare(fast(methods=("full",), keep=None))
+    assert benchmark.missing(1) == [("full", 1.0, 0)]
+
+
+def test_when_time_is_over_no_run_is_started(fast, trained):
+    benchmark = prepare(fast(time_budget=1e-9))
+    benchmark.run()
+    assert trained == []
+    assert benchmark.pending == 3
+
+
+def test_a_method_that_scores_has_a_control_of_equal_total_cost(fast, trained):
+    results = prepare(fast(methods=("top-k",), without=CONTROLS)).run()
+    assert [run.method for run in results.runs] == ["full", "top-k", "full-fewer:top-k"]
+    prepare(fast(methods=("top-k",), without=(*CONTROLS, "full-fewer:"), seeds=2)).run()
+    assert names(trained)[-2:] == [("full", 1.0, 1), ("top-k", 0.7, 1)]
+
+
+PROTOCOLS = {
+    "samples": (4, 0.7, None),
+    "epochs": (4, 0.7, None),
+    "steps": (6, 0.7, None),
+    "cost": (4, 0.7, 0.7),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_protocols(fast, trained, protocol):
+    names = ("full", "full-fewer", "rs2")
+    results = prepare(fast(methods=names, protocol=protocol)).run()
+    (job,) = [each for each in trained if each.method == "rs2"]
+    assert (job.epochs, job.budget, job.cost_limit) == PROTOCOLS[protocol]
+    fewer = results.find("full-fewer", 0.7, 0)
+    assert fewer.state == ("not run" if protocol == "steps" else "done")
+
+
+def test_runs_of_several_processes_are_those_of_one(fast, tmp_path):
+    """And each writes what it keeps of its samples."""
+    names = {"methods": ("full", "rs2"), "epochs": 1}
+    one = prepare(fast(**names)).run(progress=False)
+    two = prepare(fast(**names, jobs=2, out=tmp_path / "two")).run(progress=False)
+    tests = [{run.place: run.test for run in results.runs} for results in (one, two)]
+    assert tests[0] == tests[1]
+    assert len(list((tmp_path / "two" / "details").iterdir())) == 2
+
+
+def test_a_plan_is_the_options(fast, tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text('data = "digits"\nmethods = ["full", "rs2"]\nkeep = [0.5]\nseeds = 2\n')
+    settings = Settings.from_plan(path, seeds=3)
+    assert settings == Settings("digits", methods=("full", "rs2"), keep=(0.5,), seeds=3)
+    path.write_text('data = "digits"\n# more\nmethod = ["full"]\n')
+    with pytest.raises(ValueError, match="got 'method' in line 3: did you mean 'methods'"):
+        Settings.from_plan(path)
+    path.write_text('data = "digits"\nkeep = [0.5\n')
+    with pytest.raises(ValueError, match="plan.toml must be TOML, got: Unclosed array"):
+        Settings.from_plan(path)
+
+
+def test_seeds_can_begin_later_and_processes_share_a_folder(fast, trained, tmp_path):
+    first = prepare(fast(methods=("full",), keep=None))
+    second = prepare(fast(methods=("full",), keep=None, first_seed=3, seeds=2))  # before first ran
+    first.run()
+    second.run()
+    found = read_results(tmp_path / "out")
+    assert sorted(run.seed for run in found.runs) == [0, 3, 4]
+    by_seed = {run.seed: found.calls[run.call] for run in found.runs}
+    assert "first_seed" not in by_seed[0]["arguments"]
+    assert by_seed[3]["arguments"]["first_seed"] == by_seed[4]["arguments"]["first_seed"] == 3
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl", "plan.toml", ".results.lock", "results.json"])
+def test_files_of_others_are_refused_before_the_runs(fast, trained, tmp_path, name):
+    prepare(fast()).run()  # and the empty lock of this one is no obstacle
+    (tmp_path / "out" / name).write_bytes(b"mine")
+    with pytest.raises(ValueError, match=f"{name}"):
+        prepare(fast())
+    assert (tmp_path / "out" / name).read_bytes() == b"mine"
+    assert len(trained) == 3
+
+
+OTHER = {
+    "epochs": ({"epochs": 5}, "results of epochs 5, got 4"),
+    "batch size": ({"batch_size": 32}, "results of batch_size 32, got 256"),
+    "imbalance": ({"imbalance": 10.0}, "results of imbalance 10.0, got None"),
+    "protocol": ({"protocol": "steps"}, "results of protocol steps, got samples"),
+    "noise": ({"label_noise": 0.2}, "results of label_noise 0.2, got None"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), OTHER.values(), ids=OTHER.keys())
+def test_a_folder_of_other_arguments_is_refused(fast, trained, changes, message):
+    prepare(fast()).run()
+    with pytest.raises(ValueError, match=f"out must hold {message}"):
+        prepare(fast(**changes))
+
+
+WRONG = {
+    "keep high": ({"keep": (0.5, 1.0)}, ValueError, r"keep must be in \(0, 1\), got 1.0"),
+    "keep nan": ({"keep": (float("nan"),)}, ValueError, r"keep must be in \(0, 1\), got nan"),
+    "keep none": ({"keep": ()}, ValueError, "keep must name at least one fraction, got none"),
+    "method": ({"methods": ("rs3",)}, ValueError, "methods must be one of .*'rs2'.* got 'rs3'"),
+    "methods none": ({"methods": ()}, ValueError, "methods must name at least one method"),
+    "noise 1": ({"label_noise": 1.0}, ValueError, r"label_noise must be in \(0, 1\), got 1.0"),
+    "first": ({"first_seed": -1}, ValueError, "first_seed must be >= 0, got -1"),
+    "seeds": ({"seeds": 0}, ValueError, "seeds must be >= 1, got 0"),
+    "seeds type": ({"seeds": 1.5}, TypeError, "seeds must be an int, got 1.5"),
+    "epochs": ({"epochs": 0}, ValueError, "epochs must be >= 1, got 0"),
+    "batch size": ({"batch_size": -1}, ValueError, "batch_size must be >= 1, got -1"),
+    "imbalance": ({"imbalance": 1.0}, ValueError, r"imbalance must be in \(1, inf\), got 1.0"),
+    "device": ({"device": "abacus"}, ValueError, "device must be one that torch can use.*'abacus'"),
+    "meta": ({"device": "meta"}, ValueError, "device must be one that torch can use here"),
+}
+
+
+@pytest.mark.parametrize(("changes", "kind", "message"), WRONG.values(), ids=WRONG.keys())
+def test_settings_are_checked_before_anything_is_touched(fast, tmp_path, changes, kind, message):
+    with pytest.raises(kind, match=message):
+        prepare(fast(**changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_defaults_come_with_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ready = prepare(Settings())
+    assert (ready.jobs.epochs, ready.jobs.batch_size, ready.fixed_seeds) == (20, 64, 5)
+    assert str(ready.folder) == "runs/digits"
+    assert str(prepare(Settings(imbalance=20)).folder) == "runs/digits-imbalance-20"
+    assert str(prepare(Settings(label_noise=0.2)).folder) == "runs/digits-noise-0.2"
+    assert list(ready.jobs.methods) == [
+        "full",
+        "full-fewer",
+        "random",
+        "dynamic-random",
+        "dynamic-random-weighted",
+        "rs2",
+        "infobatch",
+        "sensitivity",
+        "cluster-clip",
+        "full-fewer:sensitivity",
+    ]
+    controls = ["full", "full-fewer", "random", "dynamic-random", "rs2"]
+    assert list(prepare(Settings(methods="rs2", out="b")).jobs.methods) == controls
