@@ -21,7 +21,7 @@ from typing import Any
 
 from harness import HERE, README, put
 
-from sampling.bench import Results, Run, differences
+from sampling.bench import Results, Run, verdicts
 from sampling.cli import app
 
 FOLDER = HERE / "results" / "training"
@@ -45,8 +45,21 @@ COMPARISONS = {
 def read(name: str) -> Results:
     """Return the runs of a comparison."""
     content = json.loads((FOLDER / name / "results.json").read_text())
-    runs = [Run(**run) for run in content["runs"]]
-    return Results(content["identity"], content["metric"], content["calls"], runs)
+    calls = {str(place): call for place, call in enumerate(content["calls"])}
+    runs = [_of_format_1(run) for run in content["runs"]]
+    return Results(content["identity"], content["metric"], calls, runs, about={"classes": 10})
+
+
+def _of_format_1(fields: dict[str, Any]) -> Run:
+    """Return a run of a file written before runs had a line each."""
+    fields = {**fields, "keep": fields["target"], "call": str(fields["call"])}
+    fields["seconds"] = {"training": fields["seconds"]}
+    fields["metrics"] = {"worst class": fields["worst"]} if fields["worst"] is not None else {}
+    if fields["method"] == "uniform":  # plain shuffling, which is full
+        fields["method"] = "full"
+    if fields["reason"]:
+        fields |= {"state": "unreachable", "test": None}
+    return Run(**{k: v for k, v in fields.items() if k not in ("target", "worst")})
 
 
 def candidates_table(results: Results) -> str:
@@ -70,22 +83,21 @@ def candidates_table(results: Results) -> str:
 def compared_table(results: Results, *, worst: bool) -> str:
     """Return the methods with their differences from full data, in the order of the benchmark."""
     beside = "worst class, %" if worst else "cost, extra passes"
-    reference = "uniform" if worst else "full"
     lines = [
-        f"| Method | test {results.metric}, % | {beside} | minus {reference}, points "
+        f"| Method | test {results.metric}, % | {beside} | minus full, points "
         "(95 % interval) | verdict | seeds |",
         "|---|---|---|---|---|---|",
     ]
-    found = {row.method: row for row in differences(results, MARGIN)}
+    found = {row.name: row for row in verdicts(results, MARGIN).verdicts}
     for name, runs in _groups(results).items():
         row = found.get(name)
-        second = _spread(runs, "worst")
+        second = _spread(runs, "worst class")
         if not worst:
             second = f"{_mean(runs, lambda run: run.cost):.3f}, {_passes(runs)}"
         difference = verdict = ""
         if row is not None:
-            difference = f"{row.mean:+.2f} ({row.interval})"
-            verdict = row.verdict
+            difference = f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"
+            verdict = row.words
         cells = [name, _spread(runs, "test"), second, difference, verdict, f"{len(runs)}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -97,17 +109,17 @@ def against_random(results: Results) -> str:
         "| Method, at the same cost | minus rs2, points (95 % interval) | seeds |",
         "|---|---|---|",
     ]
-    for row in differences(results, MARGIN, ("rs2", 0.6)):
-        if row.target < 1 and row.method != "full-matched-rate":
-            cells = [row.method, f"{row.mean:+.2f} ({row.interval})"]
-            lines.append("| " + " | ".join([*cells, f"{row.runs}"]) + " |")
+    for row in verdicts(results, MARGIN, reference=("rs2", 0.6)).verdicts:
+        if row.keep < 1 and row.name != "full-matched-rate":
+            cells = [row.name, f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"]
+            lines.append("| " + " | ".join([*cells, f"{row.seeds}"]) + " |")
     return "\n".join(lines)
 
 
 def where(results: Results) -> str:
     """Return commits and machine of the runs."""
-    commits = sorted({(call["commit"] or "?")[:7] for call in results.calls})
-    hardware = results.calls[0]["hardware"]
+    commits = sorted({(call["commit"] or "?")[:7] for call in results.calls.values()})
+    hardware = next(iter(results.calls.values()))["hardware"]
     return f"{hardware['processor']}, one thread a run, commit {', '.join(commits)}"
 
 
@@ -137,7 +149,7 @@ def tables() -> str:
 
 
 def _groups(results: Results) -> dict[str, list[Run]]:
-    from sampling.bench._report import rows
+    from sampling.bench.report._terminal import rows
 
     return {row.method: row.done for row in rows(results) if row.done}
 
@@ -147,7 +159,7 @@ def _mean(runs: list[Run], of: Any) -> float:
 
 
 def _spread(runs: list[Run], name: str) -> str:
-    values = [100 * getattr(run, name) for run in runs]
+    values = [100 * run.metrics.get(name, getattr(run, name, 0.0)) for run in runs]
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.2f}{spread}"
 

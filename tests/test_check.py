@@ -650,6 +650,6 @@ def test_everything_that_takes_several_words_takes_one():
     assert {cell.sampler for cell in cells("ShuffleSampler", "Lightning")} == {"ShuffleSampler"}
     found = check_sampler(lambda: ShuffleSampler(103, seed=0), only="C3")
     assert len(found.results) == 1
-    assert Settings(methods="random", keep=0.5).checked().methods == ("random",)
+    assert Settings(methods="ucb", keep=0.5).checked().methods == ("ucb",)
     with pytest.raises(ValueError, match="methods must be one of"):
         Settings(methods="ccz").checked()

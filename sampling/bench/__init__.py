@@ -28,23 +28,25 @@ if TYPE_CHECKING:
     from .report._terminal import method_table as method_table
     from .report._terminal import table as table
     from .report._terminal import write_report as write_report
-    from .results._compare import Difference as Difference
-    from .results._compare import differences as differences
     from .results._run import Run as Run
     from .results._store import Results as Results
+    from .results._verdicts import verdicts as verdicts
+    from .statistics import Evaluation as Evaluation
+    from .statistics import Verdict as Verdict
     from .tasks._task import Task as Task
 
 _FILES = {
     "Benchmark": "_benchmark",
-    "Difference": "results._compare",
+    "Evaluation": "statistics",
     "Results": "results._store",
     "Run": "results._run",
     "Settings": "_settings",
     "Task": "tasks._task",
-    "differences": "results._compare",
     "method_table": "report._terminal",
     "prepare": "_benchmark",
     "table": "report._terminal",
+    "Verdict": "statistics",
+    "verdicts": "results._verdicts",
     "write_report": "report._terminal",
 }
 __all__ = sorted(_FILES)  # noqa: PLE0605  # one list

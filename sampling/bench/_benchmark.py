@@ -17,21 +17,23 @@ from .._optional import require
 from ._execute import Execution
 from ._jobs import Jobs, Place
 from ._plan_file import KIND, PLAN, write_plan
-from ._progress import Progress
+from ._progress import Progress, say
 from ._settings import Settings
 from ._work import Pool, Worker, cores, prepared
 from .methods._named import method_named
 from .report._terminal import plot_outputs, table, write_report
 from .results._call import describe_call
-from .results._compare import REFERENCES
 from .results._run import FAILED, Run
 from .results._store import Results, open_results, result_outputs
+from .results._verdicts import REFERENCE, limit_search, margin_of, verdicts
+from .statistics import Evaluation, Limit, LimitSearch, find_limit, next_run
 from .tasks._data import Data
 from .tasks._sources import Source, source_of
 from .training._calibrate import calibrated
 from .training._train import Job
 
 PILOT = 3  # seeds without verdicts, from which the number of seeds is computed
+FEWEST = 5  # seeds of a table with verdicts
 _COST_NOTE = (
     "Cost is realised samples / (N x epochs). Total cost adds pilot runs, extra forward passes, "
     "selection and clustering, in the same units; evaluation and compilation are in neither."
@@ -103,22 +105,96 @@ class Benchmark:
         if self.settings.time_budget is not None:
             self._deadline = time.monotonic() + self.settings.time_budget
         try:
-            self._run_seeds(self.fixed_seeds or PILOT, shown)
-            if self.fixed_seeds is None:
-                self._run_seeds(self.seeds_needed(), shown)
+            if self.settings.find_limit:
+                self._find_limits(shown)
+            else:
+                self._run_seeds(self.fixed_seeds or PILOT, shown)
+            if self.fixed_seeds is None and not self.settings.find_limit and not self.pending:
+                self._run_seeds(self._planned_seeds(shown), shown)
         except KeyboardInterrupt as error:
             heard(error)
             self.interrupted = True
         return self.results
 
-    def seeds_needed(self) -> int:
-        """Return the number of seeds that the table needs, computed from those that are done."""
-        return self.settings.max_seeds
+    def evaluation(self) -> Evaluation:
+        """Return the verdicts of the runs that are done."""
+        return verdicts(
+            self.results,
+            self.settings.margin,
+            folder=self.folder,
+            planned=self.settings.evaluations,
+            max_seeds=self.settings.max_seeds,
+            pilot=0 if self.fixed_seeds else PILOT,
+        )
+
+    def _planned_seeds(self, shown: bool) -> int:
+        """Return the number of seeds that the table needs, and say so with the time it takes."""
+        found = self.evaluation()
+        done = max((each.seeds for each in found.verdicts), default=0)
+        if found.plan is None:
+            seeds = max(FEWEST, done)
+            why = "no row is open" if found.number else "the pilot's differences are all equal"
+        else:
+            seeds = max(found.plan.seeds, done)
+            why = found.plan.reason or (
+                f"for a power of 0.8 at a paired deviation of up to {found.plan.upper:.3g}"
+            )
+        left = self.missing(seeds)
+        if left and shown:
+            _, most = self._threads()
+            hours = self._seconds(left, self.results.calibration) / most / 3600
+            say(f"{seeds} seeds of every row, {why}: {len(left)} runs, about {hours:.1f} hours")
+        return seeds
+
+    def _find_limits(self, shown: bool) -> None:
+        """Do the runs that tell where each named method breaks."""
+        named = [name for name in self.settings.methods or () if self.jobs.methods[name].swept]
+        while True:
+            wanted: dict[Place, None] = {}
+            for name in named:
+                for keep, seed in self._next_of(name):
+                    wanted |= dict.fromkeys([(REFERENCE, 1.0, seed), (name, keep, seed)])
+            left = [place for place in wanted if not self._is_done(place)]
+            if left:
+                self._execute(left, shown)
+            if not left or self.pending or any(not self._has(place) for place in left):
+                return
+
+    def _has(self, place: Place) -> bool:
+        run = self.results.find(*place)
+        return run is not None and run.done
+
+    def _next_of(self, method: str) -> list[tuple[float, int]]:
+        """Return the next runs of a method: all seeds that its next keep fraction lacks."""
+        search = self._search(method)
+        following = next_run(search)
+        if following is None:
+            return []
+        known = search.differences[following.keep]
+        most = PILOT if following.why == "locate" else find_limit(search).seeds
+        first = self.settings.first_seed
+        return [(following.keep, first + seed) for seed in range(most) if seed not in known]
+
+    def _search(self, method: str) -> LimitSearch:
+        margin = self.settings.margin or margin_of(self.results).value
+        return limit_search(
+            self.results,
+            method,
+            self.settings.keep or (),
+            margin,
+            self.settings.max_seeds,
+            self.settings.first_seed,
+        )
+
+    def limits(self) -> dict[str, Limit]:
+        """Return where each named method breaks, as far as the runs tell."""
+        swept = [name for name in self.settings.methods or () if self.jobs.methods[name].swept]
+        return {name: find_limit(self._search(name)) for name in swept}
 
     @property
     def has_verdicts(self) -> bool:
         """Whether the runs, planned or from earlier calls, can be compared with full data."""
-        done = {run.seed for run in self.results.runs if run.method in REFERENCES}
+        done = {run.seed for run in self.results.runs if run.method == REFERENCE}
         first = self.settings.first_seed
         planned = range(first, first + (self.fixed_seeds or self.settings.max_seeds))
         return len(done.union(planned)) > PILOT
@@ -157,8 +233,21 @@ class Benchmark:
         return "\n".join(lines)
 
     def table(self) -> Group:
-        """Return the table of all runs, for the `print` of a rich console."""
-        return table(self.results, self.settings.margin or 0.3)
+        """Return the table of the methods asked for, for the `print` of a rich console.
+
+        Verdicts on new seeds are an evaluation, which is recorded in the folder: the next one is
+        stricter. They are about all rows of the folder, whichever are shown.
+        """
+        found = self.evaluation()
+        if found.number and found.is_new:
+            self.results.evaluations.append(found.record())
+            self.results.save(self.folder)
+        return table(
+            self.results,
+            self.settings.margin,
+            evaluation=found,
+            methods=set(self.jobs.methods),
+        )
 
     def report(self) -> list[Path]:
         """Write the plots and the page of all runs; return the files."""

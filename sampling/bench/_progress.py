@@ -11,6 +11,12 @@ from .results._run import Run
 _PAUSE = 10.0  # seconds between lines, where no terminal shows a bar
 
 
+def say(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 class Progress:
     """What is shown while runs are done.
 
@@ -56,11 +62,10 @@ class Progress:
             self._last = now
             left = (now - self._began) / self._count * (self._total - self._count)
             result = f"{self._metric} {run.test:.4f}" if run.test is not None else run.reason
-            sys.stderr.write(
+            say(
                 f"{self._count}/{self._total} {run.method} keep {run.keep:g} seed {run.seed}: "
-                f"{result}; about {left / 60:.1f} min left\n"
+                f"{result}; about {left / 60:.1f} min left"
             )
-            sys.stderr.flush()
 
     def __enter__(self) -> "Progress":
         return self

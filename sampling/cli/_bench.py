@@ -200,8 +200,11 @@ def _show(ready: "Benchmark") -> None:
     """Print the table, and write the report."""
     from rich.console import Console
 
-    files = ready.report()
     Console().print(ready.table())
+    if ready.settings.find_limit:
+        for name, limit in ready.limits().items():
+            print(f"{name}: {limit.words}")
+    files = ready.report()
     print("written:", ", ".join(map(str, files)))
     if ready.interrupted:
         print(f"interrupted: {ready.pending} runs are left; run the same command to resume")

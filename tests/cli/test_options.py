@@ -7,8 +7,8 @@ from inspect import signature
 import typer
 
 from sampling import bench, clustering, io, scores, selection, testing
-from sampling.bench._models import RECIPES
-from sampling.bench._run import _KEEP
+from sampling.bench._settings import KEEP, PROTOCOLS
+from sampling.bench.tasks._builtin import DATASETS
 from sampling.cli import app
 from sampling.cli._shared import choices
 from sampling.scores._logits import _STORED
@@ -18,7 +18,8 @@ from sampling.testing._matrix import LOADERS
 COMMANDS = typer.main.get_command(app).commands
 DYNAMICS = scores.TrainingDynamics.scores
 CHOICES = {
-    ("bench", "dataset"): RECIPES,
+    ("bench", "data"): DATASETS,
+    ("bench", "protocol"): PROTOCOLS,
     ("contracts", "loaders"): LOADERS,
     ("dedup", "on_bad"): Options.__annotations__["on_bad"].__args__,
     ("dedup", "rule"): choices(selection.semdedup, "rule"),
@@ -28,7 +29,6 @@ CHOICES = {
     ("score", "missing"): choices(DYNAMICS, "missing"),
 }
 DEFAULTS = {
-    ("bench", "margin"): (bench.table, "margin"),
     ("cluster", "iterations"): (clustering.kmeans, "n_iter"),
     ("cluster", "seed"): (clustering.kmeans, "seed"),
     ("contracts", "ranks"): (testing.cells, "ranks"),
@@ -66,13 +66,12 @@ def test_the_help_names_every_choice():
 def test_every_setting_of_the_benchmark_is_an_option():
     settings = {each.name: each.default for each in fields(bench.Settings)}
     found = {each.name: each.default for each in COMMANDS["bench"].params}
-    assert set(settings) == set(found) - {"margin", "list_", "debug", "help"}
+    assert set(settings) == set(found) - {"dry_run", "list_", "debug", "help"}
     for name, default in settings.items():
-        assert found[name] == (None if default is None else str(default))
-    for name in ("epochs", "batch_size"):
-        each = [f"{getattr(recipe, name)} for {data}" for data, recipe in RECIPES.items()]
-        assert f"default {', '.join(each)}." in option("bench", name).help
-    assert f"default {','.join(map(str, _KEEP))}." in option("bench", "keep").help
+        plain = default is None or isinstance(default, bool)
+        shown = None if default == () else default if plain else str(default)
+        assert found[name] == shown, name
+    assert f"default {','.join(map(str, KEEP))}." in option("bench", "keep").help
 
 
 def test_defaults_are_those_of_the_functions():

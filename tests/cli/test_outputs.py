@@ -211,7 +211,8 @@ def test_names_of_stages_are_names_of_files(folder):
     ("words", "line"),
     [
         (["bench", "--data-dir", "/nonexistent"], "--data-dir must be omitted for digits"),
-        (["bench", "--methods", "full", "--keep", "0.5"], "--keep must be omitted where no"),
+        (["bench", "--methods", "full", "--without", "full-fewer,random,dynamic-random,rs2",
+          "--keep", "0.5"], "--keep must be omitted where no"),
         (["bench", "--seeds", "2", "--margin", "1", "--out", "r"], "--margin must be omitted"),
         (["bench", "--list", "--seeds", "3"], "--seeds must be omitted with --list"),
         (["inspect", "all.parquet", "--explain", 1, "--check", "rows.npy"], "--check must be"),

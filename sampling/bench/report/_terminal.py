@@ -3,8 +3,8 @@
 import io
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,11 @@ from ..._files._paths import Kind, Output, written_whole
 from ..._optional import require
 from ..methods._method import PLAIN
 from ..methods._registry import METHODS
-from ..results._compare import LEVEL, REFERENCES, Difference, differences
 from ..results._run import Run
 from ..results._store import Results, check_results
+from ..results._verdicts import REFERENCE, margin_of, verdicts
+from ..statistics import Evaluation
+from ._comparison import comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,16 +138,25 @@ def _names(results: Results) -> list[str]:
 
 
 @told
-def table(results: Results, margin: float = 0.3) -> Group:
-    """Return the terminal output: the table, comparisons, reasons of empty rows, and notes.
+def table(
+    results: Results,
+    margin: float | None = None,
+    *,
+    evaluation: Evaluation | None = None,
+    methods: Collection[str] | None = None,
+) -> Group:
+    """Return the terminal output: the table, verdicts, reasons of empty rows, and notes.
 
     Parameters
     ----------
     results : Results
         Complete or not. Methods may be any, including the caller's and those of earlier versions.
-        Their `test` are fractions in [0, 1]; the table shows percent.
-    margin : float > 0, default 0.3
-        Points of the test metric below full data that still count as non-inferior.
+    margin : float > 0, optional
+        Points of the test metric below full data that still count as equal; see `verdicts`.
+    evaluation : Evaluation, optional
+        The verdicts, if they are known; by default those of `verdicts(results, margin)`.
+    methods : collection of str, optional
+        Methods to show; by default all.
 
     Returns
     -------
@@ -155,7 +166,7 @@ def table(results: Results, margin: float = 0.3) -> Group:
     Raises
     ------
     ValueError, TypeError
-        If `results` is no `Results`, or holds two runs of one method, target and seed.
+        If `results` is no `Results`, or holds two runs of one method, keep fraction and seed.
 
     Examples
     --------
@@ -169,28 +180,50 @@ def table(results: Results, margin: float = 0.3) -> Group:
     >>> tests = [0.89, 0.88, 0.90]  # of seeds 0, 1 and 2, half of the data kept
     >>> mine = [bench.Run("mine", 0.5, seed, 0.5, test=test) for seed, test in enumerate(tests)]
     >>> results = replace(results, runs=[*results.runs, *mine])
-    >>> [(each.method, each.runs, each.verdict) for each in bench.differences(results, margin=3)]
-    [('mine', 3, 'inconclusive')]
     >>> shown = bench.table(results)  # rich.print(shown)
     """
     check_results(results)
-    metric, third = f"test {results.metric} (%)", _third_column(results)
+    third = _third_column(results)
+    factor = results.about.get("factor", 100.0)
+    unit = " (%)" if factor == 100 else ""  # noqa: PLR2004
     grid = _new_table(
         _title(results),
-        ["keep", "method", metric, third, "cost", "seconds", "runs"],
+        ["keep", "method", f"test {results.metric}{unit}", third, "cost", "seconds", "runs"],
         [run.method for run in results.runs],
     )
     last, reasons = math.nan, []
     for row in rows(results):
+        if methods is not None and row.method not in methods:
+            continue
         if row.keep != last and not math.isnan(last):
             grid.add_section()
         last = row.keep
-        grid.add_row(*_cells(row, third))
+        grid.add_row(*_cells(row, third, factor))
         if row.reasons:
             reasons.append(f"{row.method} at keep {row.keep:g}: {row.reasons[0]}")
+    compared = _compared(results, margin, evaluation, methods)
     # As `Text`, so that brackets in a message are not parsed as markup.
-    compared = [_comparison(found) for found in [differences(results, margin)] if found]
     return Group(grid, *compared, *map(Text, [*reasons, *results.notes]))
+
+
+def _compared(
+    results: Results,
+    margin: float | None,
+    evaluation: Evaluation | None,
+    methods: Collection[str] | None,
+) -> list[Group]:
+    """Return the verdicts to show, if there is full data to compare with."""
+    if not any(run.method == REFERENCE and run.done for run in results.runs):
+        return []
+    found = verdicts(results, margin) if evaluation is None else evaluation
+    if methods is not None:
+        shown = tuple(each for each in found.verdicts if each.name in methods)
+        found = replace(found, verdicts=shown)
+    if not found.verdicts:
+        return []
+    reason = "as given" if margin is not None else margin_of(results).reason
+    unit = "points" if results.about.get("factor", 100.0) == 100 else results.metric  # noqa: PLR2004
+    return [comparison(found, unit, reason, _new_table)]
 
 
 def _title(results: Results) -> str:
@@ -202,35 +235,19 @@ def _title(results: Results) -> str:
     return ", ".join(parts)
 
 
-def _new_table(title: str, headings: Sequence[str], methods: Sequence[str] = ()) -> Table:
+def _new_table(
+    title: str, headings: Sequence[str], methods: Sequence[str] = (), widest: int = _WIDEST
+) -> Table:
     grid = Table(title=Text(title), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    fits = max(map(len, methods), default=0) <= _WIDEST
+    fits = max(map(len, methods), default=0) <= widest
     for heading in headings:
-        folds = heading.startswith(("test", "worst")) or (heading == "method" and not fits)
+        folds = heading.startswith(("test", "worst", "verdict"))
+        folds = folds or (heading == "method" and not fits)
         grid.add_column(
             heading,
             justify="left" if heading in ("method", "verdict") else "right",
             no_wrap=not folds,
             overflow="fold" if folds else "ellipsis",
-        )
-    return grid
-
-
-def _comparison(found: Sequence[Difference]) -> Table:
-    reference, margin = found[0].reference, found[0].margin
-    grid = _new_table(
-        f"minus {reference}, in points; non-inferior: the whole interval is above -{margin:g}",
-        ["keep", "method", "difference", f"{LEVEL:.0%} interval", "seeds", "verdict"],
-        [row.method for row in found],
-    )
-    for row in sorted(found, key=lambda row: -row.keep):
-        grid.add_row(
-            f"{row.keep:g}",
-            Text(row.method),
-            f"{row.mean:+.2f}",
-            row.interval,
-            f"{row.runs}",
-            row.verdict,
         )
     return grid
 
@@ -254,7 +271,7 @@ def _data_of(results: Results) -> str:
     return tail + (f", {noise:.0%} of labels wrong" if noise else "")
 
 
-def _cells(row: Row, third: str) -> list[str | Text]:
+def _cells(row: Row, third: str, factor: float) -> list[str | Text]:
     """Return a row of the table; "-" for values that custom runs do not provide."""
     head: list[str | Text] = [f"{row.keep:g}", Text(row.method)]
     if not row.done:
@@ -264,17 +281,17 @@ def _cells(row: Row, third: str) -> list[str | Text]:
     if third == "total cost":
         beside = f"{row.mean('total_cost'):.3f}" if all(row.values("total_cost")) else "-"
     elif third != "samples":
-        beside = _percent(row, "worst class")
+        beside = _percent(row, "worst class", 100.0)
     runs = f"{len(row.done)}/{len(row.done) + len(row.reasons)}"
     cost, seconds = (
         form.format(row.mean(name)) if all(row.values(name)) else "-"
         for name, form in (("cost", "{:.3f}"), ("seconds", "{:.1f}"))
     )
-    return [*head, _percent(row, "test"), beside, cost, seconds, runs]
+    return [*head, _percent(row, "test", factor), beside, cost, seconds, runs]
 
 
-def _percent(row: Row, name: str) -> str:
-    mean, deviation = 100 * row.mean(name), 100 * row.deviation(name)
+def _percent(row: Row, name: str, factor: float) -> str:
+    mean, deviation = factor * row.mean(name), factor * row.deviation(name)
     return f"{mean:.2f}" if math.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
 
 
@@ -323,7 +340,7 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     tail = [row for row in found if _is_balanced(row, results)]
     written = []
     if swept:
-        full = next((row for row in found if row.method in REFERENCES), None)
+        full = next((row for row in found if row.method == REFERENCE), None)
         figure = _new_figure()
         _draw_pruning(figure.add_subplot(), results, swept, full)
         written.append(_write_figure(figure, folder / PRUNING_PLOT))

@@ -173,7 +173,8 @@ def train(
     run : Run
         With `reason` set, and nothing trained, if the method cannot have the job's budget.
     details : dict of str to array
-        "outcomes" of the test samples, and "counts", the draws of each training sample.
+        "outcomes" and "targets" of the test samples, and "counts", the draws of each training
+        sample.
     """
     task = data.task
     part, val, test = data.train.to(device), data.val.to(device), data.test.to(device)
@@ -218,7 +219,7 @@ def train(
         metrics=final.metrics,
         setting=plan.setting,
     )
-    return run, {"outcomes": final.outcomes, "counts": bill.counts}
+    return run, {"outcomes": final.outcomes, "targets": final.targets, "counts": bill.counts}
 
 
 def _without(job: Job, state: str, error: Exception) -> Run:
@@ -499,13 +500,14 @@ class Evaluated:
         The metric.
     metrics : dict of str to float
         Further metrics.
-    outcomes : array of shape (M, ...)
-        What the metric keeps of each sample.
+    outcomes, targets : array of shape (M, ...)
+        What the metric keeps of each sample, and its target.
     """
 
     value: float
     metrics: dict[str, float]
     outcomes: NDArray[Any]
+    targets: NDArray[Any]
 
 
 def _evaluated(task: Task, model: nn.Module, part: Part, data: Data) -> Evaluated:
@@ -532,4 +534,4 @@ def _evaluated(task: Task, model: nn.Module, part: Part, data: Data) -> Evaluate
             "accuracy": float((predicted == wanted_all).mean()),
             "worst class": float(np.nanmin(by_class)),
         }
-    return Evaluated(value, metrics, found)
+    return Evaluated(value, metrics, found, wanted_all)

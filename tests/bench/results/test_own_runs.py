@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from sampling import bench
-from sampling.bench import Results, Run, Settings, differences
+from sampling.bench import Results, Run, Settings, verdicts
 from sampling.bench.report._terminal import rows
 from sampling.bench.results._store import open_results
 
@@ -71,9 +71,8 @@ def test_own_methods_stand_after_ours_in_the_order_of_their_runs(tmp_path, monke
         assert "ccs" in part
     assert bench.write_report(results, tmp_path) == [tmp_path / "pruning.png"]
     assert {"rs2", "mine", "ccs"} <= set(texts)
-    assert {row.method for row in differences(results, 0.3, ("ccs", 0.5))} == {
-        "full", "rs2", "mine",
-    }  # fmt: skip
+    found = verdicts(results, 0.3, reference=("ccs", 0.5)).verdicts
+    assert {row.name for row in found} == {"full", "rs2", "mine"}
 
 
 def test_own_data_and_full_cost(tmp_path, monkeypatch):
@@ -95,7 +94,7 @@ def test_names_are_shown_as_they_are(tmp_path, monkeypatch, name):
     results = Results(PLAIN, "accuracy", runs=runs(name, 0.5, [0.8, 0.82, 0.81]) + FULL)
     text = shown(results)
     if len(name) < 60:
-        assert text.count(name) == 2
+        assert text.count(name) >= 2
     else:
         assert text.count("x") >= 120
     assert "82.00 ± 1.00" not in text  # the values below are of this row
@@ -181,7 +180,7 @@ def test_one_run_for_each_method_target_and_seed():
         Results(PLAIN, "accuracy", runs=FULL + FULL)
     results = Results(PLAIN, "accuracy", runs=list(FULL))
     results.runs += FULL
-    for call in (bench.table, lambda given: differences(given, 0.3)):
+    for call in (bench.table, lambda given: verdicts(given, 0.3)):
         with pytest.raises(ValueError, match="again in row 3"):
             call(results)
 
@@ -191,7 +190,7 @@ def test_what_is_no_results_is_refused_with_what_is_wanted(given, tmp_path):
     calls = (
         bench.table,
         lambda each: bench.write_report(each, tmp_path),
-        lambda each: differences(each, 0.3),
+        lambda each: verdicts(each, 0.3),
     )
     for call in calls:
         with pytest.raises(
