@@ -1,12 +1,13 @@
 """Runs in this process or in several: each worker loads the data once."""
 
+import multiprocessing
 import os
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,17 @@ _WORKER: list[Worker] = []  # of a process
 
 
 def _start(settings: Settings, folder: Path, threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _WORKER.append(Worker(settings, folder, threads=threads))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed: it would wait for a next run forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _do(job: Job, calibration: dict[str, float]) -> Run:
@@ -176,13 +186,14 @@ class Pool:
     def __init__(self, settings: Settings, folder: Path, jobs: int, threads: int) -> None:
         self.size = jobs
         self._given = (settings, folder, threads)
+        self._others = set(multiprocessing.active_children())
         self._pool = self._made()
         self._running: dict[Future[Run], Job] = {}
 
     def _made(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             self.size,
-            mp_context=get_context("spawn"),
+            mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
             initargs=self._given,
         )
@@ -222,7 +233,13 @@ class Pool:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if error[0] is not None:  # Ctrl-C: what runs is done again by the next call
+            for child in self._children():
+                child.terminate()
         self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
+
+    def _children(self) -> list[multiprocessing.process.BaseProcess]:
+        return [each for each in multiprocessing.active_children() if each not in self._others]
 
 
 def cores() -> int:
