@@ -24,7 +24,7 @@ import numpy as np
 
 from ... import _check
 from ._distributions import Floats, t_tail
-from ._moderated import Moderated, moderate
+from ._moderated import moderate
 from ._seeds import MOST, PILOT, plan_seeds, seeds_needed
 from ._spending import level_at, level_for_seeds
 
@@ -203,10 +203,18 @@ class _State:
         self.located, self.bracket, self.visited = self._bisect()
         self.evaluation, self.seeds = self._evaluation()
         spent = level_at(self.evaluation, search.planned, search.level) if self.evaluation else 0.0
-        # each rate alone: no variance is shared between rates
-        self.found = [self._moments(self._first(i, self.seeds)) for i in range(len(self.grid))]
-        self.p_good = [None if m is None else _p(m.non_inferior(self.margin)) for m in self.found]
-        self.p_bad = [None if m is None else _p(m.inferior(self.margin)) for m in self.found]
+        # a table of one row for each rate: no variance is shared between rates
+        self.complete = [
+            bool(self.seeds) and all(seed in runs for seed in range(self.seeds))
+            for runs in self.runs
+        ]
+        values = [
+            [[runs[seed] if done else math.nan for seed in range(self.seeds)]]
+            for runs, done in zip(self.runs, self.complete, strict=True)
+        ]
+        self.found = moderate(values, pilot=PILOT)
+        self.p_good = self._p_values(self.found.non_inferior(self.margin))
+        self.p_bad = self._p_values(self.found.inferior(self.margin))
         self.good = self._sequence(range(len(self.grid)), self.p_good, spent, "non_inferior")
         self.bad = self._sequence(range(len(self.grid) - 1, -1, -1), self.p_bad, spent, "inferior")
         self.crossing = self._not_monotone()
@@ -226,7 +234,8 @@ class _State:
 
     def _bisect(self) -> tuple[NextRun | None, tuple[int, int], list[int]]:
         """Return the next run of the pilot, its bracket, and the rates that it has."""
-        low, high, visited = -1, len(self.grid), []
+        low, high = -1, len(self.grid)
+        visited: list[int] = []
         while high - low > 1:
             middle = (low + high) // 2
             missing = [seed for seed in range(PILOT) if seed not in self.runs[middle]]
@@ -266,20 +275,17 @@ class _State:
         for i in order:
             if i in claimed:
                 continue
-            if self.found[i] is not None:
+            if self.complete[i]:
                 break  # complete, and not rejected
             found.append(i)
         return found
 
     # ------------------------------------------------------------ what to claim
 
-    def _first(self, i: int, seeds: int) -> list[float] | None:
-        if not seeds or any(seed not in self.runs[i] for seed in range(seeds)):
-            return None
-        return [self.runs[i][seed] for seed in range(seeds)]
-
-    def _moments(self, values: list[float] | None) -> Moderated | None:
-        return None if values is None else moderate([values], pilot=PILOT)
+    def _p_values(self, found: Floats) -> list[float | None]:
+        """Return the p-value of each complete rate; 1 where all differences are equal."""
+        values = np.where(np.isnan(found[:, 0]), 1.0, found[:, 0]).tolist()
+        return [p if done else None for p, done in zip(values, self.complete, strict=True)]
 
     def _sequence(
         self, order: Sequence[int], p: Sequence[float | None], spent: float, name: str
@@ -366,13 +372,14 @@ class _State:
         level = level_for_seeds(self.evaluation + 1, search.planned, search.level)
         more, reason = {}, ""
         for keep in dict.fromkeys((between[0], between[-1])):
-            found = self.found[self.grid.index(keep)]
-            if found is None:
+            i = self.grid.index(keep)
+            if not self.complete[i]:
                 continue
-            mean, deviation = float(found.mean[0]), math.sqrt(float(found.shrunk[0]))
-            if abs(mean + self.margin) < 1e-12 or bool(found.equal[0]):
+            mean = float(self.found.mean[i, 0])
+            if abs(mean + self.margin) < 1e-12 or bool(self.found.equal[i, 0]):
                 reason = f"the differences at keep {keep:g} are equal or at the margin"
                 continue
+            deviation = math.sqrt(float(self.found.own[i, 0]))
             wanted = seeds_needed(deviation, self.margin, level, difference=mean)
             more[keep] = max(wanted - self.seeds, 1)
             if wanted > search.max_seeds:
@@ -381,11 +388,6 @@ class _State:
                     f"difference of {mean:+.2f} is too close to {-self.margin:g}"
                 )
         return more, reason
-
-
-def _p(values: Floats) -> float:
-    """Return the p-value of a single row; 1 where all differences are equal."""
-    return float(values[0]) if math.isfinite(float(values[0])) else 1.0
 
 
 def _rate(keep: float) -> str:

@@ -86,7 +86,7 @@ class Moderated:
     @property
     def error(self) -> Floats:
         """Standard error of the mean, float64 (..., R)."""
-        return np.sqrt(self.variance / np.maximum(self.seeds, 1))
+        return np.asarray(np.sqrt(self.variance / np.maximum(self.seeds, 1)), float)
 
     def non_inferior(self, margin: float) -> Floats:
         """One-sided p-value of mean > -margin, float64 (..., R)."""

@@ -5,6 +5,7 @@ chance then get few seeds, and the tests of all rows reject at the wrong rate; t
 of a table has no such selection.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +87,11 @@ def seeds_needed(
     power = _check.number("power", power, "(0, 1)")
     if deviation == 0:
         return FEWEST
-    effect = distance / deviation
+    return _needed(distance / deviation, level, power)
+
+
+@functools.lru_cache(maxsize=4096)
+def _needed(effect: float, level: float, power: float) -> int:
     low, high = FEWEST - 1, FEWEST
     while high < _ENDLESS and _power(high, effect, level) < power:
         low, high = high, 2 * high

@@ -107,7 +107,7 @@ def test_pseudo_values_of_r2_and_of_means():
     assert pseudo_values("R2", outputs, targets) == pytest.approx(wanted)
     right = (outputs > 0) == (targets > 0)
     assert pseudo_values("accuracy", outputs > 0, targets > 0) == pytest.approx(right.astype(float))
-    assert wanted.mean() == pytest.approx(r2_score(targets, outputs), abs=0.02)
+    assert wanted.mean() == pytest.approx(r2_score(targets, outputs), abs=0.05)
 
 
 def test_the_jackknife_knows_how_macro_f1_varies_over_test_sets():

@@ -11,7 +11,7 @@ from sampling.bench.statistics._limit import GRID
 CURVE = dict(zip(GRID, (0, 0, -0.05, -0.1, -0.1, -1.2, -2, -4, -9), strict=True))
 
 
-def world(means=CURVE, deviation=0.2, seed=0, seeds=20):
+def world(means=CURVE, deviation=0.15, seed=1, seeds=20):
     random = np.random.RandomState(seed)  # noqa: NPY002
     reference = random.normal(0, deviation / np.sqrt(2), seeds)
     own = {keep: random.normal(0, deviation / np.sqrt(2), seeds) for keep in means}
@@ -39,8 +39,8 @@ def test_the_limit_is_found_by_bisection_and_claimed_in_order():
     got, order, found = spend(world())
     pilot = [keep for keep, _, why in order if why == "locate"]
     assert pilot == [0.5] * 3 + [0.3] * 3 + [0.4] * 3
-    decide = [keep for keep, seed, why in order if why == "decide" and seed in (3, 0)]
-    assert decide == [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.1, 0.2, 0.3]
+    decide = dict.fromkeys(keep for keep, _, why in order if why == "decide")
+    assert list(decide) == [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.1, 0.2, 0.3]
     assert {len(each) for each in got.values()} == {found.seeds}
     assert (found.non_inferior_up_to, found.inferior_from) == (0.5, 0.4)
     assert (found.undecided, found.more_seeds, found.evaluation) == ((), {}, 1)
@@ -76,7 +76,7 @@ def test_a_curve_that_never_breaks_and_one_that_always_has():
     _, order, found = spend(world(dict.fromkeys(GRID, 0.0)))
     assert (found.non_inferior_up_to, found.inferior_from) == (0.1, None)
     assert found.words == "non-inferior up to a pruning rate of 0.9"
-    _, _, found = spend(world(dict.fromkeys(GRID, -3.0)))
+    _, _, found = spend(world(dict.fromkeys(GRID, -3.0)), whole_rates=True)
     assert (found.non_inferior_up_to, found.inferior_from) == (None, 0.9)
 
 
@@ -107,7 +107,7 @@ def test_what_stays_undecided_says_how_many_seeds_decide_it():
 
 
 def test_a_claim_of_the_flat_curve_at_the_margin_is_rarely_made():
-    """100 curves: the bound is 0.0125 * 0.61 a side; more than 5 has a probability of 2e-4."""
+    """40 curves, each side wrong with 0.0076: more than 4 of 40 has a probability below 1e-4."""
     flat = dict.fromkeys(GRID, -0.5)
     found = [spend(world(flat, seed=seed), whole_rates=True)[2] for seed in range(40)]
     assert sum(each.non_inferior_up_to is not None for each in found) <= 4
@@ -118,16 +118,16 @@ def test_a_claim_of_the_flat_curve_at_the_margin_is_rarely_made():
 @pytest.mark.slow
 @pytest.mark.parametrize("means", [dict.fromkeys(GRID, -0.5), {**CURVE, 0.6: -0.5, 0.5: -0.5}])
 def test_claims_hold_their_error_whatever_bisection_runs(means):
-    """2,000 curves, planned once: wrong on a side at most 0.0125, plus three standard errors."""
+    """1,000 curves, planned once: wrong on a side at most 0.0125, plus three standard errors."""
     good = bad = 0
-    for seed in range(2000):
+    for seed in range(1000):
         found = spend(world(means, seed=seed), whole_rates=True, planned=1)[2]
         wrong = [keep for keep in GRID if means[keep] <= -0.5]
         right = [keep for keep in GRID if means[keep] >= -0.5]
         claimed, broken = found.record["non_inferior"], found.record["inferior"]
         good += bool(set(claimed) & set(wrong))
         bad += bool(set(broken) & set(right))
-    assert max(good, bad) / 2000 < 0.0125 + 3 * np.sqrt(0.0125 / 2000)
+    assert max(good, bad) / 1000 < 0.0125 + 3 * np.sqrt(0.0125 / 1000)
 
 
 def test_a_search_is_checked():
