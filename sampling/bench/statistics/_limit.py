@@ -15,9 +15,11 @@ variance (rates of one method are not alike: harsher ones vary more). The pilot'
 number of seeds and is not used again. Further seeds are a further evaluation, at its own level.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -75,7 +77,8 @@ class LimitSearch:
         grid = _check.numbers("grid", self.grid, "(0, 1]")
         if not grid or any(a <= b for a, b in zip(grid, grid[1:], strict=False)):
             raise ValueError(f"grid must descend from the gentlest keep fraction, got {grid}")
-        other = sorted(set(self.differences) - set(grid))
+        known = {round(keep, 9) for keep in grid}
+        other = sorted(keep for keep in self.differences if round(keep, 9) not in known)
         if other:
             raise ValueError(f"differences must be at keep fractions of the grid, got {other[0]}")
         for each in self.earlier:
@@ -121,7 +124,7 @@ class Limit:
         Keep fractions between the two.
     not_monotone : tuple of float, or None
         A gentler keep fraction below the margin and a harsher one above it that is visibly better:
-        there is then no one place where the method breaks, and no interval is reported.
+        the method then breaks at no single rate, and no interval is reported.
     evaluation, seeds : int
         Number of the evaluation and seeds that its tests take; 0 while the pilot is incomplete.
     more_seeds : mapping of float to int
@@ -195,11 +198,13 @@ class _State:
         self.search = search
         self.grid = [float(each) for each in search.grid]
         self.margin = float(search.margin)
+        given = {round(float(keep), 9): found for keep, found in search.differences.items()}
         self.runs = [
             {int(s): float(v) for s, v in found.items() if math.isfinite(v)}
-            for found in (search.differences.get(keep, {}) for keep in self.grid)
+            for found in (given.get(round(keep, 9), {}) for keep in self.grid)
         ]
-        self.last = search.earlier[-1] if search.earlier else None
+        past = [each for each in search.earlier if each["evaluation"]]  # not those of a pilot
+        self.last = past[-1] if past else None
         self.located, self.bracket, self.visited = self._bisect()
         self.evaluation, self.seeds = self._evaluation()
         spent = level_at(self.evaluation, search.planned, search.level) if self.evaluation else 0.0
@@ -257,10 +262,8 @@ class _State:
         if search.seeds is not None:
             return 1, search.seeds
         level = level_for_seeds(1, search.planned, search.level)
-        pilot = moderate([[self.runs[i][seed] for seed in range(PILOT)] for i in self.visited])
-        if not float(pilot.pooled_df) > 0:
-            return 1, PILOT + 2
-        return 1, plan_seeds([pilot], self.margin, 1, level, search.max_seeds).seeds
+        pilot = tuple(tuple(self.runs[i][seed] for seed in range(PILOT)) for i in self.visited)
+        return 1, _seeds_of(pilot, self.margin, level, search.max_seeds)
 
     def _open(self) -> list[int]:
         """Return the rates that the two sequences need next, in the order of running."""
@@ -311,10 +314,10 @@ class _State:
         found = []
         for i, j in pairs:
             seeds = sorted(self.runs[i].keys() & self.runs[j].keys())
-            gentle, harsh = (np.array([self.runs[k][s] for s in seeds]) for k in (i, j))
-            gain = harsh - gentle
-            if not gentle.mean() < -self.margin < harsh.mean():
+            gentle, harsh = ([self.runs[k][s] for s in seeds] for k in (i, j))
+            if not fmean(gentle) < -self.margin < fmean(harsh):
                 continue
+            gain = np.array(harsh) - np.array(gentle)
             error = gain.std(ddof=1) / math.sqrt(len(seeds))
             if error <= 1e-9 * max(1.0, abs(gain.mean())):
                 p = 0.0
@@ -388,6 +391,16 @@ class _State:
                     f"difference of {mean:+.2f} is too close to {-self.margin:g}"
                 )
         return more, reason
+
+
+@functools.lru_cache(maxsize=64)
+def _seeds_of(
+    pilot: tuple[tuple[float, ...], ...], margin: float, level: float, max_seeds: int
+) -> int:
+    found = moderate(pilot)
+    if not float(found.pooled_df) > 0:  # nothing varies
+        return PILOT + 2
+    return plan_seeds([found], margin, 1, level, max_seeds).seeds
 
 
 def _rate(keep: float) -> str:

@@ -152,10 +152,12 @@ def moderate(
     shared = _correlation(residuals, known) if correlation is None else np.asarray(correlation)
     shared = shared**2
     pooled, pooled_df = pool(usable, df, shared)
-    prior_variance, prior_df = prior(usable, df, shared)
-    enough = np.isfinite(usable).sum(-1) >= FEW
-    prior_variance = np.where(enough, prior_variance, np.nan)
-    prior_df = np.where(enough, prior_df, 0.0)
+    prior_variance, prior_df = np.full(pooled.shape, np.nan), np.zeros(pooled.shape)
+    if usable.shape[-1] >= FEW:
+        enough = np.isfinite(usable).sum(-1) >= FEW
+        prior_variance, prior_df = prior(usable, df, shared)
+        prior_variance = np.where(enough, prior_variance, np.nan)
+        prior_df = np.where(enough, prior_df, 0.0)
     # An infinite prior has all of the weight
     weight = np.where(np.isfinite(prior_df), prior_df, 1e300)[..., None]
     base = np.where(np.isfinite(prior_variance), prior_variance, 0.0)[..., None]

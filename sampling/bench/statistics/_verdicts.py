@@ -242,6 +242,19 @@ def evaluate(
 
     Holm's method can decide a row whose interval for all rows contains minus the margin: the
     interval is Bonferroni's, which is wider than Holm's last steps.
+
+    Examples
+    --------
+    >>> rows = [
+    ...     Row("rs2", 0.5, [0.05, -0.1, 0.08, 0.02, -0.04, 0.01, 0.03, -0.06]),
+    ...     Row("top:el2n", 0.5, [-2.1, -1.8, -2.4, -2.0, -1.9, -2.2, -2.3, -1.7]),
+    ... ]
+    >>> first = evaluate(rows, 0.3)
+    >>> [each.words for each in first.verdicts]
+    ['non-inferior', 'inferior']
+    >>> again = evaluate(rows, 0.3, earlier=[first.record()])
+    >>> first.number, first.is_new, again.number, again.is_new
+    (1, True, 1, False)
     """
     given = list(rows)
     margin = _check.number("margin", margin, "(0, inf)")
