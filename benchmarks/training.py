@@ -149,7 +149,7 @@ def tables() -> str:
 
 
 def _groups(results: Results) -> dict[str, list[Run]]:
-    from sampling.bench.report._terminal import rows
+    from sampling.bench.reports._terminal import rows
 
     return {row.method: row.done for row in rows(results) if row.done}
 

@@ -6,7 +6,7 @@
     training/                 one run
     results/                  what is kept of runs
     statistics/               what follows from them
-    report/                   tables, plots and the page
+    reports/                  tables, plots and the page
 
 Run it with `sampling bench` on the command line, or from Python:
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ._benchmark import Benchmark as Benchmark
     from ._benchmark import prepare as prepare
     from ._settings import Settings as Settings
-    from .report._terminal import method_table as method_table
-    from .report._terminal import table as table
-    from .report._terminal import write_report as write_report
+    from .reports._terminal import method_table as method_table
+    from .reports._terminal import table as table
+    from .reports._terminal import write_report as write_report
     from .results._run import Run as Run
     from .results._store import Results as Results
     from .results._verdicts import verdicts as verdicts
@@ -42,12 +42,12 @@ _FILES = {
     "Run": "results._run",
     "Settings": "_settings",
     "Task": "tasks._task",
-    "method_table": "report._terminal",
+    "method_table": "reports._terminal",
     "prepare": "_benchmark",
-    "table": "report._terminal",
+    "table": "reports._terminal",
     "Verdict": "statistics",
     "verdicts": "results._verdicts",
-    "write_report": "report._terminal",
+    "write_report": "reports._terminal",
 }
 __all__ = sorted(_FILES)  # noqa: PLE0605  # one list
 

@@ -21,7 +21,7 @@ from ._progress import Progress, say
 from ._settings import Settings
 from ._work import Pool, Worker, cores, prepared
 from .methods._named import method_named
-from .report._terminal import plot_outputs, table, write_report
+from .reports._terminal import plot_outputs, table, write_report
 from .results._call import describe_call
 from .results._run import FAILED, Run
 from .results._store import Results, open_results, result_outputs

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sampling import bench
 from sampling.bench import Results, Run, Settings, verdicts
-from sampling.bench.report._terminal import rows
+from sampling.bench.reports._terminal import rows
 from sampling.bench.results._store import open_results
 
 COSTS = {"draws": 100, "cost": 0.5, "total_cost": 0.6, "seconds": {"training": 1.0}}
