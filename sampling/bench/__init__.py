@@ -1,6 +1,7 @@
 """Benchmark of samplers: accuracy of each method at a given training cost, on real models.
 
     _settings, _benchmark     what is asked for, and its runs, done once each
+    script/                   a training script of the user's own, run by command
     tasks/                    where data and models come from
     methods/                  what is compared
     training/                 one run
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from .reports._terminal import write_report as write_report
     from .results._run import Run as Run
     from .results._store import Results as Results
+    from .script._report import report as report
+    from .script._sampler import num_epochs as num_epochs
+    from .script._sampler import sampler as sampler
+    from .script._sampler import seed as seed
     from .results._verdicts import verdicts as verdicts
     from .statistics import Evaluation as Evaluation
     from .statistics import Verdict as Verdict
@@ -43,7 +48,11 @@ _FILES = {
     "Settings": "_settings",
     "Task": "tasks._task",
     "method_table": "reports._terminal",
+    "num_epochs": "script._sampler",
     "prepare": "_benchmark",
+    "report": "script._report",
+    "sampler": "script._sampler",
+    "seed": "script._sampler",
     "table": "reports._terminal",
     "Verdict": "statistics",
     "verdicts": "results._verdicts",

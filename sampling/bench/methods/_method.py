@@ -17,11 +17,13 @@ ANY = (PLAIN, LONG_TAIL, NOISE)
 CLASSES, EMBEDDINGS, SHARE = "classes", "embeddings", "the share of wrong labels"
 
 # What a training script must do for a method: draw with the sampler; record losses and weigh them;
-# take the number of epochs and the schedule from the benchmark.
-Level: TypeAlias = Literal["draws", "losses", "schedule"]
+# take the number of epochs and the schedule from the benchmark. What needs forward passes, a loss or
+# a learning rate of its own runs only in the training loop of the benchmark.
+Level: TypeAlias = Literal["draws", "losses", "schedule", "own loop"]
 DRAWS: Level = "draws"
 LOSSES: Level = "losses"
 SCHEDULE: Level = "schedule"
+LOOP: Level = "own loop"
 
 Losses = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 Loss = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
@@ -171,8 +173,8 @@ class Method:
         cost.
     needs : tuple of str
         What the data must have: "classes", "embeddings", "the share of wrong labels".
-    level : {"draws", "losses", "schedule"}
-        What a training script must do for it.
+    level : {"draws", "losses", "schedule", "own loop"}
+        What a training script must do for it; "own loop" if no script can run it.
     scores : bool, default False
         Whether it costs more than the samples that it trains on, so that it gets a control of equal
         total cost.

@@ -26,6 +26,7 @@ from ._method import (
     DRAWS,
     EMBEDDINGS,
     LONG_TAIL,
+    LOOP,
     NOISE,
     PLAIN,
     SCHEDULE,
@@ -53,7 +54,7 @@ METHODS = {
     "full-matched-rate": Method(
         "All data, with the larger learning rate implied by InfoBatch's weights",
         _pruners.full_matched_rate,
-        level=SCHEDULE,
+        level=LOOP,
     ),
     "random": Method(
         "One random subset, fixed before training",
@@ -88,7 +89,7 @@ METHODS = {
         "Draws by clustered sensitivity of the current model's losses",
         _pruners.sensitivity,
         needs=(EMBEDDINGS,),
-        level=SCHEDULE,
+        level=LOOP,
         scores=True,
         default_on=(PLAIN,),
     ),
@@ -113,13 +114,13 @@ METHODS = {
         "Samples of low loss excluded if predicted correctly with confidence, and rescored",
         _pruners.pruner(KakurenboSampler, anneal_fraction=0.0),
         needs=(CLASSES,),
-        level=SCHEDULE,
+        level=LOOP,
         scores=True,
     ),
     "ies": Method(
         "Samples excluded once their losses have converged, and rescored",
         _pruners.pruner(IESSampler, anneal_fraction=0.0),
-        level=SCHEDULE,
+        level=LOOP,
         scores=True,
     ),
     "self-paced": Method(
@@ -137,13 +138,13 @@ METHODS = {
     "top-k": Method(
         "The rows of highest loss in a larger batch, all of it forwarded",
         _pruners.batch_selection(TopKLoss),
-        level=SCHEDULE,
+        level=LOOP,
         scores=True,
     ),
     "selective-backprop": Method(
         "Rows of a larger batch, by the rank of their loss, all of it forwarded",
         _pruners.batch_selection(SelectiveBackprop),
-        level=SCHEDULE,
+        level=LOOP,
         scores=True,
     ),
     "curriculum": Method(
@@ -185,25 +186,24 @@ METHODS = {
         "Plain shuffling, loss weighted by inverse class size",
         _balancers.class_weighted,
         LONG_TAIL,
-        level=SCHEDULE,
+        level=LOOP,
     ),
     "deferred": _at_full_cost(
         "Plain shuffling, class weights in the last fifth of the run",
         _balancers.deferred,
         LONG_TAIL,
-        level=SCHEDULE,
+        level=LOOP,
     ),
     "logit-adjusted": _at_full_cost(
         "Plain shuffling, loss of logits plus log class shares",
         _balancers.logit_adjusted,
         LONG_TAIL,
-        level=SCHEDULE,
+        level=LOOP,
     ),
     "group-dro": _at_full_cost(
         "Every class drawn equally often, weights grow with the loss of a class",
         _balancers.group_dro_weighted,
         LONG_TAIL,
-        level=SCHEDULE,
     ),
     "importance-full": _at_full_cost(
         "N draws in proportion to a bound on the gradient, weights 1/(N p)",
@@ -217,7 +217,6 @@ METHODS = {
         LONG_TAIL,
         NOISE,
         needs=(),
-        level=SCHEDULE,
     ),
     "kl-dro": _at_full_cost(
         "Plain shuffling, weights exp(loss), normalised in each batch",
@@ -225,7 +224,6 @@ METHODS = {
         LONG_TAIL,
         NOISE,
         needs=(),
-        level=SCHEDULE,
     ),
     "late-stopping": _at_full_cost(
         "Samples learnt late dropped permanently; given the share of wrong labels",
