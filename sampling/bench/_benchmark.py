@@ -26,6 +26,7 @@ from .results._call import describe_call
 from .results._run import FAILED, Run
 from .results._store import Results, open_results, result_outputs
 from .results._verdicts import REFERENCE, limit_search, margin_of, verdicts
+from .script._command import CommandPool, CommandWorker, Facts, Script, script_of
 from .statistics import Evaluation, Limit, LimitSearch, find_limit, next_run
 from .tasks._data import Data
 from .tasks._sources import Source, source_of
@@ -52,10 +53,10 @@ class Benchmark:
     ----------
     settings : Settings
         The checked settings.
-    source : Source
+    source : Source or Script
         Where the data come from.
-    data : Data
-        The data to run on.
+    data : Data or Script
+        The data to run on; a script, which alone has them.
     jobs : Jobs
         The runs.
     results : Results
@@ -69,8 +70,8 @@ class Benchmark:
     """
 
     settings: Settings
-    source: Source
-    data: Data
+    source: Source | Script
+    data: Data | Script
     jobs: Jobs
     results: Results
     folder: Path
@@ -214,21 +215,25 @@ class Benchmark:
         return run.budget == (now.asked if isinstance(now, Job) else now.budget)
 
     def forecast(self) -> str:
-        """Measure a step, and return what is to be done, with an estimate of the time."""
+        """Measure a step, and return what is to be done, with an estimate of the time.
+
+        For a script nothing is measured: without an earlier call there is no estimate.
+        """
         threads, most = self._threads()
-        measured = self.results.calibration or calibrated(
-            self.data, self.settings.device, threads, self.jobs.batch_size
-        )
+        measured = self.results.calibration
+        if not measured and not isinstance(self.data, Script):
+            measured = calibrated(self.data, self.settings.device, threads, self.jobs.batch_size)
         lines = [f"{self.source.name}: {', '.join(self.jobs.methods)}"]
         counts = [self.fixed_seeds] if self.fixed_seeds else [PILOT, self.settings.max_seeds]
         for seeds in counts:
             places = self.missing(seeds)
             processes = max(1, min(most, len(places)))
             minutes = self._seconds(places, measured) / processes / 60
+            time_needed = f"about {minutes:.1f} minutes" if measured else "an unknown time"
             note = "" if self.fixed_seeds else " (the pilot)" if seeds == PILOT else " (at most)"
             lines.append(
-                f"{len(places)} runs for {seeds} seeds{note}: about {minutes:.1f} minutes with "
-                f"{processes} at the same time"
+                f"{len(places)} runs for {seeds} seeds{note}: {time_needed} with {processes} at "
+                "the same time"
             )
         return "\n".join(lines)
 
@@ -255,17 +260,19 @@ class Benchmark:
 
     def _seconds(self, places: list[Place], measured: dict[str, float]) -> float:
         """Return the seconds that runs will take, without selection and clustering."""
-        samples = measured["sample_seconds"]
-        passes = measured["forward_ratio"] * samples
+        samples = measured.get("sample_seconds", 0.0)
+        passes = measured.get("forward_ratio", 0.0) * samples
+        size = self.results.about.get("samples", 0)
+        sizes = [0, 0] if isinstance(self.data, Script) else [len(self.data.val), len(self.data.test)]
         total = 0.0
         for place in places:
             job = self.jobs.job(place, self.results)
             if not isinstance(job, Job):  # matched to a cost that is not known yet
                 job = self.jobs.plain(place)
-            draws = job.budget * job.epochs * len(self.data.train)
+            draws = job.budget * job.epochs * size
             scores = self.jobs.methods[place[0]].scores
-            scored = len(self.data.train) * job.epochs if scores else 0
-            evaluated = job.epochs * len(self.data.val) + len(self.data.test)
+            scored = size * job.epochs if scores else 0
+            evaluated = job.epochs * sizes[0] + sizes[1]
             total += draws * samples + (scored + evaluated) * passes
         return total
 
@@ -280,24 +287,71 @@ class Benchmark:
 
     def _execute(self, waiting: list[Place], shown: bool) -> None:
         self.pending = len(waiting)
-        threads, most = self._threads()
-        processes = min(most, len(waiting))
         with Progress(len(waiting), self.results.metric, shown) as bar:
-            if not self.results.calibration:
-                bar.say("measuring a step and a forward pass")
-                self.results.calibration = calibrated(
-                    self.data, self.settings.device, threads, self.jobs.batch_size
-                )
+            first = self._begin(bar)
             take = partial(self._take, call=self._begin_call(), bar=bar)
-            runs = Execution(self.jobs, self.results, waiting, take, bar, self._deadline)
-            if processes == 1:
-                runs.in_turn(Worker(self.settings, self.folder, self.data, threads))
-            else:
-                with Pool(self.settings, self.folder, processes, threads or 1) as pool:
-                    runs.in_parallel(pool)
+            for run in first:
+                take(run)
+            done = {run.place for run in first}
+            left = [place for place in waiting if place not in done]
+            self._do(Execution(self.jobs, self.results, left, take, bar, self._deadline))
+
+    def _begin(self, bar: Progress) -> list[Run]:
+        """Measure a step, once; of a script, do the first run, which tells all about it."""
+        if isinstance(self.data, Script):
+            return self._first_run(self.data, bar)
+        if not self.results.calibration:
+            bar.say("measuring a step and a forward pass")
+            self.results.calibration = calibrated(
+                self.data, self.settings.device, self._threads()[0], self.jobs.batch_size
+            )
+        return []
+
+    def _first_run(self, script: Script, bar: Progress) -> list[Run]:
+        if "script" in self.results.about:
+            return []
+        place = (REFERENCE, 1.0, self.settings.first_seed)
+        bar.begin(place)
+        worker = self._command_worker(script, None)
+        run = worker.first(Job(*place, budget=1.0, epochs=1, full_epochs=1, batch_size=1))
+        if worker.facts is not None:
+            self.learn(worker.facts)
+        bar.metric = self.results.metric
+        return [run]
+
+    def learn(self, facts: Facts) -> None:
+        """Set what the first run of a script has shown."""
+        self.results.metric = facts.metric
+        self.results.about = facts.about
+        self.results.calibration = facts.calibration
+        self.results.notes += facts.notes
+        self.jobs = replace(self.jobs, epochs=facts.epochs, batch_size=max(1, facts.batch_size))
+
+    def _command_worker(self, script: Script, threads: int | None) -> CommandWorker:
+        known = self.results.about.get("script")
+        facts = None if known is None else Facts(**known)
+        return CommandWorker(script, self.folder, facts, threads, self.settings.timeout)
+
+    def _do(self, runs: Execution) -> None:
+        """Do runs, by as many processes as there are runs and room for."""
+        threads, most = self._threads()
+        processes = min(most, len(runs.waiting))
+        if not processes:
+            return
+        if isinstance(self.data, Script):
+            each = max(1, cores() // processes) if processes > 1 else None
+            with CommandPool(self._command_worker(self.data, each), processes) as scripts:
+                runs.in_parallel(scripts)
+        elif processes == 1:
+            runs.in_turn(Worker(self.settings, self.folder, self.data, threads))
+        else:
+            with Pool(self.settings, self.folder, processes, threads or 1) as pool:
+                runs.in_parallel(pool)
 
     def _threads(self) -> tuple[int | None, int]:
         """Return the threads of a run, and the largest number of processes."""
+        if isinstance(self.data, Script):
+            return None, self.settings.jobs or 1
         threads = self.data.task.threads or (1 if self.settings.device == "cpu" else None)
         if self.settings.jobs is not None:
             return threads, self.settings.jobs
@@ -347,6 +401,8 @@ def prepare(settings: Settings) -> Benchmark:
     """
     settings = settings.checked()
     require("matplotlib", "bench", "the plots of `sampling bench`")
+    if settings.command is not None:
+        return _prepared_script(settings, script_of(settings.command))
     source = source_of(settings)
     data = prepared(settings)
     epochs = settings.epochs or data.task.epochs
@@ -362,6 +418,28 @@ def prepare(settings: Settings) -> Benchmark:
     results.about = results.about or _about(settings, data)
     jobs = Jobs(methods, settings.keep or (), epochs, batch_size, settings.protocol)
     return Benchmark(settings, source, data, jobs, results, folder)
+
+
+def _prepared_script(settings: Settings, script: Script) -> Benchmark:
+    """Open the results of a script, whose data and metric are known after its first run."""
+    folder = settings.out or Path("runs", script.name)
+    methods = {name: method_named(name) for name in settings.all_methods}
+    identity: dict[str, object] = {
+        "dataset": script.name,
+        "command": script.command,
+        "script": script.digest,
+        "protocol": settings.protocol,
+    }
+    results = open_results(folder, identity, "metric")
+    outputs = [*result_outputs(folder), *plot_outputs(folder), (folder / PLAN, KIND)]
+    check_outputs(outputs, script.files)
+    notes = [script.note, _COST_NOTE, _MATCH_NOTE if "infobatch" in methods else ""]
+    results.notes = [note for note in notes if note]
+    jobs = Jobs(methods, settings.keep or (), 1, 1, settings.protocol)
+    found = Benchmark(settings, script, script, jobs, results, folder)
+    if "script" in results.about:
+        found.learn(Facts(**results.about["script"]))
+    return found
 
 
 def _identity(

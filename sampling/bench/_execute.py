@@ -1,13 +1,12 @@
 """Execution of runs that wait for each other, in this process or in several."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ._jobs import Jobs, Place
 from ._progress import Progress
-from ._work import Pool
 from .results._run import FAILED, Run
 from .results._store import Results
 from .training._train import Job
@@ -21,6 +20,20 @@ class Runner(Protocol):
     def run(
         self, job: Job, calibration: dict[str, float], after_epoch: Callable[[float], None]
     ) -> Run: ...
+
+
+class RunPool(Protocol):
+    """What does several runs at the same time: processes of ours, or of a script."""
+
+    @property
+    def free(self) -> int: ...
+
+    @property
+    def is_idle(self) -> bool: ...
+
+    def submit(self, job: Job, calibration: dict[str, float]) -> None: ...
+
+    def done(self) -> Iterator[tuple[Job, Run | None]]: ...
 
 
 @dataclass
@@ -71,7 +84,7 @@ class Execution:
                 job = runner.run(job, self.results.calibration, self.bar.part)
             self.take(job)
 
-    def in_parallel(self, pool: Pool) -> None:
+    def in_parallel(self, pool: RunPool) -> None:
         """Keep all processes of a pool busy with runs that wait for no other."""
         queue = list(self.waiting)
         while self._open:
@@ -87,7 +100,7 @@ class Execution:
                 else:
                     self._close(place, run or _killed(job))
 
-    def _submit(self, queue: list[Place], pool: Pool) -> None:
+    def _submit(self, queue: list[Place], pool: RunPool) -> None:
         """Start runs while there are free processes and runs that are ready."""
         for place in list(queue):
             if not pool.free or self.is_over:

@@ -92,7 +92,8 @@ class Jobs:
             of = results.find(name.removeprefix(EQUAL_COST), keep, seed)
             if of is None or not of.done:
                 why = "did not run" if of is None else of.reason
-                return Run(name, keep, seed, keep, state=UNREACHABLE, reason=why)
+                state = of.state if of is not None and of.state == NOT_RUN else UNREACHABLE
+                return Run(name, keep, seed, keep, state=state, reason=why)
             return self._job(place, of.total_cost)
         if self.protocol == "samples" and not method.pilot:
             for other in self._pilots(results):

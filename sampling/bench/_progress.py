@@ -28,11 +28,16 @@ class Progress:
         Metric of the runs.
     shown : bool
         Whether anything is shown.
+
+    Attributes
+    ----------
+    metric : str
+        As given; of a script set after its first run.
     """
 
     def __init__(self, total: int, metric: str, shown: bool) -> None:
         self._total = total
-        self._metric = metric
+        self.metric = metric
         self._lines = shown and not sys.stderr.isatty()
         self._bar: tqdm[Any] = tqdm(total=total, disable=not shown or self._lines, unit="run")
         self._count = 0
@@ -61,7 +66,7 @@ class Progress:
         if self._lines and due:
             self._last = now
             left = (now - self._began) / self._count * (self._total - self._count)
-            result = f"{self._metric} {run.test:.4f}" if run.test is not None else run.reason
+            result = f"{self.metric} {run.test:.4f}" if run.test is not None else run.reason
             say(
                 f"{self._count}/{self._total} {run.method} keep {run.keep:g} seed {run.seed}: "
                 f"{result}; about {left / 60:.1f} min left"

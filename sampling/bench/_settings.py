@@ -30,7 +30,12 @@ _NUMBERS = {
     "near_copies": "(0, 1)",
     "learning_rate": "(0, inf)",
     "time_budget": "(0, inf)",
+    "timeout": "(0, inf)",
 }
+_DATA = (  # what a script of the user's own has instead
+    "data", "label", "features", "labels", "model", "image_size", "on_bad", "epochs", "batch_size",
+    "learning_rate", "device", "limit", "imbalance", "label_noise", "near_copies", "data_dir",
+)  # fmt: skip
 _TEXTS = ("label", "labels", "features", "command", "device")
 _PATHS = ("out", "data_dir")
 
@@ -55,7 +60,9 @@ class Settings:
     on_bad : {"raise", "drop"}, default "raise"
         What happens to images that cannot be read.
     command : str, optional
-        A training script and its arguments, run once for each run.
+        A training script and its arguments, run once for each run: see `sampling.bench.sampler`.
+    timeout : float, optional
+        Seconds after which a run of the command is ended, and fails.
     keep : float in (0, 1) or tuple of them, optional
         Keep fractions at which the pruning methods run, 0.3, 0.5 and 0.7 by default. Must not be
         given if no method prunes.
@@ -129,6 +136,7 @@ class Settings:
     image_size: int | None = None
     on_bad: str = "raise"
     command: str | None = None
+    timeout: float | None = None
     keep: tuple[float, ...] | None = None
     methods: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
@@ -230,6 +238,15 @@ class Settings:
                 f"keep must be omitted where no method prunes, got {self.keep} with "
                 f"{', '.join(self.all_methods)}"
             )
+        given = self.given()
+        if self.command is not None and any(name in given for name in _DATA):
+            name = next(name for name in _DATA if name in given)
+            raise ValueError(
+                f"{name} must be omitted with command, whose script has its own, got "
+                f"{given[name]!r}"
+            )
+        if self.command is None and self.timeout is not None:
+            raise ValueError(f"timeout must be omitted without command, got {self.timeout:g}")
         if self.seeds is not None and self.evaluations is not None and self.seeds < 3:  # noqa: PLR2004
             raise ValueError(f"evaluations need at least three seeds, got {self.seeds}")
         return replace(

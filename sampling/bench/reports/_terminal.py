@@ -41,6 +41,15 @@ _LOOKS = [
     ("#56B4E9", "P"),
     ("#8C6D31", "X"),
 ]
+_LEVELS = """
+Level that a training script of your own, run with --command, must have for a method:
+  draws      two lines: sampler = sampling.bench.sampler(dataset, labels=..., embeddings=...) in
+             the loader, and sampling.bench.report(accuracy=..., correct=...) at the end. On several
+             ranks the framework or the script calls set_epoch.
+  losses     the dataset in sampling.Indexed, and sampler.reduce(losses, indices) as loss.
+  schedule   sampling.bench.num_epochs(30) epochs, and a schedule that follows from them or from
+             sampler.progress; also for equal steps and equal total cost.
+  own loop   no script: forward passes or a loss of its own, so give data and model instead."""
 _SPREAD = 0.018
 _WIDEST = 24  # letters of a method's name that fit in a terminal of 80 columns
 _SOURCE = "sampling bench"  # stored under "Source" in the text of a PNG file
@@ -92,9 +101,7 @@ class Row:
     def values(self, name: str) -> list[float]:
         """Return a field, a further metric, or the seconds of all phases, of the completed runs."""
         if name == "seconds":
-            return [
-                sum(v for k, v in run.seconds.items() if k != "evaluating") for run in self.done
-            ]
+            return [_spent(run) for run in self.done]
         return [
             run.metrics[name] if name in run.metrics else getattr(run, name) for run in self.done
         ]
@@ -110,8 +117,9 @@ class Row:
 
 
 def _spent(run: Run) -> float:
-    """Return the seconds of a run without those of its evaluations."""
-    return sum(spent for phase, spent in run.seconds.items() if phase != "evaluating")
+    """Return the seconds of a run without those of its evaluations and of its start."""
+    apart = ("evaluating", "starting")
+    return sum(spent for phase, spent in run.seconds.items() if phase not in apart)
 
 
 def rows(results: Results) -> list[Row]:
@@ -298,10 +306,13 @@ def _percent(row: Row, name: str, factor: float) -> str:
 @told
 def method_table() -> Table:
     """Return the output of `sampling bench --list`: every method, and where it runs by default."""
-    grid = Table("method", "at", "by default on", "what it does", box=None, pad_edge=False)
+    grid = Table(
+        "method", "at", "level", "by default on", "what it does", box=None, pad_edge=False,
+        caption=_LEVELS, caption_justify="left",
+    )  # fmt: skip
     for name, method in METHODS.items():
         at = "each keep" if method.swept else "full cost"
-        grid.add_row(name, at, ", ".join(method.default_on), method.help)
+        grid.add_row(name, at, method.level, ", ".join(method.default_on), method.help)
     return grid
 
 

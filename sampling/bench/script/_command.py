@@ -536,6 +536,11 @@ class CommandPool:
         """Number of runs that can be started."""
         return self.size - len(self._running)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run is being done."""
+        return not self._running
+
     def submit(self, job: Job, calibration: dict[str, float]) -> None:
         """Start a run."""
         self._running[self._threads.submit(self._worker.run, job, calibration)] = job
