@@ -17,8 +17,8 @@ ANY = (PLAIN, LONG_TAIL, NOISE)
 CLASSES, EMBEDDINGS, SHARE = "classes", "embeddings", "the share of wrong labels"
 
 # What a training script must do for a method: draw with the sampler; record losses and weigh them;
-# take the number of epochs and the schedule from the benchmark. What needs forward passes, a loss or
-# a learning rate of its own runs only in the training loop of the benchmark.
+# take the number of epochs and the schedule from the benchmark. What needs forward passes, a loss
+# or a learning rate of its own runs only in the training loop of the benchmark.
 Level: TypeAlias = Literal["draws", "losses", "schedule", "own loop"]
 DRAWS: Level = "draws"
 LOSSES: Level = "losses"

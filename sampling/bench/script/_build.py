@@ -37,7 +37,7 @@ from ._files import begun_beside
 from ._session import Session, alone, first_rank
 from ._watch import Watch, with_options
 
-HOW = {  # level -> how a script gets there
+HOW: dict[str, str] = {  # level -> how a script gets there
     LOSSES: "wrap the dataset in sampling.Indexed and take sampler.reduce(losses, indices) as loss",
     SCHEDULE: "train for sampling.bench.num_epochs(...) epochs, with a schedule that follows from "
     "them or from sampler.progress",
@@ -47,7 +47,7 @@ _LOOP = (
     "give data and model as a sampling.bench.Task"
 )
 _FEW = 200  # rows of the plan by which kernels are compiled
-_GIVE = {
+_GIVE: dict[str, str] = {
     CLASSES: "needs classes: give labels= to sampling.bench.sampler",
     EMBEDDINGS: "needs embeddings: give embeddings= to sampling.bench.sampler",
     SHARE: "needs the share of wrong labels, which is unknown in a script",
