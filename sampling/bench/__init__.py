@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from .reports._terminal import write_report as write_report
     from .results._run import Run as Run
     from .results._store import Results as Results
+    from .results._verdicts import verdicts as verdicts
     from .script._report import report as report
     from .script._sampler import num_epochs as num_epochs
     from .script._sampler import sampler as sampler
     from .script._sampler import seed as seed
-    from .results._verdicts import verdicts as verdicts
     from .statistics import Evaluation as Evaluation
     from .statistics import Verdict as Verdict
     from .tasks._task import Task as Task

@@ -263,7 +263,9 @@ class Benchmark:
         samples = measured.get("sample_seconds", 0.0)
         passes = measured.get("forward_ratio", 0.0) * samples
         size = self.results.about.get("samples", 0)
-        sizes = [0, 0] if isinstance(self.data, Script) else [len(self.data.val), len(self.data.test)]
+        sizes = (
+            [0, 0] if isinstance(self.data, Script) else [len(self.data.val), len(self.data.test)]
+        )
         total = 0.0
         for place in places:
             job = self.jobs.job(place, self.results)

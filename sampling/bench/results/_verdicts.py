@@ -196,9 +196,9 @@ class _Samples:
         outcomes, targets = kept["outcomes"], kept["targets"]
         factor = self._results.about.get("factor", 100.0)
         if self._results.metric == "accuracy":
-            return factor * (outcomes == targets)
+            return np.asarray(factor * (outcomes == targets))
         if self._results.metric == "log-loss":
-            return -outcomes.astype(np.float64)
+            return np.asarray(-outcomes.astype(np.float64))
         if self._results.metric in _BY_CLASSES and outcomes.ndim == 1:
             return factor * pseudo_values(self._results.metric, outcomes, targets)
         return None
