@@ -107,6 +107,16 @@ class Rows:
             raise ValueError("copy must not be False for rows on disk, got False")
         return np.asarray(self[:], dtype)
 
+    def mapped(self) -> NDArray[Any]:
+        """Return all rows as a memory map, whose writes stay in memory; (N, D).
+
+        For rows that are read again and again, in every order, by several processes: they share
+        its pages. A subset of the rows, or rows in another byte order, is read into memory.
+        """
+        if self._places is not None or not self._stored.isnative:
+            return self[:]
+        return np.memmap(self._path, self._stored, "c", self._offset, self._file_shape)
+
     def take(self, rows: NDArray[np.int64]) -> "Rows":
         """Return a subset of the rows without reading them.
 

@@ -11,7 +11,7 @@ from rich.console import Group
 
 from .. import _check
 from .._check._keywords import told
-from .._files._paths import check_outputs
+from .._files._paths import check_apart, check_outputs
 from .._interrupt import heard
 from .._optional import require
 from ._execute import Execution
@@ -406,16 +406,17 @@ def prepare(settings: Settings) -> Benchmark:
     if settings.command is not None:
         return _prepared_script(settings, script_of(settings.command))
     source = source_of(settings)
-    data = prepared(settings)
+    folder = settings.out or Path("runs", source.name + _made(settings))
+    check_apart(folder, source.files)
+    data = prepared(settings, folder, source)
     epochs = settings.epochs or data.task.epochs
     batch_size = settings.batch_size or data.task.batch_size
-    folder = settings.out or Path("runs", source.name + _made(settings))
     methods = {name: method_named(name) for name in settings.all_methods}
     results = open_results(folder, _identity(settings, source, data, epochs, batch_size),
                            _metric(settings, data))  # fmt: skip
     outputs = [*result_outputs(folder), *plot_outputs(folder), (folder / PLAN, KIND)]
     check_outputs(outputs, source.files)
-    notes = [source.note, _COST_NOTE, _MATCH_NOTE if "infobatch" in methods else ""]
+    notes = [source.note, *data.notes, _COST_NOTE, _MATCH_NOTE if "infobatch" in methods else ""]
     results.notes = [note for note in notes if note]
     results.about = results.about or _about(settings, data)
     jobs = Jobs(methods, settings.keep or (), epochs, batch_size, settings.protocol)
@@ -457,11 +458,13 @@ def _identity(
         "near_copies": settings.near_copies,
         "limit": settings.limit,
         "data": data.digest,
+        **source.identity,
     }
 
 
 def _metric(settings: Settings, data: Data) -> str:
-    return "balanced accuracy" if settings.imbalance is not None else data.metric.name
+    changed = settings.imbalance is not None and data.task.metric is None
+    return "balanced accuracy" if changed else data.metric.name
 
 
 def _about(settings: Settings, data: Data) -> dict[str, object]:

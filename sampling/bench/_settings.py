@@ -21,7 +21,7 @@ GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PROTOCOLS = ("samples", "epochs", "steps", "cost")
 _COUNTS: dict[str, int] = {  # whole numbers, with their lowest value
     "seeds": 1, "max_seeds": 3, "evaluations": 1, "first_seed": 0, "epochs": 1, "batch_size": 1,
-    "image_size": 1, "jobs": 1, "limit": 2,
+    "image_size": 4, "jobs": 1, "limit": 2,
 }  # fmt: skip
 _NUMBERS = {
     "margin": "(0, inf)",
@@ -33,10 +33,10 @@ _NUMBERS = {
     "timeout": "(0, inf)",
 }
 _DATA = (  # what a script of the user's own has instead
-    "data", "label", "features", "labels", "model", "image_size", "on_bad", "epochs", "batch_size",
+    "data", "label", "features", "labels", "split", "metric", "model", "image_size", "on_bad", "epochs", "batch_size",
     "learning_rate", "device", "limit", "imbalance", "label_noise", "near_copies", "data_dir",
 )  # fmt: skip
-_TEXTS = ("label", "labels", "features", "command", "device")
+_TEXTS = ("label", "labels", "features", "split", "metric", "command", "device")
 _PATHS = ("out", "data_dir")
 
 
@@ -53,12 +53,19 @@ class Settings:
     label, features, labels : str, optional
         Column of the classes of a table; column or file of its features; FILE or FILE:COLUMN of
         the classes of rows in a file.
+    split : str, optional
+        Column of a table that says "train", "val" or "test" of each row; by default a fifth of
+        every class is for the test.
     model : {"probe", "mlp"}, optional
         Model on given features: a linear one, or one with a hidden layer, by default "mlp".
     image_size : int, optional
         Height and width of the images of a folder, in pixels; by default 32.
     on_bad : {"raise", "drop"}, default "raise"
-        What happens to images that cannot be read.
+        What happens to files that are no readable images, and to rows of a table without a label
+        or with features that are not finite.
+    metric : str, optional
+        Metric of the benchmark's own models: "accuracy", "balanced accuracy", "macro F1",
+        "log-loss", or "R2" for labels that are numbers; by default accuracy, or R2 for floats.
     command : str, optional
         A training script and its arguments, run once for each run: see `sampling.bench.sampler`.
     timeout : float, optional
@@ -112,7 +119,7 @@ class Settings:
     near_copies : float in (0, 1), optional
         Share of the training samples that is replaced by near copies of others.
     data_dir : str or Path, optional
-        Folder with the files of fashion-mnist; refused for digits, which has none.
+        Folder with the files of fashion-mnist.
     examples : bool, default True
         Whether the report may hold samples of the data.
     find_limit : bool, default False
@@ -132,9 +139,11 @@ class Settings:
     label: str | None = None
     features: str | None = None
     labels: str | None = None
+    split: str | None = None
     model: str | None = None
     image_size: int | None = None
     on_bad: str = "raise"
+    metric: str | None = None
     command: str | None = None
     timeout: float | None = None
     keep: tuple[float, ...] | None = None

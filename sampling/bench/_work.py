@@ -21,7 +21,7 @@ from .results._run import FAILED, Run
 from .results._store import save_details
 from .tasks._data import Data
 from .tasks._models import torch_threads
-from .tasks._sources import source_of
+from .tasks._sources import Source, source_of
 from .training._pilot import Pilot
 from .training._train import Job, train
 
@@ -49,7 +49,7 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._folder = folder
-        self._whole = data if data is not None else prepared(settings)
+        self._whole = data if data is not None else prepared(settings, folder)
         self._threads = threads
         self._device = torch.device(settings.device)
         self._seed = -1
@@ -111,10 +111,34 @@ class Worker:
               calibration={})  # fmt: skip
 
 
-def prepared(settings: Settings) -> Data:
-    """Load the data, with what the settings change in them for all seeds."""
-    data = source_of(settings).load()
-    return data if settings.limit is None else data.limited(settings.limit)
+def prepared(settings: Settings, folder: Path, source: Source | None = None) -> Data:
+    """Load the data, with what the settings change in them for all seeds.
+
+    Parameters
+    ----------
+    settings : Settings
+        Checked settings.
+    folder : Path
+        Folder of the results, in which a source may keep what it made of the user's files.
+    source : Source, optional
+        The source, if it is known.
+
+    Raises
+    ------
+    ValueError
+        If the data cannot be loaded, or changed as the settings say, or are fewer than a batch.
+    """
+    data = (source_of(settings) if source is None else source).load(folder)
+    data.check_changes(settings.imbalance, settings.label_noise, settings.near_copies)
+    if settings.limit is not None:
+        data = data.limited(settings.limit)
+    batch_size = settings.batch_size or data.task.batch_size
+    if batch_size > len(data.train):
+        raise ValueError(
+            f"batch_size must be at most the number of training samples, {len(data.train)}, got "
+            f"{batch_size}: give a smaller batch_size"
+        )
+    return data
 
 
 def of_seed(data: Data, settings: Settings, seed: int) -> Data:

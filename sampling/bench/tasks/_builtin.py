@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ._data import Data, data_of, share_of_each_class
 from ._idx import read_idx
 from ._models import RECIPES
+from ._own import Own
 from ._task import Task
 
 _DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -28,7 +29,7 @@ _HOW_TO_GET = (
 )
 
 
-def load(name: str, data_dir: Path | None = None) -> Data:
+def load(name: str, data_dir: Path | None = None, own: Own | None = None) -> Data:
     """Load a dataset by its name on the command line.
 
     Parameters
@@ -37,24 +38,18 @@ def load(name: str, data_dir: Path | None = None) -> Data:
         Name of the dataset.
     data_dir : Path, optional
         Folder with the files of fashion-mnist; by default where Debian's package and torchvision
-        put them. Refused for digits, which comes with scikit-learn.
+        put them; digits come with scikit-learn, and have none.
+    own : Own, optional
+        Learning rate and metric that the user set.
 
     Raises
     ------
     FileNotFoundError
         If the files are missing; the message says how to get them.
     ValueError
-        If a file is damaged or the files do not match, or `data_dir` is given for a dataset
-        without files.
+        If a file is damaged or the files do not match.
     """
-    check_data_dir(name, data_dir)
-    return DATASETS[name].load(data_dir)
-
-
-def check_data_dir(name: str, data_dir: Path | None) -> None:
-    """Refuse a folder for a dataset that has no files."""
-    if data_dir is not None and not DATASETS[name].files:
-        raise ValueError(f"data_dir must be omitted for {name}, which has no files, got {data_dir}")
+    return DATASETS[name].load(data_dir, Own(name) if own is None else own)
 
 
 def files_of(name: str, data_dir: Path | None = None) -> list[Path]:
@@ -62,21 +57,21 @@ def files_of(name: str, data_dir: Path | None = None) -> list[Path]:
     return _idx_paths(data_dir) if DATASETS[name].files else []
 
 
-def _digits(data_dir: Path | None) -> Data:
+def _digits(data_dir: Path | None, own: Own) -> Data:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     x = (bunch.images / 16.0).astype(np.float32)
     y = bunch.target.astype(np.int64)
     test = share_of_each_class(y, 0.2, "bench test split")
-    return _assemble("digits", (x[~test], y[~test]), (x[test], y[test]), val_share=0.15)
+    return _assemble(own, (x[~test], y[~test]), (x[test], y[test]), val_share=0.15)
 
 
-def _fashion_mnist(data_dir: Path | None) -> Data:
+def _fashion_mnist(data_dir: Path | None, own: Own) -> Data:
     paths = _idx_paths(data_dir)
     x_train, y_train = _images_and_labels(paths[0], paths[1])
     x_test, y_test = _images_and_labels(paths[2], paths[3])
-    return _assemble("fashion-mnist", (x_train, y_train), (x_test, y_test), val_share=1 / 12)
+    return _assemble(own, (x_train, y_train), (x_test, y_test), val_share=1 / 12)
 
 
 def _idx_paths(data_dir: Path | None) -> list[Path]:
@@ -122,7 +117,7 @@ def _images_and_labels(images: Path, labels: Path) -> tuple[NDArray[np.float32],
 
 
 def _assemble(
-    name: str,
+    own: Own,
     train: tuple[NDArray[np.float32], NDArray[np.int64]],
     test: tuple[NDArray[np.float32], NDArray[np.int64]],
     *,
@@ -146,18 +141,19 @@ def _assemble(
         shown = x[~held][indices]
         return [(255 * image / shown.max()).astype(np.uint8) for image in shown]
 
-    recipe, n_classes = RECIPES[name], int(y.max()) + 1
+    recipe, n_classes = own.changed(RECIPES[own.name]), int(y.max()) + 1
     task = Task(
         part(x[~held], y[~held]),
         part(*test),
         lambda: recipe.model(n_classes),
         val=part(x[held], y[held]),
+        metric=own.metric,
         optimizer=recipe.optimizer,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         threads=recipe.threads,
         examples=examples,
-        name=name,
+        name=own.name,
     )
     return data_of(task, digest.hexdigest())
 
@@ -169,7 +165,7 @@ class Dataset:
     A fixed number of seeds, if any, is for data on which more would show nothing.
     """
 
-    load: Callable[[Path | None], Data]
+    load: Callable[[Path | None, Own], Data]
     note: str
     files: bool
     seeds: int | None = None

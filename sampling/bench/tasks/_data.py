@@ -8,7 +8,7 @@ tail keeps, which labels are made wrong, and which samples are near copies.
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +42,8 @@ class Data:
     train, val, test : Part
         The three parts.
     metric : Metric
-        Metric of all runs: balanced accuracy if the training set was made long-tailed.
+        Metric of all runs: that of the task, or, if it names none and the training set was made
+        long-tailed, balanced accuracy.
     digest : str
         Hash that tells data apart, to avoid mixing results of different data.
     n_classes : int
@@ -53,6 +54,8 @@ class Data:
         Rows of the whole training set that `train` holds; by default all.
     noise : float, default 0
         Share of the training labels that was made wrong.
+    notes : tuple of str, default ()
+        Notes needed to interpret the results, such as of samples that were dropped.
     """
 
     task: Task
@@ -65,6 +68,7 @@ class Data:
     find_embeddings: Callable[[], NDArray[np.float32]] | None = None
     rows: NDArray[np.int64] | None = None
     noise: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -105,7 +109,9 @@ class Data:
             for c in range(self.n_classes)
         ]
         rows = first_of_each_class(labels, counts, int(key(seed, 0, "bench long tail")))
-        return self._with_rows(rows, metric=METRICS["balanced accuracy"])
+        own = self.task.metric is not None
+        metric = self.metric if own else METRICS["balanced accuracy"]
+        return self._with_rows(rows, metric=metric)
 
     def noisy(self, share: float, seed: int) -> "Data":
         """Return the data with a share of the training labels of every class made wrong.
@@ -123,27 +129,36 @@ class Data:
         return replace(self, train=self.train.relabeled(labels), noise=share)
 
     def limited(self, most: int) -> "Data":
-        """Return the data with at most so many training samples, chosen at random."""
+        """Return the data with at most so many training samples, chosen at random.
+
+        Every class keeps its share, and at least one sample.
+        """
         if most >= len(self.train):
             return self
-        rows = ShuffleSampler(len(self.train), most, seed=_SPLIT_SEED).indices(0)
-        return self._with_rows(np.sort(rows), digest=f"{self.digest}-{most}")
+        if self.n_classes > most:
+            raise ValueError(
+                f"limit must be at least the number of classes, {self.n_classes}, got {most}"
+            )
+        rows = _at_random(self.train, most, _SPLIT_SEED, self.n_classes)
+        return self._with_rows(rows, digest=f"{self.digest}-{most}")
 
     def copied(self, share: float, seed: int) -> "Data":
         """Return the data with a share of the training samples replaced by near copies of others.
 
-        A copy has the class of its original, and its inputs with noise of 0.05 standard deviations.
+        A copy has the target of its original, and its inputs with noise of 0.05 standard
+        deviations.
         """
-        part = self.train
-        if not isinstance(part, TensorPart):
-            raise ValueError("near_copies must be omitted for data that are not arrays in memory")
+        part = _numeric(self.train)
         order = ShuffleSampler(len(part), seed=int(key(seed, 0, "bench copies"))).indices(0)
-        count = round(share * len(part))
+        count = min(round(share * len(part)), len(part) - 1)
         replaced, kept = torch.from_numpy(order[:count]), torch.from_numpy(order[count:])
         origin = kept[torch.arange(count) % len(kept)]
         x, y = part.x.clone(), part.y.clone()
         noise = _noise(int(key(seed, 0, "bench copy noise")), tuple(x[replaced].shape))
-        x[replaced] = x[origin] + _COPY_NOISE * x.std() * noise.to(x)
+        copies = x[origin].float() + _COPY_NOISE * x.float().std() * noise
+        if not x.is_floating_point():
+            copies = copies.round().clamp(0, 255)
+        x[replaced] = copies.to(x.dtype)
         y[replaced] = y[origin]
         train = TensorPart(x, y)
         if self.task.embeddings is None:
@@ -152,6 +167,23 @@ class Data:
         rows[replaced.numpy()] = origin.numpy()
         return replace(self, train=train, rows=rows if self.rows is None else self.rows[rows])
 
+    def check_changes(
+        self, imbalance: float | None, label_noise: float | None, near_copies: float | None
+    ) -> None:
+        """Refuse changes of the data that cannot be made, before the first run.
+
+        Raises
+        ------
+        ValueError
+            The message names the change.
+        """
+        if imbalance is not None:
+            self._classes("imbalance")
+        if label_noise is not None:
+            self._classes("label_noise")
+        if near_copies is not None:
+            _numeric(self.train)
+
     def few(self, most: int) -> "Data":
         """Return a copy with at most so many samples in each part, for warm-up runs."""
 
@@ -159,7 +191,8 @@ class Data:
             size = min(most, len(part))
             return np.sort(ShuffleSampler(len(part), size, seed=0).indices(0))
 
-        small = self._with_rows(rows(self.train))
+        size = min(most, len(self.train))
+        small = self._with_rows(_at_random(self.train, size, 0, self.n_classes))
         parts = {name: getattr(self, name) for name in ("val", "test")}
         return replace(small, **{name: part.take(rows(part)) for name, part in parts.items()})
 
@@ -177,8 +210,7 @@ def data_of(task: Task, digest: str | None = None) -> Data:
     Raises
     ------
     ValueError
-        If labels are missing, outside [0, C) or of one class only, if a set is empty, or the
-        training set is smaller than a batch.
+        If labels are missing, outside [0, C) or of one class only, or if a set is empty.
     """
     labels = None if task.labels is None else _given_labels(task.labels, len(_first(task.train)))
     train, test = part_of("train", task.train, task, labels), part_of("test", task.test, task)
@@ -187,16 +219,16 @@ def data_of(task: Task, digest: str | None = None) -> Data:
     embeddings = _embeddings_of(task, train)
     if task.val is None:
         held = _held_out(train)
+        if not held.any():
+            raise ValueError(
+                "train must hold two samples of some class, of which one is for validation, got "
+                "one of each: give `val`"
+            )
         rows: NDArray[np.int64] | None = np.flatnonzero(~held)
         val = train.take(np.flatnonzero(held))
         train = train.take(np.flatnonzero(~held))
     else:
         rows, val = None, part_of("val", task.val, task)
-    if len(train) < task.batch_size:
-        raise ValueError(
-            f"batch_size must be at most the number of training samples, {len(train)}, got "
-            f"{task.batch_size}"
-        )
     metric = task.metric_of
     if task.metric is None and not n_classes:
         metric = METRICS["R2"]
@@ -206,6 +238,8 @@ def data_of(task: Task, digest: str | None = None) -> Data:
 
 def part_of(name: str, given: Any, task: Task, labels: NDArray[np.int64] | None = None) -> Part:
     """Return a split as a part: tensors where the data are a pair of arrays or a TensorDataset."""
+    if isinstance(given, Part):
+        return given
     pair = _pair(given)
     size = len(pair[0]) if pair is not None else len(given)
     if not size:
@@ -232,17 +266,24 @@ def _pair(given: Any) -> tuple[Any, Any] | None:
 
 
 def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") and hasattr(value, "dtype") or isinstance(value, list)
+    """Return whether a value holds all inputs or targets: an array, a tensor, a DataFrame, a list.
+
+    A tuple is a sample: two of them are a dataset of two samples.
+    """
+    return hasattr(value, "__array__") or isinstance(value, list)
 
 
 def _tensor(name: str, values: Any) -> torch.Tensor:
     if isinstance(values, torch.Tensor):
         found = values.detach().cpu()
     else:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-        found = torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
+        array = _check.host(values, name)
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:  # noqa: PLR2004
+            remedy = ": number the classes 0, 1, ..." if name.endswith("y") else ""
+            raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{remedy}")
+        found = torch.from_numpy(np.array(array))
+    if not found.ndim:
+        raise ValueError(f"{name} must have shape (N, ...), got a number alone")
     if found.is_floating_point():
         bad = ~torch.isfinite(found.reshape(len(found), -1)).all(1)
         if bool(bad.any()):
@@ -278,7 +319,7 @@ def labels_of(dataset: Any) -> NDArray[np.int64] | None:
         values = getattr(dataset, name, None)
         if values is None and name in (getattr(dataset, "column_names", None) or ()):
             values = dataset[name]
-        if values is not None and len(values) == len(dataset):
+        if isinstance(values, Sized) and len(values) == len(dataset):
             return _integers(values)
     return _integers([_target(dataset[index], index) for index in range(len(dataset))])
 
@@ -346,7 +387,7 @@ def _check_metric(task: Task, n_classes: int) -> None:
 def _embeddings_of(task: Task, train: Part) -> Callable[[], NDArray[np.float32]] | None:
     given = task.embeddings
     if given is None:
-        if not isinstance(train, TensorPart) or train.x.ndim < 2:  # noqa: PLR2004
+        if not isinstance(train, TensorPart) or not (train.sample_shape and train.holds_values):
             return None
         return _rows_of(train)
     held: list[NDArray[np.float32]] = []
@@ -364,8 +405,7 @@ def _embeddings_of(task: Task, train: Part) -> Callable[[], NDArray[np.float32]]
 
 
 def _rows_of(part: TensorPart) -> Callable[[], NDArray[np.float32]]:
-    x = part.x
-    return lambda: np.asarray(x.flatten(1).float().numpy())
+    return lambda: np.asarray(part.x.flatten(1).float().numpy())
 
 
 def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -383,6 +423,32 @@ def _held_out(train: Part) -> NDArray[np.bool_]:
     return share_of_each_class(labels, _VAL_SHARE, "bench validation split")
 
 
+def _numeric(part: Part) -> TensorPart:
+    """Return a part whose inputs can be copied with noise."""
+    if not isinstance(part, TensorPart):
+        raise ValueError("near_copies must be omitted for data that are not arrays in memory")
+    if not part.holds_values:
+        raise ValueError(
+            "near_copies must be omitted for inputs that are neither floats nor uint8 images"
+        )
+    return part
+
+
+def _at_random(part: Part, most: int, seed: int, n_classes: int) -> NDArray[np.int64]:
+    """Return `most` rows of a part, ascending; of each class its share, if there is room."""
+    labels = part.labels
+    if labels is None or not n_classes or n_classes > most:
+        return np.sort(ShuffleSampler(len(part), most, seed=seed).indices(0))
+    sizes = np.bincount(labels, minlength=n_classes)
+    shares = most * sizes / sizes.sum()
+    counts = np.maximum(np.floor(shares).astype(np.int64), np.minimum(sizes, 1))
+    while counts.sum() > most:  # at most C times: classes of one sample took more than their share
+        counts[np.argmax(np.where(counts > 1, counts - shares, -np.inf))] -= 1
+    lacking = np.argsort(np.where(counts < sizes, counts - shares, np.inf), kind="stable")
+    counts[lacking[: most - counts.sum()]] += 1
+    return first_of_each_class(labels, counts.tolist(), seed)
+
+
 def share_of_each_class(labels: NDArray[np.int64], share: float, purpose: str) -> NDArray[np.bool_]:
     """Mark a share of every class that has two samples, at least one each, bool (N,)."""
     counts = [min(max(1, round(share * int(n))), max(int(n) - 1, 0)) for n in np.bincount(labels)]
@@ -396,8 +462,13 @@ def first_of_each_class(
 ) -> NDArray[np.int64]:
     """Draw at random `counts[c]` samples of class c (all, if it has fewer), in ascending order."""
     order = ShuffleSampler(labels.size, seed=seed).indices(0)
-    chosen = [order[labels[order] == c][:n] for c, n in enumerate(counts)]
-    return np.sort(np.concatenate(chosen))
+    order = order[np.argsort(labels[order], kind="stable")]  # by class, at random within each
+    sizes = np.bincount(labels, minlength=len(counts))
+    first = np.cumsum(sizes) - sizes
+    within = np.arange(labels.size) - np.repeat(first, sizes)
+    wanted = np.zeros(sizes.size, np.int64)
+    wanted[: len(counts)] = counts
+    return np.sort(order[within < np.repeat(wanted, sizes)])
 
 
 def _digest(*parts: Part) -> str:
@@ -405,12 +476,7 @@ def _digest(*parts: Part) -> str:
     for part in parts:
         digest.update(str(len(part)).encode())
         if isinstance(part, TensorPart):
-            for tensor in (part.x, part.y):
-                array = (
-                    np.ascontiguousarray(tensor.view(torch.uint8).numpy()) if tensor.ndim else None
-                )
-                if array is not None:
-                    digest.update(array.data)
+            part.feed(digest)
         elif part.labels is not None:
             digest.update(np.ascontiguousarray(part.labels).data)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""One small model per dataset, with the optimizer settings tuned on full data.
+"""One small model per kind of data, with the optimizer settings tuned on full data.
 
 The optimizer is SGD with momentum: under Adam a common factor on the gradient cancels, and with it
 the effect of InfoBatch's weights. The learning rate is a function of the sampler's progress, so it
@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 _WARM_UP = 0.15
 _FIRST = 0.05
+_SIDE = 8  # pixels before the last convolution
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,52 @@ def schedule(progress: float) -> float:
     if progress < _WARM_UP:
         return _FIRST + (1 - _FIRST) * progress / _WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
+
+
+class Standardised(nn.Module):
+    """Inputs with mean 0 and deviation 1, by numbers of the training data.
+
+    The first layer of the models: inputs stay in memory as they are stored, in uint8 or float16.
+
+    Parameters
+    ----------
+    mean, deviation : array-like of shape (D,)
+        Of each feature or channel.
+    channels_last : bool, default False
+        Whether inputs are images (B, S, S, K), which become (B, K, S, S).
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(
+        self, mean: ArrayLike, deviation: ArrayLike, *, channels_last: bool = False
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
+        self.register_buffer("deviation", torch.as_tensor(deviation, dtype=torch.float32))
+        self._channels_last = channels_last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return standardised inputs as float32, (B, ...)."""
+        x = (x.float() - self.mean) / self.deviation
+        return x.permute(0, 3, 1, 2) if self._channels_last else x
+
+
+def image_layers(size: int, channels: int) -> list[nn.Module]:
+    """Return a small network for images of any size: (B, K, S, S) -> (B, 128).
+
+    Convolutions of stride 2 until a side has at most 8 pixels, then one more, and an average over
+    all positions.
+    """
+    layers: list[nn.Module] = []
+    inputs, outputs, side = channels, 32, size
+    while side > _SIDE:
+        first = not layers
+        layers += _convolution(inputs, outputs, size=5 if first else 3, stride=2)
+        inputs, outputs, side = outputs, min(2 * outputs, 128), (side + 1) // 2
+    layers += _convolution(inputs, 128, size=3, stride=1)
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()]
 
 
 def _small_mlp(n_classes: int) -> nn.Module:

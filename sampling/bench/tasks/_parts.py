@@ -4,6 +4,7 @@ Tensors are read by a `TensorLoader`, some ten times as fast as a `DataLoader`, 
 else gets, with workers if the task asks for them.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -60,43 +61,81 @@ class Part(ABC):
 
 
 class TensorPart(Part):
-    """Inputs and targets in memory: batches are pairs (x, y).
+    """Inputs and targets in memory, or in a memory map: batches are pairs (x, y).
+
+    Parts of one dataset share its inputs: each knows its rows, and `take` copies none. A memory
+    map is therefore never read as a whole, and shared by all processes that map the file.
 
     Parameters
     ----------
-    x : tensor of shape (M, ...)
+    x : tensor of shape (M, ...), or of shape (N, ...) with `held`
         Inputs.
     y : tensor of shape (M,) or (M, k)
         Targets: classes in [0, C) as int64, or numbers as float32.
+    held : int64 tensor of shape (M,), optional
+        Rows of `x` that the part holds; by default all.
     """
 
-    def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        self.x, self.y = x, y
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, held: torch.Tensor | None = None) -> None:
+        self.y = y
+        self._inputs, self._held = x, held
+
+    @property
+    def x(self) -> torch.Tensor:
+        """Inputs of the part, (M, ...); a copy if it holds some rows of a dataset."""
+        return self._inputs if self._held is None else self._inputs[self._held]
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of the input of a sample."""
+        return tuple(self._inputs.shape[1:])
+
+    @property
+    def holds_values(self) -> bool:
+        """Whether inputs are floats, or bytes of images: other ints are ids, such as of tokens."""
+        return self._inputs.is_floating_point() or self._inputs.dtype == torch.uint8
 
     @property
     def labels(self) -> NDArray[np.int64] | None:  # type: ignore[override]
         """Class of each sample; None for targets that are no classes."""
-        return None if self.y.is_floating_point() else self.y.cpu().numpy()
+        return None if self.y.is_floating_point() or self.y.ndim != 1 else self.y.cpu().numpy()
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, rows: NDArray[np.int64]) -> "TensorPart":
         chosen = torch.from_numpy(rows)
-        return TensorPart(self.x[chosen], self.y[chosen])
+        held = chosen if self._held is None else self._held[chosen]
+        return TensorPart(self._inputs, self.y[chosen], held)
 
     def relabeled(self, labels: NDArray[np.int64]) -> "TensorPart":
-        return TensorPart(self.x, torch.from_numpy(labels))
+        return TensorPart(self._inputs, torch.from_numpy(labels), self._held)
 
     def to(self, device: torch.device) -> "TensorPart":
+        if device.type == self._inputs.device.type == "cpu":
+            return self
         return TensorPart(self.x.to(device), self.y.to(device))
 
     def batches(self, sampler: EpochSampler, size: int) -> Iterator[tuple[torch.Tensor, Any]]:
-        return iter(TensorLoader(sampler, size, self.x, self.y))
+        if self._held is None:
+            return iter(TensorLoader(sampler, size, self._inputs, self.y))
+
+        def fetched(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+            return self._inputs[batch[0]], batch[1]
+
+        return iter(TensorLoader(sampler, size, self._held, self.y, transform=fetched))
+
+    def feed(self, digest: "hashlib.blake2b") -> None:
+        """Add everything that the part holds to a hash."""
+        for tensor in (self._inputs, self.y, self._held):
+            if tensor is not None:
+                digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
     def rows(self, indices: NDArray[np.int64]) -> Iterator[tuple[torch.Tensor, Any]]:
         for chosen in torch.split(torch.from_numpy(indices).to(self.y.device), EVALUATED):
-            yield chosen.cpu(), (self.x[chosen], self.y[chosen])
+            held = chosen if self._held is None else self._held[chosen]
+            yield chosen.cpu(), (self._inputs[held], self.y[chosen])
 
 
 class DatasetPart(Part):

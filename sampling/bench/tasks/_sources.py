@@ -1,7 +1,5 @@
-"""Where the data of a benchmark come from, by what a user names."""
+"""Where the data of a benchmark come from, by what a user names, and which settings apply there."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,12 +7,37 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _check
 from ..._check._keywords import short
+from ..._files._parquet import is_parquet
 from ._builtin import DATASETS, files_of, load
 from ._data import Data, data_of
+from ._folder import folder_data
+from ._function import task_of
+from ._metric import metric_of
+from ._own import Own
+from ._table import ARRAYS, MODEL, TABLES, Given, table_data
 from ._task import Task
 
 if TYPE_CHECKING:
     from .._settings import Settings
+
+CACHE = "data"  # folder in that of the results, of what is made of the user's files
+_FOLDER, _TABLE, _FUNCTION, _TASK = "a folder of images", "a table", "FILE.py:FUNCTION", "a Task"
+_OWN = (*DATASETS, _FOLDER, _TABLE)  # with the benchmark's own models
+
+# Which kinds of data each setting applies to, and what to do instead.
+APPLIES: dict[str, tuple[tuple[str, ...], str]] = {
+    "label": ((_TABLE,), "the classes of a folder are its folders, those of a Task are its own"),
+    "features": ((_TABLE,), ""),
+    "labels": ((_TABLE,), "give --label, --labels and --features with a table"),
+    "split": ((_TABLE,), "a folder has train, val and test in it, a Task has its own"),
+    "model": ((_TABLE,), "any other model is written as FILE.py:FUNCTION"),
+    "image_size": ((_FOLDER,), "other images keep their size"),
+    "on_bad": ((_FOLDER, _TABLE), ""),
+    "metric": (_OWN, "set the metric in the Task"),
+    "learning_rate": (_OWN, "set the learning rate in the optimizer of the Task"),
+    "data_dir": (tuple(name for name, known in DATASETS.items() if known.files),
+                 "name the folder of other data as data itself"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,81 +49,158 @@ class Source:
     name : str
         Name in tables, and of the default folder of results.
     load : callable
-        Returns the data.
+        Returns the data, given the folder of the results, in which it may keep what it made of the
+        files.
     files : list of Path
-        The files that are read, which are never written to.
+        The files and folders that are read, which are never written to.
     note : str, default ""
         A note on the results.
     seeds : int, optional
         A fixed number of seeds, where more would not help.
+    identity : dict of str to value
+        Settings of the data and the model by which results differ.
     """
 
     name: str
-    load: Callable[[], Data]
+    load: Callable[[Path], Data]
     files: list[Path] = field(default_factory=list)
     note: str = ""
     seeds: int | None = None
+    identity: dict[str, Any] = field(default_factory=dict)
 
 
 def source_of(settings: "Settings") -> Source:
-    """Return the source that the settings name, without loading it.
+    """Return the source that the settings name, without loading it; a function is called.
 
     Raises
     ------
-    ValueError, FileNotFoundError
-        If there is none, or an option does not apply to it.
+    ValueError, TypeError, FileNotFoundError
+        If there is none, or a setting does not apply to it.
     """
-    given = settings.data
-    if isinstance(given, Task):
-        return Source(given.name, lambda: data_of(given))
-    text = str(given)
-    if text in DATASETS:
-        known = DATASETS[text]
-        if settings.data_dir is not None and not known.files:
-            raise ValueError(
-                f"data_dir must be omitted for {text}, which has no files, got {settings.data_dir}"
-            )
+    kind = _kind(settings)
+    _check_applies(settings, kind)
+    if kind in (_TASK, _FUNCTION):
+        return _of_task(settings)
+    if settings.metric is not None:
+        metric_of(settings.metric)
+    own = Own(_name(settings, kind), settings.learning_rate, settings.metric)
+    rate = settings.learning_rate
+    identity: dict[str, Any] = {} if rate is None else {"learning_rate": rate}
+    if kind in DATASETS:
+        known = DATASETS[kind]
         return Source(
-            text,
-            lambda: load(text, settings.data_dir),
-            files_of(text, settings.data_dir),
+            kind,
+            lambda folder: load(kind, settings.data_dir, own),
+            files_of(kind, settings.data_dir),
             known.note,
             known.seeds,
+            identity,
         )
-    file, colon, name = text.rpartition(":")
-    if colon and file.endswith(".py"):
-        path = _check.file(file, "data")
-        return Source(path.stem, lambda: data_of(_made(path, name)), [path])
-    raise ValueError(
-        f"data must be one of {', '.join(map(repr, DATASETS))}, a folder of images, a table, or "
-        f"FILE.py:FUNCTION, got {text!r}{_check.closest(text, DATASETS)}"
+    if kind == _FOLDER:
+        path = Path(settings.data)  # type: ignore[arg-type]  # no Task here
+        size, on_bad = settings.image_size, settings.on_bad
+        return Source(
+            own.name,
+            lambda folder: folder_data(path, size, on_bad, own, folder / CACHE),
+            [path],
+            identity=identity,
+        )
+    given = _given(settings).checked()
+    model = settings.model or MODEL
+    return Source(
+        own.name,
+        lambda folder: table_data(given, model, settings.on_bad, own, folder / CACHE),
+        given.files,
+        identity={"model": model, **identity},
     )
 
 
-def _made(path: Path, name: str) -> Task:
-    """Return the task that a function in a file makes."""
-    made = loaded(path, name, "data")()
-    if not isinstance(made, Task):
-        raise TypeError(f"{path}:{name} must return a sampling.bench.Task, got {short(made)}")
-    return made if made.name != "task" else replace(made, name=path.stem)
+def _of_task(settings: "Settings") -> Source:
+    if isinstance(settings.data, Task):
+        task, files = settings.data, []
+    else:
+        path, name = _file_and_function(str(settings.data))
+        task, files = task_of(path, name), [path]
+        if task.name == "task":
+            task = replace(task, name=path.stem if name == "make" else f"{path.stem}-{name}")
+    return Source(task.name, lambda folder: data_of(task), files)
 
 
-def loaded(path: Path, name: str, what: str) -> Any:
-    """Return a function or class of a Python file, which is run as a module."""
-    module_name = f"_sampling_bench_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{what} must be a Python file, got {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # so that its classes can be pickled
-    sys.path.insert(0, str(path.parent.resolve()))  # it may import its neighbours
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
-    if not hasattr(module, name):
-        names = [each for each in vars(module) if not each.startswith("_")]
+def _file_and_function(text: str) -> tuple[Path, str]:
+    file, colon, name = text.rpartition(":")
+    if not colon:
         raise ValueError(
-            f"{what} must name a function of {path}, got {name!r}{_check.closest(name, names)}"
+            f"data must name a function of a Python file, such as {text}:make, got {text!r}"
         )
-    return getattr(module, name)
+    return _check.file(file, "a Python file"), name
+
+
+def _given(settings: "Settings") -> Given:
+    default = settings.data == type(settings).data  # nothing was named
+    data = None if default else Path(settings.data)  # type: ignore[arg-type]  # no Task here
+    return Given(data, settings.label, settings.features, settings.labels, settings.split)
+
+
+def _name(settings: "Settings", kind: str) -> str:
+    """Return the name of data with one of the benchmark's own models."""
+    if kind in DATASETS:
+        return kind
+    if kind == _FOLDER:
+        return Path(settings.data).resolve().name or "images"  # type: ignore[arg-type]
+    return f"{_given(settings).name}-screening-{settings.model or MODEL}"
+
+
+def _kind(settings: "Settings") -> str:
+    """Return the kind of data; a word without a separator is first of all a name."""
+    given = settings.data
+    if isinstance(given, Task):
+        return _TASK
+    text = str(given)
+    if isinstance(given, str) and text in DATASETS:
+        unnamed = given == type(settings).data
+        return _TABLE if unnamed and settings.features and settings.labels else text
+    if text.endswith(".py") or text.rpartition(":")[0].endswith(".py"):
+        return _FUNCTION
+    path = Path(text)
+    if not path.exists():
+        raise _no_such(given, text)
+    if path.is_dir():
+        labelled = settings.label is not None or settings.labels is not None
+        inside = path.rglob("*") if labelled else path.iterdir()  # shards may be in sub-folders
+        return _TABLE if any(map(is_parquet, inside)) else _FOLDER
+    if path.suffix.lower() in (*TABLES, *ARRAYS):
+        return _TABLE
+    raise ValueError(
+        f"data must be a folder of images, FILE.py:FUNCTION, or a table that ends in "
+        f"{', '.join((*TABLES, *ARRAYS))}, got the file {text!r}"
+    )
+
+
+def _no_such(given: object, text: str) -> Exception:
+    """Return the error for a name that is neither a dataset nor a path."""
+    path = Path(text)
+    around = path.parent if path.parent.is_dir() else Path()
+    near = [str(around / each.name) if path.parent != Path() else each.name
+            for each in around.iterdir()]  # fmt: skip
+    if isinstance(given, Path) or "/" in text or "\\" in text or path.suffix:
+        nearest = _check.closest(text, near)
+        return FileNotFoundError(f"data must be a path that exists, got {text!r}{nearest}")
+    return ValueError(
+        f"data must be one of {', '.join(map(repr, DATASETS))}, a folder of images, a table, or "
+        f"FILE.py:FUNCTION, where a path must exist, got {text!r}"
+        f"{_check.closest(text, [*DATASETS, *near])}"
+    )
+
+
+def _check_applies(settings: "Settings", kind: str) -> None:
+    """Refuse settings that the kind of data does not have."""
+    for name, (kinds, remedy) in APPLIES.items():
+        value = getattr(settings, name)
+        if value == getattr(type(settings), name) or kind in kinds:
+            continue
+        what = f"{kind}, which has no files" if name == "data_dir" and kind in DATASETS else kind
+        end = f": {remedy}" if remedy else ""
+        raise ValueError(
+            f"{name} must be omitted for {what}, it is for {' and '.join(kinds)}, got "
+            f"{short(value) if not isinstance(value, Path) else value}{end}"
+        )

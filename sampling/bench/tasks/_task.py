@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from ... import _check
 from ..._check._keywords import short, told
 from ._metric import METRICS, Metric, metric_of
 from ._models import schedule
+from ._parts import Part
 
 LABEL_KEYS = ("labels", "label")
 Forward = Callable[[nn.Module, Any], tuple[torch.Tensor, torch.Tensor]]
@@ -128,7 +130,10 @@ class Task:
         if self.class_names is not None:
             names = tuple(_check.words("class_names", self.class_names))
             object.__setattr__(self, "class_names", names)
-        _check.text("name", self.name)
+        if not _check.text("name", self.name).strip(".") or set(self.name) & set("/\\\0"):
+            raise ValueError(
+                f"name must be one that a folder can have, without separators, got {self.name!r}"
+            )
 
     @functools.cached_property
     def metric_of(self) -> Metric:
@@ -181,6 +186,14 @@ def _check_sets(task: Task) -> None:
     for name in ("train", "test", "val"):
         given = getattr(task, name)
         if given is None and name == "val":
+            continue
+        _check.refuse_names(name, given)
+        if isinstance(given, IterableDataset):
+            raise TypeError(
+                f"{name} must be a map-style dataset or a pair (x, y), got an iterable dataset, "
+                f"{type(given).__name__}, whose samples have no indices: make a list of it"
+            )
+        if isinstance(given, Part):
             continue
         if not (hasattr(given, "__getitem__") and hasattr(given, "__len__")):
             raise TypeError(

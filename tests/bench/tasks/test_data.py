@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from sampling.bench import _data
-from sampling.bench._data import load
+from sampling.bench.tasks import _builtin
+from sampling.bench.tasks._builtin import load
+from sampling.bench.tasks._data import data_of, first_of_each_class
+from sampling.bench.tasks._own import Own
+from sampling.bench.tasks._task import Task
+from sampling.samplers import ShuffleSampler
 
-from .conftest import idx_bytes
+from ..conftest import idx_bytes
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +36,8 @@ def test_parts_do_not_overlap_and_scale_by_train():
     ids = np.arange(300, dtype=np.float32)
     x = np.broadcast_to(ids[:, None, None], (300, 2, 2))
     labels = np.arange(300) % 3
-    data = _data._assemble(
-        "digits", (x[:200], labels[:200]), (x[200:], labels[200:]), val_share=0.1
+    data = _builtin._assemble(
+        Own("digits"), (x[:200], labels[:200]), (x[200:], labels[200:]), val_share=0.1
     )
     mean = data.train.x.mean()
     assert float(mean) == pytest.approx(0, abs=1e-5)
@@ -52,7 +56,7 @@ def test_long_tail(digits):
     wanted = [round(most * 100 ** (-c / 9)) for c in range(10)]
     assert counts == [min(a, b) for a, b in zip(wanted, have, strict=True)]
     assert counts[-1] == 1
-    assert tail.metric == "balanced accuracy"
+    assert tail.metric.name == "balanced accuracy"
     assert torch.equal(tail.val.y, digits.val.y)
     assert torch.equal(tail.test.y, digits.test.y)
     assert torch.equal(tail.train.x, digits.long_tailed(100.0, seed=0).train.x)
@@ -61,13 +65,84 @@ def test_long_tail(digits):
 
 
 def test_few(digits):
-    assert torch.bincount(digits.few(3).train.y).tolist() == [3] * 10
+    few = digits.few(30)
+    assert torch.bincount(few.train.y).tolist() == [3] * 10
+    assert len(few.val) == len(few.test) == 30
+
+
+def test_limit_keeps_shares_and_every_class():
+    y = np.repeat([0, 1, 2, 3], [880, 100, 19, 1])
+    data = data_of(Task((y[:, None] / 1.0, y), (np.zeros((4, 1)), np.arange(4)), linear))
+    counts = torch.bincount(data.limited(50).train.y).tolist()
+    assert sum(counts) == 50
+    assert counts[3] == 1
+    assert counts[0] == pytest.approx(0.88 * 50, abs=1)
+    with pytest.raises(ValueError, match="number of classes, 4, got 3"):
+        data.limited(3)
+
+
+def linear():
+    return torch.nn.Linear(1, 4)
 
 
 def test_pixels_are_rows(digits):
-    assert digits.pixels().shape == (len(digits.train), 64)
-    assert digits.pixels().dtype == np.float32
+    assert digits.embeddings().shape == (len(digits.train), 64)
+    assert digits.embeddings().dtype == np.float32
     assert digits.labels().dtype == np.int64
+
+
+def test_first_of_each_class_is_the_obvious_one():
+    labels = np.random.RandomState(0).choice(40, 500)
+    counts = [c % 7 for c in range(40)]
+    order = ShuffleSampler(500, seed=5).indices(0)
+    chosen = [order[labels[order] == c][:n] for c, n in enumerate(counts)]
+    np.testing.assert_array_equal(
+        first_of_each_class(labels, counts, 5), np.sort(np.concatenate(chosen))
+    )
+
+
+def test_rows_are_shared_not_copied(digits):
+    part = digits.train
+    some = part.take(np.array([3, 1])).take(np.array([1]))
+    assert some.x.equal(part.x[[1]])
+    assert some._inputs.data_ptr() == part._inputs.data_ptr()
+    (indices, (x, y)), *_ = some.batches(ShuffleSampler(1, seed=0), 4)
+    assert indices.tolist() == [0]
+    assert x.equal(part.x[[1]])
+    assert y.equal(part.y[[1]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.float16])
+def test_near_copies_in_every_type(dtype):
+    x = (np.random.RandomState(0).rand(60, 5) * 200).astype(dtype)
+    y = np.arange(60) % 3
+    data = data_of(Task((x, y), (x[:6], y[:6]), linear, val=(x[:6], y[:6])))
+    copied = data.copied(0.5, seed=1)
+    changed = (copied.train.x != data.train.x).any(1)
+    assert 25 <= int(changed.sum()) <= 30
+    assert copied.train.x.dtype == data.train.x.dtype
+    np.testing.assert_array_equal(copied.embeddings(), copied.train.x.float().numpy())
+    assert len(data.copied(0.99999, seed=1).train) == 60  # one original is left
+    nearest = torch.cdist(copied.train.x.float(), data.train.x.float()).min(1)
+    assert float(nearest.values.max()) < 60
+    assert copied.train.y.equal(data.train.y[nearest.indices])
+
+
+def test_changes_that_cannot_be_made():
+    x, y = np.zeros((20, 1), np.float32), np.arange(20) / 19
+    numbers = data_of(Task((x, y), (x, y), linear))
+    ids = data_of(
+        Task((x.astype(int), np.arange(20) % 2), (x.astype(int), np.arange(20) % 2), linear)
+    )
+    listed = list(zip(x, np.arange(20) % 2, strict=True))
+    dataset = data_of(Task(listed, listed, linear))
+    with pytest.raises(ValueError, match="label_noise must be omitted for targets that are no"):
+        numbers.check_changes(None, 0.1, None)
+    with pytest.raises(ValueError, match="near_copies must be omitted for inputs that are neither"):
+        ids.check_changes(None, None, 0.1)
+    with pytest.raises(ValueError, match="near_copies must be omitted for data that are not"):
+        dataset.check_changes(2.0, 0.1, 0.1)
+    assert ids.embeddings() is None
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -80,7 +155,7 @@ def test_fashion_in_either_layout(tmp_path, write_fashion, compress, inner):
 
 
 def test_fashion_in_the_working_folder(tmp_path, write_fashion, monkeypatch):
-    monkeypatch.setattr(_data, "_DEBIAN_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(_builtin, "_DEBIAN_FOLDER", tmp_path / "none")
     monkeypatch.chdir(tmp_path)
     write_fashion(Path("data", "FashionMNIST", "raw"))
     assert len(load("fashion-mnist").test) == 40

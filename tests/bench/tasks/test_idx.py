@@ -3,9 +3,9 @@ import gzip
 import numpy as np
 import pytest
 
-from sampling.bench._idx import read_idx
+from sampling.bench.tasks._idx import read_idx
 
-from .conftest import idx_bytes
+from ..conftest import idx_bytes
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 GOOD = idx_bytes(IMAGES)
