@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Group
 
@@ -20,7 +21,8 @@ from ._plan_file import KIND, PLAN, write_plan
 from ._progress import Progress, say
 from ._settings import Settings
 from ._work import Pool, Worker, cores, prepared
-from .methods._named import method_named
+from .methods._method import Rows
+from .methods._named import method_named, resolved
 from .reports._terminal import plot_outputs, table, write_report
 from .results._call import describe_call
 from .results._run import FAILED, Run
@@ -411,7 +413,8 @@ def prepare(settings: Settings) -> Benchmark:
     data = prepared(settings, folder, source)
     epochs = settings.epochs or data.task.epochs
     batch_size = settings.batch_size or data.task.batch_size
-    methods = {name: method_named(name) for name in settings.all_methods}
+    rows = _rows_of(data)
+    methods = {name: resolved(method_named(name), rows) for name in settings.all_methods}
     results = open_results(folder, _identity(settings, source, data, epochs, batch_size),
                            _metric(settings, data))  # fmt: skip
     outputs = [*result_outputs(folder), *plot_outputs(folder), (folder / PLAN, KIND)]
@@ -421,6 +424,11 @@ def prepare(settings: Settings) -> Benchmark:
     results.about = results.about or _about(settings, data)
     jobs = Jobs(methods, settings.keep or (), epochs, batch_size, settings.protocol)
     return Benchmark(settings, source, data, jobs, results, folder)
+
+
+def _rows_of(data: Data) -> Rows:
+    origin = np.arange(len(data.train)) if data.origin is None else data.origin
+    return Rows(origin, len(data.train) if data.whole is None else data.whole)
 
 
 def _prepared_script(settings: Settings, script: Script) -> Benchmark:

@@ -1,5 +1,6 @@
 """Runs in this process or in several: each worker loads the data once."""
 
+import contextlib
 import multiprocessing
 import os
 import threading
@@ -54,7 +55,7 @@ class Worker:
         self._device = torch.device(settings.device)
         self._seed = -1
         self._data = self._whole
-        self._pilot = Pilot(self._whole, -1, folder)
+        self._pilot = self._pilot_of(self._whole, -1, folder)
         self._warm: set[str] = set()
 
     def run(
@@ -78,6 +79,7 @@ class Worker:
                     self._data,
                     device=self._device,
                     score_of=self._pilot.score,
+                    probabilities_of=self._pilot.probabilities,
                     calibration=calibration,
                     after_epoch=after_epoch,
                 )
@@ -90,10 +92,18 @@ class Worker:
     def _take_seed(self, seed: int) -> None:
         if seed != self._seed:
             self._data, self._seed = of_seed(self._whole, self._settings, seed), seed
-            self._pilot = Pilot(self._data, seed, self._folder)
+            self._pilot = self._pilot_of(self._data, seed, self._folder)
+
+    def _pilot_of(self, data: Data, seed: int, folder: Path) -> Pilot:
+        epochs = self._settings.epochs or data.task.epochs
+        batch_size = self._settings.batch_size or data.task.batch_size
+        return Pilot(data, seed, folder, epochs, batch_size, self._device)
 
     def _compile(self, job: Job) -> None:
-        """Do a small run of a method first: costs must not depend on the order of runs."""
+        """Do a small run of a method first: costs must not depend on the order of runs.
+
+        What it raises is no result: few samples may be too few, or not those of a given subset.
+        """
         if job.method in self._warm:
             return
         self._warm.add(job.method)
@@ -106,9 +116,10 @@ class Worker:
             batch_size=min(job.batch_size, len(few.train)),
             cost_limit=None,
         )
-        pilot = Pilot(few, job.seed, self._folder / "none")
-        train(small, method_named(job.method), few, device=self._device, score_of=pilot.score,
-              calibration={})  # fmt: skip
+        pilot = Pilot(few, job.seed, None, _FEW_EPOCHS, small.batch_size, self._device)
+        with contextlib.suppress(Exception):
+            train(small, method_named(job.method), few, device=self._device, score_of=pilot.score,
+                  probabilities_of=pilot.probabilities, calibration={})  # fmt: skip
 
 
 def prepared(settings: Settings, folder: Path, source: Source | None = None) -> Data:

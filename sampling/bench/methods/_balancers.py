@@ -14,7 +14,9 @@ from ...samplers import (
     LateStoppingSampler,
     MixtureSampler,
     ShuffleSampler,
+    SubsetSampler,
 )
+from ...scores import label_issues
 from ...weighting import BurnIn, GroupWeights, group_dro, kl_dro, lin_upper
 from ._method import Build, Context, Lacking, TrainingPlan, same
 
@@ -70,6 +72,19 @@ def late_stopping(context: Context) -> TrainingPlan:
         seed=context.seed,
     )
     return same(sampler, context)
+
+
+def label_issues_dropped(context: Context) -> TrainingPlan:
+    """Drop the samples that cleanlab flags, from the predictions of a cross-validation.
+
+    It estimates their number, so that the method has a cost of its own.
+    """
+    flagged = label_issues(context.labels, context.probabilities())
+    kept = np.flatnonzero(~flagged)
+    if not kept.size:
+        raise Lacking("keeps no sample: all labels are flagged")
+    sampler = SubsetSampler(kept, seed=context.seed)
+    return same(sampler, context, dropped=float(flagged.sum()))
 
 
 def class_weighted(context: Context) -> TrainingPlan:

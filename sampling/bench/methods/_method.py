@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..._optional import require
 from ...batch_selection import BatchSelector
 from ...record import Score
 from ...samplers import EpochSampler
@@ -15,6 +16,7 @@ from ...samplers import EpochSampler
 PLAIN, LONG_TAIL, NOISE = "plain data", "imbalance", "label_noise"  # the latter two are options
 ANY = (PLAIN, LONG_TAIL, NOISE)
 CLASSES, EMBEDDINGS, SHARE = "classes", "embeddings", "the share of wrong labels"
+TRAINED = "a pilot run"  # whose logits are recorded: the benchmark trains it, a script cannot
 
 # What a training script must do for a method: draw with the sampler; record losses and weigh them;
 # take the number of epochs and the schedule from the benchmark. What needs forward passes, a loss
@@ -70,6 +72,14 @@ class Context:
         Setting with which InfoBatch ran at this keep fraction and seed; empty if it did not run.
     noise : float, default 0
         Share of wrong labels, for methods that require it.
+    find_probabilities : callable, optional
+        Returns the predictions of the training samples by cross-validation, float32 (N, C), charged
+        to the method.
+    origin : int64 array of shape (N,), optional
+        Row of each training sample in the whole training set, of which validation was split off; by
+        default 0 to N - 1.
+    whole : int, optional
+        Number of rows of the whole training set; by default N.
     """
 
     size: int
@@ -85,6 +95,9 @@ class Context:
     score: Callable[[str], Score]
     pilot: dict[str, float] = field(default_factory=dict)
     noise: float = 0.0
+    find_probabilities: Callable[[], NDArray[np.float32]] | None = None
+    origin: NDArray[np.int64] | None = None
+    whole: int | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -105,6 +118,13 @@ class Context:
             raise Lacking("needs embeddings: give `embeddings` to the task")
         return found
 
+    def probabilities(self) -> NDArray[np.float32]:
+        """Return the predictions of the samples by cross-validation, float32 (N, C)."""
+        if self.find_labels is None or self.find_probabilities is None:
+            self.labels  # noqa: B018  # raises `Lacking`
+            raise Lacking("needs a cross-validation, which only the benchmark's own training has")
+        return self.find_probabilities()
+
     @property
     def n_classes(self) -> int:
         """C."""
@@ -114,6 +134,22 @@ class Context:
     def draws(self) -> int:
         """Draws per epoch of a run whose epochs are all equal."""
         return at_least_one(self.budget * self.size)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the training samples of the benchmark are from.
+
+    Parameters
+    ----------
+    origin : int64 array of shape (N,)
+        Row of each in the whole training set.
+    whole : int
+        Number of rows of the whole training set.
+    """
+
+    origin: NDArray[np.int64]
+    whole: int
 
 
 @dataclass(frozen=True)
@@ -172,7 +208,7 @@ class Method:
         Whether the other methods of the same keep fraction and seed are matched to its realised
         cost.
     needs : tuple of str
-        What the data must have: "classes", "embeddings", "the share of wrong labels".
+        What it requires: "classes", "embeddings", "the share of wrong labels", "a pilot run".
     level : {"draws", "losses", "schedule", "own loop"}
         What a training script must do for it; "own loop" if no script can run it.
     scores : bool, default False
@@ -182,6 +218,9 @@ class Method:
         The one keep fraction at which it can run, of a given subset.
     default_on : tuple of str
         Kinds of data on which it runs if no methods are named.
+    resolve : callable, optional
+        Takes the method and `Rows`, and returns the method for those data, or raises an error: what
+        is checked once the data are known and before any run, such as a file made for other data.
     """
 
     help: str
@@ -193,6 +232,13 @@ class Method:
     scores: bool = False
     keep: float | None = None
     default_on: tuple[str, ...] = ()
+    resolve: "Callable[[Method, Rows], Method] | None" = None
+
+
+def with_cleanlab(method: Method, rows: Rows) -> Method:
+    """Return the method, if cleanlab is installed."""
+    require("cleanlab", "cleanlab", "label quality in `sampling bench`")
+    return method
 
 
 def same(sampler: EpochSampler, context: Context, **setting: float) -> TrainingPlan:

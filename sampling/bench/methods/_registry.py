@@ -31,8 +31,10 @@ from ._method import (
     PLAIN,
     SCHEDULE,
     SHARE,
+    TRAINED,
     Build,
     Method,
+    with_cleanlab,
 )
 
 
@@ -134,6 +136,7 @@ METHODS = {
         "Draws in proportion to a bound on the gradient, weights 1/(N p)",
         _pruners.importance,
         needs=(CLASSES,),
+        level=SCHEDULE,  # its signal needs logits and labels next to the losses
     ),
     "top-k": Method(
         "The rows of highest loss in a larger batch, all of it forwarded",
@@ -210,6 +213,7 @@ METHODS = {
         _balancers.importance_full,
         LONG_TAIL,
         NOISE,
+        level=SCHEDULE,
     ),
     "lin-upper": _at_full_cost(
         "Plain shuffling, weights increase up to the middle of a batch's losses",
@@ -230,6 +234,16 @@ METHODS = {
         _balancers.late_stopping,
         NOISE,
         needs=(CLASSES, SHARE),
+        level=SCHEDULE,
+    ),
+    "label-issues": _at_full_cost(
+        "Samples dropped whose labels are probably wrong by cross-validation; top:label_quality "
+        "drops as many as the keep fraction says",
+        _balancers.label_issues_dropped,
+        needs=(CLASSES, TRAINED),
+        level=DRAWS,
+        scores=True,
+        resolve=with_cleanlab,
     ),
 }
 CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")

@@ -289,7 +289,11 @@ def detail_path(folder: Path, run: Run) -> Path:
 
 def save_details(folder: Path, run: Run, arrays: dict[str, NDArray[Any]]) -> None:
     """Write what is kept of the samples of a run, whole or not at all."""
-    path = detail_path(folder, run)
+    save_arrays(detail_path(folder, run), arrays)
+
+
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write arrays, whole or not at all; the folder is created if it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path, _ARRAYS) as beside, beside.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -56,6 +56,11 @@ class Data:
         Share of the training labels that was made wrong.
     notes : tuple of str, default ()
         Notes needed to interpret the results, such as of samples that were dropped.
+    origin : int64 array of shape (N,), optional
+        Row of the whole training set of each sample of `train`, also of those that were replaced by
+        near copies; by default 0 to N - 1.
+    whole : int, optional
+        Number of rows of the whole training set; by default N.
     """
 
     task: Task
@@ -69,6 +74,8 @@ class Data:
     rows: NDArray[np.int64] | None = None
     noise: float = 0.0
     notes: tuple[str, ...] = ()
+    origin: NDArray[np.int64] | None = None
+    whole: int | None = None
 
     @property
     def name(self) -> str:
@@ -89,6 +96,9 @@ class Data:
     def _with_rows(self, rows: NDArray[np.int64], **changes: Any) -> "Data":
         """Return the data with some samples of the training part."""
         kept = rows if self.rows is None else self.rows[rows]
+        origin = rows if self.origin is None else self.origin[rows]
+        whole = len(self.train) if self.whole is None else self.whole
+        changes = {"origin": origin, "whole": whole, **changes}
         return replace(self, train=self.train.take(rows), rows=kept, **changes)
 
     def _classes(self, why: str) -> NDArray[np.int64]:
@@ -217,6 +227,7 @@ def data_of(task: Task, digest: str | None = None) -> Data:
     n_classes = _count(train.labels, test.labels)
     _check_metric(task, n_classes)
     embeddings = _embeddings_of(task, train)
+    whole = len(train)
     if task.val is None:
         held = _held_out(train)
         if not held.any():
@@ -233,7 +244,9 @@ def data_of(task: Task, digest: str | None = None) -> Data:
     if task.metric is None and not n_classes:
         metric = METRICS["R2"]
     digest = _digest(train, val, test) if digest is None else digest
-    return Data(task, train, val, test, metric, digest, n_classes, embeddings, rows)
+    return Data(
+        task, train, val, test, metric, digest, n_classes, embeddings, rows, origin=rows, whole=whole
+    )
 
 
 def part_of(name: str, given: Any, task: Task, labels: NDArray[np.int64] | None = None) -> Part:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ... import _check
 from ..._check._keywords import short
@@ -16,9 +16,6 @@ from ._metric import metric_of
 from ._own import Own
 from ._table import ARRAYS, MODEL, TABLES, Given, table_data
 from ._task import Task
-
-if TYPE_CHECKING:
-    from .._settings import Settings
 
 CACHE = "data"  # folder in that of the results, of what is made of the user's files
 _FOLDER, _TABLE, _FUNCTION, _TASK = "a folder of images", "a table", "FILE.py:FUNCTION", "a Task"
@@ -69,7 +66,7 @@ class Source:
     identity: dict[str, Any] = field(default_factory=dict)
 
 
-def source_of(settings: "Settings") -> Source:
+def source_of(settings: Any) -> Source:  # Settings, whose methods load files by this one
     """Return the source that the settings name, without loading it; a function is called.
 
     Raises

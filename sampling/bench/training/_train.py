@@ -94,6 +94,10 @@ class Clock:
             torch.cuda.synchronize()
         return time.perf_counter(), time.process_time()
 
+    def another(self) -> "Clock":
+        """Return a new clock of the same device."""
+        return Clock(torch.device("cuda" if self._cuda else "cpu"))
+
     def __enter__(self) -> None:
         self._since = self._now()
 
@@ -136,7 +140,10 @@ class Scorer:
         yield from found
 
 
-ScoreOf = Callable[[str], tuple[Score, int]]
+Charge = dict[str, int]  # samples trained on, by what they were trained for
+ScoreOf = Callable[[str], tuple[Score, Charge]]
+ProbabilitiesOf = Callable[[], tuple[NDArray[np.float32], Charge]]
+Record = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
 def train(
@@ -148,6 +155,7 @@ def train(
     score_of: ScoreOf,
     calibration: dict[str, float],
     after_epoch: Callable[[float], None] = lambda part: None,
+    probabilities_of: ProbabilitiesOf | None = None,
 ) -> tuple[Run, dict[str, NDArray[Any]]]:
     """Do one run.
 
@@ -162,11 +170,14 @@ def train(
     device : torch.device
         Device of the model and the data.
     score_of : callable
-        Maps the name of a score to it and the number of samples that its pilot trained on.
+        Maps the name of a score to it and the samples that its pilot trained on, by the name of
+        what they were trained for: those of one name are charged once.
     calibration : dict of str to float
         "sample_seconds" of training and "forward_ratio", where they were measured.
     after_epoch : callable
         Called after every epoch with the completed fraction of the run.
+    probabilities_of : callable, optional
+        Returns the predictions of a cross-validation, (N, C), and what it trained on.
 
     Returns
     -------
@@ -182,7 +193,7 @@ def train(
     scorer = Scorer(task, model, part, device)
     bill = Bill(job, len(part), scorer, Clock(device), Clock(device), calibration)
     try:
-        plan = _planned(job, method, data, scorer, score_of, bill)
+        plan = _planned(job, method, data, scorer, score_of, bill, probabilities_of)
     except Unreachable as error:
         return _without(job, UNREACHABLE, error), {}
     except Lacking as error:
@@ -293,21 +304,43 @@ class Bill:
         return samples / self.unit
 
 
-def _planned(
-    job: Job, method: Method, data: Data, scorer: Scorer, score_of: ScoreOf, bill: Bill
+def _planned(  # noqa: PLR0913  # what a context is made of
+    job: Job,
+    method: Method,
+    data: Data,
+    scorer: Scorer,
+    score_of: ScoreOf,
+    bill: Bill,
+    probabilities_of: ProbabilitiesOf | None,
 ) -> TrainingPlan:
     """Build the plan; where the total cost is limited, with as many epochs as that leaves."""
+    charged: Charge = {}
+    piloting = bill.selecting.another()
+
+    def charge(trained: Charge) -> None:
+        for name, samples in trained.items():
+            charged[name] = max(charged.get(name, 0), samples)
+        bill.piloted = sum(charged.values())
 
     def score(name: str) -> Score:
-        found, piloted = score_of(name)
-        bill.piloted = max(bill.piloted, piloted)
+        with piloting:
+            found, trained = score_of(name)
+        charge(trained)
+        return found
+
+    def probabilities() -> NDArray[np.float32]:
+        with piloting:
+            found, trained = probabilities_of()  # type: ignore[misc]  # not called if None
+        charge(trained)
         return found
 
     def built(epochs: int) -> TrainingPlan:
-        return method.build(_context(job, data, epochs, scorer, score))
+        given = None if probabilities_of is None else probabilities
+        return method.build(_context(job, data, epochs, scorer, score, given))
 
     with _without_scoring(bill.selecting, scorer):
         plan = built(job.epochs)
+    bill.selecting.seconds -= piloting.seconds  # a pilot run is charged by its samples
     if job.cost_limit is None:
         return plan
     ratio = bill.calibration.get("forward_ratio", FORWARD)
@@ -330,8 +363,13 @@ def _without_scoring(clock: Clock, scorer: Scorer) -> Iterator[None]:
     clock.seconds -= scorer.clock.seconds - before
 
 
-def _context(
-    job: Job, data: Data, epochs: int, scorer: Scorer, score: Callable[[str], Score]
+def _context(  # noqa: PLR0913  # what a method may know
+    job: Job,
+    data: Data,
+    epochs: int,
+    scorer: Scorer,
+    score: Callable[[str], Score],
+    probabilities: Callable[[], NDArray[np.float32]] | None,
 ) -> Context:
     return Context(
         size=len(data.train),
@@ -347,6 +385,9 @@ def _context(
         score=score,
         pilot=job.pilot,
         noise=data.noise,
+        find_probabilities=probabilities,
+        origin=data.origin,
+        whole=data.whole,
     )
 
 
@@ -384,9 +425,12 @@ class Loop:
         Counts forward passes.
     bill : Bill
         Counts draws and seconds.
+    record : callable, optional
+        Called with indices, outputs and targets of every batch that is trained on, such as
+        `TrainingDynamics.update`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a loop
         self,
         task: Task,
         model: nn.Module,
@@ -394,6 +438,7 @@ class Loop:
         batch_size: int,
         scorer: Scorer,
         bill: Bill,
+        record: Record | None = None,
     ) -> None:
         self.steps = 0
         self._task = task
@@ -404,6 +449,7 @@ class Loop:
         self._part = part
         self._batch_size = batch_size
         self._bill = bill
+        self._record = record
         device = next(model.parameters()).device
         self._device = device
         half = task.amp == "float16" and device.type == "cuda"
@@ -462,6 +508,8 @@ class Loop:
             with self._autocast():
                 outputs, targets = self._task.outputs(self._model, batch)
                 losses = self._losses(plan, outputs, targets, epoch)
+            if self._record is not None:
+                self._record(indices, outputs.detach(), targets)
             given: dict[str, Any] = {}
             if outputs.ndim == 2 and not targets.is_floating_point():  # noqa: PLR2004
                 given = {"logits": outputs, "labels": targets}

@@ -5,20 +5,25 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sampling.bench import _train
-from sampling.bench._data import load
-from sampling.bench._methods import METHODS, default_methods
-from sampling.bench._models import RECIPES, schedule
-from sampling.bench._train import Clock, Job, Measured, Scorer, measure, train
-from sampling.bench._training_plan import (
+from sampling.bench.methods._method import (
     ANY,
+    DRAWS,
     LONG_TAIL,
+    LOSSES,
     NOISE,
     PLAIN,
+    SCHEDULE,
     Context,
     Unreachable,
-    plain_loss,
 )
+from sampling.bench.methods._named import method_named
+from sampling.bench.methods._registry import METHODS, default_methods
+from sampling.bench.tasks._builtin import load
+from sampling.bench.tasks._models import RECIPES, schedule
+from sampling.bench.tasks._task import cross_entropy
+from sampling.bench.training import _train
+from sampling.bench.training._pilot import Pilot
+from sampling.bench.training._train import Clock, Job, Scorer, train
 
 EPOCHS = 8
 CPU = torch.device("cpu")
@@ -26,28 +31,34 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def data():
-    return load("digits").few(12)
+    return load("digits").few(120)
 
 
-def run(data, method, target=1.0, seed=0, **job):
-    return train(
-        Job(method, target, seed, job.pop("budget", target), **job),
+def run(data, method, keep=1.0, seed=0, budget=None, epochs=EPOCHS, **job):
+    budget = keep if budget is None else budget
+    pilot = Pilot(data, seed, None, epochs, 16, CPU)
+    done, _ = train(
+        Job(method, keep, seed, budget, epochs, epochs, job.pop("batch_size", 16), **job),
+        method_named(method),
         data,
-        epochs=EPOCHS,
-        batch_size=16,
         device=CPU,
-        after_epoch=lambda part: None,
+        score_of=pilot.score,
+        probabilities_of=pilot.probabilities,
+        calibration={},
     )
+    return done
 
 
 def context(labels, **changes):
     fields = {
-        "labels": np.asarray(labels),
-        "pixels": lambda: np.eye(len(labels), dtype=np.float32),
+        "size": len(labels),
+        "find_labels": np.asarray(labels),
+        "find_embeddings": lambda: np.eye(len(labels), dtype=np.float32),
         "losses": lambda indices: np.ones(len(indices), np.float32),
-        "target": 0.7,
+        "loss": cross_entropy,
+        "score": None,
+        "keep": 0.7,
         "budget": 0.7,
-        "pilot": {},
         "epochs": EPOCHS,
         "seed": 0,
         "batch_size": 16,
@@ -56,7 +67,8 @@ def context(labels, **changes):
 
 
 SWEPT = [name for name, method in METHODS.items() if method.swept and not method.pilot]
-FIXED = [name for name, method in METHODS.items() if not method.swept and name != "late-stopping"]
+OWN_COST = {"late-stopping", "label-issues"}
+FIXED = [name for name, each in METHODS.items() if not each.swept and name not in OWN_COST]
 SCORING = {"ies", "kakurenbo", "sensitivity", "selective-backprop", "top-k"}
 LEAST = {"ies": 0.8}  # of 8 epochs it can exclude samples from the last two
 FULL_COST = {"full-matched-rate"}  # swept, as what it is matched to is
@@ -67,14 +79,40 @@ def test_every_method_says_what_it_is_in_one_line():
         assert method.help
         assert "\n" not in method.help
         assert name == name.lower()
-        assert method.runs_on
-        assert set(method.default_on) <= set(method.runs_on) <= set(ANY)
+        assert set(method.default_on) <= set(ANY)
     assert [name for name, method in METHODS.items() if method.pilot] == ["infobatch"]
     assert set(default_methods([LONG_TAIL, NOISE])) == {
         *default_methods([LONG_TAIL]),
         *default_methods([NOISE]),
     }
-    assert not set(default_methods([PLAIN])) & set(default_methods([LONG_TAIL, NOISE]))
+    balancers = {name for name in METHODS if not METHODS[name].swept and name != "full"}
+    assert not set(default_methods([PLAIN])) & balancers
+
+
+def test_the_level_of_a_method_is_what_its_runs_use(data, monkeypatch):
+    """Those of level "draws" never read a loss, those of "losses" only losses and indices."""
+    used = set()
+    reduce = _train.EpochSampler.reduce
+
+    def spy(self, losses, indices, *, weighting=None, **known):
+        if (self.weights_for(indices) != 1).any() or weighting is not None:
+            used.add(LOSSES)
+        return reduce(self, losses, indices, weighting=weighting, **known)
+
+    def without(self, losses, indices, *, weighting=None, logits=None, labels=None):
+        return reduce(self, losses, indices, weighting=weighting)
+
+    for name, method in METHODS.items():
+        if method.level == SCHEDULE or name in OWN_COST:
+            continue
+        used.clear()
+        monkeypatch.setattr(_train.EpochSampler, "reduce", spy)
+        run(data.few(60), name, 0.8, epochs=2)
+        if method.level == DRAWS:
+            assert not used, name
+        monkeypatch.setattr(_train.EpochSampler, "reduce", without)
+        done = run(data.few(60), name, 0.8, epochs=2)
+        assert done.done or "unreachable" in done.reason, name
 
 
 NEAR = {  # other methods are exact to half a draw an epoch
@@ -115,8 +153,8 @@ def test_methods_at_full_cost(data, method):
 
 def test_full_fewer_keeps_the_draws_and_drops_epochs(data):
     done = run(data, "full-fewer", 0.5, budget=0.4)
-    assert done.epochs == 4
-    assert done.draws == 4 * round(0.4 * len(data.train) * EPOCHS / 4)
+    assert done.epochs == 3  # of 3.2
+    assert done.draws == 3 * round(0.4 * len(data.train) * EPOCHS / 3)
     assert run(data, "full-fewer", 0.01).epochs == 1
 
 
@@ -132,7 +170,7 @@ def test_a_cost_that_annealing_forbids_is_unreachable(data, method):
 @pytest.mark.parametrize("method", ["random", "rs2", "full-fewer", "sensitivity", "cluster-clip"])
 def test_less_than_one_draw_is_unreachable(method):
     with pytest.raises(Unreachable, match="unreachable: .* draws an epoch are less than one"):
-        METHODS[method].build(context([0, 1, 2], target=0.01, budget=0.01))
+        METHODS[method].build(context([0, 1, 2], keep=0.01, budget=0.01))
 
 
 def test_random_is_one_subset_and_rs2_is_not():
@@ -145,7 +183,7 @@ def test_random_is_one_subset_and_rs2_is_not():
 def relative(loss, labels, epoch=0):
     """Return what a loss makes of equal losses of the given classes."""
     logits = torch.zeros(len(labels), 3)
-    plain = plain_loss(logits, labels, epoch)
+    plain = cross_entropy(logits, labels)
     return loss(logits, labels, epoch) / plain
 
 
@@ -176,7 +214,7 @@ def test_logit_adjustment_is_that_of_the_class_shares():
 
 def test_the_matched_rate_is_the_mean_weight_of_infobatch_while_it_prunes(data):
     seen = run(data, "infobatch", 0.7)
-    labels = data.train.y.numpy()
+    labels = data.labels()
     plan = METHODS["full-matched-rate"].build(context(labels, budget=seen.cost))
     rates = [plan.rate(epoch) for epoch in range(EPOCHS)]
     assert rates[0] == rates[-1] == 1.0
@@ -246,7 +284,7 @@ def test_a_curriculum_begins_near_the_mean_of_each_class():
     pixels[1::4] += 10  # the odd ones are far, on two sides of the mean
     pixels[3::4] -= 10
     labels = np.arange(60) // 20
-    given = context(labels, pixels=lambda: pixels, budget=0.5, epochs=20)
+    given = context(labels, find_embeddings=lambda: pixels, budget=0.5, epochs=20)
     near = METHODS["curriculum"].build(given).sampler(0).indices(0)
     far = METHODS["curriculum-hard"].build(given).sampler(0).indices(0)
     random = METHODS["curriculum-random"].build(given).sampler(0).indices(0)
@@ -257,17 +295,20 @@ def test_a_curriculum_begins_near_the_mean_of_each_class():
 
 
 def test_late_stopping_drops_mostly_wrong_labels():
-    whole = load("digits")
-    noisy = whole.noisy(0.4, 0)
-    done = train(
-        Job("late-stopping", 1.0, 0, 1.0, noise=0.4),
-        noisy,
-        epochs=20,
-        batch_size=64,
-        device=CPU,
-        after_epoch=lambda part: None,
-    )
+    noisy = load("digits").noisy(0.4, 0)
+    done = run(noisy, "late-stopping", epochs=20, batch_size=64)
     assert 0.57 < done.cost < 0.95
+
+
+def test_label_issues_drops_mostly_wrong_labels_and_is_charged_for_its_folds():
+    pytest.importorskip("cleanlab")
+    plain = load("digits")
+    noisy = plain.noisy(0.2, 0)
+    done = run(noisy, "label-issues", epochs=6, batch_size=32)
+    assert 0.1 < done.setting["dropped"] / len(noisy.train) < 0.35
+    assert done.cost == pytest.approx(1 - done.setting["dropped"] / len(noisy.train))
+    assert done.piloted == 2 * len(noisy.train) * 6
+    assert done.total_cost > done.cost + 2
 
 
 def test_class_weighted_loss_is_that_of_torch(data, monkeypatch):
@@ -278,9 +319,9 @@ def test_class_weighted_loss_is_that_of_torch(data, monkeypatch):
         return losses.mean()
 
     monkeypatch.setattr("sampling.samplers.ShuffleSampler.reduce", spy)
-    monkeypatch.setattr(_train, "schedule", lambda progress: 0.0)  # the model stays as it began
+    monkeypatch.setattr(_train.Task, "factor", lambda self, progress: 0.0)  # it stays as it began
     run(data, "class-weighted")
-    model = RECIPES["digits"].model(10, int(_train.key(0, 0, "bench model")))
+    model = data.task.built_model(int(_train.key(0, 0, "bench model")))
     counts = torch.bincount(data.train.y)
     weights = (1 / counts) / (1 / counts).mean()
     losses, rows = seen[0]
@@ -303,14 +344,14 @@ def test_the_same_seed_gives_the_same_run(data):
 
 def test_one_seed_one_initial_model_whatever_the_method(data, monkeypatch):
     made = []
-    build = type(RECIPES["digits"]).model
+    build = _train.Task.built_model
 
-    def spy(self, n_classes, seed):
-        made.append(build(self, n_classes, seed))
+    def spy(self, seed):
+        made.append(build(self, seed))
         return made[-1]
 
-    monkeypatch.setattr(type(RECIPES["digits"]), "model", spy)
-    monkeypatch.setattr(_train, "schedule", lambda progress: 0.0)
+    monkeypatch.setattr(_train.Task, "built_model", spy)
+    monkeypatch.setattr(_train.Task, "factor", lambda self, progress: 0.0)
     run(data, "full")
     run(data, "infobatch", 0.7)
     run(data, "full", seed=1)
@@ -328,19 +369,20 @@ def test_no_global_random_state_moves(data):
     assert before[2] == random.getstate()
 
 
-def test_the_test_part_is_looked_at_once(data, monkeypatch):
-    looks = []
+def test_the_test_part_is_evaluated_once(data, monkeypatch):
+    parts = []
+    evaluated = _train._evaluated
 
-    def spy(model, part, whole):
-        looks.append(part)
-        return measure(model, part, whole)
+    def spy(task, model, part, whole):
+        parts.append(part)
+        return evaluated(task, model, part, whole)
 
-    monkeypatch.setattr(_train, "measure", spy)
+    monkeypatch.setattr(_train, "_evaluated", spy)
     done = run(data, "rs2", 0.5)
-    at_test = [torch.equal(part.x, data.test.x) for part in looks if len(part) == len(data.test)]
-    assert sum(at_test) == 1
-    assert torch.equal(looks[-1].x, data.test.x)
-    assert len(looks) == done.epochs + 1
+    of_test = [torch.equal(part.x, data.test.x) for part in parts if len(part) == len(data.test)]
+    assert sum(of_test) == 1
+    assert torch.equal(parts[-1].x, data.test.x)
+    assert len(parts) == done.epochs + 1
 
 
 def test_balanced_accuracy_is_the_mean_of_recalls(data):
@@ -349,15 +391,15 @@ def test_balanced_accuracy_is_the_mean_of_recalls(data):
             return F.one_hot(torch.zeros(len(x), dtype=torch.long), 3).float()
 
     part = type(data.train)(torch.zeros(6, 1), torch.tensor([0, 0, 0, 0, 1, 2]))
-    few = load("digits").few(1)
-    assert measure(Constant(), part, few) == Measured(pytest.approx(4 / 6), 0.0)
-    tailed = few.long_tailed(2.0, 0)
-    assert measure(Constant(), part, tailed) == Measured(pytest.approx(1 / 3), 0.0)
+    found = _train._evaluated(data.task, Constant(), part, data)
+    assert (found.value, found.metrics["worst class"]) == (pytest.approx(4 / 6), 0.0)
+    tailed = data.long_tailed(2.0, 0)
+    assert _train._evaluated(data.task, Constant(), part, tailed).value == pytest.approx(1 / 3)
 
 
 def test_scorer_gives_losses_in_evaluation_mode(data):
-    model = RECIPES["digits"].model(10, 0)
-    scorer = Scorer(model, data.train)
+    model = RECIPES["digits"].model(10)
+    scorer = Scorer(data.task, model, data.train, CPU)
     rows = np.array([5, 0])
     with torch.no_grad():
         wanted = F.cross_entropy(
@@ -389,4 +431,4 @@ def test_schedule_rises_then_falls_to_zero():
 
 
 def test_the_cnn_takes_its_images():
-    assert RECIPES["fashion-mnist"].model(10, 0)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert RECIPES["fashion-mnist"].model(10)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
