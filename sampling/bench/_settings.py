@@ -33,7 +33,8 @@ _NUMBERS = {
     "timeout": "(0, inf)",
 }
 _DATA = (  # what a script of the user's own has instead
-    "data", "label", "features", "labels", "split", "metric", "model", "image_size", "on_bad", "epochs", "batch_size",
+    "data", "label", "features", "labels", "split", "metric", "model", "image_size", "on_bad",
+    "epochs", "batch_size",
     "learning_rate", "device", "limit", "imbalance", "label_noise", "near_copies", "data_dir",
 )  # fmt: skip
 _TEXTS = ("label", "labels", "features", "split", "metric", "command", "device")

@@ -57,6 +57,7 @@ class Worker:
         self._data = self._whole
         self._pilot = self._pilot_of(self._whole, -1, folder)
         self._warm: set[str] = set()
+        self._few: tuple[Data, Pilot] | None = None
 
     def run(
         self,
@@ -107,7 +108,7 @@ class Worker:
         if job.method in self._warm:
             return
         self._warm.add(job.method)
-        few = self._data.few(_FEW)
+        few, pilot = self._few_samples(job)
         small = replace(
             job,
             budget=min(max(job.budget, 0.5), 1.0),
@@ -116,10 +117,17 @@ class Worker:
             batch_size=min(job.batch_size, len(few.train)),
             cost_limit=None,
         )
-        pilot = Pilot(few, job.seed, None, _FEW_EPOCHS, small.batch_size, self._device)
         with contextlib.suppress(Exception):
             train(small, method_named(job.method), few, device=self._device, score_of=pilot.score,
                   probabilities_of=pilot.probabilities, calibration={})  # fmt: skip
+
+    def _few_samples(self, job: Job) -> tuple[Data, Pilot]:
+        """Return a few samples, and the one pilot run on them."""
+        if self._few is None:
+            few = self._data.few(_FEW)
+            pilot = Pilot(few, job.seed, None, _FEW_EPOCHS, job.batch_size, self._device)
+            self._few = few, pilot
+        return self._few
 
 
 def prepared(settings: Settings, folder: Path, source: Source | None = None) -> Data:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
-
-from sampling.bench import table, write_report
 from sampling.bench._methods import METHODS
 from sampling.bench._report import _look, rows
 from sampling.bench._store import Results
 from sampling.bench._train import Run
+
+from sampling.bench import table, write_report
 
 
 def identity(imbalance=None, label_noise=None):

@@ -171,4 +171,3 @@ def needs_of(name: str) -> tuple[str, ...]:
 def can_fill(name: str) -> bool:
     """Return whether the benchmark has a value for a parameter of this name."""
     return name in INPUTS or name in SCORES
-

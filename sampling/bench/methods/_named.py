@@ -104,9 +104,8 @@ def _control_of(of: Method) -> Method:
 
 def _nearest(text: str) -> str:
     """Return a suggestion of the nearest of all names."""
+    text = text.removeprefix(EQUAL_COST)
     name, colon, rest = text.partition(":")
-    names = [*METHODS, *selectors()]
     if not colon:
-        return _check.closest(text, names)
-    found = _check.closest(name, selectors())
-    return found.replace("'?", f":{rest}'?") if found else _check.closest(text, names)
+        return _check.closest(text, [*METHODS, *selectors(), *map(example, selectors())])
+    return _check.closest(text, [f"{each}:{rest}" for each in selectors()])

@@ -121,4 +121,3 @@ def epochs_of(fraction: float, epochs: int, *, windows: bool = False) -> int:
 def window_of(epochs: int) -> int:
     """Return J, the epochs of a window: 10 of the 30 that the paper uses, as a fraction of them."""
     return min(10, max(2, round(epochs_of(DUAL_PART, epochs) / 3)))
-

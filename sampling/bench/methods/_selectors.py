@@ -7,7 +7,6 @@ is registered by `sampling.selection.method` appears here by itself.
 import inspect
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,11 +64,9 @@ class Call:
     settings: dict[str, Any]
     by_class: bool
 
-    def missing(self) -> Iterator[str]:
-        """Yield required parameters that nothing can fill."""
-        for name in self.inputs():
-            if not can_fill(name):
-                yield name
+    def missing(self) -> list[str]:
+        """Return the required parameters that nothing can fill."""
+        return [name for name in self.inputs() if not can_fill(name)]
 
     def inputs(self) -> list[str]:
         """Return the parameters to be filled by `Inputs`: required ones, and labels."""
@@ -91,12 +88,13 @@ class Call:
         for name in self.inputs():
             if name not in _OPTIONAL and can_fill(name):
                 found |= dict.fromkeys(needs_of(name))
-        return tuple(found)
+        return (*found, *(f"`{name}`" for name in self.missing()))
 
     def plan(self, context: Context) -> TrainingPlan:
         """Select, and return the plan of training on the selection."""
-        for name in self.missing():
-            raise Lacking(f"needs `{name}`, which the benchmark does not have for any data")
+        missing = " and ".join(f"`{name}`" for name in self.missing())
+        if missing:
+            raise Lacking(f"needs {missing}, which the benchmark has for no data")
         inputs = Inputs(context, self.entry.clusters)
         arguments = self._arguments(inputs)
         first = arguments.pop(next(iter(_own(self.entry))))
@@ -196,8 +194,9 @@ def _parsed(text: str) -> Call:
     _refuse_missing(text, entry, {*scores, *settings})
     call = Call(text, entry, scores, settings, by_class)
     columns = {name: name for name in (*scores, *(("groups",) if by_class else ()))}
-    numbers = {each: 1.0 for each in call.inputs() if _own(entry)[each].annotation is float}
-    check_settings(entry.name, 0.5, columns, {**numbers, **settings})
+    if settings:
+        numbers = {each: 1.0 for each in call.inputs() if _own(entry)[each].annotation is float}
+        check_settings(entry.name, 0.5, columns, {**numbers, **settings})
     return call
 
 

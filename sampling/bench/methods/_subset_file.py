@@ -26,9 +26,7 @@ SUFFIX = ".parquet"
 def is_path(text: str) -> bool:
     """Return whether a name is a path: it exists, contains a separator, or ends in .parquet."""
     separators = {"/", os.sep, os.altsep or os.sep}
-    return (
-        text.endswith(SUFFIX) or any(each in text for each in separators) or Path(text).exists()
-    )
+    return text.endswith(SUFFIX) or any(each in text for each in separators) or Path(text).exists()
 
 
 def subset_method(text: str) -> Method:

@@ -245,7 +245,17 @@ def data_of(task: Task, digest: str | None = None) -> Data:
         metric = METRICS["R2"]
     digest = _digest(train, val, test) if digest is None else digest
     return Data(
-        task, train, val, test, metric, digest, n_classes, embeddings, rows, origin=rows, whole=whole
+        task,
+        train,
+        val,
+        test,
+        metric,
+        digest,
+        n_classes,
+        embeddings,
+        rows,
+        origin=rows,
+        whole=whole,
     )
 
 

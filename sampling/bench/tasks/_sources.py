@@ -112,7 +112,7 @@ def source_of(settings: Any) -> Source:  # Settings, whose methods load files by
     )
 
 
-def _of_task(settings: "Settings") -> Source:
+def _of_task(settings: Any) -> Source:
     if isinstance(settings.data, Task):
         task, files = settings.data, []
     else:
@@ -132,7 +132,7 @@ def _file_and_function(text: str) -> tuple[Path, str]:
     return _check.file(file, "a Python file"), name
 
 
-def _given(settings: "Settings") -> Given:
+def _given(settings: Any) -> Given:
     default = settings.data == type(settings).data  # nothing was named
     data = None if default else Path(settings.data)  # type: ignore[arg-type]  # no Task here
     return Given(data, settings.label, settings.features, settings.labels, settings.split)
@@ -147,7 +147,7 @@ def _name(settings: "Settings", kind: str) -> str:
     return f"{_given(settings).name}-screening-{settings.model or MODEL}"
 
 
-def _kind(settings: "Settings") -> str:
+def _kind(settings: Any) -> str:
     """Return the kind of data; a word without a separator is first of all a name."""
     given = settings.data
     if isinstance(given, Task):

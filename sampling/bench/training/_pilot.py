@@ -71,6 +71,7 @@ class Pilot:
         self._batch_size = min(batch_size, len(data.train))
         self._device = device
         self._held: dict[str, Arrays] = {}
+        self._failed: dict[str, Failed] = {}
 
     def score(self, name: str) -> tuple[Score, Charge]:
         """Return a score, and the number of samples that were trained on for it.
@@ -125,9 +126,18 @@ class Pilot:
         """Return arrays from memory or the folder, or compute and keep them, in one process."""
         if what in self._held:
             return self._held[what]
+        if what in self._failed:  # again for every method otherwise
+            raise self._failed[what]
+        try:
+            self._held[what] = self._kept(what, compute)
+        except Failed as error:
+            self._failed[what] = error
+            raise
+        return self._held[what]
+
+    def _kept(self, what: str, compute: Callable[[], Arrays]) -> Arrays:
         if self._folder is None:
-            self._held[what] = compute()
-            return self._held[what]
+            return compute()
         path = pilot_path(self._folder, self._seed, what)
         path.parent.mkdir(parents=True, exist_ok=True)
         identity = self._identity()
@@ -136,7 +146,6 @@ class Pilot:
             if found.pop("identity", None) != identity:
                 found = compute()
                 save_arrays(path, {**found, "identity": np.array(identity)})
-        self._held[what] = found
         return found
 
     def _identity(self) -> str:
@@ -208,7 +217,9 @@ class Pilot:
         """Train a model on all folds but one, for each fold, and predict the samples of that."""
         labels, part = self._labels(), self._data.train
         folds = _folds(labels, int(key(self._seed, 0, "bench folds")))
-        found: NDArray[np.float32] = np.zeros((labels.size, max(self._data.n_classes, 2)), np.float32)
+        found: NDArray[np.float32] = np.zeros(
+            (labels.size, max(self._data.n_classes, 2)), np.float32
+        )
         for fold in range(FOLDS):
             held = np.flatnonzero(folds == fold)
             others = part.take(np.flatnonzero(folds != fold))
@@ -279,8 +290,12 @@ def read_pilot(folder: Path, seed: int) -> Arrays:
 def _read(path: Path) -> Arrays:
     """Return the arrays of a file; empty if there is none, or it is damaged."""
     damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error)
-    with contextlib.suppress(*damaged), np.load(path, allow_pickle=False) as file:
-        return {name: file[name] if name != "identity" else str(file[name]) for name in file.files}
+    with (
+        contextlib.suppress(*damaged),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as kept,
+    ):
+        return {name: kept[name] if name != "identity" else str(kept[name]) for name in kept.files}
     return {}
 
 

@@ -11,6 +11,7 @@ from sampling.bench.methods._method import CLASSES, DRAWS, EMBEDDINGS, LOSSES, T
 from sampling.bench.methods._named import EQUAL_COST, all_methods, method_named, resolved
 from sampling.bench.methods._scores import SCORES, epochs_of, window_of
 from sampling.bench.results._run import DONE, NOT_RUN
+from sampling.bench.results._store import load_details
 from sampling.errors import MissingExtraError
 from sampling.scores import TrainingDynamics
 from sampling.scores._dynamics_tables import FIELDS
@@ -19,34 +20,10 @@ from sampling.selection import Cost, Options, Picks, method, scores_of, select
 NAMES = [name.replace("=P", "=1") for name, group, *_ in all_methods() if group == "selector"]
 
 
-def task(per_class=30, dimensions=6, **changes):
-    generator = np.random.RandomState(0)  # noqa: NPY002
-    y = np.arange(3 * per_class) % 3
-    x = generator.normal(size=(y.size, dimensions)).astype(np.float32)
-    x[:, :3] += 2.0 * np.eye(3, dtype=np.float32)[y]
-    fields = {
-        "val": (x[:12], y[:12]),
-        "epochs": 4,
-        "batch_size": 16,
-        "threads": 1,
-        "name": "toy",
-    }
-    return bench.Task((x, y), (x, y), lambda: nn.Linear(dimensions, 3), **{**fields, **changes})
-
-
-def runs_of(names, tmp_path, *, keep=0.3, data=None, **settings):
-    given = {"seeds": 1, "jobs": 1, "device": "cpu", "without": (EQUAL_COST,), **settings}
-    benchmark = bench.prepare(
-        bench.Settings(data or task(), methods=tuple(names), keep=(keep,), out=tmp_path, **given)
-    )
-    results = benchmark.run(progress=False)
-    return {run.method: run for run in results.runs if run.method in names}
-
-
 @pytest.mark.slow
-def test_every_selector_runs_at_the_budget_or_says_why_not(tmp_path):
+def test_every_selector_runs_at_the_budget_or_says_why_not(runs_of):
     """Each with one score; a selector that is registered later is among them by itself."""
-    runs = runs_of(NAMES, tmp_path)
+    runs = runs_of(NAMES)
     assert {name.partition(":")[0] for name in NAMES} == set(selection.methods())
     assert set(runs) == set(NAMES)
     refused = {name for name, run in runs.items() if run.state != DONE}
@@ -63,7 +40,7 @@ def test_every_selector_runs_at_the_budget_or_says_why_not(tmp_path):
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
-def test_every_selector_with_every_score(tmp_path, name):
+def test_every_selector_with_every_score(runs_of, name):
     parts = name.split(":")
     names = [name]
     if len(parts) > 1 and "=" not in parts[1]:
@@ -76,7 +53,7 @@ def test_every_selector_with_every_score(tmp_path, name):
                 assert "must be a score of value" in str(error)
             else:
                 names.append(full)
-    for each, run in runs_of(names, tmp_path).items():
+    for each, run in runs_of(names).items():
         assert run.state == DONE or run.reason.startswith(("needs ", "is refused by ")), (each, run)
 
 
@@ -95,7 +72,7 @@ def test_epochs_are_those_of_the_papers_in_short_runs_too():
     assert [window_of(epochs) for epochs in (2, 20, 200, 1000)] == [2, 2, 10, 10]
 
 
-def test_a_selector_of_your_own_appears_by_itself(tmp_path):
+def test_a_selector_of_your_own_appears_by_itself(runs_of):
     @method(needs="scores", label="baseline", ranked=True, cost=lambda s: Cost(s.N, memory=s.N))
     def middle_third(
         scores: "list[float] | Score",
@@ -120,7 +97,7 @@ def test_a_selector_of_your_own_appears_by_itself(tmp_path):
 
     try:
         assert "middle_third:el2n" in [name for name, *_ in all_methods()]
-        (run,) = runs_of(["middle_third:aum"], tmp_path).values()
+        (run,) = runs_of(["middle_third:aum"]).values()
         assert run.draws == 4 * 27
     finally:
         selection.METHODS.pop("middle_third")
@@ -167,51 +144,45 @@ def test_levels_needs_and_controls_follow_from_the_registry():
     assert {EQUAL_COST + "ccs:el2n", EQUAL_COST + "k_center"} <= set(settings.all_methods)
 
 
-def test_scores_keep_their_own_direction(tmp_path):
+def test_scores_keep_their_own_direction(runs_of, tmp_path):
     """`top` keeps high values, whatever they mean; methods for hard samples turn the sign."""
     names = ("top:aum", "bottom:aum", "window:aum:offset=0.0", "window:ema_loss:offset=0.0")
-    runs = runs_of(names, tmp_path)
-    folder = next(iter(tmp_path.glob("details*"))) if list(tmp_path.glob("details*")) else tmp_path
-    counts = {}
-    for path in folder.rglob("*.npz"):
-        for name in names:
-            if path.name.startswith(name.replace(":", "-")):
-                counts[name] = np.load(path)["counts"] > 0
-    assert set(counts) == set(runs)
+    runs = runs_of(names)
+    counts = {n: load_details(tmp_path / "out", run)["counts"] > 0 for n, run in runs.items()}
     assert np.array_equal(counts["bottom:aum"], counts["window:aum:offset=0.0"])
     assert not (counts["top:aum"] & counts["bottom:aum"]).any()
 
 
-def test_classes_as_groups_are_kept_in_proportion(tmp_path):
-    (run,) = runs_of(("top:el2n:groups=labels",), tmp_path).values()
+def test_classes_as_groups_are_kept_in_proportion(runs_of):
+    (run,) = runs_of(("top:el2n:groups=labels",)).values()
     assert run.draws == 4 * 27
     assert CLASSES in method_named("k_center:groups=labels").needs
 
 
-def test_data_without_classes_or_rows_have_the_reason_in_their_row(tmp_path):
+def test_data_without_classes_or_rows_have_the_reason_in_their_row(runs_of):
     x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
     data = bench.Task((x, x[:, 0]), (x, x[:, 0]), lambda: nn.Linear(3, 1), epochs=2, batch_size=8)
-    runs = runs_of(("k_center", "top:el2n", "surrogate", "label-issues"), tmp_path, data=data)
+    runs = runs_of(("k_center", "top:el2n", "surrogate", "label-issues"), data=data)
     assert runs["k_center"].state == DONE
     for name in ("top:el2n", "surrogate", "label-issues"):
         assert runs[name].state == NOT_RUN
         assert "needs classes" in runs[name].reason
-    rows = [((torch.randn(3)), i % 2) for i in range(24)]
+    rows = [(x[i], i % 2) for i in range(24)]
     data = bench.Task(rows, rows, lambda: nn.Linear(3, 2), epochs=2, batch_size=8)
-    runs = runs_of(("k_center", "top:el2n"), tmp_path / "lists", data=data)
+    runs = runs_of(("k_center", "top:el2n"), data=data, out="lists")
     assert "needs embeddings" in runs["k_center"].reason
     assert runs["top:el2n"].state == DONE
 
 
-def test_one_epoch_is_too_few_for_windows_and_enough_for_the_others(tmp_path):
-    runs = runs_of(("top:dual", "top:el2n", "top:forgetting"), tmp_path, data=task(epochs=1))
+def test_one_epoch_is_too_few_for_windows_and_enough_for_the_others(runs_of, task):
+    runs = runs_of(("top:dual", "top:el2n", "top:forgetting"), data=task(epochs=1))
     assert runs["top:dual"].state == NOT_RUN
     assert "needs 2 epochs for dual, got 1" in runs["top:dual"].reason
     assert runs["top:el2n"].state == runs["top:forgetting"].state == DONE
 
 
-def test_a_score_below_zero_is_refused_by_beta_with_the_reason(tmp_path):
-    (run,) = runs_of(("beta:aum",), tmp_path).values()
+def test_a_score_below_zero_is_refused_by_beta_with_the_reason(runs_of):
+    (run,) = runs_of(("beta:aum",)).values()
     assert run.state == NOT_RUN
     assert "is refused by `beta`: scores must be in [0, inf), got" in run.reason
 
