@@ -6,7 +6,7 @@ names. A function may return a sampler, a `Selection`, indices, or a `TrainingPl
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from ._scores import SCORES
 
 SUFFIX = ".py"
 _FORMS = "a class derived from sampling.samplers.EpochSampler, or a function"
+_NONE = object()  # no value
 _RETURNS = "an EpochSampler, a Selection, an array of indices, or a TrainingPlan"
 
 
@@ -123,13 +124,11 @@ class Call:
     def plan(self, context: Context) -> TrainingPlan:
         """Call it, and return the plan of the run."""
         inputs = Inputs(context)
-        given: dict[str, Any] = {}
-        for name in self.filled():
-            try:
-                given[name] = inputs.get(name)
-            except Lacking:
-                if _is_required(self.parameters[name]):
-                    raise
+        given = {
+            name: value
+            for name in self.filled()
+            if (value := self._value(name, inputs)) is not _NONE
+        }
         options = inspect.Parameter.VAR_KEYWORD
         if isinstance(self.made, type) and any(
             each.kind is options for each in self.parameters.values()
@@ -146,6 +145,15 @@ class Call:
             raise Unreachable(str(error)) from None
         return self._as_plan(found, context)
 
+    def _value(self, name: str, inputs: Inputs) -> Any:
+        """Return the value of a parameter; none if it is optional and the data lack it."""
+        try:
+            return inputs.get(name)
+        except Lacking:
+            if _is_required(self.parameters[name]):
+                raise
+        return _NONE
+
     def _as_plan(self, found: object, context: Context) -> TrainingPlan:
         if isinstance(found, TrainingPlan):
             return found
@@ -154,8 +162,11 @@ class Call:
             return same(found, context)
         if isinstance(found, Selection):
             return self._subset(found, context)
-        if isinstance(found, np.ndarray | list | tuple) or hasattr(found, "__array__"):
-            indices = _check.unique_rows(f"indices of {self.text}", found)  # type: ignore[arg-type]
+        if isinstance(found, Sequence | set) and not isinstance(found, str):
+            found = np.array(sorted(found) if isinstance(found, set) else list(found))
+        if hasattr(found, "__array__"):
+            given: Any = found
+            indices = _check.unique_rows(f"indices of {self.text}", given)
             return self._subset(Selection(indices), context)
         raise TypeError(f"{self.text} must return {_RETURNS}, got {short(found)}")
 

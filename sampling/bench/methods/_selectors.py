@@ -1,4 +1,4 @@
-"""Every selector of `sampling.selection` as a method: NAME, NAME:SCORE or NAME:SCORE:ARGUMENT=VALUE.
+"""Every selector of `sampling.selection` as a method: NAME:SCORE, and NAME:SCORE:ARGUMENT=VALUE.
 
 What a selector takes follows from its entry in the registry and its signature, so a selector that
 is registered by `sampling.selection.method` appears here by itself.

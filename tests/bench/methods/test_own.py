@@ -54,7 +54,8 @@ CODE = """
     def twice(context, losses, num_epochs, batch_size):
         first = losses(np.arange(context.size))
         sampler = ShuffleSampler(context.size, context.draws, seed=context.seed)
-        return TrainingPlan(lambda epoch: sampler, num_epochs, setting={"mean": float(first.mean())})
+        setting = {"mean": float(first.mean())}
+        return TrainingPlan(lambda epoch: sampler, num_epochs, setting=setting)
 
     def by_file(data_source, /, *, clusters, probabilities):
         assert len(clusters.labels) == data_source == len(probabilities)
