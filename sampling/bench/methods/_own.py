@@ -17,7 +17,7 @@ from ... import _check
 from ..._check._keywords import short
 from ...record import Selection
 from ...samplers import EpochSampler, ScoredSampler, SubsetSampler
-from ..tasks._sources import loaded
+from ..tasks._function import loaded
 from ._inputs import INPUTS, Inputs, can_fill, needs_of
 from ._method import (
     DRAWS,

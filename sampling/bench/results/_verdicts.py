@@ -200,5 +200,5 @@ class _Samples:
         if self._results.metric == "log-loss":
             return np.asarray(-outcomes.astype(np.float64))
         if self._results.metric in _BY_CLASSES and outcomes.ndim == 1:
-            return factor * pseudo_values(self._results.metric, outcomes, targets)
+            return np.asarray(factor * pseudo_values(self._results.metric, outcomes, targets))
         return None

@@ -94,7 +94,7 @@ def source_of(settings: Any) -> Source:  # Settings, whose methods load files by
             identity,
         )
     if kind == _FOLDER:
-        path = Path(settings.data)  # type: ignore[arg-type]  # no Task here
+        path = Path(settings.data)  # no Task here
         size, on_bad = settings.image_size, settings.on_bad
         return Source(
             own.name,
@@ -134,16 +134,16 @@ def _file_and_function(text: str) -> tuple[Path, str]:
 
 def _given(settings: Any) -> Given:
     default = settings.data == type(settings).data  # nothing was named
-    data = None if default else Path(settings.data)  # type: ignore[arg-type]  # no Task here
+    data = None if default else Path(settings.data)  # no Task here
     return Given(data, settings.label, settings.features, settings.labels, settings.split)
 
 
-def _name(settings: "Settings", kind: str) -> str:
+def _name(settings: Any, kind: str) -> str:
     """Return the name of data with one of the benchmark's own models."""
     if kind in DATASETS:
         return kind
     if kind == _FOLDER:
-        return Path(settings.data).resolve().name or "images"  # type: ignore[arg-type]
+        return Path(settings.data).resolve().name or "images"
     return f"{_given(settings).name}-screening-{settings.model or MODEL}"
 
 
@@ -189,7 +189,7 @@ def _no_such(given: object, text: str) -> Exception:
     )
 
 
-def _check_applies(settings: "Settings", kind: str) -> None:
+def _check_applies(settings: Any, kind: str) -> None:
     """Refuse settings that the kind of data does not have."""
     for name, (kinds, remedy) in APPLIES.items():
         value = getattr(settings, name)

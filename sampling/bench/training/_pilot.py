@@ -9,6 +9,7 @@ all of them.
 import contextlib
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -289,13 +290,13 @@ def read_pilot(folder: Path, seed: int) -> Arrays:
 
 def _read(path: Path) -> Arrays:
     """Return the arrays of a file; empty if there is none, or it is damaged."""
-    damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error)
+    damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
     with (
         contextlib.suppress(*damaged),
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as kept,
     ):
-        return {name: kept[name] if name != "identity" else str(kept[name]) for name in kept.files}
+        return {name: kept[name] for name in kept.files}
     return {}
 
 
