@@ -20,11 +20,12 @@ from .. import _check
 from .._check._keywords import told
 from .._files._paths import Output, json_kind, written_whole
 from .._optional import require
+from .._version import __version__
 from ._every_sampler import SAMPLERS, AnySampler
 from ._matrix_leg import WHERE, Leg, Trip
 from ._matrix_runs import EXTRAS, LOADERS, WITHOUT_WORKERS
 
-_VERSIONS = ("sampling", "torch", "torchdata", "lightning", "accelerate", "transformers")
+_VERSIONS = ("torch", "torchdata", "lightning", "accelerate", "transformers")
 _MATRIX = json_kind("a contract matrix", "versions", "cells")
 
 
@@ -266,7 +267,8 @@ def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
         `write_matrix` did not write.
     """
     rows = [{**asdict(case), "problem": text} for case, text in found.items()]
-    versions = {name: version(name) for name in _VERSIONS}
+    # Of the package itself as imported: a checkout on the path has no metadata.
+    versions = {"sampling": __version__, **{name: version(name) for name in _VERSIONS}}
     text = json.dumps({"versions": versions, "cells": rows}, indent=1)
     with written_whole(path, _MATRIX) as beside:
         beside.write_text(text + "\n", encoding="utf-8")

@@ -553,10 +553,13 @@ class EpochSampler(Sampler[int], ABC):
 
     @told
     def expected_samples(self, num_epochs: int) -> int:
-        """Return the number of draws in `num_epochs` epochs, summed over all ranks."""
+        """Return the number of draws in `num_epochs` epochs, summed over all ranks.
+
+        Epochs that follow from losses yet to be recorded count as the current one.
+        """
         num_epochs = _check.integer("num_epochs", num_epochs, 0)
-        if type(self).draws is EpochSampler.draws and not self.dynamic:
-            return num_epochs * self.num_samples
+        if type(self).draws is EpochSampler.draws:
+            return num_epochs * self.draws(self.epoch)
         return sum(self.draws(epoch) for epoch in range(num_epochs))
 
     @told

@@ -339,9 +339,18 @@ class MixtureSampler(EpochSampler):
         return self._used if self.dynamic else self._budget.used_before(epoch, self._phases)
 
     def draws(self, epoch: int) -> int:
-        if self.dynamic or self._budget.stop == "cycle":
-            return super().draws(epoch)
-        return int(self.quotas(epoch).sum())
+        if self._budget.stop == "cycle":
+            return self.num_samples
+        return super().draws(epoch) if self.dynamic else int(self.quotas(epoch).sum())
+
+    def expected_samples(self, num_epochs: int) -> int:
+        """Return the number of draws in `num_epochs` epochs, summed over all ranks.
+
+        With an updater, epochs that end with their sources count as the current one.
+        """
+        if not self.dynamic:
+            return super().expected_samples(num_epochs)
+        return _check.integer("num_epochs", num_epochs, 0) * self.draws(self.epoch)
 
     def table(self, epoch: int) -> Mixed:
         return self._mixed(epoch, *self._planned_at(epoch))

@@ -211,7 +211,7 @@ def test_what_is_no_results_is_refused_with_what_is_wanted(given, tmp_path):
         ({"epochs": 0}, ValueError, "epochs must be >= 1"),
         ({"label_noise": 2}, ValueError, "label_noise must be in"),
         ({"out": 3}, TypeError, "out must be a path, got 3"),
-        ({"methods": ("full", "mine")}, ValueError, "methods must be one of .* got 'mine'"),
+        ({"methods": ("full", "mine")}, ValueError, "methods must be names of .* got 'mine'"),
     ],
 )
 def test_settings_are_checked_where_they_are_made(fields, error, words):
