@@ -79,6 +79,10 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("batch_selection/_rho_loss.py", "scores._device"): "the same",
     ("samplers/*", "weighting._reduction"): "one check of losses, and one mean of them",
     ("batch_selection/*", "weighting._reduction"): "the same",
+    ("bench/methods/_inputs.py", "selection.core._clusters"): "the default number of clusters",
+    ("bench/methods/_selectors.py", "selection.core._before"): "settings refused before any run",
+    ("bench/methods/_selectors.py", "selection.core._directions"): "the same, for directions",
+    ("bench/methods/_selectors.py", "selection.core._registry"): "which arguments take a score",
     ("_warm.py", "testing._every_sampler"): "one of each sampler, to compile what they use",
 }
 

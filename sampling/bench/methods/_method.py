@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..._optional import require
 from ...batch_selection import BatchSelector
+from ...errors import MissingExtraError
 from ...record import Score
 from ...samplers import EpochSampler
 
@@ -237,7 +238,10 @@ class Method:
 
 def with_cleanlab(method: Method, rows: Rows) -> Method:
     """Return the method, if cleanlab is installed."""
-    require("cleanlab", "cleanlab", "label quality in `sampling bench`")
+    if find_spec("cleanlab") is None:
+        raise MissingExtraError(
+            "label quality in `sampling bench` needs cleanlab: pip install 'sampling[cleanlab]'"
+        )
     return method
 
 

@@ -72,7 +72,7 @@ class Pilot:
         self._batch_size = min(batch_size, len(data.train))
         self._device = device
         self._held: dict[str, Arrays] = {}
-        self._failed: dict[str, Failed] = {}
+        self._failed: dict[str, str] = {}
 
     def score(self, name: str) -> tuple[Score, Charge]:
         """Return a score, and the number of samples that were trained on for it.
@@ -128,11 +128,11 @@ class Pilot:
         if what in self._held:
             return self._held[what]
         if what in self._failed:  # again for every method otherwise
-            raise self._failed[what]
+            raise Failed(self._failed[what])
         try:
             self._held[what] = self._kept(what, compute)
         except Failed as error:
-            self._failed[what] = error
+            self._failed[what] = str(error)
             raise
         return self._held[what]
 
