@@ -154,7 +154,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Script:
-    """A command, in the place of data: only its process knows those.
+    """A command instead of data, which only its process knows.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def sampler(
     """Return the sampler of a run of `sampling bench --command`; plain shuffling outside of it.
 
     With `report` it is all that a training script needs to be benchmarked. Pass the sampler to the
-    training loader, in the place of `shuffle=True`, and make another loader for evaluation: each
+    training loader instead of `shuffle=True`, and make another loader for evaluation: each
     pass over the sampler is an epoch.
 
     Parameters
