@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._settings import Settings as Settings
     from .reports._terminal import method_table as method_table
     from .reports._terminal import table as table
-    from .reports._terminal import write_report as write_report
+    from .reports._write import write_report as write_report
     from .results._run import Run as Run
     from .results._store import Results as Results
     from .results._verdicts import verdicts as verdicts
@@ -56,7 +56,7 @@ _FILES = {
     "table": "reports._terminal",
     "Verdict": "statistics",
     "verdicts": "results._verdicts",
-    "write_report": "reports._terminal",
+    "write_report": "reports._write",
 }
 __all__ = sorted(_FILES)  # noqa: PLE0605  # one list
 

@@ -20,10 +20,11 @@ from ._jobs import Jobs, Place
 from ._plan_file import KIND, PLAN, write_plan
 from ._progress import Progress, say
 from ._settings import Settings
-from ._work import Pool, Worker, cores, prepared
+from ._work import Pool, Worker, cores, of_seed, prepared
 from .methods._method import Rows
 from .methods._named import method_named, resolved
-from .reports._terminal import plot_outputs, table, write_report
+from .reports._terminal import table
+from .reports._write import report_outputs, write_report
 from .results._call import describe_call
 from .results._run import FAILED, Run
 from .results._store import Results, open_results, result_outputs
@@ -33,6 +34,7 @@ from .statistics import Evaluation, Limit, LimitSearch, find_limit, next_run
 from .tasks._data import Data
 from .tasks._sources import Source, source_of
 from .training._calibrate import calibrated
+from .training._pilot import read_pilot
 from .training._train import Job
 
 PILOT = 3  # seeds without verdicts, from which the number of seeds is computed
@@ -258,7 +260,17 @@ class Benchmark:
 
     def report(self) -> list[Path]:
         """Write the plots and the page of all runs; return the files."""
-        return write_report(self.results, self.folder)
+        data = None if isinstance(self.data, Script) else self.data
+        seed = min((run.seed for run in self.results.runs), default=0)
+        return write_report(
+            self.results,
+            self.folder,
+            data=None if data is None else of_seed(data, self.settings, seed),
+            margin=self.settings.margin,
+            verdicts=self.evaluation().verdicts,
+            examples=self.settings.examples,
+            pilot=read_pilot(self.folder, seed),
+        )
 
     def _seconds(self, places: list[Place], measured: dict[str, float]) -> float:
         """Return the seconds that runs will take, without selection and clustering."""
@@ -417,7 +429,7 @@ def prepare(settings: Settings) -> Benchmark:
     methods = {name: resolved(method_named(name), rows) for name in settings.all_methods}
     results = open_results(folder, _identity(settings, source, data, epochs, batch_size),
                            _metric(settings, data))  # fmt: skip
-    outputs = [*result_outputs(folder), *plot_outputs(folder), (folder / PLAN, KIND)]
+    outputs = [*result_outputs(folder), *report_outputs(folder), (folder / PLAN, KIND)]
     check_outputs(outputs, source.files)
     notes = [source.note, *data.notes, _COST_NOTE, _MATCH_NOTE if "infobatch" in methods else ""]
     results.notes = [note for note in notes if note]
@@ -442,7 +454,7 @@ def _prepared_script(settings: Settings, script: Script) -> Benchmark:
         "protocol": settings.protocol,
     }
     results = open_results(folder, identity, "metric")
-    outputs = [*result_outputs(folder), *plot_outputs(folder), (folder / PLAN, KIND)]
+    outputs = [*result_outputs(folder), *report_outputs(folder), (folder / PLAN, KIND)]
     check_outputs(outputs, script.files)
     notes = [script.note, _COST_NOTE, _MATCH_NOTE if "infobatch" in methods else ""]
     results.notes = [note for note in notes if note]

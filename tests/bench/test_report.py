@@ -87,33 +87,6 @@ def test_the_longest_name_fits_a_terminal_of_80(results):
     assert "1,650,000" in text(results)
 
 
-def test_plot_of_several_and_of_single_seeds(results, tmp_path):
-    assert write_report(results, tmp_path) == [tmp_path / "pruning.png"]
-    image = imread(tmp_path / "pruning.png")
-    assert image.shape[0] > 400
-    assert np.ptp(image) == 1.0
-    only = Results(identity(), "accuracy", runs=results.runs[:1])
-    assert write_report(only, tmp_path) == [tmp_path / "pruning.png"]
-
-
-def test_plot_of_a_long_tail(tmp_path):
-    runs = [
-        Run(name, 1.0, seed, 1.0, cost=1.0, test=0.5 + 0.1 * seed)
-        for name in ("uniform", "class-balanced")
-        for seed in range(2)
-    ]
-    results = Results(identity(100.0), "balanced accuracy", runs=runs)
-    assert write_report(results, tmp_path) == [tmp_path / "balance.png"]
-    assert "long tail 1:100" in text(results)
-    assert "balanced" in text(results)
-
-
-def test_no_two_methods_look_alike():
-    looks = [_look(place) for place in range(len(METHODS))]
-    assert len(set(looks)) == len(METHODS)
-    assert len({color for color, _ in looks[:8]}) == 8
-
-
 @pytest.mark.parametrize("runs", [[], [Run("infobatch", 0.3, 0, 0.3, reason="unreachable")]])
 def test_nothing_finished_draws_nothing_and_still_has_a_table(runs, tmp_path):
     results = Results(identity(), "accuracy", runs=runs)

@@ -1,6 +1,5 @@
-"""Report of the runs: a table, and plots of accuracy against realised cost."""
+"""Report of the runs on the terminal: a table."""
 
-import io
 import math
 import statistics
 from collections.abc import Collection, Sequence
@@ -24,23 +23,6 @@ from ..results._verdicts import REFERENCE, margin_of, verdicts
 from ..statistics import Evaluation
 from ._comparison import comparison
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-PRUNING_PLOT = "pruning.png"
-BALANCE_PLOT = "balance.png"
-# Okabe and Ito's colours, distinguishable for the colour-blind; markers make print so too.
-_LOOKS = [
-    ("#0072B2", "o"),
-    ("#E69F00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "v"),
-    ("#D55E00", "D"),
-    ("#000000", "*"),
-    ("#56B4E9", "P"),
-    ("#8C6D31", "X"),
-]
 _LEVELS = """
 Level that a training script of your own, run with --command, must have for a method:
   draws      two lines: sampler = sampling.bench.sampler(dataset, labels=..., embeddings=...) in
@@ -50,25 +32,7 @@ Level that a training script of your own, run with --command, must have for a me
   schedule   sampling.bench.num_epochs(30) epochs, and a schedule that follows from them or from
              sampler.progress; also for equal steps and equal total cost.
   own loop   no script: forward passes or a loss of its own, so give data and model instead."""
-_SPREAD = 0.018
 _WIDEST = 24  # letters of a method's name that fit in a terminal of 80 columns
-_SOURCE = "sampling bench"  # stored under "Source" in the text of a PNG file
-
-
-def _is_plot(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return f"Source\0{_SOURCE}".encode() in file.read(2**12)
-    except OSError:
-        return False
-
-
-_PLOT = Kind("a plot of `sampling bench`", "PNG", _is_plot)
-
-
-def plot_outputs(folder: Path) -> list[Output]:
-    """Return the files that `write_report` may write, for `check_outputs`."""
-    return [(folder / PRUNING_PLOT, _PLOT), (folder / BALANCE_PLOT, _PLOT)]
 
 
 @dataclass(frozen=True)
@@ -314,162 +278,3 @@ def method_table() -> Table:
         at = "each keep" if method.swept else "full cost"
         grid.add_row(name, at, method.level, ", ".join(method.default_on), method.help)
     return grid
-
-
-@told
-def write_report(results: Results, folder: Path) -> list[Path]:
-    """Write the plots of the results into a folder.
-
-    `pruning.png` shows the methods that run at several keep fractions, `balance.png` those for long
-    tails and wrong labels. Each is written only if it has a completed run to show. A method that is
-    not one of the benchmark is in the second if its data have a long tail or wrong labels and its
-    target is the full cost, else in the first.
-
-    Parameters
-    ----------
-    results : Results
-        Complete or not.
-    folder : Path
-        Output folder, created if it does not exist. Existing plots of `write_report` are replaced,
-        and no other file.
-
-    Returns
-    -------
-    list of Path
-        The files written, each atomically.
-
-    Raises
-    ------
-    ValueError
-        If another file has the name of a plot.
-    """
-    check_results(results)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    found = [row for row in rows(results) if row.done]
-    swept = [row for row in found if _is_swept(row, results)]
-    tail = [row for row in found if _is_balanced(row, results)]
-    written = []
-    if swept:
-        full = next((row for row in found if row.method == REFERENCE), None)
-        figure = _new_figure()
-        _draw_pruning(figure.add_subplot(), results, swept, full)
-        written.append(_write_figure(figure, folder / PRUNING_PLOT))
-    if tail:
-        figure = _new_figure()
-        _draw_balance(figure.add_subplot(), results, tail)
-        written.append(_write_figure(figure, folder / BALANCE_PLOT))
-    return written
-
-
-def _is_swept(row: Row, results: Results) -> bool:
-    method = METHODS.get(row.method)
-    return not _is_balanced(row, results) if method is None else method.swept
-
-
-def _is_balanced(row: Row, results: Results) -> bool:
-    method = METHODS.get(row.method)
-    if method is None:
-        return _is_hard(results) and row.keep >= 1.0
-    return PLAIN not in method.default_on and not method.swept and row.method != "full"
-
-
-def _plain(name: str) -> str:
-    """Return a name as a plot shows it literally: no formula, and not hidden."""
-    shown = name.replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
-
-
-def _new_figure() -> "Figure":
-    # A figure without pyplot: no backend is chosen and no global state is changed.
-    module = require("matplotlib.figure", "bench", "the plot of `sampling bench`")
-    figure: Figure = module.Figure(figsize=(8, 5), dpi=150, layout="constrained")
-    return figure
-
-
-def _write_figure(figure: "Figure", path: Path) -> Path:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Source": _SOURCE})
-    with written_whole(path, _PLOT) as beside:
-        beside.write_bytes(buffer.getvalue())
-    return path
-
-
-def _draw_pruning(axes: "Axes", results: Results, swept: list[Row], full: Row | None) -> None:
-    if full is not None:
-        mean, deviation = 100 * full.mean("test"), 100 * full.deviation("test")
-        band = "" if math.isnan(deviation) else " ± deviation"
-        label = f"{_plain(full.method)} (cost 1){band}"
-        axes.axhline(mean, color="0.35", linewidth=1, linestyle="--", label=label, zorder=1)
-        if not math.isnan(deviation):
-            axes.axhspan(mean - deviation, mean + deviation, color="0.88", zorder=0)
-    methods = [name for name in _names(results) if any(row.method == name for row in swept)]
-    for place, name in enumerate(methods):
-        series = sorted((row for row in swept if row.method == name), key=lambda row: row.keep)
-        shift = _SPREAD * (2 * place / max(len(methods) - 1, 1) - 1) if len(methods) > 1 else 0.0
-        color, marker = _look(place)
-        axes.errorbar(
-            [row.mean("cost") + shift for row in series],
-            [100 * row.mean("test") for row in series],
-            yerr=_bars(series),
-            color=color,
-            marker=marker,
-            linewidth=1,
-            markersize=6,
-            capsize=2,
-            label=_plain(name) + _absent(results, name),
-        )
-    axes.set_xlabel(
-        "cost: realised samples / (N x epochs)\n"
-        f"(points are shifted horizontally by up to {_SPREAD:g}, to be distinguishable)"
-    )
-    _label(axes, results, swept, "y")
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-
-
-def _look(place: int) -> tuple[str, str]:
-    """Return the colour and marker of a position in the legend, distinct for the first 64."""
-    turn, color = divmod(place, len(_LOOKS))
-    return _LOOKS[color][0], _LOOKS[(color + turn) % len(_LOOKS)][1]
-
-
-def _absent(results: Results, method: str) -> str:
-    targets = {run.keep for run in results.runs if run.method == method and not run.done}
-    return f" (not at {', '.join(f'{t:g}' for t in sorted(targets))})" if targets else ""
-
-
-def _draw_balance(axes: "Axes", results: Results, tail: list[Row]) -> None:
-    names = [_plain(row.method) for row in tail]
-    for place, row in enumerate(tail):
-        axes.errorbar(
-            [100 * row.mean("test")],
-            [place],
-            xerr=_bars([row]),
-            color=_look(place)[0],
-            marker="o",
-            capsize=3,
-        )
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    _label(axes, results, tail, "x")
-
-
-def _bars(series: Sequence[Row]) -> list[float] | None:
-    """Return deviations in percent; None if any method ran only once, so that no bar shows 0."""
-    bars = [100 * row.deviation("test") for row in series]
-    return None if any(map(math.isnan, bars)) else bars
-
-
-def _label(axes: "Axes", results: Results, shown: list[Row], direction: str) -> None:
-    identity = results.identity
-    counts = sorted({len(row.done) for row in shown})
-    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    bars = "one run each" if counts == [1] else f"mean ± deviation over {seeds} seeds"
-    text = _plain(f"test {results.metric} (%), axis not from 0")
-    axes.set(**{f"{direction}label": text})
-    name = _plain(f"{identity.get('dataset', 'own data')}{_data_of(results)}")
-    epochs = f"{identity['epochs']} epochs at full cost, " if identity.get("epochs") else ""
-    axes.set_title(f"{name}: {epochs}{bars}", fontsize=10)
-    axes.grid(axis="both", color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
