@@ -20,7 +20,7 @@ Series = Mapping[str, Sequence[Point]]
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A section of the page.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Looks:
         self._numbers = {name: place for place, name in enumerate(self.names)}
 
     def of(self, method: str) -> Look:
-        """Return the look of a method."""
+        """Return how a method is drawn."""
         return look(self._numbers[method])
 
     def on(self, method: str) -> bool:
@@ -126,7 +126,7 @@ def row(head: str, cells: Iterable[str], kind: str = "") -> str:
 
 def breakable(name: str) -> str:
     """Return a name, escaped, that may be broken after its punctuation."""
-    return "".join(f"{escape(each)}<wbr>" if each in ":_/@,." else escape(each) for each in name)
+    return "".join(f"{escape(each)}<wbr>" if each in ":_/@," else escape(each) for each in name)
 
 
 def table(heads: Sequence[str], rows: Sequence[str], caption: str = "", sorts: bool = False) -> str:

@@ -39,7 +39,7 @@ class Look:
 
 
 def look(place: int) -> Look:
-    """Return the look of a position in the legend, distinct for the first 64."""
+    """Return how the method of a position in the legend is drawn, distinct for the first 64."""
     turn, color = divmod(place, len(MARKERS))
     return Look(color, (color + turn) % len(MARKERS), (color + 3 * turn) % len(DASHES))
 

@@ -1,4 +1,4 @@
-"""What the report shows, computed once: rows with their numbers, verdicts, and who is highlighted.
+"""What the report shows, computed once: rows with their numbers, verdicts, and what is highlighted.
 
 The page, the figures and the tables read a `View`; none of them computes a number of its own.
 """
