@@ -44,9 +44,24 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     on_bad: Annotated[
         str, typer.Option(help="What to do with unreadable samples: raise or drop.")
     ] = "raise",
+    split: Annotated[
+        str | None,
+        typer.Option(help="Column of a table that says train, val or test for each row."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Metric of the benchmark's own models: accuracy, balanced accuracy, macro F1, "
+            "log-loss or R2."
+        ),
+    ] = None,
     command: Annotated[
         str | None,
         typer.Option(help="Training script with its arguments, run once for each run."),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(help="Time after which a run of the command is ended, such as 90s or 2h."),
     ] = None,
     keep: Annotated[
         str | None,
@@ -234,17 +249,17 @@ def _value(name: str, value: Any) -> Any:  # of an option
         return share(name, value)
     if name in ("margin", "learning_rate", "imbalance"):
         return parse(float, name, value)
-    if name == "time_budget":
-        return _seconds(value)
+    if name in ("time_budget", "timeout"):
+        return _seconds(name, value)
     integers = ("image_size", "seeds", "max_seeds", "evaluations", "first_seed", "epochs",
                 "batch_size", "jobs", "limit")  # fmt: skip
     return parse(int, name, value) if name in integers else value
 
 
-def _seconds(word: str) -> float:
+def _seconds(name: str, word: str) -> float:
     """Parse a time such as 90s, 30m or 2h."""
     digits = word.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = word.strip()[len(digits) :]
     if unit not in _UNITS:
-        raise ValueError(f"time_budget must be a time such as 90s, 30m or 2h, got {word!r}")
-    return parse(float, "time_budget", digits) * _UNITS[unit]
+        raise ValueError(f"{name} must be a time such as 90s, 30m or 2h, got {word!r}")
+    return parse(float, name, digits) * _UNITS[unit]

@@ -262,7 +262,11 @@ WRONG = {
     "keep high": ({"keep": (0.5, 1.0)}, ValueError, r"keep must be in \(0, 1\), got 1.0"),
     "keep nan": ({"keep": (float("nan"),)}, ValueError, r"keep must be in \(0, 1\), got nan"),
     "keep none": ({"keep": ()}, ValueError, "keep must name at least one fraction, got none"),
-    "method": ({"methods": ("rs3",)}, ValueError, "methods must be names of .* got 'rs3': did you mean 'rs2'"),
+    "method": (
+        {"methods": ("rs3",)},
+        ValueError,
+        "methods must be names of .* got 'rs3': did you mean 'rs2'",
+    ),
     "methods none": ({"methods": ()}, ValueError, "methods must name at least one method"),
     "noise 1": ({"label_noise": 1.0}, ValueError, r"label_noise must be in \(0, 1\), got 1.0"),
     "first": ({"first_seed": -1}, ValueError, "first_seed must be >= 0, got -1"),

@@ -140,5 +140,5 @@ def test_the_list_names_every_method_with_what_it_does():
     found = call("bench", "--list")
     assert found.exit_code == 0
     for name, method in METHODS.items():
-        (line,) = [line for line in found.stdout.splitlines() if line.split()[0] == name]
+        (line,) = [each for each in found.stdout.splitlines() if each.split()[:1] == [name]]
         assert method.help[:30] in line

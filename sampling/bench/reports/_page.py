@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from ..statistics import Verdict
 from ._charts import (
     Looks,
     Section,
@@ -25,7 +26,7 @@ from ._gallery import gallery
 from ._samples import agreement, classes, data_map, dropped
 from ._style import SCRIPT, STYLE
 from ._svg import symbols
-from ._view import INFERIOR, NON_INFERIOR, Entry, Verdict, View
+from ._view import INFERIOR, NON_INFERIOR, Entry, View
 from ._words import answer
 
 MARK = '<meta name="generator" content="sampling bench">'
@@ -178,11 +179,6 @@ def _how(view: View, for_all: bool) -> str:
         text += (
             "Decisions hold for all rows together; the 95 % interval is that of a row alone, the "
             "other one holds for all rows."
-        )
-    elif not view.evaluated:
-        text += (
-            "Decisions are by the 95 % interval of each row alone, without correction for the "
-            "number of rows."
         )
     return f'<p class="soft">{escape(text)}</p>'
 

@@ -4,8 +4,6 @@ import math
 import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -13,9 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..._check._keywords import told
-from ..._files._paths import Kind, Output, written_whole
-from ..._optional import require
-from ..methods._method import PLAIN
+from ..methods._named import all_methods
 from ..methods._registry import METHODS
 from ..results._run import Run
 from ..results._store import Results, check_results
@@ -269,12 +265,15 @@ def _percent(row: Row, name: str, factor: float) -> str:
 
 @told
 def method_table() -> Table:
-    """Return the output of `sampling bench --list`: every method, and where it runs by default."""
+    """Return the output of `sampling bench --list`: every method, and what it requires."""
     grid = Table(
-        "method", "at", "level", "by default on", "what it does", box=None, pad_edge=False,
+        "method", "level", "needs", "what it does", box=None, pad_edge=False,
         caption=_LEVELS, caption_justify="left",
     )  # fmt: skip
-    for name, method in METHODS.items():
-        at = "each keep" if method.swept else "full cost"
-        grid.add_row(name, at, method.level, ", ".join(method.default_on), method.help)
+    last = ""
+    for name, group, level, needs, does in all_methods():
+        if last and group != last:
+            grid.add_section()
+        last = group
+        grid.add_row(Text(name), level, ", ".join(needs), Text(does))
     return grid

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import _check
+from ..._check._keywords import short
 from ..methods._named import EQUAL_COST
 from ..methods._registry import CONTROLS
 from ..results._run import Run
@@ -27,13 +28,9 @@ from ._terminal import rows
 
 NON_INFERIOR, INFERIOR, UNDECIDED = "non-inferior", "inferior", "undecided"
 ALL_EQUAL, PILOT = "all equal", "pilot"
-DECISIONS = (NON_INFERIOR, INFERIOR, UNDECIDED, ALL_EQUAL, PILOT)
 HIGHLIGHTED = 8  # series that a reader can tell from each other
-_PILOT_SEEDS = 3
-_POINTS, _TEST_SAMPLES = 0.3, 3  # of the default margin
 PERCENT = 100.0
 PHASES = ("selecting", "scoring", "pilot", "training", "starting")
-_EQUAL = 1e-6  # in points: a narrower interval is only rounding
 
 
 @dataclass(frozen=True)
@@ -143,10 +140,13 @@ class View:
         self.data = data
         self.factor = float(results.about.get("factor", PERCENT))
         self.sign = 1.0 if results.about.get("higher_is_better", True) else -1.0
-        self.reason = "" if margin is not None else margin_of(results).reason
-        self.margin = margin_of(results).value if margin is None else margin
-        _check.number("margin", self.margin, "(0, inf)")
+        given = results.plan.get("margin") if margin is None else margin
+        self.margin = _check.number(
+            "margin", margin_of(results).value if given is None else given, "(0, inf)"
+        )
         found = verdicts
+        if found is not None and not all(isinstance(each, Verdict) for each in found):
+            raise TypeError(f"verdicts must hold Verdicts, got {short(found)}")
         if found is None:
             found = verdicts_of(results, self.margin, folder=folder).verdicts
         self.verdicts = {(each.name, each.keep): each for each in found}

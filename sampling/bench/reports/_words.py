@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from ..results._compare import REFERENCES
+from ..results._verdicts import REFERENCE
 from ._view import INFERIOR, NON_INFERIOR, PILOT, UNDECIDED, Entry, View, is_control
 
 _NAMED = 3  # methods in one sentence
@@ -36,11 +36,6 @@ def answer(view: View) -> list[str]:
         found += _by_keep(view, swept)
         found += _whole(view, [each for each in judged if each.keep >= 1])
         found += _against_random(view)
-        if not view.evaluated and len(judged) > 1:
-            found.append(
-                f"Each decision is by the interval of its row alone; of {len(judged)} rows, some "
-                "may be wrong by chance."
-            )
     return [*found, *_time(view), *_absent(view)]
 
 
@@ -62,7 +57,7 @@ def _percent(share: float) -> str:
 
 def _without_reference(view: View) -> str:
     return (
-        f"There are no runs on all the data ({' or '.join(REFERENCES)}), so nothing is said about "
+        f"There are no runs on all the data ({REFERENCE}), so nothing is said about "
         f"how much {view.metric} a method loses."
     )
 
@@ -83,7 +78,7 @@ def _best(view: View) -> list[str]:
     """Say the highest mean of each keep fraction, as a number and not as a verdict."""
     found = []
     for keep in view.keeps:
-        rows = [each for each in view.of_keep(keep) if each.method not in REFERENCES]
+        rows = [each for each in view.of_keep(keep) if each.method != REFERENCE]
         if not rows:
             continue
         best = max(rows, key=lambda each: view.sign * each.mean)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sampling.bench import Results, Run
-from sampling.bench.report._page import page
-from sampling.bench.report._style import SCRIPT
-from sampling.bench.report._view import View
+from sampling.bench.reports._page import page
+from sampling.bench.reports._style import SCRIPT
+from sampling.bench.reports._view import View
 
 from .conftest import HOSTILE, keep_details, make_data, results_of
 

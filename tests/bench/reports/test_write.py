@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from sampling.bench.report import _style
 
 from sampling._files._paths import check_outputs
 from sampling.bench import Results, Run, write_report
-from sampling.bench.report import _style
-from sampling.bench.report._charts import Looks
-from sampling.bench.report._figures import SOURCE, image_of, pruning_figure
-from sampling.bench.report._svg import look
-from sampling.bench.report._tables import latex, runs_csv, table_csv, tex
-from sampling.bench.report._view import View
-from sampling.bench.report._write import report_outputs
+from sampling.bench.reports._charts import Looks
+from sampling.bench.reports._figures import SOURCE, image_of, pruning_figure
+from sampling.bench.reports._svg import look
+from sampling.bench.reports._tables import latex, runs_csv, table_csv, tex
+from sampling.bench.reports._view import View
+from sampling.bench.reports._write import report_outputs
 
 from .conftest import HOSTILE, results_of
 
@@ -36,7 +36,7 @@ def read_csv(text):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are made and not drawn, which takes a third of a second each."""
-    monkeypatch.setattr("sampling.bench.report._write.image_of", lambda figure, kind: STUB)
+    monkeypatch.setattr("sampling.bench.reports._write.image_of", lambda figure, kind: STUB)
 
 
 def test_files_are_written_whole_and_replaced(results, tmp_path):
@@ -132,7 +132,7 @@ def test_latex_needs_only_booktabs_and_escapes_every_name(results, tmp_path):
         ({"margin": 0}, ValueError, "margin must be in"),
         ({"examples": "yes"}, TypeError, "examples must be"),
         ({"data": 3}, TypeError, "data must be the data of a benchmark, got 3"),
-        ({"verdicts": [3]}, TypeError, "verdicts must have the attributes .* without name"),
+        ({"verdicts": [3]}, TypeError, "verdicts must hold Verdicts, got"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, words, results, tmp_path):
