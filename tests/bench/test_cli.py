@@ -6,7 +6,6 @@ from typer.testing import CliRunner
 
 import sampling
 from sampling.bench import _benchmark, _work
-from sampling.bench.methods._registry import METHODS
 from sampling.bench.results._store import read_results
 from sampling.cli import app
 
@@ -134,11 +133,3 @@ def test_the_command_line_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-def test_the_list_names_every_method_with_what_it_does():
-    found = call("bench", "--list")
-    assert found.exit_code == 0
-    for name, method in METHODS.items():
-        (line,) = [each for each in found.stdout.splitlines() if each.split()[:1] == [name]]
-        assert method.help[:30] in line

@@ -57,6 +57,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "cleanlab": {"scores"},
     "trak": {"scores"},
     "matplotlib": {"bench"},
+    "PIL": {"bench"},
     "typer": {"cli"},
     "pandas": set(),
     "random": {"testing"},
@@ -225,6 +226,7 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl", "tomli"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
     extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak", "filelock"}
+    extras |= {"PIL"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):

@@ -20,6 +20,7 @@ from ..statistics import (
     evaluate,
     pseudo_values,
 )
+from ..tasks._metric import METRICS
 from ._run import Run
 from ._store import Results, check_results, load_details
 
@@ -98,6 +99,8 @@ def margin_of(results: Results) -> Margin:
     """Return the default margin of the metric, with its reason."""
     about = results.about
     values = [run.test for run in _done(results, REFERENCE) if run.test is not None]
+    if not values and results.metric not in METRICS:
+        return Margin(1.0, "", f"without runs of {REFERENCE} there is nothing to compare with")
     return default_margin(
         results.metric,
         about.get("test_samples") or 1000,

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from sampling.bench.report import _style
 
 from sampling._files._paths import check_outputs
 from sampling.bench import Results, Run, write_report
+from sampling.bench.reports import _style
 from sampling.bench.reports._charts import Looks
 from sampling.bench.reports._figures import SOURCE, image_of, pruning_figure
 from sampling.bench.reports._svg import look
