@@ -144,7 +144,7 @@ class Pilot:
         identity = self._identity()
         with FileLock(path.with_suffix(".lock")):
             found = _read(path)
-            if found.pop("identity", None) != identity:
+            if str(found.pop("identity", "")) != identity:
                 found = compute()
                 save_arrays(path, {**found, "identity": np.array(identity)})
         return found
