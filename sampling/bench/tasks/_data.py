@@ -45,7 +45,7 @@ class Data:
         Metric of all runs: that of the task, or, if it names none and the training set was made
         long-tailed, balanced accuracy.
     digest : str
-        Hash that tells data apart, to avoid mixing results of different data.
+        Hash that differs between data, to avoid mixing results of different data.
     n_classes : int
         C; 0 if the targets are no classes.
     find_embeddings : callable, optional

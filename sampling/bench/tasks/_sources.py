@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ... import _check
 from ..._check._keywords import short
@@ -160,7 +160,7 @@ def _kind(settings: Any) -> str:
         return _FUNCTION
     path = Path(text)
     if not path.exists():
-        raise _no_such(given, text)
+        _refuse_missing(given, text)
     if path.is_dir():
         labelled = settings.label is not None or settings.labels is not None
         inside = path.rglob("*") if labelled else path.iterdir()  # shards may be in sub-folders
@@ -173,16 +173,16 @@ def _kind(settings: Any) -> str:
     )
 
 
-def _no_such(given: object, text: str) -> Exception:
-    """Return the error for a name that is neither a dataset nor a path."""
+def _refuse_missing(given: object, text: str) -> NoReturn:
+    """Refuse a name that is neither a dataset nor a path."""
     path = Path(text)
     around = path.parent if path.parent.is_dir() else Path()
     near = [str(around / each.name) if path.parent != Path() else each.name
             for each in around.iterdir()]  # fmt: skip
     if isinstance(given, Path) or "/" in text or "\\" in text or path.suffix:
         nearest = _check.closest(text, near)
-        return FileNotFoundError(f"data must be a path that exists, got {text!r}{nearest}")
-    return ValueError(
+        raise FileNotFoundError(f"data must be a path that exists, got {text!r}{nearest}")
+    raise ValueError(
         f"data must be one of {', '.join(map(repr, DATASETS))}, a folder of images, a table, or "
         f"FILE.py:FUNCTION, where a path must exist, got {text!r}"
         f"{_check.closest(text, [*DATASETS, *near])}"

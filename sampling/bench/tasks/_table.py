@@ -20,7 +20,6 @@ from ... import _check
 from ..._check._rows import Rows
 from ..._files._parquet import SUFFIXES, is_parquet
 from ...io import open_table
-from ...io._table import in_order, npy_in
 from ._columns import CSV, NPY, Columns, Targets, feature, open_columns, targets_of
 from ._data import Data, share_of_each_class
 from ._listing import SPLITS, TEST, TRAIN, VAL
@@ -228,11 +227,11 @@ def _targets(given: Given, numbers: bool) -> tuple[str, Columns | None, Targets]
     if path.suffix.lower() == NPY:
         if column is not None:
             raise ValueError(f"labels must name no column of {path}, an array, got {column!r}")
-        array = npy_in(path)
+        array = np.asarray(open_table(path).embeddings)
         if array.ndim != 1:
             raise ValueError(f"labels of {path} must have shape (N,), got {array.shape}")
         what = f"labels of {path}"
-        return what, None, targets_of(what, np.asarray(array), numbers=numbers)
+        return what, None, targets_of(what, array, numbers=numbers)
     columns = open_columns(path)
     if column is None and given.labels is not None and len(columns.names) == 1:
         column = columns.names[0]
@@ -324,7 +323,7 @@ def _words(given: Given, names: Sequence[str], lists: Sequence[str], path: Path)
                 f"features must name columns of {path}, {every}, or a file, got {word!r}"
                 f"{_check.closest(word, every)}"
             )
-        found += [word] if word in every else in_order(like)
+        found += [word] if word in every else like
     _check_words(found, taken, lists)
     return found
 
