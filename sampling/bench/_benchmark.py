@@ -81,7 +81,7 @@ class Benchmark:
     folder: Path
     interrupted: bool = False
     pending: int = 0
-    _deadline: float = field(default=math.inf, repr=False)
+    _deadline: float = field(default=math.inf, init=False, repr=False)
 
     @property
     def fixed_seeds(self) -> int | None:

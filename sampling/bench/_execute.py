@@ -23,7 +23,7 @@ class Runner(Protocol):
 
 
 class RunPool(Protocol):
-    """What does several runs at the same time: processes of ours, or of a script."""
+    """What does several runs at the same time: our processes, or those of a script."""
 
     @property
     def free(self) -> int: ...

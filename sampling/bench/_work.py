@@ -67,8 +67,8 @@ class Worker:
     ) -> Run:
         """Do a run, and write what is kept of its samples.
 
-        An error of the run, such as one in the model of the task, is its result: the other runs go
-        on.
+        An error of the run, such as one in the model of the task, is its result: the other runs are
+        still done.
         """
         self._take_seed(job.seed)
         with torch_threads(self._threads):

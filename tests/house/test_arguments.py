@@ -171,6 +171,8 @@ RECIPES = {
         integrations.SamplerTrainerMixin.compute_loss(None, None, {}, **o)
     ),
     "testing.parametrize_with_checks": lambda **o: parametrize_with_checks(own.ShuffleSampler, **o),
+    "bench.Settings": lambda **o: bench.Settings(**o),
+    "bench.Task": lambda **o: bench.Task((ROWS, ROWS), (ROWS, ROWS), own.ShuffleSampler, **o),
     "bench.write_report": lambda **o: bench.write_report(bench.Results({}, ""), "none", **o),
 }
 # What the package fills in itself, or takes from a framework that it plugs into.
@@ -178,6 +180,8 @@ EXEMPT = {
     "selection.Method": "made by `method`",
     "batch_selection.SelectedStep": "made by `SelectiveForward`",
     "bench.Benchmark": "`interrupted` says how a run ended",
+    "bench.Evaluation": "made by `verdicts`",
+    "bench.Verdict": "made by `verdicts`",
     "bench.Benchmark.run": "would train",
     "testing.Check": "made by the kit",
     "testing.Result": "made by the kit",
@@ -275,7 +279,7 @@ def test_scores_have_a_direction_that_there_is():
 
 # What users do not call with keywords of ours: records that functions return, and helpers.
 UNTOLD = {
-    "bench": {"Benchmark", "Difference", "Results", "Run"},
+    "bench": {"Benchmark", "Evaluation", "Results", "Run", "Verdict"},
     "integrations": {"LoaderProblem", "LoaderReport", "SamplerTrainerMixin"},
     "io": {"Table"},
     "samplers": {"Chosen", "HolderFit", "ImportanceGain", "SelectedStep", "SelectionCost"},
@@ -285,7 +289,7 @@ UNTOLD = {
 
 
 # The keywords of a method, by whose name they are refused.
-HAND_ON = {"estimate", "check_kmeans", "check_neighbours"}
+HAND_ON = {"estimate", "check_kmeans", "check_neighbours", "report"}
 
 
 def test_what_is_public_refuses_a_wrong_keyword_by_its_own_name():

@@ -20,7 +20,7 @@ _MOST = 10**4  # epochs
 def calibrated(data: Data, device: str, threads: int | None, batch_size: int) -> dict[str, float]:
     """Return "sample_seconds", of training on a sample, and "forward_ratio", of a pass to it.
 
-    Measured with no other run beside, on as many batches as fit in one second.
+    Measured while no other run is in progress, on as many batches as fit in one second.
     """
     task, where = data.task, torch.device(device)
     part = data.train.to(where)
