@@ -651,5 +651,5 @@ def test_everything_that_takes_several_words_takes_one():
     found = check_sampler(lambda: ShuffleSampler(103, seed=0), only="C3")
     assert len(found.results) == 1
     assert Settings(methods="ucb", keep=0.5).checked().methods == ("ucb",)
-    with pytest.raises(ValueError, match="methods must be one of"):
+    with pytest.raises(ValueError, match="methods must be names of"):
         Settings(methods="ccz").checked()
