@@ -367,7 +367,7 @@ def test_embeddings_names_the_shape(shape):
 def test_embeddings_names_the_first_row(value):
     array = np.ones((4, 2))
     array[2, 1] = value
-    rule = f"embeddings must be finite, got {value} in row 2 (1 bad rows)"
+    rule = f"embeddings must be finite, got {value} in row 2"
     with pytest.raises(ValueError, match=message(rule)):
         _check.embeddings("embeddings", array)
     array[3, 0] = np.nan

@@ -9,7 +9,7 @@ import math
 import operator
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -33,11 +33,11 @@ _NUMBERS = 2**22  # of embeddings, checked at a time
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return `value` as an int in [low, high)."""
     if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
-        raise TypeError(f"{name} must be an int, got {value!r}")
+        raise TypeError(f"{name} must be an int, got {short(value)}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be an int, got {value!r}") from None
+        raise TypeError(f"{name} must be an int, got {short(value)}") from None
     if high is not None and not low <= number < high:
         raise ValueError(f"{name} must be in [{low}, {high}), got {number}")
     if number < low:
@@ -48,7 +48,7 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
 def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     """Return `value` as a finite float inside `interval`, written as in the message: "(0, 1]"."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {short(value)}")
     try:
         result = float(value)
     except OverflowError:
@@ -58,7 +58,7 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     under = result < high or (interval[-1] == "]" and result == high)
     if not (math.isfinite(result) and above and under):
         rule = "finite" if interval == "(-inf, inf)" else f"in {interval}"
-        raise ValueError(f"{name} must be {rule}, got {value!r}")
+        raise ValueError(f"{name} must be {rule}, got {short(value)}")
     return result
 
 
@@ -75,7 +75,7 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         quoted = isinstance(value, str) and value.lower() in ("true", "false")
         remedy = ": write it without quotes" if quoted else ""
-        raise TypeError(f"{name} must be True or False, got {value!r}{remedy}")
+        raise TypeError(f"{name} must be True or False, got {short(value)}{remedy}")
     return bool(value)
 
 
@@ -83,13 +83,13 @@ def choice(name: str, value: Word, allowed: Iterable[str]) -> Word:
     """Return `value` if it is one of the allowed words."""
     words = list(allowed)
     if not isinstance(value, str) or value not in words:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {short(value)}")
     return cast("Word", str(value))
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:
     """Return a "did you mean" suggestion for a message, or "" if no allowed word is similar."""
-    found = difflib.get_close_matches(word, list(allowed), n=1)
+    found = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.65)
     return f": did you mean {found[0]!r}?" if found else ""
 
 
@@ -405,9 +405,9 @@ def refuse_rows(
     if wrong.any():
         got = values[wrong][0]
         rule = "finite as float32" if np.isfinite(got) else "finite"
-    raise ValueError(
-        f"{name} must be {rule}, got {got} in row {row} ({int(bad.sum())} bad rows){remedy}"
-    )
+    count = int(bad.sum())
+    more = f" ({count} bad rows)" if count > 1 else ""
+    raise ValueError(f"{name} must be {rule}, got {got} in row {row}{more}{remedy}")
 
 
 def _single(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -455,6 +455,19 @@ def refuse_mask(name: str, values: Any) -> None:  # an array or a tensor
             f"{name} must hold ints, got bools, a mask of shape {tuple(values.shape)}: give "
             "np.flatnonzero(mask)"
         )
+
+
+def batch_of_rows(name: str, shape: Sequence[int]) -> None:
+    """Refuse the indices of a batch that are not of shape (B,)."""
+    if len(shape) == 1:
+        return
+    single = (
+        ""
+        if len(shape)
+        else ": of single samples, as a DataLoader yields them with "
+        "batch_size=None; set batch_size, or give it an EpochBatchSampler"
+    )
+    raise ValueError(f"{name} must have shape (B,), got {tuple(shape)}{single}")
 
 
 def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArray[np.int64]:

@@ -388,8 +388,8 @@ def _of_objects(
             )
         if kind and own != kind:
             raise TypeError(
-                f"{name} must hold labels of one kind, got {own} {rows[row]!r} in row {row} after "
-                f"{kind} {rows[first]!r} in row {first}: make them all strings or all ints, and "
+                f"{name} must hold labels of one kind, got {own} {item(rows[row])!r} in row {row} after "
+                f"{kind} {item(rows[first])!r} in row {first}: make them all strings or all ints, and "
                 "use None for a missing label"
             )
         kind, first = (own, row) if not kind else (kind, first)
@@ -460,7 +460,7 @@ def _refuse_missing(
     row = int(rows[0])
     given: Any = values
     label = given[row] if isinstance(given, list | tuple | np.ndarray) else "a missing one"
-    label = repr(label) if isinstance(given, list | tuple | np.ndarray) else label
+    label = repr(item(label)) if isinstance(given, list | tuple | np.ndarray) else label
     more = f" ({rows.size} such rows)" if rows.size > 1 else ""
     raise ValueError(
         f"{name} must have {what} in each row, got {label} in row {row}{more}: {remedy}"

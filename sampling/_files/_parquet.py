@@ -115,19 +115,17 @@ def with_facts(schema: Any, facts: Mapping[str, Any]) -> Any:  # pyarrow.Schema
     return schema.with_metadata({**(schema.metadata or {}), KEY: text, _CHECKSUM: _sum(text)})
 
 
-def read_own(path: str | Path, made_by: str) -> tuple[Any, dict[str, Any]]:
+def read_own(path: str | Path, kind: str, *needed: str) -> tuple[Any, dict[str, Any]]:
     """Read a file written by `write_own`: the table and the JSON values.
 
-    made_by : the function that writes these files, for messages
+    kind   : what the file must be, and what writes it, for messages
+    needed : names of JSON values that tell these files from others that `write_own` wrote
     """
-    try:
-        table = read(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} must exist: {made_by} writes it") from None
+    table = read(path)
     facts = facts_in(table.schema, path)
-    if facts is None:
-        raise ValueError(f"{path} must be a file of {made_by}, got one without its manifest, of "
-                         f"{table.column_names}")  # fmt: skip
+    if facts is None or not facts.keys() >= {*needed}:
+        raise ValueError(f"{path} must be {kind}, got another file, with the columns "
+                         f"{', '.join(map(repr, table.column_names))}")  # fmt: skip
     return table, facts
 
 

@@ -74,7 +74,8 @@ def export(  # noqa: PLR0913  # one parameter for each option
         if as_json:
             answer({**done, "out": str(out)})
             return
-        print(f"{done['rows']:,} rows in {len(done['shards']):,} shards")
+        shards = len(done["shards"])
+        print(f"{done['rows']:,} rows in {shards:,} shard{'s' * (shards != 1)}")
         if not done["checked"]:
             print(
                 "not checked: the subset file has no digests of this table, only the "

@@ -38,8 +38,8 @@ def run(
 
         given = selection.SelectionPlan.read(plan)
         folder = plan.with_suffix("") if work is None else work
-        given.check_outputs(folder)
         if dry_run:
+            given.check_outputs(folder)
             needs, doubts = given.estimates(), given.warnings()
             if as_json:
                 answer({"stages": needs, "warnings": doubts})

@@ -100,6 +100,10 @@ def select(  # noqa: PLR0913  # one parameter for each option
         check_subset(out, dropped, tables, clusters, scratch)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         if clusters is not None:
+            if not selection.reads_clusters(method):
+                raise ValueError(
+                    f"clusters must be omitted for {method}, which uses none, got {clusters}"
+                )
             from ..clustering import load_clustering
 
             given["clusters"] = load_clustering(clusters)
@@ -210,8 +214,8 @@ def inspect(
         typer.Option(
             metavar="ROW",
             help="Explain why this row, a number or an id, was kept or dropped; row:7 or id:7 "
-            "where it could be either. Of dropped rows a file knows more if it was written with "
-            "--dropped.",
+            "where it could be either. Why a row was dropped, and its id, are known if the file "
+            "was written with --dropped.",
         ),
     ] = None,
     check: Annotated[
@@ -233,11 +237,15 @@ def inspect(
     """
     with refusals(debug, context, row="explain"):
         from .. import io
+        from .._warning import warn
 
         found = io.load_selection(path)
         if explain is not None:
             refuse_given(context, ["check"], "with --explain: ask one question at a time")
-            answer(asdict(found.explain(_row_of(explain, found))))
+            why = found.explain(_row_of(explain, found))
+            if found.verdicts is None and not why.kept:
+                warn(f"{path} does not say why a row was dropped: it was written without --dropped")
+            answer(asdict(why))
             return
         if check is not None:
             with bars() as progress:

@@ -174,13 +174,17 @@ def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
 
     def own(found: re.Match[str]) -> str:
         name, value = found[1], found[2] or "..."
+        if found[3]:
+            if command == "run":
+                return f"{name} = true"
+            return options.get(name, found[0])
         if command == "run":
             return f'{name} = "{value}"' if found[2] else f"{name} = [{value}]"
         if name in options:
             return f"{options[name]} {value}"
         return f"--set {name}={value}" if command == "select" and found[2] else found[0]
 
-    return re.sub(r"\b([a-z_]+)=(?:'([a-z_]+)'|\[\.\.\.\])", own, message)
+    return re.sub(r"\b([a-z_]+)=(?:'([a-z_]+)'|(True)|\[\.\.\.\])", own, message)
 
 
 @contextmanager
@@ -266,6 +270,8 @@ def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
     for name, equals, value in found:
         if not (name and equals and value):
             raise ValueError(f"{option} must be NAME=VALUE, got {name + equals + value!r}")
+        if sum(name == other for other, _, _ in found) > 1:
+            raise ValueError(f"{option} must name each argument once, got {name!r} again")
     return [(name, value) for name, _, value in found]
 
 

@@ -213,7 +213,7 @@ def load_neighbours(path: str | Path) -> Neighbours:
         row has the same neighbour twice. The message names the file.
     """
     path = Path(path)
-    table, facts = _read(path, "save_neighbours", "neighbours")
+    table, facts = _read(path, "a file of neighbours, of save_neighbours", "neighbours")
     indices = _matrix(path, table, "neighbour", np.int64)
     distances = _matrix(path, table, "distance")
     if distances.shape != indices.shape:
@@ -296,9 +296,11 @@ def _write(path: Path, columns: dict[str, Any], facts: dict[str, Any]) -> None:
 
 
 def _read(
-    path: Path, writer: str = "save_clustering", what: str = "clustering"
+    path: Path,
+    kind: str = "a file of clusters, of save_clustering or `sampling cluster`",
+    what: str = "clustering",
 ) -> tuple[Any, dict[str, Any]]:
-    table, facts = _parquet.read_own(path, writer)
-    if facts.get("version") != _VERSION or what not in facts:
-        raise ValueError(f"{path} must be a file of {writer}, got {table.column_names}")
+    table, facts = _parquet.read_own(path, kind, "version", what)
+    if facts["version"] != _VERSION:
+        raise ValueError(f"{path} must have version {_VERSION}, got {facts['version']!r}")
     return table, facts

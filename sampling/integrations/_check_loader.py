@@ -9,12 +9,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+    default_convert,
+)
 
 from .._check._keywords import told
 from ..distributed import world_size
 from ..samplers import EpochBatchSampler, EpochSampler
-from ..samplers.core import ONE_EACH, Collate, length_of, misfit
+from ..samplers.core import Collate, Indexed, length_of, misfit
 from ._loader_chain import (
     core_of,
     is_a,
@@ -225,6 +234,12 @@ class _Look:
                 asked = "" if wanted is None else f" instead of {wanted}"
                 found = f"the loader yields {now}{asked}, since its batch sampler was replaced"
                 yield LoaderProblem("batch size lost", "loader", found, _LIGHTNING)
+                return
+        if self._draws_single():
+            found = f"batch_size=None, while {type(self.samplers[0]).__name__} yields single "
+            found += "indices: the loader yields single samples, without a batch dimension"
+            advice = "set batch_size, or give sampler=EpochBatchSampler(sampler, batch_size)"
+            yield LoaderProblem("batch size lost", self.chain[1][0], found, advice)
         for path, node in self.shards:
             cut = getattr(node, "batch_sampler", None)
             if is_a(node, "accelerate.BatchSamplerShard") and node.batch_size is not None:
@@ -248,8 +263,14 @@ class _Look:
             return
         if isinstance(loader.collate_fn, Collate):
             found = "batch_size=None fetches whole batches, which Indexed.collate does not take"
-            advice = "give the function to Indexed(dataset, collate_fn=...)"
-            yield LoaderProblem("pairs expected", "loader.collate_fn", found, advice)
+        elif isinstance(loader.dataset, Indexed) and loader.collate_fn is not default_convert:
+            got = "the pair (indices, batch)" if loader.dataset.key is None else "the whole batch"
+            found = f"with batch_size=None the function is called with {got} that Indexed returns, "
+            found += "not with a list of samples"
+        else:
+            return
+        advice = "give the function to Indexed(dataset, collate_fn=...)"
+        yield LoaderProblem("pairs expected", "loader.collate_fn", found, advice)
 
     def reshuffled(self) -> Iterator[LoaderProblem]:
         """Check for a sampler that reshuffles the order of another."""
@@ -319,10 +340,10 @@ class _Look:
         if sampler is None or path_to_indexed("loader.dataset", dataset) not in _OUTERMOST:
             return
         wrong = misfit(sampler, dataset)
-        if wrong:
-            found = f"made for {sampler.size} samples where the dataset has {length_of(dataset)}, "
-            found += f"the {wrong}"
-            yield LoaderProblem("another size", self.end_path, found, ONE_EACH)
+        if wrong is not None:
+            found = f"made for {wrong.size} samples where the dataset has {length_of(dataset)}, "
+            found += f"the {wrong.wrong}"
+            yield LoaderProblem("another size", self.end_path, found, wrong.advice)
 
     def not_outermost(self) -> Iterator[LoaderProblem]:
         """Check for an `Indexed` dataset inside another one, which has its own indices."""
@@ -342,6 +363,14 @@ class _Look:
             yield LoaderProblem("out of order", "loader.in_order", found, advice)
 
     # ------------------------------------------------------------------ helpers
+
+    def _draws_single(self) -> bool:
+        """Return whether the loader does not batch, and its sampler yields single indices."""
+        single = (EpochSampler, RandomSampler, SequentialSampler, DistributedSampler)
+        single += (SubsetRandomSampler, WeightedRandomSampler)
+        return getattr(self.loader, "batch_sampler", None) is None and all(
+            isinstance(each, single) for each in self.samplers
+        )
 
     def _is_replaced(self) -> bool:
         if self.given is None:

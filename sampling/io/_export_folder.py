@@ -109,8 +109,8 @@ class Place:
     def _refuse(self, name: str) -> NoReturn:
         raise ValueError(
             f"{self.given} must be empty or hold the same export, got {name} of "
-            "another export: remove it, write to another folder, or allow replacing it (replace = "
-            "true, --replace)"
+            "another export: remove it, write to another folder, or allow replacing it with "
+            "replace=True"
         )
 
     def _check_movable(self) -> None:

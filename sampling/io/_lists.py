@@ -16,7 +16,7 @@ from .._files._paths import written_whole
 from ._bytes import digest
 from ._schema import Schemas, is_rows
 
-__all__ = ["rows_in_memory", "rows_on_disk", "width_of"]
+__all__ = ["refuse_ragged", "rows_in_memory", "rows_on_disk", "width_of"]
 
 _BATCH = 65_536
 _FEW = 64  # rows read to find the length of the lists
@@ -63,6 +63,45 @@ def width_of(schemas: Schemas, names: tuple[str, ...]) -> int:
                     return int(lists.drop_null().value_lengths()[0].as_py())
     what = "rows" if not schemas.size else "rows but missing ones"
     raise ValueError(f"{names[0]} must not be empty, got no {what} in {schemas.files[0]}")
+
+
+def refuse_ragged(schemas: Schemas, names: tuple[str, ...]) -> None:
+    """Refuse lists of other lengths than the first, as far as the footers show it.
+
+    A footer counts the numbers of a row group. Where they do not fit rows of one length, the row
+    group is read, so that the message names the row. Lists whose lengths differ but add up as those
+    of equal ones are found when they are read.
+    """
+    if len(names) > 1:
+        return
+    width, done = width_of(schemas, names), 0
+    for path, count in zip(schemas.files, schemas.counts, strict=True):
+        if count and schemas.within(path, names):
+            with _parquet.opened(path) as file:
+                at = done
+                for group in range(file.metadata.num_row_groups):
+                    facts = file.metadata.row_group(group)
+                    if not _fits(facts, names[0], width):
+                        for batch in file.iter_batches(columns=[*names], row_groups=[group]):
+                            _block(batch, names, width, path, at)
+                            at += batch.num_rows
+                    else:
+                        at += facts.num_rows
+        done += count
+
+
+def _fits(facts: Any, name: str, width: int) -> bool:  # pyarrow.parquet.RowGroupMetaData
+    """Return whether a row group may hold lists of one length: missing ones take one number."""
+    columns = map(facts.column, range(facts.num_columns))
+    one = next((each for each in columns if name in _heads(each.path_in_schema)), None)
+    if one is None:
+        return True
+    gaps = one.statistics.null_count if one.is_stats_set and one.statistics.has_null_count else None
+    lacking = width * facts.num_rows - one.num_values
+    if width == 1 or lacking < 0:
+        return bool(lacking == 0)
+    missing, rest = divmod(lacking, width - 1)
+    return rest == 0 and missing <= (facts.num_rows if gaps is None else gaps)
 
 
 def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:

@@ -28,7 +28,7 @@ from .._check._rows import Rows
 from .._files import _parquet
 from .._files._paths import check_folder, tensors_of
 from .._warning import warn
-from ._lists import rows_in_memory, rows_on_disk, width_of
+from ._lists import refuse_ragged, rows_in_memory, rows_on_disk, width_of
 from ._schema import Schemas, is_number, is_rows
 
 __all__ = ["Table", "class_columns", "columns_text", "in_order", "open_table", "shape_of"]
@@ -113,6 +113,8 @@ class Table:
     def check_embeddings(self) -> None:
         """Refuse embeddings that are not a matrix, before they are read; a table may have none.
 
+        Lists of several lengths in Parquet are refused as far as the files' metadata show them.
+
         Raises
         ------
         ValueError
@@ -121,6 +123,8 @@ class Table:
         shape = self.embeddings_shape
         if shape is not None and (len(shape) != 2 or 0 in shape):
             raise ValueError(f"embeddings must have shape (N, D) with N, D >= 1, got {shape}")
+        if self._wide is not None and self._loaded is None:
+            refuse_ragged(self._wide, self.embedding_columns)
 
     def column(self, name: str, *, missing: bool = False) -> NDArray[Any]:
         """Return a column of the table as a numpy array (N,).

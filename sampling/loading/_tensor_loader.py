@@ -1,5 +1,6 @@
 """A loader of tensors in memory: each batch is one gather for each tensor, and no worker."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch.utils.data import TensorDataset
 
 from .. import _check
+from .._check._containers import is_missing
 from .._check._keywords import told
 from .._check._rows import Rows
 from ..samplers import EpochBatchSampler, EpochSampler
@@ -218,14 +220,14 @@ def _source(name: str, values: Any) -> Source:  # a tensor, or what numpy reads 
     if isinstance(values, Rows):
         return values
     if not isinstance(values, torch.Tensor):
-        values = _shared(name, _check.host(values, name))
+        values = _shared(name, _check.host(values, name), values)
     if values.ndim == 0:
         raise ValueError(f"{name} must have shape (N, ...), got a number alone")
     detached: torch.Tensor = values.detach()
     return detached
 
 
-def _shared(name: str, array: Any) -> torch.Tensor:  # an array of any dtype
+def _shared(name: str, array: Any, given: Any) -> torch.Tensor:  # an array of any dtype
     if any(stride < 0 for stride in array.strides):
         array = np.ascontiguousarray(array)
     try:
@@ -233,10 +235,30 @@ def _shared(name: str, array: Any) -> torch.Tensor:  # an array of any dtype
             warnings.simplefilter("ignore", UserWarning)  # of read-only arrays: nothing writes here
             return torch.from_numpy(array)
     except TypeError:
-        raise TypeError(
-            f"{name} must hold numbers, got dtype {array.dtype}: of a table give the columns of "
-            "numbers; number classes, as with numpy.unique(labels, return_inverse=True)"
-        ) from None
+        raise TypeError(f"{name} must hold numbers, got {_remedy(array, given)}") from None
+
+
+def _remedy(array: Any, given: Any) -> str:  # an array that torch does not read; what it is of
+    """Return what was found, and what to give instead."""
+    if hasattr(given, "toarray"):  # of scipy
+        return f"a sparse {type(given).__name__}: give its toarray()"
+    if array.dtype.names is not None:
+        fields = ", ".join(map(repr, array.dtype.names[:5]))
+        return f"a structured array of {fields}: give one of its fields, or several as a mapping"
+    if array.dtype.kind in "fciu":
+        return f"dtype {array.dtype}, which torch does not have: give it as float64"
+    kinds = {str(each) for each in getattr(given, "dtypes", ())} if array.ndim == 2 else set()
+    if kinds and all(re.match("u?int|float|bool", each) for each in kinds):
+        return f"columns of {' and '.join(sorted(kinds))}: make them one dtype, as with astype"
+    values = array.ravel().tolist() if array.dtype == object else []
+    if any(map(is_missing, values)) and all(
+        isinstance(each, bool | int | float) or is_missing(each) for each in values
+    ):
+        return f"dtype {array.dtype} with missing values: fill them, or exclude those rows"
+    return (
+        f"dtype {array.dtype}: of a table give the columns of numbers; number classes, as with "
+        "numpy.unique(labels, return_inverse=True)"
+    )
 
 
 def _rows(source: Source, indices: torch.Tensor, device: torch.device | None) -> torch.Tensor:

@@ -171,18 +171,43 @@ class Selection:
         ----------
         size : int, optional
             N; that of the input by default.
+
+        Raises
+        ------
+        ValueError
+            If the selection knows its N and another one is given, or it does not know it and none
+            is.
         """
         found = np.zeros(self._size(size), np.bool_)
         found[self.indices] = True
         return found
 
     def _size(self, size: int | None) -> int:
+        if size is not None and self.size is not None and size != self.size:
+            raise ValueError(
+                f"size must be {self.size}, the number of rows that this selection was made from, "
+                f"got {size}"
+            )
         size = self.size if size is None else size
         if size is None:
             raise ValueError("size must be given: this selection does not know its N")
         if len(self) and int(self.indices.max()) >= size:
             raise ValueError(f"size must be > {int(self.indices.max())}, got {size}")
         return size
+
+    def _refuse_other(self, dataset: Any) -> None:  # of any framework
+        """Refuse a dataset that does not have the rows that this selection was made from."""
+        _check.refuse_names("dataset", dataset)
+        found = len(dataset) if hasattr(dataset, "__len__") else _check.size("dataset", dataset)
+        if self.size is not None and found != self.size:
+            raise ValueError(
+                f"dataset must have {self.size} rows, got {found}: a selection is of the rows "
+                "that it was made from"
+            )
+        if len(self) and int(self.indices.max()) >= found:
+            raise ValueError(
+                f"dataset must have more than {int(self.indices.max())} rows, got {found}"
+            )
 
     # ------------------------------------------------------------------ sets
 
@@ -277,8 +302,9 @@ class Selection:
             return int(found[0] if known is self.row_ids else self.indices[found[0]])
         if self.row_ids is None:
             raise ValueError(
-                f"row must be the id of a kept row, or the number of any, got {name!r}: the ids of "
-                "dropped rows are in a file that was saved with them"
+                f"row must be the id of a kept row, or the number of any, got {name!r}: a file "
+                "has the ids of dropped rows if it was written with --dropped, or saved with "
+                "dropped=True"
             )
         raise ValueError(f"row must be the id of one of {len(known)} rows, got {name!r}")
 
@@ -346,8 +372,14 @@ class Selection:
         Parameters
         ----------
         dataset : datasets.Dataset
+            Of N rows, those that the selection was made from.
+
+        Raises
+        ------
+        ValueError
+            If the dataset has another number of rows.
         """
-        self._size(len(dataset))
+        self._refuse_other(dataset)
         return dataset.select(self.indices)
 
     def torch_subset(self, dataset: Any) -> Any:  # torch.utils.data.Subset
@@ -356,10 +388,16 @@ class Selection:
         Parameters
         ----------
         dataset : torch.utils.data.Dataset
+            Of N samples, those that the selection was made from.
+
+        Raises
+        ------
+        ValueError
+            If the dataset has another number of samples.
         """
         from torch.utils.data import Subset
 
-        self._size(len(dataset))
+        self._refuse_other(dataset)
         return Subset(dataset, self.indices.tolist())
 
     @told

@@ -21,7 +21,7 @@ from .._files._paths import Output, check_outputs, next_to, parquet_kind, writte
 from ._fields import Fields
 
 _VERSION = 1
-_ROWS, _WRITER = "index", "save_selection"
+_ROWS, _KIND = "index", "a subset file, of Selection.save, `sampling select` or `sampling dedup`"
 _MANIFEST: dict[str, Any] = {"method": str, "arguments": dict, "size": int | None, "ranked": bool,
                              "rules": list, "info": dict}  # fmt: skip
 _SAME = ("fingerprint", "method", "arguments", "size", "rules")  # in both files of a selection
@@ -241,7 +241,7 @@ def _names(ids: NDArray[Any] | None) -> NDArray[Any] | None:
 
 
 def _read(path: Path) -> tuple[Any, dict[str, Any]]:
-    table, manifest = _parquet.read_own(path, _WRITER)
+    table, manifest = _parquet.read_own(path, _KIND, "version", "method")
     if manifest.get("version") != _VERSION:
         raise ValueError(f"{path} must have version {_VERSION}, got {manifest.get('version')!r}")
     for name, kinds in _MANIFEST.items():

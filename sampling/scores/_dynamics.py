@@ -401,15 +401,19 @@ def _write(state: Mapping[str, Any], path: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError
 
-    _check.file(path, "a file of save")
+    _check.file(path, "a file of TrainingDynamics.save")
     try:
         with tensors_of(path) as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise StateError(f"{path} must be a whole file of save, got: {error}") from error
+        raise StateError(
+            f"{path} must be a whole file of TrainingDynamics.save, got: {error}"
+        ) from error
     if _HEADER not in header:
-        raise StateError(f"{path} must be a file of save, got a header of {sorted(header)}")
+        raise StateError(
+            f"{path} must be a file of TrainingDynamics.save, got a header of {sorted(header)}"
+        )
     if _checksum(header[_HEADER], arrays) != header.get("checksum"):
         raise StateError(f"{path} must have the checksum in its header, got another: it is damaged")
     return {**json.loads(header[_HEADER]), "arrays": arrays}

@@ -98,8 +98,7 @@ class ExposureCounter:
             self._collect(indices)
             return
         rows = host_rows(indices)
-        if rows.ndim != 1:
-            raise ValueError(f"indices must have shape (B,), got {rows.shape}")
+        _check.batch_of_rows("indices", rows.shape)
         bad = _scores.first_outside(rows, self._counts.size)
         if bad >= 0:
             raise ValueError(f"indices must be in [0, {len(self)}), got {rows[bad]} in row {bad}")
@@ -244,8 +243,7 @@ class ExposureCounter:
         _check.refuse_mask("indices", indices)
         if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
             raise TypeError(f"indices must hold ints, got dtype {indices.dtype}")
-        if indices.ndim != 1:
-            raise ValueError(f"indices must have shape (B,), got {tuple(indices.shape)}")
+        _check.batch_of_rows("indices", indices.shape)
         if indices.device not in self._buffers:
             self._buffers[indices.device] = DeviceBuffer(indices.device, self._land)
         # The buffer holds pairs; the second of each is never read.

@@ -88,9 +88,46 @@ def test_a_subset_file_cut_short(folder):
     words = [folder / "half.parquet", folder / "table.parquet", "--out", folder / "chosen"]
     assert "half.parquet must be a whole Parquet file" in refused(folder, "export", *words)
     assert "half.parquet must be a whole" in refused(folder, "inspect", folder / "half.parquet")
-    assert "must be a file of save_sel" in refused(folder, "inspect", folder / "table.parquet")
+    line = "table.parquet must be a subset file, of Selection.save, `sampling select` or"
+    assert line in refused(folder, "inspect", folder / "table.parquet")
     assert "nope.parquet must exist" in refused(folder, "inspect", folder / "nope.parquet")
     assert not (folder / "chosen").exists()
+
+
+def test_files_of_another_kind_are_named_in_the_users_words(folder):
+    words = ["score", "entropy", folder / "rows.npy", "--out", folder / "s.parquet"]
+    assert CliRunner().invoke(app, [str(each) for each in words]).exit_code == 0
+    line = refused(folder, "inspect", folder / "s.parquet")
+    assert "s.parquet must be a subset file, of Selection.save" in line and "'entropy'" in line
+    own = folder / "out" / "subset.parquet"
+    line = select(folder, "--clusters", own, method="moderate", table="rows.npy")
+    assert "must be a file of clusters, of save_clustering or `sampling cluster`" in line
+    line = select(folder, "--clusters", own, method="k_center", table="rows.npy")
+    assert "--clusters must be omitted for k_center, which uses none" in line
+    assert "--with must name each argument once, got 'ids' again" in select(
+        folder, "--with", "ids=id", "--with", "ids=id"
+    )
+    words = ["all", folder / "rows.npy", "--of", "dynamics", "--out", folder / "d.parquet"]
+    assert "rows.npy must be a whole file of TrainingDynamics.save" in refused(
+        folder, "score", *words
+    )
+
+
+def test_a_dropped_row_of_a_file_without_the_dropped_ones(folder):
+    words = ["select", "top", folder / "table.parquet", "--budget", "5", "--with", "scores=score"]
+    words += ["--with", "ids=id", "--out", folder / "s.parquet"]
+    row = int(np.argmin(SCORES))
+    for more, known in (([], False), (["--dropped"], True)):
+        assert CliRunner().invoke(app, [str(each) for each in [*words, *more]]).exit_code == 0
+        shown = CliRunner().invoke(
+            app, ["inspect", str(folder / "s.parquet"), "--explain", f"{row}"]
+        )
+        assert shown.exit_code == 0
+        assert ("was written without --dropped" in shown.stderr) is not known
+        assert json.loads(shown.stdout)["rule"] == ("beyond the budget" if known else "dropped")
+    assert CliRunner().invoke(app, [str(each) for each in words]).exit_code == 0
+    line = refused(folder, "inspect", folder / "s.parquet", "--explain", f"id:{row}")
+    assert "has the ids of dropped rows if it was written with --dropped" in line
 
 
 def test_objects_are_not_unpickled(folder):

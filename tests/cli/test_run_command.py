@@ -217,7 +217,11 @@ def test_an_export_of_others_is_refused_before_the_work(plan, monkeypatch):
     for dry in ([], ["--dry-run"]):
         line = refused(plan, "--work", plan.parent / "elsewhere", *dry)
         assert "chosen must be empty or hold the same export, got _export.json" in line
-        assert "replace = true" in line
+        assert "allow replacing it with replace = true" in line
+        plan.write_text(plan.read_text().replace("threshold", "treshold"))  # is said first
+        line = refused(plan, "--work", plan.parent / "elsewhere", *dry)
+        assert "has no argument 'treshold'" in line
+        plan.write_text(plan.read_text().replace("treshold", "threshold"))
     (plan.parent / "chosen" / "mine.txt").write_text("mine")
     for text in (PLAN, PLAN + "replace = true\n"):
         plan.write_text(text)

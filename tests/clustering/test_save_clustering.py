@@ -53,5 +53,5 @@ def test_other_files_are_refused(tmp_path):
         tmp_path / "other.parquet",
     )
     (tmp_path / "other.centers.parquet").write_bytes(whole)
-    with pytest.raises(ValueError, match="must be a file of save_clustering, got"):
+    with pytest.raises(ValueError, match="must be a file of clusters, of .*, got"):
         load_clustering(tmp_path / "other.parquet")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from contracts.cases import N
 from torch.utils.data import (
     BatchSampler,
@@ -15,12 +16,23 @@ from torch.utils.data import (
     Sampler,
     SequentialSampler,
     Subset,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+    default_collate,
+    default_convert,
 )
 from two_ranks import on_two_ranks
 
 from sampling import Indexed
 from sampling.integrations._check_loader import LoaderProblem, LoaderReport, check_loader
-from sampling.samplers import EpochBatchSampler, InfoBatchSampler, ShuffleSampler
+from sampling.loading import TensorLoader
+from sampling.samplers import (
+    EpochBatchSampler,
+    InfoBatchSampler,
+    ShuffleSampler,
+    SubsetSampler,
+)
+from sampling.selection import top
 
 DATA = list(range(N))
 
@@ -58,6 +70,16 @@ class Variable(Sampler):
         return sum(1 for _ in self)
 
 
+class Table:
+    """Batches by their own access."""
+
+    def __getitem__(self, rows):
+        return torch.as_tensor(rows)
+
+    def __len__(self):
+        return N
+
+
 class Own(RandomSampler):
     """What nobody should derive from."""
 
@@ -69,7 +91,8 @@ class Own(RandomSampler):
     "options",
     [
         lambda s: {"sampler": s, "batch_size": 4},
-        lambda s: {"sampler": s, "batch_size": None},
+        lambda s: {"sampler": EpochBatchSampler(s, 4), "batch_size": None},
+        lambda s: {"sampler": BatchSampler(s, 4, False), "batch_size": None},
         lambda s: {"batch_sampler": EpochBatchSampler(s, 4)},
         lambda s: {"batch_sampler": BatchSampler(s, 4, False)},
         lambda s: {"batch_sampler": MyBatches(s, 4, True)},
@@ -148,7 +171,60 @@ def test_torchs_batch_sampler_hides_the_state_from_a_stateful_loader():
     assert problems(batch_sampler=MyBatches(sampler, 4, False)) == ["state hidden"]
     assert problems(batch_sampler=EpochBatchSampler(sampler, 4)) == []
     assert problems(sampler=sampler, batch_size=4) == []
-    assert problems(sampler=sampler, batch_size=None) == []
+    assert problems(sampler=EpochBatchSampler(sampler, 4), batch_size=None) == []
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        ShuffleSampler(N),
+        InfoBatchSampler(N, 2),
+        Own(DATA),
+        WeightedRandomSampler(torch.ones(N), N),
+        SubsetRandomSampler(DATA),
+        DistributedSampler(DATA, 2, 0),
+    ],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_single_indices_without_a_batch_size(sampler):
+    for dataset in (DATA, Indexed(DATA)):
+        report = check_loader(DataLoader(dataset, sampler=sampler, batch_size=None), sampler)
+        (problem,) = report
+        assert (problem.problem, problem.where) == ("batch size lost", "loader.sampler")
+        assert f"{type(sampler).__name__} yields single indices" in problem.found
+
+
+def test_batches_of_others_without_a_batch_size():
+    for sampler in (Variable(), MyBatches(RandomSampler(DATA), 4, False)):
+        assert found(DataLoader(DATA, sampler=sampler, batch_size=None), sampler) == []
+
+
+def test_a_collate_function_that_gets_the_pair():
+    whole = {"sampler": EpochBatchSampler(ShuffleSampler(N), 4), "batch_size": None}
+    records = [{"x": i} for i in DATA]
+    for dataset in (Indexed(DATA), Indexed(DATA, collate_fn=list), Indexed(records, key="i")):
+        for collate_fn in (list, default_collate, Indexed.collate(list)):
+            (problem,) = check_loader(DataLoader(dataset, collate_fn=collate_fn, **whole))
+            assert (problem.problem, problem.where) == ("pairs expected", "loader.collate_fn")
+            assert problem.advice == "give the function to Indexed(dataset, collate_fn=...)"
+        assert found(DataLoader(dataset, **whole)) == []
+        assert found(DataLoader(dataset, collate_fn=default_convert, **whole)) == []
+    assert found(DataLoader(Table(), collate_fn=list, **whole)) == []  # its own batches
+
+
+def test_a_selection_of_other_rows():
+    made, data = top(torch.arange(N).flip(0), 5), torch.arange(N + 9)  # the first five rows
+    for batches in (SubsetSampler(made), EpochBatchSampler(SubsetSampler(made), 2)):
+        cut = isinstance(batches, EpochBatchSampler)
+        options = {"batch_sampler" if cut else "sampler": batches}
+        for size, problems in ((N, []), (N + 9, ["another size"]), (N - 9, ["another size"])):
+            assert found(DataLoader(Indexed(data[:size]), **options)) == problems
+        with pytest.raises(
+            ValueError, match=f"made for the {N + 9} samples .* got one for {N}: Su"
+        ):
+            TensorLoader(batches, None if cut else 2, data)
+        TensorLoader(batches, None if cut else 2, data[:N])
+    assert found(DataLoader(data, sampler=SubsetSampler(made.indices))) == []  # which know no N
 
 
 def test_raising():

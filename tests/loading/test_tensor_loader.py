@@ -135,6 +135,25 @@ def test_a_tensor_dataset_or_one_tuple():
         assert torch.equal(x, X[indices]) and torch.equal(y, Y[indices])
 
 
+def test_what_is_no_numbers_is_told_with_its_remedy():
+    sparse = pytest.importorskip("scipy.sparse")
+    frame = pa.table({"a": range(SIZE), "b": [True] * SIZE}).to_pandas()
+    fields = np.zeros(SIZE, [("x", "f4"), ("y", "f4")])
+    gaps = np.array([True, None] + [False] * (SIZE - 2), object)
+    for given, message in (
+        (sparse.eye(SIZE).tocsr(), r"got a sparse csr_matrix: give its toarray\(\)"),
+        (fields, "a structured array of 'x', 'y': give one of its fields"),
+        (np.zeros(SIZE, np.longdouble), "which torch does not have: give it as float64"),
+        (frame, "columns of bool and int64: make them one dtype"),
+        (gaps, "dtype object with missing values: fill them"),
+        (np.array(["a"] * SIZE), "number classes, as with numpy.unique"),
+    ):
+        with pytest.raises(TypeError, match=r"tensors\[0\] must hold numbers, got .*" + message):
+            loader(given)
+    with pytest.raises(TypeError, match=r"batch_size must be an int, got <float32 \(103, 3, 2\)>$"):
+        TensorLoader(ShuffleSampler(SIZE), X, Y)
+
+
 def test_a_loader_is_no_sampler_to_save(tmp_path):
     with pytest.raises(TypeError, match="got TensorLoader: give its `sampler`"):
         save_state(loader(Y), tmp_path / "state.safetensors")

@@ -116,7 +116,7 @@ def test_copies_of_kept_rows_are_at_distance_0():
 
 # ---------------------------------------------------------------------- other thresholds
 
-CUT = {"rule": "near copy of a row before it", "count": "copies", "range": "[-1, 1]"}
+CUT = {"rule": "near copy of a row ranked before it", "count": "copies", "range": "[-1, 1]"}
 NEAR = np.concatenate([ROWS, ROWS[:25] + 0.3 * RANDOM.normal(size=(25, 3)), ROWS[:9]])
 IDS = [f"n{i}" for i in range(len(NEAR))]
 

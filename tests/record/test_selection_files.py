@@ -65,7 +65,7 @@ def test_other_files_are_refused(tmp_path):
     import pyarrow as pa
 
     pq.write_table(pa.table({"index": [1]}), tmp_path / "plain.parquet")
-    with pytest.raises(ValueError, match="must be a file of save_selection, got one without"):
+    with pytest.raises(ValueError, match="must be a subset file, of .*, got another file"):
         Selection.load(tmp_path / "plain.parquet")
     with pytest.raises(FileNotFoundError):
         Selection.load(tmp_path / "absent.parquet")
@@ -105,6 +105,10 @@ def test_sets_and_masks():
     assert Selection(np.array([3])).mask(5).tolist() == [False, False, False, True, False]
     with pytest.raises(ValueError, match="size must be given"):
         Selection(np.array([3])).mask()
+    with pytest.raises(ValueError, match="size must be 50, the number of rows that this .* got 60"):
+        high.mask(60)
+    with pytest.raises(ValueError, match="size must be > 3, got 3"):
+        Selection(np.array([3])).mask(3)
     with pytest.raises(ValueError, match="selections must be of the same input, got 50 and 3 rows"):
         high & top([1.0, 2.0, 3.0], 1)
     with pytest.raises(ValueError, match=r"budget must be in \[0, 21\), got 21"):
@@ -118,8 +122,16 @@ def test_subsets_of_datasets():
     subset = found.torch_subset(list(range(50)))
     assert isinstance(subset, Subset)
     assert [subset[i] for i in range(5)] == found.indices.tolist()
-    with pytest.raises(ValueError, match="size must be > "):
-        found.torch_subset(range(3))
+    unsized = Selection(np.array([3]))
+    for refused in (found.torch_subset, found.to_hf):  # before the dataset is used
+        for size in (3, 49, 51):  # 49 holds all five rows
+            with pytest.raises(ValueError, match=f"dataset must have 50 rows, got {size}: a sel"):
+                refused(range(size))
+        with pytest.raises(TypeError, match="got a dict of 'train': give one of its values"):
+            refused({"train": range(50)})
+    assert len(unsized.torch_subset(range(4))) == 1
+    with pytest.raises(ValueError, match="dataset must have more than 3 rows, got 3"):
+        unsized.torch_subset(range(3))
 
 
 def test_hugging_face_datasets():

@@ -375,7 +375,7 @@ def test_a_damaged_file_is_refused(tmp_path):
     dynamics.save(path)
     data = path.read_bytes()
     path.write_bytes(data[:-9])
-    with pytest.raises(StateError, match="must be a whole file of save"):
+    with pytest.raises(StateError, match="must be a whole file of TrainingDynamics.save"):
         dynamics.load(path)
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(StateError, match="it is damaged"):

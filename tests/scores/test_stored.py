@@ -96,5 +96,5 @@ def test_a_saved_run_brings_its_arguments(tmp_path):
     with pytest.raises(ValueError, match="names must be of .*, got 'aumm': did you mean 'aum'?"):
         again.scores(["aumm"])
     (tmp_path / "run.safetensors").write_bytes(b"cut")
-    with pytest.raises(StateError, match="must be a whole file of save"):
+    with pytest.raises(StateError, match="must be a whole file of TrainingDynamics.save"):
         TrainingDynamics.from_file(tmp_path / "run.safetensors")

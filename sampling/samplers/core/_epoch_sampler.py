@@ -111,6 +111,9 @@ class EpochSampler(Sampler[int], ABC):
         True if the sampler is made from a dataset, or from one value for each sample of it: then
         `size` is its length, and the framework integrations refuse a dataset of another length.
         False here and where indices are given: `size` bounds them, and the dataset may hold more.
+    selected_from : int or None
+        Number of rows that a given `Selection` was made from, if it is known: then a dataset of
+        another length is refused too.
 
     Notes
     -----
@@ -121,6 +124,7 @@ class EpochSampler(Sampler[int], ABC):
 
     dynamic = False
     covers_dataset = False
+    selected_from: int | None = None
     blocked = False  # True if the draws come in batches of the method's making
 
     _algorithm = 1  # incremented if the same arguments, seed, epoch and losses give other draws

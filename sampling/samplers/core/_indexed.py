@@ -51,9 +51,15 @@ class Indexed(Dataset[Any]):
         for indices that are neither an int nor a list, tensor or array of ints.
     ValueError
         If a sample already has the key.
+    IndexError
+        For an index beyond the dataset.
 
     Notes
     -----
+    Single samples
+        A row of a pandas DataFrame, or of an Arrow table, is a dict of its values by column. A
+        negative index counts from the end, and the index of the sample is returned: that from the
+        front.
     Whole batches
         The batch is what the dataset returns for the indices: of a `TensorDataset`, or a `Subset`
         of one, a tuple of tensors (which a `DataLoader` passes on as a list); of a Hugging Face
@@ -94,14 +100,29 @@ class Indexed(Dataset[Any]):
 
     def __getitem__(self, index: int | Sequence[int] | torch.Tensor | NDArray[np.integer]) -> Any:
         if hasattr(index, "__index__") and not getattr(index, "ndim", 0):
-            return self._mark(as_int(index), _fetch.one(self.dataset, as_int(index)))
-        rows = _numbers(index)
-        return self._mark(rows, _fetch.batch(self.dataset, rows, self.collate_fn))
+            row = as_int(index)
+            if row < 0:
+                row = int(self._from_the_front(_fetch.on_host([row]))[0])
+            try:
+                return self._mark(row, _fetch.one(self.dataset, row))
+            except IndexError as error:
+                self._refuse_beyond(row, error)
+                raise
+        rows = self._from_the_front(_numbers(index))
+        try:
+            return self._mark(rows, _fetch.batch(self.dataset, rows, self.collate_fn))
+        except IndexError as error:
+            self._refuse_beyond(int(rows.max()), error)
+            raise
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Fetch a batch, through the dataset's own `__getitems__` if it has one."""
-        rows = _numbers(indices).tolist()
-        samples = _fetch.samples(self.dataset, rows)
+        rows = self._from_the_front(_numbers(indices)).tolist()
+        try:
+            samples = _fetch.samples(self.dataset, rows)
+        except IndexError as error:
+            self._refuse_beyond(max(rows), error)
+            raise
         return [self._mark(i, each) for i, each in zip(rows, samples, strict=True)]
 
     def __len__(self) -> int:
@@ -118,6 +139,24 @@ class Indexed(Dataset[Any]):
     def collate(collate_fn: CollateFn) -> "Collate":
         """Return a `collate_fn` for pairs: indices as a tensor, samples through `collate_fn`."""
         return Collate(collate_fn)
+
+    def _from_the_front(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return rows with the negative ones, which count from the end, as numbers >= 0: (B,)."""
+        if not rows.numel() or int(rows.min()) >= 0:
+            return rows
+        size = len(self.dataset)
+        if int(rows.min()) < -size:
+            raise IndexError(f"indices must be in [-{size}, {size}), got {int(rows.min())}")
+        return torch.where(rows < 0, rows + size, rows)
+
+    def _refuse_beyond(self, row: int, error: IndexError) -> None:
+        """Name the highest row and the size of the dataset in an error, if that is its cause."""
+        size = len(self.dataset)
+        if row >= size:
+            raise IndexError(
+                f"indices must be in [0, {size}), the rows of the dataset, got {row}: make the "
+                f"sampler for these {size} samples"
+            ) from error
 
     def _mark(self, index: int | torch.Tensor, sample: Any) -> Any:
         """Return a sample, or a batch, with its index or indices."""

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ... import _check
 from ..._identity import fingerprint
 from ...kernels._scores import first_outside
 from ...scores._device import DeviceWeights
@@ -122,6 +123,5 @@ class EpochPlan:
 def rows_on_host(indices: ArrayLike | torch.Tensor) -> Indices:
     """Return indices as int64 (B,) on the host; raise for another shape or dtype."""
     rows = host_rows(indices)
-    if rows.ndim != 1:
-        raise ValueError(f"indices must have shape (B,), got {rows.shape}")
+    _check.batch_of_rows("indices", rows.shape)
     return rows

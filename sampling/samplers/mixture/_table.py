@@ -87,8 +87,7 @@ class Sources:
 
     def _inside(self, indices: ArrayLike) -> Indices:
         rows = _check.host(indices, "indices")
-        if rows.ndim != 1:
-            raise ValueError(f"indices must have shape (B,), got {rows.shape}")
+        _check.batch_of_rows("indices", rows.shape)
         if rows.size:
             _check.refuse_mask("indices", rows)
             _check.codes("indices", rows, self.size)

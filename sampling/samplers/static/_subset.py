@@ -26,7 +26,9 @@ class SubsetSampler(EpochSampler):
     Parameters
     ----------
     selection : Selection, or int array of shape (n,)
-        Dataset indices, without repeats.
+        Dataset indices, without repeats. A selection that knows the number of rows that it was made
+        from is refused by `TensorLoader` and the framework integrations for a dataset of another
+        length, and reported by `check_loader`.
     **options
         The options of every sampler: see `EpochSampler`. `objective` defaults to "original" for a
         `Selection` with weights and to "sampled" otherwise.
@@ -60,6 +62,7 @@ class SubsetSampler(EpochSampler):
         indices: ArrayLike = selection
         if isinstance(selection, Selection):
             indices, weights = selection.indices, selection.weights
+            self.selected_from = selection.size
         self._samples = _check.unique_rows("indices", indices).copy()
         self._sorted = np.sort(self._samples)
         self._weights: NDArray[np.float64] | None = None

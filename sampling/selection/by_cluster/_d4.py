@@ -22,7 +22,7 @@ from ._semdedup import semdedup
 
 __all__ = ["d4"]
 
-_COPY = "near copy of a row before it"
+_COPY = "near copy of a row ranked before it"
 _PLAIN = {"far": "too near to the center of its cluster", "near": "too far from its center"}
 
 

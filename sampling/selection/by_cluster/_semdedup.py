@@ -35,7 +35,7 @@ __all__ = ["semdedup"]
 
 Rule = Literal["any_earlier", "greedy", "components"]
 Keep = Literal["hard", "easy", "random", "quality"]
-_COPY = "near copy of a row before it"
+_COPY = "near copy of a row ranked before it"
 _PASSES = 10  # of k-means, if no clusters are given
 _PER_CLUSTER = 1000  # approximate rows per cluster, if the number is not given
 

@@ -10,11 +10,12 @@ from ..._check import _labels
 from ..._check._keywords import told
 from ...io import Table, columns_text, direction_of, score_of
 from ...record import Selection
+from ...record.keys import keys_for
 from ..core._before import check_columns, check_names, check_needs, with_own
 from ..core._inputs import REMEDY, scores_of
 from ..core._options import Options
 from ..core._registry import Method, directed_for, known_method, takes_scores
-from ..core._select import groups_of
+from ..core._select import groups_of, ids_of
 from ..core._spend import costs_of
 
 __all__ = ["check_groups", "check_values", "select_from"]
@@ -141,6 +142,8 @@ def check_values(
         given = _column(table, entry, name, text, {}, gaps)
         if name == "groups":
             groups_of({**options, "groups": given}, table.size)
+        elif name == "ids":
+            keys_for(0, ids_of(given, table.size), table.size)  # refuses a name twice
         elif name == "costs":
             costs_of(given, table.size)
         elif takes_scores(entry, name):

@@ -13,23 +13,26 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ... import _check
 from ..._check._keywords import told
 from ..._files._parquet import is_parquet
 from ..._files._toml import read_toml
+from ..._warning import warn
 from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
 from ...io import Table, export_rows, open_table, table_files
 from ...record import Selection
+from ...types import Indices
 from ..core._budget import count_of
 from ..core._estimate import estimate, of_clusters, refuse_over
 from ..core._exact import describe, exact
 from ..core._memory import bytes_of
 from ..core._registry import METHODS, takes
 from ._from_table import check_groups, check_values
-from ._run import check_work, run_plan
-from ._stage import Stage, rows_named, said_of, stage_named
+from ._run import check_work, filtered, run_plan
+from ._stage import Stage, refuse_no_id, refuse_no_rows, rows_named, said_of, stage_named
 
 __all__ = ["SelectionPlan"]
 
@@ -265,9 +268,10 @@ class SelectionPlan:
             raise TypeError(f"ids must hold ints or strings, got {kind} in column {self.ids!r}")
         self.check_arguments()
         if table is not None:
-            table.check_rows()
-            if self.reads_embeddings:
-                table.check_embeddings()
+            with said_of("[read]"):
+                table.check_rows()
+                if self.reads_embeddings:
+                    table.check_embeddings()
             self.check_bad(table.has_embeddings)
             self._check_made(table)
         size = None if table is None else table.size
@@ -308,21 +312,39 @@ class SelectionPlan:
     def _check_values(self, table: Table) -> None:
         """Refuse what the values of columns, which are read one by one, show to fail.
 
-        Numbers by group of every stage, and all columns of the first, whose rows are the table's;
-        after it, which rows are left is not known.
+        Numbers by group of every stage, and all columns of the first selector, which the rows reach
+        that the filters before it leave; after it, which rows are left is not known.
         """
-        own = {"ids": self.ids} if self.ids is not None else {}
-        some = self.on_bad == "drop" and table.has_embeddings  # bad rows do not reach it
+        known = not (self.on_bad == "drop" and table.has_embeddings)  # else which rows reach it
+        known &= any(stage.method != "filter" for stage in self.stages)
+        alive, left_none = np.arange(table.size), ""
         for number, stage in enumerate(self.stages, 1):
-            if stage.method == "filter":
-                continue
             with stage_named(number, stage):
+                if stage.method == "filter":
+                    if known:
+                        alive = alive[filtered(_among(table, alive), stage).indices]
+                        if not (alive.size or left_none):
+                            left_none = f"stage {number} ({stage.name})"
+                    continue
                 if "groups" in stage.columns:
                     check_groups(table, stage.columns["groups"], stage.settings)
-                if number == 1 and not some:
-                    settings = {"on_bad": self.on_bad, **stage.settings}
-                    with rows_named(table, stage, ids=self.ids):
-                        check_values(table, stage.method, {**own, **stage.columns}, settings)
+                if known:
+                    if left_none:
+                        refuse_no_rows(left_none)
+                    self._check_reached(table, stage, alive)
+                    known = False
+
+    def _check_reached(self, table: Table, stage: Stage, alive: Indices) -> None:
+        """Refuse what the values of the rows (n,) that reach a stage show to fail."""
+        own = {"ids": self.ids} if self.ids is not None else {}
+        reached = _among(table, alive)
+        if self.ids is not None:
+            refuse_no_id(self.ids, alive[reached.values(self.ids).is_null().to_numpy()])
+        if alive.size < table.size:
+            stage.check(table.names, reached, size=alive.size, shared=self._shared())
+        settings = {"on_bad": self.on_bad, **stage.settings}
+        with rows_named(table, stage, alive, self.ids):
+            check_values(reached, stage.method, {**own, **stage.columns}, settings)
 
     def check_arguments(self) -> None:
         """Refuse arguments of clusters, neighbours and export that are unknown or have no effect.
@@ -386,7 +408,8 @@ class SelectionPlan:
         Raises
         ------
         ValueError
-            If an output would overwrite the table or a `beside` file, would be in the folder of one
+            If the plan does not fit the table, as in `check`, which comes first. If an output would
+            overwrite the table or a `beside` file, would be in the folder of one
             of these, or would overwrite a file that no plan wrote; if the arguments of the export
             do not fit the table.
         OSError
@@ -407,9 +430,40 @@ class SelectionPlan:
         ------
         ValueError
             If the plan does not fit the table.
+
+        Notes
+        -----
+        Warnings
+            A UserWarning if there are more clusters than rows.
         """
         table = self.open()
         self.check(table.names, table)
+        wanted = (self.clusters or {}).get("n_clusters", 1)
+        if wanted > table.size:
+            warn(
+                f"[clusters]: n_clusters must be at most the number of rows, {table.size}, got "
+                f"{wanted}: as many clusters as rows are computed"
+            )
+        return self.estimates_of(table)
+
+    def estimates_of(self, table: Table) -> list[dict[str, Any]]:
+        """Estimate the cost of each stage for a table that `check` has accepted.
+
+        Parameters
+        ----------
+        table : Table
+            From `open`.
+
+        Returns
+        -------
+        list of dict
+            See `estimates`.
+
+        Raises
+        ------
+        ValueError
+            If the values of the table, or the memory limit, do not fit the plan.
+        """
         shape = table.embeddings_shape if self.reads_embeddings else None
         size, width = table.size, None if shape is None else shape[1]
         sure = self.on_bad == "raise"  # whether exactly this many rows reach the stage
@@ -542,6 +596,11 @@ class SelectionPlan:
             That of the stages. Embeddings in Parquet are read once, and copied to `work`.
         """
         return run_plan(self, Path(_path("work", work)), progress)
+
+
+def _among(table: Table, rows: Indices) -> Table:
+    """Return a table with these rows (n,), in ascending order; the table itself if they are all."""
+    return table if rows.size == table.size else table.take(rows)
 
 
 class _Promised:

@@ -41,9 +41,9 @@ from ._filter import where_holds
 from ._from_table import select_from
 from ._notes import notes_of
 from ._shared import Shared, SharedClusters, SharedNeighbours
-from ._stage import Stage, rows_named, said_of, stage_named
+from ._stage import Stage, refuse_no_id, refuse_no_rows, rows_named, said_of, stage_named
 
-__all__ = ["check_work", "lifted", "run_plan"]
+__all__ = ["check_work", "filtered", "lifted", "run_plan"]
 
 _FILTERS = 3  # version of what conditions mean: since 2 none holds of NaN, since 3 none rounds
 _HOW = ("folder", "replace", "progress")  # of an export, what changes none of its rows
@@ -78,8 +78,11 @@ class RunnablePlan(Protocol):
     @property
     def reads_embeddings(self) -> bool: ...
     def check_arguments(self) -> None: ...
-    def open(self, scratch: Path, contents: Sequence[Mapping[str, Any]]) -> Table: ...
-    def estimates(self) -> list[dict[str, Any]]: ...
+    def open(
+        self, scratch: Path | None = None, contents: Sequence[Mapping[str, Any]] | None = None
+    ) -> Table: ...
+    def check(self, names: Sequence[str], table: Table) -> None: ...
+    def estimates_of(self, table: Table) -> list[dict[str, Any]]: ...
     def warnings(self) -> list[str]: ...
     def description(self) -> dict[str, Any]: ...
     def identity(self) -> dict[str, Any]: ...
@@ -87,8 +90,8 @@ class RunnablePlan(Protocol):
 
 def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `SelectionPlan.run`."""
-    check_work(plan, work)
-    plan.estimates()  # refuses a plan that does not fit the table's metadata
+    table = check_work(plan, work)
+    plan.estimates_of(table)  # refuses a plan that does not fit the table's values
     for each in plan.warnings():
         warn(each)
     work.mkdir(parents=True, exist_ok=True)
@@ -112,8 +115,11 @@ def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) 
     return final
 
 
-def check_work(plan: RunnablePlan, work: Path) -> None:
-    """Refuse outputs that a run cannot or must not write; see `SelectionPlan.check_outputs`."""
+def check_work(plan: RunnablePlan, work: Path) -> Table:
+    """Refuse outputs that a run cannot or must not write; see `SelectionPlan.check_outputs`.
+
+    The table is returned. The folder of the export comes last, after all that is wrong in the plan.
+    """
     plan.check_arguments()
     reads = paths_read([plan.table, *plan.beside])
     outputs = _outputs(plan, work)
@@ -121,8 +127,10 @@ def check_work(plan: RunnablePlan, work: Path) -> None:
     check_folder(work / "scratch", reads)
     if work.is_dir():
         check_outputs(outputs, reads)
+    table = plan.open()
+    plan.check(table.names, table)
     if plan.export is None:
-        return
+        return table
     export = {name: value for name, value in plan.export.items() if name != "progress"}
     chosen = Path(export["folder"]).resolve()
     for own in (work.resolve(), work.resolve() / "scratch"):
@@ -139,6 +147,7 @@ def check_work(plan: RunnablePlan, work: Path) -> None:
             made=work,
             **export,
         )
+    return table
 
 
 def _owners(plan: RunnablePlan, old: dict[str, Any]) -> list[str]:
@@ -214,7 +223,8 @@ class Run:
             first, *others = [digests(table) for table in tables]
             self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
             self.inputs = {"inputs": first, **({"beside": others} if others else {})}
-            self.table = self.plan.open(self.work / "scratch", first)
+            with said_of("[read]"):
+                self.table = self.plan.open(self.work / "scratch", first)
             if len(self.table.embedding_columns) > 1 and self.plan.reads_embeddings:
                 entry["embedding_columns"] = columns_text(self.table.embedding_columns)
                 self.say(f"embeddings: {entry['embedding_columns']}")
@@ -313,14 +323,7 @@ class Run:
 
     def check_ids(self, rows: Indices) -> None:
         """Refuse rows of the table, of shape (n,), that have no id though the plan names one."""
-        bad = rows[self.without_id[rows]]
-        if bad.size:
-            others = f" ({bad.size} such rows)" if bad.size > 1 else ""
-            raise ValueError(
-                f"ids must have a value in each row that reaches a stage, got a missing one in row "
-                f"{bad.min()} of column {self.plan.ids!r}{others}: drop such rows before, with "
-                f'a filter where = [["{self.plan.ids}", "not_null"]]'
-            )
+        refuse_no_id(self.plan.ids or "", rows[self.without_id[rows]])
 
     def ids_of(self, rows: Indices) -> Any:  # array (n,), or None
         """Return the ids of rows of the table, of shape (n,), which all have one."""
@@ -340,13 +343,13 @@ class Run:
         names = [each.name for each in self.plan.stages]
         name = entries[at]["name"]
         who = f"stage {names.index(name) + 1} ({name})" if name in names else "[read]"
-        raise ValueError(f"there must be rows to choose from, got none: {who} left no rows")
+        refuse_no_rows(who)
 
     def _stage(self, stage: Stage, alive: Indices, settings: dict[str, Any]) -> Selection:
         """Run one stage over the remaining rows, numbered among them."""
         table = self.table if alive.size == self.table.size else self.table.take(alive)
         if stage.method == "filter":
-            return _filtered(table, stage)
+            return filtered(table, stage)
         ids = {} if self.plan.ids is None else {"ids": self.plan.ids}
         return select_from(
             table,
@@ -507,7 +510,7 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
     )
 
 
-def _filtered(table: Table, stage: Stage) -> Selection:
+def filtered(table: Table, stage: Stage) -> Selection:
     """Return the rows that satisfy all conditions."""
     columns = {name: table.values(name) for name in {each[0] for each in stage.where}}
     kept = where_holds(columns, table.size, stage.where)

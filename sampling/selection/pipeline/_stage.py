@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from ..core._options import Options
 from ..core._registry import METHODS
 from ._filter import conditions, where_holds
 
-__all__ = ["Stage", "rows_named", "said_of", "stage_named"]
+__all__ = ["Stage", "refuse_no_id", "refuse_no_rows", "rows_named", "said_of", "stage_named"]
 
 _COLUMN_ONLY = {"ids", "groups", "labels", "already_selected"}  # one value for each row
 _ROW = re.compile(r"\bin row (\d+)\b")  # as messages name one
@@ -181,6 +181,22 @@ def _known(column: str, names: Sequence[str], table: Table | None) -> None:
             table.type_of(column)  # which may know it as one of lists
         raise ValueError(
             f"column must be one of {list(names)}, got {column!r}{_check.closest(column, names)}"
+        )
+
+
+def refuse_no_rows(who: str) -> NoReturn:
+    """Refuse to choose among no rows; `who` left none."""
+    raise ValueError(f"there must be rows to choose from, got none: {who} left no rows")
+
+
+def refuse_no_id(column: str, rows: Indices) -> None:
+    """Refuse rows of the table, of shape (n,), that have no id in the column of the ids."""
+    if rows.size:
+        others = f" ({rows.size} such rows)" if rows.size > 1 else ""
+        raise ValueError(
+            f"ids must have a value in each row that reaches a stage, got a missing one in row "
+            f"{rows.min()} of column {column!r}{others}: drop such rows before, with a filter "
+            f'where = [["{column}", "not_null"]]'
         )
 
 

@@ -163,6 +163,24 @@ def test_what_check_loader_says_of_loaders_without_a_batch_size():
     assert problem.problem == "batches of batches" and "batch_size=None" in problem.advice
 
 
+@pytest.mark.parametrize(
+    "data", [X, TensorDataset(X), list(range(N)), TABLE, TABLE.to_pandas(), Subset(X, range(N)),
+             datasets.Dataset(TABLE)], ids=lambda data: type(data).__name__
+)  # fmt: skip
+def test_rows_from_the_end_and_beyond(data):
+    whole = Indexed(data, collate_fn=list)
+    assert whole[-1][0] == whole[[-1]][0].item() == whole.__getitems__([-1])[0][0] == N - 1
+    assert str(whole[-1][1]) == str(whole[[-1]][1][0]) == str(whole[N - 1][1])
+    for wrong in (lambda: whole[N], lambda: whole[[0, N]], lambda: whole.__getitems__([0, N])):
+        with pytest.raises(
+            IndexError, match=rf"in \[0, {N}\), the rows of the dataset, got {N}: make"
+        ):
+            wrong()
+    for wrong in (lambda: whole[-N - 1], lambda: whole[[0, -N - 1]]):
+        with pytest.raises(IndexError, match=rf"in \[-{N}, {N}\), got -{N + 1}"):
+            wrong()
+
+
 def test_samples_that_need_a_collate_function():
     words = ["a", "bcd", "ef"]
     with pytest.raises(TypeError, match=r"give Indexed\(dataset, collate_fn=...\)"):

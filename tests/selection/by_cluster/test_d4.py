@@ -43,7 +43,7 @@ def test_the_two_stages(keep, budget, rate, already):
         elif row in expected:
             assert rule == "kept"
         else:
-            assert rule == (second[keep] if row in left else "near copy of a row before it")
+            assert rule == (second[keep] if row in left else "near copy of a row ranked before it")
             assert np.isnan(found.scores[row]) == (row not in left)
             assert (found.explain(row).rank is None) == (row not in left)
 

@@ -66,7 +66,7 @@ def test_the_best_of_copies_is_kept():
     assert sorted(found.indices) == best
     dropped = int(np.setdiff1d(np.arange(200), best)[0])
     why = found.explain(dropped, copies)
-    assert why.rule == "near copy of a row before it"
+    assert why.rule == "near copy of a row ranked before it"
     assert why.nearest == best[dropped // 4]
 
 
@@ -161,7 +161,7 @@ def test_what_is_kept_already_drops_its_copies():
     rows = np.repeat(RANDOM.normal(size=(10, 8)), 2, axis=0)
     found = semdedup(rows, threshold=0.99, clusters=1, already_selected=np.arange(0, 20, 2))
     assert len(found) == 0
-    assert found.explain(1).rule == "near copy of a row before it"
+    assert found.explain(1).rule == "near copy of a row ranked before it"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ def test_each_is_beside_the_kept_row_most_like_it(monkeypatch, block, count):
     monkeypatch.setattr(_twins, "_BLOCK", block)
     found = semdedup(ROWS, threshold=0.97, clusters=2)
     twins = twins_of(found, ROWS, count)
-    copies = np.flatnonzero(found.verdicts == found.rules.index("near copy of a row before it"))
+    copies = np.flatnonzero(
+        found.verdicts == found.rules.index("near copy of a row ranked before it")
+    )
     assert len(twins) == min(count, copies.size)
     kept, cosine = most_similar(found, ROWS)
     for twin in twins:

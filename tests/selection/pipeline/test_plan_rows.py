@@ -68,6 +68,50 @@ def test_a_filter_that_leaves_nothing_is_named(table, tmp_path):
         SelectionPlan(table, [none, BEST]).run(tmp_path / "work")
 
 
+def test_ids_of_the_rows_that_filters_leave_are_checked_before_any_work(table, tmp_path):
+    """Of the table, `kind` repeats; after a filter, each name is there once."""
+    high = Stage("filter", where=[["rank", "in", [0, 2]]])
+    core = Stage("k_center", 1)
+    assert SelectionPlan(table, [high, core], ids="kind").estimates()
+    for stages, stage in (([ONLY_B, core], 2), ([core], 1)):
+        plan = SelectionPlan(table, stages, ids="kind")
+        with pytest.raises(ValueError, match=rf"stage {stage} \(k_center\): ids must hold no name"):
+            plan.estimates()
+    with pytest.raises(ValueError, match=r"stage 2 \(k_center\): budget must be in .*, got 6"):
+        SelectionPlan(table, [ONLY_B, Stage("k_center", 6)]).estimates()
+    none = Stage("filter", where=["kind", "==", "c"])
+    with pytest.raises(
+        ValueError, match=r"stage 2 \(k_center\): .*stage 1 \(filter\) left no rows"
+    ):
+        SelectionPlan(table, [none, core]).estimates()
+
+
+@pytest.mark.parametrize("lists", [[[1.0], [2.0, 3.0]], [[1.0, 2.0], None, [3.0], [1.0, 2.0]],
+                                   [[1.0, 2.0], [1.0, None], []]])  # fmt: skip
+def test_lists_of_several_lengths_are_refused_before_any_work(tmp_path, lists):
+    even = [[1.0] * len(lists[0])] * 3
+    (tmp_path / "corpus").mkdir()
+    for name, rows in (("a", even), ("b", [*even, None, *lists])):
+        part = pa.table({"x": pa.array(rows, pa.list_(pa.float32()))})
+        pq.write_table(part, tmp_path / "corpus" / f"{name}.parquet", row_group_size=4)
+    plan = SelectionPlan(tmp_path / "corpus", [Stage("k_center", 1)])
+    row = 7 + next(
+        i for i, each in enumerate(lists) if each and len(each) != len(lists[0]) or each == []
+    )
+    with pytest.raises(ValueError, match=rf"\[read\]: x must hold lists .* b.parquet, row {row}"):
+        plan.estimates()
+    open_table(tmp_path / "corpus" / "a.parquet").check_embeddings()
+    gaps = [*even, None, [None] * len(lists[0])]
+    pq.write_table(pa.table({"x": pa.array(gaps, pa.list_(pa.float32()))}), tmp_path / "g.parquet")
+    open_table(tmp_path / "g.parquet").check_embeddings()
+
+
+def test_more_clusters_than_rows_are_told_by_the_dry_run(table):
+    plan = SelectionPlan(table, [Stage("cluster_uniform", 2)], clusters={"n_clusters": 50})
+    with pytest.warns(UserWarning, match=r"\[clusters\]: n_clusters must be at most .* 7, got 50"):
+        plan.estimates()
+
+
 def test_the_remedy_is_spelt_as_it_is_written(table, tmp_path):
     (tmp_path / "plan.toml").write_text(
         '[read]\ntable = "t.parquet"\n[[stage]]\nmethod = "top"\nbudget = "50%"\n'
