@@ -388,9 +388,9 @@ def _of_objects(
             )
         if kind and own != kind:
             raise TypeError(
-                f"{name} must hold labels of one kind, got {own} {item(rows[row])!r} in row {row} after "
-                f"{kind} {item(rows[first])!r} in row {first}: make them all strings or all ints, and "
-                "use None for a missing label"
+                f"{name} must hold labels of one kind, got {own} {item(rows[row])!r} in row {row} "
+                f"after {kind} {item(rows[first])!r} in row {first}: make them all "
+                "strings or all ints, and use None for a missing label"
             )
         kind, first = (own, row) if not kind else (kind, first)
     if kind in {"str", "bytes"}:

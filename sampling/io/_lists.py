@@ -91,17 +91,13 @@ def refuse_ragged(schemas: Schemas, names: tuple[str, ...]) -> None:
 
 
 def _fits(facts: Any, name: str, width: int) -> bool:  # pyarrow.parquet.RowGroupMetaData
-    """Return whether a row group may hold lists of one length: missing ones take one number."""
+    """Return whether a row group has as many numbers as lists of one length, none missing.
+
+    A missing list and an empty one count as one number.
+    """
     columns = map(facts.column, range(facts.num_columns))
     one = next((each for each in columns if name in _heads(each.path_in_schema)), None)
-    if one is None:
-        return True
-    gaps = one.statistics.null_count if one.is_stats_set and one.statistics.has_null_count else None
-    lacking = width * facts.num_rows - one.num_values
-    if width == 1 or lacking < 0:
-        return bool(lacking == 0)
-    missing, rest = divmod(lacking, width - 1)
-    return rest == 0 and missing <= (facts.num_rows if gaps is None else gaps)
+    return one is None or bool(one.num_values == width * facts.num_rows)
 
 
 def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:

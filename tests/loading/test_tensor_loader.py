@@ -141,7 +141,7 @@ def test_what_is_no_numbers_is_told_with_its_remedy():
     fields = np.zeros(SIZE, [("x", "f4"), ("y", "f4")])
     gaps = np.array([True, None] + [False] * (SIZE - 2), object)
     for given, message in (
-        (sparse.eye(SIZE).tocsr(), r"got a sparse csr_matrix: give its toarray\(\)"),
+        (sparse.eye(SIZE).tocsr(), r"a sparse csr_matrix: give its toarray\(\)"),
         (fields, "a structured array of 'x', 'y': give one of its fields"),
         (np.zeros(SIZE, np.longdouble), "which torch does not have: give it as float64"),
         (frame, "columns of bool and int64: make them one dtype"),

@@ -433,8 +433,8 @@ class SelectionPlan:
 
         Notes
         -----
-        Warnings
-            A UserWarning if there are more clusters than rows.
+        More clusters than rows
+            A UserWarning: as many are computed as there are rows.
         """
         table = self.open()
         self.check(table.names, table)

@@ -98,7 +98,7 @@ def test_lists_of_several_lengths_are_refused_before_any_work(tmp_path, lists):
     row = 7 + next(
         i for i, each in enumerate(lists) if each and len(each) != len(lists[0]) or each == []
     )
-    with pytest.raises(ValueError, match=rf"\[read\]: x must hold lists .* b.parquet, row {row}"):
+    with pytest.raises(ValueError, match=rf"\[read\]: x must hold lists .*b.parquet, row {row}"):
         plan.estimates()
     open_table(tmp_path / "corpus" / "a.parquet").check_embeddings()
     gaps = [*even, None, [None] * len(lists[0])]
