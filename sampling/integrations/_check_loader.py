@@ -366,8 +366,8 @@ class _Look:
 
     def _draws_single(self) -> bool:
         """Return whether the loader does not batch, and its sampler yields single indices."""
-        single = (EpochSampler, RandomSampler, SequentialSampler, DistributedSampler)
-        single += (SubsetRandomSampler, WeightedRandomSampler)
+        torchs = (RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)
+        single = (EpochSampler, DistributedSampler, *torchs)
         return getattr(self.loader, "batch_sampler", None) is None and all(
             isinstance(each, single) for each in self.samplers
         )
