@@ -127,10 +127,14 @@ class Benchmark:
             self.results,
             self.settings.margin,
             folder=self.folder,
-            planned=self.settings.evaluations,
+            planned=self.settings.evaluations or self._one_evaluation(),
             max_seeds=self.settings.max_seeds,
             pilot=0 if self.fixed_seeds else PILOT,
         )
+
+    def _one_evaluation(self) -> int | None:
+        """Return 1 for data whose number of seeds is fixed: they are never extended."""
+        return 1 if self.source.seeds is not None and self.settings.seeds is None else None
 
     def _planned_seeds(self, shown: bool) -> int:
         """Return the number of seeds that the table needs, and say so with the time it takes."""
