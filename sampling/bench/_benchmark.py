@@ -82,6 +82,7 @@ class Benchmark:
     interrupted: bool = False
     pending: int = 0
     _deadline: float = field(default=math.inf, init=False, repr=False)
+    _evaluated: tuple[list[Run], Evaluation] | None = field(default=None, init=False, repr=False)
 
     @property
     def fixed_seeds(self) -> int | None:
@@ -122,15 +123,18 @@ class Benchmark:
         return self.results
 
     def evaluation(self) -> Evaluation:
-        """Return the verdicts of the runs that are done."""
-        return verdicts(
-            self.results,
-            self.settings.margin,
-            folder=self.folder,
-            planned=self.settings.evaluations or self._one_evaluation(),
-            max_seeds=self.settings.max_seeds,
-            pilot=0 if self.fixed_seeds else PILOT,
-        )
+        """Return the verdicts of the runs that are done; computed once for the same runs."""
+        if self._evaluated is None or self._evaluated[0] != self.results.runs:
+            found = verdicts(
+                self.results,
+                self.settings.margin,
+                folder=self.folder,
+                planned=self.settings.evaluations or self._one_evaluation(),
+                max_seeds=self.settings.max_seeds,
+                pilot=0 if self.fixed_seeds else PILOT,
+            )
+            self._evaluated = self.results.runs.copy(), found
+        return self._evaluated[1]
 
     def _one_evaluation(self) -> int | None:
         """Return 1 for data whose number of seeds is fixed: they are never extended."""
