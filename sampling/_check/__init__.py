@@ -30,14 +30,19 @@ _LARGE = 2.0**1000
 _NUMBERS = 2**22  # of embeddings, checked at a time
 
 
+def _shown(value: object) -> str:
+    """Return a value for a message, in short form; a placeholder for data is not looked into."""
+    return repr(value) if type(value).__repr__ is object.__repr__ else short(value)
+
+
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return `value` as an int in [low, high)."""
     if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
-        raise TypeError(f"{name} must be an int, got {short(value)}")
+        raise TypeError(f"{name} must be an int, got {_shown(value)}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be an int, got {short(value)}") from None
+        raise TypeError(f"{name} must be an int, got {_shown(value)}") from None
     if high is not None and not low <= number < high:
         raise ValueError(f"{name} must be in [{low}, {high}), got {number}")
     if number < low:
@@ -48,7 +53,7 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
 def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     """Return `value` as a finite float inside `interval`, written as in the message: "(0, 1]"."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-        raise TypeError(f"{name} must be a number, got {short(value)}")
+        raise TypeError(f"{name} must be a number, got {_shown(value)}")
     try:
         result = float(value)
     except OverflowError:
@@ -58,7 +63,7 @@ def number(name: str, value: object, interval: str = "(-inf, inf)") -> float:
     under = result < high or (interval[-1] == "]" and result == high)
     if not (math.isfinite(result) and above and under):
         rule = "finite" if interval == "(-inf, inf)" else f"in {interval}"
-        raise ValueError(f"{name} must be {rule}, got {short(value)}")
+        raise ValueError(f"{name} must be {rule}, got {_shown(value)}")
     return result
 
 
@@ -75,7 +80,9 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         quoted = isinstance(value, str) and value.lower() in ("true", "false")
         remedy = ": write it without quotes" if quoted else ""
-        shown = short(value) if getattr(value, "ndim", 0) else repr(value)  # array(True) is no bool
+        shown = (
+            _shown(value) if getattr(value, "ndim", 0) else repr(value)
+        )  # array(True) is no bool
         raise TypeError(f"{name} must be True or False, got {shown}{remedy}")
     return bool(value)
 
@@ -84,7 +91,9 @@ def choice(name: str, value: Word, allowed: Iterable[str]) -> Word:
     """Return `value` if it is one of the allowed words."""
     words = list(allowed)
     if not isinstance(value, str) or value not in words:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {short(value)}")
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, words))}, got {_shown(value)}"
+        )
     return cast("Word", str(value))
 
 
