@@ -80,9 +80,8 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         quoted = isinstance(value, str) and value.lower() in ("true", "false")
         remedy = ": write it without quotes" if quoted else ""
-        shown = (
-            _shown(value) if getattr(value, "ndim", 0) else repr(value)
-        )  # array(True) is no bool
+        several = hasattr(type(value), "ndim") and getattr(value, "ndim", 0)
+        shown = _shown(value) if several else repr(value)  # array(True) is no bool
         raise TypeError(f"{name} must be True or False, got {shown}{remedy}")
     return bool(value)
 
