@@ -80,7 +80,7 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         quoted = isinstance(value, str) and value.lower() in ("true", "false")
         remedy = ": write it without quotes" if quoted else ""
-        several = hasattr(type(value), "ndim") and getattr(value, "ndim", 0)
+        several = hasattr(type(value), "ndim") and np.ndim(value) > 0  # type: ignore[arg-type]
         shown = _shown(value) if several else repr(value)  # array(True) is no bool
         raise TypeError(f"{name} must be True or False, got {shown}{remedy}")
     return bool(value)
