@@ -100,7 +100,7 @@ def test_a_graph_on_disk(tmp_path, metric):
     (tmp_path / "graph.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="must be a whole Parquet file"):
         load_neighbours(tmp_path / "graph.parquet")
-    with pytest.raises(FileNotFoundError, match="save_neighbours writes it"):
+    with pytest.raises(FileNotFoundError, match="other.parquet must exist, got no such file"):
         load_neighbours(tmp_path / "other.parquet")
 
 

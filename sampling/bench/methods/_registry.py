@@ -135,8 +135,7 @@ METHODS = {
     "importance": Method(
         "Draws in proportion to a bound on the gradient, weights 1/(N p)",
         _pruners.importance,
-        needs=(CLASSES,),
-        level=SCHEDULE,  # its signal needs logits and labels next to the losses
+        needs=(CLASSES,),  # and logits in `reduce`: a script without them is told so by its run
     ),
     "top-k": Method(
         "The rows of highest loss in a larger batch, all of it forwarded",
@@ -213,7 +212,6 @@ METHODS = {
         _balancers.importance_full,
         LONG_TAIL,
         NOISE,
-        level=SCHEDULE,
     ),
     "lin-upper": _at_full_cost(
         "Plain shuffling, weights increase up to the middle of a batch's losses",
@@ -234,7 +232,6 @@ METHODS = {
         _balancers.late_stopping,
         NOISE,
         needs=(CLASSES, SHARE),
-        level=SCHEDULE,
     ),
     "label-issues": _at_full_cost(
         "Samples dropped whose labels are probably wrong by cross-validation; top:label_quality "

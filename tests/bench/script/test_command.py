@@ -97,7 +97,7 @@ def test_a_script_is_run_once_for_each_method_and_a_failed_run_again(tmp_path, c
     runs = {run.method: run for run in again.run().runs}
     assert (runs["rs2"].state, runs["rs2"].cost) == ("done", 0.5)
     assert bench.prepare(asked).missing(1) == []
-    assert "full keep 1 seed 0: accuracy 0.7500" in capsys.readouterr().err
+    assert "rs2 keep 0.5 seed 0: accuracy 0.7500" in capsys.readouterr().err
 
     script.write_text(SCRIPT + "# another script")
     with pytest.raises(ValueError, match="out must hold results of script"):
