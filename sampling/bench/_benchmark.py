@@ -39,6 +39,7 @@ from .training._train import Job
 
 PILOT = 3  # seeds without verdicts, from which the number of seeds is computed
 FEWEST = 5  # seeds of a table with verdicts
+_STARTS = 5.0  # seconds, about those that a process needs to start
 _COST_NOTE = (
     "Cost is realised samples / (N x epochs). Total cost adds pilot runs, extra forward passes, "
     "selection and clustering, in the same units; evaluation and compilation are in neither."
@@ -82,6 +83,7 @@ class Benchmark:
     interrupted: bool = False
     pending: int = 0
     _deadline: float = field(default=math.inf, init=False, repr=False)
+    _call: str = field(default="", init=False, repr=False)
     _evaluated: tuple[list[Run], Evaluation] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -255,6 +257,8 @@ class Benchmark:
         Verdicts on new seeds are an evaluation, which is recorded in the folder: the next one is
         stricter. They are about all rows of the folder, whichever are shown.
         """
+        if self.settings.find_limit:  # whose claims have an error of their own
+            return table(self.results, methods=set(self.jobs.methods), compare=False)
         found = self.evaluation()
         if found.number and found.is_new:
             self.results.evaluations.append(found.record())
@@ -270,13 +274,15 @@ class Benchmark:
         """Write the plots and the page of all runs; return the files."""
         data = None if isinstance(self.data, Script) else self.data
         seed = min((run.seed for run in self.results.runs), default=0)
+        limits = self.limits() if self.settings.find_limit else {}
         return write_report(
             self.results,
             self.folder,
             data=None if data is None else of_seed(data, self.settings, seed),
             margin=self.settings.margin,
-            verdicts=self.evaluation().verdicts,
+            verdicts=() if limits else self.evaluation().verdicts,
             examples=self.settings.examples,
+            answer=[f"{name}: {limit.words}." for name, limit in limits.items()],
             pilot=read_pilot(self.folder, seed),
         )
 
@@ -362,6 +368,9 @@ class Benchmark:
         processes = min(most, len(runs.waiting))
         if not processes:
             return
+        if self.settings.jobs is None and not isinstance(self.data, Script):
+            spent = self._seconds(runs.waiting, self.results.calibration)
+            processes = 1 if spent < _STARTS else processes
         if isinstance(self.data, Script):
             each = max(1, cores() // processes) if processes > 1 else None
             with CommandPool(self._command_worker(self.data, each), processes) as scripts:
@@ -390,12 +399,15 @@ class Benchmark:
 
     def _begin_call(self) -> str:
         """Record the call, and return its key."""
+        if self._call:
+            return self._call
         about = describe_call(self.settings.given(), torch.device(self.settings.device))
         call = f"{about['begun']} {about['process']} {time.time_ns() % 10**9}"
         self.results.calls[call] = about
         self.results.plan = self.settings.given()
         self.results.save(self.folder)
         write_plan(self.folder, self.results.plan)
+        self._call = call
         return call
 
 

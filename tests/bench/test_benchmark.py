@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from sampling.bench import Run, Settings, _benchmark, _work, prepare
+from sampling.bench import Run, Settings, _work, prepare
 from sampling.bench.results._store import read_results
+from sampling.bench.training._calibrate import calibrated
 
 CONTROLS = ("full-fewer", "random", "dynamic-random", "rs2")
 
@@ -43,8 +44,6 @@ def trained(monkeypatch):
         return Run(*place, cost=cost, total_cost=cost, test=0.9, setting={"drop_prob": 0.5})
 
     monkeypatch.setattr(_work.Worker, "run", run)
-    measured = {"sample_seconds": 1e-6, "forward_ratio": 0.3}
-    monkeypatch.setattr(_benchmark, "calibrated", lambda *_: measured)
     return jobs
 
 
@@ -92,6 +91,13 @@ def test_the_pilot_runs_first_and_the_rest_is_matched(fast, trained):
     assert budgets["rs2", 0.3] == (0.3, {})  # infobatch did not reach it
     assert budgets["rs2", 0.5] == (0.45, {"drop_prob": 0.5})
     assert budgets["infobatch", 0.5] == (0.5, {})
+
+
+def test_a_step_and_a_forward_pass_are_measured(fast):
+    data = prepare(fast()).data
+    found = calibrated(data, "cpu", 1, 64)
+    assert 0 < found["sample_seconds"] < 1e-2
+    assert 0 < found["forward_ratio"] < 1.5
 
 
 def test_an_unreachable_target_is_a_row_and_is_not_tried_again(fast, trained):

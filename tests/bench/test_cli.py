@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sampling
-from sampling.bench import _benchmark, _work
+from sampling.bench import _work
 from sampling.bench.results._store import read_results
 from sampling.cli import app
 
@@ -67,14 +67,7 @@ TINY = (
 ).split()
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    """Replace the measurement of a step."""
-    found = {"sample_seconds": 1e-5, "forward_ratio": 0.3}
-    monkeypatch.setattr(_benchmark, "calibrated", lambda *_: found)
-
-
-def test_a_tiny_run_and_its_continuation(tmp_path, measured):
+def test_a_tiny_run_and_its_continuation(tmp_path):
     first = call(*TINY, "--methods", "rs2", "--without", "random", "--out", tmp_path)
     assert first.exit_code == 0, first.output
     assert "smoke test" in first.stdout
@@ -94,7 +87,7 @@ def test_a_tiny_run_and_its_continuation(tmp_path, measured):
     assert "error: --out must hold results of epochs 4, got 3" in other.stderr
 
 
-def test_interrupted_it_prints_what_it_has(tmp_path, measured, monkeypatch):
+def test_interrupted_it_prints_what_it_has(tmp_path, monkeypatch):
     run = _work.Worker.run
 
     def interrupt(self, job, *rest):
@@ -110,7 +103,7 @@ def test_interrupted_it_prints_what_it_has(tmp_path, measured, monkeypatch):
     assert len(read_results(tmp_path).runs) == 1
 
 
-def test_a_dry_run_trains_nothing(tmp_path, measured, monkeypatch):
+def test_a_dry_run_trains_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(_work.Worker, "run", None)
     found = call("bench", "--dry-run", "--out", tmp_path / "out")
     assert found.exit_code == 0, found.output

@@ -171,6 +171,7 @@ RECIPES = {
         integrations.SamplerTrainerMixin.compute_loss(None, None, {}, **o)
     ),
     "testing.parametrize_with_checks": lambda **o: parametrize_with_checks(own.ShuffleSampler, **o),
+    "bench.table": lambda **o: bench.table(bench.Results({}, ""), **o),
     "bench.Settings": lambda **o: bench.Settings(**o),
     "bench.Task": lambda **o: bench.Task((ROWS, ROWS), (ROWS, ROWS), own.ShuffleSampler, **o),
     "bench.write_report": lambda **o: bench.write_report(bench.Results({}, ""), "none", **o),

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from ... import _check
 from ..._check._keywords import told
 from ..methods._named import all_methods
 from ..methods._registry import METHODS
@@ -112,6 +113,7 @@ def table(
     *,
     evaluation: Evaluation | None = None,
     methods: Collection[str] | None = None,
+    compare: bool = True,
 ) -> Group:
     """Return the terminal output: the table, verdicts, reasons of empty rows, and notes.
 
@@ -125,6 +127,8 @@ def table(
         The verdicts, if they are known; by default those of `verdicts(results, margin)`.
     methods : collection of str, optional
         Methods to show; by default all.
+    compare : bool, default True
+        Whether rows are compared with full data.
 
     Returns
     -------
@@ -169,7 +173,9 @@ def table(
         grid.add_row(*_cells(row, third, factor))
         if row.reasons:
             reasons.append(f"{row.method} at keep {row.keep:g}: {row.reasons[0]}")
-    compared = _compared(results, margin, evaluation, methods)
+    compared = []
+    if _check.flag("compare", compare):
+        compared = _compared(results, margin, evaluation, methods)
     # As `Text`, so that brackets in a message are not parsed as markup.
     return Group(grid, *compared, *map(Text, [*reasons, *results.notes]))
 
@@ -203,11 +209,9 @@ def _title(results: Results) -> str:
     return ", ".join(parts)
 
 
-def _new_table(
-    title: str, headings: Sequence[str], methods: Sequence[str] = (), widest: int = _WIDEST
-) -> Table:
+def _new_table(title: str, headings: Sequence[str], methods: Sequence[str] = ()) -> Table:
     grid = Table(title=Text(title), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    fits = max(map(len, methods), default=0) <= widest
+    fits = max(map(len, methods), default=0) <= _WIDEST
     for heading in headings:
         folds = heading.startswith(("test", "worst", "verdict"))
         folds = folds or (heading == "method" and not fits)

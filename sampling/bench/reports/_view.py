@@ -124,6 +124,8 @@ class View:
     pilot : mapping of str to array, optional
         Training dynamics of the first seed: "confidence" and "variability", and any scores, each
         of shape (N,).
+    said : sequence of str, default ()
+        Sentences that come first in the answer.
     """
 
     def __init__(
@@ -134,8 +136,10 @@ class View:
         margin: float | None = None,
         verdicts: Sequence[Verdict] | None = None,
         pilot: Mapping[str, Any] | None = None,
+        said: Sequence[str] = (),
     ) -> None:
         self.results = results
+        self.said = list(said)
         self.folder = folder
         self.data = data
         self.factor = float(results.about.get("factor", PERCENT))

@@ -21,6 +21,8 @@ def answer(view: View) -> list[str]:
     if view.full is None:
         return [_without_reference(view), *_best(view), *_absent(view)]
     judged = [each for each in view.done if each.verdict is not None]
+    if not judged and view.said:
+        return [*view.said, *_best(view), *_time(view), *_absent(view)]
     if not judged:
         return [
             f"No verdict yet: fewer than three seeds have both a method and {view.full.method}.",
@@ -36,7 +38,7 @@ def answer(view: View) -> list[str]:
         found += _by_keep(view, swept)
         found += _whole(view, [each for each in judged if each.keep >= 1])
         found += _against_random(view)
-    return [*found, *_time(view), *_absent(view)]
+    return [*view.said, *found, *_time(view), *_absent(view)]
 
 
 def joined(names: Sequence[str], most: int = _NAMED) -> str:

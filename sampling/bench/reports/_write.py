@@ -81,6 +81,7 @@ def write_report(
     verdicts: Sequence[Verdict] | None = None,
     examples: bool = True,
     pilot: Mapping[str, Any] | None = None,
+    answer: Sequence[str] = (),
 ) -> list[Path]:
     """Write the report of the results into a folder: a page, figures, and tables.
 
@@ -107,6 +108,8 @@ def write_report(
         Whether the page may hold samples of the data. It says at its top whether it does.
     pilot : mapping of str to array of shape (N,), optional
         Training dynamics of the first seed, "confidence" and "variability", and scores by name.
+    answer : sequence of str, default ()
+        Sentences that come first in the answer.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def write_report(
     examples = _check.flag("examples", examples)
     if data is not None and not isinstance(data, Data):
         raise TypeError(f"data must be the data of a benchmark, got {short(data)}")
-    view = View(results, folder, data, margin, verdicts, pilot)
+    view = View(results, folder, data, margin, verdicts, pilot, _check.words("answer", answer))
     if not results.runs:
         return []
     folder.mkdir(parents=True, exist_ok=True)

@@ -81,6 +81,7 @@ def test_a_function_is_run(write):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_it_runs_in_several_processes(write):
     settings = {"methods": ("full", "class-balanced"), "jobs": 2, "seeds": 1}
     results = prepared(write(), **settings).run(progress=False)
