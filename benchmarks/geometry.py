@@ -38,7 +38,7 @@ def fashion() -> np.ndarray:
     """Return the first 64 principal components of Fashion-MNIST's 60,000 images."""
     from sklearn.decomposition import PCA
 
-    from sampling.bench._idx import read_idx
+    from sampling.bench.tasks._idx import read_idx
 
     if not FASHION.exists():
         raise LeftOut("Debian's dataset-fashion-mnist is not installed")

@@ -32,8 +32,8 @@ from harness import machine, seconds
 from torch.utils.data import BatchSampler, Sampler, SubsetRandomSampler
 
 import sampling.samplers
-from sampling.bench._data import load
-from sampling.bench._models import RECIPES
+from sampling.bench.tasks._builtin import load
+from sampling.bench.tasks._models import RECIPES
 
 RESULTS = Path(__file__).parent / "results" / "overhead.json"
 RECIPE = RECIPES["fashion-mnist"]
@@ -96,8 +96,9 @@ class Side:
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
         self.x, self.y = x, y
-        self.model = RECIPE.model(10, seed=0)
-        self.optimizer = RECIPE.optimizer(self.model)
+        torch.manual_seed(0)
+        self.model = RECIPE.model(10)
+        self.optimizer = RECIPE.optimizer(self.model.parameters())
         for group in self.optimizer.param_groups:
             group["lr"] = RATE
         self.model.train()
