@@ -508,11 +508,12 @@ def _metric(settings: Settings, data: Data) -> str:
 
 
 def _about(settings: Settings, data: Data) -> dict[str, object]:
-    metric = data.metric
+    metric, labels = data.metric, data.test.labels
     return {
         "samples": len(data.train),
         "test_samples": len(data.test),
         "classes": data.n_classes,
+        "test_classes": [] if labels is None else np.bincount(labels).tolist(),
         "class_names": list(data.task.class_names or ()),
         "higher_is_better": metric.higher_is_better,
         "factor": metric.factor,

@@ -1,11 +1,12 @@
 """Execution of runs that wait for each other, in this process or in several."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ._jobs import Jobs, Place
+from ._pool import RunPool
 from ._progress import Progress
 from .results._run import FAILED, Run
 from .results._store import Results
@@ -20,20 +21,6 @@ class Runner(Protocol):
     def run(
         self, job: Job, calibration: dict[str, float], after_epoch: Callable[[float], None]
     ) -> Run: ...
-
-
-class RunPool(Protocol):
-    """What does several runs at the same time: our processes, or those of a script."""
-
-    @property
-    def free(self) -> int: ...
-
-    @property
-    def is_idle(self) -> bool: ...
-
-    def submit(self, job: Job, calibration: dict[str, float]) -> None: ...
-
-    def done(self) -> Iterator[tuple[Job, Run | None]]: ...
 
 
 @dataclass

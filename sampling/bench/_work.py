@@ -5,9 +5,8 @@ import multiprocessing
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ._pool import RunPool
 from ._settings import Settings
 from .methods._named import method_named
 from .results._run import FAILED, Run
@@ -213,7 +213,7 @@ def _do(job: Job, calibration: dict[str, float]) -> Run:
     return _WORKER[0].run(job, calibration)
 
 
-class Pool:
+class Pool(RunPool):
     """Several workers, each in a process of its own.
 
     Parameters
@@ -227,62 +227,22 @@ class Pool:
     """
 
     def __init__(self, settings: Settings, folder: Path, jobs: int, threads: int) -> None:
-        self.size = jobs
         self._given = (settings, folder, threads)
         self._others = set(multiprocessing.active_children())
-        self._pool = self._made()
-        self._running: dict[Future[Run], Job] = {}
+        super().__init__(jobs, _do)
 
-    def _made(self) -> ProcessPoolExecutor:
+    def _made(self, size: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            self.size,
+            size,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
             initargs=self._given,
         )
 
-    @property
-    def free(self) -> int:
-        """Number of processes without a run."""
-        return self.size - len(self._running)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no process has a run."""
-        return not self._running
-
-    def submit(self, job: Job, calibration: dict[str, float]) -> None:
-        """Start a run."""
-        self._running[self._pool.submit(_do, job, calibration)] = job
-
-    def done(self) -> Iterator[tuple[Job, Run | None]]:
-        """Wait for a run, and yield all that are done; None for one whose process was killed."""
-        finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        lost = []
-        for future in finished:
-            job = self._running.pop(future)
-            try:
-                yield job, future.result()
-            except BrokenProcessPool:
-                lost.append(job)
-        if lost:  # killed, for memory perhaps: the others ended with it
-            lost += self._running.values()
-            self._running.clear()
-            self._pool.shutdown(wait=False)
-            self._pool = self._made()
-            yield from ((job, None) for job in lost)
-
-    def __enter__(self) -> "Pool":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is not None:  # Ctrl-C: what runs is done again by the next call
-            for child in self._children():
+    def _end(self) -> None:
+        for child in multiprocessing.active_children():
+            if child not in self._others:
                 child.terminate()
-        self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
-
-    def _children(self) -> list[multiprocessing.process.BaseProcess]:
-        return [each for each in multiprocessing.active_children() if each not in self._others]
 
 
 def cores() -> int:

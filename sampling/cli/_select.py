@@ -100,7 +100,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
         check_subset(out, dropped, tables, clusters, scratch)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         if clusters is not None:
-            if not selection.reads_clusters(method):
+            entry = selection.methods().get(method)
+            if entry is not None and "clusters" not in entry.parameters:
                 raise ValueError(
                     f"clusters must be omitted for {method}, which uses none, got {clusters}"
                 )

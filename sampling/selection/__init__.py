@@ -40,7 +40,7 @@ from .by_score._surrogate import surrogate
 from .by_score._systematic import systematic
 from .by_score._top import top
 from .by_score._window import window
-from .core._before import check_call, reads_clusters, reads_embeddings
+from .core._before import check_call, reads_embeddings
 from .core._budget import count_of, share_out, water_fill
 from .core._cost import Cost, Sizes
 from .core._estimate import Estimate, estimate
@@ -104,7 +104,6 @@ __all__ = [
     "propagate",
     "prototypes",
     "quota",
-    "reads_clusters",
     "reads_embeddings",
     "repeat_counts",
     "reweight_clusters",

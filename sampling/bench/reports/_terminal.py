@@ -34,7 +34,7 @@ _WIDEST = 24  # letters of a method's name that fit in a terminal of 80 columns
 
 @dataclass(frozen=True)
 class Row:
-    """All runs of one method at one target.
+    """All runs of one method at one keep fraction.
 
     Parameters
     ----------
@@ -42,22 +42,14 @@ class Row:
         Name of the method.
     keep : float
         The requested keep fraction.
-    done : list of Run
-        The runs with a result.
-    reasons, states : list of str
-        Reasons why the others have none, and their states.
+    done, others : list of Run
+        The runs with a result, and those without, by seed.
     """
 
     method: str
     keep: float
     done: list[Run]
-    reasons: list[str]
-    states: list[str]
-
-    @property
-    def state(self) -> str:
-        """State of the runs without a result."""
-        return self.states[0] if self.states else ""
+    others: list[Run]
 
     def values(self, name: str) -> list[float]:
         """Return a field, a further metric, or the seconds of all phases, of the completed runs."""
@@ -87,15 +79,14 @@ def rows(results: Results) -> list[Row]:
     """Group the runs: the full cost first, then descending targets, methods in their order."""
     places = {name: place for place, name in enumerate(_names(results))}
     groups: dict[tuple[float, str], list[Run]] = {}
-    for run in sorted(results.runs, key=lambda run: (-run.keep, places[run.method])):
+    for run in sorted(results.runs, key=lambda run: (-run.keep, places[run.method], run.seed)):
         groups.setdefault((run.keep, run.method), []).append(run)
     return [
         Row(
             method,
             keep,
             [run for run in runs if run.done],
-            [run.reason for run in runs if not run.done],
-            [run.state for run in runs if not run.done],
+            [run for run in runs if not run.done],
         )
         for (keep, method), runs in groups.items()
     ]
@@ -171,8 +162,8 @@ def table(
             grid.add_section()
         last = row.keep
         grid.add_row(*_cells(row, third, factor))
-        if row.reasons:
-            reasons.append(f"{row.method} at keep {row.keep:g}: {row.reasons[0]}")
+        if row.others:
+            reasons.append(f"{row.method} at keep {row.keep:g}: {row.others[0].reason}")
     compared = []
     if _check.flag("compare", compare):
         compared = _compared(results, margin, evaluation, methods)
@@ -247,19 +238,17 @@ def _cells(row: Row, third: str, factor: float) -> list[str | Text]:
     """Return a row of the table; "-" for values that custom runs do not provide."""
     head: list[str | Text] = [f"{row.keep:g}", Text(row.method)]
     if not row.done:
-        return [*head, row.state, "-", "-", "-", f"0/{len(row.reasons)}"]
-    counted = all(run.draws for run in row.done)
-    beside = f"{row.mean('draws'):,.0f}" if counted else "-"
+        return [*head, row.others[0].state, "-", "-", "-", f"0/{len(row.others)}"]
     if third == "total cost":
-        beside = f"{row.mean('total_cost'):.3f}" if all(row.values("total_cost")) else "-"
-    elif third != "samples":
-        beside = _percent(row, "worst class", 100.0)
-    runs = f"{len(row.done)}/{len(row.done) + len(row.reasons)}"
+        second = f"{row.mean('total_cost'):.3f}" if all(row.values("total_cost")) else "-"
+    else:
+        second = _percent(row, "worst class", 100.0)
+    runs = f"{len(row.done)}/{len(row.done) + len(row.others)}"
     cost, seconds = (
         form.format(row.mean(name)) if all(row.values(name)) else "-"
         for name, form in (("cost", "{:.3f}"), ("seconds", "{:.1f}"))
     )
-    return [*head, _percent(row, "test", factor), beside, cost, seconds, runs]
+    return [*head, _percent(row, "test", factor), second, cost, seconds, runs]
 
 
 def _percent(row: Row, name: str, factor: float) -> str:

@@ -24,7 +24,7 @@ from ..results._verdicts import REFERENCE, margin_of
 from ..results._verdicts import verdicts as verdicts_of
 from ..statistics import Verdict
 from ..tasks._data import Data
-from ._terminal import rows
+from ._terminal import Row, rows
 
 NON_INFERIOR, INFERIOR, UNDECIDED = "non-inferior", "inferior", "undecided"
 ALL_EQUAL, PILOT = "all equal", "pilot"
@@ -154,25 +154,23 @@ class View:
         if found is None:
             found = verdicts_of(results, self.margin, folder=folder).verdicts
         self.verdicts = {(each.name, each.keep): each for each in found}
-        self.entries = [self._entry(row.method, row.keep) for row in rows(results)]
+        self.entries = [self._entry(row) for row in rows(results)]
         self.done = [entry for entry in self.entries if entry.runs]
         self.pilot = {name: np.asarray(array) for name, array in (pilot or {}).items()}
 
-    def _entry(self, method: str, keep: float) -> Entry:
-        mine = [run for run in self.results.runs if (run.method, run.keep) == (method, keep)]
-        mine.sort(key=lambda run: run.seed)
-        runs = [run for run in mine if run.done]
+    def _entry(self, row: Row) -> Entry:
+        runs = row.done
         tests = [self.factor * run.test for run in runs if run.test is not None]
         return Entry(
-            method,
-            keep,
+            row.method,
+            row.keep,
             tuple(runs),
-            tuple(run for run in mine if not run.done),
+            tuple(row.others),
             _mean(tests),
             statistics.stdev(tests) if len(tests) > 1 else math.nan,
             _all_given([run.cost for run in runs]),
             _all_given([run.total_cost for run in runs]),
-            self.verdicts.get((method, keep)),
+            self.verdicts.get((row.method, row.keep)),
         )
 
     # ------------------------------------------------------------------ words and numbers

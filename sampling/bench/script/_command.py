@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ... import _check
 from ..._files._paths import Kind, check_outputs
+from .._pool import RunPool
 from ..methods._method import CLASSES, DRAWS, EMBEDDINGS, LOSSES, SCHEDULE
 from ..methods._named import method_named
 from ..results._run import FAILED, NOT_RUN, Run
@@ -514,8 +515,8 @@ def _without(job: Job, state: str, reason: str) -> Run:
     return Run(job.method, job.keep, job.seed, job.asked, state=state, reason=reason)
 
 
-class CommandPool:
-    """Runs of a script at the same time, with the interface of `Pool`.
+class CommandPool(RunPool):
+    """Runs of a script at the same time.
 
     Parameters
     ----------
@@ -526,35 +527,11 @@ class CommandPool:
     """
 
     def __init__(self, worker: CommandWorker, jobs: int) -> None:
-        self.size = jobs
         self._worker = worker
-        self._threads = ThreadPoolExecutor(jobs)
-        self._running: dict[Future[Run], Job] = {}
+        super().__init__(jobs, worker.run)
 
-    @property
-    def free(self) -> int:
-        """Number of runs that can be started."""
-        return self.size - len(self._running)
+    def _made(self, size: int) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(size)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no run is being done."""
-        return not self._running
-
-    def submit(self, job: Job, calibration: dict[str, float]) -> None:
-        """Start a run."""
-        self._running[self._threads.submit(self._worker.run, job, calibration)] = job
-
-    def done(self) -> Iterator[tuple[Job, Run | None]]:
-        """Wait for a run, and yield all that are done."""
-        finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        for future in finished:
-            yield self._running.pop(future), future.result()
-
-    def __enter__(self) -> "CommandPool":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is not None:
-            self._worker.stop()
-        self._threads.shutdown(cancel_futures=True)
+    def _end(self) -> None:
+        self._worker.stop()

@@ -313,7 +313,7 @@ def _planned(  # noqa: PLR0913  # what a context is made of
     bill: Bill,
     probabilities_of: ProbabilitiesOf | None,
 ) -> TrainingPlan:
-    """Build the plan; where the total cost is limited, with as many epochs as that leaves."""
+    """Build the plan; of a limited total cost, with as many epochs as that leaves, rounded."""
     charged: Charge = {}
     piloting = bill.selecting.another()
 
@@ -345,7 +345,7 @@ def _planned(  # noqa: PLR0913  # what a context is made of
         return plan
     ratio = bill.calibration.get("forward_ratio", FORWARD)
     left = job.cost_limit - bill.total
-    epochs = int(left * job.full_epochs / (job.budget + ratio * plan.forwards))
+    epochs = round(left * job.full_epochs / (job.budget + ratio * plan.forwards))
     if epochs < 1:
         raise Unreachable(
             f"unreachable: selecting and scoring cost {bill.total:.2g} of a full run, and "

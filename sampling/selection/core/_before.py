@@ -19,7 +19,7 @@ from ._options import Options, check_options
 from ._registry import METHODS, directed_for, known_method, takes_scores
 from ._spend import limit_of, refuse_costs
 
-__all__ = ["check_call", "check_settings", "reads_clusters", "reads_embeddings"]
+__all__ = ["check_call", "check_settings", "reads_embeddings"]
 
 _ARRAYS = set(get_args(ArrayLike))  # annotations of array arguments
 _OF_ROWS = ("ids", "groups", "costs")
@@ -40,22 +40,6 @@ def reads_embeddings(method: str) -> bool:
     bool
     """
     return "embeddings" in known_method(method).parameters
-
-
-@told
-def reads_clusters(method: str) -> bool:
-    """Return whether a selector uses clusters.
-
-    Parameters
-    ----------
-    method : str
-        One of `methods()`.
-
-    Returns
-    -------
-    bool
-    """
-    return "clusters" in known_method(method).parameters
 
 
 @told
