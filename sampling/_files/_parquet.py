@@ -14,16 +14,17 @@ import pyarrow.parquet as pq
 from .. import _check
 from ._json import json_text
 from ._paths import KEY
+from ._remote import Place, Remote
 
 __all__ = [
     "facts_in",
+    "file_of",
     "is_parquet",
     "named",
     "opened",
     "read",
     "read_own",
     "refuse_missing",
-    "shards_in",
     "with_facts",
     "write_own",
     "writer",
@@ -34,39 +35,19 @@ SUFFIXES = (".parquet", ".pq", ".parq")
 _WRITTEN: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 
-def shards_in(folder: Path) -> tuple[Path, ...]:
-    """Return the Parquet files in a folder and its subfolders, sorted by path.
-
-    As in `pyarrow.dataset`, files and folders whose names begin with "." or "_" are ignored. Unlike
-    there, so are files whose names do not end in ".parquet" (".pq", ".parq"), such as a README.md.
-    An empty file is included, and refused when it is opened. A broken link is refused here: that
-    shard is lost.
-    """
-    from pyarrow.dataset import dataset  # imported only to read a folder
-    from pyarrow.fs import LocalFileSystem
-
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-        if is_parquet(path) and path.is_symlink() and not (path.exists() or hidden):
-            raise FileNotFoundError(f"{path} must exist, got a broken link")
-    found = dataset(
-        str(folder), schema=pa.schema([]), format="parquet", filesystem=LocalFileSystem()
-    )
-    return tuple(path for path in map(Path, sorted(found.files)) if is_parquet(path))
-
-
-def is_parquet(path: Path) -> bool:
+def is_parquet(path: Place) -> bool:
     """Return whether the name of a file is that of a Parquet file."""
     return path.suffix.lower() in SUFFIXES
 
 
 @contextmanager
-def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None]:
+def named(path: str | Place, what: str = "a whole Parquet file") -> Iterator[None]:
     """Name the file in errors of the block: damaged, missing, or a folder.
 
     Other errors of the system, such as `PermissionError`, are raised unchanged.
     """
-    _check.file(path, what)
+    if isinstance(path, Path | str):
+        _check.file(path, what)
     try:
         yield
     except pa.ArrowNotImplementedError as error:  # which says nothing about the file
@@ -74,22 +55,27 @@ def named(path: str | Path, what: str = "a whole Parquet file") -> Iterator[None
     except (pa.ArrowMemoryError, pa.ArrowCapacityError):
         raise
     except (pa.ArrowException, OSError, UnicodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and (error.errno is not None or str(path) in str(error)):
             raise
+        if isinstance(error, OSError) and isinstance(path, Remote):  # of its file system
+            raise OSError(f"{path} must be readable, got: {error}") from error
         raise ValueError(f"{path} must be {what}, got: {error}") from error
 
 
 @contextmanager
-def opened(path: str | Path, **settings: Any) -> Iterator[Any]:
+def opened(path: str | Place, **settings: Any) -> Iterator[Any]:
     """Open a Parquet file and verify its page checksums, if it has any.
 
     Errors of the block name the file, so the code that reads from it belongs inside.
     """
-    with (
-        named(path),
-        pq.ParquetFile(path, page_checksum_verification=True, **settings) as file,
-    ):
+    with named(path), file_of(path, **settings) as file:
         yield file
+
+
+def file_of(path: str | Place, **settings: Any) -> Any:  # pyarrow.parquet.ParquetFile
+    """Return an open Parquet file, local or remote, whose page checksums are verified."""
+    source = path.open() if isinstance(path, Remote) else path
+    return pq.ParquetFile(source, page_checksum_verification=True, **settings)
 
 
 def read(path: str | Path, columns: Sequence[str] | None = None) -> Any:

@@ -6,6 +6,7 @@ computation starts.
     the path is...                          result
     one of the inputs                       refused (compared by file, so links count)
     inside an input folder                  refused: the output would be read as part of the input
+    one that matches a pattern of inputs    refused, likewise
     a folder, a device, a pipe              refused
     a symbolic link                         the link stays, and the file that it points to is
                                             written
@@ -26,6 +27,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from glob import has_magic
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -208,6 +211,13 @@ def check_apart(path: str | Path, reads: Iterable[str | Path]) -> None:
     target = _followed(Path(path))
     around = [target, *target.parents]
     for read in map(Path, reads):
+        if has_magic(str(read)) and not os.path.lexists(read):  # a pattern, which it may match
+            if fnmatch(str(target), str(_followed(read))):
+                raise ValueError(
+                    f"{path} must not match a pattern that is read as a table, got {read}: write "
+                    "to a path that does not match it"
+                )
+            continue
         if _same(target, read):
             raise ValueError(f"{path} must not be written over, got what is read: {read}")
         if read.is_dir() and any(_same(place, read) for place in around):

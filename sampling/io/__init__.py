@@ -15,11 +15,12 @@ from ..record.files import (
 from ._bytes import digest
 from ._digest import Watch, differences, digests, table_files, unchanged
 from ._export import check_export, export_rows
-from ._inputs import changes, paths_read, with_inputs
+from ._inputs import changes, with_inputs
 from ._parquet_rows import read_column, read_rows
 from ._regroup import regrouped
 from ._scores import directed, direction_of, read_vector, score_of
-from ._table import Table, class_columns, columns_text, open_table, shape_of
+from ._sources import paths_read
+from ._table import Table, class_columns, columns_text, may_copy, open_table, shape_of
 
 __all__ = [
     "Table",
@@ -38,6 +39,7 @@ __all__ = [
     "export_rows",
     "load_scores",
     "load_selection",
+    "may_copy",
     "open_table",
     "paths_read",
     "read_column",

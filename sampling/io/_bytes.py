@@ -1,10 +1,11 @@
 """Digests of files, and checks that files do not change while they are read."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from .._check._keywords import told
+from .._files._remote import Place, located
 from ..types import Progress
 
 __all__ = ["compare_stamps", "digest", "digest_of_bytes", "stamps"]
@@ -14,12 +15,13 @@ Stamp = tuple[int, int, int]
 
 
 @told
-def digest(path: str | Path) -> str:
+def digest(path: "str | os.PathLike[str]") -> str:
     """Return the SHA-256 of a file's bytes, as "sha256:" and 64 hexadecimal digits.
 
     Parameters
     ----------
     path : str or pathlib.Path
+        A local file, or the address of one on object storage.
 
     Returns
     -------
@@ -39,10 +41,10 @@ def digest(path: str | Path) -> str:
     ...     digest(Path(folder, "x"))[:15]
     'sha256:ba7816bf'
     """
-    return digest_of_bytes(Path(path), None, 0)
+    return digest_of_bytes(located(path), None, 0)
 
 
-def digest_of_bytes(path: Path, progress: Progress | None, total: int) -> str:
+def digest_of_bytes(path: Place, progress: Progress | None, total: int) -> str:
     """Return the digest of a file; `total` is the number of bytes of all files, for progress."""
     found = hashlib.sha256()
     with path.open("rb") as file:
@@ -53,17 +55,17 @@ def digest_of_bytes(path: Path, progress: Progress | None, total: int) -> str:
     return f"sha256:{found.hexdigest()}"
 
 
-def stamps(paths: Iterable[str | Path]) -> list[Stamp]:
+def stamps(paths: "Iterable[str | os.PathLike[str]]") -> list[Stamp]:
     """Return the size and the times of the last change of each file.
 
     The second time is the change time of the inode: it differs for a file that replaces another, or
-    whose modification time was set to that of another.
+    whose modification time was set to that of another. A remote file has no second time.
     """
-    found = [Path(path).stat() for path in paths]
+    found = [located(path).stat() for path in paths]
     return [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found]
 
 
-def compare_stamps(paths: Sequence[str | Path], before: Sequence[Stamp]) -> None:
+def compare_stamps(paths: "Sequence[str | os.PathLike[str]]", before: Sequence[Stamp]) -> None:
     """Refuse files that have changed since their stamps were taken."""
     for path, then in zip(paths, before, strict=True):
         try:

@@ -2,53 +2,52 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from .. import _check
 from .._check._keywords import told
 from .._files import _parquet
+from .._files._remote import Place
 from ..types import Progress
 from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
-from ._table import _files
+from ._sources import Given, found_in
 
 __all__ = ["Watch", "differences", "digests", "table_files", "unchanged"]
 
 
 @told
-def table_files(path: str | Path) -> tuple[Path, ...]:
+def table_files(path: Given) -> tuple[Place, ...]:
     """Return the files of a table, in the order in which their rows are numbered.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        A file, or a folder of Parquet shards, as for `open_table`.
+    path : str or pathlib.Path, or sequence of them
+        Files, folders, patterns and addresses, as for `open_table`.
 
     Returns
     -------
     tuple of pathlib.Path
+        A file on object storage is an object with the methods of a path that are needed to read it.
     """
-    return _files(Path(path))
+    return tuple(file for each in _check.paths("path", path) for file in found_in(each).paths)
 
 
 @told
-def digests(
-    source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
-) -> list[dict[str, Any]]:
+def digests(source: Given, *, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Return the manifest entries of the files of a table.
 
     Parameters
     ----------
     source : str, pathlib.Path, or sequence of them
-        Files, or folders of Parquet shards.
+        Files, folders, patterns and addresses, as for `open_table`.
     progress : callable, optional
         Called with (step, total, "B") as bytes are read.
 
     Returns
     -------
     list of dict
-        For each file "name" (without its folders, except a folder of shards), "rows" (of a Parquet
-        file, else None), "bytes" and "digest".
+        For each file "name" (without its folders, except those below a given folder or pattern),
+        "rows" (of a Parquet file, else None), "bytes" and "digest".
     """
     found = contents(source, progress=progress)
     for each in found:
@@ -57,32 +56,23 @@ def digests(
     return found
 
 
-def contents(
-    source: str | Path | Sequence[str | Path], *, progress: Progress | None = None
-) -> list[dict[str, Any]]:
+def contents(source: Given, *, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Return name, bytes, digest and path ("file") of each file, which may be damaged."""
-    sources = _check.paths("source", source)
-    files = [(Path(each), file) for each in sources for file in table_files(each)]
-    total = sum(file.stat().st_size for _, file in files)
+    found = [found_in(each) for each in _check.paths("source", source)]
+    files = [(each.name(file), file) for each in found for file in each.paths]
+    sizes = [file.stat().st_size for _, file in files]
     return [
         {
-            "name": _name(given, file),
-            "bytes": file.stat().st_size,
-            "digest": digest_of_bytes(file, progress, total),
+            "name": name,
+            "bytes": size,
+            "digest": digest_of_bytes(file, progress, sum(sizes)),
             "file": file,
         }
-        for given, file in files
+        for (name, file), size in zip(files, sizes, strict=True)
     ]
 
 
-def _name(given: Path, file: Path) -> str:
-    """Return the name of a file, including the folder if a folder was given."""
-    if not given.is_dir():
-        return file.name
-    return f"{given.resolve().name}/{file.relative_to(given).as_posix()}"
-
-
-def _rows_in(path: Path) -> int:
+def _rows_in(path: Place) -> int:
     with _parquet.opened(path) as file:
         return int(file.metadata.num_rows)
 
@@ -131,16 +121,16 @@ class Watch:
     Parameters
     ----------
     sources : str or pathlib.Path, or sequence of them
-        Files, and folders of shards.
+        Files, folders, patterns and addresses, as for `open_table`.
     """
 
-    def __init__(self, sources: str | Path | Sequence[str | Path]) -> None:
+    def __init__(self, sources: Given) -> None:
         self._sources = _check.paths("sources", sources)
         self._files = self._now()
         self._stamps: list[Stamp] = stamps(self._files)
 
-    def _now(self) -> list[Path]:
-        return [file for each in self._sources for file in table_files(each)]
+    def _now(self) -> tuple[Place, ...]:
+        return table_files(self._sources)
 
     def compare(self) -> None:
         """Raise an error if a file has changed since.
@@ -154,18 +144,18 @@ class Watch:
         compare_stamps(self._files, self._stamps)
         other = set(self._now()) ^ set(self._files)
         if other:
-            raise ValueError(f"{min(other)} must not appear while its folder is read")
+            raise ValueError(f"{min(map(str, other))} must not appear while its folder is read")
 
 
 @told
 @contextmanager
-def unchanged(sources: str | Path | Sequence[str | Path]) -> Iterator[None]:
+def unchanged(sources: Given) -> Iterator[None]:
     """Raise an error if files change while the block reads them.
 
     Parameters
     ----------
     sources : str or pathlib.Path, or sequence of them
-        Files, and folders of shards.
+        Files, folders, patterns and addresses, as for `open_table`.
 
     Returns
     -------

@@ -20,8 +20,9 @@ from ..types import Floats, Indices, Progress
 from ._bytes import compare_stamps, stamps
 from ._digest import differences, digests
 from ._export_folder import MANIFEST, Place
-from ._inputs import paths_read, share_files, tables_of
+from ._inputs import share_files, tables_of
 from ._parquet_rows import Joined, Stream, joined
+from ._sources import Given, paths_read
 
 __all__ = ["check_export", "export_rows"]
 
@@ -37,42 +38,44 @@ Order = Literal["rows", "picks"]
 @told
 def export_rows(  # noqa: PLR0913  # how an export is written
     selection: Selection,
-    source: str | Path | Sequence[str | Path],
+    source: Given,
     folder: str | Path,
     *,
     rows_per_shard: int = 1_000_000,
     columns: str | Sequence[str] | None = None,
     weights: bool = True,
     order: Order = "rows",
-    beside: str | Path | Sequence[str | Path] = (),
+    beside: Given = (),
     replace: bool = False,
     owners: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write the selected rows of a Parquet table to a folder of Parquet shards.
+    """Write the selected rows of a table to a folder of Parquet shards.
 
     Parameters
     ----------
     selection : Selection
         A selection from the source: its N must be the number of rows of the source.
     source : str, pathlib.Path, or sequence of them
-        A Parquet file, a folder of shards, or several of them; rows are numbered consecutively over
-        the files in the given order, those of a folder by name.
+        Files, folders, patterns and addresses, as for `open_table`. Whatever their kind, Parquet is
+        written, with keys in the names of folders as columns. The array of a .npy file is a column
+        `embeddings`.
     folder : str or pathlib.Path
-        Created if it does not exist. It must be empty or hold the same export, possibly incomplete:
-        then only missing or damaged shards are written. See `replace` for a folder with another
-        export. It must not be in a folder of the source.
+        On this machine, created if it does not exist. It must be empty or hold the same export,
+        possibly incomplete: then only missing or damaged shards are written. See `replace` for a
+        folder with another export. It must not be in a folder of the source.
     rows_per_shard : int, default 1,000,000
     columns : str or sequence of str, optional
-        Columns to write; by default all of the source, or of the files `beside` it if the source is
-        not Parquet. Types, including nested types, are kept if all files agree; otherwise a column
-        gets the one type that holds the values of all files, and is null for files without it.
+        Columns to write; by default all of the source, or, if it is .npy or safetensors, of the
+        tables `beside` it, if there are any. Types, including nested types, are kept if all files
+        agree; otherwise a column gets the one type that holds the values of all files, and is null
+        for files without it.
     weights : bool, default True
         Write the selection's weights, if it has any, as a column `weight`.
     order : {"rows", "picks"}, default "rows"
         Order of the rows: that of the source, or that of the selection.
     beside : str or pathlib.Path, or sequence of them, default ()
-        Parquet files, or folders, with additional columns of the same rows.
+        Tables with additional columns of the same rows, one path each.
     replace : bool, default False
         Replace another export in the folder once the new one is complete; until then the old one is
         kept. A folder with any other file is refused.
@@ -165,14 +168,14 @@ def export_rows(  # noqa: PLR0913  # how an export is written
 
 @told
 def check_export(  # noqa: PLR0913  # those of `export_rows`
-    source: str | Path | Sequence[str | Path],
+    source: Given,
     folder: str | Path,
     *,
     rows_per_shard: int = 1_000_000,
     columns: str | Sequence[str] | None = None,
     weights: bool = True,
     order: Order = "rows",
-    beside: str | Path | Sequence[str | Path] = (),
+    beside: Given = (),
     replace: bool = False,
     owners: str | Sequence[str] = (),
     weighted: bool = False,
@@ -212,13 +215,13 @@ def check_export(  # noqa: PLR0913  # those of `export_rows`
 
 
 def _checked_call(  # noqa: PLR0913  # those of `export_rows`
-    source: str | Path | Sequence[str | Path],
+    source: Given,
     folder: str | Path,
     rows_per_shard: int,
     columns: str | Sequence[str] | None,
     weights: bool,
     order: Order,
-    beside: str | Path | Sequence[str | Path],
+    beside: Given,
     weighted: bool,
 ) -> tuple[Joined, list[str], Place]:
     """Check the arguments and return the tables to read, the columns and the folder.

@@ -2,41 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from .. import _check
 from .._check._keywords import told
 from ..record import Selection
 from ..types import Progress
-from ._digest import contents, differences, digests, table_files
+from ._digest import contents, differences, digests
+from ._sources import Given
 
-__all__ = ["changes", "paths_read", "with_inputs"]
-
-
-@told
-def paths_read(source: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return all files and folders that are read as a table, for `check_outputs`.
-
-    Parameters
-    ----------
-    source : str, pathlib.Path, or sequence of them
-        Files, or folders of Parquet shards.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Files as given; for a folder, the folder itself and its shards.
-    """
-    sources = _check.paths("source", source)
-    return [path for each in sources for path in dict.fromkeys((Path(each), *table_files(each)))]
+__all__ = ["changes", "with_inputs"]
 
 
 @told
 def with_inputs(
     selection: Selection,
-    source: str | Path | Sequence[str | Path],
-    beside: str | Path | Sequence[str | Path] = (),
+    source: Given,
+    beside: Given = (),
     *,
     progress: Progress | None = None,
 ) -> Selection:
@@ -68,7 +50,7 @@ def with_inputs(
 @told
 def changes(
     selection: Selection,
-    source: str | Path | Sequence[str | Path],
+    source: Given,
     *,
     progress: Progress | None = None,
 ) -> list[str]:

@@ -1,4 +1,4 @@
-"""Read embeddings from Parquet lists or columns, in blocks, into memory or a file."""
+"""Read embeddings from lists or columns of files, in blocks, into memory or a file."""
 
 import hashlib
 import json
@@ -11,9 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .._check._rows import Rows
-from .._files import _parquet
 from .._files._paths import written_whole
+from .._files._remote import Place
 from ._bytes import digest
+from ._readers import storage_of
 from ._schema import Schemas, is_rows
 
 __all__ = ["refuse_ragged", "rows_in_memory", "rows_on_disk", "width_of"]
@@ -35,9 +36,9 @@ def list_blocks(
     """
     done = 0
     for path in schemas.files:
-        with _parquet.opened(path) as file:
-            there = schemas.within(path, names)
-            for batch in file.iter_batches(columns=there, batch_size=_BATCH):
+        with schemas.opened(path) as file:
+            there = schemas.stored(path, names)
+            for batch in file.batches(there, size=_BATCH):
                 if batch.num_rows:
                     block = _block(batch, names, width, path, done)
                     if block.dtype.kind == "f" and dtype.kind != "f":
@@ -56,9 +57,9 @@ def width_of(schemas: Schemas, names: tuple[str, ...]) -> int:
     for path, count in zip(schemas.files, schemas.counts, strict=True):
         if not count or not schemas.within(path, names):
             continue
-        with _parquet.opened(path) as file:
-            for batch in file.iter_batches(columns=[*names], batch_size=_FEW):
-                lists = batch.column(batch.schema.get_field_index(names[0]))
+        with schemas.opened(path) as file:
+            for batch in file.batches([*names], size=_FEW):
+                lists = _stored(batch.column(batch.schema.get_field_index(names[0])))
                 if not pa.types.is_null(lists.type) and lists.null_count < len(lists):
                     return int(lists.drop_null().value_lengths()[0].as_py())
     what = "rows" if not schemas.size else "rows but missing ones"
@@ -77,32 +78,22 @@ def refuse_ragged(schemas: Schemas, names: tuple[str, ...]) -> None:
     width, done = width_of(schemas, names), 0
     for path, count in zip(schemas.files, schemas.counts, strict=True):
         if count and schemas.within(path, names):
-            with _parquet.opened(path) as file:
+            with schemas.opened(path) as file:
                 at = done
-                for group in range(file.metadata.num_row_groups):
-                    facts = file.metadata.row_group(group)
-                    if not _fits(facts, names[0], width):
-                        for batch in file.iter_batches(columns=[*names], row_groups=[group]):
+                for group, rows in enumerate(file.counts):
+                    # a missing list and an empty one count as one number
+                    if file.numbers_of(group, names[0]) not in {None, width * rows}:
+                        for batch in file.batches([*names], group):
                             _block(batch, names, width, path, at)
                             at += batch.num_rows
                     else:
-                        at += facts.num_rows
+                        at += rows
         done += count
-
-
-def _fits(facts: Any, name: str, width: int) -> bool:  # pyarrow.parquet.RowGroupMetaData
-    """Return whether a row group has as many numbers as lists of one length, none missing.
-
-    A missing list and an empty one count as one number.
-    """
-    columns = map(facts.column, range(facts.num_columns))
-    one = next((each for each in columns if name in _heads(each.path_in_schema)), None)
-    return one is None or bool(one.num_values == width * facts.num_rows)
 
 
 def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:
     """Return the dtype that holds the numbers of all files, and NaN if any is missing."""
-    kinds = [schemas.field(name).type for name in names]
+    kinds = [storage_of(schemas.field(name).type) for name in names]
     kinds = [kind.value_type if is_rows(kind) else kind for kind in kinds]
     known = [kind.to_pandas_dtype() for kind in kinds if not pa.types.is_null(kind)]
     dtype = np.result_type(*(known or [np.float32]))
@@ -111,46 +102,37 @@ def dtype_of(schemas: Schemas, names: tuple[str, ...]) -> np.dtype[Any]:
     return np.result_type(dtype, np.float32)
 
 
-def _has_gaps(schemas: Schemas, path: Path, names: tuple[str, ...]) -> bool:
+def _has_gaps(schemas: Schemas, path: Place, names: tuple[str, ...]) -> bool:
     """Return whether a file has missing numbers, from its footer or else its pages."""
-    with _parquet.opened(path) as file:
-        if file.metadata.num_rows == 0:
+    with schemas.opened(path) as file:
+        if not sum(file.counts):
             return False
-        if len(schemas.within(path, names)) < len(names):
+        if len(schemas.stored(path, names)) < len(names):
             return True
-        paths = [file.schema.column(i).path for i in range(file.metadata.num_columns)]
-        own = [i for i, path in enumerate(paths) if not _heads(path).isdisjoint(names)]
-        for group in range(file.metadata.num_row_groups):
-            facts = file.metadata.row_group(group)
-            for i in own:
-                known = facts.column(i).statistics
-                if known is None or not known.has_null_count:
-                    return any(map(_any_missing, file.iter_batches(columns=[*names])))
-                if known.null_count:
-                    return True
-    return False
-
-
-def _heads(path: str) -> set[str]:
-    """Return the possible column names for the path of its values: "x" for "x.list.element"."""
-    parts = path.split(".")
-    return {".".join(parts[: i + 1]) for i in range(len(parts))}
+        known = file.missing(names)
+        return any(map(_any_missing, file.batches([*names]))) if known is None else known
 
 
 def _any_missing(batch: Any) -> bool:  # pyarrow.RecordBatch
     lists = (pa.types.is_list, pa.types.is_fixed_size_list, pa.types.is_large_list)
+    columns = map(_stored, batch.columns)
     return any(
         column.null_count or (any(is_(column.type) for is_ in lists) and
                               column.flatten().null_count)
-        for column in batch.columns
+        for column in columns
     )  # fmt: skip
+
+
+def _stored(column: Any) -> Any:  # pyarrow.Array
+    """Return a column of an extension type as it is stored: tensors as lists of numbers."""
+    return column.storage if isinstance(column, pa.ExtensionArray) else column
 
 
 def _block(
     batch: Any,  # pyarrow.RecordBatch
     names: tuple[str, ...],
     width: int,
-    path: Path,
+    path: Place,
     done: int,
 ) -> NDArray[Any]:
     """Return the rows (n, D) of a batch; missing values are NaN.
@@ -162,7 +144,7 @@ def _block(
     if len(names) > 1:
         columns = [gap if at < 0 else _numbers(batch.column(at)) for at in places]
         return np.stack(columns, axis=1)
-    lists = None if places[0] < 0 else batch.column(places[0])
+    lists = None if places[0] < 0 else _stored(batch.column(places[0]))
     if lists is None or pa.types.is_null(lists.type):
         return np.broadcast_to(gap[:, None], (gap.size, width))
     there = lists.is_valid().to_numpy(zero_copy_only=False)
@@ -203,10 +185,10 @@ def rows_in_memory(schemas: Schemas, names: tuple[str, ...]) -> NDArray[Any]:
     return rows
 
 
-def _refuse_other(paths: tuple[Path, ...], right: bool, size: int) -> None:
+def _refuse_other(paths: tuple[Place, ...], right: bool, size: int) -> None:
     """Refuse files whose number of rows differs from their footers."""
     if not right:
-        files = paths[0] if len(paths) == 1 else f"the files of {paths[0].parent}"
+        files = paths[0] if len(paths) == 1 else f"the {len(paths)} files from {paths[0]} on"
         raise ValueError(f"{files} must hold {size} rows, as their footers say, got another number")
 
 

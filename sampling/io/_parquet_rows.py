@@ -1,8 +1,7 @@
-"""Read selected rows of Parquet shards in blocks, skipping row groups without such rows."""
+"""Read selected rows of a table in blocks, skipping groups of rows without such rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,31 +9,31 @@ import pyarrow as pa
 
 from .. import _check
 from .._check._keywords import told
-from .._files import _parquet
+from .._files._remote import Place
 from ..types import Indices
-from ._digest import table_files
+from ._readers import Reader
 from ._schema import Schemas, without_columns, without_views
+from ._sources import ARRAYS, Given, kind_of, source_of
 
 __all__ = ["Joined", "Shards", "Stream", "joined", "read_column", "read_rows"]
 
 _BLOCK = 2**24  # bytes, approximately, of rows decoded at a time
 _ROWS = 2**16  # and at most this many rows
-_READ = 2**20  # bytes per read; the default, whole column chunks, took 850 MiB for 330 MiB
 
 
 @told
 def read_rows(
-    source: str | Path | Sequence[str | Path],
+    source: Given,
     rows: Indices,
     columns: str | Sequence[str] | None = None,
 ) -> Any:  # pyarrow.Table
-    """Return selected rows of a Parquet file, or of the shards in a folder.
+    """Return selected rows of a table.
 
     Parameters
     ----------
     source : str, pathlib.Path, or sequence of them
-        Rows are numbered consecutively over the files in the given order, those of a folder by
-        name.
+        Files, folders, patterns and addresses, as for `open_table`. The array of a .npy file is a
+        column `embeddings`, or, if it has one value for each row, of the name of the file.
     rows : int64 array of shape (n,)
         Row numbers in any order, repetitions allowed.
     columns : str or sequence of str, optional
@@ -69,13 +68,7 @@ def read_rows(
     wanted = _row_numbers(rows)
     if wanted.size and (wanted.min() < 0 or wanted.max() >= shards.size):
         raise ValueError(f"rows must be in [0, {shards.size}), got {wanted.min()}, {wanted.max()}")
-    names = shards.columns(columns)
-    order = np.argsort(wanted, kind="stable")
-    blocks = list(shards.blocks(wanted[order], names))
-    whole = pa.concat_tables([pa.table(shards.schema_of(names).empty_table()), *blocks])
-    back = np.empty(order.size, np.int64)
-    back[order] = np.arange(order.size)
-    return whole.take(pa.array(back))
+    return shards.read(wanted, shards.columns(columns))
 
 
 def _row_numbers(rows: Indices) -> Indices:
@@ -88,15 +81,13 @@ def _row_numbers(rows: Indices) -> Indices:
 
 
 @told
-def read_column(
-    sources: str | Path | Sequence[str | Path], name: str, rows: Sequence[int]
-) -> list[Any]:
+def read_column(sources: Given, name: str, rows: Sequence[int]) -> list[Any]:
     """Return selected values of a column from the first table that has it.
 
     Parameters
     ----------
     sources : str or pathlib.Path, or sequence of them
-        Tables of the same rows; those that are not Parquet are ignored.
+        Tables of the same rows, one path each.
     name : str
     rows : sequence of int
         Row numbers; -1 for no row.
@@ -112,22 +103,21 @@ def read_column(
         If no table has the column.
     """
     listed = _check.paths("sources", sources)
-    parquet = [each for each in listed if _parquet.is_parquet(table_files(each)[0])]
-    tables = [Shards.of(each) for each in parquet]
+    tables = [Shards.of(each) for each in listed]
     names = [each for table in tables for each in table.names]
     if name not in names:
         raise ValueError(
             f"column must be one of {names}, got {name!r}{_check.closest(name, names)}"
         )
-    source = next(each for each, table in zip(parquet, tables, strict=True) if name in table.names)
+    table = next(each for each in tables if name in each.names)
     wanted = [row for row in rows if row >= 0]
-    values = iter(read_rows(source, np.array(wanted, np.int64), [name])[name].to_pylist())
+    values = iter(table.read(np.array(wanted, np.int64), [name])[name].to_pylist())
     return [next(values) if row >= 0 else None for row in rows]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Parquet files whose rows are numbered consecutively.
+    """Files of a table, whose rows are numbered consecutively.
 
     Attributes
     ----------
@@ -135,7 +125,7 @@ class Shards:
         Their columns, in the types that hold the values of all files.
     starts : int64 array of shape (number of files + 1,)
         Number of the first row of each file, and N.
-    files : tuple of pathlib.Path
+    files : tuple of Path or Remote
         A file that was given twice occurs twice.
     source : tuple of str or pathlib.Path
         The files and folders as given.
@@ -143,22 +133,26 @@ class Shards:
 
     columns_in: Schemas
     starts: Indices
-    files: tuple[Path, ...]
-    source: tuple[str | Path, ...]
+    files: tuple[Place, ...]
+    source: tuple[Any, ...]
 
     @classmethod
-    def of(cls, source: str | Path | Sequence[str | Path]) -> "Shards":
-        """Open a file, a folder or several of them."""
+    def of(cls, source: Given) -> "Shards":
+        """Open a file, a folder, a pattern or several of them."""
         given = tuple(_check.paths("source", source))
-        files = tuple(file for each in given for file in table_files(each))
-        if not files:
-            raise ValueError("source must name a file or a folder, got none")
-        for path in files:
-            if not _parquet.is_parquet(path):
-                raise ValueError(f"{path} must be a Parquet file, got {path.suffix!r}")
-        found = Schemas(dict.fromkeys(files))
+        of = source_of(given, name="source")
+        found = Schemas(of)
         counts = dict(zip(found.files, found.counts, strict=True))
-        return cls(found, np.cumsum([0, *(counts[path] for path in files)]), files, given)
+        return cls(found, np.cumsum([0, *(counts[path] for path in of.paths)]), of.paths, given)
+
+    def read(self, rows: Indices, names: Sequence[str]) -> Any:  # pyarrow.Table
+        """Return rows in the given order, repetitions allowed."""
+        order = np.argsort(rows, kind="stable")
+        blocks = list(self.blocks(rows[order], names))
+        whole = pa.concat_tables([pa.table(self.schema_of(names).empty_table()), *blocks])
+        back = np.empty(order.size, np.int64)
+        back[order] = np.arange(order.size)
+        return whole.take(pa.array(back))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -199,7 +193,7 @@ class Joined:
     parts: tuple[Shards, ...]
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Place, ...]:
         """The files of all parts."""
         return tuple(file for part in self.parts for file in part.files)
 
@@ -210,7 +204,7 @@ class Joined:
 
     def columns(self, names: str | Sequence[str] | None) -> list[str]:
         """Return the requested columns in the order of the parts; refuse unknown names."""
-        every = [name for part in self.parts for name in part.columns_in.every()]
+        every = [name for part in self.parts for name in self._of(part, part.columns_in.every())]
         for name in {name for name in every if self._has(name) > 1}:
             if names is None or name in _check.words("columns", names):
                 one, other = [part for part in self.parts if name in part.names][:2]
@@ -221,7 +215,10 @@ class Joined:
         return _chosen(names, every, tuple(dict.fromkeys(every)), self._field)
 
     def _has(self, name: str) -> int:
-        return sum(name in part.names for part in self.parts)
+        """Return in how many parts a column is; a key of their folders with equal values is one."""
+        having = [part.columns_in for part in self.parts if name in part.names]
+        runs = [part.key_runs(name) for part in having]
+        return 1 if runs and runs[0] is not None and runs.count(runs[0]) == len(runs) else len(runs)
 
     def _field(self, name: str) -> Any:  # pyarrow.Field
         return self._part_of(name).columns_in.field(name)
@@ -240,7 +237,7 @@ class Joined:
         return pa.schema([each for schema in schemas for each in schema], metadata=metadata)
 
     def _of(self, part: Shards, names: Sequence[str]) -> list[str]:
-        return [name for name in names if name in part.names]
+        return [name for name in names if name in part.names and self._part_of(name) is part]
 
     def blocks(self, rows: Indices, names: Sequence[str]) -> Iterator[Any]:
         """Yield tables of the rows, given in non-decreasing order."""
@@ -255,13 +252,14 @@ class Joined:
 
 
 def joined(
-    source: str | Path | Sequence[str | Path],
-    beside: str | Path | Sequence[str | Path],
+    source: Given,
+    beside: Given,
     columns: str | Sequence[str] | None,
 ) -> tuple[Joined, list[str]]:
     """Return the tables that hold the given columns: of a table and of the files `beside` it.
 
-    By default all columns of the table, or, if it is not Parquet, those of the `beside` files.
+    By default all columns of the table, or, if it is .npy or safetensors, those of the `beside`
+    tables, if there are any.
 
     Raises
     ------
@@ -269,23 +267,19 @@ def joined(
         If there is no such column, more than one, or no column at all; if the number of rows of a
         table differs from that of the first.
     """
-    files = [file for each in _check.paths("source", source) for file in table_files(each)]
     besides = _check.paths("beside", beside)
-    own = []
-    if all(map(_parquet.is_parquet, files)):
-        own = [Shards.of(source)]
-    elif not besides:
-        raise ValueError(
-            f"source must be Parquet, or have Parquet files of the same rows next to it, got "
-            f"{files[0]}"
-        )
-    whole = Joined((*own, *map(Shards.of, besides)))
+    own = Shards.of(source)
+    whole = Joined((own, *map(Shards.of, besides)))
     for part in whole.parts:
         if part.size != whole.size:
             raise ValueError(
                 f"{part.files[0]} must have {whole.size} rows, as {whole.files[0]}, got {part.size}"
             )
-    names = (Joined(tuple(own)) if own and columns is None else whole).columns(columns)
+    default = whole  # which columns are written unless some are named
+    if columns is None:
+        arrays = kind_of(own.files[0]) in ARRAYS.values()
+        default = Joined(whole.parts[1:] if arrays and besides else (own,))
+    names = default.columns(columns)
     used = whole.used(names)
     try:
         used.schema_of(names)  # refuses what has no type for all files
@@ -357,31 +351,25 @@ def _chosen(
     return [name for name in known if name in wanted]
 
 
-def _of_file(path: Path, rows: Indices, names: Sequence[str], schemas: Schemas) -> Iterator[Any]:
-    with _parquet.opened(path, pre_buffer=False, buffer_size=_READ) as file:
-        begin = 0
-        for group in range(file.metadata.num_row_groups):
-            facts = file.metadata.row_group(group)
-            count, end = facts.num_rows, begin + facts.num_rows
+def _of_file(path: Place, rows: Indices, names: Sequence[str], schemas: Schemas) -> Iterator[Any]:
+    with schemas.opened(path, lean=True) as file:
+        begin, there = 0, schemas.stored(path, names)
+        for group, count in enumerate(file.counts):
+            end = begin + count
             own = rows[slice(*np.searchsorted(rows, [begin, end]))] - begin
             if own.size:
-                width = max(1, facts.total_byte_size // count)
+                width = max(1, file.bytes_of(group) // count)
                 step = max(1, min(_ROWS, _BLOCK // width))
-                there = schemas.within(path, names)
                 for part in _of_group(file, group, own, there, step):
                     yield schemas.fitted(part, names, path)
             begin = end
 
 
 def _of_group(
-    file: Any,  # pyarrow.parquet.ParquetFile
-    group: int,
-    rows: Indices,
-    names: list[str],
-    step: int,
+    file: Reader, group: int, rows: Indices, names: list[str], step: int
 ) -> Iterator[Any]:
     start = 0
-    for batch in file.iter_batches(batch_size=step, row_groups=[group], columns=names):
+    for batch in file.batches(names, group, step):
         stop = start + batch.num_rows
         own = rows[slice(*np.searchsorted(rows, [start, stop]))] - start
         if own.size:

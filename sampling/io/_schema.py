@@ -1,4 +1,4 @@
-"""Columns of several Parquet files, with one common type for each column that is used.
+"""Columns of several files, with one common type for each column that is used.
 
 Files of one table rarely agree: a column without any value has no type, one with a missing value
 changes from int64 to double, and libraries differ in how they store strings and lists. A column is
@@ -6,13 +6,15 @@ examined when it is used, and only in files with rows.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
-from .._files import _parquet
+from .._files._remote import Place
+from ._readers import Reader, held, opened, storage_of
+from ._sources import Source
 
 __all__ = ["Schemas", "is_number", "is_rows", "without_columns", "without_views"]
 
@@ -20,14 +22,17 @@ Key = tuple[str, int]  # a name, and the number of columns of that name before i
 
 
 class _Kind:
-    """The fields of files with one schema, by name, in the order of the file."""
+    """The fields of files with one schema, by name, in the order of the file; keys come last."""
 
-    def __init__(self, schema: Any) -> None:  # pyarrow.Schema
-        self.metadata = schema.metadata
+    def __init__(self, schema: Any, keys: Mapping[str, Any]) -> None:  # pyarrow.Schema
+        self.metadata, self.keys = schema.metadata, keys
         self.fields: dict[str, list[Any]] = {}
         for field in schema:
             field = field.with_type(_unviewed(field.type))
             self.fields.setdefault(field.name, []).append(field)
+        self.own = frozenset(self.fields)
+        for name, value in keys.items():
+            self.fields.setdefault(name, []).append(pa.field(name, value.type))
 
     def field(self, key: Key) -> Any:  # pyarrow.Field, or None
         """Return a field; None if there is none."""
@@ -36,15 +41,16 @@ class _Kind:
 
 
 class Schemas:
-    """Columns of Parquet files whose rows are numbered consecutively.
+    """Columns of files whose rows are numbered consecutively, and keys in the names of folders.
 
     Parameters
     ----------
-    files : sequence of pathlib.Path
+    source : Source
+        The files; one that was given twice counts once.
 
     Attributes
     ----------
-    files : tuple of pathlib.Path
+    files : tuple of Path or Remote
     counts : tuple of int
         Number of rows of each file.
     names : tuple of str
@@ -56,28 +62,43 @@ class Schemas:
         If a file is damaged: the message names it.
     """
 
-    def __init__(self, files: Iterable[Path]) -> None:
-        self.files = tuple(files)
+    def __init__(self, source: Source) -> None:
+        self.files = tuple(dict.fromkeys(source.paths))
+        self._keys = source.keys
+        self._held: dict[Place, Reader] = {}
         self._kinds: list[_Kind] = []  # one for each distinct schema; most tables have one
-        self._kind_of: dict[Path, _Kind] = {}
-        known: dict[bytes, _Kind] = {}
+        self._kind_of: dict[Place, _Kind] = {}
+        known: dict[tuple[bytes, tuple[str, ...]], _Kind] = {}
         counts = []
         for path in self.files:
-            with _parquet.opened(path) as file:
-                schema = file.schema_arrow
-                counts.append(int(file.metadata.num_rows))
-            written = schema.remove_metadata().serialize().to_pybytes()
+            keys = self._keys.get(path, {})
+            kept = held(path, alone=len(self.files) == 1)
+            if kept is not None:
+                self._held[path] = kept
+            with self.opened(path) as file:
+                schema = file.schema
+                counts.append(sum(file.counts))
+            written = (schema.remove_metadata().serialize().to_pybytes(), tuple(keys))
             if written not in known:
-                known[written] = _Kind(schema)
+                known[written] = _Kind(schema, keys)
             self._kind_of[path] = known[written]
         self.counts = tuple(counts)
         rows = dict(zip(self.files, counts, strict=True))
         self._with_rows = [path for path in self.files if rows[path]] or list(self.files)
-        self._first: dict[_Kind, Path] = {}
+        self._first: dict[_Kind, Place] = {}
         for path in self._with_rows:
             self._first.setdefault(self._kind_of[path], path)
         self.names = tuple(dict.fromkeys(name for kind in self._first for name in kind.fields))
         self._known: dict[Key, Any] = {}
+
+    @contextmanager
+    def opened(self, path: Place, *, lean: bool = False) -> Iterator[Reader]:
+        """Open one of the files; what is held in memory is not read again."""
+        if path in self._held:
+            yield self._held[path]
+            return
+        with opened(path, lean=lean, alone=len(self.files) == 1) as file:
+            yield file
 
     @property
     def size(self) -> int:
@@ -89,6 +110,24 @@ class Schemas:
         """Metadata of the first file, as in a pyarrow schema."""
         return next(iter(self._first)).metadata
 
+    def is_key(self, name: str) -> bool:
+        """Return whether a column comes from the names of folders."""
+        return any(name in kind.keys for kind in self._first)
+
+    def key_runs(self, name: str) -> list[tuple[int, Any]] | None:
+        """Return (rows, value) of a key in the names of folders; None if it is no key of theirs."""
+        found: list[tuple[int, Any]] = []
+        for path, count in zip(self.files, self.counts, strict=True):
+            keys = self._keys.get(path, {})
+            if name not in keys:
+                return None
+            value = keys[name].as_py()
+            if found and found[-1][1] == value:
+                found[-1] = (found[-1][0] + count, value)
+            elif count:
+                found.append((count, value))
+        return found
+
     def every(self) -> list[str]:
         """Return the names of all columns; a column that a file has twice occurs twice."""
         return [
@@ -97,7 +136,7 @@ class Schemas:
             for _ in range(max(len(kind.fields.get(name, ())) for kind in self._first))
         ]
 
-    def files_of(self, name: str) -> tuple[Path, ...]:
+    def files_of(self, name: str) -> tuple[Place, ...]:
         """Return the files with values of a column, ignoring files without rows."""
         found = [(path, self._kind_of[path].field((name, 0))) for path in self._with_rows]
         found = [(path, field) for path, field in found if field is not None]
@@ -120,7 +159,7 @@ class Schemas:
             If a file has two columns of the name, or no type holds the values of all files.
         """
         for kind, path in self._first.items():
-            if len(kind.fields.get(name, ())) > 1:
+            if len(kind.fields.get(name, ())) > 1 and name not in kind.keys:
                 raise ValueError(
                     f"{name!r} must be one column, got two of that name in {path}: rename one of "
                     "them, or exclude them"
@@ -131,21 +170,34 @@ class Schemas:
         """Return the schema of columns; a repeated name stands for the next column of that name."""
         return pa.schema([self._field(key) for key in _keys(names)], metadata=self.metadata)
 
-    def read(self, path: Path, names: Sequence[str]) -> Any:
+    def said_of(self, name: str) -> list[tuple[Place, Any]]:
+        """Return the field of a column in each file that has it, with its metadata."""
+        files = self.files_of(name)
+        return [(path, self._kind_of[path].field((name, 0))) for path in files]
+
+    def read(self, path: Place, names: Sequence[str]) -> Any:
         """Return the given columns of a file as a pyarrow.Table, in the common types."""
-        there = self.within(path, names)
+        there = self.stored(path, names)
         if not there:
             rows = without_columns(self.counts[self.files.index(path)])
             return self.fitted(rows, names, path)
-        with _parquet.opened(path) as file:
-            return self.fitted(file.read(columns=there), names, path)
+        with self.opened(path) as file:
+            own = [file.schema.field(i) for i, name in enumerate(file.schema.names)
+                   if name in there]  # fmt: skip
+            whole = pa.Table.from_batches(file.batches(there), pa.schema(own))
+            return self.fitted(whole, names, path)
 
-    def within(self, path: Path, names: Sequence[str]) -> list[str]:
-        """Return the names that occur in a file."""
+    def within(self, path: Place, names: Sequence[str]) -> list[str]:
+        """Return the names that a file has a value of, in its columns or its folders."""
         own = self._kind_of[path].fields
         return [name for name in dict.fromkeys(names) if name in own]
 
-    def fitted(self, rows: Any, names: Sequence[str], path: Path) -> Any:
+    def stored(self, path: Place, names: Sequence[str]) -> list[str]:
+        """Return the names that are columns of a file."""
+        own = self._kind_of[path].own
+        return [name for name in dict.fromkeys(names) if name in own]
+
+    def fitted(self, rows: Any, names: Sequence[str], path: Place) -> Any:
         """Convert rows of a file to the common types of the given columns.
 
         rows : pyarrow.Table or pyarrow.RecordBatch, with the columns that the file has
@@ -158,7 +210,10 @@ class Schemas:
             places = rows.schema.get_all_field_indices(name)
             wanted = self._field((name, number)).type
             column = rows.column(places[number]) if number < len(places) else None
-            if column is None or pa.types.is_null(column.type):
+            value = self._keys.get(path, {}).get(name)
+            if column is None and value is not None:
+                column = pa.repeat(value.cast(wanted), rows.num_rows)
+            elif column is None or pa.types.is_null(column.type):
                 column = pa.nulls(rows.num_rows, wanted)
             elif column.type != wanted:
                 try:
@@ -173,6 +228,12 @@ class Schemas:
 
     def _field(self, key: Key) -> Any:  # pyarrow.Field
         if key not in self._known:
+            for kind, path in self._first.items():
+                if key[0] in kind.keys and key[0] in kind.own:
+                    raise ValueError(
+                        f"{key[0]!r} must be one column, got it in {path} and in the name of its "
+                        "folder: rename one of them, or exclude it"
+                    )
             own = [(path, kind.field(key)) for kind, path in self._first.items()]
             there = [(path, each) for path, each in own if each is not None]
             first, kind = there[0][0], there[0][1].type
@@ -209,7 +270,8 @@ def is_number(kind: Any) -> bool:  # pyarrow.DataType, or None
 
 
 def is_rows(kind: Any) -> bool:  # pyarrow.DataType, or None
-    """Whether a type is one of lists of numbers."""
+    """Whether a type is one of lists of numbers, or of tensors of one shape."""
+    kind = storage_of(kind)
     return kind is not None and _is_list(kind) and is_number(kind.value_type)
 
 
@@ -234,8 +296,9 @@ def _common(one: Any, other: Any) -> Any:  # pyarrow.DataType, or None
     pair = (one, other)
     if all(_is_text(each) for each in pair):
         return pa.large_string() if any(each != pa.string() for each in pair) else pa.string()
-    if _mixes(one, other):
-        return None  # pyarrow would make bytes of strings
+    if _mixes(one, other) or all(isinstance(each, pa.BaseExtensionType) for each in pair):
+        return None  # pyarrow would make bytes of strings; tensors are of two shapes
+    one, other = pair = (storage_of(one), storage_of(other))
     if any(map(kinds.is_decimal, pair)) and not all(map(kinds.is_decimal, pair)):
         numbers = all(is_number(each) or kinds.is_decimal(each) for each in pair)
         if numbers:
@@ -277,6 +340,8 @@ def _cast(column: Any, wanted: Any) -> Any:  # pyarrow's array, or chunks of it
 
     Raises pyarrow.ArrowInvalid.
     """
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(column.type.storage_type)
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         _refuse_rounded(chunk, wanted)
     return column.cast(wanted)

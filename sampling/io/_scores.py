@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from .. import _check
 from .._check._keywords import told
-from .._files import _parquet
 from ..record import Direction, Score
 from ..record.files import direction_in
 from ._table import Table, npy_in
@@ -123,8 +122,9 @@ def direction_of(
     """
     if stated is not None:
         stated = _check.choice("stated", stated, get_args(Direction))
-    files = table.files_of(column)
-    said = [_direction_in(file, column) for file in files]
+    fields = table.fields_of(column)
+    files = [file for file, _ in fields]
+    said = [direction_in(field, file) for file, field in fields]
     if stated is not None:
         other = [each for each in said if each not in {None, stated}]
         return stated, f"stated, and its file says {other[0]!r}" if other else "stated"
@@ -155,8 +155,3 @@ def read_vector(path: str | Path) -> Any:  # array (N,)
         If the file is damaged, or holds pickled objects or a matrix.
     """
     return _check.one_dimensional(str(path), np.array(npy_in(Path(path))))
-
-
-def _direction_in(path: Path, column: str) -> Direction | None:
-    with _parquet.opened(path) as file:
-        return direction_in(file.schema_arrow.field(column), path)

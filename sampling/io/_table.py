@@ -1,20 +1,17 @@
-"""Tables of embeddings and columns of the same rows, from .npy, Parquet and safetensors files.
+"""Tables of embeddings and columns of the same rows, from files of one kind; see `_sources`.
 
-Rows are numbered consecutively over the files, sorted by name. Nothing is unpickled. Embeddings in
-.npy and safetensors files stay on disk; those in Parquet files are read into memory or, if a folder
-is given, copied once to a file there. Only the Parquet columns that are used are read, and must
-have compatible types.
+Rows are numbered consecutively over the files. Nothing is unpickled. Embeddings in one local .npy
+or safetensors file stay on disk; all others are read into memory or, if a folder is given, copied
+once to a file there. Only the columns that are used are read, and must have compatible types.
 """
 
 import fnmatch
 import json
 import re
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,21 +24,18 @@ from .._check._keywords import told
 from .._check._rows import Rows
 from .._files import _parquet
 from .._files._paths import check_folder, tensors_of
+from .._files._remote import Place
 from .._warning import warn
+from ._arrays import BAD_HEADER, PLAIN
 from ._lists import refuse_ragged, rows_in_memory, rows_on_disk, width_of
+from ._readers import storage_of
 from ._schema import Schemas, is_number, is_rows
+from ._sources import Given, Source, paths_read, source_of
 
 __all__ = ["Table", "class_columns", "columns_text", "in_order", "open_table", "shape_of"]
 
-_PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "|i1",
-          "U8": "|u1"}  # fmt: skip
-_SUFFIXES = (".npy", ".safetensors", *_parquet.SUFFIXES)
 _NUMBER = re.compile("[0-9]+")
 _SHOWN = 16  # names shown in a report
-# Exceptions for a damaged header: numpy evaluates it as a Python literal, and converts the result
-# to a dtype.
-_BAD_HEADER = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError,
-               KeyError, AttributeError, EOFError, struct.error, TokenError)  # fmt: skip
 
 
 @dataclass
@@ -51,21 +45,23 @@ class Table:
     Attributes
     ----------
     paths : tuple of pathlib.Path
-        The files, in the order in which their rows are numbered.
+        The files, in the order in which their rows are numbered. One on object storage is an object
+        with the methods of a path that are needed to read it.
     size : int
         N.
     embeddings : array or Rows of shape (N, D), or None
-        `Rows` are on disk, and read on demand. Embeddings in Parquet files are read on first
-        access; missing rows and numbers are NaN.
+        `Rows` are on disk, and read on demand. Embeddings in columns are read on first access;
+        missing rows and numbers are NaN. A tensor of each row counts as its numbers.
     has_embeddings : bool
     embeddings_shape : tuple of int, or None
     names : tuple of str
         Names of the columns that `column` can read.
     embedding_columns : tuple of str
-        The Parquet columns of the embeddings, in the order of their dimensions; () for other files.
+        The columns of the embeddings, in the order of their dimensions; () for one .npy or
+        safetensors file.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     size: int
     names: tuple[str, ...]
     embedding_columns: tuple[str, ...] = ()
@@ -229,19 +225,23 @@ class Table:
         """
         return _read_as(self._schemas_of(name).field(name).type)
 
-    def files_of(self, name: str) -> tuple[Path, ...]:
-        """Return the files with a column, in row order.
+    def fields_of(self, name: str) -> list[tuple[Place, Any]]:  # pyarrow.Field
+        """Return the files with a column, in row order, and its field with metadata in each.
 
         Parameters
         ----------
         name : str
+
+        Returns
+        -------
+        list of (pathlib.Path, pyarrow.Field)
 
         Raises
         ------
         ValueError
             If there is no such column, or more than one.
         """
-        return self._schemas_of(name).files_of(name)
+        return self._schemas_of(name).said_of(name)
 
     def take(self, rows: NDArray[np.int64]) -> "Table":
         """Return a table with a subset of the rows.
@@ -283,7 +283,7 @@ class Table:
         return f": {other[0]} has no such column" if other else ""
 
 
-def _without(schemas: Schemas, names: Sequence[str]) -> list[Path]:
+def _without(schemas: Schemas, names: Sequence[str]) -> list[Place]:
     """Return the files with rows that do not have all of some columns."""
     return [
         path for path, count in zip(schemas.files, schemas.counts, strict=True)
@@ -303,6 +303,7 @@ def _read_as(kind: Any) -> Any:  # pyarrow.DataType
     """Return the type in which a column is read: for categories, the type of their values."""
     if pa.types.is_dictionary(kind):
         return _read_as(kind.value_type)
+    kind = storage_of(kind)
     if pa.types.is_decimal(kind):
         return pa.float64() if kind.scale else pa.int64()
     return kind
@@ -331,31 +332,40 @@ def _with_gaps(whole: Any) -> NDArray[Any]:  # pyarrow.ChunkedArray
 
 @told
 def open_table(
-    path: str | Path | Sequence[str | Path],
+    path: Given,
     *,
     embeddings: str | None = None,
-    beside: str | Path | Sequence[str | Path] = (),
+    beside: Given = (),
     scratch: str | Path | None = None,
     contents: Sequence[Mapping[str, Any]] | None = None,
 ) -> Table:
-    """Open a file, a folder of shards, or a sequence of them as one table.
+    """Open a file, a folder of files, a pattern, or a sequence of them as one table.
 
     Parameters
     ----------
     path : str or pathlib.Path, or sequence of them
-        A `.npy`, `.parquet` or `.safetensors` file, or a folder of Parquet files, whose rows are
-        numbered in order of the file names. As in `pyarrow.dataset`, subfolders are included, and
-        files and folders whose names begin with "." or "_" are ignored. A sequence must consist of
-        Parquet files and folders, numbered in the given order.
+        A file; a folder, of which all files of tables are read, with its subfolders, in the order
+        of their paths; a pattern such as "corpus/*.parquet" ("**" matches any folders), likewise; a
+        folder of `datasets.Dataset.save_to_disk`, in its own order; or a sequence of these, in the
+        given order. As in `pyarrow.dataset`, files and folders whose names begin with "." or "_"
+        are ignored in a folder. An address such as s3://bucket/corpus, gs://... or file://... is
+        opened by Arrow, any other by fsspec.
+
+        All files of a table are of one kind: Parquet (.parquet, .pq, .parq), Arrow (.arrow,
+        .feather, .ipc), .npy, .npz, .safetensors, JSON lines (.jsonl, .ndjson) or CSV (.csv, .tsv),
+        the last two also compressed (.gz). JSON lines and CSV are held in memory. In .npz and
+        safetensors files every array with rows is a column, in .npz single values are ignored.
     embeddings : str, optional
-        The Parquet column (lists of one length) or the safetensors tensor that holds the
-        embeddings; by default the only candidate. A pattern such as "x*" selects the matching
-        Parquet columns of numbers, sorted by the numbers in their names (x2 before x10). Names with
-        equal numbers, and those without numbers, which come last, are in the order of the file.
+        The column (lists of one length, or tensors of one shape) or the safetensors tensor that
+        holds the embeddings; by default the only candidate. A pattern such as "x*" selects the
+        matching columns of numbers, sorted by the numbers in their names (x2 before x10). Names
+        with equal numbers, and those without numbers, which come last, are in the order of the
+        file.
     beside : str or pathlib.Path, or sequence of them, default ()
-        Parquet files with additional columns of the same rows; their list columns are ignored.
+        Tables with additional columns of the same rows, one path each; their list columns are
+        ignored.
     scratch : str or pathlib.Path, optional
-        Folder for a copy of embeddings from Parquet, N D values of their dtype, which later calls
+        Folder for a copy of embeddings from columns, N D values of their dtype, which later calls
         with files of the same bytes reuse. By default they are read into memory. It must not be in
         a folder that is read.
     contents : sequence of mapping, optional
@@ -370,9 +380,12 @@ def open_table(
     ------
     ValueError
         If a file is damaged or changes while it is read (the message names it), or holds pickled
-        objects, or if the `beside` files have another number of rows. If `embeddings` is given for
-        a `.npy` file, which holds one array, or `scratch` if there is nothing to copy. Parquet
-        embeddings whose lists differ in length are refused when they are read.
+        objects; if files are of several kinds, or of none that is known; or if the `beside` tables
+        have another number of rows. If `embeddings` is given for one .npy file, which holds one
+        array, or `scratch` if there is nothing to copy. Lists of embeddings that differ in length
+        are refused when they are read.
+    OSError
+        If a path does not exist or cannot be read.
 
     Notes
     -----
@@ -381,6 +394,11 @@ def open_table(
         with rows: numbers as the type that holds all of them, strings and lists regardless of how
         they are stored. If a file lacks the column, or has it without any value, its values are
         missing. Unused columns are not examined.
+    Folders
+        A folder named KEY=VALUE (a hive partition) below the given one, or below the deepest folder
+        that several given paths share, gives a column KEY, as in `pyarrow.dataset`: of int32 if all
+        its values are ints, else of strings, null for files in no such folder. A column of a file
+        with the name of such a key is refused when it is used.
 
     Examples
     --------
@@ -391,56 +409,100 @@ def open_table(
     >>> table.size, table.embeddings.shape, table.names
     (3, (3, 3), ())
     """
-    paths = _all_files(path)
-    _check_needless(paths, embeddings, scratch)
+    source = source_of(path)
+    if len({*source.paths}) < len(source.paths):
+        again = next(each for i, each in enumerate(source.paths) if each in source.paths[:i])
+        raise ValueError(f"each file must be given once, got {again} again")
+    _check_needless(source, embeddings, scratch)
     besides = _check.paths("beside", beside)
     twice = [each for i, each in enumerate(besides) if each in besides[:i]]
     if twice:
         raise ValueError(f"beside must name each file once, got {twice[0]} again")
     if scratch is not None:
-        check_folder(scratch, [*_check.paths("path", path), *besides])
-    if kind_of(paths[0]) == ".npy":
-        own = _npy(paths[0])
-        table = Table(paths, len(own), (), _load=lambda: own)
-    elif kind_of(paths[0]) == ".safetensors":
-        table = _of_safetensors(paths, embeddings)
-    else:
-        copies = None if scratch is None else Path(scratch)
-        table = _of_parquet(paths, embeddings, copies, contents)
+        check_folder(scratch, paths_read([*_check.paths("path", path), *besides]))
+    copies = None if scratch is None else Path(scratch)
+    table = _main(source, embeddings, copies, contents)
     if scratch is not None and not table.has_embeddings:
         raise ValueError(f"scratch must be omitted if there are no embeddings, got {scratch}")
     if scratch is not None:
         _ = table.embeddings  # the copy is made now
     for other in besides:
-        more = Schemas(_files(Path(other)))
-        if more.size != table.size:
-            raise ValueError(f"{other} must have {table.size} rows, got {more.size}")
-        names = [name for name in more.names if _is_single(more, name)]
-        table.names += tuple(name for name in names if name not in table.names)
-        table._nested |= _nested(more, (*table.names, *table.embedding_columns))
-        for name in names:
-            table._columns.setdefault(name, []).append(more)
+        _add(table, other)
     return table
 
 
-def _check_needless(paths: tuple[Path, ...], embeddings: Any, scratch: Any) -> None:
-    """Refuse arguments that do not apply to the format of the files."""
-    if embeddings is not None and paths[0].suffix == ".npy":
+def _main(
+    source: Source,
+    embeddings: str | None,
+    scratch: Path | None,
+    contents: Sequence[Mapping[str, Any]] | None,
+) -> Table:
+    """Open a table without the tables `beside` it."""
+    if not source.stays_on_disk:
+        return _of_columns(source, embeddings, scratch, contents)
+    path = source.paths[0]
+    if source.kind == "safetensors":
+        return _of_safetensors(Path(path), embeddings)
+    own = _npy(Path(path))
+    return Table(source.paths, len(own), (), _load=lambda: own)
+
+
+def _add(table: Table, beside: Any) -> None:  # a path
+    """Add the columns of a table of the same rows."""
+    more = Schemas(source_of(beside, name="beside"))
+    if more.size != table.size:
+        raise ValueError(f"{beside} must have {table.size} rows, got {more.size}")
+    names = [name for name in more.names if _is_single(more, name)]
+    table.names += tuple(name for name in names if name not in table.names)
+    table._nested |= _nested(more, (*table.names, *table.embedding_columns))
+    for name in names:
+        if not any(_same_key(each, more, name) for each in table._columns.get(name, ())):
+            table._columns.setdefault(name, []).append(more)
+
+
+def _same_key(one: Schemas, other: Schemas, name: str) -> bool:
+    """Return whether a column is a key of the folders of two tables, with equal values."""
+    runs = one.key_runs(name)
+    return runs is not None and runs == other.key_runs(name)
+
+
+def _check_needless(source: Source, embeddings: Any, scratch: Any) -> None:
+    """Refuse arguments that do not apply to the kind of the files."""
+    if embeddings is not None and source.kind == "npy":
         raise ValueError(
             f"embeddings must be omitted for a .npy file, which holds one array, got "
-            f"{embeddings!r} with {paths[0]}"
+            f"{embeddings!r} with {source.paths[0]}"
         )
-    if scratch is not None and not _parquet.is_parquet(paths[0]):
-        raise ValueError(f"scratch must be omitted except for Parquet, got it with {paths[0]}, "
-                         "whose rows stay on disk")  # fmt: skip
+    if scratch is not None and source.stays_on_disk:
+        raise ValueError(
+            f"scratch must be omitted for one .npy or .safetensors file, whose rows stay on disk, "
+            f"got it with {source.paths[0]}"
+        )
+
+
+@told
+def may_copy(path: Given) -> bool:
+    """Return whether embeddings of a table can be copied to a `scratch` folder.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path, or sequence of them
+        Those of `open_table`.
+
+    Returns
+    -------
+    bool
+        False for one .npy or safetensors file on this machine: its rows stay on disk.
+    """
+    return not source_of(path).stays_on_disk
 
 
 @told
 def shape_of(
-    path: str | Path | Sequence[str | Path],
+    path: Given,
     *,
     embeddings: str | None = None,
-    beside: str | Path | Sequence[str | Path] = (),
+    beside: Given = (),
 ) -> tuple[int, int | None, tuple[str, ...]]:
     """Return N, D and the column names of a table, from the metadata of its files.
 
@@ -464,38 +526,6 @@ def shape_of(
     return table.size, shape[1] if shape is not None and len(shape) > 1 else None, table.names
 
 
-def _all_files(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
-    """Return the files of a table in row order; several files must be Parquet."""
-    if isinstance(given, str | Path):
-        return _files(Path(given))
-    found = tuple(file for each in _check.paths("path", given) for file in _files(Path(each)))
-    if not found:
-        raise ValueError("path must name at least one file, got none")
-    for file in found:
-        if len(found) > 1 and not _parquet.is_parquet(file):
-            raise ValueError(f"several files must be Parquet, got {file}")
-        if found.count(file) > 1:
-            raise ValueError(f"each file must be given once, got {file} again")
-    return found
-
-
-def _files(path: Path) -> tuple[Path, ...]:
-    if path.is_dir():
-        shards = _parquet.shards_in(path)
-        if not shards:
-            raise ValueError(f"{path} must hold Parquet files, got none")
-        return shards
-    _check.file(path, "a file")
-    if kind_of(path) not in _SUFFIXES:
-        raise ValueError(f"{path} must end in one of {', '.join(_SUFFIXES)}, got {path.suffix!r}")
-    return (path,)
-
-
-def kind_of(path: Path) -> str:
-    """Return the suffix that determines how a file is read."""
-    return path.suffix.lower()
-
-
 def _npy(path: Path) -> Rows | NDArray[Any]:
     rows: NDArray[Any] = npy_in(path)
     if not (rows.flags.c_contiguous and rows.size):
@@ -510,18 +540,18 @@ def npy_in(path: Path) -> Any:  # numpy.memmap
     try:
         array = np.lib.format.open_memmap(path, mode="r")
         wrong = f"dtype {array.dtype}" if array.dtype.kind not in "fiubUS" else None
-    except _BAD_HEADER as error:
+    except BAD_HEADER as error:
         raise ValueError(f"{path} must be {what}, got: {error}") from error
     if wrong is not None or array.ndim == 0:
         raise ValueError(f"{path} must be {what}, got {wrong or 'a single value'}")
     return array
 
 
-def _of_safetensors(paths: tuple[Path, ...], name: str | None) -> Table:
+def _of_safetensors(path: Path, name: str | None) -> Table:
     """Find the tensor of the embeddings; if there are several, one must be named only when used."""
     from safetensors import SafetensorError
 
-    (path,) = paths
+    paths: tuple[Place, ...] = (path,)
     _check.file(path, "a whole safetensors file")
     try:
         with tensors_of(path) as file:
@@ -564,9 +594,9 @@ def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
     if kind == "BF16":  # the upper half of a float32; numpy has no such dtype
         half = np.asarray(Rows(path, shape, "<u2", begin))
         return (half.astype(np.uint32) << 16).view(np.float32)
-    if kind not in _PLAIN:
-        raise ValueError(f"{path} must hold one of {', '.join(_PLAIN)} or BF16, got {kind}")
-    return Rows(path, shape, _PLAIN[kind], begin)
+    if kind not in PLAIN:
+        raise ValueError(f"{path} must hold one of {', '.join(PLAIN)} or BF16, got {kind}")
+    return Rows(path, shape, PLAIN[kind], begin)
 
 
 def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:
@@ -583,6 +613,7 @@ def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:
     if name in schemas.names and schemas.type_of(name) is None:
         schemas.field(name)  # raises the reason
     like = [each for each in schemas.names if fnmatch.fnmatchcase(each, name)]
+    like = [each for each in like if not schemas.is_key(each)]
     kinds = {each: schemas.field(each).type for each in like}  # no dimension is dropped silently
     found = tuple(each for each in like if is_number(kinds[each]) or pa.types.is_null(kinds[each]))
     if len(found) < 2:
@@ -599,7 +630,7 @@ def _wide(schemas: Schemas) -> tuple[str, ...]:
 
 def _is_single(schemas: Schemas, name: str) -> bool:
     """Return whether a column holds scalars, or values that are refused when it is used."""
-    kind = schemas.type_of(name)
+    kind = storage_of(schemas.type_of(name))
     return kind is None or not pa.types.is_nested(kind)
 
 
@@ -695,14 +726,14 @@ def columns_text(names: Sequence[str]) -> str:
     return f"{', '.join(names[: _SHOWN // 2])}, ..., {names[-1]} ({len(names)} columns)"
 
 
-def _of_parquet(
-    paths: tuple[Path, ...],
+def _of_columns(
+    source: Source,
     name: str | None,
     scratch: Path | None,
     contents: Sequence[Mapping[str, Any]] | None,
 ) -> Table:
-    """Find the columns of Parquet shards, and the embeddings, which are read when used."""
-    schemas = Schemas(paths)
+    """Find the columns of files, and the embeddings, which are read when used."""
+    schemas, paths = Schemas(source), source.paths
     chosen = _embedding_columns(schemas, name)
     names = tuple(n for n in schemas.names if n not in chosen and _is_single(schemas, n))
     load: Callable[[], NDArray[Any] | Rows] | None = None
@@ -736,5 +767,5 @@ def _read_embeddings(
     return rows_on_disk(schemas, chosen, scratch, sums)
 
 
-def _refuse_several(what: str, names: list[str], path: Path, more: str = "") -> NoReturn:
+def _refuse_several(what: str, names: list[str], path: Place, more: str = "") -> NoReturn:
     raise ValueError(f"embeddings must name one of the {what} {names} of {path}{more}")

@@ -192,9 +192,6 @@ def test_a_source_of_other_rows_is_refused(source, tmp_path):
     for size, text in ((N + 1, "source must have 201 rows, got 200"), (None, "more than 200 rows")):
         with pytest.raises(ValueError, match=text):
             export_rows(Selection(np.array([200]), size=size), source, tmp_path / "out")
-    np.save(tmp_path / "x.npy", np.eye(3))
-    with pytest.raises(ValueError, match="source must be Parquet, or have Parquet files"):
-        export_rows(Selection(np.array([0]), size=3), tmp_path / "x.npy", tmp_path / "out")
     with pytest.raises(ValueError, match=r"order must be one of 'rows', 'picks', got 'row'"):
         export_rows(Selection(np.array([0]), size=N), source, tmp_path / "out", order="row")
     assert not (tmp_path / "out").exists()

@@ -97,15 +97,8 @@ def test_an_empty_file_is_no_shard_without_rows(corpus):
 
 def test_a_folder_without_shards(tmp_path):
     shard(tmp_path / "_only.parquet", [1.0])
-    with pytest.raises(ValueError, match="must hold Parquet files, got none"):
+    with pytest.raises(ValueError, match="must hold files of a table, such as .parquet, got none"):
         open_table(tmp_path)
-
-
-def test_the_name_of_a_folder_gives_no_column(tmp_path):
-    shard(tmp_path / "language=en" / "a.parquet", [1.0])
-    table = open_table(tmp_path)
-    assert table.names == ("x",)
-    assert table.column("x").tolist() == [1.0]
 
 
 def test_a_shard_that_comes_meanwhile(corpus):

@@ -160,11 +160,12 @@ def test_missing_values_are_named(tmp_path):
 def test_other_paths(tmp_path):
     with pytest.raises(FileNotFoundError, match="must exist"):
         open_table(tmp_path / "absent.npy")
-    (tmp_path / "rows.csv").write_text("1")
-    with pytest.raises(ValueError, match=r"must end in one of \.npy, \.safetensors, \.parquet"):
-        open_table(tmp_path / "rows.csv")
+    for name in ("rows.xls", "rows.parquet.gz", "rows"):
+        (tmp_path / name).write_text("1")
+        with pytest.raises(ValueError, match=r"must end in one of \.npy, \.safetensors, \.parquet"):
+            open_table(tmp_path / name)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="must hold Parquet files, got none"):
+    with pytest.raises(ValueError, match=r"must hold files of a table, such as \.parquet, got none"):
         open_table(tmp_path / "empty")
 
 
@@ -234,7 +235,7 @@ def test_several_files_are_numbered_in_the_order_given(tmp_path):
     with pytest.raises(ValueError, match="each file must be given once, got .*z.parquet again"):
         open_table([given[0], given[0]])
     np.save(tmp_path / "rows.npy", ROWS)
-    with pytest.raises(ValueError, match="several files must be Parquet, got .*rows.npy"):
+    with pytest.raises(ValueError, match="of files of one kind, got .*z.parquet and .*rows.npy"):
         open_table([given[0], tmp_path / "rows.npy"])
     with pytest.raises(ValueError, match="path must name at least one file"):
         open_table([])

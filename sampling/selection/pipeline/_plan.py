@@ -10,6 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from glob import escape, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ import pyarrow as pa
 
 from ... import _check
 from ..._check._keywords import told
-from ..._files._parquet import is_parquet
+from ..._files._remote import is_remote
 from ..._files._toml import read_toml
 from ..._warning import warn
 from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
-from ...io import Table, export_rows, open_table, table_files
+from ...io import Table, export_rows, may_copy, open_table
 from ...record import Selection
 from ...types import Indices
 from ..core._budget import count_of
@@ -44,13 +45,13 @@ class SelectionPlan:
 
     Parameters
     ----------
-    table : str or pathlib.Path
-        File or folder, as for `io.open_table`.
+    table : str or pathlib.Path, or sequence of them
+        Files, folders, patterns and addresses, as for `io.open_table`.
     stages : sequence of Stage
     embeddings : str, optional
         Column or tensor of the embeddings.
     beside : str or pathlib.Path, or sequence of them, default ()
-        Parquet files with additional columns of the same rows.
+        Tables with additional columns of the same rows, one path each.
     ids : str, optional
         Column of the names of the rows.
     seed : int, default 0
@@ -70,8 +71,8 @@ class SelectionPlan:
         `num_neighbours`.
     export : mapping, optional
         Arguments of `io.export_rows`: the selected rows are written to `folder`. By default with
-        the columns of the table, or of the `beside` files if it is not Parquet; `columns` may name
-        any.
+        the columns of the table, or of the `beside` tables if it is .npy or safetensors; `columns`
+        may name any.
 
     Raises
     ------
@@ -95,7 +96,7 @@ class SelectionPlan:
     array([1, 3])
     """
 
-    table: str | Path
+    table: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
     stages: Sequence[Stage]
     embeddings: str | None = None
     beside: Sequence[str | Path] = ()
@@ -108,7 +109,8 @@ class SelectionPlan:
     export: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        _path("table", self.table)
+        if not _check.paths("table", self.table):
+            raise ValueError("table must name at least one file, got none")
         object.__setattr__(self, "beside", tuple(_check.paths("beside", self.beside)))
         object.__setattr__(self, "stages", tuple(_check.listed("stages", self.stages)))
         for stage in self.stages:
@@ -168,18 +170,19 @@ class SelectionPlan:
         -------
         SelectionPlan
         """
-        tables = {"read", "stage", "clusters", "neighbours", "export"}
-        _known("the plan", _check.mapping("the plan", given), tables)
-        for name in tables - {"stage"}:
+        sections = {"read", "stage", "clusters", "neighbours", "export"}
+        _known("the plan", _check.mapping("the plan", given), sections)
+        for name in sections - {"stage"}:
             if name in given:
                 _check.mapping(f"[{name}]", given[name])
         reading, folder = dict(given.get("read", {})), Path(folder)
-        _known("[read]", reading, {each.name for each in fields(cls)} - tables - {"stages"})
+        _known("[read]", reading, {each.name for each in fields(cls)} - sections - {"stages"})
         if "table" not in reading:
             raise ValueError("[read] must name a table, got none")
-        reading["table"] = folder / _path("table", reading["table"])
+        tables = [_below(folder, each) for each in _check.paths("table", reading["table"])]
+        reading["table"] = tables[0] if isinstance(reading["table"], str) else tables
         beside = _check.paths("beside", reading.get("beside", ()))
-        reading["beside"] = [folder / each for each in beside]
+        reading["beside"] = [_below(folder, each) for each in beside]
         export = given.get("export")
         if export is not None:
             if "folder" not in export:
@@ -225,7 +228,7 @@ class SelectionPlan:
         -------
         Table
         """
-        if not (self.reads_embeddings and is_parquet(table_files(self.table)[0])):
+        if not (self.reads_embeddings and may_copy(self.table)):
             scratch = None  # there is nothing to copy
         elif scratch is not None:
             found = open_table(self.table, embeddings=self.embeddings)
@@ -608,6 +611,16 @@ class _Promised:
 
     def __init__(self, given: Mapping[str, Any], size: int) -> None:
         self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))
+
+
+def _below(folder: Path, given: Any) -> Any:  # a path
+    """Return a path of a plan: relative to its folder, unless it is an address such as s3://..."""
+    text = os.fspath(given)
+    if is_remote(text) or text.startswith("file://"):
+        return text
+    if has_magic(text) and not os.path.lexists(folder / text):
+        return Path(escape(str(folder))) / text
+    return folder / text
 
 
 def _path(name: str, value: Any) -> Any:  # str or PathLike

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from ... import _check
 from ..._check import _labels
 from ..._files._json import json_text, key_words
 from ..._files._paths import Output, check_folder, check_outputs, json_kind, written_whole
+from ..._files._remote import is_remote
 from ..._warning import warn
 from ...clustering import clustering_outputs, neighbour_outputs
 from ...io import (
@@ -54,7 +56,7 @@ class RunnablePlan(Protocol):
     """What a run reads of a `SelectionPlan`."""
 
     @property
-    def table(self) -> str | Path: ...
+    def table(self) -> "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]": ...
     @property
     def stages(self) -> Sequence[Stage]: ...
     @property
@@ -121,7 +123,7 @@ def check_work(plan: RunnablePlan, work: Path) -> Table:
     The table is returned. The folder of the export comes last, after all that is wrong in the plan.
     """
     plan.check_arguments()
-    reads = paths_read([plan.table, *plan.beside])
+    reads = paths_read([*_check.paths("table", plan.table), *plan.beside])
     outputs = _outputs(plan, work)
     check_folder(work, reads, files=[Path(path).name for path, _ in outputs])
     check_folder(work / "scratch", reads)
@@ -157,7 +159,8 @@ def _owners(plan: RunnablePlan, old: dict[str, Any]) -> list[str]:
     """
     if plan.export is None:
         return list(old.get("exports", []))
-    tables = [str(Path(each).resolve()) for each in (plan.table, *plan.beside)]
+    given = [*_check.paths("table", plan.table), *plan.beside]
+    tables = [os.fspath(each) if is_remote(each) else str(Path(each).resolve()) for each in given]
     asked = {name: plan.export[name] for name in plan.export if name not in _HOW}
     own = digest_of([plan.identity(), tables, exact(asked)])
     return list(dict.fromkeys([own, *old.get("exports", [])]))
@@ -209,7 +212,7 @@ class Run:
     def __post_init__(self) -> None:
         old = manifest_in(self.work)
         tables = [self.plan.table, *self.plan.beside]
-        self.watch = Watch(tables)
+        self.watch = Watch([*_check.paths("table", self.plan.table), *self.plan.beside])
         self.manifest = {
             "plan": self.plan.description(),
             "warnings": self.plan.warnings(),
