@@ -23,7 +23,13 @@ class Explanation:
     rule : str
         The rule that decided: "kept", "beyond the budget", "near copy of a kept row", ...
     nearest : int or None
-        The nearest kept row, if it is known or embeddings were given.
+        The nearest kept row, if embeddings were given.
+    kept_row : int or None
+        Of a row that was dropped as a copy, the kept row that it is a copy of, if that was saved.
+    kept_id : int, str or None
+        Its id, if it has one.
+    similarity : float or None
+        Similarity of the row to `kept_row`; None also where it was not computed.
     """
 
     row: int
@@ -32,3 +38,6 @@ class Explanation:
     score: float | None
     rule: str
     nearest: int | None
+    kept_row: int | None = None
+    kept_id: int | str | None = None
+    similarity: float | None = None

@@ -10,6 +10,7 @@ from .._check import _labels
 from ..types import Indices, Keys
 from ._explanation import NOT_ELIGIBLE
 from ._fields import Fields
+from .copies import copies_at
 from .keys import by_value, keys_for
 
 
@@ -42,16 +43,22 @@ def changes_at(
     if "search" in info:  # its estimate applies to the other threshold
         kept_facts = ("exact", "num_assignments")
         info["search"] = {name: info["search"][name] for name in kept_facts}
-    rules = selection.rules
-    never = [code for code, rule in enumerate(rules) if rule in NOT_ELIGIBLE]
-    open_ = ~np.isin(verdicts, never)
+    if selection.weights is not None:
+        raise ValueError(
+            "rethreshold needs a selection without weights, got one whose weights are those of an "
+            "earlier stage: select again"
+        )
+    rules, stage = selection.rules, cut.get("stage", "")
+    open_ = np.isin(verdicts, [code for code, rule in enumerate(rules) if _decided(rule, stage)])
     kept = open_ & (scores <= value)
     rows = np.flatnonzero(kept)
     indices = rows[by_value(scores[rows], _ties(selection, rows, keys).astype(np.uint64))]
     decided = np.where(open_, rules.index(cut["rule"]), verdicts).astype(np.uint8)
     decided[indices] = 0
     dropped = int(np.count_nonzero(open_)) - rows.size
+    copies = decided == rules.index(cut["rule"])
     return {
+        **copies_at(selection, indices, copies, open_),
         "indices": indices,
         "weights": None,
         "ids": _ids(selection, indices, named),
@@ -62,12 +69,29 @@ def changes_at(
     }
 
 
+def _decided(rule: str, stage: str) -> bool:
+    """Whether a rule is one of the stage that has the threshold, and of eligible rows.
+
+    stage : what its rules begin with in a plan, and those of other stages do not
+    """
+    own = rule.removeprefix(stage)
+    return rule == "kept" or (rule.startswith(stage) and own not in NOT_ELIGIBLE)
+
+
 def _ties(selection: Fields, rows: Indices, keys: Keys | None) -> Keys | Indices:
     """Return the tie-breaking keys of these rows."""
     if keys is not None:
         return keys[rows]
+    size, seed = selection.size or 0, selection.arguments.get("seed", 0)
     if "ids" not in selection.arguments:
-        return keys_for(selection.arguments.get("seed", 0), None, selection.size or 0)[rows]
+        stage = selection.info["cut"].get("stage", "")
+        codes = [code for code, rule in enumerate(selection.rules)
+                 if code == 0 or rule.startswith(stage)]  # fmt: skip
+        reached = np.flatnonzero(np.isin(selection.verdicts, codes))  # the rows it numbered
+        own = keys_for(seed, None, reached.size)
+        return own[np.searchsorted(reached, rows)]
+    if selection.row_ids is not None:
+        return keys_for(seed, selection.row_ids, size)[rows]
     place = np.full(selection.size or 0, -1)
     place[selection.indices] = np.arange(len(selection))
     if (place[rows] < 0).any():

@@ -13,7 +13,9 @@ from .._check import _labels
 from .._check._keywords import short, told
 from ..types import Floats, Indices
 from ._explanation import BAD, NOT_ELIGIBLE, Explanation
+from ._inputs import of_one_table, table_text
 from ._kept import coverage, nearest_kept, rank_by
+from .copies import copies_at, cosines_of
 
 
 @told
@@ -52,6 +54,14 @@ class Selection:
         of rows that a file does not hold; called by `rethreshold`.
     row_ids : array of shape (N,), optional
         The caller's ids of all rows, kept or not; `explain` looks up rows by them.
+    kept_rows : int64 array of shape (N,), optional
+        Of each row that was dropped as a copy, the row that was kept instead (or was already
+        selected); -1 for all others. In a plan, a later stage may have dropped that row.
+    similarities : float array of shape (N,), optional
+        Similarity of each such row to that row; NaN for all others, and where it is unknown.
+    earlier : int64 array of shape (N,), optional
+        The most similar row before each row in the order of a deduplication, from which
+        `kept_rows` follow at any threshold; -1 for none.
 
     Examples
     --------
@@ -74,6 +84,9 @@ class Selection:
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
     row_ids: NDArray[Any] | None = field(default=None, repr=False)
+    kept_rows: Indices | None = field(default=None, repr=False)
+    similarities: NDArray[np.floating[Any]] | None = field(default=None, repr=False)
+    earlier: Indices | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check.refuse_mask("indices", self.indices)
@@ -137,16 +150,20 @@ class Selection:
             arguments={**self.arguments, "budget": budget},
             verdicts=verdicts,
             rules=rules,
+            **copies_at(self, self.indices[:budget]),
         )
 
     @told
-    def rethreshold(self, threshold: float) -> "Selection":
+    def rethreshold(self, threshold: float, embeddings: ArrayLike | None = None) -> "Selection":
         """Return the selection at another threshold, without comparing rows again.
 
         Parameters
         ----------
         threshold : float
             A threshold in the range that the method accepts.
+        embeddings : array of shape (N, D), optional
+            To compute the similarities of dropped rows to kept rows that are not their most similar
+            earlier rows; these are NaN otherwise.
 
         Returns
         -------
@@ -158,11 +175,20 @@ class Selection:
         ValueError
             If the scores and a threshold do not determine the selection, or the scores are missing:
             a file holds them if it was saved with the dropped rows. If rows with `ids` would be
-            kept again whose ids are not in the file.
+            kept again whose ids are not in the file. If a later stage of a plan has dropped rows.
         """
         if self.recut is not None:
-            return self.recut(self, threshold)
-        return at_threshold(self, threshold)
+            found = self.recut(self, threshold)
+        else:
+            found = at_threshold(self, threshold, names=self.row_ids)
+        if embeddings is None or found.kept_rows is None or found.similarities is None:
+            return found
+        rows = _check.matrix("embeddings", embeddings)
+        _check.same_length("embeddings", rows, "the data", self._size(None))
+        open_ = np.flatnonzero((found.kept_rows >= 0) & np.isnan(found.similarities))
+        similarities = np.array(found.similarities)
+        similarities[open_] = cosines_of(rows, open_, found.kept_rows[open_])
+        return replace(found, similarities=similarities)
 
     def mask(self, size: int | None = None) -> NDArray[np.bool_]:
         """Return a mask of the kept rows: bool (N,).
@@ -216,12 +242,20 @@ class Selection:
             raise ValueError(
                 f"selections must be of the same input, got {self.size} and {other.size} rows"
             )
+        if of_one_table(self.info, other.info) is False:
+            raise ValueError(
+                "selections must be of the same input, got those of two tables, which share no "
+                "file: " + " and ".join(map(table_text, (self.info, other.info)))
+            )
+        known = self.info if "inputs" in self.info else other.info
         return Selection(
             self.indices[kept],
             ids=None if self.ids is None else self.ids[kept],
             method=f"{self.method} {sign} {other.method}",
             arguments={"left": self.arguments, "right": other.arguments},
             size=self.size if self.size is not None else other.size,
+            info={name: known[name] for name in ("inputs", "beside") if name in known},
+            row_ids=self.row_ids,
         )
 
     def __and__(self, other: "Selection") -> "Selection":
@@ -289,7 +323,33 @@ class Selection:
             others = self.indices[self.indices != row]
             ((near, _),) = nearest_kept(rows, np.array([row]), others)
             nearest = int(near[0])
-        return Explanation(int(row), kept, rank, score, rule, nearest)
+        own = -1 if self.kept_rows is None else int(self.kept_rows[row])
+        if own < 0:
+            return Explanation(int(row), kept, rank, score, rule, nearest)
+        near = None if self.similarities is None else float(self.similarities[row])
+        near = None if near is None or np.isnan(near) else near
+        return Explanation(int(row), kept, rank, score, rule, nearest, own, self.id_of(own), near)
+
+    def id_of(self, row: int) -> int | str | None:
+        """Return the id of a row, as far as it is known.
+
+        Parameters
+        ----------
+        row : int in [0, N)
+
+        Returns
+        -------
+        int, str or None
+            None without ids, and for a dropped row of a file that has only those of the kept rows.
+        """
+        if self.row_ids is not None:
+            found = self.row_ids[row]
+        else:
+            place = np.flatnonzero(self.indices == row)
+            if self.ids is None or not place.size:
+                return None
+            found = self.ids[place[0]]
+        return found.item() if isinstance(found, np.generic) else found
 
     def _row_of(self, name: str) -> int:
         """Return the number of the row with the given id."""

@@ -21,6 +21,7 @@ from .._files._paths import Output, check_outputs, next_to, parquet_kind, writte
 from ._fields import Fields
 
 _VERSION = 1
+_EARLIER = "earlier_row"
 _ROWS, _KIND = "index", "a subset file, of Selection.save, `sampling select` or `sampling dedup`"
 _MANIFEST: dict[str, Any] = {"method": str, "arguments": dict, "size": int | None, "ranked": bool,
                              "rules": list, "info": dict}  # fmt: skip
@@ -28,14 +29,15 @@ _SAME = ("fingerprint", "method", "arguments", "size", "rules")  # in both files
 
 
 def _is_kept(facts: dict[str, Any], schema: Any) -> bool:  # pyarrow.Schema
-    known = {"index", "id", "weight", "score"}
+    known = {"index", "id", "weight", "score", _EARLIER}
     return "method" in facts and facts.get("rows") != "dropped" and known.issuperset(schema.names)
 
 
 def _is_rest(facts: dict[str, Any], schema: Any) -> bool:  # pyarrow.Schema
     earlier = "rows" not in facts and "rule" in schema.names  # without "rows", as once
     ours = "method" in facts and (facts.get("rows") == "dropped" or earlier)
-    return ours and {"index", "id", "score", "rule"}.issuperset(schema.names)
+    known = {"index", "id", "score", "rule", "kept_row", "kept_id", "similarity", _EARLIER}
+    return ours and known.issuperset(schema.names)
 
 
 _KEPT = parquet_kind("a subset file", _is_kept)
@@ -75,8 +77,11 @@ def save_selection(selection: Fields, path: str | Path, *, dropped: bool = False
         JSON under the key "sampling" of the file's metadata.
     dropped : bool, default False
         Also write the dropped rows, with `id`, `score` and `rule` if known, to a second file next
-        to it, whose name ends in ".dropped.parquet"; `Selection.explain` needs it. If False, such a
-        file of an earlier selection is removed, if `save_selection` wrote it.
+        to it, whose name ends in ".dropped.parquet"; `Selection.explain` needs it. After a
+        deduplication, each row dropped as a copy has `kept_row`, the row that was kept instead,
+        `kept_id` and `similarity`; `earlier_row`, in both files, is its most similar row before it,
+        from which `rethreshold` finds other kept rows. If False, such a file of an earlier
+        selection is removed, if `save_selection` wrote it.
 
     Raises
     ------
@@ -101,6 +106,8 @@ def save_selection(selection: Fields, path: str | Path, *, dropped: bool = False
     outputs = selection_outputs(path, dropped=dropped)
     check_outputs(outputs)
     columns = _kept(selection)
+    if dropped and selection.earlier is not None:
+        columns[_EARLIER] = selection.earlier[columns[_ROWS]]
     manifest: dict[str, Any] = {
         "version": _VERSION,
         "method": selection.method,
@@ -115,7 +122,9 @@ def save_selection(selection: Fields, path: str | Path, *, dropped: bool = False
     rest = _rest(selection) if dropped else {}
     manifest["fingerprint"] = _fingerprint(manifest, columns, rest)
     if dropped:
+        rest = _with_gaps(rest, selection.row_ids)
         _write(outputs[1], rest, {**manifest, "rows": "dropped"})
+    columns = _with_gaps(columns, None)
     _write(outputs[0], columns, {**manifest, "rows": "kept", "dropped": dropped})
     if not dropped:
         for others, _ in outputs[1:]:
@@ -193,7 +202,32 @@ def _rest(selection: Fields) -> dict[str, Any]:
     if selection.verdicts is not None:
         codes = pa.array(selection.verdicts[rows].astype(np.int32))
         columns["rule"] = pa.DictionaryArray.from_arrays(codes, list(selection.rules))
+    if selection.kept_rows is not None:
+        columns["kept_row"] = selection.kept_rows[rows]
+        if selection.similarities is not None:
+            columns["similarity"] = selection.similarities[rows]
+    if selection.earlier is not None:
+        columns[_EARLIER] = selection.earlier[rows]
     return columns
+
+
+def _with_gaps(columns: dict[str, Any], names: NDArray[Any] | None) -> dict[str, Any]:
+    """Return columns with nulls for no row and no similarity, and with the ids of the kept rows.
+
+    names : ids of all rows, (N,)
+    """
+    found = {}
+    for name, values in columns.items():
+        missing = None
+        if name in {"kept_row", _EARLIER}:
+            missing = values < 0
+        elif name == "similarity":
+            missing = np.isnan(values)
+        found[name] = values if missing is None else pa.array(values, mask=missing)
+        if name == "kept_row" and names is not None:
+            own = names[np.where(missing, 0, values)] if names.size else names
+            found["kept_id"] = pa.array(own.tolist(), mask=missing)
+    return found
 
 
 def _other(path: Path) -> Path:
@@ -220,9 +254,11 @@ def read_selection(path: str | Path) -> dict[str, Any]:
     ids = _plain(path, table, "id") if "id" in table.column_names else None
     ids = _names(ids)
     scores, verdicts, row_ids = None, None, None
+    pairs: dict[str, Any] = {}
     beside = manifest.get("dropped", True)  # a file of that name may be of another kind
     if beside and size is not None and _other(path).is_file():
         scores, verdicts, row_ids = _all_rows(_other(path), indices, kept, ids, manifest)
+        pairs = _pairs(_other(path), table, indices, size)
     return {
         "indices": indices,
         "weights": weights,
@@ -233,7 +269,43 @@ def read_selection(path: str | Path) -> dict[str, Any]:
         "verdicts": verdicts,
         "rules": tuple(manifest["rules"]),
         "row_ids": row_ids,
+        **pairs,
     }
+
+
+def _pairs(path: Path, kept: Any, indices: NDArray[np.int64], size: int) -> dict[str, Any]:
+    """Return the fields of the copies, of all rows (N,): which row was kept instead of each.
+
+    path    : of the file with the dropped rows
+    kept    : pyarrow.Table of the kept rows
+    indices : int64 (M,), their numbers
+    """
+    rest = _parquet.read(path)
+    rows = rest[_ROWS].to_numpy()
+    found: dict[str, Any] = {}
+    for field, name in (("kept_rows", "kept_row"), ("earlier", _EARLIER)):
+        if name in rest.column_names:
+            found[field] = np.full(size, -1, np.int64)
+            found[field][rows] = _row_numbers(path, rest, name, size)
+            if name in kept.column_names:
+                found[field][indices] = _row_numbers(path, kept, name, size)
+    if "similarity" in rest.column_names:
+        found["similarities"] = np.full(size, np.nan, np.float32)
+        found["similarities"][rows] = rest["similarity"].to_numpy()
+    return found
+
+
+def _row_numbers(path: Path, table: Any, name: str, size: int) -> NDArray[np.int64]:
+    """Return a column of row numbers, -1 for none."""
+    column = table[name]
+    if not pa.types.is_integer(column.type):
+        raise ValueError(f"{name} of {path} must hold ints, got {column.type}")
+    values: NDArray[np.int64] = column.fill_null(-1).to_numpy().astype(np.int64)
+    if values.size and (values.min() < -1 or values.max() >= size):
+        raise ValueError(
+            f"{name} of {path} must be in [0, {size}), got {values.min()}, {values.max()}"
+        )
+    return values
 
 
 def _names(ids: NDArray[Any] | None) -> NDArray[Any] | None:

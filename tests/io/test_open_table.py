@@ -165,7 +165,9 @@ def test_other_paths(tmp_path):
         with pytest.raises(ValueError, match=r"must end in one of \.npy, \.safetensors, \.parquet"):
             open_table(tmp_path / name)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"must hold files of a table, such as \.parquet, got none"):
+    with pytest.raises(
+        ValueError, match=r"must hold files of a table, such as \.parquet, got none"
+    ):
         open_table(tmp_path / "empty")
 
 

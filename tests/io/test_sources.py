@@ -171,7 +171,9 @@ def test_tensors_of_one_shape(tmp_path):
         assert found.names == ("n",)
         assert read_rows(path, np.array([1]))["x"].type == kind
         export_rows(Selection(np.array([2]), size=N), path, tmp_path / f"out{suffix}")
-        assert pq.read_schema(*(tmp_path / f"out{suffix}").glob("*.parquet")).field("x").type == kind
+        assert (
+            pq.read_schema(*(tmp_path / f"out{suffix}").glob("*.parquet")).field("x").type == kind
+        )
     other = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float32(), [1, 3]), lists(ROWS))
     pq.write_table(pa.table({"x": other}), tmp_path / "u.parquet")
     with pytest.raises(ValueError, match="'x' must be of one kind in all files"):
@@ -190,12 +192,16 @@ def test_arrays(tmp_path):
     assert found.column("label").tolist() == ["a", "b", "c"] * 2
     picked = Selection(np.array([5, 1]), size=N)
     export_rows(picked, tmp_path / "rows.npy", tmp_path / "out")
-    assert ds.dataset(tmp_path / "out").to_table()["embeddings"].to_pylist() == ROWS[[1, 5]].tolist()
+    assert (
+        ds.dataset(tmp_path / "out").to_table()["embeddings"].to_pylist() == ROWS[[1, 5]].tolist()
+    )
     export_rows(picked, tmp_path / "rows.npy", tmp_path / "both", beside=tmp_path / "label.npy",
                 columns=["label", "embeddings"])  # fmt: skip
     assert ds.dataset(tmp_path / "both").to_table()["label"].to_pylist() == ["b", "c"]
     np.savez(tmp_path / "bad.npz", x=np.array([object()]))
-    with pytest.raises(ValueError, match=r"bad\.npz must be a whole \.npz file of numbers, got: arr"):
+    with pytest.raises(
+        ValueError, match=r"bad\.npz must be a whole \.npz file of numbers, got: arr"
+    ):
         open_table(tmp_path / "bad.npz")
     np.savez(tmp_path / "uneven.npz", x=ROWS, y=np.zeros(5))
     with pytest.raises(ValueError, match="arrays of as many rows each, got 6 of 'x' and 5 of 'y'"):

@@ -148,13 +148,14 @@ def test_another_threshold_is_a_run_at_it(value, tmp_path):
     same(already.rethreshold(value), cut(threshold=value, already_selected=[0, 4]))
 
 
-def test_named_rows_of_a_file_can_be_dropped_but_not_come_back(tmp_path):
+def test_named_rows_of_a_file_come_back_if_their_names_are_saved(tmp_path):
     first = cut(threshold=0.995, ids=IDS)
     save_selection(first, tmp_path / "a.parquet", dropped=True)
     again = Selection.load(tmp_path / "a.parquet")
     same(again.rethreshold(0.9), cut(threshold=0.9, ids=IDS))
+    same(again.rethreshold(1.0), cut(threshold=1.0, ids=IDS))
     with pytest.raises(ValueError, match="threshold must not add rows to a selection from a file"):
-        again.rethreshold(1.0)
+        replace(again, row_ids=None).rethreshold(1.0)
 
 
 def test_other_selections_have_no_threshold():

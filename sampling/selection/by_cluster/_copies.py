@@ -16,6 +16,7 @@ from ..._check._rows import Rows
 from ...engine import blocks, each
 from ...io import regrouped
 from ...kernels._dedup import keep_greedily, refine
+from ...record.copies import ends_of
 from ...types import Indices, Scores
 from ._bounds import PAIR, sketched
 
@@ -62,15 +63,44 @@ class Copies:
             keep_greedily(starts, self.earlier, self.pairs, threshold, by_rank)
         else:
             above = self.pairs > threshold
-            ends = (self.earlier[above], self.later[above])
-            graph = coo_array((np.ones(above.sum(), np.int8), ends), shape=(count, count))
-            _, labels = connected_components(graph, directed=False)
+            _, labels = _components(self.earlier[above], self.later[above], count)
             by_rank[:] = False
             by_rank[np.unique(labels, return_index=True)[1]] = True  # the lowest rank of each
         kept = np.zeros(self.rank.size, np.bool_)
         inside = self.rank < self.rank.size
         kept[inside] = by_rank[self.rank[inside]]
         return kept
+
+    def kept_instead(self, rule: str, threshold: float) -> Indices:
+        """Return the row that a rule keeps instead of each copy: int64 (N,), -1 for no copy."""
+        kept = self.kept(rule, threshold)
+        if rule == "any_earlier":
+            return np.where(kept, -1, ends_of(self.twin, kept))
+        inside = np.flatnonzero(self.rank < self.rank.size)
+        rows = np.empty(inside.size, np.int64)  # by rank
+        rows[self.rank[inside]] = inside
+        above = self.pairs > threshold
+        earlier, later, pairs = self.earlier[above], self.later[above], self.pairs[above]
+        own = np.full(rows.size, -1)
+        if rule == "greedy":
+            to_kept = kept[rows[earlier]] & ~kept[rows[later]]
+            order = np.lexsort((-earlier[to_kept], pairs[to_kept]))  # the last one stays
+            own[later[to_kept][order]] = earlier[to_kept][order]
+        else:
+            _, labels = _components(earlier, later, rows.size)
+            first = np.unique(labels, return_index=True)[1]  # the lowest rank of each
+            own = np.where(kept[rows], -1, first[labels])
+        found = np.full(self.rank.size, -1)
+        found[rows] = np.where(own < 0, -1, rows[own])
+        return found
+
+
+def _components(earlier: Indices, later: Indices, count: int) -> tuple[int, Indices]:
+    """Return the connected components of `count` ranks, and the number of each one's."""
+    ends = (earlier, later)
+    graph = coo_array((np.ones(earlier.size, np.int8), ends), shape=(count, count))
+    number, labels = connected_components(graph, directed=False)
+    return int(number), labels
 
 
 @dataclass

@@ -16,7 +16,8 @@ from typing_extensions import Unpack
 from ... import _check, _rng
 from ...clustering import Clustering, kmeans, second_nearest
 from ...engine import gathered
-from ...record import Selection
+from ...record import ALREADY, Selection
+from ...record.copies import cosines_of
 from ...record.keys import by_value, keys_for
 from ...types import Floats, Indices
 from ..core._budget import count_of
@@ -43,7 +44,7 @@ _PER_CLUSTER = 1000  # approximate rows per cluster, if the number is not given
 def _cost(sizes: Sizes) -> Cost:
     n, d, clusters = sizes.N, sizes.D, sizes.K
     products = sizes.I * n * clusters * d / 2 + 3 * n**2 * d / clusters
-    return Cost(products, memory=sizes.R + 180 * n)
+    return Cost(products, memory=sizes.R + 200 * n)
 
 
 @method(
@@ -115,6 +116,10 @@ def semdedup(  # noqa: PLR0913  # the options of the method
         none); without weights. `info` holds "threshold" and "copies"; with rule="any_earlier",
         `head` returns the selection for a smaller budget.
 
+        `kept_rows` and `similarities` say which row was kept instead of each copy: with
+        rule="any_earlier" the kept row at the end of the chain of most similar earlier rows, with
+        "greedy" the most similar kept row, with "components" the first row of the component.
+
         `info["search"]` states whether all pairs were compared ("exact"). Otherwise "recall" is the
         estimated fraction of the rows with an earlier row above "threshold" for which the search
         found one, and "interval" its two-sided 95 % confidence interval. "found" is the number of
@@ -133,7 +138,7 @@ def semdedup(  # noqa: PLR0913  # the options of the method
     Order
         Ties broken by a hash of (seed, id).
     Cost
-        O(I N K D + N^2 D / K) time; R + 180 N bytes. k-means makes I passes over the rows, none if
+        O(I N K D + N^2 D / K) time; R + 200 N bytes. k-means makes I passes over the rows, none if
         clusters are given, and holds R bytes of them: 4 N D, or half of `max_memory`. The
         comparisons take 1.5 N^2 D / K for clusters of equal size (0.5 with one assignment), in
         blocks, and N D for each row checked. In clusters of 5,000 rows or more, products that an
@@ -203,7 +208,34 @@ def semdedup(  # noqa: PLR0913  # the options of the method
         lots = _keys(options, len(rows)) ^ _rng.key(options.get("seed", 0), 0, "dedup check")
         search = checked_search(rows, copies, classes, found.info["threshold"], num_checked, lots)
     search["num_assignments"] = num_assignments
-    return replace(found, info={**found.info, "search": search})
+    return _with_kept(found, rows, copies, rule, search)
+
+
+def _with_kept(
+    found: Selection, rows: NDArray[Any], copies: Copies, rule: Rule, search: dict[str, Any]
+) -> Selection:
+    """Return a selection that says of each copy which row was kept instead, and how similar it is.
+
+    That row may be already selected. It is none for a copy of a row that was dropped for another
+    reason, such as a budget of its group.
+    """
+    at, size = float(found.info["threshold"]), len(rows)
+    dropped = np.zeros(size, np.bool_)
+    if _COPY in found.rules and found.verdicts is not None:
+        dropped = found.verdicts == found.rules.index(_COPY)
+    held = found.mask(size)
+    if found.verdicts is not None and ALREADY in found.rules:
+        held |= found.verdicts == found.rules.index(ALREADY)
+    kept = np.where(dropped, copies.kept_instead(rule, at), -1)
+    kept[(kept >= 0) & ~held[kept]] = -1
+    similarities = np.full(size, np.nan, np.float32)
+    own = np.flatnonzero(kept >= 0)
+    direct = copies.twin[own] == kept[own]
+    similarities[own[direct]] = copies.similarity[own[direct]]
+    similarities[own[~direct]] = cosines_of(rows, own[~direct], kept[own[~direct]])
+    earlier = copies.twin if rule == "any_earlier" else None
+    info = {**found.info, "search": search}
+    return replace(found, info=info, kept_rows=kept, similarities=similarities, earlier=earlier)
 
 
 def _checked(  # noqa: PLR0913  # arguments of the method
