@@ -2,6 +2,7 @@
 
 from .._interrupt import run as _run_command
 from ._bench import bench
+from ._chain import combine, explain, filter_, rethreshold
 from ._cluster import cluster
 from ._contracts import contracts
 from ._dedup import dedup
@@ -16,10 +17,14 @@ __all__ = ["app", "main"]
 
 for _command in (
     select,
+    filter_,
+    dedup,
+    rethreshold,
+    combine,
+    explain,
     run,
     score,
     cluster,
-    dedup,
     inspect,
     export,
     methods,
@@ -27,7 +32,7 @@ for _command in (
     contracts,
     warm,
 ):
-    app.command()(_command)  # in the order of `--help`
+    app.command(_command.__name__.rstrip("_"))(_command)  # in the order of `--help`
 
 
 def main() -> None:

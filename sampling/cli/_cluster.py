@@ -12,6 +12,7 @@ from ._shared import (
     Embeddings,
     Scratch,
     Seed,
+    Tables,
     answer,
     check_scratch,
     embeddings_in,
@@ -23,7 +24,7 @@ from ._shared import (
 
 def cluster(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="Table with embeddings, as in `sampling select`.")],
+    table: Tables,
     k: Annotated[str, typer.Argument(metavar="K", help="Number of clusters.")],
     out: Annotated[
         Path,
@@ -65,11 +66,14 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
             "n_iter": parse(int, "iterations", iterations),
             "seed": parse(int, "seed", seed),
         }
-        reads, outputs = io.paths_read([table, *(beside or [])]), clustering.clustering_outputs(out)
+        reads, outputs = (
+            io.paths_read([*table, *(beside or [])]),
+            clustering.clustering_outputs(out),
+        )
         io.check_outputs(outputs, reads)
         check_scratch(scratch, reads, outputs)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
-        watch = io.Watch([table, *(beside or [])])
+        watch = io.Watch(tables)
         opened = io.open_table(table, **source)
         clustering.check_kmeans(opened, **given, groups=labels)
         if scratch is not None:

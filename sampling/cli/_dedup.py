@@ -1,12 +1,12 @@
 """The command that removes near-duplicates, and shows examples of them."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ._select import report
+from ._select import digested, report, selected
 from ._shared import (
     AsJson,
     Beside,
@@ -15,9 +15,12 @@ from ._shared import (
     Digest,
     Dropped,
     Embeddings,
+    Ids,
     Scratch,
     Seed,
     Subset,
+    Tables,
+    Within,
     answer,
     bars,
     budget_of,
@@ -26,6 +29,7 @@ from ._shared import (
     parse,
     refusals,
     refuse_given,
+    subset_of,
 )
 
 _WIDTH = 72  # characters of a text that are shown
@@ -33,7 +37,7 @@ _WIDTH = 72  # characters of a text that are shown
 
 def dedup(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="Table with embeddings, as in `sampling select`.")],
+    table: Tables,
     threshold: Annotated[
         str | None,
         typer.Option(metavar="FLOAT", help="Cosine similarity above which a row is a copy."),
@@ -52,10 +56,14 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             "COLUMN:drop, the lowest."
         ),
     ] = None,
-    within: Annotated[
+    labels: Annotated[
         str | None,
-        typer.Option(help="Column of groups: only rows of one group are compared; by default all."),
+        typer.Option(
+            help="Column of classes: only rows of one class are compared; by default all."
+        ),
     ] = None,
+    within: Within = None,
+    ids: Ids = None,
     rule: Annotated[
         str,
         typer.Option(help="Rule by which copies are dropped: any_earlier, greedy or components."),
@@ -97,7 +105,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """
-    with refusals(debug, context, labels="within", count="show"):
+    with refusals(debug, context, count="show"):
         from .. import _check, io, selection
 
         given: dict[str, Any] = {
@@ -106,38 +114,39 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             "seed": parse(int, "seed", seed),
             "num_assignments": parse(int, "num_assignments", num_assignments),
         }
-        if num_checked is not None:
-            given["num_checked"] = parse(int, "num_checked", num_checked)
-        if threshold is not None:
-            given["threshold"] = parse(float, "threshold", threshold)
+        optional = {"num_checked": (int, num_checked), "threshold": (float, threshold)}
+        for name, (kind, word) in optional.items():
+            if word is not None:
+                given[name] = parse(kind, name, word)
         shown = _check.integer("show", parse(int, "show", show), 0)
         if shown == 0:
             refuse_given(context, ["text"], "with --show 0, which shows no examples")
         wanted = budget_of(budget)
-        tables = [table, *(beside or [])]
-        check_subset(out, dropped, tables, clusters, scratch)
+        tables = [*table, *(beside or [])]
+        each_table: list[Any] = [table, *(beside or [])]
+        check_subset(out, dropped, tables, clusters, scratch, within)
         if clusters is not None:
             from ..clustering import load_clustering
 
             given["clusters"] = load_clustering(clusters)
-        named = {"quality": quality, "labels": within}
+        named = {"quality": quality, "labels": labels, "ids": ids}
         columns = {name: column for name, column in named.items() if column is not None}
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         with io.unchanged(tables):
             opened = io.open_table(table, **source)
             selection.check_call(opened, "semdedup", wanted, columns=columns, settings=given)
-            _texts(tables, text, [])  # checks that the column exists
+            _texts(each_table, text, [])  # checks that the column exists
+            inputs = digested(table, beside, wanted=digest or within is not None)
+            subset = subset_of(within, inputs)
             if scratch is not None:
                 opened = io.open_table(table, **source, scratch=scratch)
-            found = selection.select_from(
-                opened, "semdedup", wanted, columns=columns, settings=given
-            )
+            found = selected(opened, "semdedup", wanted, subset, columns=columns, settings=given)
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
-                pairs = [asdict(twin) for twin in twins]
-                _texts(tables, text, pairs)
-                if digest:
-                    found = io.with_inputs(found, table, beside or (), progress=progress)
+            pairs = [asdict(twin) for twin in twins]
+            _texts(each_table, text, pairs)
+        if digest:
+            found = replace(found, info={**found.info, **inputs})
         io.save_selection(found, out, dropped=dropped)
         if as_json:
             facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
@@ -147,7 +156,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         _print_pairs(pairs, text)
 
 
-def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:
+def _texts(tables: list[Any], text: str | None, pairs: list[dict[str, Any]]) -> None:
     """Add the texts of the rows to the pairs."""
     from .. import io
 

@@ -5,16 +5,13 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from ._shared import AsJson, Beside, Debug, answer, bars, parse, refusals, words
+from ._shared import AsJson, Beside, Debug, Tables, answer, bars, parse, refusals, words
 
 
 def export(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
     subset: Annotated[Path, typer.Argument(help="Path of the subset file to export.")],
-    original: Annotated[
-        list[Path],
-        typer.Argument(help="Original Parquet files in row order, or a folder of shards."),
-    ],
+    table: Tables,
     out: Annotated[Path, typer.Option(help="Folder to write to: new, empty, or to be resumed.")],
     rows_per_shard: Annotated[
         str, typer.Option(metavar="INT", help="Number of rows per shard.")
@@ -44,7 +41,9 @@ def export(  # noqa: PLR0913  # one parameter for each option
 ) -> None:
     """Write the selected rows as Parquet shards.
 
-    Rows are read from the original Parquet files, and keep their columns and types. A table that
+    Rows are read from the original table, of any kind, and keep their columns and types; those of
+    .npy are a column `embeddings`. By default the columns of INPUT are written, or, if it is .npy,
+    those of --beside. A table that
     has changed since the selection, or shares only some files with it, is refused by the digests in
     the subset file. A table that shares no file with it (such as texts, if the selection was from
     embeddings) is accepted if it has the same number of rows, and the output says so. Called again
@@ -52,7 +51,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
 
     sampling export subset.parquet corpus/ --out chosen --rows-per-shard 100000 --columns text,url
     """
-    with refusals(debug, context, source="original", folder="out"):
+    with refusals(debug, context, source="table", folder="out"):
         from .. import io
 
         given: dict[str, Any] = {
@@ -66,7 +65,7 @@ def export(  # noqa: PLR0913  # one parameter for each option
         with bars() as progress:
             done = io.export_rows(
                 io.load_selection(subset),
-                list(original),
+                list(table),
                 out,
                 **given,
                 progress=progress,

@@ -9,6 +9,7 @@ from ._shared import (
     AsJson,
     Beside,
     Debug,
+    Tables,
     answer,
     bars,
     choices,
@@ -34,13 +35,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
             "its own, or all.",
         ),
     ],
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="INPUT",
-            help="File with a row of C values for each sample: .npy, .parquet or .safetensors.",
-        ),
-    ],
+    table: Tables,
     out: Annotated[Path, typer.Option(help="Path of the file of scores to write.")] = Path(
         "scores.parquet"
     ),
@@ -90,18 +85,20 @@ def score(  # noqa: PLR0913  # one parameter for each option
             refuse_given(context, ["labels", "values", "beside"], none)
         else:
             refuse_given(context, ["missing"], "without --of dynamics: every row has a score")
-        if table.suffix == ".npy":
+        if all(each.endswith(".npy") for each in table):
             refuse_given(context, ["values"], "for a .npy file, which holds one array")
         asked, classes = words(kinds), tuple[str, ...]()
-        source = [table, *(beside or [])]
+        source = [*table, *(beside or [])]
         if labels is not None and labels.endswith(".npy"):
-            source.append(Path(labels))
+            source.append(labels)
         io.check_outputs(io.score_outputs(out), io.paths_read(source))
         _check.choice("of", of, (*choices(scores.score_stored, "of"), "dynamics"))
         _check.choice("missing", missing, choices(scores.TrainingDynamics.scores, "missing"))
         with io.unchanged(source), bars() as progress:
             if of == "dynamics":
-                dynamics = scores.TrainingDynamics.from_file(table)
+                if len(table) > 1:
+                    raise ValueError(f"table must be one file with --of dynamics, got {table}")
+                dynamics = scores.TrainingDynamics.from_file(table[0])
                 found = dynamics.scores(
                     None if asked == ["all"] else asked,
                     missing=cast(Literal["raise", "nan"], missing),
@@ -116,7 +113,8 @@ def score(  # noqa: PLR0913  # one parameter for each option
                     of=cast(Literal["logits", "probabilities"], of),
                     progress=progress,
                 )
-            inputs = [io.digests(each, progress=progress) for each in source]
+            tables: list[Any] = [table, *source[len(table) :]]
+            inputs = [io.digests(each, progress=progress) for each in tables]
         info = {"inputs": inputs, "of": of, "classes": list(classes)}
         io.save_scores(found, out, info=info)
         facts = [_facts(name, each) for name, each in found.items()]

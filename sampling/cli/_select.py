@@ -1,8 +1,8 @@
-"""Commands that select rows, and that explain a selection."""
+"""Commands that select rows, and that describe a selection."""
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,8 @@ from ._shared import (
     Scratch,
     Seed,
     Subset,
+    Tables,
+    Within,
     answer,
     bars,
     budget_of,
@@ -27,20 +29,17 @@ from ._shared import (
     parse,
     refusals,
     refuse_given,
+    subset_of,
 )
+
+if TYPE_CHECKING:
+    from ..io import Table
 
 
 def select(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
     method: Annotated[str, typer.Argument(help="Name of the method, one of `sampling methods`.")],
-    table: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Table to select from: .npy, .parquet or .safetensors, a folder of Parquet "
-            "shards, or several Parquet files and folders in row order.",
-        ),
-    ],
+    table: Tables,
     budget: Annotated[
         str | None,
         typer.Option(help="Number of rows to keep: a count, or a fraction such as 0.1 or 10%."),
@@ -60,6 +59,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Set an argument; may be repeated."),
     ] = None,
+    within: Within = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
     scratch: Scratch = None,
@@ -87,6 +87,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
 
     sampling select semdedup rows.npy --set threshold=0.95 --beside corpus.parquet --with
     quality=score
+
+    sampling select k_center rows.npy --budget 1000 --within filtered.parquet --beside corpus/
     """
     with refusals(debug, context):
         from .. import io, selection
@@ -97,7 +99,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
         given.setdefault("seed", parse(int, "seed", seed))
         named, wanted = dict(pairs("--with", with_)), budget_of(budget)
         tables = [*table, *(beside or [])]
-        check_subset(out, dropped, tables, clusters, scratch)
+        check_subset(out, dropped, tables, clusters, scratch, within)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         if clusters is not None:
             entry = selection.methods().get(method)
@@ -111,6 +113,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
         with io.unchanged(tables):
             opened = io.open_table(table, **source)
             selection.check_call(opened, method, wanted, columns=named, settings=given)
+            inputs = digested(table, beside, wanted=digest or within is not None)
+            subset = subset_of(within, inputs)
             if scratch is not None:
                 if not selection.reads_embeddings(method):
                     raise ValueError(
@@ -118,12 +122,39 @@ def select(  # noqa: PLR0913  # one parameter for each option
                         f"{scratch}"
                     )
                 opened = io.open_table(table, **source, scratch=scratch)
-            found = selection.select_from(opened, method, wanted, columns=named, settings=given)
-            if digest:
-                with bars() as progress:
-                    found = io.with_inputs(found, table, beside or (), progress=progress)
+            found = selected(opened, method, wanted, subset, columns=named, settings=given)
+        if digest:
+            found = replace(found, info={**found.info, **inputs})
         io.save_selection(found, out, dropped=dropped)
         report(found, out, as_json)
+
+
+def digested(table: list[str], beside: list[str] | None, *, wanted: bool) -> dict[str, Any]:
+    """Return the digests of a table; empty if they are not wanted."""
+    from .. import io
+
+    if not wanted:
+        return {}
+    with bars() as progress:
+        return io.inputs_of(table, beside or (), progress=progress)
+
+
+def selected(  # noqa: PLR0913  # those of `select_within`
+    table: "Table",
+    method: str,
+    budget: float | None,
+    within: Any,  # Selection, unloaded
+    *,
+    columns: dict[str, str],
+    settings: dict[str, Any],
+) -> Any:  # Selection, unloaded
+    """Return the selection of a method, from all rows or those of a subset."""
+    from .. import selection
+
+    given: dict[str, Any] = {"columns": columns, "settings": settings}
+    if within is None:
+        return selection.select_from(table, method, budget, **given)
+    return selection.select_within(table, method, budget, within, **given)
 
 
 def report(found: Any, out: Path, as_json: bool) -> None:  # Selection, unloaded
@@ -134,8 +165,8 @@ def report(found: Any, out: Path, as_json: bool) -> None:  # Selection, unloaded
         facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
         answer({**facts, "method": found.method, "out": str(out)})
         return
-    seconds = found.info["seconds"]
-    print(f"{found.method} kept {len(found):,} of {found.size:,} rows in {seconds:.1f} s")
+    seconds = f" in {found.info['seconds']:.1f} s" if "seconds" in found.info else ""
+    print(f"{found.method} kept {len(found):,} of {found.size:,} rows{seconds}")
     for rule, count in found.summary()["rules"].items():
         print(f"{count:>12,}  {rule}")
     for line in notes_of(found.info):
@@ -181,74 +212,32 @@ def methods(as_json: AsJson = False, debug: Debug = False) -> None:
         Console(highlight=False, markup=False).print(grid)
 
 
-def _row_of(text: str, found: Any) -> int | str:  # Selection, unloaded
-    """Read the number of a row, or its id; refuse what is the number of one and the id of another.
-
-    found : Selection, whose ids may look like numbers
-    """
-    kind, _, rest = text.partition(":")
-    if kind == "id":
-        return rest
-    if kind == "row":
-        return parse(int, "row", rest)
-    if not text.strip().lstrip("+-").isdecimal():
-        return text
-    number = parse(int, "row", text)
-    try:
-        named = found.explain(text.strip()).row
-    except ValueError:  # no id that reads so
-        return number
-    inside = 0 <= number < (found.size or 0)
-    if inside and named != number:
-        raise ValueError(
-            f"row must be the number of a row or its id, got {text}, which is both (row {named} "
-            f"has this id): write row:{number} or id:{text.strip()}"
-        )
-    return number if inside else text.strip()
-
-
 def inspect(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(help="Path of the subset file to inspect.")],
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ROW",
-            help="Explain why this row, a number or an id, was kept or dropped; row:7 or id:7 "
-            "where it could be either. Why a row was dropped, and its id, are known if the file "
-            "was written with --dropped.",
-        ),
-    ] = None,
     check: Annotated[
-        Path | None,
-        typer.Option(metavar="TABLE", help="Check that this table is still the one selected from."),
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT",
+            help="Check that this table is still the one selected from; may be repeated.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object, as is always done.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Describe a subset file, or explain a row, as one JSON object.
+    """Describe a subset file as one JSON object; `sampling explain` explains a row.
 
     --check reads the whole table; if a file has changed it is named, and the exit code is 1.
 
-    sampling inspect subset.parquet --explain 17
-
     sampling inspect subset.parquet --check corpus.parquet
     """
-    with refusals(debug, context, row="explain"):
+    with refusals(debug, context):
         from .. import io
-        from .._warning import warn
 
         found = io.load_selection(path)
-        if explain is not None:
-            refuse_given(context, ["check"], "with --explain: ask one question at a time")
-            why = found.explain(_row_of(explain, found))
-            if found.verdicts is None and not why.kept:
-                warn(f"{path} does not say why a row was dropped: it was written without --dropped")
-            answer(asdict(why))
-            return
-        if check is not None:
+        if check:
             with bars() as progress:
                 wrong = io.changes(found, check, progress=progress)
             answer({"same": not wrong, "changes": wrong})

@@ -31,15 +31,36 @@ Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceb
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object.")
 ]
+Tables: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Table: one or several files of one kind (.parquet, .arrow, .npy, .npz, .safetensors, "
+        ".jsonl, .csv), folders, patterns in quotes such as 'corpus/lang=*/*.parquet', a folder of "
+        "datasets.save_to_disk, or addresses such as s3://bucket/corpus; in row order.",
+    ),
+]
 Beside: TypeAlias = Annotated[
-    list[Path] | None,
-    typer.Option(help="Parquet file with more columns of the same rows; may be repeated."),
+    list[str] | None,
+    typer.Option(help="Table with more columns of the same rows, as INPUT; may be repeated."),
+]
+Within: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="SUBSET",
+        help="Subset file of this table: only these rows are used. Row numbers stay those of the "
+        "table.",
+    ),
+]
+Ids: TypeAlias = Annotated[
+    str | None, typer.Option(help="Column of the names of the rows, for --id of explain.")
 ]
 Digest: TypeAlias = Annotated[
     bool, typer.Option(help="Record the SHA-256 of each file, to detect changes.")
 ]
 Dropped: TypeAlias = Annotated[
-    bool, typer.Option("--dropped", help="Also write the dropped rows, for inspect --explain.")
+    bool,
+    typer.Option("--dropped", help="Also write the dropped rows, as explain needs them."),
 ]
 Subset: TypeAlias = Annotated[Path, typer.Option("--out", help="Path of the subset file to write.")]
 Clusters: TypeAlias = Annotated[
@@ -128,7 +149,8 @@ def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) 
 def _refuse_dash(context: typer.Context) -> None:
     """Refuse "-" for a file: it means the standard streams, which no command uses."""
     for name, given in context.params.items():
-        if Path("-") in (given if isinstance(given, list) else [given]):
+        several = name in {"table", "beside", "check"} and isinstance(given, list)
+        if Path("-") in (map(Path, given) if several else [given]):
             raise ValueError(
                 f"{name} must be a file or a folder, got '-': no command reads standard input or "
                 "writes its files to standard output"
@@ -214,14 +236,17 @@ def answer(facts: dict[str, Any]) -> None:
 def check_subset(
     out: Path,
     dropped: bool,
-    tables: list[Path],
+    tables: list[str],
     clusters: Path | None,
     scratch: Path | None,
+    within: Path | None = None,
 ) -> None:
     """Refuse, before the computation, an output path that is an input or another kind of file."""
     from .. import io
 
     reads = io.paths_read(tables)
+    if within is not None:
+        reads += [Path(path) for path, _ in io.selection_outputs(within, dropped=True)]
     if clusters is not None:
         from ..clustering import clustering_outputs
 
@@ -229,6 +254,20 @@ def check_subset(
     outputs = io.selection_outputs(out, dropped=dropped)
     io.check_outputs(outputs, reads)
     check_scratch(scratch, reads, outputs)
+
+
+def subset_of(within: Path | None, inputs: "dict[str, Any]") -> Any:  # Selection, unloaded
+    """Return the selection in a subset file; refuse one of another table.
+
+    inputs : digests of this table, from `io.inputs_of`
+    """
+    from .. import io
+
+    if within is None:
+        return None
+    found = io.load_selection(within)
+    io.refuse_other(found, inputs)
+    return found
 
 
 def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output]") -> None:

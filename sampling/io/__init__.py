@@ -15,7 +15,7 @@ from ..record.files import (
 from ._bytes import digest
 from ._digest import Watch, differences, digests, table_files, unchanged
 from ._export import check_export, export_rows
-from ._inputs import changes, with_inputs
+from ._inputs import changes, inputs_of, located_inputs, refuse_other, with_inputs
 from ._parquet_rows import read_column, read_rows
 from ._regroup import regrouped
 from ._scores import directed, direction_of, read_vector, score_of
@@ -37,14 +37,17 @@ __all__ = [
     "directed",
     "direction_of",
     "export_rows",
+    "inputs_of",
     "load_scores",
     "load_selection",
+    "located_inputs",
     "may_copy",
     "open_table",
     "paths_read",
     "read_column",
     "read_rows",
     "read_vector",
+    "refuse_other",
     "regrouped",
     "save_scores",
     "save_selection",

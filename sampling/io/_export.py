@@ -16,11 +16,12 @@ from .._files import _parquet
 from .._files._json import json_text
 from .._files._paths import check_apart, json_kind, parquet_kind, written_whole
 from ..record import Selection
+from ..record.inputs import tables_of
 from ..types import Floats, Indices, Progress
 from ._bytes import compare_stamps, stamps
 from ._digest import differences, digests
 from ._export_folder import MANIFEST, Place
-from ._inputs import share_files, tables_of
+from ._inputs import share_files
 from ._parquet_rows import Joined, Stream, joined
 from ._sources import Given, paths_read
 
@@ -379,7 +380,7 @@ def _checked(selection: Selection, sources: Sequence[dict[str, Any]]) -> bool:
     A table that shares no file with those (such as texts, if the selection was from embeddings)
     cannot be checked.
     """
-    tables = tables_of(selection)
+    tables = tables_of(selection.info)
     if any(not differences(table, sources) for table in tables):
         return True
     for table in tables:

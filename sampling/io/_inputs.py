@@ -1,17 +1,20 @@
 """Input files of a selection: recorded in its manifest, and compared later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .. import _check
 from .._check._keywords import told
+from .._warning import warn
 from ..record import Selection
+from ..record.inputs import of_one_table, table_text, tables_of
 from ..types import Progress
 from ._digest import contents, differences, digests
 from ._sources import Given
 
-__all__ = ["changes", "with_inputs"]
+__all__ = ["changes", "inputs_of", "located_inputs", "refuse_other", "with_inputs"]
 
 
 @told
@@ -40,11 +43,105 @@ def with_inputs(
         With `info["inputs"]`, the `digests` of the table, and `info["beside"]`, a list with the
         `digests` of each of the `beside` files.
     """
+    noted = inputs_of(source, beside, progress=progress)
+    return replace(selection, info={**selection.info, **noted})
+
+
+@told
+def inputs_of(
+    source: Given, beside: Given = (), *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Return the digests of the files of a table, as `with_inputs` adds them to a selection.
+
+    Parameters
+    ----------
+    source : str or pathlib.Path, or sequence of them
+        The table.
+    beside : str or pathlib.Path, or sequence of them, default ()
+        Tables with additional columns of the same rows, one path each.
+    progress : callable, optional
+        Called with (step, total, "B") as bytes are read.
+
+    Returns
+    -------
+    dict
+        "inputs", the `digests` of the table, and "beside", a list with those of each other table.
+    """
     noted: dict[str, Any] = {"inputs": digests(source, progress=progress)}
     if beside:
         others = _check.paths("beside", beside)
         noted["beside"] = [digests(each, progress=progress) for each in others]
-    return replace(selection, info={**selection.info, **noted})
+    return noted
+
+
+@told
+def located_inputs(selection: Selection, folders: Sequence[str | Path]) -> list[list[Path]]:
+    """Return the files that a selection was made from, found by the names in its manifest.
+
+    Parameters
+    ----------
+    selection : Selection
+        A selection from `with_inputs`.
+    folders : sequence of str or pathlib.Path
+        Folders to look in.
+
+    Returns
+    -------
+    list of list of pathlib.Path
+        The files of each table, in row order; their digests are those of the manifest.
+
+    Raises
+    ------
+    ValueError
+        If there are no such files, or the selection has no digests.
+    """
+    found = []
+    for table in tables_of(selection.info):
+        for folder in map(Path, folders):
+            paths = [folder / str(each["name"]) for each in table]
+            if all(path.is_file() for path in paths):
+                if not differences(table, contents(paths)):
+                    found.append(paths)
+                    break
+        else:
+            raise ValueError(
+                f"table must be named, as no folder ({', '.join(map(str, folders))}) has the files "
+                f"that the selection was made from, got {table_text({'inputs': table})}"
+            )
+    if not found:
+        raise ValueError("table must be named for a selection without the digests of its table")
+    return found
+
+
+@told
+def refuse_other(within: Selection, inputs: Mapping[str, Any]) -> None:
+    """Refuse a selection of another table, before rows are chosen among those that it kept.
+
+    Parameters
+    ----------
+    within : Selection
+    inputs : mapping
+        From `inputs_of`, of the table to choose from.
+
+    Raises
+    ------
+    ValueError
+        If the selection was made from tables none of which is among these.
+
+    Notes
+    -----
+    Selections without digests
+        A UserWarning: only the number of rows can be compared.
+    """
+    same = of_one_table(within.info, inputs)
+    if same is False:
+        raise ValueError(
+            f"within must be a subset of this table, got one of {table_text(within.info)}, and "
+            f"this is {table_text(inputs)}: name the table that it was made from, if need be as "
+            "one with more columns (beside)"
+        )
+    if same is None:
+        warn("within has no digests of its table: only the number of rows is compared")
 
 
 @told
@@ -75,7 +172,7 @@ def changes(
     ValueError
         If the selection does not hold the digests of its inputs.
     """
-    tables = tables_of(selection)
+    tables = tables_of(selection.info)
     if not tables:
         raise ValueError("selection must hold the digests of its inputs, got one without")
     found = contents(source, progress=progress)
@@ -85,13 +182,7 @@ def changes(
     return best if not best or not named else min((wrong[i] for i in named), key=len)
 
 
-def tables_of(selection: Selection) -> list[list[dict[str, Any]]]:
-    """Return the digests of each input table of a selection."""
-    info = selection.info
-    return [table for table in (info.get("inputs"), *info.get("beside", ())) if table]
-
-
-def share_files(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> bool:
+def share_files(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether two tables share a file of the same name or the same bytes.
 
     If they do, one derives from the other. Names include the folder: `texts/part-0.parquet` is not

@@ -1,5 +1,6 @@
 """Read selected rows of a table in blocks, skipping groups of rows without such rows."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,13 +82,13 @@ def _row_numbers(rows: Indices) -> Indices:
 
 
 @told
-def read_column(sources: Given, name: str, rows: Sequence[int]) -> list[Any]:
+def read_column(sources: "Given | Sequence[Given]", name: str, rows: Sequence[int]) -> list[Any]:
     """Return selected values of a column from the first table that has it.
 
     Parameters
     ----------
     sources : str or pathlib.Path, or sequence of them
-        Tables of the same rows, one path each.
+        Tables of the same rows: one path each, or a list of several paths.
     name : str
     rows : sequence of int
         Row numbers; -1 for no row.
@@ -102,8 +103,8 @@ def read_column(sources: Given, name: str, rows: Sequence[int]) -> list[Any]:
     ValueError
         If no table has the column.
     """
-    listed = _check.paths("sources", sources)
-    tables = [Shards.of(each) for each in listed]
+    single = isinstance(sources, str | os.PathLike)
+    tables = [Shards.of(each) for each in ([sources] if single else sources)]
     names = [each for table in tables for each in table.names]
     if name not in names:
         raise ValueError(

@@ -23,6 +23,12 @@ def changes_at(
 ) -> dict[str, Any]:
     """Return the fields that change at another threshold; see `at_threshold`."""
     cut, scores, verdicts = selection.info.get("cut"), selection.scores, selection.verdicts
+    if cut is None and "stages" in selection.info:
+        raise ValueError(
+            "rethreshold needs a plan whose last stage has a threshold, got one that drops more "
+            "rows after it: change the threshold in the plan and run it again, which compares no "
+            "rows again"
+        )
     if cut is None or "groups" in selection.arguments:
         raise ValueError(
             "rethreshold needs a selection determined by a threshold of its scores, without "
@@ -82,12 +88,14 @@ def _ties(selection: Fields, rows: Indices, keys: Keys | None) -> Keys | Indices
     """Return the tie-breaking keys of these rows."""
     if keys is not None:
         return keys[rows]
-    size, seed = selection.size or 0, selection.arguments.get("seed", 0)
-    if "ids" not in selection.arguments:
-        stage = selection.info["cut"].get("stage", "")
+    size, cut = selection.size or 0, selection.info["cut"]
+    seed = cut.get("seed", selection.arguments.get("seed", 0))
+    if not cut.get("named", "ids" in selection.arguments):
+        stage = cut.get("stage", "")
         codes = [code for code, rule in enumerate(selection.rules)
                  if code == 0 or rule.startswith(stage)]  # fmt: skip
-        reached = np.flatnonzero(np.isin(selection.verdicts, codes))  # the rows it numbered
+        verdicts = np.asarray(selection.verdicts)
+        reached = np.flatnonzero(np.isin(verdicts, codes))  # the rows it numbered
         own = keys_for(seed, None, reached.size)
         return own[np.searchsorted(reached, rows)]
     if selection.row_ids is not None:

@@ -142,7 +142,7 @@ def _numbers(column: Any, name: str) -> NDArray[Any]:  # pyarrow.ChunkedArray
     return values
 
 
-def direction_in(field: Any, path: str | Path) -> Direction | None:  # pyarrow.Field
+def direction_in(field: Any, path: object) -> Direction | None:  # pyarrow.Field
     """Return the direction in a field's metadata."""
     word = (field.metadata or {}).get(_HIGHER_IS)
     if word is None:

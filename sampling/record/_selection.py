@@ -13,9 +13,9 @@ from .._check import _labels
 from .._check._keywords import short, told
 from ..types import Floats, Indices
 from ._explanation import BAD, NOT_ELIGIBLE, Explanation
-from ._inputs import of_one_table, table_text
 from ._kept import coverage, nearest_kept, rank_by
 from .copies import copies_at, cosines_of
+from .inputs import of_one_table, table_text
 
 
 @told
@@ -326,9 +326,18 @@ class Selection:
         own = -1 if self.kept_rows is None else int(self.kept_rows[row])
         if own < 0:
             return Explanation(int(row), kept, rank, score, rule, nearest)
-        near = None if self.similarities is None else float(self.similarities[row])
-        near = None if near is None or np.isnan(near) else near
-        return Explanation(int(row), kept, rank, score, rule, nearest, own, self.id_of(own), near)
+        similarity = np.nan if self.similarities is None else float(self.similarities[row])
+        return Explanation(
+            int(row),
+            kept,
+            rank,
+            score,
+            rule,
+            nearest,
+            own,
+            self.id_of(own),
+            None if np.isnan(similarity) else similarity,
+        )
 
     def id_of(self, row: int) -> int | str | None:
         """Return the id of a row, as far as it is known.
@@ -349,7 +358,8 @@ class Selection:
             if self.ids is None or not place.size:
                 return None
             found = self.ids[place[0]]
-        return found.item() if isinstance(found, np.generic) else found
+        plain: int | str = found.item() if isinstance(found, np.generic) else found
+        return plain
 
     def _row_of(self, name: str) -> int:
         """Return the number of the row with the given id."""

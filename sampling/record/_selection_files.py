@@ -225,8 +225,8 @@ def _with_gaps(columns: dict[str, Any], names: NDArray[Any] | None) -> dict[str,
             missing = np.isnan(values)
         found[name] = values if missing is None else pa.array(values, mask=missing)
         if name == "kept_row" and names is not None:
-            own = names[np.where(missing, 0, values)] if names.size else names
-            found["kept_id"] = pa.array(own.tolist(), mask=missing)
+            own = names[np.maximum(values, 0)] if names.size else names
+            found["kept_id"] = pa.array(own.tolist(), mask=values < 0)
     return found
 
 

@@ -15,7 +15,7 @@ from .by_cluster._moderate import moderate
 from .by_cluster._prototypes import prototypes
 from .by_cluster._samplemix import samplemix
 from .by_cluster._semdedup import semdedup
-from .by_cluster._twins import Twin, twins_of
+from .by_cluster._twins import Twin, nearest_kept, twins_of
 from .by_coverage._d2 import d2
 from .by_coverage._facility_location import facility_location
 from .by_coverage._herding import herding
@@ -59,8 +59,14 @@ from .pipeline._from_table import select_from
 from .pipeline._notes import notes_of
 from .pipeline._plan import SelectionPlan
 from .pipeline._stage import Stage
+from .pipeline._where_text import parse_where
+from .pipeline._within import filter_from, select_within
 
 __all__ = [
+    "select_within",
+    "parse_where",
+    "nearest_kept",
+    "filter_from",
     "Cost",
     "Estimate",
     "Method",

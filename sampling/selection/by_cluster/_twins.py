@@ -1,9 +1,10 @@
 """Examples of dropped rows with their most similar kept rows, for inspection."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ... import _check
 from ..._check._keywords import told
@@ -11,7 +12,7 @@ from ...record import Selection
 from ...types import Indices, Progress, Scores
 from ._copies import unit
 
-__all__ = ["Twin", "twins_of"]
+__all__ = ["Twin", "nearest_kept", "twins_of"]
 
 _BLOCK = 2**22  # numbers of kept rows processed at a time
 
@@ -88,20 +89,92 @@ def twins_of(
     kept = np.sort(selection.indices)
     if not shown.size or not kept.size:
         return [Twin(int(row), -1, -1.0) for row in shown]
+    twin, best = _nearest(rows, shown, kept, 1, progress)
+    found = zip(shown.tolist(), twin[:, 0].tolist(), best[:, 0].tolist(), strict=True)
+    return [Twin(*each) for each in found]
+
+
+@told
+def nearest_kept(
+    selection: Selection,
+    embeddings: ArrayLike,
+    row: int,
+    count: int = 5,
+    *,
+    progress: Progress | None = None,
+) -> list[Twin]:
+    """Return the kept rows that are most similar to a row, itself excluded.
+
+    Parameters
+    ----------
+    selection : Selection
+    embeddings : array of shape (N, D)
+        The embeddings selected from.
+    row : int in [0, N)
+    count : int, default 5
+        Maximum number of kept rows.
+    progress : callable, optional
+        Called with (step, M, "rows").
+
+    Returns
+    -------
+    list of Twin
+        By descending cosine similarity, ties by row number; the row itself is `dropped`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such row, or the embeddings have another N.
+
+    Notes
+    -----
+    Cost
+        O(M D) time, in blocks of 16 MiB of kept rows.
+
+    Examples
+    --------
+    >>> from sampling.selection import semdedup
+    >>> rows = [[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]]
+    >>> found = semdedup(rows, threshold=0.99, quality=[1.0, 2.0, 3.0])
+    >>> [each.kept for each in nearest_kept(found, rows, 0)]
+    [1, 2]
+    """
+    count = _check.integer("count", count, 0)
+    rows = _check.matrix("embeddings", embeddings)
+    size = len(rows) if selection.size is None else int(selection.size)
+    _check.same_length("embeddings", rows, "the data", size)
+    row = _check.integer("row", row, 0, size)
+    kept = np.unique(selection.indices)
+    kept = kept[kept != row]
+    count = min(count, kept.size)
+    if not count:
+        return []
+    near, high = _nearest(rows, np.array([row]), kept, count, progress)
+    found = zip(near[0].tolist(), high[0].tolist(), strict=True)
+    return [Twin(row, other, similarity) for other, similarity in found]
+
+
+def _nearest(
+    rows: NDArray[Any], shown: Indices, kept: Indices, count: int, progress: Progress | None
+) -> tuple[Indices, Scores]:
+    """Return the most similar of the kept rows, and their cosines: two (n, count).
+
+    kept : in ascending order, at least `count`; ties go to the lower row number
+    """
     own: Scores = unit(np.asarray(rows[shown]))
-    best, twin = np.full(shown.size, -np.inf, np.float32), np.zeros(shown.size, np.int64)
+    best = np.full((shown.size, 0), -np.inf, np.float32)
+    near = np.zeros((shown.size, 0), np.int64)
     step = max(1, _BLOCK // own.shape[1])
     for start in range(0, kept.size, step):
         part = kept[start : start + step]
         cosines: Scores = own @ unit(np.asarray(rows[part])).T
-        at = cosines.argmax(axis=1)
-        high = cosines[np.arange(shown.size), at]
-        better = high > best
-        best[better], twin[better] = high[better], part[at[better]]
+        best = np.concatenate([best, np.clip(cosines, -1.0, 1.0)], axis=1)
+        near = np.concatenate([near, np.broadcast_to(part, cosines.shape)], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :count]
+        best, near = np.take_along_axis(best, order, 1), np.take_along_axis(near, order, 1)
         if progress is not None:
             progress(part.size, kept.size, "rows")
-    best = np.clip(best, -1.0, 1.0)
-    return [Twin(*each) for each in zip(shown.tolist(), twin.tolist(), best.tolist(), strict=True)]
+    return near, best
 
 
 def _copies(selection: Selection, count: int) -> Indices:

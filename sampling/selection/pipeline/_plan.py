@@ -24,7 +24,7 @@ from ..._files._toml import read_toml
 from ..._warning import warn
 from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
 from ...io import Table, export_rows, may_copy, open_table
-from ...record import Selection
+from ...record import Selection, load_selection
 from ...types import Indices
 from ..core._budget import count_of
 from ..core._estimate import estimate, of_clusters, refuse_over
@@ -32,8 +32,9 @@ from ..core._exact import describe, exact
 from ..core._memory import bytes_of
 from ..core._registry import METHODS, takes
 from ._from_table import check_groups, check_values
-from ._run import check_work, filtered, run_plan
+from ._run import check_work, run_plan
 from ._stage import Stage, refuse_no_id, refuse_no_rows, rows_named, said_of, stage_named
+from ._within import chosen, filtered
 
 __all__ = ["SelectionPlan"]
 
@@ -52,6 +53,9 @@ class SelectionPlan:
         Column or tensor of the embeddings.
     beside : str or pathlib.Path, or sequence of them, default ()
         Tables with additional columns of the same rows, one path each.
+    within : str or pathlib.Path, optional
+        Subset file of rows of this table: the first stage selects from these. Their row numbers,
+        weights and rules are kept.
     ids : str, optional
         Column of the names of the rows.
     seed : int, default 0
@@ -100,6 +104,7 @@ class SelectionPlan:
     stages: Sequence[Stage]
     embeddings: str | None = None
     beside: Sequence[str | Path] = ()
+    within: str | Path | None = None
     ids: str | None = None
     seed: int = 0
     on_bad: str = "raise"
@@ -116,6 +121,8 @@ class SelectionPlan:
         for stage in self.stages:
             if not isinstance(stage, Stage):
                 raise TypeError(f"stages must hold Stage objects, got {stage!r}")
+        if self.within is not None:
+            _path("within", self.within)
         for name in ("embeddings", "ids"):
             if getattr(self, name) is not None:
                 _check.text(name, getattr(self, name))
@@ -134,10 +141,10 @@ class SelectionPlan:
         Parameters
         ----------
         path : str or pathlib.Path
-            Tables [read] (table, embeddings, beside, ids, seed, on_bad, max_memory), [clusters],
-            [neighbours], [export] as the arguments of `SelectionPlan`, and for each stage one
-            [[stage]]: method, budget (which may be a percentage, "10%"), name, columns, where, and
-            what else the method is to be given.
+            Tables [read] (table, embeddings, beside, within, ids, seed, on_bad, max_memory),
+            [clusters], [neighbours], [export] as the arguments of `SelectionPlan`, and for each
+            stage one [[stage]]: method, budget (which may be a percentage, "10%"), name, columns,
+            where, and what else the method is to be given.
 
         Returns
         -------
@@ -179,10 +186,7 @@ class SelectionPlan:
         _known("[read]", reading, {each.name for each in fields(cls)} - sections - {"stages"})
         if "table" not in reading:
             raise ValueError("[read] must name a table, got none")
-        tables = [_below(folder, each) for each in _check.paths("table", reading["table"])]
-        reading["table"] = tables[0] if isinstance(reading["table"], str) else tables
-        beside = _check.paths("beside", reading.get("beside", ()))
-        reading["beside"] = [_below(folder, each) for each in beside]
+        reading = {name: _placed(name, each, folder) for name, each in reading.items()}
         export = given.get("export")
         if export is not None:
             if "folder" not in export:
@@ -240,6 +244,28 @@ class SelectionPlan:
             scratch=scratch,
             contents=contents,
         )
+
+    def subset(self, size: int) -> Selection | None:
+        """Return the rows that the first stage selects from; None if these are all.
+
+        Parameters
+        ----------
+        size : int
+            Number of rows of the table.
+
+        Returns
+        -------
+        Selection or None
+
+        Raises
+        ------
+        ValueError
+            If the subset file is damaged, or of a table of another number of rows.
+        """
+        if self.within is None:
+            return None
+        with said_of("[read]"):
+            return chosen(load_selection(self.within), size)
 
     @property
     def reads_embeddings(self) -> bool:
@@ -320,7 +346,8 @@ class SelectionPlan:
         """
         known = not (self.on_bad == "drop" and table.has_embeddings)  # else which rows reach it
         known &= any(stage.method != "filter" for stage in self.stages)
-        alive, left_none = np.arange(table.size), ""
+        within = self.subset(table.size)
+        alive, left_none = np.arange(table.size) if within is None else np.sort(within.indices), ""
         for number, stage in enumerate(self.stages, 1):
             with stage_named(number, stage):
                 if stage.method == "filter":
@@ -468,7 +495,9 @@ class SelectionPlan:
             If the values of the table, or the memory limit, do not fit the plan.
         """
         shape = table.embeddings_shape if self.reads_embeddings else None
-        size, width = table.size, None if shape is None else shape[1]
+        within = self.subset(table.size)
+        size = table.size if within is None else len(within)
+        width = None if shape is None else shape[1]
         sure = self.on_bad == "raise"  # whether exactly this many rows reach the stage
         needs: list[dict[str, Any]] = []
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
@@ -611,6 +640,16 @@ class _Promised:
 
     def __init__(self, given: Mapping[str, Any], size: int) -> None:
         self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))
+
+
+def _placed(name: str, given: Any, folder: Path) -> Any:
+    """Return a value of [read]; paths are those of the plan's folder."""
+    if name == "within":
+        return folder / _path(name, given)
+    if name not in {"table", "beside"}:
+        return given
+    found = [_below(folder, each) for each in _check.paths(name, given)]
+    return found[0] if isinstance(given, str | os.PathLike) else found
 
 
 def _below(folder: Path, given: Any) -> Any:  # a path

@@ -31,6 +31,7 @@ from ...io import (
     export_rows,
     load_selection,
     paths_read,
+    refuse_other,
     save_selection,
     selection_outputs,
 )
@@ -39,13 +40,13 @@ from ...types import Indices
 from ..core._exact import exact
 from ..core._registry import made_by, takes
 from ..core._select import ids_of
-from ._filter import where_holds
 from ._from_table import select_from
 from ._notes import notes_of
 from ._shared import Shared, SharedClusters, SharedNeighbours
 from ._stage import Stage, refuse_no_id, refuse_no_rows, rows_named, said_of, stage_named
+from ._within import filtered, lifted
 
-__all__ = ["check_work", "filtered", "lifted", "run_plan"]
+__all__ = ["check_work", "run_plan"]
 
 _FILTERS = 3  # version of what conditions mean: since 2 none holds of NaN, since 3 none rounds
 _HOW = ("folder", "replace", "progress")  # of an export, what changes none of its rows
@@ -63,6 +64,8 @@ class RunnablePlan(Protocol):
     def embeddings(self) -> str | None: ...
     @property
     def beside(self) -> Sequence[str | Path]: ...
+    @property
+    def within(self) -> str | Path | None: ...
     @property
     def ids(self) -> str | None: ...
     @property
@@ -83,6 +86,7 @@ class RunnablePlan(Protocol):
     def open(
         self, scratch: Path | None = None, contents: Sequence[Mapping[str, Any]] | None = None
     ) -> Table: ...
+    def subset(self, size: int) -> Selection | None: ...
     def check(self, names: Sequence[str], table: Table) -> None: ...
     def estimates_of(self, table: Table) -> list[dict[str, Any]]: ...
     def warnings(self) -> list[str]: ...
@@ -99,13 +103,14 @@ def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) 
     work.mkdir(parents=True, exist_ok=True)
     run = Run(plan, work, say or (lambda _: None))
     found = run.stages()
+    cut = {name: found.info[name] for name in ("cut", "threshold") if "cut" in found.info}
     final = replace(
         found,
         method="plan",
         arguments=plan.description(),
-        info={"stages": run.manifest["stages"], **run.inputs},
+        info={"stages": run.manifest["stages"], **run.inputs, **cut},
         ids=run.ids_of(found.indices),
-        row_ids=None if run.without_id.any() else run.ids_of(np.arange(run.table.size)),
+        row_ids=run.every_id(),
     )
     run.watch.compare()
     save_selection(final, work / "selection.parquet", dropped=True)
@@ -124,6 +129,7 @@ def check_work(plan: RunnablePlan, work: Path) -> Table:
     """
     plan.check_arguments()
     reads = paths_read([*_check.paths("table", plan.table), *plan.beside])
+    reads += [] if plan.within is None else [Path(plan.within)]
     outputs = _outputs(plan, work)
     check_folder(work, reads, files=[Path(path).name for path, _ in outputs])
     check_folder(work / "scratch", reads)
@@ -226,6 +232,8 @@ class Run:
             first, *others = [digests(table) for table in tables]
             self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
             self.inputs = {"inputs": first, **({"beside": others} if others else {})}
+            if self.plan.within is not None:
+                self.manifest["within"] = digest(self.plan.within)
             with said_of("[read]"):
                 self.table = self.plan.open(self.work / "scratch", first)
             if len(self.table.embedding_columns) > 1 and self.plan.reads_embeddings:
@@ -291,38 +299,88 @@ class Run:
                 self._done({**known, **self._groups(now.indices), "reused": True})
                 continue
             alive = np.sort(now.indices)
+            if self._rethresholded(stage, path, number, len(now)):
+                now = load_selection(path)
+                continue
             with stage_named(number, stage):
                 self._refuse_none(stage, alive)
                 if stage.method != "filter":
                     self.check_ids(alive)
                 settings = self._settings(stage, alive)  # clusters are made here, by themselves
-            with self.measured(stage.name, len(now), key) as entry:
+            pairs = self._key(number, pairs=True)
+            with self.measured(stage.name, len(now), key, pairs) as entry:
                 with stage_named(number, stage):
                     with rows_named(self.table, stage, alive, self.plan.ids):
                         found = self._stage(stage, alive, settings)
                     now = lifted(found, alive, now, stage.name)
-                save_selection(now, path, dropped=True)
-                entry |= {
-                    "method": stage.method,
-                    "after": len(now),
-                    "rules": now.summary()["rules"],
-                    "info": now.info,
-                    "files": self._files(path),
-                    **self._groups(now.indices),
-                }
+                if "cut" in now.info and self.plan.ids is not None:
+                    now = replace(now, row_ids=self.every_id())
+                self._save(now, path, stage, entry)
         return now
+
+    def _save(self, now: Selection, path: Path, stage: Stage, entry: dict[str, Any]) -> None:
+        """Write the selection of a stage, and complete its entry of the manifest."""
+        save_selection(now, path, dropped=True)
+        entry |= {
+            "method": stage.method,
+            "after": len(now),
+            "rules": now.summary()["rules"],
+            "info": now.info,
+            "files": self._files(path),
+            **self._groups(now.indices),
+        }
+
+    def _rethresholded(self, stage: Stage, path: Path, number: int, before: int) -> bool:
+        """Write the selection of a stage of which only the threshold differs from an earlier run.
+
+        The similarities that the earlier run found are in its file; no rows are compared. False if
+        there is no such file, or the threshold does not determine the selection.
+        """
+        pairs = self._key(number, pairs=True)
+        known = next(
+            (
+                each
+                for each in self.known.values()
+                if pairs and each.get("pairs") == pairs and "cut" in each.get("info", {})
+            ),
+            None,
+        )
+        if known is None or path.name not in known["files"] or not self._reusable(known):
+            return False
+        found = load_selection(path)
+        if found.info["cut"]["named"] and found.row_ids is None:
+            return False
+        with self.measured(stage.name, before, self._key(number), pairs) as entry:
+            with stage_named(number, stage):
+                again = found.rethreshold(stage.settings["threshold"], self.table.embeddings)
+            entry["rethresholded"] = True
+            self._save(again, path, stage, entry)
+        return True
 
     def _readable(self) -> Selection:
         """Return the input rows of the first stage: all, or those that are finite."""
-        size = self.table.size
-        alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
+        size, within = self.table.size, self.plan.subset(self.table.size)
+        if within is None:
+            alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
+            within = Selection(alive, method="read", size=size, verdicts=verdicts, rules=("kept",))
+        else:
+            refuse_other(within, self.inputs)
+            alive, rules = within.indices, list(within.rules)
+            verdicts = np.array(within.verdicts, np.uint8)
         if self.plan.on_bad == "drop" and self.plan.reads_embeddings:
-            rows: Any = self.table.embeddings
-            bad = _check.bad_rows(rows)
+            embeddings: Any = self.table.embeddings
+            bad = _check.bad_rows(embeddings)
             if bad is not None:
-                alive, verdicts = np.flatnonzero(~bad), bad.astype(np.uint8)
-                rules.append(f"read: {BAD}")
-        return Selection(alive, method="read", size=size, verdicts=verdicts, rules=tuple(rules))
+                bad &= within.mask()
+                verdicts[bad] = len(rules)
+                alive, rules = alive[~bad[alive]], [*rules, f"read: {BAD}"]
+        weights = within.weights
+        if weights is not None:
+            weights = weights[np.isin(within.indices, alive)]
+        return replace(
+            within, indices=alive, weights=weights, ids=None, row_ids=None, verdicts=verdicts,
+            rules=tuple(rules), shorten=None, recut=None, earlier=None,
+        )  # fmt: skip
 
     def check_ids(self, rows: Indices) -> None:
         """Refuse rows of the table, of shape (n,), that have no id though the plan names one."""
@@ -334,6 +392,10 @@ class Run:
             return None
         self.check_ids(rows)
         return ids_of(self.table.take(rows).column(self.plan.ids), rows.size)
+
+    def every_id(self) -> Any:  # array (N,), or None
+        """Return the ids of all rows; None if there are none, or some row has none."""
+        return None if self.without_id.any() else self.ids_of(np.arange(self.table.size))
 
     def _refuse_none(self, stage: Stage, alive: Indices) -> None:
         """Refuse to choose among no rows: say who left none."""
@@ -402,23 +464,34 @@ class Run:
 
     # ------------------------------------------------------------------ the manifest
 
-    def measured(self, name: str, before: int | None, key: str | None = None) -> "_Measured":
+    def measured(
+        self, name: str, before: int | None, key: str | None = None, pairs: str | None = None
+    ) -> "_Measured":
         """Return a context that records the time and memory of its block."""
-        return _Measured(self, {"name": name, "before": before, "key": key})
+        own = {} if pairs is None else {"pairs": pairs}
+        return _Measured(self, {"name": name, "before": before, "key": key, **own})
 
-    def _key(self, number: int) -> str:
+    def _key(self, number: int, *, pairs: bool = False) -> str | None:
         """Return the key of a stage's result: the table, the plan up to it, and the methods.
 
         Clusters and neighbours are included from the first stage that uses them.
+
+        pairs : all but the threshold of the stage; None if it has none
         """
         stages, shared = self.plan.stages[:number], self.plan.identity()
         shared["stages"] = shared["stages"][:number]
+        if pairs:
+            settings = dict(shared["stages"][-1]["settings"])
+            if settings.pop("threshold", None) is None:
+                return None
+            shared["stages"][-1] = {**shared["stages"][-1], "settings": settings}
         for name, table in (("clusters", "clusters"), ("num_neighbours", "neighbours")):
             if not any(self._uses(stage, name) for stage in stages):
                 shared[table] = None
         rules = [_FILTERS] if any(stage.method == "filter" for stage in stages) else []
         methods = [made_by(stage.method) for stage in stages]
-        return digest_of([shared, methods, self.manifest["inputs"], *rules])
+        within = [self.manifest["within"]] if "within" in self.manifest else []
+        return digest_of([shared, methods, self.manifest["inputs"], *rules, *within])
 
     def _done(self, entry: dict[str, Any]) -> None:
         self.manifest["stages"].append(entry)
@@ -428,6 +501,7 @@ class Run:
             beside.write_text(json_text(self.manifest, indent=1, ordered=True) + "\n")
         before = "" if entry.get("before") is None else f"{entry['before']:,} -> "
         again = "read again, " if entry.get("reused") else ""
+        again = "no row compared again, " if entry.get("rethresholded") and not again else again
         for line in notes_of(entry.get("info", {})):
             self.say(f"{entry['name']}: {line}")
         self.say(
@@ -459,75 +533,6 @@ class _Measured:
             self.entry["seconds"] = perf_counter() - self.began
             self.entry["peak_memory"] = _peak_memory()
             self.run._done(self.entry)
-
-
-def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Selection:
-    """Return the selection of a stage in rows of the table, including earlier decisions.
-
-    Parameters
-    ----------
-    found : Selection
-        Selection from the rows that reached the stage, numbered among them.
-    alive : int64 array of shape (n,)
-        These rows, in ascending order.
-    before : Selection
-        Selection of the previous stages, in rows of the table.
-    name : str
-        Prefix of its rules.
-
-    Returns
-    -------
-    Selection
-    """
-    size = int(before.size or 0)
-    indices = alive[found.indices]
-    rules = list(before.rules)
-    codes = np.arange(len(rules) - 1, len(rules) + len(found.rules) - 1)
-    codes[:1] = 0  # the first rule is that of the kept rows
-    rules += [f"{name}: {rule}" for rule in found.rules[1:]]
-    if len(rules) > 256:
-        raise ValueError(f"stages must have at most 256 rules together, got {len(rules)}")
-    verdicts = np.array(before.verdicts, np.uint8)
-    if found.verdicts is not None:
-        verdicts[alive] = codes[found.verdicts]
-    scores = before.scores
-    if found.scores is not None:
-        scores = np.full(size, np.nan, np.float32) if scores is None else np.array(scores)
-        scores[alive] = found.scores
-    weights = found.weights
-    if before.weights is not None:
-        earlier = np.full(size, np.nan)  # all rows of this stage are among the previous ones
-        earlier[before.indices] = before.weights
-        weights = earlier[indices] * (1.0 if weights is None else weights)
-    return replace(
-        found,
-        indices=indices,
-        weights=weights,
-        scores=scores,
-        size=size,
-        verdicts=verdicts,
-        rules=tuple(rules),
-        ranked=found.ranked and before.weights is None,
-        shorten=None,
-        row_ids=None,  # they are of the rows that reached the stage only
-    )
-
-
-def filtered(table: Table, stage: Stage) -> Selection:
-    """Return the rows that satisfy all conditions."""
-    columns = {name: table.values(name) for name in {each[0] for each in stage.where}}
-    kept = where_holds(columns, table.size, stage.where)
-    verdicts = np.ones(table.size, np.uint8)
-    verdicts[kept] = 0
-    return Selection(
-        kept,
-        method="filter",
-        arguments={"where": exact(stage.where)},
-        size=table.size,
-        ranked=True,
-        verdicts=verdicts,
-        rules=("kept", "a condition does not hold"),
-    )
 
 
 def digest_of(what: Any) -> str:  # JSON values
