@@ -81,7 +81,10 @@ def rethreshold(
     subset: Annotated[
         Path, typer.Argument(help="Subset file of a deduplication, written with --dropped.")
     ],
-    threshold: Annotated[str, typer.Argument(metavar="FLOAT", help="The new threshold.")],
+    threshold: Annotated[
+        str,
+        typer.Argument(metavar="THRESHOLD", help="Threshold to apply instead of the first one."),
+    ],
     table: Annotated[
         list[str] | None,
         typer.Argument(
@@ -104,7 +107,7 @@ def rethreshold(
 
     sampling rethreshold subset.parquet 0.9
     """
-    with refusals(debug, context):
+    with refusals(debug, context, threshold="threshold", subset="subset"):
         from .. import io
 
         value = parse(float, "threshold", threshold)
@@ -115,7 +118,7 @@ def rethreshold(
         found = io.load_selection(subset)
         rows = None
         if table:
-            io.refuse_other(found, io.inputs_of(table))
+            io.refuse_other(found, io.inputs_of(table), name="subset")
             rows = embeddings_in(io.open_table(table, embeddings=embeddings))
         found = found.rethreshold(value, rows)
         found = replace(found, info={k: v for k, v in found.info.items() if k != "seconds"})
@@ -139,7 +142,7 @@ def combine(
 
     sampling combine union images.parquet texts.parquet --out either.parquet
     """
-    with refusals(debug, context, selections="left"):
+    with refusals(debug, context, selections="left", how="how"):
         from .. import _check, io
         from .._warning import warn
 
@@ -192,14 +195,16 @@ def explain(  # noqa: PLR0913  # one parameter for each option
 
     sampling explain subset.parquet --id doc-000005 --near 5 --text text
     """
-    with refusals(debug, context, row="row", column="text"):
+    asked = "row" if name is None else "name"
+    with refusals(debug, context, row=asked, column="text", subset="subset"):
         from .. import _check, io, selection
         from .._warning import warn
 
         count = _check.integer("near", parse(int, "near", near), 0)
         if (name is None) == (row is None):
-            raise ValueError("id must be given, or row instead of it, got "
-                             + ("neither" if name is None else "both"))  # fmt: skip
+            raise ValueError(
+                f"name must be given, or --row instead of it, got {'both' if row else 'neither'}"
+            )
         found = io.load_selection(subset)
         why = found.explain(name if name is not None else parse(int, "row", str(row)))
         if found.verdicts is None and not why.kept:
@@ -239,7 +244,7 @@ def _tables(
     from .. import io
 
     if table:
-        io.refuse_other(found, io.inputs_of(table, beside or ()))
+        io.refuse_other(found, io.inputs_of(table, beside or ()), name="subset")
         return [table, *(beside or [])]
     return io.located_inputs(found, [Path(), subset.parent])
 

@@ -66,10 +66,8 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
             "n_iter": parse(int, "iterations", iterations),
             "seed": parse(int, "seed", seed),
         }
-        reads, outputs = (
-            io.paths_read([*table, *(beside or [])]),
-            clustering.clustering_outputs(out),
-        )
+        tables = [*table, *(beside or [])]
+        reads, outputs = io.paths_read(tables), clustering.clustering_outputs(out)
         io.check_outputs(outputs, reads)
         check_scratch(scratch, reads, outputs)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}

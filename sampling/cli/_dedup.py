@@ -35,7 +35,7 @@ from ._shared import (
 _WIDTH = 72  # characters of a text that are shown
 
 
-def dedup(  # noqa: PLR0913  # one parameter for each option
+def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
     context: typer.Context,
     table: Tables,
     threshold: Annotated[
@@ -58,9 +58,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(
-            help="Column of classes: only rows of one class are compared; by default all."
-        ),
+        typer.Option(help="Column of classes: rows of different classes are never copies."),
     ] = None,
     within: Within = None,
     ids: Ids = None,

@@ -35,8 +35,8 @@ Tables: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Table: one or several files of one kind (.parquet, .arrow, .npy, .npz, .safetensors, "
-        ".jsonl, .csv), folders, patterns in quotes such as 'corpus/lang=*/*.parquet', a folder of "
+        help="Files of one table (.parquet, .arrow, .npy, .npz, .safetensors, .jsonl, .csv), "
+        "folders, patterns in quotes such as 'corpus/lang=*/*.parquet', a folder of "
         "datasets.save_to_disk, or addresses such as s3://bucket/corpus; in row order.",
     ),
 ]
@@ -188,7 +188,7 @@ def _as_written(parameter: Any) -> str:  # of click
     """Return an option, or the word for an argument in the usage line."""
     if parameter.param_type_name == "option":
         return str(parameter.opts[0])
-    return str(parameter.metavar or parameter.name).partition(",")[0].upper()
+    return str(parameter.metavar or parameter.name).partition(",")[0].strip("[].").upper()
 
 
 def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
@@ -242,10 +242,11 @@ def check_subset(
     within: Path | None = None,
 ) -> None:
     """Refuse, before the computation, an output path that is an input or another kind of file."""
-    from .. import io
+    from .. import _check, io
 
     reads = io.paths_read(tables)
     if within is not None:
+        _check.file(within, "a subset file")
         reads += [Path(path) for path, _ in io.selection_outputs(within, dropped=True)]
     if clusters is not None:
         from ..clustering import clustering_outputs

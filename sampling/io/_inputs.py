@@ -114,7 +114,7 @@ def located_inputs(selection: Selection, folders: Sequence[str | Path]) -> list[
 
 
 @told
-def refuse_other(within: Selection, inputs: Mapping[str, Any]) -> None:
+def refuse_other(within: Selection, inputs: Mapping[str, Any], *, name: str = "within") -> None:
     """Refuse a selection of another table, before rows are chosen among those that it kept.
 
     Parameters
@@ -122,6 +122,8 @@ def refuse_other(within: Selection, inputs: Mapping[str, Any]) -> None:
     within : Selection
     inputs : mapping
         From `inputs_of`, of the table to choose from.
+    name : str, default "within"
+        What the message calls the selection.
 
     Raises
     ------
@@ -136,12 +138,12 @@ def refuse_other(within: Selection, inputs: Mapping[str, Any]) -> None:
     same = of_one_table(within.info, inputs)
     if same is False:
         raise ValueError(
-            f"within must be a subset of this table, got one of {table_text(within.info)}, and "
+            f"{name} must be a subset of this table, got one of {table_text(within.info)}, and "
             f"this is {table_text(inputs)}: name the table that it was made from, if need be as "
             "one with more columns (beside)"
         )
     if same is None:
-        warn("within has no digests of its table: only the number of rows is compared")
+        warn(f"{name} has no digests of its table: only the number of rows is compared")
 
 
 @told

@@ -103,8 +103,8 @@ def read_column(sources: "Given | Sequence[Given]", name: str, rows: Sequence[in
     ValueError
         If no table has the column.
     """
-    single = isinstance(sources, str | os.PathLike)
-    tables = [Shards.of(each) for each in ([sources] if single else sources)]
+    each_of: list[Any] = [sources] if isinstance(sources, str | os.PathLike) else [*sources]
+    tables = [Shards.of(each) for each in each_of]
     names = [each for table in tables for each in table.names]
     if name not in names:
         raise ValueError(

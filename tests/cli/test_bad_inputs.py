@@ -122,13 +122,13 @@ def test_a_dropped_row_of_a_file_without_the_dropped_ones(folder):
     for more, known in (([], False), (["--dropped"], True)):
         assert CliRunner().invoke(app, [str(each) for each in [*words, *more]]).exit_code == 0
         shown = CliRunner().invoke(
-            app, ["inspect", str(folder / "s.parquet"), "--explain", f"{row}"]
+            app, ["explain", str(folder / "s.parquet"), "--row", f"{row}", "--json"]
         )
         assert shown.exit_code == 0
         assert ("was written without --dropped" in shown.stderr) is not known
         assert json.loads(shown.stdout)["rule"] == ("beyond the budget" if known else "dropped")
     assert CliRunner().invoke(app, [str(each) for each in words]).exit_code == 0
-    line = refused(folder, "inspect", folder / "s.parquet", "--explain", f"id:{row}")
+    line = refused(folder, "explain", folder / "s.parquet", "--id", row)
     assert "has the ids of dropped rows if it was written with --dropped" in line
 
 
@@ -185,7 +185,7 @@ def test_tables_of_other_lengths(folder):
     found = Selection(np.arange(3), size=N + 1)
     io.save_selection(found, folder / "s.parquet")
     words = [folder / "s.parquet", folder / "table.parquet", "--out", folder / "chosen"]
-    assert "ORIGINAL must have 41 rows, got 40" in refused(folder, "export", *words)
+    assert "INPUT must have 41 rows, got 40" in refused(folder, "export", *words)
     clusters = folder / "clusters.parquet"
     np.save(folder / "few.npy", ROWS[:20])
     CliRunner().invoke(app, ["cluster", str(folder / "few.npy"), "2", "--out", str(clusters)])

@@ -63,7 +63,7 @@ def test_dedup(rows, words):
 def test_dedup_within_classes_prints_its_examples(rows):
     out = rows.with_name("subset.parquet")
     result = run(
-        "dedup", rows, "--threshold", "0.9", "--beside", rows.with_name("corpus"), "--within",
+        "dedup", rows, "--threshold", "0.9", "--beside", rows.with_name("corpus"), "--labels",
         "label", "--text", "text", "--out", out, "--show", 2,
     )  # fmt: skip
     assert result.exit_code == 0, result.output

@@ -197,7 +197,7 @@ def test_a_changed_plan_replaces_its_own_export_and_computes_what_changed(plan, 
     assert again(less) == ["cluster_uniform"]
     assert exported(plan) == 10
     first = less.replace("0.99", "0.999")
-    assert again(first) == ["semdedup", "cluster_uniform"]
+    assert again(first) == ["cluster_uniform"]  # no row is compared again
     shards = first + "rows_per_shard = 3\n"  # only the export changed
     assert again(shards) == []
     assert exported(plan) == 10
@@ -205,7 +205,7 @@ def test_a_changed_plan_replaces_its_own_export_and_computes_what_changed(plan, 
     assert exported(plan, "other") == exported(plan) == 10
     assert again(shards) == []  # an unchanged one is continued
     stage = '[[stage]]\nmethod = "k_center"\nbudget = 4\n\n[export]'
-    assert again(PLAN.replace("[export]", stage)) == ["semdedup", "cluster_uniform", "k_center"]
+    assert again(PLAN.replace("[export]", stage)) == ["cluster_uniform", "k_center"]
     assert exported(plan) == 4
 
 
@@ -288,17 +288,18 @@ def test_a_row_is_explained_by_its_id(plan):
     kept = Selection.load(file).indices.tolist()
     dropped = next(row for row in range(120) if row not in kept)
     for row in (kept[0], dropped):
-        for name in (f"doc-{row}", str(row), f"id:doc-{row}"):
-            found = CliRunner().invoke(app, ["inspect", str(file), "--explain", name])
+        for words in (["--id", f"doc-{row}"], ["--row", str(row)]):
+            found = CliRunner().invoke(app, ["explain", str(file), *words, "--json"])
             assert found.exit_code == 0, found.output
             facts = json.loads(found.stdout)
             assert (facts["row"], facts["kept"]) == (row, row in kept)
+            assert facts["id"] == f"doc-{row}"
     (file.parent / "selection.dropped.parquet").unlink()
-    for name, line in (
-        ("doc-x", "--explain must be the id of a kept row, or the number of any, got 'doc-x'"),
-        (120, "--explain must be in [0, 120), got 120"),
+    for words, line in (
+        (["--id", "doc-x"], "--id must be the id of a kept row, or the number of any, got 'doc-x'"),
+        (["--row", "120"], "--row must be in [0, 120), got 120"),
     ):
-        found = CliRunner().invoke(app, ["inspect", str(file), "--explain", str(name)])
+        found = CliRunner().invoke(app, ["explain", str(file), *words])
         assert found.exit_code == 2
         assert line in found.stderr
 

@@ -45,7 +45,7 @@ def test_a_selection_from_columns(table):
     expected = top(QUALITY, 6, ids=[f"n{i}" for i in range(N)], groups=np.arange(N) % 3)
     assert np.array_equal(found.indices, expected.indices)
     row = int(np.argmin(QUALITY))
-    result = run("inspect", out, "--explain", row)
+    result = run("explain", out, "--row", row, "--json")
     assert json.loads(result.output)["rule"] == "beyond the budget"
     assert json.loads(run("inspect", out).output)["kept"] == 6
 
@@ -127,22 +127,24 @@ def test_names_that_match_need_no_mention(tmp_path):
 
 @pytest.mark.parametrize("kind", [int, str])
 def test_an_id_that_reads_as_a_row_number(tmp_path, kind):
-    """What could be either is refused with both ways to write it; what is one of them is not."""
     ids = [kind(each) for each in (5, 4, 2, 70, 1, 0)]
     pq.write_table(pa.table({"id": ids, "q": [1.0, 6, 3, 4, 5, 2]}), tmp_path / "t.parquet")
     words = ["select", "top", tmp_path / "t.parquet", "--budget", 3, "--with", "scores=q"]
     out = tmp_path / "s.parquet"
     result = run(*words, "--with", "ids=id", "--dropped", "--out", out)
     assert result.exit_code == 0, result.stderr
-    result = run("inspect", out, "--explain", "0")
-    assert result.exit_code == 2
-    assert "--explain must be the number of a row or its id, got 0, which is both" in result.stderr
-    assert "write row:0 or id:0" in result.stderr
-    asked = {"row:0": 0, "id:0": 5, "2": 2, "3": 3, "70": 3, "id:70": 3}
-    for text, row in asked.items():
-        result = run("inspect", out, "--explain", text)
-        assert (text, json.loads(result.stdout)["row"]) == (text, row)
-    assert "--explain must be an int, got 'x'" in run("inspect", out, "--explain", "row:x").stderr
+    for option, text, row in (("--row", 0, 0), ("--id", 0, 5), ("--id", 70, 3), ("--row", 3, 3)):
+        result = run("explain", out, option, text, "--json")
+        facts = json.loads(result.stdout)
+        assert (facts["row"], facts["id"]) == (row, ids[row])
+    for words, line in (
+        (["--row", "x"], "--row must be an int, got 'x'"),
+        (["--row", 6], "--row must be in [0, 6), got 6"),
+        (["--id", "x"], "--id must be the id of one of 6 rows, got 'x'"),
+        ([], "--id must be given, or --row instead of it, got neither"),
+        (["--row", 1, "--id", 1], "--id must be given, or --row instead of it, got both"),
+    ):
+        assert line in run("explain", out, *words).stderr
 
 
 def test_a_dash_is_no_file(tmp_path, monkeypatch):

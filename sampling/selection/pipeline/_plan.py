@@ -114,7 +114,7 @@ class SelectionPlan:
     export: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if not _check.paths("table", self.table):
+        if not _tables(self.table):
             raise ValueError("table must name at least one file, got none")
         object.__setattr__(self, "beside", tuple(_check.paths("beside", self.beside)))
         object.__setattr__(self, "stages", tuple(_check.listed("stages", self.stages)))
@@ -642,13 +642,21 @@ class _Promised:
         self.centers = range(min(size, _check.integer("n_clusters", given.get("n_clusters"), 1)))
 
 
+def _tables(given: Any) -> list[Any]:
+    """Return the paths of a table."""
+    if not isinstance(given, str | os.PathLike | Sequence):
+        raise TypeError(f"table must be a path, or a list of paths, got {given!r}")
+    return _check.paths("table", given)
+
+
 def _placed(name: str, given: Any, folder: Path) -> Any:
     """Return a value of [read]; paths are those of the plan's folder."""
     if name == "within":
         return folder / _path(name, given)
     if name not in {"table", "beside"}:
         return given
-    found = [_below(folder, each) for each in _check.paths(name, given)]
+    listed = _tables(given) if name == "table" else _check.paths(name, given)
+    found = [_below(folder, each) for each in listed]
     return found[0] if isinstance(given, str | os.PathLike) else found
 
 

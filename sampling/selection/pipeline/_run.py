@@ -103,7 +103,7 @@ def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) 
     work.mkdir(parents=True, exist_ok=True)
     run = Run(plan, work, say or (lambda _: None))
     found = run.stages()
-    cut = {name: found.info[name] for name in ("cut", "threshold") if "cut" in found.info}
+    cut = {name: found.info[name] for name in ("cut", "threshold") if _has_cut(found.info)}
     final = replace(
         found,
         method="plan",
@@ -120,6 +120,11 @@ def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) 
             done = export_rows(final, plan.table, beside=plan.beside, owners=owners, **plan.export)
             entry |= {"after": done["rows"], "shards": len(done["shards"])}
     return final
+
+
+def _has_cut(info: Mapping[str, Any]) -> bool:
+    """Return whether scores and a threshold determine a selection; see `at_threshold`."""
+    return isinstance(info.get("cut"), dict)
 
 
 def check_work(plan: RunnablePlan, work: Path) -> Table:
@@ -313,19 +318,20 @@ class Run:
                     with rows_named(self.table, stage, alive, self.plan.ids):
                         found = self._stage(stage, alive, settings)
                     now = lifted(found, alive, now, stage.name)
-                if "cut" in now.info and self.plan.ids is not None:
+                if _has_cut(now.info) and self.plan.ids is not None:
                     now = replace(now, row_ids=self.every_id())
                 self._save(now, path, stage, entry)
         return now
 
     def _save(self, now: Selection, path: Path, stage: Stage, entry: dict[str, Any]) -> None:
         """Write the selection of a stage, and complete its entry of the manifest."""
-        save_selection(now, path, dropped=True)
+        info = {name: each for name, each in now.info.items() if name not in self.inputs}
+        save_selection(replace(now, info={**info, **self.inputs}), path, dropped=True)
         entry |= {
             "method": stage.method,
             "after": len(now),
             "rules": now.summary()["rules"],
-            "info": now.info,
+            "info": info,
             "files": self._files(path),
             **self._groups(now.indices),
         }
@@ -337,15 +343,9 @@ class Run:
         there is no such file, or the threshold does not determine the selection.
         """
         pairs = self._key(number, pairs=True)
-        known = next(
-            (
-                each
-                for each in self.known.values()
-                if pairs and each.get("pairs") == pairs and "cut" in each.get("info", {})
-            ),
-            None,
-        )
-        if known is None or path.name not in known["files"] or not self._reusable(known):
+        known = (each for each in self.known.values() if pairs and each.get("pairs") == pairs)
+        if not any(_has_cut(each.get("info", {})) and path.name in each["files"]
+                   and self._reusable(each) for each in known):  # fmt: skip
             return False
         found = load_selection(path)
         if found.info["cut"]["named"] and found.row_ids is None:

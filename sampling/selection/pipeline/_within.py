@@ -236,8 +236,8 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         earlier[before.indices] = before.weights
         weights = earlier[indices] * (1.0 if weights is None else weights)
     info = dict(found.info)
-    if "cut" in info:  # its rule, and which rules are this stage's
-        cut = info["cut"]
+    cut = info.get("cut")
+    if isinstance(cut, dict):  # of a threshold: its rule, and which rules are this stage's
         info["cut"] = {
             **cut,
             "rule": f"{name}: {cut['rule']}",

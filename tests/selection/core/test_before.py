@@ -158,7 +158,7 @@ def test_the_command_line_reads_nothing_before_it_refuses(table, nothing_read):
         ([*dedup, "--text", "txt"], "column must be one of"),
         ([*dedup, "--show", -1], "--show must be >= 0, got -1"),
         ([*dedup, "--show", "x"], "--show must be an int, got 'x'"),
-        ([*dedup, "--within", "wrod"], "did you mean 'word'"),
+        ([*dedup, "--labels", "wrod"], "did you mean 'word'"),
         ([*dedup, "--num-assignments", 7], "--num-assignments must be in [1, 3), got 7"),
         ([*dedup, "--scratch", "subset.parquet"], "got the path of subset.parquet"),
         (["cluster", table, 2, "--labels", "wrod"], "--labels must be one of"),
@@ -205,7 +205,7 @@ def test_columns_that_no_type_holds_are_refused_before_any_work(table, nothing_r
     for words in (
         [*top, "scores=s"],
         [*top, "scores=q", "--with", "groups=s"],
-        ["dedup", "two", "--threshold", 0.9, "--within", "s"],
+        ["dedup", "two", "--threshold", 0.9, "--labels", "s"],
         ["cluster", "two", 2, "--labels", "s"],
     ):
         assert line in refused(*words), words

@@ -71,7 +71,7 @@ def test_the_parquet_beside_is_exported_and_checked(folder):
     assert json.loads(result.stdout)["checked"]
     pq.write_table(pa.table({"text": ["new"] * 8, "id": range(8)}), folder / "corpus/b.parquet")
     result = run("export", subset, folder / "corpus", "--out", folder / "third")
-    assert "ORIGINAL must be the table that was selected from, got another: " in result.stderr
+    assert "INPUT must be the table that was selected from, got another: " in result.stderr
 
 
 @pytest.mark.parametrize("order", ["rows", "picks"])
@@ -110,7 +110,6 @@ def test_columns_beside_a_table_of_parquet(folder):
 
 
 WRONG = [
-    (('beside = "corpus"', ""), "source must be Parquet, or have Parquet files of the same rows"),
     (('"corpus"', '["corpus", "more.parquet"]'), "'id' must be one column, got it in .*a.parquet"),
     (('"corpus"', '"short.parquet"'), "short.parquet must have 20 rows, got 1"),
     (('"corpus"', '"weight.parquet"'), "columns must not include 'weight' if the selection's"),

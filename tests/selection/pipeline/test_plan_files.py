@@ -229,7 +229,7 @@ TYPES = [
     ("stage", "where", ["a>1"], "where must hold .column, operator, value. or .*, got 'a>1'"),
     ("stage", "where", [["a", "in", "en"]], "the value of 'in' in where must be a list, got 'en'"),
     ("stage", "where", [["a", "=", 1]], "the operator in where must be one of .*, got '='"),
-    ("read", "table", 3, "table must be a path, got 3"),
+    ("read", "table", 3, "table must be a path, or a list of paths, got 3"),
     ("read", "beside", 3, "beside must be a list, got 3"),
     ("read", "beside", [3], "beside must hold paths, got 3"),
     ("read", "embeddings", 3, "embeddings must be a str, got 3"),
@@ -279,7 +279,9 @@ def test_files_that_are_no_plan(tmp_path):
     path.write_text('[read]\ntable = "größe.parquet"\n', encoding="utf-8-sig")
     assert SelectionPlan.read(path).table.name == "größe.parquet"
     path.write_text("[read]\ntable = 3\n")
-    with pytest.raises(TypeError, match=r"plan\.toml: table must be a path, got 3"):
+    with pytest.raises(
+        TypeError, match=r"plan\.toml: table must be a path, or a list of paths, got 3"
+    ):
         SelectionPlan.read(path)
     with pytest.raises(ValueError, match="must be a TOML file, got a folder"):
         SelectionPlan.read(tmp_path)
