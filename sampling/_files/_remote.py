@@ -101,8 +101,8 @@ class Remote(os.PathLike[str]):
         """Return the entry of the file system; its type says whether it exists."""
         try:
             return self.system.get_file_info(self.path)
-        except Exception as error:  # noqa: BLE001  # each file system has exceptions of its own
-            raise _unreadable(self, error) from error
+        except Exception as error:  # noqa: BLE001  # of a file system
+            raise OSError(_unreadable(self, error)) from error
 
     def exists(self) -> bool:
         """Return whether there is a file or a folder."""
@@ -141,8 +141,8 @@ class Remote(os.PathLike[str]):
             return self.system.open_input_file(self.path)
         except FileNotFoundError:
             raise FileNotFoundError(f"{self} must exist, got no such file") from None
-        except Exception as error:  # noqa: BLE001  # each file system has exceptions of its own
-            raise _unreadable(self, error) from error
+        except Exception as error:  # noqa: BLE001  # of a file system
+            raise OSError(_unreadable(self, error)) from error
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """Return the content of the file as text."""
@@ -155,8 +155,8 @@ class Remote(os.PathLike[str]):
 
         try:
             entries = self.system.get_file_info(FileSelector(self.path, recursive=True))
-        except Exception as error:  # noqa: BLE001  # each file system has exceptions of its own
-            raise _unreadable(self, error) from error
+        except Exception as error:  # noqa: BLE001  # of a file system
+            raise OSError(_unreadable(self, error)) from error
         for entry in entries:
             if entry.is_file:
                 yield self.at(entry.path)
@@ -165,10 +165,10 @@ class Remote(os.PathLike[str]):
 Place: TypeAlias = Path | Remote
 
 
-def _unreadable(place: "Remote | str", error: BaseException) -> OSError:
-    """Return the error of a path that a file system cannot read, with its address."""
+def _unreadable(place: "Remote | str", error: BaseException) -> str:
+    """Return what is said of a path that a file system cannot read."""
     said = " ".join(str(error).split())
-    return OSError(f"{place} must be readable, got: {said}")
+    return f"{place} must be readable, got: {said}"
 
 
 def is_remote(path: object) -> bool:
@@ -222,7 +222,7 @@ def _by_arrow(uri: str) -> tuple[Any, str]:
             f"{_hidden(uri)} must be an address that Arrow can open, got: {error}"
         ) from error
     except OSError as error:
-        raise _unreadable(_hidden(uri), error) from error
+        raise OSError(_unreadable(_hidden(uri), error)) from error
     return system, str(path)
 
 

@@ -89,7 +89,7 @@ def rethreshold(
         list[str] | None,
         typer.Argument(
             metavar="[INPUT...]",
-            help="The table, if similarities to kept rows that were not compared are wanted.",
+            help="Table of the rows, to compute similarities to kept rows that were not compared.",
         ),
     ] = None,
     out: Annotated[
@@ -240,7 +240,7 @@ def _tables(
     table: list[str] | None,
     beside: list[str] | None,
 ) -> list[Any]:
-    """Return the table of a selection and those beside it, as named or as in its manifest."""
+    """Return the tables of a selection, one each, as named or as in its manifest."""
     from .. import io
 
     if table:

@@ -68,7 +68,7 @@ class Stored:
 
 
 def arrays_in(path: Place, kind: str, name: str) -> dict[str, Stored]:
-    """Return the arrays of a file, by name; arrays without rows (single values) are left out.
+    """Return the arrays of a file, by name; arrays without rows (single values) are omitted.
 
     name : of the array in a .npy file, which has none
 

@@ -6,6 +6,7 @@ Parquet, Arrow files and arrays read rows on demand; CSV, JSON lines, streams of
 as a memory map.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -168,14 +169,15 @@ def _heads(path: str) -> set[str]:
     return {".".join(parts[: i + 1]) for i in range(len(parts))}
 
 
-class _Batches:
+class _Batches(ABC):
     """What readers of Arrow batches have in common."""
 
     schema: Any
     counts: list[int]
 
+    @abstractmethod
     def _batch(self, group: int) -> Any:  # pyarrow.RecordBatch
-        raise AssertionError
+        """Return a group."""
 
     def batches(
         self, columns: Sequence[str], group: int | None = None, size: int = _BATCH

@@ -115,7 +115,7 @@ class Schemas:
         return any(name in kind.keys for kind in self._first)
 
     def key_runs(self, name: str) -> list[tuple[int, Any]] | None:
-        """Return (rows, value) of a key in the names of folders; None if it is no key of theirs."""
+        """Return (rows, value) of a key in the names of folders; None if it is no key."""
         found: list[tuple[int, Any]] = []
         for path, count in zip(self.files, self.counts, strict=True):
             keys = self._keys.get(path, {})

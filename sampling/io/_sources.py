@@ -9,8 +9,9 @@
     several of these                    their files, in the given order
 
 Folders named KEY=VALUE (hive partitions) give a column KEY, by the rules of `pyarrow.dataset`:
-all values of a key are ints (int32), or else strings. They count below the folder that is given, or
-below the deepest folder that several paths share, or below the part of a pattern without wildcards.
+all values of a key are ints (int32), or else strings. They count below the folder that is given,
+below the deepest folder that several paths share, or below the folders of a pattern that come
+before its first wildcard.
 """
 
 import fnmatch
@@ -350,7 +351,7 @@ def _keys_of(below: Mapping[Place, str]) -> dict[Place, Mapping[str, Any]]:
 
     below : path of each file below the folder of the table
 
-    Only names are looked at: an empty file stands for the first one, whose schema pyarrow reads.
+    Only names are used: an empty file stands for the first one, whose schema pyarrow reads.
     """
     if not any("=" in part for path in below.values() for part in path.split("/")[:-1]):
         return {}

@@ -10,7 +10,7 @@ _SHOWN = 3  # files named in a message
 
 
 def tables_of(info: Mapping[str, Any]) -> list[_Table]:
-    """Return the digests of each table in the `info` of a selection: its own, and those beside."""
+    """Return the digests of each table in the `info` of a selection: its own, and the others."""
     return [table for table in (info.get("inputs"), *info.get("beside", ())) if table]
 
 

@@ -63,10 +63,6 @@ from .pipeline._where_text import parse_where
 from .pipeline._within import filter_from, select_within
 
 __all__ = [
-    "select_within",
-    "parse_where",
-    "nearest_kept",
-    "filter_from",
     "Cost",
     "Estimate",
     "Method",
@@ -90,6 +86,7 @@ __all__ = [
     "embeddings_of",
     "estimate",
     "facility_location",
+    "filter_from",
     "gumbel",
     "herding",
     "inclusion_probabilities",
@@ -102,7 +99,9 @@ __all__ = [
     "method",
     "methods",
     "moderate",
+    "nearest_kept",
     "notes_of",
+    "parse_where",
     "perplexity",
     "pivotal",
     "poisson",
@@ -118,6 +117,7 @@ __all__ = [
     "scores_of",
     "select",
     "select_from",
+    "select_within",
     "semdedup",
     "sensitivity_lp",
     "share_out",

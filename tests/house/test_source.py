@@ -27,6 +27,7 @@ WATCHES_GENERATORS = {  # file -> why it may touch the global generators
 }
 RUNS_OTHERS = {  # file -> what it runs of others, which may raise anything
     "_check/_keywords.py": "prints their objects",
+    "_files/_remote.py": "file systems of fsspec, each with exceptions of its own",
     "bench/_work.py": "trains their models: an error is the result of the run",
     "bench/tasks/_decode.py": "decoders of images on damaged files",
     "bench/tasks/_function.py": "their Python files",

@@ -68,12 +68,14 @@ EXCEPT = {  # file -> uses that stay; names of random streams are skipped everyw
     "sampling/samplers/batches/_token_budget.py": ["places from lengths"],  # a name in saved states
     # names of arguments and options
     "sampling/cli/_dedup.py": ["--beside"],
+    "sampling/cli/_export.py": ["--beside"],
     "sampling/cli/_select.py": ["--beside"],
     "sampling/io/_export.py": ["order, beside, replace"],
+    "sampling/io/_inputs.py": ["(beside)"],
     "sampling/io/_table.py": ["path, embeddings, beside", "beside must name each file once"],
     "sampling/kernels/_groups.py": ["dealt (M,)"],
     "sampling/kernels/_pace.py": ["<= place <", "(key, place)", "size, places, fronts"],
-    "sampling/selection/pipeline/_plan.py": ["embeddings, beside, ids"],
+    "sampling/selection/pipeline/_plan.py": ["embeddings, beside, within"],
 }
 
 RANDOM_STREAMS = {"_rng.key", "_rng.subkey", "_rng.generator"}

@@ -5,6 +5,7 @@ import datetime
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -99,11 +100,9 @@ def _named(found: "re.Match[str]") -> str:
 def _words(text: str) -> list[str]:
     """Split a list: words after commas, in quotes if they have any; or a list as JSON."""
     if text.startswith("["):
-        try:
+        with suppress(ValueError):  # else it is no JSON
             values = json.loads(text)
             return [each if isinstance(each, str) else json.dumps(each) for each in values]
-        except ValueError:
-            pass  # no JSON
     inner = text[1:-1] if text[0] + text[-1] in {"[]", "()"} else text
     quote = "'" if "'" in inner and '"' not in inner else '"'
     row = next(csv.reader([inner], skipinitialspace=True, quotechar=quote), [])
