@@ -128,9 +128,12 @@ def rethreshold(
 
 def combine(
     context: typer.Context,
-    how: Annotated[str, typer.Argument(metavar="HOW", help="union, intersect or subtract.")],
-    left: Annotated[Path, typer.Argument(metavar="A", help="Subset file.")],
-    right: Annotated[Path, typer.Argument(metavar="B", help="Subset file of the same table.")],
+    how: Annotated[
+        str,
+        typer.Argument(metavar="HOW", help="How to combine them: union, intersect or subtract."),
+    ],
+    left: Annotated[Path, typer.Argument(metavar="A", help="First of the subset files.")],
+    right: Annotated[Path, typer.Argument(metavar="B", help="Second of the subset files.")],
     out: Subset = Path("combined.parquet"),
     as_json: AsJson = False,
     debug: Debug = False,
