@@ -55,6 +55,9 @@ class Reader(Protocol):
     ) -> Iterator[Any]:
         """Yield the columns of one group, or of all, as batches of at most `size` rows."""
 
+    def read(self, columns: Sequence[str]) -> Any:  # pyarrow.Table
+        """Return columns of all rows."""
+
     def bytes_of(self, group: int) -> int:
         """Return about how many bytes the rows of a group take."""
 
@@ -137,6 +140,9 @@ class _Parquet:
         groups = {} if group is None else {"row_groups": [group]}
         yield from self._file.iter_batches(batch_size=size, columns=list(columns), **groups)
 
+    def read(self, columns: Sequence[str]) -> Any:
+        return self._file.read(columns=list(columns))
+
     def bytes_of(self, group: int) -> int:
         return int(self._file.metadata.row_group(group).total_byte_size)
 
@@ -161,6 +167,13 @@ class _Parquet:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _whole(reader: Any, columns: Sequence[str]) -> Any:  # pyarrow.Table
+    """Return columns of all rows, from the batches of a reader."""
+    schema = reader.schema
+    own = [schema.field(i) for i, name in enumerate(schema.names) if name in columns]
+    return pa.Table.from_batches(reader.batches(columns), pa.schema(own))
 
 
 def _heads(path: str) -> set[str]:
@@ -196,6 +209,9 @@ class _Batches(ABC):
                 whole = pa.RecordBatch.from_arrays(arrays, schema=schema)
             for start in range(0, batch.num_rows, size):
                 yield whole.slice(start, size)
+
+    def read(self, columns: Sequence[str]) -> Any:
+        return _whole(self, columns)
 
     def bytes_of(self, group: int) -> int:
         return int(self._batch(group).nbytes)
@@ -322,6 +338,9 @@ class _Arrays:
                     yield pa.RecordBatch.from_struct_array(empty)
                 else:
                     yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def read(self, columns: Sequence[str]) -> Any:
+        return _whole(self, columns)
 
     def bytes_of(self, group: int) -> int:
         return self.counts[group] * sum(map(_width, self._arrays.values()))

@@ -182,10 +182,7 @@ class Schemas:
             rows = without_columns(self.counts[self.files.index(path)])
             return self.fitted(rows, names, path)
         with self.opened(path) as file:
-            own = [file.schema.field(i) for i, name in enumerate(file.schema.names)
-                   if name in there]  # fmt: skip
-            whole = pa.Table.from_batches(file.batches(there), pa.schema(own))
-            return self.fitted(whole, names, path)
+            return self.fitted(file.read(there), names, path)
 
     def within(self, path: Place, names: Sequence[str]) -> list[str]:
         """Return the names that a file has a value of, in its columns or its folders."""
