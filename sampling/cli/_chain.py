@@ -112,9 +112,9 @@ def rethreshold(
 
         value = parse(float, "threshold", threshold)
         target = subset.with_name(f"{subset.stem}-{threshold}.parquet") if out is None else out
-        check_subset(target, True, table or [], None, None, subset)
         if not table:
             refuse_given(context, ["embeddings"], "without a table")
+        check_subset(target, True, table or [], None, None, subset)
         found = io.load_selection(subset)
         rows = None
         if table:
