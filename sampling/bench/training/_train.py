@@ -580,6 +580,7 @@ def _evaluated(task: Task, model: nn.Module, part: Part, data: Data) -> Evaluate
         by_class = per_class(predicted, wanted_all)
         metrics = {
             "accuracy": float((predicted == wanted_all).mean()),
+            "balanced accuracy": float(np.nanmean(by_class)),
             "worst class": float(np.nanmin(by_class)),
         }
     return Evaluated(value, metrics, found, wanted_all)

@@ -243,7 +243,10 @@ def test_accuracy_and_worst_class_come_with_every_metric_of_classes(metric):
     done, details = run(given=data(metric=metric))
     if metric == "accuracy":
         right = details["outcomes"] == details["targets"]
-        worst = min(right[details["targets"] == c].mean() for c in (0, 1))
-        assert done.metrics == {"accuracy": done.test, "worst class": worst}
-    assert set(done.metrics) == {"accuracy", "worst class"}
+        recalls = [right[details["targets"] == c].mean() for c in (0, 1)]
+        assert done.metrics == {
+            "accuracy": done.test, "balanced accuracy": np.mean(recalls),
+            "worst class": min(recalls),
+        }  # fmt: skip
+    assert set(done.metrics) == {"accuracy", "balanced accuracy", "worst class"}
     assert done.metrics["worst class"] <= done.metrics["accuracy"]
