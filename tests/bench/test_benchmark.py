@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sampling.bench import Run, Settings, Task, _benchmark, _work, prepare
-from sampling.bench.results._store import read_results
+from sampling.bench import Run, Settings, Task, _benchmark, _work, prepare, read_results
 from sampling.bench.training._calibrate import calibrated
 
 CONTROLS = ("full-fewer", "random", "dynamic-random", "rs2")

@@ -15,6 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "setup.cfg", "pyproject.toml")),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "constraints.txt",
     *sorted((ROOT / ".ci").glob("*")),
     *FILES,

@@ -18,7 +18,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from ..._check._keywords import short
+from ... import _check
+from ..._check._keywords import short, told
 from ..._files._paths import Kind, Output, json_kind, written_whole
 from ._run import Run
 
@@ -271,9 +272,37 @@ def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results
     return read_results(folder)
 
 
-def read_results(folder: Path) -> Results:
-    """Return the results in a folder, whatever they are of."""
-    content = json.loads((folder / FILE).read_text())
+@told
+def read_results(folder: str | Path) -> Results:
+    """Return the results in a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What `sampling bench --out` was given.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no results, or results of another format.
+
+    Examples
+    --------
+    >>> from sampling import bench
+    >>> results = bench.read_results("runs/digits")  # doctest: +SKIP
+    >>> [(run.method, run.keep, run.test) for run in results.runs]  # doctest: +SKIP
+    """
+    folder = _check.path("folder", folder)
+    path = folder / FILE
+    if not path.is_file():
+        raise ValueError(f"folder must hold results of `sampling bench`, got no {FILE} in {folder}")
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ValueError(f"folder must hold results of format {_FORMAT}, got another in {path}")
     fields = {k: v for k, v in content.items() if k in Results.__dataclass_fields__}
     found = {run.place: run for run in _runs_of(folder / RUNS)}  # a later line replaces
     return Results(**{**fields, "runs": list(found.values())})
