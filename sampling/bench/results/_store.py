@@ -292,9 +292,13 @@ def read_results(folder: str | Path) -> Results:
 
     Examples
     --------
+    >>> import tempfile
     >>> from sampling import bench
-    >>> results = bench.read_results("runs/digits")  # doctest: +SKIP
-    >>> [(run.method, run.keep, run.test) for run in results.runs]  # doctest: +SKIP
+    >>> run = bench.Run("mine", 0.5, 0, 0.5, test=0.9)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bench.Results({"dataset": "mine"}, "accuracy", runs=[run]).save(folder)
+    ...     bench.read_results(folder).runs == [run]
+    True
     """
     folder = _check.path("folder", folder)
     path = folder / FILE
