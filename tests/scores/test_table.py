@@ -277,7 +277,7 @@ def test_update_never_waits_for_a_gpu(indices_there):
 def merged(monkeypatch, ranks):
     """Merge the tables of several ranks, each a dict of what it wrote; -> one result a rank.
 
-    `gather_rows` is called twice a block: with the indices, then with the values.
+    `gather_rows` is called once a block, with indices and bits in one array.
     """
     size, before = 6, np.array([1, 2, 3, 4, np.nan, np.nan], np.float32)
     tables, touched = [], []
@@ -287,10 +287,12 @@ def merged(monkeypatch, ranks):
             scores[row], mark[row] = value, True
         tables.append(scores)
         touched.append(mark)
-    snapshot = [(np.flatnonzero(m), s[m].copy()) for s, m in zip(tables, touched, strict=True)]
+    sent = [
+        np.concatenate([np.flatnonzero(m).astype(np.int32), s[m].view(np.int32)])
+        for s, m in zip(tables, touched, strict=True)
+    ]
+    monkeypatch.setattr(_ranks, "gather_rows", lambda array, group: sent)
     for scores, mark in zip(tables, touched, strict=True):
-        calls = iter([[rows for rows, _ in snapshot], [values for _, values in snapshot]])
-        monkeypatch.setattr(_ranks, "gather_rows", lambda array, group, calls=calls: next(calls))
         _ranks.merge_means(scores, mark, None)
         assert not mark.any()
     for scores in tables:
