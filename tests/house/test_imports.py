@@ -231,3 +231,21 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     for path in FILES:
         for line, _, library in imported(path):
             assert library is None or library in allowed, f"{path}:{line} {library}"
+
+
+THEIRS = {  # private names of other libraries that no public one stands for
+    "_dataloader",  # Fabric's loader: the one that it wraps
+    "_index_sampler",  # torch's iterator of a loader: the sampler that it reads
+}
+
+
+def test_adapters_use_no_private_name_of_another_class():
+    """Of an object other than `self`: what they need of a sampler has a public name."""
+    for path in (ROOT / "integrations").glob("*.py"):
+        for node in nodes_of(path):
+            if not isinstance(node, ast.Attribute) or not node.attr.startswith("_"):
+                continue
+            own = ast.unparse(node.value) in {"self", "cls", "super()"}
+            assert own or node.attr.startswith("__") or node.attr in THEIRS, (
+                f"{path.name}:{node.lineno} {ast.unparse(node)}"
+            )
