@@ -47,13 +47,28 @@ def rounds(axes, times=2):
     kept = [
         [each for each in map(_param, values) if not _is_full(each)] for values in axes.values()
     ]
-    longest = max(map(len, kept))
+    sizes = [len(values) for values in kept]
+    strides = _strides(sizes)
+    shifts = [strides[:k].count(stride) for k, stride in enumerate(strides)]
     chosen = {
-        tuple(values[(turn + k * again) % len(values)].id for k, values in enumerate(kept))
+        tuple(
+            values[(turn // stride + shift * again) % len(values)].id
+            for values, stride, shift in zip(kept, strides, shifts, strict=True)
+        )
         for again in range(times)
-        for turn in range(longest)
+        for turn in range(max(sizes))
     }
     return _parametrized(axes, whole, chosen)
+
+
+def _strides(sizes):
+    """Return how many turns each axis keeps a value: they count on as digits, while all are met."""
+    longest, step, found = sizes.index(max(sizes)), 1, []
+    for k, size in enumerate(sizes):
+        is_digit = k != longest and size * step <= max(sizes)
+        found.append(step if is_digit else 1)
+        step *= size if is_digit else 1
+    return found
 
 
 def _product(axes):

@@ -105,7 +105,10 @@ def again(name, sampler, **options):
 # ---- T1 to T4: without the helper ----------------------------------------------------------------
 
 
-@rounds({"name": [*STATIC, *DYNAMIC], "how": HOW, "num_workers": WORKERS, "epoch": [0, 2]})
+@rounds(
+    {"name": [*STATIC, *DYNAMIC], "how": HOW, "num_workers": WORKERS, "epoch": [0, 2]},
+    times=1,  # all combinations of the other three
+)
 def test_t1_continues_exactly_twice_in_an_epoch(name, how, num_workers, epoch):
     """Once without being told the epoch after the load, and once with."""
     sampler = run_to(FACTORIES[name](), epoch)
