@@ -137,7 +137,8 @@ def test_documented_parameters_are_those_of_the_signature(thing):
         at = arguments.index("**options")
         arguments[at : at + 1] = keywords_of(thing)
     elif inspect.isclass(thing) and issubclass(thing, EpochSampler) and "**options" in arguments:
-        own = [name for name in keywords_of(thing) if name not in EpochOptions.__annotations__]
+        known = {*arguments, *EpochOptions.__annotations__}
+        own = [name for name in inspect.signature(thing).parameters if name not in known]
         arguments[-1:-1] = own  # the options of its family alone are documented by each
     # `num_replicas, rank` may be one entry in torch's order; otherwise the signature's order holds
     assert names == arguments

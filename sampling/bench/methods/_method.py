@@ -223,7 +223,7 @@ class Method:
         Takes the method and `Rows`, and returns the method for those data, or raises an error: what
         is checked once the data are known and before any run, such as a file made for other data.
     sampler : str, default ""
-        The class of `sampling.samplers` that it stands for, if it is one of the package.
+        Name of the class in `sampling.samplers` that it compares, if it is about one.
     """
 
     help: str

@@ -30,13 +30,13 @@ _MISSED = 0.01  # of the full cost: a run that ends farther from its target warn
 
 
 class AnnealingOptions(EpochOptions, total=False):
-    """Options of a sampler that excludes samples until the last epochs, beside `EpochOptions`."""
+    """`EpochOptions`, and that of samplers that exclude samples until the last epochs."""
 
     anneal_fraction: float
 
 
 class PruningOptions(AnnealingOptions, total=False):
-    """Options of a sampler that excludes samples by their scores, beside `EpochOptions`."""
+    """`AnnealingOptions`, and that of samplers that do so by one score for each sample."""
 
     score_ema: float
 
