@@ -81,6 +81,7 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("samplers/*", "weighting._reduction"): "one check of losses, and one mean of them",
     ("batch_selection/*", "weighting._reduction"): "the same",
     ("bench/methods/_inputs.py", "selection.core._clusters"): "the default number of clusters",
+    ("bench/methods/_samplers.py", "samplers._registry"): "the one list of samplers, and its words",
     ("bench/methods/_selectors.py", "selection.core._before"): "settings refused before any run",
     ("bench/methods/_selectors.py", "selection.core._directions"): "the same, for directions",
     ("bench/methods/_selectors.py", "selection.core._registry"): "which arguments take a score",
@@ -231,3 +232,24 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     for path in FILES:
         for line, _, library in imported(path):
             assert library is None or library in allowed, f"{path}:{line} {library}"
+
+
+THEIRS = {  # private names of other libraries that no public one stands for
+    "_dataloader",  # Fabric's loader: the one that it wraps
+    "_index_sampler",  # torch's iterator of a loader: the sampler that it reads
+}
+
+
+def test_adapters_use_no_private_name_of_another_part():
+    """What they need of a sampler has a public name."""
+    paths = [*(ROOT / "integrations").glob("*.py")]
+    names = [node for path in paths for node in nodes_of(path) if isinstance(node, ast.Attribute)]
+    selves = {"self", "cls", "super()"}
+    own = {node.attr for node in names if ast.unparse(node.value) in selves}
+    bad = [
+        ast.unparse(node)
+        for node in names
+        if node.attr.startswith("_") and not node.attr.startswith("__")
+        if ast.unparse(node.value) not in selves and node.attr not in own | THEIRS
+    ]
+    assert not bad
