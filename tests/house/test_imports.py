@@ -14,7 +14,7 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
-BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity"}
+BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -57,7 +57,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "cleanlab": {"scores"},
     "trak": {"scores"},
     "matplotlib": {"bench"},
-    "PIL": {"bench"},
+    "PIL": {"_report", "reports"},
     "typer": {"cli"},
     "pandas": set(),
     "random": {"testing"},

@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._report._markup import Section, cell, folded, row, shaded
+from ..._report._svg import Frame, limits
 from ..._rng import key, values
 from ...clustering import kmeans
 from ..tasks._metric import per_class
-from ._charts import Section, cell, folded, middle, row, table
-from ._svg import Frame, limits
+from ._charts import middle, table
 from ._view import View, is_control
 
 _CLASSES = 16  # columns of a table; of more classes, those that change most
 _CLUSTERS, _CLUSTERED = 10, 10_000  # clusters, and rows that are clustered
 _COMPARED = 14  # methods or scores of a table of correlations
 _MAPPED = 2_000  # samples of the data map
-_STRONG, _DARKEST = 0.1, 0.5  # difference of the darkest shade, and its opacity
+_STRONG = 0.1  # difference of the darkest shade
 _FEWEST = 2
 Floats = NDArray[np.float64]
 
@@ -89,10 +90,11 @@ def _class_table(view: View, rows: Mapping[str, Floats], full: Floats | None, ca
             row(
                 name,
                 [
-                    _shaded(
+                    shaded(
                         f"{100 * values_[c]:.1f}",
                         float(values_[c]),
                         0.0 if differences is None else float(differences[c]),
+                        _STRONG,
                     )
                     for c in shown
                 ],
@@ -100,17 +102,6 @@ def _class_table(view: View, rows: Mapping[str, Floats], full: Floats | None, ca
         )
     heads = ["method", *(view.class_name(int(c)) for c in shown)]
     return table(heads, lines, caption, sorts=True)
-
-
-def _shaded(text: str, value: float, change: float, strong: float = _STRONG) -> str:
-    """Return a cell shaded by a change, blue for more and orange for less."""
-    if not np.isfinite(value):
-        return cell("-", float("nan"))
-    opacity = min(abs(change) / strong, 1.0) * _DARKEST if np.isfinite(change) else 0.0
-    kind = "pos" if change > 0 else "neg"
-    return (
-        f'<td class="h {kind}" style="--a:{opacity:.2f}" data-v="{value:.6g}">{escape(text)}</td>'
-    )
 
 
 # ---------------------------------------------------------------------- what is dropped
@@ -194,7 +185,7 @@ def _balance(
     for name, shares in after.items():
         ratio = _log_ratio(shares, before)
         cells = [
-            _shaded(f"{100 * shares[c]:.1f}", float(shares[c]), float(ratio[c]), strong=1.0)
+            shaded(f"{100 * shares[c]:.1f}", float(shares[c]), float(ratio[c]), 1.0)
             for c in shown
         ]
         lines.append(row(name, cells))
@@ -278,7 +269,7 @@ def _correlations(arrays: Mapping[str, Floats], caption: str) -> str:
         row(
             name,
             [
-                cell("") if a == b else _shaded(f"{found[a, b]:.2f}", found[a, b], found[a, b], 1.0)
+                cell("") if a == b else shaded(f"{found[a, b]:.2f}", found[a, b], found[a, b], 1.0)
                 for b in range(len(names))
             ],
         )

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from sampling._report._style import SCRIPT
 from sampling.bench import Results, Run
 from sampling.bench.reports._page import page
-from sampling.bench.reports._style import SCRIPT
 from sampling.bench.reports._view import View
 
 from .conftest import HOSTILE, keep_details, make_data, results_of

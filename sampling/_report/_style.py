@@ -157,7 +157,7 @@ STYLE = (
 SCRIPT = """
 (function(){
 "use strict";
-var root=document.documentElement,key="sampling-bench-theme";
+var root=document.documentElement,key="sampling-report-theme";
 var all=document.querySelectorAll.bind(document);
 function each(list,f){Array.prototype.forEach.call(list,f)}
 function kept(){try{return localStorage.getItem(key)}catch(e){return null}}
