@@ -56,10 +56,14 @@ def shaded(text: str, value: float, change: float, strong: float) -> str:
     )
 
 
-def bar(*widths: tuple[str, float]) -> str:
-    """Return a bar of pieces: the class of each, and its percentage of the whole width."""
+def bar(*widths: tuple[str, float], short: bool = False) -> str:
+    """Return a bar of pieces: the class of each, and its percentage of the whole width.
+
+    short : whether its table has many columns
+    """
     pieces = "".join(f'<i class="{kind}" style="width:{wide:.2f}%"></i>' for kind, wide in widths)
-    return f'<div class="bar" aria-hidden="true">{pieces}</div>'
+    kind = "bar short" if short else "bar"
+    return f'<div class="{kind}" aria-hidden="true">{pieces}</div>'
 
 
 def row(head: str, cells: Iterable[str], kind: str = "") -> str:

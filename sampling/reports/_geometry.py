@@ -122,10 +122,15 @@ def _pca(own: NDArray[np.float32], rows: Indices) -> Layout:
     xy = np.zeros((rows.size, 2))
     shares = [0.0, 0.0]
     if rows.size > 1 and np.ptp(own, axis=0).any():
-        made = PCA(count, svd_solver="full" if min(own.shape) <= 2 else "randomized",  # noqa: PLR2004
-                   random_state=0)  # fmt: skip
+        made = PCA(
+            count,
+            svd_solver="full" if min(own.shape) <= 2 else "randomized",  # noqa: PLR2004
+            random_state=0,
+        )
         xy[:, :count] = made.fit_transform(own)
         shares[:count] = made.explained_variance_ratio_.tolist()
-    names = tuple(f"component {at} ({100 * share:.0f} % of the variance)"
-                  for at, share in enumerate(shares, 1))  # fmt: skip
+    names = tuple(
+        f"component {at} ({100 * share:.0f} % of the variance)"
+        for at, share in enumerate(shares, 1)
+    )
     return Layout(rows, xy, (names[0], names[1]), "PCA of the rows shown")

@@ -77,7 +77,7 @@ def steps_of(selection: Selection, size: int, folder: Path | None) -> tuple[list
         if code and fits:
             name = max(fits, key=len)
             owned[name][rule.removeprefix(f"{name}: ")] = code
-    found = []
+    found: list[tuple[str, str, Mapping[str, Any], NDArray[Any] | None]] = []
     if owned[_READ]:
         found.append((_READ, "read", {}, None))
     before: NDArray[Any] | None = None
@@ -118,7 +118,8 @@ def _scores_in(entry: Mapping[str, Any], folder: Path | None) -> NDArray[Any] | 
     there = {folder / name: then for name, then in files.items()}
     if not all(path.is_file() and digest(path) == then for path, then in there.items()):
         return None
-    return load_selection(next(iter(there))).scores
+    kept = [path for path in there if not path.name.endswith(".dropped.parquet")]
+    return load_selection(kept[0]).scores if kept else None
 
 
 def _same(scores: NDArray[Any], before: NDArray[Any] | None) -> bool:
@@ -128,12 +129,14 @@ def _same(scores: NDArray[Any], before: NDArray[Any] | None) -> bool:
 
 def reached(step: Step, dropped_by: Steps) -> NDArray[np.bool_]:
     """Return a mask of the rows that reached a step."""
-    return (dropped_by == 0) | (dropped_by >= step.number)
+    found: NDArray[np.bool_] = (dropped_by == 0) | (dropped_by >= step.number)
+    return found
 
 
 def survived(step: Step, dropped_by: Steps) -> NDArray[np.bool_]:
     """Return a mask of the rows that a step kept."""
-    return (dropped_by == 0) | (dropped_by > step.number)
+    found: NDArray[np.bool_] = (dropped_by == 0) | (dropped_by > step.number)
+    return found
 
 
 def removed(selection: Selection, codes: Sequence[int], dropped_by: Steps, step: Step) -> Indices:

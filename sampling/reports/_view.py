@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -106,8 +104,10 @@ class View:
             self.table.check_embeddings()
         except ValueError as error:  # several that could be them, or scores in a .npy file
             warn(f"the report shows neither coverage nor map: {error}")
-            self.notes.append("Coverage and map are not shown: the table has no single matrix of "
-                              "embeddings, and none is named.")  # fmt: skip
+            self.notes.append(
+                "Coverage and map are not shown: the table has no single matrix of "
+                "embeddings, and none is named."
+            )
             return False
         return True
 
@@ -115,14 +115,16 @@ class View:
         """Return at most so many of the rows, at random by the seed, ascending."""
         if rows.size <= count:
             return np.sort(rows)
-        words = _rng.values(_rng.key(self.options.seed, 0, f"report {purpose}"),
-                            rows.astype(np.uint64))  # fmt: skip
+        words = _rng.values(
+            _rng.key(self.options.seed, 0, f"report {purpose}"), rows.astype(np.uint64)
+        )
         return np.sort(rows[np.argpartition(words, count)[:count]])
 
     def bad(self) -> int:
         """Return the number of rows that were dropped because a value is not finite."""
-        return sum(count for step in self.steps for rule, count in step.rules.items()
-                   if rule == BAD)  # fmt: skip
+        return sum(
+            count for step in self.steps for rule, count in step.rules.items() if rule == BAD
+        )
 
     def values_at(self, name: str, rows: Indices) -> list[Any]:
         """Return the values of a column at some rows, of which few are read from disk."""
@@ -136,15 +138,11 @@ class View:
 
     def groups(self, name: str) -> tuple[list[str], NDArray[np.int32]]:
         """Return the names of the groups of a column, and the group of each row: int32 (N,)."""
-        whole = self.table.values(name)
-        coded = pa.chunked_array(
-            [pc.dictionary_encode(each, null_encoding="encode") for each in whole.chunks]
-        ) if whole.num_chunks else whole.dictionary_encode()  # fmt: skip
-        coded = coded.unify_dictionaries()
+        coded = self.table.values(name).dictionary_encode().unify_dictionaries()
         words = coded.chunk(0).dictionary.to_pylist() if coded.num_chunks else []
-        parts = [each.indices.to_numpy(zero_copy_only=False) for each in coded.chunks]
+        parts = [each.indices.fill_null(len(words)).to_numpy() for each in coded.chunks]
         codes = np.concatenate([np.zeros(0, np.int32), *parts]).astype(np.int32)
-        return [MISSING if each is None else _word(each) for each in words], codes
+        return [*map(_word, words), *([MISSING] if coded.null_count else [])], codes
 
 
 def _word(value: Any) -> str:  # of a column
@@ -225,8 +223,9 @@ def inputs_of(
 
 def _share(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> bool:
     """Return whether two tables have a file of the same name or the same bytes."""
-    return any({each[key] for each in one} & {each[key] for each in other}
-               for key in ("name", "digest"))  # fmt: skip
+    return any(
+        {each[key] for each in one} & {each[key] for each in other} for key in ("name", "digest")
+    )
 
 
 def listed(source: Source) -> list[str | Path]:

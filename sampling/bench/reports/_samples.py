@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._report._markup import Section, cell, folded, row, shaded
-from ..._report._svg import Frame, limits
+from ..._report._svg import Frame, limits, scattered
 from ..._rng import key, values
 from ...clustering import kmeans
 from ..tasks._metric import per_class
@@ -185,8 +184,7 @@ def _balance(
     for name, shares in after.items():
         ratio = _log_ratio(shares, before)
         cells = [
-            shaded(f"{100 * shares[c]:.1f}", float(shares[c]), float(ratio[c]), 1.0)
-            for c in shown
+            shaded(f"{100 * shares[c]:.1f}", float(shares[c]), float(ratio[c]), 1.0) for c in shown
         ]
         lines.append(row(name, cells))
     return table(["method", *(name_of(int(c)) for c in shown)], lines, caption, sorts=True)
@@ -298,8 +296,10 @@ def data_map(view: View) -> Section | None:
     )
     name, counts = _selective(view, confidence.size)
     drawn = np.ones(order.size, np.bool_) if counts is None else counts[order] > 0
-    body = _group(frame, variability[order[drawn]], confidence[order[drawn]], "k0")
-    body += _group(frame, variability[order[~drawn]], confidence[order[~drawn]], "k7", cross=True)
+    body = scattered(frame, variability[order[drawn]], confidence[order[drawn]], "k0")
+    body += scattered(
+        frame, variability[order[~drawn]], confidence[order[~drawn]], "k7", cross=True
+    )
     svg = frame.drawn(
         "map",
         "Data map",
@@ -322,16 +322,6 @@ def data_map(view: View) -> Section | None:
         "bottom left: hard, or mislabelled.</figcaption></figure>"
     )
     return Section("map", "Data map", text)
-
-
-def _group(frame: Frame, x: Any, y: Any, kind: str, cross: bool = False) -> str:
-    if not len(x):
-        return ""
-    points = [frame.at(float(a), float(b)) for a, b in zip(x, y, strict=True)]
-    each = "M{:.1f} {:.1f}l4 4m0 -4l-4 4" if cross else "M{:.1f} {:.1f}h0"
-    shift = 2.0 if cross else 0.0
-    path = "".join(each.format(a - shift, b - shift) for a, b in points)
-    return f'<path class="{"crosses" if cross else "dots"} {kind}" d="{path}"/>'
 
 
 def _selective(view: View, size: int) -> tuple[str, NDArray[np.int64] | None]:
