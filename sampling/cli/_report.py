@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import typer
 
@@ -109,7 +109,7 @@ def report(  # noqa: PLR0913  # one parameter for each option
                 by=[name for each in by or () for name in words(each)],
                 text=text,
                 image=image,
-                layout=map_,
+                layout=cast(Literal["auto", "pca", "umap", "none"], map_),
                 examples=examples,
                 seed=parse(int, "seed", seed),
                 progress=progress,

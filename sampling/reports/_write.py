@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .. import _check
 from .._check._keywords import short, told
@@ -48,7 +48,7 @@ def write_selection_report(  # noqa: PLR0913  # how a page is made
     by: str | Sequence[str] = (),
     text: str | None = None,
     image: str | None = None,
-    layout: str = "auto",
+    layout: Literal["auto", "pca", "umap", "none"] = "auto",
     examples: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
