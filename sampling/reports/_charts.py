@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .._report._markup import Section, cell, figure, folded, row, table
 from .._report._svg import Frame, Look, limits, line, look, scattered, series, swatch
 from ..types import Floats, Indices
+from ._counts import conditions
 from ._geometry import count_measured, laid_out, nearest
 from ._steps import reached, survived
 from ._view import View
@@ -60,14 +61,16 @@ def scores(view: View, columns: Sequence[str]) -> list[Section]:
         values = view.table.column(name, missing=True).astype(np.float64)
         good = np.isfinite(values)
         kept = view.dropped_by == 0
-        note = f"{int((~good).sum()):,} rows have no finite value." if not good.all() else ""
+        note = f"{int((~good).sum()):,} rows have no finite value. " if not good.all() else ""
+        limits_ = conditions(view, name)
+        note += "".join(f"A filter keeps {name} {sign} {at:g}. " for sign, at in limits_)
         section = _histogram(
             f"values-{at_}",
             f"Values of {name}",
             name,
             values[good & kept],
             values[good & ~kept],
-            None,
+            limits_[0][1] if limits_ else None,
             note,
         )
         found += [] if section is None else [section]

@@ -16,6 +16,7 @@ from ._view import MISSING, View
 
 _SHOWN, _FOLDED = 25, 500  # groups of a table, and those below it
 _FEW = 20  # groups of a column that may be as many as half of the rows
+_WIDE = 200  # values of a column of ints that are shown as groups
 _NAMED = 5  # groups named in a sentence
 _STRONG = 1.0  # a factor of two has the darkest shade
 _LETTERS = 80  # of the name of a group
@@ -96,11 +97,26 @@ def columns_of(view: View) -> tuple[list[str], list[str]]:
         if name not in view.table.names:
             continue
         kind = view.table.type_of(name)
-        if pa.types.is_floating(kind):
+        if pa.types.is_floating(kind) or (pa.types.is_integer(kind) and _is_wide(view, name)):
             numbers.append(name)
         elif not pa.types.is_nested(kind):
             groups.append(name)
     return groups, numbers
+
+
+def _is_wide(view: View, name: str) -> bool:
+    """Return whether a column of ints has too many values to be groups."""
+    return len(view.table.values(name).unique()) > _WIDE
+
+
+def conditions(view: View, name: str) -> list[tuple[str, float]]:
+    """Return the numbers that a column is compared with in filters: (sign, number)."""
+    return [
+        (str(sign), float(value))
+        for stage in view.selection.arguments.get("stages", ())
+        for column, sign, value in stage.get("where") or ()
+        if column == name and isinstance(value, int | float) and not isinstance(value, bool)
+    ]
 
 
 def _of_plan(view: View) -> list[str]:

@@ -155,6 +155,12 @@ def write_selection_report(  # noqa: PLR0913  # how a page is made
         inputs = inputs_of(found, sources, progress)
         steps, dropped_by = steps_of(found, table.size, folder)
         view = View(found, name, table, sources, inputs, steps, dropped_by, options, facts)
+        lost = [step.name for step in steps if "order" in step.info and step.scores is None]
+        if lost:
+            view.notes.append(
+                f"Scores of {', '.join(lost)}: the files of the stages are not there as they were "
+                "written; name the folder of the run."
+            )
         content = encoded(page(view))
     watch.compare()
     with written_whole(target, _HTML) as whole:

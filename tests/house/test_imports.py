@@ -58,7 +58,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "cleanlab": {"scores"},
     "trak": {"scores"},
     "matplotlib": {"bench"},
-    "PIL": {"_report"},
+    "PIL": {"_report", "bench"},
     "umap": {"reports"},
     "typer": {"cli"},
     "pandas": set(),
