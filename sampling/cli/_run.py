@@ -76,7 +76,7 @@ def run(
             given.table,
             beside=given.beside,
             embeddings=given.embeddings,
-            scratch=copies if copies.is_dir() else None,
+            scratch=copies if copies.is_dir() and given.open().embedding_columns else None,
             examples=examples,
             quiet=as_json,
         )

@@ -378,7 +378,10 @@ def _at_border(view: View, step: Step, kept: Indices, dropped: Indices, shown: S
     column = _group_column(view, step)
     names, codes = ([], None) if column is None else view.groups(column)
     parts = []
-    for title, rows in (("Last that were kept", kept), ("First that were dropped", dropped)):
+    for title, rows in (
+        ("Last rows that were kept", kept),
+        ("First rows that were dropped", dropped),
+    ):
         cards = ""
         for row in rows.tolist():
             facts = [] if step.scores is None else [f"score {float(step.scores[row]):.6g}"]
@@ -387,7 +390,7 @@ def _at_border(view: View, step: Step, kept: Indices, dropped: Indices, shown: S
         parts.append(f'<h3>{title}</h3><ul class="grid">{cards}</ul>')
     at = step.info.get("threshold")
     told = f"The threshold is {at:.6g}. " if isinstance(at, int | float) else ""
-    by = "Those whose scores are nearest to the other side."
+    by = "The rows whose scores are nearest to the cut."
     if column is not None:
         by = f"Each group of {escape(column)} has its own cut: one row of the largest groups each."
     text = f'<p class="soft">{told}{by}</p>'

@@ -162,11 +162,11 @@ def opened(
     beside: Source,
     embeddings: str | None,
     scratch: str | Path | None,
-    target: Path,
+    target: Path | None,
 ) -> Iterator[Table]:
     """Open the table; large embeddings in Parquet are copied to disk, and the copy is removed.
 
-    target : next to it the copy is made, unless a folder is given
+    target : next to it the copy is made, unless a folder is given; None for no copy
     """
     reads: Any = source if isinstance(source, str | Path) else list(source)
     if not isinstance(reads, str | Path) and len(reads) == 1:
@@ -176,7 +176,7 @@ def opened(
     if scratch is not None:
         yield open_table(reads, **given, scratch=scratch)
         return
-    if not table.embedding_columns or _numbers(table) <= _SMALL:
+    if target is None or not table.embedding_columns or _numbers(table) <= _SMALL:
         yield table
         return
     with own_folder(target) as (folder, _):

@@ -150,7 +150,8 @@ def write_selection_report(  # noqa: PLR0913  # how a page is made
     besides = _check.paths("beside", beside)
     sources = [listed(source), *([each] for each in besides)]
     watch = Watch([*sources[0], *besides])
-    with opened(source, besides, embeddings, scratch, target) as table:
+    copied = None if options.layout == "none" else target
+    with opened(source, besides, embeddings, scratch, copied) as table:
         _check_fits(found, table, options)
         inputs = inputs_of(found, sources, progress)
         steps, dropped_by = steps_of(found, table.size, folder)
