@@ -1,5 +1,6 @@
 """Distances to the nearest kept row, and positions of rows on a map."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -106,11 +107,13 @@ def laid_out(points: Rows, rows: Indices, layout: str, seed: int) -> Layout:
 
 
 def _umap(own: NDArray[np.float32], rows: Indices, seed: int) -> Layout:
-    umap = require("umap", "umap", "the map of a report by UMAP")
-    made = umap.UMAP(
-        n_neighbors=_UMAP_NEIGHBOURS, random_state=seed % 2**32, n_jobs=1, metric="euclidean"
-    )
-    xy = np.asarray(made.fit_transform(own), np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of libraries that it would also use
+        umap = require("umap", "umap", "the map of a report by UMAP")
+        made = umap.UMAP(
+            n_neighbors=_UMAP_NEIGHBOURS, random_state=seed % 2**32, n_jobs=1, metric="euclidean"
+        )
+        xy = np.asarray(made.fit_transform(own), np.float64)
     version = getattr(umap, "__version__", "unknown")
     return Layout(rows, xy, ("UMAP 1", "UMAP 2"), f"UMAP {version} of the rows shown")
 

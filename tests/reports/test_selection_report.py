@@ -268,6 +268,7 @@ def test_umap_is_used_if_it_is_installed(made, given, tmp_path, monkeypatch):
 
 
 def test_commands_write_it(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(_geometry, "find_spec", lambda name: None)  # no UMAP, which is slow
     monkeypatch.chdir(tmp_path)
     for name in ("rows.npy", "texts.parquet"):
         shutil.copy(made / name, name)
