@@ -130,7 +130,7 @@ background:var(--card);border:1px solid var(--rule)}
 padding:6px 10px;font-size:.8125rem}
 .grid li.text b{color:var(--ink);font-weight:400;display:block}
 .grid li.pair{width:min(100%,490px)}.grid li.pair strong{color:var(--ink)}
-.grid li.pair div{border-top:1px solid var(--rule);margin-top:5px;padding-top:4px}
+.grid li.pair div{display:flow-root;border-top:1px solid var(--rule);margin-top:5px;padding-top:4px}
 .grid li.pair img{float:left;margin-right:8px}.grid li.text i{color:var(--soft)}
 tr.sub th{font-weight:400;padding-left:22px}td.digest{font-size:.75rem;overflow-wrap:anywhere}
 details{margin:.5em 0}summary{cursor:pointer;padding:4px 0}

@@ -267,10 +267,14 @@ def mapped(view: View) -> Section | None:
         "Kept and dropped rows; their numbers and middle positions are in the table below.",
         body,
     )
-    caption = (
-        f"{layout.rows.size:,} of {view.size:,} rows, drawn at random within each kind: how dense "
-        f"one kind is, not how it compares with another. {layout.how}."
+    count = layout.rows.size
+    some = (
+        f"All {count:,} rows."
+        if count == view.size
+        else f"{count:,} of {view.size:,} rows, drawn at random within each kind: the map shows "
+        "how dense one kind is, not how it compares with another."
     )
+    caption = f"{some} {layout.how}."
     heads = ["", "rows", "shown", "x: 25 %", "50 %", "75 %", "y: 25 %", "50 %", "75 %"]
     text = f'<ul class="legend">{legend}</ul>' + figure(svg, caption)
     text += folded("Table of the map", table(heads, lines, "Positions on the map, quartiles"))
