@@ -109,11 +109,17 @@ def _is_wide(view: View, name: str) -> bool:
     return len(view.table.values(name).unique()) > _WIDE
 
 
+def _stages(view: View) -> list[Mapping[str, Any]]:
+    """Return the stages of a plan, or the conditions of a filter alone."""
+    given = view.selection.arguments
+    return list(given["stages"]) if "stages" in given else [{"where": given.get("where")}]
+
+
 def conditions(view: View, name: str) -> list[tuple[str, float]]:
     """Return the numbers that a column is compared with in filters: (sign, number)."""
     return [
         (str(sign), float(value))
-        for stage in view.selection.arguments.get("stages", ())
+        for stage in _stages(view)
         for column, sign, value in stage.get("where") or ()
         if column == name and isinstance(value, int | float) and not isinstance(value, bool)
     ]
@@ -122,7 +128,7 @@ def conditions(view: View, name: str) -> list[tuple[str, float]]:
 def _of_plan(view: View) -> list[str]:
     """Return the columns that stages read, but for the names of rows."""
     names: list[str] = []
-    for stage in view.selection.arguments.get("stages", ()):
+    for stage in _stages(view):
         for argument, text in stage.get("columns", {}).items():
             names += [] if argument == "ids" else [_column(text, view.table.names)]
         names += [str(each[0]) for each in stage.get("where") or ()]
