@@ -16,6 +16,8 @@ sampling.clustering
     k-means and nearest neighbours on faiss, seeded and checked.
 sampling.selection
     Coreset selection and data pruning; all methods have one signature.
+sampling.reports
+    The report of a selection, for the reviewer of rows to be deleted.
 sampling.io
     Files of selections and scores, written atomically.
 sampling.integrations
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         integrations,
         io,
         loading,
+        reports,
         samplers,
         scores,
         selection,
@@ -71,6 +74,7 @@ __all__ = [
     "integrations",
     "io",
     "loading",
+    "reports",
     "samplers",
     "scores",
     "selection",

@@ -6,6 +6,7 @@ from ._cluster import cluster
 from ._contracts import contracts
 from ._dedup import dedup
 from ._export import export
+from ._report import report
 from ._run import run
 from ._score import score
 from ._select import inspect, methods, select
@@ -21,6 +22,7 @@ for _command in (
     cluster,
     dedup,
     inspect,
+    report,
     export,
     methods,
     bench,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ._report import Examples, Report, check_report, write_report
 from ._select import report
 from ._shared import (
     AsJson,
@@ -85,6 +86,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
+    report_: Report = None,
+    examples: Examples = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -106,16 +109,14 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             "seed": parse(int, "seed", seed),
             "num_assignments": parse(int, "num_assignments", num_assignments),
         }
-        if num_checked is not None:
-            given["num_checked"] = parse(int, "num_checked", num_checked)
-        if threshold is not None:
-            given["threshold"] = parse(float, "threshold", threshold)
+        given |= _limits(num_checked, threshold)
         shown = _check.integer("show", parse(int, "show", show), 0)
         if shown == 0:
             refuse_given(context, ["text"], "with --show 0, which shows no examples")
         wanted = budget_of(budget)
         tables = [table, *(beside or [])]
         check_subset(out, dropped, tables, clusters, scratch)
+        check_report(context, report_, io.paths_read(tables), io.selection_outputs(out))
         if clusters is not None:
             from ..clustering import load_clustering
 
@@ -142,9 +143,20 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         if as_json:
             facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
             answer({**facts, "out": str(out), "examples": pairs})
-            return
-        report(found, out, False)
-        _print_pairs(pairs, text)
+        else:
+            report(found, out, False)
+            _print_pairs(pairs, text)
+        write_report(report_, found, table, **source, text=text, examples=examples, quiet=as_json)
+
+
+def _limits(num_checked: str | None, threshold: str | None) -> dict[str, float]:
+    """Parse the numbers that have no default here."""
+    found: dict[str, float] = {}
+    if num_checked is not None:
+        found["num_checked"] = parse(int, "num_checked", num_checked)
+    if threshold is not None:
+        found["threshold"] = parse(float, "threshold", threshold)
+    return found
 
 
 def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:

@@ -109,7 +109,7 @@ def save_selection(selection: Fields, path: str | Path, *, dropped: bool = False
         "ranked": selection.ranked and selection.shorten is None,
         "rules": list(selection.rules),
         "info": selection.info,
-        "versions": _versions(),
+        "versions": versions(),
         "repeats": bool(np.unique(selection.indices).size < len(selection)),
     }
     rest = _rest(selection) if dropped else {}
@@ -173,7 +173,7 @@ def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str
     return found.hexdigest()[:32]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return the versions of the installed libraries that affect a selection."""
     found = {"python": platform.python_version()}
     for name in ("sampling", "numpy", "numba", "faiss-cpu", "scikit-learn", "pyarrow"):

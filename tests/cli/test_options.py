@@ -6,7 +6,7 @@ from inspect import signature
 
 import typer
 
-from sampling import bench, clustering, io, scores, selection, testing
+from sampling import bench, clustering, io, reports, scores, selection, testing
 from sampling.bench._settings import KEEP, PROTOCOLS
 from sampling.bench.tasks._builtin import DATASETS
 from sampling.cli import app
@@ -24,6 +24,7 @@ CHOICES = {
     ("dedup", "on_bad"): Options.__annotations__["on_bad"].__args__,
     ("dedup", "rule"): choices(selection.semdedup, "rule"),
     ("export", "order"): choices(io.export_rows, "order"),
+    ("report", "map_"): choices(reports.write_selection_report, "layout"),
     ("score", "kinds"): _STORED,
     ("score", "of"): choices(scores.score_stored, "of"),
     ("score", "missing"): choices(DYNAMICS, "missing"),
@@ -38,6 +39,8 @@ DEFAULTS = {
     ("export", "order"): (io.export_rows, "order"),
     ("export", "rows_per_shard"): (io.export_rows, "rows_per_shard"),
     ("export", "weights"): (io.export_rows, "weights"),
+    ("report", "map_"): (reports.write_selection_report, "layout"),
+    ("report", "seed"): (reports.write_selection_report, "seed"),
     ("score", "missing"): (DYNAMICS, "missing"),
     ("score", "of"): (scores.score_stored, "of"),
 }

@@ -16,6 +16,7 @@ from sampling import (
     engine,
     integrations,
     io,
+    reports,
     scores,
     training,
     weighting,
@@ -174,6 +175,9 @@ RECIPES = {
     "bench.table": lambda **o: bench.table(bench.Results({}, ""), **o),
     "bench.Settings": lambda **o: bench.Settings(**o),
     "bench.Task": lambda **o: bench.Task((ROWS, ROWS), (ROWS, ROWS), own.ShuffleSampler, **o),
+    "reports.write_selection_report": lambda **o: reports.write_selection_report(
+        "subset.parquet", "rows.npy", "report.html", **o
+    ),
     "bench.write_report": lambda **o: bench.write_report(bench.Results({}, ""), "none", **o),
 }
 # What the package fills in itself, or takes from a framework that it plugs into.

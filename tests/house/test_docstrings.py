@@ -16,6 +16,7 @@ from . import for_each
 PACKAGES = [
     "io",
     "selection",
+    "reports",
     "samplers",
     "batch_selection",
     "training",

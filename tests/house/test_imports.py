@@ -14,7 +14,7 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
-BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity"}
+BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -23,6 +23,7 @@ BELOW = {  # what the files of each part may import from the package, beside the
     "engine": BASE | {"kernels", "io"},
     "clustering": BASE | {"kernels", "io", "engine"},
     "selection": BASE | {"kernels", "record", "io", "engine", "clustering"},
+    "reports": BASE | {"kernels", "record", "io", "selection"},
     "distributed": BASE | {"kernels"},
     "scores": BASE | {"kernels", "record", "distributed"},
     "weighting": BASE | {"kernels", "distributed", "scores"},
@@ -37,7 +38,7 @@ BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW
 BELOW["_warm"] = _ALL_BELOW | {"integrations", "testing"}
-BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench", "_warm"}
+BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench", "reports", "_warm"}
 BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
@@ -50,14 +51,15 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "ray": {"engine"},
     "numba": {"_numba"},
     # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made
-    "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection"},
+    "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection", "reports"},
     "lightning": {"integrations", "testing"},
     "transformers": {"integrations", "testing"},
     "accelerate": {"integrations", "testing"},
     "cleanlab": {"scores"},
     "trak": {"scores"},
     "matplotlib": {"bench"},
-    "PIL": {"bench"},
+    "PIL": {"_report", "bench"},
+    "umap": {"reports"},
     "typer": {"cli"},
     "pandas": set(),
     "random": {"testing"},
@@ -227,7 +229,7 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl", "tomli"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
     extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak", "filelock"}
-    extras |= {"PIL"}
+    extras |= {"PIL", "umap"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):
