@@ -172,6 +172,16 @@ def test_an_error_of_a_run_fails_that_run_and_it_is_tried_again(fast, monkeypatc
     assert benchmark.missing(1) == [("full", 1.0, 0)]
 
 
+def test_a_control_says_that_what_it_is_matched_to_failed(fast, monkeypatch):
+    def fail(job, method, *_, **__):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(_work, "train", fail)
+    results = prepare(fast(methods=("top-k",), without=CONTROLS)).run(progress=False)
+    control = results.find("full-fewer:top-k", 0.7, 0)
+    assert control.reason == "is matched to the total cost of top-k, which failed"
+
+
 def test_when_time_is_over_no_run_is_started(fast, trained):
     benchmark = prepare(fast(time_budget=1e-9))
     benchmark.run()
@@ -400,6 +410,8 @@ WRONG = {
     "noise 1": ({"label_noise": 1.0}, ValueError, r"label_noise must be in \(0, 1\), got 1.0"),
     "first": ({"first_seed": -1}, ValueError, "first_seed must be >= 0, got -1"),
     "seeds": ({"seeds": 0}, ValueError, "seeds must be >= 1, got 0"),
+    "seeds high": ({"seeds": 10**12}, ValueError, "seeds must be <= 10000, got 1000000000000"),
+    "first high": ({"first_seed": 2**64}, ValueError, "first_seed must be <= 4294957296, got 1844"),
     "seeds type": ({"seeds": 1.5}, TypeError, "seeds must be an int, got 1.5"),
     "epochs": ({"epochs": 0}, ValueError, "epochs must be >= 1, got 0"),
     "batch size": ({"batch_size": -1}, ValueError, "batch_size must be >= 1, got -1"),

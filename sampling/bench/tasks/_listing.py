@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ... import _check
+
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = {
     "train": TRAIN, "training": TRAIN,
@@ -78,8 +80,8 @@ def list_images(folder: Path) -> Listing:
     if not splits:
         _list_classes(folder, None, found)
     for name, path in splits:
-        _list_classes(path, SPLITS[name], found)
-    found.splits = tuple(dict.fromkeys(SPLITS[name] for name, _ in splits))
+        _list_classes(path, SPLITS[name.lower()], found)
+    found.splits = tuple(dict.fromkeys(SPLITS[name.lower()] for name, _ in splits))
     classes = {each.label for each in found.files} | {each.name for each in found.empty}
     if len(classes) < _FEWEST:
         got = f"only {min(classes)!r}" if classes else "none"
@@ -92,20 +94,20 @@ def list_images(folder: Path) -> Listing:
 def _splits_of(folder: Path, found: Listing) -> list[tuple[str, Path]]:
     """Return the folders of the splits, if the folder is divided into them."""
     folders, files = _entries(folder)
-    splits = [(path.name, path) for path in folders if path.name in SPLITS]
-    kinds = [SPLITS[name] for name, _ in splits]
-    if TRAIN not in kinds or len(kinds) < _FEWEST and not _holds_folders(splits[0][1]):
-        return []
-    others = [path.name for path in folders if path.name not in SPLITS]
-    if others and len(kinds) >= _FEWEST:
+    splits = [(path.name, path) for path in folders if path.name.lower() in SPLITS]
+    others = [path.name for path in folders if path.name.lower() not in SPLITS]
+    divided = [name for name, path in splits if _holds_folders(path)]
+    kinds = [SPLITS[name.lower()] for name, _ in splits]
+    if others and (divided or TRAIN in kinds and len(kinds) >= _FEWEST):
         raise ValueError(
             f"{folder} must hold class folders, or nothing but train, val and test with these in "
-            f"them, got {others[0]!r} next to {splits[0][0]!r}"
+            f"them, got {others[0]!r} next to {(divided or [splits[0][0]])[0]!r}"
+            f"{_check.closest(others[0].lower(), SPLITS)}"
         )
-    if others:
+    if others or TRAIN not in kinds or len(kinds) < _FEWEST and not divided:
         return []
     for kind in set(kinds):
-        twice = [name for name, _ in splits if SPLITS[name] == kind]
+        twice = [name for name, _ in splits if SPLITS[name.lower()] == kind]
         if len(twice) > 1:
             raise ValueError(f"{folder} must hold one folder of each split, got {twice}")
     found.stray += files
@@ -113,7 +115,9 @@ def _splits_of(folder: Path, found: Listing) -> list[tuple[str, Path]]:
 
 
 def _holds_folders(path: Path) -> bool:
-    return bool(_entries(path)[0])
+    """Return whether there are folders, and no files next to them, as in a split."""
+    folders, files = _entries(path)
+    return bool(folders) and not files
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:

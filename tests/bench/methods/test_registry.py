@@ -296,6 +296,18 @@ def test_the_rate_of_a_plan_reaches_the_optimizer(data, monkeypatch):
     assert factors[1].min() > 1.2
 
 
+@pytest.mark.parametrize("classes", [2, 58, 300])
+def test_methods_at_full_cost_take_any_number_of_classes(classes):
+    labels = np.arange(600) % classes
+    for name in FIXED:
+        plan = METHODS[name].build(context(labels, keep=1.0, budget=1.0))
+        sampler = plan.sampler(0)
+        indices = torch.tensor(list(sampler))
+        given = {"logits": torch.zeros(len(indices), classes), "labels": indices % classes}
+        losses = torch.ones(len(indices))
+        assert sampler.reduce(losses, indices, weighting=plan.weighting, **given).isfinite(), name
+
+
 def test_group_dro_moves_weight_to_the_class_with_the_larger_loss():
     plan = METHODS["group-dro"].build(context([0, 0, 1, 1]))
     indices = torch.arange(4)
