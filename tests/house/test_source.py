@@ -28,7 +28,7 @@ WATCHES_GENERATORS = {  # file -> why it may touch the global generators
 RUNS_OTHERS = {  # file -> what it runs of others, which may raise anything
     "_check/_keywords.py": "prints their objects",
     "bench/_work.py": "trains their models: an error is the result of the run",
-    "bench/tasks/_decode.py": "decoders of images on damaged files",
+    "_files/_images.py": "decoders of images on damaged files",
     "bench/tasks/_function.py": "their Python files",
 }
 SEEDS_TORCH = {  # file -> why a global generator may be seeded there
