@@ -16,6 +16,8 @@ sampling.clustering
     k-means and nearest neighbours on faiss, seeded and checked.
 sampling.selection
     Coreset selection and data pruning; all methods have one signature.
+sampling.embedding
+    Embeddings of texts and images, by a model on disk.
 sampling.io
     Files of selections and scores, written atomically.
 sampling.integrations
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         bench,
         clustering,
         distributed,
+        embedding,
         integrations,
         io,
         loading,
@@ -68,6 +71,7 @@ __all__ = [
     "bench",
     "clustering",
     "distributed",
+    "embedding",
     "integrations",
     "io",
     "loading",

@@ -5,6 +5,7 @@ from ._bench import bench
 from ._cluster import cluster
 from ._contracts import contracts
 from ._dedup import dedup
+from ._embed import embed
 from ._export import export
 from ._run import run
 from ._score import score
@@ -15,6 +16,7 @@ from ._warm import warm
 __all__ = ["app", "main"]
 
 for _command in (
+    embed,
     select,
     run,
     score,

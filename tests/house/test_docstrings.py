@@ -22,6 +22,7 @@ PACKAGES = [
     "scores",
     "weighting",
     "clustering",
+    "embedding",
     "engine",
     "distributed",
     "bench",

@@ -23,6 +23,7 @@ BELOW = {  # what the files of each part may import from the package, beside the
     "engine": BASE | {"kernels", "io"},
     "clustering": BASE | {"kernels", "io", "engine"},
     "selection": BASE | {"kernels", "record", "io", "engine", "clustering"},
+    "embedding": BASE | {"io"},
     "distributed": BASE | {"kernels"},
     "scores": BASE | {"kernels", "record", "distributed"},
     "weighting": BASE | {"kernels", "distributed", "scores"},
@@ -33,6 +34,7 @@ BELOW["_identity"] = BASE | {"kernels"}
 BELOW["samplers"] = BELOW["selection"] | BELOW["weighting"] | {"selection", "weighting"}
 BELOW["loading"] = BELOW["samplers"] | {"samplers"}
 _ALL_BELOW = BELOW["samplers"] | {"samplers", "batch_selection", "training", "loading"}
+_ALL_BELOW |= {"embedding"}
 BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW
@@ -42,7 +44,7 @@ BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
 _TORCH = {"samplers", "weighting", "scores", "distributed", "integrations", "testing", "bench"}
-_TORCH |= {"_warm", "batch_selection", "training", "loading"}
+_TORCH |= {"_warm", "batch_selection", "training", "loading", "embedding"}
 ONLY_IN = {  # library -> the parts of the package that may import it
     "torch": _TORCH,
     "torchvision": set(),
@@ -52,12 +54,12 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made
     "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection"},
     "lightning": {"integrations", "testing"},
-    "transformers": {"integrations", "testing"},
+    "transformers": {"integrations", "testing", "embedding"},
     "accelerate": {"integrations", "testing"},
     "cleanlab": {"scores"},
     "trak": {"scores"},
     "matplotlib": {"bench"},
-    "PIL": {"bench"},
+    "PIL": {"bench", "_files", "embedding"},
     "typer": {"cli"},
     "pandas": set(),
     "random": {"testing"},
@@ -68,7 +70,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
 every_file = for_each(FILES, lambda path: str(path.relative_to(ROOT)))
 
 LATE = {  # (file, library) -> why a method of a record may load it when it is called
-    ("_selection.py", "torch"): "`Selection.torch_subset`, which only its users call",
+    ("_apply.py", "torch"): "`Selection.apply` of a torch dataset or a tensor",
 }
 
 PRIVATE = {  # (files, module) -> why they reach into another package's file
