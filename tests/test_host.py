@@ -123,6 +123,8 @@ def test_records_hold_arrays_of_the_host():
     picked = Selection(torch.tensor([3, 1]), weights=torch.ones(2).bfloat16())
     assert isinstance(picked.indices, np.ndarray)
     assert picked.weights.dtype == np.float64
-    assert isinstance(Score(torch.ones(3, requires_grad=True), "keep").as_higher("keep"), np.ndarray)
+    assert isinstance(
+        Score(torch.ones(3, requires_grad=True), "keep").as_higher("keep"), np.ndarray
+    )
     with pytest.raises(ValueError, match="values must hold values, got a tensor on the meta"):
         Score(torch.ones(3, device="meta"), "keep")

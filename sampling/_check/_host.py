@@ -1,12 +1,12 @@
 """Copy tensors and arrays of other libraries to numpy arrays in the memory of the host.
 
-    given                                   result
-    a tensor of torch, on any device        copied to the CPU; gradients are ignored
-    bfloat16, float8                        float32: numpy has no such dtype
-    an array on a GPU (CuPy, numba, cuDF)   copied by its own `get`, `copy_to_host` or `to_numpy`
-    a list of such, one for each row        each is copied
-    JAX, TensorFlow, anything else          what `numpy.asarray` makes of it
-    on the meta device, sparse, quantized   refused, with the remedy
+given                                   result
+a tensor of torch, on any device        copied to the CPU; gradients are ignored
+bfloat16, float8                        float32: numpy has no such dtype
+an array on a GPU (CuPy, numba, cuDF)   copied by its own `get`, `copy_to_host` or `to_numpy`
+a list of such, one for each row        each is copied
+JAX, TensorFlow, anything else          what `numpy.asarray` makes of it
+on the meta device, sparse, quantized   refused, with the remedy
 """
 
 from typing import Any

@@ -25,7 +25,6 @@ __all__ = ["KeptRows", "kept_rows"]
 
 _EVERY = 5.0  # seconds between two saved states
 _STATE, _ROWS, _OWNER = "state.json", "rows.npy", "owner"
-_MARK = b"sampling"
 
 
 class KeptRows:
@@ -62,10 +61,11 @@ class KeptRows:
         path, head = self._folder / _ROWS, {"descr": dtype.str, "fortran_order": False}
         with naming(self._path):
             if not path.exists():
-                with path.open("wb") as file:
+                new = path.with_name(f"{_ROWS}.new")
+                with new.open("wb") as file:
                     np.lib.format.write_array_header_1_0(file, {**head, "shape": shape})
-                    self._offset = file.tell()
-                    file.truncate(self._offset + shape[0] * shape[1] * dtype.itemsize)
+                    file.truncate(file.tell() + shape[0] * shape[1] * dtype.itemsize)
+                new.replace(path)
             self._row = shape[1] * dtype.itemsize
             self._offset = path.stat().st_size - shape[0] * self._row
             self._file = os.open(path, os.O_WRONLY)
@@ -132,15 +132,15 @@ def kept_rows(path: str | Path, facts: Mapping[str, Any]) -> Iterator[KeptRows]:
     target = _followed(Path(path))
     folder = target.with_name(f".{target.name}.work")
     owner = folder / _OWNER
-    if folder.exists() and not (owner.is_file() and owner.read_bytes() == _MARK):
+    held = list(folder.iterdir()) if folder.exists() else []
+    if held and not owner.is_file():
         raise ValueError(f"{folder} must be free, got another folder: move it away")
     with naming(path):
         folder.mkdir(exist_ok=True)
-        if not owner.exists():
-            owner.write_bytes(_MARK)
-    held = os.open(owner, os.O_RDWR)
+        owner.touch()
+    lock = os.open(owner, os.O_RDWR)
     try:
-        if not _lock(held) and os.name == "posix":
+        if not _lock(lock) and os.name == "posix":
             raise StateError(f"{path} must be written by one process, got another that writes it")
         key = hashlib.sha256(json_text(facts, ordered=True).encode()).hexdigest()
         rows = KeptRows(folder, Path(path), key)
@@ -152,4 +152,4 @@ def kept_rows(path: str | Path, facts: Mapping[str, Any]) -> Iterator[KeptRows]:
         finally:
             rows.close()
     finally:
-        os.close(held)
+        os.close(lock)

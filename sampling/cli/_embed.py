@@ -102,8 +102,9 @@ def embed(  # noqa: PLR0913  # one parameter for each option
         if as_json:
             answer({**facts, "out": str(out)})
             return
-        print(f"{facts['rows']:,} rows of {facts['dimensions']:,} numbers, {facts['dtype']}"
-              f"{', of norm 1' if facts['normalise'] else ''}, on {facts['model']['device']}")  # fmt: skip
+        unit = ", of norm 1" if facts["normalise"] else ""
+        print(f"{facts['rows']:,} rows of {facts['dimensions']:,} numbers, {facts['dtype']}{unit}, "
+              f"on {facts['model']['device']}")  # fmt: skip
         if facts["source"]["kind"] == "text":
             print(f"pooling: {facts['model']['pooling']}; {facts['cut_texts']:,} texts cut at "
                   f"{facts['model']['max_tokens']:,} tokens")  # fmt: skip

@@ -451,6 +451,8 @@ def _complete(out: Path, facts: dict[str, Any], on_bad: str) -> bool:
     """Return whether a file holds these embeddings already, by its manifest and its digest."""
     if not out.is_file() or not _ROWS.holds(out):
         return False
+    if "files" in facts["source"] and not _FILES.holds(next_to(out, ".parquet")):
+        return False
     held = json.loads(next_to(out, ".json").read_text(encoding="utf-8"))
     same = all(held.get(name) == each for name, each in json.loads(json_text(facts)).items())
     bad = on_bad == "raise" and held.get("bad_rows", {}).get("count", 0) > 0

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from .. import _check
 from .._optional import require
@@ -192,19 +193,19 @@ class _OfFolder(Model):
     def __init__(self, folder: Folder, device: torch.device, precision: str) -> None:
         transformers = require("transformers", "embed", "a model of texts or images")
         self._folder, self._device = folder, device
-        with _quiet(transformers), torch.random.fork_rng(devices=[]):  # new weights are drawn
-            self._net, info = transformers.AutoModel.from_pretrained(
-                folder.path,
-                local_files_only=True,
+        with torch.random.fork_rng(devices=[]):  # weights that are missing are drawn
+            self._net, info = _loaded(
+                "AutoModel",
+                folder,
                 use_safetensors=True,
-                trust_remote_code=False,
                 dtype=getattr(torch, precision),
                 output_loading_info=True,
             )
-        if getattr(self._net.config, "is_encoder_decoder", False):
-            self._net = self._net.get_encoder()
-            info["missing_keys"] = [each for each in info["missing_keys"] if "decoder" not in each]
         missing = sorted(info["missing_keys"])
+        of_decoder = [each for each in missing if each.startswith("decoder.")]
+        if of_decoder or getattr(self._net.config, "is_encoder_decoder", False):
+            self._net = self._net.get_encoder()  # such as that of T5
+            missing = [each for each in missing if each not in of_decoder]
         self._pooler = not any("pooler" in each for each in missing)
         missing = [each for each in missing if "pooler" not in each]
         if missing:
@@ -266,7 +267,6 @@ class TextModel(_OfFolder):
         prompt: str | None,
     ) -> None:
         super().__init__(folder, device, precision)
-        transformers = require("transformers", "embed", "a model of texts")
         if hasattr(self._net, "get_text_features"):
             raise ValueError(
                 f"model must be a model of texts, got a {type(self._net).__name__}, of texts and "
@@ -276,10 +276,7 @@ class TextModel(_OfFolder):
         if self._pooling == "pooler" and not self._pooler:
             raise ValueError(f"pooling must not be 'pooler', got it for {folder.given}, which "
                              "holds no weights of a pooler")  # fmt: skip
-        with _quiet(transformers):
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
-                folder.path, local_files_only=True, trust_remote_code=False
-            )
+        self._tokenizer = _loaded("AutoTokenizer", folder)
         self._pad = self._tokenizer.pad_token_id or 0
         said = folder._json(folder.path, "sentence_bert_config.json") or {}
         self._lower = bool(said.get("do_lower_case"))
@@ -338,11 +335,7 @@ class ImageModel(_OfFolder):
         self, folder: Folder, device: torch.device, precision: str, pooling: str | None
     ) -> None:
         super().__init__(folder, device, precision)
-        transformers = require("transformers", "embed", "a model of images")
-        with _quiet(transformers):
-            self._processor = transformers.AutoImageProcessor.from_pretrained(
-                folder.path, local_files_only=True, trust_remote_code=False, backend="pil"
-            )
+        self._processor = _loaded("AutoImageProcessor", folder, backend="pil")
         self._both = hasattr(self._net, "get_image_features")  # CLIP and its like
         if self._both and pooling is not None:
             raise ValueError(f"pooling must be omitted for a {type(self._net).__name__}, which has "
@@ -379,7 +372,9 @@ def device_of(name: str | None) -> torch.device:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:  # torch's own, of several kinds
         said = str(error).partition("\n")[0]
-        raise ValueError(f"device must be one that torch can use here, got {name!r}: {said}") from error
+        raise ValueError(
+            f"device must be one that torch can use here, got {name!r}: {said}"
+        ) from error
     return found
 
 
@@ -405,6 +400,21 @@ def _dense(folder: Folder, device: torch.device) -> torch.nn.Module | None:
     return torch.nn.Sequential(linear, activation()).float().to(device).eval()
 
 
+def _loaded(auto: str, folder: Folder, **options: Any) -> Any:
+    """Return what a class of transformers, such as AutoModel, reads from a folder."""
+    transformers = require("transformers", "embed", "a model of texts or images")
+    with _quiet(transformers):
+        try:
+            return getattr(transformers, auto).from_pretrained(
+                folder.path, local_files_only=True, trust_remote_code=False, **options
+            )
+        except (SafetensorError, RuntimeError, KeyError, TypeError, ImportError) as error:
+            raise ValueError(
+                f"model must hold whole files that {auto} of transformers can read, got in "
+                f"{folder.path}: {error}"
+            ) from error
+
+
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:  # the module
     """Load without the bars and reports of transformers, whose settings are restored."""
@@ -418,4 +428,3 @@ def _quiet(transformers: Any) -> Iterator[None]:  # the module
         log.set_verbosity(level)
         if shown:
             log.enable_progress_bar()
-

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..types import Progress
 
 __all__ = ["Bad", "Column", "Files", "Source", "Texts", "opened"]
 
-_LONGEST_PATH = 4096
+_SUFFIX = 20  # characters that a suffix is looked for in
 _REMEDY = ": fill it, or pass on_bad='nan', which gives it a row of NaN"
 
 
@@ -204,10 +205,14 @@ class Files(Source):
 
 
 def _is_file(each: Any) -> bool:  # a path, or a text
+    """Return whether this is the path of a file, rather than a text."""
     if isinstance(each, Path):
         return True
-    suffix = Path(each).suffix if isinstance(each, str) and len(each) < _LONGEST_PATH else ""
-    return suffix != "" and Path(each).is_file()
+    if not isinstance(each, str) or not Path(each[-_SUFFIX:]).suffix:
+        return False
+    with suppress(OSError, ValueError):  # too long for a name, or with a NUL
+        return Path(each).is_file()
+    return False
 
 
 def opened(source: Any, text: str | None, image: str | None) -> Source:
@@ -216,6 +221,9 @@ def opened(source: Any, text: str | None, image: str | None) -> Source:
         raise ValueError(f"image must be omitted with text={text!r}, got {image!r}")
     if image is not None:
         require("PIL.Image", "embed", "a column of images")
+    for name, each in (("text", text), ("image", image)):
+        if each is not None and not isinstance(source, str | Path) and not _is_file(source[0]):
+            raise ValueError(f"{name} must be omitted for texts in memory, got {each!r}")
     if text is not None or image is not None:
         column, what = (text, "text") if text is not None else (image, "image")
         return Column(source, str(column), what)
