@@ -393,10 +393,12 @@ def _dense(folder: Folder, device: torch.device) -> torch.nn.Module | None:
     if not name.startswith("torch.nn.modules.") or activation is None:
         raise ValueError(f"activation_function must be one of torch.nn, got {name!r} in {path}")
     held = load_file(path)
-    linear = torch.nn.utils.skip_init(
-        torch.nn.Linear, facts["in_features"], facts["out_features"], bias="linear.bias" in held
+    has_bias = "linear.bias" in held
+    linear = torch.nn.Linear(
+        facts["in_features"], facts["out_features"], bias=has_bias, device="meta"
     )
-    linear.load_state_dict({key.removeprefix("linear."): each for key, each in held.items()})
+    weights = {key.removeprefix("linear."): each for key, each in held.items()}
+    linear.load_state_dict(weights, assign=True)
     return torch.nn.Sequential(linear, activation()).float().to(device).eval()
 
 

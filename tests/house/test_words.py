@@ -68,6 +68,7 @@ EXCEPT = {  # file -> uses that stay; names of random streams are skipped everyw
     "sampling/samplers/batches/_token_budget.py": ["places from lengths"],  # a name in saved states
     # names of arguments and options
     "sampling/cli/_dedup.py": ["--beside"],
+    "sampling/cli/_embed.py": ["--beside"],
     "sampling/cli/_select.py": ["--beside"],
     "sampling/io/_export.py": ["order, beside, replace"],
     "sampling/io/_table.py": ["path, embeddings, beside", "beside must name each file once"],
