@@ -56,7 +56,8 @@ def embed(  # noqa: PLR0913  # one parameter for each option
         ),
     ] = "raise",
     device: Annotated[
-        str | None, typer.Option(help="Device, such as cpu or cuda; by default a GPU if any.")
+        str | None,
+        typer.Option(help="Device to compute on, such as cpu or cuda:1; by default a GPU if any."),
     ] = None,
     num_threads: Annotated[
         str | None, typer.Option("--threads", metavar="INT", help="Number of threads of torch.")
