@@ -18,6 +18,8 @@ sampling.selection
     Coreset selection and data pruning; all methods have one signature.
 sampling.reports
     The report of a selection, for the reviewer of rows to be deleted.
+sampling.embedding
+    Embeddings of texts and images, by a model on disk.
 sampling.io
     Files of selections and scores, written atomically.
 sampling.integrations
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         bench,
         clustering,
         distributed,
+        embedding,
         integrations,
         io,
         loading,
@@ -71,6 +74,7 @@ __all__ = [
     "bench",
     "clustering",
     "distributed",
+    "embedding",
     "integrations",
     "io",
     "loading",

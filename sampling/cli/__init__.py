@@ -5,6 +5,7 @@ from ._bench import bench
 from ._cluster import cluster
 from ._contracts import contracts
 from ._dedup import dedup
+from ._embed import embed
 from ._export import export
 from ._report import report
 from ._run import run
@@ -16,6 +17,7 @@ from ._warm import warm
 __all__ = ["app", "main"]
 
 for _command in (
+    embed,
     select,
     run,
     score,

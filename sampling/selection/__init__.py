@@ -4,6 +4,8 @@
     picked.save("subset.parquet")
 
 `methods()` lists them with their inputs and costs. `Options` are the keywords of every method.
+Embeddings, scores and labels are array-likes, also lists of tensors. Tensors and arrays on a GPU
+are copied to the host once, at the call, without gradients; bfloat16 and float8 become float32.
 """
 
 from ..record import at_threshold

@@ -13,6 +13,7 @@ from sampling import (
     Selection,
     bench,
     clustering,
+    embedding,
     engine,
     integrations,
     io,
@@ -159,6 +160,8 @@ RECIPES = {
     "weighting.focal": lambda **o: weighting.focal(LOSSES[None], **o),
     "weighting.self_paced": lambda **o: weighting.self_paced(LOSSES, share=0.5, **o),
     "weighting.tldr": lambda **o: weighting.tldr(LOSSES[None], **o),
+    "embedding.embed": lambda **o: embedding.embed(["a"], len, **o),
+    "embedding.embedding_outputs": lambda **o: embedding.embedding_outputs("x.npy", **o),
     "clustering.kmeans": lambda **o: clustering.kmeans(ROWS, 2, **o),
     "clustering.second_nearest": lambda **o: clustering.second_nearest(
         ROWS, clustering.kmeans(ROWS, 2), **o

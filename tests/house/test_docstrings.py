@@ -23,6 +23,7 @@ PACKAGES = [
     "scores",
     "weighting",
     "clustering",
+    "embedding",
     "engine",
     "distributed",
     "bench",

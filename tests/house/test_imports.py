@@ -24,6 +24,7 @@ BELOW = {  # what the files of each part may import from the package, beside the
     "clustering": BASE | {"kernels", "io", "engine"},
     "selection": BASE | {"kernels", "record", "io", "engine", "clustering"},
     "reports": BASE | {"kernels", "record", "io", "selection"},
+    "embedding": BASE | {"io"},
     "distributed": BASE | {"kernels"},
     "scores": BASE | {"kernels", "record", "distributed"},
     "weighting": BASE | {"kernels", "distributed", "scores"},
@@ -34,6 +35,7 @@ BELOW["_identity"] = BASE | {"kernels"}
 BELOW["samplers"] = BELOW["selection"] | BELOW["weighting"] | {"selection", "weighting"}
 BELOW["loading"] = BELOW["samplers"] | {"samplers"}
 _ALL_BELOW = BELOW["samplers"] | {"samplers", "batch_selection", "training", "loading"}
+_ALL_BELOW |= {"embedding"}
 BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW
@@ -43,7 +45,7 @@ BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
 _TORCH = {"samplers", "weighting", "scores", "distributed", "integrations", "testing", "bench"}
-_TORCH |= {"_warm", "batch_selection", "training", "loading"}
+_TORCH |= {"_warm", "batch_selection", "training", "loading", "embedding"}
 ONLY_IN = {  # library -> the parts of the package that may import it
     "torch": _TORCH,
     "torchvision": set(),
@@ -53,12 +55,12 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made
     "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection", "reports"},
     "lightning": {"integrations", "testing"},
-    "transformers": {"integrations", "testing"},
+    "transformers": {"integrations", "testing", "embedding"},
     "accelerate": {"integrations", "testing"},
     "cleanlab": {"scores"},
     "trak": {"scores"},
     "matplotlib": {"bench"},
-    "PIL": {"_report", "bench"},
+    "PIL": {"_report", "bench", "_files", "embedding"},
     "umap": {"reports"},
     "typer": {"cli"},
     "pandas": set(),
@@ -70,7 +72,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
 every_file = for_each(FILES, lambda path: str(path.relative_to(ROOT)))
 
 LATE = {  # (file, library) -> why a method of a record may load it when it is called
-    ("_selection.py", "torch"): "`Selection.torch_subset`, which only its users call",
+    ("_apply.py", "torch"): "`Selection.apply` of a torch dataset or a tensor",
 }
 
 PRIVATE = {  # (files, module) -> why they reach into another package's file

@@ -32,7 +32,7 @@ RUNS_OTHERS = {  # file -> what it runs of others, which may raise anything
     "bench/_benchmark.py": "trains the first steps of their models",
     "bench/_work.py": "trains their models: an error is the result of the run",
     "bench/tasks/_data.py": "reads their datasets",
-    "bench/tasks/_decode.py": "decoders of images on damaged files",
+    "_files/_images.py": "decoders of images on damaged files",
     "bench/tasks/_function.py": "their Python files",
 }
 SEEDS_TORCH = {  # file -> why a global generator may be seeded there

@@ -74,6 +74,7 @@ EXCEPT = {  # file -> uses that stay; names of random streams are skipped everyw
     # names of arguments and options
     "sampling/cli/_dedup.py": ["--beside"],
     "sampling/cli/_report.py": ["--beside"],
+    "sampling/cli/_embed.py": ["--beside"],
     "sampling/cli/_select.py": ["--beside"],
     "sampling/io/_export.py": ["order, beside, replace"],
     "sampling/io/_table.py": ["path, embeddings, beside", "beside must name each file once"],

@@ -1,11 +1,10 @@
 """Images in a folder with one sub-folder for each class: which files, of which class and split."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ... import _check
+from ..._files._images import entries, files_below
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = {
@@ -93,7 +92,7 @@ def list_images(folder: Path) -> Listing:
 
 def _splits_of(folder: Path, found: Listing) -> list[tuple[str, Path]]:
     """Return the folders of the splits, if the folder is divided into them."""
-    folders, files = _entries(folder)
+    folders, files = entries(folder)
     splits = [(path.name, path) for path in folders if path.name.lower() in SPLITS]
     others = [path.name for path in folders if path.name.lower() not in SPLITS]
     divided = [name for name, path in splits if _holds_folders(path)]
@@ -116,38 +115,19 @@ def _splits_of(folder: Path, found: Listing) -> list[tuple[str, Path]]:
 
 def _holds_folders(path: Path) -> bool:
     """Return whether there are folders, and no files next to them, as in a split."""
-    folders, files = _entries(path)
+    folders, files = entries(path)
     return bool(folders) and not files
 
 
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the folders and the files in a folder, sorted by name, without hidden ones."""
-    with os.scandir(folder) as entries:
-        shown = [Path(each.path) for each in entries if not each.name.startswith((".", "_"))]
-    shown.sort(key=lambda path: path.name)
-    folders = [path for path in shown if path.is_dir()]
-    return folders, [path for path in shown if not path.is_dir()]
-
-
 def _list_classes(folder: Path, split: str | None, found: Listing) -> None:
-    folders, files = _entries(folder)
+    folders, files = entries(folder)
     found.stray += files
     for each in folders:
-        inside = list(_files(each, (each.resolve(),)))
+        inside = list(files_below(each, (each.resolve(),)))
         if not inside:
             found.empty.append(each)
         for path in inside:
             found.files.append(_listed(path, each.name, split))
-
-
-def _files(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield the files in a folder and the folders in it; a link to a folder above is skipped."""
-    folders, files = _entries(folder)
-    yield from files
-    for each in folders:
-        target = each.resolve()
-        if target not in above:
-            yield from _files(each, (*above, target))
 
 
 def _listed(path: Path, label: str, split: str | None) -> Listed:

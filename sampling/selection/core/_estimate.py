@@ -229,6 +229,8 @@ def _shape(data: object) -> tuple[int, ...]:
         return tuple(int(each) for each in data.shape)
     if not isinstance(data, list | tuple):
         return ()
+    if data and hasattr(data[0], "shape"):  # a list of tensors, which have a length even if 0-d
+        return (len(data), *map(int, data[0].shape))
     inner = (len(data[0]),) if data and hasattr(data[0], "__len__") else ()
     return (len(data), *inner)
 
