@@ -33,13 +33,13 @@ ENTRY = 8  # bytes of an index and a score
 def port() -> int:
     """Return a free port."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])
 
 
 def rank_of(rank: int, world: int, address: int, results: Any, fraction: float) -> None:
     """Merge several times, and report wall and processor seconds, median over the runs."""
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(address))
+    os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(address))
     dist.init_process_group("gloo", rank=rank, world_size=world)
     generator = np.random.default_rng(rank)
     scores = np.zeros(N, np.float32)
