@@ -5,6 +5,7 @@ from ._bench import bench
 from ._cluster import cluster
 from ._contracts import contracts
 from ._dedup import dedup
+from ._dedup_text import dedup_text
 from ._export import export
 from ._run import run
 from ._score import score
@@ -20,6 +21,7 @@ for _command in (
     score,
     cluster,
     dedup,
+    dedup_text,
     inspect,
     export,
     methods,
@@ -27,7 +29,7 @@ for _command in (
     contracts,
     warm,
 ):
-    app.command()(_command)  # in the order of `--help`
+    app.command()(_command)  # in the order of `--help`, with - for _
 
 
 def main() -> None:

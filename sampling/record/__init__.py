@@ -6,6 +6,7 @@
 from ._explanation import ALREADY, BAD, NO_GROUP, NOT_ELIGIBLE, Explanation
 from ._score import Direction, Score
 from ._selection import Selection, at_threshold, load_selection
+from ._twins import Twins
 
 __all__ = [
     "ALREADY",
@@ -16,6 +17,7 @@ __all__ = [
     "Explanation",
     "Score",
     "Selection",
+    "Twins",
     "at_threshold",
     "load_selection",
 ]

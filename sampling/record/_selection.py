@@ -14,6 +14,7 @@ from .._check._keywords import short, told
 from ..types import Floats, Indices
 from ._explanation import BAD, NOT_ELIGIBLE, Explanation
 from ._kept import coverage, nearest_kept, rank_by
+from ._twins import Twins
 
 
 @told
@@ -52,6 +53,8 @@ class Selection:
         of rows that a file does not hold; called by `rethreshold`.
     row_ids : array of shape (N,), optional
         The caller's ids of all rows, kept or not; `explain` looks up rows by them.
+    twins : Twins, optional
+        The kept row that each row dropped as a copy belongs to, if the selector knows it.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Selection:
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
     row_ids: NDArray[Any] | None = field(default=None, repr=False)
+    twins: Twins | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check.refuse_mask("indices", self.indices)
@@ -137,6 +141,7 @@ class Selection:
             arguments={**self.arguments, "budget": budget},
             verdicts=verdicts,
             rules=rules,
+            twins=None if self.twins is None else self.twins.of_kept(self.indices[:budget]),
         )
 
     @told

@@ -56,6 +56,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "accelerate": {"integrations", "testing"},
     "cleanlab": {"scores"},
     "trak": {"scores"},
+    "rensa": {"selection"},
     "matplotlib": {"bench"},
     "PIL": {"bench"},
     "typer": {"cli"},

@@ -104,6 +104,8 @@ def _column(  # noqa: PLR0913  # details of one argument
     column, stated = directed_for(entry, name, text, table.names)
     if name in ("groups", "labels"):
         return table.labels(column)
+    if name == "texts":  # read in blocks; the selector refuses or drops missing ones
+        return table.values(column)
     if not takes_scores(entry, name):
         own = name not in Options.__annotations__
         with _remedied(table, column, gaps or not own):
