@@ -25,7 +25,6 @@ from .._numba import kernel
 from .._rng import mix
 
 ANY_EARLIER, GREEDY, COMPONENTS = 0, 1, 2
-CROWD = 256  # texts of a bucket with a match that all later ones are compared with
 
 _PACKED = 3  # characters that one number can hold
 _BITS = np.uint64(21)
@@ -120,14 +119,41 @@ def root_of(roots: NDArray[np.int32], i: int) -> int:
 
 
 @kernel
-def match_earlier(
+def enter(
+    i: int,
+    buckets: NDArray[np.int32],
+    heads: NDArray[np.int32],
+    links: NDArray[np.int32],
+    crowds: NDArray[np.int32],
+    crowd: int,
+) -> None:
+    """Put text i at the head of the first list of its buckets, or of the second.
+
+    crowd : how many texts with a match the first lists take; -1 for a text without one
+    """
+    for band in range(buckets.shape[0]):
+        bucket = buckets[band, i]
+        if bucket >= 0:
+            turn = 0
+            if crowd >= 0:
+                turn = int(crowds[bucket] >= crowd)
+                crowds[bucket] += 1
+            links[band, i] = heads[turn, bucket]
+            heads[turn, bucket] = i
+
+
+@kernel
+def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what follows
     start: int,
     stop: int,
     buckets: NDArray[np.int32],
     texts: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int32]],
-    settings: tuple[float, int, int],
+    settings: tuple[float, int, int, int],
     scratch: tuple[
-        NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32],
+        NDArray[np.int32],
+        NDArray[np.int32],
+        NDArray[np.int32],
+        NDArray[np.int32],
         NDArray[np.int32],
     ],
     found: tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.bool_]],
@@ -139,8 +165,9 @@ def match_earlier(
     buckets     : int32 (b, n), bucket of each text in each band; -1 if it is alone
     texts       : n-grams, uint64 (g,); starts, int64 (n + 1,); classes, int32 (n,): texts of
                   different classes do not match
-    settings    : threshold; ANY_EARLIER, GREEDY or COMPONENTS; the first texts, which are kept in
-                  any case
+    settings    : threshold; ANY_EARLIER, GREEDY or COMPONENTS; how many of the first texts are kept
+                  in any case; how many texts of a bucket that have a match all later ones are
+                  compared with
     scratch     : heads (2, k) and links (b, n), -1 at first; crowds (k,), 0; seen (n,), -1; roots
                   (n,), 0, 1, 2, ...; int32
     found       : similarity, float64 (n,), to the most similar earlier text at or above the
@@ -150,12 +177,12 @@ def match_earlier(
                   compared with all of their buckets, are added
 
     GREEDY links the kept texts of a bucket only. Otherwise a bucket has two lists. All texts are
-    compared with those of the first: texts without a match in it, and `CROWD` others. They are
+    compared with those of the first: texts without a match in it, and a number of others. They are
     compared with the rest, the second, only if nothing matched. So the time for variants of one
     text is linear in their number, and no text is kept that has a match.
     """
     grams, starts, classes = texts
-    threshold, rule, forced = settings
+    threshold, rule, forced, crowd = settings
     heads, links, crowds, seen, roots = scratch
     similarity, nearest, kept = found
     for i in range(start, stop):
@@ -188,14 +215,5 @@ def match_earlier(
         similarity[i], nearest[i] = high, at
         kept[i] = hits == 0 or i < forced
         tally[1] += rest
-        if rule == GREEDY and not kept[i]:
-            continue
-        for band in range(buckets.shape[0]):
-            bucket = buckets[band, i]
-            if bucket >= 0:
-                turn = 0
-                if covered > 0:
-                    turn = int(crowds[bucket] >= CROWD)
-                    crowds[bucket] += 1
-                links[band, i] = heads[turn, bucket]
-                heads[turn, bucket] = i
+        if kept[i] or rule != GREEDY:
+            enter(i, buckets, heads, links, crowds, crowd if covered > 0 else -1)

@@ -40,10 +40,12 @@ def bands_for(threshold: float) -> tuple[int, int]:
     best = (0, 0)
     for size in range(1, _HASHES + 1):
         equal = threshold**size
+        if equal < 1.0 / MOST_HASHES**2:
+            break
         count = 1 if equal >= RECALL else math.ceil(math.log(1 - RECALL) / math.log1p(-equal))
         if size == 1 or count * size <= _HASHES:
             best = (count, size)
-    if best[0] * best[1] > MOST_HASHES:
+    if not 0 < best[0] * best[1] <= MOST_HASHES:
         lowest = 1.0 - (1.0 - RECALL) ** (1.0 / MOST_HASHES)
         raise ValueError(
             f"threshold must be at least {lowest:.3g}, for which {MOST_HASHES:,} hashes find "

@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from ... import _check, _rng
-from ..._check._texts import Texts, texts as texts_of
+from ..._check._texts import Texts
 from ...engine import each
 from ...record import Selection, Twins
 from ...record.keys import by_value, keys_for
 from ...types import Floats, Indices, Keys
 from ..core._clusters import labels_of
 from ..core._cost import Cost, Sizes, log2
-from ..core._inputs import REMEDY, AnyScores, either, on_bad, scores_of
+from ..core._inputs import AnyScores, either, scores_of, texts_of
 from ..core._method import method
 from ..core._options import Options
 from ..core._order import best
@@ -46,13 +46,17 @@ def _cost(sizes: Sizes) -> Cost:
 
 
 def _shape(given: Any) -> tuple[int, int]:  # arguments of the call
-    """Return the number of bands and their size; (0, 0) if no signatures are computed."""
-    if given.get("exact"):
+    """Return the number of bands and their size; (0, 0) if no signatures are computed.
+
+    Arguments that are refused later count as the defaults.
+    """
+    if given.get("exact") is True:
         return 0, 0
-    count, size = given.get("num_bands"), given.get("band_size")
-    if count is None or size is None:
-        return bands_for(given.get("threshold") or _THRESHOLD)
-    return int(count), int(size)
+    count, size, threshold = (given.get(e) for e in ("num_bands", "band_size", "threshold"))
+    if isinstance(count, int) and isinstance(size, int):
+        return max(1, count), max(1, size)
+    valid = isinstance(threshold, int | float) and 0 < threshold <= 1
+    return bands_for(threshold if valid else _THRESHOLD)
 
 
 @method(
@@ -139,9 +143,10 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
 
         `info` holds "threshold", "copies", "same" (those with an equal text) and "search":
         "num_bands", "band_size", the "expected_recall" of pairs at the threshold (that of others is
-        higher), the number of pairs "compared", and the "library". With rule="any_earlier", `rethreshold` returns the
-        selection for a higher threshold, unless a bucket held so many similar rows that only some
-        were compared ("bounded" rows have a score that is a lower bound).
+        higher), the number of pairs "compared", and the "library". With rule="any_earlier",
+        `rethreshold` returns the rows for a higher threshold, ordered by the similarities found at
+        the lower one; unless a bucket held so many similar rows that only some were compared (the
+        score of a "bounded" row is a lower bound).
 
     Raises
     ------
@@ -174,8 +179,8 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
 
     Examples
     --------
-    >>> texts = ["The quick brown fox jumps.", "the quick  brown fox jumps", "THE QUICK BROWN FOX JUMPS."]
-    >>> found = dedup_text(texts, threshold=0.8, keep="first")
+    >>> texts = ["A quick brown fox jumps.", "a quick  brown fox jumps", "A QUICK BROWN FOX JUMPS."]
+    >>> found = dedup_text(texts, keep="first")
     >>> found.indices, found.twins.kept_row, found.info["same"]
     (array([0]), array([-1,  0,  0]), 1)
     """
@@ -183,11 +188,8 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     ngram = _check.integer("ngram", ngram, 1, 2**16)
     shape = _bands(exact, limit, num_bands, band_size)
     seed = _check.seed(options.get("seed", 0))
-    held = texts_of("texts", texts)
-    size, bad = len(held), held.missing
-    if bad is not None and not on_bad(options):
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"texts must not be missing, got a missing one in row {row}{REMEDY}")
+    held, bad = texts_of("texts", texts, options)
+    size = len(held)
     order: Keep | Floats = keep
     if quality is not None:
         order, worse = scores_of("quality", quality, options)
@@ -233,16 +235,23 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
                    "normalize": normalize, "ngram": ngram, "num_bands": num_bands,
                    "band_size": band_size, "labels": labels, "quality": quality},
     )  # fmt: skip
-    search: dict[str, Any] = {"exact": bool(exact), "library": found.library}
+    there = np.concatenate([picked.indices, already])
+    info = {**picked.info, "search": _search(found, exact, limit, shape)}
+    return replace(picked, twins=twins.of_kept(there), info=info)
+
+
+def _search(
+    found: Matches, exact: bool, threshold: float, shape: tuple[int, int]
+) -> dict[str, Any]:
+    """Return the facts about the search, as JSON values."""
+    facts: dict[str, Any] = {"exact": bool(exact), "library": found.library}
     if not exact:
-        search |= {
-            "num_bands": shape[0], "band_size": shape[1], "expected_recall": recall_at(limit, *shape),
+        facts |= {
+            "num_bands": shape[0], "band_size": shape[1],
+            "expected_recall": recall_at(threshold, *shape),
             "compared": found.compared, "bounded": found.bounded,
         }  # fmt: skip
-    there = np.concatenate([picked.indices, already])
-    return replace(
-        picked, twins=twins.of_kept(there), info={**picked.info, "search": search}
-    )
+    return facts
 
 
 def sum_of(one: int, other: int) -> int:

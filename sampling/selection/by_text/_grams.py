@@ -34,7 +34,7 @@ class Sets:
 
     @classmethod
     def joined(cls, parts: Iterable["Sets"], sizes: Indices) -> "Sets":
-        """Return the sets of several blocks, whose sizes are known: each is copied when it comes."""
+        """Return the sets of several blocks, copied one by one; `sizes` are those of the sets."""
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
         grams, used = np.empty(int(starts[-1]), np.uint64), 0
         for part in parts:

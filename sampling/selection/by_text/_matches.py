@@ -20,6 +20,7 @@ __all__ = ["Matches", "Rule", "equal_texts", "similar_texts"]
 
 Rule = Literal["greedy", "any_earlier", "components"]
 _CODES = {"any_earlier": ANY_EARLIER, "greedy": GREEDY, "components": COMPONENTS}
+_CROWD = 256  # texts of a bucket with a match that all later ones are compared with
 _STEP = 2**13  # texts that are compared between two chances to interrupt
 
 
@@ -139,7 +140,7 @@ def _compared(  # noqa: PLR0913  # what is compared, and how
         np.zeros(count, np.int32), np.full(size, -1, np.int32), roots,
     )  # fmt: skip
     tally = np.zeros(2, np.int64)
-    texts, settings = (sets.grams, sets.starts, classes), (float(threshold), rule, forced)
+    texts, settings = (sets.grams, sets.starts, classes), (float(threshold), rule, forced, _CROWD)
     found = (similarity, nearest, kept)
     with tqdm(total=size, desc="comparing texts", leave=False, disable=None, delay=2.0) as bar:
         for start in range(0, size, _STEP):

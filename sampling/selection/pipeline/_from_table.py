@@ -12,7 +12,7 @@ from ...io import Table, columns_text, direction_of, score_of
 from ...record import Selection
 from ...record.keys import keys_for
 from ..core._before import check_columns, check_names, check_needs, with_own
-from ..core._inputs import REMEDY, scores_of
+from ..core._inputs import REMEDY, scores_of, texts_of
 from ..core._options import Options
 from ..core._registry import Method, directed_for, known_method, takes_scores
 from ..core._select import groups_of, ids_of
@@ -148,6 +148,8 @@ def check_values(
             keys_for(0, ids_of(given, table.size), table.size)  # refuses a name twice
         elif name == "costs":
             costs_of(given, table.size)
+        elif name == "texts":
+            texts_of(name, given, options)
         elif takes_scores(entry, name):
             scores_of(name, given, options)
 

@@ -507,9 +507,9 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         ranked=found.ranked and before.weights is None,
         shorten=None,
         row_ids=None,  # they are of the rows that reached the stage only
-        twins=before.twins if found.twins is None else found.twins.lifted(
-            alive, size, before.twins
-        ),
+        twins=before.twins
+        if found.twins is None
+        else found.twins.lifted(alive, size, before.twins),
     )
 
 
