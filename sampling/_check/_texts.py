@@ -1,6 +1,5 @@
 """Read texts, one for each sample, from any container; they are not copied to a fixed width."""
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -131,10 +130,7 @@ def _of_objects(name: str, rows: Any, masked: NDArray[np.bool_] | None) -> Texts
     lengths = np.fromiter((0 if e is None else len(e) for e in held), np.int64, len(held))
 
     def take(rows: NDArray[np.int64]) -> Sequence[str | bytes | None]:
-        places = rows.tolist()
-        if len(places) < 2:
-            return [held[row] for row in places]
-        return operator.itemgetter(*places)(held)
+        return [held[row] for row in rows.tolist()]
 
     return Texts(take, lengths, missing)
 

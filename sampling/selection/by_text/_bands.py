@@ -89,12 +89,13 @@ def keys_of(
         sets.grams, sets.starts.astype(np.uint64), num_bands * band_size, seed
     )
     hashes = np.array(signed.to_rows(), np.uint64).reshape(-1, num_bands, band_size)
-    state = np.zeros(hashes.shape[:2], np.uint64)
+    state: Any = np.zeros(hashes.shape[:2], np.uint64)
     if classes is not None:
         state += classes.astype(np.uint64)[:, None]
     for place in range(band_size):
-        state = mix.py_func(state ^ hashes[:, :, place])
-    return (state >> _LOW).astype(np.uint32)
+        state = mix.py_func(state ^ hashes[:, :, place])  # of arrays, as `_rng.values` does
+    keys: NDArray[np.uint32] = (state >> _LOW).astype(np.uint32)
+    return keys
 
 
 def buckets_of(keys: NDArray[np.uint32]) -> tuple[NDArray[np.int32], int]:

@@ -109,9 +109,9 @@ def similar_texts(  # noqa: PLR0913  # what is compared, and how
     buckets = np.ascontiguousarray(buckets[:, among])
     blocks = blocks_of(lengths, rows[among])
     sets = Sets.joined(each(gathered, blocks, title="reading similar texts"), sizes[among])
-    kinds = np.zeros(among.size, np.int32) if kinds is None else kinds[among].astype(np.int32)
+    codes = np.zeros(among.size, np.int32) if kinds is None else kinds[among].astype(np.int32)
     kept_first = int(np.searchsorted(among, forced))
-    own = _compared(sets, buckets, count, kinds, kept_first, _CODES[rule], threshold)
+    own = _compared(sets, buckets, count, codes, kept_first, _CODES[rule], threshold)
     found = Matches(
         np.zeros(size), np.ones(size, np.bool_), np.arange(size), np.ones(size),
         own.compared, own.bounded, library,

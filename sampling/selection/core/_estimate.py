@@ -229,9 +229,11 @@ def characters_of(texts: Any) -> int | None:  # any container
     if not hasattr(texts, "__len__") or isinstance(texts, str | bytes) or len(texts) == 0:
         return None
     if isinstance(texts, np.ndarray) and texts.dtype.kind in "US":
-        return max(1, texts.dtype.itemsize // (4 if texts.dtype.kind == "U" else 1))
+        return max(1, int(texts.dtype.itemsize) // (4 if texts.dtype.kind == "U" else 1))
     if hasattr(texts, "nbytes") and not hasattr(texts, "dtype"):  # of Arrow
         return max(1, int(texts.nbytes) // len(texts))
+    if hasattr(texts, "isna") and hasattr(texts, "to_numpy"):  # of pandas
+        texts = texts.to_numpy(object)
     if isinstance(texts, list | tuple | np.ndarray):
         return max(1, sum(len(e) for e in texts if isinstance(e, str | bytes)) // len(texts))
     return 1
