@@ -166,8 +166,8 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
     texts       : n-grams, uint64 (g,); starts, int64 (n + 1,); classes, int32 (n,): texts of
                   different classes do not match
     settings    : threshold; ANY_EARLIER, GREEDY or COMPONENTS; how many of the first texts are kept
-                  in any case; how many texts of a bucket that have a match all later ones are
-                  compared with
+                  in any case; after how many matches a text is compared no further, which is also
+                  how many texts of a bucket that have a match all later ones are compared with
     scratch     : heads (2, k) and links (b, n), -1 at first; crowds (k,), 0; seen (n,), -1; roots
                   (n,), 0, 1, 2, ...; int32
     found       : similarity, float64 (n,), to the most similar earlier text at or above the
@@ -177,9 +177,9 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
                   compared with all of their buckets, are added
 
     GREEDY links the kept texts of a bucket only. Otherwise a bucket has two lists. All texts are
-    compared with those of the first: texts without a match in it, and a number of others. They are
-    compared with the rest, the second, only if nothing matched. So the time for variants of one
-    text is linear in their number, and no text is kept that has a match.
+    compared with those of the first, texts without a match in it and a number of others, until as
+    many match. They are compared with the rest, the second, only if nothing matched. So the time
+    for variants of one text is linear in their number, and no text is kept that has a match.
     """
     grams, starts, classes = texts
     threshold, rule, forced, crowd = settings
@@ -198,7 +198,7 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
                 if turn == 1 and hits > 0:
                     rest |= j >= 0
                     continue
-                while j >= 0:
+                while j >= 0 and hits < crowd:
                     if seen[j] != i and classes[j] == classes[i]:
                         seen[j] = i
                         tally[0] += 1
@@ -214,6 +214,6 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
                     j = links[band, j]
         similarity[i], nearest[i] = high, at
         kept[i] = hits == 0 or i < forced
-        tally[1] += rest
+        tally[1] += rest or hits >= crowd
         if kept[i] or rule != GREEDY:
             enter(i, buckets, heads, links, crowds, crowd if covered > 0 else -1)

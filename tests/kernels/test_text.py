@@ -79,7 +79,7 @@ def matched(texts, buckets, classes, rule, threshold, forced=0, crowd=256):
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
-@pytest.mark.parametrize("crowd", [256, 0, 2])
+@pytest.mark.parametrize("crowd", [256, 1, 4])
 def test_match_earlier_finds_all_that_share_a_bucket(rule, crowd):
     texts = random_texts(90)
     random = np.random.default_rng(1)

@@ -168,8 +168,8 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
         depend on D are 8 for each n-gram of the distinct texts that share a band with another one;
         most long texts share none. Pairs compared grow with the number of similar texts: with
         "greedy", a row is compared with the kept rows in its buckets; otherwise with those without
-        a match, and with at most 256 others of each bucket unless none matches. With
-        rule="components" such a bucket may therefore miss connections.
+        a match, with at most 256 others of each bucket unless none matches, and until 256 match.
+        With rule="components" connections of larger sets of similar rows may therefore be missed.
     Gradients
         No weights; repeated rows count once.
     Source
