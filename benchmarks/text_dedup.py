@@ -146,10 +146,8 @@ def quality(texts: list[str], sources: np.ndarray, kinds: list[str], threshold: 
     true[np.setdiff1d(np.arange(len(texts)), rows)] = True
     dropped = ~found.mask()
     greedy = dedup_text(texts, threshold=threshold, keep="first")
-    gone = np.flatnonzero(greedy.twins.kept_row >= 0).tolist()
-    wrong = sum(
-        _jaccard(words[row], words[int(greedy.twins.kept_row[row])]) < threshold for row in gone
-    )
+    gone = np.flatnonzero(greedy.kept_rows >= 0).tolist()
+    wrong = sum(_jaccard(words[row], words[int(greedy.kept_rows[row])]) < threshold for row in gone)
     base = len(texts) - len(sources)
     by_kind = {}
     for kind in KINDS:

@@ -70,7 +70,8 @@ def dedup_text(  # noqa: PLR0913  # one parameter for each option
     normalize: Annotated[
         str,
         typer.Option(
-            help="casefold (Unicode NFKC, case folding, single spaces), nfkc (keeps case) or none."
+            help="Normalization before the comparison: casefold (Unicode NFKC, case folding, "
+            "single spaces), nfkc (keeps case) or none."
         ),
     ] = "casefold",
     ngram: Annotated[

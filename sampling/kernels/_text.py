@@ -166,7 +166,7 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
     texts       : n-grams, uint64 (g,); starts, int64 (n + 1,); classes, int32 (n,): texts of
                   different classes do not match
     settings    : threshold; ANY_EARLIER, GREEDY or COMPONENTS; how many of the first texts are kept
-                  in any case; after how many matches a text is compared no further, which is also
+                  in any case; how many comparisons follow the first match of a text, which is also
                   how many texts of a bucket that have a match all later ones are compared with
     scratch     : heads (2, k) and links (b, n), -1 at first; crowds (k,), 0; seen (n,), -1; roots
                   (n,), 0, 1, 2, ...; int32
@@ -177,8 +177,8 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
                   compared with all of their buckets, are added
 
     GREEDY links the kept texts of a bucket only. Otherwise a bucket has two lists. All texts are
-    compared with those of the first, texts without a match in it and a number of others, until as
-    many match. They are compared with the rest, the second, only if nothing matched. So the time
+    compared with those of the first, texts without a match in it and a number of others, but with
+    only as many after a match, and with the rest, the second, only if nothing matched. So the time
     for variants of one text is linear in their number, and no text is kept that has a match.
     """
     grams, starts, classes = texts
@@ -187,7 +187,7 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
     similarity, nearest, kept = found
     for i in range(start, stop):
         own = grams[starts[i] : starts[i + 1]]
-        high, at, hits, covered, rest = 0.0, -1, 0, 0, False
+        high, at, hits, after, covered, rest = 0.0, -1, 0, 0, 0, False
         for turn in range(2):
             covered = hits  # by texts that all later ones of their bucket are compared with
             for band in range(buckets.shape[0]):
@@ -198,10 +198,11 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
                 if turn == 1 and hits > 0:
                     rest |= j >= 0
                     continue
-                while j >= 0 and hits < crowd:
+                while j >= 0 and after < crowd:
                     if seen[j] != i and classes[j] == classes[i]:
                         seen[j] = i
                         tally[0] += 1
+                        after += hits > 0
                         floor = threshold if rule == COMPONENTS else max(threshold, high)
                         value = jaccard(own, grams[starts[j] : starts[j + 1]], floor)
                         if value >= threshold:
@@ -214,6 +215,6 @@ def match_earlier(  # noqa: C901, PLR0915  # one pass: what is kept decides what
                     j = links[band, j]
         similarity[i], nearest[i] = high, at
         kept[i] = hits == 0 or i < forced
-        tally[1] += rest or hits >= crowd
+        tally[1] += rest or after >= crowd
         if kept[i] or rule != GREEDY:
             enter(i, buckets, heads, links, crowds, crowd if covered > 0 else -1)

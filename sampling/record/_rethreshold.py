@@ -59,7 +59,8 @@ def changes_at(
         "verdicts": decided,
         "info": {**info, cut["count"]: dropped},
         "shorten": None,
-        "twins": None,  # they are of the rows that the other threshold kept
+        "kept_rows": None,  # those of the other threshold
+        "similarities": None,
     }
 
 

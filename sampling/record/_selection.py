@@ -14,7 +14,7 @@ from .._check._keywords import short, told
 from ..types import Floats, Indices
 from ._explanation import BAD, NOT_ELIGIBLE, Explanation
 from ._kept import coverage, nearest_kept, rank_by
-from ._twins import Twins
+from ._twins import twins_among
 
 
 @told
@@ -53,8 +53,11 @@ class Selection:
         of rows that a file does not hold; called by `rethreshold`.
     row_ids : array of shape (N,), optional
         The caller's ids of all rows, kept or not; `explain` looks up rows by them.
-    twins : Twins, optional
-        The kept row that each row dropped as a copy belongs to, if the selector knows it.
+    kept_rows : int64 array of shape (N,), optional
+        Of each row that was dropped as a copy, the row that was kept instead (or was already
+        selected); -1 for all others. In a plan, a later stage may have dropped that row.
+    similarities : float array of shape (N,), optional
+        Similarity of each such row to that row; NaN for all others.
 
     Examples
     --------
@@ -77,7 +80,8 @@ class Selection:
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
     row_ids: NDArray[Any] | None = field(default=None, repr=False)
-    twins: Twins | None = field(default=None, repr=False)
+    kept_rows: Indices | None = field(default=None, repr=False)
+    similarities: NDArray[np.floating[Any]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check.refuse_mask("indices", self.indices)
@@ -141,7 +145,7 @@ class Selection:
             arguments={**self.arguments, "budget": budget},
             verdicts=verdicts,
             rules=rules,
-            twins=None if self.twins is None else self.twins.of_kept(self.indices[:budget]),
+            **twins_among(self, self.indices[:budget]),
         )
 
     @told

@@ -1,54 +1,41 @@
-"""The kept rows that dropped copies belong to."""
+"""The kept rows that dropped copies belong to: `kept_rows` and `similarities` of a `Selection`."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .._check._keywords import told
-from ..types import Floats, Indices
+from ..types import Indices
+from ._fields import Fields
 
-__all__ = ["Twins"]
+__all__ = ["lifted_twins", "twins_among"]
 
 
-@told
-@dataclass(frozen=True)
-class Twins:
-    """For each row that was dropped as a copy, the kept row that it belongs to.
+def twins_among(selection: Fields, rows: Indices) -> dict[str, Any]:
+    """Return both fields of a selection restricted to twins among the given rows."""
+    kept, similarities = selection.kept_rows, selection.similarities
+    if kept is None or similarities is None:
+        return {}
+    inside = np.zeros(kept.size + 1, np.bool_)  # the last entry belongs to -1
+    inside[rows] = True
+    there = inside[kept] & ~inside[:-1]
+    return {
+        "kept_rows": np.where(there, kept, -1),
+        "similarities": np.where(there, similarities, np.nan),
+    }
 
-    Parameters
-    ----------
-    kept_row : int64 array of shape (N,)
-        -1 for rows without one.
-    similarity : float64 array of shape (N,)
-        Similarity to it, in the measure of the selector; NaN for rows without one.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> Twins(np.array([-1, 0]), np.array([np.nan, 0.9])).kept_row
-    array([-1,  0])
+def lifted_twins(selection: Fields, rows: Indices, size: int, before: Fields) -> dict[str, Any]:
+    """Return both fields of a stage in rows of the table, after those of earlier stages.
+
+    rows : int64 (n,), the rows that reached the stage
+    size : N
     """
-
-    kept_row: Indices
-    similarity: Floats
-
-    def of_kept(self, rows: Indices) -> "Twins":
-        """Return the twins among the given rows; all others belong to none."""
-        size = self.kept_row.size
-        inside = np.zeros(size + 1, np.bool_)  # the last entry belongs to -1
-        inside[rows] = True
-        there = inside[self.kept_row] & ~inside[:-1]
-        return Twins(np.where(there, self.kept_row, -1), np.where(there, self.similarity, np.nan))
-
-    def lifted(self, rows: Indices, size: int, before: "Twins | None") -> "Twins":
-        """Return twins of rows (n,) of a table of N rows, in rows of the table.
-
-        before : those of earlier stages, which hold for all other rows
-        """
-        kept_row, similarity = np.full(size, -1), np.full(size, np.nan)
-        if before is not None:
-            kept_row, similarity = before.kept_row.copy(), before.similarity.copy()
-        there = self.kept_row >= 0
-        kept_row[rows[there]] = rows[self.kept_row[there]]
-        similarity[rows[there]] = self.similarity[there]
-        return Twins(kept_row, similarity)
+    if selection.kept_rows is None or selection.similarities is None:
+        return {"kept_rows": before.kept_rows, "similarities": before.similarities}
+    kept, similarities = np.full(size, -1), np.full(size, np.nan)
+    if before.kept_rows is not None and before.similarities is not None:
+        kept, similarities = before.kept_rows.copy(), np.array(before.similarities)
+    there = selection.kept_rows >= 0
+    kept[rows[there]] = rows[selection.kept_rows[there]]
+    similarities[rows[there]] = selection.similarities[there]
+    return {"kept_rows": kept, "similarities": similarities}

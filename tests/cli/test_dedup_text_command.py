@@ -120,15 +120,15 @@ def test_stages_of_a_plan(corpus):
     rows, ids = np.arange(3, N), np.array([f"u{i}" for i in range(N)])
     one = dedup_text([TEXTS[i] for i in rows], exact=True, ids=ids[rows])
     kept_row = np.full(N, -1)
-    gone = np.flatnonzero(one.twins.kept_row >= 0)
-    kept_row[rows[gone]] = rows[one.twins.kept_row[gone]]
+    gone = np.flatnonzero(one.kept_rows >= 0)
+    kept_row[rows[gone]] = rows[one.kept_rows[gone]]
     rows = np.sort(rows[one.indices])
     two = dedup_text([TEXTS[i] for i in rows], threshold=0.75, keep="first", ids=ids[rows])
-    gone = np.flatnonzero(two.twins.kept_row >= 0)
-    kept_row[rows[gone]] = rows[two.twins.kept_row[gone]]
+    gone = np.flatnonzero(two.kept_rows >= 0)
+    kept_row[rows[gone]] = rows[two.kept_rows[gone]]
     assert found.indices.tolist() == rows[two.indices].tolist()
-    assert found.twins.kept_row.tolist() == kept_row.tolist()
-    assert np.array_equal(np.isnan(found.twins.similarity), kept_row < 0)
+    assert found.kept_rows.tolist() == kept_row.tolist()
+    assert np.array_equal(np.isnan(found.similarities), kept_row < 0)
     assert found.explain("u40").rule.startswith(("equal: same text", "filter", "kept", "near"))
 
 

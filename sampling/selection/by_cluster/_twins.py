@@ -49,7 +49,7 @@ def twins_of(
     ----------
     selection : Selection
         A selection from `semdedup`, either just computed or saved with its dropped rows; or one
-        that knows its `twins`, as from `dedup_text`.
+        that has `kept_rows`, as from `dedup_text`.
     embeddings : array of shape (N, D), optional
         The embeddings selected from; omitted if the selection knows its twins.
     count : int, default 20
@@ -86,11 +86,11 @@ def twins_of(
     (0, 1)
     """
     count = _check.integer("count", count, 0)
-    if selection.twins is not None:
+    if selection.kept_rows is not None and selection.similarities is not None:
         if embeddings is not None:
             raise ValueError("embeddings must be omitted for a selection that knows its twins")
-        shown, known = _copies(selection, count, selection.twins.similarity), selection.twins
-        parts = (shown, known.kept_row[shown], known.similarity[shown])
+        shown = _copies(selection, count, selection.similarities)
+        parts = (shown, selection.kept_rows[shown], selection.similarities[shown])
         return [Twin(*pair) for pair in zip(*(part.tolist() for part in parts), strict=True)]
     if embeddings is None:
         raise ValueError("embeddings must be given for a selection without twins, got None")

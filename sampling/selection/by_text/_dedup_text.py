@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from ... import _check, _rng
 from ..._check._texts import Texts
 from ...engine import each
-from ...record import Selection, Twins
+from ...record import Selection, twins_among
 from ...record.keys import by_value, keys_for
 from ...types import Floats, Indices, Keys
 from ..core._clusters import labels_of
@@ -137,8 +137,8 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     Selection
         Rows by ascending similarity to the most similar earlier row with which they were found to
         match (of the kept ones with rule="greedy"), given in `scores`; 0 for none, 1 for equal
-        texts; without weights. `twins` holds the kept row that each dropped copy belongs to, and
-        their similarity: for "greedy" the most similar kept row found, otherwise the first row of
+        texts; without weights. `kept_rows` and `similarities` hold the kept row that each dropped
+        copy belongs to: for "greedy" the most similar kept row found, otherwise the first row of
         its chain or component.
 
         `info` holds "threshold", "copies", "same" (those with an equal text) and "search":
@@ -168,8 +168,9 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
         depend on D are 8 for each n-gram of the distinct texts that share a band with another one;
         most long texts share none. Pairs compared grow with the number of similar texts: with
         "greedy", a row is compared with the kept rows in its buckets; otherwise with those without
-        a match, with at most 256 others of each bucket unless none matches, and until 256 match.
-        With rule="components" connections of larger sets of similar rows may therefore be missed.
+        a match, and with at most 256 others of each bucket unless none matches. At most 256
+        comparisons follow the first match; with rule="components", connections within larger sets
+        of similar rows may therefore be missed.
     Gradients
         No weights; repeated rows count once.
     Source
@@ -181,7 +182,7 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     --------
     >>> texts = ["A quick brown fox jumps.", "a quick  brown fox jumps", "A QUICK BROWN FOX JUMPS."]
     >>> found = dedup_text(texts, keep="first")
-    >>> found.indices, found.twins.kept_row, found.info["same"]
+    >>> found.indices, found.kept_rows, found.info["same"]
     (array([0]), array([-1,  0,  0]), 1)
     """
     limit = _checked(threshold, exact, keep, quality, rule, normalize)
@@ -208,12 +209,11 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     similarity, kept, same = np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.bool_)
     similarity[rows], kept[rows] = found.similarity, found.kept
     same[rows] = first != np.arange(rows.size)
-    twins = Twins(np.full(size, -1), np.full(size, np.nan))
+    kept_rows, similarities = np.full(size, -1), np.full(size, np.nan)
     gone = ~found.kept
-    twins.kept_row[rows[gone]] = rows[found.twin[gone]]
-    twins.similarity[rows[gone]] = found.with_twin[gone]
-    open_ = kept.copy()
-    open_[already] = False
+    kept_rows[rows[gone]] = rows[found.twin[gone]]
+    similarities[rows[gone]] = found.with_twin[gone]
+    open_ = kept & ~np.isin(np.arange(size), already)
 
     def core(task: Task) -> Picks:
         own, stays, equal = similarity[task.rows], kept[task.rows], same[task.rows]
@@ -237,7 +237,8 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     )  # fmt: skip
     there = np.concatenate([picked.indices, already])
     info = {**picked.info, "search": _search(found, exact, limit, shape)}
-    return replace(picked, twins=twins.of_kept(there), info=info)
+    picked = replace(picked, info=info, kept_rows=kept_rows, similarities=similarities)
+    return replace(picked, **twins_among(picked, there))
 
 
 def _search(

@@ -20,7 +20,7 @@ __all__ = ["Matches", "Rule", "equal_texts", "similar_texts"]
 
 Rule = Literal["greedy", "any_earlier", "components"]
 _CODES = {"any_earlier": ANY_EARLIER, "greedy": GREEDY, "components": COMPONENTS}
-_CROWD = 256  # matches after which a text is compared no further; see `match_earlier`
+_CROWD = 256  # comparisons of a text after its first match; see `match_earlier`
 _STEP = 2**13  # texts that are compared between two chances to interrupt
 
 

@@ -67,12 +67,12 @@ def test_each_dropped_row_belongs_to_a_kept_one(rule):
     found = dedup_text(TEXTS, threshold=0.6, rule=rule, **ALL)
     sets = [oracles.sets_of_grams(oracles.same(text)) for text in TEXTS]
     dropped = np.flatnonzero(~found.mask())
-    assert (found.twins.kept_row[found.indices] == -1).all()
+    assert (found.kept_rows[found.indices] == -1).all()
     for row in dropped.tolist():
-        kept = int(found.twins.kept_row[row])
+        kept = int(found.kept_rows[row])
         assert kept in found.indices
         value = oracles.jaccard_of_sets(sets[row], sets[kept])
-        assert found.twins.similarity[row] == value
+        assert found.similarities[row] == value
         if rule == "greedy":
             assert value >= 0.6
             others = [oracles.jaccard_of_sets(sets[row], sets[i]) for i in found.indices.tolist()]
@@ -124,7 +124,7 @@ def test_empty_and_short_texts():
     texts = ["", "  ", "\n", "a", "A", "ab", "abc", "abcd", "ba", ""]
     found = dedup_text(texts, threshold=0.5, keep="first")
     assert sorted(found.indices.tolist()) == [0, 3, 5, 6, 8]  # abc, abcd: 1 of 2
-    assert found.twins.kept_row.tolist() == [-1, 0, 0, -1, 3, -1, -1, 6, -1, 0]
+    assert found.kept_rows.tolist() == [-1, 0, 0, -1, 3, -1, -1, 6, -1, 0]
 
 
 def test_surrogates_and_nul_are_characters():
@@ -179,7 +179,7 @@ def test_recall_at_the_threshold():
     found = dedup_text(texts, threshold=0.8, keep="first", normalize="none")
     assert found.info["search"]["expected_recall"] == pytest.approx(0.99228, abs=1e-5)
     assert 3_935 <= len(texts) - len(found) <= 4_000
-    assert (found.twins.kept_row[found.twins.kept_row >= 0] % 2 == 0).all()
+    assert (found.kept_rows[found.kept_rows >= 0] % 2 == 0).all()
     few = dedup_text(texts, threshold=0.8, normalize="none", num_bands=2, band_size=6)
     assert len(texts) - len(few) == pytest.approx(4_000 * recall_at(0.8, 2, 6), abs=6 * 32)
 
@@ -189,9 +189,9 @@ def test_all_pairs_found_are_pairs_of_the_sparse_join():
     pairs = oracles.join_of_texts(texts, 0.7)
     close = set(map(tuple, pairs.tolist()))
     found = dedup_text(texts, threshold=0.7, keep="first")
-    gone = np.flatnonzero(found.twins.kept_row >= 0)
+    gone = np.flatnonzero(found.kept_rows >= 0)
     assert len(gone) > 200
-    assert all((int(found.twins.kept_row[row]), row) in close for row in gone.tolist())
+    assert all((int(found.kept_rows[row]), row) in close for row in gone.tolist())
     kept = set(found.indices.tolist())
     missed = [pair for pair in close if kept.issuperset(pair)]
     assert len(missed) <= 0.02 * len(gone)
@@ -234,13 +234,13 @@ def test_a_budget_cuts_or_adds_the_least_similar_copies():
     whole = dedup_text(TEXTS, threshold=0.6, **ALL)
     fewer = dedup_text(TEXTS, 10, threshold=0.6, **ALL)
     assert fewer.indices.tolist() == whole.indices[:10].tolist() == whole.head(10).indices.tolist()
-    assert fewer.twins.kept_row.tolist() == whole.head(10).twins.kept_row.tolist()
-    assert set(fewer.twins.kept_row.tolist()) <= {-1, *fewer.indices.tolist()}
+    assert fewer.kept_rows.tolist() == whole.head(10).kept_rows.tolist()
+    assert set(fewer.kept_rows.tolist()) <= {-1, *fewer.indices.tolist()}
     more = dedup_text(TEXTS, len(whole) + 5, threshold=0.6, **ALL)
     assert more.indices[: len(whole)].tolist() == whole.indices.tolist()
     added = more.indices[len(whole) :]
     assert more.scores[added].max() <= np.delete(more.scores, more.indices).min()
-    assert (more.twins.kept_row[added] == -1).all()
+    assert (more.kept_rows[added] == -1).all()
 
 
 def test_rows_already_selected_come_first_and_stay():
@@ -248,7 +248,7 @@ def test_rows_already_selected_come_first_and_stay():
     for rule in RULES:
         found = dedup_text(texts, threshold=0.8, rule=rule, already_selected=[1, 2])
         assert found.indices.tolist() == [3]
-        assert found.twins.kept_row.tolist() == [1, -1, -1, -1]
+        assert found.kept_rows.tolist() == [1, -1, -1, -1]
 
 
 def test_another_threshold_without_a_new_search():
@@ -309,7 +309,7 @@ def test_missing_texts_are_refused_or_dropped(texts):
     found = dedup_text(texts, on_bad="drop", keep="first")
     assert found.indices.tolist() == [0]
     assert found.explain(1).rule == "a value that is not finite"
-    assert found.twins.kept_row.tolist() == [-1, -1, 0, -1]
+    assert found.kept_rows.tolist() == [-1, -1, 0, -1]
 
 
 @pytest.mark.parametrize(
