@@ -5,6 +5,7 @@ from ._bench import bench
 from ._cluster import cluster
 from ._contracts import contracts
 from ._dedup import dedup
+from ._dedup_text import dedup_text
 from ._embed import embed
 from ._export import export
 from ._report import report
@@ -23,6 +24,7 @@ for _command in (
     score,
     cluster,
     dedup,
+    dedup_text,
     inspect,
     report,
     export,
@@ -31,7 +33,7 @@ for _command in (
     contracts,
     warm,
 ):
-    app.command()(_command)  # in the order of `--help`
+    app.command()(_command)  # in the order of `--help`, with - for _
 
 
 def main() -> None:

@@ -127,7 +127,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
         with io.unchanged(tables):
             opened = io.open_table(table, **source)
             selection.check_call(opened, "semdedup", wanted, columns=columns, settings=given)
-            _texts(tables, text, [])  # checks that the column exists
+            add_texts(tables, text, [])  # checks that the column exists
             if scratch is not None:
                 opened = io.open_table(table, **source, scratch=scratch)
             found = selection.select_from(
@@ -136,7 +136,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
                 pairs = [asdict(twin) for twin in twins]
-                _texts(tables, text, pairs)
+                add_texts(tables, text, pairs)
                 if digest:
                     found = io.with_inputs(found, table, beside or (), progress=progress)
         io.save_selection(found, out, dropped=dropped)
@@ -145,7 +145,7 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
             answer({**facts, "out": str(out), "examples": pairs})
         else:
             report(found, out, False)
-            _print_pairs(pairs, text)
+            print_pairs(pairs, text)
         write_report(report_, found, table, **source, text=text, examples=examples, quiet=as_json)
 
 
@@ -159,8 +159,8 @@ def _limits(num_checked: str | None, threshold: str | None) -> dict[str, float]:
     return found
 
 
-def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:
-    """Add the texts of the rows to the pairs."""
+def add_texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) -> None:
+    """Add the texts of the rows to the pairs; without pairs, check that there is such a column."""
     from .. import io
 
     if text is None:
@@ -171,7 +171,8 @@ def _texts(tables: list[Path], text: str | None, pairs: list[dict[str, Any]]) ->
             pair[f"{end}_{text}"] = word
 
 
-def _print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:
+def print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:
+    """Print pairs of a dropped and a kept row, with their texts."""
     for pair in pairs:
         print(f"\nsimilarity {pair['similarity']:.4f}")
         for word in ("kept", "dropped"):

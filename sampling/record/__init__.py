@@ -6,6 +6,7 @@
 from ._explanation import ALREADY, BAD, NO_GROUP, NOT_ELIGIBLE, Explanation
 from ._score import Direction, Score
 from ._selection import Selection, at_threshold, load_selection
+from ._twins import lifted_twins, twins_among
 
 __all__ = [
     "ALREADY",
@@ -17,5 +18,7 @@ __all__ = [
     "Score",
     "Selection",
     "at_threshold",
+    "lifted_twins",
     "load_selection",
+    "twins_among",
 ]

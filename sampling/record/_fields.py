@@ -36,6 +36,10 @@ class Fields(Protocol):
     @property
     def row_ids(self) -> NDArray[Any] | None: ...  # noqa: D102
     @property
+    def kept_rows(self) -> Indices | None: ...  # noqa: D102
+    @property
+    def similarities(self) -> NDArray[np.floating[Any]] | None: ...  # noqa: D102
+    @property
     def shorten(self) -> object: ...  # noqa: D102
 
     def __len__(self) -> int: ...

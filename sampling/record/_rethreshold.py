@@ -40,12 +40,12 @@ def changes_at(
             _check.same_length(name, array, "the data", len(scores))
     info = {**selection.info, "threshold": value}
     if "search" in info:  # its estimate applies to the other threshold
-        kept_facts = ("exact", "num_assignments")
-        info["search"] = {name: info["search"][name] for name in kept_facts}
+        estimated = ("recall", "interval", "threshold", "found", "others", "checked", "missed")
+        info["search"] = {k: v for k, v in info["search"].items() if k not in estimated}
     rules = selection.rules
     never = [code for code, rule in enumerate(rules) if rule in NOT_ELIGIBLE]
     open_ = ~np.isin(verdicts, never)
-    kept = open_ & (scores <= value)
+    kept = open_ & (scores < value if cut.get("drops_equal") else scores <= value)
     rows = np.flatnonzero(kept)
     indices = rows[by_value(scores[rows], _ties(selection, rows, keys).astype(np.uint64))]
     decided = np.where(open_, rules.index(cut["rule"]), verdicts).astype(np.uint8)
@@ -59,6 +59,8 @@ def changes_at(
         "verdicts": decided,
         "info": {**info, cut["count"]: dropped},
         "shorten": None,
+        "kept_rows": None,  # those of the other threshold
+        "similarities": None,
     }
 
 

@@ -15,6 +15,7 @@ from ..types import Floats, Indices
 from ._apply import length_of, rows_of
 from ._explanation import BAD, NOT_ELIGIBLE, Explanation
 from ._kept import coverage, nearest_kept, rank_by
+from ._twins import twins_among
 
 
 @told
@@ -53,6 +54,11 @@ class Selection:
         of rows that a file does not hold; called by `rethreshold`.
     row_ids : array of shape (N,), optional
         The caller's ids of all rows, kept or not; `explain` looks up rows by them.
+    kept_rows : int64 array of shape (N,), optional
+        Of each row that was dropped as a copy, the row that was kept instead (or was already
+        selected); -1 for all others. In a plan, a later stage may have dropped that row.
+    similarities : float array of shape (N,), optional
+        Similarity of each such row to that row; NaN for all others.
 
     Examples
     --------
@@ -75,6 +81,8 @@ class Selection:
     shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
     recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
     row_ids: NDArray[Any] | None = field(default=None, repr=False)
+    kept_rows: Indices | None = field(default=None, repr=False)
+    similarities: NDArray[np.floating[Any]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check.refuse_mask("indices", self.indices)
@@ -144,6 +152,7 @@ class Selection:
             arguments={**self.arguments, "budget": budget},
             verdicts=verdicts,
             rules=rules,
+            **twins_among(self, self.indices[:budget]),
         )
 
     @told

@@ -176,7 +176,7 @@ def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str
 def versions() -> dict[str, str]:
     """Return the versions of the installed libraries that affect a selection."""
     found = {"python": platform.python_version()}
-    for name in ("sampling", "numpy", "numba", "faiss-cpu", "scikit-learn", "pyarrow"):
+    for name in ("sampling", "numpy", "numba", "faiss-cpu", "scikit-learn", "pyarrow", "rensa"):
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

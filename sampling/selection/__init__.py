@@ -42,6 +42,7 @@ from .by_score._surrogate import surrogate
 from .by_score._systematic import systematic
 from .by_score._top import top
 from .by_score._window import window
+from .by_text._dedup_text import dedup_text
 from .core._before import check_call, reads_embeddings
 from .core._budget import count_of, share_out, water_fill
 from .core._cost import Cost, Sizes
@@ -83,6 +84,7 @@ __all__ = [
     "count_of",
     "d2",
     "d4",
+    "dedup_text",
     "embeddings_of",
     "estimate",
     "facility_location",

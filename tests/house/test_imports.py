@@ -59,6 +59,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "accelerate": {"integrations", "testing"},
     "cleanlab": {"scores"},
     "trak": {"scores"},
+    "rensa": {"selection"},
     "matplotlib": {"bench"},
     "PIL": {"_report", "bench", "_files", "embedding"},
     "umap": {"reports"},
@@ -231,7 +232,7 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl", "tomli"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
     extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak", "filelock"}
-    extras |= {"PIL", "umap"}
+    extras |= {"PIL", "rensa", "umap"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):

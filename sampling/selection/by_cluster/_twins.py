@@ -1,9 +1,10 @@
 """Examples of dropped rows with their most similar kept rows, for inspection."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ... import _check
 from ..._check._keywords import told
@@ -37,7 +38,7 @@ class Twin:
 @told
 def twins_of(
     selection: Selection,
-    embeddings: ArrayLike,
+    embeddings: ArrayLike | None = None,
     count: int = 20,
     *,
     progress: Progress | None = None,
@@ -47,9 +48,10 @@ def twins_of(
     Parameters
     ----------
     selection : Selection
-        A selection from `semdedup`, either just computed or saved with its dropped rows.
-    embeddings : array of shape (N, D)
-        The embeddings selected from.
+        A selection from `semdedup`, either just computed or saved with its dropped rows; or one
+        that has `kept_rows`, as from `dedup_text`.
+    embeddings : array of shape (N, D), optional
+        The embeddings selected from; omitted if the selection knows its twins.
     count : int, default 20
         Maximum number of examples, evenly spaced from the least similar dropped copy, which reveals
         a threshold that is too low, to the most similar.
@@ -59,14 +61,16 @@ def twins_of(
     Returns
     -------
     list of Twin
-        By ascending similarity of the dropped row to the row for which it was dropped. That row may
+        By ascending similarity of the dropped row to the row for which it was dropped, or to its
+        twin if that is known. That row may
         have been dropped as well; the twin is the most similar kept row, which may be less similar,
         or more similar if it is in another cluster. Ties go to the lower row number.
 
     Raises
     ------
     ValueError
-        If the selection does not record which rows were copies, or the embeddings have another N.
+        If the selection does not record which rows were copies, or the embeddings have another N;
+        if embeddings are missing, or are given for known twins.
 
     Notes
     -----
@@ -82,6 +86,14 @@ def twins_of(
     (0, 1)
     """
     count = _check.integer("count", count, 0)
+    if selection.kept_rows is not None and selection.similarities is not None:
+        if embeddings is not None:
+            raise ValueError("embeddings must be omitted for a selection that knows its twins")
+        shown = _copies(selection, count, selection.similarities)
+        parts = (shown, selection.kept_rows[shown], selection.similarities[shown])
+        return [Twin(*pair) for pair in zip(*(part.tolist() for part in parts), strict=True)]
+    if embeddings is None:
+        raise ValueError("embeddings must be given for a selection without twins, got None")
     rows = _check.matrix("embeddings", embeddings)
     shown = _copies(selection, count)
     _check.same_length("embeddings", rows, "the data", int(selection.size or 0))
@@ -104,7 +116,9 @@ def twins_of(
     return [Twin(*each) for each in zip(shown.tolist(), twin.tolist(), best.tolist(), strict=True)]
 
 
-def _copies(selection: Selection, count: int) -> Indices:
+def _copies(
+    selection: Selection, count: int, similarity: NDArray[np.floating[Any]] | None = None
+) -> Indices:
     """Return rows that were dropped as copies, evenly spaced by their similarities."""
     rules = [i for i, rule in enumerate(selection.rules) if rule.startswith("near copy")]
     if selection.verdicts is None or selection.scores is None:
@@ -112,7 +126,11 @@ def _copies(selection: Selection, count: int) -> Indices:
             "selection must record its rules, got one without: save it with its dropped rows"
         )
     rows: Indices = np.flatnonzero(np.isin(selection.verdicts, rules))
-    rows = rows[np.lexsort((rows, selection.scores[rows]))]
+    if similarity is None:
+        similarity = selection.scores
+    else:
+        rows = rows[~np.isnan(similarity[rows])]  # the others have no twin
+    rows = rows[np.lexsort((rows, similarity[rows]))]
     if rows.size <= count:
         return rows
     return rows[np.linspace(0, rows.size - 1, count).round().astype(np.int64)]

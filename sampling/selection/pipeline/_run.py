@@ -32,7 +32,7 @@ from ...io import (
     save_selection,
     selection_outputs,
 )
-from ...record import BAD, Selection
+from ...record import BAD, Selection, lifted_twins
 from ...types import Indices
 from ..core._exact import exact
 from ..core._registry import made_by, takes
@@ -507,6 +507,7 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         ranked=found.ranked and before.weights is None,
         shorten=None,
         row_ids=None,  # they are of the rows that reached the stage only
+        **lifted_twins(found, alive, size, before),
     )
 
 
