@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RESULTS = HERE / "results" / "every_selector.json"
 DIMENSIONS, CLASSES = 64, 10
+WORDS = [f"word{i}" for i in range(200)]
 
 
 def data(size: int) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def data(size: int) -> dict[str, Any]:
         "chosen": losses,
         "rejected": random.gamma(2.0, size=size),
         "labels": labels,
+        "texts": [" ".join(each) for each in random.choice(WORDS, (size, 12)).tolist()],
         "p": 3.0,
         "holder_constant": 0.2,
     }

@@ -18,7 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed.json"
-README = HERE.parent / "README.md"
+README = HERE / "README.md"
 BEGIN, END = "<!-- speed table: benchmarks/speed.py -->", "<!-- end of speed table -->"
 SHRINK = "SAMPLING_BENCH_SHRINK"  # what sizes are divided by; processes started here see it too
 

@@ -1,185 +1,202 @@
-"""Real training compared: pruning and its controls, a long tail, wrong labels.
+"""Real training compared: every method on real texts and images, and its controls.
 
-    python benchmarks/training.py pruning                 runs what is missing of one comparison
-    python benchmarks/training.py pruning --seeds 2 --first-seed 3     a part of it, beside others
-    python benchmarks/training.py pruning --seeds 2 --methods top-k,curriculum      more rows
-    python benchmarks/training.py                         the tables of what is there, to README
+    sampling bench benchmarks/training/text-mlp.toml    runs what is missing of one comparison
+    python benchmarks/training.py                       the tables of what is there
 
-A comparison is a call of `sampling bench`, so its folder under `results/training` has the runs
-(`results.json`) and a plot. Each takes hours of one core: start several processes, one thread each
-(`OMP_NUM_THREADS=1`), with other seeds or comparisons; they may share a folder.
-
-`candidates` is what chose the method that stands in `pruning` beside InfoBatch: two seeds that
-`pruning` does not use, and of them the validation accuracy alone.
+Run both from the folder of the repository. A comparison takes hours of two cores and may be
+interrupted: the same command goes on where it was (`--time-budget 2h` ends it earlier). The plans
+are `training/*.toml`, the results of NAME are in `results/training/NAME`, and the tables go to
+`benchmarks/README.md`. The texts are made by `python benchmarks/debian.py`.
 """
 
-import json
 import statistics
-import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from harness import HERE, README, put
+from harness import HERE, put
+from predictions import (
+    MARGIN,
+    NO,
+    OPEN,
+    YES,
+    by_metric,
+    came_out,
+    claims,
+    row_of,
+)
 
-from sampling.bench import Results, Run, verdicts
-from sampling.cli import app
+from sampling.bench import Results, Run, Verdict, read_results, verdicts
 
 FOLDER = HERE / "results" / "training"
 BEGIN, END = "<!-- training -->", "<!-- end of training -->"
-MARGIN = 0.3
-_CANDIDATES = (
-    "infobatch,rs2,keep-hardest,epsilon-greedy,ucb,seta,kakurenbo,ies,self-paced,variance-budget"
-)
-_PRUNING = (
-    "full,full-fewer,full-matched-rate,dynamic-random,dynamic-random-weighted,rs2,infobatch,seta"
-)
+CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")
 COMPARISONS = {
-    "candidates": ["--keep", "0.6", "--methods", _CANDIDATES, "--seeds", "2", "--first-seed", "5"],
-    "pruning": ["--keep", "0.6", "--methods", _PRUNING, "--seeds", "5"],
-    "long-tail": ["--imbalance", "100", "--seeds", "3"],
-    "noise-20": ["--label-noise", "0.2", "--seeds", "2"],
-    "noise-40": ["--label-noise", "0.4", "--seeds", "2"],
+    "text-mlp": "Package descriptions of Debian 12, an MLP on MiniLM embeddings, 58 sections",
+    "text-probe": "The same texts, a linear probe",
+    "fashion-plain": "Fashion-MNIST, a small CNN",
+    "fashion-long-tail": "Fashion-MNIST with a long tail, 1:100",
+    "fashion-wrong-labels": "Fashion-MNIST with 20 % of the training labels wrong",
+    "fashion-near-copies": "Fashion-MNIST with 30 % of the samples replaced by near copies",
 }
 
 
-def read(name: str) -> Results:
-    """Return the runs of a comparison."""
-    content = json.loads((FOLDER / name / "results.json").read_text())
-    calls = {str(place): call for place, call in enumerate(content["calls"])}
-    runs = [_of_format_1(run) for run in content["runs"]]
-    return Results(content["identity"], content["metric"], calls, runs, about={"classes": 10})
+@dataclass
+class Method:
+    """The runs of a method by keep fraction."""
+
+    name: str
+    done: dict[float, list[Run]] = field(default_factory=dict)
+    others: dict[float, Run] = field(default_factory=dict)
+
+    @property
+    def extra(self) -> float:
+        """What is paid beside the training: total cost minus cost, at the lowest fraction."""
+        runs = self.done[min(self.done)]
+        return statistics.fmean(run.total_cost - run.cost for run in runs)
 
 
-def _of_format_1(fields: dict[str, Any]) -> Run:
-    """Return a run of a file written before runs had a line each."""
-    fields = {**fields, "keep": fields["target"], "call": str(fields["call"])}
-    fields["seconds"] = {"training": fields["seconds"]}
-    fields["metrics"] = {"worst class": fields["worst"]} if fields["worst"] is not None else {}
-    if fields["method"] == "uniform":  # plain shuffling, which is full
-        fields["method"] = "full"
-    if fields["reason"]:
-        fields |= {"state": "unreachable", "test": None}
-    return Run(**{k: v for k, v in fields.items() if k not in ("target", "worst")})
+def methods_of(results: Results) -> list[Method]:
+    """Return the methods of a folder, controls first, then by their mean at the fractions kept."""
+    found: dict[str, Method] = {}
+    for run in results.runs:
+        method = found.setdefault(run.method, Method(run.method))
+        if run.done:
+            method.done.setdefault(run.keep, []).append(run)
+        else:
+            method.others.setdefault(run.keep, run)
+    controls = [found.pop(name) for name in CONTROLS if name in found]
+    return controls + sorted(found.values(), key=_rank)
 
 
-def candidates_table(results: Results) -> str:
-    """Return the methods by validation accuracy, best first; the test set is not evaluated."""
-    lines = [
-        "| Method | validation accuracy, % | cost | extra forward passes |",
-        "|---|---|---|---|",
-    ]
-    groups = _groups(results)
-    order = sorted(groups, key=lambda name: -_mean(groups[name], lambda run: run.val_curve[-1]))
-    for name in order:
-        runs = groups[name]
-        accuracy = 100 * _mean(runs, lambda run: run.val_curve[-1])
-        cells = [name, f"{accuracy:.2f}", f"{_mean(runs, lambda run: run.cost):.3f}", _passes(runs)]
-        lines.append("| " + " | ".join(cells) + " |")
-    reasons = {run.method: run.reason for run in results.runs if run.reason}
-    lines += [f"\nNot run: `{name}`: {reason}." for name, reason in reasons.items()]
+def _rank(method: Method) -> tuple[bool, float]:
+    """Sort methods that prune before those at full cost, and better ones first."""
+    if not method.done:
+        return True, 0.0
+    lowest = min(method.done)
+    return lowest == 1.0, -statistics.fmean(_tests(method.done[lowest]))
+
+
+def _tests(runs: Iterable[Run]) -> list[float]:
+    return [100 * run.test for run in runs if run.test is not None]
+
+
+def matrix(results: Results) -> str:
+    """Return methods by keep fraction: the mean, and its difference from full data."""
+    fractions = sorted({run.keep for run in results.runs}, reverse=True)
+    rows = {(each.name, each.keep): each for each in verdicts(results, MARGIN).verdicts}
+    heads = ["method", "extra cost", *(f"keep {keep:g}" for keep in fractions)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for method in methods_of(results):
+        cells = [_cell(method, keep, rows.get((method.name, keep))) for keep in fractions]
+        extra = f"{method.extra:.2f}" if method.done else ""
+        lines.append("| " + " | ".join([f"`{method.name}`", extra, *cells]) + " |")
     return "\n".join(lines)
 
 
-def compared_table(results: Results, *, worst: bool) -> str:
-    """Return the methods with their differences from full data, in the order of the benchmark."""
-    beside = "worst class, %" if worst else "cost, extra passes"
-    lines = [
-        f"| Method | test {results.metric}, % | {beside} | minus full, points "
-        "(95 % interval) | verdict | seeds |",
-        "|---|---|---|---|---|---|",
-    ]
-    found = {row.name: row for row in verdicts(results, MARGIN).verdicts}
-    for name, runs in _groups(results).items():
-        row = found.get(name)
-        second = _spread(runs, "worst class")
-        if not worst:
-            second = f"{_mean(runs, lambda run: run.cost):.3f}, {_passes(runs)}"
-        difference = verdict = ""
-        if row is not None:
-            difference = f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"
-            verdict = row.words
-        cells = [name, _spread(runs, "test"), second, difference, verdict, f"{len(runs)}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _cell(method: Method, keep: float, row: Verdict | None) -> str:
+    """Return the mean and the difference, in the type of the verdict."""
+    if keep not in method.done:
+        other = method.others.get(keep)
+        return "" if other is None else {"unreachable": "–"}.get(other.state, other.state)
+    tests = _tests(method.done[keep])
+    if row is None or row.seeds == 0:
+        spread = f" ± {statistics.stdev(tests):.2f}" if len(tests) > 1 else ""
+        return f"{statistics.fmean(tests):.2f}{spread}"
+    mark = {"non-inferior": "**", "inferior": ""}.get(row.decision, "*")
+    above = "↑" if row.zero_excluded and row.mean > 0 else ""
+    return f"{statistics.fmean(tests):.2f} ({mark}{row.mean:+.2f}{mark}{above})"
 
 
-def against_random(results: Results) -> str:
-    """Return what using the losses gains: the others minus a fresh random subset, RS2."""
-    lines = [
-        "| Method, at the same cost | minus rs2, points (95 % interval) | seeds |",
-        "|---|---|---|",
-    ]
-    for row in verdicts(results, MARGIN, reference=("rs2", 0.6)).verdicts:
-        if row.keep < 1 and row.name != "full-matched-rate":
-            cells = [row.name, f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"]
-            lines.append("| " + " | ".join([*cells, f"{row.seeds}"]) + " |")
+def counts(results: Results, reference: str) -> str:
+    """Return how many methods are above and below a control at the same number of samples."""
+    lines = [f"| keep | above `{reference}` | not decided | below | best, and its difference |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    fractions = sorted({run.keep for run in results.runs if run.keep < 1}, reverse=True)
+    for keep in fractions:
+        found = verdicts(results, MARGIN, reference=(reference, keep)).verdicts
+        rows = [row for row in found if row.keep == keep and row.name not in CONTROLS and row.seeds]
+        if not rows:
+            continue
+        best = max(rows, key=lambda row: row.mean)
+        above = sum(row.low > 0 for row in rows)
+        below = sum(row.high < 0 for row in rows)
+        lines.append(
+            f"| {keep:g} | {above} | {len(rows) - above - below} | {below} | "
+            f"`{best.name}` {best.mean:+.2f} ({best.low:+.2f} to {best.high:+.2f}) |"
+        )
     return "\n".join(lines)
 
 
 def where(results: Results) -> str:
-    """Return commits and machine of the runs."""
-    commits = sorted({(call["commit"] or "?")[:7] for call in results.calls.values()})
-    hardware = next(iter(results.calls.values()))["hardware"]
-    return f"{hardware['processor']}, one thread a run, commit {', '.join(commits)}"
+    """Return commits, machine, seeds and states of the runs."""
+    calls = [results.calls[name] for name in {run.call for run in results.runs} & {*results.calls}]
+    commits = sorted({(call["commit"] or "?")[:7] for call in calls})
+    seeds = len({run.seed for run in results.runs})
+    done = sum(run.done for run in results.runs)
+    machine = next(iter(calls))["hardware"]["processor"] if calls else "?"
+    identity = results.identity
+    return (
+        f"{done} runs of {identity['epochs']} epochs, {seeds} seeds, commit {', '.join(commits)}, "
+        f"{machine}, one thread a run"
+    )
+
+
+def predicted(found: dict[str, Results]) -> str:
+    """Return what came of the claims of the papers."""
+    lines = ["| | Row | expected | difference, points (95 % interval) | came out | where |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    tally = {YES: 0, NO: 0, OPEN: 0}
+    for claim in claims():
+        row = row_of(found[claim.comparison], claim) if claim.comparison in found else None
+        if row is None:
+            continue
+        outcome = came_out(claim.relation, row)
+        tally[outcome] += 1
+        reference = claim.reference[0] + ("" if claim.reference[1] == 1 else
+                                          f" at {claim.reference[1]:g}")  # fmt: skip
+        metric = "" if claim.metric == "test" else f", {claim.metric}"
+        lines.append(
+            f"| {claim.name} | `{claim.method}` at {claim.keep:g} | {claim.relation} "
+            f"`{reference}`{metric} | {row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f}) | "
+            f"{outcome} | {claim.comparison} |"
+        )
+    summary = f"Of {sum(tally.values())} comparisons {tally[YES]} came out as the papers say, "
+    return summary + f"{tally[NO]} did not, {tally[OPEN]} are undecided.\n\n" + "\n".join(lines)
 
 
 def tables() -> str:
-    """Return README's tables of all comparisons."""
-    pruning = read("pruning")
-    parts = [
-        f"**Training on a fraction of the data** (`pruning`, keep 0.6; {where(pruning)}):",
-        compared_table(pruning, worst=False),
-        "**Do losses help to choose the samples?** RS2 draws a fresh random subset in each "
-        "epoch and uses none (the same runs):",
-        against_random(pruning),
-        "**Which method is compared with InfoBatch** (`candidates`, keep 0.6; mean of two other "
-        "seeds, the test set not evaluated):",
-        candidates_table(read("candidates")),
-        f"**A long tail, 1:100** (`long-tail`; {where(read('long-tail'))}):",
-        compared_table(read("long-tail"), worst=True),
-    ]
-    for share in (20, 40):
-        noise = read(f"noise-{share}")
+    """Return the tables of all comparisons that have runs."""
+    found = {
+        name: read_results(FOLDER / name)
+        for name in COMPARISONS
+        if (FOLDER / name / "results.json").exists()
+    }
+    parts = ["### What the papers say, and what came out", predicted(found)]
+    for name, title in COMPARISONS.items():
+        if name not in found:
+            parts += [
+                f"### {title}",
+                f"Not run yet: `sampling bench benchmarks/training/{name}.toml`.",
+            ]
+            continue
+        results = found[name]
         parts += [
-            f"**{share} % of the training labels wrong** (`noise-{share}`; {where(noise)}; the "
-            "test labels are right):",
-            compared_table(noise, worst=True),
+            f"### {title}",
+            f"`sampling bench benchmarks/training/{name}.toml` ({where(results)}). Test "
+            f"{results.metric}, %:",
+            matrix(results),
+            "Against a new random subset in each epoch, at the same number of samples:",
+            counts(results, "rs2"),
+            "Against one fixed random subset:",
+            counts(results, "random"),
         ]
+        balanced = "balanced accuracy"
+        if all(balanced in run.metrics for run in results.runs if run.done):
+            if name.startswith("text"):
+                parts += ["The same runs, test balanced accuracy, %:",
+                          matrix(by_metric(results, balanced))]  # fmt: skip
     return "\n\n".join(parts)
 
 
-def _groups(results: Results) -> dict[str, list[Run]]:
-    from sampling.bench.reports._terminal import rows
-
-    return {row.method: row.done for row in rows(results) if row.done}
-
-
-def _mean(runs: list[Run], of: Any) -> float:
-    return statistics.fmean(of(run) for run in runs)
-
-
-def _spread(runs: list[Run], name: str) -> str:
-    values = [100 * run.metrics.get(name, getattr(run, name, 0.0)) for run in runs]
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.2f}{spread}"
-
-
-def _passes(runs: list[Run]) -> str:
-    return f"{_mean(runs, lambda run: run.scored * run.cost / run.draws):.2f}"
-
-
-def main(arguments: list[str]) -> None:
-    """Run a comparison, or write the tables."""
-    if not arguments:
-        put(tables(), BEGIN, END)
-        print(f"written: {README}")
-        return
-    name, *rest = arguments
-    if name not in COMPARISONS:
-        raise SystemExit(f"the comparison must be one of {', '.join(COMPARISONS)}, got {name}")
-    out = str(Path(FOLDER, name))
-    app(["bench", "fashion-mnist", *COMPARISONS[name], *rest, "--out", out])
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    put(tables(), BEGIN, END)

@@ -16,6 +16,10 @@ sampling.clustering
     k-means and nearest neighbours on faiss, seeded and checked.
 sampling.selection
     Coreset selection and data pruning; all methods have one signature.
+sampling.reports
+    The report of a selection, for the reviewer of rows to be deleted.
+sampling.embedding
+    Embeddings of texts and images, by a model on disk.
 sampling.io
     Files of selections and scores, written atomically.
 sampling.integrations
@@ -46,9 +50,11 @@ if TYPE_CHECKING:
         bench,
         clustering,
         distributed,
+        embedding,
         integrations,
         io,
         loading,
+        reports,
         samplers,
         scores,
         selection,
@@ -68,9 +74,11 @@ __all__ = [
     "bench",
     "clustering",
     "distributed",
+    "embedding",
     "integrations",
     "io",
     "loading",
+    "reports",
     "samplers",
     "scores",
     "selection",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._check._host import on_host
 from .kernels._digest import checksum
 
 _LONG = 40  # characters of an argument in a state
@@ -287,12 +288,7 @@ def _array(value: Any) -> NDArray[Any] | None:  # anything
     """Return an array, a tensor or a column of a table as an array; None for anything else."""
     if isinstance(value, np.ma.MaskedArray):
         return None
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":  # numpy has no bfloat16
-            value = value.float()
-        found: NDArray[Any] = value.numpy()
-        return found
+    value = on_host("data", value)
     known = ("__array__", "__array_interface__", "to_numpy")
     return np.asarray(value) if any(hasattr(value, each) for each in known) else None
 

@@ -8,6 +8,7 @@ import inspect
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,7 @@ def _data(kind: type[np.floating[Any]], writable: bool) -> dict[str, Any]:
         "perplexities": np.exp(random[:, 1] + 5).astype(kind),
         "labels": labels,
     }
+    arrays["texts"] = np.array([f"a text of number {i % 40}" for i in range(_ROWS)])
     arrays["chosen"] = arrays["scores"]
     arrays["pi"] = inclusion_probabilities(arrays["scores"], _BUDGET)
     if not writable:
@@ -204,6 +206,7 @@ def _data(kind: type[np.floating[Any]], writable: bool) -> dict[str, Any]:
 _SETTINGS: dict[str, dict[str, Any]] = {  # arguments that `_data` does not provide
     "cluster_sensitivity": {"clusters": 1, "center_losses": [1.0], "holder_constant": 0.2},
     "d4": {"clusters": 2, "dedup_clusters": 2},
+    "dedup_text": {"exact": find_spec("rensa") is None},  # of an extra
     "kmq": {"clusters": 2},
     "prototypes": {"clusters": 2},
     "samplemix": {"clusters": 2, "max_repeat": 1},

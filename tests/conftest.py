@@ -1,5 +1,6 @@
 """Settings of the whole suite."""
 
+import gc
 import signal
 
 import numpy as np
@@ -14,6 +15,13 @@ def pytest_configure():
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _numba.use()  # kernels, whatever is tested first; their twins are tested by name
+    gc.disable()  # while modules are imported and tests made: what they leave stays anyway
+
+
+def pytest_collection_finish():
+    """Collect garbage from here on, and look through what the tests make alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -383,6 +383,16 @@ def counts_by_counter(counts, indices):
     return [c + came[i] for i, c in enumerate(counts.tolist())]
 
 
+def means_by_dictionary(scores, ranks):
+    """Scores after a merge; `ranks` holds a dict of what each wrote. Sums in Python's floats."""
+    written = {}
+    for rank in ranks:
+        for row, value in rank.items():
+            written.setdefault(row, []).append(float(np.float32(value)))
+    means = {row: sum(values) / len(values) for row, values in written.items()}
+    return np.array([means.get(i, score) for i, score in enumerate(scores.tolist())], np.float32)
+
+
 def uniform_in_integers(key, n):
     """The upper 24 bits of each value, as a fraction of 2**24."""
     return np.array([(value_in_integers(key, i) >> 40) / 2**24 for i in range(n)], np.float32)

@@ -37,6 +37,40 @@ def turns(axes):
     return _parametrized(axes, whole, chosen)
 
 
+def rounds(axes, times=2):
+    """Parametrize a test by all combinations, with each value of each axis `times` times in a run.
+
+    In another company each time, as far as there is one; the rest is marked `full`. For values that
+    meet in one mechanism, where each must be seen and no pair of them is a case of its own.
+    """
+    whole = _product(axes)
+    kept = [
+        [each for each in map(_param, values) if not _is_full(each)] for values in axes.values()
+    ]
+    sizes = [len(values) for values in kept]
+    strides = _strides(sizes)
+    shifts = [strides[:k].count(stride) for k, stride in enumerate(strides)]
+    chosen = {
+        tuple(
+            values[(turn // stride + shift * again) % len(values)].id
+            for values, stride, shift in zip(kept, strides, shifts, strict=True)
+        )
+        for again in range(times)
+        for turn in range(max(sizes))
+    }
+    return _parametrized(axes, whole, chosen)
+
+
+def _strides(sizes):
+    """Return how many turns each axis keeps a value: they count on as digits, while all are met."""
+    longest, step, found = sizes.index(max(sizes)), 1, []
+    for k, size in enumerate(sizes):
+        is_digit = k != longest and size * step <= max(sizes)
+        found.append(step if is_digit else 1)
+        step *= size if is_digit else 1
+    return found
+
+
 def _product(axes):
     return list(itertools.product(*(list(map(_param, values)) for values in axes.values())))
 
@@ -78,16 +112,17 @@ def in_turn(parametrized, few=(), share=3):
     The other slow ones are marked `full`: what workers and processes do is one mechanism, which
     every sampler has from its base.
 
-    few   : factories, such as further cases of a class that another stands for, which keep one in
-            `share` of their other checks too, others in turn
+    few   : factories, such as further cases of a class that another stands for, which keep no slow
+            check and one in `share` of their others, others in turn
     """
     names, params = parametrized.args
     slow, quick = {}, {}
     for param in params:
         is_slow = any(mark.name == "slow" for mark in param.marks) or param.id.endswith(STARTING)
         (slow if is_slow else quick).setdefault(id(param.values[0]), []).append(param.id)
-    kept = {ids[turn % len(ids)] for turn, ids in enumerate(slow.values())}
-    others = set(itertools.chain.from_iterable(slow.values())) - kept
+    others = set(itertools.chain.from_iterable(slow.values()))
+    alone = [ids for factory, ids in slow.items() if factory not in set(map(id, few))]
+    others -= {ids[turn % len(ids)] for turn, ids in enumerate(alone)}
     for turn, factory in enumerate(few):
         others |= {each for at, each in enumerate(quick[id(factory)]) if (at + turn) % share}
     return pytest.mark.parametrize(

@@ -154,7 +154,10 @@ def test_the_command_line_is_interruptible_from_its_first_import_on():
     assert (found.returncode, found.stderr) == (130, "interrupted\n")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed",
+    [*(pytest.param(each, marks=pytest.mark.full) for each in (">&-", "2>&-")), ">&- 2>&-"],
+)
 def test_a_closed_output_is_none_to_speak_of(closed):
     """The work is done, and nobody is there to be told."""
     words = f'"{sys.executable}" -m sampling methods --json {closed}'

@@ -49,5 +49,7 @@ def test_unlabelled_rows_beside_groups_that_are_words(tmp_path):
 def test_a_score_that_is_missing_is_null(tmp_path):
     found = replace(top([0.0, 1.0, 2.0], 1), scores=np.array([np.nan, 1.0, 2.0]))
     save_selection(found, tmp_path / "own.parquet", dropped=True)
-    done = CliRunner().invoke(app, ["inspect", str(tmp_path / "own.parquet"), "--explain", "0"])
+    done = CliRunner().invoke(
+        app, ["explain", str(tmp_path / "own.parquet"), "--row", "0", "--json"]
+    )
     assert strict(done.output)["score"] is None

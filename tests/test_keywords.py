@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from sampling.samplers import (
     EpochBatchSampler,
     EpochOptions,
     EpochSampler,
+    EpsilonGreedySampler,
     GroupBatchSampler,
     InfoBatchSampler,
     MixtureSampler,
@@ -36,8 +38,10 @@ from sampling.samplers import (
     ShuffleSampler,
     SubsetSampler,
     TokenBudgetBatchSampler,
+    UCBSampler,
     WeightedSampler,
 )
+from sampling.samplers.dynamic._pruning import PruningSampler
 from sampling.samplers.tables import ShuffledTable
 from sampling.testing._every_sampler import SAMPLERS
 
@@ -279,3 +283,42 @@ def test_signatures_spell_out_the_options_and_print_array_like_by_its_name():
         "(weights: ArrayLike, num_samples: int | None = None, replacement: bool"
     )
     assert "seed: int = 0" in shown
+
+
+FAMILY = {  # options of pruners: how each of them documents one
+    "anneal_fraction": r"Final fraction of the run, in which every sample is drawn\b",
+    "score_ema": r"Weight of the new (loss|value) in the moving average of a score\b",
+}
+
+
+def test_what_pruners_show_and_document_are_the_defaults_that_they_use():
+    """The options of the family are written once, in its base, with other defaults in a class."""
+    classes = [getattr(samplers, name) for name in samplers.__all__]
+    pruners = [each for each in classes if PruningSampler in getattr(each, "__mro__", ())]
+    assert len(pruners) == 11
+    for made in pruners:
+        shown, sampler = inspect.signature(made).parameters, made(8, 8)
+        for option in ("objective", "seed", *FAMILY):
+            if option in shown:
+                assert getattr(sampler, option) == shown[option].default, (made, option)
+        documented = dict(re.findall(r"^    (\w+) : .*, default (\S+)\n", made.__doc__, re.M))
+        for option in FAMILY.keys() & shown.keys():
+            assert float(documented[option]) == shown[option].default, (made, option)
+            text = made.__doc__.partition(f"    {option} : ")[2].split("\n", 1)[1]
+            assert re.match(FAMILY[option], " ".join(text.split())), (made, option)
+    assert inspect.signature(EpsilonGreedySampler).parameters["score_ema"].default == 0.8
+    assert [*inspect.signature(InfoBatchSampler).parameters][2:6] == [
+        "drop_prob", "buckets", "anneal_fraction", "score_ema"
+    ]  # fmt: skip
+
+
+def test_a_pruner_of_others_that_passes_everything_on_names_the_options_of_its_family():
+    class Own(InfoBatchSampler):
+        def __init__(self, **arguments):
+            super().__init__(8, 8, **arguments)
+
+    assert Own(anneal_fraction=0.5, drop_prob=0.25).anneal_fraction == 0.5
+    with pytest.raises(TypeError, match="InfoBatchSampler|Own.*did you mean 'anneal_fraction'"):
+        Own(aneal_fraction=0.5)
+    with pytest.raises(TypeError, match="UCBSampler takes no keyword 'score_ema'"):
+        UCBSampler(8, 8, score_ema=0.5)

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._containers import is_missing, unlike, unread
+from ._host import as_array
+from ._host import native as native
 from ._keywords import short
 from ._lists import stacked
 from ._rows import Rows
@@ -509,30 +511,21 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
 def host(values: Any, name: str = "values") -> NDArray[Any]:  # array-likes
     """Return array-likes and tensors as numpy arrays, without a copy where possible.
 
-    Arrays of non-native byte order, which neither numba nor torch accepts, are copied to native
-    order. Rows on disk are returned unchanged, to be read in blocks. Masked values are missing and
-    refused: numpy would return the numbers behind the mask.
+    Tensors and arrays on a GPU are copied to the host, see `_host`. Arrays of non-native byte
+    order, which neither numba nor torch accepts, are copied to native order. Rows on disk are
+    returned unchanged, to be read in blocks. Masked values are missing and refused: numpy would
+    return the numbers behind the mask.
     """
     if isinstance(values, Rows):
         return cast("NDArray[Any]", values)
     unmasked(name, values)
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        if str(values.dtype) == "torch.bfloat16":  # numpy has no bfloat16
-            values = values.float()
-        values = values.numpy()
     values = unread(name, values)
     try:
-        return native(np.asarray(values))
+        return as_array(name, values)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(f"{name} must have entries of one shape, got {unlike(values)}") from None
-
-
-def native(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array in native byte order; copy only if it is not."""
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def unmasked(name: str, values: object) -> None:

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ._host import on_host
+
 # attributes of objects that numpy or Arrow read as one array
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__arrow_c_array__",
            "__arrow_c_stream__", "__buffer__", "buffer_info")  # fmt: skip
@@ -25,8 +27,10 @@ def unread(name: str, values: Any, *, rows: bool = False) -> Any:  # noqa: C901 
 
     rows : the values are numbers of rows, which no column of a dataset holds
 
-    Other sequences, such as a column of a Hugging Face dataset, become lists.
+    Other sequences, such as a column of a Hugging Face dataset, become lists. Tensors and arrays on
+    a GPU are copied to the host, also those in a list.
     """
+    values = on_host(name, values)
     if isinstance(values, list | tuple):
         if values and _is_sample(values[0]):
             _refuse(

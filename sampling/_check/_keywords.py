@@ -168,8 +168,12 @@ def refuse_rest(made: type, given: Mapping[str, Any], keywords: Any) -> None:
 
     keywords : the TypedDict of the accepted keywords
     """
+    if given.keys() <= keywords.__annotations__.keys():
+        return
     named = [each for each in _signature(made).parameters.values() if each.kind != each.VAR_KEYWORD]
-    known = [*(each.name for each in named), *keywords.__annotations__]
+    passed_on = filter(None, map(_accepted, (base for base in made.__mro__ if base is not object)))
+    rest = next(passed_on, keywords.__annotations__)  # those of the first class that states them
+    known = dict.fromkeys([*(each.name for each in named), *rest, *keywords.__annotations__])
     refuse(made.__name__, given, known, made.__module__)
 
 
@@ -253,22 +257,31 @@ class _Text:
         return self.text
 
 
+OF_THE_CLASS = _Text("<of the class>")  # a default that depends on the class, and is not stated
 _DEFAULTS: dict[Any, Mapping[str, Any]] = {}  # of keywords, by their TypedDict
 
 
 def defaults(keywords: Any, values: Mapping[str, Any]) -> None:
-    """State the defaults of the keywords of a TypedDict, for the signatures of classes.
+    """State the defaults of all keywords of a TypedDict, for the signatures of classes, in order.
 
-    A keyword without one has a default that depends on the class.
+    A class with other defaults states them in its `_option_defaults`: see `own_defaults`.
     """
     _DEFAULTS[keywords] = values
+
+
+def own_defaults(owner: type) -> dict[str, Any]:
+    """Return the defaults of options that a class and its bases state in `_option_defaults`."""
+    found: dict[str, Any] = {}
+    for base in reversed(owner.__mro__):
+        found |= vars(base).get("_option_defaults", {})
+    return found
 
 
 @functools.cache
 def _shown(owner: type) -> inspect.Signature:
     """Return the signature of a class for `help` and completion: with its options spelled out."""
     found = _signature(owner)
-    written = _written(owner)
+    written, own = _written(owner), own_defaults(owner)
     shown: list[inspect.Parameter] = []
     for each in found.parameters.values():
         keywords = get_args(each.annotation)
@@ -276,8 +289,8 @@ def _shown(owner: type) -> inspect.Signature:
             note = written.get(each.name)
             shown.append(each if note is None else each.replace(annotation=note))
             continue
-        for name, note in keywords[0].__annotations__.items():
-            default = _DEFAULTS[keywords[0]].get(name, _Text("<of the class>"))
+        for name, default in _DEFAULTS[keywords[0]].items():
+            default, note = own.get(name, default), keywords[0].__annotations__[name]
             note = note.__forward_arg__ if hasattr(note, "__forward_arg__") else note
             note = _Text(note) if isinstance(note, str) else note
             shown.append(

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._containers import is_missing, unread
+from ._host import as_array
 from ._rows import Rows
 
 
 def stacked(name: str, values: Any) -> Any:  # any array-like
     """Return rows that are lists as an array (N, D), a missing one as NaN; the rest as it is."""
-    if isinstance(values, Rows | np.ma.MaskedArray) or hasattr(values, "detach"):
+    if isinstance(values, Rows | np.ma.MaskedArray):
         return values
     values = unread(name, values)
     if isinstance(values, list | tuple):
@@ -24,7 +25,7 @@ def stacked(name: str, values: Any) -> Any:  # any array-like
         return _of_arrow(name, values)
     if not hasattr(values, "__array__"):
         return values
-    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    array = values if isinstance(values, np.ndarray) else as_array(name, values)
     return _stacked(name, array) if array.dtype == object and array.ndim == 1 else array
 
 

@@ -144,10 +144,14 @@ class Remote(os.PathLike[str]):
         except Exception as error:  # noqa: BLE001  # of a file system
             raise OSError(_unreadable(self, error)) from error
 
+    def read_bytes(self) -> bytes:
+        """Return the content of the file."""
+        with self.open() as file:
+            return bytes(file.read())
+
     def read_text(self, encoding: str = "utf-8") -> str:
         """Return the content of the file as text."""
-        with self.open() as file:
-            return bytes(file.read()).decode(encoding)
+        return self.read_bytes().decode(encoding)
 
     def below(self) -> "Iterator[Remote]":
         """Yield the files in the folder and its subfolders."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .reports._write import write_report as write_report
     from .results._run import Run as Run
     from .results._store import Results as Results
+    from .results._store import read_results as read_results
     from .results._verdicts import verdicts as verdicts
     from .script._report import report as report
     from .script._sampler import num_epochs as num_epochs
@@ -50,6 +51,7 @@ _FILES = {
     "method_table": "reports._terminal",
     "num_epochs": "script._sampler",
     "prepare": "_benchmark",
+    "read_results": "results._store",
     "report": "script._report",
     "sampler": "script._sampler",
     "seed": "script._sampler",

@@ -32,6 +32,7 @@ from .results._verdicts import REFERENCE, limit_search, margin_of, verdicts
 from .script._command import CommandPool, CommandWorker, Facts, Script, script_of
 from .statistics import Evaluation, Limit, LimitSearch, find_limit, next_run
 from .tasks._data import Data
+from .tasks._function import described
 from .tasks._sources import Source, source_of
 from .training._calibrate import calibrated
 from .training._pilot import read_pilot
@@ -236,7 +237,7 @@ class Benchmark:
         threads, most = self._threads()
         measured = self.results.calibration
         if not measured and not isinstance(self.data, Script):
-            measured = calibrated(self.data, self.settings.device, threads, self.jobs.batch_size)
+            measured = self._measured(self.data)
         lines = [f"{self.source.name}: {', '.join(self.jobs.methods)}"]
         counts = [self.fixed_seeds] if self.fixed_seeds else [PILOT, self.settings.max_seeds]
         for seeds in counts:
@@ -332,10 +333,19 @@ class Benchmark:
             return self._first_run(self.data, bar)
         if not self.results.calibration:
             bar.say("measuring a step and a forward pass")
-            self.results.calibration = calibrated(
-                self.data, self.settings.device, self._threads()[0], self.jobs.batch_size
-            )
+            self.results.calibration = self._measured(self.data)
         return []
+
+    def _measured(self, data: Data) -> dict[str, float]:
+        """Measure a step; what stops it, such as an error in a model, would stop each run."""
+        try:
+            return calibrated(data, self.settings.device, self._threads()[0], self.jobs.batch_size)
+        except Exception as error:
+            path = self.source.files[0] if self.source.files else Path()
+            raise ValueError(
+                f"the model of {self.source.name} must train on a batch of its data, got "
+                f"{described(error, path)}"
+            ) from error
 
     def _first_run(self, script: Script, bar: Progress) -> list[Run]:
         if "script" in self.results.about:

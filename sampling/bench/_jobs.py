@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .methods._method import Method
 from .methods._named import EQUAL_COST
 from .methods._registry import CONTROLS
-from .results._run import NOT_RUN, UNREACHABLE, Run
+from .results._run import FAILED, NOT_RUN, UNREACHABLE, Run
 from .results._store import Results
 from .training._train import Job
 
@@ -91,7 +91,7 @@ class Jobs:
         if name.startswith(EQUAL_COST):
             of = results.find(name.removeprefix(EQUAL_COST), keep, seed)
             if of is None or not of.done:
-                why = "did not run" if of is None else of.reason
+                why = _without_result(name.removeprefix(EQUAL_COST), of)
                 state = of.state if of is not None and of.state == NOT_RUN else UNREACHABLE
                 return Run(name, keep, seed, keep, state=state, reason=why)
             return self._job(place, of.total_cost)
@@ -134,6 +134,13 @@ class Jobs:
             pilot=pilot or {},
             cost_limit=cost_limit,
         )
+
+
+def _without_result(method: str, run: Run | None) -> str:
+    """Return why nothing can be matched to the total cost of a run."""
+    if run is not None and run.state != FAILED:
+        return run.reason
+    return f"is matched to the total cost of {method}, which {'failed' if run else 'did not run'}"
 
 
 def _has(results: Results, method: str) -> bool:

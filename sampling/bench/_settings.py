@@ -23,6 +23,9 @@ _COUNTS: dict[str, int] = {  # whole numbers, with their lowest value
     "seeds": 1, "max_seeds": 3, "evaluations": 1, "first_seed": 0, "epochs": 1, "batch_size": 1,
     "image_size": 4, "jobs": 1, "limit": 2,
 }  # fmt: skip
+_MOST: dict[str, int] = {  # and their highest: each seed is a row of runs, and one of numpy's
+    "seeds": 10_000, "max_seeds": 10_000, "first_seed": 2**32 - 10_000,
+}  # fmt: skip
 _NUMBERS = {
     "margin": "(0, inf)",
     "imbalance": "(1, inf)",
@@ -213,7 +216,7 @@ class Settings:
         for name in ("examples", "find_limit"):
             found[name] = _check.flag(name, getattr(self, name))
         checks: dict[str, Callable[[str, Any], object]] = {
-            **{name: partial(_check.integer, low=low) for name, low in _COUNTS.items()},
+            **dict.fromkeys(_COUNTS, _count),
             **{name: partial(_check.number, interval=rule) for name, rule in _NUMBERS.items()},
             **dict.fromkeys(_TEXTS, _check.text),
             **dict.fromkeys(_PATHS, _check.path),
@@ -270,6 +273,14 @@ class Settings:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         defaults = {each.name: each.default for each in fields(self)}
         return {name: _plain(value) for name, value in values.items() if value != defaults[name]}
+
+
+def _count(name: str, value: object) -> int:
+    """Return a whole number in the range of the setting."""
+    found = _check.integer(name, value, _COUNTS[name])
+    if found > _MOST.get(name, found):
+        raise ValueError(f"{name} must be <= {_MOST[name]}, got {found}")
+    return found
 
 
 def _plain(value: Any) -> Any:

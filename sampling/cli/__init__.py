@@ -6,7 +6,10 @@ from ._chain import combine, explain, filter_, rethreshold
 from ._cluster import cluster
 from ._contracts import contracts
 from ._dedup import dedup
+from ._dedup_text import dedup_text
+from ._embed import embed
 from ._export import export
+from ._report import report
 from ._run import run
 from ._score import score
 from ._select import inspect, methods, select
@@ -16,9 +19,11 @@ from ._warm import warm
 __all__ = ["app", "main"]
 
 for _command in (
+    embed,
     select,
     filter_,
     dedup,
+    dedup_text,
     rethreshold,
     combine,
     explain,
@@ -26,13 +31,14 @@ for _command in (
     score,
     cluster,
     inspect,
+    report,
     export,
     methods,
     bench,
     contracts,
     warm,
 ):
-    app.command(_command.__name__.rstrip("_"))(_command)  # in the order of `--help`
+    app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)  # as in `--help`
 
 
 def main() -> None:

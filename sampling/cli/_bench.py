@@ -226,6 +226,8 @@ def _show(ready: "Benchmark") -> None:
         raise typer.Exit(INTERRUPTED)
     if ready.pending:
         print(f"time is over: {ready.pending} runs are left; run the same command to resume")
+    elif not any(run.done for run in ready.results.runs):
+        raise ValueError("at least one run must have a result, got none: see the reasons above")
 
 
 def _given(context: typer.Context) -> dict[str, Any]:

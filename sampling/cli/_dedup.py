@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ._report import Examples, Report, check_report, write_report
 from ._select import digested, report, selected
 from ._shared import (
     AsJson,
@@ -91,6 +92,8 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
+    report_: Report = None,
+    examples: Examples = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -112,10 +115,7 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
             "seed": parse(int, "seed", seed),
             "num_assignments": parse(int, "num_assignments", num_assignments),
         }
-        optional = {"num_checked": (int, num_checked), "threshold": (float, threshold)}
-        for name, (kind, word) in optional.items():
-            if word is not None:
-                given[name] = parse(kind, name, word)
+        given |= numbers(num_checked=(int, num_checked), threshold=(float, threshold))
         shown = _check.integer("show", parse(int, "show", show), 0)
         if shown == 0:
             refuse_given(context, ["text"], "with --show 0, which shows no examples")
@@ -123,6 +123,7 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
         tables = [*table, *(beside or [])]
         each_table: list[Any] = [table, *(beside or [])]
         check_subset(out, dropped, tables, clusters, scratch, within)
+        check_report(context, report_, io.paths_read(tables), io.selection_outputs(out))
         if clusters is not None:
             from ..clustering import load_clustering
 
@@ -133,7 +134,7 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
         with io.unchanged(tables):
             opened = io.open_table(table, **source)
             selection.check_call(opened, "semdedup", wanted, columns=columns, settings=given)
-            _texts(each_table, text, [])  # checks that the column exists
+            add_texts(each_table, text, [])  # checks that the column exists
             inputs = digested(table, beside, wanted=digest or within is not None)
             subset = subset_of(within, inputs)
             if scratch is not None:
@@ -142,20 +143,31 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
             pairs = [asdict(twin) for twin in twins]
-            _texts(each_table, text, pairs)
+            add_texts(each_table, text, pairs)
         if digest:
             found = replace(found, info={**found.info, **inputs})
         io.save_selection(found, out, dropped=dropped)
         if as_json:
             facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
             answer({**facts, "out": str(out), "examples": pairs})
-            return
-        report(found, out, False)
-        _print_pairs(pairs, text)
+        else:
+            report(found, out, False)
+            print_pairs(pairs, text)
+        write_report(report_, found, table, **source, text=text, examples=examples, quiet=as_json)
 
 
-def _texts(tables: list[Any], text: str | None, pairs: list[dict[str, Any]]) -> None:
-    """Add the texts of the rows to the pairs."""
+def numbers(**words: tuple[type[int] | type[float], str | None]) -> dict[str, float]:
+    """Parse options that have no default here; those that are omitted are not in the result."""
+    return {
+        name: parse(kind, name, word) for name, (kind, word) in words.items() if word is not None
+    }
+
+
+def add_texts(tables: list[Any], text: str | None, pairs: list[dict[str, Any]]) -> None:
+    """Add the texts of the rows to the pairs; without pairs, check that there is such a column.
+
+    tables : one each, a path or a list of several
+    """
     from .. import io
 
     if text is None:
@@ -166,7 +178,8 @@ def _texts(tables: list[Any], text: str | None, pairs: list[dict[str, Any]]) -> 
             pair[f"{end}_{text}"] = word
 
 
-def _print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:
+def print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:
+    """Print pairs of a dropped and a kept row, with their texts."""
     for pair in pairs:
         print(f"\nsimilarity {pair['similarity']:.4f}")
         for word in ("kept", "dropped"):

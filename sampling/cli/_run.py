@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from .._interrupt import INTERRUPTED
-from ._shared import AsJson, Debug, answer, refusals
+from ._report import Examples, Report, check_report, write_report
+from ._shared import AsJson, Debug, answer, refusals, refuse_given
 
 
 def run(
@@ -19,6 +20,8 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the plan, report its cost, and exit.")
     ] = False,
+    report: Report = None,
+    examples: Examples = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -31,14 +34,15 @@ def run(
 
     sampling run plan.toml --dry-run
 
-    sampling run plan.toml --work runs/first
+    sampling run plan.toml --work runs/first --report review.html
     """
     with refusals(debug, context):
-        from .. import selection
+        from .. import _check, io, selection
 
         given = selection.SelectionPlan.read(plan)
         folder = plan.with_suffix("") if work is None else work
         if dry_run:
+            refuse_given(context, ["report", "examples"], "with --dry-run, which writes nothing")
             given.check_outputs(folder)
             needs, doubts = given.estimates(), given.warnings()
             if as_json:
@@ -50,6 +54,14 @@ def run(
                 print(f"{each['name']}: at most {each['rows']:,} rows, about "
                       f"{each['memory'] / 2**30:.2f} GiB and {each['seconds']:,.0f} s")  # fmt: skip
             return
+        if report is not None:
+            given.check_outputs(folder)
+            folder.mkdir(parents=True, exist_ok=True)  # the report may be in it
+        tables = [*_check.paths("table", given.table), *given.beside]
+        reads = [] if report is None else io.paths_read(tables)
+        if given.within is not None:
+            reads += [Path(path) for path, _ in io.selection_outputs(given.within, dropped=True)]
+        check_report(context, report, reads)
         try:
             found = given.run(folder, None if as_json else print)
         except KeyboardInterrupt:
@@ -59,13 +71,29 @@ def run(
             raise typer.Exit(INTERRUPTED) from None
         if as_json:
             answer({**found.summary(), "info": found.info, "warnings": given.warnings()})
-            return
-        for rule, count in found.summary()["rules"].items():
-            print(f"{count:>12,}  {rule}")
-        _print_groups(found.info["stages"])
-        print("written:", folder / "selection.parquet")
-        if given.export is not None:
-            print("written:", given.export["folder"])
+        else:
+            _print(found, given, folder)
+        copies = folder / "scratch"  # of embeddings in Parquet
+        write_report(
+            report,
+            folder / "selection.parquet",
+            given.table,
+            beside=given.beside,
+            embeddings=given.embeddings,
+            scratch=copies if copies.is_dir() and given.open().embedding_columns else None,
+            examples=examples,
+            quiet=as_json,
+        )
+
+
+def _print(found: Any, plan: Any, folder: Path) -> None:  # Selection, SelectionPlan
+    """Print the number of rows of each rule and group, and what was written."""
+    for rule, count in found.summary()["rules"].items():
+        print(f"{count:>12,}  {rule}")
+    _print_groups(found.info["stages"])
+    print("written:", folder / "selection.parquet")
+    if plan.export is not None:
+        print("written:", plan.export["folder"])
 
 
 _SHOWN = 20  # groups whose counts are printed; the manifest holds all

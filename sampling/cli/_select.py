@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ._report import Examples, Report, check_report, write_report
 from ._shared import (
     FAILED,
     AsJson,
@@ -67,6 +68,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
+    report_: Report = None,
+    examples: Examples = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -100,6 +103,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
         named, wanted = dict(pairs("--with", with_)), budget_of(budget)
         tables = [*table, *(beside or [])]
         check_subset(out, dropped, tables, clusters, scratch, within)
+        check_report(context, report_, io.paths_read(tables), io.selection_outputs(out))
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         if clusters is not None:
             entry = selection.methods().get(method)
@@ -127,6 +131,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
             found = replace(found, info={**found.info, **inputs})
         io.save_selection(found, out, dropped=dropped)
         report(found, out, as_json)
+        write_report(report_, found, table, **source, examples=examples, quiet=as_json)
 
 
 def digested(table: list[str], beside: list[str] | None, *, wanted: bool) -> dict[str, Any]:

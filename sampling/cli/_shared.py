@@ -149,7 +149,7 @@ def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) 
 def _refuse_dash(context: typer.Context) -> None:
     """Refuse "-" for a file: it means the standard streams, which no command uses."""
     for name, given in context.params.items():
-        several = name in {"table", "beside", "check"} and isinstance(given, list)
+        several = name in {"table", "beside", "check", "source"} and isinstance(given, list)
         if Path("-") in (map(Path, given) if several else [given]):
             raise ValueError(
                 f"{name} must be a file or a folder, got '-': no command reads standard input or "

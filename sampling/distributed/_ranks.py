@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from .. import _check
 from .._check._keywords import told
-from ..types import Indices, Scores
+from ..kernels import _scores
+from ..types import Scores
 
 _uneven: ContextVar[str] = ContextVar("uneven", default="")  # why ranks have unequal batches
 _BLOCK = 2**22  # samples whose scores are gathered in one exchange: at most 48 MiB per rank
@@ -163,19 +164,20 @@ def merge_means(
     scores  : float32 (N,)  equal on all ranks except where `touched`; changed in place
     touched : bool (N,)     written by this rank since the last merge; cleared
 
-    Collective. Index and value are gathered as two arrays: packed in one float tensor, indices
-    above 2**24 would be rounded. Every rank computes the same means from the same arrays, so the
-    scores are bit-identical. Memory: one block of 4 million samples at a time.
+    Collective. A rank sends what it wrote: 8 bytes a score, its index in the block and its bits,
+    both as int32 in one message, so that nothing is rounded. Every rank adds the same numbers in
+    the order of the ranks, so the scores are bit-identical. Memory: 12 bytes a sample of a block
+    of 4 million, and what all ranks wrote in it.
     """
+    size = min(_BLOCK, scores.size)
+    sums, counts = np.zeros(size), np.zeros(size, np.int32)
     for start in range(0, scores.size, _BLOCK):
         block = scores[start : start + _BLOCK]
-        rows: Indices = np.flatnonzero(touched[start : start + _BLOCK])
-        indices = np.concatenate(gather_rows(rows, group))
-        values = np.concatenate(gather_rows(block[rows], group)).astype(np.float64)
-        sums = np.bincount(indices, weights=values, minlength=block.size)
-        counts = np.bincount(indices, minlength=block.size)
-        written = counts > 0
-        block[written] = (sums[written] / counts[written]).astype(np.float32)
+        rows = np.flatnonzero(touched[start : start + _BLOCK]).astype(np.int32)
+        for part in gather_rows(np.concatenate([rows, block[rows].view(np.int32)]), group):
+            others, bits = np.split(part, 2)
+            _scores.add_written(sums, counts, others, bits.view(np.float32))
+        _scores.store_means(block, sums[: block.size], counts[: block.size])
     touched[:] = False
 
 

@@ -109,7 +109,7 @@ def prepare_loader(accelerator: Any, loader: Any) -> Any:  # accelerate's classe
     chain = find_chain(prepared)
     if chain is not None:
         unequal = chain.processes > 1 and not chain.even and not chain.drop_last
-        chain.inner._unequal_batches = (
+        chain.inner.note_unequal_batches(
             "accelerate shards them with even_batches=False: set it to True" if unequal else ""
         )
     return prepared

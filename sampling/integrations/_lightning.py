@@ -353,7 +353,7 @@ class LightningSamplerCallback(Callback):
                 "LightningDataModule.setup, and give LightningSamplerCallback a function that "
                 "returns it"
             )
-        uneven = inner._uneven()
+        uneven = inner.unequal_batches
         if uneven:
             raise ValueError(
                 "sampler must give every rank the same number of batches, since Lightning's ranks "

@@ -164,7 +164,7 @@ class _Saved:
         light = self.light or {}
         if self.finished and light.get("consumed", 0) > 0:
             # The loop had ended too: any remainder is less than a batch, which was dropped.
-            sampler.load_state_dict(sampler._state(light["epoch"] + 1, 0, None))
+            sampler.load_state_dict(sampler.state_at_start(light["epoch"] + 1))
         elif items:
             rest: Any = iter(sampler)
             deque(islice(rest, items), maxlen=0)

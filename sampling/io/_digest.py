@@ -12,7 +12,7 @@ from ..types import Progress
 from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
 from ._sources import Given, found_in
 
-__all__ = ["Watch", "differences", "digests", "table_files", "unchanged"]
+__all__ = ["Watch", "differences", "digests", "table_files", "table_folder", "unchanged"]
 
 
 @told
@@ -30,6 +30,24 @@ def table_files(path: Given) -> tuple[Place, ...]:
         A file on object storage is an object with the methods of a path that are needed to read it.
     """
     return tuple(file for each in _check.paths("path", path) for file in found_in(each).paths)
+
+
+@told
+def table_folder(path: Given) -> Place:
+    """Return the folder that paths in the columns of a table are relative to.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path, or sequence of them
+        Files, folders, patterns and addresses, as for `open_table`; of several, the first counts.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder that is given, that of a file, or that of a pattern above its first wildcard. One
+        on object storage is an object with the methods of a path that are needed to read it.
+    """
+    return found_in(_check.paths("path", path)[0]).base
 
 
 @told

@@ -1,11 +1,12 @@
 """Kernels of the score table.
 
-Callers: scores/_table.py, scores/_exposure.py, samplers/core/_plan.py,
+Callers: scores/_table.py, scores/_exposure.py, distributed/_ranks.py, samplers/core/_plan.py,
 samplers/core/_tables.py, samplers/static/_curriculum.py, samplers/dynamic/_dynamic_random.py,
 samplers/dynamic/_hidden.py, samplers/static/_repeat_factor.py, samplers/static/_sensitivity.py.
 
 Contract, the same for every kernel in this file
-    Checked   `update` and `count_up` rely on `first_outside` having returned -1 for the indices.
+    Checked   `update` and `count_up` rely on `first_outside` having returned -1 for the indices;
+              `add_written` gets those that `flatnonzero` found.
     Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64. Counts unsigned
               ints (N,), of 8 bits or more.
     Threads   Serial.
@@ -14,6 +15,8 @@ kernel         reads                         writes           time   oracle
 first_outside  indices (B,), n               -                O(B)   outside_by_numpy
 update         indices (B,), losses (B,)     scores, touched  O(B)   update_by_loop
 count_up       indices (B,), most            counts, own      O(B)   counts_by_counter
+add_written    indices (B,), values (B,)     sums, counts     O(B)   means_by_dictionary
+store_means    -                             scores, sums, counts  O(N)  means_by_dictionary
 fill_uniform   key                           out (N,)         O(N)   uniform_in_integers
 """
 
@@ -96,6 +99,55 @@ def count_up(
         if own.size > 0:
             own[i] += one
     return indices.size
+
+
+@kernel
+def add_written(
+    sums: NDArray[np.float64],
+    counts: NDArray[np.int32],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+) -> None:
+    """Add what one rank wrote to the sums and counts of a block, (N,), at its indices (B,)."""
+    for j in range(indices.size):
+        i = indices[j]
+        sums[i] += np.float64(values[j])
+        counts[i] += 1
+
+
+@add_written.twin(call=1e4, entry=3)
+def _add_written(
+    sums: NDArray[np.float64],
+    counts: NDArray[np.int32],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+) -> None:
+    sums[indices] += values  # a rank writes each index once
+    counts[indices] += 1
+
+
+@kernel
+def store_means(
+    scores: NDArray[np.float32], sums: NDArray[np.float64], counts: NDArray[np.int32]
+) -> None:
+    """Set each score that was written, by its mean; clear sums and counts for the next block.
+
+    scores, sums, counts : (N,)
+    """
+    for i in range(scores.size):
+        if counts[i] > 0:
+            scores[i] = np.float32(sums[i] / np.float64(counts[i]))
+            sums[i] = 0.0
+            counts[i] = 0
+
+
+@store_means.twin(call=2e4, entry=3)
+def _store_means(
+    scores: NDArray[np.float32], sums: NDArray[np.float64], counts: NDArray[np.int32]
+) -> None:
+    written = np.flatnonzero(counts)
+    scores[written] = (sums[written] / counts[written]).astype(np.float32)
+    sums[written], counts[written] = 0.0, 0
 
 
 @kernel

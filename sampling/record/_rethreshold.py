@@ -47,8 +47,8 @@ def changes_at(
             _check.same_length(name, array, "the data", len(scores))
     info = {**selection.info, "threshold": value}
     if "search" in info:  # its estimate applies to the other threshold
-        kept_facts = ("exact", "num_assignments")
-        info["search"] = {name: info["search"][name] for name in kept_facts}
+        estimated = ("recall", "interval", "threshold", "found", "others", "checked", "missed")
+        info["search"] = {k: v for k, v in info["search"].items() if k not in estimated}
     if selection.weights is not None:
         raise ValueError(
             "rethreshold needs a selection without weights, got one whose weights are those of an "
@@ -56,7 +56,7 @@ def changes_at(
         )
     rules, stage = selection.rules, cut.get("stage", "")
     open_ = np.isin(verdicts, [code for code, rule in enumerate(rules) if _decided(rule, stage)])
-    kept = open_ & (scores <= value)
+    kept = open_ & (scores < value if cut.get("drops_equal") else scores <= value)
     rows = np.flatnonzero(kept)
     indices = rows[by_value(scores[rows], _ties(selection, rows, keys).astype(np.uint64))]
     decided = np.where(open_, rules.index(cut["rule"]), verdicts).astype(np.uint8)
@@ -64,7 +64,7 @@ def changes_at(
     dropped = int(np.count_nonzero(open_)) - rows.size
     copies = decided == rules.index(cut["rule"])
     return {
-        **copies_at(selection, indices, copies, open_),
+        **copies_at(selection, indices, copies, open_, value),
         "indices": indices,
         "weights": None,
         "ids": _ids(selection, indices, named),

@@ -43,6 +43,8 @@ class Score:
     def __post_init__(self) -> None:
         word = _check.choice("higher_is", self.higher_is, get_args(Direction))
         object.__setattr__(self, "higher_is", word)
+        if not isinstance(self.values, np.ndarray):  # such as a tensor, on any device
+            object.__setattr__(self, "values", _check.host(self.values, "values"))
 
     def as_higher(self, meaning: Direction) -> NDArray[np.floating[Any]]:
         """Return the values, negated if necessary, so that a high value means `meaning`.

@@ -12,6 +12,7 @@ from .. import _check
 from .._check import _labels
 from .._check._keywords import short, told
 from ..types import Floats, Indices
+from ._apply import length_of, rows_of
 from ._explanation import BAD, NOT_ELIGIBLE, Explanation
 from ._kept import coverage, nearest_kept, rank_by
 from .copies import copies_at, cosines_of
@@ -90,6 +91,12 @@ class Selection:
 
     def __post_init__(self) -> None:
         _check.refuse_mask("indices", self.indices)
+        for name in ("indices", "weights", "scores"):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, np.ndarray):  # such as a tensor
+                array = _check.host(given, name)
+                array = array.astype(np.float64) if name == "weights" else array
+                object.__setattr__(self, name, array)
         object.__setattr__(self, "ranked", _check.flag("ranked", self.ranked))
 
     def __len__(self) -> int:
@@ -220,20 +227,6 @@ class Selection:
         if len(self) and int(self.indices.max()) >= size:
             raise ValueError(f"size must be > {int(self.indices.max())}, got {size}")
         return size
-
-    def _refuse_other(self, dataset: Any) -> None:  # of any framework
-        """Refuse a dataset that does not have the rows that this selection was made from."""
-        _check.refuse_names("dataset", dataset)
-        found = len(dataset) if hasattr(dataset, "__len__") else _check.size("dataset", dataset)
-        if self.size is not None and found != self.size:
-            raise ValueError(
-                f"dataset must have {self.size} rows, got {found}: a selection is of the rows "
-                "that it was made from"
-            )
-        if len(self) and int(self.indices.max()) >= found:
-            raise ValueError(
-                f"dataset must have more than {int(self.indices.max())} rows, got {found}"
-            )
 
     # ------------------------------------------------------------------ sets
 
@@ -436,39 +429,61 @@ class Selection:
 
     # ------------------------------------------------------------------ using a selection
 
-    def to_hf(self, dataset: Any) -> Any:  # datasets.Dataset
-        """Return the selected rows of a Hugging Face dataset, in selection order.
+    def apply(self, dataset: Any) -> Any:  # of any framework
+        """Return the selected rows of a dataset, in selection order, in its own type.
 
         Parameters
         ----------
-        dataset : datasets.Dataset
-            Of N rows, those that the selection was made from.
+        dataset : dataset, table or array of N rows
+            Those that the selection was made from.
+
+        Returns
+        -------
+        dataset, table or array of M rows
+            Row m is row `indices[m]` of `dataset`; a row that was selected twice is there twice.
+            Weights stay in the selection: `weights[m]` belongs to row m. The type is:
+
+            =============================================  ======================================
+            given                                          returned
+            =============================================  ======================================
+            `datasets.Dataset`                             its `select`
+            DataFrame, Series or Index of pandas           its `iloc`, with its own index
+            DataFrame or Series of polars                  the same
+            Table, RecordBatch or array of Arrow           its `take`
+            numpy array, tensor (on its device)            rows of the first axis, copied
+            sparse array of scipy                          the same, as CSR
+            `sampling.io.Table`, rows on disk              its `take`: nothing is read
+            list, tuple, range                             list, tuple, list
+            any other dataset with `__len__`               `torch.utils.data.Subset`; no sample is
+                                                           read
+            =============================================  ======================================
 
         Raises
         ------
         ValueError
             If the dataset has another number of rows.
+        TypeError
+            If it has no number of rows, such as a stream or a LazyFrame, or is a mapping of
+            several datasets.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> picked = Selection(np.array([2, 0, 0]), weights=np.array([1.0, 3.0, 3.0]), size=3)
+        >>> picked.apply(["a", "b", "c"]), picked.weights
+        (['c', 'a', 'a'], array([1., 3., 3.]))
         """
-        self._refuse_other(dataset)
-        return dataset.select(self.indices)
-
-    def torch_subset(self, dataset: Any) -> Any:  # torch.utils.data.Subset
-        """Return the selected samples of a dataset as a `torch.utils.data.Subset`.
-
-        Parameters
-        ----------
-        dataset : torch.utils.data.Dataset
-            Of N samples, those that the selection was made from.
-
-        Raises
-        ------
-        ValueError
-            If the dataset has another number of samples.
-        """
-        from torch.utils.data import Subset
-
-        self._refuse_other(dataset)
-        return Subset(dataset, self.indices.tolist())
+        found = length_of(dataset)
+        if self.size is not None and found != self.size:
+            raise ValueError(
+                f"dataset must have {self.size} rows, got {found}: a selection is of the rows "
+                "that it was made from"
+            )
+        if len(self) and int(self.indices.max()) >= found:
+            raise ValueError(
+                f"dataset must have more than {int(self.indices.max())} rows, got {found}"
+            )
+        return rows_of(dataset, self.indices)
 
     @told
     def save(self, path: str | Path) -> None:

@@ -116,7 +116,7 @@ def save_selection(selection: Fields, path: str | Path, *, dropped: bool = False
         "ranked": selection.ranked and selection.shorten is None,
         "rules": list(selection.rules),
         "info": selection.info,
-        "versions": _versions(),
+        "versions": versions(),
         "repeats": bool(np.unique(selection.indices).size < len(selection)),
     }
     rest = _rest(selection) if dropped else {}
@@ -182,10 +182,10 @@ def _fingerprint(manifest: Mapping[str, Any], *tables: Mapping[str, Any]) -> str
     return found.hexdigest()[:32]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return the versions of the installed libraries that affect a selection."""
     found = {"python": platform.python_version()}
-    for name in ("sampling", "numpy", "numba", "faiss-cpu", "scikit-learn", "pyarrow"):
+    for name in ("sampling", "numpy", "numba", "faiss-cpu", "scikit-learn", "pyarrow", "rensa"):
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
@@ -290,8 +290,9 @@ def _pairs(path: Path, kept: Any, indices: NDArray[np.int64], size: int) -> dict
             if name in kept.column_names:
                 found[field][indices] = _row_numbers(path, kept, name, size)
     if "similarity" in rest.column_names:
-        found["similarities"] = np.full(size, np.nan, np.float32)
-        found["similarities"][rows] = rest["similarity"].to_numpy()
+        values = rest["similarity"].to_numpy()
+        found["similarities"] = np.full(size, np.nan, values.dtype)
+        found["similarities"][rows] = values
     return found
 
 

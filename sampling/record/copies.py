@@ -50,17 +50,33 @@ def cosines_of(
     return found
 
 
+def held_instead(
+    kept_rows: NDArray[np.int64], rows: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """Return which of some rows was kept instead of each other row: int64 (N,), -1 for none.
+
+    kept_rows : int64 (N,), the rows that a rule keeps, of which a budget may drop some
+    rows      : those that are kept, or were selected before
+    """
+    held = np.zeros(size + 1, np.bool_)  # the last entry belongs to -1
+    held[rows] = True
+    return np.where(held[kept_rows] & ~held[:-1], kept_rows, -1)
+
+
 def copies_at(
     selection: Fields,
     indices: NDArray[np.int64],
     copies: NDArray[np.bool_] | None = None,
     decided: NDArray[np.bool_] | None = None,
+    least: float | None = None,
 ) -> dict[str, Any]:
     """Return `kept_rows` and `similarities` where other rows are kept.
 
     indices : the rows that are kept now
     copies  : bool (N,), those that are dropped as copies now; by default, those that were
     decided : bool (N,), those that the stage decided on; all others stay as they are
+    least   : without `earlier`, the similarity at which a pair still is one; a less similar row
+              was kept instead of a row that is now kept itself, and which one follows is unknown
 
     The similarity to the most similar earlier row is the score of a row; others are NaN.
     """
@@ -75,14 +91,18 @@ def copies_at(
     rows = np.flatnonzero(own & (old >= 0) if copies is None else copies)
     found = np.where(own, -1, old)
     if earlier is None:
-        found[rows] = np.where(kept[old[rows]], old[rows], -1)
+        pair = (old[rows] >= 0) & kept[old[rows]]
+        if least is not None and selection.similarities is not None:
+            pair &= selection.similarities[rows] >= least
+        found[rows] = np.where(pair, old[rows], -1)
     else:
         through = np.full(size, -1, np.int64)  # a row dropped for another reason ends a chain
         through[rows] = earlier[rows]
         found[rows] = ends_of(through, kept)[rows]
-    similarities = np.full(size, np.nan, np.float32)
+    known = selection.similarities
+    similarities = np.full(size, np.nan, np.float32 if known is None else known.dtype)
     if selection.similarities is not None:
-        same = found == old
+        same = (found == old) & (found >= 0)
         similarities[same] = selection.similarities[same]
     if earlier is not None and selection.scores is not None:
         direct = own & (found >= 0) & (found == earlier)

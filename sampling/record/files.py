@@ -1,7 +1,7 @@
 """Files of selections and scores. Apart from the records, because it loads pyarrow."""
 
 from ._score_files import direction_in, load_scores, save_scores, score_outputs
-from ._selection_files import read_selection, save_selection, selection_outputs
+from ._selection_files import read_selection, save_selection, selection_outputs, versions
 
 __all__ = [
     "direction_in",
@@ -11,4 +11,5 @@ __all__ = [
     "save_selection",
     "score_outputs",
     "selection_outputs",
+    "versions",
 ]

@@ -119,12 +119,7 @@ class ScoreTable:
             Loss of each sample.
         """
         rows: Any = indices if on_device(indices) else host_rows(indices)
-        values: Any = losses if on_device(losses) else host_losses(losses)
-        if values.ndim != 1 or tuple(rows.shape) != tuple(values.shape):
-            raise ValueError(
-                f"losses must have the shape of indices, {tuple(rows.shape)}, "
-                f"got {tuple(values.shape)}"
-            )
+        values = _values_of(rows, losses)
         if not isinstance(rows, np.ndarray):
             _check.refuse_mask("indices", rows)
             if rows.is_floating_point() or rows.dtype == torch.bool:
@@ -135,13 +130,33 @@ class ScoreTable:
                 raise ValueError(
                     f"indices must be in [0, {len(self)}), got {rows[bad]} in row {bad}"
                 )
+        self._store(rows, values)
+
+    def write(self, rows: Indices | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
+        """Store the losses of a batch whose indices were checked: `update` without their check.
+
+        A sampler checks the indices of a batch once, and writes each of its tables by this method.
+
+        Parameters
+        ----------
+        rows : int64 array or tensor of shape (B,)
+            Dataset indices: a contiguous array on the host, all in [0, N), or an int tensor on a
+            device, which is checked when its losses have been copied to the host.
+        losses : float array or tensor of shape (B,)
+            Loss of each sample.
+        """
+        self._store(rows, _values_of(rows, losses))
+
+    def _store(
+        self, rows: Indices | torch.Tensor, values: NDArray[np.float32] | torch.Tensor
+    ) -> None:
         device = on_device(values) or on_device(rows)
         if device is None:
-            self._land(rows, values)
+            self._land(rows, values)  # type: ignore[arg-type]  # both on the host
             return
         if device not in self._buffers:
             self._buffers[device] = DeviceBuffer(device, self._land_checked)
-        self._buffers[device].append(as_tensor(rows), as_tensor(losses).detach())
+        self._buffers[device].append(as_tensor(rows), as_tensor(values).detach())
 
     def flush(self) -> None:
         """Wait for the losses still on a device, and store them."""
@@ -206,6 +221,18 @@ class ScoreTable:
         """Exclude what belongs to this process: its group and its device buffers."""
         self.flush()
         return {**self.__dict__, "_group": None, "_buffers": {}}
+
+
+def _values_of(
+    rows: Indices | torch.Tensor, losses: ArrayLike | torch.Tensor
+) -> NDArray[np.float32] | torch.Tensor:
+    """Return the losses of a batch on the host, float32 (B,), or on a device as they are."""
+    values: Any = losses if on_device(losses) else host_losses(losses)
+    if values.ndim != 1 or tuple(rows.shape) != tuple(values.shape):
+        raise ValueError(
+            f"losses must have the shape of indices, {tuple(rows.shape)}, got {tuple(values.shape)}"
+        )
+    return values  # type: ignore[no-any-return]
 
 
 def on_device(array: object) -> torch.device | None:

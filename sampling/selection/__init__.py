@@ -4,6 +4,8 @@
     picked.save("subset.parquet")
 
 `methods()` lists them with their inputs and costs. `Options` are the keywords of every method.
+Embeddings, scores and labels are array-likes, also lists of tensors. Tensors and arrays on a GPU
+are copied to the host once, at the call, without gradients; bfloat16 and float8 become float32.
 """
 
 from ..record import at_threshold
@@ -40,6 +42,7 @@ from .by_score._surrogate import surrogate
 from .by_score._systematic import systematic
 from .by_score._top import top
 from .by_score._window import window
+from .by_text._dedup_text import dedup_text
 from .core._before import check_call, reads_embeddings
 from .core._budget import count_of, share_out, water_fill
 from .core._cost import Cost, Sizes
@@ -83,6 +86,7 @@ __all__ = [
     "count_of",
     "d2",
     "d4",
+    "dedup_text",
     "embeddings_of",
     "estimate",
     "facility_location",

@@ -1,9 +1,10 @@
 import json
 
+import numpy as np
 import pytest
+import torch
 
-from sampling.bench import Run, Settings, _work, prepare
-from sampling.bench.results._store import read_results
+from sampling.bench import Run, Settings, Task, _benchmark, _work, prepare, read_results
 from sampling.bench.training._calibrate import calibrated
 
 CONTROLS = ("full-fewer", "random", "dynamic-random", "rs2")
@@ -37,7 +38,7 @@ def trained(monkeypatch):
 
     def run(worker, job, calibration, after_epoch):
         cost = 0.9 * job.keep if job.method == "infobatch" else job.budget
-        place = (job.method, job.keep, job.seed, job.budget)
+        place = (job.method, job.keep, job.seed, job.asked)
         if job.method == "infobatch" and job.keep < 0.4:
             return Run(*place, state="unreachable", reason="unreachable: too low")
         jobs.append(job)
@@ -171,6 +172,16 @@ def test_an_error_of_a_run_fails_that_run_and_it_is_tried_again(fast, monkeypatc
     assert benchmark.missing(1) == [("full", 1.0, 0)]
 
 
+def test_a_control_says_that_what_it_is_matched_to_failed(fast, monkeypatch):
+    def fail(job, method, *_, **__):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(_work, "train", fail)
+    results = prepare(fast(methods=("top-k",), without=CONTROLS)).run(progress=False)
+    control = results.find("full-fewer:top-k", 0.7, 0)
+    assert control.reason == "is matched to the total cost of top-k, which failed"
+
+
 def test_when_time_is_over_no_run_is_started(fast, trained):
     benchmark = prepare(fast(time_budget=1e-9))
     benchmark.run()
@@ -201,6 +212,9 @@ def test_protocols(fast, trained, protocol):
     assert (job.epochs, job.budget, job.cost_limit) == PROTOCOLS[protocol]
     fewer = results.find("full-fewer", 0.7, 0)
     assert fewer.state == ("not run" if protocol == "steps" else "done")
+    trained.clear()
+    prepare(fast(methods=names, protocol=protocol)).run()
+    assert trained == []
 
 
 def test_runs_of_several_processes_are_those_of_one(fast, tmp_path):
@@ -254,6 +268,9 @@ OTHER = {
     "imbalance": ({"imbalance": 10.0}, "results of imbalance 10.0, got None"),
     "protocol": ({"protocol": "steps"}, "results of protocol steps, got samples"),
     "noise": ({"label_noise": 0.2}, "results of label_noise 0.2, got None"),
+    "copies": ({"near_copies": 0.2}, "results of near_copies 0.2, got None"),
+    "limit": ({"limit": 500}, "results of limit 500, got None"),
+    "rate": ({"learning_rate": 0.2}, "results of learning_rate 0.2, got None"),
 }
 
 
@@ -262,6 +279,122 @@ def test_a_folder_of_other_arguments_is_refused(fast, trained, changes, message)
     prepare(fast()).run()
     with pytest.raises(ValueError, match=f"out must hold {message}"):
         prepare(fast(**changes))
+
+
+def own(seed=0):
+    """Return a task of its own data, for which no number of seeds is fixed."""
+    x = np.random.RandomState(seed).rand(60, 2).astype(np.float32)  # noqa: NPY002
+    y = np.arange(60) % 2
+    return Task((x, y), (x, y), lambda: torch.nn.Linear(2, 2), val=(x, y), name="own")
+
+
+def test_a_folder_of_other_data_of_the_same_name_is_refused(fast, trained):
+    given = {"methods": ("full",), "keep": None, "batch_size": 16}
+    prepare(fast(data=own(), **given)).run()
+    with pytest.raises(ValueError, match="out must hold results of data "):
+        prepare(fast(data=own(1), **given))
+
+
+TOLD = {  # of the data, and the settings: planned evaluations, seeds of the pilot
+    "fixed by the data": ({"seeds": None}, (1, 0)),
+    "fixed by the user": ({"seeds": 5}, (None, 0)),
+    "from a pilot": ({"data": own(), "seeds": None}, (None, 3)),
+    "planned": ({"data": own(), "seeds": None, "evaluations": 4}, (4, 3)),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_the_verdicts_are_told(fast, monkeypatch, case):
+    told = []
+    monkeypatch.setattr(_benchmark, "verdicts", lambda *_, **given: told.append(given) or told)
+    changes, wanted = TOLD[case]
+    prepare(fast(batch_size=16, **changes)).evaluation()
+    assert (told[0]["planned"], told[0]["pilot"]) == wanted
+
+
+@pytest.fixture
+def measured_tests(monkeypatch):
+    """Replace training by given values of the test metric; return them and the runs."""
+    seen, values = [], {}
+
+    def run(worker, job, *_):
+        seen.append((job.method, job.keep, job.seed))
+        found = values.get(job.method, lambda keep, seed: 0.9)(job.keep, job.seed)
+        place = (job.method, job.keep, job.seed, job.asked)
+        if found is None:
+            return Run(*place, state="failed", reason="no luck")
+        return Run(*place, cost=job.budget, total_cost=job.budget, test=found)
+
+    monkeypatch.setattr(_work.Worker, "run", run)
+    return values, seen
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01])
+def test_the_number_of_seeds_follows_from_the_pilot(fast, measured_tests, spread):
+    values, seen = measured_tests
+    values["rs2"] = lambda keep, seed: 0.9 + spread * (seed % 3 - 1)
+    given = {"data": own(), "seeds": None, "methods": ("rs2", "full"), "batch_size": 16}
+    benchmark = prepare(fast(**given, first_seed=4, max_seeds=9, margin=0.5))
+    pilot = []
+    plan = benchmark._planned_seeds
+    benchmark._planned_seeds = lambda shown: pilot.extend(seen) or plan(shown)
+    benchmark.run(progress=False)
+    assert [seed for name, _, seed in pilot if name == "rs2"] == [4, 5, 6]
+    last = 4 + (9 if spread else 5) - 1  # none is needed where all differences are equal
+    assert [seed for name, _, seed in seen if name == "rs2"] == list(range(4, last + 1))
+    assert benchmark.has_verdicts
+    assert benchmark._planned_seeds(False) == last - 3
+
+
+def test_three_seeds_have_no_verdicts_and_earlier_ones_count(fast, trained):
+    assert not prepare(fast(seeds=3)).has_verdicts
+    assert prepare(fast(seeds=4)).has_verdicts
+    prepare(fast(seeds=3, methods=("full",), keep=None)).run()
+    assert prepare(fast(seeds=1, first_seed=3)).has_verdicts
+
+
+def test_a_table_with_verdicts_is_an_evaluation_that_the_folder_remembers(
+    fast, measured_tests, tmp_path
+):
+    measured_tests[0]["rs2"] = lambda keep, seed: 0.9 + 0.01 * (seed % 3 - 1)
+    given = {"methods": ("rs2", "full"), "margin": 1.0}
+    benchmark = prepare(fast(seeds=5, **given))
+    benchmark.run(progress=False)
+    for each in (benchmark, prepare(fast(seeds=5, **given))):
+        each.table()
+        assert len(read_results(tmp_path / "out").evaluations) == 1
+    before = benchmark.evaluation()
+    assert benchmark.evaluation() is before  # computed once
+    benchmark.results.add(Run("rs2", 0.7, 4, 0.7, test=0.95))
+    assert benchmark.evaluation().verdicts[0].mean > before.verdicts[0].mean
+    more = prepare(fast(seeds=7, **given))
+    more.run(progress=False)
+    more.table()
+    assert len(read_results(tmp_path / "out").evaluations) == 2
+
+
+def test_a_limit_is_found_from_the_first_seed_on(fast, measured_tests):
+    """The pilot locates the step, by three seeds of each rate; the tests take all their seeds."""
+    values, seen = measured_tests
+    values["rs2"] = lambda keep, seed: (0.9 if keep >= 0.5 else 0.8) + 0.001 * (seed % 3)
+    given = {"find_limit": True, "methods": ("rs2",), "keep": (0.3, 0.5, 0.7), "seeds": None}
+    benchmark = prepare(fast(**given, first_seed=10, margin=1.0))
+    benchmark.run(progress=False)
+    limit = benchmark.limits()["rs2"]
+    assert (limit.non_inferior_up_to, limit.inferior_from) == (0.5, 0.3)
+    seeds = {keep: [s for m, k, s in seen if (m, k) == ("rs2", keep)] for keep in (0.3, 0.5, 0.7)}
+    assert limit.seeds > 3
+    assert seeds[0.5] == seeds[0.3] == list(range(10, 10 + limit.seeds))
+    assert seen.index(("rs2", 0.5, 12)) < seen.index(("rs2", 0.3, 10))
+    assert len(seen) == len(set(seen))  # full data once too
+
+
+def test_a_limit_is_not_looked_for_again_and_again_where_runs_fail(fast, measured_tests):
+    values, seen = measured_tests
+    values["rs2"] = lambda keep, seed: None
+    given = {"find_limit": True, "methods": ("rs2",), "keep": (0.3, 0.5), "seeds": None}
+    prepare(fast(**given, margin=1.0)).run(progress=False)
+    assert len(seen) == len(set(seen)) == 6
 
 
 WRONG = {
@@ -277,6 +410,8 @@ WRONG = {
     "noise 1": ({"label_noise": 1.0}, ValueError, r"label_noise must be in \(0, 1\), got 1.0"),
     "first": ({"first_seed": -1}, ValueError, "first_seed must be >= 0, got -1"),
     "seeds": ({"seeds": 0}, ValueError, "seeds must be >= 1, got 0"),
+    "seeds high": ({"seeds": 10**12}, ValueError, "seeds must be <= 10000, got 1000000000000"),
+    "first high": ({"first_seed": 2**64}, ValueError, "first_seed must be <= 4294957296, got 1844"),
     "seeds type": ({"seeds": 1.5}, TypeError, "seeds must be an int, got 1.5"),
     "epochs": ({"epochs": 0}, ValueError, "epochs must be >= 1, got 0"),
     "batch size": ({"batch_size": -1}, ValueError, "batch_size must be >= 1, got -1"),

@@ -5,8 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sampling
-from sampling.bench import _work
-from sampling.bench.results._store import read_results
+from sampling.bench import _work, read_results
 from sampling.cli import app
 
 

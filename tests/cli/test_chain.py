@@ -89,6 +89,19 @@ def by_verbs(table, beside):
     return more
 
 
+def test_copies_within_a_subset_are_shown(here):
+    table, beside = here
+    more = by_verbs(table, beside)
+    words = ("dedup", table, *more, "--within", "kept.parquet", "--threshold", 0.95)
+    found = json.loads(run(*words, "--text", "text", "--dropped", "--json"))
+    kept = load_selection("subset.parquet")
+    assert found["examples"]
+    for pair in found["examples"]:
+        assert kept.kept_rows[pair["dropped"]] >= 0
+        assert pair["kept"] in kept.indices
+        assert pair["kept_text"] == f"text {pair['kept']}"
+
+
 def test_verbs_are_stages_of_a_plan(here):
     table, beside = here
     more = by_verbs(table, beside)

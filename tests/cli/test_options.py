@@ -6,7 +6,7 @@ from inspect import signature
 
 import typer
 
-from sampling import bench, clustering, io, scores, selection, testing
+from sampling import bench, clustering, embedding, io, reports, scores, selection, testing
 from sampling.bench._settings import KEEP, PROTOCOLS
 from sampling.bench.tasks._builtin import DATASETS
 from sampling.cli import app
@@ -23,7 +23,12 @@ CHOICES = {
     ("contracts", "loaders"): LOADERS,
     ("dedup", "on_bad"): Options.__annotations__["on_bad"].__args__,
     ("dedup", "rule"): choices(selection.semdedup, "rule"),
+    ("embed", "dtype"): choices(embedding.embed, "dtype"),
+    ("embed", "on_bad"): choices(embedding.embed, "on_bad"),
+    ("embed", "pooling"): choices(embedding.embed, "pooling")[0].__args__,
+    ("embed", "precision"): choices(embedding.embed, "precision"),
     ("export", "order"): choices(io.export_rows, "order"),
+    ("report", "map_"): choices(reports.write_selection_report, "layout"),
     ("score", "kinds"): _STORED,
     ("score", "of"): choices(scores.score_stored, "of"),
     ("score", "missing"): choices(DYNAMICS, "missing"),
@@ -35,9 +40,15 @@ DEFAULTS = {
     ("contracts", "workers"): (testing.cells, "workers"),
     ("dedup", "num_assignments"): (selection.semdedup, "num_assignments"),
     ("dedup", "rule"): (selection.semdedup, "rule"),
+    **{
+        ("embed", name): (embedding.embed, name)
+        for name in ("batch_size", "dtype", "normalise", "on_bad", "precision")
+    },
     ("export", "order"): (io.export_rows, "order"),
     ("export", "rows_per_shard"): (io.export_rows, "rows_per_shard"),
     ("export", "weights"): (io.export_rows, "weights"),
+    ("report", "map_"): (reports.write_selection_report, "layout"),
+    ("report", "seed"): (reports.write_selection_report, "seed"),
     ("score", "missing"): (DYNAMICS, "missing"),
     ("score", "of"): (scores.score_stored, "of"),
 }

@@ -49,17 +49,17 @@ def lines(folder):
     return path.read_text(encoding="utf-8").count("\n") if path.exists() else 0
 
 
-def kill_at(processes, folder, batch):
-    """Kill all processes as soon as rank 0 has trained on so many batches."""
+def kill_at(processes, folder, batch, ranks=slice(None)):
+    """Kill processes, by default all, as soon as rank 0 has trained on so many batches."""
     end = time.monotonic() + 300
     while lines(folder) < batch:
         assert all(process.poll() is None for process in processes), processes[0].communicate()
         assert time.monotonic() < end
         time.sleep(0.005)
-    for process in processes:
+    for process in processes[ranks]:
         os.kill(process.pid, signal.SIGKILL)
-    for process in processes:
-        process.communicate()
+    for process in processes:  # the others end by themselves
+        process.communicate(timeout=120)
 
 
 def trained(folder, ranks):
@@ -136,3 +136,21 @@ def test_two_processes_killed_go_on_as_two_and_as_one(script, tmp_path):
     assert all(alone[place] == by_both[place] for place in later), f"at batch {batch}"
     for name, found in weights(one).items():
         assert np.allclose(found, expected[name], atol=1e-4), f"{name}, at batch {batch}"
+
+
+@pytest.mark.distributed
+def test_one_of_four_processes_is_killed_and_the_run_goes_on_as_two(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start("plain.py", whole, 4, "--float32"))
+    four = start("plain.py", killed, 4, "--float32", "--pause", "0.02")
+    kill_at(four, killed, 20, slice(2, 3))
+    assert not (killed / "final.npz").exists()
+    assert all(process.returncode != 0 for process in four)  # none waits forever
+
+    finish(start("plain.py", killed, 2, "--float32"))
+    by_four, by_two = together(trained(whole, 4)), together(trained(killed, 2))
+    later = {place for place, samples in by_two.items() if len(samples) == len(by_four[place])}
+    assert len(later) >= len(by_four) - 20
+    assert all(by_two[place] == by_four[place] for place in later)
+    for name, found in weights(killed).items():
+        assert np.allclose(found, weights(whole)[name], atol=1e-4), name

@@ -13,9 +13,11 @@ from sampling import (
     Selection,
     bench,
     clustering,
+    embedding,
     engine,
     integrations,
     io,
+    reports,
     scores,
     training,
     weighting,
@@ -158,6 +160,8 @@ RECIPES = {
     "weighting.focal": lambda **o: weighting.focal(LOSSES[None], **o),
     "weighting.self_paced": lambda **o: weighting.self_paced(LOSSES, share=0.5, **o),
     "weighting.tldr": lambda **o: weighting.tldr(LOSSES[None], **o),
+    "embedding.embed": lambda **o: embedding.embed(["a"], len, **o),
+    "embedding.embedding_outputs": lambda **o: embedding.embedding_outputs("x.npy", **o),
     "clustering.kmeans": lambda **o: clustering.kmeans(ROWS, 2, **o),
     "clustering.second_nearest": lambda **o: clustering.second_nearest(
         ROWS, clustering.kmeans(ROWS, 2), **o
@@ -174,6 +178,9 @@ RECIPES = {
     "bench.table": lambda **o: bench.table(bench.Results({}, ""), **o),
     "bench.Settings": lambda **o: bench.Settings(**o),
     "bench.Task": lambda **o: bench.Task((ROWS, ROWS), (ROWS, ROWS), own.ShuffleSampler, **o),
+    "reports.write_selection_report": lambda **o: reports.write_selection_report(
+        "subset.parquet", "rows.npy", "report.html", **o
+    ),
     "bench.write_report": lambda **o: bench.write_report(bench.Results({}, ""), "none", **o),
 }
 # What the package fills in itself, or takes from a framework that it plugs into.

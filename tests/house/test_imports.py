@@ -14,7 +14,7 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
-BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity"}
+BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -23,6 +23,8 @@ BELOW = {  # what the files of each part may import from the package, beside the
     "engine": BASE | {"kernels", "io"},
     "clustering": BASE | {"kernels", "io", "engine"},
     "selection": BASE | {"kernels", "record", "io", "engine", "clustering"},
+    "reports": BASE | {"kernels", "record", "io", "selection"},
+    "embedding": BASE | {"io"},
     "distributed": BASE | {"kernels"},
     "scores": BASE | {"kernels", "record", "distributed"},
     "weighting": BASE | {"kernels", "distributed", "scores"},
@@ -33,16 +35,17 @@ BELOW["_identity"] = BASE | {"kernels"}
 BELOW["samplers"] = BELOW["selection"] | BELOW["weighting"] | {"selection", "weighting"}
 BELOW["loading"] = BELOW["samplers"] | {"samplers"}
 _ALL_BELOW = BELOW["samplers"] | {"samplers", "batch_selection", "training", "loading"}
+_ALL_BELOW |= {"embedding"}
 BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW
 BELOW["_warm"] = _ALL_BELOW | {"integrations", "testing"}
-BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench", "_warm"}
+BELOW["cli"] = _ALL_BELOW | {"integrations", "testing", "bench", "reports", "_warm"}
 BELOW["__main__"] = {"cli", "_interrupt"}
 BELOW["__init__"] = BELOW["cli"]
 
 _TORCH = {"samplers", "weighting", "scores", "distributed", "integrations", "testing", "bench"}
-_TORCH |= {"_warm", "batch_selection", "training", "loading"}
+_TORCH |= {"_warm", "batch_selection", "training", "loading", "embedding"}
 ONLY_IN = {  # library -> the parts of the package that may import it
     "torch": _TORCH,
     "torchvision": set(),
@@ -50,14 +53,16 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "ray": {"engine"},
     "numba": {"_numba"},
     # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made
-    "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection"},
+    "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection", "reports"},
     "lightning": {"integrations", "testing"},
-    "transformers": {"integrations", "testing"},
+    "transformers": {"integrations", "testing", "embedding"},
     "accelerate": {"integrations", "testing"},
     "cleanlab": {"scores"},
     "trak": {"scores"},
+    "rensa": {"selection"},
     "matplotlib": {"bench"},
-    "PIL": {"bench"},
+    "PIL": {"_report", "bench", "_files", "embedding"},
+    "umap": {"reports"},
     "typer": {"cli"},
     "pandas": set(),
     "random": {"testing"},
@@ -68,7 +73,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
 every_file = for_each(FILES, lambda path: str(path.relative_to(ROOT)))
 
 LATE = {  # (file, library) -> why a method of a record may load it when it is called
-    ("_selection.py", "torch"): "`Selection.torch_subset`, which only its users call",
+    ("_apply.py", "torch"): "`Selection.apply` of a torch dataset or a tensor",
 }
 
 PRIVATE = {  # (files, module) -> why they reach into another package's file
@@ -81,6 +86,7 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("samplers/*", "weighting._reduction"): "one check of losses, and one mean of them",
     ("batch_selection/*", "weighting._reduction"): "the same",
     ("bench/methods/_inputs.py", "selection.core._clusters"): "the default number of clusters",
+    ("bench/methods/_samplers.py", "samplers._registry"): "the one list of samplers, and its words",
     ("bench/methods/_selectors.py", "selection.core._before"): "settings refused before any run",
     ("bench/methods/_selectors.py", "selection.core._directions"): "the same, for directions",
     ("bench/methods/_selectors.py", "selection.core._registry"): "which arguments take a score",
@@ -226,8 +232,29 @@ def test_every_name_is_a_module_of_the_standard_library_or_a_dependency():
     promised |= {"typing_extensions", "safetensors", "pyarrow", "threadpoolctl", "tomli"}
     extras = {"matplotlib", "ray", "lightning", "transformers", "accelerate", "datasets"}
     extras |= {"torchdata", "pytest", "pytorch_metric_learning", "cleanlab", "trak", "filelock"}
-    extras |= {"PIL", "fsspec"}
+    extras |= {"PIL", "fsspec", "rensa", "umap"}
     allowed = promised | extras | set(sys.stdlib_module_names)
     for path in FILES:
         for line, _, library in imported(path):
             assert library is None or library in allowed, f"{path}:{line} {library}"
+
+
+THEIRS = {  # private names of other libraries that no public one stands for
+    "_dataloader",  # Fabric's loader: the one that it wraps
+    "_index_sampler",  # torch's iterator of a loader: the sampler that it reads
+}
+
+
+def test_adapters_use_no_private_name_of_another_part():
+    """What they need of a sampler has a public name."""
+    paths = [*(ROOT / "integrations").glob("*.py")]
+    names = [node for path in paths for node in nodes_of(path) if isinstance(node, ast.Attribute)]
+    selves = {"self", "cls", "super()"}
+    own = {node.attr for node in names if ast.unparse(node.value) in selves}
+    bad = [
+        ast.unparse(node)
+        for node in names
+        if node.attr.startswith("_") and not node.attr.startswith("__")
+        if ast.unparse(node.value) not in selves and node.attr not in own | THEIRS
+    ]
+    assert not bad

@@ -9,6 +9,7 @@ import oracle_dynamics
 import oracle_geometry
 import oracle_importance
 import oracle_isotonic
+import oracle_text
 import oracles
 
 import sampling.kernels
@@ -24,6 +25,7 @@ ORACLES = {  # kernel file -> where its oracles are, if elsewhere
     "_greedy": oracle_geometry,
     "_isotonic": oracle_isotonic,
     "_probabilities": oracle_importance,
+    "_text": oracle_text,
 }
 
 # Kernels that only other kernels of the package call, and what they are tested by.
@@ -37,6 +39,9 @@ WITHOUT_A_ROW = {
     ("_dedup", "cosine"): "one product of rows; part of nearest_by_products",
     ("_dedup", "reaching"): "how many bounds reach a level; part of nearest_by_products",
     ("_dedup", "take_higher"): "the first of the highest; part of nearest_by_products",
+    ("_text", "jaccard"): "one pair of sets; part of jaccard_of_sets",
+    ("_text", "enter"): "lists of the texts of a bucket; part of earlier_matches",
+    ("_text", "root_of"): "the first text of a component; part of earlier_matches",
     ("_prune", "kept_bytes"): "eight codes of a word; part of kept_by_numpy",
 }
 CONTRACT = ("Callers:", "Contract, the same for every kernel in this file", "Threads")

@@ -15,6 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "setup.cfg", "pyproject.toml")),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "constraints.txt",
     *sorted((ROOT / ".ci").glob("*")),
     *FILES,
@@ -28,8 +30,10 @@ WATCHES_GENERATORS = {  # file -> why it may touch the global generators
 RUNS_OTHERS = {  # file -> what it runs of others, which may raise anything
     "_check/_keywords.py": "prints their objects",
     "_files/_remote.py": "file systems of fsspec, each with exceptions of its own",
+    "bench/_benchmark.py": "trains the first steps of their models",
     "bench/_work.py": "trains their models: an error is the result of the run",
-    "bench/tasks/_decode.py": "decoders of images on damaged files",
+    "bench/tasks/_data.py": "reads their datasets",
+    "_files/_images.py": "decoders of images on damaged files",
     "bench/tasks/_function.py": "their Python files",
 }
 SEEDS_TORCH = {  # file -> why a global generator may be seeded there

@@ -1,7 +1,7 @@
 """The English of the project: words to avoid, and what to write instead.
 
-Read are docstrings, messages, help texts and README.md. Code in backticks, examples, quoted titles
-and names of parameters are not prose.
+Read are docstrings, messages, help texts, the READMEs and the pages of `docs`. Code in backticks,
+examples, quoted titles and names of parameters are not prose.
 """
 
 import ast
@@ -15,7 +15,12 @@ from . import for_each, nodes_of
 
 PACKAGE = Path(sampling.__file__).parent
 ROOT = PACKAGE.parent
-FILES = [*sorted(PACKAGE.rglob("*.py")), ROOT / "README.md"]
+TEXTS = [
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+FILES = [*sorted(PACKAGE.rglob("*.py")), *TEXTS]
 
 WORDS = {  # regular expression, a space for any white space -> what to write instead
     r"(re)?deal(s|t|ing|er)?": "yield, draw; drawn",
@@ -69,6 +74,8 @@ EXCEPT = {  # file -> uses that stay; names of random streams are skipped everyw
     # names of arguments and options
     "sampling/cli/_dedup.py": ["--beside"],
     "sampling/cli/_export.py": ["--beside"],
+    "sampling/cli/_report.py": ["--beside"],
+    "sampling/cli/_embed.py": ["--beside"],
     "sampling/cli/_select.py": ["--beside"],
     "sampling/io/_export.py": ["order, beside, replace"],
     "sampling/io/_inputs.py": ["(beside)"],

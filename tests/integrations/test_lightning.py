@@ -10,7 +10,7 @@ pytest.importorskip("torchdata", reason="needs torchdata")
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import LearningRateFinder, ModelCheckpoint
 from lightning.pytorch.utilities import CombinedLoader
-from products import pairs
+from products import pairs, rounds
 
 from integrations.lightning_helpers import (
     BATCH,
@@ -56,7 +56,12 @@ SETTINGS = {
     "steps, reload": {"max_epochs": -1, "max_steps": 15, "reload_dataloaders_every_n_epochs": 1},
     "limit": {"limit_train_batches": 3},
 }
+BY_STEP = ["validation", "accumulate", "steps, validation", "steps, reload"]  # each flag once
 PLACES = ["batch2", "batch6", "val6", "epoch1"]
+
+
+def full(setting):
+    return pytest.param(setting, marks=pytest.mark.full)
 
 
 def batches_of(sampler, epoch, start=0, size=BATCH):
@@ -87,8 +92,7 @@ def test_l4_resumed_runs_deal_what_the_unbroken_one_does(kind, loader, workers, 
         assert run(kind, loader, workers, resume=path) == whole[second:]
 
 
-@loaders
-@pytest.mark.parametrize("setting", SETTINGS)
+@rounds({"setting": SETTINGS, "loader": ["plain", "stateful"]}, times=1)
 def test_checkpoints_of_every_hook_resume(setting, loader, tmp_path):
     options = SETTINGS[setting]
     save = Save(tmp_path, *PLACES)
@@ -100,7 +104,7 @@ def test_checkpoints_of_every_hook_resume(setting, loader, tmp_path):
 
 
 @slow
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", [*map(full, sorted(SETTINGS.keys() - BY_STEP)), *BY_STEP])
 def test_checkpoints_of_every_step_resume(setting, tmp_path):
     """Of growing and shrinking epochs, with a loader that restores itself too."""
     options = SETTINGS[setting]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from contracts.cases import FACTORIES, N, run_to
-from products import pairs
+from products import pairs, rounds
 from torch.utils.data import BatchSampler, DataLoader
 
 from sampling.errors import StateError
@@ -105,7 +105,10 @@ def again(name, sampler, **options):
 # ---- T1 to T4: without the helper ----------------------------------------------------------------
 
 
-@pairs({"name": [*STATIC, *DYNAMIC], "how": HOW, "num_workers": WORKERS, "epoch": [0, 2]})
+@rounds(
+    {"name": [*STATIC, *DYNAMIC], "how": HOW, "num_workers": WORKERS, "epoch": [0, 2]},
+    times=1,  # all combinations of the other three
+)
 def test_t1_continues_exactly_twice_in_an_epoch(name, how, num_workers, epoch):
     """Once without being told the epoch after the load, and once with."""
     sampler = run_to(FACTORIES[name](), epoch)
@@ -139,7 +142,7 @@ def test_t2_another_epoch_drops_the_position(how, num_workers):
     assert flat(loader) == sampler.indices(5).tolist()
 
 
-@pairs(
+@rounds(
     {
         "before, after": slow_changes,
         "how": HOW,
@@ -175,7 +178,7 @@ IN_LOOP = [
 ]
 
 
-@pairs(
+@rounds(
     {
         "before, after": slow_changes,
         "told": [False, True],
@@ -253,7 +256,7 @@ def test_t4_torchs_batch_sampler_hides_the_state():
 # ---- T6: another number of workers ---------------------------------------------------------------
 
 
-@pairs(
+@rounds(
     {
         "name": ["shuffle over", "class balanced", "infobatch", "dynamic random"],
         "how": HOW,

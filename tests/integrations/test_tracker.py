@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from contracts.cases import FACTORIES, N, order, run_to
+from products import pairs, rounds
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler
 from two_ranks import on_two_ranks
 
 from sampling.integrations._tracker import BatchTracker, _heard
 from sampling.samplers import EpochBatchSampler, InfoBatchSampler, ShuffleSampler
 
-workers = pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+WORKERS = [0, pytest.param(2, marks=pytest.mark.slow)]
+workers = pytest.mark.parametrize("num_workers", WORKERS)
 noise = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
 few_cores = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
@@ -81,15 +83,17 @@ class Arrays(Variable):
 
 
 @few_cores
-@pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"pin_memory": False}], ids=str)
-@pytest.mark.parametrize(
-    ("num_workers", "prefetch", "persistent"),
-    [
-        (0, None, False),
-        pytest.param(2, 2, False, marks=pytest.mark.slow),
-        pytest.param(2, 4, True, marks=pytest.mark.slow),
-        pytest.param(3, 1, True, marks=pytest.mark.slow),
-    ],
+@rounds(
+    {
+        "num_workers, prefetch, persistent": [
+            pytest.param(0, None, False),
+            pytest.param(2, 2, False, marks=pytest.mark.slow),
+            pytest.param(2, 4, True, marks=pytest.mark.slow),
+            pytest.param(3, 1, True, marks=pytest.mark.slow),
+        ],
+        "options": [{}, {"drop_last": True}, {"pin_memory": False}],
+    },
+    times=1,
 )
 def test_indices_are_those_of_the_batch(num_workers, prefetch, persistent, options):
     sampler = ShuffleSampler(N, seed=1)
@@ -305,10 +309,12 @@ def sampler_options(name, seed=3):
 
 @noise
 @few_cores
-@workers
-@pytest.mark.parametrize("every_n", [1, 3])
-@pytest.mark.parametrize(
-    "name", ["sampler", "batch_sampler", "single", "hidden", "no state", "no state, batches"]
+@pairs(
+    {
+        "name": ["sampler", "batch_sampler", "single", "hidden", "no state", "no state, batches"],
+        "num_workers": WORKERS,
+        "every_n": [1, 3],
+    }
 )
 def test_stateful_dataloader_resumes_under_the_tracker(name, num_workers, every_n):
     def begin():
@@ -342,8 +348,7 @@ def test_stateful_dataloader_at_the_end_of_an_epoch(num_workers):
 
 
 @noise
-@workers
-@pytest.mark.parametrize("name", ["sampler", "batch_sampler", "no state"])
+@rounds({"name": ["sampler", "batch_sampler", "no state"], "num_workers": WORKERS}, times=1)
 def test_a_state_that_was_asked_for_before_the_first_pass(name, num_workers):
     """torchdata then begins a pass on its own, before the tracker can listen."""
     inner, options = sampler_options(name)

@@ -14,7 +14,9 @@ N = 40
 
 @pytest.fixture
 def bucket():
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    server = pytest.importorskip("moto.server", reason="needs moto[server]").ThreadedMotoServer(
+        port=0
+    )
     server.start()
     host, port = server.get_host_and_port()
     options = f"endpoint_override={host}:{port}&scheme=http&allow_bucket_creation=true"

@@ -267,16 +267,16 @@ def test_systematic_passes_the_ends_of_blocks(n):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", ["num_samples=40", "num_samples=1, replacement=False"])
-def test_weights_too_small_for_a_reciprocal_are_drawn_or_refused(arguments):
+def test_weights_too_small_for_a_reciprocal_are_drawn_or_refused():
     """cells / total is infinite below 1e-308. In a process of its own: it may end by a crash."""
     code = (
         "from sampling.samplers import WeightedSampler\n"
         "import numpy as np\n"
         "np.seterr(over='ignore')\n"  # integers wrap, also without the JIT
-        "for weights in ([5e-324] * 2, [1e-310] * 4, [0.0, 2e-320, 1e-320, 0.0]):\n"
+        "cases = [5e-324] * 2, [1e-310] * 4, [0.0, 2e-320, 1e-320, 0.0]\n"
+        "for weights, rest in [(each, rest) for each in cases for rest in ((40,), (1, False))]:\n"
         "    try:\n"
-        f"        drawn = list(WeightedSampler(weights, {arguments}))\n"
+        "        drawn = list(WeightedSampler(weights, *rest))\n"
         "    except ValueError as error:\n"
         "        assert str(error).startswith('weights must')\n"
         "    else:\n"

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sampling.kernels import _scores
 from sampling.kernels._scores import _first_outside as outside_by_twin
-from sampling.kernels._scores import count_up, fill_uniform, first_outside, update
+from sampling.kernels._scores import (
+    add_written,
+    count_up,
+    fill_uniform,
+    first_outside,
+    store_means,
+    update,
+)
 
 keys = st.integers(0, 2**64 - 1)
 some = settings(deadline=None, derandomize=True, max_examples=100)
@@ -113,6 +121,29 @@ def test_counts_equal_a_counter(before, indices):
 
 def test_a_count_stops_at_255():
     check_counts([0, 0], [1] * 1000)
+
+
+# ---------------------------------------------------------------------- add_written, store_means
+
+written = st.dictionaries(st.integers(0, 5), st.sampled_from([0.0, 0.1, 1e8, -1e8, 1.0, 1 / 3]))
+
+
+@pytest.mark.parametrize(
+    ("add", "store"), [(add_written, store_means), (_scores._add_written, _scores._store_means)]
+)
+@some
+@given(st.lists(written, max_size=4))
+@example([{0: 1e8}, {0: 1.0}, {0: -1e8}])  # summed in double precision
+def test_means_equal_those_of_a_dictionary(add, store, ranks):
+    scores = np.array([1, 2, 3, np.nan, 0.1, -0.0], np.float32)
+    expected = oracles.means_by_dictionary(scores, ranks)
+    sums, counts = np.zeros(6), np.zeros(6, np.int32)
+    for rank in ranks:
+        add(sums, counts, np.array([*rank], np.int32), np.array([*rank.values()], np.float32))
+    store(scores, sums, counts)
+    np.testing.assert_array_equal(scores, expected)
+    assert not sums.any()
+    assert not counts.any()
 
 
 # ---------------------------------------------------------------------- fill_uniform

@@ -6,7 +6,7 @@ import pytest
 
 from sampling import Selection
 from sampling.io import load_selection, save_selection
-from sampling.selection import semdedup
+from sampling.selection import semdedup, twins_of
 
 RNG = np.random.Generator(np.random.PCG64(3))
 BASE = RNG.normal(size=(40, 6))
@@ -95,6 +95,15 @@ def test_another_threshold_finds_other_kept_rows(other, tmp_path):
         known = ~np.isnan(unknown.similarities)
         assert known[(unknown.kept_rows >= 0) & (unknown.kept_rows == first.earlier)].all()
         assert np.allclose(unknown.similarities[known], again.similarities[known], atol=1e-5)
+
+
+def test_twins_are_the_kept_rows_where_no_embeddings_are_given():
+    found = semdedup(ROWS, threshold=0.95, clusters=1)
+    pairs = twins_of(found, count=1000)
+    assert len(pairs) == np.count_nonzero(found.kept_rows >= 0) > 10
+    assert all(found.kept_rows[each.dropped] == each.kept for each in pairs)
+    near = twins_of(found, ROWS, count=1000)  # the most similar kept row, not that of the chain
+    assert {each.dropped for each in near} == {each.dropped for each in pairs}
 
 
 def test_the_kept_row_may_be_already_selected():

@@ -115,32 +115,6 @@ def test_sets_and_masks():
         high.head(21)
 
 
-def test_subsets_of_datasets():
-    from torch.utils.data import Subset
-
-    found = top(SCORES, 5)
-    subset = found.torch_subset(list(range(50)))
-    assert isinstance(subset, Subset)
-    assert [subset[i] for i in range(5)] == found.indices.tolist()
-    unsized = Selection(np.array([3]))
-    for refused in (found.torch_subset, found.to_hf):  # before the dataset is used
-        for size in (3, 49, 51):  # 49 holds all five rows
-            with pytest.raises(ValueError, match=f"dataset must have 50 rows, got {size}: a sel"):
-                refused(range(size))
-        with pytest.raises(TypeError, match="got a dict of 'train': give one of its values"):
-            refused({"train": range(50)})
-    assert len(unsized.torch_subset(range(4))) == 1
-    with pytest.raises(ValueError, match="dataset must have more than 3 rows, got 3"):
-        unsized.torch_subset(range(3))
-
-
-def test_hugging_face_datasets():
-    datasets = pytest.importorskip("datasets", reason="needs datasets")
-    found = top(SCORES, 5)
-    rows = found.to_hf(datasets.Dataset.from_dict({"x": list(range(50))}))
-    assert rows["x"][:] == found.indices.tolist()
-
-
 def test_summaries_count_groups_and_weights():
     found = pivotal(SCORES, 10)
     groups = np.repeat(["a", "b"], 25)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sampling.distributed import _ranks
+from sampling.samplers import HardestSampler, IESSampler
 from sampling.scores import ScoreTable
 from sampling.scores._buffer import DeviceBuffer
 
@@ -240,6 +241,31 @@ def test_device_batches_of_unequal_length_are_refused_at_once(collecting):
     assert collecting.num_seen == 0
 
 
+def test_a_sampler_checks_the_rows_of_a_batch_once(monkeypatch):
+    """Its tables write rows that the plan has checked: of the batch, and of a forward pass."""
+
+    def twice(rows, size):
+        raise AssertionError("checked a second time")
+
+    monkeypatch.setattr("sampling.scores._table._scores.first_outside", twice)
+    sampler = HardestSampler(4, 9, score_ema=0.5)
+    sampler.reduce(torch.tensor([1.0, 3.0]), [0, 2])
+    sampler.record([1, 3], [2.0, 4.0])
+    assert sampler.scores.tolist() == [1, 2, 3, 4]
+    for wrong in ([-1, 0], [0, 4]):
+        with pytest.raises(ValueError, match=r"indices must be in \[0, 4\)"):
+            sampler.record(wrong, [1.0, 2.0])
+    hiding = IESSampler(4, 9)
+    hiding.set_epoch(1)
+    with pytest.raises(ValueError, match=r"indices must be in \[0, 4\)"):
+        hiding.rescore([4], [1.0])
+    table = ScoreTable(4)
+    with pytest.raises(ValueError, match="losses must have the shape of indices"):
+        table.write(np.array([0, 1]), [1.0])
+    with pytest.raises(AssertionError, match="a second time"):
+        table.update([0], [1.0])
+
+
 @pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
 def test_copies_bring_losses_home_first(collecting, copy_of):
     collecting.update(torch.tensor([1]), torch.tensor([0.5]))
@@ -277,7 +303,7 @@ def test_update_never_waits_for_a_gpu(indices_there):
 def merged(monkeypatch, ranks):
     """Merge the tables of several ranks, each a dict of what it wrote; -> one result a rank.
 
-    `gather_rows` is called twice a block: with the indices, then with the values.
+    `gather_rows` is called once a block, with indices and bits in one array.
     """
     size, before = 6, np.array([1, 2, 3, 4, np.nan, np.nan], np.float32)
     tables, touched = [], []
@@ -287,10 +313,12 @@ def merged(monkeypatch, ranks):
             scores[row], mark[row] = value, True
         tables.append(scores)
         touched.append(mark)
-    snapshot = [(np.flatnonzero(m), s[m].copy()) for s, m in zip(tables, touched, strict=True)]
+    sent = [
+        np.concatenate([np.flatnonzero(m).astype(np.int32), s[m].view(np.int32)])
+        for s, m in zip(tables, touched, strict=True)
+    ]
+    monkeypatch.setattr(_ranks, "gather_rows", lambda array, group: sent)
     for scores, mark in zip(tables, touched, strict=True):
-        calls = iter([[rows for rows, _ in snapshot], [values for _, values in snapshot]])
-        monkeypatch.setattr(_ranks, "gather_rows", lambda array, group, calls=calls: next(calls))
         _ranks.merge_means(scores, mark, None)
         assert not mark.any()
     for scores in tables:

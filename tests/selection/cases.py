@@ -31,6 +31,12 @@ DATA = Data(
     perplexities=np.exp(_RANDOM.normal(6, 1, size=N)),
     rejected=np.round(_RANDOM.gamma(2.0, size=N), 1),
     labels=LABELS,
+    texts=np.array(
+        [
+            " ".join(_RANDOM.choice(["red", "green", "Blue", "grün", "the", "a"], 4))
+            for _ in range(N)
+        ]
+    ),
     ids=1000 + _RANDOM.permutation(N),
 )
 
@@ -53,6 +59,7 @@ CALLS = {
     "d4": lambda d, m, **o: METHODS["d4"].function(
         d.embeddings, m, clusters=1, dedup_clusters=1, **o
     ),
+    "dedup_text": lambda d, m, **o: METHODS["dedup_text"].function(d.texts, m, **o),
     "facility_location": lambda d, m, **o: METHODS["facility_location"].function(
         d.embeddings, m, **o
     ),

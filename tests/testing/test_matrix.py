@@ -88,7 +88,13 @@ def test_a_mutant_is_killed_by_its_cells(monkeypatch, owner, name, mutant, loade
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["WeightedSampler", "EpochBatchSampler of InfoBatch"])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param("WeightedSampler", marks=pytest.mark.full),
+        "EpochBatchSampler of InfoBatch",
+    ],
+)
 def test_one_process_in_every_loader(sampler):
     found = run_cells(cells([sampler], workers=[0], ranks=[1]))
     assert {case: text for case, text in found.items() if text} == {}

@@ -26,7 +26,11 @@ def test_the_ground_of_the_mutants_keeps_every_line(check, factory):
 @pytest.mark.distributed
 @pytest.mark.parametrize(
     ("check", "factory"),
-    [(check_sampler, Good), (check_sampler, dynamic), (check_batch_sampler, GoodBatches)],
+    [
+        pytest.param(check_sampler, Good, marks=pytest.mark.full),
+        pytest.param(check_sampler, dynamic, marks=pytest.mark.full),
+        (check_batch_sampler, GoodBatches),
+    ],
 )
 def test_the_ground_of_the_mutants_keeps_every_line_with_workers(check, factory):
     assert not check(factory, workers=(0, 2), distributed=True).failures

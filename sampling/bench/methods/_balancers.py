@@ -23,7 +23,10 @@ from ._method import Build, Context, Lacking, TrainingPlan, same
 _DEFERRED_PART = 0.8  # fraction of the run without weights: 160 of 200 epochs
 _EFFECTIVE = 0.9999  # beta of the effective number of samples
 _BURN_IN_PART = 0.1  # fraction of the run with weights of 1
-_EXPLORATION = 0.05  # ODM's own schedule would only explore, with one update per epoch
+# ODM's own schedule would only explore, with one update per epoch; with many classes, half of
+# each draw's even share is left for the bandit to move.
+_EXPLORATION = 0.05
+_EVEN_PART = 0.5
 _GROUP_STEP = 0.01
 _ROUNDS = (0, 1)  # of Late Stopping: one round, passed by two correct predictions in a row
 _LEARNED_PART = 0.85  # of the correctly labelled samples: as many are learnt in half a short run
@@ -48,7 +51,7 @@ def mixture(context: Context) -> TrainingPlan:
     sampler = MixtureSampler(
         domains=context.labels,
         temperature=float("inf"),
-        updater=ODM(exploration=_EXPLORATION),
+        updater=ODM(exploration=min(_EXPLORATION, _EVEN_PART / np.unique(context.labels).size)),
         seed=context.seed,
     )
     return same(sampler, context)

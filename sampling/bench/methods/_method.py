@@ -222,6 +222,8 @@ class Method:
     resolve : callable, optional
         Takes the method and `Rows`, and returns the method for those data, or raises an error: what
         is checked once the data are known and before any run, such as a file made for other data.
+    sampler : str, default ""
+        Name of the class in `sampling.samplers` that it compares, if it is about one.
     """
 
     help: str
@@ -234,6 +236,7 @@ class Method:
     keep: float | None = None
     default_on: tuple[str, ...] = ()
     resolve: "Callable[[Method, Rows], Method] | None" = None
+    sampler: str = ""
 
 
 def with_cleanlab(method: Method, rows: Rows) -> Method:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ... import _check
 from ._method import LOSSES, Method, Rows
 from ._own import is_own, own_method
-from ._registry import CONTROLS, METHODS
+from ._registry import CONTROLS, METHODS, registered
 from ._scores import SCORES
 from ._selectors import example, selector_method, selectors
 from ._subset_file import is_path, subset_method
@@ -36,6 +36,8 @@ def method_named(text: str) -> Method:
     name = text.partition(":")[0]
     if name in selectors():
         return selector_method(text)
+    if text in (others := registered()):
+        return others[text]
     if is_path(text):
         return subset_method(text)
     raise ValueError(
@@ -63,7 +65,7 @@ def all_methods() -> list[tuple[str, str, str, tuple[str, ...], str]]:
     """
     found = [
         (name, _group(name, each), str(each.level), each.needs, each.help)
-        for name, each in METHODS.items()
+        for name, each in registered().items()
     ]
     for name, entry in selectors().items():
         full = example(name)
@@ -107,5 +109,5 @@ def _nearest(text: str) -> str:
     text = text.removeprefix(EQUAL_COST)
     name, colon, rest = text.partition(":")
     if not colon:
-        return _check.closest(text, [*METHODS, *selectors(), *map(example, selectors())])
+        return _check.closest(text, [*registered(), *selectors(), *map(example, selectors())])
     return _check.closest(text, [f"{each}:{rest}" for each in selectors()])

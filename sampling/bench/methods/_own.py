@@ -61,7 +61,7 @@ def own_method(text: str) -> Method:
     path = _check.file(file, "a Python file")
     about = path.stat()
     made = _loaded(path.resolve(), name, about.st_mtime_ns, about.st_size)
-    call = _call_of(text, made)
+    call = call_of(text, made)
     return Method(
         _summary(made) or f"{name} of {path.name}",
         call.plan,
@@ -184,7 +184,15 @@ class Call:
             )
 
 
-def _call_of(text: str, made: Any) -> Call:
+def call_of(text: str, made: Any) -> Call:
+    """Return how a class or function is called.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is neither a class of samplers nor a function, or if it requires a parameter that the
+        benchmark cannot fill.
+    """
     if isinstance(made, type) and not issubclass(made, EpochSampler):
         raise TypeError(f"{text} must be {_FORMS}, got the class {made.__name__}")
     if not callable(made):

@@ -3,6 +3,9 @@
 A builder takes what its method may know of the run, and the budget that the run must have, and
 returns the plan of the run. It raises `Unreachable` if the method cannot have that cost: such a
 run becomes a row with that reason, never a run of another cost.
+
+What a sampler of the package does is said by the registry of samplers. Those without an entry here
+are methods too, if a run knows all that they require: see `sampler_methods`.
 """
 
 from collections.abc import Iterable
@@ -36,6 +39,12 @@ from ._method import (
     Method,
     with_cleanlab,
 )
+from ._samplers import help_of, sampler_methods
+
+
+def _sampler(name: str, build: Build, **more: Any) -> Method:
+    """Return the method of a sampler as it comes, with the help of its registry."""
+    return Method(help_of(name), build, sampler=name, **more)
 
 
 def _at_full_cost(help: str, build: Build, *data: str, **more: Any) -> Method:  # noqa: A002
@@ -45,7 +54,12 @@ def _at_full_cost(help: str, build: Build, *data: str, **more: Any) -> Method:  
 
 METHODS = {
     "full": Method(
-        "All data in every epoch", _pruners.full, swept=False, level=DRAWS, default_on=ANY
+        "All data in every epoch",
+        _pruners.full,
+        swept=False,
+        level=DRAWS,
+        default_on=ANY,
+        sampler="ShuffleSampler",
     ),
     "full-fewer": Method(
         "All data for fewer epochs, with a compressed schedule",
@@ -63,79 +77,57 @@ METHODS = {
         _pruners.random,
         level=DRAWS,
         default_on=ANY,
+        sampler="SubsetSampler",
     ),
-    "dynamic-random": Method(
-        "New random samples skipped in each epoch, annealed as InfoBatch, weights of 1",
-        _pruners.dynamic_random,
-        level=DRAWS,
-        default_on=ANY,
+    "dynamic-random": _sampler(
+        "DynamicRandomSampler", _pruners.dynamic_random, level=DRAWS, default_on=ANY
     ),
     "dynamic-random-weighted": Method(
         "Random samples skipped with the annealing and weights of InfoBatch",
         _pruners.dynamic_random_weighted,
         default_on=(PLAIN,),
     ),
-    "rs2": Method(
-        "A new random subset in each epoch, covering the data in turn",
-        _pruners.rs2,
-        level=DRAWS,
-        default_on=ANY,
-    ),
-    "infobatch": Method(
-        "Easy samples skipped at random, the kept ones weighted up",
-        _pruners.infobatch,
-        pilot=True,
-        default_on=(PLAIN,),
-    ),
-    "sensitivity": Method(
-        "Draws by clustered sensitivity of the current model's losses",
+    "rs2": _sampler("RepeatedSubsetSampler", _pruners.rs2, level=DRAWS, default_on=ANY),
+    "infobatch": _sampler("InfoBatchSampler", _pruners.infobatch, pilot=True, default_on=(PLAIN,)),
+    "sensitivity": _sampler(
+        "SensitivitySampler",
         _pruners.sensitivity,
         needs=(EMBEDDINGS,),
         level=LOOP,
         scores=True,
         default_on=(PLAIN,),
     ),
-    "cluster-clip": Method(
-        "Clusters drawn evenly, with a limit on repetitions",
+    "cluster-clip": _sampler(
+        "ClusterClipSampler",
         _pruners.cluster_clip,
         needs=(EMBEDDINGS,),
         level=DRAWS,
         default_on=(PLAIN,),
     ),
-    "keep-hardest": Method("Samples with the highest last losses", _pruners.pruner(HardestSampler)),
-    "epsilon-greedy": Method(
-        "Samples with the highest average losses, and random others",
-        _pruners.pruner(EpsilonGreedySampler),
-    ),
-    "ucb": Method(
-        "Samples with the highest average loss plus spread, chosen in every epoch",
-        _pruners.pruner(UCBSampler, refresh_every=1),
-    ),
-    "seta": Method("A sliding window over groups of losses", _pruners.pruner(SeTaSampler)),
-    "kakurenbo": Method(
-        "Samples of low loss excluded if predicted correctly with confidence, and rescored",
+    "keep-hardest": _sampler("HardestSampler", _pruners.pruner(HardestSampler)),
+    "epsilon-greedy": _sampler("EpsilonGreedySampler", _pruners.pruner(EpsilonGreedySampler)),
+    "ucb": _sampler("UCBSampler", _pruners.pruner(UCBSampler, refresh_every=1)),
+    "seta": _sampler("SeTaSampler", _pruners.pruner(SeTaSampler)),
+    "kakurenbo": _sampler(
+        "KakurenboSampler",
         _pruners.pruner(KakurenboSampler, anneal_fraction=0.0),
         needs=(CLASSES,),
         level=LOOP,
         scores=True,
     ),
-    "ies": Method(
-        "Samples excluded once their losses have converged, and rescored",
+    "ies": _sampler(
+        "IESSampler",
         _pruners.pruner(IESSampler, anneal_fraction=0.0),
         level=LOOP,
         scores=True,
     ),
-    "self-paced": Method(
-        "Samples of low loss, a growing fraction", _pruners.pruner(SelfPacedSampler)
-    ),
-    "variance-budget": Method(
-        "Samples of low loss skipped at random, where that adds the least variance",
-        _pruners.pruner(VarianceBudgetSampler),
-    ),
+    "self-paced": _sampler("SelfPacedSampler", _pruners.pruner(SelfPacedSampler)),
+    "variance-budget": _sampler("VarianceBudgetSampler", _pruners.pruner(VarianceBudgetSampler)),
     "importance": Method(
         "Draws in proportion to a bound on the gradient, weights 1/(N p)",
         _pruners.importance,
         needs=(CLASSES,),  # and logits in `reduce`: a script without them is told so by its run
+        sampler="ImportanceSampler",
     ),
     "top-k": Method(
         "The rows of highest loss in a larger batch, all of it forwarded",
@@ -154,6 +146,7 @@ METHODS = {
         _pruners.curriculum("easy_first"),
         needs=(CLASSES, EMBEDDINGS),
         level=DRAWS,
+        sampler="CurriculumSampler",
     ),
     "curriculum-hard": Method(
         "Samples far from the mean of their class first",
@@ -168,7 +161,11 @@ METHODS = {
         level=DRAWS,
     ),
     "class-balanced": _at_full_cost(
-        "Every class drawn equally often", _balancers.balanced(0.0), LONG_TAIL, level=DRAWS
+        "Every class drawn equally often",
+        _balancers.balanced(0.0),
+        LONG_TAIL,
+        level=DRAWS,
+        sampler="ClassBalancedSampler",
     ),
     "square-root": _at_full_cost(
         "Classes drawn by the square root of their size",
@@ -183,6 +180,7 @@ METHODS = {
         "Classes as domains, drawn evenly at first, then by a bandit on their losses",
         _balancers.mixture,
         LONG_TAIL,
+        sampler="MixtureSampler",
     ),
     "class-weighted": _at_full_cost(
         "Plain shuffling, loss weighted by inverse class size",
@@ -228,10 +226,11 @@ METHODS = {
         needs=(),
     ),
     "late-stopping": _at_full_cost(
-        "Samples learnt late dropped permanently; given the share of wrong labels",
+        help_of("LateStoppingSampler"),
         _balancers.late_stopping,
         NOISE,
         needs=(CLASSES, SHARE),
+        sampler="LateStoppingSampler",
     ),
     "label-issues": _at_full_cost(
         "Samples dropped whose labels are probably wrong by cross-validation; top:label_quality "
@@ -244,6 +243,11 @@ METHODS = {
     ),
 }
 CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")
+
+
+def registered() -> dict[str, Method]:
+    """Return name -> method: the table, then the samplers that only the registry of them lists."""
+    return METHODS | sampler_methods(METHODS)
 
 
 def default_methods(kinds: Iterable[str]) -> tuple[str, ...]:

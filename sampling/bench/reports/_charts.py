@@ -3,10 +3,21 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 
-from ._svg import Frame, Look, Point, limits, line, look, series, swatch, thinned
+from ..._report._markup import Section, cell, figure, folded, row
+from ..._report._markup import table as _table
+from ..._report._svg import (
+    Frame,
+    Look,
+    Point,
+    limits,
+    line,
+    look,
+    series,
+    swatch,
+    thinned,
+)
 from ._view import PHASES, Entry, View
 from ._words import joined
 
@@ -14,27 +25,7 @@ _FAR = 0.5  # of the range of the highlighted rows: muted ones further below are
 _EARLY = 0.25  # share of a curve that may lie below the axis
 _LONG = 20  # rows of a table before the others are folded
 _IN_WORDS = ("decision", "0 excluded", "state", "at seeds", "reason", "note")  # columns
-_LEFT = ' class="w"'
 Series = Mapping[str, Sequence[Point]]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the page.
-
-    Parameters
-    ----------
-    name : str
-        Its address on the page.
-    title : str
-        Its heading.
-    body : str
-        Markup.
-    """
-
-    name: str
-    title: str
-    body: str
 
 
 class Looks:
@@ -108,51 +99,9 @@ class Looks:
         )
 
 
-# ---------------------------------------------------------------------- markup of tables
-
-
-def cell(text: str, value: float | None = None, kind: str = "") -> str:
-    """Return a cell of a table, with the value that it sorts by."""
-    sort = "" if value is None else f' data-v="{"" if math.isnan(value) else f"{value:.9g}"}"'
-    named = f' class="{kind}"' if kind else ""
-    return f"<td{named}{sort}>{text}</td>"
-
-
-def row(head: str, cells: Iterable[str], kind: str = "") -> str:
-    """Return a row of a table whose first cell is its name, which is escaped."""
-    named = f' class="{kind}"' if kind else ""
-    return f'<tr{named}><th scope="row">{breakable(head)}</th>{"".join(cells)}</tr>'
-
-
-def breakable(name: str) -> str:
-    """Return a name, escaped, that may be broken after its punctuation."""
-    return "".join(f"{escape(each)}<wbr>" if each in ":_/@," else escape(each) for each in name)
-
-
 def table(heads: Sequence[str], rows: Sequence[str], caption: str = "", sorts: bool = False) -> str:
-    """Return a table that scrolls sideways where it is too wide; the first head is of names."""
-    first = f'<th scope="col" class="w">{escape(heads[0])}</th>'
-    others = "".join(
-        f'<th scope="col"{_LEFT if head in _IN_WORDS else ""}>{escape(head)}</th>'
-        for head in heads[1:]
-    )
-    told = f"<caption>{escape(caption)}</caption>" if caption else ""
-    kind = ' class="sorts"' if sorts else ""
-    label = escape(caption or heads[0], quote=True)
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table{kind}>{told}'
-        f"<thead><tr>{first}{others}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def folded(title: str, body: str, open_: bool = False) -> str:
-    """Return a block that a reader can open."""
-    state = " open" if open_ else ""
-    return f"<details{state}><summary>{escape(title)}</summary>{body}</details>"
-
-
-def _figure(body: str, caption: str) -> str:
-    return f"<figure>{body}<figcaption>{escape(caption)}</figcaption></figure>"
+    """Return a table of the report; the first head is of names."""
+    return _table(heads, rows, caption, sorts, _IN_WORDS)
 
 
 # ---------------------------------------------------------------------- accuracy
@@ -281,7 +230,7 @@ def pruning(view: View, looks: Looks) -> Section | None:
         body,
     )
     caption = f"Mean over seeds. {spread} The axis does not start at 0.{_below(outside)}"
-    text = looks.legend(rows, _keys(view)) + _figure(svg, caption)
+    text = looks.legend(rows, _keys(view)) + figure(svg, caption)
     return Section("pruning", f"{_title(view)} against pruning rate", text)
 
 
@@ -329,7 +278,7 @@ def total_cost(view: View, looks: Looks) -> Section | None:
         f"significant differences.{_below(outside)}"
     )
     keys = [*_keys(view), ("key front", "frontier")] if len(front) > 1 else _keys(view)
-    text = looks.legend(names, keys) + _figure(svg, caption)
+    text = looks.legend(names, keys) + figure(svg, caption)
     text += f"<p>On the frontier, by ascending cost: {escape(joined(best, 12))}.</p>"
     return Section("cost", f"{_title(view)} against total cost", text)
 

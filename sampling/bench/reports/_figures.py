@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..._optional import require
+from ..._report._style import LIGHT
 from ._charts import Looks
-from ._style import LIGHT
 from ._view import Entry, View
 
 if TYPE_CHECKING:

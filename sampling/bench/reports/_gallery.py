@@ -1,7 +1,5 @@
 """Examples on the page: samples that methods draw, never draw, and disagree about."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,20 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._check._keywords import short
-from ..._optional import require
+from ..._report._images import image_of, pillow, shortened, thumbnails
+from ..._report._markup import Section
 from ..tasks._data import Data
 from ..tasks._parts import TensorPart
-from ._charts import Section
 from ._samples import ranked, selecting
 from ._view import View
 
 _SHOWN, _METHODS = 8, 4  # samples of a list, methods
-_LETTERS = 240  # of a text
-_SIDES = (96, 64, 48, 32)  # pixels of a thumbnail; the first that fits into
-_BYTES = 1_100_000  # of all images of the page
-_SMALL = 40  # pixels up to which an image is enlarged without blur
-_COLORS = 64
 _CHANNELS = (1, 3)
 # What the function of a task may raise.
 _OF_EXAMPLES = (
@@ -120,46 +112,12 @@ def _are_images(shape: Sequence[int]) -> bool:
 def _markup(examples: Mapping[int, Any]) -> dict[int, str]:
     """Return the markup of each sample: a text, or an image as small as all of them must be."""
     texts = {at: each for at, each in examples.items() if isinstance(each, str)}
-    images = {at: _image(each) for at, each in examples.items() if at not in texts}
-    found = {at: f"<b>{escape(_shortened(text))}</b>" for at, text in texts.items()}
-    for side in _SIDES:
-        made = {at: _thumbnail(image, side) for at, image in images.items()}
-        if sum(map(len, made.values())) <= _BYTES or side == _SIDES[-1]:
-            return found | made
-    return found
-
-
-def _shortened(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= _LETTERS else plain[: _LETTERS - 1] + "…"
-
-
-def _image(given: Any) -> Any:
-    """Return an example as a Pillow image."""
-    pillow = require("PIL.Image", "bench", "the report of `sampling bench`")
-    if isinstance(given, pillow.Image):
-        return given
-    array = np.asarray(given)
-    if array.dtype != np.uint8 or array.ndim not in (_IMAGE - 1, _IMAGE):
-        raise TypeError(
-            "examples must return texts, uint8 arrays of shape (height, width) or (height, width, "
-            f"3), or Pillow images, got {short(given)}"
-        )
-    if array.ndim == _IMAGE and array.shape[-1] == 1:
-        array = array[..., 0]
-    return pillow.fromarray(array)
-
-
-def _thumbnail(image: Any, side: int) -> str:
-    small = image.convert("L" if image.mode in ("1", "L", "I;16") else "RGB")
-    kind = ' class="small"' if max(small.size) <= _SMALL else ""
-    small.thumbnail((side, side))
-    if small.mode == "RGB":
-        small = small.quantize(_COLORS)
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG", optimize=True)
-    coded = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img{kind} alt="" src="data:image/png;base64,{coded}">'
+    found = {at: f"<b>{escape(shortened(text))}</b>" for at, text in texts.items()}
+    others = {at: each for at, each in examples.items() if at not in texts}
+    if not others:
+        return found
+    module = pillow("bench", "the report of `sampling bench`")
+    return found | thumbnails({at: image_of(each, module) for at, each in others.items()})
 
 
 def _item(view: View, at: int, markup: str, counts: Mapping[str, NDArray[np.int64]]) -> str:

@@ -1,35 +1,29 @@
 """The page: one file that needs nothing else, and that fetches nothing."""
 
-import base64
-import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from ..._report._markup import Section, cell, folded, pairs, row
+from ..._report._page import whole
 from ..statistics import Verdict
 from ._charts import (
     Looks,
-    Section,
-    cell,
     curves,
-    folded,
     full_cost,
     phases,
     pruning,
-    row,
     table,
     time_to_target,
     total_cost,
 )
 from ._gallery import gallery
 from ._samples import agreement, classes, data_map, dropped
-from ._style import SCRIPT, STYLE
-from ._svg import symbols
 from ._view import INFERIOR, NON_INFERIOR, Entry, View
 from ._words import answer
 
-MARK = '<meta name="generator" content="sampling bench">'
+PROGRAM = "sampling bench"
 _TONE = {NON_INFERIOR: "good", INFERIOR: "bad"}
 
 
@@ -61,43 +55,19 @@ def page(view: View, examples: bool = True) -> str:
         _without(view),
         _origin(view),
     ]
-    sections = [each for each in found if each is not None]
-    links = "".join(f'<li><a href="#{s.name}">{escape(s.title)}</a></li>' for s in sections)
-    picker = looks.picker() if any(charts) else ""
-    parts = [
-        _head(view),
-        '<body><a class="skip" href="#answer">Skip to the answer</a>',
-        symbols(),
-        _top(view, held),
-        "<main>",
-        f'<section id="answer" class="answer" aria-label="Answer">{_answer(view)}</section>',
-        f'<nav aria-label="Sections"><ul>{links}</ul></nav>',
-        picker,
-        *(_section(each) for each in sections),
-        "</main>",
-        f"<footer>Written by sampling bench, version {escape(_version(view))}.</footer>",
-        f"<script>{SCRIPT}</script></body></html>\n",
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _head(view: View) -> str:
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'"
-    )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{MARK}\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>Benchmark of samplers: {escape(view.title)}</title>\n"
-        f"<style>{STYLE}</style></head>"
+    return whole(
+        PROGRAM,
+        f"Benchmark of samplers: {view.title}",
+        _facts(view),
+        held,
+        answer(view),
+        [each for each in found if each is not None],
+        version=_version(view),
+        picker=looks.picker() if any(charts) else "",
     )
 
 
-def _top(view: View, held: int) -> str:
+def _facts(view: View) -> str:
     said = view.results.identity
     about = view.results.about
     facts = [
@@ -112,28 +82,10 @@ def _top(view: View, held: int) -> str:
         f"{view.seeds} seed{'s' if view.seeds != 1 else ''}",
         "higher is better" if view.sign > 0 else "lower is better",
     ]
-    word = "sample" if held == 1 else "samples"
-    holds = f"Holds {held} {word} of the data" if held else "Holds no samples of the data"
-    return (
-        f'<header><div class="top"><h1>Benchmark of samplers: {escape(view.title)}</h1>'
-        '<button id="theme" type="button" hidden>Theme</button></div>'
-        f"<p>{escape(view.metric)}; {escape(', '.join(f for f in facts if f))}</p>"
-        f'<p class="held">{holds}</p></header>'
-    )
+    return f"{view.metric}; {', '.join(each for each in facts if each)}"
 
 
 _PROTOCOLS = {"cost": "total cost"}
-
-
-def _answer(view: View) -> str:
-    return "".join(f"<p>{escape(sentence)}</p>" for sentence in answer(view))
-
-
-def _section(section: Section) -> str:
-    return (
-        f'<section aria-labelledby="{section.name}-h" id="{section.name}">'
-        f'<h2 id="{section.name}-h">{escape(section.title)}</h2>{section.body}</section>'
-    )
 
 
 # ---------------------------------------------------------------------- the table
@@ -271,11 +223,11 @@ def _origin(view: View) -> Section:
     notes = "".join(f"<li>{escape(note)}</li>" for note in results.notes)
     parts = [f"<ul>{notes}</ul>" if notes else ""]
     if results.plan:
-        parts.append("<h3>Plan</h3>" + _pairs(results.plan))
+        parts.append("<h3>Plan</h3>" + pairs(results.plan))
     if results.identity:
-        parts.append("<h3>Data and protocol</h3>" + _pairs(results.identity))
+        parts.append("<h3>Data and protocol</h3>" + pairs(results.identity))
     if results.calibration:
-        parts.append("<h3>Calibration</h3>" + _pairs(results.calibration))
+        parts.append("<h3>Calibration</h3>" + pairs(results.calibration))
     if results.evaluations:
         parts.append(f"<p>Evaluations that printed verdicts: {len(results.evaluations)}.</p>")
     for about in _distinct(results.calls.values()):
@@ -285,7 +237,7 @@ def _origin(view: View) -> Section:
             **_named("", about.get("hardware")),
         }
         title = f"Versions and machine of the call of {about.get('begun', 'an unknown time')}"
-        parts.append(folded(title, _pairs(said), open_=len(results.calls) == 1))
+        parts.append(folded(title, pairs(said), open_=len(results.calls) == 1))
     return Section("origin", "Plan, versions and notes", "".join(parts))
 
 
@@ -303,23 +255,6 @@ def _distinct(calls: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         rest = {name: each.get(name) for name in ("commit", "versions", "hardware")}
         found.setdefault(str(rest), each)
     return list(found.values())
-
-
-def _pairs(given: Mapping[str, Any]) -> str:
-    items = "".join(
-        f"<dt>{escape(str(name))}</dt><dd>{escape(_said(value))}</dd>"
-        for name, value in given.items()
-        if value is not None
-    )
-    return f"<dl>{items}</dl>"
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value))
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_said(each)}" for name, each in value.items())
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _version(view: View) -> str:

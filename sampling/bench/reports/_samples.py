@@ -2,23 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._report._markup import Section, cell, folded, row, shaded
+from ..._report._svg import Frame, limits, scattered
 from ..._rng import key, values
 from ...clustering import kmeans
 from ..tasks._metric import per_class
-from ._charts import Section, cell, folded, middle, row, table
-from ._svg import Frame, limits
+from ._charts import middle, table
 from ._view import View, is_control
 
 _CLASSES = 16  # columns of a table; of more classes, those that change most
 _CLUSTERS, _CLUSTERED = 10, 10_000  # clusters, and rows that are clustered
 _COMPARED = 14  # methods or scores of a table of correlations
 _MAPPED = 2_000  # samples of the data map
-_STRONG, _DARKEST = 0.1, 0.5  # difference of the darkest shade, and its opacity
+_STRONG = 0.1  # difference of the darkest shade
 _FEWEST = 2
 Floats = NDArray[np.float64]
 
@@ -89,10 +89,11 @@ def _class_table(view: View, rows: Mapping[str, Floats], full: Floats | None, ca
             row(
                 name,
                 [
-                    _shaded(
+                    shaded(
                         f"{100 * values_[c]:.1f}",
                         float(values_[c]),
                         0.0 if differences is None else float(differences[c]),
+                        _STRONG,
                     )
                     for c in shown
                 ],
@@ -100,17 +101,6 @@ def _class_table(view: View, rows: Mapping[str, Floats], full: Floats | None, ca
         )
     heads = ["method", *(view.class_name(int(c)) for c in shown)]
     return table(heads, lines, caption, sorts=True)
-
-
-def _shaded(text: str, value: float, change: float, strong: float = _STRONG) -> str:
-    """Return a cell shaded by a change, blue for more and orange for less."""
-    if not np.isfinite(value):
-        return cell("-", float("nan"))
-    opacity = min(abs(change) / strong, 1.0) * _DARKEST if np.isfinite(change) else 0.0
-    kind = "pos" if change > 0 else "neg"
-    return (
-        f'<td class="h {kind}" style="--a:{opacity:.2f}" data-v="{value:.6g}">{escape(text)}</td>'
-    )
 
 
 # ---------------------------------------------------------------------- what is dropped
@@ -194,8 +184,7 @@ def _balance(
     for name, shares in after.items():
         ratio = _log_ratio(shares, before)
         cells = [
-            _shaded(f"{100 * shares[c]:.1f}", float(shares[c]), float(ratio[c]), strong=1.0)
-            for c in shown
+            shaded(f"{100 * shares[c]:.1f}", float(shares[c]), float(ratio[c]), 1.0) for c in shown
         ]
         lines.append(row(name, cells))
     return table(["method", *(name_of(int(c)) for c in shown)], lines, caption, sorts=True)
@@ -278,7 +267,7 @@ def _correlations(arrays: Mapping[str, Floats], caption: str) -> str:
         row(
             name,
             [
-                cell("") if a == b else _shaded(f"{found[a, b]:.2f}", found[a, b], found[a, b], 1.0)
+                cell("") if a == b else shaded(f"{found[a, b]:.2f}", found[a, b], found[a, b], 1.0)
                 for b in range(len(names))
             ],
         )
@@ -307,8 +296,10 @@ def data_map(view: View) -> Section | None:
     )
     name, counts = _selective(view, confidence.size)
     drawn = np.ones(order.size, np.bool_) if counts is None else counts[order] > 0
-    body = _group(frame, variability[order[drawn]], confidence[order[drawn]], "k0")
-    body += _group(frame, variability[order[~drawn]], confidence[order[~drawn]], "k7", cross=True)
+    body = scattered(frame, variability[order[drawn]], confidence[order[drawn]], "k0")
+    body += scattered(
+        frame, variability[order[~drawn]], confidence[order[~drawn]], "k7", cross=True
+    )
     svg = frame.drawn(
         "map",
         "Data map",
@@ -331,16 +322,6 @@ def data_map(view: View) -> Section | None:
         "bottom left: hard, or mislabelled.</figcaption></figure>"
     )
     return Section("map", "Data map", text)
-
-
-def _group(frame: Frame, x: Any, y: Any, kind: str, cross: bool = False) -> str:
-    if not len(x):
-        return ""
-    points = [frame.at(float(a), float(b)) for a, b in zip(x, y, strict=True)]
-    each = "M{:.1f} {:.1f}l4 4m0 -4l-4 4" if cross else "M{:.1f} {:.1f}h0"
-    shift = 2.0 if cross else 0.0
-    path = "".join(each.format(a - shift, b - shift) for a, b in points)
-    return f'<path class="{"crosses" if cross else "dots"} {kind}" d="{path}"/>'
 
 
 def _selective(view: View, size: int) -> tuple[str, NDArray[np.int64] | None]:

@@ -7,17 +7,17 @@ from typing import Any
 from ... import _check
 from ..._check._keywords import short, told
 from ..._files._paths import Kind, Output, check_outputs, written_whole
+from ..._report._page import encoded, holds, page_kind, start_of
 from ..results._store import Results, check_results
 from ..statistics import Verdict
 from ..tasks._data import Data
 from ._charts import Looks
 from ._figures import SOURCE, balance_figure, cost_figure, image_of, pruning_figure
-from ._page import MARK, page
+from ._page import PROGRAM, page
 from ._tables import LATEX_START, RUNS_START, TABLE_START, latex, runs_csv, table_csv
 from ._view import View
 
 PAGE = "report.html"
-_HEAD = 2**13  # bytes in which the mark of a file is
 _FIGURES = {"pruning": pruning_figure, "cost": cost_figure, "balance": balance_figure}
 
 
@@ -25,31 +25,14 @@ def _begins(text: str) -> Callable[[Path], bool]:
     """Return a function that tells whether a file begins with a text."""
 
     def is_one(path: Path) -> bool:
-        return _start(path).startswith(text.encode())
+        return start_of(path).startswith(text.encode())
 
     return is_one
 
 
-def _holds(text: str) -> Callable[[Path], bool]:
-    """Return a function that tells whether the start of a file holds a text."""
-
-    def is_one(path: Path) -> bool:
-        return text.encode() in _start(path)
-
-    return is_one
-
-
-def _start(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD)
-    except OSError:
-        return b""
-
-
-_HTML = Kind("a report of `sampling bench`", "HTML", _holds(MARK))
-_PNG = Kind("a figure of `sampling bench`", "PNG", _holds(f"Source\0{SOURCE}"))
-_SVG = Kind("a figure of `sampling bench`", "SVG", _holds(f"<dc:source>{SOURCE}</dc:source>"))
+_HTML = page_kind(PROGRAM)
+_PNG = Kind("a figure of `sampling bench`", "PNG", holds(f"Source\0{SOURCE}"))
+_SVG = Kind("a figure of `sampling bench`", "SVG", holds(f"<dc:source>{SOURCE}</dc:source>"))
 _RUNS = Kind("runs of `sampling bench`", "CSV", _begins(RUNS_START))
 _TABLE = Kind("a table of `sampling bench`", "CSV", _begins(TABLE_START))
 _LATEX = Kind("a table of `sampling bench`", "LaTeX", _begins(LATEX_START))
@@ -144,7 +127,7 @@ def write_report(
 
 def _contents(view: View, folder: Path, examples: bool) -> Iterator[tuple[Path, Kind, bytes]]:
     """Yield each file: its path, kind and content."""
-    yield folder / PAGE, _HTML, _encoded(page(view, examples))
+    yield folder / PAGE, _HTML, encoded(page(view, examples))
     looks = Looks(view)
     for name, draw in _FIGURES.items():
         figure = draw(view, looks)
@@ -152,8 +135,4 @@ def _contents(view: View, folder: Path, examples: bool) -> Iterator[tuple[Path, 
             yield folder / f"{name}.png", _PNG, image_of(figure, "png")
             yield folder / f"{name}.svg", _SVG, image_of(figure, "svg")
     for name, (kind, made) in _TEXTS.items():
-        yield folder / name, kind, _encoded(made(view))
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # a name may hold half of a surrogate pair
+        yield folder / name, kind, encoded(made(view))

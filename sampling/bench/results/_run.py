@@ -54,7 +54,8 @@ class Run:
         Test metric at the last checkpoint, from the only evaluation of the test set; a fraction
         for accuracies.
     metrics : dict of str to float
-        Further metrics of that evaluation, such as "worst class".
+        Further metrics of that evaluation: "accuracy", "balanced accuracy" and "worst class", for
+        classes.
     setting : dict of str to float
         Values that the method chose itself.
     call : str

@@ -18,7 +18,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from ..._check._keywords import short
+from ... import _check
+from ..._check._keywords import short, told
 from ..._files._paths import Kind, Output, json_kind, written_whole
 from ._run import Run
 
@@ -271,9 +272,41 @@ def open_results(folder: Path, identity: dict[str, Any], metric: str) -> Results
     return read_results(folder)
 
 
-def read_results(folder: Path) -> Results:
-    """Return the results in a folder, whatever they are of."""
-    content = json.loads((folder / FILE).read_text())
+@told
+def read_results(folder: str | Path) -> Results:
+    """Return the results in a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What `sampling bench --out` was given.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no results, or results of another format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sampling import bench
+    >>> run = bench.Run("mine", 0.5, 0, 0.5, test=0.9)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bench.Results({"dataset": "mine"}, "accuracy", runs=[run]).save(folder)
+    ...     bench.read_results(folder).runs == [run]
+    True
+    """
+    folder = _check.path("folder", folder)
+    path = folder / FILE
+    if not path.is_file():
+        raise ValueError(f"folder must hold results of `sampling bench`, got no {FILE} in {folder}")
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ValueError(f"folder must hold results of format {_FORMAT}, got another in {path}")
     fields = {k: v for k, v in content.items() if k in Results.__dataclass_fields__}
     found = {run.place: run for run in _runs_of(folder / RUNS)}  # a later line replaces
     return Results(**{**fields, "runs": list(found.values())})

@@ -24,6 +24,7 @@ from ..methods._method import (
     LOSSES,
     SCHEDULE,
     SHARE,
+    TRAINED,
     Context,
     Lacking,
     Method,
@@ -51,6 +52,8 @@ _GIVE: dict[str, str] = {
     CLASSES: "needs classes: give labels= to sampling.bench.sampler",
     EMBEDDINGS: "needs embeddings: give embeddings= to sampling.bench.sampler",
     SHARE: "needs the share of wrong labels, which is unknown in a script",
+    TRAINED: "needs the scores or predictions of a pilot run, which a script does not have: select "
+    "with a score of your own, and give the subset file as a method",
 }
 
 
@@ -68,7 +71,10 @@ def lacks(job: Job, method: Method, levels: set[str], given: set[str]) -> str:
     for level in needed:
         if level not in levels:
             return f"needs the level {level!r}, which the script does not have: {HOW[level]}"
-    return next((_GIVE[each] for each in method.needs if each not in given), "")
+    missing = [each for each in method.needs if each not in given]
+    if not missing:
+        return ""
+    return _GIVE.get(missing[0], f"needs {missing[0]}, which a script does not have")
 
 
 class Given:

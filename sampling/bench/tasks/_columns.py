@@ -65,6 +65,8 @@ class _Csv:
                 f"column must be one of {list(self.names)}, got {name!r}"
                 f"{_check.closest(name, self.names)}"
             )
+        if (count := self.names.count(name)) > 1:
+            raise ValueError(f"column {name!r} must occur once, got {count} of that name")
         return self.table[name]
 
 

@@ -344,7 +344,18 @@ def labels_of(dataset: Any) -> NDArray[np.int64] | None:
             values = dataset[name]
         if isinstance(values, Sized) and len(values) == len(dataset):
             return _integers(values)
-    return _integers([_target(dataset[index], index) for index in range(len(dataset))])
+    return _integers([_target(_read(dataset, index), index) for index in range(len(dataset))])
+
+
+def _read(dataset: Any, index: int) -> Any:
+    """Return a sample; an error of the user's dataset is told with its row."""
+    try:
+        return dataset[index]
+    except Exception as error:
+        raise ValueError(
+            f"train must return each of its samples, got {type(error).__name__}: {error} in row "
+            f"{index}"
+        ) from error
 
 
 def _target(sample: Any, index: int) -> Any:
@@ -379,7 +390,7 @@ def _count(train: NDArray[np.int64] | None, test: NDArray[np.int64] | None) -> i
             continue
         if labels.min() < 0:
             row = int(np.argmax(labels < 0))
-            raise ValueError(f"labels of {name} must be >= 0, got {labels[row]} in row {row}")
+            raise ValueError(f"the labels of {name} must be >= 0, got {labels[row]} in row {row}")
     present = np.unique(train)
     if present.size < _FEWEST:
         raise ValueError(f"train must hold at least two classes, got only {present[0]}")
@@ -387,12 +398,12 @@ def _count(train: NDArray[np.int64] | None, test: NDArray[np.int64] | None) -> i
     if present.size != highest + 1:
         absent = int(np.setdiff1d(np.arange(highest + 1), present)[0])
         raise ValueError(
-            f"labels of train must be 0, 1, ..., {highest}, each at least once, got none of "
+            f"the labels of train must be 0, 1, ..., {highest}, each at least once, got none of "
             f"{absent}: number the classes that occur"
         )
     if test is not None and test.max() > highest:
         row = int(np.argmax(test > highest))
-        raise ValueError(f"labels of test must occur in train, got {test[row]} in row {row}")
+        raise ValueError(f"the labels of test must occur in train, got {test[row]} in row {row}")
     return highest + 1
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ..._files._images import image_from, upright
 from ..._files._paths import Kind, check_outputs, json_kind, written_whole
 from ..._optional import require
 from ._listing import Listed
@@ -27,7 +28,6 @@ _FEWEST_SHOWN = 500  # images below which no progress is shown
 _THREADS = 8
 _WAITING = 4  # images for each thread that are read in advance
 _MANY = 2**26  # bytes copied at a time
-_GREY = ("L", "LA", "1")
 
 
 def _is_pixels(path: Path) -> bool:
@@ -156,62 +156,13 @@ def _all(files: Sequence[Listed], size: int) -> Any:
 
 def _pixels(path: Path, size: int) -> NDArray[np.uint8] | str:
     """Return the pixels of an image, uint8 (S, S, 1) or (S, S, 3); else what is wrong with it."""
-    from PIL import Image, UnidentifiedImageError
 
-    try:
-        with Image.open(path) as opened:
-            image = _upright(opened, size)
-            small = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    except FileNotFoundError:
-        return "a broken link"
-    except UnidentifiedImageError:
-        return "a file that is no image" if path.stat().st_size else "an empty file"
-    except OSError as error:
-        if error.errno is not None:
-            return f"a file that cannot be read: {error.strerror}"
-        return f"a damaged image: {error}"
-    except Exception as error:  # noqa: BLE001  # whatever a decoder raises on damaged data
-        return f"a damaged image: {type(error).__name__}: {error}"
-    found = np.asarray(small, np.uint8)
-    return found[:, :, None] if found.ndim == 2 else found  # noqa: PLR2004
+    def small(opened: Any) -> NDArray[np.uint8]:  # an image of Pillow
+        from PIL import Image
 
+        opened.draft(None, (2 * size, 2 * size))  # JPEG: decoded at a fraction of its size
+        made = upright(opened).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+        found = np.asarray(made, np.uint8)
+        return found[:, :, None] if found.ndim == 2 else found  # noqa: PLR2004
 
-def _upright(opened: Any, size: int) -> Any:
-    """Return an image in mode L or RGB, of 8 bits, as it is to be seen."""
-    from PIL import Image, ImageOps
-
-    opened.draft(None, (2 * size, 2 * size))  # JPEG files are decoded at a fraction of their size
-    opened.load()  # the first frame of an animation
-    image = ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I"):  # 16 bits; Pillow would cut them at 255
-        return _of_16_bits(image)
-    if image.mode == "F":
-        raise ValueError("its pixels must have 8 or 16 bits, got floats")
-    if image.mode == "P":
-        grey = _is_grey(image)
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-        if grey:
-            image = image.convert("LA" if "A" in image.mode else "L")
-    if image.has_transparency_data:  # what is transparent has any colour, often black
-        grey = image.mode in _GREY
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("L" if grey else "RGB")
-    return image.convert("L" if image.mode in _GREY else "RGB")
-
-
-def _of_16_bits(image: Any) -> Any:
-    from PIL import Image
-
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() >= 2**16:
-        raise ValueError(
-            f"its pixels must have 8 or 16 bits, got values of {values.min()} to {values.max()}"
-        )
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-
-
-def _is_grey(image: Any) -> bool:
-    """Return whether all pixels of an image with a palette are grey."""
-    found = np.asarray(image.convert("RGB"))
-    return bool((found == found[..., :1]).all())
+    return image_from(path, small)

@@ -1,9 +1,10 @@
 """Images in a folder with one sub-folder for each class: which files, of which class and split."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ... import _check
+from ..._files._images import entries, files_below
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = {
@@ -78,8 +79,8 @@ def list_images(folder: Path) -> Listing:
     if not splits:
         _list_classes(folder, None, found)
     for name, path in splits:
-        _list_classes(path, SPLITS[name], found)
-    found.splits = tuple(dict.fromkeys(SPLITS[name] for name, _ in splits))
+        _list_classes(path, SPLITS[name.lower()], found)
+    found.splits = tuple(dict.fromkeys(SPLITS[name.lower()] for name, _ in splits))
     classes = {each.label for each in found.files} | {each.name for each in found.empty}
     if len(classes) < _FEWEST:
         got = f"only {min(classes)!r}" if classes else "none"
@@ -91,21 +92,21 @@ def list_images(folder: Path) -> Listing:
 
 def _splits_of(folder: Path, found: Listing) -> list[tuple[str, Path]]:
     """Return the folders of the splits, if the folder is divided into them."""
-    folders, files = _entries(folder)
-    splits = [(path.name, path) for path in folders if path.name in SPLITS]
-    kinds = [SPLITS[name] for name, _ in splits]
-    if TRAIN not in kinds or len(kinds) < _FEWEST and not _holds_folders(splits[0][1]):
-        return []
-    others = [path.name for path in folders if path.name not in SPLITS]
-    if others and len(kinds) >= _FEWEST:
+    folders, files = entries(folder)
+    splits = [(path.name, path) for path in folders if path.name.lower() in SPLITS]
+    others = [path.name for path in folders if path.name.lower() not in SPLITS]
+    divided = [name for name, path in splits if _holds_folders(path)]
+    kinds = [SPLITS[name.lower()] for name, _ in splits]
+    if others and (divided or TRAIN in kinds and len(kinds) >= _FEWEST):
         raise ValueError(
             f"{folder} must hold class folders, or nothing but train, val and test with these in "
-            f"them, got {others[0]!r} next to {splits[0][0]!r}"
+            f"them, got {others[0]!r} next to {(divided or [splits[0][0]])[0]!r}"
+            f"{_check.closest(others[0].lower(), SPLITS)}"
         )
-    if others:
+    if others or TRAIN not in kinds or len(kinds) < _FEWEST and not divided:
         return []
     for kind in set(kinds):
-        twice = [name for name, _ in splits if SPLITS[name] == kind]
+        twice = [name for name, _ in splits if SPLITS[name.lower()] == kind]
         if len(twice) > 1:
             raise ValueError(f"{folder} must hold one folder of each split, got {twice}")
     found.stray += files
@@ -113,37 +114,20 @@ def _splits_of(folder: Path, found: Listing) -> list[tuple[str, Path]]:
 
 
 def _holds_folders(path: Path) -> bool:
-    return bool(_entries(path)[0])
-
-
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the folders and the files in a folder, sorted by name, without hidden ones."""
-    with os.scandir(folder) as entries:
-        shown = [Path(each.path) for each in entries if not each.name.startswith((".", "_"))]
-    shown.sort(key=lambda path: path.name)
-    folders = [path for path in shown if path.is_dir()]
-    return folders, [path for path in shown if not path.is_dir()]
+    """Return whether there are folders, and no files next to them, as in a split."""
+    folders, files = entries(path)
+    return bool(folders) and not files
 
 
 def _list_classes(folder: Path, split: str | None, found: Listing) -> None:
-    folders, files = _entries(folder)
+    folders, files = entries(folder)
     found.stray += files
     for each in folders:
-        inside = list(_files(each, (each.resolve(),)))
+        inside = list(files_below(each, (each.resolve(),)))
         if not inside:
             found.empty.append(each)
         for path in inside:
             found.files.append(_listed(path, each.name, split))
-
-
-def _files(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield the files in a folder and the folders in it; a link to a folder above is skipped."""
-    folders, files = _entries(folder)
-    yield from files
-    for each in folders:
-        target = each.resolve()
-        if target not in above:
-            yield from _files(each, (*above, target))
 
 
 def _listed(path: Path, label: str, split: str | None) -> Listed:

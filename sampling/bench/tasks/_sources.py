@@ -14,7 +14,7 @@ from ._folder import folder_data
 from ._function import task_of
 from ._metric import metric_of
 from ._own import Own
-from ._table import ARRAYS, MODEL, TABLES, Given, table_data
+from ._table import ARRAYS, MODEL, TABLES, Given, is_file_name, table_data
 from ._task import Task
 
 CACHE = "data"  # folder in that of the results, of what is made of the user's files
@@ -155,7 +155,8 @@ def _kind(settings: Any) -> str:
     text = str(given)
     if isinstance(given, str) and text in DATASETS:
         unnamed = given == type(settings).data
-        return _TABLE if unnamed and settings.features and settings.labels else text
+        file = settings.features and (settings.labels or is_file_name(str(settings.features)))
+        return _TABLE if unnamed and file else text
     if text.endswith(".py") or text.rpartition(":")[0].endswith(".py"):
         return _FUNCTION
     path = Path(text)

@@ -106,9 +106,11 @@ class Given:
             )
         features = self.feature_file
         if self.data is None and (features is None or self.labels is None):
-            lacking = "features" if features is None else "labels"
-            raise ValueError(f"{lacking} must name a file if data names none, got "
-                             f"{getattr(self, lacking)!r}")  # fmt: skip
+            lacking, other = ("features", "labels") if features is None else ("labels", "features")
+            raise ValueError(
+                f"{lacking} must name a file where data is omitted and {other} are "
+                f"{getattr(self, other)!r}, got {getattr(self, lacking) or 'none'!r}"
+            )
         if self.data is not None and is_array(self.data):
             if self.label is not None or self.labels is None:
                 raise ValueError(
@@ -184,7 +186,8 @@ def table_data(given: Given, model: str, on_bad: str, own: Own, cache: Path) -> 
     splits = None if given.split is None else _splits(given, columns, size)
     reasons = {
         f"{what} must have a value in each row, got none": targets.missing,
-        f"features of {inputs.name} must be finite in each row, got nan or infinity":
+        f"features of {inputs.name} must be finite in each row, got a missing value, nan, infinity "
+        "or more than float32 holds":
             _bad_rows(inputs.rows),
     }  # fmt: skip
     if splits is not None:

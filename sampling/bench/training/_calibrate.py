@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..._check._keywords import short
 from ...samplers import ShuffleSampler
 from ..tasks._data import Data
 from ..tasks._models import torch_threads
@@ -21,6 +22,12 @@ def calibrated(data: Data, device: str, threads: int | None, batch_size: int) ->
     """Return "sample_seconds", of training on a sample, and "forward_ratio", of a pass to it.
 
     Measured while no other run is in progress, on as many batches as fit in one second.
+
+    Raises
+    ------
+    ValueError
+        If the outputs of the model do not fit the data: each run would fail, as late as in its
+        evaluation.
     """
     task, where = data.task, torch.device(device)
     part = data.train.to(where)
@@ -29,13 +36,16 @@ def calibrated(data: Data, device: str, threads: int | None, batch_size: int) ->
 
     def step(batch: object) -> None:
         outputs, targets = task.outputs(model, batch)
+        _check_outputs(data, outputs, targets)
         optimizer.zero_grad()
         task.losses(outputs, targets).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     def forward(batch: object) -> None:
         with torch.no_grad():
-            task.losses(*task.outputs(model, batch))
+            outputs, targets = task.outputs(model, batch)
+            _check_outputs(data, outputs, targets)
+            task.losses(outputs, targets)
 
     with torch_threads(threads):
         model.train()
@@ -43,6 +53,29 @@ def calibrated(data: Data, device: str, threads: int | None, batch_size: int) ->
         model.eval()
         passing = _per_sample(forward, part, batch_size, where)
     return {"sample_seconds": training, "forward_ratio": passing / training}
+
+
+def _check_outputs(data: Data, outputs: Any, targets: torch.Tensor) -> None:
+    """Refuse outputs from which no loss, or no metric, could be computed."""
+    if not isinstance(outputs, torch.Tensor):
+        raise TypeError(f"its outputs must be a tensor, got {short(outputs)}: give `forward`")
+    metric, own_loss = data.metric, data.task.loss is not None
+    if targets.is_floating_point():
+        if metric.kind == "values" and outputs.numel() != targets.numel():
+            raise ValueError(
+                f"its outputs must have the shape of the targets, {tuple(targets.shape)}, got "
+                f"{tuple(outputs.shape)}"
+            )
+    elif data.n_classes and (not own_loss or metric.kind in ("classes", "losses")):
+        low = (len(targets), data.n_classes)
+        fits = (
+            outputs.ndim == len(low) and outputs.shape[0] == low[0] and outputs.shape[1] >= low[1]
+        )
+        if not (fits and outputs.is_floating_point()):
+            raise ValueError(
+                f"its outputs must be one float for each of {low[1]} classes or more, shape {low}, "
+                f"got {str(outputs.dtype).removeprefix('torch.')} of shape {tuple(outputs.shape)}"
+            )
 
 
 def _per_sample(

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..._check._keywords import short
 from ..._rng import key
 from ...batch_selection import SelectiveForward
 from ...record import Score
@@ -558,6 +559,13 @@ class Evaluated:
     targets: NDArray[Any]
 
 
+def _as_float(value: Any, name: str) -> float:  # what a user's metric returned
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise Failed(f"the metric {name} must return a float, got {short(value)}") from None
+
+
 def _evaluated(task: Task, model: nn.Module, part: Part, data: Data) -> Evaluated:
     """Evaluate a model on a part, by the metric of the data."""
     model.eval()
@@ -566,12 +574,14 @@ def _evaluated(task: Task, model: nn.Module, part: Part, data: Data) -> Evaluate
     with torch.no_grad():
         for _, batch in part.all_rows():
             outputs, wanted = task.outputs(model, batch)
+            if outputs.isnan().any():
+                raise Failed("the outputs of the model were nan in evaluation")
             outcomes.append(metric.outcome(outputs, wanted).cpu())
             targets.append(wanted.cpu())
             if data.n_classes and metric.kind != "classes" and outputs.ndim == 2:  # noqa: PLR2004
                 others.append(outputs.argmax(1).cpu())
     found, wanted_all = torch.cat(outcomes).numpy(), torch.cat(targets).numpy()
-    value = float(metric.value(found, wanted_all))
+    value = _as_float(metric.value(found, wanted_all), metric.name)
     if not np.isfinite(value):
         raise Failed(f"the metric {metric.name} was {value}")
     metrics: dict[str, float] = {}
@@ -580,6 +590,7 @@ def _evaluated(task: Task, model: nn.Module, part: Part, data: Data) -> Evaluate
         by_class = per_class(predicted, wanted_all)
         metrics = {
             "accuracy": float((predicted == wanted_all).mean()),
+            "balanced accuracy": float(np.nanmean(by_class)),
             "worst class": float(np.nanmin(by_class)),
         }
     return Evaluated(value, metrics, found, wanted_all)

@@ -224,6 +224,10 @@ class EpochBatchSampler(Sampler[list[int]]):
         """Return the position of the run, as the sampler does; see `EpochSampler.state_dict`."""
         return self.sampler.state_dict(consumed)
 
+    def state_at_start(self, epoch: int) -> dict[str, Any]:
+        """See `EpochSampler.state_at_start`."""
+        return self.sampler.state_at_start(epoch)
+
     def _state(self, epoch: int, consumed: int, plan: EpochPlan | None) -> dict[str, Any]:
         return self.sampler._state(epoch, consumed, plan)
 

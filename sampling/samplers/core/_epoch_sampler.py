@@ -504,8 +504,12 @@ class EpochSampler(Sampler[int], ABC):
             return -(-draws // self.num_replicas)
         return max(0, -(-(draws - self.rank) // self.num_replicas))
 
-    def _uneven(self) -> str:
-        """Return why ranks may have unequal numbers of batches, and the remedy; empty if none."""
+    @property
+    def unequal_batches(self) -> str:
+        """Why ranks may have unequal numbers of batches, and the remedy; "" if they have not.
+
+        For frameworks whose ranks wait for each other in every step.
+        """
         remedy = (
             "leave pad at True; or take reduction='batch_mean' or a denominator=, and weights of "
             "the batch of this rank alone (process_group=, a group of one)"
@@ -518,6 +522,20 @@ class EpochSampler(Sampler[int], ABC):
             return ""
         made = self._outer or type(self).__name__
         return f"{made} was made with pad=False; {remedy}"
+
+    @told
+    def note_unequal_batches(self, reason: str) -> None:
+        """State why ranks get unequal numbers of batches although the arguments make them equal.
+
+        For frameworks that shard the batches themselves; it becomes part of `unequal_batches`.
+
+        Parameters
+        ----------
+        reason : str
+            With its remedy: "... shards them with even_batches=False: set it to True". "" if they
+            are equal.
+        """
+        self._unequal_batches = _check.text("reason", reason)
 
     @told
     def length(self, epoch: int) -> int:
@@ -774,7 +792,7 @@ class EpochSampler(Sampler[int], ABC):
         if self._recorder.weighted:
             self._refuse_weights(self.epoch)
         return self._recorder.reduce(
-            plan, batch, self.signals, reduction, denominator, weighting, self._uneven()
+            plan, batch, self.signals, reduction, denominator, weighting, self.unequal_batches
         )
 
     def _report_bad_indices(self) -> None:
@@ -803,6 +821,19 @@ class EpochSampler(Sampler[int], ABC):
         else:
             consumed = self._check_consumed(self.epoch, consumed)
         return self._state(self.epoch, consumed, self._plan(self.epoch) if self.dynamic else None)
+
+    @told
+    def state_at_start(self, epoch: int) -> dict[str, Any]:
+        """Return the position at the start of an epoch, in the form of `state_dict`.
+
+        For frameworks that restore a run which finished the epoch before. A dynamic sampler that
+        loads it waits for its `set_epoch`.
+
+        Parameters
+        ----------
+        epoch : int
+        """
+        return self._state(_check.epoch(epoch), 0, None)
 
     def _state(self, epoch: int, consumed: int, plan: EpochPlan | None) -> dict[str, Any]:
         return {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import torch.distributed as dist
 
 from ... import _check
-from ..._check._keywords import defaults
+from ..._check._keywords import OF_THE_CLASS, defaults
 from ...distributed import rank_and_replicas, world_size
 
 if TYPE_CHECKING:
@@ -74,11 +74,8 @@ class CheckedOptions:
         return replace(self, process_group=None)
 
 
-defaults(
-    EpochOptions,
-    {
-        each.name: each.default
-        for each in fields(CheckedOptions)
-        if each.name != "objective"  # that of the method's purpose
-    },
-)
+EPOCH_DEFAULTS = {
+    **{each.name: each.default for each in fields(CheckedOptions)},
+    "objective": OF_THE_CLASS,  # that of the method's purpose
+}
+defaults(EpochOptions, EPOCH_DEFAULTS)

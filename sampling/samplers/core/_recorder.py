@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
-from numpy.typing import ArrayLike
 
 from ...distributed import refuse_uneven, uneven
+from ...types import Indices
 from ...weighting._reduction import Reduction, check_reduction, checked_weights, reduce_losses
 from ._batch import Batch
 from ._options import CheckedOptions
@@ -18,11 +18,11 @@ Weighting = Callable[..., torch.Tensor]
 class LossTable(Protocol):
     """A table that losses are recorded in, such as `ScoreTable`."""
 
-    def update(  # noqa: D102
-        self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor
-    ) -> None: ...
+    def write(self, rows: Indices | torch.Tensor, losses: torch.Tensor) -> None:
+        """Store the losses of a batch, whose rows are checked."""
 
-    def merge(self) -> None: ...  # noqa: D102
+    def merge(self) -> None:
+        """Synchronize what all ranks stored."""
 
 
 class Recorder:
@@ -59,7 +59,7 @@ class Recorder:
 
     def _write(self, batch: Batch, values: Mapping[str, torch.Tensor]) -> None:
         for name, each in values.items():
-            self.tables[name].update(batch.rows, each)
+            self.tables[name].write(batch.rows, each)
         if "scores" not in values:  # that table counts them
             self.count_nonfinite(batch.losses)
         if self._options.exposure is not None:

@@ -10,9 +10,8 @@ from ..._check._keywords import told
 from ...kernels._scores import fill_uniform
 from ...scores import ScoreTable
 from ...types import Floats, Scores
-from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores
-from ._pruning import MOST_PRUNED, PruningSampler
+from ._pruning import MOST_PRUNED, AnnealingOptions, PruningSampler
 
 
 @told
@@ -72,12 +71,11 @@ class DynamicRandomSampler(PruningSampler):
         *,
         drop_prob: float = 0.5,
         share: float = 1.0,
-        anneal_fraction: float = 0.125,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[AnnealingOptions],
     ) -> None:
         self.drop_prob = _check.number("drop_prob", drop_prob, "[0, 1)")
         self.share = _check.number("share", share, "(0, 1]")
-        super().__init__(data_source, num_epochs, anneal_fraction=anneal_fraction, **options)
+        super().__init__(data_source, num_epochs, **options)
 
     def _loss_tables(self) -> Mapping[str, ScoreTable]:
         return {}

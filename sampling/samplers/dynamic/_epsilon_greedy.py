@@ -8,8 +8,8 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check._keywords import told
 from ...types import Floats, Scores
-from ..core._options import EpochOptions
 from ._hardest import HardestSampler
+from ._pruning import PruningOptions
 from ._thresholds import highest
 
 
@@ -72,6 +72,8 @@ class EpsilonGreedySampler(HardestSampler):
     (5, True)
     """
 
+    _option_defaults = {"score_ema": 0.8}
+
     def __init__(
         self,
         data_source: int | Sized,
@@ -80,9 +82,7 @@ class EpsilonGreedySampler(HardestSampler):
         keep: float = 0.6,
         epsilon: float = 0.1,
         refresh_every: int = 1,
-        anneal_fraction: float = 0.125,
-        score_ema: float = 0.8,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[PruningOptions],
     ) -> None:
         self.epsilon = _check.number("epsilon", epsilon, "(0, 1]")
         super().__init__(
@@ -90,8 +90,6 @@ class EpsilonGreedySampler(HardestSampler):
             num_epochs,
             keep=keep,
             refresh_every=refresh_every,
-            anneal_fraction=anneal_fraction,
-            score_ema=score_ema,
             **options,
         )
 

@@ -8,10 +8,9 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check._keywords import told
 from ...types import Floats, Scores
-from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores
 from ..core._tables import DrawTable, KeptTable
-from ._pruning import PruningSampler
+from ._pruning import PruningOptions, PruningSampler
 from ._thresholds import highest
 
 
@@ -80,19 +79,11 @@ class HardestSampler(PruningSampler):
         *,
         keep: float = 0.6,
         refresh_every: int = 1,
-        anneal_fraction: float = 0.125,
-        score_ema: float = 1.0,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[PruningOptions],
     ) -> None:
         self.keep = _check.number("keep", keep, "(0, 1]")
         self.refresh_every = _check.integer("refresh_every", refresh_every, 1)
-        super().__init__(
-            data_source,
-            num_epochs,
-            anneal_fraction=anneal_fraction,
-            score_ema=score_ema,
-            **options,
-        )
+        super().__init__(data_source, num_epochs, **options)
 
     def scored_table(self, epoch: int, scores: RecordedScores) -> DrawTable:
         """See `ScoredSampler`."""

@@ -98,7 +98,7 @@ class HidingSampler(PruningSampler):
             self._count_bad(rows)
         batch = Batch(rows, indices, losses, logits, labels)
         for name, each in self.signals(batch).items():
-            self._score_tables[name].update(rows, each)
+            self._score_tables[name].write(rows, each)
 
     def _hidden_rows(self, indices: ArrayLike | torch.Tensor) -> Indices | torch.Tensor:
         """Return checked indices on the host, or indices on a device as they are."""

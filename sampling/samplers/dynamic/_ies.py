@@ -15,9 +15,9 @@ from ... import _check
 from ..._check._keywords import told
 from ...types import Floats, Scores
 from ..core._arrays import Arrays
-from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores
 from ._hidden import HidingSampler
+from ._pruning import AnnealingOptions
 from ._thresholds import highest
 
 _LOSSES = 6  # the code waits for a fourth second difference, which the mean excludes
@@ -108,6 +108,7 @@ class IESSampler(HidingSampler):
     folds = True
     # Version 1 tested after five losses; version 2 chose among equal signals by selection sampling.
     _algorithm = 3
+    _option_defaults = {"anneal_fraction": 0.0}
 
     def __init__(
         self,
@@ -115,11 +116,10 @@ class IESSampler(HidingSampler):
         num_epochs: int,
         *,
         delta: float = 1e-3,
-        anneal_fraction: float = 0.0,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[AnnealingOptions],
     ) -> None:
         self.delta = _check.number("delta", delta, "(0, inf)")
-        super().__init__(data_source, num_epochs, anneal_fraction=anneal_fraction, **options)
+        super().__init__(data_source, num_epochs, **options)
 
     @property
     def pruning_epochs(self) -> range:

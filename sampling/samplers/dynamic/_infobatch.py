@@ -10,8 +10,7 @@ from ... import _check
 from ..._check._keywords import short, told
 from ...kernels import _prune
 from ...types import Floats, Scores
-from ..core._options import EpochOptions
-from ._pruning import MOST_PRUNED, PruningSampler
+from ._pruning import MOST_PRUNED, PruningOptions, PruningSampler
 from ._thinning import summary
 from ._thresholds import quantile_levels
 
@@ -39,12 +38,12 @@ class InfoBatchSampler(PruningSampler):
         Number of epochs in the run; determines when annealing begins.
     drop_prob : float in [0, 1), default 0.5
         Fraction of the easy samples that is excluded. At least one easy sample is always kept.
-    anneal_fraction : float in [0, 1], default 0.125
-        Final fraction of the run, in which every sample is drawn with weight 1.
     buckets : sequence of (quantile, keep), optional
         Instead of the mean: ascending quantiles of the scores in (0, 1), and the fraction kept of
         the samples below each (and above the previous one). Those above the last are all kept.
         `buckets=[(0.2, 0.25), (0.85, 0.5)]` is the variant of the released ImageNet code.
+    anneal_fraction : float in [0, 1], default 0.125
+        Final fraction of the run, in which every sample is drawn with weight 1.
     score_ema : float in (0, 1], default 1
         Weight of the new loss in the moving average of a score; 1 keeps the last loss.
     **options
@@ -95,27 +94,20 @@ class InfoBatchSampler(PruningSampler):
     (6, array([2., 2., 1., 1., 1., 1.], dtype=float32))
     """
 
+    _option_defaults = {"objective": "original"}
+
     def __init__(
         self,
         data_source: int | Sized,
         num_epochs: int,
         *,
         drop_prob: float = 0.5,
-        anneal_fraction: float = 0.125,
         buckets: Sequence[tuple[float, float]] | None = None,
-        score_ema: float = 1.0,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[PruningOptions],
     ) -> None:
         self.drop_prob = _check.number("drop_prob", drop_prob, "[0, 1)")
         self._quantiles, self._keep = _check_buckets(buckets, self.drop_prob)
-        options.setdefault("objective", "original")
-        super().__init__(
-            data_source,
-            num_epochs,
-            anneal_fraction=anneal_fraction,
-            score_ema=score_ema,
-            **options,
-        )
+        super().__init__(data_source, num_epochs, **options)
 
     def _groups(self, epoch: int, scores: Scores) -> tuple[Floats, Floats]:
         if self._quantiles is not None:

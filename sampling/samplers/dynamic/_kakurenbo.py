@@ -16,10 +16,9 @@ from ..._check._keywords import told
 from ...scores import ScoreTable
 from ...types import Floats, Scores
 from ..core._batch import Batch
-from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores
 from ._hidden import HidingSampler, answers
-from ._pruning import MOST_PRUNED
+from ._pruning import MOST_PRUNED, PruningOptions
 from ._thresholds import highest
 
 _STAGES = ((0.0, 1.0), (0.3, 0.8), (0.6, 0.6), (0.8, 0.4))
@@ -113,6 +112,8 @@ class KakurenboSampler(HidingSampler):
     array([], dtype=int64)
     """
 
+    _option_defaults = {"anneal_fraction": 0.0}
+
     def __init__(
         self,
         data_source: int | Sized,
@@ -121,20 +122,12 @@ class KakurenboSampler(HidingSampler):
         keep: float = 0.7,
         schedule: Sequence[tuple[float, float]] = _STAGES,
         confidence: float = 0.7,
-        anneal_fraction: float = 0.0,
-        score_ema: float = 1.0,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[PruningOptions],
     ) -> None:
         self.keep = _check.number("keep", keep, "(0, 1]")
         self.schedule = _check_schedule(schedule)
         self.confidence = _check.number("confidence", confidence, "[0, 1]")
-        super().__init__(
-            data_source,
-            num_epochs,
-            anneal_fraction=anneal_fraction,
-            score_ema=score_ema,
-            **options,
-        )
+        super().__init__(data_source, num_epochs, **options)
 
     # ------------------------------------------------------------------ losses and predictions
 

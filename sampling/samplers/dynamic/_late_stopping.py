@@ -182,7 +182,7 @@ class LateStoppingSampler(PruningSampler):
         if isinstance(rows, torch.Tensor):
             plan.loss_weights(rows, weighted=False)  # counts bad indices
         batch = Batch(rows, indices, torch.empty(len(rows)), logits, labels)
-        self._score_tables["scores"].update(rows, self._correct(batch, None))
+        self._score_tables["scores"].write(rows, self._correct(batch, None))
 
     def _correct(self, batch: Batch, finite: torch.Tensor | None) -> torch.Tensor:
         """Return 1 for a correct prediction, 0 for a wrong one, NaN if it is not finite: (B,)."""

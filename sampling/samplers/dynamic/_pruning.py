@@ -8,18 +8,19 @@ the kept ones, the epochs that prune, and the cost of a run.
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence, Sized
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self, Unpack
 
 from ... import _check, _rng
+from ..._check._keywords import defaults, own_defaults
 from ..._warning import warn
 from ...kernels import _prune
 from ...types import Floats, Indices, Scores
 from ..core._arrays import Arrays
-from ..core._options import EpochOptions
+from ..core._options import EPOCH_DEFAULTS, EpochOptions
 from ..core._scored_sampler import RecordedScores, ScoredSampler
 from ..core._tables import DrawTable, KeptTable, ShuffledTable
 from ._thinning import divide, thin
@@ -28,32 +29,48 @@ MOST_PRUNED = 0.9  # `for_target` keeps at least a tenth of the samples that may
 _MISSED = 0.01  # of the full cost: a run that ends farther from its target warns
 
 
+class AnnealingOptions(EpochOptions, total=False):
+    """`EpochOptions`, and that of samplers that exclude samples until the last epochs."""
+
+    anneal_fraction: float
+
+
+class PruningOptions(AnnealingOptions, total=False):
+    """`AnnealingOptions`, and that of samplers that do so by one score for each sample."""
+
+    score_ema: float
+
+
+_ANNEALING = {"anneal_fraction": 0.125}
+defaults(AnnealingOptions, {**_ANNEALING, **EPOCH_DEFAULTS})
+defaults(PruningOptions, {**_ANNEALING, "score_ema": 1.0, **EPOCH_DEFAULTS})
+
+
 class PruningSampler(ScoredSampler):
     """Exclude a fraction of each score group from an epoch, at random, and weight the kept samples.
 
     Subclasses document the parameters. Epoch 0 draws everything (there are no scores), and so do
-    the last epochs (annealing), in which the model weights converge on the whole data.
+    the last epochs (annealing), in which the model weights converge on the whole data. What all of
+    them take they take as options, for which `_option_defaults` states other defaults than those of
+    `PruningOptions`: the signature that is shown, and the constructor, have both from there.
     """
 
     _algorithm = 2  # version 1 excluded other samples: by selection sampling
     keeps_last = False
     folds = False  # True if a method keeps more of its losses than the last, or their average
+    _option_defaults: ClassVar[Mapping[str, Any]] = {"objective": "sampled"}
 
     def __init__(
-        self,
-        data_source: int | Sized,
-        num_epochs: int,
-        *,
-        anneal_fraction: float = 0.125,
-        score_ema: float = 1.0,
-        **options: Unpack[EpochOptions],
+        self, data_source: int | Sized, num_epochs: int, **options: Unpack[PruningOptions]
     ) -> None:
+        given: dict[str, Any] = {**own_defaults(type(self)), **options}
+        anneal_fraction = given.pop("anneal_fraction", _ANNEALING["anneal_fraction"])
         self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.anneal_fraction = _check.number("anneal_fraction", anneal_fraction, "[0, 1]")
         self._target: float | None = None  # set by `for_target`
         self._drawn: dict[int, int] = {}  # number of draws of the epochs planned so far
         self._history = self._make_history(_check.size("data_source", data_source))
-        super().__init__(data_source, score_ema=score_ema, **options)
+        super().__init__(data_source, **given)
 
     # ------------------------------------------------------------------ what a method defines
 

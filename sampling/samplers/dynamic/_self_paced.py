@@ -12,8 +12,7 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check._keywords import told
 from ...types import Floats, Scores
-from ..core._options import EpochOptions
-from ._pruning import MOST_PRUNED, PruningSampler
+from ._pruning import MOST_PRUNED, PruningOptions, PruningSampler
 from ._thresholds import highest
 
 
@@ -92,19 +91,11 @@ class SelfPacedSampler(PruningSampler):
         *,
         start: float = 0.5,
         growth: float | None = None,
-        anneal_fraction: float = 0.125,
-        score_ema: float = 1.0,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[PruningOptions],
     ) -> None:
         self.start = _check.number("start", start, "(0, 1]")
         self.growth = None if growth is None else _check.number("growth", growth, "(1, inf)")
-        super().__init__(
-            data_source,
-            num_epochs,
-            anneal_fraction=anneal_fraction,
-            score_ema=score_ema,
-            **options,
-        )
+        super().__init__(data_source, num_epochs, **options)
 
     def _fractions(self, start: float) -> Floats:
         """Return the fraction of the data that each pruning epoch draws: float64 (epochs,)."""

@@ -8,9 +8,8 @@ from typing_extensions import Unpack
 from ... import _check, _rng
 from ..._check._keywords import told
 from ...types import Floats, Scores
-from ..core._options import EpochOptions
 from ._natural_breaks import natural_breaks
-from ._pruning import MOST_PRUNED, PruningSampler
+from ._pruning import MOST_PRUNED, PruningOptions, PruningSampler
 
 
 @told
@@ -36,7 +35,7 @@ class SeTaSampler(PruningSampler):
     scale : float in (0, 1], default 0.9
         Fraction of the groups in the window: round(num_groups * scale), at least one.
     anneal_fraction : float in [0, 1], default 0.125
-        Final fraction of the run, without a window.
+        Final fraction of the run, in which every sample is drawn, without a window.
     score_ema : float in (0, 1], default 1
         Weight of the new loss in the moving average of a score; 1 keeps the last loss.
     **options
@@ -97,20 +96,12 @@ class SeTaSampler(PruningSampler):
         drop_prob: float = 0.1,
         num_groups: int = 5,
         scale: float = 0.9,
-        anneal_fraction: float = 0.125,
-        score_ema: float = 1.0,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[PruningOptions],
     ) -> None:
         self.drop_prob = _check.number("drop_prob", drop_prob, "[0, 1)")
         self.num_groups = _check.integer("num_groups", num_groups, 1, 101)
         self.scale = _check.number("scale", scale, "(0, 1]")
-        super().__init__(
-            data_source,
-            num_epochs,
-            anneal_fraction=anneal_fraction,
-            score_ema=score_ema,
-            **options,
-        )
+        super().__init__(data_source, num_epochs, **options)
 
     @property
     def pruning_epochs(self) -> range:

@@ -10,9 +10,9 @@ from ..._check._keywords import told
 from ...kernels import _prune
 from ...types import Scores
 from ..core._arrays import Arrays
-from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores
 from ._hardest import HardestSampler
+from ._pruning import AnnealingOptions
 
 
 @told
@@ -87,8 +87,7 @@ class UCBSampler(HardestSampler):
         decay: float = 0.8,
         bonus: float = 1.0,
         refresh_every: int = 10,
-        anneal_fraction: float = 0.125,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[AnnealingOptions],
     ) -> None:
         self.decay = _check.number("decay", decay, "(0, 1]")
         self.bonus = _check.number("bonus", bonus, "[0, inf)")
@@ -97,7 +96,6 @@ class UCBSampler(HardestSampler):
             num_epochs,
             keep=keep,
             refresh_every=refresh_every,
-            anneal_fraction=anneal_fraction,
             **options,
         )
 

@@ -14,10 +14,9 @@ from ..._check._keywords import told
 from ...kernels import _probabilities
 from ...types import Floats, Indices, Scores
 from ..core._batch import Batch
-from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores
 from ..core._tables import DrawTable
-from ._pruning import PruningSampler
+from ._pruning import PruningOptions, PruningSampler
 from ._signal import SIGNALS, Signal, signal_of
 
 HALVINGS = 64
@@ -114,6 +113,8 @@ class VarianceBudgetSampler(PruningSampler):
     0.03
     """
 
+    _option_defaults = {"objective": "original"}
+
     def __init__(
         self,
         data_source: int | Sized,
@@ -122,22 +123,13 @@ class VarianceBudgetSampler(PruningSampler):
         tau: float = 0.025,
         signal: Signal = "loss",
         floor: float = 0.25,
-        anneal_fraction: float = 0.125,
-        score_ema: float = 1.0,
-        **options: Unpack[EpochOptions],
+        **options: Unpack[PruningOptions],
     ) -> None:
         self.tau = _check.number("tau", tau, "[0, inf)")
         self.signal = _check.choice("signal", signal, SIGNALS)
         self.floor = _check.number("floor", floor, "[1e-6, 1]")
         self.added_variance = 0.0
-        options.setdefault("objective", "original")
-        super().__init__(
-            data_source,
-            num_epochs,
-            anneal_fraction=anneal_fraction,
-            score_ema=score_ema,
-            **options,
-        )
+        super().__init__(data_source, num_epochs, **options)
 
     def score_of(self, batch: Batch) -> torch.Tensor:
         """See `ScoredSampler`: the losses, or the norms of their gradients."""

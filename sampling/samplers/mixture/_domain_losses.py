@@ -49,9 +49,9 @@ class DomainLosses:
         self._all = np.zeros(2 * sources)  # of all ranks, up to the last merge
         self._buffers: dict[tuple[torch.device, str], DeviceBuffer] = {}
 
-    def update(self, indices: ArrayLike | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
+    def write(self, rows: Indices | torch.Tensor, losses: ArrayLike | torch.Tensor) -> None:
         """Add the losses of a batch, without synchronizing the device."""
-        rows, values = indices, as_tensor(losses)
+        values = as_tensor(losses)
         device = on_device(values) or on_device(rows)
         if device is None:
             self._land(rows, host_losses(values))  # type: ignore[arg-type]  # both on the host

@@ -17,7 +17,7 @@ from ... import _check, _rng
 from ...clustering import Clustering, kmeans, second_nearest
 from ...engine import gathered
 from ...record import ALREADY, Selection
-from ...record.copies import cosines_of
+from ...record.copies import cosines_of, held_instead
 from ...record.keys import by_value, keys_for
 from ...types import Floats, Indices
 from ..core._budget import count_of
@@ -227,7 +227,7 @@ def _with_kept(
     if found.verdicts is not None and ALREADY in found.rules:
         held |= found.verdicts == found.rules.index(ALREADY)
     kept = np.where(dropped, copies.kept_instead(rule, at), -1)
-    kept[(kept >= 0) & ~held[kept]] = -1
+    kept = held_instead(kept, np.flatnonzero(held), size)
     similarities = np.full(size, np.nan, np.float32)
     own = np.flatnonzero(kept >= 0)
     direct = copies.twin[own] == kept[own]

@@ -38,7 +38,7 @@ class Twin:
 @told
 def twins_of(
     selection: Selection,
-    embeddings: ArrayLike,
+    embeddings: ArrayLike | None = None,
     count: int = 20,
     *,
     progress: Progress | None = None,
@@ -48,9 +48,11 @@ def twins_of(
     Parameters
     ----------
     selection : Selection
-        A selection from `semdedup`, either just computed or saved with its dropped rows.
-    embeddings : array of shape (N, D)
-        The embeddings selected from.
+        A selection from `semdedup` or `dedup_text`, either just computed or saved with its dropped
+        rows.
+    embeddings : array of shape (N, D), optional
+        The embeddings selected from. By default the twin of a row is the row that was kept instead
+        of it, `kept_rows`.
     count : int, default 20
         Maximum number of examples, evenly spaced from the least similar dropped copy, which reveals
         a threshold that is too low, to the most similar.
@@ -60,14 +62,16 @@ def twins_of(
     Returns
     -------
     list of Twin
-        By ascending similarity of the dropped row to the row for which it was dropped. That row may
-        have been dropped as well; the twin is the most similar kept row, which may be less similar,
-        or more similar if it is in another cluster. Ties go to the lower row number.
+        Without embeddings, by ascending similarity to the twin. With embeddings, by ascending
+        similarity of the dropped row to the row for which it was dropped. That row may have been
+        dropped as well; the twin is the most similar kept row, which may be less similar, or more
+        similar if it is in another cluster. Ties go to the lower row number.
 
     Raises
     ------
     ValueError
-        If the selection does not record which rows were copies, or the embeddings have another N.
+        If the selection does not record which rows were copies, or the embeddings have another N;
+        if it has no `kept_rows`, and embeddings are missing.
 
     Notes
     -----
@@ -83,6 +87,12 @@ def twins_of(
     (0, 1)
     """
     count = _check.integer("count", count, 0)
+    if embeddings is None:
+        if selection.kept_rows is None or selection.similarities is None:
+            raise ValueError("embeddings must be given for a selection without twins, got None")
+        shown = _copies(selection, count, selection.similarities)
+        parts = (shown, selection.kept_rows[shown], selection.similarities[shown])
+        return [Twin(*pair) for pair in zip(*(part.tolist() for part in parts), strict=True)]
     rows = _check.matrix("embeddings", embeddings)
     shown = _copies(selection, count)
     _check.same_length("embeddings", rows, "the data", int(selection.size or 0))
@@ -177,15 +187,24 @@ def _nearest(
     return near, best
 
 
-def _copies(selection: Selection, count: int) -> Indices:
+def _copies(
+    selection: Selection, count: int, similarity: NDArray[np.floating[Any]] | None = None
+) -> Indices:
     """Return rows that were dropped as copies, evenly spaced by their similarities."""
-    rules = [i for i, rule in enumerate(selection.rules) if rule.startswith("near copy")]
+    rules = [
+        i for i, rule in enumerate(selection.rules)
+        if rule.startswith("near copy") or ": near copy" in rule  # after the name of a stage
+    ]  # fmt: skip
     if selection.verdicts is None or selection.scores is None:
         raise ValueError(
             "selection must record its rules, got one without: save it with its dropped rows"
         )
     rows: Indices = np.flatnonzero(np.isin(selection.verdicts, rules))
-    rows = rows[np.lexsort((rows, selection.scores[rows]))]
+    if similarity is None:
+        similarity = selection.scores
+    else:
+        rows = rows[~np.isnan(similarity[rows])]  # the others have no twin
+    rows = rows[np.lexsort((rows, similarity[rows]))]
     if rows.size <= count:
         return rows
     return rows[np.linspace(0, rows.size - 1, count).round().astype(np.int64)]

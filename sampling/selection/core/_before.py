@@ -133,6 +133,8 @@ def check_columns(
         kind = table.type_of(column)
         if (argument == "costs" or takes_scores(entry, argument)) and _is_no_number(kind):
             raise TypeError(f"{argument} must hold numbers, got {kind} in column {column!r}")
+        if argument == "texts" and not _is_text(kind):
+            raise TypeError(f"texts must hold strings, got {kind} in column {column!r}")
         if argument == "ids" and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
             raise TypeError(f"ids must hold ints or strings, got {kind} in column {column!r}")
 
@@ -141,6 +143,11 @@ def _is_no_number(kind: Any) -> bool:  # pyarrow.DataType
     words = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
     others = (pa.types.is_fixed_size_binary, pa.types.is_temporal, pa.types.is_nested)
     return str(kind) in words or any(is_(kind) for is_ in others)
+
+
+def _is_text(kind: Any) -> bool:  # pyarrow.DataType
+    words = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return str(kind) in words or pa.types.is_null(kind)
 
 
 def _is_array(parameter: inspect.Parameter) -> bool:

@@ -207,6 +207,9 @@ def of_call(
     entry: Method, first: object, arguments: Mapping[str, Any], budget: float | None
 ) -> Estimate | None:
     """Return the estimate for the arguments of a call; None for data without a length."""
+    if entry.needs == "texts":
+        width = characters_of(first)
+        return None if width is None else evaluate(entry, len(first), width, 1, arguments, budget)  # type: ignore[arg-type]  # it has a length
     shape = _shape(first)
     if not shape or shape[0] == 0:
         return None
@@ -221,6 +224,21 @@ def of_call(
     return evaluate(entry, shape[0], max(1, dimensions), max(1, classes), arguments, budget)
 
 
+def characters_of(texts: Any) -> int | None:  # any container
+    """Return the average number of characters of texts, or of bytes; None without a length."""
+    if not hasattr(texts, "__len__") or isinstance(texts, str | bytes) or len(texts) == 0:
+        return None
+    if isinstance(texts, np.ndarray) and texts.dtype.kind in "US":
+        return max(1, int(texts.dtype.itemsize) // (4 if texts.dtype.kind == "U" else 1))
+    if hasattr(texts, "nbytes") and not hasattr(texts, "dtype"):  # of Arrow
+        return max(1, int(texts.nbytes) // len(texts))
+    if hasattr(texts, "isna") and hasattr(texts, "to_numpy"):  # of pandas
+        texts = texts.to_numpy(object)
+    if isinstance(texts, list | tuple | np.ndarray):
+        return max(1, sum(len(e) for e in texts if isinstance(e, str | bytes)) // len(texts))
+    return 1
+
+
 def _shape(data: object) -> tuple[int, ...]:
     """Return the shape of an array-like, without converting it."""
     if isinstance(data, Score):
@@ -229,6 +247,8 @@ def _shape(data: object) -> tuple[int, ...]:
         return tuple(int(each) for each in data.shape)
     if not isinstance(data, list | tuple):
         return ()
+    if data and hasattr(data[0], "shape"):  # a list of tensors, which have a length even if 0-d
+        return (len(data), *map(int, data[0].shape))
     inner = (len(data[0]),) if data and hasattr(data[0], "__len__") else ()
     return (len(data), *inner)
 

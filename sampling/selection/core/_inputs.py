@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import _check
 from ..._check._keywords import told
+from ..._check._texts import Texts, texts
 from ...record import Score
 from ...types import Floats
 from ._options import Options, check_words
@@ -107,6 +108,21 @@ def embeddings_of(
     if bad is not None and not dropped:
         _check.refuse_rows(name, array, bad, REMEDY)
     return array, bad
+
+
+def texts_of(
+    name: str, values: ArrayLike, options: Options
+) -> tuple[Texts, NDArray[np.bool_] | None]:
+    """Return the texts of a selector, and which are missing: bool (N,), or None for none.
+
+    With `on_bad="drop"` missing texts are returned, otherwise they are refused.
+    """
+    dropped = on_bad(options)
+    found = texts(name, values)
+    if found.missing is not None and not dropped:
+        row = int(np.flatnonzero(found.missing)[0])
+        raise ValueError(f"{name} must not be missing, got a missing one in row {row}{REMEDY}")
+    return found, found.missing
 
 
 def either(

@@ -56,7 +56,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
     Parameters
     ----------
     needs : str
-        Its main input: "scores", "embeddings", "clusters" or "probabilities".
+        Its main input: "scores", "embeddings", "clusters", "probabilities" or "texts".
     label : {"recommended", "baseline", "for replication"}
     ranked : bool
         Whether the selection is ranked: the picks for a smaller budget are the first ones.

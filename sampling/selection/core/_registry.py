@@ -34,7 +34,7 @@ class Method:
     name : str
     function : callable
     needs : str
-        Its main input: "scores", "embeddings", "clusters" or "probabilities".
+        Its main input: "scores", "embeddings", "clusters", "probabilities" or "texts".
     label : {"recommended", "baseline", "for replication"}
     ranked : bool
         Whether the selection is ranked: one run then serves every smaller budget.

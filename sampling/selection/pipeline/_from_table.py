@@ -12,7 +12,7 @@ from ...io import Table, columns_text, direction_of, score_of
 from ...record import Selection
 from ...record.keys import keys_for
 from ..core._before import check_columns, check_names, check_needs, with_own
-from ..core._inputs import REMEDY, scores_of
+from ..core._inputs import REMEDY, scores_of, texts_of
 from ..core._options import Options
 from ..core._registry import Method, directed_for, known_method, takes_scores
 from ..core._select import groups_of, ids_of
@@ -104,6 +104,8 @@ def _column(  # noqa: PLR0913  # details of one argument
     column, stated = directed_for(entry, name, text, table.names)
     if name in ("groups", "labels"):
         return table.labels(column)
+    if name == "texts":  # read in blocks; the selector refuses or drops missing ones
+        return table.values(column)
     if not takes_scores(entry, name):
         own = name not in Options.__annotations__
         with _remedied(table, column, gaps or not own):
@@ -146,6 +148,8 @@ def check_values(
             keys_for(0, ids_of(given, table.size), table.size)  # refuses a name twice
         elif name == "costs":
             costs_of(given, table.size)
+        elif name == "texts":
+            texts_of(name, given, options)
         elif takes_scores(entry, name):
             scores_of(name, given, options)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..._check._keywords import told
 from ..by_cluster._recall import search_note
+from ..by_text._bands import text_note
 from ..core._directions import PAIRS
 
 __all__ = ["notes_of"]
@@ -43,7 +44,8 @@ def notes_of(info: Mapping[str, Any]) -> list[str]:
             "hard; give margins=..., such as aum"
         )
     if "search" in info:
-        lines.append(search_note(info["search"]))
+        about = text_note if "library" in info["search"] else search_note
+        lines.append(about(info["search"]))
     if "embedding_columns" in info:
         lines.append(f"embeddings: {info['embedding_columns']}")
     return lines

@@ -27,7 +27,7 @@ from ...io import Table, export_rows, may_copy, open_table
 from ...record import Selection, load_selection
 from ...types import Indices
 from ..core._budget import count_of
-from ..core._estimate import estimate, of_clusters, refuse_over
+from ..core._estimate import characters_of, estimate, of_clusters, refuse_over
 from ..core._exact import describe, exact
 from ..core._memory import bytes_of
 from ..core._registry import METHODS, takes
@@ -516,7 +516,8 @@ class SelectionPlan:
                 if clusters is not None and takes(stage.method, "clusters"):
                     settings.setdefault("clusters", clusters)
                 with stage_named(number, stage):
-                    found = estimate(stage.method, size, width, budget=stage.budget, **settings)
+                    wide = self._characters(table, stage) or width
+                    found = estimate(stage.method, size, wide, budget=stage.budget, **settings)
                     if sure and settings.get("max_memory") is not None:
                         refuse_over(found, bytes_of(settings["max_memory"], 0))
                     exactly = not {"costs", "groups"} & {*stage.columns, *stage.settings}
@@ -528,6 +529,12 @@ class SelectionPlan:
             needs.append(need)
         self._check_values(table)  # last: it reads columns
         return needs
+
+    def _characters(self, table: Table, stage: Stage) -> int | None:
+        """Return the average length of the texts of a stage; None if it reads no texts."""
+        if METHODS[stage.method].needs != "texts":
+            return None
+        return characters_of(table.values(stage.columns.get("texts", "texts")))
 
     def warnings(self) -> list[str]:
         """List parts of the plan that are valid but probably not intended.

@@ -272,8 +272,10 @@ def _copies(found: Selection, alive: Indices, before: Selection) -> dict[str, An
     if found.kept_rows is not None:
         own = np.full(size, -1, np.int64) if kept is None else np.array(kept)
         kept = _spread(found.kept_rows, alive, own)
-        near = np.full(size, np.nan, np.float32) if near is None else np.array(near, np.float32)
-        near[alive] = np.nan if found.similarities is None else found.similarities
+        new = np.float32(np.nan) if found.similarities is None else found.similarities
+        wide = np.result_type(new.dtype, np.float32 if near is None else near.dtype)
+        near = np.full(size, np.nan, wide) if near is None else np.array(near, wide)
+        near[alive] = new
     return {**fields, "kept_rows": kept, "similarities": near}
 
 

@@ -1,12 +1,17 @@
+import inspect
 import random
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from typer.testing import CliRunner
 
+from sampling import samplers
+from sampling.bench.methods._inputs import can_fill
 from sampling.bench.methods._method import (
     ANY,
+    CLASSES,
     DRAWS,
     LONG_TAIL,
     LOOP,
@@ -17,14 +22,16 @@ from sampling.bench.methods._method import (
     Context,
     Unreachable,
 )
-from sampling.bench.methods._named import method_named
-from sampling.bench.methods._registry import METHODS, default_methods
+from sampling.bench.methods._named import all_methods, method_named
+from sampling.bench.methods._registry import METHODS, default_methods, registered
 from sampling.bench.tasks._builtin import load
 from sampling.bench.tasks._models import RECIPES, schedule
 from sampling.bench.tasks._task import cross_entropy
 from sampling.bench.training import _train
 from sampling.bench.training._pilot import Pilot
 from sampling.bench.training._train import Clock, Job, Scorer, train
+from sampling.cli import app
+from sampling.samplers._registry import SAMPLERS, Entry
 
 EPOCHS = 8
 CPU = torch.device("cpu")
@@ -88,6 +95,49 @@ def test_every_method_says_what_it_is_in_one_line():
     }
     balancers = {name for name in METHODS if not METHODS[name].swept and name != "full"}
     assert not set(default_methods([PLAIN])) & balancers
+
+
+# What only a user can choose: with it in the signature, no run can make the sampler. Batch samplers
+# are no methods, since the training loop of the benchmark cuts the draws into batches.
+REQUIRES = {"WeightedSampler": "weights", "RepeatFactorSampler": "threshold"}
+
+
+def test_every_sampler_of_the_registry_is_a_method_or_requires_what_no_run_knows():
+    run_by = {method.sampler for method in registered().values()}
+    for name in SAMPLERS:
+        made = getattr(samplers, name)
+        if not issubclass(made, samplers.EpochSampler):
+            continue
+        if name in REQUIRES:
+            parameter = inspect.signature(made).parameters[REQUIRES[name]]
+            assert parameter.default is parameter.empty, name
+            assert not can_fill(REQUIRES[name]), name
+        assert (name in run_by) != (name in REQUIRES), name
+
+
+def test_a_newly_registered_sampler_is_a_method_without_an_edit_here(data, monkeypatch):
+    class RareTailSampler(samplers.ShuffleSampler):
+        def __init__(self, data_source, num_samples, *, labels, **options):
+            assert labels.size == data_source
+            super().__init__(data_source, num_samples, **options)
+
+    class TopSampler(samplers.ShuffleSampler):
+        pass
+
+    for made, text, weight in (
+        (RareTailSampler, "rare classes first", "1/(N p)"),
+        (TopSampler, "has the name of a selector", "1"),
+    ):
+        monkeypatch.setattr(samplers, made.__name__, made, raising=False)
+        monkeypatch.setitem(SAMPLERS, made.__name__, Entry("static._shuffle", text, weight))
+    rows = {row[0]: row[1:] for row in all_methods()}
+    help_ = "Rare classes first; loss weight 1/(N p)"
+    assert rows["rare-tail"] == ("sampler", "draws", (CLASSES,), help_)
+    assert rows["top-sampler"] == ("sampler", "draws", (), "Has the name of a selector")
+    assert run(data, "rare-tail", 0.5).cost == pytest.approx(0.5)
+    assert "rare-tail" in CliRunner().invoke(app, ["bench", "--list"]).output
+    with pytest.raises(ValueError, match="did you mean 'rare-tail'"):
+        method_named("rare-tial")
 
 
 LOGITS = {"importance", "importance-full", "late-stopping"}  # next to losses
@@ -244,6 +294,18 @@ def test_the_rate_of_a_plan_reaches_the_optimizer(data, monkeypatch):
     factors = np.divide(rates, plain).reshape(EPOCHS, -1)
     assert set(factors[0].round(4)) == {1.0}
     assert factors[1].min() > 1.2
+
+
+@pytest.mark.parametrize("classes", [2, 58, 300])
+def test_methods_at_full_cost_take_any_number_of_classes(classes):
+    labels = np.arange(600) % classes
+    for name in FIXED:
+        plan = METHODS[name].build(context(labels, keep=1.0, budget=1.0))
+        sampler = plan.sampler(0)
+        indices = torch.tensor(list(sampler))
+        given = {"logits": torch.zeros(len(indices), classes), "labels": indices % classes}
+        losses = torch.ones(len(indices))
+        assert sampler.reduce(losses, indices, weighting=plan.weighting, **given).isfinite(), name
 
 
 def test_group_dro_moves_weight_to_the_class_with_the_larger_loss():

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from sampling._report._svg import limits, ticks
 from sampling.bench import Results, Verdict
-from sampling.bench.reports._svg import limits, ticks
 from sampling.bench.reports._view import View
 from sampling.bench.reports._words import answer, joined
 

@@ -11,11 +11,11 @@ import pytest
 from matplotlib.image import imread
 
 from sampling._files._paths import check_outputs
+from sampling._report import _style
+from sampling._report._svg import look
 from sampling.bench import Results, Run, write_report
-from sampling.bench.reports import _style
 from sampling.bench.reports._charts import Looks
 from sampling.bench.reports._figures import SOURCE, image_of, pruning_figure
-from sampling.bench.reports._svg import look
 from sampling.bench.reports._tables import latex, runs_csv, table_csv, tex
 from sampling.bench.reports._view import View
 from sampling.bench.reports._write import report_outputs

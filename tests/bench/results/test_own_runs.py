@@ -173,6 +173,7 @@ def test_percent_are_refused_where_the_metric_is_a_fraction():
     with pytest.raises(ValueError, match="must be a fraction .* got 91.0 in row 0: divide percent"):
         Results(PLAIN, "accuracy", runs=[Run("mine", 0.5, 0, 0.5, test=91.0)])
     Results(PLAIN, "log-loss", runs=[Run("mine", 0.5, 0, 0.5, test=91.0)])
+    Results(PLAIN, "accuracy", runs=[Run("mine", 0.5, 0, 0.5, test=1.0)])  # none is wrong
 
 
 def test_one_run_for_each_method_target_and_seed():

@@ -79,6 +79,37 @@ def test_several_processes_append_to_one_folder(tmp_path):
     assert len(first.runs) == 2
 
 
+def test_what_other_processes_wrote_is_kept_and_written_once(tmp_path):
+    run = Run("rs2", 0.5, 0, 0.5, test=0.5)
+    first, second = Results(IDENTITY, "accuracy"), Results(IDENTITY, "accuracy")
+    first.evaluations, first.calibration = [{"number": 1}], {"sample_seconds": 0.5}
+    first.add(run)
+    first.save(tmp_path)
+    second.save(tmp_path)  # which knows of nothing
+    assert (second.runs, second.evaluations) == ([run], [{"number": 1}])
+    assert second.calibration == {"sample_seconds": 0.5}
+    first.evaluations.append({"number": 2})
+    first.save(tmp_path)
+    second.save(tmp_path)
+    found = open_results(tmp_path, IDENTITY, "accuracy")
+    assert found.evaluations == second.evaluations == [{"number": 1}, {"number": 2}]
+    assert len((tmp_path / RUNS).read_bytes().splitlines()) == 1
+    second.add(Run("rs2", 0.5, 0, 0.45, test=0.6))
+    second.save(tmp_path)
+    assert [each.budget for each in open_results(tmp_path, IDENTITY, "accuracy").runs] == [0.45]
+
+
+@pytest.mark.parametrize("line", [b'{"method": "rs2", "speed": 3}', b"[1]"])
+def test_a_line_that_is_no_run_is_named(tmp_path, line):
+    results = Results(IDENTITY, "accuracy")
+    results.save(tmp_path)
+    results.append(Run("rs2", 0.5, 0, 0.5, test=0.5), tmp_path)
+    with (tmp_path / RUNS).open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(ValueError, match="must hold runs of this program, got another in line 2"):
+        open_results(tmp_path, IDENTITY, "accuracy")
+
+
 def test_details_of_names_that_are_no_file_names(tmp_path):
     for number, name in enumerate(("ccs:el2n", "ccs-el2n", "my/own.py:f")):
         run = Run(name, 0.5, 0, 0.5, test=0.5)

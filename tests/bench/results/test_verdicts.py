@@ -3,8 +3,10 @@ import pytest
 from scipy.stats import ttest_rel
 
 from sampling.bench import Results, Run, verdicts
+from sampling.bench.results import _verdicts
 from sampling.bench.results._store import save_details
 from sampling.bench.results._verdicts import limit_search, margin_of
+from sampling.bench.tasks._metric import METRICS
 
 FULL = np.array([0.92, 0.921, 0.918, 0.924])
 OTHER = np.array([0.919, 0.92, 0.92, 0.921])
@@ -77,9 +79,55 @@ def test_outcomes_of_test_samples_give_the_interval_for_new_ones(tmp_path, metri
     assert without.new_examples is None
 
 
+OUTCOMES = {  # targets of test samples, and what a run keeps of them
+    "accuracy": (lambda r: r.randint(0, 3, 90), lambda r, y: np.where(r.rand(90) < 0.8, y, 0)),
+    "macro F1": (lambda r: r.randint(0, 3, 90), lambda r, y: np.where(r.rand(90) < 0.8, y, 0)),
+    "R2": (lambda r: r.normal(size=90), lambda r, y: y + 0.3 * r.normal(size=90)),
+    "log-loss": (lambda r: r.randint(0, 3, 90), lambda r, y: r.rand(90)),
+}
+
+
+@pytest.mark.parametrize("metric", OUTCOMES)
+def test_samples_are_paired_by_seed_in_the_unit_of_the_margin(tmp_path, metric):
+    """Their mean differences are those of the table, whatever the order of the runs."""
+    random = np.random.RandomState(0)
+    factor = METRICS[metric].factor
+    targets = OUTCOMES[metric][0](random)
+    given = results({"full": [], "rs2": []}, metric, factor=factor,
+                    higher_is_better=metric != "log-loss")  # fmt: skip
+    for method, keep, seeds in (("full", 1.0, (0, 1, 2, 3)), ("rs2", 0.5, (3, 1, 0))):
+        for seed in seeds:
+            outcomes = OUTCOMES[metric][1](random, targets)
+            value = METRICS[metric].value(outcomes, targets)
+            given.add(Run(method, keep, seed, 1.0, test=value))
+            save_details(tmp_path, given.runs[-1], {"outcomes": outcomes, "targets": targets})
+    (row,) = _verdicts._rows(given, ("full", 1.0), tmp_path)
+    kept = np.asarray(row.differences)[[0, 1, 3]]
+    # of paired differences (S, E) of seeds and samples: E times the variance of the seeds' means
+    assert row.examples.seed == pytest.approx(90 * kept.var(ddof=1), rel=0.1)
+    save_details(tmp_path, given.runs[0], {"outcomes": outcomes[1:], "targets": targets[1:]})
+    (row,) = _verdicts._rows(given, ("full", 1.0), tmp_path)
+    assert row.examples is None  # of other samples
+
+
+def test_the_margin_of_an_own_metric_is_of_its_reference_in_the_unit_of_the_table():
+    given = results({"full": [0.5, 0.7], "rs2": [0.1, 0.1]}, "recall", factor=100.0)
+    plain = results({"full": [50.0, 70.0]}, "recall", factor=1.0)
+    assert margin_of(given).value == margin_of(plain).value
+    assert margin_of(results({"rs2": [0.1]}, "recall")).value == 1.0
+
+
+def test_runs_without_a_result_are_no_rows():
+    given = results({"full": FULL, "rs2": OTHER})
+    given.add(Run("random", 0.5, 0, 0.5, "failed", "no luck", test=0.5))
+    assert [each.name for each in verdicts(given, 0.3).verdicts] == ["rs2"]
+
+
 def test_what_a_limit_search_is_given():
     given = results({"full": FULL, "rs2": OTHER})
     search = limit_search(given, "rs2", (0.3, 0.5), 0.5, 20)
     assert list(search.grid) == [0.5, 0.3]
     assert search.differences[0.3] == {}
     assert search.differences[0.5][1] == pytest.approx(-0.1)
+    later = limit_search(given, "rs2", (0.5,), 0.5, 20, first_seed=1)  # which is its seed 0
+    assert later.differences[0.5][0] == pytest.approx(-0.1)

@@ -189,6 +189,8 @@ def test_a_log_that_is_somebody_elses_is_not_replaced(worker, tmp_path):
         ("cluster-clip", "give embeddings= to sampling.bench.sampler"),
         ("late-stopping", "needs the level 'losses'"),
         ("top-k", "only the training loop of the benchmark"),
+        ("ccs:el2n", "of a pilot run, which a script does not have: select with a score of your"),
+        ("preference_gap", "needs `chosen`, which a script does not have"),
     ],
 )
 def test_a_method_beyond_the_level_is_not_run_and_starts_no_process(worker, method, reason):

@@ -45,10 +45,9 @@ def test_the_script_of_a_page_runs_by_itself_and_in_the_benchmark(run, begin):
     assert (first["size"], first["epochs"], first["draws"]) == (1200, 4, 4800)
     assert (first["losses"], first["logits"], first["asked_epochs"]) == (True, True, 4)
     assert first["value"] > 0.7
-    for method, keep, draws in (("full-fewer", 0.5, 2400), ("rs2", 0.5, 2400)):
-        answer = begin(method, keep, epochs=4, size=1200)
-        run()
-        assert (answer()["state"], answer()["reason"], answer()["draws"]) == ("done", "", draws)
+    answer = begin("full-fewer", 0.5, epochs=4, size=1200)  # another number of epochs
+    run()
+    assert (answer()["state"], answer()["reason"], answer()["draws"]) == ("done", "", 2400)
     answer = begin("infobatch", 0.8, epochs=4, size=1200)
     run()
     assert (answer()["state"], answer()["reason"]) == ("done", "")

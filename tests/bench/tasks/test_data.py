@@ -128,6 +128,51 @@ def test_near_copies_in_every_type(dtype):
     assert copied.train.y.equal(data.train.y[nearest.indices])
 
 
+@pytest.mark.parametrize(("scale", "dtype"), [(1, np.float32), (40, np.float32), (1, np.uint8)])
+def test_the_noise_of_copies_is_a_twentieth_of_a_deviation_and_pixels_stay_pixels(scale, dtype):
+    greys = scale * np.array([0, 255, 100])
+    y = np.arange(600) // 200
+    x = np.repeat(greys[y], 2).reshape(-1, 2).astype(dtype)
+    data = data_of(Task((x, y), (x, y), linear, val=(x, y)))
+    copied = data.copied(0.5, seed=1).train
+    off = copied.x.numpy().astype(float) - greys[copied.y.numpy()][:, None]
+    noise = off[off != 0]
+    deviation = 0.05 * x.astype(float).std()
+    assert 0.2 * off.size < noise.size <= 0.5 * off.size
+    assert np.abs(noise).max() <= deviation * 3**0.5 + (0.5 if dtype is np.uint8 else 1e-3)
+    if dtype is np.uint8:
+        inside = off[copied.y.numpy() == 2]  # of grey 100, far from the ends
+        assert set(np.unique(inside)) == set(range(-9, 10))
+        assert copied.x.dtype == torch.uint8
+    else:
+        assert noise.std() == pytest.approx(deviation, rel=0.1)
+        assert abs(noise.mean()) < 0.15 * deviation
+
+
+def test_rows_and_their_origin_go_through_every_change():
+    """Given embeddings are those of the original of a copy; `origin` is a sample's own row."""
+    y = np.arange(120) % 3
+    x = np.arange(120, dtype=np.float32)[:, None]
+    data = data_of(Task((x, y), (x, y), linear, embeddings=x))
+    assert 90 < len(data.train) < 110
+    assert np.array_equal(data.origin, data.train.x[:, 0].numpy())
+    small = data.limited(60).long_tailed(3.0, 1)
+    assert np.array_equal(small.origin, small.train.x[:, 0].numpy())
+    assert np.array_equal(small.embeddings(), small.train.x.numpy())
+    assert small.whole == 120
+    copied = small.copied(0.5, 2).noisy(0.3, 3)
+    assert np.array_equal(copied.origin, small.origin)
+    changed = (copied.train.x != small.train.x)[:, 0].numpy()
+    assert changed.sum() == round(0.5 * len(small.train))
+    drawn = copied.embeddings()[:, 0]
+    assert np.array_equal(drawn[~changed], small.origin[~changed])
+    near = 0.05 * float(small.train.x.std()) * 3**0.5
+    assert np.abs(drawn - copied.train.x[:, 0].numpy()).max() <= near * 1.001
+    assert (np.isin(drawn[changed], small.origin[~changed])).all()
+    assert copied.noise == 0.3
+    assert len({data.digest, data.limited(60).digest, data.limited(50).digest}) == 3
+
+
 def test_changes_that_cannot_be_made():
     x, y = np.zeros((20, 1), np.float32), np.arange(20) / 19
     numbers = data_of(Task((x, y), (x, y), linear))

@@ -92,12 +92,12 @@ def test_results_are_not_written_among_the_images(tmp_path):
 @pytest.mark.parametrize(
     ("names", "sizes"),
     [(("train", "val", "test"), (10, 6, 4)), (("train", "valid"), (8, 6, 2)),
-     (("train", "test"), (9, 1, 4))],
+     (("train", "test"), (9, 1, 4)), (("Train", "VAL", "Test"), (10, 6, 4))],
 )  # fmt: skip
 def test_splits(tmp_path, names, sizes):
     counts = {"train": 5, "val": 3, "valid": 3, "test": 2}
     for name in names:
-        photos(tmp_path / "photos" / name, each=counts[name])
+        photos(tmp_path / "photos" / name, each=counts[name.lower()])
     data = load(tmp_path / "photos", tmp_path / "out")
     found = tuple(map(len, (data.train, data.val, data.test)))
     assert found == (8, 2, 4) if names == ("train", "test") else found == sizes
@@ -179,6 +179,8 @@ def test_empty_and_single_classes(tmp_path):
         (lambda root: root.mkdir(), "must hold a folder of images for each class.*got none"),
         (lambda root: photos(root, classes=("cat",)), "got only 'cat'"),
         (lambda root: [photos(root / n) for n in ("train", "test", "more")], "got 'more' next to"),
+        (lambda root: [photos(root / n) for n in ("train", "vall")], "'train': did .*'val'"),
+        (lambda root: [photos(root / n) for n in ("trian", "test")], "'test': did .*'train'"),
         (lambda root: [photos(root / "train"), photos(root / "test", classes=("cat", "owl"))],
          "training images of each class, got none of 'owl'"),
         (lambda root: photos(root, each=1), "must hold images for test, got none"),

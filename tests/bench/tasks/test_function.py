@@ -10,8 +10,9 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 from sampling import bench
-from sampling.bench import Task
+from sampling.bench import Task, _benchmark
 from sampling.bench.tasks._data import data_of
+from sampling.bench.training._calibrate import calibrated
 
 ONE = {"methods": ("full",), "without": ("full-fewer", "random", "dynamic-random", "rs2"),
        "seeds": 1, "jobs": 1}  # fmt: skip
@@ -209,6 +210,60 @@ def test_kinds_of_tasks(tmp_path, make):
     assert run.done, run.reason
 
 
+class Constant(nn.Linear):
+    """A model whose outputs are a function of those of a linear one."""
+
+    def __init__(self, of, outputs=2):
+        super().__init__(4, outputs)
+        self.of = of
+
+    def forward(self, rows):
+        return self.of(self, super().forward(rows))
+
+
+def boom(*_):
+    raise RuntimeError("boom")
+
+
+MODELS = {
+    "too few classes": (lambda: nn.Linear(4, 1), "2 classes or more, shape .16, 2., got float32 of "
+                        "shape .16, 1."),
+    "classes": (lambda: Constant(lambda _, out: out.argmax(1)), "got int64 of shape .16,."),
+    "no tensor": (lambda: Constant(lambda _, out: "out"), "outputs must be a tensor, got 'out'"),
+    "other inputs": (lambda: nn.Linear(7, 2), "got RuntimeError: mat1 and mat2"),
+    "no parameters": (nn.Identity, "must train on a batch of its data, got ValueError: optimizer"),
+    "an error": (lambda: Constant(boom), r"RuntimeError: boom"),
+    "no module": (lambda: 3, "must return a torch.nn.Module, got 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "message"), MODELS.values(), ids=MODELS)
+def test_a_model_that_does_not_fit_is_refused_before_the_runs(
+    tmp_path, monkeypatch, model, message
+):
+    monkeypatch.setattr(_benchmark, "calibrated", calibrated)  # not the fixture's
+    task = Task((X, Y), (X, Y), model)
+    with pytest.raises(ValueError, match=message):
+        bench.prepare(bench.Settings(task, out=tmp_path, batch_size=16, **ONE)).forecast()
+
+
+FAILING = {
+    "nan": ({"model": lambda: Constant(lambda own, out: out if own.training else out * torch.nan)},
+            "the outputs of the model were nan in evaluation"),
+    "none": ({"metric": lambda outputs, targets: None}, "must return a float, got None"),
+    "two": ({"metric": lambda outputs, targets: [1, 2]}, "must return a float, got [1, 2]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "reason"), FAILING.values(), ids=FAILING)
+def test_what_cannot_be_evaluated_fails_the_run(tmp_path, given, reason):
+    task = Task((X, Y), (X, Y), **{"model": linear(), **given})
+    settings = bench.Settings(task, out=tmp_path, epochs=1, batch_size=16, **ONE)
+    run = bench.prepare(settings).run(progress=False).runs[0]
+    assert run.state == "failed"
+    assert reason in run.reason
+
+
 def test_a_data_frame_is_a_pair():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X.numpy())
@@ -217,7 +272,18 @@ def test_a_data_frame_is_a_pair():
     assert len(data.train) + len(data.val) == 60
 
 
+class Damaged(Pairs):
+    """A dataset with a sample that cannot be read."""
+
+    def __getitem__(self, index):
+        if index == 7:
+            raise OSError("disk error")
+        return super().__getitem__(index)
+
+
 REFUSED = {
+    "damaged": (lambda: Task(Damaged(), Pairs(), linear()),
+                "train must return each of its samples, got OSError: disk error in row 7"),
     "a stream": (lambda: Task(Stream(), Pairs(), linear()), "got an iterable dataset, Stream"),
     "splits": (lambda: Task(hugging_face("train"), Pairs(), linear()), "give one of its values"),
     "a model": (lambda: Task(Pairs(), Pairs(), nn.Linear(4, 2)), "must be a function that returns"),

@@ -58,6 +58,8 @@ def test_a_word_is_a_name_and_a_path_exists(data, tmp_path):
     ):
         with pytest.raises(error, match=message):
             source_of(bench.Settings(given))
+    with pytest.raises(ValueError, match="labels must name a file where data is omitted and feat"):
+        source_of(bench.Settings(features="x.npy"))
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ValueError, match=r"a table that ends in .parquet, .*got the file 'notes"):
         source_of(bench.Settings("notes.txt"))

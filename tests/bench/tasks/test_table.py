@@ -178,7 +178,9 @@ def test_nan_in_features_is_named_or_dropped(tmp_path):
     np.save(tmp_path / "x.npy", rows)
     path = write(tmp_path / "t.parquet", a=gaps(ROWS[:, 0], 4))
     for given in ({"features": tmp_path / "x.npy"}, {"features": "a,b"}):
-        with pytest.raises(ValueError, match=r"finite in each row, got nan or infinity in row"):
+        with pytest.raises(
+            ValueError, match=r"finite in each row, got a missing value, nan, inf.* in row"
+        ):
             load(path, label="section", **given)
         assert load(path, label="section", on_bad="drop", **given).notes[0].startswith("Dropped: 1")
 
@@ -217,6 +219,9 @@ def test_more_that_cannot_be_used(tmp_path):
         load(tmp_path / "x.npy")
     with pytest.raises(ValueError, match="features must be given for .*columns of numbers"):
         load(write(tmp_path / "n.parquet", embedding=None), label="section")
+    (tmp_path / "twice.csv").write_text("a,a,y\n" + "1,2,x\n3,4,z\n" * 9)
+    with pytest.raises(ValueError, match=r"twice.csv: column 'a' must occur once, got 2 of that"):
+        load(tmp_path / "twice.csv", label="y", features="a")
     late = pa.array(["train"] * 60 + ["test"] * 60)
     words = pa.array(np.where(np.arange(N) < 60, Y, Y + 1))
     with pytest.raises(ValueError, match="rows of each class in 'train', got none of '3', which"):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import numpy as np
@@ -293,21 +294,21 @@ while True:
 
 
 @pytest.mark.slow
-def test_killed_while_writing_the_old_file_is_whole(tmp_path):
+@pytest.mark.parametrize(
+    "wait", [0.004, *(pytest.param(each, marks=pytest.mark.full) for each in (0.0, 0.02))]
+)
+def test_killed_while_writing_the_old_file_is_whole(tmp_path, wait):
     path = tmp_path / "state"
-    for wait in (0.0, 0.004, 0.02):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
-        )
-        while child.stdout.readline().strip() != "saved":
-            pass
-        import time
-
-        time.sleep(wait)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
-        load_state(InfoBatchSampler(2_000_000, 8), path)
+    child = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    while child.stdout.readline().strip() != "saved":
+        pass
+    time.sleep(wait)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    load_state(InfoBatchSampler(2_000_000, 8), path)
 
 
 @pytest.mark.slow

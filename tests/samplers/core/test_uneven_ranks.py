@@ -62,7 +62,7 @@ def test_weights_over_all_ranks_with_uneven_ranks_are_refused(two, name):
 
 def test_only_uneven_ranks_are_refused(two):
     for fine in (sampler_of(), sampler_of(drop_last=True, pad=False), ShuffleSampler(9)):
-        assert fine._uneven() == ""
+        assert fine.unequal_batches == ""
     for options in ({"pad": False}, {"pad": False, "drop_last": True}):
         # Whole batches are given to the ranks, whichever draws are dropped.
         batches = EpochBatchSampler(sampler_of(**options), 2)
@@ -71,6 +71,18 @@ def test_only_uneven_ranks_are_refused(two):
     blocks = GroupBatchSampler([0, 0, 1], num_replicas=2, rank=0, pad=False)
     with pytest.raises(ValueError, match="unequal numbers of batches"):
         blocks.reduce(LOSSES, ROWS, "weighted_mean")
+
+
+def test_a_framework_may_say_that_ranks_are_uneven(two):
+    sampler = sampler_of()
+    sampler.note_unequal_batches("the loader drops none: set it to True")
+    assert sampler.unequal_batches.startswith("the loader drops none: set it to True, or leave pad")
+    with pytest.raises(ValueError, match="the loader drops none"):
+        sampler.reduce(LOSSES, ROWS, "weighted_mean")
+    sampler.note_unequal_batches("")
+    assert sampler.unequal_batches == ""
+    with pytest.raises(TypeError, match="reason must be a str, got None"):
+        sampler.note_unequal_batches(None)
 
 
 def test_the_refusal_ends_with_the_batch(two, monkeypatch):

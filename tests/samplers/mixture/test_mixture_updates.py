@@ -520,7 +520,7 @@ def test_losses_on_a_device_come_home_with_the_merge(monkeypatch):
         "sampling.samplers.mixture._domain_losses.on_device", lambda array: torch.device("cpu")
     )
     losses = sampler._losses
-    losses.update(torch.tensor([0, 50, 99, 100, -1]), torch.tensor([1.0, NAN, 3.0, 9.0, 9.0]))
+    losses.write(torch.tensor([0, 50, 99, 100, -1]), torch.tensor([1.0, NAN, 3.0, 9.0, 9.0]))
     np.testing.assert_array_equal(losses.merged, 0)
     losses.merge()
     np.testing.assert_array_equal(losses.means(), [1, NAN, 3])

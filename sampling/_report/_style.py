@@ -78,7 +78,8 @@ figure{margin:1em 0}
 .track b{position:absolute;top:3px;width:11px;height:11px;margin-left:-5px;border-radius:50%;
 background:var(--link)}
 .track i,.track b{-webkit-print-color-adjust:exact;print-color-adjust:exact}
-.dots{fill:none;stroke:var(--c);stroke-linecap:round;stroke-width:4;stroke-opacity:.55}
+.faint{stroke-opacity:.5}.dots{fill:none;stroke:var(--c);stroke-linecap:round;stroke-width:4;stroke-opacity:.55}
+.dots.solid{stroke-opacity:1;stroke-width:4.5}
 .sw{width:34px;height:14px;flex:none}
 .legend{display:flex;flex-wrap:wrap;gap:4px 14px;margin:.5em 0;padding:0;list-style:none;
 max-width:none;font-size:.875rem}
@@ -110,6 +111,7 @@ thead button:focus-visible{outline:3px solid var(--link)}
 [aria-sort=descending] button::after{content:" \\2193"}
 .good{color:var(--good)}.bad{color:var(--bad)}.open{color:var(--open)}
 .bar{display:flex;width:min(34vw,360px);height:16px}
+.bar.short{width:min(18vw,130px)}
 .bar i{display:block;height:100%;-webkit-print-color-adjust:exact;print-color-adjust:exact}
 .p0{background:var(--p0)}.p3{background:var(--p3)}
 .p1{background:repeating-linear-gradient(45deg,var(--p1) 0 4px,var(--bg) 4px 6px)}
@@ -127,6 +129,10 @@ background:var(--card);border:1px solid var(--rule)}
 .grid li.text{width:min(100%,320px);border:1px solid var(--rule);border-radius:6px;
 padding:6px 10px;font-size:.8125rem}
 .grid li.text b{color:var(--ink);font-weight:400;display:block}
+.grid li.pair{width:min(100%,490px)}.grid li.pair strong{color:var(--ink)}
+.grid li.pair div{display:flow-root;border-top:1px solid var(--rule);margin-top:5px;padding-top:4px}
+.grid li.pair img{float:left;margin-right:8px}.grid li.text i{color:var(--soft)}
+tr.sub th{font-weight:400;padding-left:22px}td.digest{font-size:.75rem;overflow-wrap:anywhere}
 details{margin:.5em 0}summary{cursor:pointer;padding:4px 0}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;font-size:.875rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
@@ -157,7 +163,7 @@ STYLE = (
 SCRIPT = """
 (function(){
 "use strict";
-var root=document.documentElement,key="sampling-bench-theme";
+var root=document.documentElement,key="sampling-report-theme";
 var all=document.querySelectorAll.bind(document);
 function each(list,f){Array.prototype.forEach.call(list,f)}
 function kept(){try{return localStorage.getItem(key)}catch(e){return null}}

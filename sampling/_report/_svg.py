@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 Point = tuple[float, float]
 MARKERS = (  # outlines around 0, of one visual size
@@ -50,12 +51,12 @@ def symbols() -> str:
     return f'<svg class="defs" aria-hidden="true"><defs>{shapes}</defs></svg>'
 
 
-def swatch(shown: Look) -> str:
-    """Return the sign of a method in a legend."""
+def swatch(shown: Look, marker: bool = True) -> str:
+    """Return the sign of a method in a legend, with its marker or its line alone."""
+    mark = f'<use class="m" href="#m{shown.marker}" x="17" y="7"/>' if marker else ""
     return (
         f'<svg class="sw s on k{shown.color}" viewBox="0 0 34 14" aria-hidden="true">'
-        f'<path class="l" style="--d:{DASHES[shown.dash]}" d="M1 7H33"/>'
-        f'<use class="m" href="#m{shown.marker}" x="17" y="7"/></svg>'
+        f'<path class="l" style="--d:{DASHES[shown.dash]}" d="M1 7H33"/>{mark}</svg>'
     )
 
 
@@ -168,6 +169,17 @@ def series(shown: Look, number: int, on: bool, parts: Iterable[str]) -> str:
 def line(commands: str, shown: Look) -> str:
     """Return a line of a series."""
     return f'<path class="l" style="--d:{DASHES[shown.dash]}" d="{commands}"/>'
+
+
+def scattered(frame: Frame, x: Any, y: Any, kind: str, cross: bool = False) -> str:
+    """Return dots or crosses at values, arrays (n,), in the colour of a class such as "k0"."""
+    if not len(x):
+        return ""
+    points = [frame.at(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    each = "M{:.1f} {:.1f}l4 4m0 -4l-4 4" if cross else "M{:.1f} {:.1f}h0"
+    shift = 2.0 if cross else 0.0
+    path = "".join(each.format(a - shift, b - shift) for a, b in points)
+    return f'<path class="{"crosses" if cross else "dots"} {kind}" d="{path}"/>'
 
 
 def limits(values: Iterable[float], share: float = 0.06) -> Point:
