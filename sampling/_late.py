@@ -7,10 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 # Threads that use different names first would import the same modules in different orders, which
-# Python's own locks break off with an error. One lock for all packages puts them in turn. It is
-# waited for, but not forever: its holder may wait for a module that this thread is importing.
+# Python's own locks break off with an error. One lock for all packages puts them in turn. A thread
+# that is importing a module does not wait forever: the holder may wait for that very module.
 _LOCK = threading.RLock()
 _PATIENCE = 5.0  # seconds
+_FOREVER = -1.0
+
+
+def _importing() -> bool:
+    """Return whether this thread is importing a module."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+    return False
 
 
 def late(
@@ -27,7 +38,7 @@ def late(
         """Load a class or a function on first use."""
         if name not in files:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        held = _LOCK.acquire(timeout=_PATIENCE)
+        held = _LOCK.acquire(timeout=_PATIENCE if _importing() else _FOREVER)
         try:
             found = importlib.import_module(f".{files[name] or name}", package)
         finally:
