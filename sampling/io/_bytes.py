@@ -36,6 +36,7 @@ def digest(path: "str | os.PathLike[str]") -> str:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = Path(folder, "x").write_text("abc")
     ...     digest(Path(folder, "x"))[:15]

@@ -60,6 +60,7 @@ def read_rows(
     Examples
     --------
     >>> import tempfile, pyarrow.parquet
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     pyarrow.parquet.write_table(pa.table({"x": [0, 10, 20]}), Path(folder, "a.parquet"))
     ...     read_rows(folder, np.array([2, 0]))["x"].to_pylist()

@@ -164,7 +164,7 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     Order
         Ties broken by a hash of (seed, id). The signatures depend on (seed, text) alone.
     Cost
-        O(D log D + H) time for each row, and for each pair compared; N (160 + 12 B + 10 D) bytes.
+        O(D log D + H) time for each row, and for each pair compared; 160 N + N (12 B + 10 D) bytes.
         For D characters of an average text, B bands, and H hashes of a signature. The bytes that
         depend on D are 8 for each n-gram of the distinct texts that share a band with another one;
         most long texts share none. Pairs compared grow with the number of similar texts: with
