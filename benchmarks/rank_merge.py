@@ -10,10 +10,10 @@ at the speed of its link and the seconds of the kernel, measured alone with as m
 
 import argparse
 import json
-import os
-import socket
 import statistics
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,17 +30,9 @@ LINK = 100e9 / 8  # bytes a second of 100 Gbit/s
 ENTRY = 8  # bytes of an index and a score
 
 
-def port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
-
-
-def rank_of(rank: int, world: int, address: int, results: Any, fraction: float) -> None:
+def rank_of(rank: int, world: int, meeting: str, results: Any, fraction: float) -> None:
     """Merge several times, and report wall and processor seconds, median over the runs."""
-    os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(address))
-    dist.init_process_group("gloo", rank=rank, world_size=world)
+    dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=world)
     generator = np.random.default_rng(rank)
     scores = np.zeros(N, np.float32)
     rows = np.random.default_rng(0).permutation(N)[: int(fraction * N)][rank::world]
@@ -62,16 +54,18 @@ def rank_of(rank: int, world: int, address: int, results: Any, fraction: float) 
 def measured(world: int, fraction: float) -> dict[str, float]:
     """Return the seconds of a merge by `world` processes."""
     context = mp.get_context("spawn")
-    results, address = context.Queue(), port()
-    processes = [
-        context.Process(target=rank_of, args=(rank, world, address, results, fraction))
-        for rank in range(world)
-    ]
-    for process in processes:
-        process.start()
-    rows = [results.get() for _ in processes]
-    for process in processes:
-        process.join()
+    results = context.Queue()
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = str(Path(folder, "meeting"))
+        processes = [
+            context.Process(target=rank_of, args=(rank, world, meeting, results, fraction))
+            for rank in range(world)
+        ]
+        for process in processes:
+            process.start()
+        rows = [results.get() for _ in processes]
+        for process in processes:
+            process.join()
     if len({row[3] for row in rows}) != 1:
         raise RuntimeError(f"the ranks must have equal scores, got {rows}")
     sent = ENTRY * fraction * N / world
