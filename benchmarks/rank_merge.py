@@ -32,7 +32,7 @@ ENTRY = 8  # bytes of an index and a score
 
 def rank_of(rank: int, world: int, meeting: str, results: Any, fraction: float) -> None:
     """Merge several times, and report wall and processor seconds, median over the runs."""
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=world)
     generator = np.random.default_rng(rank)
     scores = np.zeros(N, np.float32)
     rows = np.random.default_rng(0).permutation(N)[: int(fraction * N)][rank::world]
@@ -56,7 +56,7 @@ def measured(world: int, fraction: float) -> dict[str, float]:
     context = mp.get_context("spawn")
     results = context.Queue()
     with tempfile.TemporaryDirectory() as folder:
-        meeting = Path(folder, "ranks").as_uri()  # a file in which the ranks find each other
+        meeting = str(Path(folder, "meeting"))
         processes = [
             context.Process(target=rank_of, args=(rank, world, meeting, results, fraction))
             for rank in range(world)

@@ -5,7 +5,7 @@ samplers/core/_tables.py, samplers/static/_curriculum.py, samplers/dynamic/_dyna
 samplers/dynamic/_hidden.py, samplers/static/_repeat_factor.py, samplers/static/_sensitivity.py.
 
 Contract, the same for every kernel in this file
-    Checked   `update` and `count_up` rely on `first_outside` having returned -1 for the indices;
+    Checked   `count_up` relies on `first_outside` having returned -1 for the indices;
               `add_written` gets those that `flatnonzero` found.
     Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64. Counts unsigned
               ints (N,), of 8 bits or more.
@@ -54,17 +54,21 @@ def update(
 ) -> int:
     """Update the score of each index by its loss; return how many losses were not finite.
 
+    It stops at an index outside [0, N) in row j, and returns -1 - j.
+
     scores  : float32 (N,)    score <- ema * loss + (1 - ema) * score; a first loss is stored
     touched : bool (N,) or (0,)  set where a score was written; empty if ranks do not merge
     """
     ema = np.float64(ema)
     skipped = 0
     for j in range(indices.size):
+        i = indices[j]
+        if i < 0 or i >= scores.size:
+            return -1 - j
         loss = np.float32(losses[j])
         if not np.isfinite(loss):
             skipped += 1
             continue
-        i = indices[j]
         if ema == 1.0 or np.isnan(scores[i]):
             scores[i] = loss
         else:

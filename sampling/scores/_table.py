@@ -144,6 +144,11 @@ class ScoreTable:
             device, which is checked when its losses have been copied to the host.
         losses : float array or tensor of shape (B,)
             Loss of each sample.
+
+        Raises
+        ------
+        ValueError
+            If a row is not in [0, N); those before it are stored.
         """
         self._store(rows, _values_of(rows, losses))
 
@@ -202,7 +207,11 @@ class ScoreTable:
 
     def _land(self, rows: Indices, losses: NDArray[np.float32]) -> None:
         touched = self._touched_by_us() if self._ranks > 1 else self._touched
-        self.num_nonfinite += _scores.update(self._scores, touched, rows, losses, self.ema)
+        skipped = _scores.update(self._scores, touched, rows, losses, self.ema)
+        if skipped < 0:  # rows that were said to be checked
+            row = -1 - skipped
+            raise ValueError(f"rows must be in [0, {len(self)}), got {rows[row]} in row {row}")
+        self.num_nonfinite += skipped
 
     def _land_checked(self, rows: Indices, losses: NDArray[np.float32]) -> None:
         inside = (rows >= 0) & (rows < self._scores.size)

@@ -85,7 +85,7 @@ def test_a_run_whose_process_is_killed_is_tried_once_more(execution, kills):
     if kills == 2:
         assert (run.state, run.budget) == (FAILED, pytest.approx(1.0))  # of more epochs
         assert "killed twice" in run.reason
-        assert "killed twice" in made.results.find("full-fewer:top-k", 0.4, 0).reason
+        assert "which failed" in made.results.find("full-fewer:top-k", 0.4, 0).reason
     assert len(made.results.runs) == 5
 
 

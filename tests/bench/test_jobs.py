@@ -31,9 +31,15 @@ def test_a_control_of_equal_total_cost_has_that_cost_or_the_reason_why_not():
     assert asked.job(place, results(done("top-k", 0.5, 0.8))).budget == 0.8
     for state, wanted in ((NOT_RUN, NOT_RUN), (UNREACHABLE, UNREACHABLE), (FAILED, UNREACHABLE)):
         found = asked.job(place, results(Run("top-k", 0.5, 0, 0.5, state, "no luck")))
-        assert (found.place, found.state, found.reason) == (place, wanted, "no luck")
+        reason = (
+            "is matched to the total cost of top-k, which failed" if state == FAILED else "no luck"
+        )
+        assert (found.place, found.state, found.reason) == (place, wanted, reason)
     found = asked.job(place, results(replace(done("top-k", 0.5, 0.8), seed=1)))
-    assert (found.state, found.reason) == (UNREACHABLE, "did not run")
+    assert (found.state, found.reason) == (
+        UNREACHABLE,
+        "is matched to the total cost of top-k, which did not run",
+    )
 
 
 @pytest.mark.parametrize("protocol", ["samples", "epochs", "steps", "cost"])

@@ -101,7 +101,7 @@ def test_all_runs_of_a_pool_are_lost_with_one_of_its_processes(monkeypatch):
         def shutdown(self, **_):
             made.append("shutdown")
 
-    monkeypatch.setattr(Pool, "_made", lambda self: Executor())
+    monkeypatch.setattr(Pool, "_made", lambda self, size: Executor())
     pool = Pool(bench.Settings(), Path(), 3, 1)
     done, killed, pending = Future(), Future(), Future()
     done.set_result("a run")
@@ -112,7 +112,7 @@ def test_all_runs_of_a_pool_are_lost_with_one_of_its_processes(monkeypatch):
     assert pool.is_idle
     assert pool.free == 3
     assert len(made) == 3  # the first, its end, and the next
-    assert pool._pool is made[-1]
+    assert pool._executor is made[-1]
 
 
 @pytest.mark.parametrize("limit", [40, None])

@@ -155,8 +155,12 @@ def test_saved_codes_fit_into_seven_bits(code):
         with_codes(code)
 
 
-def test_the_score_table_has_no_unchecked_way_in():
-    assert not hasattr(ScoreTable(3), "write")
+@pytest.mark.parametrize("row", [-1, 3, 2**40])
+def test_rows_that_were_said_to_be_checked_stay_inside(row):
+    table = ScoreTable(3)
+    with pytest.raises(ValueError, match=rf"rows must be in \[0, 3\), got {row} in row 1"):
+        table.write(np.array([0, row, 2]), [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(table.values, [1.0, np.nan, np.nan])
 
 
 @pytest.mark.filterwarnings("error")

@@ -256,8 +256,8 @@ class PruningSampler(ScoredSampler):
             raise ValueError(
                 f"keep is unreachable: must be >= {1.0 - most:.3f} for {num_epochs} "
                 f"epochs with anneal_fraction={probe.anneal_fraction:g} and below_mean={below:g}, "
-                f"got {target:g}: train for more epochs, or use RepeatedSubsetSampler, which can keep "
-                "any fraction"
+                f"got {target:g}: train for more epochs, or use RepeatedSubsetSampler, which can "
+                "keep any fraction"
             )
         share = min((1.0 - target) / part, probe._most_pruned(below)) if part else 0.0
         setting = probe._setting_for(share, below)

@@ -120,6 +120,8 @@ REFUSED |= {"systematic": REFUSED["pivotal"], "poisson": REFUSED["pivotal"]}
 def test_every_score_in_every_selector():
     cases = 0
     for name, entry in methods().items():
+        if entry.needs == "texts":
+            continue
         parameters = inspect.signature(entry.function).parameters
         takers = [each for each in parameters if Score in get_args(parameters[each].annotation)]
         takers += [each for each in ("perplexities",) if each in parameters]

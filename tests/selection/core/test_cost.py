@@ -59,7 +59,6 @@ def test_the_cost_shown_is_that_of_the_docstring_and_its_number_that_of_the_cost
     assert entry.summary.endswith(".")
     bases = [{}, {"num_neighbours": 5}] if name == "facility_location" else [{}]
     bases = [{}, {"embeddings": DATA.embeddings}] if name == "pivotal" else bases
-    bases = [{"exact": True}] if name == "dedup_text" else bases
     for arguments in bases:
         one, two = (
             entry.cost(Sizes(N=n, D=0, M=0, k=0, arguments=arguments)).memory for n in (1, 2)
