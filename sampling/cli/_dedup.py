@@ -8,6 +8,7 @@ import typer
 
 from ._select import report
 from ._shared import (
+    Address,
     AsJson,
     Beside,
     Clusters,
@@ -15,6 +16,7 @@ from ._shared import (
     Digest,
     Dropped,
     Embeddings,
+    EngineName,
     Scratch,
     Seed,
     Subset,
@@ -85,6 +87,8 @@ def dedup(  # noqa: PLR0913  # one parameter for each option
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

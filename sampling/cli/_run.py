@@ -1,12 +1,16 @@
 """The command that runs a plan."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._interrupt import INTERRUPTED
-from ._shared import AsJson, Debug, answer, refusals
+from ._shared import Address, AsJson, Debug, EngineName, answer, refusals
+
+if TYPE_CHECKING:
+    from ..selection import SelectionPlan
 
 
 def run(
@@ -19,6 +23,8 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the plan, report its cost, and exit.")
     ] = False,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -34,9 +40,7 @@ def run(
     sampling run plan.toml --work runs/first
     """
     with refusals(debug, context):
-        from .. import selection
-
-        given = selection.SelectionPlan.read(plan)
+        given = _read(plan, engine or address)
         folder = plan.with_suffix("") if work is None else work
         if dry_run:
             given.check_outputs(folder)
@@ -66,6 +70,14 @@ def run(
         print("written:", folder / "selection.parquet")
         if given.export is not None:
             print("written:", given.export["folder"])
+
+
+def _read(path: Path, engine: str | None) -> "SelectionPlan":
+    """Read a plan; its engine is ignored if the options of the command name one."""
+    from ..selection import SelectionPlan
+
+    found = SelectionPlan.read(path)
+    return found if engine is None else replace(found, engine=None, address=None)
 
 
 _SHOWN = 20  # groups whose counts are printed; the manifest holds all

@@ -8,6 +8,7 @@ import typer
 
 from ._shared import (
     FAILED,
+    Address,
     AsJson,
     Beside,
     Clusters,
@@ -15,6 +16,7 @@ from ._shared import (
     Digest,
     Dropped,
     Embeddings,
+    EngineName,
     Scratch,
     Seed,
     Subset,
@@ -67,6 +69,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     debug: Debug = False,
 ) -> None:

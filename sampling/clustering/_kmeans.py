@@ -351,7 +351,9 @@ class _Fit:
     def _trained(self, work: Scores, first: Indices) -> Scores:
         """Return the centers after all iterations of faiss, which are all but the last.
 
-        For rows of one block. faiss also starts from distinct random rows. Alternatives on 63,666 x 384 sentence
+        For rows of one block.
+
+        faiss also starts from distinct random rows. Alternatives on 63,666 x 384 sentence
         embeddings, as objective relative to random rows, with the seconds of 25 iterations: K = 256
         in 3 s; greedy k-means++ 0.995, 70 s more; plain k-means++ 1.0005, AFK-MC2 1.001. K = 2,000
         in 20 s; 0.98, 330 s more; 1.0003; 1.002. k-means++ reads all rows once per center:

@@ -9,7 +9,7 @@ from ._engine import Engine, facts
 from ._local import Local
 from ._over import Part as Part
 from ._over import bad_rows, blocks, current, each, finite, gathered, over, steady, use
-from ._ray import Ray
+from ._ray import Ray, named
 
 __all__ = [
     "Engine",
@@ -22,6 +22,7 @@ __all__ = [
     "facts",
     "finite",
     "gathered",
+    "named",
     "over",
     "steady",
     "use",

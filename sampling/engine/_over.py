@@ -134,6 +134,7 @@ def over(
     rows: Any,  # array or Rows
     *columns: NDArray[Any],
     parts: Iterable[Part] | None = None,
+    given: Sequence[tuple[Any, ...]] | None = None,
     title: str | None = None,
 ) -> Iterator[tuple[Any, T]]:
     """Call a function with each part of the rows.
@@ -149,6 +150,8 @@ def over(
     *columns : arrays of shape (N, ...)
     parts : iterable of slice or int64 array, optional
         Rows to be processed together; blocks of consecutive rows by default.
+    given : sequence of tuple, optional
+        More arguments of the function, for each of a sequence of parts.
     title : str, optional
         Title of a progress bar, shown on a terminal if the work takes more than two seconds.
 
@@ -166,11 +169,15 @@ def over(
     chosen = blocks(rows) if parts is None else parts
     stored = isinstance(rows, Rows)
 
-    def item(part: Part) -> Any:  # what is sent with the part
+    def item(part: Part, more: tuple[Any, ...] = ()) -> Any:  # what is sent with the part
         own = rows.part(part) if stored else None
-        return part, own, tuple(column[part] for column in columns)
+        return part, own, (*(column[part] for column in columns), *more)
 
-    items = _Items(item, chosen) if isinstance(chosen, Sequence) else map(item, chosen)
+    items: Iterable[Any]
+    if isinstance(chosen, Sequence):
+        items = _Items(item, (chosen,) if given is None else (chosen, given))
+    else:
+        items = map(item, chosen)
     work = Over(function, None if stored else rows)
     return each(work, items, small=math.prod(rows.shape) < _SMALL, title=title)
 
@@ -195,14 +202,14 @@ class Over:
 class _Items(Sequence[Any]):
     """Items made on access, of which the number is known."""
 
-    make: Callable[[Part], Any]
-    parts: Sequence[Part]
+    make: Callable[..., Any]
+    arguments: tuple[Sequence[Any], ...]
 
     def __len__(self) -> int:
-        return len(self.parts)
+        return len(self.arguments[0])
 
     def __getitem__(self, at: Any) -> Any:
-        return self.make(self.parts[at])
+        return self.make(*(each[at] for each in self.arguments))
 
 
 def each(

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import chain, islice
 from typing import Any, NoReturn, TypeVar
 
@@ -28,11 +29,11 @@ from .._optional import require
 from .._version import __version__
 from .._warning import warn
 from ..errors import StateError
-from ._engine import here
+from ._engine import Engine, here
 from ._local import Local, alone
 from ._over import Over, is_steady, use
 
-__all__ = ["Ray"]
+__all__ = ["Ray", "named"]
 
 T = TypeVar("T")
 _AHEAD = 3  # tasks in flight for each worker: one runs, the others wait for their turn
@@ -66,8 +67,8 @@ class Ray:
     Raises
     ------
     ValueError
-        When the engine is first used or entered: if the address does not answer, if a worker does
-        not have this package, or has another version of it.
+        When the engine is first used: if the address does not answer, if a worker does not have
+        this package, or has another version of it.
     MissingExtraError
         If Ray is not installed.
     StateError
@@ -109,7 +110,10 @@ class Ray:
         self.num_threads = _check.integer("num_threads", self.num_threads, 1)
 
     def __enter__(self) -> "Ray":
-        self._connect()
+        if find_spec("ray") is None:
+            require("ray", "ray", "engine.Ray")
+        if not self._depth and self.address not in (None, "auto"):
+            _refuse_silent(str(self.address))
         self._depth += 1
         return self
 
@@ -152,6 +156,7 @@ class Ray:
             yield from map(function, first)
             return
         with self:
+            self._connect()
             total = len(parts) if isinstance(parts, Sequence) else 0
             size = min(_MOST, max(1, total // (self._slots * _TASKS)))
             yield from self._results(function, chain(first, waiting), size)
@@ -257,6 +262,38 @@ class Ray:
         self._task = ray.remote(**options)(work)
 
 
+def named(engine: str | None, address: str | None = None) -> Engine:
+    """Return an engine by name, as commands and plans give it.
+
+    Parameters
+    ----------
+    engine : {"local", "ray"} or None
+        None is "local".
+    address : str, optional
+        Of the Ray cluster.
+
+    Returns
+    -------
+    Engine
+
+    Raises
+    ------
+    ValueError
+        If there is no such engine, or an address is given for "local".
+
+    Examples
+    --------
+    >>> named("local")
+    Local(num_threads=None)
+    """
+    name = _check.choice("engine", "local" if engine is None else engine, ("local", "ray"))
+    if name == "ray":
+        return Ray(address)
+    if address is not None:
+        raise ValueError(f"address must be given with engine='ray' only, got {address!r}")
+    return Local()
+
+
 _MEMORY = (
     "run fewer workers on a machine (num_workers, or num_threads=2, with which it has half as many)"
 )
@@ -294,7 +331,8 @@ def _refuse(error: Exception) -> NoReturn:
     if isinstance(error, FileNotFoundError):
         raise FileNotFoundError(
             f"{error.filename} must be on storage that every worker of the cluster sees, got none "
-            "there: move the table, and the folder for temporary files (scratch), to such storage"
+            "there: move the table, and the folder for temporary files (scratch, or the environment "
+            "variable TMPDIR), to such storage"
         ) from error
     if isinstance(error, MemoryError):
         raise StateError(
@@ -316,7 +354,7 @@ def _init(ray: Any, address: str | None, workers: int | None, threads: int) -> N
             quiet["num_cpus"] = workers * threads
         quiet["include_dashboard"] = False
     elif address != "auto":
-        _refuse_silent(address)
+        _refuse_silent(address)  # again: it may be that of the environment
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own, of versions to come
         try:
