@@ -135,8 +135,8 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     k = _check.integer("k", k, 1)
     if not isinstance(current(), Local):
         raise ValueError(
-            "neighbours must be found with the engine Local, which has all rows in one process, "
-            f"got {type(current()).__name__}: run it without --engine (in Python, outside engine.use)"
+            "neighbours must be found with the engine Local, with all rows in one process, got "
+            f"{type(current()).__name__}: run it without --engine (in Python, outside engine.use)"
         )
     cosine = _check.choice("metric", metric, ("euclidean", "cosine")) == "cosine"
     raw = _check.embeddings("embeddings", embeddings)

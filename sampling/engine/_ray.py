@@ -331,8 +331,8 @@ def _refuse(error: Exception) -> NoReturn:
     if isinstance(error, FileNotFoundError):
         raise FileNotFoundError(
             f"{error.filename} must be on storage that every worker of the cluster sees, got none "
-            "there: move the table, and the folder for temporary files (scratch, or the environment "
-            "variable TMPDIR), to such storage"
+            "there: move the table, and the folder for temporary files (scratch, or the variable "
+            "TMPDIR of the environment), to such storage"
         ) from error
     if isinstance(error, MemoryError):
         raise StateError(
