@@ -113,19 +113,20 @@ def is_steady(rows: Any) -> bool:  # array or Rows
     return known is not None and known() is rows
 
 
-def blocks(rows: Any, numbers: int = _BLOCK) -> Sequence[slice]:  # array or Rows
+def blocks(rows: Any, numbers: int | None = None) -> Sequence[slice]:  # array or Rows
     """Split rows (n, D) into blocks of about `numbers` numbers each.
 
     Parameters
     ----------
     rows : array of shape (n, D), or Rows
-    numbers : int, default 2**21
+    numbers : int, optional
+        2**21 by default.
 
     Returns
     -------
     list of slice
     """
-    step = max(1, numbers // max(1, math.prod(rows.shape[1:])))
+    step = max(1, (_BLOCK if numbers is None else numbers) // max(1, math.prod(rows.shape[1:])))
     return [slice(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
 
 

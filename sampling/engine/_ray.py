@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import chain, islice
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from .. import _check
 from .._check._keywords import told
@@ -165,10 +165,12 @@ class Ray:
         self, function: Callable[[Any], T], parts: Iterator[Any], size: int
     ) -> Iterator[T]:
         """Yield the results of parts, sent to tasks in groups of `size`."""
-        ray, held = self._ray, ()
+        ray, bare = self._ray, function
+        held: list[Any] = []  # references to rows in memory
         if isinstance(function, Over) and function.rows is not None:
-            function, held = Over(function.function, None), (self._put(function.rows),)
-        sent, key = ray.put(ray.cloudpickle.dumps(function)), uuid.uuid4().hex
+            bare = cast(Callable[[Any], T], Over(function.function, None))
+            held.append(self._put(function.rows))
+        sent, key = ray.put(ray.cloudpickle.dumps(bare)), uuid.uuid4().hex
         running: deque[Any] = deque()
         done = False
 

@@ -8,6 +8,7 @@ from sampling import selection
 from sampling.clustering import _lloyd, kmeans
 from sampling.engine import _over
 from sampling.io import open_table
+from sampling.selection.core import _whiten
 
 N, D = 3000, 8
 
@@ -17,6 +18,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(_over, "_SMALL", 0)
     monkeypatch.setattr(_over, "_BLOCK", 2**11)
     monkeypatch.setattr(_lloyd, "BLOCK", 2**11)
+    monkeypatch.setattr(_whiten, "BLOCK", 2**11)
 
 
 def rows_of():

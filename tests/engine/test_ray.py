@@ -54,7 +54,9 @@ def test_results_are_those_of_threads(workers, cluster, tmp_path):
 def test_two_threads_in_a_task_and_parts_in_order(cluster, tmp_path):
     rows = engine_cases.rows_of()
     with engine.use(engine.Ray(num_threads=2)):
-        found = list(engine.over(lambda block, at: (block.sum(), at[0]), rows, np.arange(len(rows))))
+        found = list(
+            engine.over(lambda block, at: (block.sum(), at[0]), rows, np.arange(len(rows)))
+        )
         assert engine.facts(engine.current())["workers"] == 1
     assert [at for _, (_, at) in found] == [part.start for part, _ in found]
     assert [total for _, (total, _) in found] == [rows[part].sum() for part, _ in found]
