@@ -1,6 +1,6 @@
 """Clustering and deduplication by workers of a Ray cluster on this machine, against threads.
 
-    python benchmarks/ray_engine.py [--size 2000000] [--dimensions 64] [--clusters 1000] [--json FILE]
+    python benchmarks/ray_engine.py [--size 2000000] [--clusters 1000] [--json FILE]
 
 The rows are in one .npy file, which the workers read. Each engine clusters them (`kmeans`,
 spherical, 10 iterations) and removes near copies (`semdedup` on these clusters). Each engine first

@@ -17,6 +17,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -87,8 +88,9 @@ class Ray:
     Examples
     --------
     >>> from sampling import engine
-    >>> with engine.use(engine.Ray("head:6379")):  # doctest: +SKIP
-    ...     picked = sampling.selection.semdedup(embeddings, threshold=0.95)
+    >>> cluster = engine.Ray("head:6379")  # then: with engine.use(cluster): ...
+    >>> cluster.num_threads
+    1
     """
 
     address: str | None = None
@@ -98,6 +100,7 @@ class Ray:
     _own: bool = field(default=False, init=False, repr=False)  # whether to disconnect at the end
     _depth: int = field(default=0, init=False, repr=False)
     _slots: int = field(default=0, init=False, repr=False)
+    _capped: bool = field(default=False, init=False, repr=False)
     _task: Any = field(default=None, init=False, repr=False)
     _nodes: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
     _held: dict[int, tuple[Any, Any]] = field(default_factory=dict, init=False, repr=False)
@@ -171,23 +174,28 @@ class Ray:
             bare = cast(Callable[[Any], T], Over(function.function, None))
             held.append(self._put(function.rows))
         sent, key = ray.put(ray.cloudpickle.dumps(bare)), uuid.uuid4().hex
-        running: deque[Any] = deque()
+        running: deque[Any] = deque()  # in the order of the parts; some have ended
+        busy: set[Any] = set()
+        most = self._slots if self._capped else _AHEAD * self._slots
         done = False
 
-        def fill(count: int) -> None:
-            while len(running) < count:
+        def fill() -> None:
+            while len(busy) < most and len(running) < _AHEAD * self._slots:
                 group = list(islice(parts, size))
                 if not group:
                     return
                 packed = ray.cloudpickle.dumps(group)
                 running.append(self._task.remote(key, sent, packed, self.num_threads, *held))
+                busy.add(running[-1])
 
         try:
-            fill(_AHEAD * self._slots)
+            fill()
             while running:
-                found = self._get(running[0])
-                running.popleft()
-                fill(_AHEAD * self._slots)
+                while running[0] in busy:
+                    busy.difference_update(ray.wait(list(busy), num_returns=1)[0])
+                    fill()
+                found = self._get(running.popleft())
+                fill()
                 yield from found
             done = True
         except Exception:
@@ -214,7 +222,7 @@ class Ray:
             ) from error
         if isinstance(found, _Failed):
             _refuse(found.error)
-        return found
+        return cast(list[Any], found)
 
     def _cancel(self, running: Iterable[Any], *, force: bool) -> None:
         for task in running:
@@ -260,6 +268,7 @@ class Ray:
             raise
         self._own = own
         self._slots = min(cpus, self.num_workers or cpus)
+        self._capped = self._slots < cpus  # else the cluster itself lets tasks wait
         options = {"num_cpus": self.num_threads, "max_retries": _RETRIES}
         self._task = ray.remote(**options)(work)
 
@@ -328,7 +337,7 @@ def work(key: str, sent: bytes, packed: bytes, threads: int, *held: Any) -> Any:
         return _Failed(error)
 
 
-def _refuse(error: Exception) -> NoReturn:
+def _refuse(error: Exception) -> None:
     """Raise the error of a function as if it had been called here, with what the user can do."""
     if isinstance(error, FileNotFoundError):
         raise FileNotFoundError(
@@ -340,7 +349,9 @@ def _refuse(error: Exception) -> NoReturn:
         raise StateError(
             f"a worker must have the memory for its part, got: {error}: {_MEMORY}"
         ) from error
-    raise error
+    failed: Future[Any] = Future()
+    failed.set_exception(error)
+    failed.result()
 
 
 def _first(error: Exception) -> str:
@@ -392,7 +403,7 @@ def _workers(ray: Any) -> list[dict[str, Any]]:
 
     def probe() -> tuple[str | None, Any]:  # sent by value: a worker may lack the package
         try:
-            from sampling import __version__ as found
+            from sampling._version import __version__ as found
             from sampling.engine._engine import here as own
         except ImportError as error:
             return None, str(error)

@@ -56,9 +56,7 @@ def test_methods_of_one_process_say_so_before_any_work(monkeypatch):
     monkeypatch.setattr(_over, "over", None)
     with engine.use(Backwards()):
         for name in ("k_center", "d2", "herding", "facility_location", "moderate"):
-            with pytest.raises(
-                ValueError, match=f"{name} must run with the engine Local.*semdedup"
-            ):
+            with pytest.raises(ValueError, match=f"{name} must run with the engine L.*prot"):
                 selection.methods()[name].function(np.eye(4), 2)
         with pytest.raises(ValueError, match="neighbours must be found with the engine Local"):
             neighbours(np.eye(4), 2)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import engine_cases
 import numpy as np
@@ -54,9 +55,8 @@ def test_results_are_those_of_threads(workers, cluster, tmp_path):
 def test_two_threads_in_a_task_and_parts_in_order(cluster, tmp_path):
     rows = engine_cases.rows_of()
     with engine.use(engine.Ray(num_threads=2)):
-        found = list(
-            engine.over(lambda block, at: (block.sum(), at[0]), rows, np.arange(len(rows)))
-        )
+        work = engine.over(lambda block, at: (block.sum(), at[0]), rows, np.arange(len(rows)))
+        found = list(work)
         assert engine.facts(engine.current())["workers"] == 1
     assert [at for _, (_, at) in found] == [part.start for part, _ in found]
     assert [total for _, (total, _) in found] == [rows[part].sum() for part, _ in found]
@@ -136,8 +136,7 @@ with engine.use(engine.Ray({cluster!r})):
 
 def _runs(process):
     try:
-        with open(f"/proc/{process}/cmdline", "rb") as file:
-            return b"ray::" in file.read()
+        return b"ray::" in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return False
 

@@ -30,6 +30,7 @@ RUNS_OTHERS = {  # file -> what it runs of others, which may raise anything
     "bench/_work.py": "trains their models: an error is the result of the run",
     "bench/tasks/_decode.py": "decoders of images on damaged files",
     "bench/tasks/_function.py": "their Python files",
+    "engine/_ray.py": "functions in a worker: the error is sent back, and raised there",
 }
 SEEDS_TORCH = {  # file -> why a global generator may be seeded there
     "bench/tasks/_task.py": "initial weights: inside torch.random.fork_rng, which puts it back",

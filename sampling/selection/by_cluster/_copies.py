@@ -157,7 +157,7 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
 
 @contextmanager
 def _laid_out(rows: Any, members: Members) -> Iterator[tuple[Any, Any]]:
-    """Yield rows, and how to find those of a part of the slots: (rows, int64 (n,) or None).
+    """Yield rows, and the row of each slot, None if they are in this order: (rows, int64 (n,)).
 
     Rows on disk are written in the order of the slots; each part of them is then contiguous.
     """
