@@ -108,6 +108,24 @@ def measured(made: object, rows: object, clusters: int, kill: float | None) -> d
         return {"start_s": start, **found, "workers_cpu_s": used, "killed": len(killed)}
 
 
+def ratios(own: dict[str, dict[str, object]]) -> dict[str, object]:
+    """Return what the runs say of each other, as far as they were asked for."""
+    found: dict[str, object] = {
+        "equal": len({tuple(each["digests"]) for each in own.values()}) == 1
+    }
+    one, two = own.get("ray, 1 worker"), own.get("ray, 2 workers")
+    local = own.get("local, 1 thread")
+    if one and two:
+        found["2 workers against 1, wall"] = one["wall_s"] / two["wall_s"]
+    if one:
+        found["driver to worker, CPU, 1 worker"] = one["driver_cpu_s"] / one["workers_cpu_s"][0]
+    if one and local:
+        cpu = one["driver_cpu_s"] + sum(one["workers_cpu_s"])
+        found["1 worker against Local(1), wall"] = one["wall_s"] / local["wall_s"]
+        found["1 worker against Local(1), CPU"] = cpu / local["driver_cpu_s"]
+    return found
+
+
 def main() -> None:
     """Parse the arguments, run the engines in turn, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -115,6 +133,7 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, default=64)
     parser.add_argument("--clusters", type=int, default=1000)
     parser.add_argument("--address", help="of a cluster that runs on this machine")
+    parser.add_argument("--runs", type=int, nargs="*", default=[0, 1, 2, 3], help="of the table")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     facts = {"machine": machine(), "load": os.getloadavg(), "size": given.size,
@@ -129,23 +148,14 @@ def main() -> None:
             "ray, 2 workers": (engine.Ray(given.address, num_workers=2), None),
             "ray, 2 workers, one killed": (engine.Ray(given.address, num_workers=2), 0.3),
         }
-        for name, (made, share) in runs.items():
+        for name, (made, share) in [list(runs.items())[at] for at in given.runs]:
             kill = None if share is None else share * facts["runs"]["ray, 2 workers"]["wall_s"]
             found = measured(made, rows, given.clusters, kill)
             facts["runs"][name] = found
             print(f"{name:<28} {found['wall_s']:8.1f} s  driver {found['driver_cpu_s']:7.1f} "
                   f"workers {[round(each, 1) for each in found['workers_cpu_s']]} CPU s, "
                   f"kept {found['kept']:,}, killed {found['killed']}", flush=True)  # fmt: skip
-    own = facts["runs"]
-    one, two = own["ray, 1 worker"], own["ray, 2 workers"]
-    cpu = one["driver_cpu_s"] + sum(one["workers_cpu_s"])
-    facts["ratios"] = {
-        "2 workers against 1, wall": one["wall_s"] / two["wall_s"],
-        "1 worker against Local(1), wall": one["wall_s"] / own["local, 1 thread"]["wall_s"],
-        "1 worker against Local(1), CPU": cpu / own["local, 1 thread"]["driver_cpu_s"],
-        "driver to worker, CPU, 1 worker": one["driver_cpu_s"] / one["workers_cpu_s"][0],
-        "equal": len({tuple(each["digests"]) for each in own.values()}) == 1,
-    }
+    facts["ratios"] = ratios(facts["runs"])
     facts["load_after"] = os.getloadavg()
     print(json.dumps(facts["ratios"], indent=1))
     if given.json is not None:

@@ -17,7 +17,7 @@ from .._files._paths import naming, own_folder
 
 __all__ = ["regrouped"]
 
-_BLOCK = 2**27  # bytes read and sorted at a time
+_BLOCK = 2**26  # bytes read and sorted at a time
 
 
 @told
@@ -31,7 +31,7 @@ def regrouped(
 
     The file is in `rows.scratch`. The rows are read once, in their own order; rows of a block that
     are adjacent in the new order are written together, so an order without adjacent rows is slow.
-    Needs 24 bytes per row of `order` and two blocks of 128 MiB.
+    Needs 24 bytes per row of `order` and two blocks of 64 MiB.
 
     Parameters
     ----------
