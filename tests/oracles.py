@@ -673,6 +673,14 @@ def nearest_listed_by_sorting(work, centers, lists, labels):
     return found
 
 
+def move_rows_by_cluster(work, before, labels, count):
+    found = []
+    for k in range(count):
+        entered, left = (labels == k) & (before != k), (before == k) & (labels != k)
+        found.append(work[entered].sum(axis=0, dtype=float) - work[left].sum(axis=0, dtype=float))
+    return np.array(found)
+
+
 # ---------------------------------------------------------------------- kernels/_pace.py
 
 

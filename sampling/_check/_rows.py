@@ -23,7 +23,7 @@ class Rows:
     It has the shape, dtype and length of an array, in native byte order; indexing by slices and int
     arrays of row numbers returns numpy arrays of those rows. `numpy.asarray` reads the whole
     matrix. Only the file name is stored, so it can be sent to other processes and read by several
-    threads.
+    threads; a pickled copy holds the absolute path.
 
     Parameters
     ----------
@@ -130,6 +130,31 @@ class Rows:
         """
         places = rows if self._places is None else self._places[rows]
         return Rows(self._path, self._file_shape, self._stored, self._offset, places, self.scratch)
+
+    def part(self, which: slice | NDArray[np.int64]) -> "Rows":
+        """Return a subset of the rows without reading them, which holds no other row numbers.
+
+        Consecutive rows are a range of the file: small enough to be sent with a task.
+
+        Parameters
+        ----------
+        which : slice or int64 array of shape (n,)
+
+        Returns
+        -------
+        Rows
+        """
+        if isinstance(which, slice):
+            start, stop, step = which.indices(len(self))
+            if self._places is None and step == 1:
+                shape = (max(0, stop - start), *self.shape[1:])
+                offset = self._offset + start * self._row
+                return Rows(self._path, shape, self._stored, offset, scratch=self.scratch)
+            which = np.arange(start, stop, step)
+        return self.take(which)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_path": self._path.absolute()}
 
     def _gather(self, places: NDArray[np.int64]) -> NDArray[Any]:
         """Read rows of the file, with one read for rows that are close together."""

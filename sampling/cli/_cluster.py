@@ -6,10 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from ._shared import (
+    Address,
     AsJson,
     Beside,
     Debug,
     Embeddings,
+    EngineName,
     Scratch,
     Seed,
     Tables,
@@ -46,6 +48,8 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     beside: Beside = None,
     scratch: Scratch = None,
     seed: Seed = "0",
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 from ._report import Examples, Report, check_report, write_report
 from ._select import digested, report, selected
 from ._shared import (
+    Address,
     AsJson,
     Beside,
     Clusters,
@@ -16,6 +17,7 @@ from ._shared import (
     Digest,
     Dropped,
     Embeddings,
+    EngineName,
     Ids,
     Scratch,
     Seed,
@@ -94,6 +96,8 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
     digest: Digest = True,
     report_: Report = None,
     examples: Examples = True,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -1,16 +1,20 @@
 """The command that runs a plan."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._interrupt import INTERRUPTED
 from ._report import Examples, Report, check_report, write_report
-from ._shared import AsJson, Debug, answer, refusals, refuse_given
+from ._shared import Address, AsJson, Debug, EngineName, answer, refusals, refuse_given
+
+if TYPE_CHECKING:
+    from ..selection import SelectionPlan
 
 
-def run(
+def run(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
     plan: Annotated[Path, typer.Argument(help="Path of the plan, a TOML file; see the README.")],
     work: Annotated[
@@ -22,6 +26,8 @@ def run(
     ] = False,
     report: Report = None,
     examples: Examples = True,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -37,9 +43,9 @@ def run(
     sampling run plan.toml --work runs/first --report review.html
     """
     with refusals(debug, context):
-        from .. import _check, io, selection
+        from .. import _check, io
 
-        given = selection.SelectionPlan.read(plan)
+        given = _read(plan, engine or address)
         folder = plan.with_suffix("") if work is None else work
         if dry_run:
             refuse_given(context, ["report", "examples"], "with --dry-run, which writes nothing")
@@ -94,6 +100,14 @@ def _print(found: Any, plan: Any, folder: Path) -> None:  # Selection, Selection
     print("written:", folder / "selection.parquet")
     if plan.export is not None:
         print("written:", plan.export["folder"])
+
+
+def _read(path: Path, engine: str | None) -> "SelectionPlan":
+    """Read a plan; its engine is ignored if the options of the command name one."""
+    from ..selection import SelectionPlan
+
+    found = SelectionPlan.read(path)
+    return found if engine is None else replace(found, engine=None, address=None)
 
 
 _SHOWN = 20  # groups whose counts are printed; the manifest holds all

@@ -9,6 +9,7 @@ import typer
 from ._report import Examples, Report, check_report, write_report
 from ._shared import (
     FAILED,
+    Address,
     AsJson,
     Beside,
     Clusters,
@@ -16,6 +17,7 @@ from ._shared import (
     Digest,
     Dropped,
     Embeddings,
+    EngineName,
     Scratch,
     Seed,
     Subset,
@@ -70,6 +72,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
     digest: Digest = True,
     report_: Report = None,
     examples: Examples = True,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     debug: Debug = False,
 ) -> None:

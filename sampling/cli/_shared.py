@@ -5,7 +5,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar, get_args
@@ -79,6 +79,23 @@ Scratch: TypeAlias = Annotated[
         help="Folder for a copy of Parquet embeddings, to avoid reading them into memory."
     ),
 ]
+EngineName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        help="Where the rows are processed: in this process, or by the workers of a Ray cluster, "
+        "which read the files themselves. The result is the same.",
+    ),
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto",
+        help="Address of the Ray cluster; auto for the one that runs on this machine; by default "
+        "that in RAY_ADDRESS, or workers on this machine.",
+    ),
+]
 Seed: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Seed of every random decision.")]
 
 app = typer.Typer(
@@ -116,7 +133,8 @@ def _options(
 def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) -> Iterator[None]:
     """Report an error of the block on one line, with exit code 2; Ctrl-C exits with code 130.
 
-    Warnings of the block are a line each.
+    Warnings of the block are a line each. The options --engine and --address of the command apply
+    to it.
 
     context : of the command, whose options a message names as the user writes them
     renamed : name of the command's parameter for arguments of functions that have another name
@@ -124,7 +142,7 @@ def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) 
     try:
         if context is not None:
             _refuse_dash(context)
-        with warned():
+        with warned(), _engine_of(context):
             yield
     except KeyboardInterrupt:
         if not debug:
@@ -144,6 +162,17 @@ def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) 
             found = type(error).__name__
             _refuse(f"unexpected {found}: {error} (--debug shows the traceback)", context, renamed)
         raise
+
+
+def _engine_of(context: typer.Context | None) -> AbstractContextManager[Any]:
+    """Return a context in which the engine of the command's options is used, if it has any."""
+    given = {} if context is None else context.params
+    name, address = given.get("engine"), given.get("address")
+    if name is None and address is None:
+        return nullcontext()
+    from .. import engine
+
+    return engine.use(engine.named(name, address))
 
 
 def _refuse_dash(context: typer.Context) -> None:

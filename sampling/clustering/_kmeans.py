@@ -1,8 +1,9 @@
-"""k-means with the iterations of faiss, and our own seeding, last step and distances.
+"""k-means with the search of faiss, and our own seeding, sums, last step and distances.
 
 faiss alone trains on 256 rows per center, perturbs the centers of empty clusters, and returns
 squared distances (similarities when spherical) that lose half of their digits in dense clusters. It
 therefore gets its first centers from `_rng`, and one exact step follows: assign, average, assign.
+faiss iterates itself over rows of one block only; with more, or thousands of centers, `lloyd` does.
 
 Threads
     faiss brings its own libgomp and OpenBLAS in addition to those of torch, numba and scipy. All
@@ -12,6 +13,7 @@ Threads
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,12 +25,12 @@ from .. import _check, _rng
 from .._check import _labels
 from .._check._keywords import told
 from .._warning import warn
-from ..engine import gathered, over
+from ..engine import Local, current, finite, gathered, over, steady
 from ..kernels._permute import permute
 from ..kernels._space import add_rows
 from ..types import Floats, Indices, Scores
 from ._assign import BLOCK, Assigned, Space, assign, nearest, single, unit
-from ._lloyd import lloyd, pays
+from ._lloyd import blocks_for, lloyd, pays
 
 __all__ = ["Clustering", "kmeans", "second_nearest"]
 
@@ -163,12 +165,16 @@ def kmeans(
     Notes
     -----
     Order
-        A function of (embeddings, the other arguments) on one machine with one number of threads;
-        BLAS may round differently on another, so ranks should share one result. The rows used as
-        first centers depend on (seed, row number) only.
+        A function of (embeddings, the other arguments) on one CPU type with one version of each
+        library: for rows of more than one block (2,097,152 numbers, or 4 K rows if that is more)
+        of neither the number of threads nor the engine, its workers, or the files of the rows. For
+        one block, the number of threads of BLAS may affect the last digit. The rows used as first
+        centers depend on (seed, row number) only.
     Cost
         O(N K D) time per iteration. Holds one float32 copy of the rows, 4 N D bytes, and about 80 N
-        + 40 K D bytes; with `groups`, also a copy of the largest group. Rows whose two nearest
+        + 40 K D bytes, with lists of centers (K >= 1,000) 150 N; with `groups`, also a copy of the
+        largest group. Another engine than `Local` reads the rows again in each iteration, and holds
+        no copy: a worker holds a block, the centers, and their sums. Rows whose two nearest
         centers are indistinguishable in float32 are compared in float64, which is slow if this
         holds for all rows. During training, faiss cannot distinguish spherical clusters less than
         about 1e-3 apart; then fewer are returned.
@@ -193,7 +199,7 @@ def kmeans(
     limit = max_points_per_centroid
     if limit is not None:
         limit = _check.integer("max_points_per_centroid", limit, 1)
-    raw = _check.embeddings("embeddings", embeddings)
+    raw = finite("embeddings", embeddings)
     members = None if groups is None else _members(groups, len(raw), n_clusters)
     if n_clusters > len(raw):
         message = f"n_clusters must be at most the number of rows, {len(raw)}, got {n_clusters}"
@@ -259,7 +265,7 @@ def second_nearest(
     np.True_
     """
     spherical = _check.flag("spherical", spherical)
-    raw = _check.embeddings("embeddings", embeddings)
+    raw = finite("embeddings", embeddings)
     _check.same_length("embeddings", raw, "the clustering", len(clustering.labels))
     if raw.shape[1] != clustering.centers.shape[1]:
         raise ValueError(
@@ -302,7 +308,8 @@ class _Fit:
             centers = self.centers(raw, space, order, n_clusters)
         else:
             rows = np.sort(order)
-            centers = self.centers(raw[rows], space, np.searchsorted(rows, order), n_clusters)
+            own = steady(gathered(raw, rows))
+            centers = self.centers(own, space, np.searchsorted(rows, order), n_clusters)
 
         found = assign(raw, centers, space, "assigning rows")
         used = np.bincount(found.labels, minlength=len(centers)) > 0
@@ -315,17 +322,24 @@ class _Fit:
 
     def centers(self, raw: NDArray[Any], space: Space, order: Indices, n_clusters: int) -> Scores:
         """Return centers (K, D) of these rows, starting from the first distinct rows in `order`."""
-        work = space.work(raw)
-        first = _distinct(work, order, n_clusters)
+        # Another engine reads the rows again in each iteration; this process holds them.
+        local = isinstance(current(), Local)
+        work = steady(space.work(raw)) if local else raw
+        prepare = None if local else space.seen
+        first = _distinct(work, order, n_clusters, prepare)
         centers = space.exact(raw[first]).astype(np.float32)
         # With fewer distinct rows than clusters, the rows themselves are the centers.
         if len(first) == n_clusters and self.n_iter > 1:
-            if pays(n_clusters, work.shape[1], self.n_iter - 1):
+            parts = blocks_for(raw, n_clusters)
+            listed = pays(n_clusters, raw.shape[1], self.n_iter - 1)
+            if listed or len(parts) > 1:
+                start = work[first] if prepare is None else prepare(work[first])
                 trained, _, _ = lloyd(
-                    work, work[first], order, self.n_iter - 1, spherical=self.spherical
-                )
+                    work, start, order, self.n_iter - 1, spherical=self.spherical,
+                    listed=listed, prepare=prepare, parts=parts,
+                )  # fmt: skip
             else:
-                trained = self._trained(work, first)
+                trained = self._trained(work if prepare is None else prepare(work[:]), first)
             found = space.restore(trained)
             if self.spherical:  # opposite rows cancel: their center is kept
                 lost = ~unit(found.astype(np.float64)).any(axis=1)
@@ -336,6 +350,8 @@ class _Fit:
 
     def _trained(self, work: Scores, first: Indices) -> Scores:
         """Return the centers after all iterations of faiss, which are all but the last.
+
+        For rows of one block.
 
         faiss also starts from distinct random rows. Alternatives on 63,666 x 384 sentence
         embeddings, as objective relative to random rows, with the seconds of 25 iterations: K = 256
@@ -418,14 +434,23 @@ def _apportion(total: int, sizes: Indices, seed: int) -> Indices:
     return shares
 
 
-def _distinct(work: Scores, order: Indices, count: int) -> Indices:
-    """Return the first `count` distinct rows in `order`, or all if there are fewer."""
+def _distinct(
+    rows: Any,  # array (n, D), or Rows
+    order: Indices,
+    count: int,
+    prepare: "Callable[[NDArray[Any]], Scores] | None" = None,
+) -> Indices:
+    """Return the first `count` distinct rows in `order`, or all if there are fewer.
+
+    prepare : makes work rows of other rows, if given
+    """
     seen: set[bytes] = set()
     chosen: list[int] = []
-    step = min(max(count, 256), max(1, BLOCK // work.shape[1]))
+    step = min(max(count, 256), max(1, BLOCK // rows.shape[1]))
     for start in range(0, order.size, step):
         part = order[start : start + step]
-        for row, line in zip(part.tolist(), work[part] + np.float32(0), strict=True):  # no -0
+        work = rows[part] if prepare is None else prepare(rows[part])
+        for row, line in zip(part.tolist(), work + np.float32(0), strict=True):  # no -0
             content = line.tobytes()
             if content not in seen:
                 seen.add(content)
@@ -438,15 +463,18 @@ def _distinct(work: Scores, order: Indices, count: int) -> Indices:
 def _means(raw: NDArray[Any], labels: Indices, centers: Scores, space: Space) -> Scores:
     """Return the means of the non-empty clusters, (K, D) -> (K', D)."""
 
-    def read(block: NDArray[Any]) -> tuple[Scores, Floats]:
-        rows = single(block)
-        return rows, space.lengths(rows)
+    def work(block: NDArray[Any], label: Indices) -> tuple[Indices, Floats]:
+        rows, sums = single(block), np.zeros(shape)
+        add_rows(rows, space.lengths(rows), label, sums)
+        some = np.flatnonzero(np.bincount(label, minlength=shape[0]))
+        return some, sums[some]
 
-    sums = np.zeros(centers.shape)
-    for part, (rows, lengths) in over(read, raw):
-        add_rows(rows, lengths, labels[part], sums)
+    shape = centers.shape
+    total = np.zeros(shape)
+    for _, (some, sums) in over(work, raw, labels, parts=blocks_for(raw, len(centers))):
+        total[some] += sums
     counts = np.bincount(labels, minlength=len(centers))
-    means = sums[counts > 0] / counts[counts > 0, None]
+    means = total[counts > 0] / counts[counts > 0, None]
     if space.spherical:
         means = unit(means)
         lost = ~means.any(axis=1)

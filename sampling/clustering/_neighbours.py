@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from .._check._keywords import told
 from .._check._rows import Rows
-from ..engine import over
+from ..engine import Local, current, over
 from ..types import Indices, Scores
 from ._assign import BLOCK, Space
 
@@ -112,7 +112,8 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     Raises
     ------
     ValueError
-        If a row is not finite (the first is named), or a shape or a number is out of range.
+        If a row is not finite (the first is named), or a shape or a number is out of range; inside
+        a `use` of another engine than `Local`.
 
     Notes
     -----
@@ -132,6 +133,11 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     [[1], [0], [1]]
     """
     k = _check.integer("k", k, 1)
+    if not isinstance(current(), Local):
+        raise ValueError(
+            "neighbours must be found with the engine Local, with all rows in one process, got "
+            f"{type(current()).__name__}: run it without --engine (in Python, outside engine.use)"
+        )
     cosine = _check.choice("metric", metric, ("euclidean", "cosine")) == "cosine"
     raw = _check.embeddings("embeddings", embeddings)
     if os.getpid() != _PROCESS:

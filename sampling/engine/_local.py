@@ -26,9 +26,9 @@ class Local:
     """Engine that processes parts in threads of this process.
 
     Each thread processes one part at a time. Libraries with their own threads (BLAS, OpenMP) are
-    limited to one thread meanwhile, so results do not depend on the number of threads. A single
-    part, and every part in a forked process or inside another part, is processed by the calling
-    thread.
+    limited to one thread meanwhile, also with `num_threads=1`, so results do not depend on the
+    number of threads. A single part, and every part in a forked process or inside another part, is
+    processed by the calling thread.
 
     Parameters
     ----------
@@ -60,15 +60,19 @@ class Local:
         waiting = iter(parts)
         first = list(_next(waiting, 2))
         threads = self.num_threads or _cores()
-        alone = threads == 1 or os.getpid() != _PROCESS or getattr(_HERE, "inside", False)
-        if len(first) < 2 or alone:
+        if len(first) < 2 or getattr(_HERE, "inside", False):
             for part in (*first, *waiting):
                 yield function(part)
+            return
+        if threads == 1 or os.getpid() != _PROCESS:
+            with limited():
+                for part in (*first, *waiting):
+                    yield function(part)
             return
         pool = _pool(threads)
         running: deque[Future[T]] = deque()
         try:
-            with _libraries().limit(limits=1):
+            with limited():
                 for part in (*first, *_next(waiting, threads - 1)):
                     running.append(pool.submit(_alone, function, part))
                 while running:
@@ -80,6 +84,28 @@ class Local:
             for future in running:
                 future.cancel()
             wait(running)
+
+
+def limited() -> Any:  # a context manager of threadpoolctl
+    """Limit the threads of the libraries loaded so far to one, inside the block."""
+    return _libraries().limit(limits=1)
+
+
+def alone(function: Callable[[Any], T], parts: Iterable[Any], threads: int) -> list[T]:
+    """Process parts in a process of which they are all the work, such as a worker of a cluster.
+
+    Libraries have one thread each, whatever the number of parts and threads.
+    """
+    parts = list(parts)
+    with limited():
+        if threads > 1 and len(parts) > 1:
+            return list(Local(threads).run(function, parts))
+        before = getattr(_HERE, "inside", False)
+        _HERE.inside = True
+        try:
+            return [function(part) for part in parts]
+        finally:
+            _HERE.inside = before
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

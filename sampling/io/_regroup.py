@@ -2,9 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +17,21 @@ from .._files._paths import naming, own_folder
 
 __all__ = ["regrouped"]
 
-_BLOCK = 2**27  # bytes read and sorted at a time
+_BLOCK = 2**26  # bytes read and sorted at a time
 
 
 @told
 @contextmanager
-def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
+def regrouped(
+    rows: Rows,
+    order: NDArray[np.int64],
+    run: "Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]" = map,
+) -> Iterator[Rows]:
     """Write rows to a temporary file in the given order, for the duration of the block.
 
     The file is in `rows.scratch`. The rows are read once, in their own order; rows of a block that
     are adjacent in the new order are written together, so an order without adjacent rows is slow.
-    Needs 24 bytes per row of `order` and two blocks of 128 MiB.
+    Needs 24 bytes per row of `order` and two blocks of 64 MiB.
 
     Parameters
     ----------
@@ -33,6 +39,9 @@ def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
         The N rows to reorder.
     order : int64 array of shape (n,)
         Row numbers; rows may be repeated or missing.
+    run : callable, default map
+        Maps a function over blocks of the rows, such as `engine.each`; the blocks are read and
+        written by the function, in any process that sees the files.
 
     Returns
     -------
@@ -44,20 +53,51 @@ def regrouped(rows: Rows, order: NDArray[np.int64]) -> Iterator[Rows]:
     ends = np.concatenate([[0], np.cumsum(sizes)])
     width = int(rows.dtype.itemsize * np.prod(rows.shape[1:], dtype=np.int64))
     step = max(1, _BLOCK // width)
-    with own_folder(Path(rows.scratch or tempfile.gettempdir(), "regrouped")) as (folder, _):
+    with own_folder(Path(rows.scratch or tempfile.gettempdir(), "regrouped").absolute()) as (
+        folder,
+        _,
+    ):
         path = folder / "rows.bin"
-        with naming(path), path.open("wb") as file:
-            for start in range(0, len(rows), step):
-                stop = min(start + step, len(rows))
-                places = np.sort(source[ends[start] : ends[stop]])
-                if not places.size:
-                    continue
-                block = np.ascontiguousarray(rows[start:stop][order[places] - start])
-                cuts = np.concatenate([[0], np.flatnonzero(np.diff(places) > 1) + 1])
-                stops = np.append(cuts[1:], places.size)
-                for low, high in zip(cuts.tolist(), stops.tolist(), strict=True):
-                    _write(file.fileno(), block[low:high], int(places[low]) * width)
-        yield Rows(path, (order.size, *rows.shape[1:]), rows.dtype)
+        with naming(path):
+            with path.open("wb") as file:
+                file.truncate(order.size * width)
+            blocks = (
+                _Block(path, rows.part(slice(start, start + step)), places, order[places] - start)
+                for start in range(0, len(rows), step)
+                for places in [np.sort(source[ends[start] : ends[min(start + step, len(rows))]])]
+                if places.size
+            )
+            for _ in run(_copy, blocks):
+                pass
+        yield Rows(path, (order.size, *rows.shape[1:]), rows.dtype, scratch=rows.scratch)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Consecutive rows, which of them go to the new file, and where.
+
+    places : int64 (n,), ascending positions in the new file
+    which  : int64 (n,), the row of the block at each
+    """
+
+    path: Path
+    rows: Rows
+    places: NDArray[np.int64]
+    which: NDArray[np.int64]
+
+
+def _copy(part: _Block) -> None:
+    """Read a block, and write its rows in the new order."""
+    block = np.ascontiguousarray(part.rows[:][part.which])
+    width = block.nbytes // len(block)
+    cuts = np.concatenate([[0], np.flatnonzero(np.diff(part.places) > 1) + 1])
+    stops = np.append(cuts[1:], part.places.size)
+    file = os.open(part.path, os.O_WRONLY)
+    try:
+        for low, high in zip(cuts.tolist(), stops.tolist(), strict=True):
+            _write(file, block[low:high], int(part.places[low]) * width)
+    finally:
+        os.close(file)
 
 
 def _write(file: int, block: NDArray[np.generic], offset: int) -> None:

@@ -5,19 +5,20 @@ Callers: clustering/_lloyd.py.
 Contract, the same for every kernel in this file
     Checked   Rows and centers are finite; labels and lists hold centers in [0, K).
     Sizes     N = rows, D = dimensions, K = centers, m = centers listed for a row.
-    Types     Rows, centers and squares float32; labels int64, lists int32.
+    Types     Rows, centers and squares float32; sums float64; labels int64, lists int32.
     Random    None: on a tie a row keeps its center.
     Memory    The caller allocates.
-    Threads   Serial. A sum over D is computed in any order.
+    Threads   Serial. A sum over D is computed in any order, one over N in the order of the rows.
 
 kernel         reads                                      writes          oracle (tests/oracles.py)
 nearest_listed work, centers, moved (K,), lists (N, m)    labels, squares nearest_listed_by_sorting
+move_rows      work, before (N,), labels                  sums (K, D)     move_rows_by_cluster
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._numba import summing_kernel
+from .._numba import kernel, summing_kernel
 
 
 @summing_kernel
@@ -60,3 +61,28 @@ def nearest_listed(
             if found < square:
                 label, square = np.int64(other), found
         labels[i], squares[i] = label, square
+
+
+@kernel
+def move_rows(
+    work: NDArray[np.float32],
+    before: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add the rows that change their cluster to its sum, and subtract them from the earlier one.
+
+    work   : float32 (N, D)
+    before : int64 (N,)     the earlier cluster of each row; -1 for none
+    labels : int64 (N,)
+    sums   : float64 (K, D)
+    """
+    for i in range(work.shape[0]):
+        new, old = labels[i], before[i]
+        if new == old:
+            continue
+        for d in range(work.shape[1]):
+            sums[new, d] += work[i, d]
+        if old >= 0:
+            for d in range(work.shape[1]):
+                sums[old, d] -= work[i, d]

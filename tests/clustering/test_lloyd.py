@@ -58,6 +58,23 @@ def test_against_the_twin(n, d, k, width, spherical, n_iter):
     assert counts["exact"] == {1: 1, 2: 2, 3: 2, 14: 3}[n_iter]
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_blocks_that_are_prepared_when_they_are_read(listed):
+    """Against the twin, on rows of twice the size; empty clusters are filled across the blocks."""
+    rows = rows_of(200, 5)
+    order = order_of(rows)
+    first = np.concatenate([rows[order[:28]], rows[:2] + 9])
+    parts = [slice(0, 70), slice(70, 77), slice(77, 200)]
+    found, labels, counts = lloyd(
+        2 * rows, first, order, 14, spherical=False, width=3, listed=listed,
+        prepare=lambda block: block / 2, parts=parts,
+    )  # fmt: skip
+    expected, clusters = lloyd_on_lists(rows, first, order, 14, 3 if listed else 30)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert labels.tolist() == clusters and counts["filled"] >= 2
+    assert counts["exact"] == (3 if listed else 14)
+
+
 @pytest.mark.parametrize("spherical", [False, True])
 def test_with_every_center_listed_it_is_exact(spherical):
     rows = rows_of(300, 6, spherical=spherical)

@@ -167,6 +167,7 @@ RECIPES = {
         ROWS, clustering.kmeans(ROWS, 2), **o
     ),
     "engine.each": lambda **o: engine.each(len, ROWS, **o),
+    "engine.bad_rows": lambda **o: engine.bad_rows(ROWS, **o),
     "integrations.LightningSamplerCallback": lambda **o: integrations.LightningSamplerCallback(
         own.ShuffleSampler(9), **o
     ),

@@ -35,6 +35,7 @@ RUNS_OTHERS = {  # file -> what it runs of others, which may raise anything
     "bench/tasks/_data.py": "reads their datasets",
     "_files/_images.py": "decoders of images on damaged files",
     "bench/tasks/_function.py": "their Python files",
+    "engine/_ray.py": "functions in a worker: the error is sent back, and raised there",
 }
 SEEDS_TORCH = {  # file -> why a global generator may be seeded there
     "bench/tasks/_task.py": "initial weights: inside torch.random.fork_rng, which puts it back",

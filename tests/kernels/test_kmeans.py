@@ -3,7 +3,7 @@ import oracles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling.kernels._kmeans import nearest_listed
+from sampling.kernels._kmeans import move_rows, nearest_listed
 
 
 def check(work, centers, moved, lists, labels, squares):
@@ -36,3 +36,13 @@ def test_no_digits_are_lost_far_from_the_origin():
     lists = np.array([[0, 1]], np.int32)
     check(work, centers, np.ones(2, np.bool_), lists, labels, squares)
     assert labels.tolist() == [1]
+
+
+def test_move_rows():
+    """Whole numbers: sums are exact."""
+    random = np.random.default_rng(3)
+    work = random.integers(-9, 10, (60, 3)).astype(np.float32)
+    before, labels = random.integers(-1, 5, 60), random.integers(0, 5, 60)
+    sums = np.zeros((5, 3))
+    move_rows(work, before, labels, sums)
+    assert np.array_equal(sums, oracles.move_rows_by_cluster(work, before, labels, 5))

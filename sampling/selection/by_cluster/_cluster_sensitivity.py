@@ -22,6 +22,7 @@ __all__ = ["cluster_sensitivity"]
 
 
 @method(
+    version=2,
     needs="embeddings",
     label="recommended",
     ranked=False,

@@ -18,6 +18,7 @@ __all__ = ["cluster_uniform"]
 
 
 @method(
+    version=2,
     needs="embeddings",
     label="baseline",
     ranked=False,

@@ -1,7 +1,6 @@
 """Near-duplicates: the most similar earlier row of each row, within its clusters."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -13,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..._check._rows import Rows
-from ...engine import blocks, each
+from ...engine import blocks, each, over, steady
 from ...io import regrouped
 from ...kernels._dedup import keep_greedily, refine
 from ...record.copies import ends_of
@@ -21,8 +20,8 @@ from ...types import Indices, Scores
 from ._bounds import PAIR, sketched
 
 _ROWS, _COLUMNS = 512, 1024  # of one block of similarities: 2 MiB, which fit into a cache
-_SMALL = 2**20  # fewer numbers than this are processed without threads
 _PIECE = 2**29  # pairs that a thread compares at a time, approximately
+_HELD = 4  # parts held for pieces that may be processed elsewhere; pieces come in order
 _ZERO = 1e-12  # a row of smaller norm has no direction
 _Found: TypeAlias = tuple[Scores, Indices, list[tuple[Indices, Indices, Scores]]]
 
@@ -164,33 +163,17 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
     twin = np.full(len(rows), -1, np.int64)
     found: list[tuple[Indices, Indices, Scores]] = []
 
-    def prepare(part: slice) -> _Part:
-        ranks, visits = rank[members.slots[part]], members.visits[part]
-        order = np.lexsort((ranks, visits))
-        directions = unit(laid[part][order])
-        home = int(order.size - visits.sum())
-        return _Part(order, ranks[order], directions, home, sketched(directions, floor))
-
-    def work(piece: tuple[slice, int, int]) -> _Found:
-        part, number, count = piece
-        own = shared.get(part, count)
-        order = own.order
-        starts = range(number * _ROWS, order.size, count * _ROWS)
-        high, nearest, pairs = _compared(own, floor, starts)
-        back = np.empty_like(order)
-        back[order] = np.arange(order.size)
-        return high[back], order[nearest][back], [(order[a], order[b], c) for a, b, c in pairs]
-
-    pieces, shared = members.pieces(), _Shared(prepare)
-    with _laid_out(rows, members.slots) as laid:
-        small = math.prod(laid.shape) < _SMALL
-        results = each(work, pieces, small=small, title="comparing rows")
-        for (part, _, _), (high, place, pairs) in zip(pieces, results, strict=True):
+    pieces = members.pieces()
+    given = _Given(pieces, members, rank)
+    with _laid_out(rows, members) as (laid, wanted):
+        parts = _Wanted(pieces, wanted)
+        results = over(_Compare(floor), laid, parts=parts, given=given, title="comparing rows")
+        for (part, _, _), (_, (high, place, pairs)) in zip(pieces, results, strict=True):
             own = members.slots[part]
             better = high > similarity[own]
             similarity[own[better]] = high[better]
             twin[own[better]] = own[place[better]]
-            found += [(rank[own[over]], rank[own[at]], cosine) for at, over, cosine in pairs]
+            found += [(rank[own[over_]], rank[own[at]], cosine) for at, over_, cosine in pairs]
     if not found:
         none = np.zeros(0, np.int64)
         return Copies(similarity, twin, rank, none, none, np.zeros(0, np.float32))
@@ -202,30 +185,86 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
     return Copies(similarity, twin, rank, first[order], second[order], cosine[order])
 
 
-@dataclass
-class _Gathered:
-    """Rows in memory in the order of the slots, gathered on access."""
-
-    rows: NDArray[Any]
-    slots: Indices
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.slots.size, self.rows.shape[1]
-
-    def __getitem__(self, part: slice) -> NDArray[Any]:
-        found: NDArray[Any] = self.rows[self.slots[part]]
-        return found
-
-
 @contextmanager
-def _laid_out(rows: NDArray[Any], slots: Indices) -> Iterator[Any]:
-    """Yield rows in the order of the slots; each part of rows on disk is then contiguous."""
+def _laid_out(rows: Any, members: Members) -> Iterator[tuple[Any, Any]]:
+    """Yield rows, and the row of each slot, None if they are in this order: (rows, int64 (n,)).
+
+    Rows on disk are written in the order of the slots; each part of them is then contiguous.
+    """
     if not isinstance(rows, Rows):
-        yield _Gathered(rows, slots)
+        yield steady(rows), members.slots
         return
-    with regrouped(rows, slots) as laid:
-        yield laid
+    with regrouped(rows, members.slots, each) as laid:
+        yield laid, None
+
+
+@dataclass
+class _Wanted(Sequence[Any]):
+    """The rows of each piece: all rows of its part, as a slice of the slots or their numbers."""
+
+    pieces: list[tuple[slice, int, int]]
+    slots: Indices | None
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, at: Any) -> Any:
+        part = self.pieces[at][0]
+        return part if self.slots is None else self.slots[part]
+
+
+@dataclass
+class _Given(Sequence[Any]):
+    """What a piece is compared with, in addition to its rows."""
+
+    pieces: list[tuple[slice, int, int]]
+    members: Members
+    rank: Indices
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, at: Any) -> Any:
+        part, number, count = self.pieces[at]
+        ranks = self.rank[self.members.slots[part]]
+        return part.start, number, count, ranks, self.members.visits[part]
+
+
+class _Compare:
+    """Compare the rows of a piece with earlier rows of its part.
+
+    Parts are prepared once for all their pieces, as far as these are in this process.
+    """
+
+    def __init__(self, floor: float | None) -> None:
+        self._floor = floor
+        self._shared = _Shared()
+
+    def __reduce__(self) -> Any:  # a process has its own parts
+        return _Compare, (self._floor,)
+
+    def __call__(  # noqa: PLR0913  # a piece
+        self,
+        rows: NDArray[Any],
+        start: int,
+        number: int,
+        count: int,
+        ranks: Indices,
+        visits: NDArray[np.bool_],
+    ) -> _Found:
+        def prepare() -> _Part:
+            order = np.lexsort((ranks, visits))
+            directions = unit(rows[order])
+            home = int(order.size - visits.sum())
+            return _Part(order, ranks[order], directions, home, sketched(directions, self._floor))
+
+        own = self._shared.get(start, count, prepare)
+        order = own.order
+        starts = range(number * _ROWS, order.size, count * _ROWS)
+        high, nearest, pairs = _compared(own, self._floor, starts)
+        back = np.empty_like(order)
+        back[order] = np.arange(order.size)
+        return high[back], order[nearest][back], [(order[a], order[b], c) for a, b, c in pairs]
 
 
 @dataclass
@@ -254,23 +293,27 @@ class _Use:
 
 
 class _Shared:
-    """Parts, each prepared once for all its pieces, and held until the last one takes it."""
+    """Parts, each prepared once for all its pieces, and held until the last one takes it.
 
-    def __init__(self, prepare: Callable[[slice], _Part]) -> None:
-        self._prepare = prepare
+    Of parts whose other pieces go elsewhere, the last few are held.
+    """
+
+    def __init__(self) -> None:
         self._lock = Lock()
         self._uses: dict[int, _Use] = {}
 
-    def get(self, part: slice, pieces: int) -> _Part:
-        """Return a part, for one of so many pieces."""
+    def get(self, start: int, pieces: int, prepare: Callable[[], _Part]) -> _Part:
+        """Return the part that begins at a slot, for one of so many pieces."""
         with self._lock:
-            use = self._uses.setdefault(part.start, _Use(pieces))
+            use = self._uses.setdefault(start, _Use(pieces))
             use.left -= 1
             if use.left == 0:
-                del self._uses[part.start]
+                del self._uses[start]
+            while len(self._uses) > _HELD:
+                del self._uses[next(iter(self._uses))]
         with use.lock:
             if use.value is None:
-                use.value = self._prepare(part)
+                use.value = prepare()
             return use.value
 
 

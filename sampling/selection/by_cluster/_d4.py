@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from ... import _check
 from ...clustering import Clustering
+from ...engine import gathered
 from ...record import Selection
 from ..core._budget import count_of
 from ..core._clusters import GivenClusters, check_clusters, clusters_of
@@ -36,7 +37,7 @@ def _cost(sizes: Sizes) -> Cost:
     needs="embeddings",
     label="recommended",
     ranked=True,
-    version=2,
+    version=3,
     cost=_cost,
 )
 def d4(
@@ -123,7 +124,9 @@ def d4(
     asked = least if options.get("costs") is not None else count_of(budget, len(rows))
     first = _first_stage(rows, min(size, max(least, asked)), dedup_clusters, options)
     left = np.sort(first.indices)
-    _, distances, centers = clusters_of(rows[left], None, clusters, options, spherical=True)
+    _, distances, centers = clusters_of(
+        gathered(rows, left), None, clusters, options, spherical=True
+    )
     scores = np.full(len(rows), np.nan)
     scores[left] = distances
     similarity = np.asarray(first.scores, np.float64)

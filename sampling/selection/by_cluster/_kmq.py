@@ -24,6 +24,7 @@ __all__ = ["kmq", "reweight_clusters"]
 
 
 @method(
+    version=2,
     needs="embeddings",
     label="recommended",
     ranked=False,

@@ -25,6 +25,7 @@ def _cost(sizes: Sizes) -> Cost:
 
 
 @method(
+    local_only=True,
     needs="embeddings",
     label="baseline",
     ranked=False,

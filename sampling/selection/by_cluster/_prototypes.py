@@ -20,6 +20,7 @@ __all__ = ["prototypes"]
 
 
 @method(
+    version=2,
     needs="embeddings",
     label="baseline",
     ranked=True,

@@ -119,7 +119,9 @@ def _has_copy(
 ) -> NDArray[np.bool_]:
     """Return which of the given rows have any earlier row above the threshold: bool (n,)."""
     own, rank = unit(np.asarray(rows[drawn])), copies.rank
+    own_rank = rank[drawn]
     kinds = np.zeros(len(rows), np.int8) if classes is None else classes
+    own_kinds = kinds[drawn]
     step = max(1, min(_COSINES // max(1, drawn.size), _NUMBERS // rows.shape[1]))
 
     def work(block: NDArray[Any], ranks: Indices, kind: NDArray[Any]) -> Indices:
@@ -131,8 +133,8 @@ def _has_copy(
             some = np.flatnonzero(cosines.max(axis=1) > threshold)
             at, other = np.nonzero(cosines[some] > threshold)
             at = some[at]
-            earlier = ranks[part][other] < rank[drawn[at]]
-            found.append(at[earlier & (kind[part][other] == kinds[drawn[at]])])
+            earlier = ranks[part][other] < own_rank[at]
+            found.append(at[earlier & (kind[part][other] == own_kinds[at])])
         return np.concatenate(found)
 
     has = np.zeros(drawn.size, np.bool_)

@@ -30,6 +30,7 @@ _LOW = 5.0  # percentile to which lower diversity is raised
 
 
 @method(
+    version=2,
     needs="embeddings",
     label="for replication",
     ranked=False,

@@ -53,7 +53,7 @@ def _cost(sizes: Sizes) -> Cost:
     ranked=True,
     clusters=lambda size: _default_clusters(size),
     minds={"quality": ("keep",)},
-    version=3,
+    version=4,
     cost=_cost,
 )
 def semdedup(  # noqa: PLR0913  # the options of the method

@@ -29,6 +29,7 @@ def _cost(sizes: Sizes) -> Cost:
 
 
 @method(
+    local_only=True,
     needs="scores and embeddings",
     label="recommended",
     ranked=True,

@@ -43,6 +43,7 @@ def _cost(sizes: Sizes) -> Cost:
 
 
 @method(
+    local_only=True,
     needs="embeddings",
     label="recommended",
     ranked=True,

@@ -19,6 +19,7 @@ __all__ = ["herding"]
 
 
 @method(
+    local_only=True,
     needs="embeddings",
     label="baseline",
     ranked=True,

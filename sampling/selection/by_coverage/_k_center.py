@@ -30,6 +30,7 @@ _OFFSET = 16.0  # a mean whose square is this many times the variance is subtrac
 
 
 @method(
+    local_only=True,
     needs="embeddings",
     label="recommended",
     ranked=True,

@@ -16,7 +16,7 @@ from ...io import Table
 from ._budget import count_of, per_group
 from ._memory import bytes_of
 from ._options import Options, check_options
-from ._registry import METHODS, directed_for, known_method, takes_scores
+from ._registry import METHODS, directed_for, known_method, refuse_engine, takes_scores
 from ._spend import limit_of, refuse_costs
 
 __all__ = ["check_call", "check_settings", "reads_embeddings"]
@@ -66,6 +66,7 @@ def check_call(
         The errors of the selector itself.
     """
     columns, settings = dict(columns or {}), dict(settings or {})
+    refuse_engine(known_method(method))
     check_names(method, columns, settings)
     columns = with_own(method, columns, settings, table.names)
     check_columns(method, columns, table.names, table)

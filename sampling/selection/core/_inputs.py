@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ... import _check
 from ..._check._keywords import told
 from ..._check._texts import Texts, texts
+from ...engine import bad_rows, steady
 from ...record import Score
 from ...types import Floats
 from ._options import Options, check_words
@@ -103,8 +104,8 @@ def embeddings_of(
     """
     cosine = _check.flag("cosine", cosine)
     dropped = on_bad(options)
-    array = _check.matrix(name, values)
-    bad = _check.bad_rows(array, directed=cosine)
+    array = steady(_check.matrix(name, values))
+    bad = bad_rows(array, directed=cosine)
     if bad is not None and not dropped:
         _check.refuse_rows(name, array, bad, REMEDY)
     return array, bad

@@ -9,12 +9,13 @@ from typing import Any, TypeVar, cast, get_args
 
 from ... import _check
 from ..._check._keywords import told
+from ...engine import current, facts
 from ...record import Selection
 from ._cost import Cost, Sizes
 from ._directions import Meanings, turn_scores
 from ._estimate import Estimate, cost_of, of_call, refuse_over, samples_rows
 from ._memory import bytes_of
-from ._registry import METHODS, Label, Method
+from ._registry import METHODS, Label, Method, refuse_engine
 
 __all__ = ["method"]
 
@@ -36,6 +37,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
     repeats: bool = False,
     own_costs: bool = False,
     version: int = 1,
+    local_only: bool = False,
 ) -> Callable[[F], F]:
     """Register a selector, for `methods`, `select_from`, plans and the command line.
 
@@ -78,6 +80,9 @@ def method(  # noqa: PLR0913  # the columns of the registry
     version : int, default 1
         To be incremented whenever equal arguments select different rows: stored results of plans
         are then computed again.
+    local_only : bool, default False
+        Whether all of its work is done by this process, on all rows. It is then refused inside a
+        `use` of another engine than `Local`.
 
     Returns
     -------
@@ -141,6 +146,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
     fixed_size = _check.flag("fixed_size", fixed_size)
     repeats = _check.flag("repeats", repeats)
     own_costs = _check.flag("own_costs", own_costs)
+    local_only = _check.flag("local_only", local_only)
     minds = {} if minds is None else _check.mapping("minds", minds)
 
     def listed(function: F) -> F:
@@ -148,10 +154,12 @@ def method(  # noqa: PLR0913  # the columns of the registry
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Selection:
             args, kwargs, directions = _turned(entry, args, kwargs)
+            refuse_engine(entry)
             need = _needed(entry, args, kwargs)
             began = perf_counter()
             found = function(*args, **kwargs)
             info = {**found.info, "seconds": perf_counter() - began}
+            info["engine"] = facts(current())
             if directions:
                 info["directions"] = directions
             if need is not None:
@@ -163,7 +171,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
         name = function.__name__
         entry = Method(
             name, timed, needs, label, ranked, weights, cost, clusters, dict(minds), fixed_size,
-            repeats, own_costs, version,
+            repeats, own_costs, version, local_only,
         )  # fmt: skip
         _refuse_taken(name, function)
         _refuse_signature(entry)

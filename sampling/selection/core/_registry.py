@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from ... import _check
 from ..._check._keywords import told
+from ...engine import Local, current
 from ...io import directed
 from ...record import Direction, Score, Selection
 from ._cost import Cost, Sizes
@@ -56,6 +57,8 @@ class Method:
         Whether it applies `costs` itself. For all others `select` does, if they are ranked.
     version : int
         Version of the algorithm, incremented whenever equal arguments select different rows.
+    local_only : bool
+        Whether all of its work is done by one process, so that another engine is refused.
     parameters : mapping of str to inspect.Parameter
     summary : str
         What it does: the first sentence of its docstring.
@@ -77,6 +80,7 @@ class Method:
     repeats: bool = False
     own_costs: bool = False
     version: int = 1
+    local_only: bool = False
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
@@ -136,6 +140,21 @@ def known_method(name: str) -> Method:
             f"{_check.closest(name, METHODS)}"
         )
     return METHODS[name]
+
+
+def refuse_engine(entry: Method) -> None:
+    """Refuse a method that works in one process only, inside a `use` of another engine."""
+    if entry.local_only and not isinstance(current(), Local):
+        others = [
+            name
+            for name, each in sorted(METHODS.items())
+            if "embeddings" in each.parameters and not each.local_only
+        ]
+        raise ValueError(
+            f"{entry.name} must run with the engine Local, which has all rows in one process, got "
+            f"{type(current()).__name__}: run it without --engine (in Python, outside engine.use), "
+            f"on fewer rows if they are too many, or use one of {', '.join(others)}"
+        )
 
 
 def made_by(name: str) -> dict[str, Any]:

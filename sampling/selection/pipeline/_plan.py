@@ -9,6 +9,7 @@ previous stages kept; the resulting rows are numbered as in the table.
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from glob import escape, has_magic
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..._files._remote import is_remote
 from ..._files._toml import read_toml
 from ..._warning import warn
 from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
+from ...engine import named, use
 from ...io import Table, export_rows, may_copy, open_table
 from ...record import Selection, load_selection
 from ...types import Indices
@@ -77,6 +79,11 @@ class SelectionPlan:
         Arguments of `io.export_rows`: the selected rows are written to `folder`. By default with
         the columns of the table, or of the `beside` tables if it is .npy or safetensors; `columns`
         may name any.
+    engine : {"local", "ray"}, optional
+        Where the stages run: in this process, or on a Ray cluster; see `sampling.engine`. By
+        default where `engine.use` says. The results are the same.
+    address : str, optional
+        Of the cluster: "host:port", or "auto".
 
     Raises
     ------
@@ -112,15 +119,17 @@ class SelectionPlan:
     clusters: Mapping[str, Any] | None = None
     neighbours: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
+    engine: str | None = None
+    address: str | None = None
 
     def __post_init__(self) -> None:
         if not _tables(self.table):
             raise ValueError("table must name at least one file, got none")
         object.__setattr__(self, "beside", tuple(_check.paths("beside", self.beside)))
         object.__setattr__(self, "stages", tuple(_check.listed("stages", self.stages)))
-        for stage in self.stages:
-            if not isinstance(stage, Stage):
-                raise TypeError(f"stages must hold Stage objects, got {stage!r}")
+        wrong = [stage for stage in self.stages if not isinstance(stage, Stage)]
+        if wrong:
+            raise TypeError(f"stages must hold Stage objects, got {wrong[0]!r}")
         if self.within is not None:
             _path("within", self.within)
         for name in ("embeddings", "ids"):
@@ -130,6 +139,8 @@ class SelectionPlan:
         _check.choice("on_bad", self.on_bad, ("raise", "drop"))
         if self.max_memory is not None:
             bytes_of(self.max_memory, 0)
+        if self.engine is not None or self.address is not None:
+            named(self.engine, self.address)  # refuses other words
         for name in ("clusters", "neighbours", "export"):
             if getattr(self, name) is not None:
                 _check.mapping(name, getattr(self, name))
@@ -141,10 +152,10 @@ class SelectionPlan:
         Parameters
         ----------
         path : str or pathlib.Path
-            Tables [read] (table, embeddings, beside, within, ids, seed, on_bad, max_memory),
-            [clusters], [neighbours], [export] as the arguments of `SelectionPlan`, and for each
-            stage one [[stage]]: method, budget (which may be a percentage, "10%"), name, columns,
-            where, and what else the method is to be given.
+            Tables [read] (table, embeddings, beside, within, ids, seed, on_bad, max_memory, engine,
+            address), [clusters], [neighbours], [export] as the arguments of `SelectionPlan`, and
+            for each stage one [[stage]]: method, budget (which may be a percentage, "10%"), name,
+            columns, where, and what else the method is to be given.
 
         Returns
         -------
@@ -634,7 +645,9 @@ class SelectionPlan:
         Cost
             That of the stages. Embeddings in Parquet are read once, and copied to `work`.
         """
-        return run_plan(self, Path(_path("work", work)), progress)
+        work = Path(_path("work", work))
+        with nullcontext() if self.engine is None else use(named(self.engine, self.address)):
+            return run_plan(self, work, progress)
 
 
 def _among(table: Table, rows: Indices) -> Table:

@@ -21,6 +21,7 @@ from ..._files._paths import Output, check_folder, check_outputs, json_kind, wri
 from ..._files._remote import is_remote
 from ..._warning import warn
 from ...clustering import clustering_outputs, neighbour_outputs
+from ...engine import current, facts
 from ...io import (
     Table,
     Watch,
@@ -48,6 +49,7 @@ from ._within import filtered, lifted
 
 __all__ = ["check_work", "run_plan"]
 
+_CLUSTERS = 2  # version of `kmeans`: since 2 sums are combined block by block
 _FILTERS = 3  # version of what conditions mean: since 2 none holds of NaN, since 3 none rounds
 _HOW = ("folder", "replace", "progress")  # of an export, what changes none of its rows
 _MANIFEST = json_kind("the manifest of a plan", "plan", "stages")
@@ -230,6 +232,7 @@ class Run:
             "inputs": [],
             "stages": [],
             "exports": _owners(self.plan, old),
+            "engine": facts(current()),
         }
         earlier = [*old.get("earlier", []), *old.get("stages", [])]
         self.known = {each["key"]: each for each in earlier if each.get("key")}
@@ -449,7 +452,8 @@ class Run:
         """Return a shared result, computed or read from an earlier run, and its rows."""
         alive = self.reached[name]
         key = digest_of([name, exact(given), self.plan.seed, self.plan.max_memory, _sum(alive),
-                         self.plan.embeddings, self.manifest["inputs"]])  # fmt: skip
+                         self.plan.embeddings, self.manifest["inputs"],
+                         *([_CLUSTERS] if name == "clusters" else [])])  # fmt: skip
         path = self.work / f"{name}.parquet"
         known = self.known.get(key)
         if known is not None and self._reusable(known):

@@ -14,7 +14,7 @@ from ...io import Table
 from ...types import Indices
 from ..core._before import check_columns, check_needs, check_settings, with_own
 from ..core._options import Options
-from ..core._registry import METHODS
+from ..core._registry import METHODS, refuse_engine
 from ._filter import conditions, where_holds
 
 __all__ = ["Stage", "refuse_no_id", "refuse_no_rows", "rows_named", "said_of", "stage_named"]
@@ -145,6 +145,7 @@ class Stage:
                 where_holds(made_up, 1, self.where)
             return
         self._check_method()
+        refuse_engine(METHODS[self.method])
         check_settings(self.method, self.budget, columns, self.settings, size=size, shared=shared)
         if table is not None:
             check_needs(self.method, {*columns, *self.settings, *shared}, table)
