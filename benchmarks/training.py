@@ -9,6 +9,7 @@ are `training/*.toml`, the results of NAME are in `results/training/NAME`, and t
 `benchmarks/README.md`. The texts are made by `python benchmarks/debian.py`.
 """
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -148,7 +149,7 @@ def predicted(found: dict[str, Results]) -> str:
     tally = {YES: 0, NO: 0, OPEN: 0}
     for claim in claims():
         row = row_of(found[claim.comparison], claim) if claim.comparison in found else None
-        if row is None:
+        if row is None or math.isnan(row.low):  # no runs, or a single seed
             continue
         outcome = came_out(claim.relation, row)
         tally[outcome] += 1
@@ -160,6 +161,8 @@ def predicted(found: dict[str, Results]) -> str:
             f"`{reference}`{metric} | {row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f}) | "
             f"{outcome} | {claim.comparison} |"
         )
+    if not sum(tally.values()):
+        return "Nothing to compare yet."
     summary = f"Of {sum(tally.values())} comparisons {tally[YES]} came out as the papers say, "
     return summary + f"{tally[NO]} did not, {tally[OPEN]} are undecided.\n\n" + "\n".join(lines)
 
@@ -180,6 +183,9 @@ def tables() -> str:
             ]
             continue
         results = found[name]
+        if len({run.seed for run in results.runs}) < results.plan["seeds"]:
+            parts += [f"### {title}", f"{len(results.runs)} runs so far."]
+            continue
         parts += [
             f"### {title}",
             f"`sampling bench benchmarks/training/{name}.toml` ({where(results)}). Test "
