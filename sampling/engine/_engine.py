@@ -18,6 +18,8 @@ class Engine(Protocol):
     """An object that calls a function with each part, in threads, processes or on other machines.
 
     Any object with such a `run` can be given to `use`. If it is a context manager, `use` enters it.
+    Libraries have one thread for each part, so results do not depend on the engine; an engine that
+    limits them itself has an attribute `limits_threads` that is true.
     """
 
     def run(self, function: Callable[[Any], T], parts: Iterable[Any]) -> Iterator[T]:

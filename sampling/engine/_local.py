@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -42,6 +42,7 @@ class Local:
     """
 
     num_threads: int | None = None
+    limits_threads: ClassVar[bool] = True  # of libraries, to one
 
     def run(self, function: Callable[[Any], T], parts: Iterable[Any]) -> Iterator[T]:
         """Call a function with each part and return the results in the order of the parts.
@@ -84,6 +85,45 @@ class Local:
             for future in running:
                 future.cancel()
             wait(running)
+
+
+class OneThread(Generic[T]):
+    """A function that is called with one thread for each library, by an engine that sets no limits.
+
+    Parameters
+    ----------
+    function : callable
+    """
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self._function = function
+
+    def __call__(self, part: Any) -> T:  # any part
+        """Process a part."""
+        with _SHARED, _libraries().limit(limits=1, user_api="openmp"):  # that is of this thread
+            return self._function(part)
+
+
+class _Shared:
+    """The limit of all libraries of the process, for as long as any thread is in the block."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._limit = threading.Lock(), 0, None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit = limited()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._limit is not None:
+                self._limit.restore_original_limits()
+
+
+_SHARED = _Shared()
 
 
 def limited() -> Any:  # a context manager of threadpoolctl

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from .. import _check
 from .._check._rows import Rows
 from ._engine import Engine
-from ._local import Local
+from ._local import Local, OneThread
 
 __all__ = [
     "Over",
@@ -245,7 +245,10 @@ def each(
     small = _check.flag("small", small)
     if small:
         return map(function, items)
-    found = current().run(function, items)
+    engine = current()
+    if not getattr(engine, "limits_threads", False):  # another engine than ours
+        function = OneThread(function)
+    found = engine.run(function, items)
     if title is None:
         return found
     total = len(items) if isinstance(items, Sequence) else None

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import chain, islice
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from .. import _check
 from .._check._keywords import told
@@ -96,6 +96,7 @@ class Ray:
     address: str | None = None
     num_workers: int | None = None
     num_threads: int = 1
+    limits_threads: ClassVar[bool] = True  # of libraries, to one
     _ray: Any = field(default=None, init=False, repr=False)
     _own: bool = field(default=False, init=False, repr=False)  # whether to disconnect at the end
     _depth: int = field(default=0, init=False, repr=False)
