@@ -80,7 +80,7 @@ def measured(world: int, fraction: float) -> dict[str, float]:
 
 
 def kernel_seconds(ranks: int, samples: int) -> float:
-    """Return seconds a written score of the work beside communication, with so many ranks."""
+    """Return seconds a written score of all work but communication, with so many ranks."""
     scores, touched = np.zeros(samples, np.float32), np.zeros(samples, np.bool_)
     order = np.random.default_rng(0).permutation(samples)
     messages = []

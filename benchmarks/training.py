@@ -51,7 +51,7 @@ class Method:
 
     @property
     def extra(self) -> float:
-        """What is paid beside the training: total cost minus cost, at the lowest fraction."""
+        """Total cost minus cost at the lowest fraction: what is paid in addition to training."""
         runs = self.done[min(self.done)]
         return statistics.fmean(run.total_cost - run.cost for run in runs)
 
