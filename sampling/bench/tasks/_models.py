@@ -134,17 +134,17 @@ def _small_mlp(n_classes: int) -> nn.Module:
 
 
 def _small_cnn(n_classes: int) -> nn.Module:
-    """Three convolutions; two strides keep an epoch of 55,000 images near ten seconds on two cores.
+    """Three convolutions; an epoch of 55,000 images takes about ten seconds of one core.
 
-    Without the second stride, at 14 x 14 until a pooling, an epoch took 2.5 times as long for the
-    same accuracy after the first one.
+    Validation accuracy at full cost is 92 to 93 %. With twice the channels a step takes three times
+    as long, and without the second stride 2.5 times.
     """
     return nn.Sequential(
-        *_convolution(1, 32, size=5, stride=2),
-        *_convolution(32, 64, size=3, stride=2),
-        *_convolution(64, 64, size=3, stride=1),
+        *_convolution(1, 16, size=5, stride=2),
+        *_convolution(16, 32, size=3, stride=2),
+        *_convolution(32, 32, size=3, stride=1),
         nn.Flatten(),
-        nn.Linear(64 * 7 * 7, n_classes),
+        nn.Linear(32 * 7 * 7, n_classes),
     )
 
 
@@ -166,6 +166,10 @@ RECIPES = {
         threads=1,  # a second one gains nothing, and made a run 20 times slower on a busy machine
     ),
     "fashion-mnist": Recipe(
-        _small_cnn, epochs=10, batch_size=128, learning_rate=0.1, weight_decay=5e-4
+        _small_cnn,
+        epochs=10,
+        batch_size=128,
+        learning_rate=0.2,  # of 0.05 to 0.4, the best on validation at full cost
+        weight_decay=5e-4,
     ),
 }
