@@ -19,8 +19,11 @@ from . import batch_selection, samplers, scores, weighting
 from ._numba import kernels, use
 from ._numba._compiled import announce
 from .clustering import kmeans, neighbours
+from .kernels import _scores
 from .record import Selection
 from .samplers import EpochBatchSampler, EpochSampler
+from .samplers.core._cumulative import Cumulative
+from .samplers.tables import KeptTable
 from .selection import METHODS, inclusion_probabilities, spatial_order
 from .testing._every_sampler import SAMPLERS
 from .types import Progress
@@ -103,6 +106,9 @@ def _steps() -> Iterator[Callable[[], None]]:
             for name in METHODS:
                 yield lambda name=name, kind=kind, writable=writable: _select(name, kind, writable)  # type: ignore[misc]
     yield _cluster_many
+    yield _dedup_many
+    yield _draw_many
+    yield _merge
     yield _write
 
 
@@ -259,6 +265,36 @@ def _cluster_many() -> None:
     """Cluster into so many clusters that k-means keeps lists of near centers."""
     rows = np.sin(np.arange(1100 * 50.0) ** 2).reshape(1100, 50).astype(np.float32)
     kmeans(rows, 1000, n_iter=6)
+
+
+def _dedup_many() -> None:
+    """Compare so many rows of so few directions that bounds of their cosines pay."""
+    rows = np.sin(np.arange(40 * 96.0) ** 2).reshape(40, 96)[np.arange(6000) % 40]
+    METHODS["semdedup"].function(rows.astype(np.float32), clusters=1, threshold=0.9)
+
+
+# ---------------------------------------------------------------------- large tables, many ranks
+
+
+def _draw_many() -> None:
+    """Draw as from more samples than are made here: from packed sums, and without a list."""
+    slots = np.arange(40)
+    cumulative = Cumulative.packed(1.0 + np.arange(_ROWS))
+    cumulative.stratified(np.uint64(7), 40, slots)
+    cumulative.share(cumulative.independent(np.uint64(7), slots))
+    codes = KeptTable.blank(_ROWS)
+    KeptTable.codes_of(codes, _ROWS)[::2] = 1
+    KeptTable(codes, _ROWS, np.array([0.0, 1.0]), listed=False).take(slots)
+
+
+def _merge() -> None:
+    """Average scores over ranks as `merge_means` does, which needs a process group."""
+    sums, counts, scores = np.zeros(9), np.zeros(9, np.int32), np.zeros(9, np.float32)
+    _scores.add_written(sums, counts, np.arange(3, dtype=np.int32), scores[:3])
+    _scores.store_means(scores, sums, counts)
+
+
+# ---------------------------------------------------------------------- files
 
 
 def _write() -> None:

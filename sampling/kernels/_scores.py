@@ -2,7 +2,8 @@
 
 Callers: scores/_table.py, scores/_exposure.py, distributed/_ranks.py, samplers/core/_plan.py,
 samplers/core/_tables.py, samplers/static/_curriculum.py, samplers/dynamic/_dynamic_random.py,
-samplers/dynamic/_hidden.py, samplers/static/_repeat_factor.py, samplers/static/_sensitivity.py.
+samplers/dynamic/_hidden.py, samplers/static/_repeat_factor.py, samplers/static/_sensitivity.py,
+_warm.py.
 
 Contract, the same for every kernel in this file
     Checked   `count_up` relies on `first_outside` having returned -1 for the indices;

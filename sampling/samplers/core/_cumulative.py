@@ -43,6 +43,13 @@ class Cumulative:
         return found
 
     @classmethod
+    def packed(cls, weights: NDArray[Any]) -> "Cumulative":
+        """Return the same as `of_checked`, with packed sums whatever their number."""
+        found = cls.__new__(cls)
+        found._pack(weights)
+        return found
+
+    @classmethod
     def of_sums(cls, sums: Floats) -> "Cumulative":
         """Return the same from a saved running sum, equal to the last bit; it is kept as it is."""
         found = cls.__new__(cls)
@@ -55,8 +62,11 @@ class Cumulative:
             sums = weights.astype(np.float64) if copied else None
             self._index(np.cumsum(weights if sums is None else sums, out=sums))
         else:
-            lines = _Lines(weights)
-            self._index(lines.ends, lines)
+            self._pack(weights)
+
+    def _pack(self, weights: NDArray[Any]) -> None:
+        lines = _Lines(weights)
+        self._index(lines.ends, lines)
 
     def _index(self, ends: Floats, lines: "_Lines | None" = None) -> None:
         self._ends, self._lines = ends, lines

@@ -332,9 +332,13 @@ class KeptTable(DrawTable):
     kept_share : float64 array of shape (codes,)
         Fraction of each code's samples that was kept: 1 for never seen, |K|/|D| for a group. 0 for
         code 0.
+    listed : bool, default True
+        Whether the samples drawn are listed, if they are not too many.
     """
 
-    def __init__(self, words: NDArray[np.uint64], size: int, kept_share: Floats) -> None:
+    def __init__(
+        self, words: NDArray[np.uint64], size: int, kept_share: Floats, *, listed: bool = True
+    ) -> None:
         self.kept_share = kept_share
         self.population = size
         self.codes = self.codes_of(words, size)
@@ -344,7 +348,7 @@ class KeptTable(DrawTable):
         _prune.count_kept(words, sums)
         self.size = int(sums[-1])
         self._listed: NDArray[np.int32] | None = None
-        if self.size <= LISTED and size <= 2**31:
+        if listed and self.size <= LISTED and size <= 2**31:
             self._listed = np.empty(self.size, np.int32)
             _prune.list_kept(self.codes, self._listed)
             return
