@@ -1,21 +1,27 @@
-"""Inclusion probabilities of a fixed number of distinct draws, in proportion to weights."""
+"""Expected draws in proportion to weights, of which no sample has more than a given number."""
 
 import numpy as np
 
 from .types import Floats
 
 
-def certain_or_scaled(weights: Floats, draws: int) -> tuple[Floats, float]:
-    """Return (w, c) such that min(1, c * w) sums to `draws`: water-filling.
+def certain_or_scaled(weights: Floats, num_samples: int, most: int = 1) -> tuple[Floats, float]:
+    """Return (w, c) such that most * min(1, c * w) sums to `num_samples`: water-filling.
 
-    w is `weights`, or 0 and 1 if every sample of positive weight is chosen.
+    w is `weights`, or 0 and 1 if every sample of positive weight is drawn `most` times.
     """
     positive = int(np.count_nonzero(weights))
-    if draws > positive:
+    if num_samples > most * positive:
+        if most == 1:
+            raise ValueError(
+                "num_samples must be at most the number of positive weights without replacement, "
+                f"{positive}, got {num_samples}"
+            )
         raise ValueError(
-            "num_samples must be at most the number of positive weights without replacement, "
-            f"{positive}, got {draws}"
+            f"num_samples must be at most max_repeats_per_epoch times the {positive} positive "
+            f"weights, {most * positive}, got {num_samples}"
         )
+    draws = num_samples / most
     if draws == positive:
         return (weights > 0).astype(np.float64), 1.0
     certain, rest = 0, float(weights.sum())

@@ -208,6 +208,19 @@ def independent_by_bisection(cumulative, key, slots):
     return find_by_bisection(cumulative, _jitters(key, slots) * cumulative[-1])
 
 
+def limited_by_bisection(weights, draws, most):
+    """Twin of `certain_or_scaled`: the scale at which most * min(1, c w) sums to the draws."""
+    weights = np.asarray(weights, float)
+    low, high = 0.0, 2.0 / weights[weights > 0].min()
+    for _ in range(200):
+        middle = (low + high) / 2
+        if (most * np.minimum(1.0, middle * weights)).sum() < draws:
+            low = middle
+        else:
+            high = middle
+    return most * np.minimum(1.0, high * weights)
+
+
 def systematic_by_loop(weights, scale, key, offset, m):
     """Lay the probabilities end to end in the order of the key; look each point up."""
     order = permute_in_integers(key, len(weights), range(len(weights)))

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .dynamic._ucb import UCBSampler as UCBSampler
     from .dynamic._variance_budget import VarianceBudgetSampler as VarianceBudgetSampler
     from .mixture._allocation import effective_samples as effective_samples
+    from .mixture._allocation import max_epochs_for as max_epochs_for
     from .mixture._allocation import temperature_weights as temperature_weights
     from .mixture._doremi import DoReMi as DoReMi
     from .mixture._mixture_sampler import MixtureSampler as MixtureSampler

@@ -200,6 +200,7 @@ OTHERS = {  # what else `sampling.samplers` has, and where
     "full_state": "_save",
     "load_full_state": "_save",
     "load_state": "_save",
+    "max_epochs_for": "mixture._allocation",
     "random_key": "core._random_key",
     "save_state": "_save",
     "temperature_weights": "mixture._allocation",

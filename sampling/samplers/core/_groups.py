@@ -11,7 +11,7 @@ from ..._check import _labels
 from ..._check._keywords import told
 from ...kernels import _groups
 from ...types import Floats, Indices, Packed
-from ._quotas import Quotas, run_starts
+from ._quotas import SPAN, Quotas, run_starts
 from ._tables import ListTable
 from ._threads import PART, in_parts
 
@@ -119,6 +119,8 @@ class Dealer:
         First epoch from which the shares are constant.
     quotas : Quotas, optional
         The quotas from epoch `settled`; by default made from the shares then.
+    most : int, optional
+        How often a sample may be drawn in an epoch; the shares must allow it.
     """
 
     def __init__(
@@ -130,12 +132,14 @@ class Dealer:
         *,
         settled: int = 0,
         quotas: Quotas | None = None,
+        most: int | None = None,
     ) -> None:
         self._groups = groups
         self._num_samples = num_samples
         self._shares = shares
         self._seed = seed
         self._settled = settled
+        self._most = most
         if quotas is None:
             quotas = Quotas(self._share(settled), num_samples, _rng.key(seed, settled, "quotas"))
         self._quotas = quotas
@@ -174,6 +178,10 @@ class Dealer:
         key = _rng.key(self._seed, min(epoch, self._settled) // BLOCK, "deal")
         used, quotas = self._plan(epoch)
         starts = run_starts(used, groups.sizes)
+        if self._most is not None:
+            shuffles = -(-(starts % groups.sizes + quotas) // groups.sizes)
+            own = (epoch * self._most % SPAN) % (SPAN // groups.sizes) * groups.sizes
+            starts = np.where(shuffles > self._most, own, starts)
         deal_windows(groups.members, groups.starts, starts, quotas, key, out)
         return out
 

@@ -20,7 +20,7 @@ from ..core._cumulative import Cumulative
 from ..core._options import EpochOptions
 from ..core._scored_sampler import RecordedScores, ScoredSampler
 from ..core._tables import DrawTable, ShuffledTable, WeightedTable
-from ..static._weighted import Distinct
+from ..static._weighted import LimitedTable, limit_of
 from ._signal import SIGNALS, Signal, signal_of
 
 BLOCK = 2**16  # samples that `gain` processes at a time
@@ -91,6 +91,9 @@ class ImportanceSampler(ScoredSampler):
     replacement, independent : bool, default True and False
         As in `WeightedSampler`: stratified draws with replacement, independent draws, or M < N
         distinct samples, with inclusion probabilities in proportion to p.
+    max_repeats_per_epoch : int, optional
+        As in `WeightedSampler`: no sample is drawn more often in an epoch. Weights 1 / (N p) follow
+        the draws that remain.
     min_gain : float >= 1, default 1
         Epochs are uniform until the average `batch_gain` reaches it; each `set_epoch` moves the
         average halfway to the current gain of the scores.
@@ -163,6 +166,7 @@ class ImportanceSampler(ScoredSampler):
         schedule: Literal["linear"] | None = None,
         replacement: bool = True,
         independent: bool = False,
+        max_repeats_per_epoch: int | None = None,
         min_gain: float = 1.0,
         score_ema: float = 1.0,
         **options: Unpack[EpochOptions],
@@ -186,6 +190,14 @@ class ImportanceSampler(ScoredSampler):
             raise ValueError(
                 f"num_samples must be in [1, {size}) without replacement, got {draws}: all samples "
                 "would be drawn, whatever their scores"
+            )
+        self.max_repeats_per_epoch = limit_of(
+            max_repeats_per_epoch, self.replacement, self.independent
+        )
+        if draws > (self.max_repeats_per_epoch or draws) * size:
+            raise ValueError(
+                f"num_samples must be at most max_repeats_per_epoch times the {size} samples, got "
+                f"{draws}"
             )
         self.min_gain = _check.number("min_gain", min_gain, "[1, inf)")
         self._average_gain: float | None = None
@@ -221,9 +233,9 @@ class ImportanceSampler(ScoredSampler):
         shares = np.empty(self.size)
         total = _probabilities.powers(average, least, self.power, shares)
         _probabilities.relative(shares, (1.0 - floor) * (seen / total), floor)
-        if self.replacement:
+        if self.max_repeats_per_epoch is None:
             return self._evenly(epoch, Cumulative.of_sums(np.cumsum(shares, out=shares)))
-        return self._distinct(epoch, shares)
+        return self._limited(epoch, shares, self.max_repeats_per_epoch)
 
     def _floor(self, epoch: int) -> float:
         """Return the uniform share of the probabilities of an epoch."""
@@ -238,11 +250,11 @@ class ImportanceSampler(ScoredSampler):
         key = _rng.key(self.seed, epoch, "importance")
         return WeightedTable(cumulative, self.num_samples, key, independent=self.independent)
 
-    def _distinct(self, epoch: int, shares: Floats) -> DrawTable:
-        weights, scale = certain_or_scaled(shares, self.num_samples)
+    def _limited(self, epoch: int, shares: Floats, most: int) -> DrawTable:
+        weights, scale = certain_or_scaled(shares, self.num_samples, most)
         key = _rng.key(self.seed, epoch, "importance order")
         offset = _rng.uniform(_rng.key(self.seed, epoch, "importance offset"))
-        return Distinct(weights, scale, self.num_samples, key, offset)
+        return LimitedTable(weights, scale, self.num_samples, key, offset, most)
 
     def gain(self) -> ImportanceGain:
         """Return the variance reduction of the current epoch over uniform draws.
@@ -288,7 +300,9 @@ class ImportanceSampler(ScoredSampler):
 
     def identity(self) -> dict[str, object]:
         names = ("signal", "num_epochs", "min_gain", "score_ema", "replacement", "independent")
-        return {name: getattr(self, name) for name in (*names, "power", "floor", "schedule")}
+        limit = ("max_repeats_per_epoch",) if self.replacement else ()
+        names = (*names, "power", "floor", "schedule", *limit)
+        return {name: getattr(self, name) for name in names}
 
 
 def _batch_gain(scores: Scores) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from ...types import Floats
 from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Dealer, Groups, Unlabeled
 from ..core._options import EpochOptions
+from ..core._repeats import limited_shares, note_repeats
 from ..core._tables import DrawTable
 
 Target = Mapping[Any, float] | ArrayLike
@@ -51,6 +52,10 @@ class ClassBalancedSampler(EpochSampler):
     progressive_epochs : int, optional
         T: the share of class c is (1 - t) * n_c / N + t * share_c with t = e / (T - 1), at most 1,
         in epoch e.
+    max_repeats_per_epoch : int, optional
+        k: no sample is drawn more than k times in an epoch; classes that would need it get k draws
+        of each of their samples, and the others share the remaining draws in proportion to their
+        shares. By default there is no limit, and a warning above 50.
     unlabeled : {"drop", "group", "raise"}, default "drop"
         Samples whose class is missing (-1, None, NaN, a null) are never drawn ("drop"), form one
         more class, named -1 ("group"), or are refused ("raise").
@@ -70,8 +75,8 @@ class ClassBalancedSampler(EpochSampler):
     ------
     ValueError
         If no sample is labelled; if more than one of `power`, `beta`, `target` is given; if
-        `target` names a class without samples, or omits one; if objective="original" and a share
-        is 0.
+        `target` names a class without samples, or omits one; if M is more than k draws of every
+        sample; if objective="original" and a share is 0.
 
     Notes
     -----
@@ -82,7 +87,9 @@ class ClassBalancedSampler(EpochSampler):
         others. The draws of a class follow an endless sequence of shuffles, which continues across
         epochs. Any epoch is computed directly. While `progressive_epochs` changes the shares, each
         epoch is rounded at random independently, and the sequences restart with other shuffles in
-        every 1,024th of those epochs.
+        every 1,024th of those epochs. With `max_repeats_per_epoch` a class whose sequence would
+        draw a sample more often in an epoch, at its end and again after a shuffle, uses shuffles of
+        that epoch instead.
     Cost
         8 N + 4 M bytes; O(N) once and O(M + N) an epoch. An epoch e out of order costs O(C log e)
         more, or O(C) for each epoch since the last multiple of 1,024 while shares change.
@@ -98,6 +105,8 @@ class ClassBalancedSampler(EpochSampler):
     >>> labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])
     >>> np.bincount(labels[list(ClassBalancedSampler(labels, seed=0))])
     array([4, 4])
+    >>> np.bincount(labels[list(ClassBalancedSampler(labels, max_repeats_per_epoch=1))])
+    array([6, 2])
     """
 
     _algorithm = 2  # version 1 rounded each epoch independently, and summed epochs one by one
@@ -112,6 +121,7 @@ class ClassBalancedSampler(EpochSampler):
         beta: float | Literal["inverse"] | None = None,
         target: Target | None = None,
         progressive_epochs: int | None = None,
+        max_repeats_per_epoch: int | None = None,
         unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
@@ -125,9 +135,29 @@ class ClassBalancedSampler(EpochSampler):
         self.progressive_epochs = progressive_epochs
         if progressive_epochs is not None:
             self.progressive_epochs = _check.integer("progressive_epochs", progressive_epochs, 1)
+        self.max_repeats_per_epoch = max_repeats_per_epoch
+        if max_repeats_per_epoch is not None:
+            self.max_repeats_per_epoch = _check.integer(
+                "max_repeats_per_epoch", max_repeats_per_epoch, 1
+            )
+        self._draws = draws
         seed = _check.seed(options.get("seed", 0))
         settled = 0 if self.progressive_epochs is None else self.progressive_epochs - 1
-        self._dealer = Dealer(self._groups, draws, self.shares, seed, settled=settled)
+        self._dealer = Dealer(
+            self._groups,
+            draws,
+            self.shares,
+            seed,
+            settled=settled,
+            most=self.max_repeats_per_epoch,
+        )
+        uses = draws * self.shares(settled) / self._groups.sizes
+        often = int(np.argmax(uses))
+        note_repeats(
+            uses[often],
+            draws / self._groups.num_labeled,
+            f"each sample of class {self.classes[often]}",
+        )
         super().__init__(self._groups.codes.size, draws, **options)
 
     @property
@@ -147,13 +177,14 @@ class ClassBalancedSampler(EpochSampler):
 
     def shares(self, epoch: int) -> Floats:
         """Return the share of each class among the draws of an epoch: float64 (C,), sum 1."""
-        if self.progressive_epochs is None:
-            return self._shares
-        last = self.progressive_epochs - 1
-        t = min(1.0, epoch / last) if last else 0.0
-        natural = self._groups.sizes / self._groups.num_labeled
-        shares: Floats = (1.0 - t) * natural + t * self._shares
-        return shares
+        shares = self._shares
+        if self.progressive_epochs is not None:
+            last = self.progressive_epochs - 1
+            t = min(1.0, epoch / last) if last else 0.0
+            shares = (1.0 - t) * self._groups.sizes / self._groups.num_labeled + t * shares
+        if self.max_repeats_per_epoch is None:
+            return shares
+        return limited_shares(shares, self._groups.sizes, self._draws, self.max_repeats_per_epoch)
 
     def table(self, epoch: int) -> DrawTable:
         return self._dealer.table(epoch)
@@ -167,6 +198,7 @@ class ClassBalancedSampler(EpochSampler):
             "labels": self._groups.codes,
             "shares from power, beta and target": self._shares,
             "progressive_epochs": self.progressive_epochs,
+            "max_repeats_per_epoch": self.max_repeats_per_epoch,
         }
 
 

@@ -16,6 +16,7 @@ from ...kernels._scores import fill_uniform
 from ...types import Floats
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
+from ..core._repeats import note_repeats
 from ..core._tables import DrawTable, ListTable
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class RepeatFactorSampler(EpochSampler):
         t: categories in less than this fraction of the samples are repeated.
     sqrt : bool, default True
         Whether the factor of a category is sqrt(t / f) as in LVIS, or t / f.
+    max_repeats_per_epoch : int, optional
+        Upper limit of the factors, and so of the draws of a sample in an epoch.
     **options
         The options of every sampler: see `EpochSampler`.
 
@@ -50,7 +53,7 @@ class RepeatFactorSampler(EpochSampler):
     categories : array of shape (C,)
         The ids that occur, sorted; 0 to C - 1 for a matrix.
     repeat_factors : float64 array of shape (N,)
-        r_i: the largest max(1, sqrt(t / f_c)) among the sample's categories.
+        r_i: the largest max(1, sqrt(t / f_c)) among the sample's categories, up to the limit.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class RepeatFactorSampler(EpochSampler):
         threshold: float,
         *,
         sqrt: bool = True,
+        max_repeats_per_epoch: int | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
         sqrt = _check.flag("sqrt", sqrt)
@@ -107,6 +111,11 @@ class RepeatFactorSampler(EpochSampler):
         self.repeat_factors: Floats = np.ones(matrix.shape[0])
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         np.maximum.at(self.repeat_factors, rows, factors[matrix.indices])
+        if max_repeats_per_epoch is not None:
+            most = _check.integer("max_repeats_per_epoch", max_repeats_per_epoch, 1)
+            np.minimum(self.repeat_factors, most, out=self.repeat_factors)
+        most_often = int(np.argmax(self.repeat_factors))
+        note_repeats(self.repeat_factors[most_often], 1.0, f"sample {most_often}")
         super().__init__(matrix.shape[0], matrix.shape[0], **options)
         self.num_samples = round(float(self.repeat_factors.sum()))
 
@@ -130,7 +139,7 @@ class RepeatFactorSampler(EpochSampler):
         return ListTable(samples, self.size, lambda rows: scale * self.repeat_factors[rows])
 
     def identity(self) -> dict[str, object]:
-        return {"repeat factors from labels, threshold and sqrt": self.repeat_factors}
+        return {"repeat factors from labels, threshold, sqrt and limit": self.repeat_factors}
 
 
 def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":

@@ -1,4 +1,4 @@
-"""WeightedTable draws: stratified with replacement, or a fixed number without."""
+"""Draws by weight: stratified with replacement, or each sample a limited number of times."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +16,7 @@ from ..core._arrays import Arrays, check_array
 from ..core._cumulative import Cumulative
 from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
+from ..core._repeats import note_repeats
 from ..core._tables import DrawTable, ListTable, WeightedTable
 
 
@@ -37,7 +38,8 @@ class WeightedSampler(EpochSampler):
 
     Without replacement, exactly M samples are chosen, sample i with probability proportional to
     w_i; if that would exceed 1, the sample is always chosen and the others share the remaining
-    draws.
+    draws. With `max_repeats_per_epoch` = k likewise: sample i is drawn in proportion to w_i, but at
+    most k times, and its count is its expected number of draws, rounded up or down.
 
     Parameters
     ----------
@@ -49,6 +51,9 @@ class WeightedSampler(EpochSampler):
         Whether a sample may be drawn more than once in an epoch.
     independent : bool, default False
         With replacement: whether draws are independent, as in torch's sampler.
+    max_repeats_per_epoch : int, optional
+        k: no sample is drawn more than k times in an epoch; the others share the remaining draws
+        in proportion to their weights. By default there is no limit, and a warning above 50.
     **options
         The options of every sampler: see `EpochSampler`.
 
@@ -56,17 +61,18 @@ class WeightedSampler(EpochSampler):
     ------
     ValueError
         If a weight is negative, NaN or infinite (the message names the row), or all are 0; if M
-        exceeds the samples of positive weight without replacement; if objective="original" and a
-        weight is 0.
+        exceeds the samples of positive weight without replacement, or k times as many; if
+        `max_repeats_per_epoch` is given with `independent` or without replacement; if
+        objective="original" and a weight is 0.
 
     Notes
     -----
     Order
         A pure function of (weights, M, seed, epoch). With replacement any position is computed
-        directly; without, the first pass after `set_epoch` takes O(N).
+        directly; without, or with a limit, the first pass after `set_epoch` takes O(N).
     Cost
         With replacement O(N) once and O(1) a draw, 10 N bytes, or 4.8 N from 2**27 samples on; the
-        weights given are not kept. Without: O(N) an epoch, 8 N + 4 M bytes.
+        weights given are not kept. Without, or with a limit: O(N) an epoch, 8 N + 4 M bytes.
     Gradients
         Drawing by weight changes the objective, which is the default here (objective="sampled").
         "original" multiplies by 1 / (N p), which restores the mean loss over the data in
@@ -82,6 +88,9 @@ class WeightedSampler(EpochSampler):
     >>> sampler.set_epoch(3)
     >>> np.bincount(list(sampler))
     array([0, 2, 2, 4])
+    >>> sampler = WeightedSampler([1, 1, 1, 97], num_samples=6, max_repeats_per_epoch=3)
+    >>> np.bincount(list(sampler))
+    array([1, 1, 1, 3])
     """
 
     covers_dataset = True
@@ -93,6 +102,7 @@ class WeightedSampler(EpochSampler):
         replacement: bool = True,
         *,
         independent: bool = False,
+        max_repeats_per_epoch: int | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
         checked = _check.weights_as_given("weights", weights)
@@ -101,22 +111,31 @@ class WeightedSampler(EpochSampler):
             draws = _check.integer("num_samples", num_samples, 1)
         self.replacement = _check.flag("replacement", replacement)
         self.independent = _check.flag("independent", independent)
+        self.max_repeats_per_epoch = limit_of(
+            max_repeats_per_epoch, self.replacement, self.independent
+        )
         self._zeros = checked.size - int(np.count_nonzero(checked))
-        if self.replacement:
+        if self.max_repeats_per_epoch is None:
             self._cumulative = Cumulative.of_checked(checked)
+            heaviest = int(np.argmax(checked))
+            uses = draws * float(checked[heaviest]) / self._cumulative.total
+            note_repeats(uses, draws / checked.size, f"sample {heaviest}")
         else:
-            self._weights, self._scale = certain_or_scaled(np.array(checked, np.float64), draws)
+            self._weights, self._scale = certain_or_scaled(
+                np.array(checked, np.float64), draws, self.max_repeats_per_epoch
+            )
         super().__init__(checked.size, draws, **options)
 
     def table(self, epoch: int) -> DrawTable:
-        if self.replacement:
+        limit = self.max_repeats_per_epoch
+        if limit is None:
             key = _rng.key(self.seed, epoch, "weighted")
             return WeightedTable(
                 self._cumulative, self.num_samples, key, independent=self.independent
             )
         key = _rng.key(self.seed, epoch, "weighted order")
         offset = _rng.uniform(_rng.key(self.seed, epoch, "weighted offset"))
-        return Distinct(self._weights, self._scale, self.num_samples, key, offset)
+        return LimitedTable(self._weights, self._scale, self.num_samples, key, offset, limit)
 
     def why_biased(self, epoch: int) -> str:
         if self._zeros:
@@ -125,40 +144,80 @@ class WeightedSampler(EpochSampler):
 
     def identity(self) -> dict[str, object]:
         own = {"replacement": self.replacement, "independent": self.independent}
-        if self.replacement:
+        if self.max_repeats_per_epoch is None:
             return {"running sum from weights": self._cumulative.digest(), **own}
-        return {"weights": self._weights, **own}
+        limit = {"max_repeats_per_epoch": self.max_repeats_per_epoch} if self.replacement else {}
+        return {"weights": self._weights, **own, **limit}
 
 
-class Distinct(ListTable):
-    """M distinct samples, sample i with probability min(1, scale * w_i)."""
+class LimitedTable(ListTable):
+    """M draws, sample i floor or ceil of most * min(1, scale * w_i) times.
 
-    def __init__(
-        self, weights: Floats, scale: float, draws: int, key: np.uint64, offset: float
+    With most = 1: M distinct samples, sample i with probability min(1, scale * w_i).
+    """
+
+    def __init__(  # noqa: PLR0913  # what a state holds
+        self,
+        weights: Floats,
+        scale: float,
+        draws: int,
+        key: np.uint64,
+        offset: float,
+        most: int = 1,
     ) -> None:
         self._chances, self._scale, self._key, self._offset = weights, scale, key, offset
-        chosen = np.empty(draws, np.int32 if weights.size < 2**31 else np.int64)
-        drawn = _draw.systematic(weights, scale, key, offset, chosen)
+        self._most = most
+        dtype = np.int32 if weights.size < 2**31 else np.int64
+        samples = np.empty(draws, dtype)
+        certain = 0  # draws that are not left to chance; a last one may be
+        if most > 1:
+            expected = self._times(np.arange(weights.size))
+            times = np.maximum(np.ceil(expected) - 1.0, 0.0).astype(np.int64)
+            certain = int(times.sum())
+            samples[:certain] = np.repeat(np.arange(weights.size, dtype=dtype), times)
+            weights, scale = expected - times, 1.0
+        drawn = certain + _draw.systematic(weights, scale, key, offset, samples[certain:])
         if drawn != draws:  # they sum to it but for rounding
             raise RuntimeError(f"drew {drawn} samples of {draws}: the chances do not add up")
-        super().__init__(chosen, weights.size, self._inclusion)
+        super().__init__(samples, weights.size, self._times)
 
-    def _inclusion(self, rows: Indices) -> Floats:
+    def _times(self, rows: Indices) -> Floats:
         with np.errstate(over="ignore"):
-            return np.minimum(1.0, self._scale * self._chances[rows])
+            return self._most * np.minimum(1.0, self._scale * self._chances[rows])
 
     def saved(self) -> Arrays:
         """See `DrawTable`."""
         return {
             "chances": self._chances,
             "numbers": np.array([self._scale, self._offset]),
-            "words": np.array([self.size, self._key], np.uint64),
+            "words": np.array([self.size, self._key, self._most], np.uint64),
         }
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "Distinct":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "LimitedTable":
         """See `DrawTable`."""
         chances = check_array(arrays, "chances", np.float64, size)
         scale, offset = check_array(arrays, "numbers", np.float64, 2).tolist()
-        draws, key = check_array(arrays, "words", np.uint64, 2)
-        return cls(chances.copy(), scale, int(draws), key, offset)
+        draws, key, most = check_array(arrays, "words", np.uint64, 3)
+        return cls(chances.copy(), scale, int(draws), key, offset, int(most))
+
+
+def limit_of(most: int | None, replacement: bool, independent: bool) -> int | None:
+    """Check `max_repeats_per_epoch`; return how often a sample may be drawn in an epoch.
+
+    None without a limit, 1 without replacement.
+    """
+    if most is None:
+        return None if replacement else 1
+    most = _check.integer("max_repeats_per_epoch", most, 1)
+    if not replacement:
+        raise ValueError(
+            "max_repeats_per_epoch must not be given without replacement, where no sample is "
+            f"repeated, got {most}"
+        )
+    if independent:
+        raise ValueError(
+            "max_repeats_per_epoch must not be given with independent=True: the number of "
+            f"independent draws of a sample has no limit; got {most}"
+        )
+    return most

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from sampling.samplers import MixtureSampler, effective_samples, temperature_weights
+from sampling.samplers import (
+    MixtureSampler,
+    effective_samples,
+    max_epochs_for,
+    temperature_weights,
+)
 from sampling.selection import unimax
 
 MC4 = [2733, 162, 39, 1]
@@ -120,6 +125,12 @@ def test_golden_worth_of_repeats():
     np.testing.assert_allclose(found, [0.984, 0.931, 0.828, 0.661, 0.379], atol=5e-4)
     assert effective_samples(10, 10) == 10
     assert effective_samples(10, 3) == 3
+    losses = [1 - each for each in found]
+    assert [max_epochs_for(loss) for loss in losses] == pytest.approx([2, 4, 8, 16, 40])
+    assert max_epochs_for(0) == 1.0
+    assert max_epochs_for(0.999999, r_star=0.5) == pytest.approx(1.5e6)
+    with pytest.raises(ValueError, match=r"loss_fraction must be in \[0, 1\), got 1"):
+        max_epochs_for(1)
 
 
 def test_the_law_of_repeats_with_its_constants():

@@ -5,6 +5,8 @@ from helpers import assert_hits, assert_mean, counts_of, epochs_of
 
 from sampling.samplers import ClassBalancedSampler
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is drawn about .* times in each epoch")
+
 TAIL = np.repeat([0, 1, 2], [500, 50, 5])  # the counts of the golden values
 UNEVEN = np.random.default_rng(0).permutation(np.repeat(np.arange(6), [40, 20, 11, 5, 2, 1]))
 

@@ -1,0 +1,48 @@
+"""How often a sample is drawn in one epoch: a warning, and limits on the shares of groups."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._warning import warn
+from ...types import Floats
+
+_MANY = 50  # draws of one sample in an epoch; few methods gain from more, and many overfit
+
+
+def note_repeats(uses: float, average: float, who: str) -> None:
+    """Warn if a sample is drawn very often in each epoch: `uses` times, where others are `average`.
+
+    who : what is drawn so often, such as "sample 3"
+    """
+    if uses > _MANY * max(1.0, average):
+        warn(
+            f"{who} is drawn about {uses:.0f} times in each epoch: the model may memorise it; "
+            "max_repeats_per_epoch sets a limit, and the other samples then share the draws"
+        )
+
+
+def limited_shares(shares: Floats, sizes: NDArray[np.int64], num_samples: int, most: int) -> Floats:
+    """Return shares of groups such that no sample is expected more than `most` times.
+
+    shares (C,), sum 1; sizes (C,) -> (C,), sum 1. The groups below their limit share what the
+    others may not take in proportion to their shares.
+    """
+    room = int(sizes[shares > 0].sum()) * most
+    if num_samples > room:
+        raise ValueError(
+            "num_samples must be at most max_repeats_per_epoch times the samples of classes with "
+            f"a share, {room}, got {num_samples}"
+        )
+    limits = most * sizes / num_samples
+    free = shares > 0
+    while True:  # each round adds the groups that reached their limit at the last scale
+        if not free.any():
+            full = np.where(shares > 0, limits, 0.0)
+            full /= full.sum()
+            return full
+        scale = (1.0 - limits[~free & (shares > 0)].sum()) / shares[free].sum()
+        over = free & (shares * scale > limits)
+        if not over.any():
+            found: Floats = np.where(free, shares * scale, np.where(shares > 0, limits, 0.0))
+            return found
+        free &= ~over
