@@ -1,6 +1,7 @@
 """Samples in groups (classes or clusters), drawn by quota: every sample before any is repeated."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -191,7 +192,7 @@ class Dealer:
         return ListTable(
             self.deal(epoch),
             self._groups.num_labeled,
-            lambda rows: self._groups.spread(per_group, rows),
+            partial(self._groups.spread, per_group),
         )
 
 

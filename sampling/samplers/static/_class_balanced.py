@@ -1,6 +1,8 @@
 """Balance by class, with exact quotas. Several labels a sample: `RepeatFactorSampler`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,17 +13,17 @@ from ... import _check
 from ..._check._keywords import told
 from ..._warning import warn
 from ...types import Floats
-from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Dealer, Groups, Unlabeled
 from ..core._options import EpochOptions
 from ..core._repeats import limited_shares, note_repeats
+from ..core._replaceable import ReplaceableSampler
 from ..core._tables import DrawTable
 
 Target = Mapping[Any, float] | ArrayLike
 
 
 @told
-class ClassBalancedSampler(EpochSampler):
+class ClassBalancedSampler(ReplaceableSampler["_Source"]):
     """Draw classes in chosen shares, and the samples of each class evenly.
 
     Use it for long-tailed data: `power=0.0` draws all classes equally often, `power=0.5` is the
@@ -129,7 +131,7 @@ class ClassBalancedSampler(EpochSampler):
         draws = self._groups.num_labeled
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)
-        self._shares = class_shares(
+        shares = class_shares(
             self._groups.names, self._groups.sizes, power=power, beta=beta, target=target
         )
         self.progressive_epochs = progressive_epochs
@@ -140,24 +142,9 @@ class ClassBalancedSampler(EpochSampler):
             self.max_repeats_per_epoch = _check.integer(
                 "max_repeats_per_epoch", max_repeats_per_epoch, 1
             )
-        self._draws = draws
-        seed = _check.seed(options.get("seed", 0))
-        settled = 0 if self.progressive_epochs is None else self.progressive_epochs - 1
-        self._dealer = Dealer(
-            self._groups,
-            draws,
-            self.shares,
-            seed,
-            settled=settled,
-            most=self.max_repeats_per_epoch,
-        )
-        uses = draws * self.shares(settled) / self._groups.sizes
-        often = int(np.argmax(uses))
-        note_repeats(
-            uses[often],
-            draws / self._groups.num_labeled,
-            f"each sample of class {self.classes[often]}",
-        )
+        self._draws, self._seed = draws, _check.seed(options.get("seed", 0))
+        self._source = self._source_of(shares)
+        self._note_repeats(shares)
         super().__init__(self._groups.codes.size, draws, **options)
 
     @property
@@ -177,7 +164,56 @@ class ClassBalancedSampler(EpochSampler):
 
     def shares(self, epoch: int) -> Floats:
         """Return the share of each class among the draws of an epoch: float64 (C,), sum 1."""
-        shares = self._shares
+        return self._shares_in(self._source.shares, epoch)
+
+    @told
+    def set_shares(self, target: Target) -> None:
+        """Set other shares of the classes, from the next `set_epoch` on; call it on every rank.
+
+        From then on the sampler is dynamic: only the planned epoch is known, and a full state holds
+        the shares of its plan, so that a sampler made with any shares can resume it. The shuffles
+        of the classes begin at another place. With `progressive_epochs` these are the last shares.
+
+        Parameters
+        ----------
+        target : mapping, or array-like of shape (C,)
+            As in the constructor, and equal on every rank.
+
+        Raises
+        ------
+        ValueError
+            If the shares would be refused by the constructor; the sampler is then unchanged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> sampler = ClassBalancedSampler(["a", "a", "a", "b"])
+        >>> sampler.set_shares({"a": 3, "b": 1})
+        >>> sampler.set_epoch(1)
+        >>> sorted(sampler)
+        [0, 1, 2, 3]
+        """
+        shares = class_shares(self.classes, self.class_counts, target=target)
+        absent = self.classes[shares == 0]
+        if absent.size and self.objective == "original":
+            raise ValueError(
+                f"target must be > 0 for objective='original', got 0 for class {absent[0]}"
+            )
+        self._shares_in(shares, self._settled)  # refuses what the limit does not allow
+        self._note_repeats(shares)
+        self._replace(shares)
+
+    @property
+    def _settled(self) -> int:
+        return 0 if self.progressive_epochs is None else self.progressive_epochs - 1
+
+    def _note_repeats(self, shares: Floats) -> None:
+        uses = self._draws * self._shares_in(shares, self._settled) / self.class_counts
+        often = int(np.argmax(uses))
+        average = self._draws / self._groups.num_labeled
+        note_repeats(uses[often], average, f"each sample of class {self.classes[often]}")
+
+    def _shares_in(self, shares: Floats, epoch: int) -> Floats:
         if self.progressive_epochs is not None:
             last = self.progressive_epochs - 1
             t = min(1.0, epoch / last) if last else 0.0
@@ -186,20 +222,44 @@ class ClassBalancedSampler(EpochSampler):
             return shares
         return limited_shares(shares, self._groups.sizes, self._draws, self.max_repeats_per_epoch)
 
-    def table(self, epoch: int) -> DrawTable:
-        return self._dealer.table(epoch)
+    def _source_of(self, values: Floats) -> "_Source":
+        dealer = Dealer(
+            self._groups,
+            self._draws,
+            partial(self._shares_in, values),
+            self._seed,
+            settled=self._settled,
+            most=self.max_repeats_per_epoch,
+        )
+        return _Source(values, dealer)
+
+    def _values_of(self, source: "_Source") -> Floats:
+        return source.shares
+
+    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+        return source.dealer.table(epoch)
 
     def why_biased(self, epoch: int) -> str:
         absent = self.classes[self.shares(epoch) == 0]
         return f"class {absent[0]} has share 0 and is never drawn" if absent.size else ""
 
     def identity(self) -> dict[str, object]:
-        return {
+        own: dict[str, object] = {
             "labels": self._groups.codes,
-            "shares from power, beta and target": self._shares,
             "progressive_epochs": self.progressive_epochs,
             "max_repeats_per_epoch": self.max_repeats_per_epoch,
         }
+        if self.dynamic:  # states hold the shares
+            return own
+        return {**own, "shares from power, beta and target": self._source.shares}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The shares of the classes at the end of any progression, (C,), and what draws by them."""
+
+    shares: Floats
+    dealer: Dealer
 
 
 def class_shares(

@@ -14,10 +14,9 @@ from ..._check._keywords import told
 from ..._warning import warn
 from ...kernels._scores import fill_uniform
 from ...types import Floats, Indices
-from ..core._arrays import Arrays, check_array
 from ..core._cumulative import Cumulative
-from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
+from ..core._replaceable import ReplaceableSampler
 from ..core._tables import DrawTable, WeightedTable
 
 CenterLoss = Callable[[Indices], ArrayLike]
@@ -52,7 +51,7 @@ class HolderFit:
 
 
 @told
-class SensitivitySampler(EpochSampler):
+class SensitivitySampler(ReplaceableSampler["_Source"]):
     """Draw samples in proportion to a bound on their loss, from the losses at cluster centers.
 
     If losses vary slowly over the embedding space, |l(x) - l(c)| <= lambda * ||x - c||**z, then
@@ -149,9 +148,8 @@ class SensitivitySampler(EpochSampler):
             )
         with np.errstate(over="ignore"):  # `_score` refuses scores that overflow
             self._spread = self.holder_constant * _powers(distances, self.z)
-        self._planned = self._latest = losses  # (K,): of the current plan, and of the next one
         self.scores = self._score(losses)
-        self._cumulative = Cumulative(self.scores)
+        self._source = _Source(losses, Cumulative(self.scores))
         self.fit: HolderFit | None = None
         self.center_indices: Indices | None = None
         options.setdefault("objective", "original")
@@ -230,46 +228,24 @@ class SensitivitySampler(EpochSampler):
             Loss of the sample nearest to each center, equal on every rank.
         """
         losses = _check.floats("center_losses", center_losses)
-        _check.same_length("center_losses", losses, "the first center_losses", self._latest.size)
-        self.scores, self._latest, self._pending = self._score(losses), losses.copy(), True
-        self._mark_dynamic(True)
+        first = self._source.losses.size
+        _check.same_length("center_losses", losses, "the first center_losses", first)
+        self.scores = self._score(losses)
+        self._replace(losses.copy())
 
-    def _mark_dynamic(self, dynamic: bool) -> None:
-        """Set whether states carry the losses; else they identify the sampler."""
-        self.dynamic = dynamic
-        self._fingerprint, self._arguments = "", {}
+    def _source_of(self, values: Floats) -> "_Source":
+        return _Source(values, Cumulative(self._score(values)))
 
-    def _check_own(self, state: Mapping[str, Any]) -> None:
-        ours = self.dynamic
-        self._mark_dynamic(state.get("plan") is not None)
-        try:
-            super()._check_own(state)
-        finally:
-            self._mark_dynamic(ours)
+    def _values_of(self, source: "_Source") -> Floats:
+        return source.losses
 
-    def _before_plan(self, epoch: int) -> None:
-        if self._pending:
-            self._cumulative = Cumulative(self.scores)
-            self._planned, self._pending = self._latest, False
-
-    def _arrays(self) -> Arrays:
-        return {"planned": self._planned, "latest": self._latest} if self.dynamic else {}
-
-    def _table_from(
-        self, epoch: int, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]
-    ) -> DrawTable:
-        for name in ("planned", "latest"):
-            check_array(arrays, name, np.float64, self._latest.size)
+    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
         key = _rng.key(self.seed, epoch, "sensitivity")
-        cumulative = Cumulative(self._score(arrays["planned"]))
-        return WeightedTable(cumulative, self.num_samples, key, independent=False)
+        return WeightedTable(source.cumulative, self.num_samples, key, independent=False)
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
-        self._planned, self._latest = arrays["planned"].copy(), arrays["latest"].copy()
-        self._cumulative = Cumulative(self._score(self._planned))
-        self.scores = self._score(self._latest)
-        self._pending = not np.array_equal(self._planned, self._latest)
-        self._mark_dynamic(True)
+        super()._adopt(arrays, notes)
+        self.scores = self._score(arrays["latest"])
 
     def _score(self, losses: Floats) -> Floats:
         with np.errstate(over="ignore"):  # scores that overflow are refused
@@ -282,16 +258,20 @@ class SensitivitySampler(EpochSampler):
             scores[scores == 0] = scores[scores > 0].min()
         return scores
 
-    def table(self, epoch: int) -> DrawTable:
-        key = _rng.key(self.seed, epoch, "sensitivity")
-        return WeightedTable(self._cumulative, self.num_samples, key, independent=False)
-
     def identity(self) -> dict[str, object]:
         own: dict[str, object] = {
             "spread from distances, holder_constant and z": self._spread,
             "clusters": self._clusters,
         }
-        return own if self.dynamic else {**own, "center_losses": self._planned}
+        return own if self.dynamic else {**own, "center_losses": self._source.losses}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The losses at the centers, (K,), and the running sum of the scores."""
+
+    losses: Floats
+    cumulative: Cumulative
 
 
 def _powers(distances: Floats, z: float) -> Floats:

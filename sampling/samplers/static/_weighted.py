@@ -1,6 +1,7 @@
 """Draws by weight: stratified with replacement, or each sample a limited number of times."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,14 @@ from ...kernels import _draw
 from ...types import Floats, Indices
 from ..core._arrays import Arrays, check_array
 from ..core._cumulative import Cumulative
-from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
 from ..core._repeats import note_repeats
+from ..core._replaceable import ReplaceableSampler
 from ..core._tables import DrawTable, ListTable, WeightedTable
 
 
 @told
-class WeightedSampler(EpochSampler):
+class WeightedSampler(ReplaceableSampler["_Source"]):
     """Draw samples in proportion to a fixed weight, from a dataset of any size.
 
     Use it to rebalance the data or to replay samples by a score computed beforehand. For balance by
@@ -106,48 +107,117 @@ class WeightedSampler(EpochSampler):
         **options: Unpack[EpochOptions],
     ) -> None:
         checked = _check.weights_as_given("weights", weights)
+        zeros = checked.size - int(np.count_nonzero(checked))
         draws = checked.size
         if num_samples is not None:
             draws = _check.integer("num_samples", num_samples, 1)
         self.replacement = _check.flag("replacement", replacement)
         self.independent = _check.flag("independent", independent)
-        self.max_repeats_per_epoch = limit_of(
-            max_repeats_per_epoch, self.replacement, self.independent
-        )
-        self._zeros = checked.size - int(np.count_nonzero(checked))
-        if self.max_repeats_per_epoch is None:
-            self._cumulative = Cumulative.of_checked(checked)
-            heaviest = int(np.argmax(checked))
-            uses = draws * float(checked[heaviest]) / self._cumulative.total
-            note_repeats(uses, draws / checked.size, f"sample {heaviest}")
+        self._limit = limit_of(max_repeats_per_epoch, self.replacement, self.independent)
+        self.max_repeats_per_epoch = max_repeats_per_epoch
+        if self._limit is None:
+            cumulative = Cumulative.of_checked(checked)
+            note_heaviest(checked, draws, cumulative.total)
+            self._source = _Source(zeros, cumulative)
         else:
-            self._weights, self._scale = certain_or_scaled(
-                np.array(checked, np.float64), draws, self.max_repeats_per_epoch
-            )
+            found = certain_or_scaled(np.array(checked, np.float64), draws, self._limit)
+            self._source = _Source(zeros, *found)
         super().__init__(checked.size, draws, **options)
 
-    def table(self, epoch: int) -> DrawTable:
-        limit = self.max_repeats_per_epoch
-        if limit is None:
+    @told
+    def set_weights(self, weights: ArrayLike) -> None:
+        """Set other weights, from the next `set_epoch` on; call it on every rank.
+
+        From then on the sampler is dynamic: only the planned epoch is known, and a full state holds
+        8 N bytes of weights for its plan, so that a sampler made with any weights can resume it.
+
+        Parameters
+        ----------
+        weights : float array-like of shape (N,)
+            As in the constructor, and equal on every rank.
+
+        Raises
+        ------
+        ValueError
+            If the weights would be refused by the constructor; the sampler is then unchanged.
+
+        Examples
+        --------
+        >>> sampler = WeightedSampler([1, 1, 1, 1])
+        >>> sampler.set_weights([0, 0, 1, 1])
+        >>> sampler.set_epoch(1)
+        >>> sorted(sampler)
+        [2, 2, 3, 3]
+        """
+        checked = _check.weights_as_given("weights", weights)
+        _check.same_length("weights", checked, "the first weights", self.size)
+        zeros = checked.size - int(np.count_nonzero(checked))
+        if zeros and self.objective == "original":
+            raise ValueError(f"weights must be > 0 for objective='original', got {zeros} zeros")
+        if self._limit is None:
+            values = np.cumsum(checked, dtype=np.float64)
+            note_heaviest(checked, self.num_samples, float(values[-1]))
+        else:
+            values = np.array(checked, np.float64)
+            values = certain_or_scaled(values, self.num_samples, self._limit)[0]
+        self._replace(values)
+
+    def _source_of(self, values: Floats) -> "_Source":
+        if self._limit is None:
+            zeros = int(np.count_nonzero(np.diff(values, prepend=0.0) == 0))
+            return _Source(zeros, Cumulative.of_sums(values))
+        found = certain_or_scaled(values, self.num_samples, self._limit)
+        return _Source(values.size - int(np.count_nonzero(values)), *found)
+
+    def _values_of(self, source: "_Source") -> Floats:
+        weights = source.weights
+        return weights.sums if isinstance(weights, Cumulative) else weights
+
+    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+        weights = source.weights
+        if isinstance(weights, Cumulative):
             key = _rng.key(self.seed, epoch, "weighted")
-            return WeightedTable(
-                self._cumulative, self.num_samples, key, independent=self.independent
-            )
+            return WeightedTable(weights, self.num_samples, key, independent=self.independent)
         key = _rng.key(self.seed, epoch, "weighted order")
         offset = _rng.uniform(_rng.key(self.seed, epoch, "weighted offset"))
-        return LimitedTable(self._weights, self._scale, self.num_samples, key, offset, limit)
+        limit = self._limit or 1
+        return LimitedTable(weights, source.scale, self.num_samples, key, offset, limit)
 
     def why_biased(self, epoch: int) -> str:
-        if self._zeros:
-            return f"{self._zeros} of {self.size} weights are 0, and those samples are never drawn"
+        zeros = self._source.zeros
+        if zeros:
+            return f"{zeros} of {self.size} weights are 0, and those samples are never drawn"
         return ""
 
     def identity(self) -> dict[str, object]:
-        own = {"replacement": self.replacement, "independent": self.independent}
-        if self.max_repeats_per_epoch is None:
-            return {"running sum from weights": self._cumulative.digest(), **own}
-        limit = {"max_repeats_per_epoch": self.max_repeats_per_epoch} if self.replacement else {}
-        return {"weights": self._weights, **own, **limit}
+        own: dict[str, object] = {
+            "replacement": self.replacement,
+            "independent": self.independent,
+        }
+        if self.max_repeats_per_epoch is not None:
+            own["max_repeats_per_epoch"] = self.max_repeats_per_epoch
+        if self.dynamic:  # states hold the weights
+            return own
+        weights = self._source.weights
+        if isinstance(weights, Cumulative):
+            return {"running sum from weights": weights.digest(), **own}
+        return {"weights": weights, **own}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The weights (N,), as a running sum or with the scale of `LimitedTable`, and their zeros."""
+
+    zeros: int
+    weights: Cumulative | Floats
+    scale: float = 1.0
+
+
+def note_heaviest(weights: NDArray[Any], draws: int, total: float) -> None:
+    """Warn if the sample of the largest weight (N,) is drawn very often."""
+    heaviest = int(np.argmax(weights))
+    uses = draws * float(weights[heaviest]) / total
+    note_repeats(uses, draws / weights.size, f"sample {heaviest}")
 
 
 class LimitedTable(ListTable):
