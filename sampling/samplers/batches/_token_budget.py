@@ -53,6 +53,9 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
         ranks of a step nearly equal cost, also if cost grows faster than length, as that of
         attention does. The order does not depend on the ranks, so choose it for the largest number
         that the run may have. Ignored if not padded.
+    longest_first : bool, default False
+        Whether epoch 0 begins with the batch of the longest samples, and the other batches of its
+        round: a budget that does not fit into memory then fails at once. With padded=True only.
     **options
         The options of every sampler: see `EpochSampler`. Every sample is drawn, so `drop_last` only
         lets accelerate exclude a last round with fewer batches than processes.
@@ -66,7 +69,8 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
     ------
     ValueError
         If a sample is longer than `max_tokens`, or a length is negative, NaN or infinite: the
-        message names the row. If `batch_size_multiple` is given with padded=False.
+        message names the row. If `batch_size_multiple` or `longest_first` is given with
+        padded=False.
 
     Notes
     -----
@@ -101,6 +105,7 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
         padded: bool = True,
         noise: float = 0.1,
         round_size: int = 8,
+        longest_first: bool = False,
         **options: Unpack[EpochOptions],
     ) -> None:
         blocks = TokenBlocks(
@@ -111,6 +116,7 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
             padded=padded,
             noise=noise,
             round_size=round_size,
+            longest_first=longest_first,
             **options,
         )
         self.max_tokens = blocks.max_tokens
@@ -132,6 +138,7 @@ class TokenBlocks(BlockSampler):
         padded: bool,
         noise: float,
         round_size: int,
+        longest_first: bool,
         **options: Unpack[EpochOptions],
     ) -> None:
         sizes = _check.floats("lengths", lengths, "finite and >= 0")
@@ -143,7 +150,13 @@ class TokenBlocks(BlockSampler):
         self.padded = _check.flag("padded", padded)
         self.noise = _check.number("noise", noise, "[0, inf)")
         self.round_size = _check.integer("round_size", round_size, 1)
+        self.longest_first = _check.flag("longest_first", longest_first)
         self._check_lengths(sizes)
+        if not self.padded and self.longest_first:
+            raise ValueError(
+                "longest_first must be False with padded=False, where all batches have nearly "
+                "equal sums, got True"
+            )
         if not self.padded and self.batch_size_multiple > 1:
             raise ValueError(
                 "batch_size_multiple must be 1 with padded=False, which balances sums, "
@@ -222,15 +235,23 @@ class TokenBlocks(BlockSampler):
         if not self.padded:
             return Permutation(count, key)(np.arange(count))
         rounds, rest = divmod(count, size)
+        begins = self.longest_first and epoch == 0
         short = int(_rng.uniform(_rng.subkey(key, 0)) * (rounds + 1))  # rounds before the short one
         turn = Permutation(rounds, _rng.subkey(key, 1))(np.arange(rounds))
+        if begins and rounds:
+            short, first = max(short, 1), int(np.argmin(turn))
+            turn[[0, first]] = turn[[first, 0]]
         firsts = np.append(turn * size + rest * (turn >= short), short * size)
         sizes = np.append(np.full(rounds, size), rest)
         if rest == 0:
             firsts, sizes = firsts[:-1], sizes[:-1]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         batches = np.arange(count) + np.repeat(firsts - starts[:-1], sizes)
-        return _shuffled(batches, starts, _rng.subkey(key, 2))
+        order = _shuffled(batches, starts, _rng.subkey(key, 2))
+        if begins:
+            first = int(np.argmin(order))
+            order[[0, first]] = order[[first, 0]]
+        return order
 
     def table(self, epoch: int) -> DrawTable:
         key = _rng.key(self.seed, epoch, "token bands")
@@ -252,7 +273,9 @@ class TokenBlocks(BlockSampler):
         if self._places is not None:
             found["places from lengths"] = self._places
         names = ("max_tokens", "max_batch_size", "batch_size_multiple", "padded", "noise")
-        return found | {name: getattr(self, name) for name in (*names, "round_size")}
+        return found | {
+            name: getattr(self, name) for name in (*names, "round_size", "longest_first")
+        }
 
 
 def _by_descending_length(lengths: Floats) -> tuple[Packed, Floats]:

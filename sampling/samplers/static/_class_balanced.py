@@ -172,7 +172,8 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
 
         From then on the sampler is dynamic: only the planned epoch is known, and a full state holds
         the shares of its plan, so that a sampler made with any shares can resume it. The shuffles
-        of the classes begin at another position. With `progressive_epochs` these are the last shares.
+        of the classes begin at another position. With `progressive_epochs` the shares are those at
+        the end.
 
         Parameters
         ----------
