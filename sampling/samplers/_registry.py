@@ -33,7 +33,7 @@ class Entry:
 SAMPLERS: dict[str, Entry] = {
     "ShuffleSampler": Entry(
         "static._shuffle",
-        "a shuffle of up to 2^62 samples in O(1) memory",
+        "a shuffle of up to 2^62 samples in O(1) memory; repeated augmentation",
         source="Black and Rogaway 2002",
     ),
     "SubsetSampler": Entry(

@@ -108,33 +108,40 @@ class ShuffledTable(DrawTable):
         M; above N it continues with further shuffles.
     key : numpy.uint64
         Of the epoch; see `random_key`.
+    repeats : int, default 1
+        How often each value comes, one time after the other.
     """
 
     ordered = True
     even = True
 
-    def __init__(self, population: int, size: int, key: np.uint64) -> None:
+    def __init__(self, population: int, size: int, key: np.uint64, repeats: int = 1) -> None:
         self.population = population
         self.size = size
         self._key = key
+        self._repeats = repeats
         self._shuffles: dict[int, Permutation] = {}
 
     def parts(self) -> tuple[object, ...]:
         """See `DrawTable`."""
-        return (self.population, int(self._key))
+        more = () if self._repeats == 1 else (self._repeats,)
+        return (self.population, int(self._key), *more)
 
     def saved(self) -> Arrays:
         """See `DrawTable`."""
-        return {"words": np.array([self.population, self.size, self._key], np.uint64)}
+        words = [self.population, self.size, self._key, self._repeats]
+        return {"words": np.array(words, np.uint64)}
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "ShuffledTable":
         """See `DrawTable`."""
-        population, draws, key = check_array(arrays, "words", np.uint64, 3)
-        return cls(int(population), int(draws), key)
+        population, draws, key, repeats = check_array(arrays, "words", np.uint64, 4)
+        return cls(int(population), int(draws), key, int(repeats))
 
     def take(self, slots: Indices) -> Indices:
         """See `DrawTable`; slots past N continue into the next shuffle."""
+        if self._repeats > 1:
+            slots = slots // self._repeats
         passes = slots // self.population
         first, last = int(passes.min(initial=0)), int(passes.max(initial=0))
         if first == last:

@@ -25,13 +25,17 @@ class ShuffleSampler(EpochSampler):
     num_samples : int, default N
         Draws in one epoch, summed over all ranks. If fewer than N, each epoch is a new random
         subset; if more, the order continues with further shuffles, so counts differ by at most one.
+    num_repeats : int, default 1
+        How often a sample comes, one time after the other: in the same batch, or on different ranks
+        in the same step. For repeated augmentation, where the copies of a sample are augmented
+        differently. `num_samples` stays N: an epoch then holds N / num_repeats different samples.
     **options
         `seed`, `num_replicas`, `rank`, `drop_last`, ... of every sampler: see `EpochSampler`.
 
     Raises
     ------
     ValueError
-        If N or `num_samples` is less than 1.
+        If N, `num_samples` or `num_repeats` is less than 1.
 
     Notes
     -----
@@ -43,7 +47,8 @@ class ShuffleSampler(EpochSampler):
     Gradients
         Those of plain training; all weights are 1.
     Source
-        Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+        Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002. Repeats: Hoffer et
+        al., "Augment your batch", CVPR 2020; Berman et al., "MultiGrain", 2019.
 
     Examples
     --------
@@ -52,6 +57,8 @@ class ShuffleSampler(EpochSampler):
     True
     >>> len(ShuffleSampler(10**12, num_replicas=8, rank=3))
     125000000000
+    >>> list(ShuffleSampler(6, num_repeats=3))
+    [3, 3, 3, 2, 2, 2]
     """
 
     covers_dataset = True
@@ -60,11 +67,18 @@ class ShuffleSampler(EpochSampler):
         self,
         data_source: int | Sized,
         num_samples: int | None = None,
+        *,
+        num_repeats: int = 1,
         **options: Unpack[EpochOptions],
     ) -> None:
         size = self._size_of("data_source", data_source)
         draws = size if num_samples is None else _check.integer("num_samples", num_samples, 1)
+        self.num_repeats = _check.integer("num_repeats", num_repeats, 1)
         super().__init__(size, draws, **options)
 
     def table(self, epoch: int) -> DrawTable:
-        return ShuffledTable(self.size, self.num_samples, _rng.key(self.seed, epoch, "shuffle"))
+        key = _rng.key(self.seed, epoch, "shuffle")
+        return ShuffledTable(self.size, self.num_samples, key, self.num_repeats)
+
+    def identity(self) -> dict[str, object]:
+        return {} if self.num_repeats == 1 else {"num_repeats": self.num_repeats}

@@ -209,3 +209,28 @@ def test_refuses_epochs_and_stretches():
     with pytest.raises(ValueError, match=r"start must be in \[0, 4\), got 4"):
         sampler.indices(0, 4, 3)
     assert sampler.epoch == 0
+
+
+@pytest.mark.parametrize("repeats", [2, 3])
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_copies_come_together_in_a_batch_or_on_the_ranks_of_a_step(repeats, replicas):
+    parts = [
+        list(ShuffleSampler(60, num_repeats=repeats, num_replicas=replicas, rank=rank, seed=4))
+        for rank in range(replicas)
+    ]
+    drawn = np.array(parts).T.reshape(-1)  # step by step
+    copies = drawn.reshape(-1, repeats)
+    assert (copies == copies[:, :1]).all()
+    assert np.unique(copies[:, 0]).size == 60 // repeats
+    plain = list(ShuffleSampler(60, seed=4))
+    assert copies[:, 0].tolist() == plain[: 60 // repeats]
+
+
+def test_repeats_use_all_samples_equally_over_long_epochs_and_identify_the_sampler():
+    sampler = ShuffleSampler(10, 30, num_repeats=3, objective="original")
+    assert np.bincount(list(sampler)).tolist() == [3] * 10
+    assert sampler.importance_weights([1, 2]).tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="num_repeats"):
+        ShuffleSampler(10, 30, num_repeats=2).load_state_dict(ShuffleSampler(10, 30).state_dict(0))
+    with pytest.raises(ValueError, match="num_repeats must be"):
+        ShuffleSampler(10, num_repeats=0)
