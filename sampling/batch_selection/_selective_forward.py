@@ -281,17 +281,17 @@ class SelectiveForward:
             indices = indices.to(losses.device, non_blocking=True)
         weights = torch.ones(losses.shape, device=losses.device)
         scores = losses.detach()
-        return SelectedStep(
-            True, losses, weights, indices, batch, scores, indices, logits, **given
-        )
+        return SelectedStep(True, losses, weights, indices, batch, scores, indices, logits, **given)
 
 
 def _parts(found: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the losses and logits that a loss function returned; logits are None if it has none."""
+    """Return the losses and the logits, or None, that a loss function returned."""
     if not isinstance(found, tuple):
         return found, None
     if len(found) != 2:  # noqa: PLR2004
-        raise ValueError(f"loss_fn must return losses, or losses and logits, got {len(found)} parts")
+        raise ValueError(
+            f"loss_fn must return losses, or losses and logits, got {len(found)} parts"
+        )
     return found
 
 

@@ -34,15 +34,15 @@ def weigh(
     return function(losses, **keywords_for(function, given))
 
 
-def keywords_for(
-    function: Callable[..., torch.Tensor], given: Mapping[str, Any]
-) -> dict[str, Any]:
+def keywords_for(function: Callable[..., torch.Tensor], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a function is to be called with; raise if it requires what was not given.
 
     Keywords bound by `functools.partial` are not replaced.
     """
     takes, requires = wanted(function)
-    found = {name: given[name] for name in KEYWORDS if name in takes and given.get(name) is not None}
+    found = {
+        name: given[name] for name in KEYWORDS if name in takes and given.get(name) is not None
+    }
     for name in requires:
         if name not in KEYWORDS:
             raise TypeError(
@@ -66,6 +66,12 @@ def wanted(function: Any) -> Wanted:  # any callable
         return Wanted(inner.takes - bound, tuple(n for n in inner.requires if n not in bound))
     if isinstance(function, torch.nn.Module):  # whose `__call__` takes anything
         function = function.forward
+    if not (inspect.isroutine(function) or inspect.isclass(function)):
+        wrapped = getattr(function, "__dict__", {}).get("__wrapped__")
+        if wrapped is not None:
+            return wanted(wrapped)
+        if inspect.isfunction(getattr(type(function), "__call__", None)):
+            function = function.__call__  # the signature of the object may be its constructor's
     cache, key = _FUNCTIONS, function
     if inspect.ismethod(function):
         cache, key = _METHODS, function.__func__

@@ -134,7 +134,9 @@ def test_one_after_the_other_is_the_intersection():
             "features must be given to ConfidenceFilter without source_logits",
         ),
         (
-            lambda: ConfidenceFilter(np.ones((5, 3))).select(torch.ones(2), logits=torch.ones(2, 3)),
+            lambda: ConfidenceFilter(np.ones((5, 3))).select(
+                torch.ones(2), logits=torch.ones(2, 3)
+            ),
             ValueError,
             "indices must be given to ConfidenceFilter",
         ),

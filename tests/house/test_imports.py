@@ -14,7 +14,7 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
-BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report"}
+BASE |= {"_interrupt", "_late", "_shares", "_warning", "_inclusion", "_identity", "_report"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,

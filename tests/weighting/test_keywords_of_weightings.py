@@ -10,7 +10,14 @@ import torch
 
 from sampling.bench.script._watch import _product
 from sampling.samplers import EpochBatchSampler, InfoBatchSampler, KakurenboSampler, ShuffleSampler
-from sampling.weighting import GroupWeights, _keywords, group_dro, lin_upper
+from sampling.weighting import (
+    ClassWeights,
+    CurriculumWeights,
+    GroupWeights,
+    _keywords,
+    group_dro,
+    lin_upper,
+)
 
 N = 6
 LOSSES = torch.tensor([0.5, 2.0, 0.25, 4.0, 1.0, 0.75])
@@ -106,7 +113,9 @@ def refused(name, function, given, error, match):
 def test_a_required_keyword_that_is_not_given_raises_before_anything_is_recorded(name):
     called = []
     spaces = {}
-    exec(f"def needs(losses, *, {name}, indices=None): called.append(1)", {"called": called}, spaces)
+    exec(
+        f"def needs(losses, *, {name}, indices=None): called.append(1)", {"called": called}, spaces
+    )
     rest = {key: value for key, value in GIVEN.items() if key != name}
     rule = f"^{name} must be given for weighting=needs, which requires them, got None: pass {name}="
     refused(name, spaces["needs"], rest, ValueError, rule)
@@ -131,6 +140,19 @@ def test_functions_of_the_package_get_groups_and_keep_what_is_bound():
     torch.testing.assert_close(found, (weights * LOSSES).mean())
     plain = sampler.reduce(LOSSES, ROWS, weighting=lin_upper)
     torch.testing.assert_close(sampler.reduce(LOSSES, ROWS, weighting=lin_upper, **GIVEN), plain)
+
+
+def test_objects_of_the_package_are_read_by_their_call_and_not_by_their_constructor():
+    sampler = ShuffleSampler(N)
+    curriculum = CurriculumWeights(np.linspace(0, 1, N), 4)
+    for given in ({}, GIVEN):
+        found = sampler.reduce(LOSSES, ROWS, weighting=curriculum, **given)
+        torch.testing.assert_close(found, (curriculum(LOSSES, indices=ROWS) * LOSSES).mean())
+    classes = ClassWeights([3, 2, 1])
+    found = sampler.reduce(LOSSES, ROWS, labels=GIVEN["labels"], weighting=classes)
+    expected = (classes(LOSSES, labels=GIVEN["labels"]) * LOSSES).mean()
+    torch.testing.assert_close(found, expected)
+    refused("labels", classes, {}, ValueError, "^labels must be given for weighting=ClassWeights")
 
 
 def test_what_a_sampler_reads_and_a_weighting_needs_come_from_one_call():
