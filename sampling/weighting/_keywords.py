@@ -70,7 +70,7 @@ def wanted(function: Any) -> Wanted:  # any callable
         wrapped = getattr(function, "__dict__", {}).get("__wrapped__")
         if wrapped is not None:
             return wanted(wrapped)
-        if inspect.isfunction(getattr(type(function), "__call__", None)):
+        if inspect.isfunction(inspect.getattr_static(type(function), "__call__", None)):
             function = function.__call__  # the signature of the object may be its constructor's
     cache, key = _FUNCTIONS, function
     if inspect.ismethod(function):

@@ -230,14 +230,15 @@ def target_density_weights(
     codes, size = _binned(found, bins)
     density = _smoothed(np.bincount(codes, minlength=size).astype(np.float64), smoothing)
     present = density[np.unique(codes)]
-    logs = -power * np.log(np.where(density > 0, density, present.min()) / present.min())
-    weights: Floats = np.exp(logs)[codes]  # the largest is 1: no overflow at any power
+    logs = -power * np.log(np.where(density > 0, density, present.min()))[codes]
     if max_ratio is not None:
-        limit = _check.number("max_ratio", max_ratio, "[1, inf)")
-        middle = float(np.median(weights))
-        weights = np.clip(weights, middle / limit, middle * limit)
-    mean_one: Floats = weights / weights.mean()
-    return mean_one
+        limit = np.log(_check.number("max_ratio", max_ratio, "[1, inf)"))
+        half = logs.size // 2
+        parts = np.partition(logs, (half, logs.size - 1 - half))
+        middle = np.logaddexp(parts[half], parts[logs.size - 1 - half]) - np.log(2.0)
+        logs = np.clip(logs, middle - limit, middle + limit)
+    weights: Floats = np.exp(logs - logs.max())  # no overflow at any power
+    return weights / float(weights.mean())
 
 
 def _binned(targets: Floats, bins: int | ArrayLike) -> tuple[Indices, int]:

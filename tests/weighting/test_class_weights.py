@@ -81,10 +81,7 @@ def test_the_mean_is_that_of_cross_entropy_with_weights():
 
 
 def test_inverse_frequency_is_unbiased_for_the_mean_of_class_means():
-    """The expected gradient is that of class-balanced sampling, if weights do not follow the batch.
-
-    4,000 batches of 8: the standard error of each mean is 0.02; a fixed seed, checked at 4 of them.
-    """
+    """The mean over the batches of an epoch is exact, that of class-balanced sampling near it."""
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [60, 30, 10])
     values = torch.from_numpy(rng.exponential(size=100) + labels).float()
@@ -92,7 +89,7 @@ def test_inverse_frequency_is_unbiased_for_the_mean_of_class_means():
     scale = 100 / float((weighting.values[labels]).sum())  # of a weighted mean over the data
     wanted = np.mean([values[labels == c].mean() for c in range(3)])
     sampler, found = ShuffleSampler(100, seed=1), []
-    for epoch in range(320):
+    for epoch in range(2):
         sampler.set_epoch(epoch)
         for batch in np.array_split(np.array(list(sampler)), 12):
             given = torch.from_numpy(labels[batch])

@@ -183,7 +183,7 @@ def test_a_signature_is_read_once_and_the_function_is_not_kept_alive(monkeypatch
 
     def use():
         ShuffleSampler(N).reduce(LOSSES, ROWS, weighting=Step().weighting, **GIVEN)
-        ShuffleSampler(N).reduce(LOSSES, ROWS, weighting=functools.partial(plain), **GIVEN)
+        ShuffleSampler(N).reduce(LOSSES, ROWS, weighting=functools.partial(plain), **GIVEN)  # noqa: F821
 
     use()
     use()

@@ -23,6 +23,7 @@ from sampling.weighting import (
     feasible,
     focal,
     group_dro,
+    group_loss_scaling,
     kl_dro,
     lin_upper,
     quadratic,
@@ -66,7 +67,14 @@ def by_group(losses, *, indices, state):
     return group_dro(losses, indices=indices, groups=groups, state=state)
 
 
+def scaled(losses, *, indices, **arguments):
+    groups = GROUPS[: math.prod(losses.shape)]
+    return group_loss_scaling(losses, groups=groups, num_groups=2, **arguments)
+
+
 BY_SAMPLE = {
+    "group_loss_scaling": lambda: scaled,
+    "group_loss_scaling error": lambda: functools.partial(scaled, form="error_bound"),
     "feasible": lambda: functools.partial(feasible, state=Duals(N), bound=0.3, step_size=0.5),
     "feasible normalised": lambda: functools.partial(
         feasible, state=Duals(N, initial=1.0), bound=0.3, step_size=0.5, normalise=True
