@@ -26,11 +26,11 @@ _SAVED = ("power", "beta", "max_ratio", "start_epoch", "momentum", "normalise", 
 class ClassWeights:
     """Weights by class, for the loss: inverse frequency, effective number, or a power.
 
-    Recommended for long tails, from the last fifth of the run on (`start_epoch`) or with a power
-    below 1: full weights over the whole run make the steps of rare classes noisy. `logit_adjusted`
-    losses need no weights, and do better in the benchmark of this package. Every class is drawn as
-    often as it occurs; `ClassBalancedSampler` draws rare classes more often instead, at the cost of
-    repeats. It requires labels: `sampler.reduce(losses, indices, labels=labels, weighting=w)`.
+    Recommended for long tails. In the benchmark of this package weights over the whole run and
+    from the last fifth on (`start_epoch`) were alike, and `logit_adjustment`, which needs no
+    weights, was better than both. Every class is drawn as often as it occurs;
+    `ClassBalancedSampler` draws rare classes more often instead, at the cost of repeats. It
+    requires labels: `sampler.reduce(losses, indices, labels=labels, weighting=w)`.
 
     Parameters
     ----------
