@@ -199,7 +199,7 @@ class SelectiveForward:
         """
         active = _check.flag("active", active)
         candidates = None if indices is None else as_indices(indices)
-        given = {name: each for name, each in (("labels", labels), ("groups", groups))}
+        given: dict[str, Any] = {"labels": labels, "groups": groups}
         given = {name: each for name, each in given.items() if each is not None}
         if not active or not self.selector.scores_first:
             return self._plain(batch, candidates, features, given)

@@ -186,26 +186,17 @@ class ClassWeights:
         """
         batch = Batch(losses, self.process_group)
         given = as_tensor(labels)
-        hot, ids, known, usable = None, None, torch.ones_like(batch.finite), batch.finite
         if given.ndim == 2:  # noqa: PLR2004
-            hot = multi_hot(given, self.num_classes, losses)
-        else:
-            ids, known, usable = classes_of(given, losses, self.num_classes)
-            batch.finite = batch.finite & usable
+            return self._several(multi_hot(given, self.num_classes, losses), batch)
+        ids, inside, usable = classes_of(given, losses, self.num_classes)
+        batch.finite = batch.finite & usable & inside
         if self.momentum is not None:
-            self._follow(hot, ids, batch)
-        if self.epoch < self.start_epoch:
-            return torch.where(known, batch.finite.to(batch.values.dtype), torch.nan)
+            here = batch.finite.to(batch.values.dtype)
+            self._follow(here.new_zeros(self.num_classes).index_add_(0, ids, here))
         classes = self._on(batch.values)
-        shares = classes[ids] if ids is not None else self._across(hot, classes)
-        shares = torch.where(batch.finite, shares, 0.0)
-        if self.normalise == "batch":
-            total, count = batch.sums(shares, torch.ones_like(shares))
-            shares = shares / (total / count).clamp(min=torch.finfo(shares.dtype).tiny)
-        if ids is not None and self._fixed is not None:
-            known = known & ((classes[ids] > 0) | ~usable)
-            refuse_on_host(~known, ids.float(), "labels", "of classes that counts has samples of")
-        return torch.where(known, torch.nan_to_num(shares), torch.nan)
+        known = inside & ((classes[ids] > 0) | ~batch.finite)
+        refuse_on_host(~known, ids.float(), "labels", "of classes that counts has samples of")
+        return torch.where(known, self._scaled(classes[ids], batch), torch.nan)
 
     def rebalanced(
         self,
@@ -280,19 +271,36 @@ class ClassWeights:
         raw = torch.where(there, raw, 0.0)
         return raw * (there.sum() / raw.sum())
 
-    def _follow(self, hot: torch.Tensor | None, ids: torch.Tensor | None, batch: Batch) -> None:
-        """Move the counts towards those of the batch of all ranks."""
-        here = batch.finite.to(batch.values.dtype)
-        if hot is not None:
-            own = (hot * here[:, None]).sum(0)
+    def _several(self, hot: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the weights of samples (B,) with several classes, hot (B, C)."""
+        if self.momentum is not None:
+            self._follow((hot * batch.finite[:, None]).sum(0))
+        classes = self._on(batch.values)
+        if self.across == "max":
+            found = torch.where(hot > 0, classes, -torch.inf).amax(1)
         else:
-            own = here.new_zeros(self.num_classes).index_add_(0, ids, here)
+            found = (hot * classes).sum(1) / hot.sum(1).clamp(min=1)
+        least = torch.where(classes > 0, classes, torch.inf).min()
+        return self._scaled(torch.where(hot.sum(1) > 0, found, least), batch)
+
+    def _scaled(self, shares: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the weights of samples (B,) in the scale of `normalise`; 1 before they begin."""
+        if self.epoch < self.start_epoch:
+            return batch.finite.to(batch.values.dtype)
+        shares = torch.where(batch.finite, shares, 0.0)
+        if self.normalise == "classes":
+            return shares
+        total, count = batch.sums(shares, torch.ones_like(shares))
+        mean = (total / count.clamp(min=1)).clamp(min=torch.finfo(shares.dtype).tiny)
+        return shares / mean
+
+    def _follow(self, own: torch.Tensor) -> None:
+        """Move the counts towards those of this rank's batch, (C,), and of all other ranks'."""
         fresh = all_reduce_sum(own, self.process_group).float()
         if self._counts is not None and self.momentum is not None:
             before = self._counts.to(fresh)
-            fresh = torch.where(
-                fresh.sum() > 0, self.momentum * before + (1 - self.momentum) * fresh, before
-            )
+            moved = self.momentum * before + (1 - self.momentum) * fresh
+            fresh = torch.where(fresh.sum() > 0, moved, before)
         self._counts = fresh
 
     def _on(self, values: torch.Tensor) -> torch.Tensor:
@@ -302,16 +310,6 @@ class ClassWeights:
         if values.device not in self._copies:
             self._copies[values.device] = self._fixed.to(values.device)
         return self._copies[values.device].to(values.dtype)
-
-    def _across(self, hot: torch.Tensor | None, classes: torch.Tensor) -> torch.Tensor:
-        if hot is None:
-            raise TypeError("labels must be of shape (B, C), got None")
-        if self.across == "max":
-            found = torch.where(hot > 0, classes, -torch.inf).amax(1)
-        else:
-            found = (hot * classes).sum(1) / hot.sum(1).clamp(min=1)
-        least = torch.where(classes > 0, classes, torch.inf).min()
-        return torch.where(hot.sum(1) > 0, found, least)
 
     # ------------------------------------------------------------------ state
 

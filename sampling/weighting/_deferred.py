@@ -65,7 +65,7 @@ class Deferred:
         """
         self.epoch = _check.number("epoch", epoch, "[0, inf)")
         for each in (self.weighting, self.before):
-            if hasattr(each, "set_epoch"):
+            if each is not None and hasattr(each, "set_epoch"):
                 each.set_epoch(epoch)
 
     @property

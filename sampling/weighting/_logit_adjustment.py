@@ -97,7 +97,7 @@ def _log_shares(
         known = counts.float()
         return torch.log(known / known.sum())
     named = _check.named("counts", counts) is not None
-    found = counts_of(counts, classes if named else None, remedy=_REMEDY)  # type: ignore[arg-type]
+    found = counts_of(counts, classes if named else None, remedy=_REMEDY)
     if found.size != classes:
         raise ValueError(f"counts must be {classes}, one for each class, got {found.size}")
     logs = np.log(found / found.sum()).astype(np.float32)

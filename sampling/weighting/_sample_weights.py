@@ -251,7 +251,7 @@ def _binned(targets: Floats, bins: int | ArrayLike) -> tuple[Indices, int]:
             return np.zeros(targets.size, np.int64), 1
         codes = ((targets / 2 - low / 2) / width).astype(np.int64)
         return np.minimum(codes, size - 1), size
-    edges = _check.floats("bins", bins)  # type: ignore[arg-type]  # not a number
+    edges = _check.floats("bins", bins)
     if edges.size < 2 or (np.diff(edges) < 0).any():  # noqa: PLR2004
         raise ValueError(
             f"bins must be a number, or at least 2 edges in ascending order, got {edges[:8]}"
