@@ -79,6 +79,8 @@ class ClassWeights:
         If a count is 0 (and `empty` is "raise"), negative or not finite; if neither counts nor
         momentum are given, or both power and beta. In a call, if a label is not in [0, C) or of a
         class without samples. On a device, where checking would synchronise, its weight is NaN.
+    StateError
+        If `values` are read before there are counts.
 
     Notes
     -----

@@ -169,6 +169,21 @@ def test_what_a_sampler_reads_and_a_weighting_needs_come_from_one_call():
     assert seen[0][1] is GIVEN["logits"]
 
 
+def test_a_sampler_of_your_own_receives_groups_too():
+    seen = []
+
+    class Grouped(ShuffleSampler):
+        def signals(self, batch):
+            seen.append(batch.groups)
+            return super().signals(batch)
+
+    for sampler in (Grouped(N), EpochBatchSampler(Grouped(N), 3)):
+        sampler.reduce(LOSSES, ROWS, groups=GIVEN["groups"])
+        sampler.record(ROWS, LOSSES, groups=GIVEN["groups"])
+        sampler.record(ROWS, LOSSES)
+    assert [each is GIVEN["groups"] for each in seen] == [True, True, False] * 2
+
+
 def test_a_signature_is_read_once_and_the_function_is_not_kept_alive(monkeypatch):
     read = []
     real = _keywords._read

@@ -186,6 +186,12 @@ def test_nothing_waits_for_a_gpu(make):
     weigh, losses, indices = make(), LOSSES.cuda(), torch.tensor(ROWS).cuda()
     if make is BY_SAMPLE["group_dro"]:
         weigh = functools.partial(group_dro, groups=GROUPS.cuda(), state=GroupWeights(2))
+    elif make is BY_SAMPLE["group_loss_scaling"]:
+        weigh = functools.partial(group_loss_scaling, groups=GROUPS.cuda(), num_groups=2)
+    elif make is BY_SAMPLE["group_loss_scaling error"]:
+        weigh = functools.partial(
+            group_loss_scaling, groups=GROUPS.cuda(), num_groups=2, form="error_bound"
+        )
     weigh(losses, indices=indices)  # the first batch moves the state
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
