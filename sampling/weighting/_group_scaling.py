@@ -33,7 +33,10 @@ def group_loss_scaling(  # noqa: PLR0913  # one signature for the family
 
     For replication, where groups (race, gender, site) should be served equally well. `group_dro`
     has a state, and converges to the worst group; these weights are those of one batch. Batches
-    should hold all groups: draw them with `ClassBalancedSampler` over the groups.
+    should hold all groups: draw them with `ClassBalancedSampler` over the groups. The weights of
+    form="identity" are exponential: a sample whose loss is a few temperatures above the others
+    takes the whole batch, and training may diverge (it did on texts of 58 classes with the default
+    temperature); raise the temperature then, or use "error_bound", whose weights are bounded.
 
     Parameters
     ----------

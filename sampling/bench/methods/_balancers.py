@@ -128,13 +128,18 @@ def upweighted(context: Context) -> TrainingPlan:
 
 
 def group_scaled(context: Context) -> TrainingPlan:
-    """Group loss scaling with classes as groups, drawn evenly, as the method requires."""
+    """Scale the loss by the mean loss of the class, whose weights are bounded, drawn evenly.
+
+    The exponential weights by sample and class diverged on texts of 58 classes.
+    """
     classes, groups = np.unique(context.labels, return_inverse=True)
     known = torch.from_numpy(groups)
 
     def scaled(losses: torch.Tensor, *, indices: torch.Tensor) -> torch.Tensor:
         here = known[indices.cpu()].to(losses.device)
-        return weighting.group_loss_scaling(losses, groups=here, num_groups=classes.size)
+        return weighting.group_loss_scaling(
+            losses, groups=here, num_groups=classes.size, form="error_bound"
+        )
 
     sampler = ClassBalancedSampler(context.labels, seed=context.seed)
     return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=scaled)

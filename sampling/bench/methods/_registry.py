@@ -210,7 +210,7 @@ METHODS = {
         _balancers.upweighted,
     ),
     "group-scaling": _at_full_cost(
-        "Every class drawn equally often, weights by the loss of a sample and of its class",
+        "Every class drawn equally often, weights by the mean loss of the class in the batch",
         _balancers.group_scaled,
     ),
     "importance-full": _at_full_cost(
