@@ -215,6 +215,30 @@ PARALLEL = {
         CLASSES,
         lambda rows: weighting.group_dro(LOSSES, groups=rows, state=weighting.GroupWeights(3)),
     ),
+    ("weighting.ClassWeights", "counts"): (
+        np.ones(3),
+        lambda rows: weighting.ClassWeights(rows, num_classes=3),
+    ),
+    ("weighting.logit_adjustment", "counts"): (
+        np.ones(3),
+        lambda rows: weighting.logit_adjustment(LOGITS, rows),
+    ),
+    ("weighting.ClassWeights.__call__", "labels"): (
+        CLASSES,
+        lambda rows: weighting.ClassWeights(ONES[:3])(LOSSES, labels=rows),
+    ),
+    ("weighting.SampleWeights.__call__", "indices"): (
+        INDICES,
+        lambda rows: weighting.SampleWeights(ONES)(LOSSES, indices=rows),
+    ),
+    ("weighting.RENTWeights.__call__", "labels"): (
+        CLASSES,
+        lambda rows: weighting.RENTWeights(EYE[:3, :3])(LOSSES, labels=rows, logits=LOGITS),
+    ),
+    ("weighting.group_loss_scaling", "groups"): (
+        CLASSES,
+        lambda rows: weighting.group_loss_scaling(LOSSES, groups=rows, num_groups=3),
+    ),
     ("weighting.CurriculumWeights.__call__", "indices"): (
         INDICES,
         lambda rows: weighting.CurriculumWeights(ONES)(LOSSES, indices=rows),
@@ -261,6 +285,10 @@ FIRST = {
         lambda rows: scores.ExposureCounter(ROWS).update(rows),
     ),
     ("weighting.CurriculumWeights", "easiness"): (ONES, weighting.CurriculumWeights),
+    ("weighting.SampleWeights", "weights"): (ONES, weighting.SampleWeights),
+    ("weighting.effective_sample_size", "weights"): (ONES, weighting.effective_sample_size),
+    ("weighting.target_density_weights", "targets"): (ONES, weighting.target_density_weights),
+    ("weighting.upweight", "domains"): (CLASSES, lambda rows: weighting.upweight(rows, 2.0)),
     ("weighting.LossReference", "losses"): (ONES, weighting.LossReference),
     **{
         (f"selection.{name}", argument): (getattr(DATA, key), selector(name, key))

@@ -15,6 +15,8 @@ RankedBatch         the same with a selection pressure of its own, decreasing ov
 RHOLoss             the highest loss minus irreducible loss: not mislabelled, not yet learned
 MultistageFilter    above a threshold, first of losses, then of losses predicted from features:
                     the only one that saves forward passes
+EATAFilter          of unlabelled data: reliable predictions that differ from those before
+ConfidenceFilter    the same: predictions that adaptation has made no less confident
 
 They are not samplers: the loader has any sampler, and `SelectedStep.weighting` gives the weights of
 the rows to its `reduce`. `frozen_statistics` is the scoring pass, for loops of another form, and
@@ -22,6 +24,7 @@ the rows to its `reduce`. `frozen_statistics` is the scoring pass, for loops of 
 """
 
 from ._batch_selector import BatchSelector, Chosen, SelectionCost
+from ._filters import ConfidenceFilter, EATAFilter
 from ._frozen import frozen_statistics
 from ._multistage import MultistageFilter
 from ._ranked_batch import RankedBatch
@@ -35,6 +38,8 @@ from ._top_k_loss import TopKLoss
 __all__ = [
     "BatchSelector",
     "Chosen",
+    "ConfidenceFilter",
+    "EATAFilter",
     "MultistageFilter",
     "RHOLoss",
     "RankedBatch",

@@ -104,6 +104,8 @@ class Candidates:
     groups   : (B,) on the host, or None
     features : (B, V) on the host, or None
     key      : of this batch's random decisions
+    logits   : (B, C), detached, or None
+    labels   : (B,) or (B, C), or None
     """
 
     losses: torch.Tensor
@@ -111,6 +113,8 @@ class Candidates:
     groups: NDArray[Any] | None
     features: Any
     key: np.uint64
+    logits: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
 
     def uniforms(self, purpose: int = 0) -> torch.Tensor:
         """Return a random number in [0, 1) for each row, on the device of the losses."""
@@ -235,6 +239,8 @@ class BatchSelector:
         *,
         groups: ArrayLike | torch.Tensor | None = None,
         features: Any = None,
+        logits: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         scored: bool = True,
     ) -> Chosen:
         """Return the rows of a batch to train on.
@@ -248,7 +254,11 @@ class BatchSelector:
         groups : int array or tensor of shape (B,), optional
             Group of each row, for `TopKLoss`, which selects within groups; others ignore them.
         features : array, sparse matrix or tensor of shape (B, V), optional
-            For `MultistageFilter`; others ignore them.
+            For `MultistageFilter` and `ConfidenceFilter`; others ignore them.
+        logits : floating tensor of shape (B, C), optional
+            For `EATAFilter` and `ConfidenceFilter`; others ignore them.
+        labels : tensor of shape (B,) or (B, C), optional
+            For selectors of your own.
         scored : bool, default True
             Whether a forward pass was made for these losses; for `cost`.
 
@@ -260,7 +270,8 @@ class BatchSelector:
         Raises
         ------
         ValueError
-            If the losses are a scalar, or not as many as the indices, groups or features.
+            If the losses are a scalar, or not as many as the indices, groups, features, logits or
+            labels; if the selector requires one that was not given.
         """
         scored = _check.flag("scored", scored)
         self._check_losses(losses, indices)
@@ -274,10 +285,15 @@ class BatchSelector:
             features = host_features(features)
             if features.shape[0] != size:
                 raise ValueError(f"features must have {size} rows, got {features.shape[0]}")
+        for name, given in (("logits", logits), ("labels", labels)):
+            _check_rows(name, given, size)
         values = losses.detach()
         values = values if values.dtype == torch.float64 else values.float()
         rows = None if indices is None else as_indices(indices)
-        chosen = self._choose(Candidates(values, rows, host_groups, features, self._key()))
+        logits = None if logits is None else logits.detach()
+        chosen = self._choose(
+            Candidates(values, rows, host_groups, features, self._key(), logits, labels)
+        )
         if chosen.rows.numel() == 0 and self.collect is None:
             chosen = _one_of_weight_zero(values)
         self.step += 1
@@ -364,6 +380,16 @@ class BatchSelector:
     def _arguments(self) -> dict[str, str]:
         """Return the arguments in short form, for messages."""
         return in_short(self._parts(), self.__dict__.get("_given", {}))
+
+
+def _check_rows(name: str, given: object, size: int) -> None:
+    """Refuse anything but a tensor of `size` rows, or None."""
+    if given is None:
+        return
+    if not isinstance(given, torch.Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(given).__name__}")
+    if given.ndim == 0 or len(given) != size:
+        raise ValueError(f"{name} must have {size} rows, got shape {tuple(given.shape)}")
 
 
 def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ._frozen import Mode, frozen_statistics
 from ._row_buffer import Rows
 from ._take_rows import take_rows
 
-LossFunction = Callable[[torch.nn.Module, Any], torch.Tensor]
+LossFunction = Callable[[torch.nn.Module, Any], torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
 
 
 @told
@@ -40,6 +40,10 @@ class SelectedStep:
         Losses of all rows that were scored, detached.
     candidates : int64 tensor of shape (m,) or None
         Dataset indices of the rows that were scored.
+    logits : floating tensor of shape (k, C) or None
+        Logits of the chosen rows, with their graph, if `loss_fn` returns them.
+    labels, groups : tensor or array of shape (k,) or None
+        Those of the chosen rows, if they were given.
     """
 
     ready: bool
@@ -49,6 +53,9 @@ class SelectedStep:
     batch: Any
     scores: torch.Tensor
     candidates: torch.Tensor | None
+    logits: torch.Tensor | None = None
+    labels: Any = None
+    groups: Any = None
 
     @property
     def loss(self) -> torch.Tensor:
@@ -88,7 +95,8 @@ class SelectiveForward:
 
     `step.loss` replaces `sampler.reduce(...)` if no sampler has weights or records losses.
     `sampler.record(step.candidates, step.scores)`, or the `update` of a `ScoreTable`, records the
-    losses of all rows that were scored, not only of those trained on.
+    losses of all rows that were scored, not only of those trained on. `step.logits`, `step.labels`
+    and `step.groups` are those of the chosen rows, for a sampler that requires them.
 
     Parameters
     ----------
@@ -96,7 +104,8 @@ class SelectiveForward:
         If it is a `DistributedDataParallel`, the scoring pass uses the wrapped module: ranks may
         score different numbers of rows.
     loss_fn : callable
-        (model, batch) -> one loss for each row, (B,): it must use the model that it is given.
+        (model, batch) -> one loss for each row, (B,), or the pair of losses and logits (B, C), for
+        a selector or a sampler that requires logits: it must use the model that it is given.
     selector : BatchSelector
         Chooses the rows to train on.
     scoring : {"eval", "train"}, default "eval"
@@ -164,6 +173,7 @@ class SelectiveForward:
         *,
         groups: ArrayLike | torch.Tensor | None = None,
         features: Any = None,
+        labels: torch.Tensor | None = None,
         scores: ArrayLike | torch.Tensor | None = None,
         active: bool = True,
     ) -> SelectedStep:
@@ -174,7 +184,7 @@ class SelectiveForward:
         batch : any batch that `take` and `loss_fn` accept
         indices : int array or tensor of shape (B,), optional
             Dataset indices of the rows.
-        groups, features
+        groups, features, labels
             See `BatchSelector.select`.
         scores : float array or tensor of shape (B,), optional
             Losses known in advance, such as `table.values[indices]` of a `ScoreTable`: there is no
@@ -189,8 +199,10 @@ class SelectiveForward:
         """
         active = _check.flag("active", active)
         candidates = None if indices is None else as_indices(indices)
+        given: dict[str, Any] = {"labels": labels, "groups": groups}
+        given = {name: each for name, each in given.items() if each is not None}
         if not active or not self.selector.scores_first:
-            return self._plain(batch, candidates, features)
+            return self._plain(batch, candidates, features, given)
         features = None if features is None else host_features(features)
         screened = None if features is None else self.selector.screen(features)
         if screened is not None:
@@ -201,18 +213,28 @@ class SelectiveForward:
             if rows.numel() == 0:
                 return _not_ready(torch.empty(0), candidates)
             batch = self.take(batch, rows, features.shape[0])
+            given = take_rows(given, rows, features.shape[0])
             features = features[screened]
-        values = self._score(batch) if scores is None else _known(scores)
+        values, logits = self._score(batch) if scores is None else (_known(scores), None)
         chosen = self.selector.select(
-            values, candidates, groups=groups, features=features, scored=scores is None
+            values,
+            candidates,
+            groups=groups,
+            features=features,
+            logits=logits,
+            labels=given.get("labels"),
+            scored=scores is None,
         )
-        ready = self._rows(batch, candidates, chosen, values.numel())
+        ready = self._rows(batch, candidates, chosen, values.numel(), given)
         if ready is None:
             return _not_ready(values, candidates)
-        losses = self.loss_fn(self.model, ready.batch)
+        batch, given = ready.batch
+        losses, logits = _parts(self.loss_fn(self.model, batch))
         check_losses(losses, ready.weights)
         weights = ready.weights.to(losses.device)
-        return SelectedStep(True, losses, weights, ready.indices, ready.batch, values, candidates)
+        return SelectedStep(
+            True, losses, weights, ready.indices, batch, values, candidates, logits, **given
+        )
 
     def _rows(
         self,
@@ -220,39 +242,57 @@ class SelectiveForward:
         indices: torch.Tensor | None,
         chosen: Chosen,
         size: int,
+        given: dict[str, Any],
     ) -> Rows | None:
-        """Return the rows to train on now; None if more are to be collected first."""
+        """Return the rows to train on now; None if more are to be collected first.
+
+        Its batch is the pair of the batch and of what was given for its rows.
+        """
         if self.selector.collect is not None:
-            whole = Rows(batch, indices, chosen.weights)
+            whole = Rows((batch, given), indices, chosen.weights)
             return self.selector._buffer.exchange(whole, chosen.rows, size)
         if indices is not None:
             indices = indices.to(chosen.rows.device, non_blocking=True)[chosen.rows]
-        return Rows(self.take(batch, chosen.rows, size), indices, chosen.weights)
+        taken = self.take(batch, chosen.rows, size), take_rows(given, chosen.rows, size)
+        return Rows(taken, indices, chosen.weights)
 
-    def _score(self, batch: Any) -> torch.Tensor:
+    def _score(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
         model = self.model
         if isinstance(model, torch.nn.parallel.DistributedDataParallel):
             model = model.module
         with torch.no_grad(), frozen_statistics(model, self.scoring):
-            losses = self.loss_fn(model, batch)
+            found = _parts(self.loss_fn(model, batch))
         # Inside autocast, weights cast without gradients would be reused by the training pass,
         # which then has no gradients for them (pytorch issue 112583; fixed in torch 2.13).
         torch.clear_autocast_cache()
-        return losses
+        return found
 
     def _plain(
         self,
         batch: Any,
         indices: torch.Tensor | None,
         features: Any,
+        given: dict[str, Any],
     ) -> SelectedStep:
-        losses = self.loss_fn(self.model, batch)
+        losses, logits = _parts(self.loss_fn(self.model, batch))
         self.selector.observe(losses, features)
         if indices is not None:
             check_losses(losses, indices)
             indices = indices.to(losses.device, non_blocking=True)
         weights = torch.ones(losses.shape, device=losses.device)
-        return SelectedStep(True, losses, weights, indices, batch, losses.detach(), indices)
+        scores = losses.detach()
+        return SelectedStep(True, losses, weights, indices, batch, scores, indices, logits, **given)
+
+
+def _parts(found: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the losses and the logits, or None, that a loss function returned."""
+    if not isinstance(found, tuple):
+        return found, None
+    if len(found) != 2:  # noqa: PLR2004
+        raise ValueError(
+            f"loss_fn must return losses, or losses and logits, got {len(found)} parts"
+        )
+    return found
 
 
 def _not_ready(scores: torch.Tensor, candidates: torch.Tensor | None) -> SelectedStep:

@@ -1,10 +1,14 @@
-"""Loss weights: the weights of a batch computed from its losses, as functions of one signature.
+"""Loss weights: the weights of a batch computed from its losses, labels, logits and groups.
 
 `f(losses (B,), *, indices=None, groups=None, probabilities=None, state=None, ...) -> weights (B,)`,
 for `sampler.reduce(losses, indices, weighting=f)`; set other arguments with `functools.partial`.
-Each function documents which of these it uses, and ignores the others. Weights have mean 1 over the
-batch of all ranks unless stated otherwise. Anything that outlives a step is kept in a state object
-that the caller holds, with `state_dict()` and `load_state_dict()`.
+A weighting gets what its signature names of `indices`, `groups`, `labels` and `logits`, as far as
+`reduce` was given them; what it requires must be given. So may a function of your own. Weights have
+mean 1 over the batch of all ranks unless stated otherwise. Anything that outlives a step is kept in
+a state object that the caller holds, or in the weighting itself if it is an object, with
+`state_dict()` and `load_state_dict()`.
+
+`logit_adjustment` and `balanced_softmax` are no weights, but losses for the same purpose.
 """
 
 from typing import TYPE_CHECKING
@@ -12,62 +16,99 @@ from typing import TYPE_CHECKING
 from .._late import late
 
 if TYPE_CHECKING:
+    from ._class_weights import ClassWeights
     from ._curriculum import CurriculumWeights, pairwise_easiness, pointwise_easiness
+    from ._deferred import Deferred, deferred
     from ._difficulty import MomentumDifficulty
     from ._feasible import Duals, feasible
     from ._group_dro import GroupWeights, group_dro
+    from ._group_scaling import group_loss_scaling
     from ._kl_dro import RunningRisk, kl_dro
     from ._lin_upper import BurnIn, extremes, lin_upper, quadratic
+    from ._logit_adjustment import balanced_softmax, logit_adjustment
     from ._reference import LossReference
+    from ._sample_weights import (
+        SampleWeights,
+        effective_sample_size,
+        target_density_weights,
+        upweight,
+    )
     from ._self_paced import self_paced
     from ._spectra import cvar, esrm, extremile
     from ._tokens import focal, tldr
+    from ._transition import DirichletWeights, RENTWeights, symmetric_transition
 
 _FILES = {
     "BurnIn": "_lin_upper",
+    "ClassWeights": "_class_weights",
     "CurriculumWeights": "_curriculum",
+    "Deferred": "_deferred",
+    "DirichletWeights": "_transition",
     "Duals": "_feasible",
     "GroupWeights": "_group_dro",
     "LossReference": "_reference",
     "MomentumDifficulty": "_difficulty",
+    "RENTWeights": "_transition",
     "RunningRisk": "_kl_dro",
+    "SampleWeights": "_sample_weights",
+    "balanced_softmax": "_logit_adjustment",
     "cvar": "_spectra",
+    "deferred": "_deferred",
+    "effective_sample_size": "_sample_weights",
     "esrm": "_spectra",
     "extremes": "_lin_upper",
     "extremile": "_spectra",
     "feasible": "_feasible",
     "focal": "_tokens",
     "group_dro": "_group_dro",
+    "group_loss_scaling": "_group_scaling",
     "kl_dro": "_kl_dro",
     "lin_upper": "_lin_upper",
+    "logit_adjustment": "_logit_adjustment",
     "pairwise_easiness": "_curriculum",
     "pointwise_easiness": "_curriculum",
     "quadratic": "_lin_upper",
     "self_paced": "_self_paced",
+    "symmetric_transition": "_transition",
+    "target_density_weights": "_sample_weights",
     "tldr": "_tokens",
+    "upweight": "_sample_weights",
 }
 __all__ = [
     "BurnIn",
+    "ClassWeights",
     "CurriculumWeights",
+    "Deferred",
+    "DirichletWeights",
     "Duals",
     "GroupWeights",
     "LossReference",
     "MomentumDifficulty",
+    "RENTWeights",
     "RunningRisk",
+    "SampleWeights",
+    "balanced_softmax",
     "cvar",
+    "deferred",
+    "effective_sample_size",
     "esrm",
     "extremes",
     "extremile",
     "feasible",
     "focal",
     "group_dro",
+    "group_loss_scaling",
     "kl_dro",
     "lin_upper",
+    "logit_adjustment",
     "pairwise_easiness",
     "pointwise_easiness",
     "quadratic",
     "self_paced",
+    "symmetric_transition",
+    "target_density_weights",
     "tldr",
+    "upweight",
 ]
 
 __getattr__, __dir__ = late(__name__, _FILES)

@@ -122,7 +122,8 @@ def group_dro(  # noqa: PLR0913  # one signature for the family
         Losses that are not finite get weight 0 and are ignored everywhere, see `lin_upper`.
     indices : ignored
     groups : int tensor or array of shape (B,)
-        The group of each sample of this batch, in [0, G). With groups by dataset index:
+        The group of each sample of this batch, in [0, G): `reduce(losses, indices, groups=groups,
+        weighting=functools.partial(group_dro, state=state))`. With groups by dataset index:
         `weighting=lambda losses, indices: group_dro(losses, groups=all_groups[indices], ...)`.
     probabilities : ignored
     state : GroupWeights

@@ -152,6 +152,11 @@ RECIPES = {
     "scores.label_quality": lambda **o: scores.label_quality(LABELS, LOGITS, **o),
     "scores.margin": lambda **o: scores.margin(LOGITS, LABELS, **o),
     "scores.score_stored": lambda **o: scores.score_stored(["el2n"], LOGITS, LABELS, **o),
+    "weighting.ClassWeights": lambda **o: weighting.ClassWeights([3, 1], **o),
+    "weighting.logit_adjustment": lambda **o: weighting.logit_adjustment(LOGITS, [3, 1, 1], **o),
+    "weighting.group_loss_scaling": lambda **o: weighting.group_loss_scaling(
+        LOSSES, groups=LABELS, num_groups=1, **o
+    ),
     "weighting.CurriculumWeights": lambda **o: weighting.CurriculumWeights([0.1, 0.2], 3, **o),
     "weighting.cvar": lambda **o: weighting.cvar(LOSSES, **o),
     "weighting.esrm": lambda **o: weighting.esrm(LOSSES, **o),

@@ -14,7 +14,16 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
-BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report"}
+BASE |= {
+    "_interrupt",
+    "_late",
+    "_shares",
+    "_entry",
+    "_warning",
+    "_inclusion",
+    "_identity",
+    "_report",
+}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -84,6 +93,8 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("samplers/*", "scores._device"): "one check of indices on a device",
     ("batch_selection/_rho_loss.py", "scores._device"): "the same",
     ("samplers/*", "weighting._reduction"): "one check of losses, and one mean of them",
+    ("samplers/*", "weighting._keywords"): "one reading of what a weighting takes",
+    ("bench/script/_watch.py", "weighting._keywords"): "the same",
     ("batch_selection/*", "weighting._reduction"): "the same",
     ("bench/methods/_inputs.py", "selection.core._clusters"): "the default number of clusters",
     ("bench/methods/_samplers.py", "samplers._registry"): "the one list of samplers, and its words",

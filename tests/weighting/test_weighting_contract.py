@@ -23,6 +23,7 @@ from sampling.weighting import (
     feasible,
     focal,
     group_dro,
+    group_loss_scaling,
     kl_dro,
     lin_upper,
     quadratic,
@@ -66,7 +67,14 @@ def by_group(losses, *, indices, state):
     return group_dro(losses, indices=indices, groups=groups, state=state)
 
 
+def scaled(losses, *, indices, **arguments):
+    groups = GROUPS[: math.prod(losses.shape)]
+    return group_loss_scaling(losses, groups=groups, num_groups=2, **arguments)
+
+
 BY_SAMPLE = {
+    "group_loss_scaling": lambda: scaled,
+    "group_loss_scaling error": lambda: functools.partial(scaled, form="error_bound"),
     "feasible": lambda: functools.partial(feasible, state=Duals(N), bound=0.3, step_size=0.5),
     "feasible normalised": lambda: functools.partial(
         feasible, state=Duals(N, initial=1.0), bound=0.3, step_size=0.5, normalise=True
@@ -178,6 +186,12 @@ def test_nothing_waits_for_a_gpu(make):
     weigh, losses, indices = make(), LOSSES.cuda(), torch.tensor(ROWS).cuda()
     if make is BY_SAMPLE["group_dro"]:
         weigh = functools.partial(group_dro, groups=GROUPS.cuda(), state=GroupWeights(2))
+    elif make is BY_SAMPLE["group_loss_scaling"]:
+        weigh = functools.partial(group_loss_scaling, groups=GROUPS.cuda(), num_groups=2)
+    elif make is BY_SAMPLE["group_loss_scaling error"]:
+        weigh = functools.partial(
+            group_loss_scaling, groups=GROUPS.cuda(), num_groups=2, form="error_bound"
+        )
     weigh(losses, indices=indices)  # the first batch moves the state
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")

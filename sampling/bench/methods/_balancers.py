@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ... import weighting
 from ...samplers import (
     ODM,
     ClassBalancedSampler,
@@ -17,7 +18,17 @@ from ...samplers import (
     SubsetSampler,
 )
 from ...scores import label_issues
-from ...weighting import BurnIn, GroupWeights, group_dro, kl_dro, lin_upper
+from ...weighting import (
+    BurnIn,
+    ClassWeights,
+    DirichletWeights,
+    GroupWeights,
+    RENTWeights,
+    group_dro,
+    kl_dro,
+    lin_upper,
+    symmetric_transition,
+)
 from ._method import Build, Context, Lacking, TrainingPlan, same
 
 _DEFERRED_PART = 0.8  # fraction of the run without weights: 160 of 200 epochs
@@ -91,31 +102,57 @@ def label_issues_dropped(context: Context) -> TrainingPlan:
 
 
 def class_weighted(context: Context) -> TrainingPlan:
-    counts = _counts(context)
-    weights = _mean_of_one(np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0))
-    return _with_class_weights(context, lambda epoch: weights)
+    return _scheduled(context, _class_weights(context))
 
 
 def deferred(context: Context) -> TrainingPlan:
     """Plain training, then class weights by the effective number of samples in the last fifth."""
-    counts = _counts(context)
-    effective = (1 - _EFFECTIVE**counts) / (1 - _EFFECTIVE)
-    late = _mean_of_one(np.where(counts > 0, 1 / np.maximum(effective, 1e-12), 0.0))
-    begin = round(_DEFERRED_PART * context.epochs)
-    none = torch.ones_like(late)
-    return _with_class_weights(context, lambda epoch: late if epoch >= begin else none)
+    late = _class_weights(context, beta=_EFFECTIVE)
+    return _scheduled(context, weighting.deferred(late, round(_DEFERRED_PART * context.epochs)))
 
 
 def logit_adjusted(context: Context) -> TrainingPlan:
     """Cross-entropy of logits plus log class shares; evaluation uses the plain logits."""
     counts = np.maximum(_counts(context), 1e-12)
-    log_shares = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
 
     def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
-        return context.loss(logits + log_shares.to(logits), labels)
+        return context.loss(weighting.logit_adjustment(logits, counts), labels)
 
     sampler = ShuffleSampler(context.size, seed=context.seed)
     return TrainingPlan(lambda epoch: sampler, context.epochs, loss=loss)
+
+
+def upweighted(context: Context) -> TrainingPlan:
+    """Weight classes as `class-balanced` draws them: the control of draws by weights."""
+    return _scheduled(context, weighting.upweight(context.labels, temperature=float("inf")))
+
+
+def group_scaled(context: Context) -> TrainingPlan:
+    """Scale the loss by the mean loss of the class, whose weights are bounded, drawn evenly.
+
+    The exponential weights by sample and class diverged on texts of 58 classes.
+    """
+    classes, groups = np.unique(context.labels, return_inverse=True)
+    known = torch.from_numpy(groups)
+
+    def scaled(losses: torch.Tensor, *, indices: torch.Tensor) -> torch.Tensor:
+        here = known[indices.cpu()].to(losses.device)
+        return weighting.group_loss_scaling(
+            losses, groups=here, num_groups=classes.size, form="error_bound"
+        )
+
+    sampler = ClassBalancedSampler(context.labels, seed=context.seed)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=scaled)
+
+
+def rent(context: Context) -> TrainingPlan:
+    return _scheduled(context, RENTWeights(_transition(context), seed=context.seed))
+
+
+def dirichlet(context: Context) -> TrainingPlan:
+    """Draw weights with ten times the concentration at which they are a resampled batch."""
+    alpha = 10.0 * context.batch_size
+    return _scheduled(context, DirichletWeights(_transition(context), alpha, seed=context.seed))
 
 
 def lin_upper_weighted(context: Context) -> TrainingPlan:
@@ -133,12 +170,12 @@ def group_dro_weighted(context: Context) -> TrainingPlan:
     classes, groups = np.unique(context.labels, return_inverse=True)
     state, known = GroupWeights(classes.size), torch.from_numpy(groups)
 
-    def weighting(losses: torch.Tensor, *, indices: torch.Tensor) -> torch.Tensor:
+    def weights(losses: torch.Tensor, *, indices: torch.Tensor) -> torch.Tensor:
         here = known[indices.cpu()].to(losses.device)
         return group_dro(losses, groups=here, state=state, step_size=_GROUP_STEP)
 
     sampler = ClassBalancedSampler(context.labels, seed=context.seed)
-    return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=weighting)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=weights)
 
 
 def _weighted(
@@ -146,29 +183,35 @@ def _weighted(
     function: Callable[..., torch.Tensor],
     **arguments: Any,
 ) -> TrainingPlan:
-    def weighting(losses: torch.Tensor, *, indices: object) -> torch.Tensor:
+    def weights(losses: torch.Tensor, *, indices: object) -> torch.Tensor:
         return function(losses, indices=indices, **arguments)
 
     sampler = ShuffleSampler(context.size, seed=context.seed)
-    return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=weighting)
+    return TrainingPlan(lambda epoch: sampler, context.epochs, weighting=weights)
 
 
-def _with_class_weights(
-    context: Context, weights_of: Callable[[int], torch.Tensor]
-) -> TrainingPlan:
-    """Return plain shuffling with the loss sum(w l) / sum(w), as `cross_entropy(weight=)`."""
-
-    def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> torch.Tensor:
-        weights = weights_of(epoch).to(logits)[labels]
-        return context.loss(logits, labels) * (weights / weights.mean())
-
+def _scheduled(context: Context, weights: Any) -> TrainingPlan:  # a weighting of the package
+    """Return plain shuffling with a weighting, which is told the epoch if it has a schedule."""
     sampler = ShuffleSampler(context.size, seed=context.seed)
-    return TrainingPlan(lambda epoch: sampler, context.epochs, loss=loss)
+
+    def sampler_of(epoch: int) -> ShuffleSampler:
+        if hasattr(weights, "set_epoch"):
+            weights.set_epoch(epoch)
+        return sampler
+
+    return TrainingPlan(sampler_of, context.epochs, weighting=weights)
+
+
+def _class_weights(context: Context, **arguments: Any) -> ClassWeights:
+    return ClassWeights(_counts(context), empty="ignore", **arguments)
+
+
+def _transition(context: Context) -> NDArray[np.float64]:
+    """Return the transition matrix of the labels that the benchmark has made wrong."""
+    if not context.noise:
+        raise Lacking("needs the share of wrong labels, which only --label-noise tells")
+    return symmetric_transition(context.n_classes, context.noise)
 
 
 def _counts(context: Context) -> NDArray[np.int64]:
     return np.bincount(context.labels, minlength=context.n_classes)
-
-
-def _mean_of_one(values: NDArray[np.float64]) -> torch.Tensor:
-    return torch.tensor(values / values.mean(), dtype=torch.float32)

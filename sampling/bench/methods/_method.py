@@ -166,7 +166,8 @@ class TrainingPlan:
     loss : callable, optional
         Maps outputs (B, C), labels (B,) and the epoch to the losses (B,); by default the task's.
     weighting : callable, optional
-        A function of `sampling.weighting`, for `reduce`.
+        A function of `sampling.weighting`, for `reduce`, which is given labels and logits if the
+        targets are classes.
     selector : BatchSelector, optional
         Selects the rows of each batch to train on, from the losses of all rows.
     candidates : int, optional

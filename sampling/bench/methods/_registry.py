@@ -205,6 +205,14 @@ METHODS = {
         _balancers.group_dro_weighted,
         LONG_TAIL,
     ),
+    "upweight": _at_full_cost(
+        "Plain shuffling, loss weighted as class-balanced draws would",
+        _balancers.upweighted,
+    ),
+    "group-scaling": _at_full_cost(
+        "Every class drawn equally often, weights by the mean loss of the class in the batch",
+        _balancers.group_scaled,
+    ),
     "importance-full": _at_full_cost(
         "N draws in proportion to a bound on the gradient, weights 1/(N p)",
         _balancers.importance_full,
@@ -224,6 +232,18 @@ METHODS = {
         LONG_TAIL,
         NOISE,
         needs=(),
+    ),
+    "rent": _at_full_cost(
+        "Plain shuffling, each batch resampled by the transition matrix of the labels",
+        _balancers.rent,
+        needs=(CLASSES, SHARE),
+        level=LOOP,
+    ),
+    "dirichlet-weights": _at_full_cost(
+        "Plain shuffling, weights drawn around those of the transition matrix of the labels",
+        _balancers.dirichlet,
+        needs=(CLASSES, SHARE),
+        level=LOOP,
     ),
     "late-stopping": _at_full_cost(
         help_of("LateStoppingSampler"),

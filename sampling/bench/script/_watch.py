@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import StateError
 from ...samplers import EpochSampler
+from ...weighting._keywords import keywords_for
 
 _BLOCK = 2**20
 Weighting = Callable[..., torch.Tensor]
@@ -214,8 +215,9 @@ def _product(one: Weighting | None, other: Weighting | None) -> Weighting | None
     if one is None or other is None:
         return one or other
 
-    def both(losses: torch.Tensor, *, indices: Any) -> torch.Tensor:
-        return one(losses, indices=indices) * other(losses, indices=indices)
+    def both(losses: torch.Tensor, **given: Any) -> torch.Tensor:
+        known = keywords_for(one, given), keywords_for(other, given)  # before either is called
+        return one(losses, **known[0]) * other(losses, **known[1])
 
     return both
 

@@ -512,8 +512,10 @@ class Loop:
             if self._record is not None:
                 self._record(indices, outputs.detach(), targets)
             given: dict[str, Any] = {}
-            if outputs.ndim == 2 and not targets.is_floating_point():  # noqa: PLR2004
-                given = {"logits": outputs, "labels": targets}
+            if not targets.is_floating_point():
+                given = {"labels": targets}
+                if outputs.ndim == 2:  # noqa: PLR2004
+                    given["logits"] = outputs
             return sampler.reduce(losses, there, weighting=plan.weighting, **given), indices
 
         def loss_of(model: nn.Module, batch: Any) -> torch.Tensor:

@@ -334,9 +334,10 @@ class EpochBatchSampler(Sampler[list[int]]):
         *,
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        groups: ArrayLike | torch.Tensor | None = None,
     ) -> None:
         """Record the losses of a batch; see `EpochSampler.record`."""
-        self.sampler.record(indices, losses, logits=logits, labels=labels)
+        self.sampler.record(indices, losses, logits=logits, labels=labels, groups=groups)
 
     def reduce(
         self,
@@ -347,6 +348,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         *,
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        groups: ArrayLike | torch.Tensor | None = None,
         weighting: Callable[..., torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Record a batch and return its weighted mean loss; see `EpochSampler.reduce`."""
@@ -357,6 +359,7 @@ class EpochBatchSampler(Sampler[list[int]]):
             denominator,
             logits=logits,
             labels=labels,
+            groups=groups,
             weighting=weighting,
         )
 

@@ -29,6 +29,8 @@ class Batch:
         As given.
     labels : tensor of shape (B,) or (B, C), or None
         As given.
+    groups : tensor or array of shape (B,), or None
+        As given.
     """
 
     rows: Indices | torch.Tensor
@@ -36,6 +38,7 @@ class Batch:
     losses: torch.Tensor
     logits: torch.Tensor | None = None
     labels: torch.Tensor | None = None
+    groups: ArrayLike | torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -45,11 +48,12 @@ class Batch:
         losses: ArrayLike | torch.Tensor,
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        groups: ArrayLike | torch.Tensor | None = None,
     ) -> "Batch":
         """Return a batch of the samples that a plan draws; raise for anything else."""
         rows = plan.rows_of(indices)
         check_losses(losses, rows)
-        return cls(rows, indices, losses, logits, labels)  # type: ignore[arg-type]  # it is a tensor now
+        return cls(rows, indices, losses, logits, labels, groups)  # type: ignore[arg-type]  # it is a tensor now
 
     @classmethod
     def recorded(
@@ -59,11 +63,12 @@ class Batch:
         losses: ArrayLike | torch.Tensor,
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        groups: ArrayLike | torch.Tensor | None = None,
     ) -> "Batch":
         """Return the same of losses that need not be a tensor, without a graph."""
         if not isinstance(losses, torch.Tensor):
             losses = torch.from_numpy(host_losses(losses))
-        return cls.of(plan, indices, losses, logits, labels)
+        return cls.of(plan, indices, losses, logits, labels, groups)
 
     def __len__(self) -> int:
         return len(self.rows)

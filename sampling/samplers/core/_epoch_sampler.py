@@ -713,6 +713,7 @@ class EpochSampler(Sampler[int], ABC):
         *,
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        groups: ArrayLike | torch.Tensor | None = None,
     ) -> None:
         """Record the losses of a batch, from which a dynamic sampler plans its epochs.
 
@@ -728,11 +729,12 @@ class EpochSampler(Sampler[int], ABC):
             One loss per sample, unweighted. Detached and copied.
         logits : float tensor of shape (B, C), optional
         labels : tensor of shape (B,) or (B, C), optional
+        groups : int tensor or array of shape (B,), optional
             Required by samplers that use more than the loss, as documented there; others ignore
             them.
         """
         plan = self._plan(self.epoch)
-        batch = Batch.recorded(plan, indices, losses, logits, labels)
+        batch = Batch.recorded(plan, indices, losses, logits, labels, groups)
         self._recorder.record(plan, batch, self.signals(batch))
 
     @told
@@ -745,6 +747,7 @@ class EpochSampler(Sampler[int], ABC):
         *,
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        groups: ArrayLike | torch.Tensor | None = None,
         weighting: Callable[..., torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Record the losses of a batch and return their weighted mean, for `backward`.
@@ -766,12 +769,14 @@ class EpochSampler(Sampler[int], ABC):
             result is W * sum(w * l) / denominator.
         logits : float tensor of shape (B, C), optional
         labels : tensor of shape (B,) or (B, C), optional
-            Required by samplers that use more than the loss, as documented there; others ignore
-            them.
+        groups : int tensor or array of shape (B,), optional
+            Required by samplers that use more than the loss, as documented there, and by some
+            weightings; others ignore them.
         weighting : callable, optional
-            Additional weights of the batch, from its losses: called as `weighting(losses,
-            indices=indices)`, it returns a tensor (B,) that is multiplied with the sampler's. See
-            `sampling.weighting`.
+            Additional weights of the batch: a function of the losses that returns a tensor (B,),
+            which is multiplied with the sampler's. It gets those of `indices`, `groups`, `labels`
+            and `logits` that were given and that its signature names, with `**kwargs` all that
+            were given. See `sampling.weighting`.
 
         Returns
         -------
@@ -782,13 +787,14 @@ class EpochSampler(Sampler[int], ABC):
         ------
         ValueError
             If the losses are a scalar, or not as many as the indices, or an index is out of range
-            or was never drawn in this epoch, or `weighting` returns another shape; if ranks have
+            or was never drawn in this epoch, or `weighting` requires labels, logits or groups
+            that were not given, or returns another shape; if ranks have
             unequal numbers of batches (`pad=False`) and "weighted_mean" without a denominator, or a
             `weighting` over all ranks, would wait for ranks that have finished. Nothing is recorded
             then.
         """
         plan = self._plan(self.epoch)
-        batch = Batch.of(plan, indices, losses, logits, labels)
+        batch = Batch.of(plan, indices, losses, logits, labels, groups)
         if self._recorder.weighted:
             self._refuse_weights(self.epoch)
         return self._recorder.reduce(

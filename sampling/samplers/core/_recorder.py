@@ -7,6 +7,7 @@ import torch
 
 from ...distributed import refuse_uneven, uneven
 from ...types import Indices
+from ...weighting._keywords import keywords_for
 from ...weighting._reduction import Reduction, check_reduction, checked_weights, reduce_losses
 from ._batch import Batch
 from ._options import CheckedOptions
@@ -82,11 +83,13 @@ class Recorder:
         denominator = check_reduction(reduction, denominator)
         group = self._options.process_group
         own = None
+        if weighting is not None:
+            known = keywords_for(weighting, vars(batch))
         with uneven(reason):
             if reduction == "weighted_mean" and denominator is None:
                 refuse_uneven("reduction='weighted_mean'", group)
             if weighting is not None:
-                found = weighting(batch.losses, indices=batch.indices)
+                found = weighting(batch.losses, **known)
                 own = checked_weights(found, batch.losses)
         weights = plan.loss_weights(batch.rows, weighted=self.weighted)
         if weights is not None and weights.device != batch.losses.device:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import _check, _rng
 from ..._check._keywords import told
+from ..._shares import temperature_shares
 from ...types import Floats, Indices
 from ..core._groups import quotas_of, within_room
 from ..core._quotas import Quotas
@@ -172,11 +173,7 @@ def temperature_weights(
         temperature = _check.number(name, temperature, "(0, inf)")
     if limit is not None:
         found = np.minimum(found, _check.number("limit", limit, "(0, inf)"))
-    logs = np.log(found)
-    with np.errstate(over="ignore"):  # near temperature 0 only the largest remains
-        powers = np.exp((logs - logs.max()) / temperature)
-    weights: Floats = powers / powers.sum()
-    return weights
+    return temperature_shares(found, temperature)
 
 
 @told

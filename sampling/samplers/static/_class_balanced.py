@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from ... import _check
 from ..._check._keywords import told
+from ..._shares import effective_sizes
 from ..._warning import warn
 from ...types import Floats
 from ..core._groups import Dealer, Groups, Unlabeled
@@ -290,9 +291,7 @@ def class_shares(
         mass = np.exp(logarithm - logarithm.max())  # no overflow at any power
     else:
         beta = _check.number("beta", beta, "[0, 1)")
-        # 1 - beta**n without cancellation; beta = 0 gives an effective number of 1.
-        effective = -np.expm1(counts * np.log(beta)) if beta > 0 else np.ones(counts.size)
-        mass = counts / effective
+        mass = counts / effective_sizes(counts, beta)
     shares: Floats = mass / mass.sum()
     return shares
 

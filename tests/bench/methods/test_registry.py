@@ -1,5 +1,6 @@
 import inspect
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from sampling.bench.methods._method import (
     PLAIN,
     SCHEDULE,
     Context,
+    TrainingPlan,
     Unreachable,
 )
 from sampling.bench.methods._named import all_methods, method_named
@@ -76,7 +78,8 @@ def context(labels, **changes):
 
 SWEPT = [name for name, method in METHODS.items() if method.swept and not method.pilot]
 OWN_COST = {"late-stopping", "label-issues"}
-FIXED = [name for name, each in METHODS.items() if not each.swept and name not in OWN_COST]
+NOISY = {"rent", "dirichlet-weights"}  # need wrong labels, and cost as much as plain training
+FIXED = [name for name, each in METHODS.items() if not each.swept and name not in OWN_COST | NOISY]
 SCORING = {"ies", "kakurenbo", "sensitivity", "selective-backprop", "top-k"}
 LEAST = {"ies": 0.8}  # of 8 epochs it can exclude samples from the last two
 FULL_COST = {"full-matched-rate"}  # swept, as what it is matched to is
@@ -235,28 +238,72 @@ def test_random_is_one_subset_and_rs2_is_not():
         assert len(np.unique(dealt)) == distinct
 
 
-def relative(loss, labels, epoch=0):
-    """Return what a loss makes of equal losses of the given classes."""
-    logits = torch.zeros(len(labels), 3)
-    plain = cross_entropy(logits, labels)
-    return loss(logits, labels, epoch) / plain
+def weights_of(name, classes, epoch=0, **given):
+    """Return the weights of one sample of each of some classes, in an epoch."""
+    plan = METHODS[name].build(context(**given))
+    plan.sampler(epoch)
+    return plan.weighting(torch.ones(len(classes)), labels=torch.tensor(classes))
 
 
 def test_class_weights_are_inverse_frequencies():
-    plan = METHODS["class-weighted"].build(context([0] * 6 + [1] * 3 + [2] * 2))
-    weights = relative(plan.loss, torch.tensor([0, 1, 2]))
+    weights = weights_of("class-weighted", [0, 1, 2], labels=[0] * 6 + [1] * 3 + [2] * 2)
     torch.testing.assert_close(weights * torch.tensor([6.0, 3, 2]), weights[:1] * 6 * torch.ones(3))
     assert float(weights.mean()) == pytest.approx(1)
 
 
 def test_deferred_weights_come_in_the_last_fifth():
     counts = np.array([600, 300, 2])
-    plan = METHODS["deferred"].build(context(np.repeat([0, 1, 2], counts), epochs=10))
-    labels = torch.tensor([0, 1, 2])
-    assert relative(plan.loss, labels, epoch=7).tolist() == [1, 1, 1]
-    weights = relative(plan.loss, labels, epoch=8).numpy()
+    given = {"labels": np.repeat([0, 1, 2], counts), "epochs": 10}
+    assert weights_of("deferred", [0, 1, 2], epoch=7, **given).tolist() == [1, 1, 1]
+    weights = weights_of("deferred", [0, 1, 2], epoch=8, **given).numpy()
     effective = (1 - 0.9999**counts) / (1 - 0.9999)
     np.testing.assert_allclose(weights, (1 / effective) / (1 / effective).mean(), rtol=1e-4)
+
+
+def private(name):
+    """The forms of three methods that the benchmark had of its own, before they were public."""
+
+    def build(given):
+        counts = np.bincount(given.labels, minlength=given.n_classes)
+        if name == "logit-adjusted":
+            log_shares = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
+
+            def loss(logits, labels, epoch):
+                return given.loss(logits + log_shares, labels)
+        else:
+            raw = 1 / counts
+            if name == "deferred":
+                raw = (1 - 0.9999) / (1 - 0.9999**counts)
+            late = torch.tensor(raw / raw.mean(), dtype=torch.float32)
+            begin = round(0.8 * given.epochs) if name == "deferred" else 0
+
+            def loss(logits, labels, epoch):
+                weights = (late if epoch >= begin else torch.ones_like(late))[labels]
+                return given.loss(logits, labels) * (weights / weights.mean())
+
+        sampler = samplers.ShuffleSampler(given.size, seed=given.seed)
+        return TrainingPlan(lambda epoch: sampler, given.epochs, loss=loss)
+
+    return build
+
+
+@pytest.mark.parametrize("name", ["class-weighted", "deferred", "logit-adjusted"])
+def test_public_forms_give_the_numbers_of_the_private_ones(data, monkeypatch, name):
+    lengthened = []
+    step = torch.optim.SGD.step
+
+    def spy(self, *arguments):
+        found = step(self, *arguments)
+        lengthened.append(float(sum(p.detach().sum() for p in self.param_groups[0]["params"])))
+        return found
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    public = run(data, name)
+    first, lengthened = lengthened, []
+    monkeypatch.setitem(METHODS, name, replace(METHODS[name], build=private(name)))
+    before = run(data, name)
+    np.testing.assert_allclose(first, lengthened, rtol=1e-4 if name == "deferred" else 1e-6)
+    assert (public.val_curve, public.test) == (before.val_curve, before.test)
 
 
 def test_logit_adjustment_is_that_of_the_class_shares():
@@ -361,6 +408,24 @@ def test_a_curriculum_begins_near_the_mean_of_each_class():
     assert set(labels[near]) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("name", sorted(NOISY))
+def test_weights_by_the_transition_matrix_of_the_wrong_labels(data, name):
+    assert run(data.noisy(0.2, 0), name).cost == pytest.approx(1.0, abs=0.01)
+    assert "needs the share of wrong labels" in run(data, name).reason
+    plan = METHODS[name].build(context(np.arange(16) % 4, noise=0.3))
+    logits = torch.eye(4)[torch.arange(16) % 4] * 9  # sure of the labels, but of the last four
+    labels = torch.where(torch.arange(16) < 12, torch.arange(16) % 4, (torch.arange(16) + 1) % 4)
+    total = sum(plan.weighting(torch.ones(16), labels=labels, logits=logits) for _ in range(40))
+    assert total[:12].mean() > 20 * total[12:].mean()
+
+
+def test_upweighted_classes_have_equal_shares():
+    plan = METHODS["upweight"].build(context([0] * 6 + [1] * 3 + [2] * 1))
+    weights = plan.weighting(torch.ones(10), indices=torch.arange(10))
+    sums = [float(weights[at].sum()) for at in (slice(0, 6), slice(6, 9), slice(9, 10))]
+    assert sums == pytest.approx([10 / 3] * 3)
+
+
 def test_late_stopping_drops_mostly_wrong_labels():
     noisy = load("digits").noisy(0.4, 0)
     done = run(noisy, "late-stopping", epochs=20, batch_size=64)
@@ -381,8 +446,9 @@ def test_label_issues_drops_mostly_wrong_labels_and_is_charged_for_its_folds():
 def test_class_weighted_loss_is_that_of_torch(data, monkeypatch):
     seen = []
 
-    def spy(self, losses, indices, **_):
-        seen.append((losses.detach(), indices))
+    def spy(self, losses, indices, *, weighting, labels, **_):
+        weights = weighting(losses, labels=labels)
+        seen.append(((weights * losses).detach(), indices))
         return losses.mean()
 
     monkeypatch.setattr("sampling.samplers.ShuffleSampler.reduce", spy)
