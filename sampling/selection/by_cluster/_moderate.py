@@ -21,7 +21,7 @@ __all__ = ["moderate"]
 
 def _cost(sizes: Sizes) -> Cost:
     n, d = sizes.N, sizes.D
-    return Cost(16 * n * d * log2(n), n * log2(n), 33 * n + 24 * n * d / sizes.C)
+    return Cost(0, 20 * n * d + n * log2(n), 33 * n + 24 * n * d / sizes.C)
 
 
 @method(

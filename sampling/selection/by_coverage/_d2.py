@@ -9,7 +9,7 @@ from ...clustering import Neighbours
 from ...kernels._greedy import add_messages, pick_messages
 from ...record import Selection
 from ...types import Floats, Scores
-from ..core._cost import Cost, Sizes, log2
+from ..core._cost import Cost, Sizes, log2, neighbours_products
 from ..core._inputs import AnyScores, either, embeddings_of, scores_of
 from ..core._method import method
 from ..core._options import Options
@@ -25,7 +25,7 @@ _FAR = np.float32(1e30)  # distance for missing neighbours, in medians
 def _cost(sizes: Sizes) -> Cost:
     n, d, k = sizes.N, sizes.D, sizes.k
     steps = n * k + sizes.M * k * log2(n)
-    return Cost(2 * n**2 * d, steps, 4 * n * d + 100 * n + 28 * n * k)
+    return Cost(neighbours_products(n, d), steps, 4 * n * d + 100 * n + 28 * n * k)
 
 
 @method(

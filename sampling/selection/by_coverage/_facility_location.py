@@ -12,7 +12,7 @@ from ... import _check
 from ...clustering import Neighbours
 from ...record import Selection
 from ...types import Floats, Indices, Scores
-from ..core._cost import Cost, Sizes, log2
+from ..core._cost import Cost, Sizes, log2, neighbours_products, products_of
 from ..core._inputs import embeddings_of
 from ..core._memory import bytes_of
 from ..core._method import method
@@ -34,12 +34,13 @@ __all__ = ["facility_location"]
 
 
 def _cost(sizes: Sizes) -> Cost:
-    n, pairs = sizes.N, sizes.N**2 * sizes.D
+    n, d = sizes.N, sizes.D
     if sizes.given("num_neighbours"):
         memory = 4 * n * sizes.D + 60 * n + 100 * n * sizes.k
-        return Cost(pairs, n * sizes.k * log2(n), memory)
+        return Cost(neighbours_products(n, d), 10 * n * sizes.k * log2(n), memory)
     memory = 4 * n * sizes.D + 64 * n
-    return Cost(pairs * log2(sizes.M), memory=memory, optional=16 * n + 1.1 * n * n)
+    pairs = products_of(n, n, d + 60)  # with the gains of each, at the first picks
+    return Cost(3 * pairs, memory=memory, optional=16 * n + 1.1 * n * n)
 
 
 @method(

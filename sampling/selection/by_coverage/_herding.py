@@ -23,7 +23,9 @@ __all__ = ["herding"]
     needs="embeddings",
     label="baseline",
     ranked=True,
-    cost=lambda s: Cost(products=2 * s.N * s.M * s.D, memory=4 * s.N * s.D + 28 * s.N),
+    cost=lambda s: Cost(
+        steps=3 * s.N * s.M, memory=4 * s.N * s.D + 28 * s.N, reads=2.5 * s.N * s.M * s.D
+    ),
 )
 def herding(
     embeddings: ArrayLike,

@@ -41,7 +41,7 @@ def _cost(sizes: Sizes) -> Cost:
     n, length = sizes.N, sizes.D
     hashes = _shape(sizes.arguments)
     return Cost(
-        steps=n * (20 * length * log2(length) + 10 * hashes[0] * hashes[1]),
+        steps=n * (28 * length * log2(length) + 14 * hashes[0] * hashes[1]),
         memory=n * (160 + 12 * hashes[0] + 10 * length),
     )
 

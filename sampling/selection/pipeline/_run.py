@@ -38,6 +38,7 @@ from ...io import (
 )
 from ...record import BAD, Selection
 from ...types import Indices
+from ..core._estimate import LONG, said
 from ..core._exact import exact
 from ..core._registry import made_by, takes
 from ..core._select import ids_of
@@ -99,11 +100,14 @@ class RunnablePlan(Protocol):
 def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `SelectionPlan.run`."""
     table = check_work(plan, work)
-    plan.estimates_of(table)  # refuses a plan that does not fit the table's values
+    needs = plan.estimates_of(table)  # refuses a plan that does not fit the table's values
     for each in plan.warnings():
         warn(each)
     work.mkdir(parents=True, exist_ok=True)
     run = Run(plan, work, say or (lambda _: None))
+    seconds = sum(each["seconds"] for each in needs)
+    if seconds >= LONG:
+        run.say(f"estimate: {said(seconds, max(each['memory'] for each in needs))}")
     found = run.stages()
     cut = {name: found.info[name] for name in ("cut", "threshold") if _has_cut(found.info)}
     final = replace(
