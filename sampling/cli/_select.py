@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 LONG = 30.0  # seconds of work that is announced
 
+
 def select(  # noqa: PLR0913  # one parameter for each option
     context: typer.Context,
     method: Annotated[str, typer.Argument(help="Name of the method, one of `sampling methods`.")],

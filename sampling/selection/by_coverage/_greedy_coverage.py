@@ -27,6 +27,7 @@ __all__ = ["Coverage", "pick_all", "pick_among_samples", "pick_on_graph"]
 _ROWS, _COLUMNS = 1024, 4096  # of a block: 16 MiB
 _DENSE = 0.125  # the fraction of all pairs up to which a list is faster than blocks
 _PROBES = 256
+_ALL = slice(None)
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Coverage:
     current: Scores = field(init=False)  # (size,)
     kept: Scores | None = None  # (size, size), all similarities
     no_gain: int = 0
+    weights: Scores | None = None  # (size,), how often each row counts; once by default
 
     def __post_init__(self) -> None:
         self.picks = np.empty(self.count, np.int64)
@@ -56,12 +58,19 @@ class Coverage:
             self.zero = 0.5
         else:
             self.zero = 2.0 * float(np.sqrt(self.squares.max())) * (1 + 1e-6)
-        self.current = np.full(self.size, -self.zero, np.float32)
+        self.current = self.weighted(np.full(self.size, -self.zero, np.float32))
 
     def cover_before(self) -> None:
         """Cover rows by those already selected."""
         for row in range(self.size, len(self.work)):
             np.maximum(self.current, self.similar(row), out=self.current)
+
+    def weighted(self, values: Scores, rows: Indices | slice = _ALL, axis: int = -1) -> Scores:
+        """Return similarities to rows, along an axis, times the weights of these; as in `current`."""
+        if self.weights is None:
+            return values
+        some = self.weights[rows]
+        return values * (some[:, None] if axis == 0 else some)
 
     def keep(self) -> None:
         """Compute and store all similarities."""
@@ -90,11 +99,11 @@ class Coverage:
         return values
 
     def similar(self, place: int) -> Scores:
-        """Return the similarities of one row to all rows that may be picked: (size,)."""
+        """Return the weighted similarities of one row to all that may be picked: (size,)."""
         rows = slice(place, place + 1)
         if place >= self.size or self.kept is None:
-            return self.product(rows, slice(0, self.size)).ravel()
-        return self.kept[rows].ravel()
+            return self.weighted(self.product(rows, slice(0, self.size)).ravel())
+        return self.weighted(self.kept[rows].ravel())
 
     @property
     def objective(self) -> float:
@@ -116,7 +125,10 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
     open_ = np.ones(cover.size, np.bool_)
     every = np.arange(cover.size)
     if cover.cosine and cover.size == len(cover.work):  # nothing is covered yet: sums of products
-        gains = cover.work @ cover.work.sum(axis=0, dtype=np.float64) + cover.zero * cover.size
+        heavy = cover.weights is not None
+        total = cover.weighted(cover.work.T).sum(axis=1, dtype=np.float64)
+        count_of = float(cover.weights.sum(dtype=np.float64)) if heavy else cover.size
+        gains = cover.work @ total + cover.zero * count_of
     else:
         gains = _gains(cover, every, None, cover.current)
     drift = 0.0  # error of gains that were updated by differences
@@ -159,7 +171,7 @@ def _gains(cover: Coverage, rows: Indices, old: Scores | None, new: Scores) -> F
         part = slice(start, min(start + _ROWS, rows.size))
         some = part if rows.size == cover.size else rows[part]
         for columns in cover.columns():
-            values = cover.block(some, columns)
+            values = cover.weighted(cover.block(some, columns), some, 0)
             change_gains(values, before[part], new[part], gains[columns])
     return gains
 
@@ -169,7 +181,8 @@ def _few(cover: Coverage, open_: NDArray[np.bool_], room: int) -> bool:
     probes = np.unique(np.linspace(0, cover.size - 1, _PROBES).astype(np.int64))
     found = 0
     for some in cover.columns():
-        above = cover.block(probes, some) - cover.current[probes, None] > SAME
+        values = cover.weighted(cover.block(probes, some), probes, 0)
+        above = values - cover.current[probes, None] > SAME
         found += int(np.count_nonzero(above[:, open_[some]]))
     return 1.05 * found / probes.size * cover.size + cover.size <= room
 
@@ -187,7 +200,7 @@ def _pairs(cover: Coverage, open_: NDArray[np.bool_], room: int) -> Pairs | None
     for first in range(0, places.size, step):
         some = places[first : first + step]
         found = np.empty(some.size, np.int64)
-        values = cover.block(some, slice(0, cover.size))
+        values = cover.weighted(cover.block(some, slice(0, cover.size)))
         end = gather_pairs(values, cover.current, begin, rows, similarities, found)
         if end < 0:
             return None
