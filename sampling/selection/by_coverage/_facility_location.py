@@ -11,8 +11,8 @@ from typing_extensions import Unpack
 from ... import _check
 from ...clustering import Neighbours
 from ...record import Selection
-from ...types import Floats, Indices, Scores
-from ..core._cost import Cost, Sizes, log2
+from ...types import Floats, Indices
+from ..core._cost import Cost, Sizes, copy_bytes, log2
 from ..core._inputs import embeddings_of
 from ..core._memory import bytes_of
 from ..core._method import method
@@ -21,25 +21,38 @@ from ..core._select import select
 from ..core._task import Picks, Task
 from ._geometry import (
     GivenNeighbours,
+    Work,
     by_key,
     graph_of,
+    holds_copy,
     is_cosine,
     kept_before,
     tiles,
+    width_of,
     work_rows,
 )
 from ._greedy_coverage import Coverage, pick_all, pick_among_samples, pick_on_graph
 
 __all__ = ["facility_location"]
 
+_LIMIT = 2**30  # of the memory for all pairs, by default
+_CENTERS = 2**22  # numbers of picks compared at a time: 16 MiB
+
 
 def _cost(sizes: Sizes) -> Cost:
     n, pairs = sizes.N, sizes.N**2 * sizes.D
+    rest = _rest(n, sizes.k if sizes.given("num_neighbours") else None)
+    limit = _LIMIT if sizes.max_memory is None else sizes.max_memory
     if sizes.given("num_neighbours"):
-        memory = 4 * n * sizes.D + 60 * n + 100 * n * sizes.k
+        memory = rest + copy_bytes(n, sizes.D, rest, sizes.max_memory)
         return Cost(pairs, n * sizes.k * log2(n), memory)
-    memory = 4 * n * sizes.D + 64 * n
+    memory = rest + copy_bytes(n, sizes.D, rest, limit)
     return Cost(pairs * log2(sizes.M), memory=memory, optional=16 * n + 1.1 * n * n)
+
+
+def _rest(n: float, k: float | None) -> float:
+    """Return the bytes that do not depend on D; with all pairs, those that are not optional."""
+    return 64 * n if k is None else 60 * n + 100 * n * k
 
 
 @method(
@@ -68,7 +81,8 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     Parameters
     ----------
     embeddings : array of shape (N, D)
-        Converted to float32.
+        Converted to float32. If `max_memory` is too small for a float32 copy, the copy is in a
+        temporary file.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     metric : {"cosine", "euclidean"}, default "cosine"
@@ -112,7 +126,8 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
         whose gains agree to 7 digits may swap positions on another machine.
     Cost
         O(N^2 D log M) time, or O(N^2 D + N k log N) with `num_neighbours`; 4 N D + 64 N bytes and
-        the pairs that fit into `max_memory`, or 4 N D + 60 N + 100 N k bytes with `num_neighbours`.
+        the pairs that fit into `max_memory`, or 4 N D + 60 N + 100 N k bytes with `num_neighbours`,
+        without the first term if `max_memory` is less.
         All pairs: O(N^2 D (1 + log t)) for the first t picks, made in blocks until the pairs that
         can still gain fit into memory; later picks use only these. Never stores N x N numbers at a
         time. On a graph: O(N^2 D) to build it.
@@ -132,7 +147,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     cosine = is_cosine(metric)
     optimizer = _check.choice("optimizer", optimizer, ("lazy", "naive", "stochastic"))
     epsilon = _check.number("epsilon", epsilon, "(0, 1)")
-    max_memory = bytes_of(options.get("max_memory"), 2**30)
+    max_memory = bytes_of(options.get("max_memory"), _LIMIT)
     if num_neighbours is not None:
         if not isinstance(num_neighbours, Neighbours):
             num_neighbours = _check.integer("num_neighbours", num_neighbours, 1)
@@ -142,22 +157,27 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
             )
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
     path = "all pairs, in blocks" if num_neighbours is None else "neighbour graph"
+    k, default = None, _LIMIT
+    if num_neighbours is not None:
+        k, default = width_of(num_neighbours, len(rows)), None
+    held = holds_copy(rows.shape, _rest(len(rows), k), options, default)
 
     def core(task: Task) -> Picks:
         order = by_key(task)
         before = kept_before(task, bad, own=True)
         nodes = np.concatenate([task.rows[order], before])
-        work, scale = work_rows(rows, nodes, cosine=cosine)
-        cover = Coverage(work, order.size, task.budget, cosine, scale)
-        if num_neighbours is not None:
-            pick_on_graph(cover, graph_of(num_neighbours, work, nodes, len(rows), metric, scale))
-        elif optimizer == "stochastic":
-            pick_among_samples(cover, math.log(1 / epsilon), task.key)
-        else:
-            pick_all(cover, max_memory, lazy=optimizer == "lazy")
+        with work_rows(rows, nodes, cosine=cosine, held=held) as (work, scale):
+            cover = Coverage(work, order.size, task.budget, cosine, scale)
+            if num_neighbours is not None:
+                graph = graph_of(num_neighbours, work, nodes, len(rows), metric, scale)
+                pick_on_graph(cover, graph)
+            elif optimizer == "stochastic":
+                pick_among_samples(cover, math.log(1 / epsilon), task.key)
+            else:
+                pick_all(cover, max_memory, lazy=optimizer == "lazy")
+            weights = _weights(work, order.size, cover.picks, cosine)
         info = {"path": path, "objective": cover.objective, "no_gain": cover.no_gain}
         added = {"objective": operator.add, "no_gain": operator.add}
-        weights = _weights(work[: order.size], cover.picks, cosine)
         return Picks(order[cover.picks], weights, info=info, merge=added)
 
     arguments: dict[str, Any] = {"metric": metric, "optimizer": optimizer}
@@ -168,12 +188,22 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     )  # fmt: skip
 
 
-def _weights(work: Scores, picks: Indices, cosine: bool) -> Floats:
-    """Return the number of rows (n, D) nearest to each pick; ties go to the earlier pick."""
-    centers = work[picks]
-    half = 0.0 if cosine else 0.5 * np.einsum("md,md->m", centers, centers)
-    nearest = np.empty(len(work), np.int64)
-    for part in tiles(len(work), max(picks.size, work.shape[1])):
-        nearest[part] = (work[part] @ centers.T - half).argmax(axis=1)
+def _weights(work: Work, size: int, picks: Indices, cosine: bool) -> Floats:
+    """Return the number of the first `size` rows that are nearest to each pick.
+
+    Ties go to the earlier pick.
+    """
+    nearest, best = np.zeros(size, np.int64), np.full(size, -np.inf, np.float32)
+    step = max(1, _CENTERS // work.shape[1])
+    for start in range(0, picks.size, step):
+        centers = work[picks[start : start + step]]
+        half = 0.0 if cosine else 0.5 * np.einsum("md,md->m", centers, centers)
+        for part in tiles(size, max(len(centers), work.shape[1])):
+            values = work[part] @ centers.T - half
+            column = values.argmax(axis=1)
+            high = values[np.arange(len(values)), column]
+            better = high > best[part]
+            nearest[part][better] = start + column[better]
+            best[part][better] = high[better]
     nearest[picks] = np.arange(picks.size)  # also for copies
     return np.bincount(nearest, minlength=picks.size).astype(np.float64)

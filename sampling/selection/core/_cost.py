@@ -9,7 +9,9 @@ import numpy as np
 
 from ..._check._keywords import told
 
-__all__ = ["Cost", "Sizes", "kmeans_cost", "log2"]
+__all__ = ["FIXED", "Cost", "Sizes", "copy_bytes", "kmeans_cost", "log2"]
+
+FIXED = 64 * 2**20  # bytes of blocks, of a size that does not depend on the data
 
 
 @told
@@ -130,6 +132,15 @@ class Cost:
 def kmeans_cost(sizes: Sizes) -> Cost:
     """Return the cost of the clusters of a method; none if they are given."""
     return Cost(products=sizes.I * sizes.N * sizes.K * sizes.D, memory=sizes.R)
+
+
+def copy_bytes(size: float, dimensions: float, rest: float, limit: int | None) -> float:
+    """Return the bytes of a float32 copy of the rows that is held in memory.
+
+    0 if `max_memory` leaves no room for it next to the `rest`: then it is in a temporary file.
+    """
+    every = 4 * size * dimensions
+    return every if limit is None or FIXED + rest + every <= limit else 0
 
 
 def log2(value: float) -> float:

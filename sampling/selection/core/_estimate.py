@@ -13,14 +13,13 @@ from ..._check import _labels
 from ..._check._keywords import told
 from ...record import Score
 from ._clusters import default_clusters
-from ._cost import Cost, Sizes
+from ._cost import FIXED, Cost, Sizes
 from ._memory import bytes_of, say
 from ._options import Options
 from ._registry import Method, known_method
 
 __all__ = ["Estimate", "estimate", "of_call", "of_clusters", "refuse_over", "samples_rows"]
 
-_FIXED = 64 * 2**20  # blocks, of a size that does not depend on the data
 _PASSES = 26  # passes of k-means: its iterations, and the exact assignment
 _DEFAULT_MEMORY = 2**30
 # Operations per second on two cores of a server, from runs of each method at two sizes.
@@ -156,7 +155,7 @@ def evaluate(
     )
     cost = cost_of(entry, sizes)
     seconds = _START + cost.products / _PRODUCTS + cost.steps / _STEPS
-    need = _FIXED + cost.memory
+    need = FIXED + cost.memory
     room = (_DEFAULT_MEMORY if sizes.max_memory is None else sizes.max_memory) - need
     need += max(0, min(room, cost.optional))
     return Estimate(entry.name, math.ceil(need), float(f"{seconds:.2e}"), sizes)
@@ -177,7 +176,7 @@ def of_clusters(
     held = min(4 * size * dimensions, bytes_of(limit, 2**62) // 2)
     passes = n_iter * held / (4 * size * dimensions) + 2
     seconds = passes * size * n_clusters * dimensions / _PRODUCTS
-    return _FIXED + held + 40 * size, float(f"{seconds:.2e}")
+    return FIXED + held + 40 * size, float(f"{seconds:.2e}")
 
 
 def _rows(size: int, budget: float | None) -> float:
