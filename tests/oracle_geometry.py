@@ -76,6 +76,10 @@ def gains_by_definition(values, old, new):
     return (np.maximum(wide - new[:, None], 0) - np.maximum(wide - old[:, None], 0)).sum(axis=0)
 
 
+def products_of_whole_numbers(rows, turned):
+    return [sum(a * b for a, b in zip(row, turned.tolist(), strict=True)) for row in rows.tolist()]
+
+
 def minus_distances(rows, columns):
     return -np.sqrt(squares_of(rows, columns))
 

@@ -17,12 +17,13 @@ from ._digest import Watch, differences, digests, table_files, table_folder, unc
 from ._export import check_export, export_rows
 from ._inputs import changes, inputs_of, located_inputs, refuse_other, with_inputs
 from ._parquet_rows import read_column, read_rows
-from ._regroup import regrouped
+from ._regroup import OwnRows, ordered, own_rows, regrouped
 from ._scores import directed, direction_of, read_vector, score_of
 from ._sources import paths_read
 from ._table import Table, class_columns, columns_text, may_copy, open_table, shape_of
 
 __all__ = [
+    "OwnRows",
     "Table",
     "Watch",
     "changes",
@@ -48,6 +49,8 @@ __all__ = [
     "read_rows",
     "read_vector",
     "refuse_other",
+    "ordered",
+    "own_rows",
     "regrouped",
     "save_scores",
     "save_selection",

@@ -104,11 +104,16 @@ def two_rounds(
     return places[picked], idle, facts
 
 
-def through(work: Callable[[NDArray[Any]], T], rows: Any, task: Task) -> Iterator[T]:
-    """Call a function with blocks of the eligible rows, (b, D), and return the results in order."""
+def through(work: Callable[..., T], rows: Any, task: Task, *columns: NDArray[Any]) -> Iterator[T]:
+    """Call a function with blocks of the eligible rows; yield the results in order.
+
+    work    : takes rows (b, D), and the same part of each column
+    columns : (n, ...)
+    """
     n, step = task.rows.size, max(1, _NUMBERS // rows.shape[1])
     parts = [slice(at, min(at + step, n)) for at in range(0, n, step)]
-    return (found for _, found in over(work, rows, parts=_read(task, parts)))
+    given = [tuple(column[part] for column in columns) for part in parts]
+    return (found for _, found in over(work, rows, parts=_read(task, parts), given=given))
 
 
 def _read(task: Task, parts: list[slice]) -> Any:  # a list of slices, or of int64 arrays

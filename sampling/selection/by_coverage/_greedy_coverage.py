@@ -1,6 +1,8 @@
 """Greedy facility location: over all pairs in blocks, over pairs that can still gain, or a graph.
 
-A gain sums max(0, similarity - current), where current is the similarity of a row to its pick.
+A gain sums max(0, similarity - current), where current is the similarity of a row to its pick. If
+rows have weights, both are multiplied by that of the row, so kernels know of none.
+
 Current values only grow, and a pair below them never contributes again. After a few picks, which
 need products of all pairs, the pairs that still contribute are few enough to be stored, and the
 remaining picks use only these. All pairs are computed once if memory allows, otherwise in blocks
@@ -21,6 +23,7 @@ from ... import _rng
 from ...clustering import Neighbours
 from ...kernels._greedy import SAME, change_gains, gather_pairs, pick_gains, to_distances
 from ...types import Floats, Indices, Scores
+from ._geometry import Work, put, tiles
 
 __all__ = ["Coverage", "pick_all", "pick_among_samples", "pick_on_graph"]
 
@@ -38,7 +41,7 @@ class Coverage:
     docstring by the constant `zero`.
     """
 
-    work: Scores  # (n, D); under cosine of length sqrt(1/2)
+    work: Work  # (n, D); under cosine of length sqrt(1/2)
     size: int  # rows that may be picked; the rows behind are already selected
     count: int
     cosine: bool
@@ -51,9 +54,13 @@ class Coverage:
 
     def __post_init__(self) -> None:
         self.picks = np.empty(self.count, np.int64)
-        if self.cosine:
-            self.work *= np.float32(0.5**0.5)
-        self.squares = np.einsum("nd,nd->n", self.work, self.work)
+        self.squares = np.empty(len(self.work), np.float32)
+        for part in tiles(*self.work.shape):
+            block = self.work[part]
+            if self.cosine:
+                block = block * np.float32(0.5**0.5)
+                put(self.work, part, block)
+            self.squares[part] = np.einsum("nd,nd->n", block, block)
         if self.cosine:
             self.zero = 0.5
         else:
@@ -66,7 +73,7 @@ class Coverage:
             np.maximum(self.current, self.similar(row), out=self.current)
 
     def weighted(self, values: Scores, rows: Indices | slice = _ALL, axis: int = -1) -> Scores:
-        """Return similarities to rows, along an axis, times the weights of these; as in `current`."""
+        """Return similarities to rows, along an axis, times the weights of these rows."""
         if self.weights is None:
             return values
         some = self.weights[rows]
@@ -74,36 +81,53 @@ class Coverage:
 
     def keep(self) -> None:
         """Compute and store all similarities."""
-        every = slice(0, self.size)
-        self.kept = self.product(every, every)
+        kept = np.empty((self.size, self.size), np.float32)
+        for start in range(0, self.size, _ROWS):
+            rows = slice(start, min(start + _ROWS, self.size))
+            for columns, values in self.blocks(rows):
+                kept[rows, columns] = values
+        self.kept = kept
 
-    def columns(self) -> Iterator[slice]:
-        """Split the columns into blocks; stored similarities are read in stored order."""
-        step = _COLUMNS if self.kept is None else self.size
-        for first in range(0, self.size, step):
-            yield slice(first, min(first + step, self.size))
+    def blocks(self, rows: Indices | slice) -> Iterator[tuple[slice, Scores]]:
+        """Yield blocks of the columns, and the similarities (b, w) of rows to them.
 
-    def block(self, rows: Indices | slice, columns: slice) -> Scores:
-        """Return the similarities (b, w) of rows to columns, stored or computed."""
-        if self.kept is None:
-            return self.product(rows, columns)
-        values: Scores = self.kept[rows, columns]
-        return values
+        Stored similarities are one block.
+        """
+        if self.kept is not None:
+            yield slice(0, self.size), self.kept[rows]
+            return
+        left, squares = self.work[rows], self.squares[rows]
+        for start in range(0, self.size, _COLUMNS):
+            columns = slice(start, min(start + _COLUMNS, self.size))
+            yield columns, self.product(left, squares, self.work[columns], self.squares[columns])
 
-    def product(self, rows: Indices | slice, columns: Indices | slice) -> Scores:
-        """Compute the similarities (b, w) of rows to columns."""
-        left, right = self.work[rows], self.work[columns]
+    def product(
+        self, left: Scores, left_squares: Scores, right: Scores, right_squares: Scores
+    ) -> Scores:
+        """Compute the similarities (b, w) of work rows (b, D) to others (w, D)."""
         values: Scores = left @ right.T
         if not self.cosine:
-            to_distances(values, left, right, self.squares[rows], self.squares[columns])
+            to_distances(values, left, right, left_squares, right_squares)
+        return values
+
+    def of(self, rows: Indices | slice) -> Scores:
+        """Return the similarities (b, size) of rows to all rows that may be picked."""
+        if self.kept is not None:
+            return self.kept[rows]
+        values = np.empty((len(self.squares[rows]), self.size), np.float32)
+        for columns, some in self.blocks(rows):
+            values[:, columns] = some
         return values
 
     def similar(self, place: int) -> Scores:
         """Return the weighted similarities of one row to all that may be picked: (size,)."""
-        rows = slice(place, place + 1)
-        if place >= self.size or self.kept is None:
-            return self.weighted(self.product(rows, slice(0, self.size)).ravel())
-        return self.weighted(self.kept[rows].ravel())
+        if place < self.size:
+            return self.weighted(self.of(slice(place, place + 1)).ravel())
+        kept, self.kept = self.kept, None  # which has no rows that are already selected
+        try:
+            return self.weighted(self.of(slice(place, place + 1)).ravel())
+        finally:
+            self.kept = kept
 
     @property
     def objective(self) -> float:
@@ -118,17 +142,15 @@ class Coverage:
 def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
     """Make all picks over all pairs; if `lazy`, over a list of pairs once it fits into memory."""
     cover.cover_before()
-    memory = max(0, max_memory - cover.work.nbytes - 64 * cover.size - 3 * 2**24)
+    held = cover.work.nbytes if isinstance(cover.work, np.ndarray) else 0
+    memory = max(0, max_memory - held - 64 * cover.size - 3 * 2**24)
     room = min(memory // 8, int(1.1 * _DENSE * cover.size**2) + 2 * cover.size) if lazy else 0
     if 4 * cover.size**2 + 8 * room <= memory:
         cover.keep()
     open_ = np.ones(cover.size, np.bool_)
     every = np.arange(cover.size)
     if cover.cosine and cover.size == len(cover.work):  # nothing is covered yet: sums of products
-        heavy = cover.weights is not None
-        total = cover.weighted(cover.work.T).sum(axis=1, dtype=np.float64)
-        count_of = float(cover.weights.sum(dtype=np.float64)) if heavy else cover.size
-        gains = cover.work @ total + cover.zero * count_of
+        gains = _sums(cover)
     else:
         gains = _gains(cover, every, None, cover.current)
     drift = 0.0  # error of gains that were updated by differences
@@ -160,6 +182,20 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
             drift += float(SAME) * better.size
 
 
+def _sums(cover: Coverage) -> Floats:
+    """Return the weighted sum of the similarities of each column to all rows."""
+    parts = list(tiles(*cover.work.shape))
+    total = np.zeros(cover.work.shape[1])
+    for part in parts:
+        total += cover.weighted(cover.work[part], part, 0).sum(axis=0, dtype=np.float64)
+    gains = np.empty(cover.size)
+    for part in parts:
+        gains[part] = cover.work[part] @ total
+    rows = cover.size if cover.weights is None else float(cover.weights.sum(dtype=np.float64))
+    gains += cover.zero * rows
+    return gains
+
+
 def _gains(cover: Coverage, rows: Indices, old: Scores | None, new: Scores) -> Floats:
     """Return the change in gain of each column as rows (r,) change from `old` to `new`.
 
@@ -170,8 +206,8 @@ def _gains(cover: Coverage, rows: Indices, old: Scores | None, new: Scores) -> F
     for start in range(0, rows.size, _ROWS):
         part = slice(start, min(start + _ROWS, rows.size))
         some = part if rows.size == cover.size else rows[part]
-        for columns in cover.columns():
-            values = cover.weighted(cover.block(some, columns), some, 0)
+        for columns, values in cover.blocks(some):
+            values = cover.weighted(values, some, 0)
             change_gains(values, before[part], new[part], gains[columns])
     return gains
 
@@ -180,8 +216,8 @@ def _few(cover: Coverage, open_: NDArray[np.bool_], room: int) -> bool:
     """Return whether the pairs that can still gain are estimated to fit into `room`."""
     probes = np.unique(np.linspace(0, cover.size - 1, _PROBES).astype(np.int64))
     found = 0
-    for some in cover.columns():
-        values = cover.weighted(cover.block(probes, some), probes, 0)
+    for some, values in cover.blocks(probes):
+        values = cover.weighted(values, probes, 0)
         above = values - cover.current[probes, None] > SAME
         found += int(np.count_nonzero(above[:, open_[some]]))
     return 1.05 * found / probes.size * cover.size + cover.size <= room
@@ -200,7 +236,7 @@ def _pairs(cover: Coverage, open_: NDArray[np.bool_], room: int) -> Pairs | None
     for first in range(0, places.size, step):
         some = places[first : first + step]
         found = np.empty(some.size, np.int64)
-        values = cover.weighted(cover.block(some, slice(0, cover.size)))
+        values = cover.weighted(cover.of(some))
         end = gather_pairs(values, cover.current, begin, rows, similarities, found)
         if end < 0:
             return None
@@ -228,7 +264,6 @@ def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
     """Make each pick among n / m * `width` random rows."""
     cover.cover_before()
     left = np.arange(cover.size)
-    rows = np.arange(cover.size)
     wanted = max(1, int(np.ceil(cover.size / cover.count * width)))
     for count in range(cover.count):
         words = _rng.subkey(key, count)
@@ -240,10 +275,11 @@ def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
         tried = np.sort(left[:some])
         gains = np.zeros(some)
         never = np.full(_COLUMNS, np.inf, np.float32)
+        some_rows, squares = cover.work[tried], cover.squares[tried]
         for first in range(0, cover.size, _COLUMNS):
-            part = rows[first : first + _COLUMNS]
-            values = cover.product(part, tried)
-            change_gains(values, never[: part.size], cover.current[part], gains)
+            part = slice(first, min(first + _COLUMNS, cover.size))
+            values = cover.product(cover.work[part], cover.squares[part], some_rows, squares)
+            change_gains(values, never[: part.stop - first], cover.current[part], gains)
         pick = int(tried[gains.argmax()])
         cover.no_gain += bool(gains.max() <= SAME)
         cover.picks[count] = pick

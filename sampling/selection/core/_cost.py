@@ -9,9 +9,10 @@ import numpy as np
 
 from ..._check._keywords import told
 
-__all__ = ["Cost", "Sizes", "kmeans_cost", "leverage_cost", "log2", "neighbours_products",
-           "products_of", "spread_cost"]  # fmt: skip
+__all__ = ["FIXED", "Cost", "Sizes", "copy_bytes", "kmeans_cost", "leverage_cost", "log2",
+           "neighbours_products", "products_of", "spread_cost"]  # fmt: skip
 
+FIXED = 64 * 2**20  # bytes of blocks, of a size that does not depend on the data
 _PAIR = 12  # dimensions that take as long as to write and compare the product of a pair
 
 
@@ -144,6 +145,15 @@ def kmeans_cost(sizes: Sizes) -> Cost:
 def products_of(rows: float, others: float, dimensions: float) -> float:
     """Return the operations of the products of all pairs, and of what is done with each."""
     return rows * others * (dimensions + _PAIR)
+
+
+def copy_bytes(size: float, dimensions: float, rest: float, limit: int | None) -> float:
+    """Return the bytes of a float32 copy of the rows that is held in memory.
+
+    0 if `max_memory` leaves no room for it next to the `rest`: then it is in a temporary file.
+    """
+    every = 4 * size * dimensions
+    return every if limit is None or FIXED + rest + every <= limit else 0
 
 
 def log2(value: float) -> float:

@@ -13,7 +13,7 @@ from ..._check import _labels
 from ..._check._keywords import told
 from ...record import Score
 from ._clusters import default_clusters
-from ._cost import Cost, Sizes, kmeans_cost
+from ._cost import FIXED, Cost, Sizes, kmeans_cost
 from ._memory import bytes_of, say
 from ._options import Options
 from ._registry import Method, known_method
@@ -31,7 +31,6 @@ __all__ = [
     "samples_rows",
 ]
 
-_FIXED = 64 * 2**20  # blocks, of a size that does not depend on the data
 _PASSES = 26  # passes of k-means: its iterations, and the exact assignment
 _DEFAULT_MEMORY = 2**30
 _START = 0.003  # seconds of a call
@@ -193,7 +192,7 @@ def evaluate(  # noqa: PLR0913  # the sizes one by one
     )
     cost = cost_of(entry, sizes)
     seconds = seconds_of(cost, probe=probe)
-    need = _FIXED + cost.memory
+    need = FIXED + cost.memory
     room = (_DEFAULT_MEMORY if sizes.max_memory is None else sizes.max_memory) - need
     need += max(0, min(room, cost.optional))
     return Estimate(entry.name, math.ceil(need), seconds, sizes)
@@ -230,7 +229,7 @@ def of_clusters(
     held = min(4 * size * dimensions, bytes_of(limit, 2**62) // 2)
     passes = n_iter * held / (4 * size * dimensions) + 2
     cost = kmeans_cost(Sizes(N=size, D=dimensions, K=n_clusters, I=passes))
-    return _FIXED + held + 40 * size, seconds_of(cost, probe=probe)
+    return FIXED + held + 40 * size, seconds_of(cost, probe=probe)
 
 
 def said(seconds: float, memory: int) -> str:
