@@ -104,6 +104,17 @@ def greedy_on_pairs(similarities, current, count):
 # ---------------------------------------------------------------------- selectors
 
 
+def greedy_with_weights(similarities, weights, count):
+    """The row that adds most to the weighted sum of similarities to the nearest pick, each time."""
+    current, picks = np.zeros(len(similarities)), []
+    for _ in range(count):
+        gains = (weights[:, None] * np.maximum(similarities - current[:, None], 0)).sum(axis=0)
+        gains[picks] = -1
+        picks.append(int(gains.argmax()))
+        current = np.maximum(current, similarities[:, picks[-1]])
+    return picks
+
+
 def k_center(rows, count, first):
     """Picks by definition; ties are for the caller to avoid."""
     picks = [first]

@@ -55,9 +55,15 @@ def test_what_is_no_engine_is_refused():
 def test_methods_of_one_process_say_so_before_any_work(monkeypatch):
     monkeypatch.setattr(_over, "over", None)
     with engine.use(Backwards()):
-        for name in ("k_center", "d2", "herding", "facility_location", "moderate"):
+        for name in ("d2", "herding", "moderate"):
             with pytest.raises(ValueError, match=f"{name} must run with the engine L.*prot"):
                 selection.methods()[name].function(np.eye(4), 2)
+        for name in ("k_center", "facility_location"):  # the picks are others: to be asked for
+            message = f"rounds must be 2 for {name} with the engine Backwards, got 1: pass rounds=2"
+            with pytest.raises(ValueError, match=message):
+                selection.methods()[name].function(np.eye(4), 2)
+            with pytest.raises(ValueError, match=message):
+                selection.Stage(name, 2).check([], None)
         with pytest.raises(ValueError, match="neighbours must be found with the engine Local"):
             neighbours(np.eye(4), 2)
 
