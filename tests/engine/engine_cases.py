@@ -71,8 +71,23 @@ def selections(rows):
         yield name, (found.indices, found.weights, found.scores)
 
 
+def texts():
+    """Short texts, a third of which are edits of others; classes of them."""
+    random = np.random.default_rng(3)
+    words = [" ".join(each) for each in random.choice([f"word{i}" for i in range(60)], (4000, 9))]
+    words += [text[:20] + "x" + text[20:] for text in words[::2]]
+    return words, np.arange(len(words)) % 2
+
+
+def of_texts():
+    words, labels = texts()
+    for rule in ("greedy", "any_earlier"):
+        found = selection.dedup_text(words, threshold=0.7, labels=labels, rule=rule, seed=3)
+        yield rule, (found.indices, found.kept_rows, found.scores)
+
+
 def results(rows):
-    return dict([*clusterings(rows), *selections(rows)])
+    return dict([*clusterings(rows), *selections(rows), *of_texts()])
 
 
 def assert_same(found, expected):

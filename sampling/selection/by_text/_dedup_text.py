@@ -26,7 +26,7 @@ from ..core._order import best
 from ..core._select import already_of, ids_of, select
 from ..core._task import Picks, Task
 from ._bands import MOST_HASHES, bands_for, recall_at
-from ._grams import blocks_of, digests_of
+from ._grams import Blocks, digests_of
 from ._matches import Matches, Rule, equal_texts, similar_texts
 from ._normalize import Normalize
 
@@ -306,10 +306,8 @@ def _digests(
     held: Texts, good: Indices, how: Normalize, classes: Indices | None
 ) -> tuple[NDArray[np.uint64], Indices]:
     """Return digests (n, 2) and lengths (n,) of the normalized texts of the valid rows."""
-    blocks = blocks_of(held.lengths, good)
-    found = list(
-        each(lambda rows: digests_of(held, rows, how, classes), blocks, title="hashing texts")
-    )
+    blocks = Blocks(held, good, classes)
+    found = list(each(lambda block: digests_of(block, how), blocks, title="hashing texts"))
     digests = [np.zeros((0, 2), np.uint64), *(one for one, _ in found)]
     return np.concatenate(digests), np.concatenate(
         [np.zeros(0, np.int64), *(own for _, own in found)]
