@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import over
+from ..kernels._kmeans import nearest_members
 from ..kernels._space import place_rows, row_lengths, squares_to
 from ..types import Floats, Indices, Scores
 
@@ -183,8 +184,8 @@ def nearest(
     float32 cannot rule out as nearer. One pass over the rows.
     """
     labels, squares = members.labels, members.squares
-    order = np.lexsort((keys, squares, labels))
-    rows: Indices = order[np.flatnonzero(np.diff(labels[order], prepend=-1))]
+    rows = np.full(len(centers), -1)
+    nearest_members(labels, squares, keys, rows)
     best = squares[rows]
     search = _Nearer(space, space.exact(centers), space.seen(centers), best.copy())
     for _, (center, row, square) in over(search.block, raw, np.arange(len(raw)), squares):

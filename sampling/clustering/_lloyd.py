@@ -83,7 +83,8 @@ def lloyd(  # noqa: PLR0913  # the rows, and how to read and compare them
     centers = np.array(first, np.float32, order="C")
     sums = np.zeros(centers.shape)
     labels, squares = np.full(n, -1, np.int64), np.zeros(n, np.float32)
-    lists = np.zeros((n, 0), np.int32)
+    short = _short(n_clusters)
+    lists = np.zeros((n, 0), short)
     moved = np.ones(n_clusters, np.bool_)
     counts = {"exact": 0, "filled": 0, "changed": 0}
     bar = tqdm(range(n_iter), "moving centers", leave=False, disable=None, delay=2.0)
@@ -92,11 +93,11 @@ def lloyd(  # noqa: PLR0913  # the rows, and how to read and compare them
         last = not listed or iteration + 1 == n_iter or iteration == 0
         many = (1 if last else min(width, n_clusters)) if exact else 0
         if exact:
-            lists = np.empty((n, 0 if last else many), np.int32)
+            lists = np.empty((n, 0 if last else many), short)
             counts["exact"] += 1
         step = _Step(centers.copy(), moved.copy(), many, prepare)
         before, touched = labels.copy(), np.zeros(n_clusters, np.bool_)
-        sent = (labels, squares, lists[:, :0] if exact else lists)
+        sent = (labels.astype(np.int32), squares, lists[:, :0] if exact else lists)
         for part, found in over(step, rows, *sent, parts=parts):
             labels[part], squares[part] = found.labels, found.squares
             if exact and not last:
@@ -120,9 +121,9 @@ def lloyd(  # noqa: PLR0913  # the rows, and how to read and compare them
 class _Assigned:
     """A block after an iteration, and by how much the sums of some clusters change."""
 
-    labels: Indices  # (n,)
+    labels: NDArray[np.int32]  # (n,)
     squares: Scores  # (n,)
-    lists: NDArray[np.int32]  # (n, width)
+    lists: NDArray[Any]  # (n, width), of `_short`
     clusters: Indices  # (k,), ascending
     sums: Floats  # (k, D)
 
@@ -139,16 +140,19 @@ class _Step:
     def __call__(
         self,
         raw: NDArray[Any],
-        before: Indices,
+        sent: NDArray[np.int32],
         squares: Scores,
-        lists: NDArray[np.int32],
+        lists: NDArray[Any],
     ) -> _Assigned:
         work: Scores = raw if self.prepare is None else self.prepare(raw)
+        before = sent.astype(np.int64)
         labels, squares = before.copy(), squares.copy()
         if self.many:
-            lists = _search(work, self.centers, labels, squares, self.many)
+            found = _search(work, self.centers, labels, squares, self.many)
+            lists = found.astype(_short(len(self.centers)))
         else:
-            nearest_listed(work, self.centers, self.moved, lists, labels, squares)
+            wide = lists.astype(np.int32)
+            nearest_listed(work, self.centers, self.moved, wide, labels, squares)
             lists = lists[:, :0]
         sums = np.zeros(self.centers.shape)
         move_rows(work, before, labels, sums)
@@ -156,7 +160,12 @@ class _Step:
         used = np.zeros(len(sums), np.bool_)
         used[labels[changed]] = used[before[changed & (before >= 0)]] = True
         some = np.flatnonzero(used)
-        return _Assigned(labels, squares, lists, some, sums[some])
+        return _Assigned(labels.astype(np.int32), squares, lists, some, sums[some])
+
+
+def _short(n_clusters: int) -> type[np.unsignedinteger[Any]]:
+    """Return the shortest type of a center's number: lists are most of what a block is sent."""
+    return np.uint16 if n_clusters <= 2**16 else np.uint32
 
 
 def _search(

@@ -123,3 +123,21 @@ def test_a_selection_records_where_it_was_made():
     assert found.info["engine"] == {"name": "local", **here()}
     with engine.use(Backwards()):
         assert selection.top([1.0, 2.0], 1).info["engine"]["name"] == "backwards"
+
+
+def test_a_cluster_of_ones_own_joins_no_other(monkeypatch):
+    """`ray.init()` without an address would join the last one started on the machine."""
+    calls = []
+
+    class Stub:
+        @staticmethod
+        def init(**given):
+            calls.append(given)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    _ray._init(Stub, None, 2, 3)
+    assert (calls[0]["address"], calls[0]["num_cpus"]) == ("local", 6)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    _ray._init(Stub, None, 2, 3)
+    assert calls[1]["address"] == "auto"
+    assert "num_cpus" not in calls[1]

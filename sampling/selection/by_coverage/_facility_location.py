@@ -47,15 +47,20 @@ def _cost(sizes: Sizes) -> Cost:
     limit = _LIMIT if sizes.max_memory is None else sizes.max_memory
     if sizes.arguments.get("rounds") == 2:  # the parts, what they picked, and the weights
         part = min(part_size(n, sizes.M, d), n)
-        picks = products_of(n + part, part, d + 60)
+        picks = (n / part + 1) * _picking(part, d, limit)
         memory = 40 * n + (16 * d + 64) * part
-        return Cost(3 * picks + 2 * products_of(n, sizes.M, d), 0, memory, 1.1 * part * part)
+        return Cost(picks + 2 * products_of(n, sizes.M, d), 0, memory, 5.1 * part * part)
     if sizes.given("num_neighbours"):
         memory = rest + copy_bytes(n, d, rest, sizes.max_memory)
         return Cost(neighbours_products(n, d), 10 * n * sizes.k * log2(n), memory)
     memory = rest + copy_bytes(n, d, rest, limit)
-    pairs = products_of(n, n, d + 60)  # with the gains of each, at the first picks
-    return Cost(3 * pairs, memory=memory, optional=16 * n + 1.1 * n * n)
+    return Cost(_picking(n, d, limit), memory=memory, optional=16 * n + 5.1 * n * n)
+
+
+def _picking(n: float, d: float, limit: int) -> float:
+    """Return the operations of all picks: most are gains of all pairs, for the first picks."""
+    passes = 1 if 5.1 * n * n < limit else 3  # over the products; once if they are held
+    return passes * products_of(n, n, d) + 270 * n * n
 
 
 def _rest(n: float, k: float | None) -> float:

@@ -104,10 +104,10 @@ def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) 
     for each in plan.warnings():
         warn(each)
     work.mkdir(parents=True, exist_ok=True)
-    run = Run(plan, work, say or (lambda _: None))
     seconds = sum(each["seconds"] for each in needs)
-    if seconds >= LONG:
-        run.say(f"estimate: {said(seconds, max(each['memory'] for each in needs))}")
+    if say is not None and seconds >= LONG:
+        say(f"estimate: {said(seconds, max(each['memory'] for each in needs))}")
+    run = Run(plan, work, say or (lambda _: None))
     found = run.stages()
     cut = {name: found.info[name] for name in ("cut", "threshold") if _has_cut(found.info)}
     final = replace(
