@@ -59,7 +59,7 @@ def _cost(sizes: Sizes) -> Cost:
 
 def _picking(n: float, d: float, limit: int) -> float:
     """Return the operations of all picks: most are gains of all pairs, for the first picks."""
-    passes = 1 if 5.1 * n * n < limit else 3  # over the products; once if they are held
+    passes = 1 if 5.1 * n * n < limit else 2  # over the products; once if they are held
     return passes * products_of(n, n, d) + 270 * n * n
 
 

@@ -148,15 +148,14 @@ def test_a_dry_run_within_a_subset(table):
 
 
 def test_long_work_is_announced(table, monkeypatch):
+    words, lines = ["select", "k_center", table, "--budget", "20"], []
+    plan = SelectionPlan(table, [Stage("k_center", 20), Stage("herding", 5)])
+    assert not run(*words).stderr
     monkeypatch.setattr(_select, "LONG", 0.0)
-    found = run("select", "k_center", table, "--budget", "20")
-    assert found.stderr.startswith("estimate: about 0.003")
+    assert run(*words).stderr.startswith("estimate: about 0.003")
     monkeypatch.setattr("sampling.selection.pipeline._run.LONG", 0.0)
-    lines = []
-    SelectionPlan(table, [Stage("k_center", 20), Stage("herding", 5)]).run("work", lines.append)
+    plan.run("work", lines.append)
     assert lines[0].startswith("estimate: about 0.006")
-    monkeypatch.undo()
-    assert not run("select", "k_center", table, "--budget", "20").stderr
 
 
 PEAKS = """
