@@ -1,0 +1,65 @@
+"""Progress of long loops: a bar on a terminal; elsewhere a line every half minute."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+__all__ = ["Steps", "steps"]
+
+T = TypeVar("T")
+_PAUSE = 30.0  # seconds between lines, where no terminal shows a bar
+_DELAY = 2.0  # seconds before a bar is shown
+
+
+class Steps:
+    """Progress of a loop, on standard error.
+
+    Parameters
+    ----------
+    title : str
+    total : int, optional
+        Number of steps.
+    done : int, default 0
+        Steps done before, by a run that is resumed.
+    """
+
+    def __init__(self, title: str, total: int | None = None, *, done: int = 0) -> None:
+        self._title, self._total, self._first, self._done = title, total, done, done
+        self._began = self._last = time.monotonic()
+        self._bar: tqdm[Any] = tqdm(
+            total=total, initial=done, desc=title, leave=False, disable=None, delay=_DELAY
+        )
+
+    def update(self, count: int = 1) -> None:
+        """Show that steps were done."""
+        self._done += count
+        self._bar.update(count)
+        if self._bar.disable and time.monotonic() - self._last >= _PAUSE:
+            self._last = time.monotonic()
+            sys.stderr.write(f"{self._line()}\n")
+            sys.stderr.flush()
+
+    def _line(self) -> str:
+        if self._total is None:
+            return f"{self._title}: {self._done:,}"
+        line = f"{self._title}: {self._done:,} of {self._total:,}"
+        new = self._done - self._first
+        left = (self._last - self._began) / max(1, new) * (self._total - self._done)
+        return f"{line}, about {left / 60:.1f} min left" if new else line
+
+    def __enter__(self) -> "Steps":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+
+def steps(items: Iterable[T], title: str, total: int | None = None, *, done: int = 0) -> Iterator[T]:
+    """Yield items, and show how many; `done` of `total` were before these."""
+    with Steps(title, total, done=done) as bar:
+        for item in items:
+            yield item
+            bar.update()
