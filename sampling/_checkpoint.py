@@ -10,6 +10,8 @@ run, and how many of the files `done-0.safetensors`, ... belong to it. These hol
 loops returned, and what running ones have added.
 """
 
+import functools
+import hashlib
 import json
 import os
 import shutil
@@ -17,18 +19,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files._paths import _lock, naming, saved_tensors, tensors_kind, tensors_of
+from ._files._paths import _lock, naming, saved_tensors, tensors_of
 from ._version import __version__
 from .errors import StateError
 
-__all__ = ["Part", "checkpoint", "part", "remove_checkpoints"]
+__all__ = ["Part", "checkpoint", "key_of", "part", "remove_checkpoints"]
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 _PAUSE = 30.0  # seconds between two saved states
@@ -36,7 +39,6 @@ _SHARE = 20.0  # and at least so many times what saving took
 _OWNER, _STATE = "owner", "state.safetensors"
 _MARK = "unfinished work of sampling\n"
 _FORMAT = 1
-_KIND = tensors_kind("unfinished work", "sampling_part")
 
 
 @dataclass
@@ -72,6 +74,16 @@ class Part:
             self.owner.pend(f"{self.name}+{self.count}", arrays)
             self.count += 1
 
+    def flush(self) -> None:
+        """Save now."""
+        if self.owner is not None:
+            self.owner.save()
+
+    def forget(self) -> None:
+        """Do not save what was added and is not yet saved; for what is found again at once."""
+        if self.owner is not None:
+            self.owner.drop(f"{self.name}+")
+
     def done(self, **arrays: NDArray[Any]) -> None:
         """Keep arrays as the last state of the loop, which has finished."""
         self.make = None
@@ -83,13 +95,14 @@ class _Checkpoint:
     """The folder of unfinished work."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        self.folder, self._key = folder, f"{_FORMAT} {__version__} {key}"
+        self.folder, self._key = folder, " ".join([*_versions(), key])
         self._lock: int | None = None
         self._pending: dict[str, Arrays] = {}
         self._segments = 0
         self._next = time.monotonic() + _PAUSE
         self._running: list[Part] = []
         self._arrays: dict[str, dict[str, NDArray[Any]]] = {}
+        self._of_state: set[str] = set()  # of these, those that no other file holds
         if folder.exists():
             self._own()
             self._load()
@@ -123,11 +136,11 @@ class _Checkpoint:
                 own, more = _read(self.folder / f"done-{number}.safetensors")
                 if own.get("key") != self._key:
                     return
-                _sort_in(more, found)
-            _sort_in(tensors, found)
-        except (OSError, ValueError, KeyError):  # not ours, or cut short: begin again
+                found.update(more)
+            found.update(tensors)
+        except (OSError, ValueError, KeyError, _damaged()):  # not ours, or cut short: begin again
             return
-        self._arrays, self._segments = found, segments
+        self._arrays, self._segments, self._of_state = found, segments, set(tensors)
 
     def take(self, name: str) -> tuple[dict[str, NDArray[Any]], list[dict[str, NDArray[Any]]]]:
         """Return the state of a part, and what it has added."""
@@ -139,6 +152,10 @@ class _Checkpoint:
     def pend(self, name: str, arrays: Arrays) -> None:
         """Keep arrays until the next state is saved."""
         self._pending[name] = arrays
+
+    def drop(self, start: str) -> None:
+        """Forget what is pending under names that start so."""
+        self._pending = {k: each for k, each in self._pending.items() if not k.startswith(start)}
 
     def tick(self) -> None:
         """Save, if it is time."""
@@ -155,21 +172,20 @@ class _Checkpoint:
             self._segments += 1
             self._pending = {}
         states = {each.name: each.make() for each in self._running if each.make is not None}
-        # What was read, and is not yet taken, is in the files: of a state, it would be lost.
-        untaken = {name: each for name, each in self._arrays.items() if name not in states}
-        self._write(_STATE, {**untaken, **states})
+        later = {name: self._arrays[name] for name in self._of_state & self._arrays.keys()}
+        self._write(_STATE, {**later, **states})
         now = time.monotonic()
         self._next = now + max(_PAUSE, _SHARE * (now - began))
 
     def _write(self, name: str, parts: Mapping[str, Arrays]) -> None:
         arrays = {
-            f"{part}:{key}": np.ascontiguousarray(each)
+            f"{part}:{key}": np.asarray(each, order="C")
             for part, own in parts.items()
             for key, each in own.items()
         }
         names = json.dumps([part for part, own in parts.items() if not own])
         header = {"sampling_part": names, "key": self._key, "segments": str(self._segments)}
-        saved_tensors(arrays, self.folder / name, header, _KIND)
+        saved_tensors(arrays, self.folder / name, header, None)
 
     @contextmanager
     def running(self, own: Part) -> Iterator[Part]:
@@ -183,10 +199,24 @@ class _Checkpoint:
     def close(self, *, finished: bool) -> None:
         """Release the folder; remove it if the work is done."""
         if finished:
-            shutil.rmtree(self.folder, ignore_errors=self._lock is None)
+            shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def key_of(*facts: Any) -> str:
+    """Return a digest of JSON values, arrays, and objects of which these are the attributes."""
+    text = json.dumps(facts, sort_keys=True, default=_exact)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _exact(value: Any) -> Any:
+    """Return an object as JSON values that determine it."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        return [str(value.dtype), value.shape, hashlib.blake2b(data.data).hexdigest()]
+    return vars(value) if is_dataclass(value) else str(value)
 
 
 _CURRENT: ContextVar[Part | None] = ContextVar("part", default=None)
@@ -223,6 +253,7 @@ def part(name: str) -> Iterator[Part]:
     parent.inside[name] = number + 1
     path = f"{parent.name}/{name}.{number}"
     state, added = parent.owner.take(path)
+    added = added if state else []  # of a loop that begins again
     own = Part(path, parent.owner, state, added, count=len(added))
     token = _CURRENT.set(own)
     try:
@@ -246,6 +277,21 @@ def remove_checkpoints(folder: Path) -> None:
             os.close(owner)
 
 
+def _damaged() -> type[Exception]:
+    """Return the error of safetensors, which is loaded late."""
+    from safetensors import SafetensorError
+
+    error: type[Exception] = SafetensorError
+    return error
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    """Return the versions of all that may change a bit of a state."""
+    libraries = ("numpy", "numba", "faiss-cpu", "scikit-learn")
+    return (str(_FORMAT), __version__, *map(metadata.version, libraries))
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, dict[str, NDArray[Any]]]]:
     """Return the header of a file, and its arrays by part and name."""
     found: dict[str, dict[str, NDArray[Any]]] = {}
@@ -258,9 +304,3 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, dict[str, NDArray[Any]]
             found.setdefault(name, {})[key] = file.get_tensor(each)
     return header, found
 
-
-def _sort_in(
-    more: dict[str, dict[str, NDArray[Any]]], found: dict[str, dict[str, NDArray[Any]]]
-) -> None:
-    """Add the arrays of a file to those of the files before it."""
-    found.update(more)

@@ -22,16 +22,26 @@ class Steps:
     title : str
     total : int, optional
         Number of steps.
-    done : int, default 0
-        Steps done before, by a run that is resumed.
+    unit : str, default "it"
     """
 
-    def __init__(self, title: str, total: int | None = None, *, done: int = 0) -> None:
-        self._title, self._total, self._first, self._done = title, total, done, done
+    def __init__(
+        self, title: str, total: int | None = None, *, unit: str = "it"
+    ) -> None:
+        self._title, self._total, self._first, self._done = title, total, 0, 0
         self._began = self._last = time.monotonic()
         self._bar: tqdm[Any] = tqdm(
-            total=total, initial=done, desc=title, leave=False, disable=None, delay=_DELAY
-        )
+            total=total, desc=title, leave=False, disable=None, delay=_DELAY, unit=unit,
+            unit_scale=unit == "B",
+        )  # fmt: skip
+
+    def skip(self, count: int) -> None:
+        """Count steps that an earlier run did, and that took no time now."""
+        self._first += count
+        self._done += count
+        if not self._bar.disable:
+            self._bar.initial += count
+            self._bar.n += count
 
     def update(self, count: int = 1) -> None:
         """Show that steps were done."""
@@ -57,9 +67,9 @@ class Steps:
         self._bar.close()
 
 
-def steps(items: Iterable[T], title: str, total: int | None = None, *, done: int = 0) -> Iterator[T]:
-    """Yield items, and show how many; `done` of `total` were before these."""
-    with Steps(title, total, done=done) as bar:
+def steps(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
+    """Yield items, and show how many."""
+    with Steps(title, total) as bar:
         for item in items:
             yield item
             bar.update()

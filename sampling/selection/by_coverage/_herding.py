@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from ... import _check
+from ..._checkpoint import part as part_of
+from ..._progress import Steps
 from ...io import own_rows
 from ...kernels._greedy import whole_products
 from ...record import Selection
@@ -161,23 +163,41 @@ def _herd(
     total = np.zeros(work.shape[1])
     for part in tiles(len(work) - size, work.shape[1]):
         total += work[slice(size + part.start, size + part.stop)].sum(axis=0, dtype=np.float64)
-    picks = np.empty(count, np.int64)
-    for t in range(count):
-        some = near.best(total)
-        pick, row = -1, total
-        least = np.inf
-        for part in tiles(some.size, work.shape[1]):
-            block = work[some[part]]
-            wide = block.astype(np.float64)
-            exact = 0.5 * np.square(wide).sum(axis=1) + (wide * total).sum(axis=1)
-            at = int(exact.argmin())
-            if exact[at] < least:
-                pick, row, least = int(some[part][at]), wide[at], float(exact[at])
-        picks[t] = pick
-        total = total + row
-        if not again:
-            near.drop(pick)
+    picks, done = np.empty(count, np.int64), 0
+    with part_of("picks") as own, Steps("picking rows", count) as bar:
+        if own.state:
+            total, done = own.state["total"], own.state["picks"].size
+            picks[:done] = own.state["picks"]
+            bar.skip(done)
+            for pick in picks[:done].tolist() if not again else ():
+                near.drop(pick)
+        own.make = lambda: {"total": total, "picks": picks[:done]}
+        while done < count:
+            pick, row = _next(work, near.best(total), total)
+            total = total + row
+            if not again:
+                near.drop(pick)
+            picks[done] = pick
+            done += 1
+            bar.update()
+            own.tick()
+        own.done(total=total, picks=picks)
     return picks, float(np.sqrt(total @ total)) / (count + len(work) - size)
+
+
+def _next(work: Work, some: Indices, total: Floats) -> tuple[int, Floats]:
+    """Return the position that minimizes |e|^2 / 2 + e total among some, in float64, and its row.
+
+    At equal values the first.
+    """
+    pick, row, least = -1, total, np.inf
+    for part in tiles(some.size, work.shape[1]):
+        wide = work[some[part]].astype(np.float64)
+        exact = 0.5 * np.square(wide).sum(axis=1) + (wide * total).sum(axis=1)
+        at = int(exact.argmin())
+        if exact[at] < least:
+            pick, row, least = int(some[part][at]), wide[at], float(exact[at])
+    return pick, row
 
 
 class _Fine:

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..._check._texts import Texts
+from ..._progress import Steps
 from ...engine import each
 from ...kernels._text import ANY_EARLIER, COMPONENTS, GREEDY, jaccards, match_earlier
 from ...record.keys import by_digits
@@ -142,7 +142,7 @@ def _compared(  # noqa: PLR0913  # what is compared, and how
     tally = np.zeros(2, np.int64)
     texts, settings = (sets.grams, sets.starts, classes), (float(threshold), rule, forced, _CROWD)
     found = (similarity, nearest, kept)
-    with tqdm(total=size, desc="comparing texts", leave=False, disable=None, delay=2.0) as bar:
+    with Steps("comparing texts", size) as bar:
         for start in range(0, size, _STEP):
             stop = min(start + _STEP, size)
             match_earlier(start, stop, buckets, texts, settings, scratch, found, tally)
