@@ -144,7 +144,7 @@ class _Checkpoint:
 
     def take(self, name: str) -> tuple[dict[str, NDArray[Any]], list[dict[str, NDArray[Any]]]]:
         """Return the state of a part, and what it has added."""
-        added = []
+        added: list[dict[str, NDArray[Any]]] = []
         while f"{name}+{len(added)}" in self._arrays:
             added.append(self._arrays.pop(f"{name}+{len(added)}"))
         return self._arrays.pop(name, {}), added
@@ -303,4 +303,3 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, dict[str, NDArray[Any]]
             name, _, key = each.rpartition(":")
             found.setdefault(name, {})[key] = file.get_tensor(each)
     return header, found
-

@@ -25,9 +25,7 @@ class Steps:
     unit : str, default "it"
     """
 
-    def __init__(
-        self, title: str, total: int | None = None, *, unit: str = "it"
-    ) -> None:
+    def __init__(self, title: str, total: int | None = None, *, unit: str = "it") -> None:
         self._title, self._total, self._first, self._done = title, total, 0, 0
         self._began = self._last = time.monotonic()
         self._bar: tqdm[Any] = tqdm(
@@ -64,6 +62,10 @@ class Steps:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the bar."""
         self._bar.close()
 
 

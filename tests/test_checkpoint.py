@@ -1,16 +1,30 @@
 """Unfinished work: resumed after any interruption, to the same result, and never by other work."""
 
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from safetensors import safe_open
+from typer.testing import CliRunner
 
 from sampling import _checkpoint, _progress
 from sampling._check._rows import Rows
 from sampling._checkpoint import checkpoint, key_of, part, remove_checkpoints
+from sampling.cli import app
 from sampling.errors import StateError
-from sampling.selection import d2, facility_location, herding, k_center, semdedup
+from sampling.io import load_selection
+from sampling.selection import (
+    SelectionPlan,
+    Stage,
+    d2,
+    facility_location,
+    herding,
+    k_center,
+    semdedup,
+)
 
 N, D = 600, 5
 RANDOM = np.random.default_rng(4)
@@ -44,6 +58,7 @@ class Clock:
 def clock(monkeypatch):
     found = Clock()
     monkeypatch.setattr(_checkpoint._Checkpoint, "tick", lambda self: found.tick(self))
+    monkeypatch.setattr("os.fsync", lambda file: None)
     return found
 
 
@@ -72,7 +87,7 @@ CALLS = {
     "facility, blocks": lambda: facility_location(ROWS, 12, metric="euclidean", max_memory=1),
     "facility, graph": lambda: facility_location(ROWS, 60, num_neighbours=9),
     "facility, stochastic": lambda: facility_location(ROWS, 20, optimizer="stochastic"),
-    "semdedup": lambda: semdedup(ROWS, threshold=0.95, clusters=6),
+    "semdedup": lambda: semdedup(ROWS, threshold=0.95, clusters=3),
     "semdedup, greedy": lambda: semdedup(
         ROWS, 0.4, rule="greedy", clusters=4, labels=GROUPS, num_checked=50
     ),
@@ -175,8 +190,6 @@ def test_a_folder_is_used_by_one_process_and_never_that_of_others(clock, tmp_pat
                 pass
         remove_checkpoints(tmp_path)
         assert folder.exists()
-        with pytest.raises(ZeroDivisionError):
-            raise ZeroDivisionError  # the folder is kept by the context below
     assert not folder.exists()
     folder.mkdir()
     (folder / "mine").touch()
@@ -204,3 +217,102 @@ def test_lines_are_written_where_there_is_no_terminal(capsys, monkeypatch):
         "counting: 60 of 100, about 0.7 min left",
         "counting: 90 of 100, about 0.2 min left",
     ]
+
+
+def test_a_plan_resumes_inside_a_stage_unless_it_has_changed(clock, tmp_path, monkeypatch):
+    small_blocks(monkeypatch)
+    np.save(tmp_path / "rows.npy", ROWS)
+    work = tmp_path / "work"
+
+    def plan(budget=40):
+        clusters = {"n_clusters": 4, "spherical": True}
+        stages = [Stage("semdedup", settings={"threshold": 0.9999}), Stage("k_center", budget)]
+        return SelectionPlan(tmp_path / "rows.npy", stages, clusters=clusters)
+
+    def run(budget=40, end=10**9):
+        clock.count, clock.end = 0, end
+        if end < 10**9:
+            with pytest.raises(Killed):
+                plan(budget).run(work)
+        return clock.count if end < 10**9 else (plan(budget).run(work), clock.count)
+
+    whole, every = run()
+    assert not list(work.glob(".*"))
+    for path in work.glob("*.*"):
+        path.unlink()
+    run(end=every - 3)
+    assert [each.name for each in work.glob(".*")] == [".2-k_center.parquet.part"]
+    again, count = run()
+    assert count == 3
+    assert again.indices.tolist() == whole.indices.tolist()
+    assert not list(work.glob(".*"))
+    (work / "manifest.json").unlink()
+    run(end=every // 3)  # in the clustering, or the search
+    assert run()[1] == every - every // 3
+    (work / "manifest.json").unlink()
+    run(end=every - 3)
+    other, count = run(budget=50)
+    assert count > 3  # another plan: k-center from its beginning
+    assert len(other) == 50
+    assert not list(work.glob(".*"))
+
+
+@pytest.mark.parametrize("command", ["select k_center --budget 40", "dedup --threshold 0.98"])
+def test_commands_resume_next_to_their_output(command, clock, tmp_path, monkeypatch):
+    small_blocks(monkeypatch)
+    np.save(tmp_path / "rows.npy", ROWS)
+    verb, *words = command.split()
+    if verb == "select":
+        words[1:1] = [str(tmp_path / "rows.npy")]
+    else:
+        words[:0] = [str(tmp_path / "rows.npy")]
+    out = tmp_path / "out.parquet"
+
+    def call(*more):
+        clock.count = 0
+        return CliRunner().invoke(app, [verb, *words, "--out", str(out), *more])
+
+    assert call().exit_code == 0
+    whole, every = load_selection(out), clock.count
+    out.unlink()
+    for more, redone in (((), False), (("--seed", "1"), True)):
+        clock.end = every - 2
+        with pytest.raises(Killed):
+            call()
+        assert [each.name for each in tmp_path.glob(".*")] == [".out.parquet.part"]
+        clock.end = 10**9
+        assert call(*more).exit_code == 0
+        assert (clock.count > 2) == redone
+        if not redone:
+            assert clock.count == 2
+            assert load_selection(out).indices.tolist() == whole.indices.tolist()
+        assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.full
+def test_a_killed_process_costs_the_time_since_it_saved(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(200_000, 16)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    code = (
+        "import sys, sampling._checkpoint as c; c._PAUSE = 0.2; c._SHARE = 0.0; "
+        "from sampling.cli import app; app()"
+    )
+    words = ["select", "k_center", str(tmp_path / "rows.npy"), "--budget", "600", "--out"]
+    command = [sys.executable, "-c", code, *words]
+    subprocess.run([*command, str(tmp_path / "whole.parquet")], check=True)
+    process = subprocess.Popen([*command, str(tmp_path / "out.parquet")])
+    state = tmp_path / ".out.parquet.part" / "state.safetensors"
+    until = time.monotonic() + 60
+    while not state.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert state.exists()
+    with safe_open(state, "numpy") as file:
+        (name,) = (each for each in file.keys() if each.endswith(":places"))  # noqa: SIM118
+        assert 0 < file.get_tensor(name).size < 600
+    subprocess.run([*command, str(tmp_path / "out.parquet")], check=True)
+    one, two = (load_selection(tmp_path / f"{each}.parquet") for each in ("whole", "out"))
+    assert one.indices.tolist() == two.indices.tolist()
+    assert one.info["radius"] == two.info["radius"]
+    assert not state.parent.exists()

@@ -240,7 +240,7 @@ def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
 
 @contextmanager
 def bars() -> "Iterator[Progress]":
-    """Yield a progress callback: a bar for each unit on standard error, lines without a terminal."""
+    """Yield a progress callback, which shows a bar, or lines, for each unit on standard error."""
     from .._progress import Steps
 
     shown: dict[str, Steps] = {}

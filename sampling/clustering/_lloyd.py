@@ -51,7 +51,7 @@ def blocks_for(rows: Any, n_clusters: int) -> list[slice]:
     return list(blocks(rows, max(BLOCK, 4 * n_clusters * rows.shape[1])))
 
 
-def lloyd(  # noqa: PLR0913  # the rows, and how to read and compare them
+def lloyd(  # noqa: PLR0913, PLR0915  # the rows, how to read and compare them; the state
     rows: Any,  # array (n, D), or Rows
     first: Scores,
     order: Indices,

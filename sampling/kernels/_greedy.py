@@ -423,7 +423,9 @@ def pick_gains(
 
 
 @kernel
-def whole_products(rows: NDArray[np.int8], turned: NDArray[np.int16], out: NDArray[np.int32]) -> None:
+def whole_products(
+    rows: NDArray[np.int8], turned: NDArray[np.int16], out: NDArray[np.int32]
+) -> None:
     """Multiply rows of whole numbers with a vector; sums in any order are equal.
 
     rows   : int8 (b, D)

@@ -182,8 +182,9 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
                 similarity[slots[better]] = high[better]
                 twin[slots[better]] = slots[place[better]]
                 for at, over_, cosine in pairs:
-                    found.append((rank[slots[over_]], rank[slots[at]], cosine))
-                    own.add(**dict(zip(("earlier", "later", "pairs"), found[-1], strict=True)))
+                    first, second = rank[slots[over_]], rank[slots[at]]
+                    found.append((first, second, cosine))
+                    own.add(earlier=first, later=second, pairs=cosine)
                 done += 1
                 own.tick()
         own.done(**state())

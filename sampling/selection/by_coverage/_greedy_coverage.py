@@ -12,7 +12,7 @@ product takes 1 ms.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,8 +190,7 @@ class _AllPairs:
                 if pairs is not None:
                     self._listed = True
                     if own.owner is not None:  # the pairs are those of this state
-                        now = {name: each.copy() for name, each in self._state().items()}
-                        own.make = lambda: now
+                        own.make = _frozen(self._state())
                     _pick_on_pairs(cover, pairs, self._gains, self._open, self._count, self._bar)
                     break
             if not self._step():
@@ -230,6 +229,12 @@ class _AllPairs:
         return True
 
 
+def _frozen(state: dict[str, NDArray[Any]]) -> Callable[[], dict[str, NDArray[Any]]]:
+    """Return what returns a copy of a state, as it is now."""
+    copied = {name: each.copy() for name, each in state.items()}
+    return lambda: copied
+
+
 def _sums(cover: Coverage) -> Floats:
     """Return the sum of the similarities of each column to all rows."""
     parts = list(tiles(*cover.work.shape))
@@ -243,9 +248,7 @@ def _sums(cover: Coverage) -> Floats:
     return gains
 
 
-def _gains(
-    cover: Coverage, rows: Indices, old: Scores | None, new: Scores, name: str
-) -> Floats:
+def _gains(cover: Coverage, rows: Indices, old: Scores | None, new: Scores, name: str) -> Floats:
     """Return the change in gain of each column as rows (r,) change from `old` to `new`.
 
     Without `old`, return the gain from these rows itself.

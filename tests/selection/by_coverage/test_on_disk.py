@@ -36,15 +36,11 @@ CALLS = {
     "facility, euclidean": lambda rows, **more: facility_location(
         rows, 90, metric="euclidean", **more
     ),
-    "facility, naive": lambda rows, **more: facility_location(
-        rows, 30, optimizer="naive", **more
-    ),
+    "facility, naive": lambda rows, **more: facility_location(rows, 30, optimizer="naive", **more),
     "facility, stochastic": lambda rows, **more: facility_location(
         rows, 90, optimizer="stochastic", **more
     ),
-    "facility, graph": lambda rows, **more: facility_location(
-        rows, 300, num_neighbours=7, **more
-    ),
+    "facility, graph": lambda rows, **more: facility_location(rows, 300, num_neighbours=7, **more),
     "leverage": lambda rows, **more: leverage(rows, 300, **more),
     "moderate": lambda rows, **more: moderate(rows, 300, labels=np.arange(N) % 5, **more),
 }
