@@ -33,6 +33,7 @@ from ._shared import (
     refusals,
     refuse_given,
     subset_of,
+    unfinished,
 )
 
 _WIDTH = 72  # characters of a text that are shown
@@ -143,7 +144,10 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
             subset = subset_of(within, inputs)
             if scratch is not None:
                 opened = io.open_table(table, **source, scratch=scratch)
-            found = selected(opened, "semdedup", wanted, subset, columns=columns, settings=given)
+            with unfinished(out, tables, wanted, subset, columns, given, embeddings):
+                found = selected(
+                    opened, "semdedup", wanted, subset, columns=columns, settings=given
+                )
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
             pairs = [asdict(twin) for twin in twins]

@@ -33,6 +33,7 @@ from ._shared import (
     refusals,
     refuse_given,
     subset_of,
+    unfinished,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
                         f"{scratch}"
                     )
                 opened = io.open_table(table, **source, scratch=scratch)
-            found = selected(opened, method, wanted, subset, columns=named, settings=given)
+            with unfinished(out, tables, method, wanted, subset, named, given, embeddings):
+                found = selected(opened, method, wanted, subset, columns=named, settings=given)
         if digest:
             found = replace(found, info={**found.info, **inputs})
         io.save_selection(found, out, dropped=dropped)

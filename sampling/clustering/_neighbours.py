@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._check._keywords import told
+from .._checkpoint import part as part_of
+from .._progress import Steps
 from ..engine import Local, current
 from ..types import Indices, Scores
 from ._assign import BLOCK, Space
@@ -151,14 +153,32 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     space = Space.of(raw, cosine)
     wanted = min(n, width + 1 + _SPARE)
     queries = min(_QUERIES, max(1024, 2 * _SEARCHED // raw.shape[1]))
-    for start in range(0, n, queries):
-        rows = np.arange(start, min(start + queries, n))
-        near = _candidates(raw, space, slice(start, start + queries), wanted)
-        step = max(1, _COMPARED // (near.shape[1] * raw.shape[1]))
-        for at in range(0, rows.size, step):
-            part = slice(at, at + step)
-            found, gaps = _ranked(raw, space, rows[part], near[part], width)
-            indices[rows[part], :width], distances[rows[part], :width] = found, gaps
+    start = 0
+    with part_of("neighbours") as own, Steps("searching neighbours", n) as bar:
+        if own.state:
+            start = int(own.state["start"])
+            indices[:start], distances[:start] = own.state["indices"], own.state["distances"]
+            bar.skip(start)
+
+        def state() -> dict[str, NDArray[Any]]:
+            return {
+                "start": np.array(start), "indices": indices[:start],
+                "distances": distances[:start],
+            }  # fmt: skip
+
+        own.make = state
+        while start < n:
+            rows = np.arange(start, min(start + queries, n))
+            near = _candidates(raw, space, slice(start, start + queries), wanted)
+            step = max(1, _COMPARED // (near.shape[1] * raw.shape[1]))
+            for at in range(0, rows.size, step):
+                part = slice(at, at + step)
+                found, gaps = _ranked(raw, space, rows[part], near[part], width)
+                indices[rows[part], :width], distances[rows[part], :width] = found, gaps
+            start += rows.size
+            bar.update(rows.size)
+            own.tick()
+        own.done(**state())
     return Neighbours(indices, distances, metric)
 
 

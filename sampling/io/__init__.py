@@ -13,7 +13,15 @@ from ..record.files import (
     selection_outputs,
 )
 from ._bytes import digest
-from ._digest import Watch, differences, digests, table_files, table_folder, unchanged
+from ._digest import (
+    Watch,
+    differences,
+    digests,
+    stamps_of,
+    table_files,
+    table_folder,
+    unchanged,
+)
 from ._export import check_export, export_rows
 from ._inputs import changes, inputs_of, located_inputs, refuse_other, with_inputs
 from ._parquet_rows import read_column, read_rows
@@ -58,6 +66,7 @@ __all__ = [
     "score_outputs",
     "selection_outputs",
     "shape_of",
+    "stamps_of",
     "table_files",
     "table_folder",
     "unchanged",

@@ -12,7 +12,15 @@ from ..types import Progress
 from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
 from ._sources import Given, found_in
 
-__all__ = ["Watch", "differences", "digests", "table_files", "table_folder", "unchanged"]
+__all__ = [
+    "Watch",
+    "differences",
+    "digests",
+    "stamps_of",
+    "table_files",
+    "table_folder",
+    "unchanged",
+]
 
 
 @told
@@ -163,6 +171,12 @@ class Watch:
         other = set(self._now()) ^ set(self._files)
         if other:
             raise ValueError(f"{min(map(str, other))} must not appear while its folder is read")
+
+
+def stamps_of(source: Given) -> list[tuple[str, Stamp]]:
+    """Return the path, size and times of each file of a table."""
+    files = table_files(source)
+    return list(zip(map(str, files), stamps(files), strict=True))
 
 
 @told

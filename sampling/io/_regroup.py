@@ -18,7 +18,7 @@ from .._files._paths import naming, own_folder
 __all__ = ["OwnRows", "ordered", "own_rows", "regrouped"]
 
 _BLOCK = 2**26  # bytes read and sorted at a time
-_WINDOW = 2**24  # bytes of the new file that are put in order at a time
+_WINDOW = 2**23  # bytes of the new file that are put in order at a time
 
 
 @told
@@ -127,7 +127,7 @@ def ordered(
 
     The rows are read once, in their own order, and written twice: first to the window of the file
     that they belong to, then in order inside it. Unlike `regrouped`, it is fast for an order
-    without adjacent rows. Needs 8 bytes per row of `order` and three blocks of 16 MiB.
+    without adjacent rows. Needs 8 bytes per row of `order` and four blocks of 8 MiB.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
 BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report"}
+BASE |= {"_checkpoint", "_progress"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,

@@ -183,10 +183,9 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
             )
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
     path = "all pairs, in blocks" if num_neighbours is None else "neighbour graph"
-    k, default = None, _LIMIT
-    if num_neighbours is not None:
-        k, default = width_of(num_neighbours, len(rows)), None
-    held = holds_copy(rows.shape, _rest(len(rows), k), options, default)
+    k = None if num_neighbours is None else width_of(num_neighbours, len(rows))
+    default = _LIMIT if k is None else None
+    held = holds_copy(*rows.shape, _rest(len(rows), k), options, default)
 
     def core(task: Task) -> Picks:
         before = kept_before(task, bad, own=True)

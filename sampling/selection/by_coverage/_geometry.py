@@ -121,12 +121,11 @@ def tiles(size: int, dimensions: int) -> Iterator[slice]:
 
 
 def holds_copy(
-    shape: tuple[int, ...], rest: float, options: Options, default: int | None = None
+    size: int, dimensions: float, rest: float, options: Options, default: int | None = None
 ) -> bool:
     """Return whether `max_memory` allows a float32 copy of rows (N, D), next to the `rest`."""
-    limit = options.get("max_memory", default)
-    limit = default if limit is None else bytes_of(limit, 0)
-    return copy_bytes(*shape, rest, limit) > 0
+    limit = options.get("max_memory")
+    return copy_bytes(size, dimensions, rest, default if limit is None else bytes_of(limit, 0)) > 0
 
 
 @contextmanager

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import _check, _rng
+from ..._checkpoint import outside
+from ..._checkpoint import part as part_of
 from ...engine import over
 from ...types import Floats, Indices, Keys
 from ..core._task import Task
@@ -83,23 +85,32 @@ def two_rounds(
     def work(block: NDArray[Any], keys: Keys, first: int, number: int) -> tuple[Indices, Floats]:
         count = min(budget, len(block))
         own = task_of(len(block), count, keys, seed, _rng.subkey(key, number))
-        return pick(block, own, first, None)[:2]
+        with outside():
+            return pick(block, own, first, None)[:2]
 
     def place(numbers: Indices) -> int:
         return -1 if start is None else place_of(numbers, start)
 
     given = [(task.keys[part], place(task.rows[part]), number) for number, part in enumerate(parts)]
-    every = over(work, rows, parts=_read(task, parts), given=given, title="picking in parts")
-    found = [
-        (part.start + own, heavy) for part, (_, (own, heavy)) in zip(parts, every, strict=True)
-    ]
-    places = np.concatenate([own for own, _ in found])
+    with part_of("first round") as saved:
+        found = [(each["places"], each["weights"]) for each in saved.added]
+        saved.make = lambda: {"parts": np.array(len(found))}
+        left = slice(len(found), None)
+        read = _read(task, parts[left])
+        every = over(work, rows, parts=read, given=given[left], title="picking in parts")
+        for part, (_, (some, heavy)) in zip(parts[left], every, strict=True):
+            found.append((part.start + some, heavy))
+            saved.add(places=found[-1][0], weights=heavy)
+            saved.tick()
+        saved.done(parts=np.array(len(found)))
+    places = np.concatenate([each for each, _ in found])
     weights = np.concatenate([heavy for _, heavy in found])
     order = np.argsort(places)
     places, weights = places[order], weights[order]
     own = task_of(places.size, budget, task.keys[places], seed, key)
     numbers = task.rows[places]
-    picked, _, idle = pick(np.asarray(rows[numbers]), own, place(numbers), weights)
+    with part_of("second round"):
+        picked, _, idle = pick(np.asarray(rows[numbers]), own, place(numbers), weights)
     facts = {"rounds": 2, "parts": len(parts), "rows_of_part": parts[0].stop, "picked": places.size}
     return places[picked], idle, facts
 

@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from ... import _check
+from ..._checkpoint import part as part_of
+from ..._progress import Steps
 from ...io import own_rows
 from ...kernels._greedy import whole_products
 from ...record import Selection
-from ...types import Floats, Indices
+from ...types import Floats, Indices, Scores
 from ..core._cost import Cost, Sizes, copy_bytes
 from ..core._inputs import embeddings_of
 from ..core._method import method
@@ -23,14 +25,18 @@ from ._geometry import Work, by_key, holds_copy, kept_before, put, rounding, til
 
 __all__ = ["herding"]
 
+_REST, _REST_ON_DISK = 28, 48  # bytes of a row in addition to the copy
 _BITS = 127  # the largest of 8 bits with a sign
 
 
 def _cost(sizes: Sizes) -> Cost:
     n, d, limit = sizes.N, sizes.D, sizes.max_memory
-    copy = copy_bytes(n, d, 28 * n, limit) or copy_bytes(n, d / 4, 28 * n, limit)
+    copy, rest = copy_bytes(n, d, _REST * n, limit), _REST * n
+    if not copy:
+        rest = _REST_ON_DISK * n
+        copy = copy_bytes(n, d / 4, rest, limit)
     picks = n * sizes.M
-    return Cost(steps=3 * picks, memory=28 * n + copy, reads=2.5 * picks * d)
+    return Cost(steps=3 * picks, memory=rest + copy, reads=2.5 * picks * d)
 
 
 @method(
@@ -84,7 +90,7 @@ def herding(
         In selection order; ties broken by a hash of (seed, id). Rows that are indistinguishable in
         float32 are compared in float64.
     Cost
-        O(N M D) time; 4 N D + 28 N bytes, or N D + 28 N or 28 N if `max_memory` is less. One pass
+        O(N M D) time; 4 N D + 28 N bytes, or N D + 48 N or 48 N if `max_memory` is less. One pass
         over a float32 copy for each pick. With a copy in a file it is one over the rows rounded to
         8 bits, in memory if there is room; the rows that these cannot rule out are read.
     Gradients
@@ -102,17 +108,20 @@ def herding(
     replacement = _check.flag("replacement", replacement)
     rows, bad = embeddings_of("embeddings", embeddings, options)
 
-    rest = 28 * len(rows)
-    held = holds_copy(rows.shape, rest, options)
-    coarse_held = holds_copy((len(rows), rows.shape[1] / 4), rest, options)
+    held = holds_copy(*rows.shape, _REST * len(rows), options)
+    rest = _REST_ON_DISK * len(rows)
+    coarse_held = holds_copy(len(rows), rows.shape[1] / 4, rest, options)
 
     def core(task: Task) -> Picks:
         order = by_key(task)
-        nodes = np.concatenate([task.rows[order], kept_before(task, bad, own=True)])
+        before = kept_before(task, bad, own=True)
+        nodes = np.concatenate([task.rows[order], before]) if before.size else task.rows[order]
         with ExitStack() as stack:
             work, scale = stack.enter_context(work_rows(rows, nodes, cosine=False, held=held))
-            near: _Near = _Fine(work, task.rows.size)
-            if not held:
+            near: _Near
+            if isinstance(work, np.ndarray):
+                near = _Fine(work[: task.rows.size])
+            else:
                 near = stack.enter_context(coarse(work, task.rows.size, coarse_held))
             picks, error = _herd(work, near, task.rows.size, task.budget, again=replacement)
         return Picks(
@@ -155,34 +164,52 @@ def _herd(
     total = np.zeros(work.shape[1])
     for part in tiles(len(work) - size, work.shape[1]):
         total += work[slice(size + part.start, size + part.stop)].sum(axis=0, dtype=np.float64)
-    picks = np.empty(count, np.int64)
-    for t in range(count):
-        some = near.best(total)
-        pick, row = -1, total
-        least = np.inf
-        for part in tiles(some.size, work.shape[1]):
-            block = work[some[part]]
-            wide = block.astype(np.float64)
-            exact = 0.5 * np.square(wide).sum(axis=1) + (wide * total).sum(axis=1)
-            at = int(exact.argmin())
-            if exact[at] < least:
-                pick, row, least = int(some[part][at]), wide[at], float(exact[at])
-        picks[t] = pick
-        total = total + row
-        if not again:
-            near.drop(pick)
+    picks, done = np.empty(count, np.int64), 0
+    with part_of("picks") as own, Steps("picking rows", count) as bar:
+        if own.state:
+            total, done = own.state["total"], own.state["picks"].size
+            picks[:done] = own.state["picks"]
+            bar.skip(done)
+            for pick in picks[:done].tolist() if not again else ():
+                near.drop(pick)
+        own.make = lambda: {"total": total, "picks": picks[:done]}
+        while done < count:
+            pick, row = _next(work, near.best(total), total)
+            total = total + row
+            if not again:
+                near.drop(pick)
+            picks[done] = pick
+            done += 1
+            bar.update()
+            own.tick()
+        own.done(total=total, picks=picks)
     return picks, float(np.sqrt(total @ total)) / (count + len(work) - size)
+
+
+def _next(work: Work, some: Indices, total: Floats) -> tuple[int, Floats]:
+    """Return the position that minimizes |e|^2 / 2 + e total among some, in float64, and its row.
+
+    At equal values the first.
+    """
+    pick, row, least = -1, total, np.inf
+    for part in tiles(some.size, work.shape[1]):
+        wide = work[some[part]].astype(np.float64)
+        exact = 0.5 * np.square(wide).sum(axis=1) + (wide * total).sum(axis=1)
+        at = int(exact.argmin())
+        if exact[at] < least:
+            pick, row, least = int(some[part][at]), wide[at], float(exact[at])
+    return pick, row
 
 
 class _Fine:
     """The search over float32 rows in memory."""
 
-    def __init__(self, work: Work, size: int) -> None:
-        self._rows = work[:size]
-        squares = np.einsum("nd,nd->n", self._rows, self._rows)
+    def __init__(self, rows: Scores) -> None:
+        self._rows = rows
+        squares = np.einsum("nd,nd->n", rows, rows)
         self._half, self._lengths = 0.5 * squares, np.sqrt(squares)
-        self._unsure = 0.5 * rounding(work.shape[1]) * self._lengths
-        self._values, self._error = np.empty(size, np.float32), np.empty(size, np.float32)
+        self._unsure = 0.5 * rounding(rows.shape[1]) * self._lengths
+        self._values, self._error = np.empty_like(squares), np.empty_like(squares)
 
     def best(self, total: Floats) -> Indices:
         values, error = self._values, self._error

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from ... import _check
+from ..._checkpoint import part as part_of
+from ..._progress import Steps
 from ...kernels._greedy import come_nearer, farthest, look_ahead
 from ...record import Selection
 from ...types import Floats, Indices, Scores
@@ -157,9 +159,8 @@ def k_center(  # noqa: PLR0913  # each is a choice of the caller
             task = replace(task, rows=task.rows[kept], keys=task.keys[kept])
             cover = _Cover(rows, task, metric == "cosine")
         before = kept_before(task, bad)
-        for at in range(0, before.size, _WIDE):
-            cover.add(cover.read(before[at : at + _WIDE]))
-        places, copies = _pick(cover, _first(cover, start, before.size > 0, options))
+        first = _first(cover, start, before.size > 0, options)
+        places, copies = _pick(cover, before, first)
         info = {"radius": cover.radius(), "duplicates": copies}
         merge: dict[str, Callable[..., Any]] = {"radius": max, "duplicates": operator.add}
         return Picks(kept[places], ruled=[(far, _FAR)] if far.size else [], info=info, merge=merge)
@@ -191,7 +192,7 @@ def _in_two_rounds(  # noqa: PLR0913  # what `core` has
     ) -> tuple[Indices, Floats, int]:
         cover = covered(block, own, centers)
         chosen = _first(cover, named, len(centers) > 0, {}) if first < 0 else first
-        places, copies = _pick(cover, chosen)
+        places, copies = _pick(cover, before[:0], chosen)
         return places, np.ones(places.size), copies
 
     row = None if isinstance(start, str) else start
@@ -346,26 +347,51 @@ def _refuse_start(task: Task, start: str | int, options: Options) -> None:
         raise ValueError(f"start must be a row that can be picked, got {start}")
 
 
-def _pick(cover: _Cover, first: int | None) -> tuple[Indices, int]:
-    """Return the positions of the picks (M,), and how many of them are copies of centers."""
+def _pick(cover: _Cover, before: Indices, first: int | None) -> tuple[Indices, int]:
+    """Return the positions of the picks (M,), and how many of them are copies of centers.
+
+    before : rows of the input that are centers already, (a,)
+    """
     task, distances = cover.task, cover.distances
-    places = np.empty(task.budget, np.int64)
-    count = 0
-    if first is not None:
-        places[0], count = first, 1
-        cover.take(places[:1])
-    while count < task.budget:
-        top = np.empty(min(_WIDE, distances.size), np.int64)
-        farthest(distances, task.keys, top)
-        if distances[top[0]] <= 0.0:
-            break
-        rows = cover.read(task.rows[top]).astype(np.float64) * cover.factors[top, None]
-        out = np.empty(min(top.size, task.budget - count), np.int64)
-        found = look_ahead(rows, distances[top], task.keys[top], out)
-        new = top[out[:found]]
-        places[count : count + found] = new
-        count += found
-        cover.take(new)
+    places, count, added = np.empty(task.budget, np.int64), 0, 0
+    with (
+        part_of("farthest rows") as own,
+        Steps("picking rows", before.size + task.budget) as bar,
+    ):
+        if own.state:
+            distances[:], added = own.state["distances"], int(own.state["added"])
+            count = own.state["places"].size
+            places[:count] = own.state["places"]
+            bar.skip(added + count)
+
+        def state() -> dict[str, NDArray[Any]]:
+            return {"distances": distances, "places": places[:count], "added": np.array(added)}
+
+        own.make = state
+        while added < before.size:
+            some = before[added : added + _WIDE]
+            cover.add(cover.read(some))
+            added += some.size
+            bar.update(some.size)
+            own.tick()
+        if first is not None and count == 0:
+            places[0], count = first, 1
+            cover.take(places[:1])
+        while count < task.budget:
+            top = np.empty(min(_WIDE, distances.size), np.int64)
+            farthest(distances, task.keys, top)
+            if distances[top[0]] <= 0.0:
+                break
+            rows = cover.read(task.rows[top]).astype(np.float64) * cover.factors[top, None]
+            out = np.empty(min(top.size, task.budget - count), np.int64)
+            found = look_ahead(rows, distances[top], task.keys[top], out)
+            new = top[out[:found]]
+            places[count : count + found] = new
+            count += found
+            cover.take(new)
+            bar.update(found)
+            own.tick()
+        own.done(**state())
     copies = task.budget - count
     if copies:
         left = np.flatnonzero(distances >= 0.0)

@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from ... import _check
 from ..._check import _labels
+from ..._checkpoint import checkpoint, key_of, remove_checkpoints
 from ..._files._json import json_text, key_words
 from ..._files._paths import Output, check_folder, check_outputs, json_kind, written_whole
 from ..._files._remote import is_remote
@@ -125,6 +127,7 @@ def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) 
             owners = run.manifest["exports"]
             done = export_rows(final, plan.table, beside=plan.beside, owners=owners, **plan.export)
             entry |= {"after": done["rows"], "shards": len(done["shards"])}
+    remove_checkpoints(work)  # of other plans
     return final
 
 
@@ -322,7 +325,10 @@ class Run:
             pairs = self._key(number, pairs=True)
             with self.measured(stage.name, len(now), key, pairs) as entry:
                 with stage_named(number, stage):
-                    with rows_named(self.table, stage, alive, self.plan.ids):
+                    with (
+                        self._unfinished(path, key),
+                        rows_named(self.table, stage, alive, self.plan.ids),
+                    ):
                         found = self._stage(stage, alive, settings)
                     now = lifted(found, alive, now, stage.name)
                 if _has_cut(now.info) and self.plan.ids is not None:
@@ -465,10 +471,14 @@ class Run:
             return load(path), alive
         with self.measured(name, alive.size, key) as entry:
             entry["after"] = alive.size
-            with rows_named(self.table, None, alive, self.plan.ids):
+            with self._unfinished(path, key), rows_named(self.table, None, alive, self.plan.ids):
                 found = make(alive, path, entry)
             entry["files"] = self._files(path)
             return found, alive
+
+    def _unfinished(self, path: Path, key: str | None) -> AbstractContextManager[None]:
+        """Return a context that keeps the unfinished work of a result in a folder next to it."""
+        return checkpoint(path.with_name(f".{path.name}.part"), key_of(key, self.plan.max_memory))
 
     # ------------------------------------------------------------------ the manifest
 

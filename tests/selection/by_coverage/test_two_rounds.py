@@ -4,7 +4,8 @@ import numpy as np
 import oracle_geometry as oracles
 import pytest
 
-from sampling import selection
+from sampling import _checkpoint, engine, selection
+from sampling.engine import over
 from sampling.selection import facility_location, k_center
 from sampling.selection.by_coverage import _greedi
 
@@ -120,3 +121,30 @@ def test_stochastic_applies_to_the_parts():
 def test_two_rounds_are_said_to_the_reader():
     notes = selection.notes_of(k_center(ROWS, M, rounds=2).info)
     assert notes == ["picked in two rounds, from 5 parts of 200 rows: not the picks of one round"]
+
+
+@BOTH
+def test_a_killed_run_resumes_between_the_parts(method, tmp_path, monkeypatch):
+    """With other threads: what a part saves inside itself is none of the second round."""
+    monkeypatch.setattr(_checkpoint, "_PAUSE", 0.0)
+    monkeypatch.setattr(_checkpoint, "_SHARE", 0.0)
+    expected, ticks, tick = method(ROWS, M, rounds=2), [], _checkpoint._Checkpoint.tick
+
+    def stopped(own):
+        tick(own)
+        ticks.append(1)
+        if len(ticks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_checkpoint._Checkpoint, "tick", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        with _checkpoint.checkpoint(tmp_path / ".work.part", "a"), engine.use(engine.Local(1)):
+            method(ROWS, M, rounds=2)
+    parts = []
+    monkeypatch.setattr(_checkpoint._Checkpoint, "tick", tick)
+    monkeypatch.setattr(_greedi, "over", lambda *a, **b: parts.append(b["parts"]) or over(*a, **b))
+    with _checkpoint.checkpoint(tmp_path / ".work.part", "a"), engine.use(engine.Local(2)):
+        found = method(ROWS, M, rounds=2)
+    assert len(parts[0]) == 2  # of five
+    assert found.indices.tolist() == expected.indices.tolist()
+    assert found.info["rounds"] == expected.info["rounds"]
