@@ -111,14 +111,14 @@ def main() -> None:
                   f"{row['seconds']:9.3f} s of {row['expected']:9.3f} = {row['ratio']:5.2f}   "
                   f"{row['peak_MiB']:8.1f} MiB of {row['bound_MiB']:8.1f}{mark}",
                   flush=True)  # fmt: skip
-    ratios = np.array([row["ratio"] for rows in found.values() for row in rows])
-    within = int(((ratios >= 0.5) & (ratios <= 2)).sum())
+        ratios = np.array([row["ratio"] for rows in found.values() for row in rows])
+        within = int(((ratios >= 0.5) & (ratios <= 2)).sum())
+        if given.json:  # after each, so that a run that is stopped leaves what it has
+            facts = {"machine": machine(), "load": os.getloadavg(), "clock": given.clock,
+                     "budget": 0.1, "within_2x": within, "runs": ratios.size,
+                     "rows": found}  # fmt: skip
+            given.json.write_text(json.dumps(facts, indent=1) + "\n")
     print(f"within 2x: {within} of {ratios.size}")
-    if given.json:
-        facts = {"machine": machine(), "load": os.getloadavg(), "clock": given.clock,
-                 "budget": 0.1, "within_2x": within, "runs": ratios.size,
-                 "rows": found}  # fmt: skip
-        given.json.write_text(json.dumps(facts, indent=1) + "\n")
     if over:
         raise SystemExit(f"over their bound: {', '.join(over)}")
 

@@ -119,7 +119,12 @@ def k_center(  # noqa: PLR0913  # each is a choice of the caller
         blocks of a few MiB. If all distances are small compared with the distance to the mean,
         float32 cannot rule out rows, and it takes about 10 times as long.
     Two rounds
-        LOSS
+        On 63,666 sentence embeddings of 384 dimensions, under cosine, the radius was 1.3 % larger
+        than that of one round at M = 100 (12 parts), and 2.9 % at M = 1,000 (8 parts); on 60,000
+        rows in 500 clumps of unequal size in 64 dimensions 0.04 % and 10 % (2 parts). At most 4
+        times the optimal radius, where one round is at most twice. Another pass over the rows gives
+        the radius of all. A worker holds a part of max(sqrt(N M), 2**21 / D) rows, this process as
+        many rows that the parts picked.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source

@@ -167,12 +167,12 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
         O(D log D + H) time for each row, and for each pair compared; 352 N + 10 D N bytes. For D
         characters of an average text, H hashes of a signature, and the 16 bands of the default
         threshold; another band adds 12 N bytes. The bytes that depend on D are 8 for each n-gram
-        of the distinct texts that share a band with another one; most long texts share none. Pairs
-        compared grow with the number of similar texts: with
-        "greedy", a row is compared with the kept rows in its buckets; otherwise with those without
-        a match, and with at most 256 others of each bucket unless none matches. At most 256
-        comparisons follow the first match; with rule="components", connections within larger sets
-        of similar rows may therefore be missed.
+        of the texts that bands connect and that are compared at the same time. Pairs compared grow
+        with the number of similar texts: with "greedy", a row is compared with the kept rows in its
+        buckets; otherwise with those without a match, and with at most 256 others of each bucket
+        unless none matches. At most 256 comparisons follow the first match; with rule="components",
+        connections within larger sets of similar rows may therefore be missed. Workers of an engine
+        hash, sign and compare, each only the texts that it was sent; bands are matched here.
     Gradients
         No weights; repeated rows count once.
     Source

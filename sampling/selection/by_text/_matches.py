@@ -114,12 +114,12 @@ def similar_texts(  # noqa: PLR0913  # what is compared, and how
     found = Matches(np.zeros(size), np.ones(size, np.bool_), np.arange(size), np.ones(size))
     found.library = library
     made = each(compared, lots, title="comparing texts")
-    for members, some in zip(lots.members(), made, strict=True):
+    for members, lot in zip(lots.members(), made, strict=True):
         places = among[members]
-        found.similarity[places], found.kept[places] = some.similarity, some.kept
-        found.twin[places], found.with_twin[places] = places[some.twin], some.with_twin
-        found.compared += some.compared
-        found.bounded += some.bounded
+        found.similarity[places], found.kept[places] = lot.similarity, lot.kept
+        found.twin[places], found.with_twin[places] = places[lot.twin], lot.with_twin
+        found.compared += lot.compared
+        found.bounded += lot.bounded
     return found
 
 
