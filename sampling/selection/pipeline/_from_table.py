@@ -154,6 +154,7 @@ def estimate_from(
     ValueError, TypeError
         If there is no such method or argument.
     """
+    probe = _check.flag("probe", probe)
     entry, given = known_method(method), dict(settings or {})
     chosen = with_own(method, columns or {}, given, table.names)
     width: int | None = None

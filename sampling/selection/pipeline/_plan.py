@@ -509,6 +509,7 @@ class SelectionPlan:
         ValueError
             If the values of the table, or the memory limit, do not fit the plan.
         """
+        probe = _check.flag("probe", probe)
         shape = table.embeddings_shape if self.reads_embeddings else None
         within = self.subset(table.size)
         size = table.size if within is None else len(within)
