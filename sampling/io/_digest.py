@@ -173,8 +173,19 @@ class Watch:
             raise ValueError(f"{min(map(str, other))} must not appear while its folder is read")
 
 
+@told
 def stamps_of(source: Given) -> list[tuple[str, Stamp]]:
-    """Return the path, size and times of each file of a table."""
+    """Return the path, and the size and times, of each file of a table.
+
+    Parameters
+    ----------
+    source : str or pathlib.Path, or sequence of them
+        Files, folders, patterns and addresses, as for `open_table`.
+
+    Returns
+    -------
+    list of (str, tuple of int)
+    """
     files = table_files(source)
     return list(zip(map(str, files), stamps(files), strict=True))
 

@@ -87,11 +87,30 @@ class _Block:
     which: NDArray[np.int64]
 
 
+@told
 class OwnRows(Rows):
-    """Rows of a temporary file, which the process that made it may change."""
+    """Rows of a temporary file, which the process that made it may change.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    shape : tuple of int
+    dtype : dtype
+    offset : int, default 0
+    places : int64 array of shape (N,), optional
+    scratch : str or pathlib.Path, optional
+        See `Rows`.
+    """
 
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Replace the rows from number `start` on by a block (n, D) of them."""
+        """Replace rows.
+
+        Parameters
+        ----------
+        start : int
+            The first row.
+        block : array of shape (n, D)
+        """
         data = np.ascontiguousarray(block, self._stored)
         with naming(self._path):
             file = os.open(self._path, os.O_WRONLY)
@@ -101,13 +120,24 @@ class OwnRows(Rows):
                 os.close(file)
 
 
+@told
 @contextmanager
 def own_rows(
     shape: tuple[int, int], dtype: DTypeLike, scratch: str | Path | None = None
 ) -> Iterator[OwnRows]:
-    """Yield zeros (n, D) in a temporary file, for the duration of the block.
+    """Make a temporary file of zeros, for the duration of the block.
 
-    scratch : folder of the file; the system's temporary folder by default
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, D).
+    dtype : dtype
+    scratch : str or pathlib.Path, optional
+        Folder of the file; the system's temporary folder by default.
+
+    Returns
+    -------
+    context manager of OwnRows
     """
     with own_folder(Path(scratch or tempfile.gettempdir(), "rows").absolute()) as (folder, _):
         path = folder / "rows.bin"

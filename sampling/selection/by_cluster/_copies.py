@@ -206,7 +206,7 @@ def _results(
     floor: float | None,
     pieces: list[tuple[slice, int, int]],
 ) -> Iterator[tuple[slice, Scores, Indices, list[tuple[Indices, Indices, Scores]]]]:
-    """Compare the rows of some pieces; yield the part of each, and what `_Compare` found."""
+    """Compare the rows of some pieces; yield each with what `_Compare` found."""
     given = _Given(pieces, members, rank)
     with _laid_out(rows, members) as (laid, wanted):
         parts = _Wanted(pieces, wanted)

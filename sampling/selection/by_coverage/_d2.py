@@ -128,7 +128,7 @@ def d2(
     _check.same_length("embeddings", rows, "scores", values.size)
     bad = either(bad_score, bad_row)
     rest = _rest(len(rows), width_of(num_neighbours, len(rows)))
-    held = holds_copy(*rows.shape, rest, options)
+    held = holds_copy(len(rows), rows.shape[1], rest, options)
 
     def core(task: Task) -> Picks:
         order = by_key(task)

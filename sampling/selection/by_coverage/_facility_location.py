@@ -191,7 +191,7 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
     path = "all pairs, in blocks" if num_neighbours is None else "neighbour graph"
     k = None if num_neighbours is None else width_of(num_neighbours, len(rows))
     default = _LIMIT if k is None else None
-    held = holds_copy(*rows.shape, _rest(len(rows), k), options, default)
+    held = holds_copy(len(rows), rows.shape[1], _rest(len(rows), k), options, default)
 
     def core(task: Task) -> Picks:
         before = kept_before(task, bad, own=True)

@@ -108,7 +108,7 @@ def herding(
     replacement = _check.flag("replacement", replacement)
     rows, bad = embeddings_of("embeddings", embeddings, options)
 
-    held = holds_copy(*rows.shape, _REST * len(rows), options)
+    held = holds_copy(len(rows), rows.shape[1], _REST * len(rows), options)
     rest = _REST_ON_DISK * len(rows)
     coarse_held = holds_copy(len(rows), rows.shape[1] / 4, rest, options)
 
