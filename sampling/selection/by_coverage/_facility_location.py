@@ -158,9 +158,9 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
         objective was 0.6 % lower than that of one round at M = 100 and 0.5 % at M = 500 (4 parts),
         in a quarter of the time; on 50,000 rows in 500 clumps of unequal size in 64 dimensions,
         under euclidean, 0.5 % at M = 100 and 0.2 % at M = 1,000 (2 parts), in half. Another pass
-        over the rows gives the weights and the objective of all. A worker holds a part of
-        max(sqrt(N M), 2**21 / D) rows, and `max_memory` for its pairs; this process as many rows
-        that the parts picked.
+        over the rows gives the weights and the objective of all. A worker holds max(sqrt(N M),
+        2**21 / D) rows, and `max_memory` for its pairs; this process as many rows that the parts
+        picked.
     Gradients
         With the weights, the gradients of the kept rows approximate those of all rows.
     Source

@@ -123,8 +123,8 @@ def k_center(  # noqa: PLR0913  # each is a choice of the caller
         than that of one round at M = 100 (12 parts), and 2.9 % at M = 1,000 (8 parts); on 60,000
         rows in 500 clumps of unequal size in 64 dimensions 0.04 % and 10 % (2 parts). At most 4
         times the optimal radius, where one round is at most twice. Another pass over the rows gives
-        the radius of all. A worker holds a part of max(sqrt(N M), 2**21 / D) rows, this process as
-        many rows that the parts picked.
+        the radius of all. A worker holds max(sqrt(N M), 2**21 / D) rows, and this process as many
+        rows that the parts picked.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source

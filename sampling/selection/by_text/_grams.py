@@ -39,7 +39,7 @@ def cuts(lengths: Indices, ends: Indices) -> list[slice]:
 
     lengths : int64 (n,)
     ends    : int64, ascending to n, where a block may end; it may exceed the limits if the next
-              such place is farther
+              such number is farther
     """
     last = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     blocks, start = [], 0
