@@ -44,8 +44,9 @@ def _cost(sizes: Sizes) -> Cost:
     n, m, d = sizes.N, sizes.M, sizes.D
     if sizes.arguments.get("rounds") == 2:  # and the radius
         part = min(part_size(n, m, d), n)
-        return Cost(1.7 * products_of(2 * n + part, m, d), memory=24 * n + (12 * d + 60) * part)
-    return Cost(1.7 * products_of(n, m, d), memory=60 * n)
+        memory = 24 * n + (12 * d + 60) * part
+        return Cost(2 * products_of(2 * n + part, m, d), 24 * n * d, memory)
+    return Cost(2 * products_of(n, m, d), 12 * n * d, 60 * n)
 
 
 @method(

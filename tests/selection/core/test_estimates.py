@@ -58,7 +58,7 @@ def test_twice_the_rows_take_two_to_four_times_as_long(name, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "sizes", "ratio"),
     [
-        ("k_center", [{"budget": 100}, {"budget": 1000}], 10),
+        ("k_center", [{"budget": 1000}, {"budget": 10000}], 6),
         ("herding", [{"budget": 100}, {"budget": 1000}], 10),
         ("cluster_uniform", [{"clusters": 100}, {"clusters": 1000}], 10),
         ("kmq", [{"clusters": kmeans(DATA.embeddings, 2)}, {"clusters": 1000}], 800),
