@@ -119,9 +119,10 @@ def estimate(
     Source
         The `cost` of the method, a function of `Sizes`, fitted to runs of each method at two or
         three sizes, as processor seconds of one thread. There and at other sizes, in
-        `benchmarks/estimates.py`, 74 of 78 runs took between half and twice the estimate; the others
-        were small, or the first use of a kernel, which compiles it. The time to read a table from storage, and to compile kernels once, is not included. The
-        peak resident set size was below the estimate in a run of every method in a fresh process
+        `benchmarks/estimates.py`, 74 of 78 runs took between half and twice the estimate; the
+        others were small, or the first use of a kernel, which compiles it. The time to read a table
+        from storage, and to compile kernels once, is not included. The peak resident set size was
+        below the estimate in a run of every method in a fresh process
         (`benchmarks/selector_memory.py`).
 
     Examples
