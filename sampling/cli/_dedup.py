@@ -107,7 +107,8 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
     Each dropped row is shown with the most similar kept row. The examples are sorted from the least
     to the most similar pair: if the first ones are not copies, the threshold is too low. Copies are
     searched in the two clusters nearest to each row; the report estimates the recall of this
-    search.
+    search. Unfinished work is saved every 30 seconds in the folder .OUT.part next to the output:
+    after a kill the same command resumes there.
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """

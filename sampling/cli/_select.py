@@ -89,6 +89,9 @@ def select(  # noqa: PLR0913  # one parameter for each option
     Other programs drop it when they rewrite the table: then state it. The report lists the
     directions that were read, and those that were assumed.
 
+    Unfinished work that takes long is saved every 30 seconds in the folder .OUT.part next to the
+    output: after a kill the same command resumes there.
+
     The budget is M of the N rows. Costs in messages and in `sampling methods` are in these letters,
     D dimensions of the embeddings, K clusters and C classes.
 

@@ -102,7 +102,8 @@ def d2(
         In selection order; ties broken by a hash of (seed, id).
     Cost
         O(N^2 D + N k^2 + M k log N) time; 4 N D + 100 N + 28 N k bytes. O(N^2 D) for the graph, O(N
-        k^2) to make it undirected, O((N + M k) log N) for the picks.
+        k^2) to make it undirected, O((N + M) k log N) for the picks. If `max_memory` is less, the
+        first 4 N D bytes are in a temporary file.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source

@@ -148,8 +148,8 @@ def facility_location(  # noqa: PLR0913  # each is a choice of the caller
         whose gains agree to 7 digits may swap positions on another machine.
     Cost
         O(N^2 D log M) time, or O(N^2 D + N k log N) with `num_neighbours`; 4 N D + 64 N bytes and
-        the pairs that fit into `max_memory`, or 4 N D + 60 N + 100 N k bytes with `num_neighbours`,
-        without the first term if `max_memory` is less.
+        the pairs that fit into `max_memory`, or 4 N D + 60 N + 100 N k bytes with `num_neighbours`.
+        If `max_memory` is less, the first 4 N D bytes are in a temporary file.
         All pairs: O(N^2 D (1 + log t)) for the first t picks, made in blocks until the pairs that
         can still gain fit into memory; later picks use only these. Never stores N x N numbers at a
         time. On a graph: O(N^2 D) to build it.

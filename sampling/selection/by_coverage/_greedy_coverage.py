@@ -88,12 +88,8 @@ class Coverage:
 
     def keep(self) -> None:
         """Compute and store all similarities."""
-        kept = np.empty((self.size, self.size), np.float32)
-        for start in range(0, self.size, _ROWS):
-            rows = slice(start, min(start + _ROWS, self.size))
-            for columns, values in self.blocks(rows):
-                kept[rows, columns] = values
-        self.kept = kept
+        rows, squares = self.work[: self.size], self.squares[: self.size]
+        self.kept = self.product(rows, squares, rows, squares)
 
     def blocks(self, rows: Indices | slice) -> Iterator[tuple[slice, Scores]]:
         """Yield blocks of the columns, and the similarities (b, w) of rows to them.
@@ -106,7 +102,10 @@ class Coverage:
         left, squares = self.work[rows], self.squares[rows]
         for start in range(0, self.size, _COLUMNS):
             columns = slice(start, min(start + _COLUMNS, self.size))
-            yield columns, self.product(left, squares, self.work[columns], self.squares[columns])
+            # numpy computes products of an array with itself in another way, to other bits.
+            same = isinstance(rows, slice) and rows == columns
+            right = left if same else self.work[columns]
+            yield columns, self.product(left, squares, right, self.squares[columns])
 
     def product(
         self, left: Scores, left_squares: Scores, right: Scores, right_squares: Scores
@@ -152,7 +151,8 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
     held = cover.work.nbytes if isinstance(cover.work, np.ndarray) else 0
     memory = max(0, max_memory - held - 64 * cover.size - 3 * 2**24)
     room = min(memory // 8, int(1.1 * _DENSE * cover.size**2) + 2 * cover.size) if lazy else 0
-    if 4 * cover.size**2 + 8 * room <= memory:
+    read = 0 if held else 4 * cover.size * cover.work.shape[1]
+    if 4 * cover.size**2 + 8 * room + read <= memory:
         cover.keep()
     with part_of("all pairs") as own, Steps("picking rows", cover.count) as bar:
         _AllPairs(cover, own, bar, room).run()

@@ -32,7 +32,7 @@ _BITS = 127  # the largest of 8 bits with a sign
 def _cost(sizes: Sizes) -> Cost:
     n, d, limit = sizes.N, sizes.D, sizes.max_memory
     copy, rest = copy_bytes(n, d, _REST * n, limit), _REST * n
-    if not copy:
+    if limit is not None and not copy:
         rest = _REST_ON_DISK * n
         copy = copy_bytes(n, d / 4, rest, limit)
     picks = n * sizes.M
@@ -90,9 +90,10 @@ def herding(
         In selection order; ties broken by a hash of (seed, id). Rows that are indistinguishable in
         float32 are compared in float64.
     Cost
-        O(N M D) time; 4 N D + 28 N bytes, or N D + 48 N or 48 N if `max_memory` is less. One pass
-        over a float32 copy for each pick. With a copy in a file it is one over the rows rounded to
-        8 bits, in memory if there is room; the rows that these cannot rule out are read.
+        O(N M D) time; 4 N D + 28 N bytes. One pass over a float32 copy for each pick. If
+        `max_memory` is less, the copy is in a temporary file, and the pass is over the rows rounded
+        to 8 bits, N D + 48 N bytes, or 48 N with these in a file too; only rows that they cannot
+        rule out are read.
     Gradients
         No weights; the unweighted mean of the kept rows is the estimate.
     Source

@@ -627,7 +627,9 @@ class SelectionPlan:
             Folder for the selection of each stage, the clusters, a copy of the embeddings if they
             are in Parquet, `selection.parquet` and `manifest.json`: time, memory and counts of each
             stage, also by group if any stage has `groups`. Each of `warnings()` is recorded in the
-            manifest, and issued as a UserWarning.
+            manifest, and issued as a UserWarning. While a stage takes long, its unfinished work is
+            saved every 30 seconds in the hidden folder `.NUMBER-NAME.parquet.part`, from which the
+            same plan resumes after a kill; the folder is removed when the stage is done.
         progress : callable, optional
             Called with one line of text after each stage.
 

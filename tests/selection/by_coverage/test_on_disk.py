@@ -91,7 +91,7 @@ def test_the_rows_of_a_file_give_what_they_give_in_memory(name, tmp_path, monkey
 
 @pytest.mark.parametrize("name", ["herding", "facility"])
 def test_a_copy_that_does_not_fit_is_not_held(name, tmp_path, monkeypatch):
-    """What is saved is about the copy, of 10 MB."""
+    """What is saved is most of the copy, of 10 MB; there are blocks instead."""
     size = 150
     rows = np.random.default_rng(0).normal(size=(size, 2_500_000 // size)).astype(np.float32)
     rows.tofile(tmp_path / "rows")
@@ -113,7 +113,7 @@ def test_a_copy_that_does_not_fit_is_not_held(name, tmp_path, monkeypatch):
         calls[name](max_memory=limit)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] - peaks[0] > 0.8 * rows.nbytes
+    assert peaks[1] - peaks[0] > 0.5 * rows.nbytes
 
 
 def test_rows_in_any_order(tmp_path, monkeypatch):
