@@ -7,9 +7,9 @@ compiles on 500 rows first. With `--clock cpu`, both the probe and the selectors
 processor seconds of one thread (set OMP_NUM_THREADS=1): on a machine with other work the clock on
 the wall says little. The peak is that of the resident set above what the process had before the
 call, its data and libraries included there. A first size may include a kernel that 500 rows do not
-reach, and that is compiled at its first use. The costs of gumbel, k_center and facility_location were
-adjusted to rows of this table, those of the others were not. Rows whose time is not within a factor
-of 2 stay; a peak over its bound ends the script with an error.
+reach, and that is compiled at its first use. The costs of gumbel, k_center and facility_location
+were adjusted to rows of this table, those of the others were not. Rows whose time is not within a
+factor of 2 stay; a peak over its bound ends the script with an error.
 """
 
 import argparse
