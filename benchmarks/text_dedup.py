@@ -135,7 +135,7 @@ def quality(texts: list[str], sources: np.ndarray, kinds: list[str], threshold: 
     check_pairs([words[row] for row in rows[:1500].tolist()], threshold)
     pairs = rows[all_pairs([words[row] for row in rows.tolist()], threshold)]
     seed, shape = int(_rng.key(0, 0, "dedup_text")), bands_for(threshold)
-    sets = sets_of(texts_of("texts", texts), rows, "casefold", 3)
+    sets = sets_of(texts_of("texts", texts).take(rows), "casefold", 3)
     buckets, _ = buckets_of(keys_of(sketcher()[0], sets, None, shape, seed))
     place = np.searchsorted(rows, pairs)
     one, two = buckets[:, place[:, 0]], buckets[:, place[:, 1]]
@@ -200,7 +200,7 @@ def libraries(texts: list[str]) -> dict[str, Any]:
     from sampling.selection.by_text._grams import sets_of
 
     rensa, datasketch = peer("rensa"), peer("datasketch")
-    sets = sets_of(texts_of("texts", texts), np.arange(len(texts)), "casefold", 3)
+    sets = sets_of(texts_of("texts", texts).take(np.arange(len(texts))), "casefold", 3)
     ends, hashes = sets.starts, (sets.grams >> np.uint64(32)).astype(np.uint32)
     made: dict[str, Any] = {}
 

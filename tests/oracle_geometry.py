@@ -76,6 +76,10 @@ def gains_by_definition(values, old, new):
     return (np.maximum(wide - new[:, None], 0) - np.maximum(wide - old[:, None], 0)).sum(axis=0)
 
 
+def products_of_whole_numbers(rows, turned):
+    return [sum(a * b for a, b in zip(row, turned.tolist(), strict=True)) for row in rows.tolist()]
+
+
 def minus_distances(rows, columns):
     return -np.sqrt(squares_of(rows, columns))
 
@@ -98,6 +102,17 @@ def greedy_on_pairs(similarities, current, count):
 
 
 # ---------------------------------------------------------------------- selectors
+
+
+def greedy_with_weights(similarities, weights, count):
+    """The row that adds most to the weighted sum of similarities to the nearest pick, each time."""
+    current, picks = np.zeros(len(similarities)), []
+    for _ in range(count):
+        gains = (weights[:, None] * np.maximum(similarities - current[:, None], 0)).sum(axis=0)
+        gains[picks] = -1
+        picks.append(int(gains.argmax()))
+        current = np.maximum(current, similarities[:, picks[-1]])
+    return picks
 
 
 def k_center(rows, count, first):

@@ -25,6 +25,19 @@ def jaccard_of_sets(one, other):
     return len(one & other) / every if every else 0.0
 
 
+def components_by_search(buckets):
+    """The first text that can be reached from each text over shared buckets."""
+    found = []
+    for text in range(buckets.shape[1]):
+        reached, grown = set(), {text}
+        while grown - reached:
+            reached |= grown
+            shared = {bucket for each in reached for bucket in buckets[:, each] if bucket >= 0}
+            grown = {each for each in range(buckets.shape[1]) if shared & {*buckets[:, each]}}
+        found.append(min(reached))
+    return found
+
+
 def earlier_matches(sets, buckets, classes, rule, threshold, forced=0):
     """(similarity to the most similar earlier match, its number or -1, kept) of each set, in order.
 

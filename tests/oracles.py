@@ -686,6 +686,13 @@ def nearest_listed_by_sorting(work, centers, lists, labels):
     return found
 
 
+def nearest_members_by_sorting(labels, squares, keys, count):
+    found = [-1] * count
+    for row in np.lexsort((keys, squares))[::-1].tolist():
+        found[labels[row]] = row
+    return found
+
+
 def move_rows_by_cluster(work, before, labels, count):
     found = []
     for k in range(count):

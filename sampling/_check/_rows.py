@@ -4,6 +4,7 @@ A memory map would work too, but its pages count as memory of the process (one r
 megabytes) until the system reclaims them.
 """
 
+import copy
 import os
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,10 @@ class Rows:
         if isinstance(which, slice):
             start, stop, step = which.indices(len(self))
             if self._places is None and step == 1:
-                shape = (max(0, stop - start), *self.shape[1:])
-                offset = self._offset + start * self._row
-                return Rows(self._path, shape, self._stored, offset, scratch=self.scratch)
+                found = copy.copy(self)  # checked already: nothing is asked of the file system
+                found._offset = self._offset + start * self._row
+                found.shape = found._file_shape = (max(0, stop - start), *self.shape[1:])
+                return found
             which = np.arange(start, stop, step)
         return self.take(which)
 

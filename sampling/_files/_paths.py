@@ -402,9 +402,12 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 def saved_tensors(
-    arrays: Mapping[str, NDArray[Any]], path: str | Path, header: Mapping[str, str], kind: Kind
+    arrays: Mapping[str, NDArray[Any]],
+    path: str | Path,
+    header: Mapping[str, str],
+    kind: Kind | None,
 ) -> None:
-    """Write contiguous arrays to a safetensors file atomically."""
+    """Write contiguous arrays to a safetensors file atomically; see `written_whole`."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 

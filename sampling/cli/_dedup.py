@@ -33,6 +33,7 @@ from ._shared import (
     refusals,
     refuse_given,
     subset_of,
+    unfinished,
 )
 
 _WIDTH = 72  # characters of a text that are shown
@@ -106,7 +107,8 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
     Each dropped row is shown with the most similar kept row. The examples are sorted from the least
     to the most similar pair: if the first ones are not copies, the threshold is too low. Copies are
     searched in the two clusters nearest to each row; the report estimates the recall of this
-    search.
+    search. Unfinished work is saved every 30 seconds in the folder .OUT.part next to the output:
+    after a kill the same command resumes there.
 
     sampling dedup rows.npy --threshold 0.95 --beside corpus.parquet --quality score --text text
     """
@@ -143,7 +145,10 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
             subset = subset_of(within, inputs)
             if scratch is not None:
                 opened = io.open_table(table, **source, scratch=scratch)
-            found = selected(opened, "semdedup", wanted, subset, columns=columns, settings=given)
+            with unfinished(out, tables, wanted, subset, columns, given, embeddings):
+                found = selected(
+                    opened, "semdedup", wanted, subset, columns=columns, settings=given
+                )
             with bars() as progress:
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
             pairs = [asdict(twin) for twin in twins]

@@ -35,8 +35,9 @@ def run(  # noqa: PLR0913  # one parameter for each option
 
     Embeddings are read once and clusters are computed once for all stages. The folder holds the
     selection of each stage, selection.parquet, and manifest.json with the counts, time and memory
-    of each stage. After an interruption, the same command resumes; only changed stages run again. A
-    warning is given for a stage that can undo the group counts of an earlier one.
+    of each stage. After an interruption, the same command resumes, also inside a stage, whose
+    unfinished work is saved every 30 seconds; only changed stages run again. A warning is given for
+    a stage that can undo the group counts of an earlier one.
 
     sampling run plan.toml --dry-run
 

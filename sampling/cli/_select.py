@@ -33,10 +33,13 @@ from ._shared import (
     refusals,
     refuse_given,
     subset_of,
+    unfinished,
 )
 
 if TYPE_CHECKING:
     from ..io import Table
+
+LONG = 30.0  # seconds of work that is announced
 
 
 def select(  # noqa: PLR0913  # one parameter for each option
@@ -70,6 +73,9 @@ def select(  # noqa: PLR0913  # one parameter for each option
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the call, print its time and memory, and exit.")
+    ] = False,
     report_: Report = None,
     examples: Examples = True,
     engine: EngineName = None,
@@ -82,6 +88,9 @@ def select(  # noqa: PLR0913  # one parameter for each option
     Columns written by `sampling score` include their direction, for methods that need hard rows.
     Other programs drop it when they rewrite the table: then state it. The report lists the
     directions that were read, and those that were assumed.
+
+    Unfinished work that takes long is saved every 30 seconds in the folder .OUT.part next to the
+    output: after a kill the same command resumes there.
 
     The budget is M of the N rows. Costs in messages and in `sampling methods` are in these letters,
     D dimensions of the embeddings, K clusters and C classes.
@@ -96,6 +105,8 @@ def select(  # noqa: PLR0913  # one parameter for each option
     quality=score
 
     sampling select k_center rows.npy --budget 1000 --within filtered.parquet --beside corpus/
+
+    sampling select k_center rows.npy --budget 1000 --dry-run
     """
     with refusals(debug, context):
         from .. import io, selection
@@ -121,6 +132,10 @@ def select(  # noqa: PLR0913  # one parameter for each option
         with io.unchanged(tables):
             opened = io.open_table(table, **source)
             selection.check_call(opened, method, wanted, columns=named, settings=given)
+            if dry_run:
+                refuse_given(context, ["report_"], "with --dry-run, which writes nothing")
+                _dry(opened, method, wanted, within, named, given, as_json)
+                return
             inputs = digested(table, beside, wanted=digest or within is not None)
             subset = subset_of(within, inputs)
             if scratch is not None:
@@ -130,12 +145,36 @@ def select(  # noqa: PLR0913  # one parameter for each option
                         f"{scratch}"
                     )
                 opened = io.open_table(table, **source, scratch=scratch)
-            found = selected(opened, method, wanted, subset, columns=named, settings=given)
+            with unfinished(out, tables, method, wanted, subset, named, given, embeddings):
+                found = selected(opened, method, wanted, subset, columns=named, settings=given)
         if digest:
             found = replace(found, info={**found.info, **inputs})
         io.save_selection(found, out, dropped=dropped)
         report(found, out, as_json)
         write_report(report_, found, table, **source, examples=examples, quiet=as_json)
+
+
+def _dry(  # noqa: PLR0913  # those of the command
+    table: "Table",
+    method: str,
+    budget: float | None,
+    within: Path | None,
+    columns: dict[str, str],
+    settings: dict[str, Any],
+    as_json: bool,
+) -> None:
+    """Print the estimated time and memory of a selection."""
+    from .. import io, selection
+
+    size = table.size if within is None else len(io.load_selection(within))
+    need = selection.estimate_from(
+        table, method, budget, columns=columns, settings=settings, size=size
+    )
+    if as_json:
+        facts = {"method": method, "rows": size, "memory": need.memory, "seconds": need.seconds}
+        answer(facts)
+        return
+    print(f"{method} of {size:,} rows: {need.said}")
 
 
 def digested(table: list[str], beside: list[str] | None, *, wanted: bool) -> dict[str, Any]:
@@ -161,6 +200,10 @@ def selected(  # noqa: PLR0913  # those of `select_within`
     from .. import selection
 
     given: dict[str, Any] = {"columns": columns, "settings": settings}
+    size = None if within is None else len(within)
+    need = selection.estimate_from(table, method, budget, **given, size=size, probe=False)
+    if need.seconds >= LONG:
+        typer.echo(f"estimate: {need.said}", err=True)
     if within is None:
         return selection.select_from(table, method, budget, **given)
     return selection.select_within(table, method, budget, within, **given)

@@ -240,14 +240,14 @@ def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
 
 @contextmanager
 def bars() -> "Iterator[Progress]":
-    """Yield a progress callback: a bar for each unit on standard error, none without a terminal."""
-    from tqdm import tqdm
+    """Yield a progress callback, which shows a bar, or lines, for each unit on standard error."""
+    from .._progress import Steps
 
-    shown: dict[str, tqdm[Any]] = {}
+    shown: dict[str, Steps] = {}
 
     def step(done: int, total: int, unit: str) -> None:
         if unit not in shown:
-            shown[unit] = tqdm(total=total, unit=unit, unit_scale=True, disable=None, leave=False)
+            shown[unit] = Steps("reading" if unit == "B" else unit, total, unit=unit)
         shown[unit].update(done)
 
     try:
@@ -255,6 +255,21 @@ def bars() -> "Iterator[Progress]":
     finally:
         for each in shown.values():
             each.close()
+
+
+@contextmanager
+def unfinished(out: Path, tables: list[str], *facts: Any) -> Iterator[None]:
+    """Keep the unfinished work of the block next to its output, as `.OUT.part`.
+
+    The same command resumes there after it was killed.
+
+    facts : what determines the work in addition to the files of the tables
+    """
+    from .._checkpoint import checkpoint, key_of
+    from ..io import stamps_of
+
+    with checkpoint(out.with_name(f".{out.name}.part"), key_of(facts, stamps_of(tables))):
+        yield
 
 
 def answer(facts: dict[str, Any]) -> None:

@@ -16,7 +16,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import over
+from .._checkpoint import part as part_of
+from ..engine import blocks, over
+from ..kernels._kmeans import nearest_members
 from ..kernels._space import place_rows, row_lengths, squares_to
 from ..types import Floats, Indices, Scores
 
@@ -124,8 +126,18 @@ def assign(raw: NDArray[Any], centers: Scores, space: Space, title: str | None =
         return label, space.squares(block, exact_centers, label), second
 
     found = Assigned(np.empty(len(raw), np.int64), np.empty(len(raw)), np.empty(len(raw), np.int64))
-    for part, (label, square, second) in over(work, raw, title=title):
-        found.labels[part], found.squares[part], found.seconds[part] = label, square, second
+    parts, done = blocks(raw), 0
+    with part_of("assigning rows") as own:
+        if own.state:
+            done = int(own.state["done"])
+            for name in ("labels", "squares", "seconds"):
+                getattr(found, name)[:] = own.state[name]
+        own.make = lambda: {**vars(found), "done": np.array(done)}
+        for part, (label, square, second) in over(work, raw, parts=parts[done:], title=title):
+            found.labels[part], found.squares[part], found.seconds[part] = label, square, second
+            done += 1
+            own.tick()
+        own.done(**own.make())
     return found
 
 
@@ -183,8 +195,8 @@ def nearest(
     float32 cannot rule out as nearer. One pass over the rows.
     """
     labels, squares = members.labels, members.squares
-    order = np.lexsort((keys, squares, labels))
-    rows: Indices = order[np.flatnonzero(np.diff(labels[order], prepend=-1))]
+    rows = np.full(len(centers), -1)
+    nearest_members(labels, squares, keys, rows)
     best = squares[rows]
     search = _Nearer(space, space.exact(centers), space.seen(centers), best.copy())
     for _, (center, row, square) in over(search.block, raw, np.arange(len(raw)), squares):

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check, _rng
 from .._check import _labels
 from .._check._keywords import told
+from .._checkpoint import part as part_of
 from .._warning import warn
 from ..engine import Local, current, finite, gathered, over, steady
 from ..kernels._permute import permute
@@ -293,6 +294,15 @@ class _Fit:
 
     def run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> "_Found":
         """Cluster raw rows (n, D), with row numbers `names` (n,) in the whole input."""
+        with part_of("k-means") as own:
+            if own.state:
+                rows = Assigned(*(own.state[name] for name in ("labels", "squares", "seconds")))
+                return _Found(own.state["centers"], rows, own.state["nearest"])
+            found = self._run(raw, names, n_clusters)
+            own.done(centers=found.centers, nearest=found.nearest, **vars(found.rows))
+        return found
+
+    def _run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> "_Found":
         space = Space.of(raw, self.spherical)
         order = np.argsort(_hash(self.seed, "kmeans rows", names))
         if self.spherical:

@@ -18,8 +18,9 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from .._checkpoint import part as part_of
+from .._progress import Steps
 from ..engine import blocks, over
 from ..kernels._kmeans import move_rows, nearest_listed
 from ..types import Floats, Indices, Scores
@@ -50,7 +51,7 @@ def blocks_for(rows: Any, n_clusters: int) -> list[slice]:
     return list(blocks(rows, max(BLOCK, 4 * n_clusters * rows.shape[1])))
 
 
-def lloyd(  # noqa: PLR0913  # the rows, and how to read and compare them
+def lloyd(  # noqa: PLR0913, PLR0915  # the rows, how to read and compare them; the state
     rows: Any,  # array (n, D), or Rows
     first: Scores,
     order: Indices,
@@ -83,36 +84,64 @@ def lloyd(  # noqa: PLR0913  # the rows, and how to read and compare them
     centers = np.array(first, np.float32, order="C")
     sums = np.zeros(centers.shape)
     labels, squares = np.full(n, -1, np.int64), np.zeros(n, np.float32)
-    lists = np.zeros((n, 0), np.int32)
+    short = _short(n_clusters)
+    lists = np.zeros((n, 0), short)
     moved = np.ones(n_clusters, np.bool_)
     counts = {"exact": 0, "filled": 0, "changed": 0}
-    bar = tqdm(range(n_iter), "moving centers", leave=False, disable=None, delay=2.0)
-    for iteration in bar:
-        exact = not listed or iteration == 0 or iteration % _EVERY == 1
-        last = not listed or iteration + 1 == n_iter or iteration == 0
-        many = (1 if last else min(width, n_clusters)) if exact else 0
-        if exact:
-            lists = np.empty((n, 0 if last else many), np.int32)
-            counts["exact"] += 1
-        step = _Step(centers.copy(), moved.copy(), many, prepare)
-        before, touched = labels.copy(), np.zeros(n_clusters, np.bool_)
-        sent = (labels, squares, lists[:, :0] if exact else lists)
-        for part, found in over(step, rows, *sent, parts=parts):
-            labels[part], squares[part] = found.labels, found.squares
-            if exact and not last:
-                lists[part] = found.lists
-            sums[found.clusters] += found.sums
-            touched[found.clusters] = True
-        filled, left, entered = _fill(labels, squares, order, n_clusters)
-        if filled.size:
-            own = rows[filled] if prepare is None else prepare(rows[filled])
-            np.subtract.at(sums, left, own.astype(np.float64))
-            np.add.at(sums, entered, own.astype(np.float64))
-            touched[left] = touched[entered] = True
-        counts["filled"] += filled.size
-        counts["changed"] = int(np.count_nonzero(labels != before))
-        moved[:] = exact | touched  # if exact, squares come from products, and the lists are new
-        _average(centers, sums, labels, moved, spherical)
+    before, touched = labels, moved
+    iteration = at = 0
+    with part_of("moving centers") as own, Steps("moving centers", n_iter * len(parts)) as bar:
+        if own.state:
+            saved = own.state
+            iteration, at, *numbers = saved["numbers"].tolist()
+            counts = dict(zip(counts, numbers, strict=True))
+            labels, squares, lists = saved["labels"], saved["squares"], saved["lists"]
+            centers, sums, moved = saved["centers"], saved["sums"], saved["moved"]
+            before, touched = saved["before"], saved["touched"]
+            bar.skip(iteration * len(parts) + at)
+
+        def state() -> dict[str, NDArray[Any]]:
+            return {
+                "numbers": np.array([iteration, at, *counts.values()]), "labels": labels,
+                "squares": squares, "lists": lists, "centers": centers, "sums": sums,
+                "moved": moved, "before": before, "touched": touched,
+            }  # fmt: skip
+
+        own.make = state
+        while iteration < n_iter:
+            exact = not listed or iteration == 0 or iteration % _EVERY == 1
+            last = not listed or iteration + 1 == n_iter or iteration == 0
+            many = (1 if last else min(width, n_clusters)) if exact else 0
+            if at == 0:
+                before, touched = labels.copy(), np.zeros(n_clusters, np.bool_)
+                if exact:
+                    lists = np.empty((n, 0 if last else many), short)
+                    counts["exact"] += 1
+            step = _Step(centers.copy(), moved.copy(), many, prepare)
+            sent = (labels.astype(np.int32), squares, lists[:, :0] if exact else lists)
+            for part, found in over(step, rows, *sent, parts=parts[at:]):
+                labels[part], squares[part] = found.labels, found.squares
+                if exact and not last:
+                    lists[part] = found.lists
+                sums[found.clusters] += found.sums
+                touched[found.clusters] = True
+                at += 1
+                bar.update()
+                if at < len(parts):
+                    own.tick()
+            filled, left, entered = _fill(labels, squares, order, n_clusters)
+            if filled.size:
+                some = rows[filled] if prepare is None else prepare(rows[filled])
+                np.subtract.at(sums, left, some.astype(np.float64))
+                np.add.at(sums, entered, some.astype(np.float64))
+                touched[left] = touched[entered] = True
+            counts["filled"] += filled.size
+            counts["changed"] = int(np.count_nonzero(labels != before))
+            moved[:] = exact | touched  # if exact, squares are of products, and the lists are new
+            _average(centers, sums, labels, moved, spherical)
+            iteration, at = iteration + 1, 0
+            own.tick()
+        own.done(**state())
     return centers, labels, counts
 
 
@@ -120,9 +149,9 @@ def lloyd(  # noqa: PLR0913  # the rows, and how to read and compare them
 class _Assigned:
     """A block after an iteration, and by how much the sums of some clusters change."""
 
-    labels: Indices  # (n,)
+    labels: NDArray[np.int32]  # (n,)
     squares: Scores  # (n,)
-    lists: NDArray[np.int32]  # (n, width)
+    lists: NDArray[Any]  # (n, width), of `_short`
     clusters: Indices  # (k,), ascending
     sums: Floats  # (k, D)
 
@@ -139,16 +168,19 @@ class _Step:
     def __call__(
         self,
         raw: NDArray[Any],
-        before: Indices,
+        sent: NDArray[np.int32],
         squares: Scores,
-        lists: NDArray[np.int32],
+        lists: NDArray[Any],
     ) -> _Assigned:
         work: Scores = raw if self.prepare is None else self.prepare(raw)
+        before = sent.astype(np.int64)
         labels, squares = before.copy(), squares.copy()
         if self.many:
-            lists = _search(work, self.centers, labels, squares, self.many)
+            found = _search(work, self.centers, labels, squares, self.many)
+            lists = found.astype(_short(len(self.centers)))
         else:
-            nearest_listed(work, self.centers, self.moved, lists, labels, squares)
+            wide = lists.astype(np.int32)
+            nearest_listed(work, self.centers, self.moved, wide, labels, squares)
             lists = lists[:, :0]
         sums = np.zeros(self.centers.shape)
         move_rows(work, before, labels, sums)
@@ -156,7 +188,12 @@ class _Step:
         used = np.zeros(len(sums), np.bool_)
         used[labels[changed]] = used[before[changed & (before >= 0)]] = True
         some = np.flatnonzero(used)
-        return _Assigned(labels, squares, lists, some, sums[some])
+        return _Assigned(labels.astype(np.int32), squares, lists, some, sums[some])
+
+
+def _short(n_clusters: int) -> type[np.unsignedinteger[Any]]:
+    """Return the shortest type of a center's number: lists are most of what a block is sent."""
+    return np.uint16 if n_clusters <= 2**16 else np.uint32
 
 
 def _search(

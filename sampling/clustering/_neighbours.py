@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._check._keywords import told
-from .._check._rows import Rows
-from ..engine import Local, current, over
+from .._checkpoint import part as part_of
+from .._progress import Steps
+from ..engine import Local, current
 from ..types import Indices, Scores
 from ._assign import BLOCK, Space
 
@@ -20,7 +22,7 @@ _PROCESS = os.getpid()  # OpenMP threads do not survive a fork
 _QUERIES = 8192  # rows searched at a time
 _COMPARED = BLOCK // 4  # numbers compared in float64 at a time: four arrays of 4 MiB
 _NUMBERS = 2**18  # numbers in a block of a graph
-_SAME = 2.0**-20  # a relative shift or scaling of the rows that is negligible in float32
+_SEARCHED = 2**21  # numbers searched at a time: 8 MiB of float32
 _SPARE = 4  # additional candidates, as float32 may rank the last ones wrongly
 
 
@@ -122,8 +124,8 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
         depend on the order of the rows. Distances are computed from differences in float64;
         neighbours excluded only by float32 rounding may be missed.
     Cost
-        O(N^2 D) time. Holds the result, 12 N k bytes, blocks of about 50 MiB, and a float32 copy of
-        the rows, 4 N D bytes, unless they are float32 rows of mean 0 and magnitude 1.
+        O(N^2 D) time. Holds the result, 12 N k bytes, and blocks of about 50 MiB. Rows on disk are
+        read once for every 8,192 rows, or 1,024 if D is large.
     Source
         Exhaustive search by faiss.
 
@@ -149,28 +151,59 @@ def neighbours(embeddings: ArrayLike, k: int, *, metric: str = "euclidean") -> N
     if width == 0:
         return Neighbours(indices, distances, metric)
     space = Space.of(raw, cosine)
-    work = raw if _seen_as_they_are(raw, space) else space.work(raw)
-    kind = faiss.METRIC_INNER_PRODUCT if cosine else faiss.METRIC_L2
-    for start in range(0, n, _QUERIES):
-        rows = np.arange(start, min(start + _QUERIES, n))
-        _, near = faiss.knn(work[rows], work, min(n, width + 1 + _SPARE), kind)
-        step = max(1, _COMPARED // (near.shape[1] * raw.shape[1]))
-        for at in range(0, rows.size, step):
-            part = slice(at, at + step)
-            found, gaps = _ranked(raw, space, rows[part], near[part], width)
-            indices[rows[part], :width], distances[rows[part], :width] = found, gaps
+    wanted = min(n, width + 1 + _SPARE)
+    queries = min(_QUERIES, max(1024, 2 * _SEARCHED // raw.shape[1]))
+    start = 0
+    with part_of("neighbours") as own, Steps("searching neighbours", n) as bar:
+        if own.state:
+            start = int(own.state["start"])
+            indices[:start], distances[:start] = own.state["indices"], own.state["distances"]
+            bar.skip(start)
+
+        def state() -> dict[str, NDArray[Any]]:
+            return {
+                "start": np.array(start), "indices": indices[:start],
+                "distances": distances[:start],
+            }  # fmt: skip
+
+        own.make = state
+        while start < n:
+            rows = np.arange(start, min(start + queries, n))
+            near = _candidates(raw, space, slice(start, start + queries), wanted)
+            step = max(1, _COMPARED // (near.shape[1] * raw.shape[1]))
+            for at in range(0, rows.size, step):
+                part = slice(at, at + step)
+                found, gaps = _ranked(raw, space, rows[part], near[part], width)
+                indices[rows[part], :width], distances[rows[part], :width] = found, gaps
+            start += rows.size
+            bar.update(rows.size)
+            own.tick()
+        own.done(**state())
     return Neighbours(indices, distances, metric)
 
 
-def _seen_as_they_are(raw: NDArray[np.generic], space: Space) -> bool:
-    """Return whether `space.work` would return the rows unchanged up to rounding."""
-    if isinstance(raw, Rows) or raw.dtype != np.float32 or not raw.flags["C_CONTIGUOUS"]:
-        return False
-    if not space.spherical:
-        return space.scale == 1.0 and float(np.abs(space.shift).max()) <= _SAME
-    return all(
-        bool((np.abs(lengths - 1.0) <= _SAME).all()) for _, lengths in over(space.lengths, raw)
-    )
+def _candidates(raw: Any, space: Space, queries: slice, count: int) -> Indices:
+    """Return the `count` rows nearest to each of some rows, as float32 finds them: (q, count).
+
+    Rows are read, scaled and searched block by block.
+    """
+    kind = faiss.METRIC_INNER_PRODUCT if space.spherical else faiss.METRIC_L2
+    own = space.seen(raw[queries])
+    near = np.empty((len(own), 0), np.int64)
+    gaps = np.empty((len(own), 0), np.float32)
+    # Blocks of faiss have 1,024 rows: multiples of that, so that no product depends on ours.
+    step = max(1, _SEARCHED // (1024 * raw.shape[1])) * 1024
+    for start in range(0, len(raw), step):
+        block = space.seen(raw[start : start + step])
+        some, places = faiss.knn(own, block, min(count, len(block)), kind)
+        if space.spherical:
+            np.negative(some, out=some)
+        near = np.concatenate([near, places + start], axis=1)
+        gaps = np.concatenate([gaps, some], axis=1)
+        if near.shape[1] > count:
+            order = np.argsort(gaps, axis=1, kind="stable")[:, :count]  # ties to the lower row
+            near, gaps = np.take_along_axis(near, order, 1), np.take_along_axis(gaps, order, 1)
+    return near
 
 
 def _ranked(

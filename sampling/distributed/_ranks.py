@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -165,20 +166,57 @@ def merge_means(
     touched : bool (N,)     written by this rank since the last merge; cleared
 
     Collective. A rank sends what it wrote: 8 bytes a score, its index in the block and its bits,
-    both as int32 in one message, so that nothing is rounded. Every rank adds the same numbers in
-    the order of the ranks, so the scores are bit-identical. Memory: 12 bytes a sample of a block
-    of 4 million, and what all ranks wrote in it.
+    both as int32 in one message, so that nothing is rounded; before these, N and the start of the
+    block, so that ranks of different data are refused before any score changes. Every rank adds
+    the same numbers in the order of the ranks, so the scores are bit-identical, and every rank
+    raises the same error. Memory: 12 bytes a sample of a block of 4 million, and what all ranks
+    wrote in it.
+
+    Raises
+    ------
+    RuntimeError
+        If a rank has another N, is at another block, or sends an index outside the block.
     """
     size = min(_BLOCK, scores.size)
     sums, counts = np.zeros(size), np.zeros(size, np.int32)
-    for start in range(0, scores.size, _BLOCK):
+    for start in range(0, max(scores.size, 1), _BLOCK):  # without samples too: others wait
         block = scores[start : start + _BLOCK]
         rows = np.flatnonzero(touched[start : start + _BLOCK]).astype(np.int32)
-        for part in gather_rows(np.concatenate([rows, block[rows].view(np.int32)]), group):
-            others, bits = np.split(part, 2)
-            _scores.add_written(sums, counts, others, bits.view(np.float32))
+        place = np.array([scores.size, start], np.int64).view(np.int32)
+        sent = np.concatenate([place, rows, block[rows].view(np.int32)])
+        for others, values in _received(gather_rows(sent, group), place, block.size):
+            _scores.add_written(sums, counts, others, values)
         _scores.store_means(block, sums[: block.size], counts[: block.size])
     touched[:] = False
+
+
+def _received(
+    parts: list[NDArray[Any]], place: NDArray[np.int32], size: int
+) -> list[tuple[NDArray[np.int32], Scores]]:
+    """Return the indices and scores that each rank sent; refuse those of other data.
+
+    place : N of this rank and the start of its block, as sent
+    """
+    found = []
+    total, start = place.view(np.int64).tolist()
+    for rank, part in enumerate(parts):
+        there, rest = part[: place.size], part[place.size :]
+        rows, bits = rest[: rest.size // 2], rest[rest.size // 2 :]
+        wrong = _scores.first_outside(rows.astype(np.int64), size)
+        if not np.array_equal(there, place) or rows.size != bits.size:
+            own = there.view(np.int64).tolist() if there.size == place.size else []
+            got = f"{own[0]} samples at block {own[1] // _BLOCK}" if own else "no such message"
+            ours = f"{total} samples at block {start // _BLOCK}"
+        elif wrong >= 0:
+            ours, got = f"indices in [0, {size})", f"{rows[wrong]} at block {start // _BLOCK}"
+        else:
+            found.append((rows, bits.view(np.float32)))
+            continue
+        raise RuntimeError(
+            f"every rank must merge scores of the same data, {ours}, got {got} from rank {rank} of "
+            "the group: give every rank the same dataset, in the same order"
+        )
+    return found
 
 
 def _device(group: dist.ProcessGroup | None) -> torch.device:

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from .. import _check
 from .._check._rows import Rows
+from .._progress import steps
 from ._engine import Engine
 from ._local import Local, OneThread
 
@@ -155,6 +155,7 @@ def over(
         More arguments of the function, for each of a sequence of parts.
     title : str, optional
         Title of a progress bar, shown on a terminal if the work takes more than two seconds.
+        Elsewhere a line is written to standard error every 30 seconds.
 
     Returns
     -------
@@ -252,7 +253,7 @@ def each(
     if title is None:
         return found
     total = len(items) if isinstance(items, Sequence) else None
-    return iter(tqdm(found, title, total, leave=False, disable=None, delay=2.0))
+    return steps(found, title, total)
 
 
 def gathered(rows: Any, places: NDArray[np.int64]) -> Any:  # array or Rows

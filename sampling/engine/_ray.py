@@ -367,6 +367,7 @@ def _init(ray: Any, address: str | None, workers: int | None, threads: int) -> N
         if workers is not None:
             quiet["num_cpus"] = workers * threads
         quiet["include_dashboard"] = False
+        address = "local"  # None would join the cluster last started on this machine, of anybody
     elif address != "auto":
         _refuse_silent(address)  # again: it may be that of the environment
     with warnings.catch_warnings():
@@ -374,7 +375,7 @@ def _init(ray: Any, address: str | None, workers: int | None, threads: int) -> N
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            if address is None:
+            if address == "local":
                 raise
             _refuse_address(address, _first(error), error)
 

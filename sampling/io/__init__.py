@@ -13,16 +13,25 @@ from ..record.files import (
     selection_outputs,
 )
 from ._bytes import digest
-from ._digest import Watch, differences, digests, table_files, table_folder, unchanged
+from ._digest import (
+    Watch,
+    differences,
+    digests,
+    stamps_of,
+    table_files,
+    table_folder,
+    unchanged,
+)
 from ._export import check_export, export_rows
 from ._inputs import changes, inputs_of, located_inputs, refuse_other, with_inputs
 from ._parquet_rows import read_column, read_rows
-from ._regroup import regrouped
+from ._regroup import OwnRows, ordered, own_rows, regrouped
 from ._scores import directed, direction_of, read_vector, score_of
 from ._sources import paths_read
 from ._table import Table, class_columns, columns_text, may_copy, open_table, shape_of
 
 __all__ = [
+    "OwnRows",
     "Table",
     "Watch",
     "changes",
@@ -43,6 +52,8 @@ __all__ = [
     "located_inputs",
     "may_copy",
     "open_table",
+    "ordered",
+    "own_rows",
     "paths_read",
     "read_column",
     "read_rows",
@@ -55,6 +66,7 @@ __all__ = [
     "score_outputs",
     "selection_outputs",
     "shape_of",
+    "stamps_of",
     "table_files",
     "table_folder",
     "unchanged",

@@ -12,7 +12,15 @@ from ..types import Progress
 from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
 from ._sources import Given, found_in
 
-__all__ = ["Watch", "differences", "digests", "table_files", "table_folder", "unchanged"]
+__all__ = [
+    "Watch",
+    "differences",
+    "digests",
+    "stamps_of",
+    "table_files",
+    "table_folder",
+    "unchanged",
+]
 
 
 @told
@@ -163,6 +171,23 @@ class Watch:
         other = set(self._now()) ^ set(self._files)
         if other:
             raise ValueError(f"{min(map(str, other))} must not appear while its folder is read")
+
+
+@told
+def stamps_of(source: Given) -> list[tuple[str, Stamp]]:
+    """Return the path, and the size and times, of each file of a table.
+
+    Parameters
+    ----------
+    source : str or pathlib.Path, or sequence of them
+        Files, folders, patterns and addresses, as for `open_table`.
+
+    Returns
+    -------
+    list of (str, tuple of int)
+    """
+    files = table_files(source)
+    return list(zip(map(str, files), stamps(files), strict=True))
 
 
 @told

@@ -1,7 +1,7 @@
 """Kernels of greedy selection: the farthest row, the row with the most messages, the largest gain.
 
 Callers: selection/by_coverage/_k_center.py, selection/by_coverage/_greedy_coverage.py,
-selection/by_coverage/_d2.py, selection/by_coverage/_geometry.py.
+selection/by_coverage/_d2.py, selection/by_coverage/_geometry.py, selection/by_coverage/_herding.py.
 
 Contract, the same for every kernel in this file
     Checked   Rows are finite; positions are in range; heaps are ordered by descending value, then
@@ -26,6 +26,7 @@ change_gains  values (b, w), old, new (b,)      gains (w,)        gains_by_defin
 to_distances  rows (b, D), columns (w, D)       values (b, w)     minus_distances
 gather_pairs  values (b, n), current (n,)       pairs, lengths    pairs_by_scanning
 pick_gains    pairs (L,), gains (n,)            current, out (m,) greedy_on_pairs
+whole_products rows (b, D), turned (D,)         out (b,)          products_of_whole_numbers
 """
 
 import numpy as np
@@ -419,3 +420,20 @@ def pick_gains(
         size -= 1
         heap[0] = heap[size]
         sift(gains, heap, size)
+
+
+@kernel
+def whole_products(
+    rows: NDArray[np.int8], turned: NDArray[np.int16], out: NDArray[np.int32]
+) -> None:
+    """Multiply rows of whole numbers with a vector; sums in any order are equal.
+
+    rows   : int8 (b, D)
+    turned : int16 (D,)   sums of products fit into 32 bits
+    out    : int32 (b,)   filled
+    """
+    for i in range(rows.shape[0]):
+        total = np.int32(0)
+        for d in range(rows.shape[1]):
+            total = np.int32(total + np.int32(rows[i, d]) * np.int32(turned[d]))
+        out[i] = total

@@ -1,6 +1,6 @@
 """Kernels of k-means with memory: rows are compared only with centers that were near before.
 
-Callers: clustering/_lloyd.py.
+Callers: clustering/_lloyd.py, clustering/_assign.py.
 
 Contract, the same for every kernel in this file
     Checked   Rows and centers are finite; labels and lists hold centers in [0, K).
@@ -13,6 +13,7 @@ Contract, the same for every kernel in this file
 kernel         reads                                      writes          oracle (tests/oracles.py)
 nearest_listed work, centers, moved (K,), lists (N, m)    labels, squares nearest_listed_by_sorting
 move_rows      work, before (N,), labels                  sums (K, D)     move_rows_by_cluster
+nearest_members labels, squares, keys (N,)                rows (K,)       nearest_members_by_sorting
 """
 
 import numpy as np
@@ -86,3 +87,23 @@ def move_rows(
         if old >= 0:
             for d in range(work.shape[1]):
                 sums[old, d] -= work[i, d]
+
+
+@kernel
+def nearest_members(
+    labels: NDArray[np.int64],
+    squares: NDArray[np.float64],
+    keys: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> None:
+    """Write the row of each cluster that is nearest to its center, ties by the lower key.
+
+    labels  : int64 (N,)
+    squares : float64 (N,)  squared distances
+    keys    : int64 (N,)
+    rows    : int64 (K,)    -1 at first, and for a cluster without rows
+    """
+    for i in range(labels.size):
+        j = rows[labels[i]]
+        if j < 0 or squares[i] < squares[j] or (squares[i] == squares[j] and keys[i] < keys[j]):
+            rows[labels[i]] = i

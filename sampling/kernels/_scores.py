@@ -7,7 +7,7 @@ _warm.py.
 
 Contract, the same for every kernel in this file
     Checked   `count_up` relies on `first_outside` having returned -1 for the indices;
-              `add_written` gets those that `flatnonzero` found.
+              `add_written` on it for those that other ranks sent.
     Types     Scores float32 (N,), NaN = never seen. Losses float32 or float64. Counts unsigned
               ints (N,), of 8 bits or more.
     Threads   Serial.

@@ -15,6 +15,7 @@ Contract, the same for every kernel in this file
 kernel        reads                                     writes             oracle
 gram_sets     points (c,), ends (n,), width ()          out (c,), counts   sets_of_grams
 jaccards      one (p,), other (p,), grams, starts       out (p,)           jaccard_of_sets
+join_buckets  buckets (b,n)                             roots, owners      components_by_search
 match_earlier texts, buckets (b,n), settings, scratch   found, scratch     earlier_matches
 """
 
@@ -116,6 +117,28 @@ def root_of(roots: NDArray[np.int32], i: int) -> int:
         roots[i] = roots[roots[i]]
         i = roots[i]
     return i
+
+
+@kernel
+def join_buckets(
+    buckets: NDArray[np.int32], owners: NDArray[np.int32], roots: NDArray[np.int32]
+) -> None:
+    """Write the first text of each component of texts that buckets connect.
+
+    buckets : int32 (b, n), bucket of each text in each band; -1 if it is alone
+    owners  : int32 (k,), -1 at first; overwritten
+    roots   : int32 (n,), 0, 1, 2, ... at first
+    """
+    for band in range(buckets.shape[0]):
+        for i in range(roots.size):
+            bucket = buckets[band, i]
+            if bucket >= 0 and owners[bucket] >= 0:
+                one, other = root_of(roots, i), root_of(roots, owners[bucket])
+                roots[max(one, other)] = min(one, other)
+            elif bucket >= 0:
+                owners[bucket] = i
+    for i in range(roots.size):
+        roots[i] = root_of(roots, i)
 
 
 @kernel

@@ -58,7 +58,7 @@ from .core._repeats import UniMax, repeat_counts, unimax
 from .core._select import select
 from .core._spatial_order import spatial_order
 from .core._task import Picks, Task
-from .pipeline._from_table import select_from
+from .pipeline._from_table import estimate_from, select_from
 from .pipeline._notes import notes_of
 from .pipeline._plan import SelectionPlan
 from .pipeline._stage import Stage
@@ -89,6 +89,7 @@ __all__ = [
     "dedup_text",
     "embeddings_of",
     "estimate",
+    "estimate_from",
     "facility_location",
     "filter_from",
     "gumbel",

@@ -3,9 +3,8 @@ import numpy as np
 import oracle_geometry as oracles
 import pytest
 
+from sampling._check._rows import Rows
 from sampling.clustering import load_neighbours, neighbours, save_neighbours
-from sampling.clustering._assign import Space
-from sampling.clustering._neighbours import _seen_as_they_are
 
 RANDOM = np.random.default_rng(8)
 ROWS = RANDOM.normal(size=(300, 6)).astype(np.float32)
@@ -105,23 +104,17 @@ def test_a_graph_on_disk(tmp_path, metric):
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_rows_that_are_searched_as_they_are_give_what_a_copy_gives(metric):
-    """Float32 rows of mean 0 and size 1, or of length 1, are not copied."""
-    rows = np.random.default_rng(5).normal(size=(300, 8))
-    if metric == "cosine":
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    else:
-        rows = 0.9 * (rows - rows.mean(axis=0)) / np.abs(rows - rows.mean(axis=0)).max()
-    rows = rows.astype(np.float32)
-    space = Space.of(rows, metric == "cosine")
-    assert _seen_as_they_are(rows, space)
-    assert not _seen_as_they_are(rows.astype(np.float64), space)
-    assert not _seen_as_they_are(rows * np.float32(1.01) + np.float32(0.5), Space.of(
-        rows * np.float32(1.01) + np.float32(0.5), metric == "cosine"))  # fmt: skip
-    found, copied = neighbours(rows, 4, metric=metric), neighbours(
-        rows.astype(np.float64), 4, metric=metric)  # fmt: skip
-    assert np.array_equal(found.indices, copied.indices)
-    np.testing.assert_allclose(found.distances, copied.distances, rtol=1e-6)
+def test_rows_are_searched_in_blocks_and_from_disk(metric, tmp_path, monkeypatch):
+    """Ties, here of copies, go to the lower row in any block."""
+    rows = np.random.default_rng(5).normal(size=(3000, 8)).astype(np.float32)
+    rows[2000:2500] = rows[:500]
+    rows.tofile(tmp_path / "rows")
+    whole = neighbours(rows, 4, metric=metric)
+    monkeypatch.setattr("sampling.clustering._neighbours._SEARCHED", 1)  # 1,024 rows
+    monkeypatch.setattr("sampling.clustering._neighbours._QUERIES", 700)
+    found = neighbours(Rows(tmp_path / "rows", rows.shape, rows.dtype), 4, metric=metric)
+    assert np.array_equal(found.indices, whole.indices)
+    assert np.array_equal(found.distances, whole.distances)
 
 
 def test_a_part_of_a_graph_is_the_same_in_blocks(monkeypatch):

@@ -8,6 +8,7 @@ from sampling import selection
 from sampling.clustering import _lloyd, kmeans
 from sampling.engine import _over
 from sampling.io import open_table
+from sampling.selection.by_coverage import _greedi
 from sampling.selection.core import _whiten
 
 N, D = 3000, 8
@@ -19,6 +20,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(_over, "_BLOCK", 2**11)
     monkeypatch.setattr(_lloyd, "BLOCK", 2**11)
     monkeypatch.setattr(_whiten, "BLOCK", 2**11)
+    monkeypatch.setattr(_greedi, "_NUMBERS", 2**11)
 
 
 def rows_of():
@@ -61,14 +63,31 @@ def selections(rows):
         "semdedup": {"budget": None, "threshold": 0.98, "clusters": 12, "rule": "greedy"},
         "kmq": {"budget": 300, "clusters": 12, "quality": np.arange(N) % 7.0},
         "leverage": {"budget": 300},
+        "k_center": {"budget": 60, "rounds": 2},
+        "facility_location": {"budget": 60, "rounds": 2},
     }
     for name, call in calls.items():
         found = selection.methods()[name].function(rows, seed=3, **call)
         yield name, (found.indices, found.weights, found.scores)
 
 
+def texts():
+    """Short texts, a third of which are edits of others; classes of them."""
+    random = np.random.default_rng(3)
+    words = [" ".join(each) for each in random.choice([f"word{i}" for i in range(60)], (4000, 9))]
+    words += [text[:20] + "x" + text[20:] for text in words[::2]]
+    return words, np.arange(len(words)) % 2
+
+
+def of_texts():
+    words, labels = texts()
+    for rule in ("greedy", "any_earlier"):
+        found = selection.dedup_text(words, threshold=0.7, labels=labels, rule=rule, seed=3)
+        yield rule, (found.indices, found.kept_rows, found.scores)
+
+
 def results(rows):
-    return dict([*clusterings(rows), *selections(rows)])
+    return dict([*clusterings(rows), *selections(rows), *of_texts()])
 
 
 def assert_same(found, expected):

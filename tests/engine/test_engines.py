@@ -55,9 +55,15 @@ def test_what_is_no_engine_is_refused():
 def test_methods_of_one_process_say_so_before_any_work(monkeypatch):
     monkeypatch.setattr(_over, "over", None)
     with engine.use(Backwards()):
-        for name in ("k_center", "d2", "herding", "facility_location", "moderate"):
+        for name in ("d2", "herding", "moderate"):
             with pytest.raises(ValueError, match=f"{name} must run with the engine L.*prot"):
                 selection.methods()[name].function(np.eye(4), 2)
+        for name in ("k_center", "facility_location"):  # the picks are others: to be asked for
+            message = f"rounds must be 2 for {name} with the engine Backwards, got 1: pass rounds=2"
+            with pytest.raises(ValueError, match=message):
+                selection.methods()[name].function(np.eye(4), 2)
+            with pytest.raises(ValueError, match=message):
+                selection.Stage(name, 2).check([], None)
         with pytest.raises(ValueError, match="neighbours must be found with the engine Local"):
             neighbours(np.eye(4), 2)
 
@@ -117,3 +123,21 @@ def test_a_selection_records_where_it_was_made():
     assert found.info["engine"] == {"name": "local", **here()}
     with engine.use(Backwards()):
         assert selection.top([1.0, 2.0], 1).info["engine"]["name"] == "backwards"
+
+
+def test_a_cluster_of_ones_own_joins_no_other(monkeypatch):
+    """`ray.init()` without an address would join the last one started on the machine."""
+    calls = []
+
+    class Stub:
+        @staticmethod
+        def init(**given):
+            calls.append(given)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    _ray._init(Stub, None, 2, 3)
+    assert (calls[0]["address"], calls[0]["num_cpus"]) == ("local", 6)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    _ray._init(Stub, None, 2, 3)
+    assert calls[1]["address"] == "auto"
+    assert "num_cpus" not in calls[1]

@@ -30,6 +30,7 @@ from sampling.selection import (
     SelectionPlan,
     Stage,
     embeddings_of,
+    estimate_from,
     leverage_scores,
     lewis_weights,
     method,
@@ -97,6 +98,10 @@ RECIPES = {
     "selection.SelectionPlan.check_bad": lambda **o: SelectionPlan(
         "t.parquet", [Stage("top", 1)]
     ).check_bad(**o),
+    "selection.SelectionPlan.estimates_of": lambda **o: SelectionPlan(
+        "t.parquet", [Stage("top", 1)]
+    ).estimates_of(None, **o),
+    "selection.estimate_from": lambda **o: estimate_from(None, "top", 1, **o),
     "selection.embeddings_of": lambda **o: embeddings_of("rows", ROWS, {}, **o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
     "selection.lewis_weights": lambda **o: lewis_weights(ROWS, 1.0, **o),

@@ -14,16 +14,8 @@ ROOT = Path(sampling.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
-BASE |= {
-    "_interrupt",
-    "_late",
-    "_shares",
-    "_entry",
-    "_warning",
-    "_inclusion",
-    "_identity",
-    "_report",
-}
+BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report", "_checkpoint"}
+BASE |= {"_entry", "_progress", "_shares"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,

@@ -18,6 +18,7 @@ from sampling.kernels._greedy import (
     pick_gains,
     pick_messages,
     to_distances,
+    whole_products,
 )
 
 numbers = st.integers(0, 2**32 - 1)
@@ -131,6 +132,15 @@ def test_change_gains(b, w, seed):
     gains = np.ones(w)
     change_gains(values, old, new, gains)
     np.testing.assert_allclose(gains, 1 + oracles.gains_by_definition(values, old, new), atol=1e-5)
+
+
+def test_whole_products():
+    random = np.random.default_rng(0)
+    rows = random.integers(-127, 128, (9, 37), np.int8)
+    turned = random.integers(-(2**15) + 1, 2**15, 37).astype(np.int16)
+    out = np.empty(9, np.int32)
+    whole_products(rows, turned, out)
+    assert out.tolist() == oracles.products_of_whole_numbers(rows, turned)
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e-3, 0.0])

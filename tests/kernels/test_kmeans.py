@@ -3,7 +3,7 @@ import oracles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling.kernels._kmeans import move_rows, nearest_listed
+from sampling.kernels._kmeans import move_rows, nearest_listed, nearest_members
 
 
 def check(work, centers, moved, lists, labels, squares):
@@ -46,3 +46,13 @@ def test_move_rows():
     sums = np.zeros((5, 3))
     move_rows(work, before, labels, sums)
     assert np.array_equal(sums, oracles.move_rows_by_cluster(work, before, labels, 5))
+
+
+def test_nearest_members():
+    random = np.random.default_rng(4)
+    labels = random.choice([0, 1, 2, 4], 200)
+    squares, keys = random.integers(0, 6, 200) / 2, random.permutation(200)
+    rows = np.full(5, -1)
+    nearest_members(labels, squares, keys, rows)
+    assert rows.tolist() == oracles.nearest_members_by_sorting(labels, squares, keys, 5)
+    assert rows[3] == -1

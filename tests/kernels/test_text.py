@@ -10,6 +10,7 @@ from sampling.kernels._text import (
     GREEDY,
     gram_sets,
     jaccards,
+    join_buckets,
     match_earlier,
 )
 
@@ -76,6 +77,17 @@ def matched(texts, buckets, classes, rule, threshold, forced=0, crowd=256):
         for i in range(n):
             found[2][i] = roots[i] == i or i < forced
     return found, tally
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_buckets_connect_texts(seed):
+    random = np.random.default_rng(seed)
+    buckets = np.stack([random.integers(-8, 12, 40), random.integers(-8, 12, 40) + 12])
+    buckets = np.where((buckets < 0) | (buckets - [[0], [12]] < 0), -1, buckets).astype(np.int32)
+    roots = np.arange(40, dtype=np.int32)
+    join_buckets(buckets, np.full(24, -1, np.int32), roots)
+    assert roots.tolist() == oracles.components_by_search(buckets)
+    assert 5 < np.unique(roots).size < 40
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

@@ -303,7 +303,7 @@ def test_update_never_waits_for_a_gpu(indices_there):
 def merged(monkeypatch, ranks):
     """Merge the tables of several ranks, each a dict of what it wrote; -> one result a rank.
 
-    `gather_rows` is called once a block, with indices and bits in one array.
+    `gather_rows` is called once a block, with N, its start, indices and bits in one array.
     """
     size, before = 6, np.array([1, 2, 3, 4, np.nan, np.nan], np.float32)
     tables, touched = [], []
@@ -314,7 +314,7 @@ def merged(monkeypatch, ranks):
         tables.append(scores)
         touched.append(mark)
     sent = [
-        np.concatenate([np.flatnonzero(m).astype(np.int32), s[m].view(np.int32)])
+        np.concatenate([[size, 0, 0, 0], np.flatnonzero(m), s[m].view(np.int32)]).astype(np.int32)
         for s, m in zip(tables, touched, strict=True)
     ]
     monkeypatch.setattr(_ranks, "gather_rows", lambda array, group: sent)
@@ -350,6 +350,28 @@ def test_merge_goes_block_by_block(monkeypatch):
     _ranks.merge_means(scores, touched, None)
     np.testing.assert_array_equal(scores, [1, 2, 3, 4, 5])
     assert not touched.any()
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ([4, 0, 0, 0], "3 samples at block 0, got 4 samples at block 0 from rank 1"),
+        ([3, 0, 2, 0], "3 samples at block 0, got 3 samples at block 1 from rank 1"),
+        ([3, 0, 0, 0, 3, 0], r"indices in \[0, 2\), got 3 at block 0 from rank 1"),
+        ([3, 0, 0, 0, -1, 0], r"indices in \[0, 2\), got -1 at block 0 from rank 1"),
+        ([3, 0, 0, 0, 1], "got 3 samples at block 0 from rank 1"),
+        ([3], "got no such message from rank 1"),
+    ],
+)
+def test_merge_refuses_scores_of_other_data(monkeypatch, sent, message):
+    """Such an index would be written outside the arrays of the kernel."""
+    monkeypatch.setattr(_ranks, "_BLOCK", 2)
+    other = np.array(sent, np.int32)
+    monkeypatch.setattr(_ranks, "gather_rows", lambda array, group: [array, other])
+    scores, touched = np.array([1, 2, 3], np.float32), np.ones(3, np.bool_)
+    with pytest.raises(RuntimeError, match=message):
+        _ranks.merge_means(scores, touched, None)
+    np.testing.assert_array_equal(scores, [1, 2, 3])
 
 
 def test_merge_on_one_rank_changes_nothing():

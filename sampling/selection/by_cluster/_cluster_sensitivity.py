@@ -27,7 +27,9 @@ __all__ = ["cluster_sensitivity"]
     label="recommended",
     ranked=False,
     weights="1 / inclusion probability, or 1 / (M p)",
-    cost=lambda s: kmeans_cost(s) + Cost(steps=s.N * log2(s.N), memory=130 * s.N),
+    cost=lambda s: (
+        kmeans_cost(s) + Cost(steps=4 * s.N * log2(s.N), memory=130 * s.N, reads=40 * s.N * s.D)
+    ),
 )
 def cluster_sensitivity(
     embeddings: ArrayLike,

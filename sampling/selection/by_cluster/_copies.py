@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..._check._rows import Rows
+from ..._checkpoint import part as part_of
 from ...engine import blocks, each, over, steady
 from ...io import regrouped
 from ...kernels._dedup import keep_greedily, refine
@@ -162,18 +163,31 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
     similarity = np.full(len(rows), -1.0, np.float32)
     twin = np.full(len(rows), -1, np.int64)
     found: list[tuple[Indices, Indices, Scores]] = []
+    pieces, done = members.pieces(), 0
+    with part_of("comparing rows") as own:
+        if own.state:
+            similarity[:], twin[:] = own.state["similarity"], own.state["twin"]
+            done = int(own.state["done"])
+            found += [(each["earlier"], each["later"], each["pairs"]) for each in own.added]
 
-    pieces = members.pieces()
-    given = _Given(pieces, members, rank)
-    with _laid_out(rows, members) as (laid, wanted):
-        parts = _Wanted(pieces, wanted)
-        results = over(_Compare(floor), laid, parts=parts, given=given, title="comparing rows")
-        for (part, _, _), (_, (high, place, pairs)) in zip(pieces, results, strict=True):
-            own = members.slots[part]
-            better = high > similarity[own]
-            similarity[own[better]] = high[better]
-            twin[own[better]] = own[place[better]]
-            found += [(rank[own[over_]], rank[own[at]], cosine) for at, over_, cosine in pairs]
+        def state() -> dict[str, NDArray[Any]]:
+            return {"similarity": similarity, "twin": twin, "done": np.array(done)}
+
+        own.make = state
+        if done < len(pieces):
+            results = _results(rows, members, rank, floor, pieces[done:])
+            for part, high, place, pairs in results:
+                slots = members.slots[part]
+                better = high > similarity[slots]
+                similarity[slots[better]] = high[better]
+                twin[slots[better]] = slots[place[better]]
+                for at, over_, cosine in pairs:
+                    first, second = rank[slots[over_]], rank[slots[at]]
+                    found.append((first, second, cosine))
+                    own.add(earlier=first, later=second, pairs=cosine)
+                done += 1
+                own.tick()
+        own.done(**state())
     if not found:
         none = np.zeros(0, np.int64)
         return Copies(similarity, twin, rank, none, none, np.zeros(0, np.float32))
@@ -183,6 +197,22 @@ def find_copies(rows: NDArray[Any], members: Members, rank: Indices, floor: floa
     new[1:] = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
     order = order[new]
     return Copies(similarity, twin, rank, first[order], second[order], cosine[order])
+
+
+def _results(
+    rows: NDArray[Any],
+    members: Members,
+    rank: Indices,
+    floor: float | None,
+    pieces: list[tuple[slice, int, int]],
+) -> Iterator[tuple[slice, Scores, Indices, list[tuple[Indices, Indices, Scores]]]]:
+    """Compare the rows of some pieces; yield each with what `_Compare` found."""
+    given = _Given(pieces, members, rank)
+    with _laid_out(rows, members) as (laid, wanted):
+        parts = _Wanted(pieces, wanted)
+        results = over(_Compare(floor), laid, parts=parts, given=given, title="comparing rows")
+        for (part, _, _), (_, found) in zip(pieces, results, strict=True):
+            yield (part, *found)
 
 
 @contextmanager

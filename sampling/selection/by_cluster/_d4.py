@@ -12,7 +12,7 @@ from ...engine import gathered
 from ...record import Selection
 from ..core._budget import count_of
 from ..core._clusters import GivenClusters, check_clusters, clusters_of
-from ..core._cost import Cost, Sizes
+from ..core._cost import Cost, Sizes, products_of
 from ..core._inputs import embeddings_of
 from ..core._method import method
 from ..core._options import Options
@@ -29,8 +29,9 @@ _PLAIN = {"far": "too near to the center of its cluster", "near": "too far from 
 
 def _cost(sizes: Sizes) -> Cost:
     n, d, clusters = sizes.N, sizes.D, sizes.K
-    products = (sizes.I + 16) * n * clusters * d + 3 * n**2 * d / clusters
-    return Cost(products, memory=8 * n * d + 160 * n)
+    passes = 1.4 * (sizes.I + 16) * products_of(n, clusters, d)
+    pairs = 3 * products_of(n, n, d) / clusters
+    return Cost(passes + pairs, 7e5 * clusters, memory=8 * n * d + 160 * n)
 
 
 @method(

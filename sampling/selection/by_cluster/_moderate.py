@@ -9,8 +9,9 @@ from ..._check import _labels
 from ...record import Selection
 from ...record.keys import by_value
 from ...types import Floats, Indices
-from ..core._cost import Cost, Sizes, log2
+from ..core._cost import FIXED, Cost, Sizes, log2
 from ..core._inputs import embeddings_of
+from ..core._memory import bytes_of
 from ..core._method import method
 from ..core._options import Options
 from ..core._select import select
@@ -18,10 +19,19 @@ from ..core._task import Picks, Task
 
 __all__ = ["moderate"]
 
+_BLOCK = 2**20  # numbers of rows read at a time: 8 MiB of float64
+
 
 def _cost(sizes: Sizes) -> Cost:
     n, d = sizes.N, sizes.D
-    return Cost(16 * n * d * log2(n), n * log2(n), 33 * n + 24 * n * d / sizes.C)
+    columns = d if sizes.max_memory is None else _columns(n, n / sizes.C, d, sizes.max_memory)
+    return Cost(0, 20 * n * d + n * log2(n), 33 * n + 24 * n * columns / sizes.C)
+
+
+def _columns(size: float, own: float, dimensions: float, limit: int) -> int:
+    """Return for how many columns the medians of a class of `own` rows are found at a time."""
+    room = limit - FIXED - 33 * size
+    return int(max(1, min(dimensions, room // (24 * own))))
 
 
 @method(
@@ -45,7 +55,7 @@ def moderate(
     ----------
     embeddings : array of shape (N, D)
         In the paper, features of the last hidden layer. A memory-mapped array is read class by
-        class.
+        class, and not copied.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     labels : int or str array of shape (N,), optional
@@ -72,7 +82,8 @@ def moderate(
         By distance, ties broken by a hash of (seed, id).
     Cost
         O(N D log N) time; 33 N + 24 N D / C bytes. The second term is 24 bytes for each number in
-        the rows of one class.
+        the rows of one class; if `max_memory` is less, it is for as many columns as fit, and the
+        rows are read once for each such part of the columns.
     Gradients
         No weights.
     Source
@@ -91,7 +102,8 @@ def moderate(
     if labels is not None:
         codes = _labels.grouped("labels", labels)[1]
     _check.same_length("labels", codes, "embeddings", len(rows))
-    distances = _distances(rows, codes, bad)
+    limit = options.get("max_memory")
+    distances = _distances(rows, codes, bad, None if limit is None else bytes_of(limit, 0))
     if per_class:
         if options.get("groups") is not None:
             raise ValueError("per_class must be False if groups are given, got True")
@@ -110,13 +122,29 @@ def moderate(
     )  # fmt: skip
 
 
-def _distances(rows: NDArray[np.floating], codes: Indices, bad: NDArray[np.bool_] | None) -> Floats:
+def _distances(
+    rows: NDArray[np.floating], codes: Indices, bad: NDArray[np.bool_] | None, limit: int | None
+) -> Floats:
     """Return the distance of each row to the median of its class; 0 for bad rows."""
-    found = np.zeros(len(rows))
+    found, dimensions = np.zeros(len(rows)), rows.shape[1]
     open_ = np.arange(len(rows)) if bad is None else np.flatnonzero(~bad)
     _, codes = np.unique(codes[open_], return_inverse=True)
     order = open_[np.argsort(codes, kind="stable")]
     for own in np.split(order, np.cumsum(np.bincount(codes))[:-1]):
-        members = np.asarray(rows[own], np.float64)
-        found[own] = np.linalg.norm(members - np.median(members, axis=0), axis=1)
+        width = dimensions
+        if limit is not None:
+            width = _columns(len(rows), own.size, dimensions, limit)
+        if width == dimensions:
+            members = np.asarray(rows[own], np.float64)
+            found[own] = np.linalg.norm(members - np.median(members, axis=0), axis=1)
+            continue
+        middle = np.empty(dimensions)
+        step = max(1, _BLOCK // dimensions)
+        parts = [own[at : at + step] for at in range(0, own.size, step)]
+        for start in range(0, dimensions, width):
+            columns = slice(start, min(start + width, dimensions))
+            members = np.concatenate([rows[part][:, columns].astype(np.float64) for part in parts])
+            middle[columns] = np.median(members, axis=0, overwrite_input=True)
+        for part in parts:
+            found[part] = np.linalg.norm(np.asarray(rows[part], np.float64) - middle, axis=1)
     return found

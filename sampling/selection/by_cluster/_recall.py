@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...engine import over
+from ..._checkpoint import part as part_of
+from ...engine import blocks, over
 from ...types import Indices
 from ._copies import Copies, Members, unit
 
@@ -137,7 +138,15 @@ def _has_copy(
             found.append(at[earlier & (kind[part][other] == own_kinds[at])])
         return np.concatenate(found)
 
-    has = np.zeros(drawn.size, np.bool_)
-    for _, at in over(work, rows, rank, kinds, title="checking the search"):
-        has[at] = True
+    has, parts, done = np.zeros(drawn.size, np.bool_), blocks(rows), 0
+    with part_of("checking the search") as saved:
+        if saved.state:
+            has, done = saved.state["has"], int(saved.state["done"])
+        saved.make = lambda: {"has": has, "done": np.array(done)}
+        left = parts[done:]
+        for _, at in over(work, rows, rank, kinds, parts=left, title="checking the search"):
+            has[at] = True
+            done += 1
+            saved.tick()
+        saved.done(has=has, done=np.array(done))
     return has

@@ -9,13 +9,22 @@ from ...clustering import Neighbours
 from ...kernels._greedy import add_messages, pick_messages
 from ...record import Selection
 from ...types import Floats, Scores
-from ..core._cost import Cost, Sizes, log2
+from ..core._cost import Cost, Sizes, copy_bytes, log2, neighbours_products
 from ..core._inputs import AnyScores, either, embeddings_of, scores_of
 from ..core._method import method
 from ..core._options import Options
 from ..core._select import select
 from ..core._task import Picks, Task
-from ._geometry import GivenNeighbours, by_key, graph_of, joined, kept_before, work_rows
+from ._geometry import (
+    GivenNeighbours,
+    by_key,
+    graph_of,
+    holds_copy,
+    joined,
+    kept_before,
+    width_of,
+    work_rows,
+)
 
 __all__ = ["d2"]
 
@@ -24,8 +33,13 @@ _FAR = np.float32(1e30)  # distance for missing neighbours, in medians
 
 def _cost(sizes: Sizes) -> Cost:
     n, d, k = sizes.N, sizes.D, sizes.k
-    steps = n * k + sizes.M * k * log2(n)
-    return Cost(2 * n**2 * d, steps, 4 * n * d + 100 * n + 28 * n * k)
+    steps, rest = n * k + sizes.M * k * log2(n), _rest(n, k)
+    return Cost(neighbours_products(n, d), steps, rest + copy_bytes(n, d, rest, sizes.max_memory))
+
+
+def _rest(n: float, k: float) -> float:
+    """Return the bytes that do not depend on D."""
+    return 100 * n + 28 * n * k
 
 
 @method(
@@ -60,7 +74,8 @@ def d2(
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
     embeddings : array of shape (N, D)
-        Converted to float32; distances are Euclidean, in units of their median over the graph.
+        Converted to float32; distances are Euclidean, in units of their median over the graph. If
+        `max_memory` is too small for a float32 copy, the copy is in a temporary file.
     num_neighbours : int or Neighbours, default 10
         k. A given graph must be of all rows and euclidean; it is made undirected. With more copies
         of a row than k, a pick lowers only some of them.
@@ -87,7 +102,8 @@ def d2(
         In selection order; ties broken by a hash of (seed, id).
     Cost
         O(N^2 D + N k^2 + M k log N) time; 4 N D + 100 N + 28 N k bytes. O(N^2 D) for the graph, O(N
-        k^2) to make it undirected, O((N + M k) log N) for the picks.
+        k^2) to make it undirected, O((N + M) k log N) for the picks. If `max_memory` is less, the
+        first 4 N D bytes are in a temporary file.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source
@@ -112,13 +128,17 @@ def d2(
     rows, bad_row = embeddings_of("embeddings", embeddings, options)
     _check.same_length("embeddings", rows, "scores", values.size)
     bad = either(bad_score, bad_row)
+    rest = _rest(len(rows), width_of(num_neighbours, len(rows)))
+    held = holds_copy(len(rows), rows.shape[1], rest, options)
 
     def core(task: Task) -> Picks:
         order = by_key(task)
         before = kept_before(task, bad, own=True)
         nodes = np.concatenate([task.rows[order], before])
-        work, _ = work_rows(rows, nodes, cosine=False)
-        starts, ends, gaps = joined(graph_of(num_neighbours, work, nodes, len(rows), "euclidean"))
+        with work_rows(rows, nodes, cosine=False, held=held) as (work, _):
+            graph = graph_of(num_neighbours, work, nodes, len(rows), "euclidean")
+        starts, ends, gaps = joined(graph)
+        del graph
         unit = _middle(gaps)
         start = np.empty(nodes.size)
         add_messages(starts, ends, gaps, unit, _unit(values[nodes]), start)

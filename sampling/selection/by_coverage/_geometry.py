@@ -1,31 +1,42 @@
 """Rows for geometric methods: float32, of magnitude about 1, in an order given by their keys."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import _check
+from ..._check._rows import Rows
 from ...clustering import Neighbours, neighbours
+from ...io import OwnRows, ordered
 from ...kernels._greedy import count_ends, fill_ends
 from ...record.keys import by_digits
 from ...types import Indices, Scores
+from ..core._cost import copy_bytes
+from ..core._memory import bytes_of
+from ..core._options import Options
 from ..core._task import Task
 
 __all__ = [
+    "Work",
     "by_key",
     "graph_of",
+    "holds_copy",
     "is_cosine",
     "joined",
     "kept_before",
     "power",
+    "put",
     "rounding",
     "tiles",
+    "width_of",
     "work_rows",
 ]
 
+Work: TypeAlias = "Scores | OwnRows"  # rows for distances, in memory or in a temporary file
 _BLOCK = 2**18  # numbers in a block: 1 MiB of float32, which fit into the cache of a core
 
 
@@ -60,7 +71,7 @@ GivenNeighbours = Neighbours | int
 
 def graph_of(  # noqa: PLR0913  # rows and their numbers
     given: GivenNeighbours,
-    work: Scores,
+    work: Work,
     nodes: Indices,
     size: int,
     metric: str,
@@ -79,6 +90,11 @@ def graph_of(  # noqa: PLR0913  # rows and their numbers
         raise ValueError(f"num_neighbours must have metric {metric!r}, got {given.metric!r}")
     some = given.among(nodes)
     return replace(some, distances=some.distances * np.float32(scale))
+
+
+def width_of(given: GivenNeighbours, size: int) -> int:
+    """Return k, the number of neighbours of a row."""
+    return given.indices.shape[1] if isinstance(given, Neighbours) else min(given, size)
 
 
 def joined(graph: Neighbours) -> tuple[Indices, NDArray[np.int32], Scores]:
@@ -104,29 +120,72 @@ def tiles(size: int, dimensions: int) -> Iterator[slice]:
         yield slice(start, min(start + step, size))
 
 
-def work_rows(array: NDArray[Any], rows: Indices, *, cosine: bool) -> tuple[Scores, float]:
-    """Return rows as float32 (n, D), and the power of two that scales their distances.
+def holds_copy(
+    size: int, dimensions: float, rest: float, options: Options, default: int | None = None
+) -> bool:
+    """Return whether `max_memory` allows a float32 copy of rows (N, D), next to the `rest`."""
+    limit = options.get("max_memory")
+    return copy_bytes(size, dimensions, rest, default if limit is None else bytes_of(limit, 0)) > 0
+
+
+@contextmanager
+def work_rows(
+    array: Any,  # array (N, D), or Rows
+    rows: Indices,
+    *,
+    cosine: bool,
+    held: bool = True,
+) -> Iterator[tuple[Work, float]]:
+    """Yield rows as float32 (n, D), and the power of two that scales their distances.
 
     Under cosine they have length 1; otherwise their mean is 0, so that an offset costs no digits.
+    Their bits do not depend on where they are.
+
+    held : in memory, otherwise in a temporary file, for the duration of the block
     """
+    if not held:
+        with ordered(array, rows, getattr(array, "scratch", None)) as file:
+            yield file, _centered(file, cosine)
+        return
     out = np.empty((rows.size, array.shape[1]), np.float32)
-    shift = np.zeros(array.shape[1])
-    scale = 1.0
-    parts = list(tiles(rows.size, array.shape[1]))
+    if isinstance(array, Rows):  # in the order of the file, of which blocks are read at once
+        places = np.argsort(rows, kind="stable")
+        for part in tiles(rows.size, max(1, array.shape[1] // 16)):
+            out[places[part]] = array[rows[places[part]]]
+    else:
+        for part in tiles(rows.size, array.shape[1]):
+            out[part] = array[rows[part]]
+    yield out, _centered(out, cosine)
+
+
+def _centered(work: Work, cosine: bool) -> float:
+    """Center and scale rows (n, D) in place; return the scale."""
+    size, dimensions = work.shape
+    shift, scale = np.zeros(dimensions), 1.0
+    parts = list(tiles(size, dimensions))
     if not cosine:
-        high, low = np.full(array.shape[1], -np.inf), np.full(array.shape[1], np.inf)
+        high, low = np.full(dimensions, -np.inf), np.full(dimensions, np.inf)
         for part in parts:
-            block = np.asarray(array[rows[part]], np.float32)
+            block = work[part]
             shift += block.sum(axis=0, dtype=np.float64)
             high, low = np.maximum(high, block.max(axis=0)), np.minimum(low, block.min(axis=0))
-        shift /= rows.size
+        shift /= size
         scale = power(float(max((high - shift).max(), (shift - low).max())))
     for part in parts:
-        block = np.asarray(array[rows[part]], np.float32).astype(np.float64)
+        wide = work[part].astype(np.float64)
         if cosine:
-            block /= np.sqrt(np.square(block).sum(axis=1))[:, None]
-        out[part] = (block - shift) * scale
-    return out, scale
+            wide /= np.sqrt(np.square(wide).sum(axis=1))[:, None]
+        wide -= shift
+        put(work, part, wide * scale)
+    return scale
+
+
+def put(work: Work, part: slice, block: NDArray[Any]) -> None:
+    """Replace a block of work rows (n, D)."""
+    if isinstance(work, OwnRows):
+        work.write(part.start, block)
+    else:
+        work[part] = block
 
 
 def power(high: float) -> float:

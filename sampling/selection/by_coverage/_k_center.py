@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from ... import _check
+from ..._checkpoint import part as part_of
+from ..._progress import Steps
 from ...kernels._greedy import come_nearer, farthest, look_ahead
 from ...record import Selection
 from ...types import Floats, Indices, Scores
-from ..core._cost import Cost
+from ..core._cost import Cost, Sizes, products_of
 from ..core._inputs import embeddings_of
 from ..core._method import method
 from ..core._options import Options
@@ -21,6 +23,15 @@ from ..core._order import best
 from ..core._select import select
 from ..core._task import Picks, Task
 from ._geometry import is_cosine, kept_before, power, rounding, tiles
+from ._greedi import (
+    check_rounds,
+    part_size,
+    parts_of,
+    place_of,
+    task_of,
+    through,
+    two_rounds,
+)
 
 __all__ = ["k_center"]
 
@@ -29,20 +40,31 @@ _FAR = "among the farthest from the mean"
 _OFFSET = 16.0  # a mean whose square is this many times the variance is subtracted
 
 
+def _cost(sizes: Sizes) -> Cost:
+    n, m, d = sizes.N, sizes.M, sizes.D
+    if sizes.arguments.get("rounds") == 2:  # and the radius
+        part = min(part_size(n, m, d), n)
+        memory = 24 * n + (12 * d + 60) * part
+        return Cost(2 * products_of(2 * n + part, m, d), 24 * n * d, memory)
+    return Cost(2 * products_of(n, m, d), 12 * n * d, 60 * n)
+
+
 @method(
     local_only=True,
+    elsewhere={"rounds": 2},
     needs="embeddings",
     label="recommended",
     ranked=True,
-    cost=lambda s: Cost(products=2 * s.N * s.M * s.D, memory=60 * s.N),
+    cost=_cost,
 )
-def k_center(
+def k_center(  # noqa: PLR0913  # each is a choice of the caller
     embeddings: ArrayLike,
     budget: float,
     *,
     metric: str = "euclidean",
     start: str | int = "medoid",
     robust: float = 0.0,
+    rounds: int = 1,
     **options: Unpack[Options],
 ) -> Selection:
     """Minimize the largest distance to a kept row greedily, by picking the farthest row each time.
@@ -65,6 +87,10 @@ def k_center(
     robust : float in [0, 1), default 0.0
         Fraction of the rows (of each group) that is dropped first, those farthest from the mean:
         they are not picked and do not count in the radius. For outliers around a single cluster.
+    rounds : {1, 2}, default 1
+        2: parts of the rows pick M each, and the picks are made among these. Other picks than those
+        of one round, with a larger radius; see the notes. Required inside another engine than
+        `Local`, whose workers process the parts.
     **options
         Keywords of every selector; see `Options`.
 
@@ -73,14 +99,15 @@ def k_center(
     Selection
         Ranked, without weights. `info["radius"]` is the largest distance of a row to the nearest
         kept row, `info["duplicates"]` the number of picks that are copies of others because no
-        other rows were left.
+        other rows were left. `info["rounds"]` holds the number of parts and of the rows that they
+        picked, if there were two rounds.
 
     Raises
     ------
     ValueError
         If a row is not finite, or is a zero vector under cosine, unless `on_bad="drop"` (the
         message names it); if `start` cannot be picked; if `robust` leaves fewer rows than the
-        budget, or is combined with `costs`.
+        budget, or is combined with `costs` or `rounds=2`.
 
     Notes
     -----
@@ -92,11 +119,19 @@ def k_center(
         O(N M D) time; 60 N bytes. The time is mostly in matrix products over many candidates, in
         blocks of a few MiB. If all distances are small compared with the distance to the mean,
         float32 cannot rule out rows, and it takes about 10 times as long.
+    Two rounds
+        On 63,666 sentence embeddings of 384 dimensions, under cosine, the radius was 1.3 % larger
+        than that of one round at M = 100 (12 parts), and 2.9 % at M = 1,000 (8 parts); on 60,000
+        rows in 500 clumps of unequal size in 64 dimensions 0.04 % and 10 % (2 parts). At most 4
+        times the optimal radius, where one round is at most twice. Another pass over the rows gives
+        the radius of all. A worker holds max(sqrt(N M), 2**21 / D) rows, and this process as many
+        rows that the parts picked.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source
         Gonzalez, Theor. Comput. Sci. 38, 1985, 293-306; for selection Sener, Savarese, "Active
-        Learning for CNNs: A Core-Set Approach", ICLR 2018.
+        Learning for CNNs: A Core-Set Approach", ICLR 2018. Two rounds: Malkomes et al., "Fast
+        Distributed k-Center Clustering with Outliers on Massive Data", NIPS 2015.
 
     Examples
     --------
@@ -112,11 +147,16 @@ def k_center(
     robust = _check.number("robust", robust, "[0, 1)")
     if robust and options.get("costs") is not None:
         raise ValueError(f"robust must be 0 with costs, got {robust}")
+    rounds = check_rounds(rounds, robust=robust)
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
     if not isinstance(start, str):
         start = _check.integer("start", start, 0, len(rows))
 
     def core(whole: Task) -> Picks:
+        parts = parts_of(whole, rows.shape[1]) if rounds == 2 else []
+        if len(parts) > 1:
+            _refuse_start(whole, start, options)
+            return _in_two_rounds(rows, whole, parts, cosine, start, kept_before(whole, bad))
         task, kept = whole, np.arange(whole.rows.size)
         cover = _Cover(rows, task, metric == "cosine")
         far = _farthest(cover, robust)
@@ -125,15 +165,55 @@ def k_center(
             task = replace(task, rows=task.rows[kept], keys=task.keys[kept])
             cover = _Cover(rows, task, metric == "cosine")
         before = kept_before(task, bad)
-        for at in range(0, before.size, _WIDE):
-            cover.add(cover.read(before[at : at + _WIDE]))
-        places, copies = _pick(cover, _first(cover, start, before.size > 0, options))
+        first = _first(cover, start, before.size > 0, options)
+        places, copies = _pick(cover, before, first)
         info = {"radius": cover.radius(), "duplicates": copies}
         merge: dict[str, Callable[..., Any]] = {"radius": max, "duplicates": operator.add}
         return Picks(kept[places], ruled=[(far, _FAR)] if far.size else [], info=info, merge=merge)
 
-    arguments = {"metric": metric, "start": start, "robust": robust}
+    arguments = {"metric": metric, "start": start, "robust": robust, "rounds": rounds}
     return select("k_center", len(rows), budget, options, core, arguments=arguments, bad=bad)
+
+
+def _in_two_rounds(  # noqa: PLR0913  # what `core` has
+    rows: Any,  # array or Rows
+    task: Task,
+    parts: list[slice],
+    cosine: bool,
+    start: str | int,
+    before: Indices,
+) -> Picks:
+    """Pick among the picks of parts of the rows."""
+    named = start if isinstance(start, str) else "medoid"
+    centers = np.ascontiguousarray(rows[before], np.float32)
+
+    def covered(block: NDArray[Any], own: Task, others: Scores) -> _Cover:
+        cover = _Cover(block, own, cosine)
+        for at in range(0, len(others), _WIDE):
+            cover.add(others[at : at + _WIDE])
+        return cover
+
+    def pick(
+        block: NDArray[Any], own: Task, first: int, weights: Floats | None
+    ) -> tuple[Indices, Floats, int]:
+        cover = covered(block, own, centers)
+        chosen = _first(cover, named, len(centers) > 0, {}) if first < 0 else first
+        places, copies = _pick(cover, before[:0], chosen)
+        return places, np.ones(places.size), copies
+
+    row = None if isinstance(start, str) else start
+    places, copies, facts = two_rounds(rows, task, parts, pick, row)
+    picked = np.ascontiguousarray(rows[task.rows[places]], np.float32)
+    every = np.concatenate([centers, picked])
+    seed, key = task.seed, task.key
+
+    def radius(block: NDArray[Any]) -> float:
+        own = task_of(len(block), 1, np.zeros(len(block), np.uint64), seed, key)
+        return covered(block, own, every).radius()
+
+    info = {"radius": max(through(radius, rows, task)), "duplicates": copies, "rounds": facts}
+    merge: dict[str, Callable[..., Any]] = {"radius": max, "duplicates": operator.add}
+    return Picks(places, info=info, merge=merge)
 
 
 @dataclass
@@ -250,11 +330,10 @@ def _first(cover: _Cover, start: str | int, begun: bool, options: Options) -> in
     """Return the position of the first pick; None if there are centers already."""
     task = cover.task
     if not isinstance(start, str):
-        place = int(np.searchsorted(task.rows, start))
-        if place < task.rows.size and task.rows[place] == start:
+        place = place_of(task.rows, start)
+        if place >= 0:
             return place
-        if options.get("groups") is None:
-            raise ValueError(f"start must be a row that can be picked, got {start}")
+        _refuse_start(task, start, options)
         # in another group: this group starts from its own medoid
     if begun:
         return None
@@ -266,26 +345,59 @@ def _first(cover: _Cover, start: str | int, begun: bool, options: Options) -> in
     return int(near[np.argmin(task.keys[near])])
 
 
-def _pick(cover: _Cover, first: int | None) -> tuple[Indices, int]:
-    """Return the positions of the picks (M,), and how many of them are copies of centers."""
+def _refuse_start(task: Task, start: str | int, options: Options) -> None:
+    """Refuse a first pick that is not eligible; without groups, as it may be in another one."""
+    if isinstance(start, str) or options.get("groups") is not None:
+        return
+    if place_of(task.rows, start) < 0:
+        raise ValueError(f"start must be a row that can be picked, got {start}")
+
+
+def _pick(cover: _Cover, before: Indices, first: int | None) -> tuple[Indices, int]:
+    """Return the positions of the picks (M,), and how many of them are copies of centers.
+
+    before : rows of the input that are centers already, (a,)
+    """
     task, distances = cover.task, cover.distances
-    places = np.empty(task.budget, np.int64)
-    count = 0
-    if first is not None:
-        places[0], count = first, 1
-        cover.take(places[:1])
-    while count < task.budget:
-        top = np.empty(min(_WIDE, distances.size), np.int64)
-        farthest(distances, task.keys, top)
-        if distances[top[0]] <= 0.0:
-            break
-        rows = cover.read(task.rows[top]).astype(np.float64) * cover.factors[top, None]
-        out = np.empty(min(top.size, task.budget - count), np.int64)
-        found = look_ahead(rows, distances[top], task.keys[top], out)
-        new = top[out[:found]]
-        places[count : count + found] = new
-        count += found
-        cover.take(new)
+    places, count, added = np.empty(task.budget, np.int64), 0, 0
+    with (
+        part_of("farthest rows") as own,
+        Steps("picking rows", before.size + task.budget) as bar,
+    ):
+        if own.state:
+            distances[:], added = own.state["distances"], int(own.state["added"])
+            count = own.state["places"].size
+            places[:count] = own.state["places"]
+            bar.skip(added + count)
+
+        def state() -> dict[str, NDArray[Any]]:
+            return {"distances": distances, "places": places[:count], "added": np.array(added)}
+
+        own.make = state
+        while added < before.size:
+            some = before[added : added + _WIDE]
+            cover.add(cover.read(some))
+            added += some.size
+            bar.update(some.size)
+            own.tick()
+        if first is not None and count == 0:
+            places[0], count = first, 1
+            cover.take(places[:1])
+        while count < task.budget:
+            top = np.empty(min(_WIDE, distances.size), np.int64)
+            farthest(distances, task.keys, top)
+            if distances[top[0]] <= 0.0:
+                break
+            rows = cover.read(task.rows[top]).astype(np.float64) * cover.factors[top, None]
+            out = np.empty(min(top.size, task.budget - count), np.int64)
+            found = look_ahead(rows, distances[top], task.keys[top], out)
+            new = top[out[:found]]
+            places[count : count + found] = new
+            count += found
+            cover.take(new)
+            bar.update(found)
+            own.tick()
+        own.done(**state())
     copies = task.budget - count
     if copies:
         left = np.flatnonzero(distances >= 0.0)

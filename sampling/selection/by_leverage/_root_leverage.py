@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ...record import Selection
-from ..core._cost import Cost, Sizes, log2
+from ..core._cost import Cost, Sizes, leverage_cost
 from ..core._inclusion import draw_rows
 from ..core._inputs import embeddings_of
 from ..core._method import method
@@ -29,7 +29,9 @@ __all__ = ["root_leverage"]
 def _cost(sizes: Sizes) -> Cost:
     n, d = sizes.N, sizes.D
     memory = 8 * d**2 + 150 * n + 16 * d * (n * sizes.M) ** 0.5
-    return Cost(n * d**2, n * log2(n) ** 2, memory)
+    given = sizes.arguments.get("rounds")
+    rounds = given if isinstance(given, int) else 3  # another one is refused later
+    return leverage_cost(sizes, 0.6 * rounds) + Cost(memory=memory)
 
 
 @method(

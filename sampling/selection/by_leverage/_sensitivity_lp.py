@@ -6,7 +6,7 @@ from typing_extensions import Unpack
 
 from ... import _check
 from ...record import Selection
-from ..core._cost import Cost, log2
+from ..core._cost import Cost, leverage_cost
 from ..core._inputs import embeddings_of
 from ..core._method import method
 from ..core._options import Options
@@ -23,7 +23,7 @@ __all__ = ["sensitivity_lp"]
     label="baseline",
     ranked=False,
     weights="1 / inclusion probability",
-    cost=lambda s: Cost(s.N * s.D**2, s.N * log2(s.N) ** 2, 8 * s.D**2 + 150 * s.N),
+    cost=lambda s: leverage_cost(s) + Cost(memory=8 * s.D**2 + 150 * s.N),
 )
 def sensitivity_lp(
     embeddings: ArrayLike,

@@ -18,7 +18,7 @@ __all__ = ["bottom"]
     needs="scores",
     label="baseline",
     ranked=True,
-    cost=lambda s: Cost(steps=s.N + s.M * log2(s.M), memory=41 * s.N),
+    cost=lambda s: Cost(steps=6 * (s.N + s.M * log2(s.M)), memory=41 * s.N),
 )
 def bottom(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
     """Keep the rows with the lowest scores, in ascending order; see `top`.

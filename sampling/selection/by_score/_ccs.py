@@ -22,7 +22,7 @@ __all__ = ["ccs"]
     label="recommended",
     ranked=False,
     minds={"scores": ("harder", "keep"), "margins": ("harder",)},
-    cost=lambda s: Cost(steps=s.N * log2(s.N), memory=72 * s.N),
+    cost=lambda s: Cost(steps=1.9 * s.N * log2(s.N), memory=72 * s.N),
 )
 def ccs(
     scores: AnyScores,

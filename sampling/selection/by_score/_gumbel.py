@@ -19,7 +19,7 @@ __all__ = ["gumbel"]
     needs="scores",
     label="baseline",
     ranked=True,
-    cost=lambda s: Cost(steps=s.N + s.M * log2(s.M), memory=66 * s.N),
+    cost=lambda s: Cost(steps=12 * (s.N + s.M * log2(s.M)), memory=66 * s.N),
 )
 def gumbel(
     scores: AnyScores, budget: float, *, temperature: float = 1.0, **options: Unpack[Options]

@@ -30,7 +30,7 @@ __all__ = ["perplexity"]
     label="for replication",
     ranked=False,
     weights="1 / inclusion probability, or none",
-    cost=lambda s: Cost(steps=s.N * log2(s.N), memory=75 * s.N),
+    cost=lambda s: Cost(steps=7.5 * s.N * log2(s.N), memory=75 * s.N),
 )
 def perplexity(
     perplexities: ArrayLike,

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from ... import _check
 from ...record import Selection
-from ..core._cost import Cost, Sizes, log2
+from ..core._cost import Cost, Sizes, log2, spread_cost
 from ..core._inclusion import draw_rows, refuse_negative
 from ..core._inputs import AnyScores, embeddings_of, scores_of
 from ..core._method import method
@@ -26,8 +26,8 @@ __all__ = ["pivotal"]
 
 def _cost(sizes: Sizes) -> Cost:
     if sizes.given("embeddings"):
-        return Cost(sizes.N * sizes.D, sizes.N * log2(sizes.N) ** 2, 175 * sizes.N)
-    return Cost(steps=sizes.N * log2(sizes.N), memory=75 * sizes.N)
+        return spread_cost(sizes) + Cost(memory=175 * sizes.N)
+    return Cost(steps=5 * sizes.N * log2(sizes.N), memory=75 * sizes.N)
 
 
 @method(

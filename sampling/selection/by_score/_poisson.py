@@ -22,7 +22,7 @@ __all__ = ["poisson"]
     label="baseline",
     ranked=False,
     weights="1 / inclusion probability",
-    cost=lambda s: Cost(steps=s.N * log2(s.N), memory=75 * s.N),
+    cost=lambda s: Cost(steps=4.5 * s.N * log2(s.N), memory=75 * s.N),
     fixed_size=False,
 )
 def poisson(pi: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:

@@ -24,7 +24,7 @@ __all__ = ["preference_gap"]
     needs="scores",
     label="baseline",
     ranked=True,
-    cost=lambda s: Cost(steps=s.N + s.M * log2(s.M), memory=50 * s.N),
+    cost=lambda s: Cost(steps=6 * (s.N + s.M * log2(s.M)), memory=50 * s.N),
 )
 def preference_gap(
     chosen: ArrayLike,

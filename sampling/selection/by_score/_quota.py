@@ -26,8 +26,8 @@ __all__ = ["quota"]
 
 def _cost(sizes: Sizes) -> Cost:
     if sizes.given("costs"):
-        return Cost(steps=sizes.N * log2(sizes.N), memory=50 * sizes.N)
-    return Cost(steps=sizes.N + sizes.M * log2(sizes.M), memory=50 * sizes.N)
+        return Cost(steps=5 * sizes.N * log2(sizes.N), memory=50 * sizes.N)
+    return Cost(steps=5 * (sizes.N + sizes.M * log2(sizes.M)), memory=50 * sizes.N)
 
 
 @method(

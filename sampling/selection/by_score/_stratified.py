@@ -23,7 +23,7 @@ __all__ = ["stratified"]
     needs="scores",
     label="baseline",
     ranked=False,
-    cost=lambda s: Cost(steps=s.N * log2(s.N), memory=65 * s.N),
+    cost=lambda s: Cost(steps=1.2 * s.N * log2(s.N), memory=65 * s.N),
 )
 def stratified(
     scores: AnyScores,

@@ -24,7 +24,7 @@ _LEAST = 1e-6  # lower limit of an uncertainty: a negative exponent would diverg
     label="baseline",
     ranked=False,
     weights="1 / inclusion probability, or none",
-    cost=lambda s: Cost(steps=s.N * s.C + s.N * log2(s.N), memory=92 * s.N),
+    cost=lambda s: Cost(steps=4 * s.N * s.C + 5 * s.N * log2(s.N), memory=92 * s.N),
 )
 def surrogate(
     probabilities: ArrayLike,

@@ -22,7 +22,7 @@ __all__ = ["top"]
     needs="scores",
     label="baseline",
     ranked=True,
-    cost=lambda s: Cost(steps=s.N + s.M * log2(s.M), memory=41 * s.N),
+    cost=lambda s: Cost(steps=4 * (s.N + s.M * log2(s.M)), memory=41 * s.N),
 )
 def top(scores: AnyScores, budget: float, **options: Unpack[Options]) -> Selection:
     """Keep the rows with the highest scores, in descending order.

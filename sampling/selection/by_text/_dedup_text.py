@@ -26,7 +26,7 @@ from ..core._order import best
 from ..core._select import already_of, ids_of, select
 from ..core._task import Picks, Task
 from ._bands import MOST_HASHES, bands_for, recall_at
-from ._grams import blocks_of, digests_of
+from ._grams import Blocks, digests_of
 from ._matches import Matches, Rule, equal_texts, similar_texts
 from ._normalize import Normalize
 
@@ -41,7 +41,7 @@ def _cost(sizes: Sizes) -> Cost:
     n, length = sizes.N, sizes.D
     hashes = _shape(sizes.arguments)
     return Cost(
-        steps=n * (20 * length * log2(length) + 10 * hashes[0] * hashes[1]),
+        steps=n * (28 * length * log2(length) + 14 * hashes[0] * hashes[1]),
         memory=n * (160 + 12 * hashes[0] + 10 * length),
     )
 
@@ -167,12 +167,12 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
         O(D log D + H) time for each row, and for each pair compared; 352 N + 10 D N bytes. For D
         characters of an average text, H hashes of a signature, and the 16 bands of the default
         threshold; another band adds 12 N bytes. The bytes that depend on D are 8 for each n-gram
-        of the distinct texts that share a band with another one; most long texts share none. Pairs
-        compared grow with the number of similar texts: with
-        "greedy", a row is compared with the kept rows in its buckets; otherwise with those without
-        a match, and with at most 256 others of each bucket unless none matches. At most 256
-        comparisons follow the first match; with rule="components", connections within larger sets
-        of similar rows may therefore be missed.
+        of the texts that bands connect and that are compared at the same time. Pairs compared grow
+        with the number of similar texts: with "greedy", a row is compared with the kept rows in its
+        buckets; otherwise with those without a match, and with at most 256 others of each bucket
+        unless none matches. At most 256 comparisons follow the first match; with rule="components",
+        connections within larger sets of similar rows may therefore be missed. Workers of an engine
+        hash, sign and compare, each only the texts that it was sent; bands are matched here.
     Gradients
         No weights; repeated rows count once.
     Source
@@ -306,10 +306,8 @@ def _digests(
     held: Texts, good: Indices, how: Normalize, classes: Indices | None
 ) -> tuple[NDArray[np.uint64], Indices]:
     """Return digests (n, 2) and lengths (n,) of the normalized texts of the valid rows."""
-    blocks = blocks_of(held.lengths, good)
-    found = list(
-        each(lambda rows: digests_of(held, rows, how, classes), blocks, title="hashing texts")
-    )
+    blocks = Blocks(held, good, classes)
+    found = list(each(lambda block: digests_of(block, how), blocks, title="hashing texts"))
     digests = [np.zeros((0, 2), np.uint64), *(one for one, _ in found)]
     return np.concatenate(digests), np.concatenate(
         [np.zeros(0, np.int64), *(own for _, own in found)]

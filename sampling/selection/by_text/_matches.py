@@ -1,19 +1,19 @@
 """Copies among texts: equal ones by their digests, similar ones by buckets, and their kept rows."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..._check._texts import Texts
 from ...engine import each
-from ...kernels._text import ANY_EARLIER, COMPONENTS, GREEDY, jaccards, match_earlier
+from ...kernels._text import ANY_EARLIER, COMPONENTS, GREEDY, jaccards, join_buckets, match_earlier
 from ...record.keys import by_digits
 from ...types import Floats, Indices
 from ._bands import buckets_of, keys_of, sketcher
-from ._grams import Sets, blocks_of, sets_of
+from ._grams import Block, Blocks, Sets, cuts, sets_of
 from ._normalize import Normalize
 
 __all__ = ["Matches", "Rule", "equal_texts", "similar_texts"]
@@ -85,72 +85,119 @@ def similar_texts(  # noqa: PLR0913  # what is compared, and how
     shape   : number of bands, and their size
     seed    : of the signatures
     """
-    sketch, library = sketcher()
-    lengths, size = texts.lengths, rows.size
+    _, library = sketcher()
+    size = rows.size
     kinds = None if classes is None else classes[rows]
 
-    def signed(block: slice) -> tuple[NDArray[np.uint32], Indices]:
-        own = None if kinds is None else kinds[block]
-        sets = sets_of(texts, rows[block], how, width)
-        return keys_of(sketch, sets, own, shape, seed), np.diff(sets.starts)
+    def signed(block: Block) -> NDArray[np.uint32]:
+        words, own = block
+        sketch, there = sketcher()  # of the process that does the work
+        if there != library:
+            raise ValueError(f"every worker must have {library}, as this process, got {there}")
+        return keys_of(sketch, sets_of(words, how, width), own, shape, seed)
 
-    def gathered(block: Indices) -> Sets:
-        return sets_of(texts, block, how, width)
-
-    ends = np.cumsum([0, *(block.size for block in blocks_of(lengths, rows))])
-    parts = [slice(*pair) for pair in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
+    blocks = Blocks(texts, rows, classes)
     keys = np.empty((size, shape[0]), np.uint32)
-    sizes = np.empty(size, np.int64)
-    for part, made in zip(parts, each(signed, parts, title="signing texts"), strict=True):
-        keys[part], sizes[part] = made
+    for part, some in zip(blocks.slices, each(signed, blocks, title="signing texts"), strict=True):
+        keys[part] = some
     buckets, count = buckets_of(keys)
     del keys
     among = np.flatnonzero((buckets >= 0).any(axis=0))  # the others have nothing to compare with
     buckets = np.ascontiguousarray(buckets[:, among])
-    blocks = blocks_of(lengths, rows[among])
-    sets = Sets.joined(each(gathered, blocks, title="reading similar texts"), sizes[among])
-    codes = np.zeros(among.size, np.int32) if kinds is None else kinds[among].astype(np.int32)
-    kept_first = int(np.searchsorted(among, forced))
-    own = _compared(sets, buckets, count, codes, kept_first, _CODES[rule], threshold)
-    found = Matches(
-        np.zeros(size), np.ones(size, np.bool_), np.arange(size), np.ones(size),
-        own.compared, own.bounded, library,
-    )  # fmt: skip
-    found.similarity[among], found.kept[among] = own.similarity, own.kept
-    found.twin[among], found.with_twin[among] = among[own.twin], own.with_twin
+    own = None if kinds is None else kinds[among].astype(np.int32)
+    lots = _Lots(texts, rows[among], buckets, count, own, int(np.searchsorted(among, forced)))
+    code = _CODES[rule]
+
+    def compared(lot: "_Lot") -> Matches:
+        return _compared(sets_of(lot.texts, how, width), lot, code, threshold)
+
+    found = Matches(np.zeros(size), np.ones(size, np.bool_), np.arange(size), np.ones(size))
+    found.library = library
+    made = each(compared, lots, title="comparing texts")
+    for members, lot in zip(lots.members(), made, strict=True):
+        places = among[members]
+        found.similarity[places], found.kept[places] = lot.similarity, lot.kept
+        found.twin[places], found.with_twin[places] = places[lot.twin], lot.with_twin
+        found.compared += lot.compared
+        found.bounded += lot.bounded
     return found
 
 
-def _compared(  # noqa: PLR0913  # what is compared, and how
-    sets: Sets,
-    buckets: NDArray[np.int32],
-    count: int,
-    classes: NDArray[np.int32],
-    forced: int,
-    rule: int,
-    threshold: float,
-) -> Matches:
+@dataclass
+class _Lot:
+    """Texts in order of rank, of which no other text shares a bucket."""
+
+    texts: list[str]
+    buckets: NDArray[np.int32]  # (b, m)
+    classes: NDArray[np.int32]  # (m,)
+    forced: int  # how many of the first are kept in any case
+
+
+class _Lots(Sequence[_Lot]):
+    """All texts that share buckets, in lots that can be compared independently.
+
+    Buckets connect texts to components, and the decision about a text depends on those of its
+    component alone. A lot holds whole components: one, if it is large.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what is compared
+        self,
+        texts: Texts,
+        rows: Indices,
+        buckets: NDArray[np.int32],
+        count: int,
+        classes: NDArray[np.int32] | None,
+        forced: int,
+    ) -> None:
+        self._texts, self._rows, self._buckets, self._classes = texts, rows, buckets, classes
+        self._forced = forced
+        roots = np.arange(rows.size, dtype=np.int32)
+        join_buckets(buckets, np.full(count, -1, np.int32), roots)
+        self._order = np.argsort(roots, kind="stable")
+        roots = roots[self._order]
+        ends = np.append(np.flatnonzero(roots[1:] != roots[:-1]) + 1, rows.size)
+        self._cuts = cuts(texts.lengths[rows[self._order]], ends)
+
+    def __len__(self) -> int:
+        return len(self._cuts)
+
+    def members(self) -> Iterator[Indices]:
+        """Yield the positions of the texts of each lot, ascending."""
+        for cut in self._cuts:
+            yield np.sort(self._order[cut])
+
+    def __getitem__(self, at: Any) -> Any:  # an int
+        own = np.sort(self._order[self._cuts[at]])
+        classes = np.zeros(own.size, np.int32) if self._classes is None else self._classes[own]
+        forced = int(np.searchsorted(own, self._forced))
+        return _Lot(self._texts.take(self._rows[own]), self._buckets[:, own], classes, forced)
+
+
+def _compared(sets: Sets, lot: _Lot, rule: int, threshold: float) -> Matches:
     """Compare each text with the earlier ones in its buckets."""
-    size = classes.size
+    size, shared = lot.classes.size, lot.buckets >= 0
+    names, numbers = np.unique(lot.buckets[shared], return_inverse=True)
+    buckets = np.full(lot.buckets.shape, -1, np.int32)
+    buckets[shared] = numbers
     similarity, nearest = np.zeros(size), np.full(size, -1, np.int32)
     kept = np.ones(size, np.bool_)
     roots = np.arange(size, dtype=np.int32)
     scratch: Any = (
-        np.full((2, count), -1, np.int32), np.full(buckets.shape, -1, np.int32),
-        np.zeros(count, np.int32), np.full(size, -1, np.int32), roots,
+        np.full((2, names.size), -1, np.int32), np.full(buckets.shape, -1, np.int32),
+        np.zeros(names.size, np.int32), np.full(size, -1, np.int32), roots,
     )  # fmt: skip
     tally = np.zeros(2, np.int64)
-    texts, settings = (sets.grams, sets.starts, classes), (float(threshold), rule, forced, _CROWD)
+    texts = (sets.grams, sets.starts, lot.classes)
+    settings = (float(threshold), rule, lot.forced, _CROWD)
     found = (similarity, nearest, kept)
-    with tqdm(total=size, desc="comparing texts", leave=False, disable=None, delay=2.0) as bar:
-        for start in range(0, size, _STEP):
-            stop = min(start + _STEP, size)
-            match_earlier(start, stop, buckets, texts, settings, scratch, found, tally)
-            bar.update(stop - start)
+    for start in range(0, size, _STEP):
+        match_earlier(
+            start, min(start + _STEP, size), buckets, texts, settings, scratch, found, tally
+        )
     twin = np.where(kept, np.arange(size), nearest).astype(np.int64)
     if rule == COMPONENTS:
         twin = _ends(roots.astype(np.int64))
-        kept = (twin == np.arange(size)) | (np.arange(size) < forced)
+        kept = (twin == np.arange(size)) | (np.arange(size) < lot.forced)
         twin[kept] = np.flatnonzero(kept)
     twin = _ends(twin)
     with_twin = np.ones(size)

@@ -66,7 +66,7 @@ def check_call(
         The errors of the selector itself.
     """
     columns, settings = dict(columns or {}), dict(settings or {})
-    refuse_engine(known_method(method))
+    refuse_engine(known_method(method), settings)
     check_names(method, columns, settings)
     columns = with_own(method, columns, settings, table.names)
     check_columns(method, columns, table.names, table)

@@ -9,7 +9,11 @@ import numpy as np
 
 from ..._check._keywords import told
 
-__all__ = ["Cost", "Sizes", "kmeans_cost", "log2"]
+__all__ = ["FIXED", "Cost", "Sizes", "copy_bytes", "kmeans_cost", "leverage_cost", "log2",
+           "neighbours_products", "products_of", "spread_cost"]  # fmt: skip
+
+FIXED = 64 * 2**20  # bytes of blocks, of a size that does not depend on the data
+_PAIR = 12  # dimensions that take as long as to write and compare the product of a pair
 
 
 @told
@@ -85,14 +89,17 @@ class Cost:
     Parameters
     ----------
     products : float, default 0
-        Multiplications and additions of matrix products.
+        Multiplications (and additions) of float32 matrix products; `products_of` counts them.
     steps : float, default 0
-        All other operations: steps over rows in memory, about 300 times as slow.
+        All other operations, in units of a sort of n numbers, which takes n log2(n).
     memory : float, default 0
         Peak memory in bytes, in addition to the input and to blocks of constant size.
     optional : float, default 0
         Additional bytes that it uses if `max_memory`, 1 GiB by default, leaves them. With less it
         is slower. A method with optional memory is never refused for its memory.
+    reads : float, default 0
+        Bytes of rows that are read from memory for little work each, such as a product with one
+        vector.
 
     Raises
     ------
@@ -102,16 +109,17 @@ class Cost:
     Examples
     --------
     >>> Cost(steps=100.0, memory=8.0) + Cost(memory=4.0)
-    Cost(products=0, steps=100.0, memory=12.0, optional=0)
+    Cost(products=0, steps=100.0, memory=12.0, optional=0, reads=0)
     """
 
     products: float = 0
     steps: float = 0
     memory: float = 0
     optional: float = 0
+    reads: float = 0
 
     def __post_init__(self) -> None:
-        for name in ("products", "steps", "memory", "optional"):
+        for name in ("products", "steps", "memory", "optional", "reads"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.number):
                 raise TypeError(f"{name} must be a number, got {value!r}")
@@ -124,14 +132,46 @@ class Cost:
             self.steps + other.steps,
             self.memory + other.memory,
             self.optional + other.optional,
+            self.reads + other.reads,
         )
 
 
 def kmeans_cost(sizes: Sizes) -> Cost:
     """Return the cost of the clusters of a method; none if they are given."""
-    return Cost(products=sizes.I * sizes.N * sizes.K * sizes.D, memory=sizes.R)
+    one = 1.4 * products_of(sizes.N, sizes.K, sizes.D)
+    return Cost(products=sizes.I * one, memory=sizes.R)
+
+
+def products_of(rows: float, others: float, dimensions: float) -> float:
+    """Return the operations of the products of all pairs, and of what is done with each."""
+    return rows * others * (dimensions + _PAIR)
+
+
+def copy_bytes(size: float, dimensions: float, rest: float, limit: int | None) -> float:
+    """Return the bytes of a float32 copy of the rows that is held in memory.
+
+    0 if `max_memory` leaves no room for it next to the `rest`: then it is in a temporary file.
+    """
+    every = 4 * size * dimensions
+    return every if limit is None or FIXED + rest + every <= limit else 0
 
 
 def log2(value: float) -> float:
     """Return the number of halvings of a size; at least 1."""
     return math.log2(max(value, 2.0))
+
+
+def neighbours_products(size: float, dimensions: float) -> float:
+    """Return the operations of an exact graph of nearest neighbours."""
+    return 1.3 * products_of(size, size, dimensions + 36)  # each pair is compared with the k-th
+
+
+def spread_cost(sizes: Sizes) -> Cost:
+    """Return the cost of an order of the rows along which neighbours are near in space."""
+    return Cost(steps=10 * sizes.N * sizes.D + 1.5 * sizes.N * log2(sizes.N) ** 2)
+
+
+def leverage_cost(sizes: Sizes, rounds: float = 1) -> Cost:
+    """Return the time of leverages, computed `rounds` times in float64, and of a spread draw."""
+    spread = spread_cost(sizes)
+    return Cost(1.5 * rounds * sizes.N * sizes.D**2, spread.steps * (0.5 + 0.5 * rounds))

@@ -13,18 +13,28 @@ from ..._check import _labels
 from ..._check._keywords import told
 from ...record import Score
 from ._clusters import default_clusters
-from ._cost import Cost, Sizes
+from ._cost import FIXED, Cost, Sizes, kmeans_cost
 from ._memory import bytes_of, say
 from ._options import Options
 from ._registry import Method, known_method
+from ._speed import TYPICAL, Speeds, speeds
 
-__all__ = ["Estimate", "estimate", "of_call", "of_clusters", "refuse_over", "samples_rows"]
+__all__ = [
+    "LONG",
+    "Estimate",
+    "estimate",
+    "estimate_of",
+    "of_call",
+    "of_clusters",
+    "refuse_over",
+    "said",
+    "samples_rows",
+]
 
-_FIXED = 64 * 2**20  # blocks, of a size that does not depend on the data
 _PASSES = 26  # passes of k-means: its iterations, and the exact assignment
 _DEFAULT_MEMORY = 2**30
-# Operations per second on two cores of a server, from runs of each method at two sizes.
-_PRODUCTS, _STEPS, _START = 2e10, 6e7, 0.002
+_START = 0.003  # seconds of a call
+LONG = 30.0  # seconds of work that is announced
 _REMEDIES = {
     "N": "fewer rows", "D": "fewer dimensions", "k": "fewer neighbours", "M": "a smaller budget",
     "K": "fewer clusters",
@@ -43,7 +53,7 @@ class Estimate:
         Peak memory in bytes, in addition to the input and the libraries, including 64 MiB for
         blocks. The first call of a process also loads libraries, about 50 MiB.
     seconds : float
-        A rough estimate, for two cores of a server.
+        On this machine: by `estimate`, within a factor of 2 for most methods.
     sizes : Sizes
         What the estimate is for.
     """
@@ -52,6 +62,11 @@ class Estimate:
     memory: int
     seconds: float
     sizes: Sizes
+
+    @property
+    def said(self) -> str:
+        """Both in words, such as "about 5 min and at most 2.1 GiB"."""
+        return said(self.seconds, self.memory)
 
 
 @told
@@ -84,8 +99,8 @@ def estimate(
     Returns
     -------
     Estimate
-        Memory and seconds. `max_memory` of every selector is compared with this memory, and
-        `info["estimate"]` of a selection holds both.
+        Memory and seconds on this machine. `max_memory` of every selector is compared with this
+        memory, and `info["estimate"]` of a selection holds both.
 
     Raises
     ------
@@ -97,15 +112,18 @@ def estimate(
     Notes
     -----
     Cost
-        O(1).
+        O(1). The first call of a process measures the speed of the machine, in about a second:
+        matrix products on the cores of the engine, a sort, and passes over rows in memory. The
+        estimates of selections (`info["estimate"]`) and of stages that run use it if it is known,
+        or if their work is long; otherwise the speeds of a typical server.
     Source
-        The `cost` of the method, a function of `Sizes`. The two speeds, 2e10 operations of matrix
-        products and 6e7 steps over rows in memory per second, are from a run of each method on two
-        cores (`benchmarks/every_selector.py`, 100,000 rows of 64 numbers, a fifth of them for
-        methods that compare all pairs): there the measured time is between a third and three times
-        the estimate, except for `moderate` (five times), whose medians are not matrix products.
-        Other machines and shapes add their own factor. The peak resident set size was below the
-        estimate in a run of every method in a fresh process (`benchmarks/selector_memory.py`).
+        The `cost` of the method, a function of `Sizes`, fitted to runs of each method at two or
+        three sizes, as processor seconds of one thread. There and at other sizes, in
+        `benchmarks/estimates.py`, 74 of 78 runs took between half and twice the estimate; the
+        others were small, or the first use of a kernel, which compiles it. The time to read a table
+        from storage, and to compile kernels once, is not included. The peak resident set size was
+        below the estimate in a run of every method in a fresh process
+        (`benchmarks/selector_memory.py`).
 
     Examples
     --------
@@ -114,6 +132,20 @@ def estimate(
     >>> estimate("semdedup", 10**6, 256, budget=0.5).sizes.K > 1
     True
     """
+    return estimate_of(method, size, dimensions, settings, budget, classes=classes, probe=True)
+
+
+def estimate_of(  # noqa: PLR0913  # those of `estimate`
+    method: str,
+    size: int,
+    dimensions: int | None,
+    settings: Mapping[str, Any],
+    budget: float | None,
+    *,
+    classes: int = 1,
+    probe: bool = False,
+) -> Estimate:
+    """Return the estimate of a method by name; see `estimate` and `evaluate`."""
     entry = known_method(method)
     size = _check.integer("size", size, 1)
     unknown = set(settings) - set(entry.parameters) - set(Options.__annotations__)
@@ -127,18 +159,24 @@ def estimate(
         dimensions = _check.integer("dimensions", dimensions, 1)
     classes = _check.integer("classes", classes, 1)
     defaults = {name: each.default for name, each in entry.parameters.items()}
-    return evaluate(entry, size, dimensions or 1, classes, {**defaults, **settings}, budget)
+    given = {**defaults, **settings}
+    return evaluate(entry, size, dimensions or 1, classes, given, budget, probe=probe)
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  # the sizes one by one
     entry: Method,
     size: int,
     dimensions: int,
     classes: int,
     settings: Mapping[str, Any],
     budget: float | None,
+    *,
+    probe: bool = False,
 ) -> Estimate:
-    """Return the estimate for given sizes."""
+    """Return the estimate for given sizes; with `probe`, for the measured speeds of this machine.
+
+    Without, these are used if they are known, or if the work is long.
+    """
     given = {name: v for name, v in settings.items() if v is not inspect.Parameter.empty}
     clusters, passes = _clusters(entry, size, given.get("clusters"))
     limit = given.get("max_memory")
@@ -155,11 +193,11 @@ def evaluate(
         arguments=given,
     )
     cost = cost_of(entry, sizes)
-    seconds = _START + cost.products / _PRODUCTS + cost.steps / _STEPS
-    need = _FIXED + cost.memory
+    seconds = seconds_of(cost, probe=probe)
+    need = FIXED + cost.memory
     room = (_DEFAULT_MEMORY if sizes.max_memory is None else sizes.max_memory) - need
     need += max(0, min(room, cost.optional))
-    return Estimate(entry.name, math.ceil(need), float(f"{seconds:.2e}"), sizes)
+    return Estimate(entry.name, math.ceil(need), seconds, sizes)
 
 
 def cost_of(entry: Method, sizes: Sizes) -> Cost:
@@ -170,14 +208,38 @@ def cost_of(entry: Method, sizes: Sizes) -> Cost:
     return found
 
 
+def seconds_of(cost: Cost, *, probe: bool = False) -> float:
+    """Return the seconds of a cost, to three digits, on this machine; see `evaluate`."""
+
+    def at(speed: Speeds) -> float:
+        work = cost.products / speed.products + cost.steps / speed.steps
+        return _START + work + cost.reads / speed.reads
+
+    return float(f"{at(speeds(at(TYPICAL), probe=probe)):.2e}")
+
+
 def of_clusters(
-    size: int, dimensions: int, n_clusters: int, n_iter: int, limit: "int | str | None"
+    size: int,
+    dimensions: int,
+    n_clusters: int,
+    n_iter: int,
+    limit: "int | str | None",
+    *,
+    probe: bool = False,
 ) -> tuple[int, float]:
     """Return the bytes and seconds of k-means within `max_memory`."""
     held = min(4 * size * dimensions, bytes_of(limit, 2**62) // 2)
     passes = n_iter * held / (4 * size * dimensions) + 2
-    seconds = passes * size * n_clusters * dimensions / _PRODUCTS
-    return _FIXED + held + 40 * size, float(f"{seconds:.2e}")
+    cost = kmeans_cost(Sizes(N=size, D=dimensions, K=n_clusters, I=passes))
+    return FIXED + held + 40 * size, seconds_of(cost, probe=probe)
+
+
+def said(seconds: float, memory: int) -> str:
+    """Return an estimate in words."""
+    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"about {seconds / unit:.2g} {name} and at most {say(memory)}"
+    return f"about {seconds:.2g} s and at most {say(memory)}"
 
 
 def _rows(size: int, budget: float | None) -> float:

@@ -38,6 +38,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
     own_costs: bool = False,
     version: int = 1,
     local_only: bool = False,
+    elsewhere: Mapping[str, Any] | None = None,
 ) -> Callable[[F], F]:
     """Register a selector, for `methods`, `select_from`, plans and the command line.
 
@@ -83,6 +84,8 @@ def method(  # noqa: PLR0913  # the columns of the registry
     local_only : bool, default False
         Whether all of its work is done by this process, on all rows. It is then refused inside a
         `use` of another engine than `Local`.
+    elsewhere : mapping of str to object, optional
+        An argument, and the value with which it is accepted there nevertheless.
 
     Returns
     -------
@@ -148,13 +151,14 @@ def method(  # noqa: PLR0913  # the columns of the registry
     own_costs = _check.flag("own_costs", own_costs)
     local_only = _check.flag("local_only", local_only)
     minds = {} if minds is None else _check.mapping("minds", minds)
+    elsewhere = {} if elsewhere is None else dict(_check.mapping("elsewhere", elsewhere))
 
     def listed(function: F) -> F:
         @told
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Selection:
             args, kwargs, directions = _turned(entry, args, kwargs)
-            refuse_engine(entry)
+            refuse_engine(entry, kwargs)
             need = _needed(entry, args, kwargs)
             began = perf_counter()
             found = function(*args, **kwargs)
@@ -171,7 +175,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
         name = function.__name__
         entry = Method(
             name, timed, needs, label, ranked, weights, cost, clusters, dict(minds), fixed_size,
-            repeats, own_costs, version, local_only,
+            repeats, own_costs, version, local_only, elsewhere,
         )  # fmt: skip
         _refuse_taken(name, function)
         _refuse_signature(entry)

@@ -59,6 +59,8 @@ class Method:
         Version of the algorithm, incremented whenever equal arguments select different rows.
     local_only : bool
         Whether all of its work is done by one process, so that another engine is refused.
+    elsewhere : mapping of str to object
+        An argument, and the value with which another engine is accepted nevertheless.
     parameters : mapping of str to inspect.Parameter
     summary : str
         What it does: the first sentence of its docstring.
@@ -81,6 +83,7 @@ class Method:
     own_costs: bool = False
     version: int = 1
     local_only: bool = False
+    elsewhere: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
@@ -142,9 +145,22 @@ def known_method(name: str) -> Method:
     return METHODS[name]
 
 
-def refuse_engine(entry: Method) -> None:
-    """Refuse a method that works in one process only, inside a `use` of another engine."""
+def refuse_engine(entry: Method, given: Mapping[str, Any]) -> None:
+    """Refuse a method that works in one process only, inside a `use` of another engine.
+
+    given : arguments of the call
+    """
     if entry.local_only and not isinstance(current(), Local):
+        for name, value in entry.elsewhere.items():
+            own = given.get(name, entry.parameters[name].default)
+            if own == value:
+                return
+            raise ValueError(
+                f"{name} must be {value!r} for {entry.name} with the engine "
+                f"{type(current()).__name__}, got {own!r}: pass {name}={value!r}, which makes "
+                "other picks (the same with every engine), or run it without --engine (in Python, "
+                "outside engine.use)"
+            )
         others = [
             name
             for name, each in sorted(METHODS.items())

@@ -12,13 +12,14 @@ from ...io import Table, columns_text, direction_of, score_of
 from ...record import Selection
 from ...record.keys import keys_for
 from ..core._before import check_columns, check_names, check_needs, with_own
+from ..core._estimate import Estimate, characters_of, estimate_of
 from ..core._inputs import REMEDY, scores_of, texts_of
 from ..core._options import Options
 from ..core._registry import Method, directed_for, known_method, takes_scores
 from ..core._select import groups_of, ids_of
 from ..core._spend import costs_of
 
-__all__ = ["check_groups", "check_values", "select_from"]
+__all__ = ["check_groups", "check_values", "estimate_from", "select_from"]
 
 
 @told
@@ -117,6 +118,60 @@ def _column(  # noqa: PLR0913  # details of one argument
         said[name] = {"column": column, "higher_is": stated, "by": by, "unused": True}
     with _remedied(table, column, gaps):
         return score_of(table, column, direction, missing=gaps)
+
+
+@told
+def estimate_from(
+    table: Table,
+    method: str,
+    budget: float | None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    size: int | None = None,
+    probe: bool = True,
+) -> Estimate:
+    """Estimate the cost of a selector on a table, of which no embeddings are read.
+
+    Parameters
+    ----------
+    table : Table
+        From `sampling.io.open_table`.
+    method, budget, columns, settings
+        As for `select_from`.
+    size : int, optional
+        Number of rows of the table that are selected from; all by default.
+    probe : bool, default True
+        Whether to measure the speed of this machine in any case, and not only if the work is long;
+        see `estimate`.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such method or argument.
+    """
+    probe = _check.flag("probe", probe)
+    entry, given = known_method(method), dict(settings or {})
+    chosen = with_own(method, columns or {}, given, table.names)
+    width: int | None = None
+    if entry.needs == "texts":
+        width = characters_of(table.values(chosen["texts"]))
+    elif "embeddings" in entry.parameters and table.has_embeddings:
+        width = (table.embeddings_shape or (0, 1))[1]
+        if "embeddings" not in entry.needs:
+            given.setdefault("embeddings", True)  # of which only the presence matters
+    classes = 1
+    if "labels" in chosen:
+        classes = max(1, _labels.grouped("labels", table.labels(chosen["labels"]))[0].size)
+    for name in ("costs", "margins", "quality", "groups"):
+        if name in chosen:
+            given.setdefault(name, True)
+    rows = table.size if size is None else size
+    return estimate_of(method, rows, width, given, budget, classes=classes, probe=probe)
 
 
 @contextmanager

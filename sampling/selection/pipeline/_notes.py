@@ -43,6 +43,12 @@ def notes_of(info: Mapping[str, Any]) -> list[str]:
             "no row was cut as too hard: a score that means 'keep' does not define which rows are "
             "hard; give margins=..., such as aum"
         )
+    if isinstance(info.get("rounds"), Mapping):
+        facts = info["rounds"]
+        lines.append(
+            f"picked in two rounds, from {facts['parts']} parts of {facts['rows_of_part']} rows: "
+            "not the picks of one round"
+        )
     if "search" in info:
         about = text_note if "library" in info["search"] else search_note
         lines.append(about(info["search"]))

@@ -29,7 +29,7 @@ from ...io import Table, export_rows, may_copy, open_table
 from ...record import Selection, load_selection
 from ...types import Indices
 from ..core._budget import count_of
-from ..core._estimate import characters_of, estimate, of_clusters, refuse_over
+from ..core._estimate import characters_of, estimate_of, of_clusters, refuse_over
 from ..core._exact import describe, exact
 from ..core._memory import bytes_of
 from ..core._registry import METHODS, takes
@@ -465,7 +465,8 @@ class SelectionPlan:
         -------
         list of dict
             For the clusters and each stage: "name", "rows" (an upper bound of the rows that reach
-            it), "memory" in bytes and "seconds", both rough; see `estimate`.
+            it), "memory" in bytes, a bound, and "seconds", measured against the speed of this
+            machine; see `estimate`.
 
         Raises
         ------
@@ -485,15 +486,18 @@ class SelectionPlan:
                 f"[clusters]: n_clusters must be at most the number of rows, {table.size}, got "
                 f"{wanted}: as many clusters as rows are computed"
             )
-        return self.estimates_of(table)
+        return self.estimates_of(table, probe=True)
 
-    def estimates_of(self, table: Table) -> list[dict[str, Any]]:
+    def estimates_of(self, table: Table, *, probe: bool = False) -> list[dict[str, Any]]:
         """Estimate the cost of each stage for a table that `check` has accepted.
 
         Parameters
         ----------
         table : Table
             From `open`.
+        probe : bool, default False
+            Whether to measure the speed of this machine in any case, and not only if the work is
+            long.
 
         Returns
         -------
@@ -505,6 +509,7 @@ class SelectionPlan:
         ValueError
             If the values of the table, or the memory limit, do not fit the plan.
         """
+        probe = _check.flag("probe", probe)
         shape = table.embeddings_shape if self.reads_embeddings else None
         within = self.subset(table.size)
         size = table.size if within is None else len(within)
@@ -514,7 +519,9 @@ class SelectionPlan:
         clusters = None if self.clusters is None else _Promised(self.clusters, size)
         if clusters is not None:
             n_iter, count = (self.clusters or {}).get("n_iter", 25), len(clusters.centers)
-            memory, seconds = of_clusters(size, width or 1, count, n_iter, self.max_memory)
+            memory, seconds = of_clusters(
+                size, width or 1, count, n_iter, self.max_memory, probe=probe
+            )
             needs.append({"name": "clusters", "rows": size, "memory": memory, "seconds": seconds})
         for number, stage in enumerate(self.stages, 1):
             need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
@@ -528,7 +535,9 @@ class SelectionPlan:
                     settings.setdefault("clusters", clusters)
                 with stage_named(number, stage):
                     wide = self._characters(table, stage) or width
-                    found = estimate(stage.method, size, wide, budget=stage.budget, **settings)
+                    found = estimate_of(
+                        stage.method, size, wide, settings, stage.budget, probe=probe
+                    )
                     if sure and settings.get("max_memory") is not None:
                         refuse_over(found, bytes_of(settings["max_memory"], 0))
                     exactly = not {"costs", "groups"} & {*stage.columns, *stage.settings}
@@ -618,7 +627,9 @@ class SelectionPlan:
             Folder for the selection of each stage, the clusters, a copy of the embeddings if they
             are in Parquet, `selection.parquet` and `manifest.json`: time, memory and counts of each
             stage, also by group if any stage has `groups`. Each of `warnings()` is recorded in the
-            manifest, and issued as a UserWarning.
+            manifest, and issued as a UserWarning. While a stage takes long, its unfinished work is
+            saved every 30 seconds in the hidden folder `.NUMBER-NAME.parquet.part`, from which the
+            same plan resumes after a kill; the folder is removed when the stage is done.
         progress : callable, optional
             Called with one line of text after each stage.
 

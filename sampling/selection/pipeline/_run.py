@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from ... import _check
 from ..._check import _labels
+from ..._checkpoint import checkpoint, key_of, remove_checkpoints
 from ..._files._json import json_text, key_words
 from ..._files._paths import Output, check_folder, check_outputs, json_kind, written_whole
 from ..._files._remote import is_remote
@@ -38,6 +40,7 @@ from ...io import (
 )
 from ...record import BAD, Selection
 from ...types import Indices
+from ..core._estimate import LONG, said
 from ..core._exact import exact
 from ..core._registry import made_by, takes
 from ..core._select import ids_of
@@ -99,10 +102,13 @@ class RunnablePlan(Protocol):
 def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) -> Selection:
     """Run a plan; see `SelectionPlan.run`."""
     table = check_work(plan, work)
-    plan.estimates_of(table)  # refuses a plan that does not fit the table's values
+    needs = plan.estimates_of(table)  # refuses a plan that does not fit the table's values
     for each in plan.warnings():
         warn(each)
     work.mkdir(parents=True, exist_ok=True)
+    seconds = sum(each["seconds"] for each in needs)
+    if say is not None and seconds >= LONG:
+        say(f"estimate: {said(seconds, max(each['memory'] for each in needs))}")
     run = Run(plan, work, say or (lambda _: None))
     found = run.stages()
     cut = {name: found.info[name] for name in ("cut", "threshold") if _has_cut(found.info)}
@@ -121,6 +127,7 @@ def run_plan(plan: RunnablePlan, work: Path, say: Callable[[str], None] | None) 
             owners = run.manifest["exports"]
             done = export_rows(final, plan.table, beside=plan.beside, owners=owners, **plan.export)
             entry |= {"after": done["rows"], "shards": len(done["shards"])}
+    remove_checkpoints(work)  # of other plans
     return final
 
 
@@ -318,7 +325,10 @@ class Run:
             pairs = self._key(number, pairs=True)
             with self.measured(stage.name, len(now), key, pairs) as entry:
                 with stage_named(number, stage):
-                    with rows_named(self.table, stage, alive, self.plan.ids):
+                    with (
+                        self._unfinished(path, key),
+                        rows_named(self.table, stage, alive, self.plan.ids),
+                    ):
                         found = self._stage(stage, alive, settings)
                     now = lifted(found, alive, now, stage.name)
                 if _has_cut(now.info) and self.plan.ids is not None:
@@ -461,10 +471,14 @@ class Run:
             return load(path), alive
         with self.measured(name, alive.size, key) as entry:
             entry["after"] = alive.size
-            with rows_named(self.table, None, alive, self.plan.ids):
+            with self._unfinished(path, key), rows_named(self.table, None, alive, self.plan.ids):
                 found = make(alive, path, entry)
             entry["files"] = self._files(path)
             return found, alive
+
+    def _unfinished(self, path: Path, key: str | None) -> AbstractContextManager[None]:
+        """Return a context that keeps the unfinished work of a result in a folder next to it."""
+        return checkpoint(path.with_name(f".{path.name}.part"), key_of(key, self.plan.max_memory))
 
     # ------------------------------------------------------------------ the manifest
 

@@ -145,7 +145,7 @@ class Stage:
                 where_holds(made_up, 1, self.where)
             return
         self._check_method()
-        refuse_engine(METHODS[self.method])
+        refuse_engine(METHODS[self.method], self.settings)
         check_settings(self.method, self.budget, columns, self.settings, size=size, shared=shared)
         if table is not None:
             check_needs(self.method, {*columns, *self.settings, *shared}, table)
