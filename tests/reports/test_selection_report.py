@@ -232,11 +232,12 @@ def test_files_without_dropped_rows_tables_without_embeddings_and_images(made, t
     image.new("RGB", (8, 8), (200, 30, 30)).save(picture)
     rows = pa.table({
         "picture": ["a.png", "missing.png"] * 3, "raw": [picture.read_bytes(), b"<bad>"] * 3,
+        "both": [{"bytes": picture.read_bytes(), "path": None}, None] * 3,
     })  # fmt: skip
     pq.write_table(rows, tmp_path / "rows.parquet")
     found = io.with_inputs(selection.top(np.arange(6), 2), tmp_path / "rows.parquet")
     io.save_selection(found, tmp_path / "subset.parquet")
-    for column in ("picture", "raw"):
+    for column in ("picture", "raw", "both"):
         page = write_selection_report(
             tmp_path / "subset.parquet", tmp_path / "rows.parquet", tmp_path / "r.html",
             image=column,
