@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -34,9 +34,6 @@ from ._shared import (
     refuse_given,
     subset_of,
 )
-
-if TYPE_CHECKING:
-    from ..io import Table
 
 
 def select(  # noqa: PLR0913  # one parameter for each option
@@ -107,7 +104,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
         named, wanted = dict(pairs("--with", with_)), budget_of(budget)
         tables = [*table, *(beside or [])]
         check_subset(out, dropped, tables, clusters, scratch, within)
-        check_report(context, report_, io.paths_read(tables), io.selection_outputs(out))
+        check_report(context, report_, io.paths_read(tables), out)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         if clusters is not None:
             entry = selection.methods().get(method)
@@ -130,10 +127,10 @@ def select(  # noqa: PLR0913  # one parameter for each option
                         f"{scratch}"
                     )
                 opened = io.open_table(table, **source, scratch=scratch)
-            found = selected(opened, method, wanted, subset, columns=named, settings=given)
-        if digest:
-            found = replace(found, info={**found.info, **inputs})
-        io.save_selection(found, out, dropped=dropped)
+            found = selection.select_from(
+                opened, method, wanted, subset, columns=named, settings=given
+            )
+        found = saved(found, out, inputs if digest else {}, dropped=dropped)
         report(found, out, as_json)
         write_report(report_, found, table, **source, examples=examples, quiet=as_json)
 
@@ -148,31 +145,26 @@ def digested(table: list[str], beside: list[str] | None, *, wanted: bool) -> dic
         return io.inputs_of(table, beside or (), progress=progress)
 
 
-def selected(  # noqa: PLR0913  # those of `select_within`
-    table: "Table",
-    method: str,
-    budget: float | None,
-    within: Any,  # Selection, unloaded
-    *,
-    columns: dict[str, str],
-    settings: dict[str, Any],
-) -> Any:  # Selection, unloaded
-    """Return the selection of a method, from all rows or those of a subset."""
-    from .. import selection
+def saved(found: Any, out: Path, inputs: dict[str, Any], *, dropped: bool) -> Any:
+    """Write a subset file, and return the selection with the digests of its table.
 
-    given: dict[str, Any] = {"columns": columns, "settings": settings}
-    if within is None:
-        return selection.select_from(table, method, budget, **given)
-    return selection.select_within(table, method, budget, within, **given)
+    found  : Selection
+    inputs : from `digested`, or none
+    """
+    from .. import io
+
+    found = replace(found, info={**found.info, **inputs})
+    io.save_selection(found, out, dropped=dropped)
+    return found
 
 
-def report(found: Any, out: Path, as_json: bool) -> None:  # Selection, unloaded
-    """Print a report of the selection."""
+def report(found: Any, out: Path, as_json: bool, **more: Any) -> None:  # Selection, unloaded
+    """Print a report of the selection; `more` is for the answer as JSON."""
     from ..selection import notes_of
 
     if as_json:
         facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
-        answer({**facts, "method": found.method, "out": str(out)})
+        answer({**facts, "method": found.method, "out": str(out), **more})
         return
     seconds = f" in {found.info['seconds']:.1f} s" if "seconds" in found.info else ""
     print(f"{found.method} kept {len(found):,} of {found.size:,} rows{seconds}")

@@ -27,6 +27,8 @@ Number = TypeVar("Number", int, float)
 FAILED = 1
 REFUSED = 2
 
+_WIDTH = 72  # characters of a text that are shown
+
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object.")
@@ -78,6 +80,21 @@ Scratch: TypeAlias = Annotated[
     typer.Option(
         help="Folder for a copy of Parquet embeddings, to avoid reading them into memory."
     ),
+]
+Quality: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the quality: of copies, the one with the highest value is kept; with "
+        "COLUMN:drop, the lowest."
+    ),
+]
+Classes: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Column of classes: rows of different classes are never copies."),
+]
+Shown: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Number of examples to show.")]
+Text: TypeAlias = Annotated[
+    str | None, typer.Option(help="Column of the texts to show in examples.")
 ]
 EngineName: TypeAlias = Annotated[
     str | None,
@@ -298,6 +315,13 @@ def subset_of(within: Path | None, inputs: "dict[str, Any]") -> Any:  # Selectio
     found = io.load_selection(within)
     io.refuse_other(found, inputs)
     return found
+
+
+def one_line(text: object) -> str:
+    """Return a text on one line, cut to fit a terminal."""
+    from .._report._images import shortened
+
+    return shortened(str(text), _WIDTH)
 
 
 def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output]") -> None:

@@ -225,6 +225,21 @@ class Table:
         """
         return _read_as(self._schemas_of(name).field(name).type)
 
+    def check_column(self, name: str) -> None:
+        """Refuse a column that the table does not have; one of nested values is accepted.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or more than one.
+        """
+        if name not in self._nested:
+            self._schemas_of(name)
+
     def fields_of(self, name: str) -> list[tuple[Place, Any]]:  # pyarrow.Field
         """Return the files with a column, in row order, and its field with metadata in each.
 

@@ -1,6 +1,6 @@
 """Sections with rows of the data: pairs of copies, rows at the border, kept and dropped rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -316,8 +316,8 @@ def _images(view: View, name: str, rows: Indices) -> dict[int, str]:
     first = table_folder(view.sources[0])
     found, lost = {}, {}
     for number, value in zip(rows.tolist(), view.values_at(name, rows), strict=True):
-        image = image_in(value, first, upright)  # a damaged file is one card, not the end of the page
-        if isinstance(image, str):
+        image = image_in(value, first, upright)
+        if isinstance(image, str):  # a damaged file is one card, not the end of the page
             lost[number] = f"<b>(no image: {escape(shortened(image, _OF_ID))})</b>"
         else:
             found[number] = image

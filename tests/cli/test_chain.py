@@ -221,6 +221,70 @@ def test_combined_subsets(here):
     assert "must be rows to choose from, got none: within left no rows" in refused("select", *words)
 
 
+def test_plans_combine_subsets(here):
+    """`within` of several files is their union, `without` a difference, as `combine` makes them."""
+    table, beside = here
+    more = by_verbs(table, beside)
+    run("filter", table, *more, "--where", "lang == fr", "--out", "french.parquet")
+    run("select", "bottom", table, *more, "--with", "scores=quality", "--budget", 30,
+        "--out", "poor.parquet")  # fmt: skip
+    run("combine", "union", "dedup.parquet", "french.parquet", "--out", "either.parquet")
+    run("combine", "subtract", "either.parquet", "poor.parquet", "--out", "good.parquet")
+    run("select", "k_center", table, *more, "--within", "good.parquet", "--budget", 15,
+        "--with", "ids=id", "--out", "verbs.parquet")  # fmt: skip
+    read = f'[read]\ntable = {json.dumps(table)}\nbeside = {json.dumps(beside)}\nids = "id"\n'
+    sets = 'within = ["dedup.parquet", "french.parquet"]\nwithout = "poor.parquet"\n'
+    stage = '[[stage]]\nmethod = "k_center"\nbudget = 15\n'
+    Path("sets.toml").write_text(read + sets + stage)
+    plan = SelectionPlan.read("sets.toml")
+    found, wanted = plan.run("sets"), load_selection("verbs.parquet")
+    assert np.array_equal(found.indices, wanted.indices)
+    assert found.ids.tolist() == wanted.ids.tolist()
+    either, poor = load_selection("either.parquet"), load_selection("poor.parquet")
+    assert found.summary()["rules"]["read: in poor.parquet"] == len(either & poor) > 0
+    assert plan.estimates()[0]["rows"] == len(load_selection("good.parquet"))
+    said = []
+    run("select", "bottom", table, *more, "--with", "scores=quality", "--budget", 40,
+        "--out", "poor.parquet")  # fmt: skip
+    plan.run("sets", said.append)
+    assert not any("read again" in line for line in said)  # the subset is another one
+    np.save("other.npy", ROWS + 1)
+    run("select", "k_center", "other.npy", "--budget", 9, "--out", "poor.parquet")
+    with pytest.raises(ValueError, match=r"\[read\]: without must be a subset of this table, got"):
+        plan.run("sets")
+    Path("sets.toml").write_text(read + 'without = "french.parquet"\n' + stage)
+    assert "fr" not in {COLUMNS["lang"][i] for i in SelectionPlan.read("sets.toml").run("s").indices}
+
+
+def test_clusters_of_a_subset(here):
+    """They serve selections within it, and are those of a plan that begins with it."""
+    table, beside = here
+    more = by_verbs(table, beside)
+    run("cluster", table, 4, *more, "--within", "kept.parquet", "--spherical",
+        *(["--labels", "lang"] if table == "corpus" else []))  # fmt: skip
+    words = [*more, "--clusters", "clusters.parquet", "--set", "threshold=0.95", "--dropped"]
+    for within in ("kept.parquet", "dedup.parquet"):
+        run("select", "semdedup", table, *words, "--within", within)
+    for less in ([], ["--within", "french.parquet"]):
+        run("filter", table, *more, "--where", "lang == fr", "--out", "french.parquet")
+        line = refused("select", "semdedup", table, *words, *less, "--out", "new.parquet")
+        assert "--clusters must be of all rows that are selected from, got those of a sub" in line
+        assert "cluster all rows, or those of the subset" in line
+    assert "must not be written over" in refused(
+        "cluster", table, 4, *more, "--within", "kept.parquet", "--out", "kept.parquet"
+    )
+    # those of a plan, of the rows that reached its first stage with clusters
+    text = PLAN.replace("clusters = 3\n", "") + "[clusters]\nn_clusters = 3\nspherical = true\n"
+    text = text.format(table=json.dumps(table), beside=json.dumps(beside), threshold=0.95)
+    Path("plan.toml").write_text(text)
+    SelectionPlan.read("plan.toml").run("work")
+    run("select", "semdedup", table, *more, "--clusters", "work/clusters.parquet", "--set",
+        "threshold=0.95", "--within", "kept.parquet", "--with", "quality=quality", "--with",
+        "ids=id")  # fmt: skip
+    found, wanted = load_selection("subset.parquet"), load_selection("work/2-semdedup.parquet")
+    assert np.array_equal(found.indices, wanted.indices)
+
+
 WHERE = {
     "quality >= 0.2": ("quality", ">=", 0.2),
     "quality>=0.2": ("quality", ">=", 0.2),

@@ -16,12 +16,38 @@ from ._bands import buckets_of, keys_of, sketcher
 from ._grams import Sets, blocks_of, sets_of
 from ._normalize import Normalize
 
-__all__ = ["Matches", "Rule", "equal_texts", "similar_texts"]
+__all__ = ["Matches", "Rule", "Search", "equal_texts", "similar_texts"]
 
 Rule = Literal["greedy", "any_earlier", "components"]
 _CODES = {"any_earlier": ANY_EARLIER, "greedy": GREEDY, "components": COMPONENTS}
 _CROWD = 256  # comparisons of a text after its first match; see `match_earlier`
 _STEP = 2**13  # texts that are compared between two chances to interrupt
+
+
+@dataclass(frozen=True)
+class Search:
+    """How texts are compared.
+
+    Attributes
+    ----------
+    rule : {"greedy", "any_earlier", "components"}
+        By which copies are dropped.
+    threshold : float
+    shape : (int, int)
+        Number of bands, and their size; (0, 0) if only equal texts are copies.
+    seed : int
+        Of the signatures.
+    normalize : {"casefold", "nfkc", "none"}
+    ngram : int
+        Characters of an n-gram.
+    """
+
+    rule: Rule
+    threshold: float
+    shape: tuple[int, int]
+    seed: int
+    normalize: Normalize
+    ngram: int
 
 
 @dataclass
@@ -53,6 +79,12 @@ class Matches:
     bounded: int = 0
     library: str = ""
 
+    @classmethod
+    def none(cls, size: int, **counts: Any) -> "Matches":
+        """Return the result for rows without copies."""
+        kept, alone = np.ones(size, np.bool_), np.arange(size)
+        return cls(np.zeros(size), kept, alone, np.ones(size), **counts)
+
 
 def equal_texts(digests: NDArray[np.uint64]) -> Indices:
     """Return the first row with an equal digest: (n, 2) -> int64 (n,), its own if it is first."""
@@ -65,25 +97,14 @@ def equal_texts(digests: NDArray[np.uint64]) -> Indices:
     return first
 
 
-def similar_texts(  # noqa: PLR0913  # what is compared, and how
-    texts: Texts,
-    rows: Indices,
-    classes: Indices | None,
-    forced: int,
-    rule: Rule,
-    threshold: float,
-    shape: tuple[int, int],
-    seed: int,
-    how: Normalize,
-    width: int,
+def similar_texts(
+    texts: Texts, rows: Indices, classes: Indices | None, forced: int, search: Search
 ) -> Matches:
     """Find copies among distinct texts.
 
     rows    : int64 (n,), in order of rank
     classes : int64 (N,), or None
     forced  : how many of the first rows are kept in any case
-    shape   : number of bands, and their size
-    seed    : of the signatures
     """
     sketch, library = sketcher()
     lengths, size = texts.lengths, rows.size
@@ -91,15 +112,15 @@ def similar_texts(  # noqa: PLR0913  # what is compared, and how
 
     def signed(block: slice) -> tuple[NDArray[np.uint32], Indices]:
         own = None if kinds is None else kinds[block]
-        sets = sets_of(texts, rows[block], how, width)
-        return keys_of(sketch, sets, own, shape, seed), np.diff(sets.starts)
+        sets = sets_of(texts, rows[block], search.normalize, search.ngram)
+        return keys_of(sketch, sets, own, search.shape, search.seed), np.diff(sets.starts)
 
     def gathered(block: Indices) -> Sets:
-        return sets_of(texts, block, how, width)
+        return sets_of(texts, block, search.normalize, search.ngram)
 
     ends = np.cumsum([0, *(block.size for block in blocks_of(lengths, rows))])
     parts = [slice(*pair) for pair in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
-    keys = np.empty((size, shape[0]), np.uint32)
+    keys = np.empty((size, search.shape[0]), np.uint32)
     sizes = np.empty(size, np.int64)
     for part, made in zip(parts, each(signed, parts, title="signing texts"), strict=True):
         keys[part], sizes[part] = made
@@ -111,11 +132,9 @@ def similar_texts(  # noqa: PLR0913  # what is compared, and how
     sets = Sets.joined(each(gathered, blocks, title="reading similar texts"), sizes[among])
     codes = np.zeros(among.size, np.int32) if kinds is None else kinds[among].astype(np.int32)
     kept_first = int(np.searchsorted(among, forced))
-    own = _compared(sets, buckets, count, codes, kept_first, _CODES[rule], threshold)
-    found = Matches(
-        np.zeros(size), np.ones(size, np.bool_), np.arange(size), np.ones(size),
-        own.compared, own.bounded, library,
-    )  # fmt: skip
+    rule = _CODES[search.rule]
+    own = _compared(sets, buckets, count, codes, kept_first, rule, search.threshold)
+    found = Matches.none(size, compared=own.compared, bounded=own.bounded, library=library)
     found.similarity[among], found.kept[among] = own.similarity, own.kept
     found.twin[among], found.with_twin[among] = among[own.twin], own.with_twin
     return found
