@@ -174,7 +174,7 @@ def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) 
         raise
     except typer.Exit:
         raise
-    except Exception as error:  # a bug of ours: still one line
+    except Exception as error:  # a bug of this package: still one line
         if not debug:
             found = type(error).__name__
             _refuse(f"unexpected {found}: {error} (--debug shows the traceback)", context, renamed)
@@ -225,7 +225,7 @@ def _refuse(message: str, context: typer.Context | None, renamed: Mapping[str, s
         if options.get(name, name) != name:
             message = f"{options[name]} {rest}"
         message = _spelt(message, context.command.name or "", options)
-    with suppress(BrokenPipeError):  # then nobody reads it
+    with suppress(BrokenPipeError):  # then there is no reader
         typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(REFUSED)
 

@@ -556,7 +556,7 @@ def npy_in(path: Path) -> Any:  # numpy.memmap
         array = np.lib.format.open_memmap(path, mode="r")
         wrong = f"dtype {array.dtype}" if array.dtype.kind not in "fiubUS" else None
     except BAD_HEADER as error:
-        raise ValueError(f"{path} must be {what}, got: {error}") from error
+        raise ValueError(_check.damaged(path, what, error)) from error
     if wrong is not None or array.ndim == 0:
         raise ValueError(f"{path} must be {what}, got {wrong or 'a single value'}")
     return array
@@ -572,7 +572,7 @@ def _of_safetensors(path: Path, name: str | None) -> Table:
         with tensors_of(path) as file:
             lengths = {each: file.get_slice(each).get_shape()[:1] for each in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
-        raise ValueError(f"{path} must be a whole safetensors file, got: {error}") from error
+        raise ValueError(_check.damaged(path, "a whole safetensors file", error)) from error
     names = list(lengths)
     if name is not None and name not in names:
         raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")

@@ -253,7 +253,9 @@ def test_plans_combine_subsets(here):
     with pytest.raises(ValueError, match=r"\[read\]: without must be a subset of this table, got"):
         plan.run("sets")
     Path("sets.toml").write_text(read + 'without = "french.parquet"\n' + stage)
-    assert "fr" not in {COLUMNS["lang"][i] for i in SelectionPlan.read("sets.toml").run("s").indices}
+    assert "fr" not in {
+        COLUMNS["lang"][i] for i in SelectionPlan.read("sets.toml").run("s").indices
+    }
 
 
 def test_clusters_of_a_subset(here):

@@ -195,14 +195,19 @@ def manifest_in(work: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise ValueError(f"{path} must be a manifest, got: {error}") from error
+        raise ValueError(
+            f"{path} must be a manifest, got: {error}: remove it, or name another folder"
+        ) from error
     whole = isinstance(found, dict) and all(
         isinstance(each, kind)
         for name, kind in (("earlier", dict), ("stages", dict), ("exports", str))
         for each in _check.listed(name, found.get(name, ()))
     )
     if not whole:
-        raise ValueError(f"{path} must be a manifest, got a file of another kind")
+        raise ValueError(
+            f"{path} must be a manifest, got a file of another kind: remove it, or name another "
+            "folder"
+        )
     return found
 
 
