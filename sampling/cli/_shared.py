@@ -27,6 +27,7 @@ Number = TypeVar("Number", int, float)
 FAILED = 1
 REFUSED = 2
 
+_POINT = re.compile(r"[+-]?([0-9]+\.|\.[0-9]+)")  # numbers that JSON writes otherwise
 _WIDTH = 72  # characters of a text that are shown
 
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -39,7 +40,8 @@ Tables: TypeAlias = Annotated[
         metavar="INPUT...",
         help="Files of one table (.parquet, .arrow, .npy, .npz, .safetensors, .jsonl, .csv), "
         "folders, patterns in quotes such as 'corpus/lang=*/*.parquet', a folder of "
-        "datasets.save_to_disk, or addresses such as s3://bucket/corpus; in row order.",
+        "datasets.save_to_disk, or addresses such as s3://bucket/corpus; in row order. .npz, "
+        ".jsonl and .csv are held in memory.",
     ),
 ]
 Beside: TypeAlias = Annotated[
@@ -369,11 +371,11 @@ def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
 
 
 def json_value(text: str) -> Any:  # any JSON value
-    """Parse a value as JSON; return other text as a str."""
+    """Parse a value as JSON, or a number such as .5; return other text as a str."""
     try:
         return json.loads(text)
     except ValueError:
-        return text
+        return float(text) if _POINT.fullmatch(text.strip()) else text
 
 
 def budget_of(text: str | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..record.inputs import of_one_table, table_text, tables_of
 from ..types import Progress
 from ._digest import contents, differences, digests
 from ._sources import Given
+
+_TABLES = 3  # that are compared with files named in any order
 
 __all__ = ["changes", "inputs_of", "located_inputs", "refuse_other", "with_inputs"]
 
@@ -160,7 +163,7 @@ def changes(
     selection : Selection
         A selection from `with_inputs`.
     source : str, pathlib.Path, or sequence of them
-        The table, or one of the `beside` files.
+        The table, or one of the `beside` files, or all of these.
     progress : callable, optional
         Called with (step, total, "B") as bytes are read.
 
@@ -178,6 +181,8 @@ def changes(
     if not tables:
         raise ValueError("selection must hold the digests of its inputs, got one without")
     found = contents(source, progress=progress)
+    if 1 < len(tables) <= _TABLES:  # all of them at once, in any order
+        tables += [list(chain(*each)) for each in permutations(tables)]
     wrong = [differences(table, found) for table in tables]
     named = [i for i, table in enumerate(tables) if share_files(table, found)]
     best = min(wrong, key=len)

@@ -368,8 +368,9 @@ def open_table(
 
         All files of a table are of one kind: Parquet (.parquet, .pq, .parq), Arrow (.arrow,
         .feather, .ipc), .npy, .npz, .safetensors, JSON lines (.jsonl, .ndjson) or CSV (.csv, .tsv),
-        the last two also compressed (.gz). JSON lines and CSV are held in memory. In .npz and
-        safetensors files every array with rows is a column, in .npz single values are ignored.
+        the last two also compressed (.gz). In .npz and safetensors files every array with rows is a
+        column, in .npz single values are ignored. JSON lines, CSV and .npz are held in memory while
+        they are read: of a table that is larger, make Parquet or .npy first.
     embeddings : str, optional
         The column (lists of one length, or tensors of one shape) or the safetensors tensor that
         holds the embeddings; by default the only candidate. A pattern such as "x*" selects the

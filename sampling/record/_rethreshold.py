@@ -29,10 +29,12 @@ def changes_at(
             "rows after it: change the threshold in the plan and run it again, which compares no "
             "rows again"
         )
+    rule = selection.arguments.get("rule", "any_earlier")
     if cut is None or "groups" in selection.arguments:
         raise ValueError(
             "rethreshold needs a selection determined by a threshold of its scores, without "
             f"groups, got those of {selection.method or 'a selection'}: select again"
+            + ("" if rule == "any_earlier" else ", with rule='any_earlier'")
         )
     if scores is None or verdicts is None:
         raise ValueError(

@@ -12,6 +12,7 @@ from ..._check._keywords import told
 from ...clustering import Clustering, Neighbours
 from ...io import Table
 from ...record import Selection
+from ...record.keys import keys_for
 from ...types import Indices
 from ..core._exact import exact
 from ..core._select import ids_of
@@ -186,7 +187,8 @@ def with_ids(
 ) -> Selection:
     """Return a selection with the ids of a column, or those of the earlier selection.
 
-    Rows that are dropped may have no id; then only those of the kept rows are known.
+    Rows that are dropped may have no id; then only those of the kept rows are known. Two kept rows
+    of one id are refused.
     """
     info = found.info if within is None else {**found.info, "within": _told(within)}
     found = replace(found, info=info)
@@ -195,6 +197,7 @@ def with_ids(
         refuse_no_id(column, found.indices[missing[found.indices]])
         kept = ids_of(table.take(found.indices).column(column), len(found))
         every = None if missing.any() else ids_of(table.column(column), table.size)
+        keys_for(0, kept, len(found))  # refuses a name twice
         return replace(found, ids=kept, row_ids=every)
     if within is None or within.ids is None:
         return found
