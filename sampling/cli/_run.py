@@ -95,7 +95,8 @@ def _checked_page(
         check_report(context, None, [])
         return None
     plan.check_outputs(folder)
-    folder.mkdir(parents=True, exist_ok=True)  # the report may be in it
+    if folder.resolve() in Path(page).resolve().parents:  # the report is in it
+        folder.mkdir(parents=True, exist_ok=True)
     reads = io.paths_read([*_check.paths("table", plan.table), *plan.beside])
     for subset in plan.subsets:
         reads += [Path(path) for path, _ in io.selection_outputs(subset, dropped=True)]

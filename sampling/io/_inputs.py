@@ -98,18 +98,27 @@ def located_inputs(selection: Selection, folders: Sequence[str | Path]) -> list[
     ValueError
         If there are no such files, or the selection has no digests.
     """
-    found = []
+    found, unique = [], list(dict.fromkeys(map(Path, folders)))
     for table in tables_of(selection.info):
-        for folder in map(Path, folders):
+        wrong: list[str] = []
+        for folder in unique:
             paths = [folder / str(each["name"]) for each in table]
             if all(path.is_file() for path in paths):
-                if not differences(table, contents(paths)):
+                changed = differences(table, contents(paths))
+                if not changed:
                     found.append(paths)
                     break
+                wrong += changed
         else:
+            text = table_text({"inputs": table})
+            if wrong:
+                raise ValueError(
+                    f"table must be as it was when rows were selected from it, got {text}, which "
+                    f"has changed: {wrong[0]}: select again, or name the earlier files"
+                )
             raise ValueError(
-                f"table must be named, as no folder ({', '.join(map(str, folders))}) has the files "
-                f"that the selection was made from, got {table_text({'inputs': table})}"
+                f"table must be named, as no folder ({', '.join(map(str, unique))}) has the files "
+                f"that the selection was made from, got {text}"
             )
     if not found:
         raise ValueError("table must be named for a selection without the digests of its table")
@@ -140,6 +149,13 @@ def refuse_other(within: Selection, inputs: Mapping[str, Any], *, name: str = "w
     """
     same = of_one_table(within.info, inputs)
     if same is False:
+        for then in tables_of(within.info):
+            for now in tables_of(inputs):
+                if {each["name"] for each in then} & {each["name"] for each in now}:
+                    raise ValueError(
+                        f"{name} must be a subset of this table, got one of its content at an "
+                        f"earlier time: {differences(then, now)[0]}: select again"
+                    )
         raise ValueError(
             f"{name} must be a subset of this table, got one of {table_text(within.info)}, and "
             f"this is {table_text(inputs)}: name the table that it was made from, if need be as "

@@ -188,6 +188,11 @@ def test_subsets_of_other_tables(here):
         assert "must be of the same input, got those of two tables" in line
     np.save("short.npy", ROWS[:9])
     run("select", "k_center", "short.npy", "--budget", 3, "--out", "short.parquet", "--no-digest")
+    np.save("other.npy", ROWS + 2)
+    for command in (["select", "k_center", "other.npy", "--budget", 9, "--within"],
+                    ["explain"]):  # fmt: skip
+        line = refused(*command, "other.parquet", *(["--row", 3, "--near", 1] * (len(command) < 2)))
+        assert "other.npy holds other bytes: select again" in line
     words[-1] = "short.parquet"
     assert f"--within must be of a table of {N} rows, got a selection from 9" in refused(
         "select", *words, "--out", "new.parquet"
@@ -252,6 +257,14 @@ def test_plans_combine_subsets(here):
     run("select", "k_center", "other.npy", "--budget", 9, "--out", "poor.parquet")
     with pytest.raises(ValueError, match=r"\[read\]: without must be a subset of this table, got"):
         plan.run("sets")
+    for wrong, message in (
+        ("within = []", "within must name at least one subset file, got none"),
+        ('within = "french.parquet"\nwithout = "french.parquet"',
+         r"stage 1 \(k_center\): there must be rows to choose from, got none: \[read\] left no"),
+    ):  # fmt: skip
+        Path("sets.toml").write_text(f"{read}{wrong}\n{stage}")
+        with pytest.raises(ValueError, match=message):
+            SelectionPlan.read("sets.toml").run("no")
     Path("sets.toml").write_text(read + 'without = "french.parquet"\n' + stage)
     assert "fr" not in {
         COLUMNS["lang"][i] for i in SelectionPlan.read("sets.toml").run("s").indices

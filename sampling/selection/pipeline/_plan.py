@@ -143,8 +143,9 @@ class SelectionPlan:
         wrong = [stage for stage in self.stages if not isinstance(stage, Stage)]
         if wrong:
             raise TypeError(f"stages must hold Stage objects, got {wrong[0]!r}")
-        for name in ("within", "without"):
-            _check.paths(name, () if getattr(self, name) is None else getattr(self, name))
+        _check.paths("without", self.without)
+        if self.within is not None and not _check.paths("within", self.within):
+            raise ValueError("within must name at least one subset file, got none: omit it")
         for name in ("embeddings", "ids"):
             if getattr(self, name) is not None:
                 _check.text(name, getattr(self, name))
@@ -571,6 +572,9 @@ class SelectionPlan:
             needs.append({"name": "clusters", "rows": size, "memory": memory, "seconds": seconds})
         for number, stage in enumerate(self.stages, 1):
             need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
+            if not size and stage.method != "filter":
+                with stage_named(number, stage):
+                    refuse_no_rows("[read]")
             if stage.method == "filter":
                 sure = False
             else:
