@@ -57,7 +57,7 @@ columns = {{ texts = "text", quality = "quality" }}
 
 [[stage]]
 method = "semdedup"
-threshold = {threshold}
+threshold = 0.95
 columns = {{ quality = "quality" }}
 
 [[stage]]
@@ -192,16 +192,14 @@ class Job:
         run("export 5.parquet --out chosen", "--columns", ",".join(EXPORTED))
         run("report 5.parquet --out report.html --by lang --map pca", *scratch)
 
-    def plan(self, threshold: float = 0.95) -> Selection:
-        """Run the job by one plan; return its selection."""
-        name = "plan.toml"
-        (self.folder / name).write_text(PLAN.format(
+    def plan(self) -> None:
+        """Run the job by one plan."""
+        (self.folder / "plan.toml").write_text(PLAN.format(
             table=self.table, beside=json.dumps([f"../{each}" for each in self.beside]),
-            clusters=self.clusters, threshold=threshold, budget=self.budget, chosen="by-plan",
+            clusters=self.clusters, budget=self.budget, chosen="by-plan",
             exported=json.dumps(EXPORTED), report="by-plan.html",
         ))  # fmt: skip
-        self.run("plan", "run", name, "--work", "work", *self.engine)
-        return Selection.load(self.folder / "work" / "selection.parquet")
+        self.run("plan", "run", "plan.toml", "--work", "work", *self.engine)
 
     def after(self) -> None:
         """Explain a dropped row, apply another threshold, and combine subsets."""
@@ -355,6 +353,7 @@ def whole_job(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
                         "layout": layout, "engine": engine, "how": how, "killed": len(killed),
                         "seconds": sum(s for s, _ in spent), "peak": max(p for _, p in spent),
                     })  # fmt: skip
+                    print(table_of(runs[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
                     if options and not killed:
                         wrong.append(f"{job.folder.name}, {how}: no worker was killed")
                 job.after()

@@ -236,8 +236,9 @@ def _centers(path: Path) -> Path:
 def _fingerprint(clustering: Clustering) -> str:
     """Return a fingerprint of the clustering, over rows and centers."""
     found = hashlib.sha256()
-    arrays = [clustering.labels, clustering.distances, clustering.centers]
-    for array in (*arrays, *([] if clustering.rows is None else [clustering.rows])):
+    arrays: list[Any] = [clustering.labels, clustering.distances, clustering.centers]
+    arrays += [] if clustering.rows is None else [clustering.rows]
+    for array in arrays:
         found.update(f"{array.dtype.str}{array.shape}".encode())
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()[:32]

@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sampling.cli import app
+from sampling.cli._shared import json_value
 from sampling.io import load_selection, open_table
-from sampling.selection import SelectionPlan, parse_where
+from sampling.selection import SelectionPlan, filter_from, parse_where
 
 N, D = 120, 6
 RNG = np.random.Generator(np.random.PCG64(5))
@@ -112,6 +113,10 @@ def test_verbs_are_stages_of_a_plan(here):
     assert np.array_equal(found.verdicts, wanted.verdicts)
     assert np.array_equal(found.kept_rows, wanted.kept_rows)
     assert (found.kept_rows >= 0).any()
+    checked = [word for each in [*beside, table] for word in ("--check", each)]  # in any order
+    assert json.loads(run("inspect", "final.parquet", *checked))["same"]
+    with pytest.raises(ValueError, match=r"ids must hold no name twice, got '\w\w' again in row"):
+        filter_from(open_table("corpus"), [["quality", ">=", 0]], ids="lang")
     run("export", "final.parquet", table, *more, "--out", "chosen")
     written = ds.dataset("chosen").to_table()
     assert written["text"].to_pylist() == [f"text {i}" for i in np.sort(found.indices)]
@@ -338,3 +343,20 @@ def test_conditions_as_text(tmp_path, text):
     with pytest.raises(ValueError, match="one of .*, got 'qualty': did you mean 'quality'"):
         parse_where("qualty > 1", table)
     assert parse_where("day < 2024-02-01", table)[0][2] == datetime.date(2024, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (".5", 0.5),
+        ("-2.", -2.0),
+        ("3", 3),
+        ("1e-3", 1e-3),
+        ("equal", "equal"),
+        (".", "."),
+        ("[1]", [1]),
+    ],
+)
+def test_settings_as_text(text, value):
+    assert json_value(text) == value
+    assert type(json_value(text)) is type(value)

@@ -213,7 +213,7 @@ class SelectionPlan:
         if "table" not in reading:
             raise ValueError("[read] must name a table, got none")
         reading = {name: _placed(name, each, folder) for name, each in reading.items()}
-        outputs = {name: given.get(name) for name in _OUTPUTS}
+        outputs: dict[str, Any] = {name: given.get(name) for name in _OUTPUTS}
         for name, key in _OUTPUTS.items():
             own = outputs[name]
             if own is not None:
