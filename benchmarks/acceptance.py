@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,10 +93,10 @@ def make(folder: Path, size: int) -> np.ndarray:
     return np.concatenate(pairs)
 
 
-def watched(command: list[str]) -> tuple[float, int]:
+def watched(command: list[str], **given: Any) -> tuple[float, int]:
     """Run a command; return its seconds and the most memory that was resident at any time."""
     began, peak = time.perf_counter(), 0
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, **given)
     done = threading.Event()
 
     def watch() -> None:

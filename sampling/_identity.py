@@ -21,7 +21,7 @@ from .kernels._digest import checksum
 _LONG = 40  # characters of an argument in a state
 _MOST = 560  # of all of them as JSON: the state has to stay under 1 KiB
 _DEFAULTS = "defaults"  # of arguments of which none was given
-_ABSENT = f"{_DEFAULTS} #none"  # what an argument that was left out has no part of
+_ABSENT = f"{_DEFAULTS} #none"  # an omitted argument has none of it
 _WORD = re.compile(r"\w+")
 _FEW = 16  # values of a list that are kept as they are
 _KEY = np.uint64(0x5A3C96E1D2B487F0)
@@ -112,7 +112,7 @@ def changed(saved: object, ours: Mapping[str, str]) -> str:
     texts = [
         _pair(name, *pair)
         for name, pair in by_argument.items()
-        if not any(words[name] < each for each in words.values())  # a part of a longer name
+        if not any(words[name] < each for each in words.values())  # within a longer name
     ]
     return "; ".join(reversed(texts[-3:]))
 

@@ -1,6 +1,7 @@
 """Every check of an argument: what it accepts, in which form it returns it, and each message."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,11 +151,23 @@ def test_native_copies_only_the_other_byte_order():
 
 
 def test_a_file_is_there_and_no_folder(tmp_path):
-    with pytest.raises(ValueError, match=message(f"{tmp_path} must be a plan, got a folder")):
+    said = f"{tmp_path} must be a plan, got a folder: name a file in it"
+    with pytest.raises(ValueError, match=message(said)):
         _check.file(tmp_path, "a plan")
-    missing = tmp_path / "x"
-    with pytest.raises(FileNotFoundError, match=message(f"{missing} must exist, got no such file")):
-        _check.file(missing, "a plan")
+    (tmp_path / "corpus.parquet").touch()
+    for missing, remedy in (
+        (tmp_path / "x", "check the path"),
+        (tmp_path / "corpus.paquet", "did you mean 'corpus.parquet'?"),
+        (tmp_path / "no" / "x", f"there is no folder {tmp_path / 'no'}"),
+        (Path("nowhere.toml"), f"check the path, which is relative to {Path.cwd()}"),
+    ):
+        said = f"{missing} must exist, got no such file: {remedy}"
+        with pytest.raises(FileNotFoundError, match=message(said)):
+            _check.file(missing, "a plan")
+        assert _check.no_file(missing) == said
+    damaged = _check.damaged("a.npy", "a whole .npy file", OSError("cut  short."))
+    again = "write the file again, or copy it again"
+    assert damaged == f"a.npy must be a whole .npy file, got: cut short: {again}"
 
 
 # ---------------------------------------------------------------------- number, choice
@@ -631,7 +644,6 @@ def test_batch_of_rows():
 
 def test_every_function_of_the_module_is_tested_here():
     import inspect
-    from pathlib import Path
 
     text = Path(__file__).read_text(encoding="utf-8")
     for name, function in inspect.getmembers(_check, inspect.isfunction):

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._containers import is_missing, unlike, unread
+from ._damaged import damaged as damaged
 from ._host import as_array
 from ._host import native as native
 from ._keywords import short
@@ -29,6 +31,7 @@ Word = TypeVar("Word")
 MAX_SIZE = 2**62
 _SMALL = 2.0**-900
 _LARGE = 2.0**1000
+_ENTRIES = 1_000  # of a folder, compared with a name that is not in it
 _NUMBERS = 2**22  # of embeddings, checked at a time
 
 
@@ -191,17 +194,36 @@ def words(name: str, values: Any) -> list[str]:  # a str, or any iterable
     return [text(f"each of {name}", each) for each in found]
 
 
+def no_file(path: Any, rule: str = "exist") -> str:  # of a file system
+    """Return the message about a path without a file: which file may be meant, or where it is not.
+
+    rule : what the path must do
+    """
+    text = f"{path} must {rule}, got no such file"
+    if not isinstance(path, str | Path):
+        return f"{text}: check the address"
+    folder, name = Path(path).parent, Path(path).name
+    if not folder.is_dir():
+        return f"{text}: there is no folder {folder}"
+    with suppress(OSError), os.scandir(folder) as entries:
+        near = closest(name, [each.name for each in islice(entries, _ENTRIES)])
+        if near:
+            return f"{text}{near}"
+    here = "" if Path(path).is_absolute() else f", which is relative to {Path.cwd()}"
+    return f"{text}: check the path{here}"
+
+
 def file(path: str | Path, what: str) -> Path:
     """Return the path of an existing regular file; `what` names the expected kind in messages."""
     found = Path(path)
     try:
         mode = found.stat().st_mode
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} must exist, got no such file") from None
+        raise FileNotFoundError(no_file(path)) from None
     if stat.S_ISDIR(mode):
-        raise ValueError(f"{path} must be {what}, got a folder")
+        raise ValueError(f"{path} must be {what}, got a folder: name a file in it")
     if not os.access(found, os.R_OK):
-        raise PermissionError(f"{path} must be readable, got no permission to read it")
+        raise PermissionError(f"{path} must be readable, got no permission: change its mode")
     return found
 
 

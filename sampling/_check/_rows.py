@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._damaged import damaged
+
 __all__ = ["Rows"]
 
 _GAP = 2**16  # bytes between two rows that are read rather than skipped
@@ -196,6 +198,7 @@ class Rows:
         while done < len(view):
             count = os.preadv(file, [view[done : done + _SPAN]], at + done)
             if count == 0:
-                raise ValueError(f"{self._path} must hold {stop} rows, got a file cut short")
+                what = f"a whole file of {stop} rows"
+                raise ValueError(damaged(self._path, what, "a file cut short"))
             done += count
         return out.astype(self.dtype, copy=False)

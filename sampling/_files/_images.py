@@ -1,13 +1,16 @@
 """Files of images: which are in a folder, and their pixels in 8 bits, upright, on white."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["entries", "files_below", "image_from", "upright"]
+from ._remote import Place
+
+__all__ = ["entries", "files_below", "image_from", "image_in", "upright"]
 
 T = TypeVar("T")
 
@@ -55,6 +58,30 @@ def image_from(source: Any, make: Callable[[Any], T]) -> "T | str":  # a path, o
         return f"a damaged image: {error}"
     except Exception as error:  # noqa: BLE001  # whatever a decoder raises on damaged data
         return f"a damaged image: {type(error).__name__}: {error}"
+
+
+def image_in(value: Any, folder: Place, make: Callable[[Any], T]) -> "T | str":
+    """Return what `make` makes of an image in a column of a table; else what is wrong with it.
+
+    value  : the bytes of a file, its path, or both in a mapping, as Hugging Face datasets stores it
+    folder : that of relative paths
+    """
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if value is None:
+        return "a missing image"
+    if isinstance(value, bytes):
+        return image_from(BytesIO(value), make)
+    if not isinstance(value, str):
+        return f"neither the bytes nor the path of an image, but {type(value).__name__}"
+    path = folder / value
+    try:
+        if isinstance(path, Path):
+            special = path.exists() and not path.is_file()
+            return "no file, but a folder or a device" if special else image_from(path, make)
+        return image_from(BytesIO(path.read_bytes()), make)
+    except (OSError, ValueError) as error:  # of a remote file; of a path with a NUL
+        return str(error)
 
 
 def upright(opened: Any) -> Any:

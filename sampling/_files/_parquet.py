@@ -59,7 +59,7 @@ def named(path: str | Place, what: str = "a whole Parquet file") -> Iterator[Non
             raise
         if isinstance(error, OSError) and isinstance(path, Remote):  # of its file system
             raise OSError(f"{path} must be readable, got: {error}") from error
-        raise ValueError(f"{path} must be {what}, got: {error}") from error
+        raise ValueError(_check.damaged(path, what, error)) from error
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def facts_in(schema: Any, path: str | Path) -> dict[str, Any] | None:
         return None
     if metadata.get(_CHECKSUM, _sum(text)) != _sum(text):
         raise ValueError(f"{path} must have the checksum in its metadata, got another: it is "
-                         "damaged")  # fmt: skip
+                         "damaged: write the file again, or copy it again")  # fmt: skip
     try:
         facts = json.loads(text)
     except ValueError as error:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from .. import _check
 from .._optional import require
 from ..errors import MissingExtraError
 
@@ -130,7 +131,7 @@ class Remote(os.PathLike[str]):
         """Return size and time of the file."""
         found = self.info()
         if not found.is_file:
-            raise FileNotFoundError(f"{self} must exist, got no such file")
+            raise FileNotFoundError(_check.no_file(self))
         return _Facts(int(found.size or 0), int(found.mtime_ns or 0))
 
     def open(self, mode: str = "rb") -> Any:  # pyarrow.NativeFile
@@ -140,7 +141,7 @@ class Remote(os.PathLike[str]):
         try:
             return self.system.open_input_file(self.path)
         except FileNotFoundError:
-            raise FileNotFoundError(f"{self} must exist, got no such file") from None
+            raise FileNotFoundError(_check.no_file(self)) from None
         except Exception as error:  # noqa: BLE001  # of a file system
             raise OSError(_unreadable(self, error)) from error
 
@@ -172,7 +173,7 @@ Place: TypeAlias = Path | Remote
 def _unreadable(place: "Remote | str", error: BaseException) -> str:
     """Return what is said of a path that a file system cannot read."""
     said = " ".join(str(error).split())
-    return f"{place} must be readable, got: {said}"
+    return f"{place} must be readable, got: {said}: check the address, credentials and network"
 
 
 def is_remote(path: object) -> bool:

@@ -19,6 +19,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         # some editors write a byte-order mark
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be TOML in UTF-8, got: {error}") from error
+        raise ValueError(f"{path} must be TOML in UTF-8, got: {error}: save it in UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} must be TOML, got: {error}") from error
+        raise ValueError(f"{path} must be TOML, got: {error}: correct that line") from error

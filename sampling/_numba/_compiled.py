@@ -113,7 +113,7 @@ class KernelCache:
                 continue
             if found is not None:
                 return found
-        if self.writable is not None:  # `_warn` told of the other case
+        if self.writable is not None:  # `_warn` named the other case
             announce(self.cache_path)
         return None
 

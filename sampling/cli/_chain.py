@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._select import digested, report
+from ._select import digested, report, saved
 from ._shared import (
     AsJson,
     Beside,
@@ -22,13 +22,13 @@ from ._shared import (
     bars,
     check_subset,
     embeddings_in,
+    one_line,
     parse,
     refusals,
     refuse_given,
     subset_of,
 )
 
-_WIDTH = 72  # characters of a text that are shown
 _HOW = ("union", "intersect", "subtract")
 
 
@@ -70,10 +70,7 @@ def filter_(  # noqa: PLR0913  # one parameter for each option
             inputs = digested(table, beside, wanted=digest or within is not None)
             subset = subset_of(within, inputs)
             found = selection.filter_from(opened, conditions, subset, ids=ids)
-        if digest:
-            found = replace(found, info={**found.info, **inputs})
-        io.save_selection(found, out, dropped=dropped)
-        report(found, out, as_json)
+        report(saved(found, out, inputs if digest else {}, dropped=dropped), out, as_json)
 
 
 def rethreshold(
@@ -258,8 +255,7 @@ def _print(facts: dict[str, Any]) -> None:
 
     def line(row: int, name: Any, more: str) -> None:
         shown = "" if name is None else f" (id {name})"
-        words = " ".join(str(texts[str(row)]).split()) if str(row) in texts else ""
-        cut = words if len(words) <= _WIDTH else words[: _WIDTH - 3] + "..."
+        cut = one_line(texts[str(row)]) if str(row) in texts else ""
         print(f"row {row}{shown}{more}" + (f"\n    {cut}" if cut else ""))
 
     why = "kept" if facts["kept"] else f"dropped: {facts['rule']}"

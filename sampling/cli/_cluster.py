@@ -1,10 +1,12 @@
 """The command that clusters rows, for use by several selections."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ._select import digested
 from ._shared import (
     Address,
     AsJson,
@@ -15,12 +17,14 @@ from ._shared import (
     Scratch,
     Seed,
     Tables,
+    Within,
     answer,
     check_scratch,
     embeddings_in,
     parse,
     refusals,
     refuse_given,
+    subset_of,
 )
 
 
@@ -44,6 +48,7 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
             help="Column of the classes: clusters do not cross them; rows without a class are one."
         ),
     ] = None,
+    within: Within = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
     scratch: Scratch = None,
@@ -56,14 +61,18 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
     """Cluster rows by k-means, and write the label and distance of each row.
 
     `sampling select --clusters FILE` reads them, so that several selections share one clustering.
+    Clusters within a subset serve selections within it, or within a smaller one.
 
     sampling cluster rows.npy 1000 --spherical --out clusters.parquet
+
+    sampling cluster rows.npy 1000 --within kept.parquet --out clusters.parquet
     """
     with refusals(debug, context, k="k", n_clusters="k", n_iter="iterations", groups="labels"):
-        from .. import clustering, io
+        from .. import clustering, io, selection
 
-        if labels is None:
-            refuse_given(context, ["beside"], "without --labels, the only column that is read")
+        if labels is None and within is None:
+            why = "without --labels, the only column that is read, or --within"
+            refuse_given(context, ["beside"], why)
         given: dict[str, Any] = {
             "n_clusters": parse(int, "k", k),
             "spherical": spherical,
@@ -72,6 +81,8 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
         }
         tables = [*table, *(beside or [])]
         reads, outputs = io.paths_read(tables), clustering.clustering_outputs(out)
+        if within is not None:
+            reads += [Path(path) for path, _ in io.selection_outputs(within, dropped=True)]
         io.check_outputs(outputs, reads)
         check_scratch(scratch, reads, outputs)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
@@ -80,8 +91,12 @@ def cluster(  # noqa: PLR0913  # one parameter for each option
         clustering.check_kmeans(opened, **given, groups=labels)
         if scratch is not None:
             opened = io.open_table(table, **source, scratch=scratch)
-        groups = None if labels is None else opened.labels(labels)
-        found = clustering.kmeans(embeddings_in(opened), **given, groups=groups)
+        subset = subset_of(within, digested(table, beside, wanted=within is not None))
+        alive = None if subset is None else selection.rows_within(opened, subset)
+        own = opened if alive is None else opened.take(alive)
+        groups = None if labels is None else own.labels(labels)
+        found = clustering.kmeans(embeddings_in(own), **given, groups=groups)
+        found = replace(found, rows=alive)
         watch.compare()
         clustering.save_clustering(found, out)
         made_of = io.columns_text(opened.embedding_columns)

@@ -1,17 +1,18 @@
 """The command that removes near-duplicates, and shows examples of them."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ._report import Examples, Report, check_report, write_report
-from ._select import digested, report, selected
+from ._select import digested, report, saved, selected
 from ._shared import (
     Address,
     AsJson,
     Beside,
+    Classes,
     Clusters,
     Debug,
     Digest,
@@ -19,24 +20,25 @@ from ._shared import (
     Embeddings,
     EngineName,
     Ids,
+    Quality,
     Scratch,
     Seed,
+    Shown,
     Subset,
     Tables,
+    Text,
     Within,
-    answer,
     bars,
     budget_of,
     check_subset,
     embeddings_in,
+    one_line,
     parse,
     refusals,
     refuse_given,
     subset_of,
     unfinished,
 )
-
-_WIDTH = 72  # characters of a text that are shown
 
 
 def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
@@ -53,17 +55,8 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
         ),
     ] = None,
     out: Subset = Path("subset.parquet"),
-    quality: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the quality: of copies, the one with the highest value is kept; with "
-            "COLUMN:drop, the lowest."
-        ),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Column of classes: rows of different classes are never copies."),
-    ] = None,
+    quality: Quality = None,
+    labels: Classes = None,
     within: Within = None,
     ids: Ids = None,
     rule: Annotated[
@@ -82,10 +75,8 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
         ),
     ] = None,
     clusters: Clusters = None,
-    show: Annotated[str, typer.Option(metavar="INT", help="Number of examples to show.")] = "20",
-    text: Annotated[
-        str | None, typer.Option(help="Column of the texts to show in examples.")
-    ] = None,
+    show: Shown = "20",
+    text: Text = None,
     embeddings: Embeddings = None,
     beside: Beside = None,
     scratch: Scratch = None,
@@ -129,7 +120,7 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
         tables = [*table, *(beside or [])]
         each_table: list[Any] = [table, *(beside or [])]
         check_subset(out, dropped, tables, clusters, scratch, within)
-        check_report(context, report_, io.paths_read(tables), io.selection_outputs(out))
+        check_report(context, report_, io.paths_read(tables), out)
         if clusters is not None:
             from ..clustering import load_clustering
 
@@ -153,14 +144,9 @@ def dedup(  # noqa: PLR0913, PLR0915  # one parameter for each option
                 twins = selection.twins_of(found, embeddings_in(opened), shown, progress=progress)
             pairs = [asdict(twin) for twin in twins]
             add_texts(each_table, text, pairs)
-        if digest:
-            found = replace(found, info={**found.info, **inputs})
-        io.save_selection(found, out, dropped=dropped)
-        if as_json:
-            facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
-            answer({**facts, "out": str(out), "examples": pairs})
-        else:
-            report(found, out, False)
+        found = saved(found, out, inputs if digest else {}, dropped=dropped)
+        report(found, out, as_json, examples=pairs)
+        if not as_json:
             print_pairs(pairs, text)
         write_report(report_, found, table, **source, text=text, examples=examples, quiet=as_json)
 
@@ -192,6 +178,5 @@ def print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:
     for pair in pairs:
         print(f"\nsimilarity {pair['similarity']:.4f}")
         for word in ("kept", "dropped"):
-            shown = "" if text is None else " ".join(str(pair[f"{word}_{text}"]).split())
-            cut = shown if len(shown) <= _WIDTH else shown[: _WIDTH - 3] + "..."
-            print(f"  {word:<8}{pair[word]:>12}  {cut}".rstrip())
+            shown = "" if text is None else one_line(pair[f"{word}_{text}"])
+            print(f"  {word:<8}{pair[word]:>12}  {shown}".rstrip())

@@ -1,25 +1,28 @@
 """The command that removes duplicate texts, and shows examples of them."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ._dedup import add_texts, numbers, print_pairs
-from ._select import digested, report, selected
+from ._report import Examples, Report, check_report, write_report
+from ._select import digested, report, saved, selected
 from ._shared import (
     AsJson,
     Beside,
+    Classes,
     Debug,
     Digest,
     Dropped,
     Ids,
+    Quality,
     Seed,
+    Shown,
     Subset,
     Tables,
     Within,
-    answer,
     budget_of,
     check_subset,
     parse,
@@ -52,17 +55,8 @@ def dedup_text(  # noqa: PLR0913  # one parameter for each option
         str | None,
         typer.Option(help="Which of several copies is kept: random (default), longest or first."),
     ] = None,
-    quality: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the quality: of copies, the one with the highest value is kept; with "
-            "COLUMN:drop, the lowest."
-        ),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Column of classes: rows of different classes are never copies."),
-    ] = None,
+    quality: Quality = None,
+    labels: Classes = None,
     within: Within = None,
     rule: Annotated[
         str,
@@ -86,7 +80,7 @@ def dedup_text(  # noqa: PLR0913  # one parameter for each option
         str | None, typer.Option(metavar="INT", help="Number of hashes in a band.")
     ] = None,
     ids: Ids = None,
-    show: Annotated[str, typer.Option(metavar="INT", help="Number of examples to show.")] = "20",
+    show: Shown = "20",
     beside: Beside = None,
     on_bad: Annotated[
         str, typer.Option(help="What to do about missing texts: raise or drop.")
@@ -94,6 +88,8 @@ def dedup_text(  # noqa: PLR0913  # one parameter for each option
     seed: Seed = "0",
     dropped: Dropped = False,
     digest: Digest = True,
+    report_: Report = None,
+    examples: Examples = True,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -129,6 +125,7 @@ def dedup_text(  # noqa: PLR0913  # one parameter for each option
         tables = [*table, *(beside or [])]
         each_table: list[Any] = [table, *(beside or [])]
         check_subset(out, dropped, tables, None, None, within)
+        check_report(context, report_, io.paths_read(tables), out)
         named = {"texts": text, "quality": quality, "labels": labels, "ids": ids}
         columns = {name: column for name, column in named.items() if column is not None}
         with io.unchanged(tables):
@@ -139,12 +136,9 @@ def dedup_text(  # noqa: PLR0913  # one parameter for each option
             found = selected(opened, "dedup_text", wanted, subset, columns=columns, settings=given)
             pairs = [asdict(twin) for twin in selection.twins_of(found, count=shown)]
             add_texts(each_table, text, pairs)
-        if digest:
-            found = replace(found, info={**found.info, **inputs})
-        io.save_selection(found, out, dropped=dropped)
-        if as_json:
-            facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
-            answer({**facts, "out": str(out), "examples": pairs})
-            return
-        report(found, out, False)
-        print_pairs(pairs, text)
+        found = saved(found, out, inputs if digest else {}, dropped=dropped)
+        report(found, out, as_json, examples=pairs)
+        if not as_json:
+            print_pairs(pairs, text)
+        source: dict[str, Any] = {"beside": beside or (), "text": text}
+        write_report(report_, found, table, **source, examples=examples, quiet=as_json)

@@ -14,6 +14,7 @@ from ._shared import (
     Scratch,
     Seed,
     Tables,
+    Text,
     answer,
     bars,
     parse,
@@ -51,9 +52,7 @@ def report(  # noqa: PLR0913  # one parameter for each option
             "may be repeated. License, source, dataset, domain and language are shown by default."
         ),
     ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="Column of the texts to show in examples.")
-    ] = None,
+    text: Text = None,
     image: Annotated[
         str | None,
         typer.Option(help="Column of the images to show in examples: bytes, or paths."),
@@ -119,11 +118,12 @@ def report(  # noqa: PLR0913  # one parameter for each option
 
 
 def check_report(
-    context: typer.Context, path: Path | None, reads: Sequence[Path], outputs: Any = ()
+    context: typer.Context, path: Path | None, reads: Sequence[Path], out: Path | None = None
 ) -> None:
     """Refuse, before the computation, a report that cannot or must not be written.
 
-    outputs : other files of the command
+    reads : files and folders that are read
+    out   : the subset file that the command writes
     """
     if path is None:
         refuse_given(context, ["examples"], "without --report")
@@ -131,6 +131,7 @@ def check_report(
     from .. import io
     from ..reports import selection_report_outputs
 
+    outputs = [] if out is None else io.selection_outputs(out)
     io.check_outputs([*outputs, *selection_report_outputs(path)], reads)
 
 

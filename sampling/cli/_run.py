@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._interrupt import INTERRUPTED
-from ._report import Examples, Report, check_report, write_report
-from ._shared import Address, AsJson, Debug, EngineName, answer, refusals, refuse_given
+from ._report import Examples, Report, check_report
+from ._shared import Address, AsJson, Debug, EngineName, answer, bars, refusals, refuse_given
 
 if TYPE_CHECKING:
     from ..selection import SelectionPlan
@@ -44,8 +44,6 @@ def run(  # noqa: PLR0913  # one parameter for each option
     sampling run plan.toml --work runs/first --report review.html
     """
     with refusals(debug, context):
-        from .. import _check, io
-
         given = _read(plan, engine or address)
         folder = plan.with_suffix("") if work is None else work
         if dry_run:
@@ -61,14 +59,7 @@ def run(  # noqa: PLR0913  # one parameter for each option
                 print(f"{each['name']}: at most {each['rows']:,} rows, about "
                       f"{each['memory'] / 2**30:.2f} GiB and {each['seconds']:,.0f} s")  # fmt: skip
             return
-        if report is not None:
-            given.check_outputs(folder)
-            folder.mkdir(parents=True, exist_ok=True)  # the report may be in it
-        tables = [*_check.paths("table", given.table), *given.beside]
-        reads = [] if report is None else io.paths_read(tables)
-        if given.within is not None:
-            reads += [Path(path) for path, _ in io.selection_outputs(given.within, dropped=True)]
-        check_report(context, report, reads)
+        page = _checked_page(context, given, folder, report)
         try:
             found = given.run(folder, None if as_json else print)
         except KeyboardInterrupt:
@@ -80,17 +71,38 @@ def run(  # noqa: PLR0913  # one parameter for each option
             answer({**found.summary(), "info": found.info, "warnings": given.warnings()})
         else:
             _print(found, given, folder)
-        copies = folder / "scratch"  # of embeddings in Parquet
-        write_report(
-            report,
-            folder / "selection.parquet",
-            given.table,
-            beside=given.beside,
-            embeddings=given.embeddings,
-            scratch=copies if copies.is_dir() and given.open().embedding_columns else None,
-            examples=examples,
-            quiet=as_json,
-        )
+        if page is not None:
+            from ..reports import write_plan_report
+
+            with bars() as progress:
+                said = context.get_parameter_source("examples")
+                own = examples if said is not None and said.name == "COMMANDLINE" else None
+                write_plan_report(given, folder, page, examples=own, progress=progress)
+            if not as_json:
+                print("written:", page)
+
+
+def _checked_page(
+    context: typer.Context,
+    plan: "SelectionPlan",
+    folder: Path,
+    report: Path | None,
+) -> Path | None:
+    """Return the page to write, if any; refuse one that must not be written."""
+    from .. import _check, io
+
+    page = (plan.report or {}).get("path") if report is None else report
+    if page is None:
+        check_report(context, None, [])
+        return None
+    plan.check_outputs(folder)
+    if folder.resolve() in Path(page).resolve().parents:  # the report is in it
+        folder.mkdir(parents=True, exist_ok=True)
+    reads = io.paths_read([*_check.paths("table", plan.table), *plan.beside])
+    for subset in plan.subsets:
+        reads += [Path(path) for path, _ in io.selection_outputs(subset, dropped=True)]
+    check_report(context, Path(page), reads)
+    return Path(page)
 
 
 def _print(found: Any, plan: Any, folder: Path) -> None:  # Selection, SelectionPlan

@@ -118,7 +118,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
         named, wanted = dict(pairs("--with", with_)), budget_of(budget)
         tables = [*table, *(beside or [])]
         check_subset(out, dropped, tables, clusters, scratch, within)
-        check_report(context, report_, io.paths_read(tables), io.selection_outputs(out))
+        check_report(context, report_, io.paths_read(tables), out)
         source: dict[str, Any] = {"embeddings": embeddings, "beside": beside or ()}
         if clusters is not None:
             entry = selection.methods().get(method)
@@ -147,9 +147,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
                 opened = io.open_table(table, **source, scratch=scratch)
             with unfinished(out, tables, method, wanted, subset, named, given, embeddings):
                 found = selected(opened, method, wanted, subset, columns=named, settings=given)
-        if digest:
-            found = replace(found, info={**found.info, **inputs})
-        io.save_selection(found, out, dropped=dropped)
+        found = saved(found, out, inputs if digest else {}, dropped=dropped)
         report(found, out, as_json)
         write_report(report_, found, table, **source, examples=examples, quiet=as_json)
 
@@ -187,7 +185,20 @@ def digested(table: list[str], beside: list[str] | None, *, wanted: bool) -> dic
         return io.inputs_of(table, beside or (), progress=progress)
 
 
-def selected(  # noqa: PLR0913  # those of `select_within`
+def saved(found: Any, out: Path, inputs: dict[str, Any], *, dropped: bool) -> Any:
+    """Write a subset file, and return the selection with the digests of its table.
+
+    found  : Selection
+    inputs : from `digested`, or none
+    """
+    from .. import io
+
+    found = replace(found, info={**found.info, **inputs})
+    io.save_selection(found, out, dropped=dropped)
+    return found
+
+
+def selected(  # noqa: PLR0913  # those of `select_from`
     table: "Table",
     method: str,
     budget: float | None,
@@ -196,7 +207,7 @@ def selected(  # noqa: PLR0913  # those of `select_within`
     columns: dict[str, str],
     settings: dict[str, Any],
 ) -> Any:  # Selection, unloaded
-    """Return the selection of a method, from all rows or those of a subset."""
+    """Return the selection of a method; work that takes long is announced."""
     from .. import selection
 
     given: dict[str, Any] = {"columns": columns, "settings": settings}
@@ -204,18 +215,16 @@ def selected(  # noqa: PLR0913  # those of `select_within`
     need = selection.estimate_from(table, method, budget, **given, size=size, probe=False)
     if need.seconds >= LONG:
         typer.echo(f"estimate: {need.said}", err=True)
-    if within is None:
-        return selection.select_from(table, method, budget, **given)
-    return selection.select_within(table, method, budget, within, **given)
+    return selection.select_from(table, method, budget, within, **given)
 
 
-def report(found: Any, out: Path, as_json: bool) -> None:  # Selection, unloaded
-    """Print a report of the selection."""
+def report(found: Any, out: Path, as_json: bool, **more: Any) -> None:  # Selection, unloaded
+    """Print a report of the selection; `more` is for the answer as JSON."""
     from ..selection import notes_of
 
     if as_json:
         facts = {**found.summary(), "arguments": found.arguments, "info": found.info}
-        answer({**facts, "method": found.method, "out": str(out)})
+        answer({**facts, "method": found.method, "out": str(out), **more})
         return
     seconds = f" in {found.info['seconds']:.1f} s" if "seconds" in found.info else ""
     print(f"{found.method} kept {len(found):,} of {found.size:,} rows{seconds}")

@@ -27,6 +27,9 @@ Number = TypeVar("Number", int, float)
 FAILED = 1
 REFUSED = 2
 
+_POINT = re.compile(r"[+-]?([0-9]+\.|\.[0-9]+)")  # numbers that JSON writes otherwise
+_WIDTH = 72  # characters of a text that are shown
+
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object.")
@@ -37,7 +40,8 @@ Tables: TypeAlias = Annotated[
         metavar="INPUT...",
         help="Files of one table (.parquet, .arrow, .npy, .npz, .safetensors, .jsonl, .csv), "
         "folders, patterns in quotes such as 'corpus/lang=*/*.parquet', a folder of "
-        "datasets.save_to_disk, or addresses such as s3://bucket/corpus; in row order.",
+        "datasets.save_to_disk, or addresses such as s3://bucket/corpus; in row order. .npz, "
+        ".jsonl and .csv are held in memory.",
     ),
 ]
 Beside: TypeAlias = Annotated[
@@ -78,6 +82,21 @@ Scratch: TypeAlias = Annotated[
     typer.Option(
         help="Folder for a copy of Parquet embeddings, to avoid reading them into memory."
     ),
+]
+Quality: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the quality: of copies, the one with the highest value is kept; with "
+        "COLUMN:drop, the lowest."
+    ),
+]
+Classes: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Column of classes: rows of different classes are never copies."),
+]
+Shown: TypeAlias = Annotated[str, typer.Option(metavar="INT", help="Number of examples to show.")]
+Text: TypeAlias = Annotated[
+    str | None, typer.Option(help="Column of the texts to show in examples.")
 ]
 EngineName: TypeAlias = Annotated[
     str | None,
@@ -157,7 +176,7 @@ def refusals(debug: bool, context: typer.Context | None = None, **renamed: str) 
         raise
     except typer.Exit:
         raise
-    except Exception as error:  # a bug of ours: still one line
+    except Exception as error:  # a bug of this package: still one line
         if not debug:
             found = type(error).__name__
             _refuse(f"unexpected {found}: {error} (--debug shows the traceback)", context, renamed)
@@ -208,7 +227,7 @@ def _refuse(message: str, context: typer.Context | None, renamed: Mapping[str, s
         if options.get(name, name) != name:
             message = f"{options[name]} {rest}"
         message = _spelt(message, context.command.name or "", options)
-    with suppress(BrokenPipeError):  # then nobody reads it
+    with suppress(BrokenPipeError):  # then there is no reader
         typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(REFUSED)
 
@@ -315,6 +334,13 @@ def subset_of(within: Path | None, inputs: "dict[str, Any]") -> Any:  # Selectio
     return found
 
 
+def one_line(text: object) -> str:
+    """Return a text on one line, cut to fit a terminal."""
+    from .._report._images import shortened
+
+    return shortened(str(text), _WIDTH)
+
+
 def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output]") -> None:
     """Refuse, before the computation, an invalid folder for copies, or one that is an output."""
     from .. import io
@@ -360,11 +386,11 @@ def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
 
 
 def json_value(text: str) -> Any:  # any JSON value
-    """Parse a value as JSON; return other text as a str."""
+    """Parse a value as JSON, or a number such as .5; return other text as a str."""
     try:
         return json.loads(text)
     except ValueError:
-        return text
+        return float(text) if _POINT.fullmatch(text.strip()) else text
 
 
 def budget_of(text: str | None) -> float | None:

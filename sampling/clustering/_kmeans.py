@@ -66,6 +66,8 @@ class Clustering:
         The seed of the call.
     seconds : int64 array of shape (N,), optional
         The second nearest center of each row (of its group) as float32 finds it; -1 for none.
+    rows : int64 array of shape (N,), optional
+        Which rows of a table were clustered, in ascending order; None for all.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class Clustering:
     n_iter: int
     seed: int
     seconds: Indices | None = None
+    rows: Indices | None = None
 
     def __post_init__(self) -> None:
         centers = _check.matrix("centers", self.centers)
@@ -91,6 +94,8 @@ class Clustering:
         if self.seconds is not None:
             _check.same_length("seconds", self.seconds, "labels", len(self.labels))
             _check.codes("seconds", self.seconds, len(centers), low=-1)
+        if self.rows is not None:
+            _check.same_length("rows", self.rows, "labels", len(self.labels))
 
     def among(self, rows: Indices) -> "Clustering":
         """Return the clustering of some of the rows; centers, sizes and objective are unchanged.
@@ -103,10 +108,43 @@ class Clustering:
         -------
         Clustering
         """
-        seconds = None if self.seconds is None else self.seconds[rows]
-        return replace(
-            self, labels=self.labels[rows], distances=self.distances[rows], seconds=seconds
-        )
+        optional = {"seconds": self.seconds, "rows": self.rows}
+        own: dict[str, Any] = {k: None if v is None else v[rows] for k, v in optional.items()}
+        return replace(self, labels=self.labels[rows], distances=self.distances[rows], **own)
+
+    def of_table(self, size: int, rows: Indices | None = None) -> "Clustering":
+        """Return the clustering of rows of a table, of which all or `self.rows` were clustered.
+
+        Parameters
+        ----------
+        size : int
+            Number of rows of the table.
+        rows : int64 array of shape (n,), optional
+            In ascending order; all rows by default.
+
+        Returns
+        -------
+        Clustering
+            Of these rows, numbered from 0.
+
+        Raises
+        ------
+        ValueError
+            If a row was not clustered.
+        """
+        if self.rows is None:
+            _check.same_length("clusters", self.labels, "the table", size)
+            return self if rows is None else self.among(rows)
+        wanted = np.arange(size) if rows is None else rows
+        at = np.minimum(np.searchsorted(self.rows, wanted), max(0, self.rows.size - 1))
+        lacking = wanted[self.rows[at] != wanted] if self.rows.size else wanted
+        if lacking.size:
+            raise ValueError(
+                "clusters must be of all rows that are selected from, got those of a subset "
+                f"without row {lacking[0]} ({lacking.size} such rows): cluster all rows, or those "
+                "of the subset"
+            )
+        return replace(self.among(at), rows=None)
 
 
 @told

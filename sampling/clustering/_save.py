@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from .. import _check
-from .._check._keywords import told
+from .._check._keywords import short, told
 from .._files import _parquet
 from .._files._paths import Output, check_outputs, next_to, parquet_kind, written_whole
 from ._kmeans import Clustering
@@ -30,7 +30,7 @@ def _holds(key: str, *names: str) -> Any:  # see `parquet_kind`
     return lambda facts, schema: key in facts and set(names).issuperset(schema.names)
 
 
-_ROWS = parquet_kind("a clustering", _holds("clustering", "label", "distance", "second"))
+_ROWS = parquet_kind("a clustering", _holds("clustering", "label", "distance", "second", "row"))
 _CENTERS = parquet_kind(
     "the centers of a clustering", _holds("clustering", "center", "nearest", "size")
 )
@@ -76,9 +76,9 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
     clustering : Clustering
     path : str or pathlib.Path
         File with one row for each clustered row: `label` (int64), `distance` (float32) and, if
-        known, `second` (int64). A file next to it, whose name ends in ".centers.parquet", has one
-        row for each cluster: `center`, `nearest` and `size`. Existing files of `save_clustering`
-        are replaced; any other file is refused.
+        known, `second` and `row` (int64). A file next to it, whose name ends in ".centers.parquet",
+        has one row for each cluster: `center`, `nearest` and `size`. Existing files of
+        `save_clustering` are replaced; any other file is refused.
 
     Raises
     ------
@@ -102,6 +102,8 @@ def save_clustering(clustering: Clustering, path: str | Path) -> None:
     rows = {"label": clustering.labels, "distance": clustering.distances}
     if clustering.seconds is not None:
         rows["second"] = clustering.seconds
+    if clustering.rows is not None:
+        rows["row"] = clustering.rows
     clusters = {"center": lists, "nearest": clustering.nearest, "size": clustering.sizes}
     facts = {
         "version": _VERSION,
@@ -141,6 +143,9 @@ def load_clustering(path: str | Path) -> Clustering:
     clusters, others = _read(_centers(path))
     count = len(clusters)
     seconds = _numbers(path, rows, "second", -1, count) if "second" in rows.column_names else None
+    own = _numbers(path, rows, "row", 0, _check.MAX_SIZE) if "row" in rows.column_names else None
+    if own is not None and (own[1:] <= own[:-1]).any():
+        raise ValueError(f"row of {path} must be in ascending order, got {short(own)}")
     found = Clustering(
         centers=_matrix(_centers(path), clusters, "center"),
         labels=_numbers(path, rows, "label", 0, count),
@@ -151,6 +156,7 @@ def load_clustering(path: str | Path) -> Clustering:
         n_iter=facts["n_iter"],
         seed=facts["seed"],
         seconds=seconds,
+        rows=own,
     )
     if facts != others or _fingerprint(found) != facts["clustering"]:
         raise ValueError(f"{_centers(path)} must be of the clustering in {path.name}, got another")
@@ -230,7 +236,9 @@ def _centers(path: Path) -> Path:
 def _fingerprint(clustering: Clustering) -> str:
     """Return a fingerprint of the clustering, over rows and centers."""
     found = hashlib.sha256()
-    for array in (clustering.labels, clustering.distances, clustering.centers):
+    arrays: list[Any] = [clustering.labels, clustering.distances, clustering.centers]
+    arrays += [] if clustering.rows is None else [clustering.rows]
+    for array in arrays:
         found.update(f"{array.dtype.str}{array.shape}".encode())
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()[:32]

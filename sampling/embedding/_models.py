@@ -34,6 +34,7 @@ _ST_POOLINGS = {
     "pooling_mode_max_tokens": "max",
     "pooling_mode_lasttoken": "last",
 }
+_REMEDY = "write it with save_pretrained of transformers, or download it with huggingface_hub"
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -104,7 +105,9 @@ class Folder:
     def __init__(self, path: Path, what: str) -> None:
         self.given = path
         if not path.exists():
-            raise FileNotFoundError(f"model must be the folder of a model, got no such: {path}")
+            raise FileNotFoundError(
+                f"model must be the folder of a model, got no such: {path}: {_REMEDY}"
+            )
         if not path.is_dir():
             raise ValueError(
                 f"model must be the folder of a model of transformers, with config.json and "
@@ -114,10 +117,12 @@ class Folder:
         self.path = path / self.modules.get("Transformer", {"path": ""})["path"]
         self.config = self._json(self.path, "config.json")
         if self.config is None:
-            raise ValueError(f"model must be the folder of a model, got no config.json in {path}")
+            raise ValueError(
+                f"model must be the folder of a model, got no config.json in {path}: {_REMEDY}"
+            )
         if not list(self.path.glob("*.safetensors")):
             held = next((name for name in _PICKLED if (self.path / name).exists()), None)
-            got = f"none in {path}"
+            got = f"none in {path}: {_REMEDY}"
             if held is not None:
                 got = (
                     f"{self.path / held}, which is pickled: load it where you trust it, and save "
@@ -151,7 +156,7 @@ class Folder:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{path} must hold JSON, got: {error}") from error
+            raise ValueError(_check.damaged(path, "a whole file of JSON", error)) from error
 
     def of_module(self, name: str, file: str = "config.json") -> dict[str, Any]:
         """Return the settings of a module; {} without the module."""
@@ -387,7 +392,8 @@ def _dense(folder: Folder, device: torch.device) -> torch.nn.Module | None:
     facts = folder.of_module("Dense")
     path = folder.given / folder.modules["Dense"]["path"] / "model.safetensors"
     if not path.is_file():
-        raise ValueError(f"model must hold its weights in *.safetensors, got none in {path.parent}")
+        got = f"none in {path.parent}: {_REMEDY}"
+        raise ValueError(f"model must hold its weights in *.safetensors, got {got}")
     name = str(facts.get("activation_function", "torch.nn.modules.linear.Identity"))
     activation = getattr(torch.nn, name.rpartition(".")[2], None)
     if not name.startswith("torch.nn.modules.") or activation is None:
@@ -413,7 +419,7 @@ def _loaded(auto: str, folder: Folder, **options: Any) -> Any:
         except (SafetensorError, RuntimeError, KeyError, TypeError, ImportError) as error:
             raise ValueError(
                 f"model must hold whole files that {auto} of transformers can read, got in "
-                f"{folder.path}: {error}"
+                f"{folder.path}: {error}: {_REMEDY}"
             ) from error
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +13,7 @@ from .. import _check
 from .._check._containers import is_missing, unread
 from .._check._keywords import short
 from .._files import _parquet
-from .._files._images import files_below, image_from, upright
+from .._files._images import files_below, image_from, image_in, upright
 from .._files._remote import is_remote, located
 from .._optional import require
 from ..io import digests, open_table, paths_read, table_files, table_folder
@@ -63,8 +62,11 @@ class Source:
         raise TypeError(f"{type(self).__name__} must define item")
 
 
-def _image(source: Any) -> Any:  # a path, or a file of bytes
-    found = image_from(source, lambda opened: upright(opened).convert("RGB"))
+def _colored(opened: Any) -> Any:  # of Pillow
+    return upright(opened).convert("RGB")
+
+
+def _or_bad(found: Any) -> Any:  # an image, or what is wrong with it
     return Bad(found) if isinstance(found, str) else found
 
 
@@ -144,13 +146,7 @@ class Column(Source):
             return Bad(f"a missing {self.what}")
         if self.what == "text":
             return value
-        if isinstance(value, bytes):
-            return _image(BytesIO(value))
-        path = self._folder / value
-        try:
-            return _image(path if isinstance(path, Path) else BytesIO(path.read_bytes()))
-        except OSError as error:  # of a remote file
-            return Bad(str(error))
+        return _or_bad(image_in(value, self._folder, _colored))
 
 
 _VIEWS = {"string_view"}
@@ -207,7 +203,7 @@ class Files(Source):
 
     def item(self, row: int) -> Any:
         """Return an image."""
-        return _image(self.files[row])
+        return _or_bad(image_from(self.files[row], _colored))
 
 
 def _is_file(each: Any) -> bool:  # a path, or a text

@@ -317,5 +317,5 @@ def finite(name: str, values: Any) -> Any:  # array-like -> array or Rows
     array = steady(_check.matrix(name, values))
     bad = bad_rows(array)
     if bad is not None:
-        _check.refuse_rows(name, array, bad)
+        _check.refuse_rows(name, array, bad, ": exclude such rows")
     return array

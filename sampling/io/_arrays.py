@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _check
 from .._files._remote import Place
 
 __all__ = ["BAD_HEADER", "Stored", "arrays_in"]
@@ -60,7 +61,8 @@ class Stored:
             file.seek(self.offset + start * width)
             data = file.read(count)
         if len(data) < count:
-            raise ValueError(f"{self.path} must hold {self.shape[0]} rows, got a file cut short")
+            what = f"a whole file of {self.shape[0]} rows"
+            raise ValueError(_check.damaged(self.path, what, "a file cut short"))
         found = np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
         if self.is_bfloat:
             return (found.astype(np.uint32) << 16).view(np.float32)
@@ -86,7 +88,7 @@ def arrays_in(path: Place, kind: str, name: str) -> dict[str, Stored]:
         else:
             found = _of_npz(path) if kind == "npz" else _of_tensors(path)
     except (*BAD_HEADER, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise ValueError(f"{path} must be {what}, got: {error}") from error
+        raise ValueError(_check.damaged(path, what, error)) from error
     if kind == "npy" and not found[name].shape:
         raise ValueError(f"{path} must be {what}, got a single value")
     found = {each: stored for each, stored in found.items() if stored.shape}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..record.inputs import of_one_table, table_text, tables_of
 from ..types import Progress
 from ._digest import contents, differences, digests
 from ._sources import Given
+
+_TABLES = 3  # that are compared with files named in any order
 
 __all__ = ["changes", "inputs_of", "located_inputs", "refuse_other", "with_inputs"]
 
@@ -95,18 +98,27 @@ def located_inputs(selection: Selection, folders: Sequence[str | Path]) -> list[
     ValueError
         If there are no such files, or the selection has no digests.
     """
-    found = []
+    found, unique = [], list(dict.fromkeys(map(Path, folders)))
     for table in tables_of(selection.info):
-        for folder in map(Path, folders):
+        wrong: list[str] = []
+        for folder in unique:
             paths = [folder / str(each["name"]) for each in table]
             if all(path.is_file() for path in paths):
-                if not differences(table, contents(paths)):
+                changed = differences(table, contents(paths))
+                if not changed:
                     found.append(paths)
                     break
+                wrong += changed
         else:
+            text = table_text({"inputs": table})
+            if wrong:
+                raise ValueError(
+                    f"table must be as it was when rows were selected from it, got {text}, which "
+                    f"has changed: {wrong[0]}: select again, or name the earlier files"
+                )
             raise ValueError(
-                f"table must be named, as no folder ({', '.join(map(str, folders))}) has the files "
-                f"that the selection was made from, got {table_text({'inputs': table})}"
+                f"table must be named, as no folder ({', '.join(map(str, unique))}) has the files "
+                f"that the selection was made from, got {text}"
             )
     if not found:
         raise ValueError("table must be named for a selection without the digests of its table")
@@ -137,6 +149,13 @@ def refuse_other(within: Selection, inputs: Mapping[str, Any], *, name: str = "w
     """
     same = of_one_table(within.info, inputs)
     if same is False:
+        for then in tables_of(within.info):
+            for now in tables_of(inputs):
+                if {each["name"] for each in then} & {each["name"] for each in now}:
+                    raise ValueError(
+                        f"{name} must be a subset of this table, got one of its content at an "
+                        f"earlier time: {differences(then, now)[0]}: select again"
+                    )
         raise ValueError(
             f"{name} must be a subset of this table, got one of {table_text(within.info)}, and "
             f"this is {table_text(inputs)}: name the table that it was made from, if need be as "
@@ -160,7 +179,7 @@ def changes(
     selection : Selection
         A selection from `with_inputs`.
     source : str, pathlib.Path, or sequence of them
-        The table, or one of the `beside` files.
+        The table, or one of the `beside` files, or all of these.
     progress : callable, optional
         Called with (step, total, "B") as bytes are read.
 
@@ -178,6 +197,8 @@ def changes(
     if not tables:
         raise ValueError("selection must hold the digests of its inputs, got one without")
     found = contents(source, progress=progress)
+    if 1 < len(tables) <= _TABLES:  # all of them at once, in any order
+        tables += [list(chain(*each)) for each in permutations(tables)]
     wrong = [differences(table, found) for table in tables]
     named = [i for i, table in enumerate(tables) if share_files(table, found)]
     best = min(wrong, key=len)

@@ -153,8 +153,8 @@ def _block(
     other = np.flatnonzero(lengths != width)
     if other.size:
         raise ValueError(
-            f"{names[0]} must hold lists of {width} numbers, got others in {path}, row "
-            f"{other[0] + done}"
+            f"{names[0]} must hold lists of {width} numbers, got {lengths[other[0]]} in {path}, "
+            f"row {other[0] + done}: embed all rows by one model, or exclude such files"
         )
     rows: NDArray[Any] = _numbers(lists.flatten()).reshape(-1, width)
     if there.all():

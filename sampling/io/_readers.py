@@ -281,14 +281,30 @@ def _text(path: Place) -> Any:  # pyarrow.NativeFile
 
 
 def _parsed_csv(path: Place) -> Any:  # pyarrow.Table
-    from pyarrow import csv
+    """Parse CSV; a string that is empty without quotes is missing, as pandas writes it."""
+    from pyarrow import compute, csv
 
     tabs = ".tsv" in path.name.lower().rsplit("/", 1)[-1]
-    options = csv.ParseOptions(delimiter="\t" if tabs else ",", newlines_in_values=True)
+    parse = csv.ParseOptions(delimiter="\t" if tabs else ",", newlines_in_values=True)
+    read = csv.ReadOptions(block_size=_BLOCK)
     with _text(path) as file:
-        return csv.read_csv(
-            file, read_options=csv.ReadOptions(block_size=_BLOCK), parse_options=options
-        )
+        found = csv.read_csv(file, read_options=read, parse_options=parse)
+    empty = [
+        name for at, name in enumerate(found.column_names)
+        if pa.types.is_string(found.schema.types[at]) and found.column_names.count(name) == 1
+        and compute.any(compute.equal(found[at], "")).as_py()
+    ]  # fmt: skip
+    if not empty:
+        return found
+    convert = csv.ConvertOptions(  # of these columns alone: elsewhere "NA" is a missing number
+        include_columns=empty, column_types=dict.fromkeys(empty, pa.string()), null_values=[""],
+        strings_can_be_null=True, quoted_strings_can_be_null=False,
+    )  # fmt: skip
+    with _text(path) as file:
+        own = csv.read_csv(file, read_options=read, parse_options=parse, convert_options=convert)
+    for name in empty:
+        found = found.set_column(found.column_names.index(name), name, own[name])
+    return found
 
 
 def _parsed_jsonl(path: Place) -> Any:  # pyarrow.Table

@@ -226,7 +226,7 @@ def _found_remote(place: Remote) -> _Found:
         kind_of(place)
         return _Found((place,), place.at(place.path.rpartition("/")[0]))
     if not glob.has_magic(place.path):
-        raise FileNotFoundError(f"{place} must exist, got no such file")
+        raise FileNotFoundError(_check.no_file(place))
     base = place.at(_fixed_part(place.path))
     wanted = place.path.split("/")
     files = [each for each in base.below() if matches(each.path.split("/"), wanted)]
@@ -257,7 +257,7 @@ def _of_matches(pattern: Place, files: Sequence[Place], base: Place) -> _Found:
     if not tables:
         if files:
             kind_of(files[0])  # refuses its suffix
-        raise FileNotFoundError(f"{pattern} must match a file, got no such file")
+        raise FileNotFoundError(f"{pattern} must match a file, got no such file: check the pattern")
     return _Found(tuple(tables), base, named=True)
 
 
@@ -284,7 +284,10 @@ def _in_folder(folder: Place) -> _Found:
         return _Found(_saved_files(folder, state), folder, named=True)
     files = [path for path in _files_below(folder) if _is_table(path)]
     if not files:
-        raise ValueError(f"{folder} must hold files of a table, such as .parquet, got none")
+        raise ValueError(
+            f"{folder} must hold files of a table, such as .parquet, got none: name the folder "
+            "that does"
+        )
     return _Found(tuple(files), folder, named=True)
 
 

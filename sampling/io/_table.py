@@ -225,6 +225,21 @@ class Table:
         """
         return _read_as(self._schemas_of(name).field(name).type)
 
+    def check_column(self, name: str) -> None:
+        """Refuse a column that the table does not have; one of nested values is accepted.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or more than one.
+        """
+        if name not in self._nested:
+            self._schemas_of(name)
+
     def fields_of(self, name: str) -> list[tuple[Place, Any]]:  # pyarrow.Field
         """Return the files with a column, in row order, and its field with metadata in each.
 
@@ -353,8 +368,9 @@ def open_table(
 
         All files of a table are of one kind: Parquet (.parquet, .pq, .parq), Arrow (.arrow,
         .feather, .ipc), .npy, .npz, .safetensors, JSON lines (.jsonl, .ndjson) or CSV (.csv, .tsv),
-        the last two also compressed (.gz). JSON lines and CSV are held in memory. In .npz and
-        safetensors files every array with rows is a column, in .npz single values are ignored.
+        the last two also compressed (.gz). In .npz and safetensors files every array with rows is a
+        column, in .npz single values are ignored. JSON lines, CSV and .npz are held in memory while
+        they are read: of a table that is larger, make Parquet or .npy first.
     embeddings : str, optional
         The column (lists of one length, or tensors of one shape) or the safetensors tensor that
         holds the embeddings; by default the only candidate. A pattern such as "x*" selects the
@@ -541,7 +557,7 @@ def npy_in(path: Path) -> Any:  # numpy.memmap
         array = np.lib.format.open_memmap(path, mode="r")
         wrong = f"dtype {array.dtype}" if array.dtype.kind not in "fiubUS" else None
     except BAD_HEADER as error:
-        raise ValueError(f"{path} must be {what}, got: {error}") from error
+        raise ValueError(_check.damaged(path, what, error)) from error
     if wrong is not None or array.ndim == 0:
         raise ValueError(f"{path} must be {what}, got {wrong or 'a single value'}")
     return array
@@ -557,7 +573,7 @@ def _of_safetensors(path: Path, name: str | None) -> Table:
         with tensors_of(path) as file:
             lengths = {each: file.get_slice(each).get_shape()[:1] for each in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
-        raise ValueError(f"{path} must be a whole safetensors file, got: {error}") from error
+        raise ValueError(_check.damaged(path, "a whole safetensors file", error)) from error
     names = list(lengths)
     if name is not None and name not in names:
         raise ValueError(f"embeddings must be one of the tensors {names}, got {name!r}")

@@ -29,10 +29,12 @@ def changes_at(
             "rows after it: change the threshold in the plan and run it again, which compares no "
             "rows again"
         )
+    rule = selection.arguments.get("rule", "any_earlier")
     if cut is None or "groups" in selection.arguments:
         raise ValueError(
             "rethreshold needs a selection determined by a threshold of its scores, without "
             f"groups, got those of {selection.method or 'a selection'}: select again"
+            + ("" if rule == "any_earlier" else ", with rule='any_earlier'")
         )
     if scores is None or verdicts is None:
         raise ValueError(
@@ -59,10 +61,12 @@ def changes_at(
     kept = open_ & (scores < value if cut.get("drops_equal") else scores <= value)
     rows = np.flatnonzero(kept)
     indices = rows[by_value(scores[rows], _ties(selection, rows, keys).astype(np.uint64))]
-    decided = np.where(open_, rules.index(cut["rule"]), verdicts).astype(np.uint8)
+    always = [rules.index(rule) for rule in cut.get("always", ()) if rule in rules]
+    changed = open_ & ~np.isin(verdicts, always)  # the others are copies at every threshold
+    decided = np.where(changed, rules.index(cut["rule"]), verdicts).astype(np.uint8)
     decided[indices] = 0
     dropped = int(np.count_nonzero(open_)) - rows.size
-    copies = decided == rules.index(cut["rule"])
+    copies = np.isin(decided, [rules.index(cut["rule"]), *always])
     return {
         **copies_at(selection, indices, copies, open_, value),
         "indices": indices,

@@ -304,7 +304,7 @@ class Selection:
             rule = self.rules[int(self.verdicts[row])]
         score = None if self.scores is None else float(self.scores[row])
         if rule == BAD:
-            score = None  # the place of a value that is none
+            score = None  # the position of a value that is none
         order = self.info.get("order")
         if not kept and order is not None and self.scores is not None and rule not in NOT_ELIGIBLE:
             values = np.where(self._choices(), self.scores, np.nan)

@@ -8,6 +8,6 @@ The page states what was dropped, by which stage and rule, what it did to groups
 coverage of the embeddings, and shows examples.
 """
 
-from ._write import selection_report_outputs, write_selection_report
+from ._write import selection_report_outputs, write_plan_report, write_selection_report
 
-__all__ = ["selection_report_outputs", "write_selection_report"]
+__all__ = ["selection_report_outputs", "write_plan_report", "write_selection_report"]

@@ -1,7 +1,6 @@
 """Sections with rows of the data: pairs of copies, rows at the border, kept and dropped rows."""
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._files._remote import Place
+from .._files._images import image_in, upright
 from .._report._images import pillow, shortened, thumbnails
 from .._report._markup import Section
 from ..io import table_folder
@@ -26,19 +25,6 @@ _NEAR = 1e-6  # of float32 cosines that are computed in two ways
 _COLUMNS = 3  # columns that are shown where no text is named
 _TEXTS = ("text", "content", "caption", "description", "prompt", "question", "title")
 _LETTERS, _OF_ID = 320, 80  # of a text, of an id
-_MAX_IMAGE = 2**26  # bytes of an image file
-# What decoding an image may raise.
-_OF_IMAGES = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    Warning,
-    MemoryError,
-)
 
 
 @dataclass(frozen=True)
@@ -326,13 +312,13 @@ def _is_text(kind: Any) -> bool:  # pyarrow.DataType
 
 def _images(view: View, name: str, rows: Indices) -> dict[int, str]:
     """Return the thumbnails of rows, from bytes, from paths, or from both as datasets stores."""
-    module = pillow("report", "images in the report of a selection")
+    pillow("report", "images in the report of a selection")
     first = table_folder(view.sources[0])
     found, lost = {}, {}
     for number, value in zip(rows.tolist(), view.values_at(name, rows), strict=True):
-        image = _opened(value, first, module)
-        if isinstance(image, str):
-            lost[number] = f"<b>(no image: {escape(image)})</b>"
+        image = image_in(value, first, upright)
+        if isinstance(image, str):  # a damaged file is one card, not the end of the page
+            lost[number] = f"<b>(no image: {escape(shortened(image, _OF_ID))})</b>"
         else:
             found[number] = image
     made = thumbnails(found)
@@ -340,29 +326,6 @@ def _images(view: View, name: str, rows: Indices) -> dict[int, str]:
         **{at: each.replace('alt=""', f'alt="image of row {at}"', 1) for at, each in made.items()},
         **lost,
     }
-
-
-def _opened(value: Any, folder: Place, module: Any) -> Any:  # an image, or why there is none
-    try:
-        image = module.open(io.BytesIO(_bytes(value, folder)))
-        image.load()
-        return image
-    except _OF_IMAGES as error:  # a damaged file is one card, not the end of the page
-        return shortened(f"{type(error).__name__}: {error}", _OF_ID)
-
-
-def _bytes(value: Any, folder: Place) -> bytes:
-    """Return the bytes of an image: given, or in a file relative to the folder of the table."""
-    if isinstance(value, Mapping):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, bytes):
-        return value
-    if not isinstance(value, str):
-        raise TypeError("neither bytes nor a path")
-    path = folder / value
-    if not path.is_file() or path.stat().st_size > _MAX_IMAGE:
-        raise ValueError("no image file at its path")
-    return path.read_bytes()
 
 
 def sections(view: View, lists: Lists) -> list[Section]:

@@ -12,6 +12,7 @@ from .._files._paths import Output, check_outputs, written_whole
 from .._report._page import encoded, page_kind
 from ..io import Table, Watch, digest, load_selection
 from ..record import Selection
+from ..selection import SelectionPlan
 from ..types import Progress
 from ._page import PROGRAM, page
 from ._steps import steps_of
@@ -169,6 +170,75 @@ def write_selection_report(  # noqa: PLR0913  # how a page is made
     return target
 
 
+@told
+def write_plan_report(
+    plan: SelectionPlan,
+    work: str | Path,
+    path: str | Path | None = None,
+    *,
+    examples: bool | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the report of a plan that was run.
+
+    Parameters
+    ----------
+    plan : SelectionPlan
+        Its `report` holds the arguments of `write_selection_report`, if it has one.
+    work : str or pathlib.Path
+        The folder of its run.
+    path : str or pathlib.Path, optional
+        The page to write; that of the plan by default.
+    examples : bool, optional
+        Whether the page shows rows of the data; as the plan says by default, or else True.
+    progress : callable, optional
+        Called with (step, total, unit).
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    ValueError
+        If neither the plan nor `path` names a page; and as `write_selection_report`.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow, pyarrow.parquet
+    >>> from sampling.selection import SelectionPlan, Stage
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table, work = Path(folder, "rows.parquet"), Path(folder, "work")
+    ...     pyarrow.parquet.write_table(pyarrow.table({"loss": [0.1, 0.9, 0.5]}), table)
+    ...     stage = Stage("top", 2, columns={"scores": "loss"})
+    ...     plan = SelectionPlan(table, [stage], report={"path": Path(folder, "review.html")})
+    ...     _ = plan.run(work)
+    ...     write_plan_report(plan, work).name
+    'review.html'
+    """
+    given: dict[str, Any] = {**(plan.report or {})}
+    own = given.pop("path", None)
+    target = own if path is None else path
+    if target is None:
+        raise ValueError("path must name the page to write, or the plan have a report, got neither")
+    if examples is not None:
+        given["examples"] = examples
+    folder = Path(work)
+    copies = folder / "scratch"  # of embeddings in Parquet
+    has_copy = copies.is_dir() and bool(plan.open().embedding_columns)
+    return write_selection_report(
+        folder / "selection.parquet",
+        _check.paths("table", plan.table),
+        target,
+        beside=plan.beside,
+        embeddings=plan.embeddings,
+        scratch=copies if has_copy else None,
+        progress=progress,
+        **given,
+    )
+
+
 def _check_fits(selection: Selection, table: Table, options: Options) -> None:
     """Refuse a table with another number of rows, or without a column that is to be shown."""
     table.check_rows()
@@ -178,8 +248,11 @@ def _check_fits(selection: Selection, table: Table, options: Options) -> None:
             f"source must have the {selection.size or most} rows that were selected from, got "
             f"{table.size}"
         )
-    for name in (*options.by, *([options.text] if options.text else [])):
+    for name in options.by:
         table.type_of(name)
+    for shown in (options.text, options.image):
+        if shown is not None:
+            table.check_column(shown)
 
 
 def _read(

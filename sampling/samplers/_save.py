@@ -199,7 +199,7 @@ def load_state(sampler: AnySampler, path: str | Path) -> None:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise StateError(f"{path} must be a whole file of save_state, got: {error}") from error
+        raise StateError(_check.damaged(path, "a whole file of save_state", error)) from error
     text = header.get(_HEADER)
     if text is None:
         raise StateError(f"{path} must be a file of save_state, got a header of {sorted(header)}")

@@ -408,7 +408,7 @@ def _read(path: Path) -> dict[str, Any]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise StateError(
-            f"{path} must be a whole file of TrainingDynamics.save, got: {error}"
+            _check.damaged(path, "a whole file of TrainingDynamics.save", error)
         ) from error
     if _HEADER not in header:
         raise StateError(

@@ -63,7 +63,7 @@ from .pipeline._notes import notes_of
 from .pipeline._plan import SelectionPlan
 from .pipeline._stage import Stage
 from .pipeline._where_text import parse_where
-from .pipeline._within import filter_from, select_within
+from .pipeline._within import filter_from, rows_within
 
 __all__ = [
     "Cost",
@@ -118,11 +118,11 @@ __all__ = [
     "repeat_counts",
     "reweight_clusters",
     "root_leverage",
+    "rows_within",
     "samplemix",
     "scores_of",
     "select",
     "select_from",
-    "select_within",
     "semdedup",
     "sensitivity_lp",
     "share_out",

@@ -196,7 +196,7 @@ def test_tables_of_other_lengths(folder):
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (ROWS, ROWS[:, :2], "must hold lists of 3 numbers, got others"),
+        (ROWS, ROWS[:, :2], "must hold lists of 3 numbers, got 2 in"),
         (ROWS[:0], ROWS[:0], "must not be empty"),
     ],
 )

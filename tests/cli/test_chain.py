@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sampling.cli import app
+from sampling.cli._shared import json_value
 from sampling.io import load_selection, open_table
-from sampling.selection import SelectionPlan, parse_where
+from sampling.selection import SelectionPlan, filter_from, parse_where
 
 N, D = 120, 6
 RNG = np.random.Generator(np.random.PCG64(5))
@@ -112,6 +113,10 @@ def test_verbs_are_stages_of_a_plan(here):
     assert np.array_equal(found.verdicts, wanted.verdicts)
     assert np.array_equal(found.kept_rows, wanted.kept_rows)
     assert (found.kept_rows >= 0).any()
+    checked = [word for each in [*beside, table] for word in ("--check", each)]  # in any order
+    assert json.loads(run("inspect", "final.parquet", *checked))["same"]
+    with pytest.raises(ValueError, match=r"ids must hold no name twice, got '\w\w' again in row"):
+        filter_from(open_table("corpus"), [["quality", ">=", 0]], ids="lang")
     run("export", "final.parquet", table, *more, "--out", "chosen")
     written = ds.dataset("chosen").to_table()
     assert written["text"].to_pylist() == [f"text {i}" for i in np.sort(found.indices)]
@@ -188,6 +193,11 @@ def test_subsets_of_other_tables(here):
         assert "must be of the same input, got those of two tables" in line
     np.save("short.npy", ROWS[:9])
     run("select", "k_center", "short.npy", "--budget", 3, "--out", "short.parquet", "--no-digest")
+    np.save("other.npy", ROWS + 2)
+    for command in (["select", "k_center", "other.npy", "--budget", 9, "--within"],
+                    ["explain"]):  # fmt: skip
+        line = refused(*command, "other.parquet", *(["--row", 3, "--near", 1] * (len(command) < 2)))
+        assert "other.npy holds other bytes: select again" in line
     words[-1] = "short.parquet"
     assert f"--within must be of a table of {N} rows, got a selection from 9" in refused(
         "select", *words, "--out", "new.parquet"
@@ -219,6 +229,80 @@ def test_combined_subsets(here):
     )
     words = ["k_center", table, *more, "--budget", 1, "--within", "none.parquet"]
     assert "must be rows to choose from, got none: within left no rows" in refused("select", *words)
+
+
+def test_plans_combine_subsets(here):
+    """`within` of several files is their union, `without` a difference, as `combine` makes them."""
+    table, beside = here
+    more = by_verbs(table, beside)
+    run("filter", table, *more, "--where", "lang == fr", "--out", "french.parquet")
+    run("select", "bottom", table, *more, "--with", "scores=quality", "--budget", 30,
+        "--out", "poor.parquet")  # fmt: skip
+    run("combine", "union", "dedup.parquet", "french.parquet", "--out", "either.parquet")
+    run("combine", "subtract", "either.parquet", "poor.parquet", "--out", "good.parquet")
+    run("select", "k_center", table, *more, "--within", "good.parquet", "--budget", 15,
+        "--with", "ids=id", "--out", "verbs.parquet")  # fmt: skip
+    read = f'[read]\ntable = {json.dumps(table)}\nbeside = {json.dumps(beside)}\nids = "id"\n'
+    sets = 'within = ["dedup.parquet", "french.parquet"]\nwithout = "poor.parquet"\n'
+    stage = '[[stage]]\nmethod = "k_center"\nbudget = 15\n'
+    Path("sets.toml").write_text(read + sets + stage)
+    plan = SelectionPlan.read("sets.toml")
+    found, wanted = plan.run("sets"), load_selection("verbs.parquet")
+    assert np.array_equal(found.indices, wanted.indices)
+    assert found.ids.tolist() == wanted.ids.tolist()
+    either, poor = load_selection("either.parquet"), load_selection("poor.parquet")
+    assert found.summary()["rules"]["read: in poor.parquet"] == len(either & poor) > 0
+    assert plan.estimates()[0]["rows"] == len(load_selection("good.parquet"))
+    said = []
+    run("select", "bottom", table, *more, "--with", "scores=quality", "--budget", 40,
+        "--out", "poor.parquet")  # fmt: skip
+    plan.run("sets", said.append)
+    assert not any("read again" in line for line in said)  # the subset is another one
+    np.save("other.npy", ROWS + 1)
+    run("select", "k_center", "other.npy", "--budget", 9, "--out", "poor.parquet")
+    with pytest.raises(ValueError, match=r"\[read\]: without must be a subset of this table, got"):
+        plan.run("sets")
+    for wrong, message in (
+        ("within = []", "within must name at least one subset file, got none"),
+        ('within = "french.parquet"\nwithout = "french.parquet"',
+         r"stage 1 \(k_center\): there must be rows to choose from, got none: \[read\] left no"),
+    ):  # fmt: skip
+        Path("sets.toml").write_text(f"{read}{wrong}\n{stage}")
+        with pytest.raises(ValueError, match=message):
+            SelectionPlan.read("sets.toml").run("no")
+    Path("sets.toml").write_text(read + 'without = "french.parquet"\n' + stage)
+    assert "fr" not in {
+        COLUMNS["lang"][i] for i in SelectionPlan.read("sets.toml").run("s").indices
+    }
+
+
+def test_clusters_of_a_subset(here):
+    """They serve selections within it, and are those of a plan that begins with it."""
+    table, beside = here
+    more = by_verbs(table, beside)
+    run("cluster", table, 4, *more, "--within", "kept.parquet", "--spherical",
+        *(["--labels", "lang"] if table == "corpus" else []))  # fmt: skip
+    words = [*more, "--clusters", "clusters.parquet", "--set", "threshold=0.95", "--dropped"]
+    for within in ("kept.parquet", "dedup.parquet"):
+        run("select", "semdedup", table, *words, "--within", within)
+    for less in ([], ["--within", "french.parquet"]):
+        run("filter", table, *more, "--where", "lang == fr", "--out", "french.parquet")
+        line = refused("select", "semdedup", table, *words, *less, "--out", "new.parquet")
+        assert "--clusters must be of all rows that are selected from, got those of a sub" in line
+        assert "cluster all rows, or those of the subset" in line
+    assert "must not be written over" in refused(
+        "cluster", table, 4, *more, "--within", "kept.parquet", "--out", "kept.parquet"
+    )
+    # those of a plan, of the rows that reached its first stage with clusters
+    text = PLAN.replace("clusters = 3\n", "") + "[clusters]\nn_clusters = 3\nspherical = true\n"
+    text = text.format(table=json.dumps(table), beside=json.dumps(beside), threshold=0.95)
+    Path("plan.toml").write_text(text)
+    SelectionPlan.read("plan.toml").run("work")
+    run("select", "semdedup", table, *more, "--clusters", "work/clusters.parquet", "--set",
+        "threshold=0.95", "--within", "kept.parquet", "--with", "quality=quality", "--with",
+        "ids=id")  # fmt: skip
+    found, wanted = load_selection("subset.parquet"), load_selection("work/2-semdedup.parquet")
+    assert np.array_equal(found.indices, wanted.indices)
 
 
 WHERE = {
@@ -259,3 +343,20 @@ def test_conditions_as_text(tmp_path, text):
     with pytest.raises(ValueError, match="one of .*, got 'qualty': did you mean 'quality'"):
         parse_where("qualty > 1", table)
     assert parse_where("day < 2024-02-01", table)[0][2] == datetime.date(2024, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (".5", 0.5),
+        ("-2.", -2.0),
+        ("3", 3),
+        ("1e-3", 1e-3),
+        ("equal", "equal"),
+        (".", "."),
+        ("[1]", [1]),
+    ],
+)
+def test_settings_as_text(text, value):
+    assert json_value(text) == value
+    assert type(json_value(text)) is type(value)

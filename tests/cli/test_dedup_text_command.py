@@ -179,3 +179,20 @@ def test_estimates_of_a_plan_depend_on_the_length_of_the_texts(corpus):
     small = Stage("dedup_text", columns={"texts": "body"}, settings={"max_memory": "65MiB"})
     with pytest.raises(ValueError, match="max_memory must be at least .* the estimate for dedup"):
         SelectionPlan(corpus.with_name("long.parquet"), [small]).run(corpus.with_name("work"))
+
+
+def test_a_plan_compares_again_only_for_a_lower_threshold(corpus):
+    table, work = corpus, corpus.with_name("work")
+    wanted = {}
+    for threshold in (0.6, 0.7, 0.5):
+        settings = {"rule": "any_earlier", "threshold": threshold}
+        stage = Stage("dedup_text", columns={"texts": "body"}, settings=settings)
+        said = []
+        found = SelectionPlan(table, [stage]).run(work, said.append)
+        wanted = dedup_text(TEXTS, **settings)
+        assert set(found.indices.tolist()) == set(wanted.indices.tolist())
+        rules = {f"dedup_text: {rule}": n for rule, n in wanted.summary()["rules"].items()}
+        assert found.summary()["rules"] == {
+            rule if rule != "dedup_text: kept" else "kept": n for rule, n in rules.items()
+        }
+        assert any("no row compared again" in line for line in said) == (threshold == 0.7)

@@ -298,7 +298,7 @@ BAD = [
     (dict(embeddings=np.ones((0, 3))), ValueError, r"^embeddings must have shape .* \(0, 3\)$"),
     (dict(embeddings=[["a"], ["b"]]), TypeError, r"^embeddings must hold numbers, got dtype"),
     (dict(embeddings=[[1.0], [np.nan], [np.inf]]), ValueError,
-     r"^embeddings must be finite, got nan in row 1 \(2 bad rows\)$"),
+     r"^embeddings must be finite, got nan in row 1 \(2 bad rows\): exclude such rows$"),
     (dict(embeddings=[[1.0], [1e300]]), ValueError,
      r"^embeddings must be finite as float32, got 1e"),
 ]  # fmt: skip

@@ -28,7 +28,7 @@ def cluster():
     """Two workers on this machine, or the cluster at RAY_ADDRESS."""
     ray = pytest.importorskip("ray")
     ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
+        address=os.environ.get("RAY_ADDRESS", "local"),  # not that of another program
         log_to_driver=False,
         **({} if "RAY_ADDRESS" in os.environ else {"num_cpus": 2, "include_dashboard": False}),
     )

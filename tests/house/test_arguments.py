@@ -189,6 +189,9 @@ RECIPES = {
     "bench.table": lambda **o: bench.table(bench.Results({}, ""), **o),
     "bench.Settings": lambda **o: bench.Settings(**o),
     "bench.Task": lambda **o: bench.Task((ROWS, ROWS), (ROWS, ROWS), own.ShuffleSampler, **o),
+    "reports.write_plan_report": lambda **o: reports.write_plan_report(
+        SelectionPlan("none.parquet", [Stage("top", 1)]), "no work", "page.html", **o
+    ),
     "reports.write_selection_report": lambda **o: reports.write_selection_report(
         "subset.parquet", "rows.npy", "report.html", **o
     ),

@@ -89,7 +89,7 @@ def test_a_bad_shard_leaves_no_copy(tmp_path):
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a.parquet", ROWS)
     write(tmp_path / "in" / "b.parquet", ROWS[:, :2])
-    with pytest.raises(ValueError, match="embedding must hold lists of 3 numbers, got others in"):
+    with pytest.raises(ValueError, match="embedding must hold lists of 3 numbers, got [0-9]+ in"):
         open_table(tmp_path / "in", scratch=tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 
@@ -129,11 +129,11 @@ def test_files_cut_short_are_refused(tmp_path, suffix):
 def test_uneven_shards_are_refused(tmp_path):
     write(tmp_path / "a.parquet", ROWS[:5])
     write(tmp_path / "b.parquet", ROWS[:5, :2])
-    with pytest.raises(ValueError, match="embedding must hold lists of 3 numbers, got others in"):
+    with pytest.raises(ValueError, match="embedding must hold lists of 3 numbers, got [0-9]+ in"):
         _ = open_table(tmp_path).embeddings
     ragged = pa.array([[1.0, 2.0], [1.0, 2.0], [3.0]])
     pq.write_table(pa.table({"embedding": ragged}), tmp_path / "c.parquet")
-    with pytest.raises(ValueError, match="lists of .* numbers, got others in .*, row 2"):
+    with pytest.raises(ValueError, match="lists of .* numbers, got [0-9]+ in .*, row 2: embed all"):
         _ = open_table(tmp_path / "c.parquet").embeddings
 
 

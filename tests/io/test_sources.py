@@ -305,3 +305,13 @@ def test_an_object_store_that_cannot_be_read():
     with pytest.raises(OSError, match="s3://bucket/t.parquet must be readable, got") as found:
         open_table(here)
     assert "hidden" not in str(found.value)
+
+
+def test_an_empty_string_of_csv_is_missing_unless_it_is_quoted(tmp_path):
+    """As pandas writes and reads them; "NA" is a word in a column of strings."""
+    path = tmp_path / "rows.csv"
+    path.write_text('text,n,code,dup,dup\na,1,NA,x,y\n,,"",,z\n"",NA,us,,\n')
+    table = open_table(path)
+    assert table.values("text").to_pylist() == ["a", None, ""]
+    assert table.values("code").to_pylist() == ["NA", "", "us"]
+    assert table.values("n").to_pylist() == [1, None, None]

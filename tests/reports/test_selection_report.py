@@ -232,11 +232,12 @@ def test_files_without_dropped_rows_tables_without_embeddings_and_images(made, t
     image.new("RGB", (8, 8), (200, 30, 30)).save(picture)
     rows = pa.table({
         "picture": ["a.png", "missing.png"] * 3, "raw": [picture.read_bytes(), b"<bad>"] * 3,
+        "both": [{"bytes": picture.read_bytes(), "path": None}, None] * 3,
     })  # fmt: skip
     pq.write_table(rows, tmp_path / "rows.parquet")
     found = io.with_inputs(selection.top(np.arange(6), 2), tmp_path / "rows.parquet")
     io.save_selection(found, tmp_path / "subset.parquet")
-    for column in ("picture", "raw"):
+    for column in ("picture", "raw", "both"):
         page = write_selection_report(
             tmp_path / "subset.parquet", tmp_path / "rows.parquet", tmp_path / "r.html",
             image=column,
@@ -287,7 +288,11 @@ def test_commands_write_it(made, tmp_path, monkeypatch):
         shutil.copy(made / name, name)
     np.save("good.npy", ROWS)
     plan = '[read]\ntable = "texts.parquet"\n[[stage]]\nmethod = "top"\nbudget = 9\n'
-    (tmp_path / "plan.toml").write_text(plan + 'columns = { scores = "quality" }\n')
+    plan += 'columns = { scores = "quality" }\n'
+    (tmp_path / "plan.toml").write_text(plan)
+    own = '[report]\npath = "page/e.html"\nby = ["license"]\ntext = "text"\nexamples = false\n'
+    (tmp_path / "page.toml").write_text(plan + own)
+    (tmp_path / "page").mkdir()
     said = ["--map", "pca", "--by", "license,quality"]
     calls = [
         ["dedup", "good.npy", "--threshold", "0.99", "--report", "a.html", "--no-examples",
@@ -295,14 +300,28 @@ def test_commands_write_it(made, tmp_path, monkeypatch):
         ["select", "top", "texts.parquet", "--budget", "9", "--with", "scores=quality",
          "--out", "top.parquet", "--report", "b.html"],
         ["run", "plan.toml", "--report", "plan/c.html"],
+        ["run", "page.toml"],
+        ["run", "page.toml", "--examples", "--report", "f.html"],
+        ["dedup-text", "texts.parquet", "--exact", "--dropped", "--report", "g.html",
+         "--out", "texts-subset.parquet"],
         ["report", "subset.parquet", "good.npy", "--beside", "texts.parquet", "--out", "d.html",
          *said],
     ]  # fmt: skip
     for call in calls:
         done = CliRunner().invoke(app, call, catch_exceptions=False)
         assert done.exit_code == 0, done.output
-    for name, example in (("a", False), ("b", True), ("plan/c", True), ("d", True)):
+    for name, example in (("a", False), ("b", True), ("plan/c", True), ("d", True),
+                          ("page/e", False), ("f", True), ("g", True)):  # fmt: skip
         assert ("secret" in (tmp_path / f"{name}.html").read_text()) == example, name
+    wrong = {"[report]: column must be one of": 'path = "a.html"\ntext = "txt"',
+             "[report] must name a path": 'text = "text"',
+             "[report] must hold": 'path = "a.html"\nmap = "pca"',
+             "[report]: examples must be": 'path = "a.html"\nexamples = 0.5',
+             "x.csv must have a suffix": 'path = "x.csv"'}  # fmt: skip
+    wrong = {f"wrong{at}": (words, text) for at, (words, text) in enumerate(wrong.items())}
+    for name, (_, text) in wrong.items():
+        (tmp_path / f"{name}.toml").write_text(f"{plan}[report]\n{text}\n")
+    wrong = {name: words for name, (words, _) in wrong.items()}
     refused = [
         (["select", "top", "texts.parquet", "--budget", "9", "--with", "scores=quality",
           "--no-examples"], "--examples must be omitted without --report"),
@@ -310,6 +329,7 @@ def test_commands_write_it(made, tmp_path, monkeypatch):
         (["dedup", "good.npy", "--threshold", "0.9", "--report", "x.csv"],
          "x.csv must have a suffix"),
         (["report", "top.parquet", "good.npy"], "INPUT must be the table"),
+        *((["run", f"{name}.toml"], words) for name, words in wrong.items()),
     ]  # fmt: skip
     for call, words in refused:
         done = CliRunner().invoke(app, call)

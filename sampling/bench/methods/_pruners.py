@@ -27,7 +27,7 @@ from ._method import Build, Context, TrainingPlan, Unreachable, at_least_one, sa
 _ANNEAL = 0.125  # InfoBatch's default: the last eighth of the run uses all the data
 _MEAN_SHARE = 0.7  # assumed share of samples below the mean loss, until a run measures it
 _CLUSTERS_PER_CLASS = 10
-_GROUPS = 10  # in the place of classes, where the targets are none
+_GROUPS = 10  # instead of classes, where the targets are none
 
 
 def full(context: Context) -> TrainingPlan:

@@ -73,7 +73,9 @@ def _rows_of(text: str, chosen: Selection, rows: Rows) -> tuple[Indices, Floats 
     if chosen.size is not None and chosen.size != rows.whole:
         raise ValueError(
             f"{text} must be a selection from {rows.whole} rows, those of the training set, got "
-            f"one from {chosen.size}"
+            f"one from {chosen.size}: select from a table of the training rows alone, in the same "
+            "order; if the benchmark splits the table, say which rows these are in a column of its "
+            "setting `split`"
         )
     out = np.flatnonzero((chosen.indices < 0) | (chosen.indices >= rows.whole))
     if out.size:

@@ -124,7 +124,7 @@ class Given:
                 )
         for path in self.files:
             if not path.exists():
-                raise FileNotFoundError(f"{path} must exist, got no such file")
+                raise FileNotFoundError(_check.no_file(path))
         return self
 
 

@@ -16,7 +16,7 @@ from ..core._select import select
 from ..core._task import Picks, Task
 
 __all__ = ["surrogate"]
-_LEAST = 1e-6  # lower limit of an uncertainty: a negative exponent would diverge for certain rows
+_LEAST = 1e-6  # lower limit of an uncertainty: a negative exponent would diverge for some rows
 
 
 @method(

@@ -27,7 +27,7 @@ from ..core._select import already_of, ids_of, select
 from ..core._task import Picks, Task
 from ._bands import MOST_HASHES, bands_for, recall_at
 from ._grams import Blocks, digests_of
-from ._matches import Matches, Rule, equal_texts, similar_texts
+from ._matches import Matches, Rule, Search, equal_texts, similar_texts
 from ._normalize import Normalize
 
 __all__ = ["dedup_text"]
@@ -188,9 +188,10 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     (array([0]), array([-1,  0,  0]), 1)
     """
     limit = _checked(threshold, exact, keep, quality, rule, normalize)
-    ngram = _check.integer("ngram", ngram, 1, 2**16)
-    shape = _bands(exact, limit, num_bands, band_size)
     seed = _check.seed(options.get("seed", 0))
+    key, shape = int(_rng.key(seed, 0, "dedup_text")), _bands(exact, limit, num_bands, band_size)
+    ngram = _check.integer("ngram", ngram, 1, 2**16)
+    search = Search(rule, limit, shape, key, normalize, ngram)
     held, bad = texts_of("texts", texts, options)
     size = len(held)
     order: Keep | Floats = keep
@@ -205,14 +206,11 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
     digests, lengths = _digests(held, good, normalize, classes)
     rows, digests, forced = _ranked(good, digests, lengths, order, keys, already)
     first = equal_texts(digests)
-    found = _matches(
-        held, rows, first, classes, forced, rule, limit, shape, seed, normalize, ngram, lengths
-    )  # in order of rank
-    similarity, kept, same = np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+    found = _matches(held, rows, first, classes, forced, search)  # in order of rank
+    similarity, (kept, same) = np.zeros(size), np.zeros((2, size), np.bool_)
     similarity[rows], kept[rows] = found.similarity, found.kept
     same[rows] = first != np.arange(rows.size)
-    kept_rows, similarities = np.full(size, -1), np.full(size, np.nan)
-    gone = ~found.kept
+    kept_rows, similarities, gone = np.full(size, -1), np.full(size, np.nan), ~found.kept
     kept_rows[rows[gone]] = rows[found.twin[gone]]
     similarities[rows[gone]] = found.with_twin[gone]
     open_ = kept & ~np.isin(np.arange(size), already)
@@ -224,7 +222,8 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
         info["same"] = int((equal & ~stays).sum())
         if rule == "any_earlier" and not found.bounded:
             info["cut"] = {
-                "rule": _COPY, "count": "copies", "range": f"[{limit!r}, 1]", "drops_equal": True
+                "rule": _COPY, "count": "copies", "range": f"[{limit!r}, 1]", "drops_equal": True,
+                "always": [_SAME],
             }  # fmt: skip
         ruled = [(~stays & ~equal, _COPY), (~stays & equal, _SAME)]
         return Picks(places, ruled=ruled, info=info, merge={"copies": sum_of, "same": sum_of})
@@ -237,21 +236,19 @@ def dedup_text(  # noqa: PLR0913  # the options of the method
                    "normalize": normalize, "ngram": ngram, "num_bands": num_bands,
                    "band_size": band_size, "labels": labels, "quality": quality},
     )  # fmt: skip
-    info = {**picked.info, "search": _search(found, exact, limit, shape)}
+    info = {**picked.info, "search": _facts(found, search)}
     kept_rows = held_instead(kept_rows, np.concatenate([picked.indices, already]), size)
     similarities[kept_rows < 0] = np.nan
     return replace(picked, info=info, kept_rows=kept_rows, similarities=similarities)
 
 
-def _search(
-    found: Matches, exact: bool, threshold: float, shape: tuple[int, int]
-) -> dict[str, Any]:
+def _facts(found: Matches, search: Search) -> dict[str, Any]:
     """Return the facts about the search, as JSON values."""
-    facts: dict[str, Any] = {"exact": bool(exact), "library": found.library}
-    if not exact:
+    facts: dict[str, Any] = {"exact": not search.shape[0], "library": found.library}
+    if search.shape[0]:
         facts |= {
-            "num_bands": shape[0], "band_size": shape[1],
-            "expected_recall": recall_at(threshold, *shape),
+            "num_bands": search.shape[0], "band_size": search.shape[1],
+            "expected_recall": recall_at(search.threshold, *search.shape),
             "compared": found.compared, "bounded": found.bounded,
         }  # fmt: skip
     return facts
@@ -336,35 +333,23 @@ def _ranked(
     return good[order], digests[order], int(first.sum())
 
 
-def _matches(  # noqa: PLR0913  # what is compared, and how
+def _matches(
     held: Texts,
     rows: Indices,
     first: Indices,
     classes: Indices | None,
     forced: int,
-    rule: Rule,
-    threshold: float,
-    shape: tuple[int, int],
-    seed: int,
-    how: Normalize,
-    width: int,
-    lengths: Indices,
+    search: Search,
 ) -> Matches:
     """Return the copies among all rows, in order of rank.
 
     first : int64 (n,), the first row with the same text
     """
     distinct = np.flatnonzero(first == np.arange(rows.size))
-    key = int(_rng.key(seed, 0, "dedup_text"))
     count = int(np.searchsorted(distinct, forced))
-    if shape[0] and distinct.size > 1:
-        own = similar_texts(
-            held, rows[distinct], classes, count, rule, threshold, shape, key, how, width
-        )
-    else:
-        every = np.arange(distinct.size)
-        own = Matches(np.zeros(every.size), np.ones(every.size, np.bool_), every,
-                      np.ones(every.size))  # fmt: skip
+    own = Matches.none(distinct.size)
+    if search.shape[0] and distinct.size > 1:
+        own = similar_texts(held, rows[distinct], classes, count, search)
     place = np.zeros(rows.size, np.int64)
     place[distinct] = np.arange(distinct.size)
     place = place[first]

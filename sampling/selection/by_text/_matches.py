@@ -16,12 +16,38 @@ from ._bands import buckets_of, keys_of, sketcher
 from ._grams import Block, Blocks, Sets, cuts, sets_of
 from ._normalize import Normalize
 
-__all__ = ["Matches", "Rule", "equal_texts", "similar_texts"]
+__all__ = ["Matches", "Rule", "Search", "equal_texts", "similar_texts"]
 
 Rule = Literal["greedy", "any_earlier", "components"]
 _CODES = {"any_earlier": ANY_EARLIER, "greedy": GREEDY, "components": COMPONENTS}
 _CROWD = 256  # comparisons of a text after its first match; see `match_earlier`
 _STEP = 2**13  # texts that are compared between two chances to interrupt
+
+
+@dataclass(frozen=True)
+class Search:
+    """How texts are compared.
+
+    Attributes
+    ----------
+    rule : {"greedy", "any_earlier", "components"}
+        By which copies are dropped.
+    threshold : float
+    shape : (int, int)
+        Number of bands, and their size; (0, 0) if only equal texts are copies.
+    seed : int
+        Of the signatures.
+    normalize : {"casefold", "nfkc", "none"}
+    ngram : int
+        Characters of an n-gram.
+    """
+
+    rule: Rule
+    threshold: float
+    shape: tuple[int, int]
+    seed: int
+    normalize: Normalize
+    ngram: int
 
 
 @dataclass
@@ -53,6 +79,12 @@ class Matches:
     bounded: int = 0
     library: str = ""
 
+    @classmethod
+    def none(cls, size: int, **counts: Any) -> "Matches":
+        """Return the result for rows without copies."""
+        kept, alone = np.ones(size, np.bool_), np.arange(size)
+        return cls(np.zeros(size), kept, alone, np.ones(size), **counts)
+
 
 def equal_texts(digests: NDArray[np.uint64]) -> Indices:
     """Return the first row with an equal digest: (n, 2) -> int64 (n,), its own if it is first."""
@@ -65,25 +97,14 @@ def equal_texts(digests: NDArray[np.uint64]) -> Indices:
     return first
 
 
-def similar_texts(  # noqa: PLR0913  # what is compared, and how
-    texts: Texts,
-    rows: Indices,
-    classes: Indices | None,
-    forced: int,
-    rule: Rule,
-    threshold: float,
-    shape: tuple[int, int],
-    seed: int,
-    how: Normalize,
-    width: int,
+def similar_texts(
+    texts: Texts, rows: Indices, classes: Indices | None, forced: int, search: Search
 ) -> Matches:
     """Find copies among distinct texts.
 
     rows    : int64 (n,), in order of rank
     classes : int64 (N,), or None
     forced  : how many of the first rows are kept in any case
-    shape   : number of bands, and their size
-    seed    : of the signatures
     """
     _, library = sketcher()
     size = rows.size
@@ -94,10 +115,11 @@ def similar_texts(  # noqa: PLR0913  # what is compared, and how
         sketch, there = sketcher()  # of the process that does the work
         if there != library:
             raise ValueError(f"every worker must have {library}, as this process, got {there}")
-        return keys_of(sketch, sets_of(words, how, width), own, shape, seed)
+        sets = sets_of(words, search.normalize, search.ngram)
+        return keys_of(sketch, sets, own, search.shape, search.seed)
 
     blocks = Blocks(texts, rows, classes)
-    keys = np.empty((size, shape[0]), np.uint32)
+    keys = np.empty((size, search.shape[0]), np.uint32)
     for part, some in zip(blocks.slices, each(signed, blocks, title="signing texts"), strict=True):
         keys[part] = some
     buckets, count = buckets_of(keys)
@@ -106,13 +128,13 @@ def similar_texts(  # noqa: PLR0913  # what is compared, and how
     buckets = np.ascontiguousarray(buckets[:, among])
     own = None if kinds is None else kinds[among].astype(np.int32)
     lots = _Lots(texts, rows[among], buckets, count, own, int(np.searchsorted(among, forced)))
-    code = _CODES[rule]
+    code = _CODES[search.rule]
 
     def compared(lot: "_Lot") -> Matches:
-        return _compared(sets_of(lot.texts, how, width), lot, code, threshold)
+        sets = sets_of(lot.texts, search.normalize, search.ngram)
+        return _compared(sets, lot, code, search.threshold)
 
-    found = Matches(np.zeros(size), np.ones(size, np.bool_), np.arange(size), np.ones(size))
-    found.library = library
+    found = Matches.none(size, library=library)
     made = each(compared, lots, title="comparing texts")
     for members, lot in zip(lots.members(), made, strict=True):
         places = among[members]

@@ -76,7 +76,8 @@ def check_call(
     check_needs(method, {*columns, *settings}, table)
     check_settings(method, budget, columns, settings, size=table.size)
     for name, given in settings.items():
-        own = given.labels if isinstance(given, Clustering) else None
+        whole = isinstance(given, Clustering) and given.rows is None  # else which rows is checked
+        own = given.labels if whole else None  # with the rows that are selected from
         own = given.indices if isinstance(given, Neighbours) else own
         if own is not None and len(own) != table.size:
             raise ValueError(f"{name} must be of all {table.size} rows, got {len(own)}")

@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
+
 from ... import _check
 from ..._check import _labels
 from ..._check._keywords import told
+from ...clustering import Clustering
 from ...io import Table, columns_text, direction_of, score_of
 from ...record import Selection
 from ...record.keys import keys_for
@@ -18,6 +21,8 @@ from ..core._options import Options
 from ..core._registry import Method, directed_for, known_method, takes_scores
 from ..core._select import groups_of, ids_of
 from ..core._spend import costs_of
+from ._stage import Stage, rows_named
+from ._within import among, chosen, lifted, with_ids
 
 __all__ = ["check_groups", "check_values", "estimate_from", "select_from"]
 
@@ -27,11 +32,12 @@ def select_from(
     table: Table,
     method: str,
     budget: float | None,
+    within: Selection | None = None,
     *,
     columns: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Selection:
-    """Run a selector on a table.
+    """Run a selector on a table, or on the rows of it that an earlier selection kept.
 
     Parameters
     ----------
@@ -40,6 +46,9 @@ def select_from(
     method : str
         One of `methods()`.
     budget : int or float, optional
+        M as a count, or as a fraction of the rows that are selected from.
+    within : Selection, optional
+        Only of the rows that this selection of the same table kept.
     columns : mapping of str to str, optional
         Argument of the method -> column of the table: its first argument unless that is the
         embeddings, and `ids`, `groups`, `labels`, `quality`, ... A required argument is read from
@@ -48,18 +57,21 @@ def select_from(
         file of `save_scores`, or the one that the method needs is assumed; `info["directions"]`
         holds the direction of each and its origin.
     settings : mapping, optional
-        Other arguments of the method.
+        Other arguments of the method. `clusters` and `num_neighbours` are of all rows of the table,
+        also with `within`; clusters may be of these rows if they say so in their `rows`.
 
     Returns
     -------
     Selection
+        In rows of the table. With `within`, as if both were stages of a plan: `rules` name the
+        method that dropped a row, `weights` are products.
 
     Raises
     ------
     ValueError
         If there is no such method or column, or a required argument is missing; if a direction is
         invalid, is stated for an argument that is not a score, or cannot be converted to the one
-        that the method needs.
+        that the method needs; if `within` is of another number of rows, or keeps none.
     TypeError
         If the method has no such argument.
 
@@ -71,18 +83,42 @@ def select_from(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "rows.parquet")
     ...     pyarrow.parquet.write_table(pyarrow.table({"loss": [0.1, 0.9, 0.5]}), path)
-    ...     select_from(open_table(path), "top", 2, columns={"scores": "loss"}).indices
-    array([1, 2])
+    ...     first = select_from(open_table(path), "top", 2, columns={"scores": "loss"})
+    ...     hard = select_from(open_table(path), "top", 1, first, columns={"scores": "loss"})
+    >>> first.indices, hard.indices
+    (array([1, 2]), array([1]))
     """
-    entry, arguments = known_method(method), {**(settings or {})}
+    names, given = dict(columns or {}), dict(settings or {})
+    if within is None:
+        if isinstance(given.get("clusters"), Clustering):
+            given["clusters"] = given["clusters"].of_table(table.size)
+        return _selected(table, method, budget, names, given)
+    before = chosen(within, table.size)
+    alive = np.unique(before.indices)
+    own, given = among(table, given, alive)
+    with rows_named(table, Stage(method, columns=names), alive, names.get("ids")):
+        found = _selected(own, method, budget, names, given)
+    whole = lifted(found, alive, before, found.method)
+    return with_ids(whole, table, names.get("ids"), within)
+
+
+def _selected(
+    table: Table,
+    method: str,
+    budget: float | None,
+    columns: dict[str, str],
+    settings: dict[str, Any],
+) -> Selection:
+    """Return the selection from all rows of a table."""
+    entry, arguments = known_method(method), dict(settings)
     known = entry.parameters
-    check_names(method, columns or {}, arguments)
-    chosen = with_own(method, columns or {}, arguments, table.names)
-    check_columns(method, chosen, table.names)
-    check_needs(method, {*chosen, *arguments}, table)
+    check_names(method, columns, arguments)
+    read = with_own(method, columns, arguments, table.names)
+    check_columns(method, read, table.names)
+    check_needs(method, {*read, *arguments}, table)
     said: dict[str, dict[str, Any]] = {}
     gaps = arguments.get("on_bad") == "drop"
-    for name, column in chosen.items():
+    for name, column in read.items():
         arguments[name] = _column(table, entry, name, column, said, gaps)
     if "embeddings" in known and table.has_embeddings:
         arguments.setdefault("embeddings", table.embeddings)

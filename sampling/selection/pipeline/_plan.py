@@ -11,7 +11,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
+from functools import reduce
 from glob import escape, has_magic
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from ..._files._toml import read_toml
 from ..._warning import warn
 from ...clustering import check_kmeans, check_neighbours, kmeans, neighbours
 from ...engine import named, use
-from ...io import Table, export_rows, may_copy, open_table
+from ...io import Table, export_rows, may_copy, open_table, refuse_other
 from ...record import Selection, load_selection
 from ...types import Indices
 from ..core._budget import count_of
@@ -36,9 +38,12 @@ from ..core._registry import METHODS, takes
 from ._from_table import check_groups, check_values
 from ._run import check_work, run_plan
 from ._stage import Stage, refuse_no_id, refuse_no_rows, rows_named, said_of, stage_named
-from ._within import chosen, filtered
+from ._within import chosen, everything, excluded, filtered
 
 __all__ = ["SelectionPlan"]
+
+_OUTPUTS = {"export": "folder", "report": "path"}  # section -> its output
+_OF_REPORT = {"path", "by", "text", "image", "layout", "examples", "seed"}
 
 
 @told
@@ -55,9 +60,11 @@ class SelectionPlan:
         Column or tensor of the embeddings.
     beside : str or pathlib.Path, or sequence of them, default ()
         Tables with additional columns of the same rows, one path each.
-    within : str or pathlib.Path, optional
-        Subset file of rows of this table: the first stage selects from these. Their row numbers,
-        weights and rules are kept.
+    within : str or pathlib.Path, or sequence of them, optional
+        Subset files of rows of this table: the first stage selects from the rows of any of them.
+        Row numbers are those of the table. Weights and rules are kept of one file, not of several.
+    without : str or pathlib.Path, or sequence of them, default ()
+        Subset files of rows of this table that no stage selects from.
     ids : str, optional
         Column of the names of the rows.
     seed : int, default 0
@@ -79,6 +86,10 @@ class SelectionPlan:
         Arguments of `io.export_rows`: the selected rows are written to `folder`. By default with
         the columns of the table, or of the `beside` tables if it is .npy or safetensors; `columns`
         may name any.
+    report : mapping, optional
+        Arguments of `reports.write_selection_report`: `path`, and any of `by`, `text`, `image`,
+        `layout`, `examples` and `seed`. `sampling run` writes it last; in Python,
+        `reports.write_plan_report` does.
     engine : {"local", "ray"}, optional
         Where the stages run: in this process, or on a Ray cluster; see `sampling.engine`. By
         default where `engine.use` says. The results are the same.
@@ -111,7 +122,8 @@ class SelectionPlan:
     stages: Sequence[Stage]
     embeddings: str | None = None
     beside: Sequence[str | Path] = ()
-    within: str | Path | None = None
+    within: str | Path | Sequence[str | Path] | None = None
+    without: str | Path | Sequence[str | Path] = ()
     ids: str | None = None
     seed: int = 0
     on_bad: str = "raise"
@@ -119,6 +131,7 @@ class SelectionPlan:
     clusters: Mapping[str, Any] | None = None
     neighbours: Mapping[str, Any] | None = None
     export: Mapping[str, Any] | None = None
+    report: Mapping[str, Any] | None = None
     engine: str | None = None
     address: str | None = None
 
@@ -130,8 +143,9 @@ class SelectionPlan:
         wrong = [stage for stage in self.stages if not isinstance(stage, Stage)]
         if wrong:
             raise TypeError(f"stages must hold Stage objects, got {wrong[0]!r}")
-        if self.within is not None:
-            _path("within", self.within)
+        _check.paths("without", self.without)
+        if self.within is not None and not _check.paths("within", self.within):
+            raise ValueError("within must name at least one subset file, got none: omit it")
         for name in ("embeddings", "ids"):
             if getattr(self, name) is not None:
                 _check.text(name, getattr(self, name))
@@ -141,7 +155,7 @@ class SelectionPlan:
             bytes_of(self.max_memory, 0)
         if self.engine is not None or self.address is not None:
             named(self.engine, self.address)  # refuses other words
-        for name in ("clusters", "neighbours", "export"):
+        for name in ("clusters", "neighbours", "export", "report"):
             if getattr(self, name) is not None:
                 _check.mapping(name, getattr(self, name))
 
@@ -152,10 +166,11 @@ class SelectionPlan:
         Parameters
         ----------
         path : str or pathlib.Path
-            Tables [read] (table, embeddings, beside, within, ids, seed, on_bad, max_memory, engine,
-            address), [clusters], [neighbours], [export] as the arguments of `SelectionPlan`, and
-            for each stage one [[stage]]: method, budget (which may be a percentage, "10%"), name,
-            columns, where, and what else the method is to be given.
+            Tables [read] (table, embeddings, beside, within, without, ids, seed, on_bad,
+            max_memory, engine, address), [clusters], [neighbours], [export], [report] as the
+            arguments of `SelectionPlan`, and for each stage one [[stage]]: method, budget (which
+            may be a percentage, "10%"), name, columns, where, and what else the method is to be
+            given.
 
         Returns
         -------
@@ -188,7 +203,7 @@ class SelectionPlan:
         -------
         SelectionPlan
         """
-        sections = {"read", "stage", "clusters", "neighbours", "export"}
+        sections = {"read", "stage", "clusters", "neighbours", "export", "report"}
         _known("the plan", _check.mapping("the plan", given), sections)
         for name in sections - {"stage"}:
             if name in given:
@@ -198,11 +213,12 @@ class SelectionPlan:
         if "table" not in reading:
             raise ValueError("[read] must name a table, got none")
         reading = {name: _placed(name, each, folder) for name, each in reading.items()}
-        export = given.get("export")
-        if export is not None:
-            if "folder" not in export:
-                raise ValueError("[export] must name a folder, got none")
-            export = {**export, "folder": folder / _path("folder", export["folder"])}
+        outputs: dict[str, Any] = {name: given.get(name) for name in _OUTPUTS}
+        for name, key in _OUTPUTS.items():
+            own = outputs[name]
+            if own is not None:
+                _check_output(name, own)
+                outputs[name] = {**own, key: folder / _path(key, own[key])}
         if isinstance(given.get("stage"), Mapping):
             raise TypeError("stage must be a list of tables, got one table: write [[stage]]")
         own = {"method", "budget", "name", "columns", "where"}
@@ -222,7 +238,7 @@ class SelectionPlan:
             stages=stages,
             clusters=given.get("clusters"),
             neighbours=given.get("neighbours"),
-            export=export,
+            **outputs,
         )
 
     def open(
@@ -256,13 +272,21 @@ class SelectionPlan:
             contents=contents,
         )
 
-    def subset(self, size: int) -> Selection | None:
+    @property
+    def subsets(self) -> list[str | Path]:
+        """Paths of the subset files that are read: `within`, then `without`."""
+        within = () if self.within is None else self.within
+        return [*_check.paths("within", within), *_check.paths("without", self.without)]
+
+    def subset(self, size: int, inputs: Mapping[str, Any] | None = None) -> Selection | None:
         """Return the rows that the first stage selects from; None if these are all.
 
         Parameters
         ----------
         size : int
             Number of rows of the table.
+        inputs : mapping, optional
+            Digests of the table, from `io.inputs_of`: subsets of other tables are refused.
 
         Returns
         -------
@@ -271,12 +295,26 @@ class SelectionPlan:
         Raises
         ------
         ValueError
-            If the subset file is damaged, or of a table of another number of rows.
+            If a subset file is damaged, or of another table.
         """
-        if self.within is None:
+        files = self.subsets
+        if not files:
             return None
         with said_of("[read]"):
-            return chosen(load_selection(self.within), size)
+            count = len(files) - len(_check.paths("without", self.without))
+            given = []
+            for at, path in enumerate(files):
+                found = load_selection(path)
+                name = "within" if at < count else "without"
+                if inputs is not None:
+                    refuse_other(found, inputs, name=name)
+                chosen(found, size, name)  # refuses one of another number of rows
+                given.append(found)
+            whole = reduce(or_, given[:count]) if count else everything(size)
+            whole = chosen(whole, size)
+            for path, each in zip(files[count:], given[count:], strict=True):
+                whole = excluded(whole, each.mask(), f"in {Path(path).name}")
+            return whole
 
     @property
     def reads_embeddings(self) -> bool:
@@ -312,6 +350,8 @@ class SelectionPlan:
                 table.check_rows()
                 if self.reads_embeddings:
                     table.check_embeddings()
+            with said_of("[report]"):
+                self._check_shown(table)
             self.check_bad(table.has_embeddings)
             self._check_made(table)
         size = None if table is None else table.size
@@ -321,6 +361,13 @@ class SelectionPlan:
                 if called.count(stage.name) > 1:
                     raise ValueError(f"name must be of one stage only, got {stage.name!r} twice")
                 stage.check(names, table, size=size, shared=self._shared())
+
+    def _check_shown(self, table: Table) -> None:
+        """Refuse columns of the report that the table does not have."""
+        given = self.report or {}
+        shown = [given[name] for name in ("text", "image") if given.get(name) is not None]
+        for name in (*_check.words("by", given.get("by", ())), *shown):
+            table.check_column(_check.text("column", name))
 
     def _shared(self) -> list[str]:
         """Return the arguments that the plan provides to stages."""
@@ -403,8 +450,15 @@ class SelectionPlan:
             known = set(inspect.signature(function).parameters)
             own = {"embeddings", "selection", "source", "beside", "owners"}  # provided by the plan
             _known(f"[{what}]", given or {}, known - own)
-        if self.export is not None and "folder" not in self.export:
-            raise ValueError("[export] must name a folder, got none")
+        _known("[report]", self.report or {}, _OF_REPORT)
+        with said_of("[report]"):
+            given = self.report or {}
+            _check.flag("examples", given.get("examples", True))
+            _check.seed(given.get("seed", 0))
+            _check.choice("layout", given.get("layout", "auto"), ("auto", "pca", "umap", "none"))
+        for name in _OUTPUTS:
+            if getattr(self, name) is not None:
+                _check_output(name, getattr(self, name))
         self._check_shared()
 
     def check_bad(self, embeddings: bool) -> None:
@@ -525,6 +579,9 @@ class SelectionPlan:
             needs.append({"name": "clusters", "rows": size, "memory": memory, "seconds": seconds})
         for number, stage in enumerate(self.stages, 1):
             need = {"name": stage.name, "rows": size, "memory": 0, "seconds": 0.0}
+            if not size and stage.method != "filter":
+                with stage_named(number, stage):
+                    refuse_no_rows("[read]")
             if stage.method == "filter":
                 sure = False
             else:
@@ -682,8 +739,8 @@ def _tables(given: Any) -> list[Any]:
 
 def _placed(name: str, given: Any, folder: Path) -> Any:
     """Return a value of [read]; paths are those of the plan's folder."""
-    if name == "within":
-        return folder / _path(name, given)
+    if name in {"within", "without"}:
+        return [folder / each for each in _check.paths(name, given)]
     if name not in {"table", "beside"}:
         return given
     listed = _tables(given) if name == "table" else _check.paths(name, given)
@@ -699,6 +756,12 @@ def _below(folder: Path, given: Any) -> Any:  # a path
     if has_magic(text) and not os.path.lexists(folder / text):
         return Path(escape(str(folder))) / text
     return folder / text
+
+
+def _check_output(name: str, given: Mapping[str, Any]) -> None:
+    if _OUTPUTS[name] not in given:
+        article = "a folder" if name == "export" else "a path"
+        raise ValueError(f"[{name}] must name {article}, got none")
 
 
 def _path(name: str, value: Any) -> Any:  # str or PathLike

@@ -34,7 +34,6 @@ from ...io import (
     export_rows,
     load_selection,
     paths_read,
-    refuse_other,
     save_selection,
     selection_outputs,
 )
@@ -48,7 +47,7 @@ from ._from_table import select_from
 from ._notes import notes_of
 from ._shared import Shared, SharedClusters, SharedNeighbours
 from ._stage import Stage, refuse_no_id, refuse_no_rows, rows_named, said_of, stage_named
-from ._within import filtered, lifted
+from ._within import everything, excluded, filtered, lifted
 
 __all__ = ["check_work", "run_plan"]
 
@@ -70,7 +69,7 @@ class RunnablePlan(Protocol):
     @property
     def beside(self) -> Sequence[str | Path]: ...
     @property
-    def within(self) -> str | Path | None: ...
+    def subsets(self) -> list[str | Path]: ...
     @property
     def ids(self) -> str | None: ...
     @property
@@ -91,7 +90,7 @@ class RunnablePlan(Protocol):
     def open(
         self, scratch: Path | None = None, contents: Sequence[Mapping[str, Any]] | None = None
     ) -> Table: ...
-    def subset(self, size: int) -> Selection | None: ...
+    def subset(self, size: int, inputs: Mapping[str, Any] | None = None) -> Selection | None: ...
     def check(self, names: Sequence[str], table: Table) -> None: ...
     def estimates_of(self, table: Table) -> list[dict[str, Any]]: ...
     def warnings(self) -> list[str]: ...
@@ -136,6 +135,15 @@ def _has_cut(info: Mapping[str, Any]) -> bool:
     return isinstance(info.get("cut"), dict)
 
 
+def _in_range(threshold: Any, interval: str) -> bool:
+    """Return whether the similarities that an earlier run found are enough for a threshold."""
+    try:
+        _check.number("threshold", threshold, interval)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def check_work(plan: RunnablePlan, work: Path) -> Table:
     """Refuse outputs that a run cannot or must not write; see `SelectionPlan.check_outputs`.
 
@@ -143,7 +151,7 @@ def check_work(plan: RunnablePlan, work: Path) -> Table:
     """
     plan.check_arguments()
     reads = paths_read([*_check.paths("table", plan.table), *plan.beside])
-    reads += [] if plan.within is None else [Path(plan.within)]
+    reads += [Path(each) for each in plan.subsets]
     outputs = _outputs(plan, work)
     check_folder(work, reads, files=[Path(path).name for path, _ in outputs])
     check_folder(work / "scratch", reads)
@@ -194,14 +202,19 @@ def manifest_in(work: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise ValueError(f"{path} must be a manifest, got: {error}") from error
+        raise ValueError(
+            f"{path} must be a manifest, got: {error}: remove it, or name another folder"
+        ) from error
     whole = isinstance(found, dict) and all(
         isinstance(each, kind)
         for name, kind in (("earlier", dict), ("stages", dict), ("exports", str))
         for each in _check.listed(name, found.get(name, ()))
     )
     if not whole:
-        raise ValueError(f"{path} must be a manifest, got a file of another kind")
+        raise ValueError(
+            f"{path} must be a manifest, got a file of another kind: remove it, or name another "
+            "folder"
+        )
     return found
 
 
@@ -247,8 +260,8 @@ class Run:
             first, *others = [digests(table) for table in tables]
             self.manifest["inputs"] = [*first, *(each for table in others for each in table)]
             self.inputs = {"inputs": first, **({"beside": others} if others else {})}
-            if self.plan.within is not None:
-                self.manifest["within"] = digest(self.plan.within)
+            if self.plan.subsets:
+                self.manifest["within"] = [digest(each) for each in self.plan.subsets]
             with said_of("[read]"):
                 self.table = self.plan.open(self.work / "scratch", first)
             if len(self.table.embedding_columns) > 1 and self.plan.reads_embeddings:
@@ -361,39 +374,27 @@ class Run:
                    and self._reusable(each) for each in known):  # fmt: skip
             return False
         found = load_selection(path)
-        if found.info["cut"]["named"] and found.row_ids is None:
+        cut, threshold = found.info["cut"], stage.settings["threshold"]
+        if not _in_range(threshold, cut["range"]) or (cut["named"] and found.row_ids is None):
             return False
         with self.measured(stage.name, before, self._key(number), pairs) as entry:
             with stage_named(number, stage):
-                again = found.rethreshold(stage.settings["threshold"], self.table.embeddings)
+                again = found.rethreshold(threshold, self.table.embeddings)
             entry["rethresholded"] = True
             self._save(again, path, stage, entry)
         return True
 
     def _readable(self) -> Selection:
         """Return the input rows of the first stage: all, or those that are finite."""
-        size, within = self.table.size, self.plan.subset(self.table.size)
-        if within is None:
-            alive, verdicts, rules = np.arange(size), np.zeros(size, np.uint8), ["kept"]
-            within = Selection(alive, method="read", size=size, verdicts=verdicts, rules=("kept",))
-        else:
-            refuse_other(within, self.inputs)
-            alive, rules = within.indices, list(within.rules)
-            verdicts = np.array(within.verdicts, np.uint8)
+        size = self.table.size
+        within = self.plan.subset(size, self.inputs)
+        found = everything(size) if within is None else within
         if self.plan.on_bad == "drop" and self.plan.reads_embeddings:
             embeddings: Any = self.table.embeddings
             bad = _check.bad_rows(embeddings)
             if bad is not None:
-                bad &= within.mask()
-                verdicts[bad] = len(rules)
-                alive, rules = alive[~bad[alive]], [*rules, f"read: {BAD}"]
-        weights = within.weights
-        if weights is not None:
-            weights = weights[np.isin(within.indices, alive)]
-        return replace(
-            within, indices=alive, weights=weights, ids=None, row_ids=None, verdicts=verdicts,
-            rules=tuple(rules), shorten=None, recut=None, earlier=None,
-        )  # fmt: skip
+                found = excluded(found, bad, BAD)
+        return replace(found, ids=None, row_ids=None, shorten=None, recut=None, earlier=None)
 
     def check_ids(self, rows: Indices) -> None:
         """Refuse rows of the table, of shape (n,), that have no id though the plan names one."""

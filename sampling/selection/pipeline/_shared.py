@@ -1,6 +1,7 @@
 """Results shared by all stages of a plan: one clustering and one neighbour graph."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,8 +66,7 @@ class SharedClusters:
         if self._made is None:
             self._made = self._by("clusters", self._given, self._make, load_clustering)
         found, rows = self._made
-        places = _places(rows, alive, "clusters")
-        return found.among(places)
+        return replace(found.among(_places(rows, alive, "clusters")), rows=None)
 
     def _make(self, alive: Indices, path: Path, entry: dict[str, Any]) -> Clustering:
         given, own = dict(self._given), _embeddings(self._table, alive)
@@ -76,6 +76,8 @@ class SharedClusters:
         if limit is not None:
             given.setdefault("max_points_per_centroid", limit)
         found = kmeans(own, **{"seed": self._seed, **given})
+        if alive.size < self._table.size:
+            found = replace(found, rows=alive)
         save_clustering(found, path)
         used = given.get("max_points_per_centroid", len(own)) * given.get("n_clusters", 1)
         entry |= {"clusters": len(found.centers), "objective": found.objective}

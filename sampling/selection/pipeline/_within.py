@@ -5,89 +5,26 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ... import _check
 from ..._check._keywords import told
 from ...clustering import Clustering, Neighbours
 from ...io import Table
 from ...record import Selection
+from ...record.keys import keys_for
 from ...types import Indices
 from ..core._exact import exact
 from ..core._select import ids_of
 from ._filter import conditions, where_holds
-from ._from_table import select_from
-from ._stage import Stage, refuse_no_id, refuse_no_rows, rows_named
+from ._stage import Stage, refuse_no_id, refuse_no_rows
 
-__all__ = ["chosen", "filter_from", "filtered", "lifted", "select_within"]
+__all__ = [
+    "among", "chosen", "everything", "excluded", "filter_from", "filtered", "lifted",
+    "rows_within", "with_ids",
+]  # fmt: skip
 
 _ELSEWHERE = "not in the subset"
-
-
-@told
-def select_within(
-    table: Table,
-    method: str,
-    budget: float | None,
-    within: Selection,
-    *,
-    columns: Mapping[str, str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> Selection:
-    """Run a selector on the rows of a table that an earlier selection kept.
-
-    Parameters
-    ----------
-    table : Table
-        From `sampling.io.open_table`.
-    method : str
-        One of `methods()`.
-    budget : int or float, optional
-        M as a count, or as a fraction of the rows in `within`.
-    within : Selection
-        Of rows of this table.
-    columns, settings : mapping, optional
-        Those of `select_from`; `clusters` may be of all rows of the table.
-
-    Returns
-    -------
-    Selection
-        In rows of the table, as if both were stages of a plan: `rules` name the method that dropped
-        a row, `weights` are products.
-
-    Raises
-    ------
-    ValueError
-        As in `select_from`; if `within` is of another number of rows, or keeps none.
-
-    Examples
-    --------
-    >>> import tempfile, pyarrow, pyarrow.parquet
-    >>> from pathlib import Path
-    >>> from sampling.io import open_table
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "rows.parquet")
-    ...     pyarrow.parquet.write_table(pyarrow.table({"loss": [0.1, 0.9, 0.5, 0.7]}), path)
-    ...     first = filter_from(open_table(path), [["loss", "<", 0.8]])
-    ...     select_within(open_table(path), "top", 1, first, columns={"scores": "loss"}).indices
-    array([3])
-    """
-    before = chosen(within, table.size)
-    alive = np.unique(before.indices)
-    if not alive.size:
-        refuse_no_rows("within")
-    own = table if alive.size == table.size else table.take(alive)
-    given = dict(settings or {})
-    for name in ("clusters", "num_neighbours"):
-        made = given.get(name)
-        if isinstance(made, Clustering | Neighbours):
-            _check.same_length(name, made.labels if isinstance(made, Clustering) else made.indices,
-                               "the table", table.size)  # fmt: skip
-            given[name] = made.among(alive)
-    names = dict(columns or {})
-    with rows_named(table, Stage(method, columns=names), alive, names.get("ids")):
-        found = select_from(own, method, budget, columns=names, settings=given)
-    whole = lifted(found, alive, before, found.method)
-    return _with_ids(whole, table, names.get("ids"), within)
 
 
 @told
@@ -136,26 +73,30 @@ def filter_from(
     stage = Stage("filter", where=conditions(where))
     stage.check(table.names, table)
     if within is None:
-        return _with_ids(filtered(table, stage), table, ids, None)
+        return with_ids(filtered(table, stage), table, ids, None)
     before = chosen(within, table.size)
     alive = np.unique(before.indices)
     own = table if alive.size == table.size else table.take(alive)
     whole = lifted(filtered(own, stage), alive, before, "filter")
-    return _with_ids(whole, table, ids, within)
+    return with_ids(whole, table, ids, within)
 
 
-def chosen(within: Selection, size: int) -> Selection:
+def chosen(within: Selection, size: int, called: str = "within") -> Selection:
     """Return a selection with the verdicts of all `size` rows, as one that stages begin with.
 
     Its rules are prefixed by the method, unless it is of several stages already.
+
+    called : what messages call it
     """
     if within.size is not None and within.size != size:
         raise ValueError(
-            f"within must be of a table of {size} rows, got a selection from {within.size}"
+            f"{called} must be of a table of {size} rows, got a selection from {within.size}: name "
+            "the table that it was made from"
         )
     if len(within) and int(within.indices.max()) >= size:
         raise ValueError(
-            f"within must be of a table of {size} rows, got row {int(within.indices.max())}"
+            f"{called} must be of a table of {size} rows, got row {int(within.indices.max())}: "
+            "name the table that it was made from"
         )
     verdicts, rules = within.verdicts, within.rules
     if verdicts is None:
@@ -166,12 +107,88 @@ def chosen(within: Selection, size: int) -> Selection:
     return replace(within, size=size, verdicts=verdicts, rules=tuple(rules))
 
 
-def _with_ids(
+@told
+def rows_within(table: Table, within: Selection) -> Indices | None:
+    """Return the rows of a table that a selection kept, to use these only.
+
+    Parameters
+    ----------
+    table : Table
+        From `sampling.io.open_table`.
+    within : Selection
+        Of rows of this table.
+
+    Returns
+    -------
+    int64 array of shape (n,) or None
+        In ascending order, each once; None if these are all rows.
+
+    Raises
+    ------
+    ValueError
+        If `within` is of another number of rows, or keeps none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sampling.io import open_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(Path(folder, "rows.npy"), np.eye(3))
+    ...     table = open_table(Path(folder, "rows.npy"))
+    >>> rows_within(table, Selection(np.array([2, 0]), size=3))
+    array([0, 2])
+    """
+    alive = np.unique(chosen(within, table.size).indices)
+    if not alive.size:
+        refuse_no_rows("within")
+    return None if alive.size == table.size else alive
+
+
+def everything(size: int) -> Selection:
+    """Return all rows, as a selection that stages begin with."""
+    verdicts = np.zeros(size, np.uint8)
+    return Selection(np.arange(size), method="read", size=size, verdicts=verdicts, rules=("kept",))
+
+
+def excluded(found: Selection, gone: NDArray[np.bool_], rule: str) -> Selection:
+    """Return a selection that stages begin with, without some rows, of a mask (N,)."""
+    verdicts = np.array(found.verdicts, np.uint8)
+    verdicts[gone & found.mask()] = len(found.rules)
+    stays = ~gone[found.indices]
+    rows: dict[str, Any] = {"indices": found.indices[stays]}
+    for name in ("weights", "ids"):
+        own = getattr(found, name)
+        rows[name] = None if own is None else own[stays]
+    return replace(found, verdicts=verdicts, rules=(*found.rules, f"read: {rule}"), **rows)
+
+
+def among(
+    table: Table, settings: Mapping[str, Any], alive: Indices
+) -> tuple[Table, dict[str, Any]]:
+    """Return the rows of a table, and the settings of a selector with its clusters, for a subset.
+
+    alive : int64 (n,), in ascending order
+    """
+    if not alive.size:
+        refuse_no_rows("within")
+    given = dict(settings)
+    clusters, graph = given.get("clusters"), given.get("num_neighbours")
+    if isinstance(clusters, Clustering):
+        given["clusters"] = clusters.of_table(table.size, alive)
+    if isinstance(graph, Neighbours):
+        _check.same_length("num_neighbours", graph.indices, "the table", table.size)
+        given["num_neighbours"] = graph.among(alive)
+    return table if alive.size == table.size else table.take(alive), given
+
+
+def with_ids(
     found: Selection, table: Table, column: str | None, within: Selection | None
 ) -> Selection:
     """Return a selection with the ids of a column, or those of the earlier selection.
 
-    Rows that are dropped may have no id; then only those of the kept rows are known.
+    Rows that are dropped may have no id; then only those of the kept rows are known. Two kept rows
+    of one id are refused.
     """
     info = found.info if within is None else {**found.info, "within": _told(within)}
     found = replace(found, info=info)
@@ -180,6 +197,7 @@ def _with_ids(
         refuse_no_id(column, found.indices[missing[found.indices]])
         kept = ids_of(table.take(found.indices).column(column), len(found))
         every = None if missing.any() else ids_of(table.column(column), table.size)
+        keys_for(0, kept, len(found))  # refuses a name twice
         return replace(found, ids=kept, row_ids=every)
     if within is None or within.ids is None:
         return found
@@ -241,6 +259,7 @@ def lifted(found: Selection, alive: Indices, before: Selection, name: str) -> Se
         info["cut"] = {
             **cut,
             "rule": f"{name}: {cut['rule']}",
+            "always": [f"{name}: {rule}" for rule in cut.get("always", ())],
             "stage": f"{name}: ",
             "seed": found.arguments.get("seed", 0),
             "named": "ids" in found.arguments,

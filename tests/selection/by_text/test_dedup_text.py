@@ -258,6 +258,7 @@ def test_another_threshold_without_a_new_search():
         anew = dedup_text(TEXTS, threshold=threshold, rule="any_earlier", **ALL)
         assert set(again.indices.tolist()) == set(anew.indices.tolist())
         assert again.info["copies"] == anew.info["copies"]
+        assert again.summary()["rules"] == anew.summary()["rules"]  # equal texts stay so
         gone = np.flatnonzero(again.kept_rows >= 0)
         assert gone.size
         assert np.isin(again.kept_rows[gone], again.indices).all()

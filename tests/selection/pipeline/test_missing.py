@@ -134,7 +134,7 @@ def test_embeddings_that_nobody_asked_for(tmp_path):
     assert pq.read_table(tmp_path / "out")["tokens"].to_pylist() == [[1, 2]]
     assert not (tmp_path / "work" / "scratch").exists()
     table = open_table(tmp_path / "t.parquet")
-    with pytest.raises(ValueError, match="tokens must hold lists of 1 numbers, got others in"):
+    with pytest.raises(ValueError, match="tokens must hold lists of 1 numbers, got [0-9]+ in"):
         select_from(table, "k_center", 1)
     pq.write_table(pa.table({"a": tokens, "b": tokens, "q": [1, 3, 2]}), tmp_path / "t.parquet")
     assert SelectionPlan(tmp_path / "t.parquet", stages).run(
