@@ -176,9 +176,10 @@ def test_repr_in_short_form():
 
 
 def test_signatures_and_abstract_classes_are_as_they_were():
-    assert [*inspect.signature(ShuffleSampler).parameters][:3] == [
+    assert [*inspect.signature(ShuffleSampler).parameters][:4] == [
         "data_source",
         "num_samples",
+        "num_repeats",
         "seed",
     ]
     assert inspect.signature(selection.top).parameters["budget"].default is inspect.Parameter.empty

@@ -212,9 +212,10 @@ def selected(  # noqa: PLR0913  # those of `select_from`
 
     given: dict[str, Any] = {"columns": columns, "settings": settings}
     size = None if within is None else len(within)
-    need = selection.estimate_from(table, method, budget, **given, size=size, probe=False)
-    if need.seconds >= LONG:
-        typer.echo(f"estimate: {need.said}", err=True)
+    if size != 0:  # which `select_from` refuses
+        need = selection.estimate_from(table, method, budget, **given, size=size, probe=False)
+        if need.seconds >= LONG:
+            typer.echo(f"estimate: {need.said}", err=True)
     return selection.select_from(table, method, budget, within, **given)
 
 
