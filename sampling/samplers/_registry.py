@@ -207,7 +207,7 @@ SAMPLERS: dict[str, Entry] = {
     "TokenBudgetBatchSampler": Entry(
         "batches._token_budget",
         "samples of similar length, up to a number of tokens; of similar cost on all ranks of a "
-        "step",
+        "step; also of the draws of another sampler",
         verdict="recommended",
     ),
     "TwoStreamBatchSampler": Entry(

@@ -83,6 +83,11 @@ def _cut(
     return kind(sampler(**options), BATCH, drop_last)
 
 
+def _by_length(sampler: DrawFactory, window: int | None = None, **options: Any) -> AnySampler:
+    """Make batches of similar length of a sampler's draws."""
+    return TokenBudgetBatchSampler(LENGTHS, 64, sampler=sampler(**options), window=window)
+
+
 class _Answering(EpochSampler):
     """Derives predictions from the losses: the matrix records nothing else."""
 
@@ -198,6 +203,10 @@ BATCH_CASES: dict[str, dict[str, Factory]] = {
     "TokenBudgetBatchSampler": {
         "tokens": partial(_batches, TokenBudgetBatchSampler, LENGTHS, 64),
         "tokens unpadded": partial(_batches, TokenBudgetBatchSampler, LENGTHS, 64, padded=False),
+        "tokens of infobatch": partial(_by_length, _PRUNED),
+        "tokens of curriculum": partial(
+            _by_length, DRAW_CASES["CurriculumSampler"]["curriculum"], 40
+        ),
     },
     "TwoStreamBatchSampler": {
         "two streams": partial(_batches, TwoStreamBatchSampler, ROWS[:80], ROWS[80:], 6, 2)

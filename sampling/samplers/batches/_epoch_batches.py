@@ -70,6 +70,8 @@ class EpochBatchSampler(Sampler[list[int]]):
     ------
     TypeError
         If `sampler` is not a sampler of this package.
+    ValueError
+        If it is part of a batch sampler that makes its own batches.
 
     Notes
     -----
@@ -98,6 +100,7 @@ class EpochBatchSampler(Sampler[list[int]]):
                 f"sampler must be an EpochSampler, got {type(sampler).__name__}: for another "
                 "sampler use torch.utils.data.BatchSampler"
             )
+        sampler._refuse_blocked()
         self.sampler = sampler
         sampler._in_batches = True
         self.batch_size: int | None = _check.integer("batch_size", batch_size, 1)
@@ -393,7 +396,7 @@ class BlockBatchSampler(EpochBatchSampler):
         return self.sampler.num_batches
 
     def _cuts(self, epoch: int, start: int = 0) -> Cuts:
-        return GivenCuts(self.sampler._plan(epoch).table.cuts, start)
+        return GivenCuts(self.sampler._plan(epoch).cuts, start)
 
     def _drops(self) -> bool:
         return self.sampler._options.drop_last

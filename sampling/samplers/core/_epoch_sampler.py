@@ -31,6 +31,7 @@ from ...distributed import meet, world_size
 from ...errors import StateError
 from ...types import Indices, Scores
 from ...weighting._reduction import Reduction
+from ._arrangement import Arrangement
 from ._arrays import Arrays
 from ._batch import Batch
 from ._cuts import batch_at
@@ -155,6 +156,7 @@ class EpochSampler(Sampler[int], ABC):
         self._unequal_batches = ""  # what else leaves ranks with unequal numbers, and the remedy
         self._met = False  # ranks compare what they hold in their first `set_epoch`
         self._outer = ""  # the batch sampler of which this one is a part
+        self._arrangement: Arrangement | None = None  # what a batch sampler makes of the draws
         self._fingerprint = ""
         self._arguments: dict[str, str] = {}  # what the fingerprint is of, in short form
         if self.objective == "original":
@@ -378,7 +380,45 @@ class EpochSampler(Sampler[int], ABC):
             )
 
     def _as_plan(self, epoch: int, table: DrawTable) -> EpochPlan:
-        return EpochPlan(epoch, table, _rng.key(self.seed, epoch, "order"), self.size)
+        key = _rng.key(self.seed, epoch, "order")
+        return EpochPlan(epoch, table, key, self.size, self._arrangement, self.seed)
+
+    def _refuse_blocked(self) -> None:
+        """Raise if the draws come in batches already."""
+        if self.blocked:
+            made = f"of a {self._outer}" if self._outer else "that makes batches"
+            raise ValueError(
+                f"sampler must draw single samples, got a {type(self).__name__} {made}: make "
+                "another sampler"
+            )
+
+    def _arrange(self, arrangement: Arrangement, outer: str) -> None:
+        """Let a batch sampler make batches of the draws, in another order, from now on.
+
+        outer : name of its class
+        """
+        self._refuse_blocked()
+        if self._position.begun or self._position.start:
+            raise ValueError(
+                f"sampler must be at the beginning of an epoch, got a {type(self).__name__} in "
+                f"epoch {self.epoch} of which draws were yielded: make the {outer} first, and load "
+                "the state into it"
+            )
+        plans = self._plans.values() if self.dynamic else ()
+        arranged = {
+            plan.epoch: EpochPlan(
+                plan.epoch,
+                plan.table,
+                _rng.key(self.seed, plan.epoch, "order"),
+                self.size,
+                arrangement,
+                self.seed,
+            )
+            for plan in plans
+        }
+        self._plans, self._arrangement = arranged, arrangement
+        self.blocked, self._in_batches, self._outer = True, True, outer
+        self._fingerprint, self._arguments = "", {}
 
     def __iter__(self) -> Iterator[int]:
         """Yield this rank's draws, as Python ints, from the position of a resume."""
@@ -903,7 +943,7 @@ class EpochSampler(Sampler[int], ABC):
     def _check_consumed(self, epoch: int, consumed: int) -> int:
         consumed = _check.integer("consumed", consumed, 0, self.draws(epoch) + 1)
         if self.blocked:
-            batch_at(self._plan(epoch).table.cuts, consumed)
+            batch_at(self._plan(epoch).cuts, consumed)
         return consumed
 
     def _check_plan(self, epoch: int, digest: str | None) -> None:
@@ -953,6 +993,7 @@ class EpochSampler(Sampler[int], ABC):
             "objective": self._options.objective,
             **parts,
             **named,
+            **(self._arrangement.identity() if self._arrangement else {}),
         }
 
     def _named(self) -> Mapping[str, object]:

@@ -9,7 +9,8 @@ from ..._identity import fingerprint
 from ...kernels._scores import first_outside
 from ...scores._device import DeviceWeights
 from ...scores._table import host_rows, on_device
-from ...types import Floats, Indices, Scores
+from ...types import Floats, Indices, Packed, Scores
+from ._arrangement import Arrangement
 from ._permutation import Permutation
 from ._tables import DrawTable
 
@@ -27,9 +28,26 @@ class EpochPlan:
         Key of the shuffle.
     size : int
         N: indices lie in [0, N).
+    arrangement : Arrangement, optional
+        Makes batches of the draws, in another order.
+    seed : int
+        For the arrangement.
+
+    Attributes
+    ----------
+    cuts : int64 array of shape (batches + 1,)
+        Positions at which batches begin and end; empty if the draws do not come in batches.
     """
 
-    def __init__(self, epoch: int, table: DrawTable, key: np.uint64, size: int) -> None:
+    def __init__(  # noqa: PLR0913  # what a plan consists of
+        self,
+        epoch: int,
+        table: DrawTable,
+        key: np.uint64,
+        size: int,
+        arrangement: Arrangement | None = None,
+        seed: int = 0,
+    ) -> None:
         self.epoch = epoch
         self.table = table
         self.size = size
@@ -37,9 +55,16 @@ class EpochPlan:
         self._on_device: dict[torch.device, DeviceWeights] = {}
         self._order = None if table.ordered else Permutation(table.size, key)
         self.name = ""  # the result of `digest`, if it was called
+        self.cuts = table.cuts
+        self._places: Packed | None = None  # position in the table's order of each position
+        if arrangement is not None:
+            draws = self.draws(np.arange(table.size, dtype=np.int64))
+            self._places, self.cuts = arrangement(draws, seed, epoch)
 
     def draws(self, positions: Indices) -> Indices:
         """Return the sample at each position of the epoch: int64 (m,) -> int64 (m,)."""
+        if self._places is not None:
+            positions = self._places[positions].astype(np.int64, copy=False)
         found = self.table.take(positions if self._order is None else self._order(positions))
         if found.size != positions.size:
             raise ValueError(
