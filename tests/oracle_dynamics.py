@@ -90,6 +90,22 @@ def windows_by_slices(probabilities, width):
     return tuple(found)
 
 
+def travel_by_slices(probabilities, width, decay):
+    """TDDS of one sample, as a sum over windows: probabilities (T, C) as lists."""
+    steps = [[float(np.float32(p)) for p in row] for row in probabilities]
+    moves = [
+        math.fsum(
+            b * abs(math.log(b + 1e-8) - math.log(a + 1e-8)) for a, b in zip(*pair, strict=True)
+        )
+        for pair in zip(steps, probabilities[1:], strict=False)
+    ]
+    windows = [moves[k : k + width - 1] for k in range(len(probabilities) - width + 1)]
+    norms = [math.sqrt(statistics.pvariance(each) * len(each)) for each in windows]
+    return math.fsum(
+        decay * (1 - decay) ** (len(norms) - 1 - k) * norm for k, norm in enumerate(norms)
+    )
+
+
 def hashes_in_integers(key, n):
     return [value_in_integers(key, i) for i in range(n)]
 
@@ -98,17 +114,22 @@ def hashes_in_integers(key, n):
 
 
 def histories(n, batches):
-    """Row -> list of what `observed_by_softmax` says at each of its presentations."""
+    """Row -> what `observed_by_softmax` says at each presentation, and all probabilities."""
     found = {i: [] for i in range(n)}
     for rows, logits, labels in batches:
-        for i, column in zip(rows.tolist(), observed_by_softmax(logits, labels).T, strict=True):
-            found[i].append(column)
+        parts = np.exp(logits.astype(np.float64))
+        every = parts / parts.sum(1, keepdims=True)
+        for i, column, p in zip(
+            rows.tolist(), observed_by_softmax(logits, labels).T, every, strict=True
+        ):
+            found[i].append([*column, *p])
     return found
 
 
 def scores_of(history, window, ema, streaks):
     """Name -> score of one sample from its whole history, which is not empty."""
-    el2n, margin, p, loss, entropy, probability_margin = np.array(history).T.tolist()
+    el2n, margin, p, loss, entropy, probability_margin = np.array(history).T[:6].tolist()
+    every = np.array(history)[:, 6:].tolist()
     count = len(history)
     events, _, reached = history_by_text(margin, streaks)
     stds, duals = windows_by_slices(p, window)
@@ -126,4 +147,5 @@ def scores_of(history, window, ema, streaks):
         "ema_loss": averages_by_powers(loss, ema),
         "entropy": entropy[-1],
         "margin": probability_margin[-1],
+        "tdds": travel_by_slices(every, window, 0.9) if count >= window else math.nan,
     }

@@ -776,3 +776,19 @@ def nearest_by_products(later, earlier, counts, floor, highest, nearest):
             if value > highest[i] or (value == highest[i] and j < nearest[i]):
                 highest[i], nearest[i] = value, j
     return highest, nearest, pairs
+
+
+def drop_densities(sizes, recalls, density):
+    """Algorithm 1 of DRoP, literally: the density of each class, with excess given back."""
+    left, open_ = density * sum(sizes), set(range(len(sizes)))
+    found = [0.0] * len(sizes)
+    while left > 1e-9:
+        z = sum(sizes[k] * (1 - recalls[k]) for k in open_) / left
+        left = 0.0
+        for k in sorted(open_):
+            found[k] += (1 - recalls[k]) / z
+            if found[k] > 1:
+                left += sizes[k] * (found[k] - 1)
+                found[k] = 1.0
+                open_.discard(k)
+    return found

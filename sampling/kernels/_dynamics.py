@@ -22,6 +22,7 @@ average    rows, values (B,), weight ()    averages (N,)             O(B)    ave
 history    rows, numbers, margins (B,)     events, streaks, reached  O(B)    history_by_text
 spread     rows, numbers, probs, margins   means, squares, correct   O(B)    spread_by_lists
 slide      rows, numbers, probs (B,)       ring (N, J), stds, duals  O(B J)  windows_by_slices
+travel     rows, numbers, probs (B, C)     past, ring, averages      O(B C)  travel_by_slices
 hash_rows  key ()                          out (N,)                  O(N)    hashes_in_integers
 """
 
@@ -248,6 +249,50 @@ def slide(
             stds[i] += std
         if duals.size > 0:
             duals[i] += std * (1.0 - mean)
+
+
+@kernel
+def travel(
+    rows: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    past: NDArray[np.float32],
+    ring: NDArray[np.float32],
+    decay: float,
+    averages: NDArray[np.float64],
+) -> None:
+    """Measure how far the probabilities of each row moved, and average how uneven the moves are.
+
+    probabilities : float64 (B, C)      of every class
+    past          : float32 (N, C)      the probabilities at the last presentation; replaced
+    ring          : float32 (N, J - 1)  the last J - 1 moves; that of presentation n, which is
+                                        sum_c p_c |log((p_c + 1e-8) / (past_c + 1e-8))|, is in
+                                        column (n - 2) % (J - 1)
+    averages      : float64 (N,)        for each full window of J presentations
+                                        average <- decay * |moves - mean| + (1 - decay) * average
+    """
+    width = ring.shape[1]
+    for j in range(rows.size):
+        i = rows[j]
+        move = 0.0
+        for k in range(past.shape[1]):
+            p = probabilities[j, k]
+            if numbers[j] > 1:
+                move += p * abs(np.log((p + 1e-8) / (np.float64(past[i, k]) + 1e-8)))
+            past[i, k] = p
+        if numbers[j] == 1:
+            continue
+        ring[i, (numbers[j] - 2) % width] = move
+        if numbers[j] - 1 < width:
+            continue
+        mean = 0.0
+        for k in range(width):
+            mean += np.float64(ring[i, k])
+        mean /= width
+        squares = 0.0
+        for k in range(width):
+            squares += (np.float64(ring[i, k]) - mean) ** 2
+        averages[i] = decay * np.sqrt(squares) + (1.0 - decay) * averages[i]
 
 
 @kernel

@@ -46,15 +46,18 @@ class TrainingDynamics(Reports):
     num_classes : int
         C, at least 2; 2 for a model of one output.
     fields : str or sequence of str, default ("el2n", "forgetting", "aum", "cartography")
-        Statistics to record; also "dyn_unc", "dual", "ema_loss", "entropy" and "margin".
+        Statistics to record; also "dyn_unc", "dual", "ema_loss", "entropy", "margin" and "tdds".
         "forgetting" is required for `first_learned`, "cartography" for `confidence`,
         `variability` and `correctness`.
     window : int, default 10
-        J, the number of presentations in a window of `dyn_unc` and `dual`; at least 2.
+        J, the number of presentations in a window of `dyn_unc`, `dual` and `tdds`; at least 2, and
+        3 for `tdds`.
     max_streak : int, default 1
         K, the longest streak of correct predictions that `first_learned` may ask for.
     ema : float in (0, 1], default 0.1
         Weight of the new loss in `ema_loss`; the first loss is stored unchanged.
+    decay : float in (0, 1], default 0.9
+        Weight of the last window in `tdds`; the windows before it have the rest.
     process_group : torch.distributed.ProcessGroup, optional
         The ranks that train together; all of them by default.
 
@@ -87,8 +90,9 @@ class TrainingDynamics(Reports):
     Cost
         `update` is O(B C) and never waits for a CUDA device. Bytes per sample: 4; 8 for each of
         el2n, aum, ema_loss, entropy and margin; 8 + 4 K for forgetting; 20 for cartography; 4 J + 8
-        for dyn_unc, 8 more for dual. With several ranks also 8 + 8 F for each presentation of this
-        rank since the last merge, F <= 6, and twice that while merging.
+        for dyn_unc, 8 more for dual; 4 C + 4 (J - 1) + 8 for tdds, the only one that grows with
+        the classes. With several ranks also 8 + 8 F for each presentation of this rank since the
+        last merge, F <= 6, or 6 + C with tdds, and twice that while merging.
     Gradients
         None: logits are detached and copied.
     Source
@@ -115,6 +119,7 @@ class TrainingDynamics(Reports):
         window: int = 10,
         max_streak: int = 1,
         ema: float = 0.1,
+        decay: float = 0.9,
         process_group: "dist.ProcessGroup | None" = None,
     ) -> None:
         self._size = _check.size("data_source", data_source)
@@ -127,8 +132,22 @@ class TrainingDynamics(Reports):
         self.window = _check.integer("window", window, 2)
         self.max_streak = _check.integer("max_streak", max_streak, 1)
         self.ema = _check.number("ema", ema, "(0, 1]")
+        self.decay = _check.number("decay", decay, "(0, 1]")
+        if "tdds" in asked and self.window < 3:  # noqa: PLR2004  # a window of 2 has one move
+            raise ValueError(
+                f"window must be >= 3 for 'tdds', got {self.window}: two presentations have one "
+                "move, which deviates from no other"
+            )
         self.num_nonfinite = 0
-        self._tables = Tables(self._size, self.fields, self.window, self.max_streak, self.ema)
+        self._tables = Tables(
+            self._size,
+            self.fields,
+            self.window,
+            self.max_streak,
+            self.ema,
+            self.decay,
+            self.num_classes,
+        )
         self._journal = Journal(self._tables.columns)
         self._group = process_group
         self._ranks = world_size(process_group)
@@ -218,7 +237,7 @@ class TrainingDynamics(Reports):
         return f"indices must be in [0, {self._size}), got {rows[bad]} in row {bad}"
 
     def _land(self, rows: Indices, logits: NDArray[Any], labels: Indices) -> None:
-        observed, skipped = look(logits, labels)
+        observed, skipped = look(logits, labels, every_class="tdds" in self.fields)
         if skipped:
             self.num_nonfinite += skipped
             finite = ~np.isnan(observed[_dynamics.MARGIN])
@@ -370,7 +389,7 @@ class TrainingDynamics(Reports):
         return found
 
     def _arguments(self) -> dict[str, Any]:
-        return {
+        facts = {
             "version": _VERSION,
             "size": self._size,
             "num_classes": self.num_classes,
@@ -379,6 +398,7 @@ class TrainingDynamics(Reports):
             "max_streak": self.max_streak,
             "ema": self.ema,
         }
+        return facts | ({"decay": self.decay} if "tdds" in self.fields else {})
 
     def __getstate__(self) -> dict[str, object]:
         """Exclude what belongs to this process: its group and the batches on a device."""

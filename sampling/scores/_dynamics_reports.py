@@ -26,6 +26,7 @@ _FIELD_OF = {  # score -> the field that has to be recorded for it
     "ema_loss": "ema_loss",
     "entropy": "entropy",
     "margin": "margin",
+    "tdds": "tdds",
 }
 
 
@@ -182,6 +183,19 @@ class Reports(ABC):
         arXiv:2502.06905, 2025.
         """
         return self._windows("dual", "duals", missing)
+
+    def tdds(self, missing: Missing = "raise") -> Score:
+        """Return TDDS, how unevenly the probabilities move between presentations: "keep".
+
+        A move is sum_c p_c |log p_c - log q_c|, q the probabilities before. A window of J
+        presentations, which slides by one, has R = the norm of its J - 1 moves minus their mean;
+        the score is decay * sum_k (1 - decay)^(K - 1 - k) R_k over K windows. With a decay of 0.9
+        the last window decides: compute it after the 10 to 30 epochs of the paper. Logarithms are
+        of p + 1e-8, as in the released code. Source: Zhang, Du, Li, Xie, Zhou, arXiv:2311.13613,
+        2023.
+        """
+        values = self._of("tdds", "tdds")["tdds"]
+        return self._score("tdds", values, "keep", missing, self.window)
 
     # ------------------------------------------------------------------ last presentations
 

@@ -13,7 +13,8 @@ from ..types import Floats, Indices
 if TYPE_CHECKING:
     import torch.distributed as dist
 
-FIELDS: dict[str, tuple[int, ...]] = {  # field -> rows of an observed batch that it reads
+FIELDS: dict[str, tuple[int, ...]] = {  # field -> rows of an observed batch that it reads; "tdds"
+    # reads the probabilities of all classes, which follow them
     "el2n": (_dynamics.EL2N,),
     "forgetting": (_dynamics.MARGIN,),
     "aum": (_dynamics.MARGIN,),
@@ -23,6 +24,7 @@ FIELDS: dict[str, tuple[int, ...]] = {  # field -> rows of an observed batch tha
     "ema_loss": (_dynamics.LOSS,),
     "entropy": (_dynamics.ENTROPY,),
     "margin": (_dynamics.PROBABILITY_MARGIN,),
+    "tdds": (),
 }
 _FLOATS = {  # field -> its float64 columns
     "el2n": ("el2n",),
@@ -33,22 +35,28 @@ _FLOATS = {  # field -> its float64 columns
     "ema_loss": ("ema_loss",),
     "entropy": ("entropy",),
     "margin": ("margin",),
+    "tdds": ("tdds",),
 }
 _COUNTS = {"forgetting": ("events", "streaks"), "cartography": ("correct",)}  # of int32
 _LAST = {"entropy": _dynamics.ENTROPY, "margin": _dynamics.PROBABILITY_MARGIN}
 _BLOCK = 2**20  # rows whose presentations are gathered in one exchange
 
 
-def look(logits: NDArray[Any], labels: Indices) -> tuple[Floats, int]:
+def look(logits: NDArray[Any], labels: Indices, *, every_class: bool = False) -> tuple[Floats, int]:
     """Return the statistics of a batch of logits, and how many of its rows are not finite.
 
     logits : float32 or float64 (B, C), labels : int64 (B,) in [0, C) -> float64 (6, B), whose rows
-    are named in `kernels._dynamics`; the margin of a row that is not finite is NaN
+    are named in `kernels._dynamics`, or (6 + C, B) with the probabilities of `every_class`; the
+    margin of a row that is not finite is NaN
     """
     below: Floats = np.empty(logits.shape)
-    observed: Floats = np.empty((_dynamics.COLUMNS, labels.size))
+    more = logits.shape[1] if every_class else 0
+    observed: Floats = np.empty((_dynamics.COLUMNS + more, labels.size))
     skipped = _dynamics.lower(logits, labels, below, observed[_dynamics.MARGIN])
-    _dynamics.observe(below, np.exp(below), labels, observed)
+    parts = np.exp(below)
+    if every_class:
+        observed[_dynamics.COLUMNS :] = (parts / parts.sum(1, keepdims=True)).T
+    _dynamics.observe(below, parts, labels, observed[: _dynamics.COLUMNS])
     return observed, skipped
 
 
@@ -66,15 +74,24 @@ class Tables:
     fields : tuple of str
         Keys of `FIELDS`; arguments are checked.
     window, max_streak : int
-    ema : float
+    ema, decay : float
+    num_classes : int
     """
 
-    def __init__(
-        self, size: int, fields: tuple[str, ...], window: int, max_streak: int, ema: float
+    def __init__(  # noqa: PLR0913  # the arguments of `TrainingDynamics`
+        self,
+        size: int,
+        fields: tuple[str, ...],
+        window: int,
+        max_streak: int,
+        ema: float,
+        decay: float,
+        num_classes: int,
     ) -> None:
         self.fields = frozenset(fields)
         self.columns = sorted({column for field in fields for column in FIELDS[field]})
         self.ema = ema
+        self.decay = decay
         floats = [name for field in fields for name in _FLOATS.get(field, ())]
         counts = ["presentations", *(name for field in fields for name in _COUNTS.get(field, ()))]
         sums: Floats = np.zeros((size, len(floats)))
@@ -86,6 +103,10 @@ class Tables:
             self.arrays["reached"] = table[:, len(counts) :]
         if "dyn_unc" in fields or "dual" in fields:
             self.arrays["ring"] = np.zeros((size, window), np.float32)
+        if "tdds" in fields:
+            self.columns += range(_dynamics.COLUMNS, _dynamics.COLUMNS + num_classes)
+            self.arrays["past"] = np.zeros((size, num_classes), np.float32)
+            self.arrays["moves"] = np.zeros((size, window - 1), np.float32)
         for name in {"ema_loss", *_LAST} & set(fields):
             self.arrays[name][:] = np.nan
 
@@ -93,8 +114,8 @@ class Tables:
         """Update the histories of the rows of a batch.
 
         rows     : int64 (B,)
-        observed : float64 (6, B)  as `_dynamics.observe` wrote it, all finite; columns that no
-                                   field reads may hold anything
+        observed : float64 (6, B)  as `look` wrote it, or (6 + C, B) for "tdds"; all finite; columns
+                                   that no field reads may hold anything
         """
         arrays, fields = self.arrays, self.fields
         numbers = np.empty(rows.size, np.int64)
@@ -114,6 +135,10 @@ class Tables:
             none: Floats = np.empty(0)
             stds, duals = arrays.get("stds", none), arrays.get("duals", none)
             _dynamics.slide(rows, numbers, probabilities, arrays["ring"], stds, duals)
+        if "tdds" in fields:
+            every = np.ascontiguousarray(observed[_dynamics.COLUMNS :].T)
+            past, moves, averages = (arrays[each] for each in ("past", "moves", "tdds"))
+            _dynamics.travel(rows, numbers, every, past, moves, self.decay, averages)
         if "ema_loss" in fields:
             _dynamics.average(rows, observed[_dynamics.LOSS], self.ema, arrays["ema_loss"])
         for field, column in _LAST.items():
@@ -160,7 +185,7 @@ class Journal:
     ) -> None:
         """Call `record` with what all ranks observed, lower ranks first; collective.
 
-        record : called with rows int64 (m,) and observed float64 (6, m)
+        record : called with rows int64 (m,) and observed float64 (6, m), or more for "tdds"
         size   : int  N
 
         Memory: twice the journal, and one block of rows of all ranks at a time.
@@ -170,7 +195,9 @@ class Journal:
         for start in range(0, size, _BLOCK):
             here = np.flatnonzero((rows >= start) & (rows < start + _BLOCK))
             every: Indices = np.concatenate(gather_rows(rows[here], group)).astype(np.int64)
-            block = np.full((_dynamics.COLUMNS, every.size), np.nan)
-            for column, values in zip(self._columns, observed, strict=True):
-                block[column] = np.concatenate(gather_rows(values[here], group))
+            own = np.ascontiguousarray(observed[:, here].T).ravel()  # one exchange of all columns
+            values = np.concatenate(gather_rows(own, group)).reshape(every.size, len(self._columns))
+            width = max(_dynamics.COLUMNS, *(column + 1 for column in self._columns))
+            block: Floats = np.full((width, every.size), np.nan)
+            block[self._columns] = values.T
             record(every, block)

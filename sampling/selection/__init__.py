@@ -52,6 +52,7 @@ from .core._inputs import embeddings_of, scores_of
 from .core._method import method
 from .core._options import Options as Options
 from .core._propagate import propagate
+from .core._recall_quotas import quotas_from_recall
 from .core._registry import METHODS as METHODS
 from .core._registry import Method, methods
 from .core._repeats import UniMax, repeat_counts, unimax
@@ -114,6 +115,7 @@ __all__ = [
     "propagate",
     "prototypes",
     "quota",
+    "quotas_from_recall",
     "reads_embeddings",
     "repeat_counts",
     "reweight_clusters",

@@ -58,6 +58,7 @@ FIELDS = [
     "ema_loss",
     "dyn_unc",
     "dual",
+    "tdds",
 ]
 SCORES = scores.AttributionScores(np.eye(3))
 DYNAMICS = scores.TrainingDynamics(4, 3, fields=FIELDS)

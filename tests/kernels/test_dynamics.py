@@ -172,6 +172,22 @@ def test_slide(rows, width, seed, asked):
 
 
 @some
+@given(rows_of, st.integers(3, 5), st.sampled_from([0.9, 0.5, 1.0]), st.integers(0, 9))
+def test_travel(rows, width, decay, seed):
+    parts = np.random.default_rng(seed).gamma(0.3, size=(len(rows), 3))
+    parts[::4, 0] = 0.0
+    probabilities = parts / parts.sum(1, keepdims=True)
+    past, moves = np.zeros((N, 3), np.float32), np.zeros((N, width - 1), np.float32)
+    averages = np.zeros(N)
+    array = np.array(rows, np.int64)
+    kernels.travel(array, numbers_of(rows), probabilities, past, moves, decay, averages)
+    for i, own in by_row(rows, probabilities):
+        expected = oracles.travel_by_slices(own, width, decay)
+        assert averages[i] == pytest.approx(expected, abs=1e-5)  # moves are float32
+        np.testing.assert_array_equal(past[i], np.float32(own[-1]))
+
+
+@some
 @given(st.integers(0, 2**64 - 1), st.integers(0, 5))
 def test_hash_rows(key, n):
     out = np.empty(n, np.uint64)

@@ -28,6 +28,7 @@ SCORES = {  # method -> what a high one means
     "ema_loss": "harder",
     "entropy": "harder",
     "margin": "easier",
+    "tdds": "keep",
 }
 
 
@@ -75,8 +76,9 @@ def test_every_score_is_that_of_the_whole_history(seed):
         score = getattr(dynamics, name)()
         assert (score.name, score.higher_is) == (name, direction)
         assert score.values.dtype == np.float64
-        np.testing.assert_allclose(score.values, [each[name] for each in expected], atol=1e-7)
-        if name not in {"dyn_unc", "dual"}:  # their windows are float32
+        near = 2e-6 if name == "tdds" else 1e-7
+        np.testing.assert_allclose(score.values, [each[name] for each in expected], atol=near)
+        if name not in {"dyn_unc", "dual", "tdds"}:  # their windows are float32
             np.testing.assert_allclose(score.values, [e[name] for e in expected], atol=1e-12)
 
 
@@ -131,6 +133,32 @@ def test_windows_slide_by_one_and_use_probabilities():
     assert dynamics.dual().values[0] == pytest.approx(np.mean(duals), abs=1e-7)
 
 
+def test_tdds_is_the_spread_of_the_moves_and_the_last_window_decides():
+    """Golden: p_0 = 0.5, 0.8, 0.8, 0.6: moves 0.5594, 0, 0.4499; windows of 2 moves."""
+    dynamics = TrainingDynamics(2, 2, fields="tdds", window=3)
+    still = np.log([0.3, 0.7])
+    for p in (0.5, 0.8, 0.8, 0.6):
+        dynamics.update([0, 1], [np.log([p, 1 - p]), still], [0, 1])
+    first = 0.8 * np.log(0.8 / 0.5) + 0.2 * np.log(0.5 / 0.2)
+    last = 0.6 * np.log(0.8 / 0.6) + 0.4 * np.log(0.4 / 0.2)
+    expected = 0.09 * first / np.sqrt(2) + 0.9 * last / np.sqrt(2)
+    assert dynamics.tdds().values[0] == pytest.approx(expected, abs=1e-6)
+    assert dynamics.tdds().values[1] == pytest.approx(0.0, abs=1e-6)
+    evenly = TrainingDynamics(1, 2, fields="tdds", window=3, decay=0.5)
+    with pytest.raises(StateError, match=r"decay must be 0.5, got 0.9|size must be 1"):
+        evenly.load_state_dict(dynamics.state_dict())
+    with pytest.raises(ValueError, match="window must be >= 3 for 'tdds', got 2"):
+        TrainingDynamics(1, 2, fields="tdds", window=2)
+
+
+def test_a_state_from_before_tdds_is_read():
+    """Files without the field hold no decay, and none is asked of them."""
+    dynamics = recorded(run_of(), fields=("aum", "dual"))
+    assert "decay" not in dynamics.state_dict()["arguments"]
+    other = recorded([], fields=("aum", "dual"), decay=0.3)
+    other.load_state_dict(dynamics.state_dict())
+
+
 def test_the_last_presentation_and_the_moving_average():
     dynamics = TrainingDynamics(1, 2, fields=("ema_loss", "entropy", "margin"), ema=0.5)
     for p in (0.5, 0.75):
@@ -142,12 +170,12 @@ def test_the_last_presentation_and_the_moving_average():
 
 
 def test_unseen_samples_are_named_or_nan():
-    dynamics = TrainingDynamics(4, 2, fields=EVERY, window=2)
-    dynamics.update([0, 1, 1], np.ones((3, 2)), [0, 1, 1])
+    dynamics = TrainingDynamics(4, 2, fields=EVERY, window=3)
+    dynamics.update([0, 1, 1, 1], np.ones((4, 2)), [0, 1, 1, 1])
     assert dynamics.num_seen == 2
     for name in SCORES:
-        few = name in {"dyn_unc", "dual"}
-        at_least, row, rows = ("2 times", 0, 3) if few else ("1 times", 2, 2)
+        few = name in {"dyn_unc", "dual", "tdds"}
+        at_least, row, rows = ("3 times", 0, 3) if few else ("1 times", 2, 2)
         message = rf"at least {at_least} for {name}, got .* in row {row} \({rows} such rows\)"
         with pytest.raises(ValueError, match=message):
             getattr(dynamics, name)()
@@ -403,7 +431,7 @@ def test_copies_and_pickles():
 
 # ---- ranks ---------------------------------------------------------------------------------------
 
-WINDOW = 2
+WINDOW = 3
 
 
 def by_ranks(rank):

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from ... import _check
 from ...record import Direction
 
-Source: TypeAlias = Literal["pilot", "gradients", "folds"]
+Source: TypeAlias = Literal["pilot", "classes", "gradients", "folds"]
 
 EARLY = 0.1  # of a run: epoch 20 of 200
 DUAL_PART = 0.15  # 30 of 200 epochs
@@ -29,17 +29,18 @@ class ScoreEntry:
         What it is, and after how much of a run.
     fraction : float in (0, 1], default 1
         Fraction of the epochs of the pilot after which it is taken; at least one epoch.
-    source : {"pilot", "gradients", "folds"}
-        The pilot run, the gradients of its model, or a cross-validation.
-    windows : bool, default False
-        Whether it needs the epochs of a whole window.
+    source : {"pilot", "classes", "gradients", "folds"}
+        The pilot run, the same run with the probabilities of all classes kept, the gradients of
+        its model, or a cross-validation.
+    windows : int, default 0
+        The fewest epochs of a window that it needs; 0 for a score without windows.
     """
 
     direction: Direction
     help: str
     fraction: float = 1.0
     source: Source = "pilot"
-    windows: bool = False
+    windows: int = 0
 
 
 _GRADIENT = "norm of the gradient of the loss after a tenth of the run (Paul 2021)"
@@ -65,11 +66,15 @@ SCORES: dict[str, ScoreEntry] = {
         "harder", "first epoch with a correct prediction, of the whole run (Yuan 2023)"
     ),
     "dyn_unc": ScoreEntry(
-        "keep", "deviation in windows over the whole run (He 2023)", windows=True
+        "keep", "deviation in windows over the whole run (He 2023)", windows=2
     ),
     "dual": ScoreEntry(
         "keep", "deviation in windows times 1 - mean, over 30 of 200 epochs (Cho 2025)",
-        DUAL_PART, windows=True,
+        DUAL_PART, windows=2,
+    ),
+    "tdds": ScoreEntry(
+        "keep", "uneven moves of the probabilities, over 30 of 200 epochs (Zhang 2024)",
+        DUAL_PART, "classes", windows=3,
     ),
     "ema_loss": ScoreEntry("harder", "moving average of the loss over the whole run"),
     "entropy": ScoreEntry("harder", "entropy of the prediction at the end of the run"),
@@ -113,9 +118,9 @@ def taken_with(name: Early, other: str) -> str:
     return name if SCORES[other].fraction == 1 else f"{name}@{SCORES[other].fraction:g}"
 
 
-def epochs_of(fraction: float, epochs: int, *, windows: bool = False) -> int:
-    """Return after how many epochs of the pilot a score is taken: one at least, two for windows."""
-    return min(max(2 if windows else 1, round(fraction * epochs)), epochs)
+def epochs_of(fraction: float, epochs: int, *, windows: int = 0) -> int:
+    """Return after how many epochs of the pilot a score is taken: at least one, or a window."""
+    return min(max(windows, 1, round(fraction * epochs)), epochs)
 
 
 def window_of(epochs: int) -> int:

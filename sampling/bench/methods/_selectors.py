@@ -120,7 +120,7 @@ class Call:
     def _score_of(self, argument: str, inputs: Inputs) -> Score:
         """Return the score for a parameter with the name of one, at the epoch of the chosen one."""
         chosen = next(iter(self.scores.values()), argument)
-        if argument == "confidence" and SCORES[chosen].source == "pilot":
+        if argument == "confidence" and SCORES[chosen].source in {"pilot", "classes"}:
             return inputs.score(taken_with("confidence", chosen))
         return inputs.score(argument)
 

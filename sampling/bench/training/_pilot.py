@@ -24,7 +24,7 @@ from ...record import Score
 from ...samplers import ShuffleSampler
 from ...scores import TrainingDynamics, grand, label_quality, pvi
 from ..methods._method import Lacking, TrainingPlan
-from ..methods._scores import FOLDS, SCORES, epochs_of, score_named, window_of
+from ..methods._scores import FOLDS, SCORES, Source, epochs_of, score_named, window_of
 from ..results._store import save_arrays
 from ..tasks._data import Data
 from ..tasks._parts import Part
@@ -93,8 +93,9 @@ class Pilot:
         plain, _, fraction = name.partition("@")
         entry = score_named(plain)
         share = float(fraction or entry.fraction)
-        if entry.windows and self._epochs < window_of(self._epochs):
-            raise Lacking(f"needs {window_of(self._epochs)} epochs for {name}, got {self._epochs}")
+        needed = max(entry.windows, window_of(self._epochs)) if entry.windows else 1
+        if self._epochs < needed:
+            raise Lacking(f"needs {needed} epochs for {name}, got {self._epochs}")
         size, epochs = len(self._data.train), epochs_of(share, self._epochs, windows=entry.windows)
         if entry.source == "folds":
             return self._held_out(plain)
@@ -102,8 +103,10 @@ class Pilot:
         if entry.source == "gradients":
             charge["gradients"] = size
             values = self._arrays(plain, lambda: {plain: self._gradients(plain)})[plain]
+        elif entry.source == "classes":
+            values = self._arrays(plain, lambda: self._dynamics("classes", (plain,)))[plain]
         else:
-            values = self._arrays("dynamics", self._dynamics)[name]
+            values = self._arrays("dynamics", lambda: self._dynamics("pilot", _FIELDS))[name]
         return Score(values, entry.direction, plain), charge
 
     def probabilities(self) -> tuple[NDArray[np.float32], Charge]:
@@ -167,28 +170,33 @@ class Pilot:
 
     # ------------------------------------------------------------------ what is computed
 
-    def _dynamics(self) -> Arrays:
-        """Train the pilot, and return every score as of its own epoch."""
+    def _dynamics(self, source: Source, fields: tuple[str, ...]) -> Arrays:
+        """Train the pilot, and return every score of a source as of its own epoch."""
+        entries = {name: entry for name, entry in SCORES.items() if entry.source == source}
+        at = {
+            name: epochs_of(entry.fraction, self._epochs, windows=entry.windows)
+            for name, entry in entries.items()
+        }
         self._labels()
         size = len(self._data.train)
         dynamics = TrainingDynamics(
             size,
             max(self._data.n_classes, 2),
-            fields=_FIELDS,
-            window=window_of(self._epochs),
+            fields=fields,
+            window=max(3 if "tdds" in fields else 2, window_of(self._epochs)),
         )
 
         def record(indices: torch.Tensor, outputs: torch.Tensor, targets: torch.Tensor) -> None:
             dynamics.update(indices.to(outputs.device), outputs, targets)
 
         found: Arrays = {}
-        for epoch, _ in self._trained(self._data.train, "bench pilot", self._epochs, record):
-            for name, entry in SCORES.items():
-                at = epochs_of(entry.fraction, self._epochs, windows=entry.windows)
-                if entry.source != "pilot" or epoch != at:
+        last = max(at.values())
+        for epoch, _ in self._trained(self._data.train, "bench pilot", last, record):
+            for name, entry in entries.items():
+                if epoch != at[name]:
                     continue
                 found[name] = dynamics.scores([name], missing="nan")[name].values
-                for each in _AT_ANY:
+                for each in _AT_ANY if source == "pilot" else ():
                     values = dynamics.scores([each], missing="nan")[each].values
                     found[_EPOCH.format(name=each, fraction=entry.fraction)] = values
         return found

@@ -1,13 +1,15 @@
 """RS2: a new random subset in every round. A fixed subset: `SubsetSampler`."""
 
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 
 from ... import _check, _rng
+from ..._check import _labels
 from ..._check._keywords import told
 from ...types import Floats, Indices
 from ..core._epoch_sampler import EpochSampler
@@ -41,13 +43,18 @@ class RepeatedSubsetSampler(EpochSampler):
     labels : array-like of shape (N,), optional
         Stratify: class c has round(keep * n_c) samples in each round, at least 1.
         Unlabelled samples (-1, None, NaN) are excluded.
+    quotas : mapping from class to int, or int array of shape (C,), optional
+        Samples of each class in a round instead, such as those of `quotas_from_recall`: at least 1
+        of every class, and at most its size. They add up to round(keep * N) of the labelled
+        samples.
     **options
         The options of every sampler: see `EpochSampler`.
 
     Raises
     ------
     ValueError
-        If `keep` is outside (0, 1], or `labels` is not of length N.
+        If `keep` is outside (0, 1], or `labels` is not of length N; if a quota is out of its range,
+        or they do not add up.
 
     Notes
     -----
@@ -61,7 +68,8 @@ class RepeatedSubsetSampler(EpochSampler):
         O(N) bytes while it is planned. Stratified: O(m) an epoch.
     Gradients
         Every sample is drawn equally often; all weights are 1. Stratified rounding makes small
-        classes slightly more frequent, which objective="original" corrects.
+        classes slightly more frequent, and `quotas` makes classes so, which objective="original"
+        corrects.
     Source
         Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of Learning",
         ICLR 2024. Without replacement it is ordinary training for keep times as many
@@ -89,6 +97,7 @@ class RepeatedSubsetSampler(EpochSampler):
         *,
         replacement: bool = False,
         labels: ArrayLike | None = None,
+        quotas: Mapping[Any, int] | ArrayLike | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
         size = self._size_of("data_source", data_source)
@@ -101,6 +110,8 @@ class RepeatedSubsetSampler(EpochSampler):
             _check.same_length("labels", self._groups.codes, "data_source", size)
             strata = self._groups.sizes
         self._windows = np.maximum(1, np.floor(self.keep * strata + 0.5)).astype(np.int64)
+        if quotas is not None:
+            self._windows = self._checked(quotas)
         seed = _check.seed(options.get("seed", 0))
         self._runs = [
             Run(int(n), int(m), seed, f"rs2 {stratum}")
@@ -109,6 +120,33 @@ class RepeatedSubsetSampler(EpochSampler):
         if any(run.rounds for run in self._runs):
             self._algorithm = 2  # version 1 depended on all rounds from the first
         super().__init__(size, int(self._windows.sum()), **options)
+
+    def _checked(self, quotas: Mapping[Any, int] | ArrayLike) -> Indices:
+        """Return the samples of each class in a round, int64 (C,)."""
+        if self._groups is None:
+            raise ValueError(
+                "quotas must be omitted without labels, got no labels: give labels too"
+            )
+        names, sizes = self._groups.names, self._groups.sizes
+        given = _check.by_name("quotas", quotas, names, "classes")
+        for bad, rule in (
+            (given != np.floor(given), "be whole numbers"),
+            (given < 1, "be >= 1 (give samples to exclude the label -1)"),
+            (given > sizes, "be at most the size of the class"),
+        ):
+            if bad.any():
+                at = int(np.flatnonzero(bad)[0])
+                raise ValueError(
+                    f"quotas must {rule}, got {given[at]:g} for class {_labels.item(names[at])!r} "
+                    f"of {sizes[at]} samples"
+                )
+        total = max(1, int(np.floor(self.keep * sizes.sum() + 0.5)))
+        if given.sum() != total:
+            raise ValueError(
+                f"quotas must add up to {total}, a fraction keep={self.keep:g} of the "
+                f"{sizes.sum()} labelled samples, got {given.sum():.0f}"
+            )
+        return given.astype(np.int64)
 
     def table(self, epoch: int) -> DrawTable:
         tables = [self._round(run, epoch) for run in self._runs]

@@ -12,7 +12,7 @@ from ...types import Floats, Indices
 from ._budget import per_group, share_out, water_fill
 from ._options import Options
 
-__all__ = ["group_counts"]
+__all__ = ["apportion", "group_counts"]
 
 _CLOSE = 1e-6  # tolerance of a sum of shares from 1
 
@@ -69,8 +69,7 @@ def _given(
     total, whole = float(amounts.sum()), amounts == np.floor(amounts)
     fractions = any(isinstance(each, float | np.floating) for each in rule.values())
     if fractions and abs(total - 1.0) <= _CLOSE and budget != 1:
-        _check_floors(low, budget)
-        return _shared(amounts, budget, low, high)
+        return apportion(amounts, budget, low, high)
     if not whole.all():
         at = int(np.flatnonzero(~whole)[0])
         raise ValueError(
@@ -97,7 +96,7 @@ def _asked(word: str, budget: int, sizes: Indices, low: Indices, high: Indices) 
     if word == "equal":
         return np.maximum(low, _level(low, high, budget))
     weights = sizes.astype(np.float64) if word == "proportional" else np.sqrt(sizes)
-    return _shared(weights, budget, low, high)
+    return apportion(weights, budget, low, high)
 
 
 def _check_floors(low: Indices, budget: int) -> None:
@@ -105,8 +104,12 @@ def _check_floors(low: Indices, budget: int) -> None:
         raise ValueError(f"floors must add up to at most the budget, {budget}, got {low.sum()}")
 
 
-def _shared(weights: Floats, budget: int, low: Indices, high: Indices) -> Indices:
-    """Apportion a budget by weights: floors first, then by largest remainder, under the caps."""
+def apportion(weights: Floats, budget: int, low: Indices, high: Indices) -> Indices:
+    """Apportion a budget by weights: floors first, then by largest remainder, under the caps.
+
+    A group of weight 0 gets its floor. The sum is less than the budget if the others are full.
+    """
+    _check_floors(low, budget)
     fixed = np.zeros(low.size, np.bool_)
     asked = low.copy()
     # a group below its floor gets the floor, and the others share the remainder

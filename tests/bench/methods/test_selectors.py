@@ -68,7 +68,7 @@ def test_the_names_of_scores_are_those_of_training_dynamics_with_their_direction
 
 def test_epochs_are_those_of_the_papers_in_short_runs_too():
     assert [epochs_of(0.1, epochs) for epochs in (1, 2, 20, 200)] == [1, 1, 2, 20]
-    assert [epochs_of(0.15, epochs, windows=True) for epochs in (1, 2, 20, 200)] == [1, 2, 3, 30]
+    assert [epochs_of(0.15, epochs, windows=2) for epochs in (1, 2, 20, 200)] == [1, 2, 3, 30]
     assert [window_of(epochs) for epochs in (2, 20, 200, 1000)] == [2, 2, 10, 10]
 
 

@@ -60,7 +60,10 @@ PAPERS = [  # score, selector, and what the selector takes beside
     *((name, "ccs", {}) for name in ("aum", "dual", "dyn_unc", "variability")),
     *((name, "d2", {"embeddings": None}) for name in ("forgetting", "el2n", "aum", "dual")),
     *((name, "window", {}) for name in ("el2n", "aum", "dual", "variability")),  # double-end
-    *((name, "top", {}) for name in ("el2n", "forgetting", "dyn_unc", "dual", "variability")),
+    *(
+        (name, "top", {})
+        for name in ("el2n", "forgetting", "dyn_unc", "dual", "variability", "tdds")
+    ),
     *((name, "stratified", {}) for name in ("aum", "dual")),
     *((name, "quota", {}) for name in ("el2n", "forgetting")),  # within the quotas of DRoP
     *((name, "gumbel", {}) for name in ("el2n", "dual")),
