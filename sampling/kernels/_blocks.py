@@ -1,6 +1,6 @@
 """Kernels for epochs made of batches: mix classes, draw blocks, pack by length, write groups.
 
-Callers: samplers/batches/_classes_per_batch.py, samplers/batches/_token_budget.py,
+Callers: samplers/batches/_classes_per_batch.py, samplers/batches/_by_length.py,
 samplers/batches/_group_batches.py.
 
 Contract, the same for every kernel in this file

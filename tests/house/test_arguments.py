@@ -34,6 +34,7 @@ from sampling.selection import (
     leverage_scores,
     lewis_weights,
     method,
+    quotas_from_recall,
     repeat_counts,
     select,
 )
@@ -109,6 +110,7 @@ RECIPES = {
     "selection.method": lambda **o: method(
         **{"needs": "scores", "label": "baseline", "ranked": True, "cost": None, **o}
     ),
+    "selection.quotas_from_recall": lambda **o: quotas_from_recall(["a", "b"], [0.5, 0.9], 1, **o),
     "selection.repeat_counts": lambda **o: repeat_counts([1.0, 2.0], 4, max_repeats=3, **o),
     "selection.select": lambda **o: select("top", 3, 1, {}, None, arguments={}, bad=None, **o),
     **{f"samplers.{name}": sampler(name) for name in SAMPLERS},

@@ -81,6 +81,7 @@ def quotas_from_recall(
     >>> quotas_from_recall(labels, {"cat": 1.0, "dog": 1.0}, 0.5)
     {'cat': 3, 'dog': 3}
     """
+    _check.choice("unlabeled", unlabeled, ("drop", "group", "raise"))
     names, codes = _labels.grouped("labels", labels, unlabeled)
     if names.size == 0:
         raise ValueError(f"labels must name a class, got none in all {len(codes)}")
