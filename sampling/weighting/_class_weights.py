@@ -390,7 +390,10 @@ def counts_of(
         ids = np.arange(num_classes)
         found = _check.by_name("counts", counts, ids, "classes")
     elif _check.named("counts", counts) is not None:
-        raise ValueError("num_classes must be given if counts is a mapping, got None")
+        raise ValueError(
+            "num_classes must be given if counts is a mapping or a Series, got None: of a column "
+            "of labels give the samples of each class, numpy.bincount(pandas.factorize(labels)[0])"
+        )
     else:
         found = _check.floats("counts", counts, "finite and >= 0")  # type: ignore[arg-type]
     none = np.flatnonzero(found == 0)

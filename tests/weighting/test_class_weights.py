@@ -397,3 +397,12 @@ def test_the_state_of_a_schedule_holds_those_of_its_weightings():
         deferred(kl_dro, 3).load_state_dict(state)
     with pytest.raises(StateError, match="weighting of the state must be of the same weighting"):
         deferred(kl_dro, 2).load_state_dict(state)
+
+
+@pytest.mark.parametrize("given", [["cat", "cat", "dog"], [0, 0, 1]])
+def test_a_column_of_labels_instead_of_counts_is_refused_with_the_way_to_count(given):
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(
+        ValueError, match=r"a Series, got None: .* numpy.bincount\(pandas.factorize"
+    ):
+        ClassWeights(pandas.Series(given))
