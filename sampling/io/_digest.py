@@ -9,7 +9,8 @@ from .._check._keywords import told
 from .._files import _parquet
 from .._files._remote import Place
 from ..types import Progress
-from ._bytes import Stamp, compare_stamps, digest_of_bytes, stamps
+from ._bytes import Stamp, compare_stamps, stamps
+from ._parts import digests_of
 from ._sources import Given, found_in
 
 __all__ = [
@@ -86,15 +87,10 @@ def contents(source: Given, *, progress: Progress | None = None) -> list[dict[st
     """Return name, bytes, digest and path ("file") of each file, which may be damaged."""
     found = [found_in(each) for each in _check.paths("source", source)]
     files = [(each.name(file), file) for each in found for file in each.paths]
-    sizes = [file.stat().st_size for _, file in files]
+    sums = digests_of([file for _, file in files], progress)
     return [
-        {
-            "name": name,
-            "bytes": size,
-            "digest": digest_of_bytes(file, progress, sum(sizes)),
-            "file": file,
-        }
-        for (name, file), size in zip(files, sizes, strict=True)
+        {"name": name, "bytes": file.stat().st_size, "digest": digest, "file": file}
+        for (name, file), digest in zip(files, sums, strict=True)
     ]
 
 

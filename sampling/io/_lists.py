@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,19 @@ from numpy.typing import NDArray
 from .._check._rows import Rows
 from .._files._paths import written_whole
 from .._files._remote import Place
-from ._bytes import digest
+from ._parts import digests_of, each_part
 from ._readers import storage_of
-from ._schema import Schemas, is_rows
+from ._schema import FilePart, Schemas, is_rows
 
 __all__ = ["refuse_ragged", "rows_in_memory", "rows_on_disk", "width_of"]
 
-_BATCH = 65_536
 _FEW = 64  # rows read to find the length of the lists
 
 
-def list_blocks(
-    schemas: Schemas, names: tuple[str, ...], width: int, dtype: np.dtype[Any]
+def blocks_of(
+    schemas: Schemas, part: FilePart, names: tuple[str, ...], width: int, dtype: np.dtype[Any]
 ) -> Iterator[NDArray[Any]]:
-    """Yield the rows of all files in blocks: arrays (n, D) of one dtype.
+    """Yield the rows of a part of the files in blocks: arrays (n, D) of one dtype.
 
     names : one column of lists of equal length, or D columns of numbers
     width : D, from `width_of`
@@ -34,20 +34,24 @@ def list_blocks(
 
     Missing rows and numbers are NaN.
     """
-    done = 0
-    for path in schemas.files:
-        with schemas.opened(path) as file:
-            there = schemas.stored(path, names)
-            for batch in file.batches(there, size=_BATCH):
-                if batch.num_rows:
-                    block = _block(batch, names, width, path, done)
-                    if block.dtype.kind == "f" and dtype.kind != "f":
-                        raise ValueError(
-                            f"{path} must have no missing {names[0]}, as its footer states, got "
-                            "one missing"
-                        )
-                    yield block.astype(dtype, copy=False)
-                    done += len(block)
+    done, end = part.start, part.start + part.rows
+    with schemas.opened(part.path) as file:
+        for batch in part.batches(file, schemas.stored(part.path, names)):
+            block = _block(batch, names, width, part.path, done)
+            done += len(block)
+            if done > end:
+                break
+            if block.dtype.kind == "f" and dtype.kind != "f":
+                raise ValueError(
+                    f"{part.path} must have no missing {names[0]}, as its footer states, got one "
+                    "missing"
+                )
+            yield block.astype(dtype, copy=False)
+    if done != end:
+        raise ValueError(
+            f"{part.path} must hold {end} rows up to the end of its group {part.after - 1}, as its "
+            "footer says, got another number"
+        )
 
 
 def width_of(schemas: Schemas, names: tuple[str, ...]) -> int:
@@ -174,22 +178,13 @@ def _numbers(column: Any) -> NDArray[Any]:  # pyarrow.Array
 
 def rows_in_memory(schemas: Schemas, names: tuple[str, ...]) -> NDArray[Any]:
     """Read rows into one array (N, D)."""
-    size, done = schemas.size, 0
     width, dtype = width_of(schemas, names), dtype_of(schemas, names)
-    rows = np.empty((size, width), dtype)
-    for block in list_blocks(schemas, names, width, dtype):
-        _refuse_other(schemas.files, done + len(block) <= size, size)
-        rows[done : done + len(block)] = block
-        done += len(block)
-    _refuse_other(schemas.files, done == size, size)
+    rows, done = np.empty((schemas.size, width), dtype), 0
+    for part in schemas.parts(1):
+        for block in blocks_of(schemas, part, names, width, dtype):
+            rows[done : done + len(block)] = block
+            done += len(block)
     return rows
-
-
-def _refuse_other(paths: tuple[Place, ...], right: bool, size: int) -> None:
-    """Refuse files whose number of rows differs from their footers."""
-    if not right:
-        files = paths[0] if len(paths) == 1 else f"the {len(paths)} files from {paths[0]} on"
-        raise ValueError(f"{files} must hold {size} rows, as their footers say, got another number")
 
 
 def rows_on_disk(
@@ -208,24 +203,40 @@ def rows_on_disk(
     """
     paths, size = schemas.files, schemas.size
     scratch.mkdir(parents=True, exist_ok=True)
-    known = [digest(path) for path in paths] if sums is None else list(sums)
+    known = digests_of(paths) if sums is None else list(sums)
     key = hashlib.blake2b(json.dumps([names, known]).encode(), digest_size=8).hexdigest()
     target, beside = scratch / f"rows-{key}.bin", scratch / f"rows-{key}.json"
     found = _copied(target, beside)
     if found is not None:
         return found
-    width, dtype, done = width_of(schemas, names), dtype_of(schemas, names), 0
-    with written_whole(target) as path, path.open("wb") as file:
-        for block in list_blocks(schemas, names, width, dtype):
-            file.write(np.ascontiguousarray(block).data)
-            done += len(block)
-        _refuse_other(paths, done == size, size)
-        for each, then in zip(paths, known, strict=True):
-            if digest(each) != then:
+    width, dtype = width_of(schemas, names), dtype_of(schemas, names)
+    with written_whole(target) as path:
+        with path.open("wb") as file:
+            file.truncate(size * width * dtype.itemsize)
+        copy = partial(_copy, path.absolute(), schemas, names, width, dtype)
+        for _ in each_part(copy, schemas, "copying rows"):
+            pass
+        for each, then, now in zip(paths, known, digests_of(paths), strict=True):
+            if now != then:
                 raise ValueError(f"{each} must not change while it is read, got other bytes")
     with written_whole(beside) as path:
         path.write_text(json.dumps({"shape": [size, width], "dtype": dtype.str}))
     return Rows(target, (size, width), dtype, scratch=scratch)
+
+
+def _copy(  # of `rows_on_disk`, where the part is read
+    target: Path,
+    schemas: Schemas,
+    names: tuple[str, ...],
+    width: int,
+    dtype: np.dtype[Any],
+    part: FilePart,
+) -> None:
+    """Write the rows of a part to their place in a file."""
+    with target.open("r+b") as file:
+        file.seek(part.start * width * dtype.itemsize)
+        for block in blocks_of(schemas, part, names, width, dtype):
+            file.write(np.ascontiguousarray(block).data)
 
 
 def _copied(target: Path, beside: Path) -> Rows | None:

@@ -8,6 +8,8 @@ examined when it is used, and only in files with rows.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,9 +18,35 @@ from .._files._remote import Place
 from ._readers import Reader, held, opened, storage_of
 from ._sources import Source
 
-__all__ = ["Schemas", "is_number", "is_rows", "without_columns", "without_views"]
+__all__ = ["FilePart", "Schemas", "is_number", "is_rows", "without_columns", "without_views"]
 
 Key = tuple[str, int]  # a name, and the number of columns of that name before it in a file
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """Consecutive groups of rows of one file.
+
+    Attributes
+    ----------
+    path : Path or Remote
+    first, after : int
+        The first of its groups, and the one after the last.
+    start : int
+        Number of its first row in the table.
+    rows : int
+    """
+
+    path: Place
+    first: int
+    after: int
+    start: int
+    rows: int
+
+    def batches(self, file: Reader, columns: Sequence[str]) -> Iterator[Any]:
+        """Yield columns of the part, from its open file."""
+        for group in range(self.first, self.after):
+            yield from file.batches(columns, group)
 
 
 class _Kind:
@@ -66,6 +94,8 @@ class Schemas:
         self.files = tuple(dict.fromkeys(source.paths))
         self._keys = source.keys
         self._held: dict[Place, Reader] = {}
+        self._folder: Path | None = None  # of relative paths, in another process
+        self._groups: dict[Place, list[int]] = {}
         self._kinds: list[_Kind] = []  # one for each distinct schema; most tables have one
         self._kind_of: dict[Place, _Kind] = {}
         known: dict[tuple[bytes, tuple[str, ...]], _Kind] = {}
@@ -77,6 +107,7 @@ class Schemas:
                 self._held[path] = kept
             with self.opened(path) as file:
                 schema = file.schema
+                self._groups[path] = file.counts
                 counts.append(sum(file.counts))
             written = (schema.remove_metadata().serialize().to_pybytes(), tuple(keys))
             if written not in known:
@@ -91,14 +122,42 @@ class Schemas:
         self.names = tuple(dict.fromkeys(name for kind in self._first for name in kind.fields))
         self._known: dict[Key, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to read the files; what is held is not sent."""
+        folder = self._folder or Path.cwd()
+        return {**self.__dict__, "_held": {}, "_folder": folder}
+
     @contextmanager
     def opened(self, path: Place, *, lean: bool = False) -> Iterator[Reader]:
         """Open one of the files; what is held in memory is not read again."""
         if path in self._held:
             yield self._held[path]
             return
+        if self._folder is not None and isinstance(path, Path):
+            path = self._folder / path
         with opened(path, lean=lean, alone=len(self.files) == 1) as file:
             yield file
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the content of any file is held by this process."""
+        return bool(self._held)
+
+    def parts(self, rows: int) -> list[FilePart]:
+        """Return all rows as parts of at least `rows` rows, or of a file; a part is read at once.
+
+        Parts are of whole groups, of one file.
+        """
+        found, start = [], 0
+        for path in self.files:
+            first = count = 0
+            groups = self._groups[path]
+            for group, own in enumerate(groups, 1):
+                count += own
+                if count >= rows or (count and group == len(groups)):
+                    found.append(FilePart(path, first, group, start, count))
+                    first, start, count = group, start + count, 0
+        return found
 
     @property
     def size(self) -> int:
@@ -183,6 +242,15 @@ class Schemas:
             return self.fitted(rows, names, path)
         with self.opened(path) as file:
             return self.fitted(file.read(there), names, path)
+
+    def read_part(self, part: FilePart, names: Sequence[str]) -> Any:
+        """Return the given columns of a part as a pyarrow.Table, in the common types."""
+        there = self.stored(part.path, names)
+        if not there:
+            return self.fitted(without_columns(part.rows), names, part.path)
+        with self.opened(part.path) as file:
+            rows = pa.Table.from_batches(part.batches(file, there))
+        return self.fitted(rows, names, part.path)
 
     def within(self, path: Place, names: Sequence[str]) -> list[str]:
         """Return the names that a file has a value of, in its columns or its folders."""

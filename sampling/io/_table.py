@@ -28,6 +28,7 @@ from .._files._remote import Place
 from .._warning import warn
 from ._arrays import BAD_HEADER, PLAIN
 from ._lists import refuse_ragged, rows_in_memory, rows_on_disk, width_of
+from ._parts import of_column
 from ._readers import storage_of
 from ._schema import Schemas, is_number, is_rows
 from ._sources import Given, Source, paths_read, source_of
@@ -188,24 +189,39 @@ class Table:
         ValueError
             If there is no such column, or more than one; if no type holds the values of all files.
         """
-        schemas, kind = self._schemas_of(name), self.type_of(name)
-        chunks = []
-        for path, count in zip(schemas.files, schemas.counts, strict=True):
-            if not count:
-                continue  # whose type need not fit
-            part = schemas.read(path, [name])[name]
-            try:
-                chunks += part.cast(kind).chunks
-            except pa.ArrowException as error:
-                raise ValueError(
-                    f"{name!r} must fit {kind}, got {part.type} in {path}: {error}"
-                ) from error
-        whole = pa.chunked_array(chunks, kind)
+        kind = self.type_of(name)
+        found = of_column(_chunks, self._schemas_of(name), name, kind)
+        whole = pa.chunked_array([chunk for part in found for chunk in part], kind)
         if self._rows is None:
             return whole
         if pa.types.is_string(kind):  # pyarrow concatenates their chunks: at most 2 GiB
             whole = whole.cast(pa.large_string())
         return whole.take(pa.array(self._rows))
+
+    def flags(self, name: str, function: Callable[[Any], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """Return a flag for each row, computed from the values of a column where they are read.
+
+        Parameters
+        ----------
+        name : str
+        function : callable
+            Takes the values of some rows, a pyarrow.ChunkedArray (n,) as of `values`, and returns
+            a bool array (n,). It may be sent to other processes.
+
+        Returns
+        -------
+        bool array of shape (N,)
+
+        Raises
+        ------
+        ValueError
+            As for `values`.
+        """
+        kind = self.type_of(name)
+        found = of_column(partial(_packed, function), self._schemas_of(name), name, kind)
+        whole = [np.unpackbits(bits, count=count).astype(np.bool_) for count, bits in found]
+        every = np.concatenate([np.empty(0, np.bool_), *whole])
+        return every if self._rows is None else every[self._rows]
 
     def type_of(self, name: str) -> Any:  # pyarrow.DataType
         """Return the type of `values` without reading the column; refuse an invalid column.
@@ -296,6 +312,18 @@ class Table:
         """Name a file without such a column, for the end of a message; "" if all files have it."""
         other = _without(self._schemas_of(name), [name])
         return f": {other[0]} has no such column" if other else ""
+
+
+def _chunks(values: Any) -> list[Any]:  # pyarrow.ChunkedArray
+    return list(values.chunks)
+
+
+def _packed(
+    function: Callable[[Any], NDArray[np.bool_]], values: Any
+) -> tuple[int, NDArray[np.uint8]]:
+    """Return the number of values, and a bit for each."""
+    flags = function(values)
+    return flags.size, np.packbits(flags)
 
 
 def _without(schemas: Schemas, names: Sequence[str]) -> list[Place]:

@@ -7,7 +7,7 @@ As in SQL, a missing value satisfies only `is_null`: neither "==" nor "!=", and 
 import math
 import operator as operators
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ... import _check
-from ...types import Indices
 
-__all__ = ["conditions", "where_holds"]
+__all__ = ["by_column", "conditions", "holds"]
 
 _COMPARE: dict[str, Callable[..., Any]] = {
     "==": pc.equal,
@@ -77,26 +76,36 @@ def _condition(given: Any) -> tuple[Any, ...]:  # of a plan
     return each
 
 
-def where_holds(columns: Mapping[str, Any], size: int, where: Sequence[Sequence[Any]]) -> Indices:
-    """Return the rows that satisfy all conditions, in ascending order: int64 (n,).
+def by_column(where: Sequence[Sequence[Any]]) -> dict[str, list[Sequence[Any]]]:
+    """Return the conditions on each column, from `conditions`."""
+    found: dict[str, list[Sequence[Any]]] = {}
+    for each in where:
+        found.setdefault(each[0], []).append(each)
+    return found
 
-    columns : pyarrow array (N,) of each column in the conditions; to see whether the values fit the
-              types, one row without values will do
-    size    : N
-    where   : from `conditions`
+
+def holds(
+    where: Sequence[Sequence[Any]],
+    column: Any,  # pyarrow.Array, or ChunkedArray
+) -> NDArray[np.bool_]:
+    """Return which values of a column satisfy all of its conditions: bool (n,).
+
+    column : to see whether the conditions fit the type, one missing value will do
+
+    Raises ValueError if they do not fit.
     """
-    kept = np.ones(size, np.bool_)
-    for column, operator, *value in where:
+    kept, values = np.ones(len(column), np.bool_), _values(column)
+    for name, operator, *value in where:
         try:
-            holds = _holds(_values(columns[column]), operator, *value)
+            found = _holds(values, operator, *value)
         except (pa.ArrowException, TypeError, OverflowError) as error:
-            kind = columns[column].type
             raise ValueError(
-                f"where must fit the columns, got {column!r} of {kind} {operator} {value[0]!r} "
-                f"({type(value[0]).__name__}): compare it with {_fitting(kind)}"
+                f"where must fit the columns, got {name!r} of {column.type} {operator} "
+                f"{value[0]!r} ({type(value[0]).__name__}): compare it with "
+                f"{_fitting(column.type)}"
             ) from error
-        kept &= holds.fill_null(False).to_numpy(zero_copy_only=False)
-    return np.flatnonzero(kept)
+        kept &= found.fill_null(False).to_numpy(zero_copy_only=False)
+    return kept
 
 
 def _values(column: Any) -> Any:  # pyarrow.Array

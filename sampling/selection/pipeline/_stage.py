@@ -15,7 +15,7 @@ from ...types import Indices
 from ..core._before import check_columns, check_needs, check_settings, with_own
 from ..core._options import Options
 from ..core._registry import METHODS, refuse_engine
-from ._filter import conditions, where_holds
+from ._filter import by_column, conditions, holds
 
 __all__ = ["Stage", "refuse_no_id", "refuse_no_rows", "rows_named", "said_of", "stage_named"]
 
@@ -138,11 +138,7 @@ class Stage:
         if twice:
             raise ValueError(f"{min(twice)} must be a column or a setting, got both")
         if self.method == "filter":
-            self._check_filter()
-            if table is not None:
-                types = {each[0]: table.type_of(each[0]) for each in self.where}
-                made_up = {name: pa.nulls(1, kind) for name, kind in types.items()}
-                where_holds(made_up, 1, self.where)
+            self._check_filter(table)
             return
         self._check_method()
         refuse_engine(METHODS[self.method], self.settings)
@@ -150,9 +146,12 @@ class Stage:
         if table is not None:
             check_needs(self.method, {*columns, *self.settings, *shared}, table)
 
-    def _check_filter(self) -> None:
+    def _check_filter(self, table: Table | None) -> None:
         if not self.where or self.columns or self.settings or self.budget is not None:
             raise ValueError("where must be given for a filter, and nothing else")
+        if table is not None:
+            for name, own in by_column(self.where).items():
+                holds(own, pa.nulls(1, table.type_of(name)))  # they fit its type
 
     def _check_known(self) -> None:
         if self.method not in METHODS:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ...record.keys import keys_for
 from ...types import Indices
 from ..core._exact import exact
 from ..core._select import ids_of
-from ._filter import conditions, where_holds
+from ._filter import by_column, conditions, holds
 from ._stage import Stage, refuse_no_id, refuse_no_rows
 
 __all__ = [
@@ -305,9 +306,11 @@ def _spread(numbers: Indices, alive: Indices, whole: Indices) -> Indices:
 
 
 def filtered(table: Table, stage: Stage) -> Selection:
-    """Return the rows that satisfy all conditions."""
-    columns = {name: table.values(name) for name in {each[0] for each in stage.where}}
-    kept = where_holds(columns, table.size, stage.where)
+    """Return the rows that satisfy all conditions, which the engine evaluates."""
+    every = np.ones(table.size, np.bool_)
+    for name, where in by_column(stage.where).items():
+        every &= table.flags(name, partial(holds, where))
+    kept = np.flatnonzero(every)
     verdicts = np.ones(table.size, np.uint8)
     verdicts[kept] = 0
     return Selection(
