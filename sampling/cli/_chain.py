@@ -8,12 +8,14 @@ import typer
 
 from ._select import digested, report, saved
 from ._shared import (
+    Address,
     AsJson,
     Beside,
     Debug,
     Digest,
     Dropped,
     Embeddings,
+    EngineName,
     Ids,
     Subset,
     Tables,
@@ -49,6 +51,8 @@ def filter_(  # noqa: PLR0913  # one parameter for each option
     beside: Beside = None,
     dropped: Dropped = False,
     digest: Digest = True,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -10,12 +10,14 @@ from ._dedup import add_texts, numbers, print_pairs
 from ._report import Examples, Report, check_report, write_report
 from ._select import digested, report, saved, selected
 from ._shared import (
+    Address,
     AsJson,
     Beside,
     Classes,
     Debug,
     Digest,
     Dropped,
+    EngineName,
     Ids,
     Quality,
     Seed,
@@ -90,6 +92,8 @@ def dedup_text(  # noqa: PLR0913  # one parameter for each option
     digest: Digest = True,
     report_: Report = None,
     examples: Examples = True,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -5,7 +5,19 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from ._shared import AsJson, Beside, Debug, Tables, answer, bars, parse, refusals, words
+from ._shared import (
+    Address,
+    AsJson,
+    Beside,
+    Debug,
+    EngineName,
+    Tables,
+    answer,
+    bars,
+    parse,
+    refusals,
+    words,
+)
 
 
 def export(  # noqa: PLR0913  # one parameter for each option
@@ -36,6 +48,8 @@ def export(  # noqa: PLR0913  # one parameter for each option
             help="Replace another export in the folder once the new one is complete.",
         ),
     ] = False,
+    engine: EngineName = None,
+    address: Address = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

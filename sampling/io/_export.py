@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +15,17 @@ from .._check._keywords import told
 from .._files import _parquet
 from .._files._json import json_text
 from .._files._paths import check_apart, json_kind, parquet_kind, written_whole
+from .._files._remote import Place
+from ..engine import Local, current, each
 from ..record import Selection
 from ..record.inputs import tables_of
 from ..types import Floats, Indices, Progress
-from ._bytes import compare_stamps, stamps
+from ._bytes import Stamp, compare_stamps, stamps
 from ._digest import differences, digests
-from ._export_folder import MANIFEST, Place
+from ._export_folder import MANIFEST, ExportFolder
 from ._inputs import share_files
 from ._parquet_rows import Joined, Stream, joined
+from ._parts import anywhere
 from ._sources import Given, paths_read
 
 __all__ = ["check_export", "export_rows"]
@@ -116,7 +119,10 @@ def export_rows(  # noqa: PLR0913  # how an export is written
         One pass over the source for its digests. Then, in row order, one pass over the row groups
         that contain selected rows, of any size: blocks of 16 MiB are decoded and 64 MiB are
         buffered for writing, 330 MiB in total as measured. In selection order, one pass for each
-        shard written, with two copies of one shard in memory.
+        shard written, with two copies of one shard in memory. With an engine of other processes
+        each shard is written by a worker, in one pass over its rows, and files are digested by
+        them: they must see the files and the folder, and a row group that two shards share is
+        decoded by both. CSV, JSON lines and .npz are read by this process.
 
     Examples
     --------
@@ -149,16 +155,13 @@ def export_rows(  # noqa: PLR0913  # how an export is written
     parts = [digests(part.source, progress=progress) for part in shards.parts]
     sources = [each for part in parts for each in part]
     checked = all([_checked(selection, part) for part in parts])
-    plan = _Plan(shards, names, selection.indices, given, per_shard, order, _identity(
+    identity = _identity(
         [[each["digest"] for each in sources], names, per_shard, order], selection.indices, given
-    ), (named or [asked])[0])  # fmt: skip
-    out = place.begin(plan.identity, replace=replace or bool(named))
-    missing = _missing(out, plan)
-    with_progress = _rows_done(progress, sum(plan.rows_of(shard) for shard in missing))
-    for shard, tables in plan.contents(missing):
-        with written_whole(out / plan.name(shard), _SHARD) as part:
-            _write(part, plan.schema(shard), with_progress(tables))
-            compare_stamps(shards.files, before)
+    )
+    mark = _Mark(identity, (named or [asked])[0])
+    plan = _Plan(shards, names, selection.indices, given, per_shard, order, mark)
+    out = place.begin(identity, replace=replace or bool(named))
+    _write_shards(plan, _missing(out, plan), out, before, progress)
     facts = {**plan.facts(out), "sources": sources, "checked": checked, "size": shards.size,
              "method": selection.method, "arguments": selection.arguments}  # fmt: skip
     with written_whole(out / MANIFEST, _FACTS) as path:
@@ -224,10 +227,10 @@ def _checked_call(  # noqa: PLR0913  # those of `export_rows`
     order: Order,
     beside: Given,
     weighted: bool,
-) -> tuple[Joined, list[str], Place]:
+) -> tuple[Joined, list[str], ExportFolder]:
     """Check the arguments and return the tables to read, the columns and the folder.
 
-    The content of the folder is checked by `Place.check`.
+    The content of the folder is checked by `ExportFolder.check`.
     """
     _check.integer("rows_per_shard", rows_per_shard, 1)
     _check.flag("weights", weights)
@@ -241,7 +244,25 @@ def _checked_call(  # noqa: PLR0913  # those of `export_rows`
         )
     reads = [*_check.paths("source", source), *_check.paths("beside", beside)]
     check_apart(folder, paths_read(reads))
-    return shards, names, Place(Path(folder))
+    return shards, names, ExportFolder(Path(folder))
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What the files of an export state of it: see `_export_folder.Mark`."""
+
+    export: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A shard to write: its number and file name, and its rows and their weights in order."""
+
+    number: int
+    name: str
+    rows: Indices
+    weights: Floats | None
 
 
 @dataclass(frozen=True)
@@ -254,8 +275,7 @@ class _Plan:
     weights: Floats | None
     per_shard: int
     order: Order
-    identity: str
-    owner: str
+    mark: _Mark
 
     @property
     def count(self) -> int:
@@ -269,57 +289,24 @@ class _Plan:
 
     def schema(self, shard: int) -> Any:  # pyarrow.Schema
         """Return the schema of a shard: that of the source, the weight, and the shard's mark."""
-        schema = self.shards.schema_of(self.names)
-        if self.weights is not None:
-            schema = schema.append(pa.field("weight", pa.float64()))
-        return _parquet.with_facts(
-            schema, {"export": self.identity, "shard": shard, "owner": self.owner}
-        )
+        return _schema(self.shards, self.names, shard, self.mark, weighted=self.weights is not None)
 
-    def contents(self, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[Any]]]:
-        """Yield each requested shard and an iterator over its tables, which are read lazily."""
-        if self.order == "picks":
-            for shard in wanted:
-                yield shard, self._picked(self._places(shard, np.arange(self.indices.size)))
-            return
-        order = np.argsort(self.indices, kind="stable")
-        places = [self._places(shard, order) for shard in wanted]
-        rows = self.indices[np.concatenate([order[:0], *places])]
-        stream = Stream(self.shards.blocks(rows, self.names))
-        for shard, own in zip(wanted, places, strict=True):
-            yield shard, self._weighted(stream.read(own.size), own)
-
-    def _places(self, shard: int, order: Indices) -> Indices:
-        return order[shard * self.per_shard : (shard + 1) * self.per_shard]
-
-    def _picked(self, places: Indices) -> Iterator[Any]:
-        """Yield the rows of one shard in selection order."""
-        order = np.argsort(self.indices[places], kind="stable")
-        blocks = list(self.shards.blocks(self.indices[places][order], self.names))
-        if not blocks:
-            return
-        whole, back = pa.concat_tables(blocks), np.empty(order.size, np.int64)
-        back[order] = np.arange(order.size)
-        step = 2**16  # a block of strings stays below 2 GiB, the limit of their offsets
-        parts = (whole.take(pa.array(back[i : i + step])) for i in range(0, back.size, step))
-        yield from self._weighted(parts, places)
-
-    def _weighted(self, tables: Iterable[Any], places: Indices) -> Iterator[Any]:
-        done = 0
-        for table in tables:
-            own = places[done : done + table.num_rows]
-            done += table.num_rows
-            if self.weights is not None:
-                table = table.append_column("weight", pa.array(self.weights[own]))
-            yield table
+    def wanted(self, shards: Sequence[int]) -> Iterator[_Shard]:
+        """Yield the content of shards."""
+        picks = self.order == "picks"
+        order = np.arange(self.indices.size) if picks else np.argsort(self.indices, kind="stable")
+        for shard in shards:
+            own = order[shard * self.per_shard : (shard + 1) * self.per_shard]
+            weights = None if self.weights is None else self.weights[own]
+            yield _Shard(shard, self.name(shard), self.indices[own], weights)
 
     def facts(self, folder: Path) -> dict[str, Any]:
         """Return the manifest of the shards, which are all complete."""
         names = [self.name(shard) for shard in range(self.count)]
         return {
             "version": _VERSION,
-            "export": self.identity,
-            "owner": self.owner,
+            "export": self.mark.export,
+            "owner": self.mark.owner,
             "rows": int(self.indices.size),
             "columns": self.names,
             "weights": self.weights is not None,
@@ -354,16 +341,97 @@ def _write(path: Path, schema: Any, tables: Iterable[Any]) -> None:
         flush()
 
 
-def _rows_done(progress: Progress | None, total: int) -> Any:  # see inside
-    """Return a generator function that passes tables through and reports their row counts."""
+@dataclass(frozen=True)
+class _Writer:
+    """How shards are written, in this process or another.
 
-    def count(tables: Iterable[Any]) -> Iterator[Any]:
-        for table in tables:
-            yield table
-            if progress is not None:
-                progress(table.num_rows, total, "rows")
+    files, before : the files of the source, and their stamps
+    """
 
-    return count
+    shards: Joined
+    names: list[str]
+    order: Order
+    mark: _Mark
+    out: Path
+    files: list[Place]
+    before: list[Stamp]
+
+    def __call__(self, run: Sequence[_Shard], done: Callable[[int], object] | None = None) -> int:
+        """Write shards, in one pass over the source in row order; return the number of rows.
+
+        done : called with rows as they are written
+        """
+        streams = map(self._picked, run) if self.order == "picks" else self._read(run)
+        for shard, tables in zip(run, streams, strict=True):
+            weighted = shard.weights is not None
+            schema = _schema(self.shards, self.names, shard.number, self.mark, weighted=weighted)
+            with written_whole(self.out / shard.name, _SHARD) as part:
+                _write(part, schema, _weighted(tables, shard.weights, done))
+                compare_stamps(self.files, self.before)
+        return sum(shard.rows.size for shard in run)
+
+    def _read(self, run: Sequence[_Shard]) -> Iterator[Iterator[Any]]:
+        """Yield an iterator over the tables of each shard, which are read lazily."""
+        rows = np.concatenate([np.empty(0, np.int64), *(shard.rows for shard in run)])
+        stream = Stream(self.shards.blocks(rows, self.names))
+        for shard in run:
+            yield stream.read(shard.rows.size)
+
+    def _picked(self, shard: _Shard) -> Iterator[Any]:
+        """Yield the rows of one shard in selection order."""
+        order = np.argsort(shard.rows, kind="stable")
+        blocks = list(self.shards.blocks(shard.rows[order], self.names))
+        if not blocks:
+            return
+        whole, back = pa.concat_tables(blocks), np.empty(order.size, np.int64)
+        back[order] = np.arange(order.size)
+        step = 2**16  # a block of strings stays below 2 GiB, the limit of their offsets
+        yield from (whole.take(pa.array(back[i : i + step])) for i in range(0, back.size, step))
+
+
+def _write_shards(
+    plan: _Plan, missing: Sequence[int], out: Path, before: list[Stamp], progress: Progress | None
+) -> None:
+    """Write shards: here in one pass over the source, on other engines each by a worker."""
+    total = sum(plan.rows_of(shard) for shard in missing)
+    files = [anywhere(file) for file in plan.shards.files]
+    write = _Writer(plan.shards, plan.names, plan.order, plan.mark, out.absolute(), files, before)
+
+    def done(rows: int) -> None:
+        if progress is not None:
+            progress(rows, total, "rows")
+
+    if isinstance(current(), Local) or plan.shards.is_held:
+        write(list(plan.wanted(missing)), done)
+        return
+    for rows in each(write, ([shard] for shard in plan.wanted(missing))):
+        done(rows)
+
+
+def _schema(  # pyarrow.Schema
+    shards: Joined, names: Sequence[str], shard: int, mark: _Mark, *, weighted: bool
+) -> Any:
+    """Return the schema of a shard: that of the source, the weight, and the shard's mark."""
+    schema = shards.schema_of(names)
+    if weighted:
+        schema = schema.append(pa.field("weight", pa.float64()))
+    facts = {"export": mark.export, "shard": shard, "owner": mark.owner}
+    return _parquet.with_facts(schema, facts)
+
+
+def _weighted(
+    tables: Iterable[Any], weights: Floats | None, done: Callable[[int], object] | None
+) -> Iterator[Any]:
+    """Yield tables with the column of weights, if there are any."""
+    start = 0
+    for table in tables:
+        if weights is not None:
+            own = weights[start : start + table.num_rows]
+            table = table.append_column("weight", pa.array(own))
+        start += table.num_rows
+        yield table
+        if done is not None:
+            done(table.num_rows)
 
 
 def _identity(facts: list[Any], indices: Indices, weights: Floats | None) -> str:

@@ -23,7 +23,7 @@ from typing import NoReturn
 from .._files import _parquet
 from .._files._paths import own_folder, remove_left_overs
 
-__all__ = ["MANIFEST", "Mark", "Place"]
+__all__ = ["MANIFEST", "ExportFolder", "Mark"]
 
 MANIFEST = "_export.json"  # readers of a folder ignore names that begin with "_"
 _HIDDEN = re.compile(r"\.(part-\d{5,}-of-\d{5,}\.parquet|_export\.json)\.\d+(-\d+)?")
@@ -60,7 +60,7 @@ class Mark:
         return cls(facts["export"], str(facts.get("owner", "")))
 
 
-class Place:
+class ExportFolder:
     """The output folder of an export.
 
     Parameters

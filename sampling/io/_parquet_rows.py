@@ -200,6 +200,11 @@ class Joined:
         return tuple(file for part in self.parts for file in part.files)
 
     @property
+    def is_held(self) -> bool:
+        """Whether the content of any file is held by this process."""
+        return any(part.columns_in.is_held for part in self.parts)
+
+    @property
     def size(self) -> int:
         """N, the number of rows of each."""
         return self.parts[0].size

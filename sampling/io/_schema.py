@@ -54,6 +54,7 @@ class _Kind:
 
     def __init__(self, schema: Any, keys: Mapping[str, Any]) -> None:  # pyarrow.Schema
         self.metadata, self.keys = schema.metadata, keys
+        self._written = schema.serialize().to_pybytes()
         self.fields: dict[str, list[Any]] = {}
         for field in schema:
             field = field.with_type(_unviewed(field.type))
@@ -62,10 +63,18 @@ class _Kind:
         for name, value in keys.items():
             self.fields.setdefault(name, []).append(pa.field(name, value.type))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the schema as Arrow writes it: pickle loses the names inside lists of one length."""
+        return _kind_from, (self._written, self.keys)
+
     def field(self, key: Key) -> Any:  # pyarrow.Field, or None
         """Return a field; None if there is none."""
         own = self.fields.get(key[0], ())
         return own[key[1]] if key[1] < len(own) else None
+
+
+def _kind_from(written: bytes, keys: Mapping[str, Any]) -> _Kind:
+    return _Kind(pa.ipc.read_schema(pa.py_buffer(written)), keys)
 
 
 class Schemas:
@@ -125,7 +134,7 @@ class Schemas:
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs to read the files; what is held is not sent."""
         folder = self._folder or Path.cwd()
-        return {**self.__dict__, "_held": {}, "_folder": folder}
+        return {**self.__dict__, "_held": {}, "_known": {}, "_folder": folder}
 
     @contextmanager
     def opened(self, path: Place, *, lean: bool = False) -> Iterator[Reader]:
