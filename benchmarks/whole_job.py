@@ -178,9 +178,9 @@ class Job:
         clustered = ["--clusters", "clusters.parquet", *scratch, *self.engine]
         equal = ["--budget", self.budget, "--set", 'group_budgets="equal"']
         run("filter --ids id --dropped --out 1.parquet", "--where", "quality >= 0.1", "--where",
-            "lang in en,de")  # fmt: skip
+            "lang in en,de", *self.engine)  # fmt: skip
         run("dedup-text --text text --quality quality --ids id --within 1.parquet --show 3 "
-            "--dropped --out 2.parquet")  # fmt: skip
+            "--dropped --out 2.parquet", *self.engine)  # fmt: skip
         run(f"cluster --spherical --within 2.parquet --out clusters.parquet {self.clusters}",
             *scratch, *self.engine)  # fmt: skip
         run("dedup --threshold 0.95 --quality quality --ids id --within 2.parquet --show 3 "
@@ -188,8 +188,8 @@ class Job:
         run("select cluster_uniform --budget 0.5 --with ids=id --within 3.parquet --dropped "
             "--out 4.parquet", *clustered)  # fmt: skip
         run("select quota --with ids=id --with scores=quality --with groups=lang "
-            "--within 4.parquet --dropped --out 5.parquet", *equal)  # fmt: skip
-        run("export 5.parquet --out chosen", "--columns", ",".join(EXPORTED))
+            "--within 4.parquet --dropped --out 5.parquet", *equal, *self.engine)  # fmt: skip
+        run("export 5.parquet --out chosen", "--columns", ",".join(EXPORTED), *self.engine)
         run("report 5.parquet --out report.html --by lang --map pca", *scratch)
 
     def plan(self) -> None:

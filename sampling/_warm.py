@@ -25,6 +25,7 @@ from .samplers import EpochBatchSampler, EpochSampler
 from .samplers.core._cumulative import Cumulative
 from .samplers.tables import KeptTable
 from .selection import METHODS, inclusion_probabilities, spatial_order
+from .selection.by_coverage._herding import coarse
 from .testing._every_sampler import SAMPLERS
 from .types import Progress
 
@@ -107,6 +108,7 @@ def _steps() -> Iterator[Callable[[], None]]:
                 yield lambda name=name, kind=kind, writable=writable: _select(name, kind, writable)  # type: ignore[misc]
     yield _cluster_many
     yield _dedup_many
+    yield _herd_on_disk
     yield _draw_many
     yield _merge
     yield _write
@@ -271,6 +273,13 @@ def _dedup_many() -> None:
     """Compare so many rows of so few directions that bounds of their cosines pay."""
     rows = np.sin(np.arange(40 * 96.0) ** 2).reshape(40, 96)[np.arange(6000) % 40]
     METHODS["semdedup"].function(rows.astype(np.float32), clusters=1, threshold=0.9)
+
+
+def _herd_on_disk() -> None:
+    """Search rows as herding does if no copy of them fits `max_memory`, of 64 MiB at least."""
+    rows = np.sin(np.arange(_ROWS * 5.0) ** 2).reshape(_ROWS, 5).astype(np.float32)
+    with coarse(rows, _ROWS, held=True) as near:
+        near.best(rows.sum(axis=0, dtype=np.float64))
 
 
 # ---------------------------------------------------------------------- large tables, many ranks

@@ -26,7 +26,7 @@ _FEW = 64  # rows read to find the length of the lists
 def blocks_of(
     schemas: Schemas, part: FilePart, names: tuple[str, ...], width: int, dtype: np.dtype[Any]
 ) -> Iterator[NDArray[Any]]:
-    """Yield the rows of a part of the files in blocks: arrays (n, D) of one dtype.
+    """Yield the rows of one `FilePart` in blocks: arrays (n, D) of one dtype.
 
     names : one column of lists of equal length, or D columns of numbers
     width : D, from `width_of`
@@ -232,7 +232,7 @@ def _copy(  # of `rows_on_disk`, where the part is read
     dtype: np.dtype[Any],
     part: FilePart,
 ) -> None:
-    """Write the rows of a part to their place in a file."""
+    """Write the rows of one `FilePart` at their offset in a file."""
     with target.open("r+b") as file:
         file.seek(part.start * width * dtype.itemsize)
         for block in blocks_of(schemas, part, names, width, dtype):

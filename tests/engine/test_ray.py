@@ -170,7 +170,7 @@ def test_commands_and_plans(cluster, tmp_path):
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert refused.returncode == 2
-    assert "k_center must run with the engine Local" in refused.stderr
+    assert "rounds must be 2 for k_center with the engine Ray" in refused.stderr
 
 
 def test_small_work_stays_here(cluster, monkeypatch):

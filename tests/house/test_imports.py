@@ -94,6 +94,7 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("bench/methods/_selectors.py", "selection.core._directions"): "the same, for directions",
     ("bench/methods/_selectors.py", "selection.core._registry"): "which arguments take a score",
     ("_warm.py", "testing._every_sampler"): "one of each sampler, to compile what they use",
+    ("_warm.py", "selection.by_coverage._herding"): "rows of which no copy fits the memory",
     ("_warm.py", "samplers.core._cumulative"): "sums as of more samples than are made there",
 }
 
