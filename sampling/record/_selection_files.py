@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .. import _check
 from .._check import _labels
 from .._check._keywords import told
+from .._distinct import distinct
 from .._files import _parquet
 from .._files._json import json_text
 from .._files._paths import Output, check_outputs, next_to, parquet_kind, written_whole
@@ -117,7 +118,7 @@ def save_selection(selection: Fields, path: str | Path, *, dropped: bool = False
         "rules": list(selection.rules),
         "info": selection.info,
         "versions": versions(),
-        "repeats": bool(np.unique(selection.indices).size < len(selection)),
+        "repeats": bool(distinct(selection.indices).size < len(selection)),
     }
     rest = _rest(selection) if dropped else {}
     manifest["fingerprint"] = _fingerprint(manifest, columns, rest)
@@ -360,7 +361,7 @@ def _all_rows(
         )
     size = manifest["size"]
     rows = _indices(f"index of {path}", _plain(path, table, _ROWS), size)
-    there = np.bincount(np.concatenate([np.unique(indices), rows]), minlength=size)
+    there = np.bincount(np.concatenate([distinct(indices), rows]), minlength=size)
     if (there != 1).any():
         wrong = int(np.flatnonzero(there != 1)[0])
         raise ValueError(

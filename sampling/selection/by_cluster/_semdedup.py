@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from ... import _check, _rng
+from ..._distinct import distinct
 from ...clustering import Clustering, kmeans, second_nearest
 from ...engine import gathered
 from ...record import ALREADY, Selection
@@ -295,7 +296,7 @@ def _clusters(
     count = _default_clusters(len(rows)) if given is None else given
     if classes is not None:
         classes = classes[good]
-        count = max(int(count), np.unique(classes).size)
+        count = max(int(count), distinct(classes).size)
     count = min(_check.integer("clusters", count, 1), len(rows))
     limit = points_limit(options.get("max_memory"), rows.shape, count)
     return kmeans(
@@ -397,7 +398,7 @@ def _search(
         if kept(copies, floor) <= count or floor <= -1.0:
             break
         floor = max(-1.0, floor - 0.1)
-    steps = np.unique(copies.pairs)
+    steps = distinct(copies.pairs)
     low, high = -1, steps.size - 1  # at steps[high] all rows are kept; at the floor at most `count`
     while low < high:
         middle = (low + high + 1) // 2

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import _check
 from ..._check._keywords import told
+from ..._distinct import distinct
 from ...record import Selection
 from ...types import Indices, Progress, Scores
 from ._copies import unit
@@ -154,7 +155,7 @@ def nearest_kept(
     size = len(rows) if selection.size is None else int(selection.size)
     _check.same_length("embeddings", rows, "the data", size)
     row = _check.integer("row", row, 0, size)
-    kept = np.unique(selection.indices)
+    kept = distinct(selection.indices)
     kept = kept[kept != row]
     count = min(count, kept.size)
     if not count:

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-import numpy as np
-
 from ... import _check
 from ..._check import _labels
 from ..._check._keywords import told
+from ..._distinct import distinct
 from ...clustering import Clustering
 from ...io import Table, columns_text, direction_of, score_of
 from ...record import Selection
@@ -94,7 +93,7 @@ def select_from(
             given["clusters"] = given["clusters"].of_table(table.size)
         return _selected(table, method, budget, names, given)
     before = chosen(within, table.size)
-    alive = np.unique(before.indices)
+    alive = distinct(before.indices)
     own, given = among(table, given, alive)
     with rows_named(table, Stage(method, columns=names), alive, names.get("ids")):
         found = _selected(own, method, budget, names, given)

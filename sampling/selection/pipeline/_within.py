@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ... import _check
 from ..._check._keywords import told
+from ..._distinct import distinct
 from ...clustering import Clustering, Neighbours
 from ...io import Table
 from ...record import Selection
@@ -76,7 +77,7 @@ def filter_from(
     if within is None:
         return with_ids(filtered(table, stage), table, ids, None)
     before = chosen(within, table.size)
-    alive = np.unique(before.indices)
+    alive = distinct(before.indices)
     own = table if alive.size == table.size else table.take(alive)
     whole = lifted(filtered(own, stage), alive, before, "filter")
     return with_ids(whole, table, ids, within)
@@ -140,7 +141,7 @@ def rows_within(table: Table, within: Selection) -> Indices | None:
     >>> rows_within(table, Selection(np.array([2, 0]), size=3))
     array([0, 2])
     """
-    alive = np.unique(chosen(within, table.size).indices)
+    alive = distinct(chosen(within, table.size).indices)
     if not alive.size:
         refuse_no_rows("within")
     return None if alive.size == table.size else alive
