@@ -300,10 +300,17 @@ def test_floats_names_the_first_row(values, text):
 
 
 @pytest.mark.parametrize(
-    ("values", "dtype"), [(["a"], "<U1"), ([None], "object"), ([1j], "complex128")]
+    ("values", "found"),
+    [
+        (["a"], "<U1, with 'a' in row 0"),
+        ([1, None, 3], "object, with None in row 1"),
+        ([2.5, "b"], "<U32, with '2.5' in row 0"),
+        ([1j], "complex128, with 1j in row 0"),
+        ([10**30, 1], "object"),
+    ],
 )
-def test_floats_refuses_what_is_no_number(values, dtype):
-    with pytest.raises(TypeError, match=message(f"x must hold numbers, got dtype {dtype}")):
+def test_floats_refuses_what_is_no_number(values, found):
+    with pytest.raises(TypeError, match=message(f"x must hold numbers, got dtype {found}")):
         _check.floats("x", values)
 
 
@@ -395,8 +402,16 @@ def test_embeddings_beyond_float32_are_refused_by_row():
         _check.embeddings("embeddings", [[1.0], [1e300]])
 
 
+def test_refuse_other_than_numbers():
+    _check.refuse_other_than_numbers("x", np.ones((2, 2), bool))
+    with pytest.raises(
+        TypeError, match=message("x must hold numbers, got dtype object, with None in row 1")
+    ):
+        _check.refuse_other_than_numbers("x", np.array([[1, 2], [3, None]], object))
+
+
 def test_embeddings_refuses_what_is_no_number():
-    with pytest.raises(TypeError, match=message("embeddings must hold numbers, got dtype <U1")):
+    with pytest.raises(TypeError, match=r"^embeddings must hold numbers, got dtype <U1, with 'a'"):
         _check.embeddings("embeddings", [["a"]])
 
 

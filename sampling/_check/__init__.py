@@ -262,9 +262,20 @@ def floats(
 
 def _numbers(name: str, values: ArrayLike) -> NDArray[Any]:
     array = one_dimensional(name, values)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    refuse_other_than_numbers(name, array)
     return array
+
+
+def refuse_other_than_numbers(name: str, array: NDArray[Any]) -> None:
+    """Refuse an array (N, ...) of another dtype than numbers or bools; name the first row."""
+    if array.dtype.kind in "fiub":
+        return
+    found = f"{name} must hold numbers, got dtype {array.dtype}"
+    for row, each in enumerate(array.reshape(len(array), -1)):
+        for value in each.tolist():
+            if not isinstance(value, int | float):
+                raise TypeError(f"{found}, with {value!r} in row {row}")
+    raise TypeError(found)
 
 
 def _refuse_infinite(name: str, array: NDArray[Any], rule: str, remedy: str = "") -> None:
@@ -396,8 +407,7 @@ def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
         refuse_shape(name, array, "(N, D)")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    refuse_other_than_numbers(name, array)
     return array
 
 

@@ -63,8 +63,7 @@ def scores_of(
     if not on_bad(options):
         return _check.floats(name, scores, remedy=REMEDY), None
     array = _check.one_dimensional(name, scores)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    _check.refuse_other_than_numbers(name, array)
     array = np.array(array, np.float64)
     bad = ~np.isfinite(array)
     array[bad] = 0.0
