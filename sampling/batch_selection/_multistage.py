@@ -36,11 +36,11 @@ class MultistageFilter(BatchSelector):
 
     A baseline for short fine-tuning runs. Three stages:
 
-        0   the first `warmup` batches are trained on whole; their losses give the threshold
-        1   every batch is scored, rows above the threshold are trained on, and a predictor learns
-            from the features which rows those are
-        2   once the predictor is accurate, rows that it calls easy are not scored, except for a
-            random fraction `epsilon` of them, the audits
+    0. The first `warmup` batches are trained on whole; their losses give the threshold.
+    1. Every batch is scored, rows above the threshold are trained on, and a predictor learns from
+       the features which rows those are.
+    2. Once the predictor is accurate, rows that it calls easy are not scored, except for a random
+       fraction `epsilon` of them, the audits.
 
     Audits keep the filter correct: without them the predictor never sees the rows that it skipped,
     and a wrong skip is permanent. An audited row represents 1 / epsilon rows in the threshold and

@@ -80,7 +80,7 @@ class SelectedStep:
 class SelectiveForward:
     """Score a batch without changing the model, select rows, and run the forward pass on them.
 
-    The step of a training loop with a `BatchSelector`:
+    The step of a training loop with a `BatchSelector`::
 
         step_of = SelectiveForward(model, loss_fn, selector)
         for epoch in range(num_epochs):

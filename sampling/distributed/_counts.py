@@ -15,9 +15,11 @@ _BLOCK = 2**22  # samples whose counts are reduced in one exchange: 32 MiB
 def sum_counts(counts: Counts, own: Counts, group: dist.ProcessGroup | None) -> Counts:
     """Return the counts of all ranks, the same on every rank.
 
-    counts : unsigned int (N,)  counts of all ranks up to the last call, and of this rank since;
-                                changed in place, unless the sums need a wider type
-    own    : unsigned int (N,)  counts of this rank since the last call; cleared
+    counts : unsigned int (N,)
+        Counts of all ranks up to the last call, and of this rank since; changed in place, unless
+        the sums need a wider type.
+    own : unsigned int (N,)
+        Counts of this rank since the last call; cleared.
 
     Collective. The other ranks add total - own. Memory: one block of 4 million samples at a time,
     as int64, whatever the dtype of this rank's counts; and the wider copy, if one is needed.

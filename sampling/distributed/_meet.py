@@ -23,7 +23,7 @@ def meet(what: str, facts: Mapping[str, int], group: "dist.ProcessGroup | None")
     what : str
         The call, such as "InfoBatchSampler.set_epoch(3)"; the same on every rank.
     facts : mapping of str to int
-        64-bit integers. Those whose name begins with "own_" may differ between ranks.
+        64-bit integers. Those whose name begins with ``own_`` may differ between ranks.
     group : torch.distributed.ProcessGroup, optional
         All ranks by default. With one rank the function returns at once.
 
