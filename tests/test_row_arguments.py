@@ -142,6 +142,22 @@ PARALLEL = {
             EYE, lambda i: np.ones(len(i)), 3, labels=rows
         ),
     ),
+    ("samplers.TrajectorySampler", "returns"): (
+        ONES,
+        lambda rows: own.TrajectorySampler(INDICES + 1, rows),
+    ),
+    ("samplers.TrajectorySampler", "baseline"): (
+        EYE,
+        lambda rows: own.TrajectorySampler(INDICES + 1, ONES, baseline=rows),
+    ),
+    ("samplers.TrajectorySampler.from_steps", "ends"): (
+        ONES,
+        lambda rows: own.TrajectorySampler.from_steps(ONES, rows),
+    ),
+    ("samplers.TrajectorySampler.from_steps", "observations"): (
+        EYE,
+        lambda rows: own.TrajectorySampler.from_steps(ONES, ONES, observations=rows),
+    ),
     ("samplers.CurriculumSampler", "labels"): (
         CLASSES,
         lambda rows: own.CurriculumSampler(ONES, 3, labels=rows),
@@ -250,6 +266,14 @@ FIRST = {
     ("samplers.ClassBalancedSampler", "target"): (
         np.ones(3),
         lambda rows: own.ClassBalancedSampler(CLASSES, target=rows),
+    ),
+    ("samplers.TrajectorySampler", "lengths"): (
+        INDICES + 1,
+        lambda rows: own.TrajectorySampler(rows, np.ones(len(np.ravel(rows)))),
+    ),
+    ("samplers.TrajectorySampler.locate", "indices"): (
+        np.arange(4),
+        own.TrajectorySampler([2, 3], [0.0, 1.0]).locate,
     ),
     ("samplers.CurriculumSampler", "difficulty"): (
         ONES,
