@@ -110,11 +110,11 @@ def allocate(  # noqa: PLR0913  # what a plan of data collection consists of
 
     Notes
     -----
-    Cost
-        O(G) and 200 times that for the intervals.
     Order
         Exact optima of the fitted curves, rounded down; what is left is spent one sample at a time
         where it gains most. Exact for equal costs.
+    Cost
+        O(G) and 200 times that for the intervals.
     Source
         After Cai et al., "Adaptive Sampling Strategies to Construct Equitable Training Datasets",
         FAccT 2023; the formulas here are an addition of this package. "mean" sets the gain per cost
@@ -237,11 +237,8 @@ class _Plan:
     def whole(self, counts: Floats, curves: Floats, rule: str) -> Floats:
         """Return whole counts: rounded down, and the rest spent one sample at a time."""
         found = np.maximum(self.low, np.floor(counts + 1e-6))
-        while (over := self.spent(found) - self.budget) > 1e-9 * max(1.0, self.budget):
-            found[int(np.argmax(np.where(found > self.low, self.costs, -1.0)))] -= 1.0
-            if over <= 0:  # never below what is held
-                break
-        wanted = counts.copy()
+        if self.spent(found) > self.budget:  # by rounding up
+            found = np.maximum(self.low, np.floor(counts))
         while True:
             left = self.budget - self.spent(found)
             able = (found + 1.0 <= self.high + 1e-6) & (self.costs <= left * (1 + 1e-12) + 1e-12)
@@ -251,7 +248,7 @@ class _Plan:
                 gains = _at(curves, found)
                 able &= curves[:, 1] > 0
             else:
-                gains = wanted - found
+                gains = counts - found
             able &= (gains > 0) if rule != "worst" else able
             if not able.any():
                 return found
@@ -310,7 +307,13 @@ def _of_groups(name: str, given: Any, names: list[Any], interval: str, default: 
     else:
         values = _check.one_dimensional(name, given).tolist()
         _check.same_length(name, values, "curves", len(names))
-    return np.array([_check.number(name, each, interval) for each in values])
+    unlimited = math.isinf(default)  # then so may be a group
+    return np.array(
+        [
+            math.inf if unlimited and each == math.inf else _check.number(name, each, interval)
+            for each in values
+        ]
+    )
 
 
 def _counts_of(name: str, given: Any, names: list[Any], default: float) -> Floats:

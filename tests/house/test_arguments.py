@@ -61,6 +61,7 @@ FIELDS = [
     "dyn_unc",
     "dual",
     "tdds",
+    "probabilities",
 ]
 SCORES = scores.AttributionScores(np.eye(3))
 DYNAMICS = scores.TrainingDynamics(4, 3, fields=FIELDS)
@@ -160,6 +161,7 @@ RECIPES = {
     "scores.label_issues": lambda **o: scores.label_issues(LABELS, LOGITS, **o),
     "scores.label_quality": lambda **o: scores.label_quality(LABELS, LOGITS, **o),
     "scores.margin": lambda **o: scores.margin(LOGITS, LABELS, **o),
+    "scores.mean_scores": lambda **o: scores.mean_scores([Score(np.ones(3), "harder")], **o),
     "scores.score_stored": lambda **o: scores.score_stored(["el2n"], LOGITS, LABELS, **o),
     "weighting.ClassWeights": lambda **o: weighting.ClassWeights([3, 1], **o),
     "weighting.logit_adjustment": lambda **o: weighting.logit_adjustment(LOGITS, [3, 1, 1], **o),
