@@ -46,9 +46,9 @@ class RiskEstimate:
         Parameters
         ----------
         level : float in (0, 1), default 0.9
-            In simulation, 20 labels of 200 samples under scores close to the losses, 90 % intervals
-            covered the mean in 87 % of the runs; rare large losses that are not yet drawn lower
-            this.
+            In 1,500 simulations of 20 labels of 200 samples, with scores close to the losses, 90 %
+            intervals covered the mean in 88 % of the runs. Rare large losses that are not yet drawn
+            lower this.
 
         Returns
         -------
@@ -77,8 +77,8 @@ class Acquisition:
     data_source : int or sized
         N, or the pool.
     floor : float in (0, 1], default 0.1
-        c: no remaining sample is drawn with a probability much below c / (number remaining). It is
-        positive, since samples that are never drawn would bias the estimate. 1 is uniform.
+        c: probabilities below c / (number remaining) are raised to it, and then all are scaled to
+        sum 1. It is positive, since samples that are never drawn would bias the estimate.
     seed : int in [0, 2**64), default 0
 
     Attributes
@@ -104,9 +104,9 @@ class Acquisition:
 
     Examples
     --------
-    >>> acquisition = Acquisition(4, floor=1.0, seed=1)
-    >>> rows = acquisition.draw([5.0, 1.0, 1.0, 1.0], count=2)
-    >>> acquisition.probabilities, acquisition.weights()  # uniform
+    >>> acquisition = Acquisition(4)
+    >>> rows = acquisition.draw([1.0, 1.0, 1.0, 1.0], count=2)
+    >>> acquisition.probabilities, acquisition.weights()
     (array([0.25      , 0.33333333]), array([1., 1.]))
     >>> acquisition.estimate([1.0, 3.0]).value
     2.0

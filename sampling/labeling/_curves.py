@@ -184,11 +184,12 @@ def fit_curve(
     Notes
     -----
     Cost
-        O(R P), and 200 exponents of each: milliseconds.
+        O(R P) for each of 200 exponents, about 15 ms.
     Uncertainty
         In 400 simulations of 6 sizes up to 3,200 with 2 % noise, floor 0.05, scale 2 and exponent
         0.4, the 90 % interval of the loss at 10 times the largest size covered it in 89 % of the
-        runs. With fewer points, or a curve that is no power law, trust it less.
+        runs with `errors`, and in 94 % without; 86 % with a floor of 0. A curve that is no power
+        law is not covered: hold out the largest experiment, and check.
     Source
         Weighted least squares with floor and scale >= 0, by search over the exponent. Mahmood et
         al., "How Much More Data Do I Need? Estimating Requirements for Downstream Tasks", CVPR

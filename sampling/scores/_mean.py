@@ -107,7 +107,7 @@ def rank_average(scores: Sequence[Score]) -> Score:
     >>> loss = Score(np.array([0.1, 9.0, 0.5, 0.5]), "harder", "loss")
     >>> margin = Score(np.array([3.0, -1.0, 2.0, -2.0]), "easier", "margin")
     >>> rank_average([loss, margin]).values
-    array([0.125, 0.75 , 0.4375, 0.6875])
+    array([0.125 , 0.75  , 0.4375, 0.6875])
     """
     from scipy import stats
 
