@@ -32,7 +32,7 @@ def _cost(sizes: Sizes) -> Cost:
     n, m, d = sizes.N, min(sizes.M, sizes.D), sizes.D
     return Cost(
         products=2 * n * d * d + n * d * m,
-        steps=6 * n * m + 2 * d * d * m,
+        steps=10 * n * m + 2 * d * d * m,
         memory=4 * n * d + 60 * n + 24 * d * d + 8 * d * m,
         reads=4 * n * d * m,
     )
@@ -92,8 +92,9 @@ def k_dpp(
     Order
         At random, keyed by (seed, id).
     Cost
-        O(N D M + N D^2) time; 4 N D + 60 N + 24 D^2 + 8 D M bytes, with M here at most D. One pass
-        over the rows for each of the first D rows drawn.
+        O(N D M + N D^2) time; 4 N D + 60 N + 24 D^2 + 8 D M bytes. M is here at most D: one pass
+        over the rows for each row drawn, of up to D. 64 of 10^6 rows of 64 dimensions took 2 s of
+        one core.
     Beyond the rank
         Sets of more rows than the rank r have determinant 0. The draw is then that of the kernel
         plus epsilon times the identity, in the limit of 0: r rows by the r-DPP, and the others
