@@ -112,7 +112,7 @@ class LearningCurve:
             nothing = np.full(points.size, math.nan)
             return nothing, nothing.copy()
         floors, scales, exponents = self.replicates.T[:, :, None]
-        losses = floors + scales * points ** -exponents
+        losses = floors + scales * points**-exponents
         low, high = np.quantile(losses, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=0)
         return low, high
 
@@ -217,7 +217,9 @@ def fit_curve(
     seed = _check.seed(seed)
     good = np.isfinite(values) & (values > 0)
     if not good.all():
-        warn(f"{int((~good).sum())} of {good.size} losses are not positive numbers, and are omitted")
+        warn(
+            f"{int((~good).sum())} of {good.size} losses are not positive numbers, and are omitted"
+        )
         points, values, noise = points[good], values[good], noise[good]
     different = np.unique(points).size
     if different < 2:  # noqa: PLR2004  # one size says nothing about another
@@ -322,7 +324,7 @@ class _Fit:
 
 def _sizes_of(sizes: ArrayLike) -> Floats:
     alone = isinstance(sizes, int | float | np.number)
-    points = _check.floats("sizes", [sizes] if alone else sizes)  # type: ignore[list-item]
+    points = _check.floats("sizes", np.atleast_1d(sizes) if alone else sizes)
     if (points < 1).any():
         row = int(np.flatnonzero(points < 1)[0])
         raise ValueError(f"sizes must be >= 1, got {points[row]:g} in row {row}")

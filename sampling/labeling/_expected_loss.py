@@ -63,7 +63,8 @@ def expected_loss(
             raise ValueError("surrogate must be given for loss='squared', got None")
         models = np.asarray(_check.embeddings("surrogate", surrogate)[:], np.float64)
         _check.same_length("surrogate[0]", models[0], "predictions", values.size)
-        return (values - models.mean(axis=0)) ** 2 + models.var(axis=0)
+        squares: Floats = (values - models.mean(axis=0)) ** 2 + models.var(axis=0)
+        return squares
     f = _probabilities("predictions", predictions)
     pi = f if surrogate is None else _probabilities("surrogate", surrogate)
     if pi.shape != f.shape:
@@ -71,7 +72,8 @@ def expected_loss(
     if loss == "error":
         found: Floats = 1.0 - pi[np.arange(len(f)), f.argmax(axis=1)]
         return found
-    return -np.einsum("nc,nc->n", pi, np.log(np.maximum(f, _LEAST)))
+    cross: Floats = -np.einsum("nc,nc->n", pi, np.log(np.maximum(f, _LEAST)))
+    return cross
 
 
 def _probabilities(name: str, values: ArrayLike) -> Floats:

@@ -47,8 +47,8 @@ class TrainingDynamics(Reports):
         C, at least 2; 2 for a model of one output.
     fields : str or sequence of str, default ("el2n", "forgetting", "aum", "cartography")
         Statistics to record; also "dyn_unc", "dual", "ema_loss", "entropy", "margin", "tdds" and
-        "probabilities". "forgetting" is required for `first_learned`, "cartography" for `confidence`,
-        `variability` and `correctness`.
+        "probabilities". "forgetting" is required for `first_learned`, "cartography" for
+        `confidence`, `variability` and `correctness`.
     window : int, default 10
         J, the number of presentations in a window of `dyn_unc`, `dual` and `tdds`; at least 2, and
         3 for `tdds`.

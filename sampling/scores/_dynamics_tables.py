@@ -141,17 +141,22 @@ class Tables:
             stds, duals = arrays.get("stds", none), arrays.get("duals", none)
             _dynamics.slide(rows, numbers, probabilities, arrays["ring"], stds, duals)
         if EVERY_CLASS & fields:
-            every = np.ascontiguousarray(observed[_dynamics.COLUMNS :].T)
-        if "probabilities" in fields:
-            _dynamics.blend(rows, numbers, every, arrays["probabilities"])
-        if "tdds" in fields:
-            past, moves, averages = (arrays[each] for each in ("past", "moves", "tdds"))
-            _dynamics.travel(rows, numbers, every, past, moves, self.decay, averages)
+            self._record_classes(rows, numbers, observed[_dynamics.COLUMNS :])
         if "ema_loss" in fields:
             _dynamics.average(rows, observed[_dynamics.LOSS], self.ema, arrays["ema_loss"])
         for field, column in _LAST.items():
             if field in fields:
                 _dynamics.average(rows, observed[column], 1.0, arrays[field])
+
+    def _record_classes(self, rows: Indices, numbers: Indices, probabilities: Floats) -> None:
+        """Update what depends on the probabilities of all classes, (C, B)."""
+        arrays = self.arrays
+        every = np.ascontiguousarray(probabilities.T)
+        if "probabilities" in self.fields:
+            _dynamics.blend(rows, numbers, every, arrays["probabilities"])
+        if "tdds" in self.fields:
+            past, moves, averages = (arrays[each] for each in ("past", "moves", "tdds"))
+            _dynamics.travel(rows, numbers, every, past, moves, self.decay, averages)
 
 
 class Journal:

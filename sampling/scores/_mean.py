@@ -150,4 +150,5 @@ def _standard(values: Floats) -> Floats:
         return values
     spread = float(known.std())
     near = spread <= 1e-12 * float(np.abs(known).max(initial=0.0))
-    return (values - known.mean()) / (1.0 if near else spread) * (0.0 if near else 1.0)
+    found: Floats = (values - known.mean()) * (0.0 if near else 1.0 / spread)
+    return found

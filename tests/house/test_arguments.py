@@ -116,6 +116,9 @@ RECIPES = {
     "selection.repeat_counts": lambda **o: repeat_counts([1.0, 2.0], 4, max_repeats=3, **o),
     "selection.select": lambda **o: select("top", 3, 1, {}, None, arguments={}, bad=None, **o),
     **{f"samplers.{name}": sampler(name) for name in SAMPLERS},
+    "samplers.TrajectorySampler.from_steps": lambda **o: own.TrajectorySampler.from_steps(
+        [1.0], [1], **o
+    ),
     "samplers.MixtureSampler": lambda **o: own.MixtureSampler([3, 4], **o),
     "samplers.AdaptiveBatchSampler": lambda **o: own.AdaptiveBatchSampler(
         own.ShuffleSampler(9), 2, **o

@@ -59,9 +59,7 @@ def test_no_split_is_better(seed):
     assert worst.losses.max() == pytest.approx(best_by_all_splits(curves, 60, np.max))
     held, caps = (5, 10, 0), (15, 40, 30)
     found = allocate(curves, 40, held=held, available=caps)
-    assert found.losses.sum() == pytest.approx(
-        best_by_all_splits(curves, 40, np.sum, held, caps)
-    )
+    assert found.losses.sum() == pytest.approx(best_by_all_splits(curves, 40, np.sum, held, caps))
     assert (found.counts >= held).all()
     assert (found.counts <= caps).all()
     assert (found.collect == found.counts - held).all()

@@ -1,4 +1,4 @@
-"""Trajectories by return, for offline reinforcement learning. A weight a sample: `WeightedSampler`."""
+"""Trajectories by return, for offline learning. One weight a sample: `WeightedSampler`."""
 
 from typing import Literal
 
@@ -264,13 +264,11 @@ class TrajectorySampler(EpochSampler):
 class _TwoLevelTable(DrawTable):
     """Draws of a trajectory by its mass, and of a transition in it, each equally likely.
 
-    The point that falls into a trajectory also says where in it, so that draws are stratified over
-    the transitions, as if each had its weight in a running sum of N.
+    The point of a draw also determines the step of its trajectory, so that draws are stratified
+    over the transitions, as if each had its weight in a running sum of N.
     """
 
-    def __init__(
-        self, cumulative: Cumulative, starts: Indices, size: int, key: np.uint64
-    ) -> None:
+    def __init__(self, cumulative: Cumulative, starts: Indices, size: int, key: np.uint64) -> None:
         self.size, self.population = size, int(starts[-1])
         self._cumulative, self._starts, self._key = cumulative, starts, key
 
@@ -281,7 +279,8 @@ class _TwoLevelTable(DrawTable):
         found, inside = self._cumulative.located(self._key, self.size, slots)
         lengths = self._starts[found + 1] - self._starts[found]
         steps = np.minimum((inside * lengths).astype(np.int64), lengths - 1)
-        return self._starts[found] + steps
+        rows: Indices = self._starts[found] + steps
+        return rows
 
     def expected(self, indices: Indices) -> Floats:
         found = np.searchsorted(self._starts, indices, side="right") - 1
@@ -307,7 +306,8 @@ def _flags_of(ends: ArrayLike) -> NDArray[np.bool_]:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(f"ends must be True or False, got {values[row]:g} in row {row}")
-    return values == 1
+    flags: NDArray[np.bool_] = values == 1
+    return flags
 
 
 def _scaled(scores: Floats, alpha: float) -> Floats:
@@ -327,7 +327,8 @@ def _best(scores: Floats, top: float) -> Floats:
     last = np.sort(scores)[scores.size - count]
     ties, above = scores == last, scores > last
     share = (count - int(above.sum())) / int(ties.sum())
-    return above + share * ties
+    weights: Floats = above + share * ties
+    return weights
 
 
 def _predicted(baseline: ArrayLike, returns: Floats) -> Floats:

@@ -61,7 +61,7 @@ def dpp(
     """Maximize the determinant of the similarities of the kept rows greedily: diverse, and good.
 
     Each pick is the row that the picks before explain least, times its quality. Unlike `k_center`
-    it weighs quality against diversity, and does not look at the rows that are not kept. Outliers
+    it weighs quality against diversity, and ignores the rows that are not kept. Outliers
     are diverse: give a quality, or drop them first.
 
     Parameters
@@ -277,9 +277,7 @@ class _Greedy:
             self._left[part] -= np.einsum("mn,mn->n", block, block, dtype=np.float64)
         self._depth += count
 
-    def _similar(
-        self, rows: Scores, squares: Scores, others: Scores, their: Scores
-    ) -> Scores:
+    def _similar(self, rows: Scores, squares: Scores, others: Scores, their: Scores) -> Scores:
         """Return the similarities of some rows to others: (n, D), (m, D) -> float32 (m, n)."""
         block = others @ rows.T
         block *= np.float32(2.0)

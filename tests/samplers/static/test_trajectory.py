@@ -158,7 +158,7 @@ def test_wrong_arguments_are_refused_by_name():
         TrajectorySampler([1, 2], [1.0, 2.0], alpha=0.2, top=0.5)
     with pytest.raises(ValueError, match=r"ends must be True or False, got 2 in row 1"):
         TrajectorySampler.from_steps([1.0, 2.0], [0, 2])
-    with pytest.warns(UserWarning, match="each transition of trajectory 1 is drawn about 909 times"):
+    with pytest.warns(UserWarning, match="transition of trajectory 1 is drawn about 909 times"):
         TrajectorySampler([999, 1], [0.0, 1.0], 10_000, alpha=0.2172)
 
 

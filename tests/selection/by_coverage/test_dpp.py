@@ -35,9 +35,7 @@ def test_picks_are_those_of_determinants(metric, pool, panel, monkeypatch):
     assert found.info["log_det"] == pytest.approx(np.log(gains).sum(), abs=1e-3)
     already = expected[3:9]
     rest = dpp(rows, 10, quality=quality, metric=metric, bandwidth=width, already_selected=already)
-    expected, gains = oracles.greedy_determinant(
-        quality[:, None] * kernel * quality, 10, already
-    )
+    expected, gains = oracles.greedy_determinant(quality[:, None] * kernel * quality, 10, already)
     assert rest.indices.tolist() == expected
     assert rest.info["log_det"] == pytest.approx(np.log(gains).sum(), abs=1e-3)
 
@@ -71,10 +69,9 @@ def test_copies_are_last_and_counted():
 
 def test_quality_is_weighed_against_diversity():
     rows = [[0.0], [0.2], [5.0]]
-    assert dpp(rows, 2, quality=[9.0, 8.0, 1.0], metric="euclidean", bandwidth=1.0).indices.tolist() \
-        == [0, 1]  # fmt: skip
-    assert dpp(rows, 2, quality=[9.0, 8.0, 4.0], metric="euclidean", bandwidth=1.0).indices.tolist() \
-        == [0, 2]  # fmt: skip
+    for last, expected in ((1.0, [0, 1]), (4.0, [0, 2])):
+        found = dpp(rows, 2, quality=[9.0, 8.0, last], metric="euclidean", bandwidth=1.0)
+        assert found.indices.tolist() == expected
     worst = Score(np.array([1.0, 2.0, 3.0]), "drop")
     for call in (dpp, k_dpp):
         with pytest.raises(ValueError, match="quality must be > 0, got -1.0 in row 0"):
@@ -108,9 +105,7 @@ def test_sets_are_drawn_in_proportion_to_their_determinants(k, d):
     rows[1] = 1.001 * rows[0]
     kernel = quality[:, None] * (rows @ rows.T) * quality
     chances = oracles.determinants(kernel + (1e-9 if k > d else 0.0) * np.eye(6), k)
-    draws = [
-        k_dpp(rows, k, quality=quality, normalize=False, seed=seed) for seed in range(900)
-    ]
+    draws = [k_dpp(rows, k, quality=quality, normalize=False, seed=seed) for seed in range(900)]
     assert_hits(frequencies(draws, 6, k), 900, chances)
     assert (draws[0].info["rank"], draws[0].info["uniform"]) == (d, max(0, k - d))
 
