@@ -7,7 +7,7 @@ import pytest
 import torch
 from selection.cases import CALLS, DATA, LABELS, Data, N
 
-from sampling import batch_selection, scores, weighting
+from sampling import batch_selection, labeling, scores, weighting
 from sampling import samplers as own
 from sampling.clustering import Clustering, Neighbours, kmeans, neighbours
 from sampling.selection import (
@@ -60,6 +60,12 @@ def forward(**arguments):
         torch.nn.Linear(3, 3), lambda model, x: model(x).sum(1), batch_selection.TopKLoss(2)
     )
     return step(torch.ones(ROWS, 3), **arguments)
+
+
+def acquired():
+    acquisition = labeling.Acquisition(ROWS)
+    acquisition.draw(ONES, ROWS)
+    return acquisition
 
 
 def sensitivity(distances=ONES, clusters=CLASSES, losses=(1.0, 1.0, 1.0)):
@@ -145,10 +151,6 @@ PARALLEL = {
     ("samplers.TrajectorySampler", "returns"): (
         ONES,
         lambda rows: own.TrajectorySampler(INDICES + 1, rows),
-    ),
-    ("samplers.TrajectorySampler", "baseline"): (
-        EYE,
-        lambda rows: own.TrajectorySampler(INDICES + 1, ONES, baseline=rows),
     ),
     ("samplers.TrajectorySampler.from_steps", "ends"): (
         ONES,
@@ -254,6 +256,19 @@ PARALLEL = {
     ("weighting.group_loss_scaling", "groups"): (
         CLASSES,
         lambda rows: weighting.group_loss_scaling(LOSSES, groups=rows, num_groups=3),
+    ),
+    ("labeling.Acquisition.draw", "scores"): (
+        ONES,
+        lambda rows: labeling.Acquisition(ROWS).draw(rows),
+    ),
+    ("labeling.Acquisition.estimate", "losses"): (ONES, lambda rows: acquired().estimate(rows)),
+    ("labeling.fit_curve", "losses"): (
+        1 / (INDICES + 1.0),
+        lambda rows: labeling.fit_curve(INDICES + 1, rows),
+    ),
+    ("labeling.fit_curve", "errors"): (
+        ONES,
+        lambda rows: labeling.fit_curve(INDICES + 1, 1 / (INDICES + 1.0), rows),
     ),
     ("weighting.CurriculumWeights.__call__", "indices"): (
         INDICES,

@@ -154,6 +154,11 @@ def test_wrong_arguments_are_refused_by_name():
     ):
         with pytest.raises(ValueError, match=message):
             TrajectorySampler(*given)
+    for wrong in ([1.0], np.eye(3)):
+        with pytest.raises(ValueError, match="baseline must have the length of lengths, 2, got"):
+            TrajectorySampler([1, 2], [1.0, 2.0], baseline=wrong)
+    with pytest.raises(ValueError, match="baseline must be finite, got nan in row 1"):
+        TrajectorySampler([1, 2], [1.0, 2.0], baseline=[[1.0], [np.nan]])
     with pytest.raises(ValueError, match="alpha must not be given with top, got 0.2"):
         TrajectorySampler([1, 2], [1.0, 2.0], alpha=0.2, top=0.5)
     with pytest.raises(ValueError, match=r"ends must be True or False, got 2 in row 1"):
