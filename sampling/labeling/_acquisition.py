@@ -167,9 +167,9 @@ class Acquisition:
         values = _check.floats("scores", values)
         rows = np.flatnonzero(self._left)
         values = values[rows]
+        high = float(np.abs(values).max())
+        values /= high if high > 0.0 else 1.0  # sums and differences are then finite
         values -= min(0.0, float(values.min()))
-        high = float(values.max())
-        values /= high if high > 0.0 else 1.0
         first = len(self)
         for _ in range(count):
             at, chance = self._one(values)

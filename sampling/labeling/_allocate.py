@@ -82,7 +82,7 @@ def allocate(  # noqa: PLR0913  # what a plan of data collection consists of
     curves : mapping of group to LearningCurve, or sequence of G
         Loss of each group as a function of its own size.
     budget : float >= 0
-        To be spent in addition to what is held, in the unit of `costs`.
+        To be spent in addition to what is held, in the unit of `costs`: no fraction.
     rule : {"mean", "worst", "equal", "proportional", "proportional_spend"}, default "mean"
         "mean" minimizes the weighted sum of the losses, "worst" the largest loss. The others ignore
         the curves, and are what to compare with: "equal" collects equally many of each group,

@@ -229,7 +229,13 @@ def fit_curve(
     elif different == 2:  # noqa: PLR2004
         warn(f"sizes should hold at least 3 different sizes, got 2: the exponent is {_FIXED}")
         exponent = _FIXED
-    return _Fit(points, noise, exponent).curve(values, count, seed, known=errors is not None)
+    unit = float(values.max())
+    noise = noise / (unit if errors is not None else 1.0)
+    fit = _Fit(points, noise, exponent)
+    found = fit.curve(values / unit, count, seed, known=errors is not None)
+    drawn = found.replicates * np.array([unit, unit, 1.0])
+    own = found.noise * (unit if errors is None else 1.0)
+    return LearningCurve(found.floor * unit, found.scale * unit, found.exponent, own, drawn)
 
 
 class _Fit:
@@ -247,7 +253,10 @@ class _Fit:
         free = losses.size - (2 if self._fixed is not None else 3)
         fitted = floor + scale * self._x**-k
         if scale == 0.0:
-            warn("losses should decrease with the size, got some that do not: the curve is flat")
+            warn(
+                "losses should decrease with the size, got some that do not: the curve is flat; if "
+                "they are accuracies, give 1 - accuracy"
+            )
         noise = 1.0 if known else math.nan
         if not known and free > 0:
             residuals = (losses - fitted) / self._errors

@@ -61,7 +61,7 @@ def mean_scores(scores: Sequence[Score], *, standardize: bool = False) -> Score:
                 f"scores[{i}] must be of the kind of scores[0], {(first.name, first.higher_is)}, "
                 f"got {kind}: standardize=True and rank_average combine different scores"
             )
-        values = np.asarray(score.as_higher(first.higher_is), np.float64)
+        values = _values(score, first, i)
         infinite = np.isinf(values)
         if infinite.any():
             row = int(np.flatnonzero(infinite)[0])
@@ -115,7 +115,7 @@ def rank_average(scores: Sequence[Score]) -> Score:
     total: Floats = np.zeros(len(first))
     for i, score in enumerate(scores):
         _check.same_length(f"scores[{i}]", score, "scores[0]", len(first))
-        values = np.asarray(score.as_higher(first.higher_is), np.float64)
+        values = _values(score, first, i)
         known = ~np.isnan(values)
         ranks = np.full(values.size, np.nan)
         ranks[known] = (stats.rankdata(values[known]) - 0.5) / max(int(known.sum()), 1)
@@ -134,6 +134,15 @@ def _first(scores: Sequence[Score]) -> Score:
                 f"{type(score).__name__}: write Score(values, 'harder')"
             )
     return scores[0]
+
+
+def _values(score: Score, first: Score, i: int) -> Floats:
+    """Return the values of score i in the direction of the first: float64 (N,)."""
+    values = _check.one_dimensional(f"scores[{i}]", score.values)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"scores[{i}] must hold numbers, got dtype {values.dtype}")
+    numbers = Score(values.astype(np.float64), score.higher_is, score.name)
+    return np.asarray(numbers.as_higher(first.higher_is), np.float64)
 
 
 def _name(scores: Sequence[Score], what: str) -> str:

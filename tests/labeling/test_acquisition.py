@@ -123,6 +123,9 @@ def test_scores_of_all_kinds():
     assert negative.probabilities[0] == pytest.approx(1 / (1 + 0.2 / 3), rel=1e-6)
     assert negative.indices.tolist() == [2]
     negative.draw([1.0, 2.0, np.nan])  # NaN only where it is drawn
+    huge = Acquisition(3)
+    huge.draw([-1.7e308, 1.7e308, 1.7e308])
+    assert huge.probabilities[0] == pytest.approx(0.5 / (1 + 0.1 / 3))
     with pytest.raises(ValueError, match="scores must be finite, got nan in row 0"):
         Acquisition(2).draw([np.nan, 1.0])
     with pytest.raises(ValueError, match="count must be at most 1, the samples that remain"):

@@ -105,6 +105,15 @@ def test_errors_weigh_the_points():
         fit_curve(SIZES, losses, exponent=3)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_the_unit_of_the_losses_does_not_matter(unit):
+    losses = truth(SIZES) * (1 + 0.02 * np.random.default_rng(1).normal(size=6))
+    one, other = fit_curve(SIZES, losses), fit_curve(SIZES, unit * losses)
+    assert other.exponent == pytest.approx(one.exponent)
+    assert (other.floor, other.noise) == pytest.approx((unit * one.floor, unit * one.noise))
+    assert other.size_for(unit * 0.08).high == pytest.approx(one.size_for(0.08).high)
+
+
 @pytest.mark.full
 def test_intervals_cover_as_stated():
     hits = 0

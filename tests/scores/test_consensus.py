@@ -83,6 +83,11 @@ def test_a_consensus_selects():
     assert selection.top(rank_average([LOSS, MARGIN]), 2).indices.tolist() == [1, 3]
     column = Score(pd.Series([1, 2, 3, 4]), "harder", "column")
     assert rank_average([column]).values.tolist() == [0.125, 0.375, 0.625, 0.875]
+    flags = Score(np.array([True, False, True, True]), "easier", "flags")
+    np.testing.assert_allclose(rank_average([flags]).values, [0.625, 0.125, 0.625, 0.625])
+    assert rank_average([column, flags]).higher_is == "harder"
+    with pytest.raises(TypeError, match=r"scores\[0\] must hold numbers, got dtype <U1"):
+        rank_average([Score(np.array(["a", "b"]), "harder")])
 
 
 def test_running_probabilities_count_each_sample():
