@@ -12,6 +12,8 @@ sampling.weighting
     Loss weights: functions of the losses of a batch, for `reduce`.
 sampling.scores
     Difficulty scores: training dynamics, GraNd, the score table.
+sampling.labeling
+    Which samples to label next, unbiased estimates from them, and how many are needed.
 sampling.clustering
     k-means and nearest neighbours on faiss, seeded and checked.
 sampling.selection
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         embedding,
         integrations,
         io,
+        labeling,
         loading,
         reports,
         samplers,
@@ -77,6 +80,7 @@ __all__ = [
     "embedding",
     "integrations",
     "io",
+    "labeling",
     "loading",
     "reports",
     "samplers",

@@ -153,7 +153,7 @@ def _score() -> None:
     for kind in (np.float32, np.float64):
         fields = ("el2n", "forgetting", "aum", "cartography", "dyn_unc", "dual", "ema_loss")
         dynamics = scores.TrainingDynamics(
-            _ROWS, 3, fields=(*fields, "entropy", "margin", "tdds"), window=3
+            _ROWS, 3, fields=(*fields, "entropy", "margin", "tdds", "probabilities"), window=3
         )
         rows = np.arange(_ROWS)
         logits = np.sin(np.arange(_ROWS * 3.0)).reshape(-1, 3).astype(kind)

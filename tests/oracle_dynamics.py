@@ -106,6 +106,11 @@ def travel_by_slices(probabilities, width, decay):
     )
 
 
+def means_by_sums(probabilities):
+    """The mean of every class over the presentations of one sample: (T, C) as lists."""
+    return [statistics.fmean(column) for column in zip(*probabilities, strict=True)]
+
+
 def hashes_in_integers(key, n):
     return [value_in_integers(key, i) for i in range(n)]
 

@@ -1,5 +1,7 @@
 """The slow, obvious twins of selection by geometry: everything at once, in float64."""
 
+from itertools import combinations
+
 import numpy as np
 
 
@@ -158,3 +160,35 @@ def d2(scores, rows, count, k, gamma):
     return messages_by_scanning(
         edges, lambda d: np.exp(-gamma * d / unit), [], values, rows, count
     )[0]
+
+
+# ---- determinantal point processes ---------------------------------------------------------------
+
+
+def gaussian_kernel(rows, metric, bandwidth):
+    """Similarities of all pairs, from their differences."""
+    rows = np.asarray(rows, np.float64)
+    if metric == "cosine":
+        rows = rows / np.linalg.norm(rows, axis=1)[:, None]
+    return np.exp(-np.square(rows[:, None] - rows).sum(-1) / (2 * bandwidth**2))
+
+
+def greedy_determinant(kernel, count, already=()):
+    """The row that increases the determinant most, each time; and the factors of increase."""
+    kept, gains = list(already), []
+    for _ in range(count):
+        before = np.linalg.det(kernel[np.ix_(kept, kept)]) if kept else 1.0
+        ratios = np.full(len(kernel), -np.inf)
+        for i in set(range(len(kernel))) - set(kept):
+            some = [*kept, i]
+            ratios[i] = np.linalg.det(kernel[np.ix_(some, some)]) / before
+        kept.append(int(ratios.argmax()))
+        gains.append(ratios.max())
+    return kept[len(already) :], gains
+
+
+def determinants(kernel, k):
+    """The probability of each set of k rows under the k-DPP, by all determinants."""
+    sets = combinations(range(len(kernel)), k)
+    found = np.array([np.linalg.det(kernel[np.ix_(each, each)]) for each in sets])
+    return found / found.sum()

@@ -43,6 +43,9 @@ SAMPLERS = {
     "sensitivity": lambda f: samplers.SensitivitySampler(
         f(VALUES), f(LABELS), f(VALUES[:3]), 20, holder_constant=0.1
     ),
+    "trajectories": lambda f: samplers.TrajectorySampler(
+        f(np.arange(1, 9)), f(np.arange(8.0)), baseline=f(np.eye(8, 3))
+    ),
     "classes in batches": lambda f: samplers.ClassesPerBatchSampler(f(LABELS), 2, 2),
     "groups": lambda f: samplers.GroupBatchSampler(f(LABELS), 2),
     "tokens": lambda f: samplers.TokenBudgetBatchSampler(f(VALUES.astype(int)), 20),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from selection.cases import CALLS, DATA, LABELS, Data, N
 
-from sampling import batch_selection, scores, weighting
+from sampling import batch_selection, labeling, scores, weighting
 from sampling import samplers as own
 from sampling.clustering import Clustering, Neighbours, kmeans, neighbours
 from sampling.selection import (
@@ -60,6 +60,12 @@ def forward(**arguments):
         torch.nn.Linear(3, 3), lambda model, x: model(x).sum(1), batch_selection.TopKLoss(2)
     )
     return step(torch.ones(ROWS, 3), **arguments)
+
+
+def acquired():
+    acquisition = labeling.Acquisition(ROWS)
+    acquisition.draw(ONES, ROWS)
+    return acquisition
 
 
 def sensitivity(distances=ONES, clusters=CLASSES, losses=(1.0, 1.0, 1.0)):
@@ -141,6 +147,18 @@ PARALLEL = {
         lambda rows: own.SensitivitySampler.from_embeddings(
             EYE, lambda i: np.ones(len(i)), 3, labels=rows
         ),
+    ),
+    ("samplers.TrajectorySampler", "returns"): (
+        ONES,
+        lambda rows: own.TrajectorySampler(INDICES + 1, rows),
+    ),
+    ("samplers.TrajectorySampler.from_steps", "ends"): (
+        ONES,
+        lambda rows: own.TrajectorySampler.from_steps(ONES, rows),
+    ),
+    ("samplers.TrajectorySampler.from_steps", "observations"): (
+        EYE,
+        lambda rows: own.TrajectorySampler.from_steps(ONES, ONES, observations=rows),
     ),
     ("samplers.CurriculumSampler", "labels"): (
         CLASSES,
@@ -239,6 +257,19 @@ PARALLEL = {
         CLASSES,
         lambda rows: weighting.group_loss_scaling(LOSSES, groups=rows, num_groups=3),
     ),
+    ("labeling.Acquisition.draw", "scores"): (
+        ONES,
+        lambda rows: labeling.Acquisition(ROWS).draw(rows),
+    ),
+    ("labeling.Acquisition.estimate", "losses"): (ONES, lambda rows: acquired().estimate(rows)),
+    ("labeling.fit_curve", "losses"): (
+        1 / (INDICES + 1.0),
+        lambda rows: labeling.fit_curve(INDICES + 1, rows),
+    ),
+    ("labeling.fit_curve", "errors"): (
+        ONES,
+        lambda rows: labeling.fit_curve(INDICES + 1, 1 / (INDICES + 1.0), rows),
+    ),
     ("weighting.CurriculumWeights.__call__", "indices"): (
         INDICES,
         lambda rows: weighting.CurriculumWeights(ONES)(LOSSES, indices=rows),
@@ -250,6 +281,14 @@ FIRST = {
     ("samplers.ClassBalancedSampler", "target"): (
         np.ones(3),
         lambda rows: own.ClassBalancedSampler(CLASSES, target=rows),
+    ),
+    ("samplers.TrajectorySampler", "lengths"): (
+        INDICES + 1,
+        lambda rows: own.TrajectorySampler(rows, np.ones(len(np.ravel(rows)))),
+    ),
+    ("samplers.TrajectorySampler.locate", "indices"): (
+        np.arange(4),
+        own.TrajectorySampler([2, 3], [0.0, 1.0]).locate,
     ),
     ("samplers.CurriculumSampler", "difficulty"): (
         ONES,

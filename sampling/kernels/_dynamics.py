@@ -23,6 +23,7 @@ history    rows, numbers, margins (B,)     events, streaks, reached  O(B)    his
 spread     rows, numbers, probs, margins   means, squares, correct   O(B)    spread_by_lists
 slide      rows, numbers, probs (B,)       ring (N, J), stds, duals  O(B J)  windows_by_slices
 travel     rows, numbers, probs (B, C)     past, ring, averages      O(B C)  travel_by_slices
+blend      rows, numbers, probs (B, C)     means (N, C)              O(B C)  means_by_sums
 hash_rows  key ()                          out (N,)                  O(N)    hashes_in_integers
 """
 
@@ -293,6 +294,25 @@ def travel(
         for k in range(width):
             squares += (np.float64(ring[i, k]) - mean) ** 2
         averages[i] = decay * np.sqrt(squares) + (1.0 - decay) * averages[i]
+
+
+@kernel
+def blend(
+    rows: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    means: NDArray[np.float32],
+) -> None:
+    """Update the mean probability of every class over the presentations of each row.
+
+    probabilities : float64 (B, C)
+    means         : float32 (N, C)  mean <- mean + (p - mean) / number
+    """
+    for j in range(rows.size):
+        i = rows[j]
+        for k in range(means.shape[1]):
+            before = np.float64(means[i, k])
+            means[i, k] = before + (probabilities[j, k] - before) / numbers[j]
 
 
 @kernel

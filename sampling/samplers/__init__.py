@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from .static._sensitivity import SensitivitySampler as SensitivitySampler
     from .static._shuffle import ShuffleSampler as ShuffleSampler
     from .static._subset import SubsetSampler as SubsetSampler
+    from .static._trajectory import TrajectorySampler as TrajectorySampler
     from .static._weighted import WeightedSampler as WeightedSampler
 
 _MODULES = {name: entry.module for name, entry in SAMPLERS.items()} | OTHERS

@@ -93,6 +93,11 @@ SAMPLERS: dict[str, Entry] = {
         weight="1/(N p)",
         source="Axiotis 2024",
     ),
+    "TrajectorySampler": Entry(
+        "static._trajectory",
+        "transitions of trajectories with high returns or advantages; the best fraction",
+        source="Hong 2023",
+    ),
     "CurriculumSampler": Entry(
         "static._curriculum",
         "from the easiest samples, and from more of them over the run; anti-curriculum and "

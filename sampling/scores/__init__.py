@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._grand import grand
     from ._label_errors import label_issues, label_quality
     from ._logits import check_stored, confidence, el2n, entropy, margin, pvi, score_stored
-    from ._mean import mean_scores
+    from ._mean import mean_scores, rank_average
     from ._table import ScoreTable
     from ._trak import trak
 
@@ -34,6 +34,7 @@ _FILES = {
     "margin": "_logits",
     "mean_scores": "_mean",
     "pvi": "_logits",
+    "rank_average": "_mean",
     "score_stored": "_logits",
     "threshold_samples": "_aum",
     "trak": "_trak",
@@ -55,6 +56,7 @@ __all__ = [
     "margin",
     "mean_scores",
     "pvi",
+    "rank_average",
     "score_stored",
     "threshold_samples",
     "trak",

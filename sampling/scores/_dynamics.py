@@ -18,7 +18,7 @@ from ..errors import StateError
 from ..kernels import _dynamics
 from ..types import Indices
 from ._dynamics_reports import Reports
-from ._dynamics_tables import FIELDS, Journal, Tables, look
+from ._dynamics_tables import EVERY_CLASS, FIELDS, Journal, Tables, look
 from ._dynamics_travel import Travelling, check_shapes, host_logits, read_host, tensors
 from ._heads import is_one_output, refuse_one_class
 from ._table import host_rows, on_device
@@ -46,9 +46,9 @@ class TrainingDynamics(Reports):
     num_classes : int
         C, at least 2; 2 for a model of one output.
     fields : str or sequence of str, default ("el2n", "forgetting", "aum", "cartography")
-        Statistics to record; also "dyn_unc", "dual", "ema_loss", "entropy", "margin" and "tdds".
-        "forgetting" is required for `first_learned`, "cartography" for `confidence`,
-        `variability` and `correctness`.
+        Statistics to record; also "dyn_unc", "dual", "ema_loss", "entropy", "margin", "tdds" and
+        "probabilities". "forgetting" is required for `first_learned`, "cartography" for
+        `confidence`, `variability` and `correctness`.
     window : int, default 10
         J, the number of presentations in a window of `dyn_unc`, `dual` and `tdds`; at least 2, and
         3 for `tdds`.
@@ -90,9 +90,10 @@ class TrainingDynamics(Reports):
     Cost
         `update` is O(B C) and never waits for a CUDA device. Bytes per sample: 4; 8 for each of
         el2n, aum, ema_loss, entropy and margin; 8 + 4 K for forgetting; 20 for cartography; 4 J + 8
-        for dyn_unc, 8 more for dual; 4 C + 4 (J - 1) + 8 for tdds, the only one that grows with
-        the classes. With several ranks also 8 + 8 F for each presentation of this rank since the
-        last merge, F <= 6, or 6 + C with tdds, and twice that while merging.
+        for dyn_unc, 8 more for dual; 4 C + 4 (J - 1) + 8 for tdds and 4 C for probabilities,
+        the only ones that grow with the classes. With several ranks also 8 + 8 F for each
+        presentation of this rank since the last merge, F <= 6, or 6 + C with these two, and twice
+        that while merging.
     Gradients
         None: logits are detached and copied.
     Source
@@ -237,7 +238,7 @@ class TrainingDynamics(Reports):
         return f"indices must be in [0, {self._size}), got {rows[bad]} in row {bad}"
 
     def _land(self, rows: Indices, logits: NDArray[Any], labels: Indices) -> None:
-        observed, skipped = look(logits, labels, every_class="tdds" in self.fields)
+        observed, skipped = look(logits, labels, every_class=bool(EVERY_CLASS & set(self.fields)))
         if skipped:
             self.num_nonfinite += skipped
             finite = ~np.isnan(observed[_dynamics.MARGIN])

@@ -197,6 +197,22 @@ class Reports(ABC):
         values = self._of("tdds", "tdds")["tdds"]
         return self._score("tdds", values, "keep", missing, self.window)
 
+    def probabilities(self, missing: Missing = "raise") -> NDArray[np.float32]:
+        """Return the mean probability of every class over the run, float32 (N, C): no score.
+
+        4 C bytes for each sample, so "probabilities" is recorded only if it is named in `fields`.
+        TiDAL trains a side module on these of the labelled samples, by its Kullback-Leibler
+        divergence, and queries the unlabelled ones by the entropy of its softmax (`entropy`), or
+        its margin for the class that the model predicts (`margin`). The count of each sample is its
+        own, so that one that is seen twice in an epoch, or not, has the right mean. Source: Kye et
+        al., TiDAL, arXiv:2210.06788, 2022.
+        """
+        means = self._of("probabilities", "probabilities")["probabilities"]
+        seen = self._score("probabilities", means[:, 0], "easier", missing)
+        found: NDArray[np.float32] = means.copy()
+        found[np.isnan(seen.values)] = np.nan
+        return found
+
     # ------------------------------------------------------------------ last presentations
 
     def ema_loss(self, missing: Missing = "raise") -> Score:

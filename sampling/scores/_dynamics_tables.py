@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch.distributed as dist
 
 FIELDS: dict[str, tuple[int, ...]] = {  # field -> rows of an observed batch that it reads; "tdds"
-    # reads the probabilities of all classes, which follow them
+    # and "probabilities" read the probabilities of all classes, which follow them
     "el2n": (_dynamics.EL2N,),
     "forgetting": (_dynamics.MARGIN,),
     "aum": (_dynamics.MARGIN,),
@@ -25,7 +25,9 @@ FIELDS: dict[str, tuple[int, ...]] = {  # field -> rows of an observed batch tha
     "entropy": (_dynamics.ENTROPY,),
     "margin": (_dynamics.PROBABILITY_MARGIN,),
     "tdds": (),
+    "probabilities": (),
 }
+EVERY_CLASS = frozenset(("tdds", "probabilities"))
 _FLOATS = {  # field -> its float64 columns
     "el2n": ("el2n",),
     "aum": ("aum",),
@@ -103,8 +105,11 @@ class Tables:
             self.arrays["reached"] = table[:, len(counts) :]
         if "dyn_unc" in fields or "dual" in fields:
             self.arrays["ring"] = np.zeros((size, window), np.float32)
-        if "tdds" in fields:
+        if EVERY_CLASS & set(fields):
             self.columns += range(_dynamics.COLUMNS, _dynamics.COLUMNS + num_classes)
+        if "probabilities" in fields:
+            self.arrays["probabilities"] = np.zeros((size, num_classes), np.float32)
+        if "tdds" in fields:
             self.arrays["past"] = np.zeros((size, num_classes), np.float32)
             self.arrays["moves"] = np.zeros((size, window - 1), np.float32)
         for name in {"ema_loss", *_LAST} & set(fields):
@@ -114,8 +119,8 @@ class Tables:
         """Update the histories of the rows of a batch.
 
         rows     : int64 (B,)
-        observed : float64 (6, B)  as `look` wrote it, or (6 + C, B) for "tdds"; all finite; columns
-                                   that no field reads may hold anything
+        observed : float64 (6, B)  as `look` wrote it, or (6 + C, B) for `EVERY_CLASS`; all finite;
+                                   columns that no field reads may hold anything
         """
         arrays, fields = self.arrays, self.fields
         numbers = np.empty(rows.size, np.int64)
@@ -135,15 +140,23 @@ class Tables:
             none: Floats = np.empty(0)
             stds, duals = arrays.get("stds", none), arrays.get("duals", none)
             _dynamics.slide(rows, numbers, probabilities, arrays["ring"], stds, duals)
-        if "tdds" in fields:
-            every = np.ascontiguousarray(observed[_dynamics.COLUMNS :].T)
-            past, moves, averages = (arrays[each] for each in ("past", "moves", "tdds"))
-            _dynamics.travel(rows, numbers, every, past, moves, self.decay, averages)
+        if EVERY_CLASS & fields:
+            self._record_classes(rows, numbers, observed[_dynamics.COLUMNS :])
         if "ema_loss" in fields:
             _dynamics.average(rows, observed[_dynamics.LOSS], self.ema, arrays["ema_loss"])
         for field, column in _LAST.items():
             if field in fields:
                 _dynamics.average(rows, observed[column], 1.0, arrays[field])
+
+    def _record_classes(self, rows: Indices, numbers: Indices, probabilities: Floats) -> None:
+        """Update what depends on the probabilities of all classes, (C, B)."""
+        arrays = self.arrays
+        every = np.ascontiguousarray(probabilities.T)
+        if "probabilities" in self.fields:
+            _dynamics.blend(rows, numbers, every, arrays["probabilities"])
+        if "tdds" in self.fields:
+            past, moves, averages = (arrays[each] for each in ("past", "moves", "tdds"))
+            _dynamics.travel(rows, numbers, every, past, moves, self.decay, averages)
 
 
 class Journal:

@@ -19,9 +19,11 @@ from .by_cluster._samplemix import samplemix
 from .by_cluster._semdedup import semdedup
 from .by_cluster._twins import Twin, nearest_kept, twins_of
 from .by_coverage._d2 import d2
+from .by_coverage._dpp import dpp
 from .by_coverage._facility_location import facility_location
 from .by_coverage._herding import herding
 from .by_coverage._k_center import k_center
+from .by_coverage._k_dpp import k_dpp
 from .by_leverage._leverage import leverage
 from .by_leverage._leverage_scores import leverage_scores
 from .by_leverage._lewis import lewis
@@ -88,6 +90,7 @@ __all__ = [
     "d2",
     "d4",
     "dedup_text",
+    "dpp",
     "embeddings_of",
     "estimate",
     "estimate_from",
@@ -97,6 +100,7 @@ __all__ = [
     "herding",
     "inclusion_probabilities",
     "k_center",
+    "k_dpp",
     "kmq",
     "leverage",
     "leverage_scores",

@@ -40,6 +40,7 @@ from ..samplers import (
     ShuffleSampler,
     SubsetSampler,
     TokenBudgetBatchSampler,
+    TrajectorySampler,
     TwoStreamBatchSampler,
     UCBSampler,
     VarianceBudgetSampler,
@@ -159,6 +160,10 @@ DRAW_CASES: dict[str, dict[str, DrawFactory]] = {
         "sensitivity": partial(
             _draws, SensitivitySampler, WEIGHTS, LABELS, CENTER_LOSSES, 80, holder_constant=0.1
         ),
+    },
+    "TrajectorySampler": {
+        "trajectory": partial(_draws, TrajectorySampler, [40, 3, 60], [1.0, 3.0, 2.0], alpha=0.5),
+        "trajectory top": partial(_draws, TrajectorySampler, [40, 63], [1.0, 2.0], 70, top=0.5),
     },
     "InfoBatchSampler": {
         "infobatch": _PRUNED,

@@ -17,6 +17,7 @@ from sampling import (
     engine,
     integrations,
     io,
+    labeling,
     reports,
     scores,
     training,
@@ -60,6 +61,7 @@ FIELDS = [
     "dyn_unc",
     "dual",
     "tdds",
+    "probabilities",
 ]
 SCORES = scores.AttributionScores(np.eye(3))
 DYNAMICS = scores.TrainingDynamics(4, 3, fields=FIELDS)
@@ -114,6 +116,9 @@ RECIPES = {
     "selection.repeat_counts": lambda **o: repeat_counts([1.0, 2.0], 4, max_repeats=3, **o),
     "selection.select": lambda **o: select("top", 3, 1, {}, None, arguments={}, bad=None, **o),
     **{f"samplers.{name}": sampler(name) for name in SAMPLERS},
+    "samplers.TrajectorySampler.from_steps": lambda **o: own.TrajectorySampler.from_steps(
+        [1.0], [1], **o
+    ),
     "samplers.MixtureSampler": lambda **o: own.MixtureSampler([3, 4], **o),
     "samplers.AdaptiveBatchSampler": lambda **o: own.AdaptiveBatchSampler(
         own.ShuffleSampler(9), 2, **o
@@ -159,6 +164,7 @@ RECIPES = {
     "scores.label_issues": lambda **o: scores.label_issues(LABELS, LOGITS, **o),
     "scores.label_quality": lambda **o: scores.label_quality(LABELS, LOGITS, **o),
     "scores.margin": lambda **o: scores.margin(LOGITS, LABELS, **o),
+    "scores.mean_scores": lambda **o: scores.mean_scores([Score(np.ones(3), "harder")], **o),
     "scores.score_stored": lambda **o: scores.score_stored(["el2n"], LOGITS, LABELS, **o),
     "weighting.ClassWeights": lambda **o: weighting.ClassWeights([3, 1], **o),
     "weighting.logit_adjustment": lambda **o: weighting.logit_adjustment(LOGITS, [3, 1, 1], **o),
@@ -173,6 +179,8 @@ RECIPES = {
     "weighting.focal": lambda **o: weighting.focal(LOSSES[None], **o),
     "weighting.self_paced": lambda **o: weighting.self_paced(LOSSES, share=0.5, **o),
     "weighting.tldr": lambda **o: weighting.tldr(LOSSES[None], **o),
+    "labeling.allocate": lambda **o: labeling.allocate([], 1, **o),
+    "labeling.expected_loss": lambda **o: labeling.expected_loss([[1.0]], **o),
     "embedding.embed": lambda **o: embedding.embed(["a"], len, **o),
     "embedding.embedding_outputs": lambda **o: embedding.embedding_outputs("x.npy", **o),
     "clustering.kmeans": lambda **o: clustering.kmeans(ROWS, 2, **o),

@@ -24,6 +24,7 @@ PACKAGES = [
     "weighting",
     "clustering",
     "embedding",
+    "labeling",
     "engine",
     "distributed",
     "bench",

@@ -26,6 +26,7 @@ BELOW = {  # what the files of each part may import from the package, beside the
     "selection": BASE | {"kernels", "record", "io", "engine", "clustering"},
     "reports": BASE | {"kernels", "record", "io", "selection"},
     "embedding": BASE | {"io"},
+    "labeling": BASE,
     "distributed": BASE | {"kernels"},
     "scores": BASE | {"kernels", "record", "distributed"},
     "weighting": BASE | {"kernels", "distributed", "scores"},
@@ -36,7 +37,7 @@ BELOW["_identity"] = BASE | {"kernels"}
 BELOW["samplers"] = BELOW["selection"] | BELOW["weighting"] | {"selection", "weighting"}
 BELOW["loading"] = BELOW["samplers"] | {"samplers"}
 _ALL_BELOW = BELOW["samplers"] | {"samplers", "batch_selection", "training", "loading"}
-_ALL_BELOW |= {"embedding"}
+_ALL_BELOW |= {"embedding", "labeling"}
 BELOW["integrations"] = _ALL_BELOW
 BELOW["testing"] = _ALL_BELOW | {"integrations"}
 BELOW["bench"] = _ALL_BELOW

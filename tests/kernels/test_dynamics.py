@@ -188,6 +188,17 @@ def test_travel(rows, width, decay, seed):
 
 
 @some
+@given(rows_of, st.integers(0, 9))
+def test_blend(rows, seed):
+    parts = np.random.default_rng(seed).gamma(0.3, size=(len(rows), 3)) + 1e-9
+    probabilities = parts / parts.sum(1, keepdims=True)
+    means = np.zeros((N, 3), np.float32)
+    kernels.blend(np.array(rows, np.int64), numbers_of(rows), probabilities, means)
+    for i, own in by_row(rows, probabilities):
+        np.testing.assert_allclose(means[i], oracles.means_by_sums(own), atol=1e-6)
+
+
+@some
 @given(st.integers(0, 2**64 - 1), st.integers(0, 5))
 def test_hash_rows(key, n):
     out = np.empty(n, np.uint64)

@@ -60,12 +60,16 @@ CALLS = {
         d.embeddings, m, clusters=1, dedup_clusters=1, **o
     ),
     "dedup_text": lambda d, m, **o: METHODS["dedup_text"].function(d.texts, m, **o),
+    "dpp": lambda d, m, **o: METHODS["dpp"].function(
+        d.embeddings, m, quality=1 + d.scores, bandwidth=0.5, **o
+    ),
     "facility_location": lambda d, m, **o: METHODS["facility_location"].function(
         d.embeddings, m, **o
     ),
     "gumbel": lambda d, m, **o: METHODS["gumbel"].function(d.scores, m, **o),
     "herding": lambda d, m, **o: METHODS["herding"].function(d.embeddings, m, **o),
     "k_center": lambda d, m, **o: METHODS["k_center"].function(d.embeddings, m, **o),
+    "k_dpp": lambda d, m, **o: METHODS["k_dpp"].function(d.embeddings, m, **o),
     "kmq": lambda d, m, **o: METHODS["kmq"].function(
         d.embeddings, m, quality=d.scores, clusters=1, **o
     ),
@@ -106,6 +110,7 @@ SEEDLESS = {
     "ccs": "only its strata are random", "window": "decided by scores alone",
     "top": "decided by scores alone", "bottom": "decided by scores alone",
     "d2": "only ties are random", "facility_location": "only ties are random",
+    "dpp": "only ties are random",
     "herding": "only ties are random", "k_center": "only ties are random",
     "moderate": "decided by distances alone", "preference_gap": "decided by scores alone",
 }  # fmt: skip

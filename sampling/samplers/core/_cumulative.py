@@ -123,6 +123,29 @@ class Cumulative:
         self._lines.find(self._guide, points, out)
         return out
 
+    def located(
+        self, key: np.uint64, size: int, slots: Indices, *, independent: bool = False
+    ) -> tuple[Indices, Floats]:
+        """Return the samples of `stratified` or `independent`, and how far inside the points are.
+
+        slots : int64 (m,) -> int64 (m,) samples, and float64 (m,) in [0, 1]: the share of the
+        sample's weight that is below the point
+        """
+        points = np.empty(slots.size)
+        _packed.jitters(key, slots, points)
+        if not independent:
+            points += slots
+        points *= self.total if independent else self.total / size
+        out = np.empty(slots.size, np.int64)
+        if self._lines is None:
+            low, high = np.empty(slots.size, np.int64), np.empty(slots.size, np.int64)
+            _draw.find_block(self._ends, self._guide, points, low, high, out)
+        else:
+            self._lines.find(self._guide, points, out)
+        after = self._at(out)
+        before = np.where(out > 0, self._at(np.maximum(out - 1, 0)), 0.0)
+        return out, np.clip((points - before) / (after - before), 0.0, 1.0)
+
     def independent(self, key: np.uint64, slots: Indices) -> Indices:
         """Return the sample at an independent uniform point for each slot: int64 (m,) -> (m,)."""
         out = np.empty(slots.size, np.int64)

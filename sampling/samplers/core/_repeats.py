@@ -7,9 +7,10 @@ from ..._warning import warn
 from ...types import Floats
 
 _MANY = 50  # draws of one sample in an epoch; few methods gain from more, and many overfit
+_LIMIT = "max_repeats_per_epoch sets a limit, and the other samples then share the draws"
 
 
-def note_repeats(uses: float, average: float, who: str) -> None:
+def note_repeats(uses: float, average: float, who: str, remedy: str = _LIMIT) -> None:
     """Warn if a sample is drawn very often in each epoch: `uses` times, where others are `average`.
 
     who : what is drawn so often, such as "sample 3"
@@ -17,7 +18,7 @@ def note_repeats(uses: float, average: float, who: str) -> None:
     if uses > _MANY * max(1.0, average):
         warn(
             f"{who} is drawn about {uses:.0f} times in each epoch: the model may memorise it; "
-            "max_repeats_per_epoch sets a limit, and the other samples then share the draws"
+            f"{remedy}"
         )
 
 
