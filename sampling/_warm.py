@@ -214,6 +214,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # arguments that `_data` does not prov
     "d4": {"clusters": 2, "dedup_clusters": 2},
     "dedup_text": {"exact": find_spec("rensa") is None},  # of an extra
     "kmq": {"clusters": 2},
+    "match_histogram": {"target": [1.0, 1.5, 2.0]},
     "prototypes": {"clusters": 2},
     "samplemix": {"clusters": 2, "max_repeat": 1},
     "semdedup": {"clusters": 2},

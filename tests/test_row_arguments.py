@@ -13,6 +13,7 @@ from sampling.clustering import Clustering, Neighbours, kmeans, neighbours
 from sampling.selection import (
     METHODS,
     at_threshold,
+    bags,
     inclusion_probabilities,
     leverage_scores,
     lewis_weights,
@@ -103,6 +104,10 @@ PARALLEL = {
         DATA.ids,
         lambda rows: at_threshold(COPIES, 0.5, names=rows),
     ),
+    **{
+        ("selection.bags", name): (rows, lambda rows, name=name: bags(ROWS, 2, **{name: rows}))
+        for name, rows in (("weights", ONES), ("groups", CLASSES), ("strata", CLASSES))
+    },
     ("selection.propagate", "weights"): (np.ones(2), lambda rows: propagate([0, 1], rows, EYE)),
     ("selection.propagate", "labels"): (
         CLASSES,
@@ -298,6 +303,7 @@ FIRST = {
             ("perplexity", "perplexities", "perplexities"),
             ("surrogate", "probabilities", "probabilities"),
             ("preference_gap", "chosen", "scores"),
+            ("match_histogram", "scores", "scores"),
         )
     },
     ("selection.inclusion_probabilities", "scores"): (

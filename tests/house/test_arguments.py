@@ -29,6 +29,7 @@ from sampling.selection import (
     METHODS,
     SelectionPlan,
     Stage,
+    bags,
     embeddings_of,
     estimate_from,
     leverage_scores,
@@ -103,6 +104,7 @@ RECIPES = {
     "selection.SelectionPlan.estimates_of": lambda **o: SelectionPlan(
         "t.parquet", [Stage("top", 1)]
     ).estimates_of(None, **o),
+    "selection.bags": lambda **o: bags(3, 2, **o),
     "selection.estimate_from": lambda **o: estimate_from(None, "top", 1, **o),
     "selection.embeddings_of": lambda **o: embeddings_of("rows", ROWS, {}, **o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
@@ -202,6 +204,7 @@ RECIPES = {
 }
 # What the package fills in itself, or takes from a framework that it plugs into.
 EXEMPT = {
+    "selection.Bags": "made by `bags`",
     "selection.Method": "made by `method`",
     "batch_selection.SelectedStep": "made by `SelectiveForward`",
     "bench.Benchmark": "`interrupted` says how a run ended",
@@ -308,7 +311,7 @@ UNTOLD = {
     "integrations": {"LoaderProblem", "LoaderReport", "SamplerTrainerMixin"},
     "io": {"Table"},
     "samplers": {"Chosen", "HolderFit", "ImportanceGain", "SelectedStep", "SelectionCost"},
-    "selection": {"Estimate", "Method", "Picks", "Task", "Twin", "UniMax", "select"},
+    "selection": {"Bag", "Bags", "Estimate", "Method", "Picks", "Task", "Twin", "UniMax", "select"},
     "testing": {"Cell", "Check", "ContractError", "Report", "Result"},
 }
 
