@@ -291,6 +291,7 @@ FIRST = {
     ),
     ("weighting.CurriculumWeights", "easiness"): (ONES, weighting.CurriculumWeights),
     ("weighting.SampleWeights", "weights"): (ONES, weighting.SampleWeights),
+    ("weighting.clipped_inverse", "probabilities"): (ONES, weighting.clipped_inverse),
     ("weighting.effective_sample_size", "weights"): (ONES, weighting.effective_sample_size),
     ("weighting.target_density_weights", "targets"): (ONES, weighting.target_density_weights),
     ("weighting.upweight", "domains"): (CLASSES, lambda rows: weighting.upweight(rows, 2.0)),

@@ -168,6 +168,7 @@ RECIPES = {
         LOSSES, groups=LABELS, num_groups=1, **o
     ),
     "weighting.CurriculumWeights": lambda **o: weighting.CurriculumWeights([0.1, 0.2], 3, **o),
+    "weighting.clipped_inverse": lambda **o: weighting.clipped_inverse([0.5], **o),
     "weighting.cvar": lambda **o: weighting.cvar(LOSSES, **o),
     "weighting.esrm": lambda **o: weighting.esrm(LOSSES, **o),
     "weighting.extremile": lambda **o: weighting.extremile(LOSSES, **o),
