@@ -44,6 +44,8 @@ from .by_score._systematic import systematic
 from .by_score._top import top
 from .by_score._window import window
 from .by_text._dedup_text import dedup_text
+from .by_text._dsir import dsir_scores, kl_reduction
+from .by_text._ngrams import NgramCounts
 from .core._bags import Bag, Bags, bags
 from .core._before import check_call, reads_embeddings
 from .core._budget import count_of, share_out, water_fill
@@ -74,6 +76,7 @@ __all__ = [
     "Cost",
     "Estimate",
     "Method",
+    "NgramCounts",
     "Picks",
     "SelectionPlan",
     "Sizes",
@@ -93,6 +96,7 @@ __all__ = [
     "d2",
     "d4",
     "dedup_text",
+    "dsir_scores",
     "embeddings_of",
     "estimate",
     "estimate_from",
@@ -102,6 +106,7 @@ __all__ = [
     "herding",
     "inclusion_probabilities",
     "k_center",
+    "kl_reduction",
     "kmq",
     "leverage",
     "leverage_scores",

@@ -27,9 +27,11 @@ from sampling import samplers as own
 from sampling.samplers.core._options import EpochOptions
 from sampling.selection import (
     METHODS,
+    NgramCounts,
     SelectionPlan,
     Stage,
     bags,
+    dsir_scores,
     embeddings_of,
     estimate_from,
     leverage_scores,
@@ -105,6 +107,8 @@ RECIPES = {
         "t.parquet", [Stage("top", 1)]
     ).estimates_of(None, **o),
     "selection.bags": lambda **o: bags(3, 2, **o),
+    "selection.NgramCounts": lambda **o: NgramCounts(["a"], **o),
+    "selection.dsir_scores": lambda **o: dsir_scores(["a"], ["a"], **o),
     "selection.estimate_from": lambda **o: estimate_from(None, "top", 1, **o),
     "selection.embeddings_of": lambda **o: embeddings_of("rows", ROWS, {}, **o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
