@@ -17,6 +17,7 @@ from ...samplers import (
     EpochSampler,
     ImportanceSampler,
     InfoBatchSampler,
+    RCAPSampler,
     RepeatedSubsetSampler,
     SensitivitySampler,
     ShuffleSampler,
@@ -132,6 +133,11 @@ def _for_target(kind: _Pruner[_Sampler], context: Context, **arguments: Any) -> 
 def pruner(kind: _Pruner[EpochSampler], **arguments: Any) -> Build:
     """Return the builder of a pruner that keeps to the budget by itself."""
     return lambda context: same(_for_target(kind, context, **arguments), context)
+
+
+def rcap(context: Context) -> TrainingPlan:
+    sampler = _for_target(RCAPSampler, context, labels=context.labels, anneal_fraction=0.0)
+    return same(sampler, context, keep=sampler.keep)
 
 
 def importance(context: Context) -> TrainingPlan:

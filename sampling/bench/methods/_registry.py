@@ -108,6 +108,7 @@ METHODS = {
     "epsilon-greedy": _sampler("EpsilonGreedySampler", _pruners.pruner(EpsilonGreedySampler)),
     "ucb": _sampler("UCBSampler", _pruners.pruner(UCBSampler, refresh_every=1)),
     "seta": _sampler("SeTaSampler", _pruners.pruner(SeTaSampler)),
+    "rcap": _sampler("RCAPSampler", _pruners.rcap, needs=(CLASSES,)),
     "kakurenbo": _sampler(
         "KakurenboSampler",
         _pruners.pruner(KakurenboSampler, anneal_fraction=0.0),
