@@ -145,8 +145,7 @@ def test_equal_losses_give_classes_their_shares(losses):
 def test_resumes_in_mid_run():
     one, two = scored(keep=0.4), scored(keep=0.4)
     one.set_epoch(3)
-    state = full_state(one)
-    load_full_state(two, *state) if isinstance(state, tuple) else load_full_state(two, state)
+    load_full_state(two, full_state(one))
     np.testing.assert_array_equal(one.indices(3), two.indices(3))
 
 
