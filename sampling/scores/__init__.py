@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._label_errors import label_issues, label_quality
     from ._logits import check_stored, confidence, el2n, entropy, margin, pvi, score_stored
     from ._mean import mean_scores
+    from ._sequences import sequence_log_probs
     from ._table import ScoreTable
     from ._trak import trak
 
@@ -35,6 +36,7 @@ _FILES = {
     "mean_scores": "_mean",
     "pvi": "_logits",
     "score_stored": "_logits",
+    "sequence_log_probs": "_sequences",
     "threshold_samples": "_aum",
     "trak": "_trak",
 }
@@ -56,6 +58,7 @@ __all__ = [
     "mean_scores",
     "pvi",
     "score_stored",
+    "sequence_log_probs",
     "threshold_samples",
     "trak",
 ]

@@ -166,6 +166,9 @@ RECIPES = {
     "scores.label_quality": lambda **o: scores.label_quality(LABELS, LOGITS, **o),
     "scores.margin": lambda **o: scores.margin(LOGITS, LABELS, **o),
     "scores.score_stored": lambda **o: scores.score_stored(["el2n"], LOGITS, LABELS, **o),
+    "scores.sequence_log_probs": lambda **o: scores.sequence_log_probs(
+        torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.int64), **o
+    ),
     "weighting.ClassWeights": lambda **o: weighting.ClassWeights([3, 1], **o),
     "weighting.logit_adjustment": lambda **o: weighting.logit_adjustment(LOGITS, [3, 1, 1], **o),
     "weighting.group_loss_scaling": lambda **o: weighting.group_loss_scaling(
