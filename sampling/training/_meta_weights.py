@@ -127,8 +127,8 @@ def meta_weights(  # noqa: PLR0913  # two sets of samples
             clean = losses_of(after, clean_inputs, clean_targets).mean()
             if not bool(torch.isfinite(clean)):
                 raise ValueError(
-                    f"losses must be finite, got {float(clean)} in step {step}: use a smaller lr "
-                    f"than {lr:g}"
+                    f"losses must be finite, got {float(clean.detach())} in step {step}: use a "
+                    f"smaller lr than {lr:g}"
                 )
             (raw.grad,) = torch.autograd.grad(clean, [raw])
             optimizer.step()

@@ -55,8 +55,15 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "numba": {"_numba"},
     # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made; in
     # weighting: the classifier of `density_ratio_weights`
-    "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection", "reports",
-                "weighting"},
+    "sklearn": {
+        "bench",
+        "clustering",
+        "selection",
+        "scores",
+        "batch_selection",
+        "reports",
+        "weighting",
+    },
     "lightning": {"integrations", "testing"},
     "transformers": {"integrations", "testing", "embedding"},
     "accelerate": {"integrations", "testing"},

@@ -9,7 +9,16 @@ import pytest
 from sampling.kernels._ngrams import MARK, SPACE, WORD, hashed_ngrams
 from sampling.selection.by_text._ngrams import _kinds
 
-TEXTS = ["to be, or not to be?!", "", "...", "x", "snake_case 3.14", "  \t", "a\0b\x1fé 中文!中", "ß²"]
+TEXTS = [
+    "to be, or not to be?!",
+    "",
+    "...",
+    "x",
+    "snake_case 3.14",
+    "  \t",
+    "a\0b\x1fé 中文!中",
+    "ß²",
+]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5])

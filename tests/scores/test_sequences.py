@@ -88,7 +88,7 @@ def test_gradients_are_those_of_cross_entropy():
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"labels must have shape \(4, 7\), got \(4, 6\)"):
         sequence_log_probs(LOGITS, LABELS[:, 1:])
-    with pytest.raises(ValueError, match=r"logits must be .* \(B, T, V\), got torch.float32 \(4, 7"):
+    with pytest.raises(ValueError, match=r"logits must be .* \(B, T, V\), got .* \(7, 11"):
         sequence_log_probs(LOGITS[0], LABELS)
     with pytest.raises(ValueError, match="labels must be in .* got 11 in row 3, position 2"):
         wrong = LABELS.clone()

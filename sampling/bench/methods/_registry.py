@@ -142,6 +142,13 @@ METHODS = {
         level=LOOP,
         scores=True,
     ),
+    "rho-loss": Method(
+        "The rows of a larger batch whose loss exceeds most that under a model of other data",
+        _pruners.rho_loss,
+        needs=(CLASSES, TRAINED),
+        level=LOOP,
+        scores=True,
+    ),
     "curriculum": Method(
         "Samples near the mean of their class first",
         _pruners.curriculum("easy_first"),

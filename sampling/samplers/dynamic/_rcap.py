@@ -81,8 +81,8 @@ class RCAPSampler(PruningSampler):
         Hassan, Khare, Paik, UAI 2025, PMLR 286:1648-1662, after the rule of its package `datacull`
         1.0.2. There L_c is a sum of shares within the class over the last subset instead of losses,
         the excess of full classes is given out twice, and counts are rounded up, so that an epoch
-        draws more than its budget. Losses are clipped to [0, log C], as there; of a single class, at
-        0 alone.
+        draws more than its budget. Losses are clipped to [0, log C], as there; those of a single
+        class at 0 alone.
 
     Examples
     --------
@@ -161,7 +161,7 @@ class RCAPSampler(PruningSampler):
         unseen = np.isnan(keys)
         keys[unseen] = _UNSEEN * (0.5 + points[unseen] / 2)
         kept = np.zeros(self.size, np.bool_)
-        for code in np.flatnonzero(counts):
+        for code in np.flatnonzero(counts).tolist():
             rows = self._classes.of(code)
             first = rows.size - int(counts[code])
             kept[rows[np.argpartition(keys[rows], first - 1)[first:]] if first else rows] = True

@@ -123,9 +123,7 @@ def match_histogram(
     )  # fmt: skip
 
 
-def _histogram(
-    target: ArrayLike | Mapping[str, ArrayLike], num_bins: int
-) -> tuple[Floats, Floats]:
+def _histogram(target: ArrayLike | Mapping[str, ArrayLike], num_bins: int) -> tuple[Floats, Floats]:
     """Return the edges (K + 1,), distinct but for a bin of one value, and shares (K,), sum 1."""
     if not isinstance(target, Mapping):
         found = _check.floats("target", target)

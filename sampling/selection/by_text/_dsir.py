@@ -98,7 +98,7 @@ def dsir_scores(
         buckets, tokens = aim.hashed(block)
         counts = grams_per_text(tokens, aim.ngram)
         of_text = np.repeat(np.arange(tokens.size), counts)
-        sums = np.bincount(of_text, ratios[buckets], tokens.size)
+        sums = np.bincount(of_text, ratios[buckets], tokens.size).astype(np.float64)
         return (sums / np.maximum(counts, 1) if normalize else sums), tokens
 
     found = list(each(scored, Listed(held), title="scoring texts"))

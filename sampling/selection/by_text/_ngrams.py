@@ -86,7 +86,7 @@ class NgramCounts:
             self.update(texts)
 
     def update(self, texts: ArrayLike) -> None:
-        """Count more texts.
+        """Add the n-grams of texts.
 
         Parameters
         ----------

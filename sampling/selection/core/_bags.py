@@ -195,7 +195,8 @@ def bags(
     if weights is not None:
         own = _check.weights("weights", weights)
         _check.same_length("weights", own, "data", size)
-        own = own if of_row is None else np.bincount(of_row, own, num_units)
+        if of_row is not None:
+            own = np.bincount(of_row, own, num_units).astype(np.float64)
     of_unit = np.zeros(num_units, np.int64)
     if strata is not None:
         of_unit = _stratum_of_units(_coded("strata", strata, size), of_row, groups)
@@ -207,14 +208,12 @@ def bags(
 
 def _coded(name: str, values: ArrayLike, size: int) -> Indices:
     """Return the number of the group or stratum of each row: int64 (N,)."""
-    codes = _labels.grouped(name, values, "raise")[1]
+    codes = _labels.grouped(name, values, "raise", "exclude those rows, or give each a name")[1]
     _check.same_length(name, codes, "data", size)
     return codes.astype(np.int64)
 
 
-def _stratum_of_units(
-    codes: Indices, of_row: Indices | None, groups: ArrayLike | None
-) -> Indices:
+def _stratum_of_units(codes: Indices, of_row: Indices | None, groups: ArrayLike | None) -> Indices:
     """Return the stratum of each unit, (u,); refuse a group in several."""
     if of_row is None or groups is None:
         return codes

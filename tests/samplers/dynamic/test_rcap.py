@@ -85,7 +85,7 @@ def test_losses_decide_and_not_shares_within_the_class():
 
 
 def test_draws_within_a_class_are_one_after_the_other_by_exp_loss():
-    """Chances of each pair of one class by enumeration; 4,000 epochs, four deviations."""
+    """Chances of each pair of one class by enumeration; 2,000 epochs, four deviations."""
     losses, beta = np.array([0.0, 0.3, 0.6]), 0.5
     weights = np.exp(losses / beta)
     exact = Counter()
@@ -97,13 +97,13 @@ def test_draws_within_a_class_are_one_after_the_other_by_exp_loss():
     labels = np.array([0, 0, 0, 1, 1, 1])
     both = np.concatenate([losses, losses[::-1]])
     seen = Counter()
-    for seed in range(4000):
+    for seed in range(2000):
         sampler = RCAPSampler(6, 10, labels=labels, keep=4 / 6, beta=beta, seed=seed)
         sampler.record(np.arange(6), both)
         seen[frozenset(each for each in dealt(sampler, 1).tolist() if each < 3)] += 1
     for pair, chance in exact.items():
-        sigma = math.sqrt(chance * (1 - chance) / 4000)
-        assert seen[pair] / 4000 == pytest.approx(chance, abs=4 * sigma)
+        sigma = math.sqrt(chance * (1 - chance) / 2000)
+        assert seen[pair] / 2000 == pytest.approx(chance, abs=4 * sigma)
 
 
 def test_losses_are_clipped_at_log_c():
