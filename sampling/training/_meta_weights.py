@@ -92,9 +92,8 @@ def meta_weights(  # noqa: PLR0913  # two sets of samples
     >>> x = torch.ones(4, 1)
     >>> y = torch.tensor([[1.0], [1.0], [1.0], [-1.0]])  # the last one is wrong
     >>> squared = lambda outputs, targets: (outputs - targets).square().mean(1)
-    >>> weights = meta_weights(model, squared, x, y, x[:1], y[:1], num_steps=60)
-    >>> bool(weights[3] < 0.1 < 1.2 < weights[0]), round(weights.mean(), 6)
-    (True, 1.0)
+    >>> meta_weights(model, squared, x, y, x[:1], y[:1]).round(1)
+    array([1.3, 1.3, 1.3, 0.1])
     """
     steps = _check.integer("num_steps", num_steps, 1)
     lr = _check.number("lr", lr, "(0, inf)")

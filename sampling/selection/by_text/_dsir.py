@@ -15,7 +15,15 @@ from ..._check._texts import texts as read_texts
 from ...engine import each
 from ...record import Score
 from ...types import Floats, Indices
-from ._ngrams import Listed, NgramCounts, check_alike, counts_of, grams_per_text
+from ._ngrams import (
+    Listed,
+    NgramCounts,
+    add_texts,
+    check_alike,
+    counts_of,
+    empty_like,
+    grams_per_text,
+)
 
 __all__ = ["dsir_scores", "kl_reduction"]
 
@@ -91,7 +99,11 @@ def dsir_scores(
     normalize = _check.flag("length_normalize", length_normalize)
     aim = counts_of("target", target, None)
     held = read_texts("texts", texts)
-    own = counts_of("raw", texts if raw is None else raw, aim)
+    if raw is None:
+        own = empty_like(aim)
+        add_texts(own, held)
+    else:
+        own = counts_of("raw", raw, aim)
     ratios = np.log(aim.shares(pseudo) + _TINY) - np.log(own.shares() + _TINY)
 
     def scored(block: list[str]) -> tuple[Floats, Indices]:

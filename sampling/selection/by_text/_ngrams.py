@@ -46,7 +46,7 @@ class NgramCounts:
         Largest number of tokens of an n-gram.
     hashing : {"fast", "sha256"}, default "fast"
         Hash of 64 bits, or the one of the released code of DSIR: the same buckets as it has, at
-        about thirty times the time.
+        about forty times the time.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class NgramCounts:
         texts : str array of shape (N,)
             Any container of strings. A missing text has no n-grams.
         """
-        _count(self, read_texts("texts", texts))
+        add_texts(self, read_texts("texts", texts))
 
     def merge(self, other: "NgramCounts") -> None:
         """Add the counts of other texts, such as those of another process.
@@ -168,7 +168,7 @@ class Listed(Blocks):
         return super().__getitem__(at)[0]
 
 
-def _count(counts: NgramCounts, held: Texts) -> None:
+def add_texts(counts: NgramCounts, held: Texts) -> None:
     """Add the n-grams of texts to counts."""
     size = counts.num_buckets
 
@@ -195,11 +195,14 @@ def counts_of(name: str, given: "ArrayLike | NgramCounts", like: NgramCounts | N
         if like is not None:
             check_alike(name, given, like)
         return given
-    made = NgramCounts()
-    if like is not None:
-        made = NgramCounts(num_buckets=like.num_buckets, ngram=like.ngram, hashing=like.hashing)
-    _count(made, read_texts(name, given))
+    made = NgramCounts() if like is None else empty_like(like)
+    add_texts(made, read_texts(name, given))
     return made
+
+
+def empty_like(other: NgramCounts) -> NgramCounts:
+    """Return counts of no texts, with the settings of others."""
+    return NgramCounts(num_buckets=other.num_buckets, ngram=other.ngram, hashing=other.hashing)
 
 
 def grams_per_text(tokens: Indices, width: int) -> Indices:
