@@ -151,6 +151,9 @@ def kl_reduction(
 
     Notes
     -----
+    Order
+        Compare selections of equal size: one of few texts lacks many n-grams, each of which costs
+        about log(1e8) times its share of the target.
     Cost
         O(characters of what is not counted yet) + O(V).
     Source
