@@ -98,6 +98,9 @@ def meta_weights(  # noqa: PLR0913  # two sets of samples
     steps = _check.integer("num_steps", num_steps, 1)
     lr = _check.number("lr", lr, "(0, inf)")
     weight_lr = _check.number("weight_lr", weight_lr, "(0, inf)")
+    for name, each in (("inputs", inputs), ("clean_inputs", clean_inputs)):
+        if not isinstance(each, torch.Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(each).__name__}")
     _check.same_length("targets", targets, "inputs", len(inputs))
     _check.same_length("clean_targets", clean_targets, "clean_inputs", len(clean_inputs))
     if not len(inputs) or not len(clean_inputs):

@@ -143,6 +143,10 @@ def _fitted(
 ) -> Floats:
     """Return h / (1 - h) of held source rows, times source / target of the rows trained on."""
     made: Any = _logistic() if classifier is None else copy.deepcopy(classifier)
+    if not hasattr(made, "fit") or not hasattr(made, "predict_proba"):
+        raise TypeError(
+            f"classifier must have the methods fit and predict_proba, got {type(made).__name__}"
+        )
     labels = np.repeat([0, 1], [train.size, len(others)])
     made.fit(np.concatenate([rows[train], others]), labels)
     chances = _check.host(made.predict_proba(rows[held]), "probabilities of the classifier")

@@ -106,6 +106,8 @@ def test_bad_arguments():
         meta_weights(network(), losses, X[:200], Y[:199], CLEAN_X, CLEAN_Y)
     with pytest.raises(ValueError, match="losses must be finite, .* use a smaller lr than 0.1"):
         meta_weights(network(), lambda o, t: losses(o, t) / 0, X[:20], Y[:20], CLEAN_X, CLEAN_Y)
+    with pytest.raises(TypeError, match="inputs must be a tensor, got ndarray"):
+        meta_weights(network(), losses, X[:2].numpy(), Y[:2], CLEAN_X, CLEAN_Y)
     with pytest.raises(ValueError, match="must not be empty, got 0 and 60"):
         meta_weights(network(), losses, X[:0], Y[:0], CLEAN_X, CLEAN_Y)
     with pytest.raises(ValueError, match="model must have a trainable parameter, got none"):

@@ -74,6 +74,8 @@ def test_bad_arguments():
         density_ratio_weights(SOURCE, TARGET[:3])
     with pytest.raises(ValueError, match="target must have the dimensions of source, 2, got 1"):
         density_ratio_weights(SOURCE, TARGET[:, :1])
+    with pytest.raises(TypeError, match="classifier must have the methods fit and .*, got int"):
+        density_ratio_weights(SOURCE, TARGET, classifier=3)
     broken = SOURCE.copy()
     broken[7, 1] = np.nan
     with pytest.raises(ValueError, match="source must be finite, got nan in row 7"):

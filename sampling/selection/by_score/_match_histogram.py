@@ -55,8 +55,8 @@ def match_histogram(
         The values of the column in the target data, T of any length; or the edges of the bins,
         ascending, and the relative share of each.
     num_bins : int, default 20
-        K bins with equal numbers of the target's values; fewer if values repeat. Ignored if edges
-        are given.
+        K bins with equal numbers of the target's values; fewer if values repeat or there are fewer.
+        Ignored if edges are given.
     **options
         Keywords of every selector; see `Options`. With `groups` each group has the histogram.
 
@@ -127,7 +127,9 @@ def _histogram(target: ArrayLike | Mapping[str, ArrayLike], num_bins: int) -> tu
     """Return the edges (K + 1,), distinct but for a bin of one value, and shares (K,), sum 1."""
     if not isinstance(target, Mapping):
         found = _check.floats("target", target)
-        edges = np.unique(np.quantile(found, np.arange(num_bins + 1) / num_bins))
+        # values of the target itself: an interpolated edge may overflow, or bound an empty bin
+        levels = np.arange(num_bins + 1) / num_bins
+        edges = np.unique(np.quantile(found, levels, method="inverted_cdf"))
         if edges.size == 1:
             edges = np.repeat(edges, 2)
         counts = np.bincount(_bins_of(found, edges), minlength=edges.size - 1)

@@ -23,6 +23,7 @@ from ._ngrams import (
     counts_of,
     empty_like,
     grams_per_text,
+    shares_of,
 )
 
 __all__ = ["dsir_scores", "kl_reduction"]
@@ -104,7 +105,8 @@ def dsir_scores(
         add_texts(own, held)
     else:
         own = counts_of("raw", raw, aim)
-    ratios = np.log(aim.shares(pseudo) + _TINY) - np.log(own.shares() + _TINY)
+    wanted, known = shares_of("target", aim, pseudo), shares_of("raw", own)
+    ratios = np.log(wanted + _TINY) - np.log(known + _TINY)
 
     def scored(block: list[str]) -> tuple[Floats, Indices]:
         buckets, tokens = aim.hashed(block)
@@ -171,7 +173,7 @@ def kl_reduction(
     aims = [counts_of("target", each_target, None) for each_target in aims]
     for aim in aims[1:]:
         check_alike("target", aim, aims[0])
-    shares = [counts_of("raw", raw, aims[0]).shares()]
-    shares.append(counts_of("selected", selected, aims[0]).shares())
+    given = (("raw", raw), ("selected", selected))
+    shares = [shares_of(name, counts_of(name, each, aims[0])) for name, each in given]
     before, after = np.log(np.stack(shares) + _TINY)
-    return float(np.mean([aim.shares() @ (after - before) for aim in aims]))
+    return float(np.mean([shares_of("target", aim) @ (after - before) for aim in aims]))

@@ -146,11 +146,7 @@ class NgramCounts:
         float64 array of shape (V,)
             Sum 1.
         """
-        found = self.counts + pseudo_count
-        total = found.sum()
-        if total == 0:
-            raise ValueError(f"texts must have a token at least, got none in {self.num_texts}")
-        return np.asarray(found / total, np.float64)
+        return shares_of("texts", self, pseudo_count)
 
     @property
     def settings(self) -> tuple[Any, ...]:
@@ -178,6 +174,15 @@ def add_texts(counts: NgramCounts, held: Texts) -> None:
     for found in each(counted, Listed(held), title="counting n-grams"):
         counts.counts += found
     counts.num_texts += len(held)
+
+
+def shares_of(name: str, counts: NgramCounts, pseudo_count: float = 0.0) -> Floats:
+    """Return the shares of counts; refuse those of no tokens, under the name of an argument."""
+    found = counts.counts + pseudo_count
+    total = found.sum()
+    if total == 0:
+        raise ValueError(f"{name} must have a token at least, got none in {counts.num_texts} texts")
+    return np.asarray(found / total, np.float64)
 
 
 def check_alike(name: str, given: NgramCounts, other: NgramCounts) -> None:

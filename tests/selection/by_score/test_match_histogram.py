@@ -52,12 +52,20 @@ def test_a_target_of_one_value_and_repeated_values():
     assert set(picked.indices.tolist()) <= {1, 2, 3}
 
 
+def test_few_values_of_the_target_bound_the_bins_and_huge_ones_do_not_overflow():
+    found = match_histogram([1.0, 3.05, 3.1, 9.0], 2, target=[3.0, 3.1])
+    assert sorted(found.indices.tolist()) == [1, 2]
+    assert found.info["histogram"] == [[3.0, 3.1, 1.0, 2, 2]]
+    found = match_histogram([1e307, -1e307, 0.0], 2, target=[1e308, 0.0, -1e308])
+    assert np.isfinite(found.info["histogram"]).all()
+
+
 def test_groups_each_have_the_histogram():
     groups = np.arange(5000) % 2
     picked = match_histogram(LENGTHS, 400, target=LENGTHS, groups=groups, num_bins=4)
     for group in (0, 1):
         own = LENGTHS[picked.indices[groups[picked.indices] == group]]
-        counts = np.histogram(own, np.quantile(LENGTHS, np.arange(5) / 4))[0]
+        counts = np.histogram(own, np.quantile(LENGTHS, np.arange(5) / 4, method="inverted_cdf"))[0]
         assert counts.tolist() == [50, 50, 50, 50]
 
 

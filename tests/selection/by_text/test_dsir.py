@@ -146,8 +146,12 @@ def test_the_reduction_is_the_mean_over_targets():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="target must have .* got none in 2|texts must have a tok"):
+    with pytest.raises(ValueError, match="target must have a token at least, got none in 2 texts"):
         dsir_scores(RAW, ["", " "])
+    with pytest.raises(ValueError, match="raw must have a token at least, got none in 1 texts"):
+        dsir_scores([""], TARGET)
+    with pytest.raises(ValueError, match="selected must have a token at least, got none in 0 tex"):
+        kl_reduction(TARGET, RAW, NgramCounts())
     with pytest.raises(ValueError, match=r"raw must have the num_buckets, ngram and hashing \(10"):
         dsir_scores(RAW, TARGET, raw=NgramCounts(RAW, ngram=3))
     with pytest.raises(TypeError, match="texts must hold strings, got 3 of type int in row 1"):
