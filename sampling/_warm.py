@@ -24,7 +24,7 @@ from .record import Selection
 from .samplers import EpochBatchSampler, EpochSampler
 from .samplers.core._cumulative import Cumulative
 from .samplers.tables import KeptTable
-from .selection import METHODS, inclusion_probabilities, spatial_order
+from .selection import METHODS, dsir_scores, inclusion_probabilities, spatial_order
 from .testing._every_sampler import SAMPLERS
 from .types import Progress
 
@@ -109,6 +109,7 @@ def _steps() -> Iterator[Callable[[], None]]:
     yield _dedup_many
     yield _draw_many
     yield _merge
+    yield _compare_texts
     yield _write
 
 
@@ -286,6 +287,10 @@ def _draw_many() -> None:
     codes = KeptTable.blank(_ROWS)
     KeptTable.codes_of(codes, _ROWS)[::2] = 1
     KeptTable(codes, _ROWS, np.array([0.0, 1.0]), listed=False).take(slots)
+
+
+def _compare_texts() -> None:
+    dsir_scores(["a text", "another"], ["a target"], min_tokens=0)
 
 
 def _merge() -> None:
