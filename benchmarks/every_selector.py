@@ -45,6 +45,7 @@ def data(size: int) -> dict[str, Any]:
         "labels": labels,
         "texts": [" ".join(each) for each in random.choice(WORDS, (size, 12)).tolist()],
         "p": 3.0,
+        "target": random.gamma(3.0, size=1000),
         "holder_constant": 0.2,
     }
 

@@ -24,7 +24,7 @@ from .record import Selection
 from .samplers import EpochBatchSampler, EpochSampler
 from .samplers.core._cumulative import Cumulative
 from .samplers.tables import KeptTable
-from .selection import METHODS, inclusion_probabilities, spatial_order
+from .selection import METHODS, dsir_scores, inclusion_probabilities, spatial_order
 from .selection.by_coverage._herding import coarse
 from .testing._every_sampler import SAMPLERS
 from .types import Progress
@@ -111,6 +111,7 @@ def _steps() -> Iterator[Callable[[], None]]:
     yield _herd_on_disk
     yield _draw_many
     yield _merge
+    yield _compare_texts
     yield _write
 
 
@@ -216,6 +217,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # arguments that `_data` does not prov
     "d4": {"clusters": 2, "dedup_clusters": 2},
     "dedup_text": {"exact": find_spec("rensa") is None},  # of an extra
     "kmq": {"clusters": 2},
+    "match_histogram": {"target": [1.0, 1.5, 2.0]},
     "prototypes": {"clusters": 2},
     "samplemix": {"clusters": 2, "max_repeat": 1},
     "semdedup": {"clusters": 2},
@@ -294,6 +296,10 @@ def _draw_many() -> None:
     codes = KeptTable.blank(_ROWS)
     KeptTable.codes_of(codes, _ROWS)[::2] = 1
     KeptTable(codes, _ROWS, np.array([0.0, 1.0]), listed=False).take(slots)
+
+
+def _compare_texts() -> None:
+    dsir_scores(["a text", "another"], ["a target"], min_tokens=0)
 
 
 def _merge() -> None:

@@ -1,5 +1,6 @@
-"""Slow twins of kernels/_text.py, and of `dedup_text`: sets of strings, all pairs of them."""
+"""Slow twins of kernels/_text.py and _ngrams.py, and of `dedup_text`: strings, sets, all pairs."""
 
+import re
 import unicodedata
 
 import numpy as np
@@ -100,3 +101,29 @@ def kept_by_comparing(texts, order, threshold, rule, classes=None):
     kept = np.zeros(len(texts), bool)
     kept[[row for row, each in zip(ranked, found, strict=True) if each[2]]] = True
     return kept
+
+
+def mix(word):
+    """The finaliser of SplitMix64, in Python's integers."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        word = (word ^ (word >> shift)) * factor % 2**64
+    return word ^ (word >> 31)
+
+
+def ngrams_by_words(text, width, modulus):
+    """The bucket of every sequence of 1 to `width` tokens, and the number of tokens."""
+    tokens = re.findall(r"\w+|[^\w\s]+", text)
+    hashes = []
+    for token in tokens:
+        code = 0
+        for character in token:
+            code = mix(code) ^ (ord(character) + 1)
+        hashes.append(mix(code))
+    buckets = []
+    for end in range(1, len(tokens) + 1):
+        for start in range(end - 1, max(end - width, 0) - 1, -1):
+            gram = 0
+            for each in hashes[start:end]:
+                gram = mix(gram ^ each)
+            buckets.append(gram % modulus)
+    return buckets, len(tokens)

@@ -13,6 +13,7 @@ from sampling.clustering import Clustering, Neighbours, kmeans, neighbours
 from sampling.selection import (
     METHODS,
     at_threshold,
+    bags,
     inclusion_probabilities,
     leverage_scores,
     lewis_weights,
@@ -109,6 +110,10 @@ PARALLEL = {
         DATA.ids,
         lambda rows: at_threshold(COPIES, 0.5, names=rows),
     ),
+    **{
+        ("selection.bags", name): (rows, lambda rows, name=name: bags(ROWS, 2, **{name: rows}))
+        for name, rows in (("weights", ONES), ("groups", CLASSES), ("strata", CLASSES))
+    },
     ("selection.propagate", "weights"): (np.ones(2), lambda rows: propagate([0, 1], rows, EYE)),
     ("selection.propagate", "labels"): (
         CLASSES,
@@ -325,6 +330,7 @@ FIRST = {
     ),
     ("weighting.CurriculumWeights", "easiness"): (ONES, weighting.CurriculumWeights),
     ("weighting.SampleWeights", "weights"): (ONES, weighting.SampleWeights),
+    ("weighting.clipped_inverse", "probabilities"): (ONES, weighting.clipped_inverse),
     ("weighting.effective_sample_size", "weights"): (ONES, weighting.effective_sample_size),
     ("weighting.target_density_weights", "targets"): (ONES, weighting.target_density_weights),
     ("weighting.upweight", "domains"): (CLASSES, lambda rows: weighting.upweight(rows, 2.0)),
@@ -337,6 +343,7 @@ FIRST = {
             ("perplexity", "perplexities", "perplexities"),
             ("surrogate", "probabilities", "probabilities"),
             ("preference_gap", "chosen", "scores"),
+            ("match_histogram", "scores", "scores"),
         )
     },
     ("selection.inclusion_probabilities", "scores"): (
@@ -383,7 +390,7 @@ def test_a_mask_is_refused_by_name_and_row_and_an_empty_one_is_none(argument, ro
     mask = np.zeros(rows.shape, bool)
     call(np.ma.masked_array(rows, mask))
     mask[-1] = True
-    if argument not in ("labels", "groups", "clusters", "domains"):
+    if argument not in ("labels", "groups", "strata", "clusters", "domains"):
         rule = rf"\b{argument} must hold no masked values, got one in row {len(rows) - 1}: "
         with pytest.raises(ValueError, match=rule):
             call(np.ma.masked_array(rows, mask))

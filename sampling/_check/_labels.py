@@ -198,18 +198,23 @@ def labelled(name: str, values: ArrayLike) -> Labels:
     return found if isinstance(found, Labels) else Labels.of(found)
 
 
-def grouped(name: str, values: ArrayLike, unlabeled: str = "group") -> tuple[NDArray[Any], Codes]:
+def grouped(
+    name: str,
+    values: ArrayLike,
+    unlabeled: str = "group",
+    remedy: str = "exclude those rows, or pass unlabeled='group' or unlabeled='drop'",
+) -> tuple[NDArray[Any], Codes]:
     """Return (names (G,), codes (N,)) of the groups of samples.
 
     unlabeled : "group": the samples without a label form an additional group named -1, which comes
                 first, as -1 does among ints. "drop": their code is -1. "raise": a missing label is
                 refused, and -1 in an array of ints is a group of that name
+    remedy : of "raise", the end of the message
     """
     held, missing = opened(name, values)
     if isinstance(held, Labels):
         missing = held.codes == UNLABELLED
     if unlabeled == "raise" and missing is not None and missing.any():
-        remedy = "exclude those rows, or pass unlabeled='group' or unlabeled='drop'"
         _refuse_missing(name, np.flatnonzero(missing), values, "a name", remedy)
     found = _read(name, held, missing)
     found = found if isinstance(found, Labels) else Labels.of(found)

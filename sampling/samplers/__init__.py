@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .dynamic._infobatch import InfoBatchSampler as InfoBatchSampler
     from .dynamic._kakurenbo import KakurenboSampler as KakurenboSampler
     from .dynamic._late_stopping import LateStoppingSampler as LateStoppingSampler
+    from .dynamic._rcap import RCAPSampler as RCAPSampler
     from .dynamic._self_paced import SelfPacedSampler as SelfPacedSampler
     from .dynamic._seta import SeTaSampler as SeTaSampler
     from .dynamic._ucb import UCBSampler as UCBSampler

@@ -144,6 +144,12 @@ SAMPLERS: dict[str, Entry] = {
         source="Zhou 2025",
         evidence=f"-0.09 {_PLAIN}, 5 seeds",
     ),
+    "RCAPSampler": Entry(
+        "dynamic._rcap",
+        "classes by their loss, and in a class samples at random by theirs; an exact number",
+        weight="1 (biased)",
+        source="Hassan 2025",
+    ),
     "KakurenboSampler": Entry(
         "dynamic._kakurenbo",
         "excludes samples of low loss that are predicted correctly with confidence; a "

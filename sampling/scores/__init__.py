@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._label_errors import label_issues, label_quality
     from ._logits import check_stored, confidence, el2n, entropy, margin, pvi, score_stored
     from ._mean import mean_scores, rank_average
+    from ._sequences import sequence_log_probs
     from ._table import ScoreTable
     from ._trak import trak
 
@@ -36,6 +37,7 @@ _FILES = {
     "pvi": "_logits",
     "rank_average": "_mean",
     "score_stored": "_logits",
+    "sequence_log_probs": "_sequences",
     "threshold_samples": "_aum",
     "trak": "_trak",
 }
@@ -58,6 +60,7 @@ __all__ = [
     "pvi",
     "rank_average",
     "score_stored",
+    "sequence_log_probs",
     "threshold_samples",
     "trak",
 ]

@@ -34,6 +34,7 @@ from .by_score._beta import beta
 from .by_score._bottom import bottom
 from .by_score._ccs import ccs
 from .by_score._gumbel import gumbel
+from .by_score._match_histogram import match_histogram
 from .by_score._perplexity import perplexity
 from .by_score._pivotal import pivotal
 from .by_score._poisson import poisson
@@ -45,6 +46,9 @@ from .by_score._systematic import systematic
 from .by_score._top import top
 from .by_score._window import window
 from .by_text._dedup_text import dedup_text
+from .by_text._dsir import dsir_scores, kl_reduction
+from .by_text._ngrams import NgramCounts
+from .core._bags import Bag, Bags, bags
 from .core._before import check_call, reads_embeddings
 from .core._budget import count_of, share_out, water_fill
 from .core._cost import Cost, Sizes
@@ -69,9 +73,12 @@ from .pipeline._where_text import parse_where
 from .pipeline._within import filter_from, rows_within
 
 __all__ = [
+    "Bag",
+    "Bags",
     "Cost",
     "Estimate",
     "Method",
+    "NgramCounts",
     "Picks",
     "SelectionPlan",
     "Sizes",
@@ -80,6 +87,7 @@ __all__ = [
     "Twin",
     "UniMax",
     "at_threshold",
+    "bags",
     "beta",
     "bottom",
     "ccs",
@@ -91,6 +99,7 @@ __all__ = [
     "d4",
     "dedup_text",
     "dpp",
+    "dsir_scores",
     "embeddings_of",
     "estimate",
     "estimate_from",
@@ -101,11 +110,13 @@ __all__ = [
     "inclusion_probabilities",
     "k_center",
     "k_dpp",
+    "kl_reduction",
     "kmq",
     "leverage",
     "leverage_scores",
     "lewis",
     "lewis_weights",
+    "match_histogram",
     "method",
     "methods",
     "moderate",

@@ -32,6 +32,7 @@ from ..samplers import (
     KakurenboSampler,
     LateStoppingSampler,
     MixtureSampler,
+    RCAPSampler,
     RepeatedSubsetSampler,
     RepeatFactorSampler,
     SelfPacedSampler,
@@ -186,6 +187,7 @@ DRAW_CASES: dict[str, dict[str, DrawFactory]] = {
     "HardestSampler": {"hardest": partial(_draws, HardestSampler, SIZE, 5)},
     "EpsilonGreedySampler": {"epsilon-greedy": partial(_draws, EpsilonGreedySampler, SIZE, 5)},
     "UCBSampler": {"ucb": partial(_draws, UCBSampler, SIZE, 5, refresh_every=2)},
+    "RCAPSampler": {"rcap": partial(_draws, RCAPSampler, SIZE, 5, LABELS)},
     "SeTaSampler": {"seta": partial(_draws, SeTaSampler, SIZE, 5)},
 }
 BATCH_CASES: dict[str, dict[str, Factory]] = {

@@ -17,8 +17,10 @@ from .._late import late
 
 if TYPE_CHECKING:
     from ._class_weights import ClassWeights
+    from ._clipped_inverse import clipped_inverse
     from ._curriculum import CurriculumWeights, pairwise_easiness, pointwise_easiness
     from ._deferred import Deferred, deferred
+    from ._density_ratio import density_ratio_weights
     from ._difficulty import MomentumDifficulty
     from ._feasible import Duals, feasible
     from ._group_dro import GroupWeights, group_dro
@@ -52,8 +54,10 @@ _FILES = {
     "RunningRisk": "_kl_dro",
     "SampleWeights": "_sample_weights",
     "balanced_softmax": "_logit_adjustment",
+    "clipped_inverse": "_clipped_inverse",
     "cvar": "_spectra",
     "deferred": "_deferred",
+    "density_ratio_weights": "_density_ratio",
     "effective_sample_size": "_sample_weights",
     "esrm": "_spectra",
     "extremes": "_lin_upper",
@@ -88,8 +92,10 @@ __all__ = [
     "RunningRisk",
     "SampleWeights",
     "balanced_softmax",
+    "clipped_inverse",
     "cvar",
     "deferred",
+    "density_ratio_weights",
     "effective_sample_size",
     "esrm",
     "extremes",

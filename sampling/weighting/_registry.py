@@ -36,6 +36,12 @@ WEIGHTINGS: dict[str, Entry] = {
     "target_density_weights": Entry(
         "regression: rare targets, for the loss or a sampler", "after Yang 2021", "recommended"
     ),
+    "density_ratio_weights": Entry(
+        "a shift: source samples that look like a target set, by a cross-fitted classifier", ""
+    ),
+    "clipped_inverse": Entry(
+        "samples observed with known probabilities: 1 / p, with a limit", "Vanderschueren 2023"
+    ),
     "SampleWeights": Entry("weights of your own, one for each sample", "", "recommended"),
     "group_dro": Entry(
         "the worst of known groups",

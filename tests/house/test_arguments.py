@@ -28,8 +28,11 @@ from sampling import samplers as own
 from sampling.samplers.core._options import EpochOptions
 from sampling.selection import (
     METHODS,
+    NgramCounts,
     SelectionPlan,
     Stage,
+    bags,
+    dsir_scores,
     embeddings_of,
     estimate_from,
     leverage_scores,
@@ -105,6 +108,9 @@ RECIPES = {
     "selection.SelectionPlan.estimates_of": lambda **o: SelectionPlan(
         "t.parquet", [Stage("top", 1)]
     ).estimates_of(None, **o),
+    "selection.bags": lambda **o: bags(3, 2, **o),
+    "selection.NgramCounts": lambda **o: NgramCounts(["a"], **o),
+    "selection.dsir_scores": lambda **o: dsir_scores(["a"], ["a"], **o),
     "selection.estimate_from": lambda **o: estimate_from(None, "top", 1, **o),
     "selection.embeddings_of": lambda **o: embeddings_of("rows", ROWS, {}, **o),
     "selection.leverage_scores": lambda **o: leverage_scores(ROWS, **o),
@@ -166,12 +172,16 @@ RECIPES = {
     "scores.margin": lambda **o: scores.margin(LOGITS, LABELS, **o),
     "scores.mean_scores": lambda **o: scores.mean_scores([Score(np.ones(3), "harder")], **o),
     "scores.score_stored": lambda **o: scores.score_stored(["el2n"], LOGITS, LABELS, **o),
+    "scores.sequence_log_probs": lambda **o: scores.sequence_log_probs(
+        torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.int64), **o
+    ),
     "weighting.ClassWeights": lambda **o: weighting.ClassWeights([3, 1], **o),
     "weighting.logit_adjustment": lambda **o: weighting.logit_adjustment(LOGITS, [3, 1, 1], **o),
     "weighting.group_loss_scaling": lambda **o: weighting.group_loss_scaling(
         LOSSES, groups=LABELS, num_groups=1, **o
     ),
     "weighting.CurriculumWeights": lambda **o: weighting.CurriculumWeights([0.1, 0.2], 3, **o),
+    "weighting.clipped_inverse": lambda **o: weighting.clipped_inverse([0.5], **o),
     "weighting.cvar": lambda **o: weighting.cvar(LOSSES, **o),
     "weighting.esrm": lambda **o: weighting.esrm(LOSSES, **o),
     "weighting.extremile": lambda **o: weighting.extremile(LOSSES, **o),
@@ -210,6 +220,7 @@ RECIPES = {
 }
 # What the package fills in itself, or takes from a framework that it plugs into.
 EXEMPT = {
+    "selection.Bags": "made by `bags`",
     "selection.Method": "made by `method`",
     "batch_selection.SelectedStep": "made by `SelectiveForward`",
     "bench.Benchmark": "`interrupted` says how a run ended",
@@ -316,7 +327,7 @@ UNTOLD = {
     "integrations": {"LoaderProblem", "LoaderReport", "SamplerTrainerMixin"},
     "io": {"Table"},
     "samplers": {"Chosen", "HolderFit", "ImportanceGain", "SelectedStep", "SelectionCost"},
-    "selection": {"Estimate", "Method", "Picks", "Task", "Twin", "UniMax", "select"},
+    "selection": {"Bag", "Bags", "Estimate", "Method", "Picks", "Task", "Twin", "UniMax", "select"},
     "testing": {"Cell", "Check", "ContractError", "Report", "Result"},
 }
 

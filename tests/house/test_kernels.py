@@ -25,6 +25,7 @@ ORACLES = {  # kernel file -> where its oracles are, if elsewhere
     "_greedy": oracle_geometry,
     "_isotonic": oracle_isotonic,
     "_probabilities": oracle_importance,
+    "_ngrams": oracle_text,
     "_text": oracle_text,
 }
 

@@ -75,6 +75,9 @@ CALLS = {
     ),
     "leverage": lambda d, m, **o: METHODS["leverage"].function(d.embeddings, m, **o),
     "lewis": lambda d, m, **o: METHODS["lewis"].function(d.embeddings, m, **o),
+    "match_histogram": lambda d, m, **o: METHODS["match_histogram"].function(
+        d.scores, m, target={"edges": [0, 1, 2, 9], "shares": [1, 2, 3]}, **o
+    ),
     "moderate": lambda d, m, **o: METHODS["moderate"].function(
         d.embeddings, m, labels=d.labels, **o
     ),

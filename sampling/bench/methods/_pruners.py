@@ -3,12 +3,13 @@
 Each builder returns a plan with the context's budget, or raises `Unreachable`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from ...batch_selection import BatchSelector
+from ...batch_selection import BatchSelector, RHOLoss
 from ...clustering import kmeans
 from ...samplers import (
     ClusterClipSampler,
@@ -17,6 +18,7 @@ from ...samplers import (
     EpochSampler,
     ImportanceSampler,
     InfoBatchSampler,
+    RCAPSampler,
     RepeatedSubsetSampler,
     SensitivitySampler,
     ShuffleSampler,
@@ -134,6 +136,11 @@ def pruner(kind: _Pruner[EpochSampler], **arguments: Any) -> Build:
     return lambda context: same(_for_target(kind, context, **arguments), context)
 
 
+def rcap(context: Context) -> TrainingPlan:
+    sampler = _for_target(RCAPSampler, context, labels=context.labels, anneal_fraction=0.0)
+    return same(sampler, context, keep=sampler.keep)
+
+
 def importance(context: Context) -> TrainingPlan:
     sampler = ImportanceSampler(
         context.size, num_samples=context.draws, signal="gradient_norm", seed=context.seed
@@ -159,6 +166,14 @@ def batch_selection(kind: Callable[..., BatchSelector]) -> Build:
         )
 
     return build
+
+
+def rho_loss(context: Context) -> TrainingPlan:
+    """Train on the rows of a larger batch with the highest loss above the irreducible loss."""
+    losses = np.asarray(context.score("irreducible").values, np.float64)
+    most = float(np.finfo(np.float32).max)
+    kind = functools.partial(RHOLoss, np.clip(losses, -most, most))
+    return batch_selection(kind)(context)
 
 
 def _clusters(context: Context) -> int:

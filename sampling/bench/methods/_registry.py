@@ -108,6 +108,7 @@ METHODS = {
     "epsilon-greedy": _sampler("EpsilonGreedySampler", _pruners.pruner(EpsilonGreedySampler)),
     "ucb": _sampler("UCBSampler", _pruners.pruner(UCBSampler, refresh_every=1)),
     "seta": _sampler("SeTaSampler", _pruners.pruner(SeTaSampler)),
+    "rcap": _sampler("RCAPSampler", _pruners.rcap, needs=(CLASSES,)),
     "kakurenbo": _sampler(
         "KakurenboSampler",
         _pruners.pruner(KakurenboSampler, anneal_fraction=0.0),
@@ -138,6 +139,13 @@ METHODS = {
     "selective-backprop": Method(
         "Rows of a larger batch, by the rank of their loss, all of it forwarded",
         _pruners.batch_selection(SelectiveBackprop),
+        level=LOOP,
+        scores=True,
+    ),
+    "rho-loss": Method(
+        "The rows of a larger batch whose loss exceeds most that under a model of other data",
+        _pruners.rho_loss,
+        needs=(CLASSES, TRAINED),
         level=LOOP,
         scores=True,
     ),

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from ... import _check
 from ...record import Direction
 
-Source: TypeAlias = Literal["pilot", "classes", "gradients", "folds"]
+Source: TypeAlias = Literal["pilot", "classes", "gradients", "folds", "halves"]
 
 EARLY = 0.1  # of a run: epoch 20 of 200
 DUAL_PART = 0.15  # 30 of 200 epochs
@@ -29,9 +29,9 @@ class ScoreEntry:
         What it is, and after how much of a run.
     fraction : float in (0, 1], default 1
         Fraction of the epochs of the pilot after which it is taken; at least one epoch.
-    source : {"pilot", "classes", "gradients", "folds"}
+    source : {"pilot", "classes", "gradients", "folds", "halves"}
         The pilot run, the same run with the probabilities of all classes kept, the gradients of
-        its model, or a cross-validation.
+        its model, a cross-validation, or two models, each of one half of the data.
     windows : int, default 0
         The fewest epochs of a window that it needs; 0 for a score without windows.
     """
@@ -91,6 +91,10 @@ SCORES: dict[str, ScoreEntry] = {
         "easier",
         f"V-information by {FOLDS}-fold cross-validation, against class shares (Ethayarajh 2022)",
         source="folds",
+    ),
+    "irreducible": ScoreEntry(
+        "harder", "loss under a model of the other half of the data (Mindermann 2022)",
+        source="halves",
     ),
 }  # fmt: skip
 

@@ -99,6 +99,9 @@ class Pilot:
         size, epochs = len(self._data.train), epochs_of(share, self._epochs, windows=entry.windows)
         if entry.source == "folds":
             return self._held_out(plain)
+        if entry.source == "halves":
+            values = self._arrays("halves", self._half_losses)[plain]
+            return Score(values, entry.direction, plain), {"halves": size * self._epochs}
         charge = {"pilot": epochs * size}
         if entry.source == "gradients":
             charge["gradients"] = size
@@ -225,7 +228,7 @@ class Pilot:
     def _cross_validated(self) -> Arrays:
         """Train a model on all folds but one, for each fold, and predict the samples of that."""
         labels, part = self._labels(), self._data.train
-        folds = _folds(labels, int(key(self._seed, 0, "bench folds")))
+        folds = _folds(labels, int(key(self._seed, 0, "bench folds")), FOLDS)
         found: NDArray[np.float32] = np.zeros(
             (labels.size, max(self._data.n_classes, 2)), np.float32
         )
@@ -239,6 +242,23 @@ class Pilot:
                     outputs, _ = self._data.task.outputs(model, batch)
                 found[rows.cpu().numpy()] = _softmax(outputs)
         return {"probabilities": found}
+
+    def _half_losses(self) -> Arrays:
+        """Train a model on each half, and return the losses of the other half's samples under it.
+
+        Both see half of the data, so they take as many samples as one run on all.
+        """
+        labels, part = self._labels(), self._data.train.to(self._device)
+        halves = _folds(labels, int(key(self._seed, 0, "bench halves")), 2)
+        found: NDArray[np.float32] = np.full(labels.size, np.nan, np.float32)
+        for half in range(2):
+            held = np.flatnonzero(halves == half)
+            others = self._data.train.take(np.flatnonzero(halves != half))
+            if not len(others):
+                raise Lacking(f"needs samples in both halves, got {labels.size} in all")
+            *_, (_, model) = self._trained(others, f"bench half {half}", self._epochs)
+            found[held] = Scorer(self._data.task, model, part, self._device)(held)
+        return {"irreducible": found}
 
     def _trained(
         self,
@@ -308,12 +328,12 @@ def _read(path: Path) -> Arrays:
     return {}
 
 
-def _folds(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def _folds(labels: NDArray[np.int64], seed: int, count: int) -> NDArray[np.int64]:
     """Return the fold of each sample, random and even within each class, int64 (N,)."""
     order = ShuffleSampler(labels.size, seed=seed).indices(0)
     by_class = order[np.argsort(labels[order], kind="stable")]
     folds = np.empty(labels.size, np.int64)
-    folds[by_class] = np.arange(labels.size) % FOLDS
+    folds[by_class] = np.arange(labels.size) % count
     return folds
 
 

@@ -212,6 +212,11 @@ class PruningSampler(ScoredSampler):
         return len(coming) * max(wanted, least)
 
     @classmethod
+    def _probe(cls, num_epochs: int, arguments: dict[str, Any]) -> Self:
+        """Return a sampler of one sample with these arguments, to ask for the cost of a run."""
+        return cls(1, num_epochs, **arguments)
+
+    @classmethod
     def for_target(
         cls,
         data_source: int | Sized,
@@ -249,7 +254,7 @@ class PruningSampler(ScoredSampler):
         """
         target = _check.number("keep", keep, "(0, 1]")
         below = _check.number("below_mean", below_mean, "(0, 1]")
-        probe = cls(1, num_epochs, **arguments)
+        probe = cls._probe(num_epochs, arguments)
         part = len(probe.pruning_epochs) / probe.num_epochs
         most = part * probe._most_pruned(below)
         if 1.0 - target > most + 1e-9:

@@ -4,6 +4,8 @@ At high prune rates, covering the range is better than either end of it (`top`, 
 drops the hardest rows first.
 """
 
+from dataclasses import replace
+
 from typing_extensions import Unpack
 
 from ... import _check
@@ -23,6 +25,7 @@ __all__ = ["stratified"]
     needs="scores",
     label="baseline",
     ranked=False,
+    weights="rows of the stratum / rows kept of it, or none",
     cost=lambda s: Cost(steps=1.2 * s.N * log2(s.N), memory=65 * s.N),
 )
 def stratified(
@@ -31,6 +34,7 @@ def stratified(
     *,
     num_strata: int = 50,
     strata: str = "width",
+    reweight: bool = False,
     **options: Unpack[Options],
 ) -> Selection:
     """Split the range of a score into strata, and draw the same number of random rows from each.
@@ -45,19 +49,24 @@ def stratified(
     num_strata : int, default 50
     strata : {"width", "quantile"}, default "width"
         Strata of equal width, or of equal numbers of rows.
+    reweight : bool, default False
+        Return weights 1 / inclusion probability: rows of the stratum / rows kept of it. Weighted
+        sums are then unbiased for those of all rows, with less variance than a random subset of
+        equal size where the summand varies with the score.
     **options
         Keywords of every selector; see `Options`.
 
     Returns
     -------
     Selection
-        Sorted by stratum, from the lowest scores, without weights. `info["strata"]` holds the
-        number of kept and of all rows of each.
+        Sorted by stratum, from the lowest scores, without weights unless `reweight`.
+        `info["strata"]` holds the number of kept and of all rows of each.
 
     Raises
     ------
     ValueError
-        If a score is not finite; the message names the row.
+        If a score is not finite (the message names the row); with `reweight`, if the budget is less
+        than the number of strata with rows, so that some have no row kept.
 
     Notes
     -----
@@ -66,7 +75,7 @@ def stratified(
     Cost
         O(N log N) time; 65 N bytes. One pass.
     Gradients
-        No weights; rare scores have more influence than in the data.
+        Without weights, rare scores have more influence than in the data.
     Source
         The second step of CCS (see `ccs`).
 
@@ -74,15 +83,27 @@ def stratified(
     --------
     >>> stratified([0.0, 0.1, 0.2, 0.3, 9.0], 2, num_strata=2).indices[-1]
     np.int64(4)
+    >>> stratified([0.0, 0.1, 0.2, 0.3, 9.0], 3, num_strata=2, reweight=True).weights
+    array([2., 2., 1.])
     """
+    reweight = _check.flag("reweight", reweight)
     bins = _check.integer("num_strata", num_strata, 1)
     strata = _check.choice("strata", strata, ("width", "quantile"))
     values, bad = scores_of("scores", scores, options)
 
     def core(task: Task) -> Picks:
-        return spread(task.of(values), task.budget, bins, strata, task.keys, task.key)
+        found = spread(task.of(values), task.budget, bins, strata, task.keys, task.key)
+        if not reweight:
+            return replace(found, weights=None)
+        held = found.info["strata"]
+        if any(kept == 0 for kept, _ in held):
+            raise ValueError(
+                f"budget must be at least {len(held)}, the strata with rows, with reweight=True, "
+                f"got {task.budget}: use fewer strata"
+            )
+        return found
 
     return select(
         "stratified", values.size, budget, options, core, bad=bad, scores=values,
-        order="descending", arguments={"num_strata": bins, "strata": strata},
+        order="descending", arguments={"num_strata": bins, "strata": strata, "reweight": reweight},
     )  # fmt: skip

@@ -118,8 +118,22 @@ def test_cross_validation_predicts_every_sample_by_a_model_that_did_not_see_it(t
     value, _ = made.score("pvi")
     own = probabilities[np.arange(90), data.labels()]
     np.testing.assert_allclose(value.values, np.log2(own) - np.log2(1 / 3), rtol=1e-4)
-    folds = _pilot._folds(data.labels(), 0)
+    folds = _pilot._folds(data.labels(), 0, 3)
     assert np.bincount(folds * 3 + data.labels(), minlength=9).tolist() == [10] * 9
+
+
+def test_irreducible_losses_are_those_of_a_model_of_the_other_half(task, trainings):
+    """Wrong labels have higher ones; the two models together take as many samples as one run."""
+    data = data_of(task(optimizer=partial(torch.optim.SGD, lr=0.5))).noisy(0.2, 0)
+    made = pilot(data, None, epochs=6)
+    score, charge = made.score("irreducible")
+    assert charge == {"halves": 90 * 6}
+    assert trainings == [("bench half 0", 6), ("bench half 1", 6)]
+    assert score.higher_is == "harder"
+    assert np.isfinite(score.values).all()
+    right = data_of(task()).labels()
+    wrong = data.labels() != right
+    assert score.values[wrong].mean() > 2 * score.values[~wrong].mean()
 
 
 def test_a_model_of_one_output_has_scores(task):

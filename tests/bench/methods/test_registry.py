@@ -80,7 +80,7 @@ SWEPT = [name for name, method in METHODS.items() if method.swept and not method
 OWN_COST = {"late-stopping", "label-issues"}
 NOISY = {"rent", "dirichlet-weights"}  # need wrong labels, and cost as much as plain training
 FIXED = [name for name, each in METHODS.items() if not each.swept and name not in OWN_COST | NOISY]
-SCORING = {"ies", "kakurenbo", "sensitivity", "selective-backprop", "top-k"}
+SCORING = {"ies", "kakurenbo", "sensitivity", "selective-backprop", "top-k", "rho-loss"}
 LEAST = {"ies": 0.8}  # of 8 epochs it can exclude samples from the last two
 FULL_COST = {"full-matched-rate"}  # swept, as what it is matched to is
 
@@ -179,6 +179,7 @@ NEAR = {  # other methods are exact to half a draw an epoch
     "seta": 0.02,  # a window may hold less than the budget
     "top-k": 0.03,  # the larger batch has a whole number of rows
     "selective-backprop": 0.03,
+    "rho-loss": 0.03,
 }
 
 
