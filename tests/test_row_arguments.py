@@ -9,7 +9,7 @@ from selection.cases import CALLS, DATA, LABELS, Data, N
 
 from sampling import batch_selection, scores, weighting
 from sampling import samplers as own
-from sampling.clustering import Clustering, Neighbours, kmeans, neighbours
+from sampling.clustering import Clustering, Neighbours, hard_negatives, kmeans, neighbours
 from sampling.selection import (
     METHODS,
     at_threshold,
@@ -145,6 +145,34 @@ PARALLEL = {
     ("samplers.CurriculumSampler", "labels"): (
         CLASSES,
         lambda rows: own.CurriculumSampler(ONES, 3, labels=rows),
+    ),
+    ("samplers.PairBatchSampler", "domains"): (
+        CLASSES,
+        lambda rows: own.PairBatchSampler(CLASSES, 2, "cross_domain", domains=rows),
+    ),
+    ("samplers.ClassesPerBatchSampler", "outer"): (
+        CLASSES,
+        lambda rows: own.ClassesPerBatchSampler(INDICES % 2, 1, 1, outer=rows),
+    ),
+    ("samplers.TemporalBatchSampler", "targets"): (
+        CLASSES,
+        lambda rows: own.TemporalBatchSampler(CLASSES, rows),
+    ),
+    ("samplers.TemporalBatchSampler", "times"): (
+        ONES,
+        lambda rows: own.TemporalBatchSampler(CLASSES, times=rows),
+    ),
+    ("samplers.selmix_pairs", "bias"): (
+        np.ones(3),
+        lambda rows: own.selmix_pairs(EYE[:3, :3], EYE[:3, :3], EYE[:3, :3] / 2, rows),
+    ),
+    ("clustering.hard_negatives", "labels"): (
+        CLASSES,
+        lambda rows: hard_negatives(EYE, rows, 2),
+    ),
+    ("clustering.hard_negatives", "within"): (
+        CLASSES,
+        lambda rows: hard_negatives(EYE, INDICES, 2, within=rows),
     ),
     ("samplers.RepeatedSubsetSampler", "labels"): (
         CLASSES,
