@@ -372,7 +372,7 @@ def test_a_mask_is_refused_by_name_and_row_and_an_empty_one_is_none(argument, ro
     mask = np.zeros(rows.shape, bool)
     call(np.ma.masked_array(rows, mask))
     mask[-1] = True
-    if argument not in ("labels", "groups", "clusters", "domains"):
+    if argument not in ("labels", "groups", "clusters", "domains", "outer", "targets", "within"):
         rule = rf"\b{argument} must hold no masked values, got one in row {len(rows) - 1}: "
         with pytest.raises(ValueError, match=rule):
             call(np.ma.masked_array(rows, mask))

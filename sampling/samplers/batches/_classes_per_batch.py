@@ -57,6 +57,7 @@ class ClassesPerBatchSampler(BlockBatchSampler):
         treated as one without a class.
     few_classes : {"raise", "drop"}, default "raise"
         What to do with outer groups of fewer than P classes: refuse them, or never draw them.
+        Ignored without `outer`.
     **options
         The options of every sampler: see `EpochSampler`. No batch is short, so `drop_last` only
         lets accelerate exclude a last round with fewer batches than processes.

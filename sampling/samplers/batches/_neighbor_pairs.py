@@ -145,9 +145,7 @@ class TablePairs(PairSource):
             at = np.where(lost, 0, begin + (first + turn) % np.maximum(count, 1))
             partners[turn] = self._entries[at] if self._entries.size else 0
             partners[turn, lost] = self._others(anchors[lost], slots[lost], _rng.subkey(key, turn))
-        return self._laid(
-            anchors, partners, self._population, lambda rows: self.share()[rows]
-        )
+        return self._laid(anchors, partners, self._population, lambda rows: self.share()[rows])
 
     def _others(self, anchors: Packed, slots: NDArray[np.uint64], key: np.uint64) -> Packed:
         """Return the partner of anchors without an entry."""

@@ -94,7 +94,9 @@ class PairBatches(BlockBatchSampler):
     def __init__(self, source: PairSource) -> None:
         self.pairs_per_batch = source.pairs_per_batch
         self.partners = source.partners
-        super().__init__(source, None if source.short else self.pairs_per_batch * (1 + self.partners))
+        super().__init__(
+            source, None if source.short else self.pairs_per_batch * (1 + self.partners)
+        )
 
     def resample_equivalent(self, **options: Unpack[EpochOptions]) -> WeightedSampler:
         """Return a sampler that draws single samples as often as the pairs do, without mixing.

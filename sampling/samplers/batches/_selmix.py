@@ -109,7 +109,9 @@ def selmix_pairs(
     gains = _gains(slopes, features, layer, offsets, share)
     best = gains.max()
     if best <= 0:
-        warn("confusion should leave something to improve, got no pair with a gain: shares are equal")
+        warn(
+            "confusion should leave something to improve, got no pair with a gain: shares are equal"
+        )
         return np.full((size, size), 1.0 / size**2)
     found: Floats = np.where(gains > 0, np.exp((gains - best) / temperature), 0.0)
     return found / found.sum()

@@ -138,7 +138,10 @@ class EventLayers(BlockSampler):
         )
 
     def identity(self) -> dict[str, object]:
-        return {"layers from sources, targets and times": self._groups.codes, "max_events": self._most}
+        return {
+            "layers from sources, targets and times": self._groups.codes,
+            "max_events": self._most,
+        }
 
 
 def _layers(
