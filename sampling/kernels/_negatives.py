@@ -10,8 +10,8 @@ Contract, the same for every kernel in this file
     Memory    The caller allocates everything.
     Threads   Serial.
 
-kernel        reads                                    writes              time  oracle (tests/oracles.py)
-keep_nearest  products (q,n), kinds, groups of both    scores, rows (q,w)  O(qn) nearest_of_other_kinds
+kernel        reads                            writes        time   oracle (tests/oracles.py)
+keep_nearest  products (q,n), kinds, groups    scores, rows  O(qn)  nearest_of_other_kinds
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Pairs of a sample and entries of its row of a table. Partners by class and domain: `_pairs.py`."""
+"""Pairs of a sample and entries of its row of a table. By class and domain: `_pairs.py`."""
 
 from functools import cached_property
 

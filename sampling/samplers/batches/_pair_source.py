@@ -121,7 +121,7 @@ class PairBatches(BlockBatchSampler):
 
 
 def lay_pairs(anchors: Packed, partners: Packed, width: int) -> Packed:
-    """Return the draws batch by batch: the anchors of a batch, then each anchor's first partner, ...
+    """Return the draws batch by batch: its anchors, then each anchor's first partner, ...
 
     (pairs,), (m, pairs) -> (pairs (1 + m),); `width` pairs a batch, fewer in the last
     """

@@ -45,8 +45,7 @@ class Cells:
         self.num_classes, wide = int(classes.max()) + 1, int(domains.max()) + 1
         order = np.lexsort((domains, classes))
         keys = classes.astype(np.int64) * wide + domains
-        self._keys, starts, cell = np.unique(keys, return_index=True, return_inverse=True)[:3]
-        del starts, keys
+        self._keys, cell = np.unique(keys, return_inverse=True)
         self.cell = cell.reshape(-1).astype(np.int32 if self.n < 2**31 else np.int64)
         self.sizes = np.bincount(self.cell, minlength=self._keys.size)
         self.starts = np.cumsum(self.sizes) - self.sizes
@@ -72,7 +71,7 @@ class Cells:
         self.is_lone = np.bincount(self.of_class)[self.of_class] == 1  # (cells,)
 
     def eligible(self, rule: Rule) -> Indices:
-        """Return the number of partners that a rule allows a sample of each cell: int64 (cells,)."""
+        """Return how many partners a rule allows a sample of each cell: int64 (cells,)."""
         classes, domains = rule
         size = self.sizes
         whole = np.full(size.size, self.n)
@@ -108,7 +107,7 @@ class Cells:
     def draw(self, rule: Rule, pick: Pick, samples: Indices, key: np.uint64) -> Indices:
         """Return a partner of each of some samples that have one: int64.
 
-        key : the words of two keys inside it decide, one word a draw
+        key : the words of two keys inside it decide, one a draw
         """
         counters = np.arange(samples.size, dtype=np.uint64)
         words = _rng.values(_rng.subkey(key, 0), counters)

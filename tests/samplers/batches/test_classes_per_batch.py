@@ -20,7 +20,7 @@ FACTORIES = {
     "two": lambda **o: ClassesPerBatchSampler(LABELS, 2, 4, **o),
     "tail": lambda **o: ClassesPerBatchSampler(TAIL, 3, 2, **o),
     "one of each": lambda **o: ClassesPerBatchSampler(TAIL, 6, 1, **o),
-    "inside groups": lambda **o: ClassesPerBatchSampler(TAIL, 2, 2, outer=np.arange(N) // 35, **o),
+    "inside groups": lambda **o: ClassesPerBatchSampler(TAIL, 3, 2, outer=np.arange(N) // 35, **o),
 }
 each_factory = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
 

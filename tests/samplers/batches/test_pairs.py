@@ -153,7 +153,7 @@ def test_a_mapping_draws_its_rules_in_their_shares():
 
 
 def test_no_sample_is_its_own_partner():
-    """In LISA's loader a loop redraws the wrong index, so that samples are paired with themselves."""
+    """In LISA's loader a loop redraws the wrong index, and pairs samples with themselves."""
     for rule in RULES:
         anchors, partners = pairs_of(
             PairBatchSampler(LABELS, 10, rule, domains=DOMAINS, seed=3), epochs=30
