@@ -27,8 +27,9 @@ def by_all_pairs(rows, labels, k, metric, within=None):
     return np.where(np.isfinite(gaps), found, -1), gaps
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-@pytest.mark.parametrize("offset", [0, 300])
+@pytest.mark.parametrize(
+    ("metric", "offset"), [("euclidean", 0), ("euclidean", 300), ("cosine", 0), ("cosine", 3)]
+)
 def test_against_all_pairs(metric, offset, monkeypatch):
     monkeypatch.setattr(module, "_SIDE", 64)  # several blocks on both sides
     rows = ROWS + np.float32(offset)
@@ -71,8 +72,8 @@ def test_where_there_are_fewer_the_rest_is_filled():
 
 def test_it_is_saved_as_a_graph(tmp_path):
     table = hard_negatives(ROWS, LABELS, 3, metric="cosine")
-    save_neighbours(tmp_path / "table", table)
-    found = load_neighbours(tmp_path / "table")
+    save_neighbours(table, tmp_path / "table.parquet")
+    found = load_neighbours(tmp_path / "table.parquet")
     np.testing.assert_array_equal(found.indices, table.indices)
 
 

@@ -155,7 +155,8 @@ class SharedPairs(PairSource, ReplaceableSampler[Floats]):
     def _per_class(self, source: Floats) -> Floats:
         """Return the expected draws of each class, in both roles: (C,)."""
         shares = source.reshape(len(self._groups), -1)
-        return (shares.sum(axis=0) + shares.sum(axis=1)) * self.num_anchors
+        found: Floats = (shares.sum(axis=0) + shares.sum(axis=1)) * self.num_anchors
+        return found
 
     def _pairs(self, source: Floats, epoch: int) -> tuple[Packed, Packed]:
         """Return the first and the second sample of each pair."""

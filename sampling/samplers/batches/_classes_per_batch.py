@@ -125,6 +125,7 @@ class ClassesPerBatchSampler(BlockBatchSampler):
         width = _check.integer("classes_per_batch", classes_per_batch, 1)
         few = _check.choice("few_classes", few_classes, get_args(FewClasses))
         classes = Groups("labels", labels, unlabeled)
+        inner: tuple[Groups, Indices | None] = classes, None
         if outer is not None:
             inner = _inside(classes, Groups("outer", outer, unlabeled), width, few)
         elif width > len(classes):
@@ -132,8 +133,6 @@ class ClassesPerBatchSampler(BlockBatchSampler):
                 f"classes_per_batch must be at most the number of classes, {len(classes)}, got "
                 f"{width}"
             )
-        else:
-            inner = (classes, None)
         blocks = ClassBlocks(*inner, width, samples_per_class, num_batches, **options)
         self.classes_per_batch = blocks.classes_per_batch
         self.samples_per_class = blocks.samples_per_class

@@ -78,7 +78,7 @@ class NeighborPairBatchSampler(PairBatches):
     --------
     >>> batches = NeighborPairBatchSampler([[1], [0], [1]], 3, seed=0)
     >>> list(batches)
-    [[0, 1, 2, 1, 0, 1]]
+    [[0, 2, 1, 1, 1, 0]]
     """
 
     def __init__(

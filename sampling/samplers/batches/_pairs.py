@@ -127,13 +127,14 @@ class PairBatchSampler(PairBatches):
         super().__init__(source)
 
     @property
-    def class_shares(self) -> NDArray[np.float64]:
+    def class_shares(self) -> Floats:
         """Share of each class among anchors and partners."""
         source = self.sampler
         codes = source.rules.groups.codes  # type: ignore[attr-defined]  # it is a RulePairs
         drawn = source.share()[codes >= 0]
         shares = np.bincount(codes[codes >= 0], drawn, self.classes.size)
-        return shares / shares.sum()
+        found: Floats = shares / shares.sum()
+        return found
 
 
 class RulePairs(PairSource):
@@ -172,11 +173,11 @@ class _Rules:
         groups: Groups,
         domains: ArrayLike | None,
         rule: str | Mapping[str, float],
-        pick: str,
+        pick: Pick,
         on_missing: str,
     ) -> None:
         self.groups = groups
-        self.pick = _check.choice("pick", pick, get_args(Pick))
+        self.pick: Pick = _check.choice("pick", pick, get_args(Pick))
         self.on_missing = check_missing(on_missing)
         self.names, self.odds = _rules(rule)
         self.rows = np.flatnonzero(groups.codes >= 0).astype(groups.members.dtype)
@@ -259,7 +260,7 @@ class _Rules:
     def expected(self) -> Floats:
         """Expected draws of each sample of the dataset in a pass, in both roles: (N,)."""
         cells = self.cells
-        found = np.where(self.barred, 0.0, 1.0)
+        found: Floats = np.where(self.barred, 0.0, 1.0)
         for number, rule, here in self._ways():
             drawn = cells.sizes * (self.odds[number] * (here & ~self.barred))
             able = cells.eligible(rule) > 0

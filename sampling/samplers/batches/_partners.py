@@ -6,7 +6,7 @@ class, has the same cells (samples of one class and one domain) in another seque
 the logarithm of the number of cells, and no rule needs a list of its pairs.
 """
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,22 +85,24 @@ class Cells:
         else:
             both = whole - own_class - same + size
             found = {"any": whole - same, "same": own_class - size, "other": both}[classes]
-        return found - int("other" not in rule)  # no sample is its own partner
+        eligible: Indices = found - int("other" not in rule)  # no sample is its own partner
+        return eligible
 
     def eligible_classes(self, rule: Rule) -> Indices:
         """Return the number of classes of those partners: int64 (cells,); of no "same" class."""
         classes, domains = rule
         if domains == "other":
             alone = np.diff(self._lone_starts)[self.of_domain]
+            count = self.num_classes - alone
             own = (classes == "other") & ~self.is_lone
-            return self.num_classes - alone - own
+            return np.asarray(count - own, np.int64)
         if domains == "same":
             count = np.diff(self._domain_cells)[self.of_domain]
             own = (classes == "other") | (self.sizes == 1)
         else:
             count = np.full(self.sizes.size, self.num_classes)
             own = (classes == "other") | (self.class_sizes[self.of_class] == 1)
-        return count - own
+        return np.asarray(count - own, np.int64)
 
     # ------------------------------------------------------------------ draws
 
@@ -121,7 +123,7 @@ class Cells:
     def _any_sample(self, rule: Rule, samples: Indices, words: Words) -> Indices:
         """Return the position of a sample drawn among all eligible ones."""
         classes, domains = rule
-        cell = self.cell[samples]
+        cell = self.cell[samples].astype(np.int64)
         size = self.sizes[cell]
         if domains == "other" and classes == "other":
             return self._neither(cell, words)
@@ -148,7 +150,8 @@ class Cells:
     def _turned_back(self, positions: Indices) -> Indices:
         """Return the positions in the first order of positions in the second."""
         at = np.searchsorted(self._edges, positions, side="right") - 1
-        return self.starts[self._turn[at]] + positions - self._edges[at]
+        found: Indices = self.starts[self._turn[at]] + positions - self._edges[at]
+        return found
 
     def _neither(self, cell: Indices, words: Words) -> Indices:
         """Return the position of a sample of another class and another domain."""
@@ -165,11 +168,12 @@ class Cells:
         others = self.starts[turn] - (self._edges[:-1] - self._domain_starts[self.of_domain[turn]])
         known = self.of_domain[turn] * (self.n + 1) + others
         at = np.searchsorted(known, domain * (self.n + 1) + number, side="right")
-        return number + self._edges[at] - begin
+        found: Indices = number + self._edges[at] - begin
+        return found
 
     def _any_class(self, rule: Rule, samples: Indices, first: Words, words: Words) -> Indices:
         """Return the position of a sample of a class drawn among all eligible ones."""
-        cell = self.cell[samples]
+        cell = self.cell[samples].astype(np.int64)
         own = self.position[samples].astype(np.int64)
         number = _below(first, self.eligible_classes(rule)[cell])
         if rule[1] == "same":
@@ -233,7 +237,7 @@ class Cells:
             both = whole - of_class - of_domain + each
             sums = {"any": whole - of_domain, "same": of_class - each, "other": both}
         own = 0.0 if "other" in rule else each / self.sizes
-        return np.maximum(sums[classes] - own, 0.0)
+        return _positive(sums[classes] - own)
 
     def _expected_by_class(self, rule: Rule, anchors: Floats) -> Floats:
         classes, domains = rule
@@ -247,7 +251,7 @@ class Cells:
             whole = each.sum() - np.bincount(self.of_class, of_domain)[self.of_class]
             reached = _ratio(of_domain - (each if other else 0.0), outside)
             summed = np.bincount(self.of_class, reached)[self.of_class]
-            return np.maximum(whole / size + summed - reached, 0.0)
+            return _positive(whole / size + summed - reached)
         if domains == "any":
             sums, own, size = each.sum(), of_class, self.class_sizes[self.of_class]
         else:
@@ -255,13 +259,13 @@ class Cells:
         found = (sums - own) / size
         if not other:  # of the class itself, all but the sample
             found = found + _ratio(own - own / size, size - 1)
-        return np.maximum(found, 0.0)
+        return _positive(found)
 
 
 def _below(words: Words, counts: NDArray[np.integer]) -> Indices:
     """Return a number in [0, count) from each word."""
-    found = _rng.below.py_func(words, np.asarray(counts).astype(np.uint64))
-    return np.asarray(found).astype(np.int64)
+    below: Any = _rng.below.py_func  # of arrays too
+    return np.asarray(below(words, np.asarray(counts).astype(np.uint64))).astype(np.int64)
 
 
 def _ring(
@@ -272,11 +276,17 @@ def _ring(
     width: Indices | int,
 ) -> Indices:
     """Return a position drawn in a range, outside of a gap in it."""
-    count = np.broadcast_to(np.asarray(length) - width, words.shape)
+    count: Indices = np.broadcast_to(np.asarray(length) - width, words.shape)
     at = gap + width + _below(words, count)
     return np.where(at >= begin + np.asarray(length), at - length, at)
 
 
 def _ratio(values: Floats, counts: NDArray[np.integer]) -> Floats:
     """Return values / counts, 0 where the count is 0."""
-    return np.divide(values, counts, out=np.zeros(values.shape), where=counts > 0)
+    found: Floats = np.divide(values, counts, out=np.zeros(values.shape), where=counts > 0)
+    return found
+
+
+def _positive(values: Floats) -> Floats:
+    """Return sums of chances without what rounding leaves below 0."""
+    return np.maximum(values, 0.0).astype(np.float64)

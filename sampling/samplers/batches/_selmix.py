@@ -17,7 +17,7 @@ _SOFTNESS = 0.1  # of the multipliers of coverage
 
 
 @told
-def selmix_pairs(
+def selmix_pairs(  # noqa: PLR0913  # what is known of the model, and one for each choice
     confusion: ArrayLike,
     prototypes: ArrayLike,
     weight: ArrayLike,
@@ -85,7 +85,7 @@ def selmix_pairs(
 
     >>> shares = selmix_pairs([[9, 1], [6, 4]], [[1.0, 0.0], [0.0, 1.0]], np.eye(2))
     >>> shares.sum(axis=1).round(2)
-    array([0.07, 0.93])
+    array([0.39, 0.61])
     """
     rates = _rates(confusion)
     size = len(rates)
