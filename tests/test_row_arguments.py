@@ -164,7 +164,7 @@ PARALLEL = {
     ),
     ("samplers.selmix_pairs", "bias"): (
         np.ones(3),
-        lambda rows: own.selmix_pairs(EYE[:3, :3], EYE[:3, :3], EYE[:3, :3] / 2, rows),
+        lambda rows: own.selmix_pairs(np.ones((3, 3)), EYE[:3, :3], EYE[:3, :3], rows),
     ),
     ("clustering.hard_negatives", "labels"): (
         CLASSES,

@@ -112,9 +112,10 @@ def selmix_pairs(  # noqa: PLR0913  # what is known of the model, and one for ea
         warn(
             "confusion should leave something to improve, got no pair with a gain: shares are equal"
         )
-        return np.full((size, size), 1.0 / size**2)
+        return np.full((size, size), 1.0 / size**2, np.float64)
     found: Floats = np.where(gains > 0, np.exp((gains - best) / temperature), 0.0)
-    return found / found.sum()
+    shares: Floats = found / found.sum()
+    return shares
 
 
 def _rates(confusion: ArrayLike) -> Floats:
@@ -160,7 +161,8 @@ def _slopes(rates: Floats, metric: Metric, coverage: float | None, limit: float)
 def _of_logits(slopes: Floats, rates: Floats) -> Floats:
     """Return the derivative by the logits of each class, of a softmax with these rates: (C, C)."""
     mean = (slopes * rates).sum(axis=1, keepdims=True) * len(rates)
-    return rates * (slopes - mean)
+    found: Floats = rates * (slopes - mean)
+    return found
 
 
 def _gains(
