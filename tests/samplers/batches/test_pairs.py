@@ -75,7 +75,7 @@ def small(seed=1):
 def test_partners_are_drawn_as_the_table_of_all_pairs_says(rule, pick, seed):
     labels, domains = small(seed)
     chances = oracles.chances(labels, domains, rule, pick)
-    epochs = 400
+    epochs = 200
     batches = PairBatchSampler(labels, 5, rule, domains=domains, pick=pick, seed=seed)
     anchors, partners = pairs_of(batches, epochs)
     counts = np.zeros(chances.shape)
@@ -219,8 +219,8 @@ def test_the_mean_over_all_draws_can_be_restored():
 
 
 def test_many_cells_and_large_classes():
-    labels = np.random.default_rng(5).integers(0, 3000, 20_000)
-    domains = np.random.default_rng(6).integers(0, 50, 20_000)
+    labels = np.random.default_rng(5).integers(0, 1000, 6000)
+    domains = np.random.default_rng(6).integers(0, 50, 6000)
     for rule, (same_class, same_domain) in oracles.ALLOWED.items():
         for pick in ("sample", "class"):
             batches = PairBatchSampler(labels, 999, rule, domains=domains, pick=pick)
@@ -234,7 +234,7 @@ def test_many_cells_and_large_classes():
                 assert ((labels[anchors] == labels[partners]) == same_class)[able].all()
             if same_domain is not None:
                 assert ((domains[anchors] == domains[partners]) == same_domain)[able].all()
-            np.testing.assert_allclose(batches.sampler.expected().sum(), 40_000, rtol=1e-9)
+            np.testing.assert_allclose(batches.sampler.expected().sum(), 12_000, rtol=1e-9)
 
 
 def test_wrong_arguments():

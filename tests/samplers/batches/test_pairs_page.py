@@ -56,7 +56,7 @@ def test_smote_makes_what_it_says_and_near_miss_selects_rows(names):
 
 
 def test_the_miner_finds_pairs_in_every_batch(names):
-    for batch in names["composed"]:
+    for batch in names["composed"].batches(1):
         y = names["labels"][batch]
         found = names["trunk"](names["x"][batch])
         assert all(len(each) for each in names["miner"](found, y))
