@@ -208,6 +208,13 @@ def shares_of_pairs(class_pairs: ArrayLike, names: NDArray[np.generic]) -> Float
             f"class_pairs must have shape ({names.size}, {names.size}), a row and a column for "
             f"each class, got {given.shape}"
         )
+    bad = np.argwhere(~(np.isfinite(given) & (given >= 0)))
+    if bad.size:
+        row, column = bad[0]
+        raise ValueError(
+            f"class_pairs must be finite and >= 0, got {given[row, column]} in row {row}, column "
+            f"{column}"
+        )
     shares = given[np.ix_(numbers, numbers)].reshape(-1)
     weights = _check.weights("class_pairs", shares)
     found: Floats = weights / weights.sum()

@@ -106,7 +106,7 @@ class TablePairs(PairSource):
         on_missing: str,
         **options: Unpack[EpochOptions],
     ) -> None:
-        rows = _check.matrix("table", table)
+        rows = np.asarray(_check.matrix("table", table)[:])  # also of rows on disk
         _check.codes("table", rows, len(rows), low=-1)
         partners = _check.integer("partners", partners, 1)
         self.on_missing = check_missing(on_missing)

@@ -221,8 +221,8 @@ class _Rules:
             self.anchors = self.anchors[~lacking]
             if self.anchors.size == 0:
                 raise ValueError(
-                    f"rule must allow some sample a partner, got {self.names} and none for all "
-                    f"{cells.n}"
+                    f"rule must allow some sample a partner, got {', '.join(self.names)} and none "
+                    f"for all {cells.n}"
                 )
 
     def _ways(self) -> list[tuple[int, Rule, NDArray[np.bool_]]]:
@@ -290,7 +290,12 @@ def _rules(rule: str | Mapping[str, float]) -> tuple[list[str], Floats]:
     """Return the names of the rules, and their probabilities, summing to 1."""
     if isinstance(rule, str):
         return [_check.choice("rule", rule, RULES)], np.ones(1)
-    given = _check.mapping("rule", rule)
+    if not isinstance(rule, Mapping):
+        raise TypeError(
+            "rule must be a name, or a mapping of names to probabilities, got "
+            f"{type(rule).__name__}"
+        )
+    given = rule
     names = [_check.choice("rule", name, RULES) for name in given]
     odds = _check.weights("rule", list(given.values()))
     used = odds > 0

@@ -119,7 +119,8 @@ def test_wrong_arguments():
         ((LABELS, SHARES, 3, 0), "num_pairs must be"),
         ((LABELS, SHARES[:3], 3), r"class_pairs must have shape \(4, 4\)"),
         ((["a", "b"], SHARES, 3), r"class_pairs must have shape \(2, 2\)"),
-        ((LABELS, -SHARES, 3), "class_pairs must be finite and >= 0"),
+        ((LABELS, -SHARES, 3), "class_pairs must be finite and >= 0, got -3 in row 0, column 1"),
+        ((LABELS, SHARES * np.nan, 3), "class_pairs must be finite and >= 0, got nan in row 0"),
         ((LABELS, 0 * SHARES, 3), "class_pairs must not all be 0"),
         ((LABELS, SHARES[0], 3), "class_pairs must have shape"),
     ):

@@ -253,3 +253,5 @@ def test_wrong_arguments():
     ):
         with pytest.raises(ValueError, match=message):
             PairBatchSampler(*arguments, **options)
+    with pytest.raises(TypeError, match="rule must be a name, or a mapping of names to"):
+        PairBatchSampler(LABELS, 4, ["random"])
