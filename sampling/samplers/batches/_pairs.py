@@ -86,7 +86,7 @@ class PairBatchSampler(PairBatches):
         Anchors are shuffled for each (seed, epoch), and each is drawn once. Partners are drawn
         independently; no sample is its own partner, unless on_missing="self" or N = 1.
     Cost
-        About 30 N bytes, 16 N in an epoch and several times that during planning; O(N log N) once,
+        About 30 N bytes, 8 N in an epoch and several times that during planning; O(N log N) once,
         O(N log G) an epoch for G cells of a class and a domain.
     Gradients
         objective="sampled" (default): the mean over the draws. "original" restores the mean over

@@ -258,7 +258,7 @@ class Cells:
             sums, own, size = of_domain, each, self.sizes
         found = (sums - own) / size
         if not other:  # of the class itself, all but the sample
-            found = found + _ratio(own - own / size, size - 1)
+            found = found + _ratio(own - each / self.sizes, size - 1)
         return _positive(found)
 
 
