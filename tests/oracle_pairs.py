@@ -60,10 +60,11 @@ def metric_of_logits(logits, slopes):
     return float((slopes * odds).sum() / len(logits))
 
 
-def gain_by_a_step(slopes, logits, features, layer, share, i, j, rate=1e-6):
+def gain_by_a_step(slopes, logits, features, layer, share, i, j, bias=0.0):
     """How the metric changes if the layer makes a gradient step on one mixed prototype."""
     mixed = share * features[i] + (1 - share) * features[j]
-    odds = np.exp(layer @ mixed)
+    rate = 1e-6
+    odds = np.exp(layer @ mixed + bias)
     odds /= odds.sum()
     step = np.outer(np.eye(len(layer))[i] - odds, mixed)  # minus the gradient of cross-entropy
     moved = logits + rate * features @ step.T

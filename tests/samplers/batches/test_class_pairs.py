@@ -180,13 +180,23 @@ def test_coverage_adds_to_the_objective_of_classes_that_are_predicted_too_rarely
 
 
 def test_a_bias_shifts_the_logits():
-    confusion = [[6, 4], [3, 7]]
-    features, layer = np.eye(2), np.eye(2)
-    longer = np.hstack([features, np.ones((2, 1))])
-    # a constant feature of weight b is a bias, but its own step moves the logits too
-    found = selmix_pairs(confusion, features, layer, [0.5, -0.5])
+    features, layer = np.random.default_rng(7).normal(size=(2, 2, 4))
+    confusion, bias = np.array([[0.6, 0.4], [0.3, 0.7]]), np.array([0.8, -0.5])
+    gains = np.array(
+        [
+            [
+                oracles.gain_by_a_step(
+                    np.eye(2), np.log(confusion), features, layer, 0.8, i, j, bias
+                )
+                for j in range(2)
+            ]
+            for i in range(2)
+        ]
+    )
+    wanted = np.where(gains > 0, np.exp(gains / 0.1), 0)
+    found = selmix_pairs(confusion, features, layer, bias)
+    np.testing.assert_allclose(found, wanted / wanted.sum(), rtol=1e-4, atol=1e-12)
     assert not np.allclose(found, selmix_pairs(confusion, features, layer))
-    assert longer.shape == (2, 3)
 
 
 def test_nothing_to_improve():
