@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sampling.clustering import _hard_negatives as module
-from sampling.clustering import hard_negatives, load_neighbours, neighbours, save_neighbours
+from sampling.clustering import hard_negatives, kmeans, load_neighbours, neighbours, save_neighbours
 
 RANDOM = np.random.default_rng(4)
 ROWS = RANDOM.normal(size=(200, 6)).astype(np.float32)
@@ -59,6 +59,30 @@ def test_where_a_graph_has_no_negative_the_table_has():
     assert (labels[table.indices] != labels[:, None]).all()
     nearest = np.abs(rows - rows.T)[labels == 0][:, labels == 1].min(axis=1)
     np.testing.assert_allclose(table.distances[:50, 0], nearest, rtol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_with_clusters_only_those_near_are_searched(metric, monkeypatch):
+    monkeypatch.setattr(module, "_SIDE", 32)
+    found = kmeans(ROWS, 8, spherical=metric == "cosine")
+    exact = hard_negatives(ROWS, LABELS, 6, metric=metric)
+    whole = hard_negatives(ROWS, LABELS, 6, metric=metric, clusters=found, probes=8)
+    np.testing.assert_array_equal(whole.indices, exact.indices)
+    np.testing.assert_array_equal(whole.distances, exact.distances)
+    hits = []
+    for probes in (1, 3):
+        some = hard_negatives(ROWS, LABELS, 6, metric=metric, clusters=found, probes=probes)
+        gaps = np.square(found.centers[:, None] - found.centers).sum(axis=2)
+        near = np.argsort(gaps, axis=1)[:, :probes]
+        searched = (found.labels[some.indices][..., None] == near[found.labels][:, None]).any(2)
+        assert searched[some.indices >= 0].all()
+        assert (some.distances >= exact.distances).all()
+        hits.append((some.indices == exact.indices).mean())
+    assert hits[0] < hits[1] < 1
+    with pytest.raises(ValueError, match="clusters must have the length of embeddings, 9, got 200"):
+        hard_negatives(ROWS[:9], LABELS[:9], 6, clusters=found)
+    with pytest.raises(TypeError, match="clusters must be a Clustering, as kmeans returns, got"):
+        hard_negatives(ROWS, LABELS, 6, clusters=found.labels)
 
 
 def test_where_there_are_fewer_the_rest_is_filled():
