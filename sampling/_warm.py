@@ -18,7 +18,7 @@ import torch
 from . import batch_selection, samplers, scores, weighting
 from ._numba import kernels, use
 from ._numba._compiled import announce
-from .clustering import kmeans, neighbours
+from .clustering import hard_negatives, kmeans, neighbours
 from .kernels import _scores
 from .record import Selection
 from .samplers import EpochBatchSampler, EpochSampler
@@ -262,6 +262,7 @@ def _cluster(kind: type[np.floating[Any]], writable: bool) -> None:
     kmeans(data["embeddings"], 6, groups=data["labels"] % 2)
     neighbours(data["embeddings"], 5)
     neighbours(data["embeddings"], 5, metric="cosine")
+    hard_negatives(data["embeddings"], data["labels"], 5)
     spatial_order(data["embeddings"])
 
 

@@ -792,3 +792,35 @@ def drop_densities(sizes, recalls, density):
                 found[k] = 1.0
                 open_.discard(k)
     return found
+
+
+def nearest_of_other_kinds(products, kinds, groups, other_kinds, other_groups, count):
+    """The `count` columns of each row with the highest products, of another kind, in its group."""
+    found = []
+    for i, row in enumerate(products):
+        allowed = [
+            j
+            for j in range(row.size)
+            if kinds[i] >= 0 <= groups[i]
+            and other_kinds[j] >= 0
+            and other_kinds[j] != kinds[i]
+            and other_groups[j] == groups[i]
+        ]
+        best = sorted(allowed, key=lambda j, row=row: (-row[j], j))[:count]
+        found.append(best + [-1] * (count - len(best)))
+    return np.array(found, np.int64).reshape(len(products), count)
+
+
+def layers_by_earlier_events(first, second, shared):
+    """One more than the highest layer of the earlier events that share an entity."""
+    layers = []
+    for i in range(len(first)):
+        entities = {(0, first[i]), (0 if shared else 1, second[i])}
+        entities = {each for each in entities if each[1] >= 0}
+        earlier = [
+            layers[j]
+            for j in range(i)
+            if entities & {(0, first[j]), (0 if shared else 1, second[j])}
+        ]
+        layers.append(1 + max(earlier, default=-1))
+    return layers

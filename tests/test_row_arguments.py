@@ -9,7 +9,7 @@ from selection.cases import CALLS, DATA, LABELS, Data, N
 
 from sampling import batch_selection, labeling, scores, weighting
 from sampling import samplers as own
-from sampling.clustering import Clustering, Neighbours, kmeans, neighbours
+from sampling.clustering import Clustering, Neighbours, hard_negatives, kmeans, neighbours
 from sampling.selection import (
     METHODS,
     at_threshold,
@@ -168,6 +168,34 @@ PARALLEL = {
     ("samplers.CurriculumSampler", "labels"): (
         CLASSES,
         lambda rows: own.CurriculumSampler(ONES, 3, labels=rows),
+    ),
+    ("samplers.PairBatchSampler", "domains"): (
+        CLASSES,
+        lambda rows: own.PairBatchSampler(CLASSES, 2, "cross_domain", domains=rows),
+    ),
+    ("samplers.ClassesPerBatchSampler", "outer"): (
+        CLASSES,
+        lambda rows: own.ClassesPerBatchSampler(INDICES % 2, 1, 1, outer=rows),
+    ),
+    ("samplers.TemporalBatchSampler", "targets"): (
+        CLASSES,
+        lambda rows: own.TemporalBatchSampler(CLASSES, rows),
+    ),
+    ("samplers.TemporalBatchSampler", "times"): (
+        ONES,
+        lambda rows: own.TemporalBatchSampler(CLASSES, times=rows),
+    ),
+    ("samplers.selmix_pairs", "bias"): (
+        np.ones(3),
+        lambda rows: own.selmix_pairs(np.ones((3, 3)), EYE[:3, :3], EYE[:3, :3], rows),
+    ),
+    ("clustering.hard_negatives", "labels"): (
+        CLASSES,
+        lambda rows: hard_negatives(EYE, rows, 2),
+    ),
+    ("clustering.hard_negatives", "within"): (
+        CLASSES,
+        lambda rows: hard_negatives(EYE, INDICES, 2, within=rows),
     ),
     ("samplers.RepeatedSubsetSampler", "labels"): (
         CLASSES,
@@ -390,7 +418,8 @@ def test_a_mask_is_refused_by_name_and_row_and_an_empty_one_is_none(argument, ro
     mask = np.zeros(rows.shape, bool)
     call(np.ma.masked_array(rows, mask))
     mask[-1] = True
-    if argument not in ("labels", "groups", "strata", "clusters", "domains"):
+    unlabelled = ("labels", "groups", "strata", "clusters", "domains", "outer", "targets", "within")
+    if argument not in unlabelled:
         rule = rf"\b{argument} must hold no masked values, got one in row {len(rows) - 1}: "
         with pytest.raises(ValueError, match=rule):
             call(np.ma.masked_array(rows, mask))

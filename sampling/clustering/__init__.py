@@ -1,6 +1,7 @@
 """Clustering on faiss: seeded, with checked arguments, and exact where faiss rounds."""
 
 from ._before import check_kmeans, check_neighbours
+from ._hard_negatives import hard_negatives
 from ._kmeans import Clustering, kmeans, second_nearest
 from ._neighbours import Neighbours, neighbours
 from ._save import (
@@ -18,6 +19,7 @@ __all__ = [
     "check_kmeans",
     "check_neighbours",
     "clustering_outputs",
+    "hard_negatives",
     "kmeans",
     "load_clustering",
     "load_neighbours",

@@ -209,9 +209,12 @@ def _candidates(raw: Any, space: Space, queries: slice, count: int) -> Indices:
 def _ranked(
     raw: NDArray[np.generic], space: Space, rows: Indices, near: Indices, width: int
 ) -> tuple[Indices, NDArray[np.float64]]:
-    """Return the `width` nearest of candidates (q, c) without the row itself, and distances."""
+    """Return the `width` nearest of candidates (q, c) without the row itself, and distances.
+
+    A candidate of -1 has an infinite distance.
+    """
     own = space.exact(raw[rows])
-    others = space.exact(raw[near.ravel()]).reshape(*near.shape, -1)
+    others = space.exact(raw[np.maximum(near, 0).ravel()]).reshape(*near.shape, -1)
     squares = np.square(others - own[:, None]).sum(axis=2)
     if space.spherical:
         squares /= 2.0
@@ -219,6 +222,6 @@ def _ranked(
         squares[np.einsum("qd,qd->q", own, own) == 0.0] = 1.0
     else:
         squares = np.sqrt(squares)
-    squares[near == rows[:, None]] = np.inf
+    squares[(near == rows[:, None]) | (near < 0)] = np.inf
     order = np.lexsort((near, squares), axis=1)[:, :width]
     return np.take_along_axis(near, order, 1), np.take_along_axis(squares, order, 1)

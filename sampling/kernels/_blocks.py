@@ -1,7 +1,7 @@
-"""Kernels for epochs made of batches: mix classes, draw blocks, pack by length, write groups.
+"""Kernels for epochs made of batches: classes, blocks, batches by length, groups, events.
 
 Callers: samplers/batches/_classes_per_batch.py, samplers/batches/_by_length.py,
-samplers/batches/_group_batches.py.
+samplers/batches/_group_batches.py, samplers/batches/_temporal.py.
 
 Contract, the same for every kernel in this file
     Checked   Codes are in [0, C), no class is twice in a batch, no group is empty, sizes are >= 1.
@@ -22,6 +22,7 @@ find_bands     lengths (N,), ratio               starts          O(N)      bands
 pack           starts (G+1,), sizes (G,)         cuts            O(nb + G) pack_by_counting
 level_loads    lengths (N,), most                loads, out (N,) N log nb  loads_by_queue
 lay_groups     members (N,), starts, order       out (M,)        O(M)      groups_by_concatenating
+layer_events   first (N,), second (N,)           out (N,)        O(N)      layers_by_earlier_events
 """
 
 import numpy as np
@@ -273,3 +274,34 @@ def lay_groups(
         for i in range(starts[order[j]], starts[order[j] + 1]):
             out[filled] = members[i]
             filled += 1
+
+
+@kernel
+def layer_events(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    last: NDArray[np.int64],
+    other_last: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None:
+    """Assign each event to the first batch after those of the earlier events of its entities.
+
+    first, second    : int64 (N,)  two entities of each event; -1 for none
+    last, other_last : int64       zeros, one for each entity in either role; the same array if
+                                   entities have both roles
+    out              : int64 (N,)  filled with the number of each event's batch
+
+    Source: t-Batch, Kumar, Zhang, Leskovec, KDD 2019.
+    """
+    for i in range(first.size):
+        one, other = first[i], second[i]
+        layer = np.int64(0)
+        if one >= 0:
+            layer = max(layer, last[one])
+        if other >= 0:
+            layer = max(layer, other_last[other])
+        out[i] = layer
+        if one >= 0:
+            last[one] = layer + 1
+        if other >= 0:
+            other_last[other] = layer + 1

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from ._save import load_state as load_state
     from ._save import save_state as save_state
     from .batches._adaptive import AdaptiveBatchSampler as AdaptiveBatchSampler
+    from .batches._class_pairs import ClassPairBatchSampler as ClassPairBatchSampler
     from .batches._classes_per_batch import ClassesPerBatchSampler as ClassesPerBatchSampler
     from .batches._epoch_batches import EpochBatchSampler as EpochBatchSampler
     from .batches._group_batches import GroupBatchSampler as GroupBatchSampler
+    from .batches._neighbor_pairs import NeighborPairBatchSampler as NeighborPairBatchSampler
+    from .batches._pairs import PairBatchSampler as PairBatchSampler
+    from .batches._selmix import selmix_pairs as selmix_pairs
+    from .batches._temporal import TemporalBatchSampler as TemporalBatchSampler
     from .batches._token_budget import TokenBudgetBatchSampler as TokenBudgetBatchSampler
     from .batches._two_streams import TwoStreamBatchSampler as TwoStreamBatchSampler
     from .core._batch import Batch as Batch

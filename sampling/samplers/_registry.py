@@ -207,7 +207,8 @@ SAMPLERS: dict[str, Entry] = {
     ),
     "ClassesPerBatchSampler": Entry(
         "batches._classes_per_batch",
-        "P classes, K samples of each, in every batch; every sample in every epoch",
+        "P classes, K samples of each, in every batch, also within one patient or document; every "
+        "sample in every epoch",
         verdict="recommended",
     ),
     "GroupBatchSampler": Entry(
@@ -224,6 +225,28 @@ SAMPLERS: dict[str, Entry] = {
     "TwoStreamBatchSampler": Entry(
         "batches._two_streams",
         "a fixed number of samples of a second (labelled) stream in every batch",
+        verdict="recommended",
+    ),
+    "PairBatchSampler": Entry(
+        "batches._pairs",
+        "every sample with a partner of the same or another class or domain, for selective mixup; "
+        "`resample_equivalent` is the control",
+        source="Teney 2024; Yao 2022",
+    ),
+    "NeighborPairBatchSampler": Entry(
+        "batches._neighbor_pairs",
+        "every sample with nearest neighbours or hard negatives of a table",
+        source="Hwang and Whang, RegMix",
+    ),
+    "ClassPairBatchSampler": Entry(
+        "batches._class_pairs",
+        "pairs of classes in shares, such as those of `selmix_pairs`, that may be replaced",
+        source="Ramasubramanian 2024",
+    ),
+    "TemporalBatchSampler": Entry(
+        "batches._temporal",
+        "events in the order of time, no two of one entity in a batch",
+        source="Kumar 2019",
         verdict="recommended",
     ),
     "AdaptiveBatchSampler": Entry(
@@ -253,6 +276,7 @@ OTHERS = {  # what else `sampling.samplers` has, and where
     "max_epochs_for": "mixture._allocation",
     "random_key": "core._random_key",
     "save_state": "_save",
+    "selmix_pairs": "batches._selmix",
     "temperature_weights": "mixture._allocation",
 }
 

@@ -18,6 +18,7 @@ from ..samplers import (
     Batch,
     ClassBalancedSampler,
     ClassesPerBatchSampler,
+    ClassPairBatchSampler,
     ClusterClipSampler,
     CurriculumSampler,
     DynamicRandomSampler,
@@ -32,6 +33,8 @@ from ..samplers import (
     KakurenboSampler,
     LateStoppingSampler,
     MixtureSampler,
+    NeighborPairBatchSampler,
+    PairBatchSampler,
     RCAPSampler,
     RepeatedSubsetSampler,
     RepeatFactorSampler,
@@ -40,6 +43,7 @@ from ..samplers import (
     SeTaSampler,
     ShuffleSampler,
     SubsetSampler,
+    TemporalBatchSampler,
     TokenBudgetBatchSampler,
     TrajectorySampler,
     TwoStreamBatchSampler,
@@ -62,6 +66,7 @@ WEIGHTS: Floats = (1 + ROWS % 5).astype(np.float64)
 TAGS = np.stack([np.ones(SIZE), ROWS < 10, ROWS < 3], axis=1).astype(int)
 CENTER_LOSSES = np.linspace(0.5, 3.0, 7)
 LENGTHS = 5 + ROWS**2 % 17
+TABLE = (ROWS[:, None] + [1, 2, 7]) % SIZE
 _WEIGHTED_ROWS = Selection(ROWS[1::2], weights=WEIGHTS[1::2])
 
 
@@ -205,7 +210,12 @@ BATCH_CASES: dict[str, dict[str, Factory]] = {
         "adaptive": partial(_cut, AdaptiveBatchSampler, _SHUFFLE),
         "adaptive infobatch": partial(_cut, AdaptiveBatchSampler, _PRUNED),
     },
-    "ClassesPerBatchSampler": {"classes": partial(_batches, ClassesPerBatchSampler, LABELS, 3, 2)},
+    "ClassesPerBatchSampler": {
+        "classes": partial(_batches, ClassesPerBatchSampler, LABELS, 3, 2),
+        "classes inside groups": partial(
+            _batches, ClassesPerBatchSampler, LABELS, 2, 2, outer=ROWS // 40
+        ),
+    },
     "GroupBatchSampler": {"groups": partial(_batches, GroupBatchSampler, ROWS // 4, 2)},
     "TokenBudgetBatchSampler": {
         "tokens": partial(_batches, TokenBudgetBatchSampler, LENGTHS, 64),
@@ -214,6 +224,26 @@ BATCH_CASES: dict[str, dict[str, Factory]] = {
         "tokens of curriculum": partial(
             _by_length, DRAW_CASES["CurriculumSampler"]["curriculum"], 40
         ),
+    },
+    "PairBatchSampler": {
+        "pairs": partial(_batches, PairBatchSampler, LABELS, 4),
+        "pairs of lisa": partial(
+            _batches,
+            PairBatchSampler,
+            LABELS,
+            4,
+            {"intra_label": 0.5, "intra_domain": 0.5},
+            domains=ROWS % 3,
+        ),
+    },
+    "NeighborPairBatchSampler": {
+        "pairs of a table": partial(_batches, NeighborPairBatchSampler, TABLE, 4, 2)
+    },
+    "ClassPairBatchSampler": {
+        "class pairs": partial(_batches, ClassPairBatchSampler, LABELS, 1 + np.eye(4), 4)
+    },
+    "TemporalBatchSampler": {
+        "events": partial(_batches, TemporalBatchSampler, ROWS % 9, ROWS % 11, max_events=4)
     },
     "TwoStreamBatchSampler": {
         "two streams": partial(_batches, TwoStreamBatchSampler, ROWS[:80], ROWS[80:], 6, 2)

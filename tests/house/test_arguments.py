@@ -132,6 +132,7 @@ RECIPES = {
     "samplers.DoReMi": lambda **o: own.DoReMi(**o),
     "samplers.EpochBatchSampler": lambda **o: own.EpochBatchSampler(own.ShuffleSampler(9), 2, **o),
     "batch_selection.MultistageFilter": lambda **o: rows.MultistageFilter(3, **o),
+    "samplers.selmix_pairs": lambda **o: own.selmix_pairs(np.ones((2, 2)), ROWS[:2], ROWS[:2], **o),
     "samplers.ODM": lambda **o: own.ODM(**o),
     "batch_selection.RHOLoss": lambda **o: rows.RHOLoss(np.zeros(9), **o),
     "batch_selection.RankedBatch": lambda **o: rows.RankedBatch(2, **o),

@@ -16,6 +16,7 @@ from sampling.kernels._blocks import (
     deal_blocks,
     find_bands,
     lay_groups,
+    layer_events,
     level_loads,
     mix_batches,
     next_pass,
@@ -311,3 +312,18 @@ def test_groups_equal_concatenation(sizes, data):
     out = np.full(int(np.diff(starts)[order].sum()), -1, members.dtype)
     lay_groups(members, starts, order, out)
     np.testing.assert_array_equal(out, oracles.groups_by_concatenating(members, starts, order))
+
+
+# ---------------------------------------------------------------------- layer_events
+
+
+@some
+@given(st.lists(st.tuples(st.integers(-1, 5), st.integers(-1, 5)), max_size=30), st.booleans())
+@example([(-1, -1), (-1, -1)], True)
+@example([(2, 2), (2, 2)], False)
+def test_events_are_in_the_first_batch_after_those_of_their_entities(events, shared):
+    first, second = np.array(events, np.int64).reshape(-1, 2).T.copy()
+    last = np.zeros(6, np.int64)
+    out = np.empty(len(events), np.int64)
+    layer_events(first, second, last, last if shared else np.zeros_like(last), out)
+    assert out.tolist() == oracles.layers_by_earlier_events(first, second, shared)

@@ -20,6 +20,7 @@ FACTORIES = {
     "two": lambda **o: ClassesPerBatchSampler(LABELS, 2, 4, **o),
     "tail": lambda **o: ClassesPerBatchSampler(TAIL, 3, 2, **o),
     "one of each": lambda **o: ClassesPerBatchSampler(TAIL, 6, 1, **o),
+    "inside groups": lambda **o: ClassesPerBatchSampler(TAIL, 3, 2, outer=np.arange(N) // 35, **o),
 }
 each_factory = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
 
@@ -262,3 +263,86 @@ def test_all_samples_are_seen_where_the_popular_one_leaves_a_third_out():
     assert np.unique(list(ours)).size == labels.size
     theirs = samplers.MPerClassSampler(labels, 4, 128, labels.size)
     assert np.unique(list(theirs)).size < 0.66 * labels.size
+
+
+# ---- inside outer groups -------------------------------------------------------------------------
+
+
+@some
+@given(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 4), st.booleans())
+def test_every_batch_is_of_one_outer_group(seed, width, block, group):
+    random = np.random.default_rng(seed)
+    labels, outer = random.integers(-1, 5, 70), random.integers(-1, 4, 70)
+    keep = {"unlabeled": "group"} if group else {}
+    known = np.ones(70, bool) if group else (labels >= 0) & (outer >= 0)
+    held = {each: np.unique(labels[known & (outer == each)]).size for each in set(outer[known])}
+    able = known & np.array([held.get(each, 0) >= width for each in outer])
+    if able.sum() < known.sum():
+        with pytest.raises(ValueError, match=f"every outer group must have {width} classes or"):
+            ClassesPerBatchSampler(labels, width, block, outer=outer, **keep)
+    if not able.any():
+        return
+    batches = ClassesPerBatchSampler(
+        labels, width, block, outer=outer, few_classes="drop", seed=seed, **keep
+    )
+    drawn = np.array(of_epoch(lambda: batches, 1))
+    assert (outer[drawn] == outer[drawn][:, :1]).all()
+    classes = labels[drawn].reshape(-1, width, block)
+    assert (classes == classes[:, :, :1]).all()
+    assert all(np.unique(each).size == width for each in classes[:, :, 0])
+    counts = np.bincount(drawn.ravel(), minlength=70)
+    np.testing.assert_array_equal(counts > 0, able)
+    count = 0
+    for each in np.unique(outer[able]):  # each outer group has the batches it would have alone
+        count += len(ClassesPerBatchSampler(labels[able & (outer == each)] + 1, width, block))
+    assert len(batches) == count
+    np.testing.assert_allclose(
+        np.bincount(drawn.ravel(), batches.importance_weights(drawn.ravel())).sum(), drawn.size
+    )
+
+
+def test_one_outer_group_is_as_none_but_for_chance():
+    labels = np.repeat(np.arange(6), [40, 30, 9, 5, 4, 2])
+    alone = ClassesPerBatchSampler(labels, 4, 1)
+    inside = ClassesPerBatchSampler(labels, 4, 1, outer=np.zeros(90))
+    assert len(alone) == len(inside)
+    for epoch in range(5):
+        counts = [np.bincount(labels[each.indices(epoch)]) for each in (alone, inside)]
+        np.testing.assert_array_equal(*counts)
+
+
+def test_batches_of_outer_groups_are_shuffled_together():
+    labels, outer = np.arange(400) % 4, np.arange(400) // 100
+    batches = ClassesPerBatchSampler(labels, 2, 5, outer=outer)
+    groups = np.stack([outer[batches.indices(epoch)][::10] for epoch in range(500)])
+    assert groups.shape == (500, 40)
+    # the group of each position is any of 4
+    hits = np.stack([(groups == each).sum(axis=0) for each in range(4)])
+    assert_hits(hits.ravel(), 500, 1 / 4)
+
+
+def test_short_epochs_of_outer_groups_are_parts_of_passes():
+    labels, outer = np.arange(60) % 3, np.arange(60) // 20
+    whole = ClassesPerBatchSampler(labels, 2, 2, outer=outer)
+    short = ClassesPerBatchSampler(labels, 2, 2, outer=outer, num_batches=5)
+    passes = sum((of_epoch(lambda: whole, epoch) for epoch in range(2)), [])
+    parts = sum((of_epoch(lambda: short, epoch) for epoch in range(len(passes) // 5)), [])
+    assert parts == passes[: len(parts)]
+
+
+def test_wrong_outer_groups():
+    labels = np.arange(12) % 3
+    for outer, options, message in (
+        (np.arange(11), {}, "outer must have the length of labels, 12, got 11"),
+        (np.arange(12), {}, r"2 classes or more, got 1 in 0 \(12 such groups\)"),
+        (["x"] * 10 + ["y", "x"], {}, r"2 classes or more, got 1 in 'y' \(1 such groups\)"),
+        (np.arange(12), {"few_classes": "drop"}, "some outer group must have 2 classes or more"),
+        (labels, {"few_classes": "skip"}, "few_classes must be one of"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ClassesPerBatchSampler(labels, 2, 2, outer=outer, **options)
+    check_fingerprints(
+        lambda: ClassesPerBatchSampler(labels, 1, 2),
+        lambda: ClassesPerBatchSampler(labels, 1, 2, outer=np.arange(12) // 6),
+        lambda: ClassesPerBatchSampler(labels, 1, 2, outer=labels),
+    )
