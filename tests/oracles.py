@@ -792,3 +792,15 @@ def drop_densities(sizes, recalls, density):
                 found[k] = 1.0
                 open_.discard(k)
     return found
+
+
+def token_windows_by_walking(tokens, quotas):
+    """(first, last + 1) of the draws of each epoch: those whose first token is in its window."""
+    windows, draw, at, end = [], 0, 0, 0
+    for quota in quotas:
+        begin, end = draw, end + quota
+        while at < end:
+            at += tokens[draw]
+            draw += 1
+        windows.append((begin, draw))
+    return windows

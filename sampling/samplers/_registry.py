@@ -224,24 +224,31 @@ SAMPLERS: dict[str, Entry] = {
 }
 
 OTHERS = {  # what else `sampling.samplers` has, and where
+    "Aioli": "mixture._aioli",
     "Batch": "core._batch",
+    "ByPerformance": "mixture._by_performance",
     "DoReMi": "mixture._doremi",
     "EpochOptions": "core._options",
     "EpochSampler": "core._epoch_sampler",
     "Groups": "core._groups",
     "HolderFit": "static._sensitivity",
     "ImportanceGain": "dynamic._importance",
+    "MixtureFit": "mixture._regression",
     "MixtureUpdater": "mixture._updater",
     "ODM": "mixture._odm",
     "RecordedScores": "core._scored_sampler",
     "ScoredSampler": "core._scored_sampler",
+    "SkillIt": "mixture._skill_it",
     "effective_samples": "mixture._allocation",
     "full_state": "_save",
     "load_full_state": "_save",
     "load_state": "_save",
     "max_epochs_for": "mixture._allocation",
+    "mixture_regression": "mixture._regression",
     "random_key": "core._random_key",
+    "random_mixtures": "mixture._regression",
     "save_state": "_save",
+    "skill_graph": "mixture._skill_it",
     "temperature_weights": "mixture._allocation",
 }
 

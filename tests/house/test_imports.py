@@ -53,8 +53,11 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "faiss": {"clustering"},
     "ray": {"engine"},
     "numba": {"_numba"},
-    # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made
-    "sklearn": {"bench", "clustering", "selection", "scores", "batch_selection", "reports"},
+    # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made; in
+    # samplers: `mixture_regression`, loaded when it is called
+    "sklearn": {
+        *("bench", "clustering", "selection", "scores", "batch_selection", "reports", "samplers")
+    },
     "lightning": {"integrations", "testing"},
     "transformers": {"integrations", "testing", "embedding"},
     "accelerate": {"integrations", "testing"},

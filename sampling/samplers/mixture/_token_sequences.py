@@ -1,0 +1,151 @@
+"""Epochs of a mixture that are counted in tokens: where in its draws a domain reaches a number.
+
+The draws of a domain are an endless sequence of shuffles of its samples, of which an epoch takes a
+window. A window of tokens [a, b) has the draws whose first token lies in it, so consecutive windows
+share no draw and omit none, and their tokens differ from b - a by less than one sample, over any
+number of epochs. A shuffle has as many tokens as the domain, so that only one shuffle is read,
+however distant the epoch.
+"""
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ... import _check, _rng
+from ...types import Floats, Indices, Packed
+from ..core._permutation import Permutation
+from ..core._quotas import SPAN
+from ._table import Sources
+
+MOST = 2**53  # tokens, whose sums are exact as float64
+
+_SHUFFLES = 4  # whose sums are cached: the beginnings of two epochs
+
+
+class TokenSequences:
+    """The tokens of each domain's sequence of draws.
+
+    Attributes
+    ----------
+    names : array of shape (K,)
+        As in `Sources`.
+    sizes : int64 or float64 array of shape (K,)
+        Number of tokens of each domain, each sample once.
+    means : float64 array of shape (K,)
+        Mean tokens in a sample.
+    least : int
+        Fewest tokens in an epoch for which every epoch has a draw.
+    """
+
+    def __init__(self, sources: Sources, means: Floats, counts: Packed | None, seed: int) -> None:
+        self.names, self.means, self._sources = sources.names, means, sources
+        self._counts, self._key = counts, _rng.key(seed, 0, "deal")
+        self.sizes: NDArray[Any] = sources.sizes * means
+        self._ratios = [Fraction(each) for each in means.tolist()] if counts is None else []
+        self._sums: dict[tuple[int, int], Indices] = {}  # (domain, shuffle) -> first tokens
+        self._found: dict[tuple[int, int], int] = {}  # (domain, tokens) -> draws
+        if counts is None:
+            self.least = sum(map(math.ceil, self._ratios))
+        else:
+            self.sizes = _by_domain(sources, counts, np.add)
+            self.least = int(_by_domain(sources, counts, np.maximum).sum())
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def draws_before(self, tokens: NDArray[Any]) -> NDArray[Any]:
+        """Return the draws of each domain that begin before a number of its tokens.
+
+        (K,) int64, or Python ints -> the same
+        """
+        found = [self._draws(code, each) for code, each in enumerate(tokens.tolist())]
+        return np.array(found, np.int64 if max(found) < SPAN else object)
+
+    def tokens_in(self, before: NDArray[Any], quotas: Indices) -> Floats:
+        """Return the tokens in each domain's next draws, after some: (K,), (K,) -> float64 (K,)."""
+        if self._counts is None:
+            return quotas * self.means
+        found = np.zeros(len(self))
+        firsts = before.tolist()
+        for code in np.flatnonzero(quotas).tolist():
+            size, total = int(self._sources.sizes[code]), int(self.sizes[code])
+            number, begin = divmod(firsts[code], size)
+            passes, end = divmod(begin + int(quotas[code]), size)
+            tokens = passes * total
+            tokens += int(self._firsts(code, number + passes)[end]) if end else 0
+            tokens -= int(self._firsts(code, number)[begin]) if begin else 0
+            found[code] = tokens
+        return found
+
+    def identity(self) -> dict[str, object]:
+        """Return the tokens of the samples, if they were given."""
+        return {} if self._counts is None else {"sample_tokens": self._counts}
+
+    def _draws(self, code: int, tokens: int) -> int:
+        if self._counts is None:
+            return math.ceil(tokens / self._ratios[code])
+        if (code, tokens) not in self._found:
+            if len(self._found) > 8 * len(self) + 64:
+                self._found.clear()
+            passes, rest = divmod(tokens, int(self.sizes[code]))
+            draws = passes * int(self._sources.sizes[code])
+            if rest:
+                draws += int(np.searchsorted(self._firsts(code, passes), rest, side="left"))
+            self._found[code, tokens] = draws
+        return self._found[code, tokens]
+
+    def _firsts(self, code: int, number: int) -> Indices:
+        """Return the first token of each draw of a shuffle, counted within it: int64 (n,)."""
+        size = int(self._sources.sizes[code])
+        number %= SPAN // size  # as `run_starts` does
+        found = self._sums.get((code, number))
+        if found is None:
+            if len(self._sums) >= _SHUFFLES:
+                self._sums.pop(next(iter(self._sums)))
+            key = _rng.subkey(_rng.subkey(self._key, code), number)
+            order = Permutation(size, key)(np.arange(size))
+            assert self._counts is not None  # noqa: S101  # callers
+            counts = self._counts[self._sources.samples(code, order)]
+            found = np.cumsum(counts, dtype=np.int64) - counts
+            self._sums[code, number] = found
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Exclude what can be computed again."""
+        return {**self.__dict__, "_sums": {}, "_found": {}}
+
+
+def sample_tokens_of(given: ArrayLike, sources: Sources) -> Packed:
+    """Return the checked tokens of each sample, int32 (N,), or int64 if one needs it."""
+    found = _check.floats("sample_tokens", given, "finite and >= 0")
+    _check.same_length("sample_tokens", found, "the data", sources.size)
+    broken = found != np.floor(found)
+    if broken.any():
+        row = int(broken.argmax())
+        raise ValueError(f"sample_tokens must be whole numbers, got {found[row]:g} in row {row}")
+    if found.sum() >= MOST:
+        raise ValueError(f"sample_tokens must add up to less than 2**53, got {found.sum():.3g}")
+    counts = found.astype(np.int32 if found.max() < 2**31 else np.int64)
+    totals = _by_domain(sources, counts, np.add)
+    if not totals.all():
+        name = sources.names[int(np.argmin(totals))]
+        raise ValueError(f"sample_tokens must not be 0 for a whole domain, got 0 for all of {name}")
+    return counts
+
+
+def means_of(sources: Sources, counts: Packed) -> Floats:
+    """Return the mean tokens in a sample of each domain: float64 (K,)."""
+    means: Floats = _by_domain(sources, counts, np.add) / sources.sizes
+    return means
+
+
+def _by_domain(sources: Sources, counts: Packed, reduce: np.ufunc) -> Indices:
+    """Return the sum, or the maximum, of the counts of each domain: int64 (K,)."""
+    if sources.groups is None:
+        found: Indices = reduce.reduceat(counts, sources.starts[:-1], dtype=np.int64)
+        return found
+    members = counts[sources.groups.members]
+    return reduce.reduceat(members, sources.groups.starts[:-1], dtype=np.int64)  # type: ignore[no-any-return]
