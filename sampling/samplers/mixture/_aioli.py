@@ -1,5 +1,7 @@
 """Aioli: short probes estimate how each source helps, again and again. By a graph: `SkillIt`."""
 
+from typing import Any
+
 import numpy as np
 
 from ... import _check, _rng
@@ -170,14 +172,15 @@ class Aioli(MixtureUpdater):
 
     def _estimate(self, drops: Floats) -> Floats:
         """Return how much each source reduces each loss, from mean drops of probes: (K, K)."""
-        estimate = drops
+        estimate: Any = drops
         if self.probe_share < 1.0:
             estimate = np.linalg.solve(self.probes(len(drops)), drops.T).T
         if self.normalize:
             estimate = estimate - min(0.0, float(estimate.min()))
             total = float(estimate.sum())
             estimate = estimate / total if total > 0 else estimate
-        return estimate
+        found: Floats = estimate
+        return found
 
     def _stepped(self, estimate: Floats, state: State, sweeps: int) -> tuple[Floats, Floats]:
         """Return the matrix to keep (K, K), and the next mixture (K,)."""

@@ -260,8 +260,10 @@ def max_epochs_for(loss_fraction: float, *, r_star: float = R_STAR) -> float:
 
 def even_weights(sizes: Floats, budget: float, max_repeats: float | Weights | None) -> Floats:
     """Return the weights of `weights="unimax"`: as uniform over the run as the cap allows."""
+    if max_repeats is None:
+        raise ValueError('max_repeats must be given with weights="unimax", got None')
     if not isinstance(max_repeats, int | float | np.number):
-        found = "None" if max_repeats is None else short(max_repeats)
+        found = short(max_repeats)
         raise ValueError(f'max_repeats must be a number with weights="unimax", got {found}')
     from ...selection import unimax  # loads faiss and scikit-learn
 

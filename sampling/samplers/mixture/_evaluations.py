@@ -74,9 +74,9 @@ class Evaluations:
             return found, array[bad]
         numbers = {key: _number(each) for key, each in mapping.items()}
         lost = {k: v for k, v in numbers.items() if isinstance(v, float) and not np.isfinite(v)}
-        clean = {k: 1.0 if k in lost else v for k, v in numbers.items()}  # unknown ones are refused
+        known = {k: 1.0 if k in lost else v for k, v in numbers.items()}  # unknown ones are refused
         found = _check.by_name(
-            name, clean, self._targets, "sources", interval=interval, default=default
+            name, known, self._targets, "sources", interval=interval, default=default
         )
         words = {str(key) for key in lost}
         found[[str(each) in words for each in self._targets.tolist()]] = default

@@ -30,12 +30,11 @@ from ._allocation import (
     Weights,
     even_weights,
     mixing_of,
-    tokens_of,
 )
 from ._domain_losses import DomainLosses, excess_of
 from ._evaluations import Evaluations
 from ._table import Lengths, Mixed, parts_of, sources_of
-from ._token_sequences import MOST, TokenSequences, means_of, sample_tokens_of
+from ._token_sequences import sequences_of
 from ._updater import LOSSES, VALIDATION, MixtureUpdater, State
 
 
@@ -205,20 +204,14 @@ class MixtureSampler(EpochSampler):
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.compose = _check.choice("compose", compose, ("even", "shuffled"))
         stop = _check.choice("stop", stop, get_args(Stop))
-        draws = self._sources.population
-        if num_samples is not None:
-            draws = _check.integer("num_samples", num_samples, 1)
-            if stop != "cycle":
-                raise ValueError(f"num_samples must not be given with stop={stop!r}, got {draws}")
         seed = _check.seed(options.get("seed", 0))
-        self._read_tokens(sample_tokens, mean_tokens, seed)
-        self.num_tokens = num_tokens
-        if num_tokens is not None:
-            self._count_tokens(num_tokens, num_samples, stop)
-        in_tokens = self.sizes * self._tokens
+        self._sequences = sequences_of(self._sources, sample_tokens, mean_tokens, seed)
+        self.num_tokens = self._sequences.in_epoch(num_tokens, num_samples, stop)
+        draws = self._draws_of(num_samples, stop)
+        in_tokens = self.sizes * self._sequences.means
+        size = draws * float(in_tokens.sum()) / self._sources.population  # of an epoch, in tokens
         if self.num_tokens is None:
             self._budget = Budget(self._sources, draws, seed, stop, max_repeats, shortfall)
-            size = draws * float(in_tokens.sum()) / self._sources.population  # in tokens
         else:
             size = float(self.num_tokens)
             self._budget = Budget(
@@ -231,10 +224,7 @@ class MixtureSampler(EpochSampler):
             self.names, in_tokens, weights=weights, temperature=temperature, phases=phases,
             num_epochs=self.num_epochs,
         )  # fmt: skip
-        if updater is not None and phases is not None:
-            raise ValueError("only one of phases and updater may be given, got both")
-        if updater is not None and not isinstance(updater, MixtureUpdater):
-            raise TypeError(f"updater must be a MixtureUpdater, got {type(updater).__name__}")
+        _refuse_updater(updater, phases)
         self.updater = updater
         self.dynamic = updater is not None
         self._learnt: State = {} if updater is None else updater.begin(self._mixing(0))
@@ -246,50 +236,23 @@ class MixtureSampler(EpochSampler):
             self._algorithm = 2  # version 1 rounded each epoch independently, one after another
         draws = int(self._planned_at(0)[1].sum())
         if draws >= 2**31 and compose == "even":
+            count = "num_samples" if self.num_tokens is None else "the draws of num_tokens"
             raise ValueError(
-                f'an epoch must have less than 2**31 draws with compose="even", got {draws}: take '
-                "shorter epochs"
+                f'{count} must be below 2**31 with compose="even", got {draws}: take shorter epochs'
             )
         self._budget.check(self.num_epochs, None if self.dynamic else self._phases)
         super().__init__(self._sources.size, draws, **options)
         if self.dynamic:
             self._plan(0)
 
-    def _read_tokens(
-        self, sample_tokens: ArrayLike | None, mean_tokens: Weights | None, seed: int
-    ) -> None:
-        """Set the tokens of samples, and of a sample of each domain, of which one may be given."""
-        self._given_tokens = sample_tokens is not None or mean_tokens is not None
-        counts = None
-        if sample_tokens is None:
-            self._tokens = tokens_of(mean_tokens, self.names)
-        elif mean_tokens is not None:
-            raise ValueError("only one of sample_tokens and mean_tokens may be given, got both")
-        else:
-            counts = sample_tokens_of(sample_tokens, self._sources)
-            self._tokens = means_of(self._sources, counts)
-        self._sequences = TokenSequences(self._sources, self._tokens, counts, seed)
-
-    def _count_tokens(self, num_tokens: int, num_samples: int | None, stop: Stop) -> None:
-        """Check the tokens of an epoch."""
-        tokens = _check.integer("num_tokens", num_tokens, 1, MOST)
-        if num_samples is not None:
-            raise ValueError(
-                f"only one of num_samples and num_tokens may be given, got {num_samples} and "
-                f"{tokens}"
-            )
+    def _draws_of(self, num_samples: int | None, stop: Stop) -> int:
+        """Return the draws of an epoch as given, N by default."""
+        if num_samples is None:
+            return self._sources.population
+        draws = _check.integer("num_samples", num_samples, 1)
         if stop != "cycle":
-            raise ValueError(f"num_tokens must not be given with stop={stop!r}, got {tokens}")
-        if not self._given_tokens:
-            raise ValueError(
-                f"num_tokens needs sample_tokens or mean_tokens, got neither with {tokens}"
-            )
-        if tokens < self._sequences.least:
-            raise ValueError(
-                f"num_tokens must be at least {self._sequences.least}, one longest sample of each "
-                f"domain, so that every epoch has a draw, got {tokens}"
-            )
-        self.num_tokens = tokens
+            raise ValueError(f"num_samples must not be given with stop={stop!r}, got {draws}")
+        return draws
 
     def _hold_lengths(self, lengths: Lengths | None) -> None:
         """Keep the datasets, so that `set_epoch` can compare their lengths."""
@@ -391,7 +354,7 @@ class MixtureSampler(EpochSampler):
         ValueError
             If neither `sample_tokens` nor `mean_tokens` was given.
         """
-        if not self._given_tokens:
+        if not self._sequences.given:
             raise ValueError("tokens_drawn needs sample_tokens or mean_tokens, got neither")
         _, quotas, used = self._planned(epoch)
         if self._budget.stop != "cycle":
@@ -432,7 +395,7 @@ class MixtureSampler(EpochSampler):
             "repeats": ((used + quotas) / self.sizes).tolist(),
             "passes_left": [None if each == np.inf else each for each in left],
         }
-        if self._given_tokens:
+        if self._sequences.given:
             columns["tokens"] = self.tokens_drawn(epoch).tolist()
             columns["token_share"] = self.token_shares(epoch).tolist()
         rows = zip(*columns.values(), strict=True)
@@ -458,7 +421,7 @@ class MixtureSampler(EpochSampler):
 
     def _in_draws(self, weights: Floats) -> Floats:
         """Return the shares in the unit of the budget: of the tokens, if an epoch counts them."""
-        shares = weights if self.num_tokens is not None else weights / self._tokens
+        shares = weights if self.num_tokens is not None else weights / self._sequences.means
         found: Floats = shares / shares.sum()
         return found
 
@@ -545,7 +508,7 @@ class MixtureSampler(EpochSampler):
             "lengths or domains": self._sources.identity(),
             "starts from phases": self._mixing.starts,
             "shares from weights, temperature and phases": self._mixing.table,
-            "mean_tokens": self._tokens,
+            "mean_tokens": self._sequences.means,
             **self._sequences.identity(),
             "compose": self.compose,
             **self._budget.identity(),
@@ -791,3 +754,10 @@ class MixtureSampler(EpochSampler):
             If an index is out of range, or the sampler was made from `domains`.
         """
         return self._sources.located(indices)
+
+
+def _refuse_updater(updater: object, phases: object) -> None:
+    if updater is not None and phases is not None:
+        raise ValueError("only one of phases and updater may be given, got both")
+    if updater is not None and not isinstance(updater, MixtureUpdater):
+        raise TypeError(f"updater must be a MixtureUpdater, got {type(updater).__name__}")

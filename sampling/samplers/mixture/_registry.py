@@ -16,7 +16,5 @@ UPDATERS: dict[str, Entry] = {
     "Aioli": Entry(
         "validation losses: probes during training estimate how sources help", "Chen 2025"
     ),
-    "ByPerformance": Entry(
-        "any metric: sources that are far from its best value", "", "control"
-    ),
+    "ByPerformance": Entry("any metric: sources that are far from its best value", "", "control"),
 }

@@ -109,12 +109,12 @@ def random_mixtures(
     Returns
     -------
     float64 array of shape (M, K)
-        Rows sum to 1.
+        Rows sum to 1, and differ from each other.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or almost all mixtures are rejected.
+        If an argument is out of its range, or too few different mixtures are within `max_ratio`.
 
     Notes
     -----
@@ -153,21 +153,21 @@ def random_mixtures(
     minimum = _check.number("minimum", minimum, "[0, 1)")
     flat = temperature_shares(sizes, temperature)
     key = _rng.key(_check.seed(seed), 0, "mixtures")
-    found: list[Floats] = []
-    kept = 0
+    kept = np.empty((0, sizes.size))
     for block in range(-(-wanted * _TRIES // _BLOCK)):
         shares = _proposed(flat, ends[0], ends[1], _rng.subkey(key, block))
         shares[shares < minimum] = 0.0
         totals = shares.sum(axis=1, keepdims=True)
         shares = np.divide(shares, totals, out=np.zeros_like(shares), where=totals > 0)
         good = (totals[:, 0] > 0) & (shares <= most + 1e-12).all(axis=1)
-        found.append(shares[good])
-        kept += int(good.sum())
-        if kept >= wanted:
-            return np.concatenate(found)[:wanted]
+        kept = np.concatenate([kept, shares[good]])
+        _, first = np.unique(kept.round(6), axis=0, return_index=True)
+        kept = kept[np.sort(first)]
+        if len(kept) >= wanted:
+            return kept[:wanted]
     raise ValueError(
-        f"max_ratio must leave enough mixtures, got {kept} of {wanted} in {wanted * _TRIES} tries: "
-        "raise it or `strength`"
+        f"num_mixtures must be at most {len(kept)}, the number of different mixtures found within "
+        f"max_ratio, got {wanted}: increase max_ratio or strength"
     )
 
 
@@ -282,8 +282,11 @@ def _mixtures_of(name: str, given: ArrayLike) -> Floats:
     bad = ~np.isfinite(found).all(axis=1) | (found < 0).any(axis=1) | ~found.any(axis=1)
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(f"{name} must be finite, >= 0 and not all 0, got {found[row]} in row {row}")
-    return found / found.sum(axis=1, keepdims=True)
+        raise ValueError(
+            f"{name} must be finite, >= 0 and not all 0, got {found[row]} in row {row}"
+        )
+    shares: Floats = found / found.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _proposed(flat: Floats, low: float, high: float, key: np.uint64) -> Floats:
@@ -293,8 +296,9 @@ def _proposed(flat: Floats, low: float, high: float, key: np.uint64) -> Floats:
     strength = np.exp(np.log(low) + part * (np.log(high) - np.log(low)))
     alphas = np.maximum(strength[:, None] * flat, 1e-300)
     logs = _log_gammas(alphas, _rng.subkey(key, 1))
-    parts: Floats = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return parts / parts.sum(axis=1, keepdims=True)
+    parts = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares: Floats = parts / parts.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _log_gammas(alphas: Floats, key: np.uint64) -> Floats:
@@ -316,19 +320,19 @@ def _log_gammas(alphas: Floats, key: np.uint64) -> Floats:
         here = d[left]
         cube = (1.0 + normal / np.sqrt(9.0 * here)) ** 3
         logs = np.log(np.where(cube > 0, cube, 1.0))
-        good = (cube > 0) & (
-            np.log(uniform) < 0.5 * normal**2 + here * (1.0 - cube + logs)
-        )
+        good = (cube > 0) & (np.log(uniform) < 0.5 * normal**2 + here * (1.0 - cube + logs))
         out[left[good]] = np.log(here[good]) + logs[good]
         left, attempt = left[~good], attempt + 1
     boost = np.log(_units(_rng.subkey(key, 0), np.arange(d.size, dtype=np.uint64)))
-    return (out + boost / alphas.ravel()).reshape(alphas.shape)
+    found: Floats = (out + boost / alphas.ravel()).reshape(alphas.shape)
+    return found
 
 
 def _units(key: np.uint64, counters: NDArray[np.uint64]) -> Floats:
     """Return numbers in (0, 1), one for each counter."""
     words = _rng.values(key, counters) >> np.uint64(11)
-    return (words.astype(np.float64) + 0.5) * 2.0**-53
+    found: Floats = (words.astype(np.float64) + 0.5) * 2.0**-53
+    return found
 
 
 def _candidates(rows: Floats, seed: int) -> Floats:

@@ -244,9 +244,9 @@ def _matrix(name: str, given: ArrayLike) -> Floats:
 
 def _alone(helped: Floats) -> NDArray[np.bool_]:
     """Return the sources without an edge to or from another: bool (K,)."""
-    links = helped > 0
-    if links.shape[0] != links.shape[1]:
-        return ~links.any(axis=1)
-    links = links & ~np.eye(len(links), dtype=bool)
-    found: NDArray[np.bool_] = ~(links.any(axis=0) | links.any(axis=1))
+    links = np.array(helped > 0)
+    if links.shape[0] == links.shape[1]:
+        np.fill_diagonal(links, False)
+        links = links | links.T
+    found: NDArray[np.bool_] = np.logical_not(links.any(axis=1))
     return found

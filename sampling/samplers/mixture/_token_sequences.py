@@ -18,6 +18,7 @@ from ... import _check, _rng
 from ...types import Floats, Indices, Packed
 from ..core._permutation import Permutation
 from ..core._quotas import SPAN
+from ._allocation import Weights, tokens_of
 from ._table import Sources
 
 MOST = 2**53  # tokens, whose sums are exact as float64
@@ -35,12 +36,17 @@ class TokenSequences:
     sizes : int64 or float64 array of shape (K,)
         Number of tokens of each domain, each sample once.
     means : float64 array of shape (K,)
-        Mean tokens in a sample.
+        Mean tokens in a sample; 1 if none were given.
+    given : bool
+        Whether tokens were given.
     least : int
         Fewest tokens in an epoch for which every epoch has a draw.
     """
 
-    def __init__(self, sources: Sources, means: Floats, counts: Packed | None, seed: int) -> None:
+    def __init__(
+        self, sources: Sources, means: Floats, counts: Packed | None, seed: int, *, given: bool
+    ) -> None:
+        self.given = given
         self.names, self.means, self._sources = sources.names, means, sources
         self._counts, self._key = counts, _rng.key(seed, 0, "deal")
         self.sizes: NDArray[Any] = sources.sizes * means
@@ -55,6 +61,29 @@ class TokenSequences:
 
     def __len__(self) -> int:
         return len(self._sources)
+
+    def in_epoch(self, num_tokens: int | None, num_samples: int | None, stop: str) -> int | None:
+        """Return the checked tokens of an epoch; None if an epoch counts draws."""
+        if num_tokens is None:
+            return None
+        tokens = _check.integer("num_tokens", num_tokens, 1, MOST)
+        if num_samples is not None:
+            raise ValueError(
+                f"only one of num_samples and num_tokens may be given, got {num_samples} and "
+                f"{tokens}"
+            )
+        if stop != "cycle":
+            raise ValueError(f"num_tokens must not be given with stop={stop!r}, got {tokens}")
+        if not self.given:
+            raise ValueError(
+                f"num_tokens needs sample_tokens or mean_tokens, got neither with {tokens}"
+            )
+        if tokens < self.least:
+            raise ValueError(
+                f"num_tokens must be at least {self.least}, one longest sample of each domain, so "
+                f"that every epoch has a draw, got {tokens}"
+            )
+        return tokens
 
     def draws_before(self, tokens: NDArray[Any]) -> NDArray[Any]:
         """Return the draws of each domain that begin before a number of its tokens.
@@ -118,7 +147,21 @@ class TokenSequences:
         return {**self.__dict__, "_sums": {}, "_found": {}}
 
 
-def sample_tokens_of(given: ArrayLike, sources: Sources) -> Packed:
+def sequences_of(
+    sources: Sources, sample_tokens: ArrayLike | None, mean_tokens: Weights | None, seed: int
+) -> TokenSequences:
+    """Return the tokens of the domains, of which at most one form is given."""
+    if sample_tokens is None:
+        means = tokens_of(mean_tokens, sources.names)
+        return TokenSequences(sources, means, None, seed, given=mean_tokens is not None)
+    if mean_tokens is not None:
+        raise ValueError("only one of sample_tokens and mean_tokens may be given, got both")
+    counts = _sample_tokens_of(sample_tokens, sources)
+    means = _by_domain(sources, counts, np.add) / sources.sizes
+    return TokenSequences(sources, means, counts, seed, given=True)
+
+
+def _sample_tokens_of(given: ArrayLike, sources: Sources) -> Packed:
     """Return the checked tokens of each sample, int32 (N,), or int64 if one needs it."""
     found = _check.floats("sample_tokens", given, "finite and >= 0")
     _check.same_length("sample_tokens", found, "the data", sources.size)
@@ -136,16 +179,10 @@ def sample_tokens_of(given: ArrayLike, sources: Sources) -> Packed:
     return counts
 
 
-def means_of(sources: Sources, counts: Packed) -> Floats:
-    """Return the mean tokens in a sample of each domain: float64 (K,)."""
-    means: Floats = _by_domain(sources, counts, np.add) / sources.sizes
-    return means
-
-
 def _by_domain(sources: Sources, counts: Packed, reduce: np.ufunc) -> Indices:
     """Return the sum, or the maximum, of the counts of each domain: int64 (K,)."""
     if sources.groups is None:
         found: Indices = reduce.reduceat(counts, sources.starts[:-1], dtype=np.int64)
         return found
     members = counts[sources.groups.members]
-    return reduce.reduceat(members, sources.groups.starts[:-1], dtype=np.int64)  # type: ignore[no-any-return]
+    return reduce.reduceat(members, sources.groups.starts[:-1], dtype=np.int64)

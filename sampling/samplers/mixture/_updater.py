@@ -136,8 +136,8 @@ class MixtureUpdater(ABC):
         """
         if not isinstance(self.reads, tuple) or not self.reads:
             raise TypeError(
-                f"reads of {type(self).__name__} must be a tuple of names, such as ('losses',), got "
-                f"{self.reads!r}"
+                f"reads of {type(self).__name__} must be a tuple of names, such as ('losses',), "
+                f"got {self.reads!r}"
             )
         fixed = {"weights": weights.copy(), "average": weights.copy(), "updates": np.zeros(1)}
         memory = self.memory(weights)

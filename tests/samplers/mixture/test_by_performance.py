@@ -46,9 +46,7 @@ def test_the_prior_remains_where_nothing_is_to_be_gained():
 def test_missing_values_and_the_average():
     rule = ByPerformance("f1", floor=0.0)
     np.testing.assert_allclose(after(rule, [1 / 3] * 3, [0.9, 0.5, NAN]), [1 / 9, 5 / 9, 3 / 9])
-    np.testing.assert_allclose(
-        after(rule, [0.5, 0.5], [0.9, 0.7], [NAN, 0.9]), [0.5, 0.5]
-    )
+    np.testing.assert_allclose(after(rule, [0.5, 0.5], [0.9, 0.7], [NAN, 0.9]), [0.5, 0.5])
     slow = ByPerformance("f1", decay=0.5, floor=0.0)
     np.testing.assert_allclose(after(slow, [0.5, 0.5], [0.9, 0.7], [0.9, 0.9]), [1 / 3, 2 / 3])
 
@@ -67,5 +65,7 @@ def test_names_of_metrics():
         ByPerformance("f1", power=-1)
     sampler = MixtureSampler([3, 4], updater=ByPerformance("f1"))
     sampler.record_validation([9.0, 9.0], metrics={"f1": [0.5, 0.5], "other": [1.0, 2.0]})
-    with pytest.raises(ValueError, match=r"what the updater reads, \['f1'\], got \['auc'\] with ByP"):
+    with pytest.raises(
+        ValueError, match=r"what the updater reads, \['f1'\], got \['auc'\] with ByP"
+    ):
         sampler.record_validation(metrics={"auc": [0.5, 0.5]})

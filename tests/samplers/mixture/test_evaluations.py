@@ -33,7 +33,9 @@ class Overfit(MixtureUpdater):
 
 
 def made(rule=None, **options):
-    return MixtureSampler(NAMES, 40, updater=Overfit(floor=0.1) if rule is None else rule, **options)
+    return MixtureSampler(
+        NAMES, 40, updater=Overfit(floor=0.1) if rule is None else rule, **options
+    )
 
 
 def epoch_of(sampler, epoch):
@@ -196,7 +198,11 @@ class Wrong(MixtureUpdater):
 @pytest.mark.parametrize(
     ("weights", "memory", "message"),
     [
-        ([1.0, 2.0], {"kept": np.zeros(2)}, r"propose of Wrong must return weights of shape \(3,\)"),
+        (
+            [1.0, 2.0],
+            {"kept": np.zeros(2)},
+            r"propose of Wrong must return weights of shape \(3,\)",
+        ),
         ([1, np.nan, 1], {"kept": np.zeros(2)}, "propose of Wrong must return weights .* finite"),
         ([0, 0, 0], {"kept": np.zeros(2)}, "not all 0"),
         ([1, 1, 1], {}, r"memory of Wrong must hold float64 arrays of shape \(2,\), got NoneType"),

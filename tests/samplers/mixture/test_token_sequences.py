@@ -29,13 +29,15 @@ def made(sizes=None, **options):
 def tokens_of(sampler, epoch):
     """Tokens of each source in the draws of an epoch, counted one by one."""
     rows = sampler.indices(epoch)
-    return np.bincount(sampler.domain_of(rows), TOKENS[rows], len(SIZES))
+    return np.bincount(sampler._sources.of(rows), TOKENS[rows], len(SIZES))
 
 
 def shuffles_of(code, seed=0):
     """The samples of the first shuffles of a source's sequence, one after the other."""
     key = _rng.subkey(_rng.key(seed, 0, "deal"), code)
-    orders = [Permutation(SIZES[code], _rng.subkey(key, at))(np.arange(SIZES[code])) for at in range(40)]
+    orders = [
+        Permutation(SIZES[code], _rng.subkey(key, at))(np.arange(SIZES[code])) for at in range(40)
+    ]
     return STARTS[code] + np.concatenate(orders)
 
 
@@ -119,7 +121,9 @@ def test_mean_tokens_count_as_samples_of_one_length():
     for epoch in range(9):
         total += sampler.tokens_drawn(epoch)
         assert (np.abs(total - 500 * (epoch + 1)) <= [10.5, 3]).all()
-    same = MixtureSampler([50, 30], num_tokens=1000, sample_tokens=[7] * 50 + [3] * 30, weights=[1, 1])
+    same = MixtureSampler(
+        [50, 30], num_tokens=1000, sample_tokens=[7] * 50 + [3] * 30, weights=[1, 1]
+    )
     mean = MixtureSampler([50, 30], num_tokens=1000, mean_tokens=[7, 3], weights=[1, 1])
     for epoch in (0, 1, 7):
         np.testing.assert_array_equal(same.indices(epoch), mean.indices(epoch))
