@@ -379,9 +379,10 @@ class MixtureSampler(EpochSampler):
 
         Examples
         --------
-        >>> sampler = MixtureSampler({"web": 90, "code": 10}, 40, max_repeats={"code": 3.0})
+        >>> shares, caps = {"web": 3, "code": 1}, {"code": 3.0}
+        >>> sampler = MixtureSampler({"web": 60, "code": 20}, 40, weights=shares, max_repeats=caps)
         >>> sampler.report(0)["code"]
-        {'weight': 0.1, 'share': 0.1, 'draws': 4, 'repeats': 0.4, 'passes_left': 2.6}
+        {'weight': 0.25, 'share': 0.25, 'draws': 10, 'repeats': 0.5, 'passes_left': 2.5}
         """
         shares, quotas, used = self._planned(epoch)
         weights = self._learnt["weights"] if self.dynamic else self._mixing(_check.epoch(epoch))

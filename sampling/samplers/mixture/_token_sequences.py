@@ -48,7 +48,9 @@ class TokenSequences:
     ) -> None:
         self.given = given
         self.names, self.means, self._sources = sources.names, means, sources
-        self._counts, self._key = counts, _rng.key(seed, 0, "deal")
+        self._uniform = counts is None  # each sample of a domain has the mean
+        self._counts = np.empty(0, np.int32) if counts is None else counts
+        self._key = _rng.key(seed, 0, "deal")
         self.sizes: NDArray[Any] = sources.sizes * means
         self._ratios = [Fraction(each) for each in means.tolist()] if counts is None else []
         self._sums: dict[tuple[int, int], Indices] = {}  # (domain, shuffle) -> first tokens
@@ -95,7 +97,7 @@ class TokenSequences:
 
     def tokens_in(self, before: NDArray[Any], quotas: Indices) -> Floats:
         """Return the tokens in each domain's next draws, after some: (K,), (K,) -> float64 (K,)."""
-        if self._counts is None:
+        if self._uniform:
             return quotas * self.means
         found = np.zeros(len(self))
         firsts = before.tolist()
@@ -111,10 +113,10 @@ class TokenSequences:
 
     def identity(self) -> dict[str, object]:
         """Return the tokens of the samples, if they were given."""
-        return {} if self._counts is None else {"sample_tokens": self._counts}
+        return {} if self._uniform else {"sample_tokens": self._counts}
 
     def _draws(self, code: int, tokens: int) -> int:
-        if self._counts is None:
+        if self._uniform:
             return math.ceil(tokens / self._ratios[code])
         if (code, tokens) not in self._found:
             if len(self._found) > 8 * len(self) + 64:
@@ -136,7 +138,6 @@ class TokenSequences:
                 self._sums.pop(next(iter(self._sums)))
             key = _rng.subkey(_rng.subkey(self._key, code), number)
             order = Permutation(size, key)(np.arange(size))
-            assert self._counts is not None  # noqa: S101  # callers
             counts = self._counts[self._sources.samples(code, order)]
             found = np.cumsum(counts, dtype=np.int64) - counts
             self._sums[code, number] = found
