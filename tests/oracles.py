@@ -795,11 +795,11 @@ def drop_densities(sizes, recalls, density):
 
 
 def token_windows_by_walking(tokens, quotas):
-    """(first, last + 1) of the draws of each epoch: those whose first token is in its window."""
+    """(first, last + 1) of the draws of each epoch: those whose middle is before its end."""
     windows, draw, at, end = [], 0, 0, 0
     for quota in quotas:
         begin, end = draw, end + quota
-        while at < end:
+        while at + tokens[draw] / 2 < end:
             at += tokens[draw]
             draw += 1
         windows.append((begin, draw))

@@ -125,7 +125,7 @@ RECIPES = {
     "batch_selection.MultistageFilter": lambda **o: rows.MultistageFilter(3, **o),
     "samplers.ODM": lambda **o: own.ODM(**o),
     "samplers.SkillIt": lambda **o: own.SkillIt(**o),
-    "samplers.mixture_regression": lambda **o: own.mixture_regression(np.eye(3), np.ones(3), **o),
+    "samplers.mixture_regression": lambda **o: own.mixture_regression(np.eye(12), np.ones(12), **o),
     "batch_selection.RHOLoss": lambda **o: rows.RHOLoss(np.zeros(9), **o),
     "batch_selection.RankedBatch": lambda **o: rows.RankedBatch(2, **o),
     "batch_selection.SelectiveBackprop": lambda **o: rows.SelectiveBackprop(**o),

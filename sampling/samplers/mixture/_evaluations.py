@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ... import _check
+from ..._check._containers import is_missing
 from ...distributed import gather_rows, world_size
 from ...types import Floats, Indices
 
@@ -72,7 +73,7 @@ class Evaluations:
             found = _check.by_name(name, clean, self._targets, "sources", interval=interval)
             found[bad] = default
             return found, array[bad]
-        numbers = {key: _number(each) for key, each in mapping.items()}
+        numbers = {key: _number(each) for key, each in mapping.items() if not _absent(each)}
         lost = {k: v for k, v in numbers.items() if isinstance(v, float) and not np.isfinite(v)}
         known = {k: 1.0 if k in lost else v for k, v in numbers.items()}  # unknown ones are refused
         found = _check.by_name(
@@ -123,6 +124,11 @@ class Evaluations:
     def __getstate__(self) -> dict[str, object]:
         """Exclude the group, which belongs to this process."""
         return {**self.__dict__, "_group": None}
+
+
+def _absent(value: object) -> bool:
+    """Return whether a value is None or NA; NaN is a value that is not finite."""
+    return value is None or (not isinstance(value, float) and is_missing(value))
 
 
 def _number(value: Any) -> Any:  # a number, or a tensor or array that holds one

@@ -142,9 +142,10 @@ class MixtureSampler(EpochSampler):
         see one domain only, so use whole batches (`EpochBatchSampler`), which are ranges. Within a
         domain every sample is drawn before any is repeated. Shares depend on the epoch, never on
         time within it: for a finer schedule use shorter epochs. With `num_tokens`, the above holds
-        for the tokens of a domain in place of its draws: its draws are those whose first token is
-        in the window of its tokens, so that the tokens of its draws, in one epoch or in any number
-        of consecutive ones, differ from their quota by less than its longest sample.
+        for the tokens of a domain in place of its draws: its draws are those whose middle is in the
+        window of its tokens, so that the tokens of its draws, in one epoch or in any number of
+        consecutive ones, differ from their quota by at most its longest sample, and from the first
+        epoch on by half of it.
     Cost
         O(K) once, and nothing of size N for lengths; domains take 8 N bytes and O(N). For a domain
         of up to 65,536 samples two shuffles are stored, 8 bytes a sample each. A draw is O(K). To
@@ -610,6 +611,7 @@ class MixtureSampler(EpochSampler):
         self._recorder.count_nonfinite(found.given)
         self._losses.add(rows, found.sums, found.counts)
 
+    @told
     def record_validation(
         self,
         losses: Weights | None = None,
@@ -761,4 +763,7 @@ def _refuse_updater(updater: object, phases: object) -> None:
     if updater is not None and phases is not None:
         raise ValueError("only one of phases and updater may be given, got both")
     if updater is not None and not isinstance(updater, MixtureUpdater):
-        raise TypeError(f"updater must be a MixtureUpdater, got {type(updater).__name__}")
+        found = type(updater).__name__
+        if isinstance(updater, type):
+            found = f"the class {updater.__name__}: give {updater.__name__}(...)"
+        raise TypeError(f"updater must be a MixtureUpdater, got {found}")

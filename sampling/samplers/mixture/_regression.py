@@ -18,6 +18,7 @@ from ..core._permutation import Permutation
 
 _BLOCK = 4096  # mixtures proposed at a time
 _TRIES = 1000  # proposals for each mixture, at most
+_FEWEST = 10  # runs, below which a fit and its error mean nothing
 
 
 @told
@@ -167,7 +168,7 @@ def random_mixtures(
             return kept[:wanted]
     raise ValueError(
         f"num_mixtures must be at most {len(kept)}, the number of different mixtures found within "
-        f"max_ratio, got {wanted}: increase max_ratio or strength"
+        f"max_ratio, got {wanted}: increase max_ratio or strength, or reduce minimum"
     )
 
 
@@ -192,7 +193,7 @@ def mixture_regression(
     Parameters
     ----------
     mixtures : array-like of shape (M, K)
-        Mixture of each run, finite and >= 0; rows are divided by their sums.
+        Mixture of each run, M >= 10, finite and >= 0; rows are divided by their sums.
     metrics : array-like of shape (M,)
         Metric of each run, such as a validation loss; finite.
     maximize : bool, default False
@@ -240,6 +241,8 @@ def mixture_regression(
     if names is None:
         names = list(getattr(mixtures, "columns", ()))  # of a DataFrame
     rows = _mixtures_of("mixtures", mixtures)
+    if len(rows) < _FEWEST:
+        raise ValueError(f"mixtures must have at least {_FEWEST} runs, got {len(rows)}")
     values = _check.floats("metrics", metrics, "finite")
     _check.same_length("metrics", values, "the mixtures", len(rows))
     maximize = _check.flag("maximize", maximize)

@@ -1,10 +1,10 @@
 """Epochs of a mixture that are counted in tokens: where in its draws a domain reaches a number.
 
 The draws of a domain are an endless sequence of shuffles of its samples, of which an epoch takes a
-window. A window of tokens [a, b) has the draws whose first token lies in it, so consecutive windows
-share no draw and omit none, and their tokens differ from b - a by less than one sample, over any
-number of epochs. A shuffle has as many tokens as the domain, so that only one shuffle is read,
-however distant the epoch.
+window. A window of tokens (a, b] has the draws whose middle lies in it, so consecutive windows
+share no draw and omit none, and each end is off by at most half a sample, over any number of
+epochs. A shuffle has as many tokens as the domain, so that only one shuffle is read, however
+distant the epoch.
 """
 
 import math
@@ -53,7 +53,7 @@ class TokenSequences:
         self._key = _rng.key(seed, 0, "deal")
         self.sizes: NDArray[Any] = sources.sizes * means
         self._ratios = [Fraction(each) for each in means.tolist()] if counts is None else []
-        self._sums: dict[tuple[int, int], Indices] = {}  # (domain, shuffle) -> first tokens
+        self._sums: dict[tuple[int, int], Indices] = {}  # (domain, shuffle) -> edges
         self._found: dict[tuple[int, int], int] = {}  # (domain, tokens) -> draws
         if counts is None:
             self.least = sum(map(math.ceil, self._ratios))
@@ -88,7 +88,7 @@ class TokenSequences:
         return tokens
 
     def draws_before(self, tokens: NDArray[Any]) -> NDArray[Any]:
-        """Return the draws of each domain that begin before a number of its tokens.
+        """Return the draws of each domain whose middle is before a number of its tokens.
 
         (K,) int64, or Python ints -> the same
         """
@@ -106,8 +106,8 @@ class TokenSequences:
             number, begin = divmod(firsts[code], size)
             passes, end = divmod(begin + int(quotas[code]), size)
             tokens = passes * total
-            tokens += int(self._firsts(code, number + passes)[end]) if end else 0
-            tokens -= int(self._firsts(code, number)[begin]) if begin else 0
+            tokens += int(self._edges(code, number + passes)[end]) if end else 0
+            tokens -= int(self._edges(code, number)[begin]) if begin else 0
             found[code] = tokens
         return found
 
@@ -117,19 +117,21 @@ class TokenSequences:
 
     def _draws(self, code: int, tokens: int) -> int:
         if self._uniform:
-            return math.ceil(tokens / self._ratios[code])
+            return max(0, math.ceil(tokens / self._ratios[code] - Fraction(1, 2)))
         if (code, tokens) not in self._found:
             if len(self._found) > 8 * len(self) + 64:
                 self._found.clear()
             passes, rest = divmod(tokens, int(self.sizes[code]))
             draws = passes * int(self._sources.sizes[code])
             if rest:
-                draws += int(np.searchsorted(self._firsts(code, passes), rest, side="left"))
+                edges = self._edges(code, passes)
+                last = int(np.searchsorted(edges, rest, side="left"))  # the draw that contains it
+                draws += last - (int(edges[last - 1] + edges[last]) >= 2 * rest)
             self._found[code, tokens] = draws
         return self._found[code, tokens]
 
-    def _firsts(self, code: int, number: int) -> Indices:
-        """Return the first token of each draw of a shuffle, counted within it: int64 (n,)."""
+    def _edges(self, code: int, number: int) -> Indices:
+        """Return the tokens before each draw of a shuffle, and in all of it: int64 (n + 1,)."""
         size = int(self._sources.sizes[code])
         number %= SPAN // size  # as `run_starts` does
         found = self._sums.get((code, number))
@@ -138,8 +140,8 @@ class TokenSequences:
                 self._sums.pop(next(iter(self._sums)))
             key = _rng.subkey(_rng.subkey(self._key, code), number)
             order = Permutation(size, key)(np.arange(size))
-            counts = self._counts[self._sources.samples(code, order)]
-            found = np.cumsum(counts, dtype=np.int64) - counts
+            found = np.zeros(size + 1, np.int64)
+            np.cumsum(self._counts[self._sources.samples(code, order)], out=found[1:])
             self._sums[code, number] = found
         return found
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from two_ranks import on_two_ranks
 
 from sampling.errors import StateError
 from sampling.samplers import (
@@ -109,6 +110,13 @@ def test_a_series_with_missing_values():
     assert sampler.num_nonfinite == 1
 
 
+def test_a_source_may_be_none_for_not_evaluated():
+    sampler = made(SkillIt())
+    sampler.record_validation({"web": 1.0, "code": None})
+    np.testing.assert_array_equal(values_of(sampler), [1, np.nan, np.nan])
+    assert sampler.num_nonfinite == 0
+
+
 def test_calls_are_averaged_by_their_counts():
     sampler = made(SkillIt())
     sampler.record_validation({"web": 1.0, "code": 4.0}, counts={"web": 3, "code": 0})
@@ -162,6 +170,28 @@ def test_ranks_are_synchronized_in_set_epoch(whole, monkeypatch):
     alone.set_epoch(1)
     for rank in ranks:
         np.testing.assert_array_equal(rank.indices(1), alone.indices(1))
+
+
+def by_ranks(rank):
+    sampler = made(Overfit(floor=0.1), num_replicas=2, rank=rank)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        rows = np.array(list(sampler))
+        sampler.record(rows, 1.0 + np.cos(rows))
+        if rank == 0:
+            sampler.record_validation({"web": 1.0, "code": 1.5 + epoch / 3, "books": 0.7})
+    sampler.set_epoch(3)
+    return sampler.indices(3)
+
+
+@pytest.mark.full
+def test_two_ranks_plan_what_one_process_plans():
+    alone = made()
+    for epoch in range(3):
+        epoch_of(alone, epoch)
+    alone.set_epoch(3)
+    for rows in on_two_ranks(by_ranks):
+        np.testing.assert_array_equal(rows, alone.indices(3))
 
 
 def test_saving_mid_epoch_changes_nothing():

@@ -8,6 +8,7 @@ from sampling.samplers import mixture_regression, random_mixtures
 from sampling.samplers.mixture._regression import _log_gammas
 
 PRIOR = np.array([0.6, 0.25, 0.1, 0.05])
+RUNS = np.tile(np.eye(3), (4, 1))
 
 
 @pytest.mark.parametrize("alpha", [0.02, 0.7, 3.0, 40.0])
@@ -65,7 +66,7 @@ def test_the_error_of_noise_is_not_below_that_of_the_mean():
     mixtures = random_mixtures([1] * 4, 60, seed=0)
     fit = mixture_regression(mixtures, np.random.default_rng(0).normal(size=60))
     assert fit.error > 0.9 * fit.baseline_error
-    constant = mixture_regression(mixtures[:9], np.ones(9))
+    constant = mixture_regression(mixtures[:10], np.ones(10))
     assert np.isnan(constant.rank_correlation)
     assert constant.error < 1e-9
 
@@ -89,12 +90,13 @@ def test_candidates_and_names():
         (lambda: random_mixtures([1, 1], 3, strength=(2, 1)), r"strength must be \(lowest"),
         (lambda: random_mixtures([1, 1], 3, max_ratio=0.5), r"max_ratio must be in \[1, inf\)"),
         (lambda: random_mixtures([1, 1], 3, max_ratio=1.0), "num_mixtures must be at most 0, the"),
-        (lambda: mixture_regression(np.eye(3), [1, 2]), "metrics must have the length of the mix"),
-        (lambda: mixture_regression(np.eye(3), [1, np.nan, 2]), "metrics must be finite"),
+        (lambda: mixture_regression(RUNS, [1, 2]), "metrics must have the length of the mix"),
+        (lambda: mixture_regression(RUNS, [1, np.nan] * 6), "metrics must be finite"),
+        (lambda: mixture_regression(RUNS[:9], range(9)), "mixtures must have at least 10 runs"),
         (lambda: mixture_regression([[1, -1]] * 3, [1, 2, 3]), "mixtures must be finite, >= 0 and"),
-        (lambda: mixture_regression(np.eye(3), [1, 2, 3], folds=4), r"folds must be in \[2, 4\)"),
-        (lambda: mixture_regression(np.eye(3), [1, 2, 3], folds=3, names=["a"]), "names must have"),
-        (lambda: mixture_regression(np.eye(3), [1, 2, 3], folds=3, candidates=np.eye(2)),
+        (lambda: mixture_regression(RUNS, range(12), folds=13), r"folds must be in \[2, 13\)"),
+        (lambda: mixture_regression(RUNS, range(12), names=["a"]), "names must have"),
+        (lambda: mixture_regression(RUNS, range(12), candidates=np.eye(2)),
          r"candidates must have shape \(C, 3\)"),
     ],
 )  # fmt: skip
