@@ -183,8 +183,8 @@ SAMPLERS: dict[str, Entry] = {
     ),
     "MixtureSampler": Entry(
         "mixture._mixture_sampler",
-        "several sources in any shares, within two draws in every interval; temperatures, caps, "
-        "phases, online weights",
+        "several sources in any shares of the draws or tokens, within two draws in every "
+        "interval; temperatures, caps, phases, online weights",
         source="Chung 2023; Xie 2023",
         verdict="recommended",
         evidence=f"+0.54 {_TAIL}, classes as domains",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ... import _check
 from ..._check._keywords import told
+from ..._identity import Unknown, identified, is_ours
 from ...types import Floats, Scores
 
 State = dict[str, Floats]
@@ -208,8 +209,20 @@ class MixtureUpdater(ABC):
         return shares
 
     def identity(self) -> tuple[object, ...]:
-        """Return what distinguishes this updater from others: arrays and JSON values."""
+        """Return what distinguishes this updater from others: arrays and JSON values.
+
+        Its attributes, of a rule of your own as digests. Define it for attributes that neither
+        JSON nor an array can hold, such as a function.
+        """
         own = {k: v for k, v in vars(self).items() if k != "_given"}  # `_given` is for `repr`
+        if not is_ours(type(self)):
+            own = {name: identified(each) for name, each in own.items()}
+            for name, each in own.items():
+                if isinstance(each, Unknown):
+                    raise TypeError(
+                        f"identity() of {type(self).__name__} must be defined for {name!r}, a "
+                        f"{each.kind}, so that a state is not resumed with another one"
+                    )
         values = {k: v for k, v in own.items() if not isinstance(v, np.ndarray)}
         arrays = [v for _, v in sorted(own.items()) if isinstance(v, np.ndarray)]
         return (type(self).__name__, values, *arrays)

@@ -253,6 +253,22 @@ def test_weights_of_a_rule_are_normalised():
     assert state["kept"].tolist() == [1, 1]
 
 
+def test_attributes_of_a_rule_are_its_identity():
+    class Scaled(Overfit):
+        def __init__(self, scale):
+            super().__init__()
+            self.scale = scale
+
+    full = full_state(made(Scaled(np.ones(3))))
+    load_full_state(made(Scaled(np.ones(3))), full)
+    with pytest.raises(StateError, match="of the same data and arguments"):
+        load_full_state(made(Scaled(np.zeros(3))), full)
+    with pytest.raises(
+        TypeError, match=r"identity\(\) of Scaled must be defined for 'scale', a func"
+    ):
+        full_state(made(Scaled(lambda gap: gap)))
+
+
 def test_reads_is_a_tuple_of_names():
     class Word(Overfit):
         reads = "losses"
