@@ -34,7 +34,7 @@ from ._allocation import (
 from ._domain_losses import DomainLosses, excess_of
 from ._evaluations import Evaluations
 from ._table import Lengths, Mixed, parts_of, sources_of
-from ._token_sequences import sequences_of
+from ._token_sequences import SampleTokens, sequences_of
 from ._updater import LOSSES, VALIDATION, MixtureUpdater, State
 
 
@@ -74,9 +74,10 @@ class MixtureSampler(EpochSampler):
         T: tokens in one epoch, instead of `num_samples`; with `sample_tokens` or `mean_tokens`, and
         stop="cycle". Shares and caps are then exact in tokens, and the number of draws varies from
         epoch to epoch: see Order.
-    sample_tokens : int array-like of shape (N,), optional
-        Number of tokens of each sample, such as its length. Weights are then shares of the tokens,
-        and sizes for `temperature` and "unimax" are tokens.
+    sample_tokens : int array-like of shape (N,), or mapping of such by dataset, optional
+        Number of tokens of each sample, such as its length; of datasets with names also one array
+        for each, by name. Weights are then shares of the tokens, and sizes for `temperature` and
+        "unimax" are tokens.
     mean_tokens : mapping, or float array-like of shape (K,), optional
         Instead of `sample_tokens`: mean number of tokens in a sample of each domain, by id as
         `weights`.
@@ -187,7 +188,7 @@ class MixtureSampler(EpochSampler):
         temperature: float | None = None,
         phases: Sequence[Phase] | None = None,
         num_tokens: int | None = None,
-        sample_tokens: ArrayLike | None = None,
+        sample_tokens: SampleTokens | None = None,
         mean_tokens: Weights | None = None,
         updater: MixtureUpdater | None = None,
         compose: Literal["even", "shuffled"] = "even",

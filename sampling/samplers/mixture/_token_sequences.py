@@ -8,8 +8,9 @@ distant the epoch.
 """
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,8 @@ from ..core._permutation import Permutation
 from ..core._quotas import SPAN
 from ._allocation import Weights, tokens_of
 from ._table import Sources
+
+SampleTokens: TypeAlias = ArrayLike | Mapping[Any, ArrayLike]
 
 MOST = 2**53  # tokens, whose sums are exact as float64
 
@@ -151,7 +154,7 @@ class TokenSequences:
 
 
 def sequences_of(
-    sources: Sources, sample_tokens: ArrayLike | None, mean_tokens: Weights | None, seed: int
+    sources: Sources, sample_tokens: SampleTokens | None, mean_tokens: Weights | None, seed: int
 ) -> TokenSequences:
     """Return the tokens of the domains, of which at most one form is given."""
     if sample_tokens is None:
@@ -164,8 +167,10 @@ def sequences_of(
     return TokenSequences(sources, means, counts, seed, given=True)
 
 
-def _sample_tokens_of(given: ArrayLike, sources: Sources) -> Packed:
+def _sample_tokens_of(given: SampleTokens, sources: Sources) -> Packed:
     """Return the checked tokens of each sample, int32 (N,), or int64 if one needs it."""
+    if isinstance(given, Mapping):
+        given = _concatenated(given, sources)
     found = _check.floats("sample_tokens", given, "finite and >= 0")
     _check.same_length("sample_tokens", found, "the data", sources.size)
     broken = found != np.floor(found)
@@ -180,6 +185,24 @@ def _sample_tokens_of(given: ArrayLike, sources: Sources) -> Packed:
         name = sources.names[int(np.argmin(totals))]
         raise ValueError(f"sample_tokens must not be 0 for a whole domain, got 0 for all of {name}")
     return counts
+
+
+def _concatenated(given: Mapping[Any, ArrayLike], sources: Sources) -> Floats:
+    """Return the tokens of all samples from those of each dataset, by name: (N,)."""
+    names = sources.names.tolist()
+    if sources.groups is not None:
+        raise ValueError(
+            "sample_tokens must be one array for all samples with domains, got a mapping"
+        )
+    if set(given) != set(names):
+        raise ValueError(f"sample_tokens must name the datasets {names}, got {list(given)}")
+    parts = []
+    for name, size in zip(names, sources.sizes.tolist(), strict=True):
+        shown = f"sample_tokens[{name!r}]"
+        part = _check.floats(shown, given[name], "finite and >= 0")
+        _check.same_length(shown, part, "the dataset", size)
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def _by_domain(sources: Sources, counts: Packed, reduce: np.ufunc) -> Indices:

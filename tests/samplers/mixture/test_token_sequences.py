@@ -139,6 +139,26 @@ def test_sample_tokens_without_a_budget_are_their_means():
     np.testing.assert_array_equal(ends.tokens_drawn(1), tokens_of(ends, 1))
 
 
+def test_tokens_of_each_dataset_by_name():
+    parts = np.split(TOKENS, STARTS[1:-1])
+    sizes = dict(zip(NAMES, SIZES, strict=True))
+    weights = dict(zip(NAMES, [2, 1, 1], strict=True))
+    given = dict(zip(NAMES[::-1], parts[::-1], strict=True))  # in any order
+    found = made(sizes, weights=weights, sample_tokens=given)
+    np.testing.assert_array_equal(found.indices(3), made().indices(3))
+    for wrong, message in [
+        ({"web": parts[0]}, r"must name the datasets \['web', 'code', 'books'\], got \['web'\]"),
+        (
+            {**given, "code": parts[0]},
+            r"sample_tokens\['code'\] must have the length of the dataset",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            made(sizes, weights=weights, sample_tokens=wrong)
+    with pytest.raises(ValueError, match="must be one array for all samples with domains"):
+        MixtureSampler(domains=["a", "b"], sample_tokens={"a": [1], "b": [2]})
+
+
 def test_domains_and_missing_ones():
     domains = np.array(["b", "a", None, "a", "b", "b"], object)
     sampler = MixtureSampler(domains=domains, num_tokens=20, sample_tokens=[5, 4, 99, 6, 0, 5],
