@@ -57,16 +57,25 @@ def test_a_known_optimum_is_proposed():
     assert fit.error < 0.5 * fit.baseline_error
     assert fit.rank_correlation > 0.8
     assert fit.weights.sum() == pytest.approx(1)
-    up = mixture_regression(mixtures, -losses_of(mixtures), maximize=True, seed=0)
-    np.testing.assert_allclose(up.weights, fit.weights, atol=0.05)
+
+
+def test_a_higher_metric_is_better_if_it_says_so():
+    mixtures = random_mixtures([1] * 4, 40)
+    settings = {"candidates": random_mixtures([1] * 4, 300, seed=1), "top": 9, "folds": 2}
+    down = mixture_regression(mixtures, losses_of(mixtures), **settings)
+    up = mixture_regression(mixtures, -losses_of(mixtures), maximize=True, **settings)
+    np.testing.assert_allclose(up.weights, down.weights)
+    assert up.best_run == down.best_run
+    assert up.error == pytest.approx(down.error)
 
 
 def test_the_error_of_noise_is_not_below_that_of_the_mean():
     """The error of runs that are in the fit would be near 0."""
     mixtures = random_mixtures([1] * 4, 60, seed=0)
-    fit = mixture_regression(mixtures, np.random.default_rng(0).normal(size=60))
+    noise = np.random.default_rng(0).normal(size=60)
+    fit = mixture_regression(mixtures, noise, candidates=mixtures)
     assert fit.error > 0.9 * fit.baseline_error
-    constant = mixture_regression(mixtures[:10], np.ones(10))
+    constant = mixture_regression(mixtures[:10], np.ones(10), candidates=mixtures)
     assert np.isnan(constant.rank_correlation)
     assert constant.error < 1e-9
 
