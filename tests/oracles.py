@@ -824,3 +824,15 @@ def layers_by_earlier_events(first, second, shared):
         ]
         layers.append(1 + max(earlier, default=-1))
     return layers
+
+
+def token_windows_by_walking(tokens, quotas):
+    """(first, last + 1) of the draws of each epoch: those whose middle is before its end."""
+    windows, draw, at, end = [], 0, 0, 0
+    for quota in quotas:
+        begin, end = draw, end + quota
+        while at + tokens[draw] / 2 < end:
+            at += tokens[draw]
+            draw += 1
+        windows.append((begin, draw))
+    return windows

@@ -205,6 +205,10 @@ PARALLEL = {
         np.ones(2),
         lambda rows: own.MixtureSampler([3, 5], mean_tokens=rows),
     ),
+    ("samplers.MixtureSampler", "sample_tokens"): (
+        ONES,
+        lambda rows: own.MixtureSampler([3, 5], sample_tokens=rows),
+    ),
     ("samplers.MixtureSampler", "weights"): (
         np.ones(2),
         lambda rows: own.MixtureSampler([3, 5], weights=rows),

@@ -104,9 +104,10 @@ def embed(  # noqa: PLR0913  # one parameter for each choice
         in subfolders, sorted by folder and name; or a list of texts in memory.
     model : str, pathlib.Path or callable
         Folder of a model, as `save_pretrained` of transformers or `save` of sentence-transformers
-        writes it: ``config.json``, ``*.safetensors``, and the tokenizer or the image processor. Nothing is
-        downloaded or unpickled, and no code of the folder is run. Otherwise a function that takes a
-        list of str, or of images of Pillow in RGB, and returns an array or a tensor (B, D).
+        writes it: ``config.json``, ``*.safetensors``, and the tokenizer or the image processor.
+        Nothing is downloaded or unpickled, and no code of the folder is run. Otherwise a function
+        that takes a list of str, or of images of Pillow in RGB, and returns an array or a tensor
+        (B, D).
     out : str or pathlib.Path, optional
         The .npy file to write, with a manifest of the same name and ".json" next to it; for a
         folder of images also a ".parquet" file with the `path` and the `folder` of each row. By

@@ -53,12 +53,19 @@ if TYPE_CHECKING:
     from .dynamic._seta import SeTaSampler as SeTaSampler
     from .dynamic._ucb import UCBSampler as UCBSampler
     from .dynamic._variance_budget import VarianceBudgetSampler as VarianceBudgetSampler
+    from .mixture._aioli import Aioli as Aioli
     from .mixture._allocation import effective_samples as effective_samples
     from .mixture._allocation import max_epochs_for as max_epochs_for
     from .mixture._allocation import temperature_weights as temperature_weights
+    from .mixture._by_performance import ByPerformance as ByPerformance
     from .mixture._doremi import DoReMi as DoReMi
     from .mixture._mixture_sampler import MixtureSampler as MixtureSampler
     from .mixture._odm import ODM as ODM
+    from .mixture._regression import MixtureFit as MixtureFit
+    from .mixture._regression import mixture_regression as mixture_regression
+    from .mixture._regression import random_mixtures as random_mixtures
+    from .mixture._skill_it import SkillIt as SkillIt
+    from .mixture._skill_it import skill_graph as skill_graph
     from .mixture._updater import MixtureUpdater as MixtureUpdater
     from .static._class_balanced import ClassBalancedSampler as ClassBalancedSampler
     from .static._cluster_clip import ClusterClipSampler as ClusterClipSampler

@@ -194,8 +194,8 @@ SAMPLERS: dict[str, Entry] = {
     ),
     "MixtureSampler": Entry(
         "mixture._mixture_sampler",
-        "several sources in any shares, within two draws in every interval; temperatures, caps, "
-        "phases, online weights",
+        "several sources in any shares of the draws or tokens, within two draws in every "
+        "interval; temperatures, caps, phases, online weights",
         source="Chung 2023; Xie 2023",
         verdict="recommended",
         evidence=f"+0.54 {_TAIL}, classes as domains",
@@ -258,25 +258,32 @@ SAMPLERS: dict[str, Entry] = {
 }
 
 OTHERS = {  # what else `sampling.samplers` has, and where
+    "Aioli": "mixture._aioli",
     "Batch": "core._batch",
+    "ByPerformance": "mixture._by_performance",
     "DoReMi": "mixture._doremi",
     "EpochOptions": "core._options",
     "EpochSampler": "core._epoch_sampler",
     "Groups": "core._groups",
     "HolderFit": "static._sensitivity",
     "ImportanceGain": "dynamic._importance",
+    "MixtureFit": "mixture._regression",
     "MixtureUpdater": "mixture._updater",
     "ODM": "mixture._odm",
     "RecordedScores": "core._scored_sampler",
     "ScoredSampler": "core._scored_sampler",
+    "SkillIt": "mixture._skill_it",
     "effective_samples": "mixture._allocation",
     "full_state": "_save",
     "load_full_state": "_save",
     "load_state": "_save",
     "max_epochs_for": "mixture._allocation",
+    "mixture_regression": "mixture._regression",
     "random_key": "core._random_key",
+    "random_mixtures": "mixture._regression",
     "save_state": "_save",
     "selmix_pairs": "batches._selmix",
+    "skill_graph": "mixture._skill_it",
     "temperature_weights": "mixture._allocation",
 }
 

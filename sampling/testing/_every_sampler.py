@@ -161,6 +161,16 @@ DRAW_CASES: dict[str, dict[str, DrawFactory]] = {
     "MixtureSampler": {
         "mixture": partial(_draws, MixtureSampler, [60, 30, 13], 77, temperature=3.0),
         "mixture odm": _mixture_by_odm,
+        "mixture tokens": partial(
+            _draws,
+            MixtureSampler,
+            [60, 30, 13],
+            num_tokens=1000,
+            sample_tokens=LENGTHS,
+            max_repeats={2: 3.0},
+            weights=[2, 1, 1],
+        ),
+        "mixture tokens odm": partial(_mixture_by_odm, num_tokens=900, sample_tokens=LENGTHS),
     },
     "SensitivitySampler": {
         "sensitivity": partial(

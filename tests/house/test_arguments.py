@@ -129,11 +129,15 @@ RECIPES = {
     "samplers.AdaptiveBatchSampler": lambda **o: own.AdaptiveBatchSampler(
         own.ShuffleSampler(9), 2, **o
     ),
+    "samplers.Aioli": lambda **o: own.Aioli(**o),
+    "samplers.ByPerformance": lambda **o: own.ByPerformance(**o),
     "samplers.DoReMi": lambda **o: own.DoReMi(**o),
     "samplers.EpochBatchSampler": lambda **o: own.EpochBatchSampler(own.ShuffleSampler(9), 2, **o),
     "batch_selection.MultistageFilter": lambda **o: rows.MultistageFilter(3, **o),
     "samplers.selmix_pairs": lambda **o: own.selmix_pairs(np.ones((2, 2)), ROWS[:2], ROWS[:2], **o),
     "samplers.ODM": lambda **o: own.ODM(**o),
+    "samplers.SkillIt": lambda **o: own.SkillIt(**o),
+    "samplers.mixture_regression": lambda **o: own.mixture_regression(np.eye(12), np.ones(12), **o),
     "batch_selection.RHOLoss": lambda **o: rows.RHOLoss(np.zeros(9), **o),
     "batch_selection.RankedBatch": lambda **o: rows.RankedBatch(2, **o),
     "batch_selection.SelectiveBackprop": lambda **o: rows.SelectiveBackprop(**o),

@@ -55,7 +55,8 @@ ONLY_IN = {  # library -> the parts of the package that may import it
     "ray": {"engine"},
     "numba": {"_numba"},
     # in batch_selection: the naive Bayes of `MultistageFilter`, loaded when one is made; in
-    # weighting: the classifier of `density_ratio_weights`
+    # weighting: the classifier of `density_ratio_weights`; in samplers: `mixture_regression`; these
+    # are loaded when they are called
     "sklearn": {
         "bench",
         "clustering",
@@ -64,6 +65,7 @@ ONLY_IN = {  # library -> the parts of the package that may import it
         "batch_selection",
         "reports",
         "weighting",
+        "samplers",
     },
     "lightning": {"integrations", "testing"},
     "transformers": {"integrations", "testing", "embedding"},

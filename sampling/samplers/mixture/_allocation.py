@@ -3,18 +3,17 @@
 import bisect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ... import _check, _rng
-from ..._check._keywords import told
+from ..._check._keywords import short, told
 from ..._shares import temperature_shares
 from ...types import Floats, Indices
 from ..core._groups import quotas_of, within_room
 from ..core._quotas import Quotas
-from ._table import Sources
 
 Weights: TypeAlias = Mapping[Any, float] | ArrayLike
 Phase: TypeAlias = tuple[float, float | Weights]
@@ -259,13 +258,16 @@ def max_epochs_for(loss_fraction: float, *, r_star: float = R_STAR) -> float:
     return float(brentq(excess, 1.0, most, xtol=1e-12))
 
 
-def even_weights(sizes: Floats, budget: float, max_repeats: float | None) -> Floats:
+def even_weights(sizes: Floats, budget: float, max_repeats: float | Weights | None) -> Floats:
     """Return the weights of `weights="unimax"`: as uniform over the run as the cap allows."""
     if max_repeats is None:
         raise ValueError('max_repeats must be given with weights="unimax", got None')
+    if not isinstance(max_repeats, int | float | np.number):
+        found = short(max_repeats)
+        raise ValueError(f'max_repeats must be a number with weights="unimax", got {found}')
     from ...selection import unimax  # loads faiss and scikit-learn
 
-    return unimax(sizes, budget, max_epochs=max_repeats).probabilities
+    return unimax(sizes, budget, max_epochs=float(max_repeats)).probabilities
 
 
 def tokens_of(mean_tokens: Weights | None, names: NDArray[np.generic]) -> Floats:
@@ -275,14 +277,35 @@ def tokens_of(mean_tokens: Weights | None, names: NDArray[np.generic]) -> Floats
     return _check.by_name("mean_tokens", mean_tokens, names, "domains", interval="[1e-100, 1e100]")
 
 
+def _repeats_of(max_repeats: float | Weights, names: NDArray[np.generic]) -> Floats:
+    """Return the passes over each domain that are allowed: float64 (K,), inf where not limited."""
+    if isinstance(max_repeats, int | float | np.number):
+        return np.full(names.size, _check.number("max_repeats", max_repeats, "(0, inf)"))
+    return _check.by_name(
+        "max_repeats", max_repeats, names, "domains", interval="(0, inf)", default=math.inf
+    )
+
+
 Stop: TypeAlias = Literal["cycle", "first_exhausted", "all_exhausted"]
 Shortfall: TypeAlias = Literal["redistribute", "raise"]
 Phases: TypeAlias = tuple[Indices, Callable[[int], Floats]]  # starts (P,), epoch -> shares (K,)
 Used: TypeAlias = NDArray[Any]  # int64 (K,), or Python ints where those might not fit
 
 
+class Sizes(Protocol):
+    """The sizes of the domains, in the unit in which an epoch is counted."""
+
+    names: NDArray[np.generic]
+    sizes: NDArray[Any]
+
+    def __len__(self) -> int: ...
+
+
 class Budget:
-    """Computes the draws of each epoch from the shares.
+    """Computes the draws of each epoch from the shares; or its tokens, if an epoch counts tokens.
+
+    Everything is in the unit of the epoch: sizes, shares, caps, and what is redistributed. So the
+    tokens of an excluded domain go to the others in proportion to their shares of the tokens.
 
     Attributes
     ----------
@@ -291,19 +314,22 @@ class Budget:
 
     def __init__(
         self,
-        sources: Sources,
+        sources: Sizes,
         num_samples: int,
         seed: int,
         stop: Stop,
-        max_repeats: float | None,
+        max_repeats: float | Weights | None,
         shortfall: Shortfall,
+        unit: Literal["num_samples", "num_tokens"] = "num_samples",
     ) -> None:
         self.stop = _check.choice("stop", stop, ("cycle", "first_exhausted", "all_exhausted"))
         self._shortfall = _check.choice("shortfall", shortfall, ("redistribute", "raise"))
         self._sources, self._num_samples, self._seed = sources, num_samples, seed
-        self._caps: Indices | None = None  # draws of the run after which a domain is excluded
+        self._unit = unit
+        self._caps: Indices | None = None  # units of the run after which a domain is excluded
         if max_repeats is not None:
-            repeats = _check.number("max_repeats", max_repeats, "(0, inf)")
+            repeats = _repeats_of(max_repeats, sources.names)
+            self._free = np.isinf(repeats)
             most = 2.0**62 / len(sources)  # the sum fits
             self._caps = np.floor(np.minimum(repeats * sources.sizes, most) + 1e-9).astype(int)
         self._run: list[Stretch] = []  # of a run whose shares are known, as far as it is computed
@@ -318,11 +344,22 @@ class Budget:
         epochs, room = num_epochs or 1, int(self._caps.sum())
         if self.stop == "cycle" and room < epochs * self._num_samples:
             raise ValueError(
-                f"num_samples must be at most {room // epochs} for {epochs} epochs: max_repeats "
-                f"leaves {room} uses of all samples together, got {self._num_samples}"
+                f"{self._unit} must be at most {room // epochs} for {epochs} epochs: max_repeats "
+                f"leaves {room} {self._uses} together, got {self._num_samples}"
             )
         if phases is not None:
             self.at(epochs - 1, phases)
+
+    @property
+    def _uses(self) -> str:
+        return "uses of all samples" if self._unit == "num_samples" else "tokens of all domains"
+
+    def left(self, used: Used) -> Floats:
+        """Return how much of each domain the caps leave after `used` units: (K,), inf without."""
+        if self._caps is None:
+            return np.full(len(self._sources), np.inf)
+        rest: Floats = (self._caps - used).astype(np.float64)
+        return np.where(self._free, np.inf, rest)
 
     # ------------------------------------------------------------------ shares that are known
 
@@ -431,8 +468,9 @@ class Budget:
 
         quotas = share_out(shares, draws, room)
         if int(quotas.sum()) < draws:
+            units = "draws" if self._unit == "num_samples" else "tokens"
             raise ValueError(
-                f"max_repeats leaves {int(quotas.sum())} draws for epoch {epoch}, which needs "
+                f"max_repeats leaves {int(quotas.sum())} {units} for epoch {epoch}, which needs "
                 f"{draws}: the domains with positive weight are exhausted"
             )
         return quotas / draws, quotas
@@ -441,7 +479,9 @@ class Budget:
         """Return everything that determines the draws: arrays and JSON values, by argument."""
         found: dict[str, object] = {
             "stop": self.stop,
-            "draws from num_samples": self._num_samples,
+            f"{'draws' if self._unit == 'num_samples' else 'tokens'} from {self._unit}": (
+                self._num_samples
+            ),
             "shortfall": self._shortfall,
         }
         return found if self._caps is None else {**found, "caps from max_repeats": self._caps}

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ... import _check
 from ..._check._keywords import told
 from ...types import Floats
-from ._updater import MixtureUpdater, State
+from ._updater import MixtureUpdater, State, Values
 
 
 @told
@@ -98,10 +98,13 @@ class DoReMi(MixtureUpdater):
                 )
             self.reference_losses = array.astype(np.float32)
 
-    def _memory(self, sources: int) -> State:
-        return {"excess": np.zeros(sources)}
+    def memory(self, weights: Floats) -> State:
+        """See `MixtureUpdater`: the last excess of each source."""
+        return {"excess": np.zeros(weights.size)}
 
-    def _propose(self, state: State, losses: Floats, update: int) -> tuple[Floats, State]:
+    def propose(self, state: State, values: Values, update: int) -> tuple[Floats, State]:
+        """See `MixtureUpdater`."""
+        losses = values["losses"]
         excess = np.where(np.isnan(losses), state["excess"], losses)
         with np.errstate(divide="ignore"):  # a weight of 0 stays 0, except for the floor
             logs = np.log(state["weights"]) + self.step_size * excess

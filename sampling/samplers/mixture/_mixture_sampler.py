@@ -30,11 +30,12 @@ from ._allocation import (
     Weights,
     even_weights,
     mixing_of,
-    tokens_of,
 )
 from ._domain_losses import DomainLosses, excess_of
+from ._evaluations import Evaluations
 from ._table import Lengths, Mixed, parts_of, sources_of
-from ._updater import MixtureUpdater, State
+from ._token_sequences import SampleTokens, sequences_of
+from ._updater import LOSSES, VALIDATION, MixtureUpdater, State
 
 
 @told
@@ -69,12 +70,21 @@ class MixtureSampler(EpochSampler):
         or a fraction of the run (a float in [0, 1), which needs `num_epochs`). The first starts at
         0. `[(0, 5.0), (0.5, 1.0)]` is Cooldown; large sources first, then all of them, is Order
         Matters.
+    num_tokens : int, optional
+        T: tokens in one epoch, instead of `num_samples`; with `sample_tokens` or `mean_tokens`, and
+        stop="cycle". Shares and caps are then exact in tokens, and the number of draws varies from
+        epoch to epoch: see Order.
+    sample_tokens : int array-like of shape (N,), or mapping of such by dataset, optional
+        Number of tokens of each sample, such as its length; of datasets with names also one array
+        for each, by name. Weights are then shares of the tokens, and sizes for `temperature` and
+        "unimax" are tokens.
     mean_tokens : mapping, or float array-like of shape (K,), optional
-        Mean number of tokens in a sample of each domain, by id as `weights`. Weights are then
-        shares of the tokens, and sizes for `temperature` and "unimax" are tokens.
-    updater : ODM, DoReMi or another MixtureUpdater, optional
-        Updates the weights in `set_epoch` from the recorded losses, starting with the given ones.
-        For DoReMi on sequences see `record_excess`.
+        Instead of `sample_tokens`: mean number of tokens in a sample of each domain, by id as
+        `weights`.
+    updater : ODM, DoReMi, SkillIt, Aioli, ByPerformance or another MixtureUpdater, optional
+        Updates the weights in `set_epoch` from what was recorded, starting with the given ones. For
+        rules that read validation losses or metrics see `record_validation`, for DoReMi on
+        sequences `record_excess`.
     compose : {"even", "shuffled"}, default "even"
         "even": every range of the epoch has each domain's share, see Order. "shuffled": the counts
         of the epoch are the same, in random order.
@@ -82,12 +92,14 @@ class MixtureSampler(EpochSampler):
         "cycle": M draws; a domain continues from epoch to epoch, and restarts when it is exhausted.
         Otherwise the epoch ends when the first, or the last, domain is exhausted, as in
         `datasets.interleave_datasets`, and all domains restart in each epoch.
-    max_repeats : float > 0, optional
+    max_repeats : float > 0, mapping, or array-like of shape (K,), optional
         Maximum number of uses of a domain over the run, as a multiple of its size; it is excluded
-        afterwards.
+        afterwards. One number for all, or by id as `weights`: a domain that is not named has no
+        limit.
     shortfall : {"redistribute", "raise"}, default "redistribute"
-        What to do with the draws of an excluded domain: "redistribute" gives them to the others in
-        proportion to their weights, "raise" raises an error.
+        What to do with the draws, or tokens, of an excluded domain: "redistribute" gives them to
+        the others in proportion to their weights, from within the epoch in which the domain is
+        exhausted, so that the other shares keep their ratios; "raise" raises an error.
     num_epochs : int, optional
         Number of epochs in the run.
     unlabeled : {"drop", "group", "raise"}, default "drop"
@@ -104,6 +116,8 @@ class MixtureSampler(EpochSampler):
         Number of samples of each domain.
     num_epochs : int or None
         Number of epochs in the run, if given.
+    num_tokens : int or None
+        Tokens in one epoch, if they were given.
     average_weights : float64 array of shape (K,)
         Mean of the weights computed by the updater.
 
@@ -128,12 +142,18 @@ class MixtureSampler(EpochSampler):
         first 65,536. With several ranks this holds for the draws of all ranks; a single rank may
         see one domain only, so use whole batches (`EpochBatchSampler`), which are ranges. Within a
         domain every sample is drawn before any is repeated. Shares depend on the epoch, never on
-        time within it: for a finer schedule use shorter epochs.
+        time within it: for a finer schedule use shorter epochs. With `num_tokens`, the above holds
+        for the tokens of a domain in place of its draws: its draws are those whose middle is in the
+        window of its tokens, so that the tokens of its draws, in one epoch or in any number of
+        consecutive ones, differ from their quota by at most its longest sample, and from the first
+        epoch on by half of it.
     Cost
         O(K) once, and nothing of size N for lengths; domains take 8 N bytes and O(N). For a domain
         of up to 65,536 samples two shuffles are stored, 8 bytes a sample each. A draw is O(K). To
         reach a distant position of an "even" epoch, the order is computed up to it once: 2 ns a
-        draw with 2 domains, 40 with 22, 210 with 1,000.
+        draw with 2 domains, 40 with 22, 210 with 1,000. `sample_tokens` takes 4 N bytes; with
+        `num_tokens` the lengths of one shuffle of each domain are added up for each epoch, in O(N)
+        and 8 bytes a sample of the four last shuffles.
     Gradients
         objective="sampled" (default) minimises the mean over domains in their shares. "original"
         restores the mean over all samples, at a cost in variance given by `variance_factor`.
@@ -167,11 +187,13 @@ class MixtureSampler(EpochSampler):
         weights: Weights | Literal["unimax"] | None = None,
         temperature: float | None = None,
         phases: Sequence[Phase] | None = None,
+        num_tokens: int | None = None,
+        sample_tokens: SampleTokens | None = None,
         mean_tokens: Weights | None = None,
         updater: MixtureUpdater | None = None,
         compose: Literal["even", "shuffled"] = "even",
         stop: Stop = "cycle",
-        max_repeats: float | None = None,
+        max_repeats: float | Weights | None = None,
         shortfall: Shortfall = "redistribute",
         num_epochs: int | None = None,
         unlabeled: Unlabeled = "drop",
@@ -184,45 +206,55 @@ class MixtureSampler(EpochSampler):
             self.num_epochs = _check.integer("num_epochs", num_epochs, 1)
         self.compose = _check.choice("compose", compose, ("even", "shuffled"))
         stop = _check.choice("stop", stop, get_args(Stop))
-        draws = self._sources.population
-        if num_samples is not None:
-            draws = _check.integer("num_samples", num_samples, 1)
-            if stop != "cycle":
-                raise ValueError(f"num_samples must not be given with stop={stop!r}, got {draws}")
         seed = _check.seed(options.get("seed", 0))
-        self._budget = Budget(self._sources, draws, seed, stop, max_repeats, shortfall)
-        self._tokens = tokens_of(mean_tokens, self.names)
-        in_tokens = self.sizes * self._tokens
+        self._sequences = sequences_of(self._sources, sample_tokens, mean_tokens, seed)
+        self.num_tokens = self._sequences.in_epoch(num_tokens, num_samples, stop)
+        draws = self._draws_of(num_samples, stop)
+        in_tokens = self.sizes * self._sequences.means
+        size = draws * float(in_tokens.sum()) / self._sources.population  # of an epoch, in tokens
+        if self.num_tokens is None:
+            self._budget = Budget(self._sources, draws, seed, stop, max_repeats, shortfall)
+        else:
+            size = float(self.num_tokens)
+            self._budget = Budget(
+                self._sequences, self.num_tokens, seed, stop, max_repeats, shortfall, "num_tokens"
+            )
         if isinstance(weights, str):
             weights = _check.choice("weights", weights, ("unimax",))
-            natural = float(in_tokens.sum()) / self._sources.population
-            budget = draws * (self.num_epochs or 1) * natural
-            weights = even_weights(in_tokens, budget, max_repeats)
+            weights = even_weights(in_tokens, size * (self.num_epochs or 1), max_repeats)
         self._mixing = mixing_of(
             self.names, in_tokens, weights=weights, temperature=temperature, phases=phases,
             num_epochs=self.num_epochs,
         )  # fmt: skip
-        if updater is not None and phases is not None:
-            raise ValueError("only one of phases and updater may be given, got both")
-        if updater is not None and not isinstance(updater, MixtureUpdater):
-            raise TypeError(f"updater must be a MixtureUpdater, got {type(updater).__name__}")
+        _refuse_updater(updater, phases)
         self.updater = updater
         self.dynamic = updater is not None
         self._learnt: State = {} if updater is None else updater.begin(self._mixing(0))
-        self._used = np.zeros(len(self._sources), np.int64)  # draws before the planned epoch
+        # Draws before the planned epoch, or tokens with `num_tokens`: in the unit of the budget.
+        self._used = np.zeros(len(self._sources), np.int64)
         self._losses: DomainLosses | None = None
+        self._evaluations: Evaluations | None = None
         if not self.dynamic:
             self._algorithm = 2  # version 1 rounded each epoch independently, one after another
         draws = int(self._planned_at(0)[1].sum())
         if draws >= 2**31 and compose == "even":
+            count = "num_samples" if self.num_tokens is None else "the draws of num_tokens"
             raise ValueError(
-                f'num_samples must be below 2**31 with compose="even", got {draws}: take shorter '
-                "epochs"
+                f'{count} must be below 2**31 with compose="even", got {draws}: take shorter epochs'
             )
         self._budget.check(self.num_epochs, None if self.dynamic else self._phases)
         super().__init__(self._sources.size, draws, **options)
         if self.dynamic:
             self._plan(0)
+
+    def _draws_of(self, num_samples: int | None, stop: Stop) -> int:
+        """Return the draws of an epoch as given, N by default."""
+        if num_samples is None:
+            return self._sources.population
+        draws = _check.integer("num_samples", num_samples, 1)
+        if stop != "cycle":
+            raise ValueError(f"num_samples must not be given with stop={stop!r}, got {draws}")
+        return draws
 
     def _hold_lengths(self, lengths: Lengths | None) -> None:
         """Keep the datasets, so that `set_epoch` can compare their lengths."""
@@ -297,6 +329,82 @@ class MixtureSampler(EpochSampler):
         found: Floats = (used / self.sizes).astype(np.float64)
         return found
 
+    def token_shares(self, epoch: int) -> Floats:
+        """Return the share of each domain in the tokens of an epoch: float64 (K,), sum 1.
+
+        With `sample_tokens` of the draws as they are, else by the mean tokens of a sample.
+
+        Parameters
+        ----------
+        epoch : int
+            Any epoch of a static sampler; with an updater only the planned one.
+        """
+        tokens = self.tokens_drawn(epoch)
+        found: Floats = tokens / tokens.sum()
+        return found
+
+    def tokens_drawn(self, epoch: int) -> Floats:
+        """Return the number of tokens of each domain in the draws of an epoch: float64 (K,).
+
+        Parameters
+        ----------
+        epoch : int
+            Any epoch of a static sampler; with an updater only the planned one.
+
+        Raises
+        ------
+        ValueError
+            If neither `sample_tokens` nor `mean_tokens` was given.
+        """
+        if not self._sequences.given:
+            raise ValueError("tokens_drawn needs sample_tokens or mean_tokens, got neither")
+        _, quotas, used = self._planned(epoch)
+        if self._budget.stop != "cycle":
+            used = np.zeros_like(quotas)
+        return self._sequences.tokens_in(used, quotas)
+
+    def report(self, epoch: int) -> dict[Any, dict[str, float]]:
+        """Return what an epoch draws of each domain, by name, as JSON values.
+
+        Parameters
+        ----------
+        epoch : int
+            Any epoch of a static sampler; with an updater only the planned one.
+
+        Returns
+        -------
+        dict of id to dict of str to number
+            "weight" (the share that was asked for, before caps), "share" (of the draws), "draws",
+            "repeats" (passes up to the end of the epoch) and "passes_left" (until `max_repeats`;
+            None without it). With `sample_tokens` or `mean_tokens` also "tokens" and "token_share",
+            and "weight" is a share of the tokens.
+
+        Examples
+        --------
+        >>> shares, caps = {"web": 3, "code": 1}, {"code": 3.0}
+        >>> sampler = MixtureSampler({"web": 60, "code": 20}, 40, weights=shares, max_repeats=caps)
+        >>> sampler.report(0)["code"]
+        {'weight': 0.25, 'share': 0.25, 'draws': 10, 'repeats': 0.5, 'passes_left': 2.5}
+        """
+        shares, quotas, used = self._planned(epoch)
+        weights = self._learnt["weights"] if self.dynamic else self._mixing(_check.epoch(epoch))
+        _, taken, before = self._budgeted(epoch)
+        sizes = self.sizes if self.num_tokens is None else self._sequences.sizes
+        left = (self._budget.left(before + taken) / sizes).tolist()
+        columns: dict[str, list[Any]] = {
+            "weight": weights.tolist(),
+            "share": shares.tolist(),
+            "draws": quotas.tolist(),
+            "repeats": ((used + quotas) / self.sizes).tolist(),
+            "passes_left": [None if each == np.inf else each for each in left],
+        }
+        if self._sequences.given:
+            columns["tokens"] = self.tokens_drawn(epoch).tolist()
+            columns["token_share"] = self.token_shares(epoch).tolist()
+        rows = zip(*columns.values(), strict=True)
+        named = zip(self.names.tolist(), rows, strict=True)
+        return {name: dict(zip(columns, row, strict=True)) for name, row in named}
+
     def variance_factor(self, epoch: int) -> float:
         """Return sum(p**2 / p1), with the shares p and the natural shares p1; 1 if they are equal.
 
@@ -311,11 +419,12 @@ class MixtureSampler(EpochSampler):
         return float((self.shares(epoch) ** 2 / natural).sum())
 
     def _wanted(self, epoch: int) -> Floats:
-        """Return the share of each domain in the draws, before the caps: float64 (K,)."""
+        """Return the share of each domain in the budget, before the caps: float64 (K,)."""
         return self._in_draws(self._learnt["weights"] if self.dynamic else self._mixing(epoch))
 
     def _in_draws(self, weights: Floats) -> Floats:
-        shares = weights / self._tokens
+        """Return the shares in the unit of the budget: of the tokens, if an epoch counts them."""
+        shares = weights if self.num_tokens is not None else weights / self._sequences.means
         found: Floats = shares / shares.sum()
         return found
 
@@ -331,15 +440,31 @@ class MixtureSampler(EpochSampler):
         return self._planned_at(epoch)
 
     def _planned_at(self, epoch: int) -> tuple[Floats, Indices, Used]:
+        return self._as_draws(*self._budgeted(epoch))
+
+    def _budgeted(self, epoch: int) -> tuple[Floats, Indices, Used]:
+        """Return shares, quotas and what was used before, in the unit of the budget: (K,) each."""
         if not self.dynamic:
             return self._budget.at(epoch, self._phases)
         return *self._budget.planned(epoch, self._wanted(epoch), self._used), self._used
 
+    def _as_draws(
+        self, shares: Floats, quotas: Indices, used: Used
+    ) -> tuple[Floats, Indices, Used]:
+        """Return the same in draws: shares as expected, and the draws whose tokens begin there."""
+        if self.num_tokens is None:
+            return shares, quotas, used
+        before = self._sequences.draws_before(used)
+        after = self._sequences.draws_before(used + quotas)
+        expected = quotas * (self.sizes / self._sequences.sizes)
+        return expected / expected.sum(), (after - before).astype(np.int64), before
+
     def _used_before(self, epoch: int) -> Used:
-        return self._used if self.dynamic else self._budget.used_before(epoch, self._phases)
+        used = self._used if self.dynamic else self._budget.used_before(epoch, self._phases)
+        return used if self.num_tokens is None else self._sequences.draws_before(used)
 
     def draws(self, epoch: int) -> int:
-        if self._budget.stop == "cycle":
+        if self._budget.stop == "cycle" and self.num_tokens is None:
             return self.num_samples
         return super().draws(epoch) if self.dynamic else int(self.quotas(epoch).sum())
 
@@ -348,6 +473,8 @@ class MixtureSampler(EpochSampler):
 
         With an updater, epochs that end with their sources count as the current one.
         """
+        if not self.dynamic and self.num_tokens is not None:
+            return int(self._used_before(_check.integer("num_epochs", num_epochs, 0)).sum())
         if not self.dynamic:
             return super().expected_samples(num_epochs)
         return _check.integer("num_epochs", num_epochs, 0) * self.draws(self.epoch)
@@ -357,7 +484,8 @@ class MixtureSampler(EpochSampler):
 
     def _table_of(self, epoch: int, used: Indices, state: State) -> Mixed:
         wanted = self._in_draws(state["weights"])
-        return self._mixed(epoch, *self._budget.planned(epoch, wanted, used), used)
+        planned = self._as_draws(*self._budget.planned(epoch, wanted, used), used)
+        return self._mixed(epoch, *planned)
 
     def _mixed(self, epoch: int, shares: Floats, quotas: Indices, used: Used) -> Mixed:
         cycling = self._budget.stop == "cycle"
@@ -383,7 +511,8 @@ class MixtureSampler(EpochSampler):
             "lengths or domains": self._sources.identity(),
             "starts from phases": self._mixing.starts,
             "shares from weights, temperature and phases": self._mixing.table,
-            "mean_tokens": self._tokens,
+            "mean_tokens": self._sequences.means,
+            **self._sequences.identity(),
             "compose": self.compose,
             **self._budget.identity(),
             **dict(zip(("updater", "arguments from updater"), rule[:2], strict=False)),
@@ -408,11 +537,19 @@ class MixtureSampler(EpochSampler):
         self._losses = DomainLosses(
             self.size, len(self._sources), self._sources.of, reference, self.process_group
         )
-        return {"losses": self._losses}  # a sum and a count for each source
+        tables: dict[str, LossTable] = {"losses": self._losses}  # sums and counts of each source
+        read = tuple(each for each in self.updater.reads if each != LOSSES)
+        if read:
+            targets = self.updater.targets
+            names = self.names if targets is None else targets
+            self._evaluations = Evaluations(read, names, self.process_group)
+            tables["evaluations"] = self._evaluations
+        return tables
 
     def signals(self, batch: Batch) -> Mapping[str, torch.Tensor]:
         """See `EpochSampler`: the losses, if the updater learns from them."""
-        learns = self._losses is not None and not self._reads_excess
+        learns = self.updater is not None and LOSSES in self.updater.reads
+        learns = learns and not self._reads_excess
         return {"losses": batch.losses} if learns else {}
 
     @property
@@ -475,12 +612,81 @@ class MixtureSampler(EpochSampler):
         self._recorder.count_nonfinite(found.given)
         self._losses.add(rows, found.sums, found.counts)
 
+    @told
+    def record_validation(
+        self,
+        losses: Weights | None = None,
+        *,
+        metrics: Mapping[str, Weights] | None = None,
+        counts: Weights | None = None,
+    ) -> None:
+        """Record an evaluation of each source, for updaters that read it.
+
+        Such as `SkillIt`, `Aioli` and `ByPerformance`. What is recorded in an epoch takes effect in
+        the next `set_epoch`, where it is averaged over the calls and over all ranks: each rank may
+        record the whole evaluation, or its share of it with `counts`, or rank 0 alone records it.
+
+        Parameters
+        ----------
+        losses : mapping, or float array-like of shape (K,), optional
+            Validation loss of each source, or of each of the updater's `targets`, by name. A source
+            that is not named was not evaluated. Values that are not finite are counted, and
+            ignored.
+        metrics : mapping of str to mapping or array-like of shape (K,), optional
+            Other values, such as accuracies, by the name of the metric and then as `losses`. Those
+            that the updater does not read are ignored.
+        counts : mapping, or array-like of shape (K,), optional
+            Number of samples, or tokens, of which each value is the mean, >= 0; 1 by default.
+
+        Raises
+        ------
+        ValueError
+            If the updater reads none of what was given, or a name is unknown. Nothing is recorded
+            then.
+
+        Examples
+        --------
+        >>> from sampling.samplers import ByPerformance, MixtureSampler
+        >>> rule = ByPerformance("accuracy", floor=0.0)
+        >>> sampler = MixtureSampler({"en": 500, "sw": 500}, 100, updater=rule)
+        >>> sampler.record_validation(metrics={"accuracy": {"en": 0.9, "sw": 0.6}})
+        >>> sampler.set_epoch(1)
+        >>> sampler.shares(1).round(3)  # in the ratio 0.1 to 0.4
+        array([0.2, 0.8])
+        """
+        given = {} if losses is None else {VALIDATION: losses}
+        given |= _check.mapping("metrics", {} if metrics is None else metrics)
+        read = () if self._evaluations is None else self._evaluations.read
+        if self._evaluations is None or not set(given) & set(read):
+            rule = "no updater" if self.updater is None else type(self.updater).__name__
+            raise ValueError(
+                f"record_validation must be given what the updater reads, {list(read)}, got "
+                f"{list(given)} with {rule}"
+            )
+        known = {name: each for name, each in given.items() if name in read}
+        self._recorder.count_nonfinite(torch.from_numpy(self._evaluations.add(known, counts)))
+
+    @property
+    def updater_state(self) -> State:
+        """State of the updater after the last update: its arrays by name, copies."""
+        if self.updater is None:
+            raise ValueError("updater_state needs an updater, got none")
+        return {name: each.copy() for name, each in self._learnt.items()}
+
     def _before_plan(self, epoch: int) -> None:
         if self.updater is None or self._losses is None:
             return
-        self._used = self._used + self.quotas(self.epoch)
-        self._learnt = self.updater.step(self._learnt, self._losses.means())
+        self._used = self._used + self._budgeted(self.epoch)[1]
+        found = {} if self._evaluations is None else self._evaluations.means()
+        self._learnt = self.updater.step(
+            self._learnt,
+            self._losses.means(),
+            validation_losses=found.pop(VALIDATION, None),
+            metrics=found,
+        )
         self._losses.clear()
+        if self._evaluations is not None:
+            self._evaluations.clear()
 
     # ------------------------------------------------------------------ saved state
 
@@ -488,6 +694,8 @@ class MixtureSampler(EpochSampler):
         if self._losses is None:
             return {}
         learnt: Arrays = {f"weights.{name}": each for name, each in self._learnt.items()}
+        if self._evaluations is not None:
+            learnt["evaluations"] = self._evaluations.merged
         return {**learnt, "used": self._used, "losses": self._losses.merged}
 
     def _notes(self) -> dict[str, Any]:
@@ -502,6 +710,8 @@ class MixtureSampler(EpochSampler):
             for name, ours in self._learnt.items()
         }
         check_array(arrays, "losses", np.float64, 2 * domains)
+        if self._evaluations is not None:
+            check_array(arrays, "evaluations", np.float64, self._evaluations.merged.size)
         used = check_array(arrays, "used", np.int64, domains)
         weights = state["weights"]
         if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
@@ -514,6 +724,8 @@ class MixtureSampler(EpochSampler):
         self._learnt = {name: arrays[f"weights.{name}"].copy() for name in self._learnt}
         self._used = arrays["used"].copy()
         self._losses.restore(arrays["losses"])
+        if self._evaluations is not None:
+            self._evaluations.restore(arrays["evaluations"])
         self._recorder.restore_nonfinite(int(notes["num_nonfinite"]))
 
     # ------------------------------------------------------------------ the domain of a sample
@@ -546,3 +758,13 @@ class MixtureSampler(EpochSampler):
             If an index is out of range, or the sampler was made from `domains`.
         """
         return self._sources.located(indices)
+
+
+def _refuse_updater(updater: object, phases: object) -> None:
+    if updater is not None and phases is not None:
+        raise ValueError("only one of phases and updater may be given, got both")
+    if updater is not None and not isinstance(updater, MixtureUpdater):
+        found = type(updater).__name__
+        if isinstance(updater, type):
+            found = f"the class {updater.__name__}: give {updater.__name__}(...)"
+        raise TypeError(f"updater must be a MixtureUpdater, got {found}")

@@ -8,7 +8,7 @@ import numpy as np
 from ... import _check
 from ..._check._keywords import told
 from ...types import Floats
-from ._updater import MixtureUpdater, State
+from ._updater import MixtureUpdater, State, Values
 
 
 @told
@@ -103,16 +103,26 @@ class ODM(MixtureUpdater):
             )
         return super().begin(weights)
 
-    def step(self, state: State, losses: Floats) -> State:
+    def step(
+        self,
+        state: State,
+        losses: Floats | None = None,
+        *,
+        validation_losses: Floats | None = None,
+        metrics: Values | None = None,
+    ) -> State:
         """See `MixtureUpdater`."""
         if state["updates"][0] < self.warmup:
             return {**state, "updates": state["updates"] + 1.0}
-        return super().step(state, losses)
+        return super().step(state, losses, validation_losses=validation_losses, metrics=metrics)
 
-    def _memory(self, sources: int) -> State:
-        return {"rewards": np.zeros(sources)}
+    def memory(self, weights: Floats) -> State:
+        """See `MixtureUpdater`: the reward of each source."""
+        return {"rewards": np.zeros(weights.size)}
 
-    def _propose(self, state: State, losses: Floats, update: int) -> tuple[Floats, State]:
+    def propose(self, state: State, values: Values, update: int) -> tuple[Floats, State]:
+        """See `MixtureUpdater`."""
+        losses = values["losses"]
         sources, rewards = losses.size, state["rewards"]
         seen = ~np.isnan(losses)
         fresh = np.where(seen, losses, 0.0)

@@ -500,7 +500,8 @@ def test_batches_and_original_weights():
 class ToTheWorst(MixtureUpdater):
     """A rule of one's own: all to the source with the highest loss."""
 
-    def _propose(self, state, losses, update):
+    def propose(self, state, values, update):
+        losses = values["losses"]
         return (losses == np.nanmax(losses)).astype(float), {}
 
 
