@@ -296,7 +296,7 @@ def test_what_pruners_show_and_document_are_the_defaults_that_they_use():
     """The options of the family are written once, in its base, with other defaults in a class."""
     classes = [getattr(samplers, name) for name in samplers.__all__]
     pruners = [each for each in classes if PruningSampler in getattr(each, "__mro__", ())]
-    assert len(pruners) == 11
+    assert len(pruners) == 12
     for made in pruners:
         shown, sampler = inspect.signature(made).parameters, made(8, 8)
         for option in ("objective", "seed", *FAMILY):
