@@ -93,7 +93,7 @@ class Acquisition:
     Order
         Draw number m is a function of (scores, samples drawn before, seed, m).
     Cost
-        O(N) a draw; 9 N + 16 M bytes.
+        O(N) a draw, 8 ms for N = 10^6; N bytes, and about 60 N in `draw`.
     Gradients
         With the losses of the labelled samples multiplied by `weights()`, their mean gradient is an
         unbiased estimate of that of the pool.
