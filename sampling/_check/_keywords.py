@@ -84,7 +84,7 @@ _OURS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(  # detectron2, mmdet
         ("repeat_thresh", "repeat_threshold", "oversample_thr"), ("threshold",)
     ),
-    **dict.fromkeys(("temp", "T"), ("temperature",)),
+    **dict.fromkeys(("temp", "T", "temperature", "tau", "beta"), ("temperature", "alpha")),
     **dict.fromkeys(("out", "output", "file", "filename"), ("path", "folder")),
 }
 

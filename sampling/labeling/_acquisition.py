@@ -54,12 +54,12 @@ class RiskEstimate:
         -------
         low, high : float
         """
-        from scipy import stats
+        from scipy import special
 
         level = _check.number("level", level, "(0, 1)")
         if self.labels < 2:  # noqa: PLR2004  # one label has no spread
             return -math.inf, math.inf
-        width = float(stats.t.ppf(0.5 + 0.5 * level, self.labels - 1)) * self.standard_error
+        width = float(special.stdtrit(self.labels - 1, 0.5 + 0.5 * level)) * self.standard_error
         return self.value - width, self.value + width
 
 
@@ -93,7 +93,7 @@ class Acquisition:
     Order
         Draw number m is a function of (scores, samples drawn before, seed, m).
     Cost
-        O(N) a draw; 9 N + 16 M bytes.
+        O(N) a draw, 8 ms for N = 10^6; N bytes, and about 60 N in `draw`.
     Gradients
         With the losses of the labelled samples multiplied by `weights()`, their mean gradient is an
         unbiased estimate of that of the pool.

@@ -109,7 +109,7 @@ def rank_average(scores: Sequence[Score]) -> Score:
     >>> rank_average([loss, margin]).values
     array([0.125 , 0.75  , 0.4375, 0.6875])
     """
-    from scipy import stats
+    from scipy.stats import rankdata  # takes a second to import, and only ranks need it
 
     first = _first(scores)
     total: Floats = np.zeros(len(first))
@@ -118,7 +118,7 @@ def rank_average(scores: Sequence[Score]) -> Score:
         values = _values(score, first, i)
         known = ~np.isnan(values)
         ranks = np.full(values.size, np.nan)
-        ranks[known] = (stats.rankdata(values[known]) - 0.5) / max(int(known.sum()), 1)
+        ranks[known] = (rankdata(values[known]) - 0.5) / max(int(known.sum()), 1)
         total += ranks
     return Score(total / len(scores), first.higher_is, _name(scores, "rank average"))
 

@@ -102,7 +102,11 @@ def test_every_method_says_what_it_is_in_one_line():
 
 # What only a user can choose: with it in the signature, no run can make the sampler. Batch samplers
 # are no methods, since the training loop of the benchmark cuts the draws into batches.
-REQUIRES = {"WeightedSampler": "weights", "RepeatFactorSampler": "threshold"}
+REQUIRES = {
+    "WeightedSampler": "weights",
+    "RepeatFactorSampler": "threshold",
+    "TrajectorySampler": "returns",
+}
 
 
 def test_every_sampler_of_the_registry_is_a_method_or_requires_what_no_run_knows():

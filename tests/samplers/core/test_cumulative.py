@@ -107,3 +107,21 @@ def test_the_peak_beyond_float32_weights_is_that_of_the_sums(packed, most, monke
     tracemalloc.stop()
     assert sampler.size == weights.size
     assert peak < most
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("independent", [False, True])
+def test_located_points_are_those_of_the_draws(name, independent, small):
+    weights = np.array(WEIGHTS[name])
+    slots, key = np.arange(9_000), np.uint64(7)
+    sums = np.cumsum(weights)
+    for cumulative in (Cumulative(weights), Cumulative.of_sums(sums)):
+        found, inside = cumulative.located(key, 9_000, slots, independent=independent)
+        drawn = cumulative.stratified(key, 9_000, slots)
+        if independent:
+            drawn = cumulative.independent(key, slots)
+        assert (found == drawn).mean() > 0.999  # but for rounding at the edges
+        assert ((inside >= 0) & (inside <= 1)).all()
+        points = sums[found] - weights[found] * (1 - inside)
+        if not independent:
+            np.testing.assert_array_equal(np.floor(points / sums[-1] * 9_000 + 1e-6), slots)

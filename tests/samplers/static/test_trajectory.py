@@ -172,3 +172,9 @@ def test_the_page_runs():
     names = {}
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         exec(compile(block, "docs/trajectories.md", "exec"), names)
+    expert = names["skill"]
+    assert expert.mean() < 0.15
+    assert expert[names["sampler"].indices(0)].mean() > 0.9
+    assert (
+        names["policy"].weight - 1.0
+    ).abs().max() < 0.5  # the expert's; the others act at random
