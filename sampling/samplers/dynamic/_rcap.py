@@ -73,7 +73,7 @@ class RCAPSampler(PruningSampler):
         of classes are rounded by largest remainders, none exceeds the size of its class, and the
         excess is redistributed in the same proportion.
     Cost
-        9 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 40 N more
+        13 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 50 N more
         during planning, which is O(N + C^2).
     Gradients
         Biased towards classes and samples of high loss, without weights.

@@ -132,6 +132,7 @@ def test_every_score_in_every_selector():
             more = {"beta": {"confidence": "confidence"}, "d2": {"embeddings": None}}.get(name, {})
             given = {each: ROWS if of is None else SCORES[of] for each, of in more.items()}
             budget = {"threshold": 0.9} if name == "semdedup" else {"budget": 9}
+            budget |= {"target": [0.5, 1.0, 2.0]} if name == "match_histogram" else {}
             for score in SCORES.values():
                 first = score if taker != "quality" else ROWS
                 extra = {"quality": score} if taker == "quality" else {}
