@@ -61,7 +61,8 @@ def hard_negatives(
         row, which is faster and misses some negatives; by default the search is exhaustive.
     probes : int, default 8
         Number of clusters searched, the row's own and those whose centers are nearest to its
-        center. Ignored without `clusters`.
+        center. Ignored without `clusters`. With few, rows whose clusters hold one class only have
+        no negatives: compare with an exhaustive search of a sample of the rows.
 
     Returns
     -------
