@@ -174,6 +174,13 @@ class MixtureSampler(EpochSampler):
     >>> sources, positions = sampler.locate([3, 5])
     >>> sources.tolist(), positions.tolist(), train[5]
     ([0, 1], [3, 1], (5, 'y'))
+
+    As many tokens of four short samples as of two long ones:
+
+    >>> lengths = [10, 10, 10, 10, 30, 30]
+    >>> even = MixtureSampler([4, 2], num_tokens=120, sample_tokens=lengths, weights=[1, 1])
+    >>> even.tokens_drawn(0), even.quotas(0)
+    (array([60., 60.]), array([6, 2]))
     """
 
     covers_dataset = True
