@@ -366,8 +366,8 @@ class MixtureSampler(EpochSampler):
         if not self._sequences.given:
             raise ValueError("tokens_drawn needs sample_tokens or mean_tokens, got neither")
         _, quotas, used = self._planned(epoch)
-        if self._budget.stop != "cycle":
-            used = np.zeros_like(quotas)
+        if self._budget.stop != "cycle":  # the domains restart, with other shuffles
+            return self._sequences.tokens_in(np.zeros_like(quotas), quotas, epoch)
         return self._sequences.tokens_in(used, quotas)
 
     def report(self, epoch: int) -> dict[Any, dict[str, float]]:
