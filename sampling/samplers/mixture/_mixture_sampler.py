@@ -174,6 +174,13 @@ class MixtureSampler(EpochSampler):
     >>> sources, positions = sampler.locate([3, 5])
     >>> sources.tolist(), positions.tolist(), train[5]
     ([0, 1], [3, 1], (5, 'y'))
+
+    As many tokens of four short samples as of two long ones:
+
+    >>> lengths = [10, 10, 10, 10, 30, 30]
+    >>> even = MixtureSampler([4, 2], num_tokens=120, sample_tokens=lengths, weights=[1, 1])
+    >>> even.tokens_drawn(0), even.quotas(0)
+    (array([60., 60.]), array([6, 2]))
     """
 
     covers_dataset = True
@@ -359,8 +366,8 @@ class MixtureSampler(EpochSampler):
         if not self._sequences.given:
             raise ValueError("tokens_drawn needs sample_tokens or mean_tokens, got neither")
         _, quotas, used = self._planned(epoch)
-        if self._budget.stop != "cycle":
-            used = np.zeros_like(quotas)
+        if self._budget.stop != "cycle":  # the domains restart, with other shuffles
+            return self._sequences.tokens_in(np.zeros_like(quotas), quotas, epoch)
         return self._sequences.tokens_in(used, quotas)
 
     def report(self, epoch: int) -> dict[Any, dict[str, float]]:

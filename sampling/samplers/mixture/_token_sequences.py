@@ -53,10 +53,11 @@ class TokenSequences:
         self.names, self.means, self._sources = sources.names, means, sources
         self._uniform = counts is None  # each sample of a domain has the mean
         self._counts = np.empty(0, np.int32) if counts is None else counts
-        self._key = _rng.key(seed, 0, "deal")
+        self._seed = seed
         self.sizes: NDArray[Any] = sources.sizes * means
         self._ratios = [Fraction(each) for each in means.tolist()] if counts is None else []
-        self._sums: dict[tuple[int, int], Indices] = {}  # (domain, shuffle) -> edges
+        # (domain, shuffle, epoch of the key) -> edges
+        self._sums: dict[tuple[int, int, int], Indices] = {}
         self._found: dict[tuple[int, int], int] = {}  # (domain, tokens) -> draws
         if counts is None:
             self.least = sum(map(math.ceil, self._ratios))
@@ -98,8 +99,11 @@ class TokenSequences:
         found = [self._draws(code, each) for code, each in enumerate(tokens.tolist())]
         return np.array(found, np.int64 if max(found) < SPAN else object)
 
-    def tokens_in(self, before: NDArray[Any], quotas: Indices) -> Floats:
-        """Return the tokens in each domain's next draws, after some: (K,), (K,) -> float64 (K,)."""
+    def tokens_in(self, before: NDArray[Any], quotas: Indices, epoch: int = 0) -> Floats:
+        """Return the tokens in each domain's next draws, after some: (K,), (K,) -> float64 (K,).
+
+        epoch : that of the key of the shuffles; 0 if they continue from epoch to epoch
+        """
         if self._uniform:
             return quotas * self.means
         found = np.zeros(len(self))
@@ -109,8 +113,8 @@ class TokenSequences:
             number, begin = divmod(firsts[code], size)
             passes, end = divmod(begin + int(quotas[code]), size)
             tokens = passes * total
-            tokens += int(self._edges(code, number + passes)[end]) if end else 0
-            tokens -= int(self._edges(code, number)[begin]) if begin else 0
+            tokens += int(self._edges(code, number + passes, epoch)[end]) if end else 0
+            tokens -= int(self._edges(code, number, epoch)[begin]) if begin else 0
             found[code] = tokens
         return found
 
@@ -133,19 +137,19 @@ class TokenSequences:
             self._found[code, tokens] = draws
         return self._found[code, tokens]
 
-    def _edges(self, code: int, number: int) -> Indices:
+    def _edges(self, code: int, number: int, epoch: int = 0) -> Indices:
         """Return the tokens before each draw of a shuffle, and in all of it: int64 (n + 1,)."""
         size = int(self._sources.sizes[code])
         number %= SPAN // size  # as `run_starts` does
-        found = self._sums.get((code, number))
+        found = self._sums.get((code, number, epoch))
         if found is None:
             if len(self._sums) >= _SHUFFLES:
                 self._sums.pop(next(iter(self._sums)))
-            key = _rng.subkey(_rng.subkey(self._key, code), number)
+            key = _rng.subkey(_rng.subkey(_rng.key(self._seed, epoch, "deal"), code), number)
             order = Permutation(size, key)(np.arange(size))
             found = np.zeros(size + 1, np.int64)
             np.cumsum(self._counts[self._sources.samples(code, order)], out=found[1:])
-            self._sums[code, number] = found
+            self._sums[code, number, epoch] = found
         return found
 
     def __getstate__(self) -> dict[str, Any]:

@@ -135,8 +135,9 @@ def test_sample_tokens_without_a_budget_are_their_means():
     other = MixtureSampler(SIZES, 60, mean_tokens=means, weights=[1, 1, 1])
     np.testing.assert_array_equal(one.indices(3), other.indices(3))
     np.testing.assert_array_equal(one.tokens_drawn(3), tokens_of(one, 3))
-    ends = MixtureSampler(SIZES, sample_tokens=TOKENS, stop="all_exhausted")
-    np.testing.assert_array_equal(ends.tokens_drawn(1), tokens_of(ends, 1))
+    for stop in ("first_exhausted", "all_exhausted"):
+        ends = MixtureSampler(SIZES, sample_tokens=TOKENS, weights=[1, 1, 1], stop=stop)
+        np.testing.assert_array_equal(ends.tokens_drawn(1), tokens_of(ends, 1))
 
 
 def test_tokens_of_each_dataset_by_name():
