@@ -341,10 +341,17 @@ def work(key: str, sent: bytes, packed: bytes, threads: int, *held: Any) -> Any:
 def _refuse(error: Exception) -> None:
     """Raise the error of a function as if it had been called here, with what the user can do."""
     if isinstance(error, FileNotFoundError):
+        storage = "on storage that every worker of the cluster sees"
+        temporary = (
+            "the folder for temporary files (scratch, or the variable TMPDIR of the environment)"
+        )
+        if error.filename is None:  # a message of ours, which begins with the path
+            raise FileNotFoundError(
+                f"{error} (on a worker: the table, and {temporary}, must be {storage})"
+            ) from error
         raise FileNotFoundError(
-            f"{error.filename} must be on storage that every worker of the cluster sees, got none "
-            "there: move the table, and the folder for temporary files (scratch, or the variable "
-            "TMPDIR of the environment), to such storage"
+            f"{error.filename} must be {storage}, got none there: move the table, and {temporary}, "
+            "to such storage"
         ) from error
     if isinstance(error, MemoryError):
         raise StateError(

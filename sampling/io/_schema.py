@@ -53,7 +53,7 @@ class _Kind:
     """The fields of files with one schema, by name, in the order of the file; keys come last."""
 
     def __init__(self, schema: Any, keys: Mapping[str, Any]) -> None:  # pyarrow.Schema
-        self.metadata, self.keys = schema.metadata, keys
+        self.schema, self.metadata, self.keys = schema, schema.metadata, keys
         self._written = schema.serialize().to_pybytes()
         self.fields: dict[str, list[Any]] = {}
         for field in schema:
@@ -138,13 +138,23 @@ class Schemas:
 
     @contextmanager
     def opened(self, path: Place, *, lean: bool = False) -> Iterator[Reader]:
-        """Open one of the files; what is held in memory is not read again."""
+        """Open one of the files; what is held in memory is not read again.
+
+        Raises ValueError if its columns or groups are no longer those of the first time: rows would
+        be lost, or taken for others.
+        """
         if path in self._held:
             yield self._held[path]
             return
+        place = path
         if self._folder is not None and isinstance(path, Path):
-            path = self._folder / path
-        with opened(path, lean=lean, alone=len(self.files) == 1) as file:
+            place = self._folder / path
+        with opened(place, lean=lean, alone=len(self.files) == 1) as file:
+            kind = self._kind_of.get(path)
+            if kind is not None and not kind.schema.equals(file.schema):
+                raise ValueError(f"{path} must not change while it is read, got other columns")
+            if kind is not None and self._groups[path] != file.counts:
+                raise ValueError(f"{path} must not change while it is read, got other rows")
             yield file
 
     @property

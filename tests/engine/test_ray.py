@@ -14,6 +14,7 @@ import pytest
 
 from sampling import engine
 from sampling._check._rows import Rows
+from sampling._files import _parquet
 from sampling.engine import _over
 
 pytestmark = [
@@ -106,6 +107,14 @@ def test_an_error_of_a_part_is_raised_as_it_is(cluster, tmp_path):
         message = r"rows\.bin must be on storage that every worker of the cluster sees"
         with pytest.raises(FileNotFoundError, match=message):
             list(engine.each(lambda each: each[:], [part, part, part]))
+
+        def read(path):
+            with _parquet.opened(path):
+                pass
+
+        message = r"gone\.parquet must exist, got no such file.* on storage that every worker"
+        with pytest.raises(FileNotFoundError, match=message):
+            list(engine.each(read, [tmp_path / "gone.parquet"] * 3))
 
 
 def test_an_interrupt_leaves_no_tasks(cluster, tmp_path):

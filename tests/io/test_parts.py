@@ -159,3 +159,24 @@ def test_a_file_that_changes_during_an_export_is_refused_by_the_worker(corpus, e
         with pytest.raises(ValueError, match=r"a\.parquet must not change while it is read"):
             io.export_rows(picked, corpus, "out", rows_per_shard=100)
     assert not list(Path("out").glob("*"))
+
+
+@pytest.mark.parametrize("other", [np.arange(400), np.arange(2400)])
+def test_a_file_with_other_groups_than_when_it_was_opened_is_refused(corpus, elsewhere, other):
+    last = Path(corpus, "year=2003", "a.parquet")
+    table = io.open_table(corpus)
+    pq.write_table(columns_of(other), last, row_group_size=400)
+    for one in (engine.Local(), elsewhere):
+        with engine.use(one), pytest.raises(ValueError, match=r"a\.parquet must not change while"):
+            table.column("row")  # of fewer rows, or those of the first groups
+    with pytest.raises(ValueError, match="must not change while it is read, got other rows"):
+        _ = table.embeddings
+
+
+def test_a_file_with_other_columns_than_when_it_was_opened_is_refused(corpus):
+    last = Path(corpus, "year=2003", "a.parquet")
+    table = io.open_table(corpus)
+    pq.write_table(pq.read_table(last, partitioning=None).drop(["quality"]), last,
+                   row_group_size=400)  # fmt: skip
+    with pytest.raises(ValueError, match="must not change while it is read, got other columns"):
+        table.column("quality", missing=True)  # it would be missing in all its rows

@@ -50,7 +50,7 @@ def twins_of(
     ----------
     selection : Selection
         A selection from `semdedup` or `dedup_text`, either just computed or saved with its dropped
-        rows.
+        rows. Of several such stages, copies of the last one are shown.
     embeddings : array of shape (N, D), optional
         The embeddings selected from. By default the twin of a row is the row that was kept instead
         of it, `kept_rows`.
@@ -191,7 +191,10 @@ def _nearest(
 def _copies(
     selection: Selection, count: int, similarity: NDArray[np.floating[Any]] | None = None
 ) -> Indices:
-    """Return rows that were dropped as copies, evenly spaced by their similarities."""
+    """Return rows that the last stage with copies dropped, evenly spaced by their similarities.
+
+    An earlier stage may have compared otherwise: texts, or by another threshold.
+    """
     rules = [
         i for i, rule in enumerate(selection.rules)
         if rule.startswith("near copy") or ": near copy" in rule  # after the name of a stage
@@ -200,7 +203,7 @@ def _copies(
         raise ValueError(
             "selection must record its rules, got one without: save it with its dropped rows"
         )
-    rows: Indices = np.flatnonzero(np.isin(selection.verdicts, rules))
+    rows: Indices = np.flatnonzero(np.isin(selection.verdicts, rules[-1:]))
     if similarity is None:
         similarity = selection.scores
     else:

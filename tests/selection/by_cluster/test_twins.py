@@ -7,6 +7,7 @@ from sampling import Selection
 from sampling.io import save_selection
 from sampling.selection import semdedup, top, twins_of
 from sampling.selection.by_cluster import _twins
+from sampling.selection.pipeline._within import chosen, lifted
 
 RANDOM = np.random.default_rng(0)
 FIRST = RANDOM.normal(size=(60, 5))
@@ -50,6 +51,18 @@ def test_a_saved_selection_will_do(tmp_path):
     save_selection(found, tmp_path / "subset.parquet", dropped=True)
     again = Selection.load(tmp_path / "subset.parquet")
     assert twins_of(again, ROWS, 7) == twins_of(found, ROWS, 7)
+
+
+def test_examples_are_of_the_last_stage():
+    """Those of the stage before are no copies by its threshold, and say nothing about it."""
+    first = semdedup(ROWS, threshold=0.9, clusters=1)
+    alive = np.sort(first.indices)
+    second = semdedup(ROWS[alive], threshold=0.6, clusters=1)
+    both = lifted(second, alive, chosen(first, len(ROWS)), "second")
+    gone = {int(row) for row in np.setdiff1d(alive, both.indices)}
+    assert gone
+    assert {twin.dropped for twin in twins_of(both, ROWS, 1000)} == gone
+    assert {twin.dropped for twin in twins_of(both, count=1000)} <= gone
 
 
 def test_what_cannot_be_shown_is_said():
