@@ -118,7 +118,7 @@ class EventLayers(BlockSampler):
         begins = np.repeat(self._groups.starts[:-1], counts)
         begins += numbers * np.repeat(sizes, counts) // np.repeat(counts, counts)
         self._edges = np.append(begins, layers.size)
-        self._most = max_events
+        self._most = None if max_events is None else most
         self.num_batches = int(counts.sum())
         super().__init__(layers.size, layers.size, **options)
 

@@ -147,6 +147,9 @@ def test_every_score_in_every_selector():
                 )
                 if refused:
                     rule = REFUSED["quality" if taker == "quality" else name]
+                elif taker == "quality" and name in ("dpp", "k_dpp") and score.higher_is == "drop":
+                    refused, rule = True, r"quality must be > 0, got -.*: give exp\(quality\)"
+                if refused:
                     with pytest.raises(ValueError, match=rule):
                         entry.function(first, **budget, **given, **extra)
                 else:
