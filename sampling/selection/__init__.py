@@ -9,6 +9,7 @@ are copied to the host once, at the call, without gradients; bfloat16 and float8
 """
 
 from ..record import at_threshold
+from ._bags import Bag, Bags, bags
 from .by_cluster._cluster_sensitivity import cluster_sensitivity
 from .by_cluster._cluster_uniform import cluster_uniform
 from .by_cluster._d4 import d4
@@ -48,7 +49,6 @@ from .by_score._window import window
 from .by_text._dedup_text import dedup_text
 from .by_text._dsir import dsir_scores, kl_reduction
 from .by_text._ngrams import NgramCounts
-from .core._bags import Bag, Bags, bags
 from .core._before import check_call, reads_embeddings
 from .core._budget import count_of, share_out, water_fill
 from .core._cost import Cost, Sizes

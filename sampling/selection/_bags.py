@@ -11,11 +11,11 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ... import _check, _rng
-from ..._check import _labels
-from ..._check._keywords import told
-from ...types import Floats, Indices
-from ._budget import share_out
+from .. import _check, _rng
+from .._check import _labels
+from .._check._keywords import told
+from ..types import Floats, Indices
+from .core._budget import share_out
 
 __all__ = ["Bag", "Bags", "bags"]
 
