@@ -15,7 +15,8 @@ import sampling
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from api_pages import write_api_pages  # noqa: E402  # it lies next to this file
+from api_pages import write_api_pages  # noqa: E402  # they lie next to this file
+from methods_page import linked  # noqa: E402
 
 write_api_pages(HERE / "api")
 
@@ -61,6 +62,13 @@ def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: l
             lines[at] = "".join(parts)
 
 
+def link_methods(app: Any, name: str, source: list[str]) -> None:
+    """Link the names of the page of all methods."""
+    if name == "methods":
+        source[0] = linked(source[0])
+
+
 def setup(app: Any) -> None:
     """Connect to Sphinx."""
+    app.connect("source-read", link_methods)
     app.connect("autodoc-process-docstring", escape_bars)

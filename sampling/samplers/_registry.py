@@ -1,6 +1,6 @@
 """The one list of samplers: a new one is a file, an entry here, and a case for the contract.
 
-It feeds `sampling.samplers.__all__` and the tables in the README. `sampling contracts`, the
+It feeds `sampling.samplers.__all__` and the tables of the documentation. `sampling contracts`, the
 contract tests and `sampling warm` make one of each, in `testing/_every_sampler.py`; a test
 compares the names. Nothing is imported before it is used.
 """
@@ -20,6 +20,8 @@ class Entry:
         Where it is defined, below `sampling.samplers`.
     draws : str
         What it draws, for tables; of a batch sampler, what it yields.
+    needs : str
+        What it is made from in addition to the number of samples, or learns from, for tables.
     weight : str
         Loss weight of a draw, for tables.
     source : str
@@ -33,6 +35,7 @@ class Entry:
     module: str
     draws: str
     weight: str = "1"
+    needs: str = "nothing"
     source: str = ""
     verdict: str = "replication"
     evidence: str = NOT_MEASURED
@@ -55,12 +58,14 @@ SAMPLERS: dict[str, Entry] = {
         "a given subset; a `Selection` provides its weights",
         weight="1, or the selection's",
         verdict="recommended",
+        needs="a subset",
     ),
     "WeightedSampler": Entry(
         "static._weighted",
         "in proportion to weights, evenly or independently, with or without replacement",
         source="stratified; Madow 1949",
         verdict="recommended",
+        needs="weights",
     ),
     "ClassBalancedSampler": Entry(
         "static._class_balanced",
@@ -68,12 +73,14 @@ SAMPLERS: dict[str, Entry] = {
         source="Kang 2020; Cui 2019",
         verdict="recommended",
         evidence=f"+0.63 {_TAIL}; progressive +1.32",
+        needs="labels",
     ),
     "RepeatFactorSampler": Entry(
         "static._repeat_factor",
         "multi-label data: rare categories repeated, no sample excluded",
         source="LVIS 2019",
         verdict="recommended",
+        needs="labels, several a sample",
     ),
     "RepeatedSubsetSampler": Entry(
         "static._repeated_subset",
@@ -81,22 +88,26 @@ SAMPLERS: dict[str, Entry] = {
         source="Okanovic 2024",
         verdict="control",
         evidence=f"-0.12 {_PLAIN}, 5 seeds",
+        needs="nothing; labels to stratify",
     ),
     "ClusterClipSampler": Entry(
         "static._cluster_clip",
         "clusters evenly, each excluded after too many repeats; temperature baselines",
         source="Shao 2024",
+        needs="clusters",
     ),
     "SensitivitySampler": Entry(
         "static._sensitivity",
         "by a bound on the loss from one loss per cluster",
         weight="1/(N p)",
         source="Axiotis 2024",
+        needs="clusters, and a loss of each",
     ),
     "TrajectorySampler": Entry(
         "static._trajectory",
         "transitions of trajectories with high returns or advantages; the best fraction",
         source="Hong 2023",
+        needs="lengths and returns",
     ),
     "CurriculumSampler": Entry(
         "static._curriculum",
@@ -105,6 +116,7 @@ SAMPLERS: dict[str, Entry] = {
         weight="1 (biased early)",
         source="Platanios 2019",
         evidence=f"-0.79 {_PLAIN}, 2 seeds",
+        needs="a score of difficulty",
     ),
     "InfoBatchSampler": Entry(
         "dynamic._infobatch",
@@ -113,6 +125,7 @@ SAMPLERS: dict[str, Entry] = {
         source="Qin 2024",
         verdict="recommended",
         evidence=f"-0.16 {_PLAIN}, 5 seeds; RS2 -0.12",
+        needs="losses",
     ),
     "DynamicRandomSampler": Entry(
         "dynamic._dynamic_random",
@@ -124,18 +137,21 @@ SAMPLERS: dict[str, Entry] = {
         "dynamic._hardest",
         "the samples with the highest last losses; for replication",
         weight="1 (biased)",
+        needs="losses",
     ),
     "EpsilonGreedySampler": Entry(
         "dynamic._epsilon_greedy",
         "the samples with the highest average losses, and a random fraction of the others",
         weight="1, or others/drawn",
         source="Raju 2021",
+        needs="losses",
     ),
     "UCBSampler": Entry(
         "dynamic._ucb",
         "the samples with the highest average loss plus spread",
         weight="1 (biased)",
         source="Raju 2021",
+        needs="losses",
     ),
     "SeTaSampler": Entry(
         "dynamic._seta",
@@ -143,12 +159,14 @@ SAMPLERS: dict[str, Entry] = {
         weight="1 (biased)",
         source="Zhou 2025",
         evidence=f"-0.09 {_PLAIN}, 5 seeds",
+        needs="losses",
     ),
     "RCAPSampler": Entry(
         "dynamic._rcap",
         "classes by their loss, and in a class samples at random by theirs; an exact number",
         weight="1 (biased)",
         source="Hassan 2025",
+        needs="labels, losses",
     ),
     "KakurenboSampler": Entry(
         "dynamic._kakurenbo",
@@ -156,12 +174,14 @@ SAMPLERS: dict[str, Entry] = {
         "forward-only pass updates their scores",
         weight="1 (biased)",
         source="Nguyen 2023",
+        needs="losses, logits, labels; a forward pass over excluded samples",
     ),
     "IESSampler": Entry(
         "dynamic._ies",
         "excludes a sample once its loss has converged; a forward-only pass monitors it",
         weight="1 (biased)",
         source="Yuan 2025",
+        needs="losses; a forward pass over excluded samples",
     ),
     "LateStoppingSampler": Entry(
         "dynamic._late_stopping",
@@ -169,12 +189,14 @@ SAMPLERS: dict[str, Entry] = {
         weight="1 (biased)",
         source="Yuan 2023",
         evidence=f"-0.21 {_NOISE}",
+        needs="losses, logits, labels",
     ),
     "SelfPacedSampler": Entry(
         "dynamic._self_paced",
         "the samples with the lowest losses, a fraction that grows to 1",
         weight="1 (biased)",
         source="Kumar 2010",
+        needs="losses",
     ),
     "VarianceBudgetSampler": Entry(
         "dynamic._variance_budget",
@@ -182,6 +204,7 @@ SAMPLERS: dict[str, Entry] = {
         weight="1 / probability of being kept",
         source="after Wang 2024",
         verdict="control",
+        needs="losses, or bounds of gradients",
     ),
     "ImportanceSampler": Entry(
         "dynamic._importance",
@@ -191,6 +214,7 @@ SAMPLERS: dict[str, Entry] = {
         source="Katharopoulos 2018",
         verdict="control",
         evidence=f"-0.26 {_TAIL}; -1.93 {_NOISE}",
+        needs="losses, or bounds of gradients",
     ),
     "MixtureSampler": Entry(
         "mixture._mixture_sampler",
@@ -199,61 +223,72 @@ SAMPLERS: dict[str, Entry] = {
         source="Chung 2023; Xie 2023",
         verdict="recommended",
         evidence=f"+0.54 {_TAIL}, classes as domains",
+        needs="sizes of the sources",
     ),
     "EpochBatchSampler": Entry(
         "batches._epoch_batches",
         "the draws of any sampler above in batches, which are sharded over the ranks as a whole",
         verdict="recommended",
+        needs="a sampler",
     ),
     "ClassesPerBatchSampler": Entry(
         "batches._classes_per_batch",
         "P classes, K samples of each, in every batch, also within one patient or document; every "
         "sample in every epoch",
         verdict="recommended",
+        needs="labels",
     ),
     "GroupBatchSampler": Entry(
         "batches._group_batches",
         "whole groups: bags, documents, videos",
         verdict="recommended",
+        needs="groups",
     ),
     "TokenBudgetBatchSampler": Entry(
         "batches._token_budget",
         "samples of similar length, up to a number of tokens; of similar cost on all ranks of a "
         "step; also of the draws of another sampler",
         verdict="recommended",
+        needs="lengths",
     ),
     "TwoStreamBatchSampler": Entry(
         "batches._two_streams",
         "a fixed number of samples of a second (labelled) stream in every batch",
         verdict="recommended",
+        needs="two sets of samples",
     ),
     "PairBatchSampler": Entry(
         "batches._pairs",
         "every sample with a partner of the same or another class or domain, for selective mixup; "
         "`resample_equivalent` is the control",
         source="Teney 2024; Yao 2022",
+        needs="labels, or domains",
     ),
     "NeighborPairBatchSampler": Entry(
         "batches._neighbor_pairs",
         "every sample with nearest neighbours or hard negatives of a table",
         source="Hwang and Whang, RegMix",
+        needs="a table of neighbours",
     ),
     "ClassPairBatchSampler": Entry(
         "batches._class_pairs",
         "pairs of classes in shares, such as those of `selmix_pairs`, that may be replaced",
         source="Ramasubramanian 2024",
+        needs="labels",
     ),
     "TemporalBatchSampler": Entry(
         "batches._temporal",
         "events in the order of time, no two of one entity in a batch",
         source="Kumar 2019",
         verdict="recommended",
+        needs="entities of the events",
     ),
     "AdaptiveBatchSampler": Entry(
         "batches._adaptive",
         "batches of a size that may change during training; "
         "`sampling.training.suggest_batch_size` estimates a suitable one",
         verdict="recommended",
+        needs="a sampler",
     ),
 }
 
@@ -289,16 +324,16 @@ OTHERS = {  # what else `sampling.samplers` has, and where
 
 
 def table(names: list[str]) -> str:
-    """Return the table of some samplers in Markdown, as in the README."""
-    batches = all(name.endswith("BatchSampler") for name in names)
-    if batches:
-        lines = ["| Batch sampler | Yields |", "|---|---|"]
-        return "\n".join([*lines, *(f"| `{name}` | {SAMPLERS[name].draws} |" for name in names)])
-    lines = [
-        "| Sampler in `sampling.samplers` | Draws | Loss weight | Source |",
-        "|---|---|---|---|",
-    ]
+    """Return the table of some samplers in Markdown, for the documentation."""
+    batches = all(SAMPLERS[name].module.startswith("batches.") for name in names)
+    head = ["Batch sampler", "Yields"] if batches else ["Sampler", "Draws"]
+    more = [] if batches else ["Loss weight"]
+    lines = [[*head, "Needs", *more, "Source", "Verdict", "Evidence"]]
+    lines.append(["---"] * len(lines[0]))
     for name in names:
-        entry = SAMPLERS[name]
-        lines.append(f"| `{name}` | {entry.draws} | {entry.weight} | {entry.source} |")
-    return "\n".join(lines).replace(" |  |", " | |")
+        each = SAMPLERS[name]
+        weight = [] if batches else [each.weight]
+        lines.append(
+            [f"`{name}`", each.draws, each.needs, *weight, each.source, each.verdict, each.evidence]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines).replace(" |  |", " | |")

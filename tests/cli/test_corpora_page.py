@@ -54,7 +54,7 @@ def test_the_page_runs(corpus):
     assert len(one["id"]) == 100
     dropped = pq.read_table("3.dropped.parquet")
     assert len({rule.as_py() for rule in dropped["rule"]}) >= 3
-    afterwards = re.findall(r"\| `(sampling (?:explain|rethreshold|inspect) [^`]*)`", TEXT)
+    afterwards = re.findall(r"\| `(sampling (?:explain|rethreshold|inspect) [^`]*)` \|\n", TEXT)
     assert len(afterwards) == 3
     for line in afterwards:
         run(line)

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from sampling import batch_selection, weighting
-from sampling._entry import NOT_MEASURED, VERDICTS, table
+from sampling._entry import NOT_MEASURED, VERDICTS
 from sampling.batch_selection import BatchSelector
 from sampling.batch_selection._registry import SELECTORS
 from sampling.samplers._registry import SAMPLERS
 from sampling.weighting._registry import WEIGHTINGS
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 TABLES = (ROOT / "benchmarks" / "README.md").read_text()
 HELPERS = {  # states, schedules and numbers for the weightings
     *("BurnIn", "Deferred", "Duals", "GroupWeights", "LossReference", "RunningRisk"),
@@ -43,8 +42,6 @@ def test_the_registries_name_all_that_is_public():
         if isinstance(each, type) and issubclass(each, BatchSelector)
     }
     assert set(SELECTORS) == kinds - {"BatchSelector"}
-    assert table("Weighting in `sampling.weighting`", WEIGHTINGS) in README
-    assert table("Selector in `sampling.batch_selection`", SELECTORS) in README
 
 
 @pytest.mark.parametrize("registry", [WEIGHTINGS, SELECTORS, SAMPLERS])

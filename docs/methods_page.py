@@ -1,0 +1,97 @@
+"""Writes `docs/methods.md`, the page of all methods, from the registries.
+
+    python docs/methods_page.py
+
+A test compares the page with them.
+"""
+
+import re
+from pathlib import Path
+
+from sampling._entry import table
+from sampling.batch_selection._registry import SELECTORS
+from sampling.samplers import _registry as samplers
+from sampling.samplers.mixture._registry import UPDATERS
+from sampling.selection import methods
+from sampling.weighting._registry import WEIGHTINGS
+
+PAGE = Path(__file__).parent / "methods.md"
+
+HEAD = """\
+# From paper to name
+
+Every method of the package, with its paper, what it needs, our verdict, and one line of evidence.
+The verdict is *recommended* (begin with it), *control* (compare with it) or *replication* (it is
+here to repeat a paper). The evidence is from the tables of `benchmarks/README.md`, which state the
+commands; "not measured" means that we have no table with the method. In the site, a name links to
+its page of the reference, which states order, cost, effect on the gradient and source. Written by
+`python docs/methods_page.py` from the registries.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    batches = [n for n, each in samplers.SAMPLERS.items() if each.module.startswith("batches.")]
+    draws = [name for name in samplers.SAMPLERS if name not in batches]
+    parts = {
+        "Samplers": (
+            "What is drawn next, from `sampling.samplers`. *Loss weight* is the default; "
+            '`objective="sampled"` or `"original"` selects the mean over the drawn samples or over '
+            "the data.",
+            samplers.table(draws),
+        ),
+        "Batch samplers": (
+            "Where the draws are cut into batches, from `sampling.samplers`; for "
+            "`DataLoader(batch_sampler=...)`.",
+            samplers.table(batches),
+        ),
+        "Shares of a mixture": (
+            "From `sampling.samplers`: rules that change the shares of the sources of a "
+            "`MixtureSampler` during a run; see [mixtures](mixtures.md).",
+            table("Updater", UPDATERS),
+        ),
+        "Rows of a large batch": (
+            "From `sampling.batch_selection`: `SelectiveForward` scores a large batch and trains "
+            "on the rows that are selected. Scoring costs a forward pass.",
+            table("Selector", SELECTORS),
+        ),
+        "Loss weights": (
+            "From `sampling.weighting`, for `reduce(losses, indices, ..., weighting=f)`; see "
+            "[weighting](weighting.md).",
+            table("Weighting", WEIGHTINGS),
+        ),
+        "Offline selectors": (
+            "From `sampling.selection`: which samples to keep, before training. *Smaller budgets*: "
+            "whether `picked.head(m)` is the selection of m rows.",
+            selectors(),
+        ),
+    }
+    return HEAD + "".join(
+        f"\n## {name}\n\n{about}\n\n{rows}\n" for name, (about, rows) in parts.items()
+    )
+
+
+def selectors() -> str:
+    """Return the table of the offline selectors."""
+    rows = ["| Selector | Reads | Label | Smaller budgets | Weights |", "|---|---|---|---|---|"]
+    for each in methods().values():
+        head = "`head`" if each.ranked else "select again"
+        rows.append(f"| `{each.name}` | {each.needs} | {each.label} | {head} | {each.weights} |")
+    return "\n".join(rows)
+
+
+def linked(page: str) -> str:
+    """Return the page with links of names to the reference, for the site."""
+    package, lines = "", []
+    for line in page.split("\n"):
+        found = re.search(r"`sampling\.(\w+)`", line)
+        package = found[1] if found and not line.startswith("|") else package
+        named = re.match(r"\| `(\w+)` \|", line)
+        if named:
+            line = line.replace(f"`{named[1]}`", f"[`{named[1]}`](api/{package}.{named[1]}.md)", 1)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
