@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import ArrayLike
 
 from .. import _check
 from .._check._keywords import told
@@ -50,11 +51,16 @@ class LightningSamplerCallback(Callback):
         Whether a `StatefulDataLoader` restores its own state too, which may include that of a
         dataset. Use False if the loader is a different one, or has another number of workers, which
         it refuses.
+    log_metrics : bool, default True
+        Whether to pass the sampler's `metrics` to the trainer's loggers when an epoch begins, as
+        "NAME_sampler/kept" and so on.
+    groups : array-like of shape (N,), optional
+        Labels or domains of the samples, for "NAME_sampler/excluded/LABEL" in the log.
 
     Attributes
     ----------
     sampler : EpochSampler or EpochBatchSampler
-    name, restore_loader
+    name, restore_loader, log_metrics, groups
         As given.
     consumed : int
         Draws of this epoch trained on, over all ranks, since the beginning of the epoch.
@@ -114,6 +120,8 @@ class LightningSamplerCallback(Callback):
         sampler: AnySampler | Callable[[Trainer], AnySampler],
         name: str = "train",
         restore_loader: bool = True,
+        log_metrics: bool = True,
+        groups: ArrayLike | None = None,
     ) -> None:
         super().__init__()
         self._find = None if isinstance(sampler, AnySampler) or not callable(sampler) else sampler
@@ -122,6 +130,8 @@ class LightningSamplerCallback(Callback):
             raise TypeError(f"name must be a str, got {type(name).__name__}")
         self.name = name
         self.restore_loader = _check.flag("restore_loader", restore_loader)
+        self.log_metrics = _check.flag("log_metrics", log_metrics)
+        self.groups = groups
         self._trainer: Trainer | None = None
         self._forget()
 
@@ -286,6 +296,11 @@ class LightningSamplerCallback(Callback):
         self._begun = False
         self._before = 0
         self._lengths.tell(trainer, self._take(), core_of(self.sampler))
+        if self.log_metrics and trainer.is_global_zero and trainer.loggers:
+            found = self.sampler.metrics(self.groups)
+            figures = {f"{self.name}_sampler/{name}": each for name, each in found.items()}
+            for logger in trainer.loggers:
+                logger.log_metrics(figures, step=trainer.global_step)
 
     def on_train_batch_start(
         self,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
@@ -76,14 +77,23 @@ class _MixinCallback(SamplerTrainerCallback):
         As for `SamplerTrainerCallback`.
     before_step : callable
         Called before each optimizer step.
+    begun : callable
+        Called when an epoch was planned.
     """
 
-    def __init__(self, sampler: AnySampler, before_step: Callable[[], None]) -> None:
+    def __init__(
+        self, sampler: AnySampler, before_step: Callable[[], None], begun: Callable[[], None]
+    ) -> None:
         super().__init__(sampler)
-        self._before_step = before_step
+        self._before_step, self._begun = before_step, begun
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Nothing: `SamplerTrainerMixin.set_initial_training_values` begins."""
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Set the epoch of the sampler, and log its figures; called on every rank."""
+        super().on_epoch_begin(args, state, control, **kwargs)
+        self._begun()
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Check that the batches of the step were passed through the sampler."""
@@ -112,6 +122,11 @@ class SamplerTrainerMixin(_Base):
         `per_device_train_batch_size` and `dataloader_drop_last`.
     index_key : str, default "sample_index"
         Key of the indices in a batch; must not be a key of the collated batch.
+    log_sampler : bool, default True
+        Whether to log the sampler's `metrics` when an epoch begins, as "sampler/kept" and so on,
+        unless `logging_strategy` is "no".
+    sampler_groups : array-like of shape (N,), optional
+        Labels or domains of the samples, for "sampler/excluded/NAME" in the log.
     **kwargs
         Keyword arguments of the `Trainer`.
 
@@ -119,7 +134,7 @@ class SamplerTrainerMixin(_Base):
     ----------
     train_sampler : EpochSampler or EpochBatchSampler
         As given.
-    index_key : str
+    index_key, log_sampler, sampler_groups
         As given.
 
     Raises
@@ -198,11 +213,15 @@ class SamplerTrainerMixin(_Base):
         *args: Any,  # the Trainer's
         train_sampler: AnySampler,
         index_key: str = "sample_index",
+        log_sampler: bool = True,
+        sampler_groups: ArrayLike | None = None,
         **kwargs: Any,
     ) -> None:
         self.train_sampler = train_sampler
         self.index_key = index_key
-        self._callback = _MixinCallback(train_sampler, self._refuse_unreduced)
+        self.log_sampler = _check.flag("log_sampler", log_sampler)
+        self.sampler_groups = sampler_groups
+        self._callback = _MixinCallback(train_sampler, self._refuse_unreduced, self._log_metrics)
         self._position = self._callback._position
         self._step_batches: list[Any] = []  # of the current optimizer step
         self._step_counts: torch.Tensor | None = None  # of samples and labels in them
@@ -251,6 +270,12 @@ class SamplerTrainerMixin(_Base):
                     f"{name} must be 1, one process for each part of a batch, got {size}: launch "
                     "with torchrun or accelerate, one process per device"
                 )
+
+    def _log_metrics(self) -> None:
+        """Log the figures of the epoch that begins."""
+        if self.log_sampler and self.args.logging_strategy != "no":
+            found = self.train_sampler.metrics(self.sampler_groups)
+            self.log({f"sampler/{name}": each for name, each in found.items()})
 
     # ------------------------------------------------------------------ the loader
 

@@ -322,6 +322,10 @@ class EpochBatchSampler(Sampler[list[int]]):
         """Return the fraction of the run that is done; see `EpochSampler.progress`."""
         return self.sampler.progress(epoch, consumed, num_epochs)
 
+    def metrics(self, groups: ArrayLike | None = None) -> dict[str, float]:
+        """Return figures of the planned epoch; see `EpochSampler.metrics`."""
+        return self.sampler.metrics(groups)
+
     def weights_for(self, indices: Any) -> Any:  # as the sampler's
         """Return the loss weights of samples; see `EpochSampler.weights_for`."""
         return self.sampler.weights_for(indices)

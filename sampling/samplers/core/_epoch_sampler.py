@@ -24,6 +24,7 @@ from torch.utils.data import Sampler
 from typing_extensions import Unpack
 
 from ... import _check, _rng
+from ..._check import _labels
 from ..._check._keywords import refuse_rest, told
 from ..._identity import Unknown, bound, fingerprint, identified, in_short, is_ours
 from ..._warning import warn
@@ -648,6 +649,48 @@ class EpochSampler(Sampler[int], ABC):
             draws = self.draws(epoch)
             part = _check.integer("consumed", consumed, 0, draws + 1) / draws
         return min(1.0, (epoch + part) / run)
+
+    @told
+    def metrics(self, groups: ArrayLike | None = None) -> dict[str, float]:
+        """Return figures of the planned epoch, to be logged after `set_epoch`.
+
+        Parameters
+        ----------
+        groups : array-like of shape (N,), optional
+            Label, domain or cluster of each sample, as for `ClassBalancedSampler`.
+
+        Returns
+        -------
+        dict of str to float
+            Of the whole epoch, the same on every rank: "draws", M; "draws_per_sample", M / N;
+            "kept", the fraction of the samples that are drawn at least once; "mean_weight" of the
+            draws; "effective_sample_size", (sum w)^2 / sum w^2 over the draws, M if all weights are
+            equal. With `groups` also "excluded/NAME", the fraction of a group that is not drawn.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many groups as samples.
+
+        Notes
+        -----
+        Cost
+            O(M), about 0.1 us a draw. Above 2^24 draws or samples the figures of weights are
+            estimated from 2^18 draws, and those of kept and excluded samples are omitted.
+
+        Examples
+        --------
+        >>> from sampling.samplers import WeightedSampler
+        >>> figures = WeightedSampler([1, 1, 2, 0]).metrics(groups=["a", "a", "b", "b"])
+        >>> figures["kept"], figures["excluded/b"], figures["effective_sample_size"]
+        (0.75, 0.5, 4.0)
+        """
+        plan = self._plan(self.epoch)
+        if groups is None:
+            return plan.figures(self.weights_for)
+        names, codes = _labels.grouped("groups", groups, "drop")
+        _check.same_length("groups", codes, "the dataset", plan.size)
+        return plan.figures(self.weights_for, names.tolist(), codes)
 
     # ------------------------------------------------------------------ weights
 

@@ -1,5 +1,7 @@
 """The plan of one epoch: a draw table behind a shuffle, and the samples that it may draw."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,8 @@ from ._permutation import Permutation
 from ._tables import DrawTable
 
 CHUNK = 8192  # draws computed at a time: enough to hide numpy's overhead, 64 KiB of memory
+_BLOCK = 2**18  # draws at a time, of figures of the epoch
+_MOST = 2**24  # draws and samples up to which these figures are exact
 
 
 class EpochPlan:
@@ -128,6 +132,46 @@ class EpochPlan:
         """Return 1 / (N p) of samples that are drawn: int64 (B,) -> float64 (B,)."""
         table = self.table
         return table.size / (table.population * table.expected(rows))
+
+    def figures(
+        self,
+        weights_for: Callable[[Indices], Scores],
+        names: Sequence[object] = (),
+        codes: NDArray[np.int64] | None = None,
+    ) -> dict[str, float]:
+        """Return figures of the epoch, as of `EpochSampler.metrics`.
+
+        names, codes : groups of the samples, (G,) and (N,), with -1 for none
+        """
+        size = self.table.size
+        exact = max(size, self.size) <= _MOST
+        positions = np.arange(size) if exact else np.linspace(0, size - 1, _BLOCK).astype(np.int64)
+        drawn = np.zeros(self.size if exact else 0, np.bool_)
+        total = squares = 0.0
+        for at in range(0, positions.size, _BLOCK):
+            rows = self.draws(positions[at : at + _BLOCK])
+            weights = weights_for(rows).astype(np.float64)
+            total, squares = total + float(weights.sum()), squares + float(weights @ weights)
+            if exact:
+                drawn[rows] = True
+        found = {
+            "draws": float(size),
+            "draws_per_sample": size / self.size,
+            "mean_weight": total / positions.size,
+            "effective_sample_size": total**2 / squares * (size / positions.size)
+            if squares
+            else 0.0,
+        }
+        if not exact:
+            return found
+        found["kept"] = int(np.count_nonzero(drawn)) / self.size
+        if codes is not None:
+            of = codes >= 0
+            counts = np.bincount(codes[of], minlength=len(names))
+            left = np.bincount(codes[of & ~drawn], minlength=len(names))
+            shares = (left / np.maximum(counts, 1)).tolist()
+            found |= {f"excluded/{name}": share for name, share in zip(names, shares, strict=True)}
+        return found
 
     def report_bad(self) -> None:
         """Raise for indices on devices that are out of range or were never drawn."""
