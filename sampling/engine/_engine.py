@@ -28,6 +28,8 @@ class Engine(Protocol):
         Parameters
         ----------
         function : callable
+            Often a function inside a function: sent to another process by cloudpickle, as pickle
+            refuses it. It reads files by absolute paths.
         parts : iterable
             To be consumed lazily: they may not all fit into memory.
 
