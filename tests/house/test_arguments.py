@@ -225,6 +225,7 @@ RECIPES = {
 }
 # What the package fills in itself, or takes from a framework that it plugs into.
 EXEMPT = {
+    "integrations.SamplerTrainerMixin": "a base of a Trainer: tests/integrations makes them",
     "selection.Bags": "made by `bags`",
     "selection.Method": "made by `method`",
     "batch_selection.SelectedStep": "made by `SelectiveForward`",
