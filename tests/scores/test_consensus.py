@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from sampling import Score, selection
-from sampling.scores import TrainingDynamics, mean_scores, rank_average
+from sampling.scores import TrainingDynamics, _dynamics_tables, mean_scores, rank_average
 
 LOSS = Score(np.array([0.1, 9.0, 0.5, 0.5]), "harder", "loss")
 MARGIN = Score(np.array([3.0, -1.0, 2.0, -2.0]), "easier", "margin")
@@ -113,11 +113,12 @@ def test_running_probabilities_count_each_sample():
     assert np.isfinite(underflow.tdds().values).all()
 
 
-def test_running_probabilities_travel_between_ranks():
+def test_running_probabilities_travel_between_ranks(monkeypatch):
     """What a rank writes to its journal is replayed into the same means."""
     batches = [(np.arange(4), np.random.default_rng(i).normal(size=(4, 3)), [0, 1, 2, 0])
                for i in range(3)]  # fmt: skip
     plain, ranked = (TrainingDynamics(4, 3, fields="probabilities") for _ in range(2))
+    monkeypatch.setattr(_dynamics_tables, "gather_rows", lambda rows, group: [rows])
     ranked._ranks = 2
     for batch in batches:
         plain.update(*batch)
