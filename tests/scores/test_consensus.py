@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from sampling import Score, selection
-from sampling.scores import TrainingDynamics, mean_scores, rank_average
+from sampling.scores import TrainingDynamics, _dynamics_tables, mean_scores, rank_average
 
 LOSS = Score(np.array([0.1, 9.0, 0.5, 0.5]), "harder", "loss")
 MARGIN = Score(np.array([3.0, -1.0, 2.0, -2.0]), "easier", "margin")
@@ -111,3 +111,20 @@ def test_running_probabilities_count_each_sample():
         underflow.update([0], [[900.0, -900.0]], [0])
     assert underflow.probabilities().tolist() == [[1.0, 0.0]]
     assert np.isfinite(underflow.tdds().values).all()
+
+
+def test_running_probabilities_travel_between_ranks(monkeypatch):
+    """What a rank writes to its journal is replayed into the same means."""
+    batches = [(np.arange(4), np.random.default_rng(i).normal(size=(4, 3)), [0, 1, 2, 0])
+               for i in range(3)]  # fmt: skip
+    plain, ranked = (TrainingDynamics(4, 3, fields="probabilities") for _ in range(2))
+    monkeypatch.setattr(_dynamics_tables, "gather_rows", lambda rows, group: [rows])
+    ranked._ranks = 2
+    for batch in batches:
+        plain.update(*batch)
+        ranked.update(*batch)
+    ranked._ranks = 1
+    ranked._journal.replay(ranked._tables.record, 4, None)
+    np.testing.assert_array_equal(plain.probabilities(), ranked.probabilities())
+    softmax = [np.exp(z) / np.exp(z).sum(1, keepdims=True) for _, z, _ in batches]
+    np.testing.assert_allclose(plain.probabilities(), np.mean(softmax, axis=0), atol=1e-6)
