@@ -1,0 +1,61 @@
+"""What the pages of `docs` print runs: the blocks of a page in order, with one set of names.
+
+Each page runs in an empty folder. Of a `sh` block, the lines that call `sampling` are run. A `text`
+block right after another one is what that one prints. A page that another test names has its own.
+"""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sampling.cli import app
+
+TESTS = Path(__file__).parent
+DOCS = TESTS.parent / "docs"
+BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def pages():
+    others = [path.read_text() for path in TESTS.rglob("test_*.py") if path != Path(__file__)]
+    named = {name for text in others for name in re.findall(r'"([\w-]+\.md)"', text)}
+    return [path for path in sorted(DOCS.glob("*.md")) if path.name not in named]
+
+
+def printed(language, block, names):
+    """Run a block, and return what it prints."""
+    out = io.StringIO()
+    if language == "python":
+        with contextlib.redirect_stdout(out):
+            exec(block, names)
+    for line in block.replace("\\\n", " ").splitlines() if language == "sh" else ():
+        if line.startswith("sampling "):
+            found = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
+            assert found.exit_code == 0, f"{line}\n{found.output}"
+            out.write(found.output)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
+def test_the_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(DOCS / "examples")
+    text, names, before = page.read_text(), {"__name__": "__main__"}, ("", 0)
+    for found in BLOCK.finditer(text):
+        language, block = found.groups()
+        if language == "text":
+            if not text[before[1] : found.start()].strip():
+                assert before[0].strip() == block.strip()
+            continue
+        line = text.count("\n", 0, found.start()) + 1  # the traceback names the line of the page
+        before = (printed(language, compiled(language, block, page, line), names), found.end())
+
+
+def compiled(language, block, page, line):
+    if language != "python":
+        return block
+    return compile("\n" * line + block, str(page), "exec")
