@@ -1,7 +1,8 @@
 """What the pages of `docs` print runs: the blocks of a page in order, with one set of names.
 
-Each page runs in an empty folder. Of a `sh` block, the lines that call `sampling` are run. A `text`
-block right after another one is what that one prints. A page that another test names has its own.
+Each page runs in an empty folder. A Python block that begins with `# name.py` is also written to
+that file. Of a `sh` block, the lines that call `sampling` are run. A `text` block right after
+another one is what that one prints. A page that another test names is run there.
 """
 
 import contextlib
@@ -30,8 +31,11 @@ def printed(language, block, names):
     """Run a block, and return what it prints."""
     out = io.StringIO()
     if language == "python":
+        name = re.match(r"\n*# (\w+\.py)\n", block)
+        if name:
+            Path(name[1]).write_text(block.lstrip())
         with contextlib.redirect_stdout(out):
-            exec(block, names)
+            exec(compile(block, names["__file__"], "exec"), names)
     for line in block.replace("\\\n", " ").splitlines() if language == "sh" else ():
         if line.startswith("sampling "):
             found = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
@@ -44,18 +48,12 @@ def printed(language, block, names):
 def test_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(DOCS / "examples")
-    text, names, before = page.read_text(), {"__name__": "__main__"}, ("", 0)
+    text, names = page.read_text(), {"__name__": "__main__", "__file__": str(page)}
+    said, end = "", 0
     for found in BLOCK.finditer(text):
         language, block = found.groups()
-        if language == "text":
-            if not text[before[1] : found.start()].strip():
-                assert before[0].strip() == block.strip()
-            continue
-        line = text.count("\n", 0, found.start()) + 1  # the traceback names the line of the page
-        before = (printed(language, compiled(language, block, page, line), names), found.end())
-
-
-def compiled(language, block, page, line):
-    if language != "python":
-        return block
-    return compile("\n" * line + block, str(page), "exec")
+        if language != "text":
+            lines = "\n" * (text.count("\n", 0, found.start()) + 1)  # tracebacks name the page's line
+            said, end = printed(language, lines + block, names), found.end()
+        elif not text[end : found.start()].strip():
+            assert said.strip() == block.strip()
