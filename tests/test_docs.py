@@ -1,7 +1,7 @@
 """What the pages of `docs` print runs: the blocks of a page in order, with one set of names.
 
-Each page runs in an empty folder. A Python block that begins with `# name.py` is also written to
-that file. Of a `sh` block, the lines that call `sampling` are run. A `text` block right after
+Each page runs in an empty folder. A Python block that begins with `# name.py` is a script of its
+own, and also written to that file. Of a `sh` block, the lines that call `sampling` are run. A `text` block right after
 another one is what that one prints. A page that another test names is run there.
 """
 
@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sampling.cli import app
+from sampling.selection import METHODS
 
 TESTS = Path(__file__).parent
 DOCS = TESTS.parent / "docs"
@@ -34,6 +35,7 @@ def printed(language, block, names):
         name = re.match(r"\n*# (\w+\.py)\n", block)
         if name:
             Path(name[1]).write_text(block.lstrip())
+            names = {"__name__": "__main__", "__file__": names["__file__"]}
         with contextlib.redirect_stdout(out):
             exec(compile(block, names["__file__"], "exec"), names)
     for line in block.replace("\\\n", " ").splitlines() if language == "sh" else ():
@@ -44,6 +46,18 @@ def printed(language, block, names):
     return out.getvalue()
 
 
+@pytest.fixture
+def _registry():
+    """Forget the selectors that a page registers."""
+    before = dict(METHODS)
+    yield
+    METHODS.clear()
+    METHODS.update(before)
+
+
+@pytest.mark.usefixtures("_registry")
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # by torchdata
+@pytest.mark.filterwarnings("ignore::UserWarning:(pytorch_)?lightning")
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
 def test_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
