@@ -1,8 +1,9 @@
 """What the pages of `docs` print runs: the blocks of a page in order, with one set of names.
 
 Each page runs in an empty folder. A Python block that begins with `# name.py` is a script of its
-own, and also written to that file. Of a `sh` block, the lines that call `sampling` are run. A `text` block right after
-another one is what that one prints. A page that another test names is run there.
+own, and also written to that file. Of a `sh` block, the lines that call `sampling` are run. A
+`text` block right after another one is what that one prints. A page that another test names is run
+there.
 """
 
 import contextlib
@@ -67,7 +68,9 @@ def test_the_page_runs(page, tmp_path, monkeypatch):
     for found in BLOCK.finditer(text):
         language, block = found.groups()
         if language != "text":
-            lines = "\n" * (text.count("\n", 0, found.start()) + 1)  # tracebacks name the page's line
-            said, end = printed(language, lines + block, names), found.end()
+            before = (
+                text.count("\n", 0, found.start()) + 1
+            )  # a traceback names the line of the page
+            said, end = printed(language, "\n" * before + block, names), found.end()
         elif not text[end : found.start()].strip():
             assert said.strip() == block.strip()
