@@ -59,6 +59,8 @@ def _registry():
 @pytest.mark.usefixtures("_registry")
 @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # by torchdata
 @pytest.mark.filterwarnings("ignore::UserWarning:(pytorch_)?lightning")
+@pytest.mark.filterwarnings("ignore::FutureWarning:(pytorch_)?lightning")
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec")
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
 def test_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
