@@ -204,6 +204,13 @@ class TrajectorySampler(EpochSampler):
             rows = _check.matrix("observations", observations)
             _check.same_length("observations", rows, "rewards", values.size)
             baseline = np.asarray(rows[starts])
+            bad = _check.bad_rows(baseline)
+            if bad is not None:  # named by their rows in the table, not by their trajectories
+                row = int(starts[bad.argmax()])
+                raise ValueError(
+                    f"observations must be finite in initial states, got {baseline[bad][0]} in "
+                    f"row {row}"
+                )
         returns = np.add.reduceat(values, starts)
         sampler = cls(
             np.diff(stops, prepend=0),
@@ -237,6 +244,7 @@ class TrajectorySampler(EpochSampler):
         """
         rows = _check.one_dimensional("indices", indices)
         _check.codes("indices", rows, self.size)
+        rows = rows.astype(np.int64)  # unsigned ones minus signed ones would be floats
         found = self._trajectory_of(rows)
         return found, rows - self.starts[found]
 
