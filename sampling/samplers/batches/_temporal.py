@@ -31,8 +31,8 @@ class TemporalBatchSampler(BlockBatchSampler):
     targets : int or str array-like of shape (N,), optional
         Another entity of each event, such as its item.
     times : int, float, datetime64 or timedelta64 array-like of shape (N,), optional
-        Times with a zone, of pandas, are compared in UTC. Events are taken in ascending order, ties in the order of rows; by default the order of
-        rows.
+        Events are taken in ascending order, ties in the order of rows; by default the order of
+        rows. Times of pandas with a zone are compared in UTC.
     max_events : int, optional
         Most events in a batch. A larger batch is cut into equal shares.
     shared : bool, default False
