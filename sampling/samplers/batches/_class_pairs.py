@@ -31,8 +31,9 @@ class ClassPairBatchSampler(PairBatches):
         Class of each sample; -1, None or NaN means unlabelled, see `unlabeled`.
     class_pairs : float array-like of shape (C, C)
         Relative share of each pair (class of the first sample, class of the second), finite and
-        >= 0. Rows and columns are in the order of the sorted class ids. Of int labels below C it
-        may include classes without samples: their shares are ignored.
+        >= 0. Rows and columns are in the order of the sorted class ids; those of a pandas DataFrame
+        that names the classes are taken by name. Of int labels below C it may include classes
+        without samples: their shares are ignored.
     pairs_per_batch : int
         B: a batch has 2 B draws.
     num_pairs : int, optional

@@ -206,10 +206,12 @@ class TrajectorySampler(EpochSampler):
             baseline = np.asarray(rows[starts])
             bad = _check.bad_rows(baseline)
             if bad is not None:  # named by their rows in the table, not by their trajectories
-                row = int(starts[bad.argmax()])
+                at = int(bad.argmax())
+                with np.errstate(over="ignore"):
+                    wrong = baseline[at][~np.isfinite(baseline[at].astype(np.float32))]
                 raise ValueError(
-                    f"observations must be finite in initial states, got {baseline[bad][0]} in "
-                    f"row {row}"
+                    f"observations must be finite in initial states, got {wrong[0]} in row "
+                    f"{starts[at]}"
                 )
         returns = np.add.reduceat(values, starts)
         sampler = cls(
