@@ -1,6 +1,7 @@
 """Samples to label, drawn one after the other with known probabilities. Budgets: `allocate`."""
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +58,10 @@ class RiskEstimate:
         from scipy import special
 
         level = _check.number("level", level, "(0, 1)")
-        if self.labels < 2:  # noqa: PLR2004  # one label has no spread
+        if math.isnan(self.standard_error):  # of a single label
             return -math.inf, math.inf
+        if self.standard_error == 0.0:  # also of the only sample of a pool
+            return self.value, self.value
         width = float(special.stdtrit(self.labels - 1, 0.5 + 0.5 * level)) * self.standard_error
         return self.value - width, self.value + width
 
@@ -154,8 +157,7 @@ class Acquisition:
             If a score of a sample that remains is not finite, or fewer than `count` remain.
         """
         values = np.array(_check.one_dimensional("scores", scores))
-        if values.dtype.kind not in "fiub":
-            raise TypeError(f"scores must hold numbers, got dtype {values.dtype}")
+        _check.refuse_other_than_numbers("scores", values)
         _check.same_length("scores", values, "the pool", self.size)
         count = _check.integer("count", count, 1)
         if count > self.size - len(self):
@@ -284,7 +286,7 @@ class Acquisition:
             if name not in ("indices", "probabilities") and state[name] != own:
                 raise StateError(f"{name} must be {own!r}, got {state[name]!r}")
         try:
-            rows = np.array(state["indices"], np.int64).reshape(-1)
+            rows = np.array([operator.index(row) for row in state["indices"]], np.int64)
             chances = np.array(state["probabilities"], np.float64).reshape(-1)
             if rows.size:
                 _check.unique_rows("indices", rows, self.size)

@@ -303,8 +303,9 @@ def _of_groups(name: str, given: Any, names: list[Any], interval: str, default: 
     mapping = _check.named(name, given)
     if mapping is not None:
         if set(mapping) != set(names):
-            wrong = sorted(map(repr, set(mapping) ^ set(names)))
-            raise ValueError(f"{name} must name each group of curves, got or lacks {wrong[0]}")
+            lost = [each for each in names if each not in mapping]
+            found = f"no {lost[0]!r}" if lost else repr(next(iter(set(mapping) - set(names))))
+            raise ValueError(f"{name} must name the groups of curves, {names}, got {found}")
         values = [mapping[each] for each in names]
     else:
         values = _check.one_dimensional(name, given).tolist()

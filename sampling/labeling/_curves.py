@@ -13,6 +13,8 @@ from ..types import Floats
 
 _LOW, _HIGH = 0.05, 2.0  # of the exponent
 _GRID = 200  # exponents of a fit, in equal ratios: neighbours differ by 1.9 %
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+_SECTIONS = 20  # after which the exponent is known to 1e-4 of that
 _FIXED = 0.5  # the exponent if there are too few sizes to estimate it
 
 
@@ -309,26 +311,51 @@ class _Fit:
         best = np.full(len(losses), np.inf)
         found = np.zeros((len(losses), 3))
         for k in self._grid.tolist():
-            floors, scales, squares = self._linear(losses, k)
-            better = squares < best
-            best = np.where(better, squares, best)
-            found[better] = np.stack([floors, scales, np.full(len(losses), k)], axis=1)[better]
+            _keep_better(best, found, *self._linear(losses, k), np.full(len(losses), k))
+        if self._grid.size > 1:
+            self._refine(losses, best, found)
         return found
 
-    def _linear(self, losses: Floats, k: float) -> tuple[Floats, Floats, Floats]:
-        """Return floor and scale >= 0 of each series for an exponent, and the sum of squares."""
+    def _refine(self, losses: Floats, best: Floats, found: Floats) -> None:
+        """Search between the neighbours of each series' best exponent of the grid."""
+        ratio = self._grid[1] / self._grid[0]
+        low = np.maximum(found[:, 2] / ratio, self._grid[0])
+        high = np.minimum(found[:, 2] * ratio, self._grid[-1])
+        for _ in range(_SECTIONS):
+            left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+            one, other = self._linear(losses, left), self._linear(losses, right)
+            _keep_better(best, found, *one, left)
+            _keep_better(best, found, *other, right)
+            first = one[2] < other[2]
+            low, high = np.where(first, low, left), np.where(first, right, high)
+
+    def _linear(self, losses: Floats, k: "float | Floats") -> tuple[Floats, Floats, Floats]:
+        """Return floor and scale >= 0 of each series, and the sum of squares: (R,) each.
+
+        k : the exponent of all, or of each, (R,)
+        """
         w = self._weights
-        x = self._x**-k
-        total, mean_x = w.sum(), (w @ x) / w.sum()
-        mean_y = losses @ w / total
-        spread = w @ (x - mean_x) ** 2
-        scales = np.maximum((losses - mean_y[:, None]) @ (w * (x - mean_x)) / spread, 0.0)
+        x = self._x ** -np.atleast_1d(k)[:, None]  # (1 or R, P)
+        mean_x = x @ w / w.sum()
+        mean_y = losses @ w / w.sum()
+        away = x - mean_x[:, None]
+        shared = ((losses - mean_y[:, None]) * away) @ w
+        scales = np.maximum(shared / (away**2 @ w), 0.0)
         floors = mean_y - scales * mean_x
-        through = np.maximum(losses @ (w * x) / (w @ x**2), 0.0)
+        through = np.maximum((losses * x) @ w / (x**2 @ w), 0.0)
         below = floors < 0.0
         scales, floors = np.where(below, through, scales), np.where(below, 0.0, floors)
         rest = losses - floors[:, None] - scales[:, None] * x
         return floors, scales, rest**2 @ w
+
+
+def _keep_better(
+    best: Floats, found: Floats, floors: Floats, scales: Floats, squares: Floats, k: Floats
+) -> None:
+    """Replace curves (R, 3) where new ones have smaller squares; both arrays are updated."""
+    better = squares < best
+    best[better] = squares[better]
+    found[better] = np.stack([floors, scales, k], axis=1)[better]
 
 
 def _sizes_of(sizes: ArrayLike) -> Floats:
@@ -343,8 +370,7 @@ def _sizes_of(sizes: ArrayLike) -> Floats:
 def _losses_of(losses: ArrayLike, size: int) -> Floats:
     """Return losses, of which some may be missing."""
     values = _check.one_dimensional("losses", losses)
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"losses must hold numbers, got dtype {values.dtype}")
+    _check.refuse_other_than_numbers("losses", values)
     _check.same_length("losses", values, "sizes", size)
     return values.astype(np.float64)
 

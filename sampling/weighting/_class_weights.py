@@ -392,7 +392,8 @@ def counts_of(
     elif _check.named("counts", counts) is not None:
         raise ValueError(
             "num_classes must be given if counts is a mapping or a Series, got None: of a column "
-            "of labels give the samples of each class, numpy.bincount(pandas.factorize(labels)[0])"
+            "of labels give the samples of each class, pandas.factorize(labels)[0] being the class "
+            "numbers, -1 where missing: numpy.bincount(numbers[numbers >= 0])"
         )
     else:
         found = _check.floats("counts", counts, "finite and >= 0")  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ class SampleWeights:
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, or all are 0.
+        If a weight is negative, or not finite as float32, or all are 0.
 
     Notes
     -----
@@ -52,7 +52,19 @@ class SampleWeights:
 
     def __init__(self, weights: ArrayLike) -> None:
         found = _check.weights("weights", weights)
-        self._weights = found.astype(np.float32)
+        with np.errstate(over="ignore"):  # refused below
+            self._weights = found.astype(np.float32)
+        beyond = np.flatnonzero(np.isinf(self._weights))
+        if beyond.size:
+            raise ValueError(
+                f"weights must be finite as float32, got {found[beyond[0]]:g} in row {beyond[0]}: "
+                "divide them by their mean"
+            )
+        if not self._weights.any():
+            raise ValueError(
+                f"weights must not all be 0 as float32, got at most {found.max():g}: divide them "
+                "by their mean"
+            )
         self.effective_sample_size = effective_size(found)
         self._rows = Rows(self._weights)
 

@@ -126,7 +126,7 @@ class _TransitionWeights:
         if found.is_cpu and len(found) and not bool(found.any()):
             raise ValueError(
                 f"some weight f[y] / sum T[y] f of a batch must be > 0, got {len(found)} that are "
-                "0: the model excludes the label of every sample"
+                "0: losses or logits are not finite, labels are missing, or the model excludes them"
             )
         self._shares = found
         return found

@@ -159,3 +159,12 @@ def test_expected_losses_by_hand():
         expected_loss(f, pi[:2])
     with pytest.raises(ValueError, match="surrogate must be given for loss='squared'"):
         expected_loss([1.0], loss="squared")
+
+
+def test_bad_values_are_named_and_a_pool_of_one_is_exact():
+    with pytest.raises(TypeError, match="scores must hold numbers, got .*, with None in row 1"):
+        Acquisition(3).draw([1.0, None, 2.0])
+    with pytest.raises(StateError, match="state must hold draws"):
+        with_draws(3, [1.5], [0.5])
+    only = with_draws(1, [0], [1.0])
+    assert only.estimate([2.0]).interval() == (2.0, 2.0)

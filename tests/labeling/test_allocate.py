@@ -131,7 +131,7 @@ def test_wrong_arguments_are_refused_by_name():
     for given, message in (
         ({"costs": [1.0]}, "costs must have the length of curves, 2, got 1"),
         ({"costs": [1.0, 0.0]}, r"costs must be in \(0, inf\), got 0"),
-        ({"weights": {"a": 1.0}}, "weights must name each group of curves, got or lacks 'b'"),
+        ({"weights": {"a": 1.0}}, "weights must name the groups of curves, .*, got no 'b'"),
         ({"held": [1.5, 2]}, "held must hold whole numbers, got 1.5"),
         ({"held": [5, 5], "available": [4, 9]}, "available must be >= held, got 4 of group 'a'"),
         ({"minimum": -1}, "minimum must be >= 0, got -1"),

@@ -124,3 +124,15 @@ def test_intervals_cover_as_stated():
         low, high = fit_curve(SIZES, losses, noise, seed=seed).interval(32_000)
         hits += int(low[0] <= truth(32_000) <= high[0])
     assert 0.85 < hits / 400 < 0.94
+
+
+def test_replicates_are_not_limited_to_the_grid():
+    curve = fit_curve(SIZES, truth(SIZES, exponent=0.4123))  # without noise, all agree
+    estimate = curve.size_for(0.08)
+    assert estimate.low == pytest.approx(estimate.size, rel=1e-4)
+    assert estimate.high == pytest.approx(estimate.size, rel=1e-4)
+
+
+def test_a_loss_that_is_no_number_is_named():
+    with pytest.raises(TypeError, match="losses must hold numbers, got .*, with None in row 1"):
+        fit_curve([10, 20, 30], [0.5, None, 0.4])

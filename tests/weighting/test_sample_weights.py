@@ -168,3 +168,10 @@ def test_a_million_targets():
     weights = target_density_weights(targets, bins=10_000)
     assert weights.mean() == pytest.approx(1)
     assert len(upweight(np.arange(10**6) % 7, 3.0)) == 10**6
+
+
+def test_weights_beyond_float32_are_refused():
+    with pytest.raises(ValueError, match="finite as float32, got 1e.300 in row 1"):
+        SampleWeights([1.0, 1e300])
+    with pytest.raises(ValueError, match="not all be 0 as float32, got at most 1e-200"):
+        SampleWeights([0.0, 1e-200])

@@ -1,5 +1,7 @@
 """Pairs of classes in given shares. Rules without shares: `_pairs.py`."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
@@ -29,8 +31,9 @@ class ClassPairBatchSampler(PairBatches):
         Class of each sample; -1, None or NaN means unlabelled, see `unlabeled`.
     class_pairs : float array-like of shape (C, C)
         Relative share of each pair (class of the first sample, class of the second), finite and
-        >= 0. Rows and columns are in the order of the sorted class ids. Of int labels below C it
-        may include classes without samples: their shares are ignored.
+        >= 0. Rows and columns are in the order of the sorted class ids; those of a pandas DataFrame
+        that names the classes are taken by name. Of int labels below C it may include classes
+        without samples: their shares are ignored.
     pairs_per_batch : int
         B: a batch has 2 B draws.
     num_pairs : int, optional
@@ -198,6 +201,8 @@ class SharedPairs(PairSource, ReplaceableSampler[Floats]):
 
 def shares_of_pairs(class_pairs: ArrayLike, names: NDArray[np.generic]) -> Floats:
     """Return the shares of the pairs of classes with samples: float64 (C * C,), summing to 1."""
+    if {"index", "columns", "loc"} <= set(dir(class_pairs)):  # of pandas
+        class_pairs = _in_order(class_pairs, names.tolist())
     given = _check.matrix("class_pairs", class_pairs)
     size = names.size
     numbers = np.arange(size)
@@ -219,3 +224,11 @@ def shares_of_pairs(class_pairs: ArrayLike, names: NDArray[np.generic]) -> Float
     weights = _check.weights("class_pairs", shares)
     found: Floats = weights / weights.sum()
     return found
+
+
+def _in_order(frame: Any, names: list[Any]) -> Any:  # pandas.DataFrame
+    """Return a frame whose rows and columns name the classes in their order, others as they are."""
+    rows, columns = (list(each) for each in (frame.index, frame.columns))
+    if sorted(map(repr, rows)) == sorted(map(repr, columns)) == sorted(map(repr, names)):
+        return frame.loc[names, names]
+    return frame

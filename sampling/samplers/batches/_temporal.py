@@ -30,9 +30,9 @@ class TemporalBatchSampler(BlockBatchSampler):
         An entity of each event, such as its user. -1, None or NaN: none, which constrains nothing.
     targets : int or str array-like of shape (N,), optional
         Another entity of each event, such as its item.
-    times : int, float or datetime64 array-like of shape (N,), optional
+    times : int, float, datetime64 or timedelta64 array-like of shape (N,), optional
         Events are taken in ascending order, ties in the order of rows; by default the order of
-        rows.
+        rows. Times of pandas with a zone are compared in UTC.
     max_events : int, optional
         Most events in a batch. A larger batch is cut into equal shares.
     shared : bool, default False
@@ -175,13 +175,13 @@ def _layers(
 
 def _joint(first: _labels.Labels, second: _labels.Labels) -> tuple[Indices, Indices]:
     """Return the codes of sources and targets that share their ids."""
-    kinds = [np.asarray(each.names).dtype.kind for each in (first, second)]
-    if (kinds[0] in "iub") != (kinds[1] in "iub"):
+    named = [np.asarray(each.names) for each in (first, second) if each.names.size]
+    if len({names.dtype.kind in "iub" for names in named}) > 1:
         raise ValueError(
             f"targets must be ids of the kind of sources with shared=True, got {first.names[:1]} "
             f"and {second.names[:1]}"
         )
-    names = np.unique(np.concatenate([first.names, second.names]))
+    names = np.unique(np.concatenate(named)) if named else first.names
     found = []
     for each in (first, second):
         numbers = np.append(np.searchsorted(names, each.names), -1)  # the last entry is for -1
@@ -191,9 +191,11 @@ def _joint(first: _labels.Labels, second: _labels.Labels) -> tuple[Indices, Indi
 
 def _times(times: ArrayLike, size: int) -> Packed:
     """Return times of any precision, as they are compared."""
+    if getattr(getattr(times, "dtype", None), "tz", None) is not None:  # of pandas, with a zone
+        times = np.asarray(times, "datetime64[ns]")  # in UTC
     array = _check.one_dimensional("times", times)
     _check.same_length("times", array, "sources", size)
-    if array.dtype.kind == "M":
+    if array.dtype.kind in "mM":
         lost = np.flatnonzero(np.isnat(array))
         if lost.size:
             raise ValueError(
@@ -203,4 +205,9 @@ def _times(times: ArrayLike, size: int) -> Packed:
         return array
     if array.dtype.kind in "iu":  # float64 would round nanoseconds
         return array
+    if array.dtype.kind not in "fb":
+        raise TypeError(
+            f"times must hold numbers, datetime64 or timedelta64, got dtype {array.dtype}, with "
+            f"{array.tolist()[0]!r} in row 0: convert them, such as by pandas.to_datetime(times)"
+        )
     return _check.floats("times", array)

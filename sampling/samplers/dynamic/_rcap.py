@@ -71,7 +71,8 @@ class RCAPSampler(PruningSampler):
     Order
         Planned in `set_epoch` from the scores of all ranks. Exactly round(keep * N) samples: counts
         of classes are rounded by largest remainders, none exceeds the size of its class, and the
-        excess is redistributed in the same proportion.
+        excess is redistributed in the same proportion. Losses above log C count as log C: until a
+        model is better than chance, samples and classes are drawn alike.
     Cost
         13 N bytes, and 4 for each sample kept while these are up to 2**26 (else 0.2 N); 50 N more
         during planning, which is O(N + C^2).

@@ -204,6 +204,15 @@ class TrajectorySampler(EpochSampler):
             rows = _check.matrix("observations", observations)
             _check.same_length("observations", rows, "rewards", values.size)
             baseline = np.asarray(rows[starts])
+            bad = _check.bad_rows(baseline)
+            if bad is not None:  # named by their rows in the table, not by their trajectories
+                at = int(bad.argmax())
+                with np.errstate(over="ignore"):
+                    wrong = baseline[at][~np.isfinite(baseline[at].astype(np.float32))]
+                raise ValueError(
+                    f"observations must be finite in initial states, got {wrong[0]} in row "
+                    f"{starts[at]}"
+                )
         returns = np.add.reduceat(values, starts)
         sampler = cls(
             np.diff(stops, prepend=0),
@@ -237,6 +246,7 @@ class TrajectorySampler(EpochSampler):
         """
         rows = _check.one_dimensional("indices", indices)
         _check.codes("indices", rows, self.size)
+        rows = rows.astype(np.int64)  # unsigned ones minus signed ones would be floats
         found = self._trajectory_of(rows)
         return found, rows - self.starts[found]
 

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import oracle_pairs as oracles
+import pandas as pd
 import pytest
 from batch_helpers import check_fingerprints, check_loader, each_check, of_epoch
 
@@ -228,3 +229,11 @@ def test_wrong_arguments_of_selmix():
     ):
         with pytest.raises(ValueError, match=message):
             selmix_pairs(*arguments, **options)
+
+
+def test_a_frame_is_taken_by_its_names():
+    labels, names = np.array(["red", "rose", "white"] * 9), ["white", "red", "rose"]
+    frame = pd.DataFrame([[0, 1, 0], [0, 0, 0], [0, 0, 0]], index=names, columns=names)
+    first, second = np.array(next(iter(ClassPairBatchSampler(labels, frame, 6)))).reshape(2, -1)
+    assert set(labels[first]) == {"white"}
+    assert set(labels[second]) == {"red"}

@@ -1,5 +1,6 @@
 import numpy as np
 import oracles
+import pandas as pd
 import pytest
 from batch_helpers import check_fingerprints, check_loader, each_check, of_epoch
 
@@ -122,3 +123,21 @@ def test_wrong_arguments():
     ):
         with pytest.raises(ValueError, match=message):
             TemporalBatchSampler(*arguments, **options)
+
+
+def test_times_of_pandas():
+    days = ["2024-01-03", "2024-01-01", "2024-01-02"]
+    zoned = pd.to_datetime(days).tz_localize("Europe/Paris")
+    since = pd.to_timedelta([3, 1, 2], unit="h")
+    for times in (zoned, pd.Series(zoned, index=[5, 6, 7]), since, pd.Series(since)):
+        assert list(TemporalBatchSampler([1, 1, 1], times=times)) == [[1], [2], [0]]
+    lost = pd.to_datetime([days[0], None, days[2]]).tz_localize("UTC")
+    with pytest.raises(ValueError, match="times must be given for each event, got none in row 1"):
+        TemporalBatchSampler([1, 1, 1], times=lost)
+    with pytest.raises(TypeError, match=r"with '2024-01-03' in row 0: .*pandas.to_datetime"):
+        TemporalBatchSampler([1, 1, 1], times=days)
+
+
+def test_shared_ids_with_no_target_at_all():
+    events = TemporalBatchSampler(["a", "b", "a"], [None] * 3, shared=True)
+    assert [sorted(batch) for batch in events] == [[0, 1], [2]]

@@ -178,3 +178,18 @@ def test_the_page_runs():
     assert (
         names["policy"].weight - 1.0
     ).abs().max() < 0.5  # the expert's; the others act at random
+
+
+def test_steps_of_unsigned_indices_are_ints():
+    for dtype in (np.uint64, np.uint8):
+        found, steps = TrajectorySampler([1, 3], [1.0, 0.5]).locate(np.array([0, 3], dtype))
+        assert found.dtype == steps.dtype == np.int64
+        assert (found.tolist(), steps.tolist()) == ([0, 1], [0, 2])
+
+
+def test_a_bad_observation_is_named_by_its_row_of_the_table():
+    rows = np.ones((4, 2))
+    rows[2, 1] = np.nan
+    TrajectorySampler.from_steps(np.ones(4), [0, 0, 0, 1], observations=rows)  # not read
+    with pytest.raises(ValueError, match="observations must be finite .* got nan in row 2"):
+        TrajectorySampler.from_steps(np.ones(4), [0, 1, 0, 1], observations=rows)
