@@ -344,7 +344,7 @@ def tidal() -> None:
     near(dynamics.probabilities(), [[0.4, 0.6]], 1e-5)
 
 
-@system("balance 7.2", "Active testing, LURE", "Kossen et al., ICML 2021; Farquhar et al., ICLR 2021",
+@system("balance 7.2", "Active testing, LURE", "Kossen et al., ICML 2021; Farquhar et al., 2021",
                 "labeling.Acquisition, labeling.expected_loss")  # fmt: skip
 def lure() -> None:
     """Golden weights; the mean of 100 estimates from 40 labels is the loss of all, within 10 %."""
