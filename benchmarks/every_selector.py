@@ -1,9 +1,11 @@
-"""Every selector of the registry once: seconds, beside what the registry expects.
+"""Every selector of the registry once: seconds, next to what the registry expects.
 
-    python benchmarks/every_selector.py [--size 100000] [--json FILE]
+    python benchmarks/every_selector.py [--size 1000000] [--only dpp,top] [--json FILE]
 
 Arguments come from the signatures, by name, so that a new selector needs no line here. Methods that
-compare rows with all others run on a fifth of the rows.
+compare rows with all others run on a fifth of the rows, and one that is expected to take more than
+two minutes on a fifth of these, and so on. The rows of a run replace those of the same name in the
+results, and the table in the README is written from all of them.
 """
 
 import argparse
@@ -14,17 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from harness import HERE, human, machine
+from harness import HERE, human, machine, put
 
 if TYPE_CHECKING:
     from sampling.selection import Method
 
 RESULTS = HERE / "results" / "every_selector.json"
+BEGIN, END = "<!-- every selector -->", "<!-- end of every selector -->"
 DIMENSIONS, CLASSES = 64, 10
+LONGEST = 120  # seconds that a row may take, by its estimate
+MOST = {"dpp": 1000, "herding": 300, "k_center": 1000, "k_dpp": 50}  # picks: each costs O(N)
 WORDS = [f"word{i}" for i in range(200)]
 
 
-def data(size: int) -> dict[str, Any]:
+def data(size: int, *, texts: bool = True) -> dict[str, Any]:
     """Return what selectors ask for, by the names of their arguments."""
     random = np.random.default_rng(0)
     labels = random.integers(0, CLASSES, size)
@@ -43,7 +48,7 @@ def data(size: int) -> dict[str, Any]:
         "chosen": losses,
         "rejected": random.gamma(2.0, size=size),
         "labels": labels,
-        "texts": [" ".join(each) for each in random.choice(WORDS, (size, 12)).tolist()],
+        "texts": [" ".join(each) for each in random.choice(WORDS, (size * texts, 12)).tolist()],
         "p": 3.0,
         "target": random.gamma(3.0, size=1000),
         "holder_constant": 0.2,
@@ -63,7 +68,7 @@ def call_of(name: str, size: int) -> tuple[Any, dict[str, Any]]:
     from sampling.clustering import kmeans
     from sampling.selection import METHODS
 
-    given = data(size)
+    given = data(size, texts=METHODS[name].needs == "texts")
     first, *others = inspect.signature(METHODS[name].function).parameters.values()
     asked = {
         each.name: given[each.name]
@@ -79,34 +84,72 @@ def call_of(name: str, size: int) -> tuple[Any, dict[str, Any]]:
     return given[first.name], asked
 
 
-def measured(size: int) -> dict[str, dict[str, float]]:
-    """Run all of them; print and return seconds and what was expected."""
+def expected(name: str, count: int, budget: int) -> float:
+    """Return the seconds that a selector is expected to take."""
+    from sampling.selection import METHODS, estimate
+
+    wide = DIMENSIONS if "embeddings" in METHODS[name].parameters else None
+    return estimate(name, count, wide, budget=budget, classes=CLASSES).seconds
+
+
+def measured(name: str, size: int) -> dict[str, float]:
+    """Run a selector; print and return its rows, picks, seconds and what was expected."""
     from sampling.selection import METHODS
 
-    rows = {}
-    for name, method in sorted(METHODS.items()):
-        count = size // 5 if compares_pairs(method) else size
-        small, few = call_of(name, 500)
-        method.function(small, 50, **few)  # compiles
-        first, asked = call_of(name, count)
-        start = time.perf_counter()
-        found = method.function(first, count // 10, **asked)
-        seconds = time.perf_counter() - start
-        expected = found.info.get("estimate", {}).get("seconds")
-        rows[name] = {"rows": count, "seconds": seconds, "expected": expected}
-        print(f"{name:>20} {count:>9,} {human(seconds):>10} {human(expected):>10}", flush=True)
-    return rows
+    method = METHODS[name]
+    count = size // 5 if compares_pairs(method) else size
+    while expected(name, count, min(count // 10, MOST.get(name, count))) > LONGEST:
+        count //= 5
+    budget = min(count // 10, MOST.get(name, count))
+    small, few = call_of(name, 500)
+    method.function(small, 50, **few)  # compiles
+    first, asked = call_of(name, count)
+    start, used = time.perf_counter(), time.process_time()
+    found = method.function(first, budget, **asked)
+    row = {
+        "rows": count,
+        "budget": budget,
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time() - used,
+        "expected": found.info.get("estimate", {}).get("seconds"),
+    }
+    print(
+        f"{name:>20} {count:>9,} {budget:>7,} {human(row['seconds']):>10} {human(row['cpu']):>10} "
+        f"{human(row['expected']):>10}",
+        flush=True,
+    )
+    return row
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the README's table of the results."""
+    lines = ["| Selector | Rows | Picks | Seconds of CPU | Expected |", "|---|---:|---:|---:|---:|"]
+    for name, row in sorted(found["rows"].items()):
+        picks = row.get("budget", row["rows"] // 10)
+        cpu = row.get("cpu", row["seconds"])
+        lines.append(
+            f"| `{name}` | {row['rows']:,} | {picks:,} | {human(cpu)} | {human(row['expected'])} |"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Run, print, keep, write the table."""
+    from sampling.selection import METHODS
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=100_000)
+    parser.add_argument("--size", type=int, default=1_000_000)
+    parser.add_argument("--only", default="")
     parser.add_argument("--json", type=Path, default=RESULTS)
     given = parser.parse_args()
-    rows = measured(given.size)
-    found = {"machine": machine(), "dimensions": DIMENSIONS, "budget": 0.1, "rows": rows}
-    given.json.write_text(json.dumps(found, indent=1) + "\n")
+    known = json.loads(given.json.read_text())["rows"] if given.json.exists() else {}
+    for name in given.only.split(",") if given.only else sorted(METHODS):
+        known[name] = measured(name, given.size)
+        rows = {each: known[each] for each in sorted(known)}
+        found = {"machine": machine(), "dimensions": DIMENSIONS, "rows": rows}
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    if given.json == RESULTS:
+        put(table(found), BEGIN, END)
 
 
 if __name__ == "__main__":

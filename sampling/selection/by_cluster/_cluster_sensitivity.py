@@ -25,6 +25,7 @@ __all__ = ["cluster_sensitivity"]
     version=2,
     needs="embeddings",
     label="recommended",
+    source="Axiotis 2024",
     ranked=False,
     weights="1 / inclusion probability, or 1 / (M p)",
     cost=lambda s: (

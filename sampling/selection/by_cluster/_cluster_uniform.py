@@ -21,6 +21,7 @@ __all__ = ["cluster_uniform"]
     version=2,
     needs="embeddings",
     label="baseline",
+    source="after Shao 2024",
     ranked=False,
     weights="size of the cluster / rows kept of it",
     cost=lambda s: kmeans_cost(s) + Cost(steps=s.N * log2(s.N), memory=100 * s.N),

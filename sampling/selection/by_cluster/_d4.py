@@ -37,6 +37,7 @@ def _cost(sizes: Sizes) -> Cost:
 @method(
     needs="embeddings",
     label="recommended",
+    source="Tirumala 2023",
     ranked=True,
     version=3,
     cost=_cost,

@@ -27,6 +27,7 @@ __all__ = ["kmq", "reweight_clusters"]
     version=2,
     needs="embeddings",
     label="recommended",
+    source="Yu 2024",
     ranked=False,
     minds={"quality": ("keep",)},
     cost=lambda s: kmeans_cost(s) + Cost(steps=s.N * log2(s.N), memory=100 * s.N),

@@ -38,6 +38,7 @@ def _columns(size: float, own: float, dimensions: float, limit: int) -> int:
     local_only=True,
     needs="embeddings",
     label="baseline",
+    source="Xia 2023",
     ranked=False,
     cost=_cost,
 )

@@ -23,6 +23,7 @@ __all__ = ["prototypes"]
     version=2,
     needs="embeddings",
     label="baseline",
+    source="Sorscher 2022",
     ranked=True,
     cost=lambda s: kmeans_cost(s) + Cost(steps=s.N + s.M * log2(s.M), memory=80 * s.N),
 )

@@ -33,6 +33,7 @@ _LOW = 5.0  # percentile to which lower diversity is raised
     version=2,
     needs="embeddings",
     label="for replication",
+    source="Xi 2025",
     ranked=False,
     weights="uses of the row, sum M",
     minds={"quality": ("keep",)},

@@ -53,6 +53,8 @@ def _cost(sizes: Sizes) -> Cost:
 @method(
     needs="embeddings",
     label="recommended",
+    source="Abbas 2023",
+    evidence="0.1 % of near copies missed, 0.9 % by semhash in 31 times the time; 100,000 x 256",
     ranked=True,
     clusters=lambda size: _default_clusters(size),
     minds={"quality": ("keep",)},

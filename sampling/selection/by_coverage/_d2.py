@@ -46,6 +46,7 @@ def _rest(n: float, k: float) -> float:
     local_only=True,
     needs="scores and embeddings",
     label="recommended",
+    source="Maharana 2024",
     ranked=True,
     minds={"scores": ("harder", "keep")},
     cost=_cost,

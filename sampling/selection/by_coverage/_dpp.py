@@ -45,6 +45,7 @@ def _cost(sizes: Sizes) -> Cost:
     local_only=True,
     needs="embeddings",
     label="baseline",
+    source="Chen 2018",
     ranked=True,
     minds={"quality": ("keep",)},
     cost=_cost,

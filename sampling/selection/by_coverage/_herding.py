@@ -43,6 +43,8 @@ def _cost(sizes: Sizes) -> Cost:
     local_only=True,
     needs="embeddings",
     label="baseline",
+    source="Welling 2009",
+    evidence="mean 25 times as near as of random rows; Gaussian, 60,000 x 64, M = 600",
     ranked=True,
     cost=_cost,
 )

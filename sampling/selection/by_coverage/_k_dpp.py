@@ -42,6 +42,7 @@ def _cost(sizes: Sizes) -> Cost:
     local_only=True,
     needs="embeddings",
     label="baseline",
+    source="Kulesza 2012",
     ranked=False,
     minds={"quality": ("keep",)},
     cost=_cost,

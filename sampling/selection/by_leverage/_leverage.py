@@ -25,6 +25,8 @@ __all__ = ["leverage"]
 @listed(
     needs="embeddings",
     label="recommended",
+    source="Shimizu 2024",
+    evidence="71 to 78 % of the rows of independent draws for twice the least error",
     ranked=False,
     weights="1 / inclusion probability",
     cost=lambda s: leverage_cost(s) + Cost(memory=8 * s.D**2 + 150 * s.N),

@@ -26,6 +26,7 @@ __all__ = ["lewis"]
 @method(
     needs="embeddings",
     label="recommended",
+    source="Cohen 2015",
     ranked=False,
     weights="1 / inclusion probability",
     cost=lambda s: leverage_cost(s, min(s.S, 5)) + Cost(memory=8 * s.D**2 + 150 * s.N),

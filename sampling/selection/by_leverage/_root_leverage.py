@@ -37,6 +37,7 @@ def _cost(sizes: Sizes) -> Cost:
 @method(
     needs="embeddings",
     label="baseline",
+    source="Woodruff 2023",
     ranked=False,
     weights="1 / inclusion probability, multiplied over the rounds",
     cost=_cost,

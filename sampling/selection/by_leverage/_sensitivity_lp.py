@@ -21,6 +21,7 @@ __all__ = ["sensitivity_lp"]
 @method(
     needs="embeddings",
     label="baseline",
+    source="Woodruff 2023",
     ranked=False,
     weights="1 / inclusion probability",
     cost=lambda s: leverage_cost(s) + Cost(memory=8 * s.D**2 + 150 * s.N),

@@ -30,6 +30,7 @@ _LEAST = 1e-300  # replaces a weight of 0: such rows come last
 @method(
     needs="scores",
     label="recommended",
+    source="Cho 2025",
     ranked=False,
     minds={"scores": ("harder", "keep"), "confidence": ("easier",)},
     cost=lambda s: Cost(steps=4.8 * s.N * log2(s.N), memory=95 * s.N),

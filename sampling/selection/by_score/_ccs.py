@@ -20,6 +20,7 @@ __all__ = ["ccs"]
 @method(
     needs="scores",
     label="recommended",
+    source="Zheng 2023",
     ranked=False,
     minds={"scores": ("harder", "keep"), "margins": ("harder",)},
     cost=lambda s: Cost(steps=1.9 * s.N * log2(s.N), memory=72 * s.N),

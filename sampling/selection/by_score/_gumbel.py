@@ -18,6 +18,7 @@ __all__ = ["gumbel"]
 @method(
     needs="scores",
     label="baseline",
+    source="Vieira 2014; Kool 2019",
     ranked=True,
     cost=lambda s: Cost(steps=12 * (s.N + s.M * log2(s.M)), memory=66 * s.N),
 )

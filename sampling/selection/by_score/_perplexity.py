@@ -28,6 +28,7 @@ __all__ = ["perplexity"]
 @method(
     needs="scores",
     label="for replication",
+    source="De la Rosa 2022",
     ranked=False,
     weights="1 / inclusion probability, or none",
     cost=lambda s: Cost(steps=7.5 * s.N * log2(s.N), memory=75 * s.N),

@@ -33,6 +33,8 @@ def _cost(sizes: Sizes) -> Cost:
 @method(
     needs="probabilities",
     label="recommended",
+    source="Deville 1998",
+    evidence="71 to 78 % of the rows of independent draws for twice the least error",
     ranked=False,
     weights="1 / inclusion probability",
     cost=_cost,

@@ -20,6 +20,7 @@ __all__ = ["poisson"]
 @method(
     needs="probabilities",
     label="baseline",
+    source="Hajek 1964",
     ranked=False,
     weights="1 / inclusion probability",
     cost=lambda s: Cost(steps=4.5 * s.N * log2(s.N), memory=75 * s.N),

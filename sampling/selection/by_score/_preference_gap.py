@@ -23,6 +23,7 @@ __all__ = ["preference_gap"]
 @method(
     needs="scores",
     label="baseline",
+    source="after Diwan 2025",
     ranked=True,
     cost=lambda s: Cost(steps=6 * (s.N + s.M * log2(s.M)), memory=50 * s.N),
 )

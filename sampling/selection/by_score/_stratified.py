@@ -24,6 +24,7 @@ __all__ = ["stratified"]
 @method(
     needs="scores",
     label="baseline",
+    source="Zheng 2023",
     ranked=False,
     weights="rows of the stratum / rows kept of it, or none",
     cost=lambda s: Cost(steps=1.2 * s.N * log2(s.N), memory=65 * s.N),

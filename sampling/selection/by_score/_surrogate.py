@@ -22,6 +22,7 @@ _LEAST = 1e-6  # lower limit of an uncertainty: a negative exponent would diverg
 @method(
     needs="probabilities",
     label="baseline",
+    source="Kolossov 2024",
     ranked=False,
     weights="1 / inclusion probability, or none",
     cost=lambda s: Cost(steps=4 * s.N * s.C + 5 * s.N * log2(s.N), memory=92 * s.N),

@@ -20,6 +20,7 @@ __all__ = ["systematic"]
 @method(
     needs="probabilities",
     label="baseline",
+    source="Madow 1949",
     ranked=False,
     weights="1 / inclusion probability",
     cost=lambda s: Cost(steps=5.4 * s.N * log2(s.N), memory=75 * s.N),

@@ -21,6 +21,7 @@ __all__ = ["top"]
 @method(
     needs="scores",
     label="baseline",
+    source="Paul 2021",
     ranked=True,
     cost=lambda s: Cost(steps=4 * (s.N + s.M * log2(s.M)), memory=41 * s.N),
 )

@@ -22,6 +22,7 @@ __all__ = ["window"]
 @method(
     needs="scores",
     label="recommended",
+    source="Paul 2021",
     ranked=False,
     minds={"scores": ("harder", "keep")},
     version=2,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from ... import _check
 from ..._check._keywords import told
+from ..._entry import NOT_MEASURED
 from ...engine import current, facts
 from ...record import Selection
 from ._cost import Cost, Sizes
@@ -39,6 +40,8 @@ def method(  # noqa: PLR0913  # the columns of the registry
     version: int = 1,
     local_only: bool = False,
     elsewhere: Mapping[str, Any] | None = None,
+    source: str = "",
+    evidence: str = NOT_MEASURED,
 ) -> Callable[[F], F]:
     """Register a selector, for `methods`, `select_from`, plans and the command line.
 
@@ -86,6 +89,10 @@ def method(  # noqa: PLR0913  # the columns of the registry
         `use` of another engine than `Local`.
     elsewhere : mapping of str to object, optional
         An argument, and the value with which it is accepted there nevertheless.
+    source : str, default ""
+        Paper and year, for tables.
+    evidence : str, default "not measured"
+        One line of what benchmarks say of it, for tables.
 
     Returns
     -------
@@ -175,7 +182,7 @@ def method(  # noqa: PLR0913  # the columns of the registry
         name = function.__name__
         entry = Method(
             name, timed, needs, label, ranked, weights, cost, clusters, dict(minds), fixed_size,
-            repeats, own_costs, version, local_only, elsewhere,
+            repeats, own_costs, version, local_only, elsewhere, source, evidence,
         )  # fmt: skip
         _refuse_taken(name, function)
         _refuse_signature(entry)

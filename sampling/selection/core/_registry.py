@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from ... import _check
 from ..._check._keywords import told
+from ..._entry import NOT_MEASURED, Entry
 from ...engine import Local, current
 from ...io import directed
 from ...record import Direction, Score, Selection
@@ -23,6 +24,11 @@ from ._exact import exact
 __all__ = ["METHODS", "Label", "Method", "known_method", "methods"]
 
 Label = Literal["recommended", "baseline", "for replication"]
+_VERDICTS = {
+    "recommended": "recommended",
+    "baseline": "control",
+    "for replication": "replication",
+}
 
 
 @told
@@ -61,6 +67,12 @@ class Method:
         Whether all of its work is done by one process, so that another engine is refused.
     elsewhere : mapping of str to object
         An argument, and the value with which another engine is accepted nevertheless.
+    source : str
+        Paper and year, for tables; "" if there is no single one.
+    evidence : str
+        One line from the tables of benchmarks/README.md, or "not measured".
+    entry : Entry
+        What it is for, its paper, our verdict and the evidence, as of the other registries.
     parameters : mapping of str to inspect.Parameter
     summary : str
         What it does: the first sentence of its docstring.
@@ -84,6 +96,14 @@ class Method:
     version: int = 1
     local_only: bool = False
     elsewhere: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    evidence: str = NOT_MEASURED
+
+    @property
+    def entry(self) -> Entry:
+        """What it is for, its paper, our verdict and the evidence, as of the other registries."""
+        use = self.summary[0].lower() + self.summary[1:].removesuffix(".")
+        return Entry(use, self.source, _VERDICTS[self.label], self.evidence)
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
