@@ -78,20 +78,19 @@ def main() -> None:
         x, labels = of_images(args.images)
     else:
         x, labels = of_table(pd.read_parquet(args.table) if args.table else made(), args.label)
-    codes, names = pd.factorize(labels, sort=True)  # -1 where the label is missing
+    codes, _ = pd.factorize(labels, sort=True)  # -1 where the label is missing
     y = torch.tensor(codes)
 
     held = np.random.default_rng(1).random(len(y)) < 0.3
     train, test = np.flatnonzero(~held), held & (codes >= 0)
     balanced = ClassBalancedSampler(labels.iloc[train], seed=0)
     labelled = SubsetSampler(np.flatnonzero(codes[train] >= 0), seed=0)
-    table = pd.DataFrame({"samples": np.bincount(codes[train][codes[train] >= 0])}, index=names)
+    found = pd.DataFrame({"class": labels[test]})
     for name, sampler in {"shuffled": labelled, "balanced": balanced}.items():
         model = fit(x[train], y[train], sampler, args.epochs)
-        correct = (model(x[test]).argmax(1) == y[test]).numpy()
-        table[name] = (
-            pd.Series(correct).groupby(codes[test]).mean().reindex(range(len(names))).to_numpy()
-        )
+        found[name] = (model(x[test]).argmax(1) == y[test]).numpy()
+    table = found.groupby("class").mean()
+    table.insert(0, "samples", labels.iloc[train].value_counts())
     print(table.sort_values("samples").round(2))
     print(f"mean over classes: {table[['shuffled', 'balanced']].mean().round(3).to_dict()}")
 

@@ -3,10 +3,10 @@
     python offline_job.py --out job                           # on a corpus that it makes
     python offline_job.py --corpus corpus/ --model minilm/ --keep 0.2 --out job
 
-A corpus has the columns `id`, `text`, `language` and `loss` (of a model; higher is harder). After an
-interruption the same command resumes; once complete, it returns at once. It writes into the folder:
-`rows.npy`, the embeddings; `work/selection.parquet`, the subset file; `report.html`, for the
-reviewer; and `chosen/`, the selected rows.
+A corpus has the columns `id`, `text`, `language`, `quality` (higher is better) and `loss` (of a
+model; higher is harder). After an interruption the same command resumes; once complete, it returns
+at once. It writes `rows.npy`, the embeddings; `work/selection.parquet`, the subset file;
+`report.html`, for the reviewer; and `chosen/`, the selected rows.
 """
 
 import argparse
@@ -43,6 +43,7 @@ def make_corpus(path: Path, size: int) -> None:
         "id": [f"doc-{at:06d}" for at in range(size)],
         "text": texts,
         "language": languages,
+        "quality": rng.random(size),
         "loss": rng.gamma(4.0, 0.5, size),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ def main() -> None:
         [
             Stage(
                 "semdedup",
-                columns={"quality": "loss:easier"},  # of copies, keep the one of lowest loss
+                columns={"quality": "quality"},  # of copies, keep the best
                 settings={"threshold": args.threshold},
             ),
             Stage("ccs", args.keep, columns={"scores": "loss:harder", "groups": "language"}),

@@ -1,4 +1,4 @@
-"""A task of your own for the benchmark: which fraction of the samples does the model need?
+"""A task of your own for the benchmark: data, a model, a loss and a metric.
 
     pip install 'sampling[bench]'
     sampling bench own_task.py:make --methods infobatch --keep 0.5,0.7 --dry-run
