@@ -13,7 +13,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from operator import length_hint
 from typing import Any, TypeVar, get_args
 
@@ -146,6 +146,7 @@ def told(thing: T) -> T:
                 refuse(name, kwargs, known, thing.__module__)
         return thing(*args, **kwargs)
 
+    call.__signature__ = _Readable.of(thing)  # type: ignore[attr-defined]
     if not method:
         _HERE.append(call)
     return call  # type: ignore[return-value]  # the same signature
@@ -247,8 +248,8 @@ class _Signature:
         return _shown(owner)
 
 
-class _Text:
-    """An annotation as it is written, or a default that depends on the class."""
+class Text:
+    """An annotation as it is written, or a default that is described, in a signature."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -257,7 +258,6 @@ class _Text:
         return self.text
 
 
-OF_THE_CLASS = _Text("<of the class>")  # a default that depends on the class, and is not stated
 _DEFAULTS: dict[Any, Mapping[str, Any]] = {}  # of keywords, by their TypedDict
 
 
@@ -281,36 +281,102 @@ def own_defaults(owner: type) -> dict[str, Any]:
 def _shown(owner: type) -> inspect.Signature:
     """Return the signature of a class for `help` and completion: with its options spelled out."""
     found = _signature(owner)
-    written, own = _written(owner), own_defaults(owner)
+    fields_ = {each.name: each for each in fields(owner)} if is_dataclass(owner) else {}
+    written = _fields_written(owner) if fields_ else _written(owner.__init__)
+    own = own_defaults(owner)
     shown: list[inspect.Parameter] = []
     for each in found.parameters.values():
         keywords = get_args(each.annotation)
         if each.kind is not each.VAR_KEYWORD or not keywords or keywords[0] not in _DEFAULTS:
-            note = written.get(each.name)
-            shown.append(each if note is None else each.replace(annotation=note))
+            each = each.replace(annotation=written.get(each.name, each.annotation))
+            if each.name in fields_ and fields_[each.name].default_factory is not MISSING:
+                made: Any = fields_[each.name].default_factory
+                each = each.replace(default=Text(f"{made.__name__}()"))  # not "<factory>"
+            shown.append(each)
             continue
         for name, default in _DEFAULTS[keywords[0]].items():
             default, note = own.get(name, default), keywords[0].__annotations__[name]
             note = note.__forward_arg__ if hasattr(note, "__forward_arg__") else note
-            note = _Text(note) if isinstance(note, str) else note
+            note = Text(note) if isinstance(note, str) else note
             shown.append(
                 inspect.Parameter(name, each.KEYWORD_ONLY, default=default, annotation=note)
             )
     return found.replace(parameters=shown, return_annotation=found.empty)
 
 
-def _written(owner: Any) -> dict[str, _Text]:
-    """Return the annotations of a constructor as its source has them: "ArrayLike | None"."""
+def _written(function: Any) -> dict[str, Text]:
+    """Return the annotations of a function as its source has them: "ArrayLike | None"."""
+    node = _source_of(function)
+    if not isinstance(node, ast.FunctionDef):
+        return {}
+    named = node.args
+    every = [*named.posonlyargs, *named.args, *named.kwonlyargs, named.vararg, named.kwarg]
+    notes = {each.arg: each.annotation for each in every if each is not None}
+    notes["return"] = node.returns
+    return {name: _text_of(note) for name, note in notes.items() if note is not None}
+
+
+def _fields_written(owner: type) -> dict[str, Text]:
+    """Return the annotations of the fields of a dataclass as its source has them."""
+    found: dict[str, Text] = {}
+    for base in reversed(owner.__mro__):
+        node = _source_of(base) if is_dataclass(base) else None
+        for each in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                found[each.target.id] = _text_of(each.annotation)
+    return found
+
+
+def _source_of(thing: Any) -> ast.stmt | None:
+    """Return the statement that defines a function or a class; None without its source."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(owner.__init__)))
-    except (OSError, TypeError, SyntaxError):  # made by `dataclass`, or without its source
-        return {}
-    function = tree.body[0]
-    if not isinstance(function, ast.FunctionDef):
-        return {}
-    named = function.args
-    every = [*named.posonlyargs, *named.args, *named.kwonlyargs]
-    return {each.arg: _Text(ast.unparse(each.annotation)) for each in every if each.annotation}
+        return ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]
+    except (OSError, TypeError, SyntaxError):  # typed in, or made by `dataclass`
+        return None
+
+
+def _text_of(note: ast.expr) -> Text:
+    quoted = isinstance(note, ast.Constant) and isinstance(note.value, str)
+    return Text(str(note.value) if quoted else ast.unparse(note))  # type: ignore[attr-defined]
+
+
+class _Readable(inspect.Signature):
+    """Signature of a function whose text has the annotations as the source has them.
+
+    Evaluated, the annotation `ArrayLike` alone is four lines of `help`. Parameters keep the
+    evaluated ones; the source is read only when the text is asked for.
+    """
+
+    __slots__ = ("function",)
+    function: Callable[..., Any]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> "_Readable":
+        found = inspect.signature(function)
+        made = cls([*found.parameters.values()], return_annotation=found.return_annotation)
+        made.function = function
+        return made
+
+    def replace(self, **given: Any) -> "_Readable":
+        made = super().replace(**given)
+        made.function = self.function
+        return made
+
+    def written(self) -> inspect.Signature:
+        notes = _written(self.function)
+        shown = [
+            each.replace(annotation=notes.get(each.name, each.annotation))
+            for each in self.parameters.values()
+        ]
+        returns = notes.get("return", self.return_annotation)
+        return inspect.Signature(shown, return_annotation=returns)
+
+    def __str__(self) -> str:
+        return str(self.written())
+
+    def format(self, **options: Any) -> str:  # what `help` calls from Python 3.13 on
+        made: Any = self.written()
+        return str(made.format(**options))
 
 
 def _tell_class(owner: Any) -> None:  # a class, whose attributes are set

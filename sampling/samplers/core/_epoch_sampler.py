@@ -85,10 +85,10 @@ class EpochSampler(Sampler[int], ABC):
     process_group : torch.distributed.ProcessGroup, optional
         The ranks that train together, whatever `num_replicas` is: they exchange scores in
         `set_epoch`, and `reduce` normalises over them. All ranks by default.
-    objective : {"sampled", "original"}
+    objective : {"sampled", "original"}, default "sampled"
         "sampled": every draw has loss weight 1, so training minimises the mean over the draws.
         "original": the loss weight is 1 / (N p), where p is the sample's share of the expected
-        draws, so training minimises the mean over the data. The default depends on the sampler.
+        draws, so training minimises the mean over the data. A sampler with another default states it.
     nonfinite : {"propagate", "drop"}, default "propagate"
         What `reduce` does with a NaN or infinite loss: "propagate" keeps it, as `losses.mean()`
         does; "drop" excludes the sample from the value and from the count of the mean. "drop"

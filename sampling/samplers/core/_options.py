@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import torch.distributed as dist
 
 from ... import _check
-from ..._check._keywords import OF_THE_CLASS, defaults
+from ..._check._keywords import defaults
 from ...distributed import rank_and_replicas, world_size
 
 if TYPE_CHECKING:
@@ -74,8 +74,5 @@ class CheckedOptions:
         return replace(self, process_group=None)
 
 
-EPOCH_DEFAULTS = {
-    **{each.name: each.default for each in fields(CheckedOptions)},
-    "objective": OF_THE_CLASS,  # that of the method's purpose
-}
+EPOCH_DEFAULTS = {each.name: each.default for each in fields(CheckedOptions)}
 defaults(EpochOptions, EPOCH_DEFAULTS)

@@ -152,6 +152,8 @@ class ImportanceSampler(ScoredSampler):
     (1.42, 1.22)
     """
 
+    _option_defaults = {"objective": "original"}
+
     keeps_last = False
 
     def __init__(  # noqa: PLR0913  # the parameters of importance sampling

@@ -121,6 +121,8 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
     array([3. , 0.6], dtype=float32)
     """
 
+    _option_defaults = {"objective": "original"}
+
     covers_dataset = True
 
     def __init__(

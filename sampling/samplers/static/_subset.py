@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from ... import _check
-from ..._check._keywords import told
+from ..._check._keywords import Text, told
 from ...record import Selection
 from ...types import Floats, Indices
 from ..core._epoch_sampler import EpochSampler
@@ -56,6 +56,8 @@ class SubsetSampler(EpochSampler):
     >>> sorted(sampler), sampler.weights_for([3, 7])
     ([3, 7], array([0.5, 1.5], dtype=float32))
     """
+
+    _option_defaults = {"objective": Text("<'original' with weights, else 'sampled'>")}
 
     def __init__(self, selection: Selection | ArrayLike, **options: Unpack[EpochOptions]) -> None:
         weights: ArrayLike | None = None

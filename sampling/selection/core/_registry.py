@@ -140,7 +140,7 @@ METHODS: dict[str, Method] = {}
 @functools.cache
 def _parameters(function: Callable[..., Selection]) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of a selector; annotations may be text, as `__future__` makes them."""
-    return inspect.signature(function, eval_str=True).parameters
+    return inspect.signature(inspect.unwrap(function), eval_str=True).parameters
 
 
 @told
