@@ -41,6 +41,8 @@ Importing `sampling` loads nothing else, not even numpy: each package is loaded 
 used.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from ._late import late

@@ -23,6 +23,8 @@ the rows to its `reduce`. `frozen_statistics` is the scoring pass, for loops of 
 `take_rows` takes rows of a nested batch.
 """
 
+from __future__ import annotations
+
 from ._batch_selector import BatchSelector, Chosen, SelectionCost
 from ._filters import ConfidenceFilter, EATAFilter
 from ._frozen import frozen_statistics

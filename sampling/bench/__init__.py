@@ -18,6 +18,8 @@ Run it with `sampling bench` on the command line, or from Python:
 >>> bench.write_report(results, benchmark.folder)  # doctest: +SKIP
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .._late import late

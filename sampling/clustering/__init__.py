@@ -1,5 +1,7 @@
 """Clustering on faiss: seeded, with checked arguments, and exact where faiss rounds."""
 
+from __future__ import annotations
+
 from ._before import check_kmeans, check_neighbours
 from ._hard_negatives import hard_negatives
 from ._kmeans import Clustering, kmeans, second_nearest

@@ -1,5 +1,7 @@
 """Ranks of a training run: the rank of this process, and collective operations over all ranks."""
 
+from __future__ import annotations
+
 from ._counts import fitting, sum_counts
 from ._meet import meet
 from ._ranks import (

@@ -3,6 +3,8 @@
 The selectors by embeddings read the .npy file that `embed` writes.
 """
 
+from __future__ import annotations
+
 from ._embed import embed, embedding_outputs
 
 __all__ = ["embed", "embedding_outputs"]

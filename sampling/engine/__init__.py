@@ -5,6 +5,8 @@ the parts are processed, and how many at once, is decided by `use`: threads of t
 (`Local`), tasks of a Ray cluster (`Ray`), or any object with a method `run` (`Engine`).
 """
 
+from __future__ import annotations
+
 from ._engine import Engine, facts
 from ._local import Local
 from ._over import Part as Part

@@ -10,6 +10,8 @@ check_loader               any loader: whether its sampler is in effect
 BatchTracker               any loader: the indices of each batch
 """
 
+from __future__ import annotations
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

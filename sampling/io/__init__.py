@@ -3,6 +3,8 @@
 All files are written atomically, and never replace a file of another kind.
 """
 
+from __future__ import annotations
+
 from .._files._paths import check_folder, check_outputs, written_whole
 from ..record import load_selection
 from ..record.files import (

@@ -5,6 +5,8 @@ or safetensors file stay on disk; all others are read into memory or, if a folde
 once to a file there. Only the columns that are used are read, and must have compatible types.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import json
 import re
@@ -39,6 +41,7 @@ _NUMBER = re.compile("[0-9]+")
 _SHOWN = 16  # names shown in a report
 
 
+@told
 @dataclass
 class Table:
     """The rows of a file, or of the shards in a folder, with columns of additional files.
@@ -274,7 +277,7 @@ class Table:
         """
         return self._schemas_of(name).said_of(name)
 
-    def take(self, rows: NDArray[np.int64]) -> "Table":
+    def take(self, rows: NDArray[np.int64]) -> Table:
         """Return a table with a subset of the rows.
 
         Parameters

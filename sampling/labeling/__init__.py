@@ -9,6 +9,8 @@ curve.size_for(0.05)                                          # how much more da
 allocate({"a": curve_a, "b": curve_b}, budget=5000)           # which group to collect from
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .._late import late

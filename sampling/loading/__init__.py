@@ -5,6 +5,8 @@ kind, use torch's `DataLoader`; with `batch_size=None`, an `EpochBatchSampler` a
 `sampling.Indexed` it fetches whole batches too, in worker processes if asked to.
 """
 
+from __future__ import annotations
+
 from ._tensor_loader import TensorLoader
 
 __all__ = ["TensorLoader"]

@@ -8,6 +8,8 @@ The page states what was dropped, by which stage and rule, what it did to groups
 coverage of the embeddings, and shows examples.
 """
 
+from __future__ import annotations
+
 from ._write import selection_report_outputs, write_plan_report, write_selection_report
 
 __all__ = ["selection_report_outputs", "write_plan_report", "write_selection_report"]

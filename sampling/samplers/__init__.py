@@ -10,6 +10,8 @@ A class is loaded when it is first used. To add one, derive from `EpochSampler` 
 with a table of `sampling.samplers.tables`; the samplers of the package are listed in `_registry`.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .._late import late

@@ -8,6 +8,8 @@ KeptTable       a subset of the data, by one code for each sample
 Each is a `DrawTable`: derive from it for draws that none of them describes.
 """
 
+from __future__ import annotations
+
 from .core._cumulative import Cumulative
 from .core._tables import (
     DrawTable,

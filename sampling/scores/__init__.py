@@ -1,5 +1,7 @@
 """Scores of sample difficulty and usefulness, and counts of how often each was trained on."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .._late import late

@@ -8,6 +8,8 @@ Embeddings, scores and labels are array-likes, also lists of tensors. Tensors an
 are copied to the host once, at the call, without gradients; bfloat16 and float8 become float32.
 """
 
+from __future__ import annotations
+
 from ..record import at_threshold
 from ._bags import Bag, Bags, bags
 from .by_cluster._cluster_sensitivity import cluster_sensitivity

@@ -11,6 +11,8 @@ shuffle: 3 pass
 In pytest, `parametrize_with_checks` generates one test for each sampler and check.
 """
 
+from __future__ import annotations
+
 from . import (  # noqa: F401  # register their checks
     _any_loader,
     _batches,

@@ -6,6 +6,8 @@ suggest_batch_size(gradients, max_batch_size=512)            # from the gradient
 weights = meta_weights(model, loss_fn, x, y, clean_x, clean_y)  # of a core set; see `propagate`
 """
 
+from __future__ import annotations
+
 from ._gradient_noise import per_sample_gradients, suggest_batch_size, suggest_batch_size_from_ranks
 from ._meta_weights import meta_weights
 from ._progress_scheduler import ProgressScheduler

@@ -11,6 +11,8 @@ a state object that the caller holds, or in the weighting itself if it is an obj
 `logit_adjustment` and `balanced_softmax` are no weights, but losses for the same purpose.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .._late import late
