@@ -18,6 +18,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from operator import length_hint
 from typing import Any, TypeVar, get_args
 
+import numpy as np
+
 T = TypeVar("T", bound=Callable[..., Any])
 
 LONG = 60  # characters of an argument in short form
@@ -137,8 +139,9 @@ _PRUNED = {word for word, ours in _OURS.items() if ours[0] == "drop_prob"}
 def told(thing: T) -> T:
     """Make a function, method or class refuse unknown keywords under its own name when called."""
     if inspect.isclass(thing):
-        for each in vars(thing).values():
-            _unquote(getattr(each, "__func__", each))
+        for base in thing.__mro__:
+            for each in vars(base).values() if base.__module__.startswith("sampling.") else ():
+                _unquote(getattr(each, "__func__", each))
         _tell_class(thing)
         _HERE.append(thing)
         return thing
@@ -341,6 +344,8 @@ def _tell_class(owner: Any) -> None:  # a class, whose attributes are set
     owner.__signature__ = _Signature()
     if owner.__repr__ is object.__repr__:
         owner.__repr__ = _repr
+    elif hasattr(owner.__repr__, "__wrapped__"):  # made by `dataclass`
+        owner.__repr__ = _repr_of_fields
 
 
 def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, str]:
@@ -364,6 +369,19 @@ def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> d
 def _repr(made: Any) -> str:  # of any decorated class
     given = {**made.__dict__.get("_given", {}), **getattr(made, "_found", dict)()}
     return f"{type(made).__name__}({', '.join(f'{name}={each}' for name, each in given.items())})"
+
+
+def _repr_of_fields(made: Any) -> str:  # of a decorated dataclass
+    given = [f"{f.name}={_values(getattr(made, f.name))}" for f in fields(made) if f.repr]
+    return f"{type(made).__name__}({', '.join(given)})"
+
+
+def _values(value: Any) -> str:  # any field
+    """Return a field in short form; of a result such as counts of groups, the numbers."""
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.size <= 8:
+        listed = [f"{v:.6g}" if isinstance(v, float) else repr(v) for v in value.tolist()]
+        return f"[{', '.join(listed)}]"
+    return short(value)
 
 
 def short(value: Any) -> str:  # any argument

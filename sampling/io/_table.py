@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .. import _check
 from .._check import _labels
-from .._check._keywords import told
+from .._check._keywords import short, told
 from .._check._rows import Rows
 from .._files import _parquet
 from .._files._paths import check_folder, tensors_of
@@ -75,6 +75,12 @@ class Table:
     _nested: dict[str, str] = field(default_factory=dict, repr=False)  # types of others
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
     _loaded: NDArray[Any] | Rows | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        more = f" and {len(self.paths) - 1} more files" if len(self.paths) > 1 else ""
+        names, embeddings = short(self.names), self.has_embeddings
+        rows = f"{self.size} rows of {self.paths[0]}{more}"
+        return f"Table({rows}, names={names}, has_embeddings={embeddings})"
 
     @property
     def has_embeddings(self) -> bool:

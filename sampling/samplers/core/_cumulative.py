@@ -37,6 +37,9 @@ class Cumulative:
     def __init__(self, weights: ArrayLike) -> None:
         self._make(_check.weights_as_given("weights", weights))
 
+    def __repr__(self) -> str:
+        return f"Cumulative({self.size} weights)"
+
     @classmethod
     def of_checked(cls, weights: NDArray[Any]) -> Cumulative:
         """Return the same from the result of `_check.weights_as_given`."""

@@ -56,6 +56,9 @@ class DrawTable(ABC):
     even: bool = False
     cuts: Indices = np.empty(0, np.int64)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.size} draws of {self.population} samples)"
+
     def parts(self) -> tuple[object, ...]:
         """Return what determines the slots: arrays and JSON values, for the name of a plan."""
         return (self.take(np.arange(self.size, dtype=np.int64)),)
