@@ -146,6 +146,6 @@ def test_a_task_of_your_own_is_planned_and_trained(tmp_path, monkeypatch):
     planned = CliRunner().invoke(app, [*call, "--methods", "infobatch", "--dry-run"])
     assert planned.exit_code == 0, planned.output
     assert planned.output.startswith("digits-worst-class: full, ")
-    brief = "--methods rs2 --epochs 2 --limit 400 --seeds 1 --margin 0.5 --jobs 1 --out results"
+    brief = "--methods rs2 --epochs 4 --seeds 1 --jobs 1 --out results"
     trained = CliRunner().invoke(app, [*call, *brief.split()])
     assert trained.exit_code == 0, trained.output
