@@ -309,6 +309,8 @@ def _shown(owner: type) -> inspect.Signature:
     made = {f.name: f.default_factory for f in fields_ if f.default_factory is not MISSING}
     shown: list[inspect.Parameter] = []
     for each in found.parameters.values():
+        if each.name.startswith("_"):
+            continue  # a private field
         keywords = _keywords_of(owner, each)
         if keywords in _DEFAULTS:
             for name, default in _DEFAULTS[keywords].items():
