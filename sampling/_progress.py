@@ -1,5 +1,7 @@
 """Progress of long loops: a bar on a terminal; elsewhere a line every half minute."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -65,7 +67,7 @@ class Steps:
         left = (self._last - self._began) / max(1, new) * (self._total - self._done)
         return f"{line}, about {left / 60:.1f} min left" if new and self._even else line
 
-    def __enter__(self) -> "Steps":
+    def __enter__(self) -> Steps:
         return self
 
     def __exit__(self, *error: object) -> None:

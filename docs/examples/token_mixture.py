@@ -108,8 +108,10 @@ def main() -> None:
         state = batches.state_dict()
         torch.save([epoch + 1, state, model.state_dict(), optimizer.state_dict()], new)
         new.replace(saved)  # at once: an interruption leaves the old file
-        shares = dict(zip(mixture.names, mixture.token_shares(epoch).round(3), strict=True))
-        print(f"epoch {epoch}: {len(batches)} batches, loss {losses.mean():.2f}, shares {shares}")
+        shares = zip(parts, mixture.token_shares(epoch), strict=True)
+        named = ", ".join(f"{name} {share:.3f}" for name, share in shares)
+        loss = losses.sum().item() / predicted  # of the last batch, by token
+        print(f"epoch {epoch}: {len(batches)} batches, loss {loss:.2f}, tokens: {named}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ so any rank reads any range of any epoch directly. What a sampler consists of:
     _plans     the plan of an epoch, or of two   _recorder  what weighs and records losses
 """
 
+from __future__ import annotations
+
 import inspect
 import weakref
 from abc import ABC, abstractmethod
@@ -88,8 +90,7 @@ class EpochSampler(Sampler[int], ABC):
     objective : {"sampled", "original"}, default "sampled"
         "sampled": every draw has loss weight 1, so training minimises the mean over the draws.
         "original": the loss weight is 1 / (N p), where p is the sample's share of the expected
-        draws, so training minimises the mean over the data. The signature of each sampler states
-        its default.
+        draws, so training minimises the mean over the data. A sampler with another default says so.
     nonfinite : {"propagate", "drop"}, default "propagate"
         What `reduce` does with a NaN or infinite loss: "propagate" keeps it, as `losses.mean()`
         does; "drop" excludes the sample from the value and from the count of the mean. "drop"
@@ -701,12 +702,12 @@ class EpochSampler(Sampler[int], ABC):
         return self._options.objective
 
     @property
-    def process_group(self) -> "ProcessGroup | None":
+    def process_group(self) -> ProcessGroup | None:
         """The ranks that train together; None = all ranks."""
         return self._options.process_group
 
     @property
-    def exposure(self) -> "ExposureCounter | None":
+    def exposure(self) -> ExposureCounter | None:
         """The counter of every sample trained on."""
         return self._options.exposure
 

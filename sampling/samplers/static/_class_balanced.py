@@ -1,5 +1,7 @@
 """Balance by class, with exact quotas. Several labels a sample: `RepeatFactorSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -224,7 +226,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
             return shares
         return limited_shares(shares, self._groups.sizes, self._draws, self.max_repeats_per_epoch)
 
-    def _source_of(self, values: Floats) -> "_Source":
+    def _source_of(self, values: Floats) -> _Source:
         dealer = Dealer(
             self._groups,
             self._draws,
@@ -235,10 +237,10 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         )
         return _Source(values, dealer)
 
-    def _values_of(self, source: "_Source") -> Floats:
+    def _values_of(self, source: _Source) -> Floats:
         return source.shares
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
         return source.dealer.table(epoch)
 
     def why_biased(self, epoch: int) -> str:

@@ -1,5 +1,7 @@
 """Draws by weight: stratified with replacement, or each sample a limited number of times."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -162,18 +164,18 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
             values = certain_or_scaled(values, self.num_samples, self._limit)[0]
         self._replace(values)
 
-    def _source_of(self, values: Floats) -> "_Source":
+    def _source_of(self, values: Floats) -> _Source:
         if self._limit is None:
             zeros = int(np.count_nonzero(np.diff(values, prepend=0.0) == 0))
             return _Source(zeros, Cumulative.of_sums(values))
         found = certain_or_scaled(values, self.num_samples, self._limit)
         return _Source(values.size - int(np.count_nonzero(values)), *found)
 
-    def _values_of(self, source: "_Source") -> Floats:
+    def _values_of(self, source: _Source) -> Floats:
         weights = source.weights
         return weights.sums if isinstance(weights, Cumulative) else weights
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
         weights = source.weights
         if isinstance(weights, Cumulative):
             key = _rng.key(self.seed, epoch, "weighted")
@@ -264,7 +266,7 @@ class LimitedTable(ListTable):
         }
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "LimitedTable":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> LimitedTable:
         """See `DrawTable`."""
         chances = check_array(arrays, "chances", np.float64, size)
         scale, offset = check_array(arrays, "numbers", np.float64, 2).tolist()

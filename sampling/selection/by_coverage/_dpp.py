@@ -1,5 +1,7 @@
 """DPP: the most probable set of a determinantal point process, greedily. At random: `k_dpp`."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable
 from typing import Any

@@ -13,6 +13,8 @@ other processes keep the cores busy, this costs a time slice of the system, 10 t
 product takes 1 ms.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
