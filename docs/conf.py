@@ -2,7 +2,7 @@
 
     pip install -c constraints.txt -e '.[docs]'
     sphinx-build -W --keep-going -b html docs docs/_build/html
-    sphinx-build -b linkcheck docs docs/_build/linkcheck          with a network: other people's sites
+    sphinx-build -b linkcheck docs docs/_build/linkcheck    needs a network
 
 The pages in `docs/api` are written by `api_pages.py`, from `__all__` of each package.
 """

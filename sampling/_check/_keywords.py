@@ -282,7 +282,8 @@ def _shown(owner: type) -> inspect.Signature:
     """Return the signature of a class for `help` and completion: with its options spelled out."""
     found = _signature(owner)
     fields_ = {each.name: each for each in fields(owner)} if is_dataclass(owner) else {}
-    written = _fields_written(owner) if fields_ else _written(owner.__init__)
+    kind: Any = owner  # mypy holds that `__init__` of an instance may be a subclass's
+    written = _fields_written(owner) if fields_ else _written(kind.__init__)
     own = own_defaults(owner)
     shown: list[inspect.Parameter] = []
     for each in found.parameters.values():
