@@ -5,6 +5,7 @@
 | each epoch, or without replacement | `LimitedTable`, each epoch by itself                   |
 | the run                            | the draws of the run, distributed over its epochs once |
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
 """Draws by weight: stratified with replacement, or each sample a limited number of times."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
