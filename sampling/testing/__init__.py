@@ -33,7 +33,15 @@ from . import (  # noqa: F401  # register their checks
     _restart,
     _stateful,
 )
-from ._matrix import Cell, cells, matrix_outputs, matrix_table, run_cells, write_matrix
+from ._matrix import (
+    Cell,
+    cells,
+    matrix_outputs,
+    matrix_table,
+    read_matrix,
+    run_cells,
+    write_matrix,
+)
 from ._outcomes import ContractError
 from ._pytest import parametrize_with_checks
 from ._registry import Check
@@ -51,6 +59,7 @@ __all__ = [
     "matrix_outputs",
     "matrix_table",
     "parametrize_with_checks",
+    "read_matrix",
     "run_cells",
     "write_matrix",
 ]

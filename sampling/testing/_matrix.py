@@ -253,6 +253,40 @@ def matrix_outputs(path: str | Path) -> list[Output]:
 
 
 @told
+def read_matrix(path: str | Path) -> dict[Cell, str]:
+    """Return the cells of a matrix that `write_matrix` wrote, to add others to them.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Path of the matrix.
+
+    Returns
+    -------
+    dict of Cell to str
+        As of `run_cells`.
+
+    Raises
+    ------
+    ValueError
+        If the file is no contract matrix, or was made with other versions of the frameworks.
+    """
+    if not _MATRIX.holds(Path(path)):
+        raise ValueError(f"{path} must be a contract matrix that `write_matrix` wrote")
+    held = json.loads(Path(path).read_bytes())
+    now = _versions()
+    other = [f"{name} {each}" for name, each in held["versions"].items() if each != now.get(name)]
+    if other:
+        raise ValueError(
+            f"{path} must be of the versions of this run, got {', '.join(other)}: run all cells"
+        )
+    return {
+        Cell(**{name: each for name, each in row.items() if name != "problem"}): row["problem"]
+        for row in held["cells"]
+    }
+
+
+@told
 def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     """Write the matrix to a JSON file: versions, and one entry for each cell.
 
@@ -270,8 +304,11 @@ def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
         `write_matrix` did not write.
     """
     rows = [{**asdict(case), "problem": text} for case, text in found.items()]
-    # Of the package itself as imported: a checkout on the path has no metadata.
-    versions = {"sampling": __version__, **{name: version(name) for name in _VERSIONS}}
-    text = json.dumps({"versions": versions, "cells": rows}, indent=1)
+    text = json.dumps({"versions": _versions(), "cells": rows}, indent=1)
     with written_whole(path, _MATRIX) as beside:
         beside.write_text(text + "\n", encoding="utf-8")
+
+
+def _versions() -> dict[str, str]:
+    # Of the package itself as imported: a checkout on the path has no metadata.
+    return {"sampling": __version__, **{name: version(name) for name in _VERSIONS}}

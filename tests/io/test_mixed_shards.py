@@ -36,7 +36,7 @@ PAIRS = [
     (of([1, 2]), of([1.5, None]), [1.0, 2.0, 1.5, None]),
     (of([1, 2], pa.int8()), of([3, 2**40]), [1, 2, 3, 2**40]),
     (of([1], pa.uint8()), of([-1], pa.int8()), [1, -1]),
-    (of([0.5], pa.float16()), of([0.25], pa.float32()), [0.5, 0.25]),
+    (of(np.array([0.5], np.float16)), of([0.25], pa.float32()), [0.5, 0.25]),
     (of([1]), of([2.5]).cast(pa.decimal128(4, 1)), [1.0, 2.5]),
     (of(TEXT), of(TEXT, pa.large_string()), TEXT * 2),
     (WORDS, of(TEXT), TEXT * 2),
