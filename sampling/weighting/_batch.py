@@ -127,7 +127,7 @@ def _ints(name: str, rows: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind == "O" and array.ndim == 1:
         array = _labels.ids(name, rows)
     if array.dtype.kind in "OTUS":
-        raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")
+        raise TypeError(f"{name} must hold ints, got dtype {array.dtype}{_check.NUMBERED}")
     return array
 
 

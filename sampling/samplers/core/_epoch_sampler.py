@@ -645,7 +645,10 @@ class EpochSampler(Sampler[int], ABC):
         epoch = _check.epoch(epoch)
         run = getattr(self, "num_epochs", None) if num_epochs is None else num_epochs
         if run is None:
-            raise ValueError(f"num_epochs must be given: {type(self).__name__} has none of its own")
+            raise ValueError(
+                f"num_epochs must be given, as {type(self).__name__} has none of its own: pass "
+                "progress(epoch, consumed, num_epochs=...), the epochs of the run"
+            )
         run = _check.integer("num_epochs", run, 1)
         part = 0.0
         if consumed:
