@@ -690,3 +690,10 @@ def test_everything_that_takes_several_words_takes_one():
     assert Settings(methods="ucb", keep=0.5).checked().methods == ("ucb",)
     with pytest.raises(ValueError, match="methods must be names of"):
         Settings(methods="ccz").checked()
+
+
+def test_names_instead_of_codes_are_refused_with_the_way_to_number_them():
+    with pytest.raises(
+        TypeError, match=r"labels must hold ints, got dtype <U3: number the classes"
+    ):
+        _check.codes("labels", np.array(["cat", "dog"]), 2)

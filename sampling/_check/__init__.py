@@ -4,6 +4,8 @@ Each function returns the argument in the form that later code relies on. Ranges
 in the messages: `rank must be in [0, 8), got 8`.
 """
 
+from __future__ import annotations
+
 import difflib
 import math
 import operator
@@ -477,10 +479,15 @@ def labels(name: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
+# The order is that of scikit-learn's `classes_`, so of the columns of its probabilities.
+NUMBERED = ": number the classes, names in sorted order, as pandas.factorize(names, sort=True)[0]"
+
+
 def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
     """Refuse cluster numbers, or rows, outside [low, high)."""
     if values.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold ints, got dtype {values.dtype}")
+        remedy = NUMBERED if values.dtype.kind in "OTUS" else ""
+        raise TypeError(f"{name} must hold ints, got dtype {values.dtype}{remedy}")
     bad = (values < low) | (values >= high)
     if bad.any():
         row = int(np.argwhere(bad)[0, 0])

@@ -1,5 +1,7 @@
 """Read and write Parquet files with checksums, and with errors that name the file."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

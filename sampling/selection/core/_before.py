@@ -1,5 +1,7 @@
 """Checks before the computation: arguments and columns of a call of a selector."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
