@@ -216,7 +216,7 @@ def test_refuses():
     with pytest.raises(ValueError, match="num_steps must be >= 1, got 0"):
         ProgressScheduler(cycle, 0, sampler)
     with pytest.raises(
-        ValueError, match="num_epochs must be given, as ShuffleSampler has none of its own"
+        ValueError, match="num_epochs must be given, as ShuffleSampler has none"
     ):
         ProgressScheduler(cycle, 30, ShuffleSampler(N))
     schedule = ProgressScheduler(cycle, 30, sampler)
