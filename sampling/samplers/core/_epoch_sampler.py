@@ -88,7 +88,8 @@ class EpochSampler(Sampler[int], ABC):
     objective : {"sampled", "original"}, default "sampled"
         "sampled": every draw has loss weight 1, so training minimises the mean over the draws.
         "original": the loss weight is 1 / (N p), where p is the sample's share of the expected
-        draws, so training minimises the mean over the data. A sampler with another default states it.
+        draws, so training minimises the mean over the data. A sampler with another default states
+        it.
     nonfinite : {"propagate", "drop"}, default "propagate"
         What `reduce` does with a NaN or infinite loss: "propagate" keeps it, as `losses.mean()`
         does; "drop" excludes the sample from the value and from the count of the mean. "drop"
