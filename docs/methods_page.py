@@ -8,10 +8,11 @@ A test compares the page with them.
 import re
 from pathlib import Path
 
-from sampling._entry import table
+from sampling._entry import cell, table
 from sampling.batch_selection._registry import SELECTORS
 from sampling.samplers import _registry as samplers
 from sampling.samplers.mixture._registry import UPDATERS
+from sampling.scores._registry import SCORES
 from sampling.selection import methods
 from sampling.weighting._registry import WEIGHTINGS
 
@@ -65,6 +66,11 @@ def page() -> str:
             "whether `picked.head(m)` is the selection of m rows.",
             selectors(),
         ),
+        "Scores": (
+            "From `sampling.scores`: how hard, wrong or useful each sample is, for the selectors "
+            "and samplers above. `TrainingDynamics` records a run, and returns all of its scores.",
+            table("Score", SCORES),
+        ),
     }
     return HEAD + "".join(
         f"\n## {name}\n\n{about}\n\n{rows}\n" for name, (about, rows) in parts.items()
@@ -73,10 +79,14 @@ def page() -> str:
 
 def selectors() -> str:
     """Return the table of the offline selectors."""
-    rows = ["| Selector | Reads | Label | Smaller budgets | Weights |", "|---|---|---|---|---|"]
+    heads = ("Selector", "For", "Reads", "Smaller budgets", "Weights")
+    heads = (*heads, "Source", "Verdict", "Evidence")
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for each in methods().values():
-        head = "`head`" if each.ranked else "select again"
-        rows.append(f"| `{each.name}` | {each.needs} | {each.label} | {head} | {each.weights} |")
+        found, head = each.entry, "`head`" if each.ranked else "select again"
+        given = (found.use, each.needs, head, each.weights, found.source)
+        cells = [cell(text) for text in (*given, found.verdict, found.evidence)]
+        rows.append(f"| `{each.name}` | {' | '.join(cells)} |".replace("|  ", "| "))
     return "\n".join(rows)
 
 
@@ -86,9 +96,10 @@ def linked(page: str) -> str:
     for line in page.split("\n"):
         found = re.search(r"`sampling\.(\w+)`", line)
         package = found[1] if found and not line.startswith("|") else package
-        named = re.match(r"\| `(\w+)` \|", line)
+        named = re.match(r"\| `((\w+)[\w.]*)` \|", line)
         if named:
-            line = line.replace(f"`{named[1]}`", f"[`{named[1]}`](api/{package}.{named[1]}.md)", 1)
+            link = f"[`{named[1]}`](api/{package}.{named[2]}.md)"
+            line = line.replace(f"`{named[1]}`", link, 1)
         lines.append(line)
     return "\n".join(lines)
 

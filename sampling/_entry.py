@@ -1,5 +1,7 @@
 """An entry of a registry: what a method is for, where it is from, and what is known of it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,6 +31,11 @@ class Entry:
     evidence: str = NOT_MEASURED
 
 
+def cell(text: str) -> str:
+    """Return a text as the cell of a table in Markdown, where | ends a cell."""
+    return text.replace("|", r"\|")
+
+
 def table(head: str, entries: Mapping[str, Entry]) -> str:
     """Return the table of some methods in Markdown, as in the README.
 
@@ -36,7 +43,6 @@ def table(head: str, entries: Mapping[str, Entry]) -> str:
     """
     lines = [f"| {head} | For | Source | Verdict | Evidence |", "|---|---|---|---|---|"]
     for name, each in entries.items():
-        lines.append(
-            f"| `{name}` | {each.use} | {each.source} | {each.verdict} | {each.evidence} |"
-        )
-    return "\n".join(lines).replace(" |  |", " | |")
+        cells = [cell(text) for text in (each.use, each.source, each.verdict, each.evidence)]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines).replace("|  ", "| ")

@@ -1,5 +1,7 @@
 """Expected draws in proportion to weights, of which no sample has more than a given number."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from .types import Floats
@@ -12,11 +14,6 @@ def certain_or_scaled(weights: Floats, num_samples: int, most: int = 1) -> tuple
     """
     positive = int(np.count_nonzero(weights))
     if num_samples > most * positive:
-        if most == 1:
-            raise ValueError(
-                "num_samples must be at most the number of positive weights without replacement, "
-                f"{positive}, got {num_samples}"
-            )
         raise ValueError(
             f"num_samples must be at most max_repeats_per_epoch times the {positive} positive "
             f"weights, {most * positive}, got {num_samples}"

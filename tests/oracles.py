@@ -221,6 +221,12 @@ def limited_by_bisection(weights, draws, most):
     return most * np.minimum(1.0, high * weights)
 
 
+def run_by_slicing(counts, order, epochs):
+    """Twin of `_Run`: the draws of the run end to end, of which every E-th is an epoch."""
+    run = [sample for sample in order for _ in range(counts[sample])]
+    return [run[first::epochs] for first in range(epochs)]
+
+
 def systematic_by_loop(weights, scale, key, offset, m):
     """Lay the probabilities end to end in the order of the key; look each point up."""
     order = permute_in_integers(key, len(weights), range(len(weights)))

@@ -1,12 +1,15 @@
 """docs/methods.md is that of the registries, and they name all that is public."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 from sampling import samplers, selection
+from sampling._entry import VERDICTS
 from sampling.samplers._registry import SAMPLERS
+from sampling.scores._registry import SCORES
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -26,8 +29,21 @@ def test_every_sampler_and_selector_is_on_it(made):
     for name in samplers.__all__:
         if name.endswith("Sampler") and name not in ("EpochSampler", "ScoredSampler"):
             assert f"| `{name}` |" in text
-    for name in selection.methods():
+    for name in (*selection.methods(), *SCORES):
         assert f"| `{name}` |" in text
+
+
+def test_every_method_has_its_verdict_and_evidence_in_the_table(made):
+    heads, wrong = [], []
+    for line in made.page().split("\n"):
+        cells = [each.strip() for each in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells and not cells[0].startswith("`"):
+            heads = cells if cells[0].strip("- ") else heads
+        elif cells:
+            row = dict(zip(heads, cells, strict=True))  # no | in a cell but as \|
+            if row["Verdict"] not in VERDICTS or not row["Evidence"]:
+                wrong.append(line)
+    assert not wrong
 
 
 def test_batch_samplers_are_those_of_their_folder(made):
@@ -41,3 +57,5 @@ def test_names_link_to_the_page_of_their_package(made):
     assert "| [`PairBatchSampler`](api/samplers.PairBatchSampler.md) |" in text
     assert "| [`TopKLoss`](api/batch_selection.TopKLoss.md) |" in text
     assert "| [`semdedup`](api/selection.semdedup.md) |" in text
+    assert "| [`TrainingDynamics.el2n`](api/scores.TrainingDynamics.md) |" in text
+    assert "| [`grand`](api/scores.grand.md) |" in text

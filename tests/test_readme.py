@@ -66,10 +66,8 @@ def test_the_loop_serves_every_sampler_but_those_that_need_more(task):
     assert more == needs
 
 
-def test_it_is_short_and_its_links_lead_somewhere():
+def test_it_is_short():
     assert len(TEXT.splitlines()) <= 150
-    for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert (ROOT / link).exists(), link
 
 
 @pytest.mark.parametrize("name", ["harness", "selection_table"])

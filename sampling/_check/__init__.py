@@ -4,6 +4,8 @@ Each function returns the argument in the form that later code relies on. Ranges
 in the messages: `rank must be in [0, 8), got 8`.
 """
 
+from __future__ import annotations
+
 import difflib
 import math
 import operator

@@ -1,5 +1,7 @@
 """Message about a file that cannot be read."""
 
+from __future__ import annotations
+
 __all__ = ["damaged"]
 
 

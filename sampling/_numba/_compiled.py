@@ -20,6 +20,8 @@ Division
     By numpy's rules (no exception branch in inner loops); no kernel divides by zero.
 """
 
+from __future__ import annotations
+
 import functools
 import logging
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """The benchmark: its runs, each done only once, by one process or several."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass, field, replace

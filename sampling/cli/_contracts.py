@@ -1,5 +1,7 @@
 """Command that checks the contracts of samplers."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,12 @@ def contracts(
     out: Annotated[
         Path | None, typer.Option(help="Path of a JSON file to write the results to.")
     ] = None,
+    add: Annotated[
+        bool,
+        typer.Option(
+            "--add", help="Keep the results of --out for combinations that are not run this time."
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Interrupt and resume every sampler in every loader, and compare with uninterrupted runs.
@@ -44,8 +52,12 @@ def contracts(
     from .. import io, testing
 
     with refusals(debug, context):
+        if add and out is None:
+            raise ValueError("--out must be given with --add, got none")
+        known = {}
         if out is not None:
             io.check_outputs(testing.matrix_outputs(out))
+            known = testing.read_matrix(out) if add else {}
         cells = testing.cells(
             *(None if names is None else words(names) for names in (samplers, loaders)),
             workers=[parse(int, "workers", word) for word in words(workers)],
@@ -55,7 +67,7 @@ def contracts(
             found = testing.run_cells(cells, bar.update)
         print(testing.matrix_table(found))
         if out is not None:
-            testing.write_matrix(found, out)
+            testing.write_matrix(known | found, out)
         failed = {case: text for case, text in found.items() if text}
         for case, text in failed.items():
             print(f"{case}: {text}")

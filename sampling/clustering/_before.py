@@ -1,5 +1,7 @@
 """Checks before rows are read, for clusterings and neighbour graphs that are to be computed."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Input files of a selection: recorded in its manifest, and compared later."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, permutations

@@ -5,6 +5,8 @@ or safetensors file stay on disk; all others are read into memory or, if a folde
 once to a file there. Only the columns that are used are read, and must have compatible types.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import json
 import re
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from .. import _check
 from .._check import _labels
-from .._check._keywords import told
+from .._check._keywords import short, told
 from .._check._rows import Rows
 from .._files import _parquet
 from .._files._paths import check_folder, tensors_of
@@ -39,6 +41,7 @@ _NUMBER = re.compile("[0-9]+")
 _SHOWN = 16  # names shown in a report
 
 
+@told
 @dataclass
 class Table:
     """The rows of a file, or of the shards in a folder, with columns of additional files.
@@ -72,6 +75,12 @@ class Table:
     _nested: dict[str, str] = field(default_factory=dict, repr=False)  # types of others
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
     _loaded: NDArray[Any] | Rows | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        more = f" and {len(self.paths) - 1} more files" if len(self.paths) > 1 else ""
+        names, embeddings = short(self.names), self.has_embeddings
+        rows = f"{self.size} rows of {self.paths[0]}{more}"
+        return f"Table({rows}, names={names}, has_embeddings={embeddings})"
 
     @property
     def has_embeddings(self) -> bool:
@@ -288,7 +297,7 @@ class Table:
         """
         return self._schemas_of(name).said_of(name)
 
-    def take(self, rows: NDArray[np.int64]) -> "Table":
+    def take(self, rows: NDArray[np.int64]) -> Table:
         """Return a table with a subset of the rows.
 
         Parameters

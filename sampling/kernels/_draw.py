@@ -1,6 +1,6 @@
 """Kernels that turn weights into sample indices.
 
-Callers: samplers/core/_cumulative.py, samplers/core/_tables.py, samplers/static/_weighted.py,
+Callers: samplers/core/_cumulative.py, samplers/core/_tables.py, samplers/static/_limited.py,
 kernels/_prune.py, selection/core/_inclusion.py.
 
 Contract, the same for every kernel in this file
@@ -20,6 +20,8 @@ systematic    weights (N,), scale, key, offset      out (M,)     O(N)      syste
 
 * expected, for weights whose large values are not concentrated in one cell; at worst O(log N)
 """
+
+from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,5 +1,7 @@
 """The tie-breaking key of each row, from its id, and orders of rows in which it breaks ties."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 

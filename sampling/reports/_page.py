@@ -1,5 +1,7 @@
 """The page of a selection: its answer and its sections."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The steps of a selection: which stage dropped each row, by which rule, and by which score."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

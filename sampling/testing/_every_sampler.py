@@ -3,6 +3,8 @@
 The one list of them: the contract matrix, `sampling warm` and the tests all read it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -139,12 +141,23 @@ DRAW_CASES: dict[str, dict[str, DrawFactory]] = {
         "weighted": partial(_draws, WeightedSampler, WEIGHTS),
         "weighted independent": partial(_draws, WeightedSampler, WEIGHTS, 57, independent=True),
         "weighted distinct": partial(_draws, WeightedSampler, WEIGHTS, 40, False),
+        "weighted run": partial(
+            _draws, WeightedSampler, WEIGHTS**2, 57, max_repeats=7, num_epochs=6
+        ),
     },
     "ClassBalancedSampler": {
         "class balanced": partial(_draws, ClassBalancedSampler, LABELS),
         "progressive": partial(_draws, ClassBalancedSampler, LABELS, 90, progressive_epochs=5),
+        "class balanced run": partial(
+            _draws, ClassBalancedSampler, LABELS, 90, max_repeats=7, num_epochs=6
+        ),
     },
-    "RepeatFactorSampler": {"repeat factor": partial(_draws, RepeatFactorSampler, TAGS, 0.3)},
+    "RepeatFactorSampler": {
+        "repeat factor": partial(_draws, RepeatFactorSampler, TAGS, 0.3),
+        "repeat factor run": partial(
+            _draws, RepeatFactorSampler, TAGS, 0.9, max_repeats=8, num_epochs=6
+        ),
+    },
     "RepeatedSubsetSampler": {
         "rs2 large": partial(_draws, RepeatedSubsetSampler, SIZE, 0.8),
         "rs2": partial(_draws, RepeatedSubsetSampler, SIZE, 0.3),
@@ -175,6 +188,16 @@ DRAW_CASES: dict[str, dict[str, DrawFactory]] = {
     "SensitivitySampler": {
         "sensitivity": partial(
             _draws, SensitivitySampler, WEIGHTS, LABELS, CENTER_LOSSES, 80, holder_constant=0.1
+        ),
+        "sensitivity limited": partial(
+            _draws,
+            SensitivitySampler,
+            WEIGHTS,
+            LABELS,
+            CENTER_LOSSES,
+            80,
+            holder_constant=0.1,
+            max_repeats_per_epoch=1,
         ),
     },
     "TrajectorySampler": {

@@ -1,5 +1,7 @@
 """The contract matrix: every sampler in every loader, stopped and resumed, on one and two ranks."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import os
@@ -103,14 +105,14 @@ def cells(
 
 
 @told
-def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) -> dict[Cell, str]:
+def run_cells(cases: Sequence[Cell], done: Callable[[], object] | None = None) -> dict[Cell, str]:
     """Run the cells; those of two ranks run in two new processes.
 
     Parameters
     ----------
     cases : sequence of Cell
         Cells to run.
-    done : callable
+    done : callable, optional
         Called after each cell.
 
     Returns
@@ -121,6 +123,7 @@ def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) 
     """
     for loader in {case.loader for case in cases} & set(EXTRAS):
         require(*EXTRAS[loader], f"the matrix of {loader}")  # before any work is done
+    done = done or (lambda: None)
     found: dict[Cell, str] = {}
     for case in cases:
         if case.num_replicas == 1:
@@ -250,6 +253,40 @@ def matrix_outputs(path: str | Path) -> list[Output]:
 
 
 @told
+def read_matrix(path: str | Path) -> dict[Cell, str]:
+    """Return the cells of a matrix that `write_matrix` wrote, to add others to them.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Path of the matrix.
+
+    Returns
+    -------
+    dict of Cell to str
+        As of `run_cells`.
+
+    Raises
+    ------
+    ValueError
+        If the file is no contract matrix, or was made with other versions of the frameworks.
+    """
+    if not _MATRIX.holds(Path(path)):
+        raise ValueError(f"{path} must be a contract matrix that `write_matrix` wrote")
+    held = json.loads(Path(path).read_bytes())
+    now = _versions()
+    other = [f"{name} {each}" for name, each in held["versions"].items() if each != now.get(name)]
+    if other:
+        raise ValueError(
+            f"{path} must be of the versions of this run, got {', '.join(other)}: run all cells"
+        )
+    return {
+        Cell(**{name: each for name, each in row.items() if name != "problem"}): row["problem"]
+        for row in held["cells"]
+    }
+
+
+@told
 def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
     """Write the matrix to a JSON file: versions, and one entry for each cell.
 
@@ -267,8 +304,11 @@ def write_matrix(found: dict[Cell, str], path: str | Path) -> None:
         `write_matrix` did not write.
     """
     rows = [{**asdict(case), "problem": text} for case, text in found.items()]
-    # Of the package itself as imported: a checkout on the path has no metadata.
-    versions = {"sampling": __version__, **{name: version(name) for name in _VERSIONS}}
-    text = json.dumps({"versions": versions, "cells": rows}, indent=1)
+    text = json.dumps({"versions": _versions(), "cells": rows}, indent=1)
     with written_whole(path, _MATRIX) as beside:
         beside.write_text(text + "\n", encoding="utf-8")
+
+
+def _versions() -> dict[str, str]:
+    # Of the package itself as imported: a checkout on the path has no metadata.
+    return {"sampling": __version__, **{name: version(name) for name in _VERSIONS}}

@@ -1,5 +1,7 @@
 """The losses of one step on all ranks: the common input of all weighting functions."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +29,7 @@ class Batch:
     finite. B may be 0: a rank without a sample still takes part in the collective calls.
     """
 
-    def __init__(self, losses: torch.Tensor, group: "ProcessGroup | None") -> None:
+    def __init__(self, losses: torch.Tensor, group: ProcessGroup | None) -> None:
         check_batch("losses", losses)
         values = losses.detach()
         if values.dtype != torch.float64:

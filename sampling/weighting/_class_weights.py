@@ -1,5 +1,7 @@
 """Class weights: the loss of rare classes is multiplied by a larger weight than that of others."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,7 +121,7 @@ class ClassWeights:
         normalise: Literal["batch", "classes"] = "batch",
         across: Literal["mean", "max"] = "mean",
         empty: Literal["raise", "ignore"] = "raise",
-        process_group: "ProcessGroup | None" = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         self.power = _check.number("power", power, "(-inf, inf)")
         if beta is not None and power != 1.0:

@@ -77,6 +77,7 @@ EXCEPT = {  # file -> uses that stay; names of random streams are skipped everyw
     "sampling/cli/_report.py": ["--beside"],
     "sampling/cli/_embed.py": ["--beside"],
     "sampling/cli/_select.py": ["--beside"],
+    "sampling/distributed/__init__.py": ["meet    "],
     "sampling/io/_export.py": ["order, beside, replace"],
     "sampling/io/_inputs.py": ["(beside)"],
     "sampling/io/_table.py": ["path, embeddings, beside", "beside must name each file once"],

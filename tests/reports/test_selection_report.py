@@ -295,6 +295,18 @@ def test_umap_is_used_if_it_is_installed(made, given, tmp_path, monkeypatch):
     assert (flat.xy == 0).all()
 
 
+@pytest.mark.full
+def test_umap_itself():
+    """Two clouds that are far apart stay apart, and the map is the same on repeat."""
+    pytest.importorskip("umap", reason="needs umap-learn")
+    rows = ROWS[:60] + np.repeat([0, 50], 30)[:, None].astype(np.float32)
+    one, other = (_geometry.laid_out(rows, np.arange(60), "umap", 7) for _ in range(2))
+    assert np.array_equal(one.xy, other.xy)
+    centers = one.xy[:30].mean(axis=0), one.xy[30:].mean(axis=0)
+    spread = max(one.xy[:30].std(axis=0).max(), one.xy[30:].std(axis=0).max())
+    assert np.linalg.norm(np.subtract(*centers)) > 4 * spread
+
+
 def test_commands_write_it(made, tmp_path, monkeypatch):
     monkeypatch.setattr(_geometry, "find_spec", lambda name: None)  # no UMAP, which is slow
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from sampling.cli import app
 from sampling.samplers import EpochSampler
 from sampling.samplers.core._passes import EpochIterator
-from sampling.testing import cells, run_cells
+from sampling.testing import cells, read_matrix, run_cells, write_matrix
 from sampling.testing._matrix import _verdict
 from sampling.testing._matrix_runs import EXTRAS
 
@@ -119,6 +119,31 @@ def test_the_command_prints_a_table_and_keeps_the_cells(tmp_path):
     assert "| ShuffleSampler | 3/3 |" in result.output
     kept = json.loads(out.read_text())
     assert [cell["problem"] for cell in kept["cells"]] == ["", "", ""]
+
+
+def test_results_are_added_to_a_matrix_of_the_same_versions(tmp_path):
+    out = tmp_path / "matrix.json"
+    asked = cells(["ShuffleSampler", "SubsetSampler"], ["DataLoader"], workers=[0], ranks=[1])
+    write_matrix({asked[0]: "", asked[3]: "wrong"}, out)
+    arguments = ["--samplers", "SubsetSampler", "--loaders", "DataLoader", "--workers", "0"]
+    arguments = ["contracts", *arguments, "--ranks", "1", "--out", str(out), "--add"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert read_matrix(out) == dict.fromkeys([asked[0], *asked[3:]], "")
+
+    held = json.loads(out.read_text())
+    held["versions"]["torch"] = "1.0"
+    out.write_text(json.dumps(held))
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "must be of the versions of this run, got torch 1.0: run all cells" in " ".join(
+        result.output.split()
+    )
+    result = CliRunner().invoke(app, ["contracts", "--add"])
+    assert result.exit_code == 2
+    assert "--out must be given with --add" in result.output
+    with pytest.raises(ValueError, match="must be a contract matrix"):
+        read_matrix(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 Each builder returns a plan with the context's budget, or raises `Unreachable`.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar

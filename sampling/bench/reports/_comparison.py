@@ -1,5 +1,7 @@
 """The table of verdicts in a terminal."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 

@@ -1,5 +1,7 @@
 """P classes with K samples each in every batch. Classes in chosen shares: `_class_balanced.py`."""
 
+from __future__ import annotations
+
 from functools import partial
 from itertools import pairwise
 from typing import Literal, TypeAlias, get_args
@@ -16,6 +18,7 @@ from ...types import Floats, Indices, Packed
 from ..core._groups import Groups, Unlabeled
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
+from ..core._repeats import note_repeats
 from ..core._tables import DrawTable, ListTable
 from ..static._cluster_clip import WaterLevel
 from ._epoch_batches import BlockBatchSampler, BlockSampler
@@ -23,6 +26,7 @@ from ._epoch_batches import BlockBatchSampler, BlockSampler
 FewClasses: TypeAlias = Literal["raise", "drop"]
 
 _PURPOSES = ("rest", "order", "mix")
+_REMEDY = "num_batches makes epochs shorter"
 
 
 @told
@@ -168,7 +172,19 @@ class ClassBlocks(BlockSampler):
             self.num_batches = _check.integer("num_batches", num_batches, 1)
         self._held: tuple[int, Packed, Floats] | None = None  # a pass of which epochs are parts
         draws = self.num_batches * width * self.samples_per_class
+        self._note_repeats(draws)
         super().__init__(groups.codes.size, draws, **options)
+
+    def _note_repeats(self, draws: int) -> None:
+        groups = self._groups
+        blocks = np.concatenate([span.least for span in self._spans])
+        uses = blocks * self.samples_per_class * (self.num_batches / self._whole) / groups.sizes
+        often = int(uses.argmax())
+        who = "a class of an outer group"
+        if self._edges is None:
+            who = f"class {groups.names[often]}"
+        who = f"each of the {groups.sizes[often]} samples of {who}"
+        note_repeats(uses[often], draws / groups.num_labeled, who, _REMEDY)
 
     def _schedule(self, turn: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the classes of each batch of a pass, (batches, P), and each class's batches."""
@@ -246,12 +262,18 @@ class _Span:
         self.batches = max(int(self._needed.max()), -(-self._sum // width))
         self._room = WaterLevel(self.batches - self._needed)
 
+    @property
+    def least(self) -> Indices:
+        """Batches of each class in a pass, to which chance adds one for some: int64 (C,)."""
+        level, _ = self._room.at(self.batches * self._width - self._sum)
+        least: Indices = self._needed + np.minimum(self._room.caps, level)
+        return least
+
     def blocks(self, key: np.uint64) -> NDArray[np.int64]:
         """Return the batches of each class in a pass: int64 (C,), summing to P times all."""
-        room = self._room.caps
         level, rest = self._room.at(self.batches * self._width - self._sum)
-        blocks = self._needed + np.minimum(room, level)
-        takers = np.flatnonzero(room > level)
+        blocks = self.least
+        takers = np.flatnonzero(self._room.caps > level)
         blocks[takers[Permutation(takers.size, key)(np.arange(rest))]] += 1
         return blocks
 

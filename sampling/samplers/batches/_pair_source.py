@@ -1,5 +1,7 @@
 """What all batch samplers of pairs share: anchors, their partners, and how they lie in a batch."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -12,11 +14,14 @@ from ... import _check, _rng
 from ...types import Floats, Indices, Packed
 from ..core._options import EpochOptions
 from ..core._permutation import Permutation
+from ..core._repeats import note_repeats
 from ..core._tables import DrawTable, ListTable
 from ..static._weighted import WeightedSampler
 from ._epoch_batches import BlockBatchSampler, BlockSampler
 
 Missing = Literal["random", "self", "skip", "raise"]
+
+_REMEDY = "partners that more samples share, by another rule, table or shares, are repeated less"
 
 
 class PairSource(BlockSampler):
@@ -94,6 +99,10 @@ class PairBatches(BlockBatchSampler):
     def __init__(self, source: PairSource) -> None:
         self.pairs_per_batch = source.pairs_per_batch
         self.partners = source.partners
+        uses = source.share()
+        often = int(uses.argmax())
+        average = source.num_samples / source.size
+        note_repeats(float(uses[often]), average, f"sample {often}", _REMEDY)
         super().__init__(
             source, None if source.short else self.pairs_per_batch * (1 + self.partners)
         )

@@ -11,6 +11,8 @@ so any rank reads any range of any epoch directly. What a sampler consists of:
     _plans     the plan of an epoch, or of two   _recorder  what weighs and records losses
 """
 
+from __future__ import annotations
+
 import inspect
 import weakref
 from abc import ABC, abstractmethod
@@ -704,12 +706,12 @@ class EpochSampler(Sampler[int], ABC):
         return self._options.objective
 
     @property
-    def process_group(self) -> "ProcessGroup | None":
+    def process_group(self) -> ProcessGroup | None:
         """The ranks that train together; None = all ranks."""
         return self._options.process_group
 
     @property
-    def exposure(self) -> "ExposureCounter | None":
+    def exposure(self) -> ExposureCounter | None:
         """The counter of every sample trained on."""
         return self._options.exposure
 

@@ -1,5 +1,7 @@
 """What a sampler does with the losses of a batch: it weighs them, and records them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Protocol
 

@@ -1,5 +1,7 @@
 """The base of samplers that plan an epoch from recorded losses: their scores, kept and saved."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sized
 from inspect import isabstract

@@ -1,5 +1,7 @@
 """Importance sampling by the last losses or gradient norms, with weights that restore the mean."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
@@ -12,15 +14,15 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import told
-from ..._inclusion import certain_or_scaled
 from ...kernels import _probabilities
 from ...types import Floats, Scores
 from ..core._batch import Batch
 from ..core._cumulative import Cumulative
 from ..core._options import EpochOptions
+from ..core._repeats import note_repeats
 from ..core._scored_sampler import RecordedScores, ScoredSampler
 from ..core._tables import DrawTable, ShuffledTable, WeightedTable
-from ..static._weighted import LimitedTable, limit_of
+from ..static._limited import Limited, limit_of
 from ._signal import SIGNALS, Signal, signal_of
 
 BLOCK = 2**16  # samples that `gain` processes at a time
@@ -92,8 +94,9 @@ class ImportanceSampler(ScoredSampler):
         As in `WeightedSampler`: stratified draws with replacement, independent draws, or M < N
         distinct samples, with inclusion probabilities in proportion to p.
     max_repeats_per_epoch : int, optional
-        As in `WeightedSampler`: no sample is drawn more often in an epoch. Weights 1 / (N p) follow
-        the draws that remain.
+        k, as in `WeightedSampler`: no sample is drawn more often in an epoch. Weights 1 / (N p)
+        follow the draws that remain. For R draws in a run of E epochs give R // E: the scores
+        decide what a later epoch draws, so that a limit on the run cannot be spread in advance.
     min_gain : float >= 1, default 1
         Epochs are uniform until the average `batch_gain` reaches it; each `set_epoch` moves the
         average halfway to the current gain of the scores.
@@ -193,9 +196,10 @@ class ImportanceSampler(ScoredSampler):
                 f"num_samples must be in [1, {size}) without replacement, got {draws}: all samples "
                 "would be drawn, whatever their scores"
             )
-        self.max_repeats_per_epoch = limit_of(
-            max_repeats_per_epoch, self.replacement, self.independent
+        self._limit = limit_of(
+            max_repeats_per_epoch, replacement=self.replacement, independent=self.independent
         )
+        self.max_repeats_per_epoch = None if self._limit is None else self._limit.most
         if draws > (self.max_repeats_per_epoch or draws) * size:
             raise ValueError(
                 f"num_samples must be at most max_repeats_per_epoch times the {size} samples, got "
@@ -203,6 +207,7 @@ class ImportanceSampler(ScoredSampler):
             )
         self.min_gain = _check.number("min_gain", min_gain, "[1, inf)")
         self._average_gain: float | None = None
+        self._noted = False  # a sample that is drawn very often, once
         options.setdefault("objective", "original")
         super().__init__(data_source, draws, score_ema=score_ema, **options)
 
@@ -235,9 +240,10 @@ class ImportanceSampler(ScoredSampler):
         shares = np.empty(self.size)
         total = _probabilities.powers(average, least, self.power, shares)
         _probabilities.relative(shares, (1.0 - floor) * (seen / total), floor)
-        if self.max_repeats_per_epoch is None:
-            return self._evenly(epoch, Cumulative.of_sums(np.cumsum(shares, out=shares)))
-        return self._limited(epoch, shares, self.max_repeats_per_epoch)
+        if self._limit is None:
+            return self._evenly(epoch, shares)
+        found = Limited(shares, self.num_samples, self._limit, self.seed, "importance")
+        return found.table(epoch)
 
     def _floor(self, epoch: int) -> float:
         """Return the uniform share of the probabilities of an epoch."""
@@ -248,15 +254,16 @@ class ImportanceSampler(ScoredSampler):
     def _uniform(self, epoch: int) -> DrawTable:
         return ShuffledTable(self.size, self.num_samples, _rng.key(self.seed, epoch, "shuffle"))
 
-    def _evenly(self, epoch: int, cumulative: Cumulative) -> DrawTable:
+    def _evenly(self, epoch: int, shares: Floats) -> DrawTable:
+        heaviest = int(shares.argmax())
+        weight = float(shares[heaviest])
+        cumulative = Cumulative.of_sums(np.cumsum(shares, out=shares))
+        if not self._noted:
+            uses = self.num_samples * weight / cumulative.total
+            average = self.num_samples / self.size
+            self._noted = note_repeats(uses, average, f"sample {heaviest}")
         key = _rng.key(self.seed, epoch, "importance")
         return WeightedTable(cumulative, self.num_samples, key, independent=self.independent)
-
-    def _limited(self, epoch: int, shares: Floats, most: int) -> DrawTable:
-        weights, scale = certain_or_scaled(shares, self.num_samples, most)
-        key = _rng.key(self.seed, epoch, "importance order")
-        offset = _rng.uniform(_rng.key(self.seed, epoch, "importance offset"))
-        return LimitedTable(weights, scale, self.num_samples, key, offset, most)
 
     def gain(self) -> ImportanceGain:
         """Return the variance reduction of the current epoch over uniform draws.

@@ -1,5 +1,7 @@
 """Unbiased pruning by the last loss. Its control without the loss: `DynamicRandomSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence, Sized
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Balance by class, with exact quotas. Several labels a sample: `RepeatFactorSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,16 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from ... import _check
+from ... import _check, _rng
 from ..._check._keywords import told
 from ..._shares import effective_sizes
 from ..._warning import warn
 from ...types import Floats
 from ..core._groups import Dealer, Groups, Unlabeled
 from ..core._options import EpochOptions
-from ..core._repeats import limited_shares, note_repeats
+from ..core._quotas import Quotas
+from ..core._repeats import check_run, limited_shares, note_repeats, refuse_replacing
 from ..core._replaceable import ReplaceableSampler
 from ..core._tables import DrawTable
+from ._limited import limit_of
 
 Target = Mapping[Any, float] | ArrayLike
 
@@ -59,6 +63,12 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         k: no sample is drawn more than k times in an epoch; classes that would need it get k draws
         of each of their samples, and the others share the remaining draws in proportion to their
         shares. By default there is no limit, and a warning above 50.
+    max_repeats : int, optional
+        R: no sample is drawn more than R times in the run, instead of in an epoch: no class has
+        more than R / E draws of each of its samples in an epoch on average. Not with
+        `progressive_epochs`.
+    num_epochs : int, optional
+        E: number of epochs in the run, for `max_repeats` and `progress`.
     unlabeled : {"drop", "group", "raise"}, default "drop"
         Samples whose class is missing (-1, None, NaN, a null) are never drawn ("drop"), form one
         more class, named -1 ("group"), or are refused ("raise").
@@ -79,7 +89,9 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
     ValueError
         If no sample is labelled; if more than one of `power`, `beta`, `target` is given; if
         `target` names a class without samples, or omits one; if M is more than k draws of every
-        sample; if objective="original" and a share is 0.
+        sample, or M E than R; if both limits are given, or `max_repeats` with
+        `progressive_epochs`; if objective="original" and a share is 0; from `set_epoch`, at the end
+        of a run with `max_repeats`.
 
     Notes
     -----
@@ -115,7 +127,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
     _algorithm = 2  # version 1 rounded each epoch independently, and summed epochs one by one
     covers_dataset = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # shares, a progression and limits
         self,
         labels: ArrayLike,
         num_samples: int | None = None,
@@ -125,6 +137,8 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         target: Target | None = None,
         progressive_epochs: int | None = None,
         max_repeats_per_epoch: int | None = None,
+        max_repeats: int | None = None,
+        num_epochs: int | None = None,
         unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
@@ -138,10 +152,15 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         self.progressive_epochs = progressive_epochs
         if progressive_epochs is not None:
             self.progressive_epochs = _check.integer("progressive_epochs", progressive_epochs, 1)
-        self.max_repeats_per_epoch = max_repeats_per_epoch
-        if max_repeats_per_epoch is not None:
-            self.max_repeats_per_epoch = _check.integer(
-                "max_repeats_per_epoch", max_repeats_per_epoch, 1
+        if num_epochs is not None:
+            num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self.num_epochs = num_epochs
+        self._limit = limit_of(max_repeats_per_epoch, max_repeats, num_epochs)
+        self.max_repeats_per_epoch, self.max_repeats = max_repeats_per_epoch, max_repeats
+        if max_repeats is not None and progressive_epochs is not None:
+            raise ValueError(
+                "max_repeats must not be given with progressive_epochs, whose epochs differ, got "
+                f"{max_repeats}: use max_repeats_per_epoch"
             )
         self._draws, self._seed = draws, _check.seed(options.get("seed", 0))
         self._source = self._source_of(shares)
@@ -195,6 +214,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         >>> sorted(sampler)
         [0, 1, 2, 3]
         """
+        refuse_replacing("set_shares", self.max_repeats)
         shares = class_shares(self.classes, self.class_counts, target=target)
         absent = self.classes[shares == 0]
         if absent.size and self.objective == "original":
@@ -220,25 +240,47 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
             last = self.progressive_epochs - 1
             t = min(1.0, epoch / last) if last else 0.0
             shares = (1.0 - t) * self._groups.sizes / self._groups.num_labeled + t * shares
-        if self.max_repeats_per_epoch is None:
+        if self._limit is None:
             return shares
-        return limited_shares(shares, self._groups.sizes, self._draws, self.max_repeats_per_epoch)
+        most, epochs = self._limit.most, self._limit.epochs
+        if epochs is None:
+            return limited_shares(shares, self._groups.sizes, self._draws, most)
+        drawn = int(self._groups.sizes[shares > 0].sum())
+        check_run(most, self._draws * epochs, drawn, "samples of classes with a share")
+        return limited_shares(shares, self._groups.sizes, self._draws * epochs, most)
 
-    def _source_of(self, values: Floats) -> "_Source":
+    def _source_of(self, values: Floats) -> _Source:
+        quotas = None
+        if self._limit is not None and self._limit.epochs is not None:
+            quotas = Quotas(
+                self._shares_in(values, 0),
+                self._draws,
+                _rng.key(self._seed, 0, "quotas"),
+                epochs=self._limit.epochs,
+                caps=self._groups.sizes * self._limit.most,
+            )
         dealer = Dealer(
             self._groups,
             self._draws,
             partial(self._shares_in, values),
             self._seed,
             settled=self._settled,
+            quotas=quotas,
             most=self.max_repeats_per_epoch,
         )
         return _Source(values, dealer)
 
-    def _values_of(self, source: "_Source") -> Floats:
+    def _values_of(self, source: _Source) -> Floats:
         return source.shares
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+    def _before_plan(self, epoch: int) -> None:
+        if self._limit is not None:
+            self._limit.check_epoch(epoch)
+        super()._before_plan(epoch)
+
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
+        if self._limit is not None:
+            self._limit.check_epoch(epoch)
         return source.dealer.table(epoch)
 
     def why_biased(self, epoch: int) -> str:
@@ -251,6 +293,8 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
             "progressive_epochs": self.progressive_epochs,
             "max_repeats_per_epoch": self.max_repeats_per_epoch,
         }
+        if self.max_repeats is not None:
+            own |= {"max_repeats": self.max_repeats, "num_epochs": self.num_epochs}
         if self.dynamic:  # states hold the shares
             return own
         return {**own, "shares from power, beta and target": self._source.shares}

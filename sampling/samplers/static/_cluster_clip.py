@@ -1,5 +1,7 @@
 """Uniform over clusters, with a limit on repeats. Shares by class: `ClassBalancedSampler`."""
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 
@@ -14,7 +16,8 @@ from ...types import Floats
 from ..core._epoch_sampler import EpochSampler
 from ..core._groups import Dealer, Groups, Unlabeled, deal_windows
 from ..core._options import EpochOptions
-from ..core._quotas import SPAN, Quotas
+from ..core._quotas import Quotas
+from ..core._repeats import check_run
 from ..core._tables import DrawTable, ListTable
 from ._class_balanced import class_shares
 
@@ -246,19 +249,5 @@ def _repeats(
     repeats = -(-5 * draws // population)
     if max_repeats is not None:
         repeats = _check.integer("max_repeats", max_repeats, 1)
-    if repeats * population > _check.MAX_SIZE:
-        raise ValueError(
-            f"max_repeats must be at most {_check.MAX_SIZE // population} for {population} samples,"
-            f" whose draws are counted in 64 bits, got {repeats}"
-        )
-    if repeats * population < draws:
-        raise ValueError(
-            f"max_repeats must be at least {-(-draws // population)} for {draws} draws of "
-            f"{population} samples in the run, got {repeats}"
-        )
-    if repeats * population >= SPAN:
-        raise ValueError(
-            f"max_repeats must allow fewer than 2**62 draws in the run, got {repeats} of "
-            f"{population} samples: take fewer epochs or samples an epoch"
-        )
+    check_run(repeats, draws, population)
     return repeats

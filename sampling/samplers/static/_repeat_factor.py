@@ -1,5 +1,7 @@
 """Repeat-factor sampling (several labels a sample). One label: `ClassBalancedSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from ..core._epoch_sampler import EpochSampler
 from ..core._options import EpochOptions
 from ..core._repeats import note_repeats
 from ..core._tables import DrawTable, ListTable
+from ._limited import limit_of
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -45,6 +48,10 @@ class RepeatFactorSampler(EpochSampler):
         Whether the factor of a category is sqrt(t / f) as in LVIS, or t / f.
     max_repeats_per_epoch : int, optional
         Upper limit of the factors, and so of the draws of a sample in an epoch.
+    max_repeats : int, optional
+        R: instead, the limit on the draws of a sample in the run. Factors are then at most R / E.
+    num_epochs : int, optional
+        E: number of epochs in the run, for `max_repeats` and `progress`.
     **options
         The options of every sampler: see `EpochSampler`.
 
@@ -59,14 +66,16 @@ class RepeatFactorSampler(EpochSampler):
     ------
     ValueError
         If the matrix is not two-dimensional with entries 0 and 1, or no list holds a category; if
-        `threshold` is outside (0, 1].
+        `threshold` is outside (0, 1]; if R < E, or both limits are given; from `set_epoch`, at the
+        end of a run with `max_repeats`.
     TypeError
         If ids are neither all int nor all str. The message names the row.
 
     Notes
     -----
     Order
-        A shuffle of the repeated list; rounding and shuffle are drawn again for each epoch.
+        A shuffle of the repeated list; rounding and shuffle are drawn again for each epoch. With
+        `max_repeats` E r_i is rounded once, and those draws are spread evenly over the epochs.
     Cost
         O(labels) once, O(N) an epoch; 8 N + 4 M bytes. The number of draws varies slightly between
         epochs: `length(epoch)` returns it, in O(N).
@@ -94,11 +103,13 @@ class RepeatFactorSampler(EpochSampler):
 
     def __init__(
         self,
-        labels: "ArrayLike | Sequence[Collection[Any]] | sparse.sparray | sparse.spmatrix",
+        labels: ArrayLike | Sequence[Collection[Any]] | sparse.sparray | sparse.spmatrix,
         threshold: float,
         *,
         sqrt: bool = True,
         max_repeats_per_epoch: int | None = None,
+        max_repeats: int | None = None,
+        num_epochs: int | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
         sqrt = _check.flag("sqrt", sqrt)
@@ -111,9 +122,18 @@ class RepeatFactorSampler(EpochSampler):
         self.repeat_factors: Floats = np.ones(matrix.shape[0])
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         np.maximum.at(self.repeat_factors, rows, factors[matrix.indices])
-        if max_repeats_per_epoch is not None:
-            most = _check.integer("max_repeats_per_epoch", max_repeats_per_epoch, 1)
-            np.minimum(self.repeat_factors, most, out=self.repeat_factors)
+        if num_epochs is not None:
+            num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self.num_epochs, self.max_repeats = num_epochs, max_repeats
+        limit = self._limit = limit_of(max_repeats_per_epoch, max_repeats, num_epochs)
+        if limit is not None:
+            epochs = limit.epochs or 1
+            if limit.most < epochs:
+                raise ValueError(
+                    f"max_repeats must be at least num_epochs, {epochs}, since every sample is "
+                    f"drawn in every epoch, got {limit.most}"
+                )
+            np.minimum(self.repeat_factors, limit.most / epochs, out=self.repeat_factors)
         most_often = int(np.argmax(self.repeat_factors))
         note_repeats(self.repeat_factors[most_often], 1.0, f"sample {most_often}")
         super().__init__(matrix.shape[0], matrix.shape[0], **options)
@@ -126,23 +146,41 @@ class RepeatFactorSampler(EpochSampler):
 
     def _counts(self, epoch: int) -> NDArray[np.int64]:
         jitter = np.empty(self.size, np.float32)
-        fill_uniform(_rng.key(self.seed, epoch, "repeat"), jitter)
-        return np.floor(self.repeat_factors + jitter).astype(np.int64)
+        limit = self._limit
+        if limit is None or limit.epochs is None:
+            fill_uniform(_rng.key(self.seed, epoch, "repeat"), jitter)
+            return np.floor(self.repeat_factors + jitter).astype(np.int64)
+        epochs = limit.epochs
+        fill_uniform(_rng.key(self.seed, 0, "repeat run"), jitter)
+        whole = np.floor(epochs * self.repeat_factors + jitter)
+        draws = np.minimum(whole, limit.most).astype(np.int64)  # in the run
+        fill_uniform(_rng.key(self.seed, 0, "repeat phase"), jitter)
+        phases = (epochs * jitter.astype(np.float64)).astype(np.int64)
+        return ((epoch + 1) * draws + phases) // epochs - (epoch * draws + phases) // epochs
+
+    def _before_plan(self, epoch: int) -> None:
+        if self._limit is not None:
+            self._limit.check_epoch(epoch)
 
     def draws(self, epoch: int) -> int:
         return self._plan(epoch).table.size
 
     def table(self, epoch: int) -> DrawTable:
+        self._before_plan(epoch)
         dtype = np.int32 if self.size < 2**31 else np.int64
         samples = np.repeat(np.arange(self.size, dtype=dtype), self._counts(epoch))
         scale = samples.size / self.repeat_factors.sum()
         return ListTable(samples, self.size, lambda rows: scale * self.repeat_factors[rows])
 
     def identity(self) -> dict[str, object]:
-        return {"repeat factors from labels, threshold, sqrt and limit": self.repeat_factors}
+        run = {"max_repeats": self.max_repeats, "num_epochs": self.num_epochs}
+        return {
+            "repeat factors from labels, threshold, sqrt and limit": self.repeat_factors,
+            **(run if self.max_repeats is not None else {}),
+        }
 
 
-def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":
+def _categories_of(labels: Any) -> tuple[NDArray[Any], sparse.csr_array]:
     """Return the categories (C,), and a 0/1 matrix (N, C) as CSR with only its ones stored."""
     from scipy import sparse  # 0.1 s, and only this sampler needs it
 
@@ -216,7 +254,7 @@ def _has_objects(labels: Any) -> bool:  # anything
     return not isinstance(labels.dtype, np.dtype) or labels.dtype == object
 
 
-def _of_matrix(matrix: Any) -> "tuple[NDArray[Any], sparse.csr_array]":
+def _of_matrix(matrix: Any) -> tuple[NDArray[Any], sparse.csr_array]:
     from scipy import sparse
 
     if matrix.ndim == 2 and matrix.shape[0] and not matrix.shape[1]:

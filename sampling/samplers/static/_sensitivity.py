@@ -1,5 +1,7 @@
 """Importance sampling by a bound on the loss, from one loss per cluster."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +18,11 @@ from ...kernels._scores import fill_uniform
 from ...types import Floats, Indices
 from ..core._cumulative import Cumulative
 from ..core._options import EpochOptions
+from ..core._repeats import refuse_replacing
 from ..core._replaceable import ReplaceableSampler
 from ..core._tables import DrawTable, WeightedTable
+from ._limited import Limited, limit_of
+from ._weighted import note_heaviest
 
 CenterLoss = Callable[[Indices], ArrayLike]
 QUANTILE = 0.9  # of the pilot's slopes; a constant that is too small is the greater risk
@@ -76,6 +81,14 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
         sampling, and warns.
     z : float > 0, default 2
         Exponent of the distance: 2 for k-means, 1 for k-median.
+    max_repeats_per_epoch : int, optional
+        k: no sample is drawn more than k times in an epoch; the others share the remaining draws
+        in proportion to their scores. By default there is no limit, and a warning above 50.
+    max_repeats : int, optional
+        R: no sample is drawn more than R times in the run, instead of in an epoch. Not with
+        `refresh`.
+    num_epochs : int, optional
+        E: number of epochs in the run, for `max_repeats` and `progress`.
     **options
         The options of every sampler: see `EpochSampler`. `objective` is "original" by default.
 
@@ -93,7 +106,9 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
     ------
     ValueError
         If an array is not finite, distances are negative, a cluster is not in [0, K), or lengths
-        differ; if a score is too large for a float64, or the sum of the scores is.
+        differ; if a score is too large for a float64, or the sum of the scores is; if M is more
+        than k N, or M E than R N, or both limits are given; from `set_epoch`, at the end of a run
+        with `max_repeats`.
 
     Notes
     -----
@@ -101,7 +116,7 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
         Stratified draws by score (see `WeightedSampler`), in a shuffled order. After a `refresh`
         only the planned epoch is known, as for any dynamic sampler.
     Cost
-        34 N bytes; O(N) once and at each refresh, O(1) a draw.
+        34 N bytes; O(N) once and at each refresh, O(1) a draw. With a limit as `WeightedSampler`.
     Gradients
         objective="original" (default) multiplies by 1 / (N p): the weighted mean over the draws
         estimates the mean over the data without bias, at fixed parameters, whatever the constant.
@@ -125,7 +140,7 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
 
     covers_dataset = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the bound and limits
         self,
         distances: ArrayLike,
         clusters: ArrayLike,
@@ -134,6 +149,9 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
         *,
         holder_constant: float,
         z: float = 2.0,
+        max_repeats_per_epoch: int | None = None,
+        max_repeats: int | None = None,
+        num_epochs: int | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
         distances = _check.floats("distances", distances, "finite and >= 0")
@@ -150,12 +168,18 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
             )
         with np.errstate(over="ignore"):  # `_score` refuses scores that overflow
             self._spread = self.holder_constant * _powers(distances, self.z)
+        draws = _check.integer("num_samples", num_samples, 1)
+        if num_epochs is not None:
+            num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self._limit = limit_of(max_repeats_per_epoch, max_repeats, num_epochs)
+        self.max_repeats_per_epoch, self.max_repeats = max_repeats_per_epoch, max_repeats
+        self.num_epochs = num_epochs
         self.scores = self._score(losses)
-        self._source = _Source(losses, Cumulative(self.scores))
+        self._draws, self._seed = draws, _check.seed(options.get("seed", 0))
+        self._source = _Source(losses, self._drawn(self.scores))
         self.fit: HolderFit | None = None
         self.center_indices: Indices | None = None
         options.setdefault("objective", "original")
-        draws = _check.integer("num_samples", num_samples, 1)
         super().__init__(distances.size, draws, **options)
 
     @classmethod
@@ -229,21 +253,36 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
         center_losses : float array-like of shape (K,)
             Loss of the sample nearest to each center, equal on every rank.
         """
+        refuse_replacing("refresh", self.max_repeats)
         losses = _check.floats("center_losses", center_losses)
         first = self._source.losses.size
         _check.same_length("center_losses", losses, "the first center_losses", first)
         self.scores = self._score(losses)
         self._replace(losses.copy())
 
-    def _source_of(self, values: Floats) -> "_Source":
-        return _Source(values, Cumulative(self._score(values)))
+    def _source_of(self, values: Floats) -> _Source:
+        return _Source(values, self._drawn(self._score(values)))
 
-    def _values_of(self, source: "_Source") -> Floats:
+    def _drawn(self, scores: Floats) -> Cumulative | Limited:
+        if self._limit is None:
+            found = Cumulative(scores)
+            note_heaviest(scores, self._draws, found.total)
+            return found
+        return Limited(scores, self._draws, self._limit, self._seed, "sensitivity")
+
+    def _values_of(self, source: _Source) -> Floats:
         return source.losses
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
+        if not isinstance(source.drawn, Cumulative):
+            return source.drawn.table(epoch)
         key = _rng.key(self.seed, epoch, "sensitivity")
-        return WeightedTable(source.cumulative, self.num_samples, key, independent=False)
+        return WeightedTable(source.drawn, self.num_samples, key, independent=False)
+
+    def _before_plan(self, epoch: int) -> None:
+        if self._limit is not None:
+            self._limit.check_epoch(epoch)
+        super()._before_plan(epoch)
 
     def _adopt(self, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
         super()._adopt(arrays, notes)
@@ -265,15 +304,19 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
             "spread from distances, holder_constant and z": self._spread,
             "clusters": self._clusters,
         }
+        if self.max_repeats_per_epoch is not None:
+            own["max_repeats_per_epoch"] = self.max_repeats_per_epoch
+        if self.max_repeats is not None:
+            own |= {"max_repeats": self.max_repeats, "num_epochs": self.num_epochs}
         return own if self.dynamic else {**own, "center_losses": self._source.losses}
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The losses at the centers, (K,), and the running sum of the scores."""
+    """The losses at the centers, (K,), and what draws by the scores."""
 
     losses: Floats
-    cumulative: Cumulative
+    drawn: Cumulative | Limited
 
 
 def _powers(distances: Floats, z: float) -> Floats:

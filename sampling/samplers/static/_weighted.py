@@ -1,6 +1,7 @@
 """Draws by weight: stratified with replacement, or each sample a limited number of times."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,13 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import told
-from ..._inclusion import certain_or_scaled
-from ...kernels import _draw
-from ...types import Floats, Indices
-from ..core._arrays import Arrays, check_array
+from ...types import Floats
 from ..core._cumulative import Cumulative
 from ..core._options import EpochOptions
-from ..core._repeats import note_repeats
+from ..core._repeats import note_repeats, refuse_replacing
 from ..core._replaceable import ReplaceableSampler
-from ..core._tables import DrawTable, ListTable, WeightedTable
+from ..core._tables import DrawTable, WeightedTable
+from ._limited import Limit, Limited, limit_of
 
 
 @told
@@ -40,7 +39,9 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
     Without replacement, exactly M samples are chosen, sample i with probability proportional to
     w_i; if that would exceed 1, the sample is always chosen and the others share the remaining
     draws. With `max_repeats_per_epoch` = k likewise: sample i is drawn in proportion to w_i, but at
-    most k times, and its count is its expected number of draws, rounded up or down.
+    most k times, and its count is its expected number of draws, rounded up or down. With
+    `max_repeats` = R the same holds of its count in a run of E epochs, which is spread over them:
+    in each it is drawn at most ceil(R / E) times.
 
     Parameters
     ----------
@@ -55,6 +56,10 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
     max_repeats_per_epoch : int, optional
         k: no sample is drawn more than k times in an epoch; the others share the remaining draws
         in proportion to their weights. By default there is no limit, and a warning above 50.
+    max_repeats : int, optional
+        R: no sample is drawn more than R times in the run, instead of in an epoch.
+    num_epochs : int, optional
+        E: number of epochs in the run, for `max_repeats` and `progress`.
     **options
         The options of every sampler: see `EpochSampler`.
 
@@ -62,15 +67,17 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
     ------
     ValueError
         If a weight is negative, NaN or infinite (the message names the row), or all are 0; if M
-        exceeds the samples of positive weight without replacement, or k times as many; if
-        `max_repeats_per_epoch` is given with `independent` or without replacement; if
-        objective="original" and a weight is 0.
+        exceeds the samples of positive weight without replacement, or k times as many, or M E is
+        more than R times as many; if a limit is given with `independent`, both limits, or
+        `max_repeats_per_epoch` without replacement; if objective="original" and a weight is 0; from
+        `set_epoch`, at the end of a run with `max_repeats`.
 
     Notes
     -----
     Order
         A pure function of (weights, M, seed, epoch). With replacement any position is computed
-        directly; without, or with a limit, the first pass after `set_epoch` takes O(N).
+        directly; without, or with a limit, the first pass after `set_epoch` takes O(N). With
+        `max_repeats` the draws of the run are made at the start, and every E-th is an epoch.
     Cost
         With replacement O(N) once and O(1) a draw, 10 N bytes, or 4.8 N from 2**27 samples on; the
         weights given are not kept. Without, or with a limit: O(N) an epoch, 8 N + 4 M bytes.
@@ -92,6 +99,9 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
     >>> sampler = WeightedSampler([1, 1, 1, 97], num_samples=6, max_repeats_per_epoch=3)
     >>> np.bincount(list(sampler))
     array([1, 1, 1, 3])
+    >>> sampler = WeightedSampler([1, 1, 1, 97], num_samples=3, max_repeats=4, num_epochs=2)
+    >>> np.bincount(np.concatenate([sampler.indices(epoch) for epoch in range(2)])).max()
+    np.int64(4)
     """
 
     covers_dataset = True
@@ -104,6 +114,8 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
         *,
         independent: bool = False,
         max_repeats_per_epoch: int | None = None,
+        max_repeats: int | None = None,
+        num_epochs: int | None = None,
         **options: Unpack[EpochOptions],
     ) -> None:
         checked = _check.weights_as_given("weights", weights)
@@ -113,15 +125,24 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
             draws = _check.integer("num_samples", num_samples, 1)
         self.replacement = _check.flag("replacement", replacement)
         self.independent = _check.flag("independent", independent)
-        self._limit = limit_of(max_repeats_per_epoch, self.replacement, self.independent)
-        self.max_repeats_per_epoch = max_repeats_per_epoch
+        if num_epochs is not None:
+            num_epochs = _check.integer("num_epochs", num_epochs, 1)
+        self._limit = limit_of(
+            max_repeats_per_epoch,
+            max_repeats,
+            num_epochs,
+            replacement=self.replacement,
+            independent=self.independent,
+        )
+        self.max_repeats_per_epoch, self.max_repeats = max_repeats_per_epoch, max_repeats
+        self.num_epochs = num_epochs
         if self._limit is None:
             cumulative = Cumulative.of_checked(checked)
             note_heaviest(checked, draws, cumulative.total)
             self._source = _Source(zeros, cumulative)
         else:
-            found = certain_or_scaled(np.array(checked, np.float64), draws, self._limit)
-            self._source = _Source(zeros, *found)
+            seed, values = _check.seed(options.get("seed", 0)), np.array(checked, np.float64)
+            self._source = _Source(zeros, Limited(values, draws, self._limit, seed, "weighted"))
         super().__init__(checked.size, draws, **options)
 
     @told
@@ -149,6 +170,7 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
         >>> sorted(sampler)
         [2, 2, 3, 3]
         """
+        refuse_replacing("set_weights", self.max_repeats)
         checked = _check.weights_as_given("weights", weights)
         _check.same_length("weights", checked, "the first weights", self.size)
         zeros = checked.size - int(np.count_nonzero(checked))
@@ -158,30 +180,33 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
             values = np.cumsum(checked, dtype=np.float64)
             note_heaviest(checked, self.num_samples, float(values[-1]))
         else:
-            values = np.array(checked, np.float64)
-            values = certain_or_scaled(values, self.num_samples, self._limit)[0]
+            values = self._limited(np.array(checked, np.float64)).weights
         self._replace(values)
 
-    def _source_of(self, values: Floats) -> "_Source":
+    def _limited(self, values: Floats) -> Limited:
+        return Limited(values, self.num_samples, self._limit or Limit(1), self.seed, "weighted")
+
+    def _source_of(self, values: Floats) -> _Source:
         if self._limit is None:
             zeros = int(np.count_nonzero(np.diff(values, prepend=0.0) == 0))
             return _Source(zeros, Cumulative.of_sums(values))
-        found = certain_or_scaled(values, self.num_samples, self._limit)
-        return _Source(values.size - int(np.count_nonzero(values)), *found)
+        zeros = values.size - int(np.count_nonzero(values))
+        return _Source(zeros, self._limited(values))
 
-    def _values_of(self, source: "_Source") -> Floats:
-        weights = source.weights
-        return weights.sums if isinstance(weights, Cumulative) else weights
+    def _values_of(self, source: _Source) -> Floats:
+        drawn = source.drawn
+        return drawn.sums if isinstance(drawn, Cumulative) else drawn.weights
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
-        weights = source.weights
-        if isinstance(weights, Cumulative):
-            key = _rng.key(self.seed, epoch, "weighted")
-            return WeightedTable(weights, self.num_samples, key, independent=self.independent)
-        key = _rng.key(self.seed, epoch, "weighted order")
-        offset = _rng.uniform(_rng.key(self.seed, epoch, "weighted offset"))
-        limit = self._limit or 1
-        return LimitedTable(weights, source.scale, self.num_samples, key, offset, limit)
+    def _before_plan(self, epoch: int) -> None:
+        if self._limit is not None:
+            self._limit.check_epoch(epoch)
+        super()._before_plan(epoch)
+
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
+        if not isinstance(source.drawn, Cumulative):
+            return source.drawn.table(epoch)
+        key = _rng.key(self.seed, epoch, "weighted")
+        return WeightedTable(source.drawn, self.num_samples, key, independent=self.independent)
 
     def why_biased(self, epoch: int) -> str:
         zeros = self._source.zeros
@@ -196,21 +221,22 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
         }
         if self.max_repeats_per_epoch is not None:
             own["max_repeats_per_epoch"] = self.max_repeats_per_epoch
+        if self.max_repeats is not None:
+            own |= {"max_repeats": self.max_repeats, "num_epochs": self.num_epochs}
         if self.dynamic:  # states hold the weights
             return own
-        weights = self._source.weights
-        if isinstance(weights, Cumulative):
-            return {"running sum from weights": weights.digest(), **own}
-        return {"weights": weights, **own}
+        drawn = self._source.drawn
+        if isinstance(drawn, Cumulative):
+            return {"running sum from weights": drawn.digest(), **own}
+        return {"weights": drawn.weights, **own}
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The weights (N,), as a running sum or with the scale of `LimitedTable`, and their zeros."""
+    """What draws by the weights, a running sum or under a limit, and the number of zeros."""
 
     zeros: int
-    weights: Cumulative | Floats
-    scale: float = 1.0
+    drawn: Cumulative | Limited
 
 
 def note_heaviest(weights: NDArray[Any], draws: int, total: float) -> None:
@@ -218,76 +244,3 @@ def note_heaviest(weights: NDArray[Any], draws: int, total: float) -> None:
     heaviest = int(np.argmax(weights))
     uses = draws * float(weights[heaviest]) / total
     note_repeats(uses, draws / weights.size, f"sample {heaviest}")
-
-
-class LimitedTable(ListTable):
-    """M draws, sample i floor or ceil of most * min(1, scale * w_i) times.
-
-    With most = 1: M distinct samples, sample i with probability min(1, scale * w_i).
-    """
-
-    def __init__(  # noqa: PLR0913  # what a state holds
-        self,
-        weights: Floats,
-        scale: float,
-        draws: int,
-        key: np.uint64,
-        offset: float,
-        most: int = 1,
-    ) -> None:
-        self._chances, self._scale, self._key, self._offset = weights, scale, key, offset
-        self._most = most
-        dtype = np.int32 if weights.size < 2**31 else np.int64
-        samples = np.empty(draws, dtype)
-        certain = 0  # draws that are not left to chance; a last one may be
-        if most > 1:
-            expected = self._times(np.arange(weights.size))
-            times = np.maximum(np.ceil(expected) - 1.0, 0.0).astype(np.int64)
-            certain = int(times.sum())
-            samples[:certain] = np.repeat(np.arange(weights.size, dtype=dtype), times)
-            weights, scale = expected - times, 1.0
-        drawn = certain + _draw.systematic(weights, scale, key, offset, samples[certain:])
-        if drawn != draws:  # they sum to it but for rounding
-            raise RuntimeError(f"drew {drawn} samples of {draws}: the chances do not add up")
-        super().__init__(samples, weights.size, self._times)
-
-    def _times(self, rows: Indices) -> Floats:
-        with np.errstate(over="ignore"):
-            return self._most * np.minimum(1.0, self._scale * self._chances[rows])
-
-    def saved(self) -> Arrays:
-        """See `DrawTable`."""
-        return {
-            "chances": self._chances,
-            "numbers": np.array([self._scale, self._offset]),
-            "words": np.array([self.size, self._key, self._most], np.uint64),
-        }
-
-    @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "LimitedTable":
-        """See `DrawTable`."""
-        chances = check_array(arrays, "chances", np.float64, size)
-        scale, offset = check_array(arrays, "numbers", np.float64, 2).tolist()
-        draws, key, most = check_array(arrays, "words", np.uint64, 3)
-        return cls(chances.copy(), scale, int(draws), key, offset, int(most))
-
-
-def limit_of(most: int | None, replacement: bool, independent: bool) -> int | None:
-    """Check `max_repeats_per_epoch`; return how often a sample may be drawn in an epoch.
-
-    None without a limit, 1 without replacement.
-    """
-    if most is None:
-        return None if replacement else 1
-    most = _check.integer("max_repeats_per_epoch", most, 1)
-    if not replacement:
-        raise ValueError(
-            "max_repeats_per_epoch must not be given without replacement, where no sample is "
-            f"repeated, got {most}"
-        )
-    if independent:
-        raise ValueError(
-            "max_repeats_per_epoch must not be given with independent=True: the number of "
-            f"independent draws of a sample has no limit; got {most}"
-        )
-    return most

@@ -1,5 +1,7 @@
 """Conditions as text, such as "quality >= 0.2", for the command line."""
 
+from __future__ import annotations
+
 import csv
 import datetime
 import json
@@ -98,7 +100,7 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str, str]:
     )
 
 
-def _named(found: "re.Match[str]") -> str:
+def _named(found: re.Match[str]) -> str:
     sign = found[1] or " ".join(found[2].split())
     return "==" if sign == "=" else sign
 
