@@ -97,8 +97,9 @@ class Table:
                 f"{what} needs embeddings, got none in {self.paths[0]}, with the columns "
                 f"{list(self.names)}: name a column of lists, or columns of numbers by a pattern "
                 "such as 'x*' (embeddings); or name the .npy file of the embeddings instead, and "
-                "this table next to it (beside, in a command --beside); `sampling embed` makes "
-                "embeddings of texts and images"
+                "this table next to it "
+                "(beside, in a command --beside); `sampling embed` makes embeddings of texts and "
+                "images"
             )
 
     @property
