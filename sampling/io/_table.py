@@ -601,7 +601,8 @@ def _npy(path: Path) -> Rows | NDArray[Any]:
     rows: NDArray[Any] = npy_in(path)
     if not (rows.flags.c_contiguous and rows.size):
         return rows
-    return Rows(path, rows.shape, rows.dtype, rows.offset)  # type: ignore[attr-defined]  # a memmap
+    offset: int = rows.offset  # type: ignore[attr-defined]  # a memmap
+    return Rows(path, rows.shape, rows.dtype, offset).watched()
 
 
 def npy_in(path: Path) -> Any:  # numpy.memmap
@@ -667,7 +668,7 @@ def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
         return (half.astype(np.uint32) << 16).view(np.float32)
     if kind not in PLAIN:
         raise ValueError(f"{path} must hold one of {', '.join(PLAIN)} or BF16, got {kind}")
-    return Rows(path, shape, PLAIN[kind], begin)
+    return Rows(path, shape, PLAIN[kind], begin).watched()
 
 
 def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:
