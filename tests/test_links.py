@@ -38,7 +38,10 @@ def prose(page):
 @functools.cache
 def headings(page):
     """The anchors of a page, as GitHub and MyST make them."""
-    found = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    text = prose(page)
+    for file in re.findall(r"^```\{include\} (\S+)$", page.read_text(), re.MULTILINE):
+        text += prose((page.parent / file).resolve())
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", each).lower() for each in found)
     return {re.sub(r"[^\w\s-]", "", each).strip().replace(" ", "-") for each in plain}
 

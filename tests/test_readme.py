@@ -86,6 +86,18 @@ def test_the_tables_of_training_are_the_generated_ones(monkeypatch):
     assert printed.strip() == made.tables().strip()
 
 
+def test_intervals_that_a_page_states_are_those_of_the_tables():
+    """So a page cannot keep a figure of runs that were replaced."""
+    pages = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+    found = {
+        (name, each)
+        for name, text in {**pages, "README.md": TEXT}.items()
+        for each in re.findall(r"[-+]\d+\.\d+ to [-+]\d+\.\d+", text)
+    }
+    assert len(found) > 5
+    assert {each for each in found if each[1] not in BENCHMARKS} == set()
+
+
 def test_amp(task):
     dataset, model, optimizer = task
     sampler = ShuffleSampler(dataset)

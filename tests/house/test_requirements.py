@@ -155,3 +155,10 @@ def test_the_page_of_platforms_states_the_versions_of_ci():
     pinned = pins("constraints.txt")
     assert len(rows) > 8
     assert rows == {name: pinned[name] for name in rows}
+
+
+def test_the_version_is_one():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {sampling.__version__}\n" in citation
+    assert f"\n## {sampling.__version__} (" in changes
