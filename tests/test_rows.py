@@ -1,5 +1,8 @@
 """Rows on disk give what the same array in memory gives."""
 
+import os
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from sampling._check import _rows
 from sampling._check._rows import Rows
-from sampling.io import regrouped
+from sampling.io import open_table, regrouped
 
 ARRAY = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float16)
 
@@ -66,6 +69,21 @@ def test_rows_that_are_not_there(rows, tmp_path):
     path.write_bytes(b"12")
     with pytest.raises(ValueError, match="got: a file cut short"):
         whole[:]
+
+
+def test_a_file_replaced_under_an_open_table_is_noticed(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, ARRAY)
+    found = open_table(path).embeddings
+    parts = found, found.part(slice(3, 9)), found.take(np.arange(0, 50, 7))
+    assert all(np.isfinite(part[:]).all() for part in parts)
+    os.utime(path, ns=(0, 0))
+    for part in parts:
+        for which in (slice(None), np.array([1])):
+            with pytest.raises(ValueError, match=r"rows\.npy must not change while it is read"):
+                part[which]
+    assert np.array_equal(pickle.loads(pickle.dumps(found))[:], ARRAY)  # on another machine
+    assert np.array_equal(open_table(path).embeddings[:], ARRAY)
 
 
 @settings(deadline=None, derandomize=True)

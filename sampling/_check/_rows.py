@@ -68,6 +68,7 @@ class Rows:
         scratch: str | Path | None = None,
     ) -> None:
         self.scratch = scratch
+        self._stamp: tuple[int, int] | None = None
         self._path, self._offset, self._places = Path(path), offset, places
         self._stored = np.dtype(dtype)
         self.dtype = self._stored.newbyteorder("=")
@@ -112,6 +113,16 @@ class Rows:
             raise ValueError("copy must not be False for rows on disk, got False")
         return np.asarray(self[:], dtype)
 
+    def watched(self) -> Rows:
+        """Return these rows, which from now on refuse to be read from a file that has changed.
+
+        For files of the user. It is noticed by size and time in this process, not in a copy that is
+        sent to another, where a file system may state other times.
+        """
+        found = copy.copy(self)
+        found._stamp = _stamp(self._path.stat())
+        return found
+
     def mapped(self) -> NDArray[Any]:
         """Return all rows as a memory map, whose writes stay in memory; (N, D).
 
@@ -134,7 +145,9 @@ class Rows:
         Rows
         """
         places = rows if self._places is None else self._places[rows]
-        return Rows(self._path, self._file_shape, self._stored, self._offset, places, self.scratch)
+        found = Rows(self._path, self._file_shape, self._stored, self._offset, places, self.scratch)
+        found._stamp = self._stamp
+        return found
 
     def part(self, which: slice | NDArray[np.int64]) -> Rows:
         """Return a subset of the rows without reading them, which holds no other row numbers.
@@ -154,13 +167,24 @@ class Rows:
             if self._places is None and step == 1:
                 found = copy.copy(self)  # checked already: nothing is asked of the file system
                 found._offset = self._offset + start * self._row
+                found._stamp = self._stamp  # a copy has none
                 found.shape = found._file_shape = (max(0, stop - start), *self.shape[1:])
                 return found
             which = np.arange(start, stop, step)
         return self.take(which)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_path": self._path.absolute()}
+        return {**self.__dict__, "_path": self._path.absolute(), "_stamp": None}
+
+    def _open(self) -> int:
+        file = os.open(self._path, os.O_RDONLY)
+        if self._stamp is not None and _stamp(os.fstat(file)) != self._stamp:
+            os.close(file)
+            raise ValueError(
+                f"{self._path} must not change while it is read, got another size or time: open "
+                "the table again"
+            )
+        return file
 
     def _gather(self, places: NDArray[np.int64]) -> NDArray[Any]:
         """Read rows of the file, with one read for rows that are close together."""
@@ -176,7 +200,7 @@ class Rows:
         wide = np.diff(sorted_ * self._row // _SPAN) > 0
         cuts = np.concatenate([[0], np.flatnonzero(apart | wide) + 1, [sorted_.size]])
         starts, stops = sorted_[cuts[:-1]].tolist(), (sorted_[cuts[1:] - 1] + 1).tolist()
-        file = os.open(self._path, os.O_RDONLY)
+        file = self._open()
         try:
             for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
                 part = slice(cuts[i], cuts[i + 1])
@@ -186,7 +210,7 @@ class Rows:
         return out
 
     def _span(self, start: int, stop: int) -> NDArray[Any]:
-        file = os.open(self._path, os.O_RDONLY)
+        file = self._open()
         try:
             return self._read(file, start, stop)
         finally:
@@ -204,3 +228,8 @@ class Rows:
                 raise ValueError(damaged(self._path, what, "a file cut short"))
             done += count
         return out.astype(self.dtype, copy=False)
+
+
+def _stamp(facts: os.stat_result) -> tuple[int, int]:
+    """Return what differs between a file and another one in its place."""
+    return facts.st_size, facts.st_mtime_ns

@@ -75,7 +75,8 @@ class Ray:
     MissingExtraError
         If Ray is not installed.
     StateError
-        If a worker is out of memory, or dies again and again.
+        If a worker is out of memory, or dies again and again; if a result cannot be pickled. An
+        error that cannot be is raised as a RuntimeError that names it.
 
     Notes
     -----
@@ -218,13 +219,19 @@ class Ray:
                 "a worker must have the memory for its part, got killed as the machine ran out of "
                 f"it: {_MEMORY}"
             ) from error
+        except (errors.RayTaskError, errors.RaySystemError) as error:  # `work` raises nothing
+            raise StateError(
+                "what a function returns for a part must be possible to pickle, got: "
+                f"{getattr(error, 'cause', None) or _first(error)}: return arrays, or an object of "
+                "a class that can be"
+            ) from error
         except errors.RayError as error:
             raise StateError(
                 f"a worker must finish its part, got {type(error).__name__} after {_RETRIES} "
                 f"retries: {_first(error)}; if it was killed for its memory, {_MEMORY}"
             ) from error
         if isinstance(found, _Failed):
-            _refuse(found.error)
+            _refuse(found.read(self._ray))
         return cast(list[Any], found)
 
     def _cancel(self, running: Iterable[Any], *, force: bool) -> None:
@@ -316,9 +323,31 @@ _LAST: dict[str, Any] = {}  # the function of the run that this worker is part o
 
 @dataclass
 class _Failed:
-    """What a task returns instead of an error, which Ray would print if no result is asked for."""
+    """What a task returns instead of an error, which Ray would print if no result is asked for.
 
-    error: Exception
+    packed : the error, pickled; None if it cannot be
+    told   : its class and message
+    """
+
+    packed: bytes | None
+    told: str
+
+    @classmethod
+    def of(cls, error: Exception, ray: Any) -> _Failed:
+        """Return what to send of an error."""
+        try:
+            packed = ray.cloudpickle.dumps(error)
+        except Exception:  # whatever its attributes raise
+            packed = None
+        return cls(packed, f"{type(error).__name__}: {error}")
+
+    def read(self, ray: Any) -> Exception:
+        """Return the error; if it cannot be sent between processes, another that names it."""
+        if self.packed is not None:
+            with suppress(Exception):  # a constructor of other arguments, a class of the worker
+                error: Exception = ray.cloudpickle.loads(self.packed)
+                return error
+        return RuntimeError(self.told)
 
 
 def work(key: str, sent: bytes, packed: bytes, threads: int, *held: Any) -> Any:
@@ -337,7 +366,7 @@ def work(key: str, sent: bytes, packed: bytes, threads: int, *held: Any) -> Any:
         with use(Local(threads)):
             return alone(function, ray.cloudpickle.loads(packed), threads)
     except Exception as error:
-        return _Failed(error)
+        return _Failed.of(error, ray)
 
 
 def _refuse(error: Exception) -> None:

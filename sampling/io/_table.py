@@ -97,8 +97,9 @@ class Table:
                 f"{what} needs embeddings, got none in {self.paths[0]}, with the columns "
                 f"{list(self.names)}: name a column of lists, or columns of numbers by a pattern "
                 "such as 'x*' (embeddings); or name the .npy file of the embeddings instead, and "
-                "this table next to it (beside, in a command --beside); `sampling embed` makes "
-                "embeddings of texts and images"
+                "this table next to it "
+                "(beside, in a command --beside); `sampling embed` makes embeddings of texts and "
+                "images"
             )
 
     @property
@@ -600,7 +601,8 @@ def _npy(path: Path) -> Rows | NDArray[Any]:
     rows: NDArray[Any] = npy_in(path)
     if not (rows.flags.c_contiguous and rows.size):
         return rows
-    return Rows(path, rows.shape, rows.dtype, rows.offset)  # type: ignore[attr-defined]  # a memmap
+    offset: int = rows.offset  # type: ignore[attr-defined]  # a memmap
+    return Rows(path, rows.shape, rows.dtype, offset).watched()
 
 
 def npy_in(path: Path) -> Any:  # numpy.memmap
@@ -666,7 +668,7 @@ def _tensor(path: Path, name: str) -> Rows | NDArray[Any]:
         return (half.astype(np.uint32) << 16).view(np.float32)
     if kind not in PLAIN:
         raise ValueError(f"{path} must hold one of {', '.join(PLAIN)} or BF16, got {kind}")
-    return Rows(path, shape, PLAIN[kind], begin)
+    return Rows(path, shape, PLAIN[kind], begin).watched()
 
 
 def _embedding_columns(schemas: Schemas, name: str | None) -> tuple[str, ...]:

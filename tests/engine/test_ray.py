@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sampling import engine
 from sampling._check._rows import Rows
 from sampling._files import _parquet
 from sampling.engine import _over
+from sampling.errors import StateError
 
 pytestmark = [
     pytest.mark.full,
@@ -115,6 +117,30 @@ def test_an_error_of_a_part_is_raised_as_it_is(cluster, tmp_path):
         message = r"gone\.parquet must exist, got no such file.* on storage that every worker"
         with pytest.raises(FileNotFoundError, match=message):
             list(engine.each(read, [tmp_path / "gone.parquet"] * 3))
+
+
+def test_what_cannot_be_pickled_is_named(cluster):
+    class Odd(Exception):  # classes of a test are sent by value
+        def __init__(self, left, right):  # other arguments than pickle gives it
+            super().__init__(f"{left} and {right}")
+
+    class Unread:
+        def __reduce__(self):
+            return int, ("x",)
+
+    def fails(attribute):
+        error = Odd("left", "right")
+        error.attribute = attribute()
+        raise error
+
+    for function, kind, message in (
+        (lambda part: fails(threading.Lock), RuntimeError, "Odd: left and right"),
+        (lambda part: fails(int), RuntimeError, "Odd: left and right"),
+        (lambda part: threading.Lock(), StateError, "possible to pickle, got: cannot pickle '_thr"),
+        (lambda part: Unread(), StateError, "possible to pickle, got: .* with base 10: 'x'"),
+    ):
+        with engine.use(engine.Ray()), pytest.raises(kind, match=message):
+            list(engine.each(function, range(3)))
 
 
 def test_an_interrupt_leaves_no_tasks(cluster, tmp_path):
