@@ -4,8 +4,10 @@
 
 Arguments come from the signatures, by name, so that a new selector needs no line here. Methods that
 compare rows with all others run on a fifth of the rows, and one that is expected to take more than
-two minutes on a fifth of these, and so on. The rows of a run replace those of the same name in the
-results, and the table in the README is written from all of them.
+a minute on a fifth of these, and so on. Seconds are those of the processor, of one thread, and the
+speed of the machine that the registry's estimate multiplies is measured in them too: on a machine
+with other work the clock on the wall says little. With `--only`, the rows of a run replace those of
+the same name in the results. The table in the README is written from all of them.
 """
 
 import argparse
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 RESULTS = HERE / "results" / "every_selector.json"
 BEGIN, END = "<!-- every selector -->", "<!-- end of every selector -->"
 DIMENSIONS, CLASSES = 64, 10
-LONGEST = 120  # seconds that a row may take, by its estimate
+LONGEST = 60  # seconds that a row may take, by its estimate
 MOST = {"dpp": 1000, "herding": 300, "k_center": 1000, "k_dpp": 50}  # picks: each costs O(N)
 WORDS = [f"word{i}" for i in range(200)]
 
@@ -95,8 +97,11 @@ def expected(name: str, count: int, budget: int) -> float:
 def measured(name: str, size: int) -> dict[str, float]:
     """Run a selector; print and return its rows, picks, seconds and what was expected."""
     from sampling.selection import METHODS
+    from sampling.selection.core import _speed
 
     method = METHODS[name]
+    if 1 not in _speed._FOUND:
+        _speed._FOUND[1] = _speed.measured(time.process_time)
     count = size // 5 if compares_pairs(method) else size
     while expected(name, count, min(count // 10, MOST.get(name, count))) > LONGEST:
         count //= 5
@@ -123,18 +128,23 @@ def measured(name: str, size: int) -> dict[str, float]:
 
 def table(found: dict[str, Any]) -> str:
     """Return the README's table of the results."""
-    lines = ["| Selector | Rows | Picks | Seconds of CPU | Expected |", "|---|---:|---:|---:|---:|"]
+    lines = [
+        "| Selector | Rows | Picks | CPU | Expected | Ratio |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     for name, row in sorted(found["rows"].items()):
         picks = row.get("budget", row["rows"] // 10)
-        cpu = row.get("cpu", row["seconds"])
+        cpu, ratio = human(row["cpu"]), row["cpu"] / row["expected"]
         lines.append(
-            f"| `{name}` | {row['rows']:,} | {picks:,} | {human(cpu)} | {human(row['expected'])} |"
+            f"| `{name}` | {row['rows']:,} | {picks:,} | {cpu} | {human(row['expected'])} | "
+            f"{ratio:.2g} |"
         )
     return "\n".join(lines)
 
 
 def main() -> None:
     """Run, print, keep, write the table."""
+    from sampling import engine
     from sampling.selection import METHODS
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -142,9 +152,10 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--json", type=Path, default=RESULTS)
     given = parser.parse_args()
-    known = json.loads(given.json.read_text())["rows"] if given.json.exists() else {}
+    known = json.loads(given.json.read_text())["rows"] if given.only else {}
     for name in given.only.split(",") if given.only else sorted(METHODS):
-        known[name] = measured(name, given.size)
+        with engine.use(engine.Local(1)):
+            known[name] = measured(name, given.size)
         rows = {each: known[each] for each in sorted(known)}
         found = {"machine": machine(), "dimensions": DIMENSIONS, "rows": rows}
         given.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -232,7 +232,8 @@ def mixture_regression() -> None:
     must(abs(fit.weights[0] - 0.3) < 0.1 and fit.error < fit.baseline_error, fit.weights)
 
 
-@system("balance 4.1", "SMOTE", "Chawla et al., JAIR 2002", "samplers.ClassBalancedSampler")
+@system("balance 4.1", "SMOTE, by imbalanced-learn", "Chawla et al., JAIR 2002",
+        "samplers.ClassBalancedSampler")  # fmt: skip
 def smote() -> None:
     """By imbalanced-learn, as on the page on pairs: rows between neighbours, next to our draws."""
     from imblearn.over_sampling import SMOTE
@@ -335,7 +336,8 @@ def confidence_filter() -> None:
 
 
 @system("balance 7.1", "TiDAL, its running probability", "Kye et al., ICCV 2023",
-        "scores.TrainingDynamics, scores.entropy, scores.margin")  # fmt: skip
+        "scores.TrainingDynamics, scores.entropy, scores.margin",
+        "the module that predicts it for unlabelled samples")  # fmt: skip
 def tidal() -> None:
     """The mean over epochs of the probabilities of every class."""
     dynamics = scores.TrainingDynamics(1, num_classes=2, fields="probabilities")
@@ -416,7 +418,8 @@ not_built("balance 11.2", "Multi-Similarity mining", "Wang et al., CVPR 2019",
 
 
 @system("balance 11.3", "PEG, its hard negatives", "PEG",
-        "clustering.hard_negatives, samplers.NeighborPairBatchSampler")  # fmt: skip
+        "clustering.hard_negatives, samplers.NeighborPairBatchSampler",
+        "training on batches of 80,000 negatives")  # fmt: skip
 def peg() -> None:
     """The 5 nearest digits of another class of each digit, against all distances."""
     from sklearn.metrics import pairwise_distances

@@ -152,7 +152,8 @@ def perplexity() -> None:
 
 
 @system("coreset 9", "The Power of Few", "",
-        "training.meta_weights, selection.propagate")  # fmt: skip
+        "training.meta_weights, selection.propagate",
+        "rules of the paper beyond its abstract, which alone could be read")  # fmt: skip
 def power_of_few() -> None:
     """Of wrong labels 0 and 1, most get small weights on a core set and after propagation."""
     x, y = digits()
@@ -227,7 +228,8 @@ def cartography() -> None:
 
 
 @system("coreset 11d", "Memorization by subsampling", "Feldman, Zhang, NeurIPS 2020",
-        "selection.bags")  # fmt: skip
+        "selection.bags",
+        "the two means over models, a few lines of the user's as here")  # fmt: skip
 def memorization() -> None:
     """Accuracy inside of 20 bags minus outside is larger for wrong labels than for right ones."""
     from sklearn.tree import DecisionTreeClassifier
@@ -266,7 +268,8 @@ def confident_learning() -> None:
 
 
 @system("coreset 12", "DsDm", "Engstrom, Feldmann, Madry, ICML 2024",
-        "scores.AttributionScores")  # fmt: skip
+        "scores.AttributionScores",
+        "the estimate of the attributions, of which no code was released")  # fmt: skip
 def dsdm() -> None:
     """The mean over the targets of each row's attribution, and the best rows by it."""
     found = scores.AttributionScores([[3.0, -1], [1, 1], [-2, 2], [-5, 0]]).score("mean")
@@ -274,7 +277,7 @@ def dsdm() -> None:
     must(set(selection.top(found, 2).indices) == {0, 1})
 
 
-@system("coreset 12", "TRAK", "Park et al., ICML 2023", "scores.trak")
+@system("coreset 12", "TRAK, by traker", "Park et al., ICML 2023", "scores.trak")
 def trak() -> None:
     """A number for each row and target (with the extra `attribution`; else nothing is run)."""
     try:
@@ -442,7 +445,7 @@ not_built("coreset 14j", "Graph cut", "", "facility location and DPP serve its p
 
 
 @system("coreset 14k", "CRAIG, its selection", "Mirzasoleiman, Bilmes, Leskovec, ICML 2020",
-        "selection.facility_location")  # fmt: skip
+        "selection.facility_location", "the loop that selects again in each epoch")  # fmt: skip
 def craig() -> None:
     """On last-layer gradients, weights count the rows nearest to each pick and sum to N."""
     gradients = probabilities() - np.eye(10)[digits()[1]]
@@ -464,7 +467,7 @@ not_built("coreset 14r", "BWS", "Choi, Ki, Chung, ICML 2024",
 
 
 @system("coreset 14s", "ELFS, double-end pruning", "Zheng et al., ICLR 2025",
-        "selection.window")  # fmt: skip
+        "selection.window", "its pseudo-labels by deep clustering")  # fmt: skip
 def elfs() -> None:
     """One contiguous window of ranks below the hardest 40 %."""
     ranks = np.argsort(np.argsort(-losses()))

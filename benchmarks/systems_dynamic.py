@@ -94,6 +94,7 @@ def multistage() -> None:
 @system(
     "dynamic 6", "VCAS, its controller", "Wang, Chen, Zhu, ICLR 2024",
     "samplers.VarianceBudgetSampler",
+    "the masks of each layer inside the backward pass",
 )  # fmt: skip
 def variance_budget() -> None:
     """Fewer samples than N whose added variance is at most tau."""
@@ -102,7 +103,8 @@ def variance_budget() -> None:
     must(len(drawn) < N and sampler.added_variance <= 0.05, sampler.added_variance)
 
 
-@system("dynamic 7", "PA&DA, its data half", "Lu et al., CVPR 2023", "samplers.ImportanceSampler")
+@system("dynamic 7", "PA&DA, its data half", "Lu et al., CVPR 2023", "samplers.ImportanceSampler",
+        "the half that samples paths of a network")  # fmt: skip
 def pa_da() -> None:
     """At tau = 0.5 the expected draws are half uniform and half by the gradient norm."""
     norms = np.linalg.norm(probabilities() - np.eye(10)[digits()[1]], axis=1)
@@ -191,6 +193,7 @@ def feasible() -> None:
 @system(
     "dynamic 11b", "CVaR, extremile, ESRM", "Mehta et al., ICLR 2024",
     "weighting.cvar, weighting.extremile, weighting.esrm",
+    "the variance reduction of Prospect, which stores gradients",
 )  # fmt: skip
 def spectra() -> None:
     """CVaR at 1/2 is the mean of the worse half; extremile 2 weighs ranks (2 i - 1) / n."""
@@ -235,6 +238,7 @@ def curriculum_weights() -> None:
 @system(
     "dynamic 12b", "Momentum difficulty", "after arXiv:2404.01579, 2024",
     "weighting.MomentumDifficulty",
+    "the formula of the paper, which could not be read",
 )  # fmt: skip
 def momentum_difficulty() -> None:
     """Label probabilities 0.9 and 0.7 weigh 1 to 3 an epoch later."""
@@ -295,7 +299,7 @@ def tldr() -> None:
 
 
 @system(
-    "dynamic 15a", "Accelerating by dynamic pruning", "Raju, Daruwalla, Lipasti, 2021",
+    "dynamic 15 (a)", "Accelerating by dynamic pruning", "Raju, Daruwalla, Lipasti, 2021",
     "samplers.EpsilonGreedySampler, samplers.UCBSampler",
 )  # fmt: skip
 def raju() -> None:
@@ -308,7 +312,7 @@ def raju() -> None:
 
 
 @system(
-    "dynamic 15b", "IES, instance-dependent early stopping", "Yuan et al., ICLR 2025",
+    "dynamic 15 (b)", "IES, instance-dependent early stopping", "Yuan et al., ICLR 2025",
     "samplers.IESSampler",
 )  # fmt: skip
 def ies() -> None:
@@ -321,7 +325,7 @@ def ies() -> None:
     must(sampler.hidden.tolist() == [0, 1], sampler.hidden)
 
 
-@system("dynamic 15c", "KAKURENBO", "Nguyen et al., NeurIPS 2023", "samplers.KakurenboSampler")
+@system("dynamic 15 (c)", "KAKURENBO", "Nguyen et al., NeurIPS 2023", "samplers.KakurenboSampler")
 def kakurenbo() -> None:
     """All excluded digits are predicted rightly with a confidence of at least 0.7."""
     _, y = digits()
@@ -332,7 +336,7 @@ def kakurenbo() -> None:
     must((probabilities()[hidden, y[hidden]] >= 0.7 - 1e-5).all())
 
 
-@system("dynamic 15d", "SeTa", "Zhou, Gao, Wang, CVPR 2025", "samplers.SeTaSampler")
+@system("dynamic 15 (d)", "SeTa", "Zhou, Gao, Wang, CVPR 2025", "samplers.SeTaSampler")
 def seta() -> None:
     """Without random drops, an interval of the losses that grows no hole."""
     sampler = samplers.SeTaSampler(N, num_epochs=8, drop_prob=0, num_groups=5, scale=0.6)
@@ -342,7 +346,7 @@ def seta() -> None:
     must(len(drawn) < N and ((left <= kept.min() + 1e-6) | (left >= kept.max() - 1e-6)).all())
 
 
-@system("dynamic 15e, coreset 14o", "TDDS", "Zhang et al., CVPR 2024", "scores.TrainingDynamics")
+@system("dynamic 15 (e), coreset 14o", "TDDS", "Zhang et al., CVPR 2024", "scores.TrainingDynamics")
 def tdds() -> None:
     """Equal probabilities in all epochs score 0; those that change score more."""
     dynamics = scores.TrainingDynamics(2, num_classes=2, fields="tdds", window=5)
@@ -353,7 +357,8 @@ def tdds() -> None:
 
 
 @system(
-    "dynamic 15f, coreset 14p", "Dyn-Unc and DUAL", "He et al., CVPR-W 2024; Cho et al., ICML 2025",
+    "dynamic 15 (f), coreset 14p", "Dyn-Unc and DUAL",
+    "He et al., CVPR-W 2024; Cho et al., ICML 2025",
     "scores.TrainingDynamics, selection.beta",
 )  # fmt: skip
 def dyn_unc() -> None:
@@ -366,7 +371,7 @@ def dyn_unc() -> None:
 
 
 @system(
-    "dynamic 15g", "Dynamic random (soft random)", "control of InfoBatch's reviewers",
+    "dynamic 15 (g)", "Dynamic random (soft random)", "control of InfoBatch's reviewers",
     "samplers.DynamicRandomSampler",
 )  # fmt: skip
 def dynamic_random() -> None:
@@ -388,6 +393,6 @@ def rcap() -> None:
 
 
 not_built(
-    "dynamic 15", "GDeR, DivBS, GREATS, EfficientTrain, Co-teaching, Scan, DIHCL", "",
+    "dynamic 15 (h to k)", "GDeR, DivBS, GREATS, EfficientTrain, Co-teaching, Scan, DIHCL", "",
     "named on the card without formulas",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,10 @@ import numpy as np
 import torch
 
 CHECKED: dict[str, "System"] = {}
+SHORT = (  # cards that are marked as short, that name a method as an extension, or list several
+    *("balance 3.5", "balance 3.6", "balance 4.5", "balance 6.1", "balance 7.5", "balance 7.6"),
+    *("balance 10.3", "balance 12.1", "coreset 13", "dynamic 15 "),
+)
 
 
 class WrongResult(Exception):
@@ -23,6 +28,7 @@ class System:
     card : section of the method cards, such as "coreset 14d"
     name : public name below `sampling`; several are separated by commas; "" if it is not built
     run : works and raises `WrongResult`; its docstring says what it checks
+    missing : what of the method is not built, of one that is built in part
     why : why it is not built
     """
 
@@ -31,13 +37,35 @@ class System:
     paper: str
     name: str = ""
     run: Callable[[], None] | None = None
+    missing: str = ""
     why: str = ""
+
+    @property
+    def core(self) -> bool:
+        """Whether it has a card of its own: no short one, no entry of a list, no later addition."""
+        own = [card for card in self.card.split(", ") if not card.startswith(SHORT)]
+        return bool(own) and "beyond" not in self.card
+
+    @property
+    def state(self) -> str:
+        """Whether the method is built, in words."""
+        if self.run is None:
+            return "not built"
+        return f"partly: without {self.missing}" if self.missing else "exactly"
+
+    @property
+    def place(self) -> tuple[bool, str, int, int, str]:
+        """Position among the cards, for sorting."""
+        found = re.match(r"(\w+) (\d+)\.?(\d*)(.*)", self.card)
+        if found is None:
+            return True, "", 0, 0, ""
+        return False, found[1], int(found[2]), int(found[3] or 0), found[4]
 
     @property
     def checked(self) -> str:
         """What was checked, or why there is nothing to run."""
         if self.run is None:
-            return f"not built: {self.why}"
+            return self.why
         return (self.run.__doc__ or "").removesuffix(".")
 
     def public(self) -> list[Any]:
@@ -49,11 +77,13 @@ class System:
         return found
 
 
-def system(card: str, title: str, paper: str, name: str) -> Callable[[Callable[[], None]], None]:
+def system(
+    card: str, title: str, paper: str, name: str, missing: str = ""
+) -> Callable[[Callable[[], None]], None]:
     """Add a function to the list, in the order of the files."""
 
     def add(run: Callable[[], None]) -> None:
-        CHECKED[title] = System(card, title, paper, name, run)
+        CHECKED[title] = System(card, title, paper, name, run, missing)
 
     return add
 

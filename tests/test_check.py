@@ -1,9 +1,12 @@
 """Every check of an argument: what it accepts, in which form it returns it, and each message."""
 
 import re
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -303,10 +306,11 @@ def test_floats_names_the_first_row(values, text):
     ("values", "found"),
     [
         (["a"], "<U1, with 'a' in row 0"),
-        ([1, None, 3], "object, with None in row 1"),
-        ([2.5, "b"], "<U32, with '2.5' in row 0"),
+        ([1, {}, 3], "object, with {} in row 1"),
+        ([2.5, "b"], "<U32, with 'b' in row 1"),
+        (["2.5", "1"], "<U3, with '2.5' in row 0: convert it to float"),
         ([1j], "complex128, with 1j in row 0"),
-        ([10**30, 1], "object"),
+        ([1, 10**30], f"object, with {10**30} in row 1, beyond 64 bits"),
     ],
 )
 def test_floats_refuses_what_is_no_number(values, found):
@@ -402,12 +406,54 @@ def test_embeddings_beyond_float32_are_refused_by_row():
         _check.embeddings("embeddings", [[1.0], [1e300]])
 
 
-def test_refuse_other_than_numbers():
-    _check.refuse_other_than_numbers("x", np.ones((2, 2), bool))
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([1, 2], [1, 2]),
+        ([1, 2.5], [1.0, 2.5]),
+        ([True, 0], [1, 0]),
+        ([1, None], [1.0, np.nan]),
+        ([1, pd.NA, np.float32(2)], [1.0, np.nan, 2.0]),
+        ([Decimal("1.5"), Fraction(1, 2)], [1.5, 0.5]),
+        ([2**63, 0], [2**63, 0]),
+        ([[1, 2], [3, None]], [[1.0, 2.0], [3.0, np.nan]]),
+    ],
+)
+def test_objects_that_are_numbers_are_read_and_the_missing_are_nan(values, found):
+    array = _check.as_numbers("x", np.array(values, object))
+    assert array.dtype.kind in "iuf"
+    np.testing.assert_array_equal(array, found)
+
+
+def test_numbers_are_returned_as_they_are():
+    for array in (np.ones((2, 2), bool), np.ones(3, np.float16)):
+        assert _check.as_numbers("x", array) is array
     with pytest.raises(
-        TypeError, match=message("x must hold numbers, got dtype object, with None in row 1")
+        TypeError, match=r"x must hold numbers, got dtype object, with 'a' in row 1"
     ):
-        _check.refuse_other_than_numbers("x", np.array([[1, 2], [3, None]], object))
+        _check.as_numbers("x", np.array([[1, 2], [3, "a"]], object))
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.array([0.0]), "dtype float64: convert it to int64"),
+        (np.array([0.0, np.nan]), "dtype float64, with nan in row 1"),
+        (np.array([2.0, 0.5]), "dtype float64, with 0.5 in row 1"),
+        (np.array([0, None], object), "dtype object, with None in row 1"),
+        (np.array([0, 1], object), "dtype object: convert it to int64"),
+        (np.array(["a"]), "dtype <U1, with 'a' in row 0"),
+        (np.array([True]), "bools, a mask of shape (1,): give np.flatnonzero(mask)"),
+    ],
+)
+def test_what_is_no_int_is_named_with_its_row(values, found):
+    for check in (lambda name, each: _check.codes(name, each, 3), _check.refuse_other_than_ints):
+        with pytest.raises(
+            TypeError, match=rf"^x must hold ints, got {re.escape(found)}(: number|$)"
+        ):
+            check("x", values)
+    with pytest.raises(TypeError, match=message(f"x must hold ints, got {found}")):
+        _check.unique_rows("x", values)
 
 
 def test_embeddings_refuses_what_is_no_number():
@@ -476,8 +522,6 @@ def test_codes():
     rule = "clusters must be in [0, 3), got -1 in row 0 (2 such rows)"
     with pytest.raises(ValueError, match=message(rule)):
         _check.codes("clusters", np.array([-1, 0, 9]), 3)
-    with pytest.raises(TypeError, match=message("clusters must hold ints, got dtype float64")):
-        _check.codes("clusters", np.array([0.0]), 3)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.uint64])
@@ -511,11 +555,6 @@ def test_unique_rows_states_a_rule_that_a_huge_index_breaks(value):
     with pytest.raises(ValueError, match=f"got {value} in row 1$") as error:
         _check.unique_rows("indices", values)
     assert "must be >= 0," not in str(error.value)
-
-
-def test_unique_rows_refuses_floats():
-    with pytest.raises(TypeError, match=message("indices must hold ints, got dtype float64")):
-        _check.unique_rows("indices", [0.0, 1.0])
 
 
 # ---------------------------------------------------------------------- by_name, named
@@ -694,6 +733,7 @@ def test_everything_that_takes_several_words_takes_one():
 
 def test_names_instead_of_codes_are_refused_with_the_way_to_number_them():
     with pytest.raises(
-        TypeError, match=r"labels must hold ints, got dtype <U3: number the classes"
+        TypeError,
+        match=r"got dtype <U3, with 'cat' in row 0: number the classes",
     ):
         _check.codes("labels", np.array(["cat", "dog"]), 2)

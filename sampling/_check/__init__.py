@@ -11,8 +11,10 @@ import math
 import operator
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
+from decimal import Decimal
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -25,7 +27,7 @@ from ._damaged import damaged as damaged
 from ._host import as_array
 from ._host import native as native
 from ._keywords import short
-from ._lists import stacked
+from ._lists import stacked as stacked
 from ._rows import Rows
 
 Word = TypeVar("Word")
@@ -263,21 +265,51 @@ def floats(
 
 
 def _numbers(name: str, values: ArrayLike) -> NDArray[Any]:
-    array = one_dimensional(name, values)
-    refuse_other_than_numbers(name, array)
-    return array
+    return as_numbers(name, one_dimensional(name, values))
 
 
-def refuse_other_than_numbers(name: str, array: NDArray[Any]) -> None:
-    """Refuse an array (N, ...) of another dtype than numbers or bools; name the first row."""
+def as_numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array (N, ...) of numbers or bools unchanged, and one of objects as numbers.
+
+    Objects that are missing, such as the None of a Hugging Face column, become NaN, as numpy,
+    pandas and Arrow have them. The first row that holds no number is named.
+    """
     if array.dtype.kind in "fiub":
-        return
+        return array
     found = f"{name} must hold numbers, got dtype {array.dtype}"
-    for row, each in enumerate(array.reshape(len(array), -1)):
-        for value in each.tolist():
-            if not isinstance(value, int | float):
-                raise TypeError(f"{found}, with {value!r} in row {row}")
-    raise TypeError(found)
+    flat = array.reshape(len(array), -1).tolist()
+    if array.dtype.kind in "US":  # one string in a list makes numpy convert its numbers too
+        wrong = _first_where(lambda each: not _reads_as_number(each), flat)
+        if wrong is None:
+            raise TypeError(f"{found}, with {flat[0][0]!r} in row 0: convert it to float")
+        raise TypeError(f"{found}, with {wrong[1]!r} in row {wrong[0]}")
+    wrong = _first_where(lambda each: not (isinstance(each, _NUMBERS_OF) or is_missing(each)), flat)
+    if wrong is not None:
+        raise TypeError(f"{found}, with {wrong[1]!r} in row {wrong[0]}")
+    wrong = _first_where(lambda each: isinstance(each, int) and not -(2**63) <= each < 2**64, flat)
+    if wrong is not None:
+        raise TypeError(f"{found}, with {short(wrong[1])} in row {wrong[0]}, beyond 64 bits")
+    values = [[np.nan if is_missing(each) else each for each in row] for row in flat]
+    exact = all(isinstance(each, int) for row in values for each in row)
+    return np.array(values, None if exact else np.float64).reshape(array.shape)
+
+
+_NUMBERS_OF = (int, float, Decimal, Fraction, np.number, np.bool_)
+
+
+def _reads_as_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _first_where(
+    wrong: Callable[[Any], bool], rows: Iterable[Iterable[Any]]
+) -> tuple[int, Any] | None:
+    """Return the first value of which something is true, with its row; None if of no value."""
+    return next(((row, each) for row, own in enumerate(rows) for each in own if wrong(each)), None)
 
 
 def _refuse_infinite(name: str, array: NDArray[Any], rule: str, remedy: str = "") -> None:
@@ -409,8 +441,7 @@ def matrix(name: str, values: ArrayLike) -> NDArray[Any]:
         refuse_shape(name, array, "(N, D)")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape (N, D) with N, D >= 1, got {array.shape}")
-    refuse_other_than_numbers(name, array)
-    return array
+    return as_numbers(name, array)
 
 
 def embeddings(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -485,9 +516,7 @@ NUMBERED = ": number the classes, names in sorted order, as pandas.factorize(nam
 
 def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
     """Refuse cluster numbers, or rows, outside [low, high)."""
-    if values.dtype.kind not in "iu":
-        remedy = NUMBERED if values.dtype.kind in "OTUS" else ""
-        raise TypeError(f"{name} must hold ints, got dtype {values.dtype}{remedy}")
+    refuse_other_than_ints(name, values, NUMBERED if values.dtype.kind in "OTUS" else "")
     bad = (values < low) | (values >= high)
     if bad.any():
         row = int(np.argwhere(bad)[0, 0])
@@ -496,6 +525,21 @@ def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
         raise ValueError(
             f"{name} must be in [{low}, {high}), got {values[bad][0]} in row {row}{more}"
         )
+
+
+def refuse_other_than_ints(name: str, values: NDArray[Any], remedy: str = "") -> None:
+    """Refuse an array (N, ...) of another dtype than ints; name the first row that holds no int."""
+    if values.dtype.kind in "iu":
+        return
+    refuse_mask(name, values)
+    found = f"{name} must hold ints, got dtype {values.dtype}"
+    rows = values.reshape(len(values), -1).tolist()
+    wrong = _first_where(lambda each: not isinstance(each, int | np.integer), rows)
+    if values.dtype.kind == "f":
+        wrong = _first_where(lambda each: each != each or each != np.floor(each), rows)
+    if wrong is not None:
+        raise TypeError(f"{found}, with {wrong[1]!r} in row {wrong[0]}{remedy}")
+    raise TypeError(f"{found}: convert it to int64")
 
 
 def refuse_mask(name: str, values: Any) -> None:  # an array or a tensor
@@ -528,9 +572,7 @@ def unique_rows(name: str, indices: ArrayLike, high: int | None = None) -> NDArr
             "Selection.load(path)"
         )
     array = one_dimensional(name, unread(name, indices, rows=True))
-    refuse_mask(name, array)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")
+    refuse_other_than_ints(name, array)
     if high is not None and ((array < 0) | (array >= high)).any():
         _raise_for_rows(name, f"in [0, {high})", array, (array < 0) | (array >= high))
     if (array < 0).any():

@@ -353,11 +353,7 @@ def check_scratch(scratch: Path | None, reads: list[Path], outputs: list[Output]
 
 def embeddings_in(table: Table) -> Any:  # array (N, D), or rows on disk
     """Return the embeddings of a table; refuse a table without embeddings."""
-    if table.embeddings is None:
-        raise ValueError(
-            f"{table.paths[0]} must have a column of lists, or columns of numbers that a pattern "
-            f"such as 'x*' names, got {list(table.names)}"
-        )
+    table.refuse_no_embeddings("this command")
     return table.embeddings
 
 

@@ -87,6 +87,20 @@ class Table:
         """Whether there are embeddings; they are not read."""
         return self._load is not None
 
+    def refuse_no_embeddings(self, what: str) -> None:
+        """Raise if there are no embeddings.
+
+        what : what needs them, the beginning of the message
+        """
+        if not self.has_embeddings:
+            raise ValueError(
+                f"{what} needs embeddings, got none in {self.paths[0]}, with the columns "
+                f"{list(self.names)}: name a column of lists, or columns of numbers by a pattern "
+                "such as 'x*' (embeddings); or name the .npy file of the embeddings instead, and "
+                "this table next to it (beside, in a command --beside); `sampling embed` makes "
+                "embeddings of texts and images"
+            )
+
     @property
     def embeddings(self) -> NDArray[Any] | Rows | None:
         """Embeddings (N, D), read on first access; None if there are none."""
@@ -504,7 +518,10 @@ def _add(table: Table, beside: Any) -> None:  # a path
     """Add the columns of a table of the same rows."""
     more = Schemas(source_of(beside, name="beside"))
     if more.size != table.size:
-        raise ValueError(f"{beside} must have {table.size} rows, got {more.size}")
+        raise ValueError(
+            f"{beside} must have {table.size} rows, as {table.paths[0]}, got {more.size}: row i of "
+            "both is the same sample"
+        )
     names = [name for name in more.names if _is_single(more, name)]
     table.names += tuple(name for name in names if name not in table.names)
     table._nested |= _nested(more, (*table.names, *table.embedding_columns))

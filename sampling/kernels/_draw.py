@@ -1,6 +1,6 @@
 """Kernels that turn weights into sample indices.
 
-Callers: samplers/core/_cumulative.py, samplers/core/_tables.py, samplers/static/_weighted.py,
+Callers: samplers/core/_cumulative.py, samplers/core/_tables.py, samplers/static/_limited.py,
 kernels/_prune.py, selection/core/_inclusion.py.
 
 Contract, the same for every kernel in this file

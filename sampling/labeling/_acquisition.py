@@ -158,8 +158,7 @@ class Acquisition:
         ValueError
             If a score of a sample that remains is not finite, or fewer than `count` remain.
         """
-        values = np.array(_check.one_dimensional("scores", scores))
-        _check.refuse_other_than_numbers("scores", values)
+        values = _check.as_numbers("scores", _check.one_dimensional("scores", scores))
         _check.same_length("scores", values, "the pool", self.size)
         count = _check.integer("count", count, 1)
         if count > self.size - len(self):

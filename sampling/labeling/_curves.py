@@ -371,8 +371,7 @@ def _sizes_of(sizes: ArrayLike) -> Floats:
 
 def _losses_of(losses: ArrayLike, size: int) -> Floats:
     """Return losses, of which some may be missing."""
-    values = _check.one_dimensional("losses", losses)
-    _check.refuse_other_than_numbers("losses", values)
+    values = _check.as_numbers("losses", _check.one_dimensional("losses", losses))
     _check.same_length("losses", values, "sizes", size)
     return values.astype(np.float64)
 

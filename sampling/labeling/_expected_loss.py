@@ -85,6 +85,7 @@ def _probabilities(name: str, values: ArrayLike) -> Floats:
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(
             f"{name} must be probabilities, >= 0 with sum 1, got a sum of {rows[row].sum():.4g} "
-            f"and a least value of {rows[row].min():.4g} in row {row}: apply the softmax to logits"
+            f"and a least value of {rows[row].min():.4g} in row {row}: apply the softmax to "
+            "logits, in float32"
         )
     return rows

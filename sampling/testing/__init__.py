@@ -19,7 +19,7 @@ Every sampler in every loader, as `sampling contracts` runs it
     cells, Cell                 the cases
     run_cells                   runs them
     matrix_table                the results as a table
-    write_matrix                the same as a file
+    write_matrix, read_matrix   the same as a file
     matrix_outputs              which file, for `io.check_outputs`
 """
 

@@ -58,9 +58,10 @@ class SampleWeights:
             self._weights = found.astype(np.float32)
         beyond = np.flatnonzero(np.isinf(self._weights))
         if beyond.size:
+            given = float(_check.host(weights, "weights")[beyond[0]])  # `found` may be scaled
             raise ValueError(
-                f"weights must be finite as float32, got {found[beyond[0]]:g} in row {beyond[0]}: "
-                "divide them by their mean"
+                f"weights must be finite as float32, got {given:g} in row {beyond[0]}: divide them "
+                "by their mean"
             )
         if not self._weights.any():
             raise ValueError(

@@ -162,7 +162,7 @@ def test_expected_losses_by_hand():
 
 
 def test_bad_values_are_named_and_a_pool_of_one_is_exact():
-    with pytest.raises(TypeError, match="scores must hold numbers, got .*, with None in row 1"):
+    with pytest.raises(ValueError, match="scores must be finite, got nan in row 1"):
         Acquisition(3).draw([1.0, None, 2.0])
     with pytest.raises(StateError, match="state must hold draws"):
         with_draws(3, [1.5], [0.5])

@@ -134,5 +134,8 @@ def test_replicates_are_not_limited_to_the_grid():
 
 
 def test_a_loss_that_is_no_number_is_named():
-    with pytest.raises(TypeError, match="losses must hold numbers, got .*, with None in row 1"):
-        fit_curve([10, 20, 30], [0.5, None, 0.4])
+    with pytest.raises(TypeError, match="losses must hold numbers, got .*, with 'b' in row 1"):
+        fit_curve([10, 20, 30], [0.5, "b", 0.4])
+    with pytest.warns(UserWarning, match="1 of 6 losses are not positive numbers"):
+        missing = fit_curve(SIZES, [None, *truth(SIZES)[1:]])
+    assert missing.scale == fit_curve(SIZES[1:], truth(SIZES)[1:]).scale

@@ -133,6 +133,23 @@ def _for_target(kind: _Pruner[_Sampler], context: Context, **arguments: Any) -> 
         raise Unreachable(str(error)) from None
 
 
+_KEEPING: dict[str, tuple[_Pruner[EpochSampler], float]] = {
+    "infobatch": (InfoBatchSampler, _MEAN_SHARE),
+    "dynamic-random": (DynamicRandomSampler, 1.0),
+}
+
+
+def unreachable(name: str, size: int, epochs: int, keep: float) -> str:
+    """Return, before any run, why a method cannot have a cost; "" if it can, or if runs tell."""
+    kind, below_mean = _KEEPING.get(name, (None, 0.0))
+    if kind is not None:
+        try:
+            kind.for_target(size, epochs, keep, anneal_fraction=_ANNEAL, below_mean=below_mean)
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
 def pruner(kind: _Pruner[EpochSampler], **arguments: Any) -> Build:
     """Return the builder of a pruner that keeps to the budget by itself."""
     return lambda context: same(_for_target(kind, context, **arguments), context)

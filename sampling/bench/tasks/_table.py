@@ -315,7 +315,7 @@ def _words(given: Given, names: Sequence[str], lists: Sequence[str], path: Path)
         others = [each for each in names if each not in taken]
         raise ValueError(
             f"features must be given for {path}: a column of lists, of {list(lists)}, or columns "
-            f"of numbers, comma-separated, of {others}"
+            f"of numbers or patterns, comma-separated, of {others}; '*' is all of these"
         )
     every = [*names, *lists]
     text = given.features

@@ -602,8 +602,8 @@ class EpochSampler(Sampler[int], ABC):
         Parameters
         ----------
         num_batches : int
-            Batches that the training loop took from the loader since the pass began, from the
-            start of the epoch or from the position of a resume.
+            Batches that were trained on since the pass began, from the start of the epoch or from
+            the position of a resume: 1 after the first, so count with `enumerate(loader, 1)`.
         batch_size : int
             Batch size of the loader, the same on every rank.
 

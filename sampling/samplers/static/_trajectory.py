@@ -345,8 +345,8 @@ def _best(scores: Floats, top: float) -> Floats:
 
 def _predicted(baseline: ArrayLike, returns: Floats) -> Floats:
     """Return the return to be expected from each initial state: (K,)."""
-    given = _check.host(baseline, "baseline")
-    if given.ndim == 1 and given.dtype != object:
+    given = _check.host(_check.stacked("baseline", baseline), "baseline")
+    if given.ndim == 1:
         values = _check.floats("baseline", given)
         _check.same_length("baseline", values, "lengths", returns.size)
         return values

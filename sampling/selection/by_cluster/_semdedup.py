@@ -255,7 +255,11 @@ def _checked(  # noqa: PLR0913  # arguments of the method
 ) -> float | None:
     """Check the arguments that do not depend on the data; return the threshold."""
     if (budget is None) == (threshold is None):
-        raise ValueError(f"give budget or threshold, got {budget!r} and {threshold!r}")
+        found = "neither" if budget is None else f"both, {budget!r} and {threshold!r}"
+        raise ValueError(
+            f"either budget or threshold must be given, got {found}: a threshold, such as 0.95, is "
+            "the cosine similarity above which a row is a copy"
+        )
     _check.choice("rule", rule, ("any_earlier", "greedy", "components"))
     _check.choice("keep", keep, ("hard", "easy", "random", "quality"))
     if keep == "quality" and quality is None:

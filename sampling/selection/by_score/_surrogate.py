@@ -93,8 +93,8 @@ def surrogate(
     power = _check.number("exponent", exponent)
     even = _check.number("uniform", uniform, "[0, 1]")
     given = _check.host(probabilities, "probabilities")
-    if given.dtype.kind not in "fiub":
-        raise TypeError(f"probabilities must hold numbers, got dtype {given.dtype}")
+    if given.ndim:
+        given = _check.as_numbers("probabilities", given)
     chances = np.asarray(given, np.float64)
     if chances.ndim not in {1, 2} or 0 in chances.shape:
         raise ValueError(f"probabilities must have shape (N,) or (N, C), got {chances.shape}")

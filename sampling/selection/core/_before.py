@@ -173,7 +173,7 @@ def check_needs(method: str, given: set[str], table: Table) -> None:
         ):
             continue
         if name == "embeddings":
-            raise ValueError(f"{method} needs embeddings, got none in {table.paths[0]}")
+            table.refuse_no_embeddings(method)
         if not _is_array(parameter) or name == "center_losses":  # one number for each cluster
             raise ValueError(f"{method} needs {name}: give it as a setting")
         raise ValueError(

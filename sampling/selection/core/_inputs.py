@@ -64,8 +64,7 @@ def scores_of(
         scores = scores.values
     if not on_bad(options):
         return _check.floats(name, scores, remedy=REMEDY), None
-    array = _check.one_dimensional(name, scores)
-    _check.refuse_other_than_numbers(name, array)
+    array = _check.as_numbers(name, _check.one_dimensional(name, scores))
     array = np.array(array, np.float64)
     bad = ~np.isfinite(array)
     array[bad] = 0.0

@@ -51,7 +51,7 @@ def test_the_two_levels_draw_as_one_weight_a_transition():
     from sampling.samplers.static._trajectory import _TwoLevelTable
 
     ours = _TwoLevelTable(sampler._cumulative, sampler.starts, 300, key).take(slots)
-    theirs = weighted._source.weights.stratified(key, 300, slots)
+    theirs = weighted._source.drawn.stratified(key, 300, slots)
     assert (ours == theirs).mean() > 0.99  # but for rounding at the edges
 
 

@@ -41,6 +41,13 @@ def test_scores_say_what_high_means():
     assert quota(Score(values, "drop"), 3).indices.tolist() == [0, 1, 2]
 
 
+def test_a_missing_score_in_a_list_is_a_bad_row():
+    """As in Arrow and pandas: a column of Hugging Face is read as a list."""
+    with pytest.raises(ValueError, match="scores must be finite, got nan in row 1: exclude"):
+        top([0.5, None, 0.7], 2)
+    assert top([0.5, None, 0.7], 2, on_bad="drop").indices.tolist() == [2, 0]
+
+
 def test_a_row_that_is_bad_in_either_input_is_dropped():
     scores, margins, fine = np.arange(20.0), np.arange(20.0), np.arange(20.0)
     scores[3], margins[7] = np.nan, np.nan
