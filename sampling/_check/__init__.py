@@ -43,7 +43,7 @@ def _shown(value: object) -> str:
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """Return `value` as an int in [low, high)."""
+    """Return `value` as an int in [low, high), and below 2**63: counts are int64."""
     if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name} must be an int, got {_shown(value)}")
     try:
@@ -54,6 +54,8 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
         raise ValueError(f"{name} must be in [{low}, {high}), got {number}")
     if number < low:
         raise ValueError(f"{name} must be >= {low}, got {number}")
+    if high is None and number >= 2**63:
+        raise ValueError(f"{name} must be < 2**63, got {short(number)}")
     return number
 
 
@@ -169,7 +171,10 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # may not be a mapping
 
 def listed(name: str, values: Any) -> list[Any]:  # any iterable
     """Return the entries of a sequence as a list; a str is not accepted as a sequence."""
-    if isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(values, Iterable):
+    alone = isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(
+        values, Iterable
+    )
+    if alone or getattr(values, "ndim", 1) == 0:  # scalars of numpy and torch seem iterable
         raise TypeError(f"{name} must be a list, got {values!r}")
     return list(values)
 
